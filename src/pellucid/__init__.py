@@ -1,0 +1,59 @@
+"""Pellucid: an image classifier you can see through.
+
+    import pellucid
+
+    classifier = pellucid.train("photos/", out="model")     # a folder a class -> a model folder
+    classifier = pellucid.load("model")
+    print(classifier.predict("picture.jpg").label)
+
+The map, from the ground up; each part knows only those above it in this list:
+
+    errors, files   what can go wrong; how files are written
+    pictures        a folder -> upright images -> a memory-mapped store, twins found, split without a leak
+    network         a line of text -> layers that know their sizes, cost and torch module
+    engine          device, precision, memory
+    training        recipe, loop, checkpoints, evaluation
+    classifier      what is saved, loaded and asked; the model card
+    run             one training from a folder of pictures to a model folder
+    api             the verbs, re-exported here
+    app             the command line
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid.api import evaluate, load, plan, predict, probe, start, train
+    from pellucid.classifier.classifier import Classifier, Prediction
+    from pellucid.errors import PellucidError
+    from pellucid.training.recipe import Recipe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Classifier",
+    "PellucidError",
+    "Prediction",
+    "Recipe",
+    "evaluate",
+    "load",
+    "plan",
+    "predict",
+    "probe",
+    "start",
+    "train",
+]
+
+_HOMES = {
+    "Classifier": "pellucid.classifier.classifier",
+    "PellucidError": "pellucid.errors",
+    "Prediction": "pellucid.classifier.classifier",
+    "Recipe": "pellucid.training.recipe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used (PEP 562), so that `pellucid --help` answers at once."""
+    if name not in __all__:
+        raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "pellucid.api")), name)

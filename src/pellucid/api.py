@@ -1,0 +1,293 @@
+"""The verbs: train, load, predict, evaluate, plan, cache. The command line calls these, and so may you."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid import files
+from pellucid.classifier import store as artefact
+from pellucid.classifier.classifier import Classifier, Prediction, Source
+from pellucid.engine import device as devices
+from pellucid.engine import probe as probes
+from pellucid.engine.probe import Probe
+from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError
+from pellucid.network import plan as plans
+from pellucid.network import zoo
+from pellucid.network.plan import Plan
+from pellucid.pictures import catalog as catalogs
+from pellucid.pictures import store as stores
+from pellucid.pictures.store import Decoding, StoreInfo
+from pellucid.run import Evaluating, Found, Report, Run, Started
+from pellucid.training import evaluate as evaluation
+from pellucid.training import recipe as recipes
+from pellucid.training.evaluate import Metrics
+from pellucid.training.loop import Epoch, Step
+from pellucid.training.recipe import Recipe
+
+
+def start(
+    directory: str | Path,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    cache: str | Path | None = None,
+    recipe: str | Path | None = None,
+    **settings: Any,
+) -> Run:
+    """Begin a training that you iterate yourself; see pellucid.run.Run and `train` for the arguments."""
+    folder = Path(directory)
+    given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
+    place = Path(out) if out is not None else free_place(folder)
+    run = Run(folder, recipes.make(**given), place, _cache(cache), resume)
+    changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != value}
+    for name, value in changed.items():
+        raise RecipeError(
+            f"{name} is {value!r} here and {getattr(run.recipe, name)!r} in {place}; a resumed run keeps its settings."
+        )
+    return run
+
+
+def train(
+    directory: str | Path,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    cache: str | Path | None = None,
+    recipe: str | Path | None = None,
+    **settings: Any,
+) -> Classifier:
+    """Train a classifier on a folder of pictures, save it to `out`, return it.
+
+    `directory` holds a folder a class, or train, val and test folders with a folder a class each. `out` is a new
+    folder, by default the directory's name with "-model" in the current one. `settings` are the fields of
+    pellucid.Recipe by name, over those of the TOML file `recipe`. Interrupted (Ctrl-C), it saves the best model so
+    far before KeyboardInterrupt goes on; `resume=True` continues.
+
+    Raises PellucidError: CatalogError, RecipeError, NetworkError, TrainingError, ArtefactError, StorageError.
+    """
+    run = start(directory, out, resume=resume, cache=cache, recipe=recipe, **settings)
+    try:
+        for _ in run:
+            pass
+    except KeyboardInterrupt:
+        if run.worth_finishing:
+            finish(run)
+        raise
+    return finish(run).classifier
+
+
+def finish(run: Run) -> Report:
+    """Evaluate and save a run, without watching."""
+    return _last(run.finish())
+
+
+def load(model: str | Path, device: str = "cpu") -> Classifier:
+    """Load a classifier from its folder. Raises ArtefactError that says what is wrong."""
+    return artefact.load(Path(model), device)
+
+
+def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
+    """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
+
+    A folder stands for all files in it and below, in natural order. See Classifier.stream.
+    """
+    classifier = load(model)
+    several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray) else pictures
+    return classifier.stream(expand(several), batch)
+
+
+def expand(pictures: Iterable[Source]) -> Iterator[Source]:
+    """Folders and globs become the files they stand for; everything else passes as it is."""
+    for picture in pictures:
+        if not isinstance(picture, str | Path):
+            yield picture
+        elif Path(picture).is_dir():
+            yield from _files_below(Path(picture))
+        elif not Path(picture).exists() and any(sign in str(picture) for sign in "*?["):
+            matches = sorted(glob.glob(str(picture), recursive=True))
+            if not matches:
+                raise CatalogError(f"Nothing matches {str(picture)!r}.")
+            yield from expand(matches)
+        else:
+            yield picture
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a classifier on pictures, and those of the pictures that could not be used."""
+
+    metrics: Metrics
+    unusable: tuple[tuple[str, str], ...]  # path, reason
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.metrics.as_json(), "unusable": [{"picture": p, "reason": r} for p, r in self.unusable]}
+
+
+def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluation:
+    """How good a saved model is: on a labelled folder, or on the test pictures that it remembers."""
+    return _last(evaluating(model, directory))
+
+
+def evaluating(model: str | Path, directory: str | Path | None = None) -> Generator[Evaluating, None, Evaluation]:
+    """The same, yielding progress. Memory does not grow with the pictures, but for their logits."""
+    classifier = load(model)
+    if directory is None:
+        side, labelled, unusable = _remembered(Path(model))
+    else:
+        side, labelled, unusable = _labelled(Path(directory), classifier.classes)
+    labels, logits = [], []
+    answers = classifier.stream(path for path, _ in labelled)
+    for done, ((path, label), answer) in enumerate(zip(labelled, answers, strict=True)):
+        yield Evaluating(side, done, len(labelled))
+        if answer.error is not None:
+            unusable.append((path, answer.error))
+        else:
+            labels.append(classifier.classes.index(label))
+            logits.append(answer.logits)
+    metrics = evaluation.measure(
+        side,
+        np.array(logits, np.float32).reshape(-1, len(classifier.classes)),
+        np.array(labels, np.int64),
+        classifier.classes,
+        classifier.temperature,
+    )
+    return Evaluation(metrics, tuple(unusable))
+
+
+def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
+    """What a network is made of and would cost, before anything trains.
+
+    `network`: a name or a line of text. `input`: "HxWxC" or (C, H, W); None for the size it was published for.
+    """
+    named = zoo.find(network)
+    shape = plans.parse_input(input) if isinstance(input, str) else input or named.input or (3, 128, 128)
+    return plans.plan(named.network, shape, classes, batch)
+
+
+def probe(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Probe:
+    """Measure on this machine how fast a network trains and predicts."""
+    shape = plan(network, input, classes, batch).input
+    return probes.measure(zoo.find(network).network, shape, classes, batch, devices.choose())
+
+
+def cached(cache: str | Path | None = None) -> list[StoreInfo]:
+    """What is kept of decoded pictures, a store for each folder and size."""
+    return stores.stores(_cache(cache))
+
+
+def clear_cache(cache: str | Path | None = None) -> int:
+    """Remove all decoded pictures that are kept; returns the bytes freed. The pictures themselves stay."""
+    return stores.clear(_cache(cache))
+
+
+def free_place(directory: Path) -> Path:
+    """A folder name for the model that is not taken: photos-model, photos-model-2, …"""
+    name = f"{directory.resolve().name or 'pictures'}-model"
+    taken = (Path(name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
+    return next(path for path in taken if not path.exists())
+
+
+def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
+    """(side, [(path, class)], []) of the pictures that a model keeps for evaluation; all of them must be unchanged."""
+    config = artefact.read_config(model)
+    artefact.check_file(model, artefact.SPLIT, config)
+    root = Path(config["data"]["root"])
+    with (model / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    side = next((side for side in ("test", "val") if any(row["side"] == side for row in rows)), None)
+    if side is None:
+        raise ArtefactError(f"{model} was trained on all its pictures; give a folder of others to evaluate on.")
+    if not root.is_dir():
+        raise ArtefactError(f"The pictures that {model} remembers are gone: {root} does not exist. Give a folder.")
+    labelled, unusable = [], []
+    for row in rows:
+        if row["side"] != side:
+            continue
+        path = root / row["path"]
+        if not path.is_file():
+            unusable.append((str(path), "no longer there"))
+        elif files.sha256(path) != row["sha256"]:
+            unusable.append((str(path), "changed since the training"))
+        else:
+            labelled.append((str(path), row["class"]))
+    return {"val": "validation"}.get(side, side), labelled, unusable
+
+
+def remembered(model: str | Path) -> list[tuple[Path, str]]:
+    """(path, class) of the pictures that a model kept for its reported figure and that are still the same."""
+    return [(Path(path), label) for path, label in _remembered(Path(model))[1]]
+
+
+def _labelled(directory: Path, classes: tuple[str, ...]) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
+    catalog = catalogs.scan(directory)
+    unknown = [name for name in catalog.classes if name not in classes]
+    if unknown:
+        known = ", ".join(classes)
+        raise CatalogError(f"{directory} has a class {unknown[0]!r} that the model does not know; it knows {known}.")
+    labelled = [(str(directory / p.path), catalog.classes[p.label]) for p in catalog.pictures]
+    return str(directory), labelled, [(str(directory / q.path), q.reason) for q in catalog.quarantine]
+
+
+def _cache(folder: str | Path | None) -> Path:
+    return Path(folder) if folder is not None else stores.default_cache()
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """All visible files below a folder, each folder's in order, so that the list need not be held to be sorted."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _last(steps: Generator[Any, None, Any]) -> Any:
+    """Run a generator to its end and return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+__all__ = [
+    "Classifier",
+    "Decoding",
+    "Epoch",
+    "Evaluating",
+    "Evaluation",
+    "Found",
+    "Metrics",
+    "PellucidError",
+    "Plan",
+    "Prediction",
+    "Probe",
+    "Recipe",
+    "Report",
+    "Run",
+    "Source",
+    "Started",
+    "Step",
+    "StoreInfo",
+    "cached",
+    "clear_cache",
+    "evaluate",
+    "evaluating",
+    "expand",
+    "finish",
+    "free_place",
+    "load",
+    "plan",
+    "predict",
+    "probe",
+    "recipes",
+    "remembered",
+    "start",
+    "train",
+]

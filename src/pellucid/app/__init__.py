@@ -1,0 +1,1 @@
+"""What a person touches: the command line. Calls only the verbs in pellucid.api."""

@@ -1,0 +1,182 @@
+"""The commands: each parses its flags, calls the verb of the same name, and prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from pellucid import api
+from pellucid.api import Recipe, recipes
+from pellucid.app import answers, screen, tables
+
+T = TypeVar("T")
+UNUSABLE = 3  # exit status
+
+
+def train(args: list[str]) -> int:
+    """Flags of Recipe, over the TOML file that --recipe names, over the defaults of --model."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--model")
+    early.add_argument("--recipe", type=Path)
+    known, _ = early.parse_known_args(args)
+    given = recipes.read(known.recipe) if known.recipe else {}
+    if known.model is not None:
+        given["model"] = known.model
+    base = recipes.make(**given)
+
+    def train(
+        directory: Positional[Path],
+        settings: Annotated[Recipe, arg(name="")] = base,
+        *,
+        out: Path | None = None,
+        resume: bool = False,
+        recipe: Path | None = None,
+        cache: Path | None = None,
+    ) -> int:
+        """Train a classifier on a folder of pictures and save it as a model folder.
+
+        Ctrl-C ends it cleanly with the best model so far; --resume goes on, also after a crash.
+
+        Args:
+            directory: Folder with a folder of pictures for each class, or with train, val and test folders of such.
+            settings: How to train.
+            out: The model folder to write; by default the directory's name with -model, in the current folder.
+            resume: Go on with the training in --out, as if it had never been stopped.
+            recipe: TOML file with settings, named as the flags are (learning_rate = 0.001).
+            cache: Where decoded pictures are kept; by default the user's cache folder.
+        """
+        changed = {name: value for name, value in settings.as_json().items() if value != getattr(base, name)}
+        run = api.start(directory, out, resume=resume, cache=cache, **{**given, **changed})
+        return screen.watch(run)
+
+    return _parse(train, args, "train")
+
+
+def predict(args: list[str]) -> int:
+    def predict(
+        model: Positional[Path],
+        pictures: Positional[tuple[str, ...]],
+        /,
+        top: int = 3,
+        format: Literal["table", "csv", "jsonl"] = "table",
+        out: Path | None = None,
+        batch: int = 32,
+    ) -> int:
+        """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
+
+        Args:
+            model: Model folder.
+            pictures: Files, folders (everything in them), globs, or - for standard input: a picture, or a path a line.
+            top: How many classes to name for each picture.
+            format: table to read, csv or jsonl for a script.
+            out: Write to this file instead of standard output.
+            batch: Pictures classified at once.
+        """
+        answers.check(top=top, batch=batch)
+        with answers.sink(out) as stream:
+            return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
+
+    return _parse(predict, args, "predict")
+
+
+def evaluate(args: list[str]) -> int:
+    def evaluate(model: Positional[Path], directory: Positional[Path | None] = None, /, json: bool = False) -> int:
+        """Say how good a model is.
+
+        Args:
+            model: Model folder.
+            directory: Labelled folder; without it, the test pictures that the model remembers.
+            json: Everything as JSON.
+        """
+        evaluation = screen.progress(api.evaluating(model, directory), "evaluating")
+        _dump(evaluation.as_json()) if json else tables.evaluation(evaluation)
+        return UNUSABLE if evaluation.unusable else 0
+
+    return _parse(evaluate, args, "evaluate")
+
+
+def plan(args: list[str]) -> int:
+    def plan(
+        network: Positional[str],
+        /,
+        input: str | None = None,
+        classes: int = 2,
+        batch: int = 32,
+        probe: bool = False,
+        pictures: int = 1000,
+        epochs: int = 30,
+        json: bool = False,
+    ) -> int:
+        """Show what a network is made of and what it would cost, before anything trains.
+
+        Args:
+            network: A name (compact, article, lenet5, resnet18) or text: "conv(10, 5) relu maxpool(2) flatten dense".
+            input: Picture size as HEIGHTxWIDTHxCHANNELS, such as 300x300x3; by default what it was published for.
+            classes: How many classes to tell apart.
+            batch: Pictures in a training step.
+            probe: Also measure on this machine: images a second, memory, and how long a training would take.
+            pictures: With --probe: training pictures.
+            epochs: With --probe: how often each is seen.
+            json: Everything as JSON.
+        """
+        planned = api.plan(network, input, classes, batch)
+        probed = api.probe(network, input, classes, batch) if probe else None
+        if json:
+            _dump({**planned.as_json(), **({"probe": probed.as_json(pictures, epochs)} if probed else {})})
+        else:
+            tables.plan(planned, probed, pictures, epochs)
+        return 0
+
+    return _parse(plan, args, "plan")
+
+
+def cache(args: list[str]) -> int:
+    def cache(*, cache: Path | None = None, clear: bool = False, json: bool = False) -> int:
+        """Show the decoded pictures that are kept for the next training, or clear them. Your pictures are not touched.
+
+        Args:
+            cache: The folder, if not the user's cache folder.
+            clear: Remove everything Pellucid keeps there.
+            json: As JSON.
+        """
+        if clear:
+            freed = api.clear_cache(cache)
+            _dump({"freed_bytes": freed}) if json else print(f"{freed / 1e6:,.1f} MB freed.")
+        elif json:
+            _dump([asdict(store) for store in api.cached(cache)])
+        else:
+            tables.cache(api.cached(cache))
+        return 0
+
+    return _parse(cache, args, "cache")
+
+
+def demo(args: list[str]) -> int:
+    from pellucid.app import demo as demos
+
+    def demo(out: Path = Path("pellucid-demo")) -> int:
+        """Write 1,797 handwritten digits as picture files, train on them, report, classify a few.
+
+        Args:
+            out: A new folder for the pictures and the model.
+        """
+        return demos.run(out)
+
+    return _parse(demo, args, "demo")
+
+
+def _parse(command: Callable[..., T], args: list[str], name: str) -> T:
+    return tyro.cli(command, args=args, prog=f"pellucid {name}", config=(OmitArgPrefixes,))
+
+
+def _dump(content: object) -> None:
+    json.dump(content, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    print()

@@ -1,0 +1,204 @@
+"""What people see while it works: bars on standard error, what happened on standard output."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from pellucid import api
+from pellucid.app.words import duration, printable, share
+
+T = TypeVar("T")
+
+LISTED = 5  # lines of a list that may be long
+NAMED = 12  # classes named with their counts
+LINES = 20  # epochs named where no bar can be drawn
+STOPPED = 130
+
+
+def watch(run: api.Run) -> int:
+    """Train under the eyes of a person. Ctrl-C stops after the step and saves; returns the exit status."""
+    console = Console(soft_wrap=True, highlight=False)
+    with _stop_after_the_step() as asked, _bars() as bars:
+        for event in run:
+            _show(event, console, bars)
+            if asked and isinstance(event, api.Started | api.Step | api.Epoch):
+                run.save_checkpoint()
+                break
+            if asked:
+                raise KeyboardInterrupt
+    go_on = f"go on with --out {run.out} --resume"
+    if asked and not run.worth_finishing:
+        console.print(f"Stopped before the first epoch was done; {go_on}.", markup=False)
+        return STOPPED
+    _show_report(progress(run.finish(), "evaluating"), console)
+    if asked:
+        console.print(f"Stopped by Ctrl-C; {go_on}.", markup=False)
+    return STOPPED if asked else 0
+
+
+def progress(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
+    """Run a generator to its end under a bar and return what it returns."""
+    with _bars() as bars:
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                return end.value
+            bars.update(_bar(bars), description=f"{verb} {event.side}", completed=event.done, total=event.total)
+
+
+def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The same items, with a bar on standard error while they come; none where the rows themselves are watched."""
+    if sys.stdout.isatty():
+        yield from items
+        return
+    with _bars() as bars:
+        bar = _bar(bars)
+        bars.update(bar, description=what, total=total)
+        for item in items:
+            yield item
+            bars.advance(bar)
+
+
+def _show(event: object, console: Console, bars: Progress) -> None:
+    match event:
+        case api.Decoding(done, total, reused):
+            note = f"{reused:,} kept from before" if reused else ""
+            bars.update(_bar(bars), description="reading pictures", completed=done, total=total, note=note)
+        case api.Found():
+            bars.remove_task(_bar(bars))
+            _show_found(event, console)
+        case api.Started():
+            _show_started(event, console)
+        case api.Step():
+            bars.update(
+                _bar(bars),
+                description=f"epoch {event.epoch}",
+                completed=event.step,
+                total=event.steps,
+                note=f"loss {event.loss:.3f}  accuracy {event.accuracy:.1%}  {event.images_per_second:,.0f} images/s",
+                left=f"{duration(event.seconds_left)} left",
+            )
+        case api.Epoch():
+            _show_epoch(event, console, bars)
+
+
+def _show_found(found: api.Found, console: Console) -> None:
+    named = list(zip(found.classes, found.pictures, strict=True))
+    counts = ", ".join(f"{name} {count:,}" for name, count in named[:NAMED])
+    counts += f" and {len(named) - NAMED} more classes" if len(named) > NAMED else ""
+    console.print(f"[bold]{sum(found.pictures):,} pictures[/] in {escape(str(found.directory))}: {escape(counts)}")
+    if found.quarantine:
+        console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (left where they are, not used):")
+        _list([f"{printable(bad.path)}: {bad.reason}" for bad in found.quarantine], "quarantine.csv", console)
+    if found.ignored:
+        console.print(f"{found.ignored:,} hidden or system files are no pictures and were passed over")
+    if found.twin_pairs:
+        pairs = f"{found.twin_pairs:,} pair" + ("s" if found.twin_pairs > 1 else "")
+        console.print(f"{found.twin_pictures:,} pictures have a near-duplicate ({pairs}); none is split from its twin")
+    if across := found.twins_across_classes:
+        console.print(f"[yellow]{len(across):,} near-duplicates stand in two classes[/]; one label is probably wrong:")
+        _list([f"{printable(first)} ~ {printable(second)}" for first, second in across], "twins.csv", console)
+    sides = [f"{found.train:,} to train"]
+    sides += [f"{found.validation:,} to choose by (validation)"] if found.validation else []
+    sides += [f"{found.test:,} kept for the final figure (test)"] if found.test else []
+    console.print(f"split: {', '.join(sides)}")
+
+
+def _list(lines: list[str], file: str, console: Console) -> None:
+    for line in lines[:LISTED]:
+        console.print(f"  {line}", markup=False)
+    if len(lines) > LISTED:
+        console.print(f"  … and {len(lines) - LISTED:,} more, all of them in {file} of the model folder")
+
+
+def _show_started(started: api.Started, console: Console) -> None:
+    recipe = started.recipe
+    console.print(
+        f"network: {escape(recipe.model)}, {started.parameters:,} parameters, pictures at {recipe.size}x{recipe.size} "
+        f"({recipe.fit})\ntraining: {started.epochs} epochs, {started.steps:,} steps of {recipe.batch}, "
+        f"{recipe.optimizer}, augmentation {recipe.augment}"
+    )
+    for reason in started.reasons:
+        console.print(f"  {reason}", style="dim", markup=False)
+    if started.resumed_at is not None:
+        console.print(f"resumed at step {started.resumed_at:,} of {started.steps:,}")
+
+
+def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
+    best = " (best so far)" if epoch.best and epoch.validation_accuracy is not None else ""
+    seen = f"validation {epoch.validation_accuracy:.1%}" if epoch.validation_accuracy is not None else ""
+    bar = bars.tasks[0]
+    bars.update(bar.id, seen=seen)
+    if bars.console.is_terminal:
+        return
+    total = bar.total or epoch.steps
+    every = max(1, round(total / epoch.steps * epoch.epoch / LINES))
+    if epoch.epoch % every == 0 or epoch.steps >= total:
+        line = f"epoch {epoch.epoch}: training loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}"
+        if epoch.validation_accuracy is not None:
+            line += f"; validation loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.1%}{best}"
+        console.print(line)
+
+
+def _show_report(report: api.Report, console: Console) -> None:
+    reported = report.metrics[report.reported]
+    if "validation" in report.metrics and report.reported != "validation":
+        console.print(f"validation: {share(report.metrics['validation'])}; epoch and temperature were chosen on these")
+    note = {
+        "test": "no choice was made on these: this is the figure to quote",
+        "validation": "there is no test side; epoch and temperature were chosen on these, so it is a little too good",
+        "train": "on the training pictures themselves: no measure of how good it is",
+    }[report.reported]
+    console.print(f"[bold green]{report.reported}: {share(reported)}[/]; {note}")
+    console.print(
+        f"calibration error {reported.calibration_before.error:.3f}, after temperature scaling "
+        f"{reported.calibration.error:.3f}; weights of epoch {report.best_epoch}; "
+        f"trained for {duration(report.seconds)}"
+    )
+    console.print(f"model folder: {report.folder} (start with its README.md)", markup=False)
+
+
+@contextmanager
+def _stop_after_the_step() -> Iterator[list[int]]:
+    """Gather Ctrl-C instead of being torn out of a step; a second one interrupts at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("\nstopping after this step; press Ctrl-C again to stop at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _bars() -> Progress:
+    console = Console(stderr=True, highlight=False)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}  {task.fields[seen]}  {task.fields[left]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _bar(bars: Progress) -> TaskID:
+    """The one bar, made when it is first needed."""
+    return bars.tasks[0].id if bars.tasks else bars.add_task("", total=None, note="", seen="", left="")

@@ -1,0 +1,168 @@
+"""A classifier: network, weights, class names, preprocessing and calibration, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import PictureError
+from pellucid.network.network import Network
+from pellucid.network.standardise import Standardise, to_unit
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
+
+if TYPE_CHECKING:
+    import torch
+
+Source = str | Path | bytes | NDArray[np.uint8]
+"""A picture: its path, its bytes, or its image as uint8 (H, W, 3), upright RGB."""
+
+DECODERS = 2
+
+# name, the prepared image, or else the reason why there is none
+_Item = tuple[str, NDArray[np.uint8] | None, str | None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one picture, or why it says nothing.
+
+    `probabilities` follow the order of the classifier's classes, are calibrated and sum to 1; `logits` are the
+    network's raw outputs. Of a picture that cannot be used, `error` is the reason and all else is None.
+    """
+
+    source: str
+    label: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+    logits: tuple[float, ...] | None = None
+    error: str | None = None
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The `count` most probable classes with their probabilities, best first; none where there is an error."""
+        ranked = sorted((self.probabilities or {}).items(), key=lambda item: -item[1])
+        return ranked[:count]
+
+    def as_json(self, top: int | None = None) -> dict[str, Any]:
+        """A flat description for a line of JSON."""
+        if self.error is not None:
+            return {"picture": self.source, "error": self.error}
+        ranked = dict(self.top(top if top is not None else len(self.probabilities or {})))
+        return {
+            "picture": self.source,
+            "label": self.label,
+            "probability": self.probability,
+            "probabilities": ranked,
+        }
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network ready to be asked. `module` is an ordinary torch.nn.Module in evaluation mode."""
+
+    network: Network
+    module: torch.nn.Module
+    classes: tuple[str, ...]
+    form: Form
+    standardise: Standardise
+    temperature: float
+
+    @property
+    def device(self) -> str:
+        parameter = next(self.module.parameters(), None)
+        return str(parameter.device) if parameter is not None else "cpu"
+
+    @overload
+    def predict(self, pictures: Source) -> Prediction: ...
+    @overload
+    def predict(self, pictures: Sequence[Source]) -> list[Prediction]: ...
+    def predict(self, pictures: Source | Sequence[Source]) -> Prediction | list[Prediction]:
+        """Classify one picture, or several. A picture that cannot be used is a Prediction with an error.
+
+        >>> classifier.predict("cat.jpg").label  # doctest: +SKIP
+        'cat'
+        """
+        if isinstance(pictures, str | Path | bytes | np.ndarray):
+            return next(self.stream([pictures]))
+        return list(self.stream(pictures))
+
+    def stream(
+        self, pictures: Iterable[Source], batch: int = 32, pixel_limit: int = PIXEL_LIMIT
+    ) -> Iterator[Prediction]:
+        """Classify pictures one after the other as they are asked for, in order, in constant memory."""
+        for group in _batches(self._images(pictures, pixel_limit), batch):
+            images = [image for _, image, _ in group if image is not None]
+            answers = iter(self.logits(np.stack(images)) if images else [])
+            for name, image, error in group:
+                yield self._prediction(name, next(answers)) if image is not None else Prediction(name, error=error)
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's raw outputs, float32 (n, classes), for prepared images uint8 (n, H, W, C) of `form`'s size."""
+        import torch
+
+        self.module.eval()
+        with torch.inference_mode():
+            return self.module(self.standardise(to_unit(images, self.device))).float().cpu().numpy()
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated probabilities: softmax(logits / temperature), float64 (n, classes)."""
+        scaled = logits.astype(np.float64) / self.temperature
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def _prediction(self, name: str, logits: NDArray[np.float32]) -> Prediction:
+        p = self.probabilities(logits[None])[0]
+        best = int(p.argmax())
+        return Prediction(
+            source=name,
+            label=self.classes[best],
+            probability=float(p[best]),
+            probabilities=dict(zip(self.classes, p.tolist(), strict=True)),
+            logits=tuple(logits.tolist()),
+        )
+
+    def _images(self, pictures: Iterable[Source], pixel_limit: int) -> Iterator[_Item]:
+        """(name, prepared image or None, reason or None), decoded by a few threads that run a little ahead."""
+        with ThreadPoolExecutor(DECODERS) as pool:
+            pending: deque[Future[_Item]] = deque()
+            try:
+                for picture in pictures:
+                    pending.append(pool.submit(self._image, picture, pixel_limit))
+                    if len(pending) > 4 * DECODERS:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _image(self, picture: Source, pixel_limit: int) -> _Item:
+        name = str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"
+        try:
+            return name, self.form.apply(_decoded(picture, pixel_limit)), None
+        except PictureError as error:
+            return name, None, error.reason
+
+
+def _decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+            raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")
+        return picture
+    return decode(picture if isinstance(picture, bytes) else read(Path(picture)), pixel_limit)
+
+
+def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    group: list[_Item] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

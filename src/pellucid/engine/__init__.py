@@ -1,0 +1,1 @@
+"""How it runs fast: device, precision, threads, memory."""

@@ -1,0 +1,92 @@
+"""What training would take on this machine: a few real steps of a network, timed, its memory watched."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pellucid.engine.device import Engine
+from pellucid.errors import NetworkError
+from pellucid.network.layer import Shape
+from pellucid.network.network import Network
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Measured on this machine now. Rates in images a second; memory in bytes, of the whole process at its peak."""
+
+    device: str
+    precision: str
+    threads: int
+    batch: int
+    training_images_per_second: float
+    predicting_images_per_second: float
+    training_bytes: int
+
+    def seconds(self, pictures: int, epochs: int) -> float:
+        """How long a training would take, without validation."""
+        return pictures * epochs / self.training_images_per_second
+
+    def as_json(self, pictures: int, epochs: int) -> dict[str, Any]:
+        return {**asdict(self), "pictures": pictures, "epochs": epochs, "seconds": self.seconds(pictures, epochs)}
+
+
+def measure(network: Network, shape: Shape, classes: int, batch: int, engine: Engine, seconds: float = 3.0) -> Probe:
+    """Time forward + backward + Adam, and forward alone, on random numbers of `shape` (C, H, W).
+
+    Each for about `seconds` after one step that is not counted. Raises NetworkError where memory does not suffice.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    module = engine.place(network.module(shape, classes))
+    optimizer = torch.optim.Adam(module.parameters())
+    images = torch.rand((batch, *shape), device=engine.device).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(batch, dtype=torch.int64, device=engine.device)
+
+    def train() -> None:
+        with engine.autocast():
+            logits = module(images)
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+
+    def predict() -> None:
+        with torch.inference_mode():
+            module(images)
+
+    try:
+        training = batch / _seconds_a_call(train, seconds, engine)
+        module.eval()
+        predicting = batch / _seconds_a_call(predict, seconds / 3, engine)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise NetworkError(f"A batch of {batch} does not fit into memory. Try --batch {max(1, batch // 4)}.") from error
+    return Probe(engine.device, engine.precision, engine.threads, batch, training, predicting, _peak_bytes(engine))
+
+
+def _seconds_a_call(call: object, seconds: float, engine: Engine) -> float:
+    import torch
+
+    assert callable(call)
+    call()
+    count, start = 0, time.perf_counter()
+    while True:
+        call()
+        if engine.device.startswith("cuda"):
+            torch.cuda.synchronize()
+        count += 1
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds and count >= 2:
+            return elapsed / count
+
+
+def _peak_bytes(engine: Engine) -> int:
+    import torch
+
+    if engine.device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(engine.device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,47 @@
+"""Every error that Pellucid raises on purpose, in one tree. Imports nothing.
+
+* PellucidError         what was wrong, with the value, and what to do; the command line prints it as one line
+  + PictureError        one file holds no picture that can be used; `reason` goes into the quarantine
+  + CatalogError        a folder has no sensible data set in it
+  + NetworkError        a network's text or its sizes do not work out
+  + RecipeError         a training setting is unknown or out of range
+  + TrainingError       training cannot go on: a loss that is not finite
+  + ArtefactError       a model folder is missing, unfinished, damaged, or in the way
+  + StorageError        the disk is full or cannot be written
+"""
+
+
+class PellucidError(Exception):
+    """Base of all errors meant for the user; its text needs no traceback to be understood."""
+
+
+class PictureError(PellucidError):
+    """A file that holds no usable picture. `reason` is a short phrase without the path."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CatalogError(PellucidError):
+    """A folder from which nothing sensible can be learned; names the class and the count."""
+
+
+class NetworkError(PellucidError):
+    """A network that cannot be read or built: which layer, the formula with its numbers, what would fit."""
+
+
+class RecipeError(PellucidError):
+    """A training setting: its name, the value received, the values allowed."""
+
+
+class TrainingError(PellucidError):
+    """Training that cannot go on: the step, the learning rate, what to try."""
+
+
+class ArtefactError(PellucidError):
+    """A model folder that cannot be used or written."""
+
+
+class StorageError(PellucidError):
+    """A file that cannot be written; nothing half-written is left behind."""

@@ -1,0 +1,106 @@
+"""How every file is written: beside its place, flushed to the disk, then renamed over it.
+
+Whoever reads a path sees the old content or the new, never a part, also after `kill -9` or a power cut.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pellucid.errors import StorageError
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write `content` (text as UTF-8) to `path` atomically. Raises StorageError."""
+    data = content.encode() if isinstance(content, str) else content
+    with storage_errors(path), replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a free path beside `path`; on leaving, its file is synced and renamed to `path`, or removed on error."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        sync(temporary)
+        # mkstemp gives 0600; a model folder is meant to be shared as any other file
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        sync(path.parent)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder: yield an empty one beside `path`; on leaving it takes the place of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            sync(file)
+        sync(temporary)
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+            path.rename(old / path.name)
+            temporary.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            temporary.rename(path)
+        sync(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the body into a StorageError that names `path` and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(_nearest(path)).free / 1e6
+            message = (
+                f"The disk is full: {path} could not be written ({free:,.0f} MB free). Free some space and run again."
+            )
+        else:
+            message = f"{path} could not be written: {error.strerror or error}."
+        raise StorageError(message) from error
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk, so that a rename that follows cannot come before the content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _nearest(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""What a CNN is: layers, the line of text that names them, the zoo, the plan. No weights are trained here."""

@@ -1,0 +1,196 @@
+"""Layers that learn: convolution, dense, batch norm."""
+
+from dataclasses import KW_ONLY, dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pellucid.errors import NetworkError
+from pellucid.network.initialise import Init, initialise
+from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, Elementwise, Layer, channels_height_width
+from pellucid.network.window import Pair, Shape, Window, pair
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Padding = Pair | Literal["same", "valid"]
+
+
+@dataclass(frozen=True)
+class Conv(Layer):
+    """`conv(10, 5)`: 10 filters of 5x5; each filter spans the channels of its group.
+
+    `same` padding is P = D*(F-1)/2 zeros on each side, as in the article, and keeps height and width; it
+    needs stride 1 and a whole P. `valid` is no padding.
+    """
+
+    word: ClassVar[str] = "conv"
+    keeps_input: ClassVar[bool] = True
+
+    filters: int = field(metadata=AT_LEAST_1)
+    size: Pair = field(metadata=AT_LEAST_1)
+    _: KW_ONLY
+    stride: Pair = field(default=(1, 1), metadata=AT_LEAST_1)
+    padding: Padding = field(default=(0, 0), metadata=AT_LEAST_0)
+    dilation: Pair = field(default=(1, 1), metadata=AT_LEAST_1)
+    groups: int = field(default=1, metadata=AT_LEAST_1)
+    bias: bool = True
+    init: Init = "he"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.padding == "valid":
+            object.__setattr__(self, "padding", (0, 0))
+        if self.init == "xavier":
+            object.__setattr__(self, "init", "glorot")
+        if self.filters % self.groups:
+            raise NetworkError(f"conv: {self.filters} filters cannot be shared among {self.groups} groups.")
+        if self.padding == "same":
+            self._check_same()
+
+    def _check_same(self) -> None:
+        total = [self.dilation[axis] * (self.size[axis] - 1) for axis in (0, 1)]
+        if self.stride != (1, 1):
+            raise NetworkError(
+                f"conv: padding=same keeps the size, which stride {pair(self.stride)} does not; "
+                f"write the number of zeros, padding={pair((total[0] // 2, total[1] // 2))}."
+            )
+        if any(zeros % 2 for zeros in total):
+            raise NetworkError(
+                f"conv: padding=same puts D*(F-1)/2 zeros on each side, no whole number for size "
+                f"{pair(self.size)}; use an odd size, or write padding as a number."
+            )
+
+    @property
+    def zeros(self) -> Pair:
+        """P, the zeros on each side, as numbers."""
+        if isinstance(self.padding, tuple):
+            return self.padding
+        return self.dilation[0] * (self.size[0] - 1) // 2, self.dilation[1] * (self.size[1] - 1) // 2
+
+    def window(self) -> Window:
+        return Window(self.size, self.stride, self.zeros, self.dilation)
+
+    def output(self, input: Shape) -> Shape:
+        channels, height, width = channels_height_width(input)
+        if channels % self.groups:
+            raise NetworkError(
+                f"its input has {channels} channels, which cannot be shared among {self.groups} groups; "
+                f"use a number of groups that divides {channels}"
+            )
+        return (self.filters, *self.window().output(height, width))
+
+    def output_formula(self, input: Shape) -> str:
+        return self.window().formula(input[1], input[2])
+
+    def parameters(self, input: Shape) -> int:
+        return prod(self.size) * (input[0] // self.groups) * self.filters + (self.filters if self.bias else 0)
+
+    def parameters_formula(self, input: Shape) -> str:
+        channels = f"({input[0]}/{self.groups})" if self.groups > 1 else f"{input[0]}"
+        bias = f" + {self.filters}" if self.bias else ""
+        return f"{self.size[0]}*{self.size[1]}*{channels}*{self.filters}{bias} = {self.parameters(input)}"
+
+    def forward_flops(self, input: Shape) -> int:
+        """F*F*C multiply-adds an output; the bias is the sum's first term and costs nothing more."""
+        return 2 * prod(self.size) * (input[0] // self.groups) * prod(self.output(input))
+
+    def module(self, input: Shape) -> "nn.Conv2d":
+        from torch import nn
+
+        conv = nn.Conv2d(
+            input[0], self.filters, self.size, self.stride, self.zeros, self.dilation, self.groups, self.bias
+        )
+        initialise(conv.weight, self.init, self.groups)
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
+        return conv
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """`dense(64)`: every output a weighted sum of all inputs. As the last layer, `dense` has one a class.
+
+    Glorot's start is the default: what follows the last layer is a softmax, not a ReLU that drops half.
+    """
+
+    word: ClassVar[str] = "dense"
+    keeps_input: ClassVar[bool] = True
+    sees_all: ClassVar[bool] = True
+
+    units: int | None = field(default=None, metadata=AT_LEAST_1)
+    _: KW_ONLY
+    bias: bool = True
+    init: Init = "glorot"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.init == "xavier":
+            object.__setattr__(self, "init", "glorot")
+
+    def output(self, input: Shape) -> Shape:
+        if self.units is None:
+            raise NetworkError(
+                "only the last layer takes its units from the number of classes; write how many, dense(64)"
+            )
+        if len(input) != 1:
+            raise NetworkError(
+                f"it needs a row of numbers, and its input is {list(input)}; put flatten or globalavgpool before it"
+            )
+        return (self.units,)
+
+    def output_formula(self, input: Shape) -> str:
+        return f"{self.units} units"
+
+    def parameters(self, input: Shape) -> int:
+        units = prod(self.output(input))
+        return input[0] * units + (units if self.bias else 0)
+
+    def parameters_formula(self, input: Shape) -> str:
+        bias = f" + {self.units}" if self.bias else ""
+        return f"{input[0]}*{self.units}{bias} = {self.parameters(input)}"
+
+    def forward_flops(self, input: Shape) -> int:
+        return 2 * input[0] * prod(self.output(input))
+
+    def module(self, input: Shape) -> "nn.Linear":
+        from torch import nn
+
+        dense = nn.Linear(input[0], prod(self.output(input)), self.bias)
+        initialise(dense.weight, self.init)
+        if self.bias:
+            nn.init.zeros_(dense.bias)
+        return dense
+
+
+@dataclass(frozen=True)
+class BatchNorm(Elementwise):
+    """Each channel to mean 0 and variance 1 in the batch, then scaled and shifted (Ioffe & Szegedy 2015, alg. 1).
+
+    The running mean and variance, which are not learned by gradients, are not counted as parameters.
+    """
+
+    word: ClassVar[str] = "batchnorm"
+    keeps_input: ClassVar[bool] = True
+
+    def parameters(self, input: Shape) -> int:
+        return 2 * input[0]
+
+    def parameters_formula(self, input: Shape) -> str:
+        return f"{input[0]} + {input[0]} = {2 * input[0]}"
+
+    def forward_flops(self, input: Shape) -> int:
+        """A number: mean 1; difference, square, sum 3; normalise 1; scale and shift 2."""
+        return 7 * prod(input)
+
+    def input_gradient_flops(self, input: Shape) -> int:
+        """A number: scale * (dy - mean(dy) - x^ * mean(dy * x^)), 4; the means come with the weights."""
+        return 4 * prod(input)
+
+    def weight_gradient_flops(self, input: Shape) -> int:
+        """A number: x^ again 2, dy * x^ and its sum 2, the sum of dy 1."""
+        return 5 * prod(input)
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        return nn.BatchNorm2d(input[0]) if len(input) == 3 else nn.BatchNorm1d(input[0])

@@ -1,0 +1,98 @@
+"""A network: its layers in a row, without weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pellucid.errors import NetworkError
+from pellucid.network.layer import Layer
+from pellucid.network.learning import Dense
+from pellucid.network.residual import Step, chain, modules
+from pellucid.network.window import Shape, TooSmall
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LARGEST_SIDE = 1 << 14  # pixels: how far the search goes for a picture that would be large enough
+
+
+@dataclass(frozen=True)
+class Network:
+    """The layers, first to last. A last `dense` may leave its units open: it takes the number of classes."""
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise NetworkError("A network needs a layer.")
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.layers))
+
+    def shapes(self, input: Shape, classes: int) -> list[Step]:
+        """Each layer with its name (`conv1`, `relu1`, ...), its input's and its output's shape.
+
+        The last step's layer is `dense(classes)` where the text leaves it open. Raises NetworkError where sizes
+        do not fit, saying which layer, the formula with its numbers and what would, or where the end is not one
+        number a class.
+        """
+        layers = self.filled(classes)
+        try:
+            steps = chain(layers, input)
+        except TooSmall as error:
+            raise TooSmall(f"{error}{_large_enough(layers, input)}.") from None
+        except NetworkError as error:
+            raise NetworkError(f"{error}.") from None
+        if steps[-1].output != (classes,):
+            raise NetworkError(
+                f"The network ends with {list(steps[-1].output)}, and {classes} classes need [{classes}]: "
+                f"{_ending(steps[-1])}."
+            )
+        return steps
+
+    def filled(self, classes: int) -> tuple[Layer, ...]:
+        """The layers, with the number of classes where the last `dense` leaves it open."""
+        last = self.layers[-1]
+        if isinstance(last, Dense) and last.units is None:
+            return (*self.layers[:-1], replace(last, units=classes))
+        return self.layers
+
+    def module(self, input: Shape, classes: int) -> "nn.Sequential":
+        """A new torch module with initialised weights, its layers named as in `shapes`.
+
+        It takes (N, channels, height, width) float and gives (N, classes) scores, before softmax. The weights
+        come from torch's global generator: `torch.manual_seed` makes them reproducible.
+        """
+        return modules(self.shapes(input, classes))
+
+
+def _ending(last: Step) -> str:
+    if isinstance(last.layer, Dense):
+        return "write the last dense without a number"
+    return "end it with dense" if len(last.output) == 1 else "end it with flatten dense or globalavgpool dense"
+
+
+def _large_enough(layers: tuple[Layer, ...], input: Shape) -> str:
+    """`, or a picture of at least 28x28`, the smallest in which every window fits, or nothing."""
+
+    def fits(height: int, width: int) -> bool:
+        try:
+            chain(layers, (input[0], height, width))
+        except TooSmall:
+            return False
+        except NetworkError:
+            return True  # another fault, which is not a matter of size
+        return True
+
+    def least(fits_side: Callable[[int], bool]) -> int:
+        low, high = 1, LARGEST_SIDE
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if fits_side(middle) else (middle + 1, high)
+        return low
+
+    if not fits(LARGEST_SIDE, LARGEST_SIDE):
+        return ""
+    height = least(lambda side: fits(side, LARGEST_SIDE))
+    width = least(lambda side: fits(LARGEST_SIDE, side))
+    return f", or a picture of at least {height}x{width}"

@@ -1,0 +1,197 @@
+"""A network before anything trains: sizes, parameters, operations, memory, each with its formula."""
+
+import re
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+from pellucid.errors import NetworkError
+from pellucid.network.layer import FLOAT, Cost
+from pellucid.network.layers import Conv, Pair, Residual, Shape
+from pellucid.network.network import Network
+from pellucid.network.residual import Item, itemised, peak_bytes
+
+LARGEST_SIDE = 100_000  # pixels; a picture that is larger is a slip of the keyboard
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer. Residual layers are taken apart: their branches' layers first, then the addition, `residual1`."""
+
+    name: str
+    """`conv1`, or `residual1.body.conv1` inside a residual: the module's name in the torch module."""
+    layer: str
+    """As the network's text writes it."""
+    output: Shape
+    output_formula: str
+    parameters: int
+    parameters_formula: str
+    cost: Cost
+    receptive_field: Pair
+    """Height and width of the part of the picture that one output sees; with padding it may reach beyond it."""
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """The dense layer that would give as many outputs as the first convolution, without sharing a weight."""
+
+    instead_of: str
+    parameters: int
+    formula: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """FLOPs (a multiply-add counts as two) and bytes are for one picture where a name does not say otherwise.
+
+    Backward is the gradients of the weights and of each layer's input, except where nothing before the layer learns:
+    nobody asks for the gradient of the picture.
+    """
+
+    network: str
+    input: Shape
+    classes: int
+    batch: int
+    rows: tuple[Row, ...]
+    parameters: int
+    forward_flops: int
+    backward_flops: int
+    kept_bytes: int
+    """What backward needs from forward: the activations of one picture that have to be kept."""
+    step_bytes: int
+    """The most that one picture of a training step takes at one time: what is kept by then, and what is in work."""
+    peak_bytes: int
+    """The most that stands in memory at one time while one picture passes and nothing is kept."""
+    training_bytes: int
+    """A training step on a batch: see `training_formula`."""
+    training_formula: str
+    predicting_bytes: int
+    """Parameters, and the batch at its widest place."""
+    fully_connected: FullyConnected | None
+    """None without a convolution."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON's types; shapes as lists, [channels, height, width]."""
+        instead = self.fully_connected
+        return {
+            "network": self.network,
+            "input": list(self.input),
+            "classes": self.classes,
+            "batch": self.batch,
+            "layers": [_row_as_json(row) for row in self.rows],
+            "total_parameters": self.parameters,
+            "total_forward_flops": self.forward_flops,
+            "total_backward_flops": self.backward_flops,
+            "total_kept_bytes": self.kept_bytes,
+            "widest_step_bytes": self.step_bytes,
+            "widest_predicting_bytes": self.peak_bytes,
+            "training_step_bytes": self.training_bytes,
+            "training_step_formula": self.training_formula,
+            "predicting_bytes": self.predicting_bytes,
+            "fully_connected_instead_of": instead.instead_of if instead else None,
+            "fully_connected_parameters": instead.parameters if instead else None,
+            "fully_connected_formula": instead.formula if instead else None,
+        }
+
+
+def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimizer_states: int = 2) -> Plan:
+    """What training `network` on pictures of shape `input` needs. Raises NetworkError where sizes do not fit.
+
+    `optimizer_states`: numbers that the optimizer keeps for each parameter: 2 for Adam, 1 for SGD with momentum.
+    The memory is what the numbers themselves take in float32; the program, PyTorch and what it sets aside for its own
+    arithmetic come on top.
+    """
+    network.shapes(input, classes)
+    layers = network.filled(classes)
+    items, _ = itemised(layers, input)
+    rows = tuple(_row(item, input) for item in items)
+    parameters = sum(row.parameters for row in rows)
+    step, peak = _step_bytes(items), peak_bytes(layers, input)
+    training = FLOAT * parameters * (2 + optimizer_states) + batch * step
+    return Plan(
+        network=str(network),
+        input=input,
+        classes=classes,
+        batch=batch,
+        rows=rows,
+        parameters=parameters,
+        forward_flops=sum(row.cost.forward_flops for row in rows),
+        backward_flops=sum(row.cost.backward_flops for row in rows),
+        kept_bytes=sum(row.cost.backward_bytes for row in rows),
+        step_bytes=step,
+        peak_bytes=peak,
+        training_bytes=training,
+        training_formula=(
+            f"{FLOAT} bytes * {parameters} parameters * (1 value + 1 gradient + {optimizer_states} of the optimizer) "
+            f"+ {batch} pictures * {step} bytes = {training}"
+        ),
+        predicting_bytes=FLOAT * parameters + batch * peak,
+        fully_connected=_fully_connected(items),
+    )
+
+
+def parse_input(text: str) -> Shape:
+    """`300x300x3`, height x width x channels, as (3, 300, 300). Raises NetworkError."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text, re.ASCII)
+    if match is None:
+        raise NetworkError(f"The input size {text!r} is not HEIGHTxWIDTHxCHANNELS; write 300x300x3.")
+    height, width, channels = (int(number) for number in match.groups())
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise NetworkError(
+            f"The input size {text!r} has a side that is not from 1 to {LARGEST_SIDE:,} pixels; write 300x300x3."
+        )
+    if channels not in (1, 3):
+        raise NetworkError(
+            f"The input size {text!r} has {channels} channels; write 3 for colour, 1 for grey: {height}x{width}x3."
+        )
+    return channels, height, width
+
+
+def _step_bytes(items: list[Item]) -> int:
+    """A layer's backward pass stands beside what it and the layers before it keep; those after it have let go."""
+    kept = accumulate(item.cost.backward_bytes for item in items)
+    return max(before + item.work_bytes for before, item in zip(kept, items, strict=True))
+
+
+def _row(item: Item, input: Shape) -> Row:
+    step = item.step
+    # what a residual's branches learn stands in their own rows
+    learns = not isinstance(step.layer, Residual)
+    return Row(
+        name=item.path,
+        layer=str(step.layer) if learns else "addition",
+        output=step.output,
+        output_formula=step.layer.output_formula(step.input),
+        parameters=step.layer.parameters(step.input) if learns else 0,
+        parameters_formula=step.layer.parameters_formula(step.input) if learns else "0",
+        cost=item.cost,
+        receptive_field=item.sees or (input[1], input[2]),
+    )
+
+
+def _row_as_json(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "layer": row.layer,
+        "output": list(row.output),
+        "output_formula": row.output_formula,
+        "parameters": row.parameters,
+        "parameters_formula": row.parameters_formula,
+        "forward_flops": row.cost.forward_flops,
+        "backward_flops": row.cost.backward_flops,
+        "forward_bytes": row.cost.forward_bytes,
+        "backward_bytes": row.cost.backward_bytes,
+        "receptive_field": list(row.receptive_field),
+    }
+
+
+def _fully_connected(items: list[Item]) -> FullyConnected | None:
+    first = next((item for item in items if isinstance(item.step.layer, Conv)), None)
+    if first is None:
+        return None
+    (channels, height, width), output = first.step.input, first.step.output
+    parameters = prod(first.step.input) * prod(output) + prod(output)
+    outputs = f"{output[1]}*{output[2]}*{output[0]}"
+    formula = f"{height}*{width}*{channels} * {outputs} + {outputs} = {parameters}"
+    return FullyConnected(first.path, parameters, formula)

@@ -1,0 +1,178 @@
+"""Layers that bring a picture down to fewer numbers or into one row: pooling and flatten."""
+
+from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from pellucid.errors import NetworkError
+from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, FLOAT, INDEX, Layer, channels_height_width
+from pellucid.network.window import Pair, Shape, Window, pair
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Pool(Layer):
+    """A window over each channel. Without a stride the windows lie side by side: stride = size."""
+
+    keeps_input: ClassVar[bool] = True
+
+    size: Pair = field(metadata=AT_LEAST_1)
+    _: KW_ONLY
+    stride: Pair | None = field(default=None, metadata=AT_LEAST_1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stride == self.size:
+            object.__setattr__(self, "stride", None)  # one way to say it: equal pools compare equal
+
+    def window(self) -> Window:
+        return Window(self.size, self.step, self.zeros)
+
+    @property
+    def step(self) -> Pair:
+        """The stride in numbers."""
+        return self.stride or self.size
+
+    @property
+    @abstractmethod
+    def zeros(self) -> Pair:
+        """The padding on each side."""
+
+    def output(self, input: Shape) -> Shape:
+        channels, height, width = channels_height_width(input)
+        return (channels, *self.window().output(height, width))
+
+    def output_formula(self, input: Shape) -> str:
+        return self.window().formula(input[1], input[2])
+
+    def forward_flops(self, input: Shape) -> int:
+        """One comparison or addition for each number that a window sees."""
+        return prod(self.size) * prod(self.output(input))
+
+
+@dataclass(frozen=True)
+class PaddedPool(Pool):
+    """A pool whose padding, at most half its size, keeps a number of the picture in every window."""
+
+    _: KW_ONLY
+    padding: Pair = field(default=(0, 0), metadata=AT_LEAST_0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(2 * self.padding[axis] > self.size[axis] for axis in (0, 1)):
+            raise NetworkError(
+                f"{self.word}: padding={pair(self.padding)} is more than half of size {pair(self.size)}; "
+                "some windows would see no number of the picture."
+            )
+
+    @property
+    def zeros(self) -> Pair:
+        return self.padding
+
+
+@dataclass(frozen=True)
+class MaxPool(PaddedPool):
+    """The largest number of each window; its padding never wins. The gradient goes to the winner alone."""
+
+    word: ClassVar[str] = "maxpool"
+
+    def input_gradient_flops(self, input: Shape) -> int:
+        return prod(self.output(input))
+
+    def extra_bytes(self, input: Shape) -> int:
+        return INDEX * prod(self.output(input))  # where the winners are
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        return nn.MaxPool2d(self.size, self.step, self.padding)
+
+
+@dataclass(frozen=True)
+class AvgPool(PaddedPool):
+    """The mean of each window, zeros of the padding included: the sum divided by F*F."""
+
+    word: ClassVar[str] = "avgpool"
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        return nn.AvgPool2d(self.size, self.step, self.padding)
+
+
+@dataclass(frozen=True)
+class L2Pool(Pool):
+    """The L2 norm of each window, the root of its sum of squares; where that is 0, the gradient is 0 too."""
+
+    word: ClassVar[str] = "l2pool"
+
+    @property
+    def zeros(self) -> Pair:
+        return 0, 0
+
+    def window(self) -> Window:
+        return Window(self.size, self.step, can_pad=False)  # nn.LPPool2d has no padding
+
+    def forward_flops(self, input: Shape) -> int:
+        """A square and an addition for each number that a window sees."""
+        return 2 * super().forward_flops(input)
+
+    def extra_bytes(self, input: Shape) -> int:
+        """nn.LPPool2d also keeps the squares, and four steps between their mean and the root."""
+        return FLOAT * (prod(input) + 4 * prod(self.output(input)))
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        return nn.LPPool2d(2, self.size, self.step)
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Layer):
+    """The mean of each channel: [512, 7, 7] becomes [512], whatever the picture's size."""
+
+    word: ClassVar[str] = "globalavgpool"
+    sees_all: ClassVar[bool] = True
+
+    def output(self, input: Shape) -> Shape:
+        return (channels_height_width(input)[0],)
+
+    def output_formula(self, input: Shape) -> str:
+        return f"{input[0]} means of {input[1]}*{input[2]}"
+
+    def forward_flops(self, input: Shape) -> int:
+        return prod(input)
+
+    def module(self, input: Shape) -> "nn.Module":
+        from collections import OrderedDict
+
+        from torch import nn
+
+        return nn.Sequential(OrderedDict(average=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """[10, 148, 148] to one row of 219,040: channel by channel, row by row. Nothing is computed or copied."""
+
+    word: ClassVar[str] = "flatten"
+
+    def output(self, input: Shape) -> Shape:
+        return (prod(input),)
+
+    def output_formula(self, input: Shape) -> str:
+        return f"{'*'.join(map(str, input))} = {prod(input)}"
+
+    def forward_flops(self, input: Shape) -> int:
+        return 0
+
+    def output_bytes(self, input: Shape) -> int:
+        return 0  # the same memory, read as a row
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        return nn.Flatten()

@@ -1,0 +1,233 @@
+"""Layers in a row, and the residual layer, which holds two rows: what walks over them is here."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from pellucid.errors import NetworkError
+from pellucid.network.layer import FLOAT, Cost, Layer
+from pellucid.network.pooling import Flatten
+from pellucid.network.window import Pair, Shape, pair
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Step(NamedTuple):
+    """A layer in its place."""
+
+    name: str
+    """`conv1`: the layer's word, counted from 1 in its row."""
+    layer: Layer
+    input: Shape
+    output: Shape
+
+
+class Item(NamedTuple):
+    """A step with its cost."""
+
+    path: str
+    """`residual2.body.conv1`, as in the module's state dict; the last name is the step's."""
+    step: Step
+    cost: Cost
+    work_bytes: int
+    """What stands in memory while the layer runs, forward or backward, beside what is kept: its input and output, or
+    their gradients, and the gradient that waits for a residual's other branch."""
+    sees: Pair | None
+    """The receptive field: height and width of the part of the picture that one output sees; None is all."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a row of layers has before it."""
+
+    learns: bool = False
+    """Some layer before has weights, so that the gradient of the row's input is needed."""
+    keeps: bool = False
+    """The layer before keeps its output, the row's input, for its own gradient."""
+    sees: Pair | None = (1, 1)
+    """The receptive field of one number of the row's input."""
+    step: Pair = (1, 1)
+    """Pixels from one number of the row's input to the next."""
+
+
+def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[Step]:
+    """Each layer with its name and sizes. Raises NetworkError (TooSmall) with the layer's name and text."""
+    steps = []
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        counts[layer.word] += 1
+        name = f"{layer.word}{counts[layer.word]}"
+        if isinstance(layer, Residual):
+            output = layer.output(input, path + name)
+        else:
+            try:
+                output = layer.output(input)
+            except NetworkError as error:
+                raise type(error)(f"{path}{name} `{layer}`: {error}") from None
+        steps.append(Step(name, layer, input, output))
+        input = output
+    return steps
+
+
+def modules(steps: Sequence[Step]) -> "nn.Sequential":
+    """The row as a torch module, its parts named as the steps are."""
+    from torch import nn
+
+    return nn.Sequential(OrderedDict((step.name, step.layer.module(step.input)) for step in steps))
+
+
+def itemised(
+    layers: Sequence[Layer], input: Shape, before: Before = Before(), path: str = "", waiting: int = 0
+) -> tuple[list[Item], Before]:
+    """What every layer of a row costs, and what a next row would have before it.
+
+    Residuals are taken apart: the layers of the body, those of the shortcut, then the addition. `waiting`: bytes of
+    gradients that wait while the row runs backward.
+    """
+    items: list[Item] = []
+    for step in chain(layers, input):
+        if isinstance(step.layer, Residual):
+            inner, before = _itemised_residual(step.layer, step, before, path + step.name, waiting)
+            items += inner
+        else:
+            cost = step.layer.cost(step.input, first=not before.learns, input_is_kept=before.keeps)
+            work = waiting + cost.forward_bytes + (FLOAT * prod(step.input) if before.learns else 0)
+            before = _after(step, before)
+            items.append(Item(path + step.name, step, cost, work, before.sees))
+    return items, before
+
+
+def _after(step: Step, before: Before) -> Before:
+    layer, window = step.layer, step.layer.window()
+    learns = before.learns or layer.parameters(step.input) > 0
+    keeps = before.keeps if isinstance(layer, Flatten) else learns and layer.keeps_output
+    if layer.sees_all or before.sees is None:
+        return Before(learns, keeps, None, before.step)
+    if window is None:
+        return replace(before, learns=learns, keeps=keeps)
+    grown = [before.sees[axis] + (window.reach[axis] - 1) * before.step[axis] for axis in (0, 1)]
+    strides = [before.step[axis] * window.stride[axis] for axis in (0, 1)]
+    return Before(learns, keeps, (grown[0], grown[1]), (strides[0], strides[1]))
+
+
+def _itemised_residual(
+    layer: "Residual", step: Step, before: Before, at: str, waiting: int
+) -> tuple[list[Item], Before]:
+    input, output = FLOAT * prod(step.input), FLOAT * prod(step.output)
+    # backward, the shortcut comes first: the body's gradient waits for it, then its own waits for the body
+    body, after_body = itemised(layer.body, step.input, before, f"{at}.body.", waiting + input)
+    keeps = before.keeps or _keeps_its_input(layer.body, step.input, before.learns)
+    shortcut, after_shortcut = itemised(
+        layer.shortcut, step.input, replace(before, keeps=keeps), f"{at}.shortcut.", waiting + output
+    )
+    both_see = (after_body.sees, after_shortcut.sees)
+    sees = None if None in both_see else max(each for each in both_see if each)
+    # backward, the addition hands its gradient on as it is; where the branches part, theirs are added
+    addition = Cost(prod(step.output), prod(step.input) if before.learns else 0, output, 0)
+    work = waiting + (3 if layer.shortcut else 2) * output
+    learns = after_body.learns or after_shortcut.learns
+    return [*body, *shortcut, Item(at, step, addition, work, sees)], Before(learns, False, sees, after_body.step)
+
+
+def _keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> bool:
+    """Whether a row keeps its input until the backward pass. `learns`: something before it learns."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            return any(_keeps_its_input(branch, input, learns) for branch in (layer.body, layer.shortcut))
+        if not isinstance(layer, Flatten):
+            return layer.keeps_input and (learns or layer.parameters(input) > 0)
+        input = layer.output(input)
+    return False
+
+
+def peak_bytes(layers: Sequence[Layer], input: Shape, input_waits: bool = False) -> int:
+    """The most float32 bytes that stand in memory at one time while one picture passes.
+
+    That is a layer's input and output, and what waits for a residual's addition. `input_waits`: the row's own
+    input is needed again after the row.
+    """
+    peak = 0
+    for index, step in enumerate(chain(layers, input)):
+        waiting = FLOAT * prod(input) if input_waits and index > 0 else 0
+        before, after = FLOAT * prod(step.input), FLOAT * prod(step.output)
+        if isinstance(step.layer, Residual):
+            body = peak_bytes(step.layer.body, step.input, input_waits=True)
+            shortcut = after + peak_bytes(step.layer.shortcut, step.input, input_waits=True)
+            addition = before + (3 if step.layer.shortcut else 2) * after
+            here = max(body, shortcut, addition)
+        else:
+            here = before + (0 if isinstance(step.layer, Flatten) else after)
+        peak = max(peak, waiting + here)
+    return peak
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """`residual(conv(64, 3, padding=1) relu conv(64, 3, padding=1) | conv(64, 1))`: body plus shortcut.
+
+    Without a shortcut the input itself is added (He et al. 2015, "Deep residual learning", eq. 1 and 2).
+    """
+
+    word: ClassVar[str] = "residual"
+
+    body: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.body:
+            raise NetworkError("residual: its body is empty; write layers, residual(conv(64, 3, padding=1) relu).")
+
+    def __str__(self) -> str:
+        body = " ".join(map(str, self.body))
+        return f"residual({body} | {' '.join(map(str, self.shortcut))})" if self.shortcut else f"residual({body})"
+
+    def branches(self, input: Shape, path: str = "residual") -> tuple[list[Step], list[Step]]:
+        return chain(self.body, input, f"{path}.body."), chain(self.shortcut, input, f"{path}.shortcut.")
+
+    def output(self, input: Shape, path: str = "residual") -> Shape:
+        body, shortcut = (steps[-1].output if steps else input for steps in self.branches(input, path))
+        if body != shortcut:
+            given = "the shortcut" if self.shortcut else "the input, which is added as it is,"
+            raise NetworkError(
+                f"{path}: the body gives {list(body)} but {given} {list(shortcut)}, and only equal sizes "
+                f"can be added; {_matching(input, body)}"
+            )
+        return body
+
+    def output_formula(self, input: Shape) -> str:
+        return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
+
+    def parameters(self, input: Shape) -> int:
+        return sum(step.layer.parameters(step.input) for branch in self.branches(input) for step in branch)
+
+    def parameters_formula(self, input: Shape) -> str:
+        counts = [sum(step.layer.parameters(step.input) for step in branch) for branch in self.branches(input)]
+        return f"{counts[0]} + {counts[1]} = {sum(counts)}"
+
+    def cost(self, input: Shape, first: bool = False, input_is_kept: bool = False) -> Cost:
+        items, _ = itemised((self,), input, Before(learns=not first, keeps=input_is_kept))
+        return Cost(*(sum(numbers) for numbers in zip(*(astuple(item.cost) for item in items), strict=True)))
+
+    def forward_flops(self, input: Shape) -> int:
+        return self.cost(input).forward_flops
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        from pellucid.network.branches import Branches
+
+        body, shortcut = self.branches(input)
+        return Branches(modules(body), modules(shortcut) if shortcut else nn.Identity())
+
+
+def _matching(input: Shape, body: Shape) -> str:
+    """A shortcut that would make the sizes equal, where a 1x1 convolution can."""
+    if len(input) == 3 and len(body) == 3:
+        strides = (-(-input[1] // body[1]), -(-input[2] // body[2]))
+        if tuple(-(-input[axis] // strides[axis - 1]) for axis in (1, 2)) == body[1:]:
+            stride = f", stride={pair(strides)}" if strides != (1, 1) else ""
+            return f"the shortcut conv({body[0]}, 1{stride}) would fit"
+    return "change the layers of one, or pad them, so that both give the same"

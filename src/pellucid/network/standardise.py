@@ -1,0 +1,59 @@
+"""From stored bytes to the numbers that a network sees: 0..255 -> 0..1 -> mean 0, deviation 1 for each channel.
+
+The one place where this happens: training, prediction and everything that explains them pass through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def to_unit(images: NDArray[np.uint8], device: str = "cpu") -> Tensor:
+    """uint8 (n, H, W, C) -> float32 (n, C, H, W) in 0..1 on `device`, channels-last in memory."""
+    import torch
+
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    # (n, H, W, C) seen as (n, C, H, W) is channels-last already: no copy but the conversion to float
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+
+
+@dataclass(frozen=True)
+class Standardise:
+    """(x - mean) / deviation, a number for each channel, of pixels in 0..1."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """float32 (n, C, H, W) in 0..1 -> float32 of the same shape, about mean 0 and deviation 1."""
+        import torch
+
+        shape = (1, len(self.mean), 1, 1)
+        mean = torch.tensor(self.mean, device=images.device).view(shape)
+        deviation = torch.tensor(self.deviation, device=images.device).view(shape)
+        return (images - mean) / deviation
+
+
+def measure(batches: Iterable[NDArray[np.uint8]], channels: int) -> Standardise:
+    """Mean and deviation of each channel over uint8 batches (n, H, W, C), exact: the sums are kept as integers."""
+    count, total, squares = 0, np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+    levels = np.arange(256, dtype=np.int64)
+    for batch in batches:
+        count += batch.size // channels
+        for channel in range(channels):
+            histogram = np.bincount(batch[..., channel].ravel(), minlength=256)
+            total[channel] += int(histogram @ levels)
+            squares[channel] += int(histogram @ levels**2)
+    mean = total / count
+    variance = squares / count - mean**2
+    # a channel that never varies keeps its scale instead of dividing by zero
+    deviation = np.where(variance > 0.25, np.sqrt(np.maximum(variance, 0.25)), 255.0)
+    return Standardise(tuple((mean / 255).tolist()), tuple((deviation / 255).tolist()))

@@ -1,0 +1,77 @@
+"""How far a window gets along a picture: the article's output size, `([W - F + 2P] / S) + 1`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pellucid.errors import NetworkError
+
+Shape = tuple[int, ...]
+"""(channels, height, width) of a picture or feature map, or (features,) of a flat row."""
+
+Pair = tuple[int, int]
+"""Something along the height and along the width; the text writes `3` where both agree, else `3x5`."""
+
+
+class TooSmall(NetworkError):
+    """A window that is larger than what it should slide over; a larger picture would do."""
+
+
+def pair(value: Pair) -> str:
+    return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Size F, stride S, padding P (zeros on each side) and dilation D, each along height and width."""
+
+    size: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    can_pad: bool = True
+    """Whether the layer has a padding to set."""
+
+    @property
+    def reach(self) -> Pair:
+        """The numbers from the window's first to its last: D*(F-1) + 1."""
+        return self._along(lambda axis: self.dilation[axis] * (self.size[axis] - 1) + 1)
+
+    def output(self, height: int, width: int) -> Pair:
+        """Output height and width. Raises TooSmall with the formula, its numbers, and what would fit."""
+        lengths = (height, width)
+        output = self._along(lambda axis: self._positions(lengths[axis], axis))
+        if min(output) < 1:
+            raise TooSmall(
+                f"its input is {height}x{width}, and {self.formula(height, width)}; use {self._what_fits(lengths)}"
+            )
+        return output
+
+    def formula(self, height: int, width: int) -> str:
+        """`([300 - 5 + 2*0] / 1) + 1 = 296`; `floor([7 - 4 + 2*0] / 2) + 1 = 2` where a rest is left."""
+        along_height, along_width = self._axis_formula(height, 0), self._axis_formula(width, 1)
+        if along_height == along_width:
+            return along_height
+        return f"height {along_height}, width {along_width}"
+
+    def _positions(self, length: int, axis: int) -> int:
+        return (length - self.reach[axis] + 2 * self.padding[axis]) // self.stride[axis] + 1
+
+    def _axis_formula(self, length: int, axis: int) -> str:
+        size, dilation = self.size[axis], self.dilation[axis]
+        reach = str(size) if dilation == 1 else f"({dilation}*({size} - 1) + 1)"
+        inner = f"[{length} - {reach} + 2*{self.padding[axis]}] / {self.stride[axis]}"
+        rest = (length - self.reach[axis] + 2 * self.padding[axis]) % self.stride[axis]
+        return f"{f'floor({inner})' if rest else f'({inner})'} + 1 = {self._positions(length, axis)}"
+
+    def _what_fits(self, lengths: Pair) -> str:
+        """The largest size with this padding and dilation, the least padding with this size, that fit."""
+        room = self._along(lambda axis: lengths[axis] + 2 * self.padding[axis])
+        size = self._along(lambda axis: min(self.size[axis], (room[axis] - 1) // self.dilation[axis] + 1))
+        if not self.can_pad:
+            return f"size {pair(size)} or less"
+        padding = self._along(lambda axis: max(self.padding[axis], -((lengths[axis] - self.reach[axis]) // 2)))
+        return f"size {pair(size)} or less, padding={pair(padding)} or more"
+
+    @staticmethod
+    def _along(number: Callable[[int], int]) -> Pair:
+        return number(0), number(1)

@@ -1,0 +1,102 @@
+"""Networks with a name, each a text like any other."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from pellucid.errors import NetworkError
+from pellucid.network import text
+from pellucid.network.layers import WORDS
+from pellucid.network.network import Network
+from pellucid.network.window import Shape
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network, with its name and the picture it was made for where it comes from the zoo."""
+
+    name: str | None
+    network: Network
+    input: Shape | None
+    """(channels, height, width); other sizes work too where every window fits."""
+
+
+# The article "Architecture of Convolutional Neural Networks (CNNs) demystified" (2017): 760 + 438,082 parameters.
+ARTICLE = "conv(10, 5) relu maxpool(2) flatten dense"
+
+# LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", section II.B.
+# Kept: the sizes and filters of C1 to F6, and tanh after C1, C3, C5 and F6. Not kept: the pools' trained
+# coefficient and bias and the tanh after them (ours are plain means); C3 sees all six maps, not the paper's table
+# of some of them; tanh is not scaled by 1.7159; the last layer gives scores for cross-entropy, not distances to
+# drawn digits. 61,706 parameters; the paper has 60,000.
+LENET5 = """
+conv(6, 5, init=lecun) tanh avgpool(2)
+conv(16, 5, init=lecun) tanh avgpool(2)
+conv(120, 5, init=lecun) tanh
+flatten dense(84, init=lecun) tanh dense
+"""
+
+# He, Zhang, Ren, Sun 2015, "Deep residual learning for image recognition", table 1, 18 layers, with option B: a
+# 1x1 convolution in the shortcut where sizes change. Batch norm follows each convolution, which needs no bias.
+RESNET18 = """
+conv(64, 7, stride=2, padding=3, bias=false) batchnorm relu maxpool(3, stride=2, padding=1)
+2*(residual(conv(64, 3, padding=1, bias=false) batchnorm relu
+           conv(64, 3, padding=1, bias=false) batchnorm) relu)
+residual(conv(128, 3, stride=2, padding=1, bias=false) batchnorm relu
+         conv(128, 3, padding=1, bias=false) batchnorm
+         | conv(128, 1, stride=2, bias=false) batchnorm) relu
+residual(conv(128, 3, padding=1, bias=false) batchnorm relu
+         conv(128, 3, padding=1, bias=false) batchnorm) relu
+residual(conv(256, 3, stride=2, padding=1, bias=false) batchnorm relu
+         conv(256, 3, padding=1, bias=false) batchnorm
+         | conv(256, 1, stride=2, bias=false) batchnorm) relu
+residual(conv(256, 3, padding=1, bias=false) batchnorm relu
+         conv(256, 3, padding=1, bias=false) batchnorm) relu
+residual(conv(512, 3, stride=2, padding=1, bias=false) batchnorm relu
+         conv(512, 3, padding=1, bias=false) batchnorm
+         | conv(512, 1, stride=2, bias=false) batchnorm) relu
+residual(conv(512, 3, padding=1, bias=false) batchnorm relu
+         conv(512, 3, padding=1, bias=false) batchnorm) relu
+globalavgpool dense
+"""
+
+# Ours: a residual network small enough for two CPU cores, for any picture from 28x28 up.
+COMPACT = """
+conv(32, 5, stride=2, padding=2, bias=false) batchnorm relu
+residual(conv(32, 3, padding=1, bias=false) batchnorm relu
+         conv(32, 3, padding=1, bias=false) batchnorm) relu
+residual(conv(64, 3, stride=2, padding=1, bias=false) batchnorm relu
+         conv(64, 3, padding=1, bias=false) batchnorm
+         | conv(64, 1, stride=2, bias=false) batchnorm) relu
+residual(conv(128, 3, stride=2, padding=1, bias=false) batchnorm relu
+         conv(128, 3, padding=1, bias=false) batchnorm
+         | conv(128, 1, stride=2, bias=false) batchnorm) relu
+residual(conv(256, 3, stride=2, padding=1, bias=false) batchnorm relu
+         conv(256, 3, padding=1, bias=false) batchnorm
+         | conv(256, 1, stride=2, bias=false) batchnorm) relu
+globalavgpool dropout(0.2) dense
+"""
+
+_ZOO: dict[str, tuple[str, Shape]] = {
+    "article": (ARTICLE, (3, 300, 300)),
+    "lenet5": (LENET5, (1, 32, 32)),
+    "resnet18": (RESNET18, (3, 224, 224)),
+    "compact": (COMPACT, (3, 128, 128)),
+}
+
+NAMES = tuple(_ZOO)
+
+
+def find(name_or_text: str) -> Named:
+    """A network by its name, or from its text. Raises NetworkError with the nearest name and all of them."""
+    asked = name_or_text.strip()
+    if asked in _ZOO:
+        written, input = _ZOO[asked]
+        return Named(asked, text.parse(written), input)
+    words = asked.replace(",", " ").split()
+    if not words or len(words) > 1 or "(" in asked or words[0] in WORDS:
+        return Named(None, text.parse(name_or_text), None)
+    near = get_close_matches(asked.lower(), NAMES, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise NetworkError(
+        f"There is no network {asked}.{hint} Names: {', '.join(NAMES)}; or write the layers, {ARTICLE!r}."
+    )

@@ -1,0 +1,112 @@
+"""Pictures changed a little while training, a whole batch at once, on the batch's device.
+
+* none    the batch as it is
+* light   shift, scale, a small rotation, brightness and contrast: a digit or a letter stays what it was
+* strong  a random part of the picture, brought back to full size (Szegedy et al., "Going deeper with
+          convolutions", 2015, section 6), rotation, mirror, brightness, contrast, saturation: for photographs
+
+One affine map a picture does all the geometry, in one bilinear sampling of the batch. Every random number
+comes from the generator, drawn where it lives: a CPU generator changes a GPU batch as it does a CPU batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+Augment = Literal["none", "light", "strong"]
+
+LUMA = (0.299, 0.587, 0.114)  # red, green and blue in grey, ITU-R BT.601
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """How far a picture may be changed; each change is drawn evenly from its range, for each picture anew."""
+
+    area: tuple[float, float]  # of the part that is shown / of the picture; above 1: smaller, with a border
+    aspect: float  # width / height is changed by a factor from 1/aspect to aspect
+    shift: float | None  # how far the part's middle may move, in picture sizes; None: anywhere inside
+    rotation: float  # degrees, either way
+    mirror: bool  # left and right swapped for half of the pictures
+    brightness: float  # all values times 1 - brightness to 1 + brightness
+    contrast: float  # distance to the picture's mean, likewise
+    saturation: float  # distance to the pixel's grey, likewise; RGB only
+    padding: Literal["border", "reflection"]  # what lies outside the picture
+
+
+LIGHT = Ranges((0.8, 1.2), 1.1, 0.06, 10, False, 0.15, 0.15, 0, "border")
+STRONG = Ranges((0.35, 1.0), 4 / 3, None, 10, True, 0.3, 0.3, 0.3, "reflection")
+
+
+def augment(images: Tensor, level: Augment, generator: Generator) -> Tensor:
+    """`images` float32 (n, C, H, W) in 0..1 -> the same shape, range and device; `images` stays as it is.
+
+    Draws from `generator` alone (nothing for "none"): equal generators give equal results.
+    """
+    if level == "none" or not len(images):
+        return images
+    ranges = LIGHT if level == "light" else STRONG
+    return _colour(_geometry(images, ranges, generator), ranges, generator)
+
+
+def _even(low: float, high: float, count: int, generator: Generator) -> Tensor:
+    """`count` numbers drawn evenly from low..high, float32 (count,), on the generator's device."""
+    import torch
+
+    return torch.rand(count, generator=generator, device=generator.device) * (high - low) + low
+
+
+def _geometry(images: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
+    """Each picture through its own affine map; what falls outside follows `ranges.padding`."""
+    from torch.nn import functional
+
+    theta = _maps(len(images), images.shape[3] / images.shape[2], ranges, generator).to(images.device)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, "bilinear", ranges.padding, align_corners=False)
+
+
+def _maps(count: int, wide: float, ranges: Ranges, generator: Generator) -> Tensor:
+    """Affine maps (count, 2, 3) from a result's coordinates to the picture's, both -1..1; wide = W / H."""
+    import math
+
+    import torch
+
+    def even(low: float, high: float) -> Tensor:
+        return _even(low, high, count, generator)
+
+    side = even(*ranges.area).sqrt()
+    ratio = torch.exp(even(-1, 1) * (math.log(ranges.aspect) / 2))
+    limit = max(1.0, math.sqrt(ranges.area[1]))
+    across, down = (side * ratio).clamp(max=limit), (side / ratio).clamp(max=limit)
+    right, below = even(-1, 1), even(-1, 1)
+    if ranges.shift is None:
+        right, below = right * (1 - across).clamp(min=0), below * (1 - down).clamp(min=0)
+    else:
+        right, below = right * 2 * ranges.shift, below * 2 * ranges.shift
+    angle = even(-1, 1) * math.radians(ranges.rotation)
+    if ranges.mirror:
+        across = torch.where(even(0, 1) < 0.5, -across, across)
+    cos, sin = angle.cos(), angle.sin()
+    first = torch.stack([across * cos, -down * sin / wide, right], 1)
+    return torch.stack([first, torch.stack([across * sin * wide, down * cos, below], 1)], 1)
+
+
+def _colour(images: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
+    """Brightness, contrast and (RGB) saturation, each with a factor a picture, then clamped to 0..1."""
+    import torch
+
+    def factors(width: float) -> Tensor:
+        return _even(1 - width, 1 + width, len(images), generator).to(images.device)[:, None, None, None]
+
+    brightness, contrast = factors(ranges.brightness), factors(ranges.contrast)
+    saturation = factors(ranges.saturation)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    if ranges.saturation and images.shape[1] == 3:
+        red, green, blue = images.split(1, 1)
+        grey = (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+        images = torch.lerp(grey, images, saturation)
+    # brightness * (mean + contrast * (image - mean)) as one multiply-add
+    return torch.addcmul(brightness * (1 - contrast) * mean, images, brightness * contrast).clamp_(0, 1)

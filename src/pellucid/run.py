@@ -1,0 +1,351 @@
+"""One training from a folder of pictures to a model folder: where training and classifier meet.
+
+run = Run(directory, recipe, out)
+for event in run:            # stop asking at any event, and the run stops there
+    ...
+report = run.finish()        # the best weights so far, evaluated and saved
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.classifier import card
+from pellucid.classifier import store as artefact
+from pellucid.classifier.classifier import Classifier
+from pellucid.engine import device
+from pellucid.errors import ArtefactError
+from pellucid.network import standardise, zoo
+from pellucid.pictures import catalog as catalogs
+from pellucid.pictures.decode import Form
+from pellucid.pictures.store import Decoding
+from pellucid.training import checkpoint, evaluate, loop, pace
+from pellucid.training import recipe as recipes
+from pellucid.training.data import Data, prepare, sample, write_lists
+from pellucid.training.evaluate import Metrics, Mistake
+from pellucid.training.loop import Epoch, State, Step, Task
+from pellucid.training.optimizer import optimizer
+from pellucid.training.recipe import Recipe
+from pellucid.training.resolve import resolve, resolve_epochs
+
+MISTAKES = 12
+PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the folder holds and how it was split. Comes once, before the first step."""
+
+    directory: Path
+    classes: tuple[str, ...]
+    pictures: tuple[int, ...]  # for each class
+    quarantine: tuple[catalogs.Quarantined, ...]
+    ignored: int
+    twin_pictures: int
+    twin_pairs: int
+    twins_across_classes: tuple[tuple[str, str], ...]
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """How it will be trained: the recipe with nothing left open, and a sentence for each choice. Comes once."""
+
+    recipe: Recipe
+    reasons: tuple[str, ...]
+    parameters: int
+    epochs: int
+    steps: int
+    resumed_at: int | None  # step
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """The pictures of a side are being classified."""
+
+    side: str
+    done: int
+    total: int
+
+
+Event = Decoding | Found | Started | Step | Epoch
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run ended: `reported` names the metrics that count, test where there are test pictures."""
+
+    folder: Path
+    classifier: Classifier
+    reported: str
+    metrics: dict[str, Metrics]
+    complete: bool
+    best_epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What stands once the pictures are read: everything that training and finishing work on."""
+
+    data: Data
+    task: Task
+    state: State
+    classifier: Classifier  # not yet calibrated; shares its module with `state`
+    keeper: checkpoint.Keeper
+    reasons: tuple[str, ...]
+
+
+class Run:
+    """One training. Iterate to train, then `finish()`. Both raise PellucidError of every kind.
+
+    `out` is a new or empty folder, or with `resume` one where a training was stopped. `checkpoint_seconds`: how long
+    at least between two checkpoints; 0 for one after every step.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        recipe: Recipe,
+        out: Path,
+        cache: Path,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+    ) -> None:
+        self._saved = _find_place(out, resume)
+        self.directory, self.out, self.cache = directory, out, cache
+        self.recipe = recipes.make(**self._saved.context["asked"]) if self._saved else recipe
+        self.checkpoint_seconds = checkpoint_seconds
+        self._ready: _Ready | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        self._ready = ready = yield from self._prepare()
+        task, state = ready.task, ready.state
+        yield Started(
+            task.recipe,
+            ready.reasons,
+            sum(parameter.numel() for parameter in state.module.parameters()),
+            _epochs(state.steps, task),
+            state.steps,
+            state.step if self._saved else None,
+        )
+        for event in loop.run(task, state):
+            ready.keeper.step_done(state)
+            yield event
+
+    @property
+    def worth_finishing(self) -> bool:
+        """Whether there are weights worth saving: an epoch is done."""
+        return self._ready is not None and bool(self._ready.state.best)
+
+    def save_checkpoint(self) -> None:
+        """Save where the run stands, to go on with `resume`. Only between two events: the state is whole there."""
+        assert self._ready is not None, "there is nothing to save before Started"
+        self._ready.keeper.save(self._ready.state)
+
+    def _prepare(self) -> Generator[Decoding | Found, None, _Ready]:
+        began = time.perf_counter()
+        catalog = catalogs.scan(self.directory)
+        catalogs.check(catalog)
+        named = zoo.find(self.recipe.model)
+        recipe, reasons = resolve(self.recipe, named, sample(catalog))
+        assert recipe.size is not None
+        assert recipe.channels is not None
+        form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+        shape = (form.channels, form.height, form.width)
+        named.network.shapes(shape, len(catalog.classes))  # an error here costs no decoding
+
+        data = yield from prepare(catalog, form, recipe, self.cache)
+        yield _found(self.directory, data)
+        rows = data.rows("train")
+        if recipe.minutes is None:
+            epochs, reason = resolve_epochs(recipe, len(rows))
+            recipe = dataclasses.replace(recipe, epochs=epochs)
+            reasons = (*reasons, reason) if reason else reasons
+
+        import torch
+
+        saved = self._saved
+        engine = device.choose(recipe.device, recipe.precision, saved.context["threads"] if saved else None)
+        torch.manual_seed(recipe.seed)
+        module = engine.place(named.network.module(shape, len(catalog.classes)))
+        scale = standardise.measure(_batches(data, rows), form.channels)
+        augment = recipe.augment
+        assert augment != "auto"
+        task = Task(recipe, engine, scale, augment, data.store, data.labels, rows, data.rows("val"))
+        state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
+        if saved is not None:
+            _check_same(saved, data)
+            checkpoint.restore(saved, state)
+        elif recipe.minutes is not None:
+            per_step = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
+            left = recipe.minutes - (time.perf_counter() - began) / 60
+            state.steps = pace.plan_steps(per_step, left, len(rows), len(task.validation))
+
+        with files.storage_errors(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        write_lists(data, self.out)
+        context = {
+            "asked": self.recipe.as_json(),
+            "threads": engine.threads,
+            "fingerprint": data.store.fingerprint,
+        }
+        keeper = checkpoint.Keeper(self.out / "checkpoint", context, self.checkpoint_seconds)
+        if saved is None:
+            keeper.save(state)
+        classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0)
+        return _Ready(data, task, state, classifier, keeper, (*reasons, *engine.reasons))
+
+    def finish(self) -> Generator[Evaluating, None, Report]:
+        """Evaluate the best weights so far and save the model folder; yields progress, returns the report."""
+        assert self._ready is not None, "there is nothing to finish before Started"
+        ready = self._ready
+        data, state, classes = ready.data, ready.state, ready.classifier.classes
+        if state.finished:
+            ready.keeper.save(state)
+        if state.best:
+            state.module.load_state_dict(state.best)
+
+        logits: dict[str, NDArray[np.float32]] = {}
+        for side in ("validation", "test") if len(data.rows("val")) or len(data.rows("test")) else ("train",):
+            if len(rows := data.rows(_SHORT[side])):
+                logits[side] = yield from self._logits(ready, side, rows)
+        labels = {side: data.labels[data.rows(_SHORT[side])] for side in logits}
+        reported = "test" if "test" in logits else next(iter(logits))
+        fitted = evaluate.temperature(logits["validation"], labels["validation"]) if "validation" in logits else 1.0
+        classifier = dataclasses.replace(ready.classifier, temperature=fitted)
+        metrics = {side: evaluate.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
+
+        p = classifier.probabilities(logits[reported])
+        paths = [data.catalog.pictures[row].path for row in data.rows(_SHORT[reported])]
+        worst = evaluate.mistakes(p, labels[reported], MISTAKES)
+        mistakes = [self._mistake(number, paths[m.row], m, classes) for number, m in enumerate(worst, start=1)]
+        files.write(self.out / artefact.HISTORY, loop.history_csv(state.history))
+        artefact.write_json(
+            self.out / artefact.METRICS,
+            {"reported": reported, **{side: m.as_json() for side, m in metrics.items()}, "mistakes": mistakes},
+        )
+        artefact.save(self.out, classifier, self._about(ready))
+        card.write(self.out)
+        return Report(self.out, classifier, reported, metrics, state.finished, _best_epoch(state), state.seconds)
+
+    def _logits(self, ready: _Ready, side: str, rows: NDArray[np.int64]) -> Generator[Evaluating, None, NDArray]:
+        """float32 (n, classes), by the very function that predicts."""
+        parts, batch = [], ready.task.recipe.batch
+        for start in range(0, len(rows), batch):
+            yield Evaluating(side, start, len(rows))
+            parts.append(ready.classifier.logits(ready.data.store.batch(rows[start : start + batch])))
+        return np.concatenate(parts)
+
+    def _mistake(self, number: int, path: str, mistake: Mistake, classes: tuple[str, ...]) -> dict[str, Any]:
+        thumbnail = f"thumbnails/{number:02}.jpg"
+        card.write_thumbnail(self.directory / path, self.out / thumbnail)
+        return {
+            "picture": path,
+            "label": classes[mistake.label],
+            "label_probability": mistake.label_probability,
+            "predicted": classes[mistake.predicted],
+            "predicted_probability": mistake.predicted_probability,
+            "thumbnail": thumbnail,
+        }
+
+    def _about(self, ready: _Ready) -> dict[str, Any]:
+        """What config.json says of the recipe, the data and the training."""
+        state, data, task = ready.state, ready.data, ready.task
+        return {
+            "name": self.out.name,
+            "recipe": task.recipe.as_json(),
+            "reasons": list(ready.reasons),
+            "data": {
+                "root": str(self.directory.absolute()),
+                "fingerprint": data.store.fingerprint,
+                "split_fingerprint": files.sha256(self.out / artefact.SPLIT),
+                "train": len(task.train),
+                "validation": len(task.validation),
+                "test": len(data.rows("test")),
+                "quarantined": len(data.quarantine),
+                "twin_pictures": data.twin_pictures,
+                "twins_across_classes": len(data.twins_across_classes),
+            },
+            "training": {
+                "complete": state.finished,
+                "stopped_early": state.stopped_early,
+                "epochs": len(state.history),
+                "epochs_planned": _epochs(state.steps, task),
+                "best_epoch": _best_epoch(state),
+                "steps": state.step,
+                "seconds": round(state.seconds, 3),
+                "device": task.engine.device,
+                "precision": task.engine.precision,
+                "threads": task.engine.threads,
+            },
+        }
+
+
+_SHORT = {"test": "test", "validation": "val", "train": "train"}
+
+
+def _epochs(steps: int, task: Task) -> int:
+    return -(-steps // task.steps_per_epoch)
+
+
+def _best_epoch(state: State) -> int:
+    return next((epoch.epoch for epoch in reversed(state.history) if epoch.best), 0)
+
+
+def _find_place(out: Path, resume: bool) -> checkpoint.Checkpoint | None:
+    """Check that `out` can be used; the checkpoint to go on from, if there is one to be. Raises ArtefactError."""
+    if resume:
+        saved = checkpoint.newest(out / "checkpoint")
+        if saved is None and (out / artefact.CONFIG).exists():
+            raise ArtefactError(f"{out} has no checkpoint to resume from.")
+        whole = (out / artefact.CONFIG).exists() and artefact.read_config(out)["training"]["complete"]
+        if whole:
+            raise ArtefactError(f"The training in {out} is complete; there is nothing to resume.")
+        return saved
+    if out.exists() and not out.is_dir():
+        raise ArtefactError(f"{out} is a file; choose another --out.")
+    if out.is_dir() and any(out.iterdir()):
+        raise ArtefactError(
+            f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
+            + (", or go on with --resume." if (out / "checkpoint").is_dir() else ".")
+        )
+    return None
+
+
+def _check_same(saved: checkpoint.Checkpoint, data: Data) -> None:
+    if saved.context["fingerprint"] != data.store.fingerprint:
+        raise ArtefactError(
+            f"The pictures in {data.catalog.root} have changed since {saved.path} was written, and a resumed run "
+            "must see the same ones. Put them back, or train anew with another --out."
+        )
+
+
+def _found(directory: Path, data: Data) -> Found:
+    return Found(
+        directory,
+        data.catalog.classes,
+        tuple(np.bincount(data.labels[data.sides >= 0], minlength=len(data.catalog.classes)).tolist()),
+        data.quarantine,
+        data.catalog.ignored,
+        data.twin_pictures,
+        len(data.twins),
+        tuple(data.twins_across_classes),
+        *(len(data.rows(side)) for side in ("train", "val", "test")),
+    )
+
+
+def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(rows), 256):
+        yield data.store.batch(rows[start : start + 256])

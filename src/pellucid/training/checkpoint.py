@@ -1,0 +1,190 @@
+"""Save and resume a run, bit for bit: killed at any moment, it ends with the same weights as one never stopped.
+
+A checkpoint is one safetensors file: the weights, the optimizer's numbers, the best weights, and as JSON in its
+header the counters and the history. It is written beside its place and renamed; the one before it stays until the
+new one is on the disk, so a torn file or a full disk costs some steps, never the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid import files
+from pellucid.errors import ArtefactError
+from pellucid.training.loop import Epoch, State
+
+if TYPE_CHECKING:
+    import torch
+
+VERSION = 1
+KEEP = 2
+
+_COUNTERS = (
+    "steps",
+    "step",
+    "seconds",
+    "epoch_loss",
+    "epoch_correct",
+    "epoch_pictures",
+    "epoch_seconds",
+    "stopped_early",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file held: `context` is whatever the caller saved beside the state (recipe, threads, fingerprint)."""
+
+    path: Path
+    context: dict[str, Any]
+    counters: dict[str, Any]
+    history: list[Epoch]
+    tensors: dict[str, torch.Tensor]
+
+
+class Keeper:
+    """Decides when to save: no oftener than every `seconds`, and never more than 3 % of the time."""
+
+    def __init__(self, folder: Path, context: dict[str, Any], seconds: float = 15.0) -> None:
+        self.folder, self.context, self.seconds = folder, context, seconds
+        self._cost = 0.0
+        self._last = time.monotonic()
+
+    def step_done(self, state: State) -> None:
+        """Save if it is time."""
+        if time.monotonic() - self._last >= max(self.seconds, self._cost * 30 if self.seconds else 0.0):
+            self.save(state)
+
+    def save(self, state: State) -> None:
+        start = time.monotonic()
+        save(self.folder, state, self.context)
+        self._last = time.monotonic()
+        self._cost = self._last - start
+
+
+def save(folder: Path, state: State, context: dict[str, Any]) -> Path:
+    """Write `folder/step-00001234.safetensors` and remove all but the newest two. Raises StorageError."""
+    from safetensors.torch import save as encode
+
+    tensors = _tensors(state)
+    body = {
+        "version": VERSION,
+        "context": context,
+        "counters": {name: getattr(state, name) for name in _COUNTERS},
+        "history": [asdict(epoch) for epoch in state.history],
+    }
+    header = {"pellucid": json.dumps(body), "sha256": _digest(json.dumps(body), tensors)}
+    path = folder / f"step-{state.step:08}.safetensors"
+    with files.storage_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+    files.write(path, encode(tensors, header))
+    for old in _paths(folder)[KEEP:]:
+        with suppress(FileNotFoundError):
+            old.unlink()
+    return path
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or None where there is none at all.
+
+    Raises ArtefactError where there are some and all are damaged.
+    """
+    problems = []
+    for path in _paths(folder):
+        try:
+            return read(path)
+        except ArtefactError as error:
+            problems.append(str(error))
+    if problems:
+        raise ArtefactError("No checkpoint can be resumed. " + " ".join(problems))
+    return None
+
+
+def read(path: Path) -> Checkpoint:
+    """Read and verify one checkpoint. Raises ArtefactError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if header["sha256"] != _digest(header["pellucid"], tensors):
+            raise ArtefactError(f"The checkpoint {path} is damaged: its content does not have the checksum it states.")
+        body = json.loads(header["pellucid"])
+        if body["version"] != VERSION:
+            raise ArtefactError(
+                f"The checkpoint {path} is of version {body['version']}; this Pellucid reads {VERSION}."
+            )
+        history = [Epoch(**epoch) for epoch in body["history"]]
+        return Checkpoint(path, body["context"], body["counters"], history, tensors)
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ArtefactError(f"The checkpoint {path} is damaged: {error}.") from error
+
+
+def restore(checkpoint: Checkpoint, state: State) -> None:
+    """Put a checkpoint's numbers into `state`, whose module and optimizer were built from the same recipe."""
+    import torch
+
+    module = {name.removeprefix("module/"): t for name, t in checkpoint.tensors.items() if name.startswith("module/")}
+    state.module.load_state_dict(module)
+    _restore_optimizer(checkpoint, state.optimizer)
+    targets = state.module.state_dict()
+    state.best = {
+        name.removeprefix("best/"): torch.empty_like(targets[name.removeprefix("best/")]).copy_(tensor)
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith("best/")
+    }
+    for name in _COUNTERS:
+        setattr(state, name, checkpoint.counters[name])
+    state.history = list(checkpoint.history)
+
+
+def _restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) -> None:
+    import torch
+
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name, tensor in checkpoint.tensors.items():
+        if not name.startswith("optimizer/"):
+            continue
+        _, index, key = name.split("/")
+        parameter = parameters[int(index)]
+        # in the parameter's own memory order: another order takes another code path, which rounds differently
+        value = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
+        optimizer.state[parameter][key] = value
+
+
+def _tensors(state: State) -> dict[str, torch.Tensor]:
+    named = {f"module/{name}": tensor for name, tensor in state.module.state_dict().items()}
+    named |= {f"best/{name}": tensor for name, tensor in state.best.items()}
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    for index, parameter in enumerate(parameters):
+        for key, value in state.optimizer.state.get(parameter, {}).items():
+            if value is not None:
+                named[f"optimizer/{index}/{key}"] = value
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+
+
+def _digest(header: str, tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _paths(folder: Path) -> list[Path]:
+    """Checkpoints, newest first."""
+    return sorted(_find(folder), key=lambda path: int(path.stem.removeprefix("step-")), reverse=True)
+
+
+def _find(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if re.fullmatch(r"step-\d{8,}\.safetensors", path.name))

@@ -1,0 +1,131 @@
+"""From a folder to rows that can be trained on: scanned, decoded once, twins found, split without a leak."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.errors import PictureError
+from pellucid.pictures import catalog as catalogs
+from pellucid.pictures import split as splits
+from pellucid.pictures import store as stores
+from pellucid.pictures import twins
+from pellucid.pictures.catalog import Catalog, Quarantined
+from pellucid.pictures.decode import Form, decode, read
+from pellucid.pictures.store import Decoding, Store
+from pellucid.training.recipe import Recipe
+
+SAMPLE = 48
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a few of the pictures look like; automatic choices are made from it."""
+
+    side: int  # median of the longer sides, in pixels
+    grey: bool  # every one of them has equal red, green and blue
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything a training needs to know of its pictures. Rows of `store` are numbered as in `catalog.pictures`."""
+
+    catalog: Catalog
+    store: Store
+    labels: NDArray[np.int64]  # (N,)
+    sides: NDArray[np.int8]  # (N,) index into split.SIDES; -1: left out
+    twins: NDArray[np.int64]  # (P, 2) pairs of rows
+
+    def rows(self, side: str) -> NDArray[np.int64]:
+        return np.flatnonzero(self.sides == splits.SIDES.index(side))
+
+    @property
+    def quarantine(self) -> tuple[Quarantined, ...]:
+        """The catalog's, and the pictures that the split had to leave out."""
+        out = [
+            Quarantined(self.catalog.pictures[row].path, "its twin stands on another side of the folders' split")
+            for row in np.flatnonzero(self.sides < 0)
+        ]
+        return (*self.catalog.quarantine, *out)
+
+    @property
+    def twins_across_classes(self) -> list[tuple[str, str]]:
+        """Twins under two labels: one of the two is probably wrong."""
+        pictures = self.catalog.pictures
+        return [(pictures[a].path, pictures[b].path) for a, b in self.twins if self.labels[a] != self.labels[b]]
+
+    @property
+    def twin_pictures(self) -> int:
+        """How many pictures have a twin."""
+        return len(np.unique(self.twins))
+
+
+def sample(catalog: Catalog) -> Sample:
+    """Look at up to 48 pictures, spread evenly over the catalog; 300 pixels and colour where none can be read."""
+    count = len(catalog.pictures)
+    rows = sorted({int(row) for row in np.linspace(0, count - 1, min(SAMPLE, count))})
+    sides, grey = [], True
+    for row in rows:
+        try:
+            image = decode(read(catalog.root / catalog.pictures[row].path))
+        except PictureError:
+            continue
+        sides.append(max(image.shape[:2]))
+        grey = grey and bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
+    return Sample(int(np.median(sides)), grey) if sides else Sample(300, grey=False)
+
+
+def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Generator[Decoding, None, Data]:
+    """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError."""
+    store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
+    usable = store.catalog
+    catalogs.check(usable)
+    labels = np.array([picture.label for picture in usable.pictures], np.int64)
+    given = np.array([-1 if p.side is None else splits.SIDES.index(p.side) for p in usable.pictures], np.int8)
+    pairs = twins.pairs(store.descriptions)
+    sides = splits.split(
+        labels,
+        store.digests,
+        twins.groups(len(labels), pairs),
+        given,
+        recipe.validation,
+        recipe.test,
+        recipe.seed,
+    )
+    return Data(usable, store, labels, sides, pairs)
+
+
+def write_lists(data: Data, folder: Path) -> None:
+    """Write quarantine.csv, twins.csv and split.csv: what was left out, what is alike, what stands where."""
+    pictures, classes = data.catalog.pictures, data.catalog.classes
+    _write(folder / "quarantine.csv", ["path", "reason"], [[q.path, q.reason] for q in data.quarantine])
+    _write(
+        folder / "twins.csv",
+        ["path", "twin", "same_class"],
+        [[pictures[a].path, pictures[b].path, int(data.labels[a] == data.labels[b])] for a, b in data.twins],
+    )
+    _write(
+        folder / "split.csv",
+        ["path", "class", "side", "sha256"],
+        [
+            [picture.path, classes[picture.label], splits.SIDES[side], digest]
+            for picture, side, digest in zip(pictures, data.sides, data.store.digests, strict=True)
+            if side >= 0
+        ],
+    )
+
+
+def _write(path: Path, header: list[str], rows: list[list[object]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    # surrogateescape: a file name that is not UTF-8 keeps its bytes
+    files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))

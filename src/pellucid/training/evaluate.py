@@ -1,0 +1,198 @@
+"""How good it is, said honestly: accuracy with its interval, each class, confusion, calibration, the mistakes.
+
+Plain arithmetic on logits and labels: where they come from is the caller's business.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import CatalogError
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class. Precision: of those called so, how many are; recall: of those that are, how many were called so.
+
+    None where there is nothing to divide by. `f1` is their harmonic mean.
+    """
+
+    name: str
+    pictures: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pictures whose top probability lies in one tenth: their mean probability and how many of them were right."""
+
+    low: float
+    pictures: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Expected calibration error (Guo et al. 2017, eq. 3, ten bins) and its bins."""
+
+    error: float
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What one side of the split, or one folder, says about a classifier."""
+
+    side: str
+    pictures: int
+    correct: int
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
+    loss: float  # mean cross-entropy in nats, after temperature scaling
+    loss_uncalibrated: float
+    calibration: Calibration
+    calibration_before: Calibration
+    classes: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]  # [true][predicted]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture whose class was missed: row among those evaluated, and the probabilities of both classes."""
+
+    row: int
+    label: int
+    predicted: int
+    label_probability: float
+    predicted_probability: float
+
+
+def measure(
+    side: str, logits: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...], temperature: float
+) -> Metrics:
+    """Metrics of logits float32 (n, classes) against labels int64 (n,). Raises CatalogError where n is 0."""
+    if not len(labels):
+        raise CatalogError(f"There is no picture to evaluate ({side}).")
+    predicted = logits.argmax(axis=1)
+    correct = int((predicted == labels).sum())
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    return Metrics(
+        side=side,
+        pictures=len(labels),
+        correct=correct,
+        accuracy=correct / len(labels),
+        interval=interval(correct, len(labels)),
+        loss=cross_entropy(logits, labels, temperature),
+        loss_uncalibrated=cross_entropy(logits, labels, 1.0),
+        calibration=calibration(probabilities(logits, temperature), labels),
+        calibration_before=calibration(probabilities(logits, 1.0), labels),
+        classes=tuple(_class_metrics(name, index, confusion) for index, name in enumerate(classes)),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+    )
+
+
+def interval(correct: int, total: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927, the score interval): sensible also at 0 %, 100 % and few pictures."""
+    z = 1.959963984540054
+    share = correct / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return (0.0 if correct == 0 else centre - half, 1.0 if correct == total else centre + half)
+
+
+def log_probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """log softmax(logits / temperature), float64 (n, classes)."""
+    scaled = logits.astype(np.float64) / temperature
+    shifted = scaled - scaled.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """softmax(logits / temperature), float64 (n, classes), rows sum to 1."""
+    return np.exp(log_probabilities(logits, temperature))
+
+
+def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
+    """Mean of -log p(label), in nats."""
+    return float(-log_probabilities(logits, temperature)[np.arange(len(labels)), labels].mean())
+
+
+def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The temperature T > 0 for which softmax(logits / T) has the least cross-entropy (Guo et al. 2017, section 4.2).
+
+    Against targets that spread one picture's weight over all classes, (n * one-hot + 1 / classes) / (n + 1), in the
+    spirit of Platt (1999, section 2.2): without it, twenty pictures that are all right would make certainty of it.
+    The cross-entropy is convex in 1/T; its derivative, mean logit under p minus mean logit under the target, is
+    bisected between T = 1/20 and 20. 1 where there are no pictures.
+    """
+    if not len(labels):
+        return 1.0
+    count, wide = len(labels), logits.astype(np.float64)
+    target = (count * wide[np.arange(count), labels] + wide.mean(axis=1)) / (count + 1)
+
+    def slope(inverse: float) -> float:
+        return float(((probabilities(logits, 1 / inverse) * wide).sum(axis=1) - target).mean())
+
+    low, high = 1 / 20, 20.0
+    if slope(low) >= 0:
+        return 1 / low
+    if slope(high) <= 0:
+        return 1 / high
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return 1 / math.sqrt(low * high)
+
+
+def calibration(p: NDArray[np.float64], labels: NDArray[np.int64]) -> Calibration:
+    """Reliability of the top probability: p (n, classes), labels (n,)."""
+    top = p.max(axis=1)
+    right = p.argmax(axis=1) == labels
+    number = np.minimum((top * BINS).astype(int), BINS - 1)
+    bins, error = [], 0.0
+    for index in range(BINS):
+        inside = number == index
+        count = int(inside.sum())
+        confidence = float(top[inside].mean()) if count else None
+        accuracy = float(right[inside].mean()) if count else None
+        bins.append(Bin(index / BINS, count, confidence, accuracy))
+        if confidence is not None and accuracy is not None:
+            error += count / len(labels) * abs(accuracy - confidence)
+    return Calibration(error, tuple(bins))
+
+
+def mistakes(p: NDArray[np.float64], labels: NDArray[np.int64], most: int) -> list[Mistake]:
+    """The pictures whose class was missed, those first in which the network believed least in the truth."""
+    predicted = p.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    truth = p[wrong, labels[wrong]]
+    rows = wrong[np.lexsort((wrong, truth))][:most]
+    return [
+        Mistake(int(r), int(labels[r]), int(predicted[r]), float(p[r, labels[r]]), float(p[r, predicted[r]]))
+        for r in rows
+    ]
+
+
+def _class_metrics(name: str, index: int, confusion: NDArray[np.int64]) -> ClassMetrics:
+    hits, called, real = int(confusion[index, index]), int(confusion[:, index].sum()), int(confusion[index].sum())
+    return ClassMetrics(
+        name,
+        real,
+        hits / called if called else None,
+        hits / real if real else None,
+        2 * hits / (called + real) if called + real else None,
+    )

@@ -1,0 +1,274 @@
+"""The training loop: a generator that yields what happened and never asks what to do next.
+
+Every random choice of step `s` is drawn from (seed, s) alone, so a run is a function of its recipe and can go on
+from any step: nothing but numbers has to be saved (checkpoint.py), and no generator's inner state.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.engine.device import Engine
+from pellucid.errors import TrainingError
+from pellucid.network.standardise import Standardise, to_unit
+from pellucid.pictures.augment import Augment, augment
+from pellucid.training import pace
+from pellucid.training.evaluate import cross_entropy
+from pellucid.training.optimizer import loss as loss_of
+from pellucid.training.recipe import Recipe
+from pellucid.training.schedule import learning_rate
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Images(Protocol):
+    """Where batches come from: the memory-mapped store, or anything that hands out rows."""
+
+    def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Rows (n,) -> uint8 (n, H, W, C)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What does not change during a run. `train` and `validation` are rows of `images`."""
+
+    recipe: Recipe
+    engine: Engine
+    standardise: Standardise
+    augment: Augment
+    images: Images
+    labels: NDArray[np.int64]  # (N,)
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.recipe.batch)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step done. Loss and accuracy are means over the pictures of this epoch so far."""
+
+    epoch: int  # counted from 1
+    step: int  # of the whole run, counted from 1
+    steps: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch done. `best`: no epoch before had a better validation (the last epoch where there is none)."""
+
+    epoch: int
+    steps: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    best: bool
+
+
+@dataclass
+class State:
+    """What a run changes, all of it: a checkpoint is these fields and nothing else."""
+
+    module: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    steps: int  # of the whole run, as planned
+    step: int = 0  # done
+    seconds: float = 0.0
+    epoch_loss: float = 0.0  # summed over the pictures of this epoch so far
+    epoch_correct: int = 0
+    epoch_pictures: int = 0
+    epoch_seconds: float = 0.0
+    history: list[Epoch] = field(default_factory=list)
+    best: dict[str, torch.Tensor] = field(default_factory=dict)  # the weights of the best epoch so far
+    stopped_early: bool = False
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.steps or self.stopped_early
+
+
+def run(task: Task, state: State) -> Iterator[Step | Epoch]:
+    """Train `state` in place until it is finished, yielding a Step after each step and an Epoch after each epoch.
+
+    Whoever iterates may stop asking at any yield: `state` is then whole. Raises TrainingError when the loss is
+    not finite, before that loss changes any weight.
+    """
+    per_epoch = task.steps_per_epoch
+    speed = pace.Speed()
+    while not state.finished:
+        epoch, position = divmod(state.step, per_epoch)
+        rows = epoch_order(task, epoch)[position]
+
+        start = time.perf_counter()
+        rate = learning_rate(task.recipe, state.step, state.steps)
+        loss, correct = train_step(task, state, rows, rate)
+        seconds = time.perf_counter() - start
+
+        state.step += 1
+        state.seconds += seconds
+        state.epoch_seconds += seconds
+        state.epoch_loss += loss * len(rows)
+        state.epoch_correct += correct
+        state.epoch_pictures += len(rows)
+        speed.note(len(rows), seconds)
+        yield Step(
+            epoch + 1,
+            state.step,
+            state.steps,
+            state.epoch_loss / state.epoch_pictures,
+            state.epoch_correct / state.epoch_pictures,
+            rate,
+            speed.images_per_second,
+            (state.steps - state.step) * speed.seconds_per_step,
+        )
+        if position == per_epoch - 1 or state.step == state.steps:
+            yield end_epoch(task, state, epoch + 1, rate)
+            if task.recipe.minutes is not None:
+                state.steps = min(state.steps, pace.fitting_steps(state.step, state.seconds, task.recipe.minutes))
+
+
+def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
+    """The rows of each step of an epoch: all training pictures once, shuffled, in steps of nearly equal size.
+
+    Nearly equal, because a last step of one picture would make a noisy update and break batch norm.
+    """
+    generator = np.random.default_rng((task.recipe.seed, 0, epoch))
+    return np.array_split(generator.permutation(task.train), task.steps_per_epoch)
+
+
+def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
+    """Forward, backward, update. Returns the mean loss of the batch and how many were right."""
+    import torch
+
+    seed = int(np.random.SeedSequence((task.recipe.seed, 1, state.step)).generate_state(1, np.uint64)[0] >> 1)
+    torch.manual_seed(seed)  # dropout
+    generator = torch.Generator().manual_seed(seed)
+    device = task.engine.device
+
+    images = to_unit(task.images.batch(rows), device)
+    images = task.standardise(augment(images, task.augment, generator))
+    labels = torch.from_numpy(task.labels[rows]).to(device)
+
+    state.module.train()
+    with task.engine.autocast():
+        logits = state.module(images)
+    logits = logits.float()
+    loss = loss_of(task.recipe, logits, labels)
+    value = loss.item()
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"The loss is {value} at step {state.step + 1} of {state.steps}, with learning rate {rate:.3g}. "
+            f"Try a smaller one (--learning-rate {task.recipe.learning_rate / 10:.1g}), "
+            "a longer --warmup, or --precision float32. The weights before this step are kept."
+        )
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.step()
+    return value, int((logits.detach().argmax(1) == labels).sum())
+
+
+def end_epoch(task: Task, state: State, epoch: int, rate: float) -> Epoch:
+    """Validate, keep the best weights, decide on early stopping, and start the next epoch's sums."""
+    start = time.perf_counter()
+    validation_loss = validation_accuracy = None
+    if len(task.validation):
+        logits = predict_rows(task, state.module, task.validation)
+        labels = task.labels[task.validation]
+        validation_loss = cross_entropy(logits, labels, temperature=1.0)
+        validation_accuracy = float((logits.argmax(axis=1) == labels).mean())
+    seconds = time.perf_counter() - start
+    state.seconds += seconds
+    result = Epoch(
+        epoch,
+        state.step,
+        state.epoch_loss / state.epoch_pictures,
+        state.epoch_correct / state.epoch_pictures,
+        validation_loss,
+        validation_accuracy,
+        rate,
+        state.epoch_seconds + seconds,
+        is_best(state.history, validation_accuracy, validation_loss),
+    )
+    state.history.append(result)
+    state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0
+    if result.best:
+        state.best = {name: tensor.detach().clone() for name, tensor in state.module.state_dict().items()}
+    patience = task.recipe.patience
+    if patience is not None and validation_loss is not None:
+        since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
+        state.stopped_early = since >= patience
+    return result
+
+
+def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) -> bool:
+    """More accurate on the validation pictures than every epoch before, or as accurate with a smaller loss."""
+    if accuracy is None or loss is None:
+        return True
+    bests = [epoch for epoch in history if epoch.best]
+    if not bests:
+        return True
+    last = bests[-1]
+    assert last.validation_accuracy is not None
+    assert last.validation_loss is not None
+    return (accuracy, -loss) > (last.validation_accuracy, -last.validation_loss)
+
+
+def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logits float32 (n, classes) of rows, without augmentation."""
+    import torch
+
+    module.eval()
+    parts = []
+    with torch.inference_mode(), task.engine.autocast():
+        for start in range(0, len(rows), task.recipe.batch):
+            images = to_unit(task.images.batch(rows[start : start + task.recipe.batch]), task.engine.device)
+            parts.append(module(task.standardise(images)).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def measure_steps(task: Task, state: State, seconds: float) -> float:
+    """Seconds that one step takes, measured on the first real batches; `state` is left as it was.
+
+    The first step pays for memory and is not counted. Runs for about `seconds`, and at least three steps.
+    """
+    trial = copy.deepcopy(state)
+    times: list[float] = []
+    order = epoch_order(task, 0)
+    while len(times) < 4 or sum(times) < seconds:
+        start = time.perf_counter()
+        train_step(task, trial, order[trial.step % len(order)], rate=0.0)
+        times.append(time.perf_counter() - start)
+        trial.step += 1
+    return float(np.mean(times[1:]))
+
+
+def history_csv(history: list[Epoch]) -> str:
+    """The epochs as CSV, a header and a line each; an empty field where there was no validation."""
+    names = [name for name in Epoch.__dataclass_fields__ if name != "best"]
+    lines = [",".join([*names, "best"])]
+    for epoch in history:
+        values = asdict(epoch)
+        lines.append(",".join("" if values[n] is None else f"{values[n]:.6g}" for n in names) + f",{int(epoch.best)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,48 @@
+"""The optimizer that a recipe names, and the loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pellucid.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+def optimizer(recipe: Recipe, module: torch.nn.Module) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, Adam, AdamW or RMSprop over the module's parameters.
+
+    Weight decay acts on filters and weight matrices only: biases and batch norm have one dimension.
+    """
+    import torch
+
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    rate, momentum = recipe.learning_rate, recipe.momentum
+    match recipe.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, rate, momentum=momentum, nesterov=momentum > 0)
+        case "adam":
+            return torch.optim.Adam(groups, rate, betas=(momentum, 0.999))
+        case "adamw":
+            return torch.optim.AdamW(groups, rate, betas=(momentum, 0.999))
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, rate, alpha=0.99, momentum=momentum)
+
+
+def loss(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean loss of a batch: logits float32 (n, classes), labels int64 (n,) -> scalar.
+
+    `mse` is the mean over classes of (softmax probability - one-hot target) squared (Brier 1950, over classes).
+    """
+    import torch.nn.functional as F
+
+    if recipe.loss == "mse":
+        target = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+        return F.mse_loss(logits.softmax(1), target)
+    return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)

@@ -1,0 +1,177 @@
+"""Every setting of a training, once. Flags, TOML keys, the saved JSON and the reference page come from here."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pellucid.engine.device import Precision
+from pellucid.errors import RecipeError
+from pellucid.pictures.augment import Augment
+from pellucid.pictures.decode import Fit
+
+AugmentChoice = Literal["auto"] | Augment
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of one training. `None` or "auto": chosen from the pictures, and said with the reason."""
+
+    model: str = "compact"
+    """The network: a name (compact, article, lenet5, resnet18) or a line of text such as
+    "conv(10, 5) relu maxpool(2) flatten dense"."""
+    size: int | None = None
+    """Height and width of the square that every picture is brought to, in pixels."""
+    channels: Literal[1, 3] | None = None
+    """3: red, green, blue; 1: grey."""
+    fit: Fit = "pad"
+    """How a picture meets the square: pad keeps all of it and its shape, crop keeps its middle, stretch distorts it."""
+    validation: float = 0.15
+    """Fraction of the pictures on which choices are made."""
+    test: float = 0.15
+    """Fraction of the pictures that only the reported figure sees; 0 for none."""
+    seed: int = 0
+    """Seed of everything random: the split, the first weights, the order, the augmentation."""
+    epochs: int | None = None
+    """How often each training picture is seen."""
+    minutes: float | None = None
+    """Train for so many minutes instead of epochs: the first steps are measured, the rest planned to end in time."""
+    batch: int = 32
+    """Pictures in a step."""
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
+    """The rule that turns gradients into new weights."""
+    learning_rate: float = 2e-3
+    """Largest step size that the schedule reaches."""
+    momentum: float = 0.9
+    """Momentum of sgd (Nesterov) and rmsprop; the first beta of adam and adamw."""
+    weight_decay: float = 0.05
+    """Pull of the weights towards zero; biases and batch norm are left out. Decoupled in adamw, L2 in the others."""
+    schedule: Literal["constant", "cosine", "onecycle"] = "onecycle"
+    """How the learning rate moves after the warm-up: stays, falls along a cosine, or rises and falls as one cycle."""
+    warmup: float = 0.05
+    """Fraction of all steps over which the learning rate rises to its largest value."""
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    """Categorical cross-entropy, or the mean squared error of the probabilities."""
+    label_smoothing: float = 0.1
+    """Share of the target that is spread over all classes (cross-entropy only)."""
+    augment: AugmentChoice = "auto"
+    """How training pictures are varied: light by shift, scale, rotation and brightness; strong also by mirror and
+    colour; auto chooses light for grey pictures and strong for colour."""
+    patience: int | None = None
+    """Stop when the validation has not improved for so many epochs; None: never."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    precision: Precision = "auto"
+    """Number format of the convolutions while training. Predictions are always made in float32."""
+    megapixels: float = 100.0
+    """Larger pictures are quarantined without being decoded."""
+
+    def __post_init__(self) -> None:
+        for name, annotation in typing.get_type_hints(Recipe).items():
+            _check_type(name, getattr(self, name), annotation)
+        _check_ranges(self)
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+# Where a named network was published with settings of its own, they are its defaults.
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "article": {
+        "fit": "stretch",
+        "epochs": 5,
+        "batch": 128,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
+        "augment": "none",
+    },
+}
+
+
+def make(**settings: Any) -> Recipe:
+    """A recipe from settings by name over the defaults of its network. Raises RecipeError."""
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise RecipeError(f"There is no setting {name!r}.{hint} The settings are {', '.join(known)}.")
+    model = settings.get("model", Recipe.model)
+    return Recipe(**{**PRESETS.get(model, {}), **settings})
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Settings from a TOML file (or the JSON-like table that a model folder keeps). Raises RecipeError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
+
+
+def _check_type(name: str, value: object, annotation: Any) -> None:
+    options = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+    allowed: list[object] = []
+    for option in options:
+        if typing.get_origin(option) is Literal:
+            allowed.extend(_literals(option))
+            if value in allowed and not isinstance(value, bool):
+                return
+        elif not isinstance(value, bool) and isinstance(value, (int, float) if option is float else option):
+            return
+    if allowed:
+        raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(map(str, allowed))}.")
+    names = " or ".join("none" if option is type(None) else option.__name__ for option in options)
+    raise RecipeError(f"{name} is {value!r}; it must be of type {names}.")
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _literals(option: Any) -> list[object]:
+    nested = [_literals(arg) if typing.get_origin(arg) is Literal else [arg] for arg in typing.get_args(option)]
+    return [value for values in nested for value in values]
+
+
+# name -> (smallest, largest, what is allowed, in words)
+_RANGES: Mapping[str, tuple[float, float, str]] = {
+    "size": (8, 4096, "from 8 to 4096 pixels"),
+    "validation": (0, 0.9, "from 0 to 0.9"),
+    "test": (0, 0.9, "from 0 to 0.9"),
+    "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
+    "epochs": (1, 1e6, "1 or more"),
+    "minutes": (0.01, 1e6, "more than 0.01"),
+    "batch": (1, 65536, "from 1 to 65536"),
+    "learning_rate": (1e-12, 1e3, "more than 0 and at most 1000"),
+    "momentum": (0, 0.9999, "from 0 to 0.9999"),
+    "weight_decay": (0, 10, "from 0 to 10"),
+    "warmup": (0, 1, "from 0 to 1"),
+    "label_smoothing": (0, 0.99, "from 0 to 0.99"),
+    "patience": (1, 1e6, "1 or more"),
+    "megapixels": (0.001, 1e5, "from 0.001 to 100000"),
+}
+
+
+def _check_ranges(recipe: Recipe) -> None:
+    for name, (low, high, words) in _RANGES.items():
+        value = getattr(recipe, name)
+        if value is not None and not low <= value <= high:  # `not (…)` also refuses NaN
+            raise RecipeError(f"{name} is {value!r}; it must be {words}.")
+    if recipe.validation + recipe.test > 0.9:
+        raise RecipeError(
+            f"validation {recipe.validation} and test {recipe.test} leave "
+            f"{1 - recipe.validation - recipe.test:.0%} for training; together they must be at most 0.9."
+        )

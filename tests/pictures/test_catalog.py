@@ -1,0 +1,204 @@
+import os
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pellucid.errors import CatalogError
+from pellucid.pictures.catalog import (
+    Catalog,
+    Picture,
+    Quarantined,
+    check,
+    contradictions,
+    scan,
+    write_quarantine,
+)
+
+
+def make(root: Path, paths: Iterable[str]) -> Path:
+    """Files (or, ending in "/", folders) below root/data."""
+    for path in paths:
+        place = root / "data" / path
+        if path.endswith("/"):
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(path)
+    return root / "data"
+
+
+def complaint(root: Path) -> str:
+    with pytest.raises(CatalogError) as caught:
+        check(scan(root))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def reasons(catalog: Catalog) -> dict[str, str]:
+    return {bad.path: bad.reason for bad in catalog.quarantine}
+
+
+def test_a_folder_for_each_class(tmp_path: Path) -> None:
+    catalog = scan(make(tmp_path, ["dog/b.jpg", "dog/a.txt", "cat/deep/er/c.jpg", "cat/d.jpg"]))
+    assert catalog.classes == ("cat", "dog")
+    assert catalog.pictures == (
+        Picture("cat/d.jpg", 0, None),
+        Picture("cat/deep/er/c.jpg", 0, None),
+        Picture("dog/a.txt", 1, None),  # its content will tell
+        Picture("dog/b.jpg", 1, None),
+    )
+    assert catalog.quarantine == ()
+    check(catalog)
+
+
+@pytest.mark.parametrize(("validation", "test"), [("val", "test"), ("valid", "test"), ("Validation", "Test")])
+def test_sides(tmp_path: Path, validation: str, test: str) -> None:
+    catalog = scan(make(tmp_path, ["train/cat/1", "train/dog/1", f"{validation}/cat/x/2", f"{test}/owl/3", "train/a"]))
+    assert catalog.classes == ("cat", "dog", "owl")
+    assert {(p.path, p.label, p.side) for p in catalog.pictures} == {
+        ("train/cat/1", 0, "train"),
+        ("train/dog/1", 1, "train"),
+        (f"{validation}/cat/x/2", 0, "val"),
+        (f"{test}/owl/3", 2, "test"),
+    }
+    assert reasons(catalog) == {"train/a": "lies outside a class folder"}
+
+
+@pytest.mark.parametrize("folders", [["train/"], ["test/", "val/"], ["train/", "cat/"]])
+def test_what_is_not_sides_is_classes(tmp_path: Path, folders: list[str]) -> None:
+    catalog = scan(make(tmp_path, folders))
+    assert catalog.classes == tuple(sorted(folder[:-1] for folder in folders))
+
+
+def test_classes_are_in_natural_order(tmp_path: Path) -> None:
+    names = ["10", "9", "b2", "B10", "a", "_", "2x", "²"]
+    assert scan(make(tmp_path, [name + "/" for name in names])).classes == (
+        "2x", "9", "10", "_", "a", "b2", "B10", "²",
+    )  # fmt: skip
+
+
+def test_the_systems_files_are_counted_only(tmp_path: Path) -> None:
+    root = make(
+        tmp_path,
+        ["cat/1", "dog/1", ".git/a", ".git/b", "cat/.DS_Store", "cat/Thumbs.db", "dog/desktop.ini", "__MACOSX/cat/1"],
+    )
+    catalog = scan(root)
+    assert catalog.classes == ("cat", "dog")
+    assert len(catalog.pictures) == 2
+    assert catalog.quarantine == ()
+    assert catalog.ignored == 5  # a hidden folder counts as one
+
+
+def test_what_no_picture_can_be(tmp_path: Path) -> None:
+    root = make(tmp_path, ["cat/1", "dog/1", "pairs.csv"])
+    (root / "cat/broken").symlink_to(root / "nothing")
+    (root / "cat/self").symlink_to(root / "cat/self")
+    os.mkfifo(root / "dog/pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        place = os.getcwd()
+        os.chdir(root / "dog")  # a socket's path may have 107 characters only
+        try:
+            listener.bind("plug")
+        finally:
+            os.chdir(place)
+        catalog = scan(root)
+    assert reasons(catalog) == {
+        "cat/broken": "a broken link",
+        "cat/self": "a broken link",
+        "dog/pipe": "not a regular file (a pipe, a socket or a device)",
+        "dog/plug": "not a regular file (a pipe, a socket or a device)",
+        "pairs.csv": "lies outside a class folder",
+    }
+    assert len(catalog.pictures) == 2
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "e").touch()
+    root = make(tmp_path, ["cat/1", "dog/deep/2"])
+    (root / "cat/a_loop").symlink_to(root)
+    (root / "dog/deep/up").symlink_to(root / "dog")
+    (root / "cat/more").symlink_to(elsewhere)
+    (root / "owl").symlink_to(elsewhere)
+    (root / "dog/file").symlink_to(elsewhere / "e")
+    catalog = scan(root)
+    assert catalog.classes == ("cat", "dog", "owl")
+    paths = [picture.path for picture in catalog.pictures]
+    assert {"cat/1", "cat/more/e", "dog/deep/2", "dog/file", "owl/e"} <= set(paths)
+    assert reasons(catalog)["dog/deep/up/"] == "a link to a folder that was read already"
+
+
+def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make(tmp_path, ["cat/1", "cat/2", "dog/1", "dog/secret/2"])
+    secret = root / "dog/secret"
+    secret.chmod(0)
+    if os.geteuid() == 0:  # root may: let the system's answer be the one others get
+        scandir = os.scandir
+
+        def refuse(path: os.PathLike[str]) -> object:
+            if Path(path) == secret:
+                raise PermissionError(13, "Permission denied")
+            return scandir(path)
+
+        monkeypatch.setattr("pellucid.pictures.catalog.os.scandir", refuse)
+    try:
+        catalog = scan(root)
+        assert reasons(catalog) == {"dog/secret/": "a folder that may not be opened (no permission)"}
+        assert "dog has 1 (1 in quarantine)" in complaint(root)
+    finally:
+        secret.chmod(0o700)
+
+
+def test_complaints(tmp_path: Path) -> None:
+    root = make(tmp_path, ["few/dog/1", "few/cat/1", "few/cat/2", "few/owl/"])
+    assert "does not exist" in complaint(tmp_path / "nothing")
+    assert "is not a folder" in complaint(root / "few/dog/1")
+    assert "found nothing" in complaint(root / "few/owl")
+    assert "found 2 files and no folder" in complaint(root / "few/cat")
+    assert "DIR/train/CLASS/picture" in complaint(root / "few/cat")
+    one = complaint(root)
+    assert "only one class, few (3 usable pictures)" in one
+    assert "Sides" not in one
+    few = complaint(root / "few")
+    assert "dog has 1 (0 in quarantine), owl has 0 (0 in quarantine)" in few
+    assert "cat" not in few.removeprefix(f"Every class needs at least 2 usable pictures: in {root}")
+
+
+def test_a_side_alone_or_beside_a_class(tmp_path: Path) -> None:
+    root = make(tmp_path, ["train/cat/1", "train/dog/1"])
+    assert "Sides of a split need" in complaint(root)
+    make(tmp_path, ["test/cat/1", "labels/1"])
+    assert "test, train, which look like the sides of a split, beside labels" in complaint(root)
+
+
+def test_quarantined_pictures_are_counted_for_their_class(tmp_path: Path) -> None:
+    pictures = (Picture("train/cat/1", 0, "train"), Picture("train/cat/2", 0, "train"))
+    bad = (Quarantined("test/dog/1", "x"), Quarantined("train/dog/2", "x"), Quarantined("train/3", "x"))
+    with pytest.raises(CatalogError, match=r"dog has 0 \(2 in quarantine\)"):
+        check(Catalog(tmp_path, ("cat", "dog"), pictures, bad, 0))
+
+
+def test_contradictions() -> None:
+    pictures = [
+        Picture(path, label, None) for path, label in [("a/1", 0), ("a/2", 0), ("a/3", 0), ("b/1", 1), ("b/2", 1)]
+    ]
+    assert contradictions(pictures, ["x", "x", "y", "z", "z"], ("a", "b")) == {}  # copies within a class
+    assert contradictions(pictures, ["x", "x", "y", "z", "x"], ("a", "b")) == {
+        0: "the same file also stands in class b: b/2",
+        1: "the same file also stands in class b: b/2",
+        4: "the same file also stands in class a: a/1",
+    }
+
+
+def test_the_quarantine_as_csv(tmp_path: Path) -> None:
+    bad = (Quarantined("a/x, y.jpg", "empty file"), Quarantined('a/"q"', "é"), Quarantined("a/\udcff", "no UTF-8"))
+    write_quarantine(Catalog(tmp_path, (), (), bad, 0), tmp_path / "quarantine.csv")
+    expected = 'path,reason\n"a/x, y.jpg",empty file\n"a/""q""",é\na/\\udcff,no UTF-8\n'
+    assert (tmp_path / "quarantine.csv").read_text(encoding="utf-8") == expected
+
+
+def test_a_picture_takes_little_memory() -> None:
+    assert not hasattr(Picture("a/b", 0, None), "__dict__")
