@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.api import evaluate, load, plan, predict, probe, start, train
+    from pellucid.api import evaluate, finish, load, plan, predict, probe, start, train
     from pellucid.classifier.classifier import Classifier, Prediction
     from pellucid.errors import PellucidError
     from pellucid.training.recipe import Recipe
@@ -36,6 +36,7 @@ __all__ = [
     "Prediction",
     "Recipe",
     "evaluate",
+    "finish",
     "load",
     "plan",
     "predict",
@@ -57,3 +58,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
     return getattr(import_module(_HOMES.get(name, "pellucid.api")), name)
+
+
+def __dir__() -> list[str]:
+    """The public names too, so that a notebook completes them before they are imported."""
+    return sorted({*globals(), *__all__})

@@ -21,7 +21,7 @@ from pellucid.engine.probe import Probe
 from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError
 from pellucid.network import plan as plans
 from pellucid.network import zoo
-from pellucid.network.plan import Plan
+from pellucid.network.plan import Plan, Row
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import store as stores
 from pellucid.pictures.store import Decoding, StoreInfo
@@ -44,6 +44,8 @@ def start(
 ) -> Run:
     """Begin a training that you iterate yourself; see pellucid.run.Run and `train` for the arguments."""
     folder = Path(directory)
+    if resume and out is None:
+        raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
     given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
     place = Path(out) if out is not None else free_place(folder)
     run = Run(folder, recipes.make(**given), place, _cache(cache), resume)
@@ -97,7 +99,8 @@ def load(model: str | Path, device: str = "cpu") -> Classifier:
 def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
     """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
 
-    A folder stands for all files in it and below, in natural order. See Classifier.stream.
+    A folder stands for all visible files in it and below, each folder's by name. A picture that cannot be used, or a
+    path or glob that nothing is found under, is a Prediction with an error. See Classifier.stream.
     """
     classifier = load(model)
     several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray) else pictures
@@ -105,17 +108,17 @@ def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int =
 
 
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:
-    """Folders and globs become the files they stand for; everything else passes as it is."""
+    """Folders and globs become the files they stand for; everything else passes as it is, also what is not there."""
     for picture in pictures:
         if not isinstance(picture, str | Path):
             yield picture
-        elif Path(picture).is_dir():
-            yield from _files_below(Path(picture))
-        elif not Path(picture).exists() and any(sign in str(picture) for sign in "*?["):
-            matches = sorted(glob.glob(str(picture), recursive=True))
-            if not matches:
-                raise CatalogError(f"Nothing matches {str(picture)!r}.")
-            yield from expand(matches)
+        elif os.path.isdir(picture):
+            yield from _files_below(picture)
+        elif glob.has_magic(str(picture)) and not os.path.lexists(picture):
+            found = sorted(glob.glob(str(picture), recursive=True))
+            # ** names the files in a folder as well as the folder
+            files_only = [path for path in found if not ("**" in str(picture) and os.path.isdir(path))]
+            yield from expand(files_only) if files_only else [picture]
         else:
             yield picture
 
@@ -128,6 +131,7 @@ class Evaluation:
     unusable: tuple[tuple[str, str], ...]  # path, reason
 
     def as_json(self) -> dict[str, Any]:
+        """The metrics, and `unusable` as a list of picture and reason."""
         return {**self.metrics.as_json(), "unusable": [{"picture": p, "reason": r} for p, r in self.unusable]}
 
 
@@ -152,6 +156,11 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
         else:
             labels.append(classifier.classes.index(label))
             logits.append(answer.logits)
+    if not labels and unusable:
+        path, reason = unusable[0]
+        raise CatalogError(
+            f"None of the {len(unusable):,} pictures ({side}) can be used; the first is {path}: {reason}."
+        )
     metrics = evaluation.measure(
         side,
         np.array(logits, np.float32).reshape(-1, len(classifier.classes)),
@@ -165,8 +174,11 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
     """What a network is made of and would cost, before anything trains.
 
-    `network`: a name or a line of text. `input`: "HxWxC" or (C, H, W); None for the size it was published for.
+    `network`: a name or a line of text. `input`: "HxWxC" or (C, H, W); None for the size it was published for, and
+    128x128x3 where there is none. Raises NetworkError, RecipeError.
     """
+    if batch < 1:
+        raise RecipeError(f"batch is {batch}; it must be 1 or more.")
     named = zoo.find(network)
     shape = plans.parse_input(input) if isinstance(input, str) else input or named.input or (3, 128, 128)
     return plans.plan(named.network, shape, classes, batch)
@@ -199,7 +211,10 @@ def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str
     """(side, [(path, class)], []) of the pictures that a model keeps for evaluation; all of them must be unchanged."""
     config = artefact.read_config(model)
     artefact.check_file(model, artefact.SPLIT, config)
-    root = Path(config["data"]["root"])
+    try:
+        root = Path(config["data"]["root"])
+    except (KeyError, TypeError) as error:
+        raise ArtefactError(f"{model} does not say where its pictures are; give a folder.") from error
     with (model / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.DictReader(file))
     side = next((side for side in ("test", "val") if any(row["side"] == side for row in rows)), None)
@@ -212,12 +227,16 @@ def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str
         if row["side"] != side:
             continue
         path = root / row["path"]
-        if not path.is_file():
-            unusable.append((str(path), "no longer there"))
-        elif files.sha256(path) != row["sha256"]:
-            unusable.append((str(path), "changed since the training"))
-        else:
+        try:
+            same = files.sha256(path) == row["sha256"]
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            unusable.append((str(path), "no longer there" if gone else f"cannot be read: {error.strerror}"))
+            continue
+        if same:
             labelled.append((str(path), row["class"]))
+        else:
+            unusable.append((str(path), "changed since the training"))
     return {"val": "validation"}.get(side, side), labelled, unusable
 
 
@@ -230,7 +249,7 @@ def _labelled(directory: Path, classes: tuple[str, ...]) -> tuple[str, list[tupl
     catalog = catalogs.scan(directory)
     unknown = [name for name in catalog.classes if name not in classes]
     if unknown:
-        known = ", ".join(classes)
+        known = ", ".join(classes[:10]) + (f" and {len(classes) - 10:,} more" if len(classes) > 10 else "")
         raise CatalogError(f"{directory} has a class {unknown[0]!r} that the model does not know; it knows {known}.")
     labelled = [(str(directory / p.path), catalog.classes[p.label]) for p in catalog.pictures]
     return str(directory), labelled, [(str(directory / q.path), q.reason) for q in catalog.quarantine]
@@ -240,11 +259,16 @@ def _cache(folder: str | Path | None) -> Path:
     return Path(folder) if folder is not None else stores.default_cache()
 
 
-def _files_below(folder: Path) -> Iterator[str]:
-    """All visible files below a folder, each folder's in order, so that the list need not be held to be sorted."""
-    for parent, folders, names in os.walk(folder):
+def _files_below(folder: str | Path) -> Iterator[str]:
+    """All visible files below a folder, each folder's in order, so that the list need not be held to be sorted.
+
+    A folder that may not be opened comes last, as it is: reading it as a picture says why.
+    """
+    closed: list[str] = []
+    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(os.fspath(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
+    yield from closed
 
 
 def _last(steps: Generator[Any, None, Any]) -> Any:
@@ -270,6 +294,7 @@ __all__ = [
     "Probe",
     "Recipe",
     "Report",
+    "Row",
     "Run",
     "Source",
     "Started",

@@ -6,6 +6,7 @@ Whoever reads a path sees the old content or the new, never a part, also after `
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,19 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what writes that were killed left in `folder`. Nobody else may be writing there. Raises StorageError."""
+    with storage_errors(folder):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if is_part(path):
+                path.unlink()
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is what a killed `write` leaves, by its name."""
+    return re.fullmatch(r"\..+\.\w{8}\.part", path.name) is not None and path.is_file()
 
 
 @contextmanager
@@ -83,7 +97,12 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def sync(path: Path) -> None:
     """Flush a file or folder to the disk, so that a rename that follows cannot come before the content."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt":  # opens no folders, and flushes only what is open for writing
+        if path.is_dir():
+            return
+        descriptor = os.open(path, os.O_RDWR)
+    else:
+        descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

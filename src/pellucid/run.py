@@ -8,7 +8,9 @@ report = run.finish()        # the best weights so far, evaluated and saved
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import shutil
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -23,20 +25,21 @@ from pellucid.classifier import card
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
-from pellucid.errors import ArtefactError
+from pellucid.errors import ArtefactError, TrainingError
 from pellucid.network import standardise, zoo
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
 from pellucid.training import checkpoint, evaluate, loop, pace
 from pellucid.training import recipe as recipes
-from pellucid.training.data import Data, prepare, sample, write_lists
+from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
 from pellucid.training.evaluate import Metrics, Mistake
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.resolve import resolve, resolve_epochs
 
+CHECKPOINTS, THUMBNAILS = "checkpoint", "thumbnails"  # folders
 MISTAKES = 12
 PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
 
@@ -79,7 +82,7 @@ class Evaluating:
     total: int
 
 
-Event = Decoding | Found | Started | Step | Epoch
+Event = Decoding | Comparing | Found | Started | Step | Epoch
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,15 @@ class _Ready:
     classifier: Classifier  # not yet calibrated; shares its module with `state`
     keeper: checkpoint.Keeper
     reasons: tuple[str, ...]
+    resumed_at: int | None  # step
 
 
 class Run:
     """One training. Iterate to train, then `finish()`. Both raise PellucidError of every kind.
 
-    `out` is a new or empty folder, or with `resume` one where a training was stopped. `checkpoint_seconds`: how long
-    at least between two checkpoints; 0 for one after every step.
+    `out` is a new or empty folder. With `resume`, one where a training was stopped or killed goes on, with the
+    settings it began with; where it was killed before its first checkpoint, or never begun, it begins.
+    `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
     """
 
     def __init__(
@@ -128,8 +133,13 @@ class Run:
         self.recipe = recipes.make(**self._saved.context["asked"]) if self._saved else recipe
         self.checkpoint_seconds = checkpoint_seconds
         self._ready: _Ready | None = None
+        self._events = self._train()
 
     def __iter__(self) -> Iterator[Event]:
+        """The one stream of events: who stopped asking and asks again goes on where it stands."""
+        return self._events
+
+    def _train(self) -> Iterator[Event]:
         self._ready = ready = yield from self._prepare()
         task, state = ready.task, ready.state
         yield Started(
@@ -138,11 +148,12 @@ class Run:
             sum(parameter.numel() for parameter in state.module.parameters()),
             _epochs(state.steps, task),
             state.steps,
-            state.step if self._saved else None,
+            ready.resumed_at,
         )
         for event in loop.run(task, state):
             ready.keeper.step_done(state)
             yield event
+        ready.keeper.save(state)  # killed from here on, it resumes at the end
 
     @property
     def worth_finishing(self) -> bool:
@@ -154,29 +165,28 @@ class Run:
         assert self._ready is not None, "there is nothing to save before Started"
         self._ready.keeper.save(self._ready.state)
 
-    def _prepare(self) -> Generator[Decoding | Found, None, _Ready]:
+    def _prepare(self) -> Generator[Decoding | Comparing | Found, None, _Ready]:
         began = time.perf_counter()
+        saved, self._saved = self._saved, None  # its tensors are not needed twice
         catalog = catalogs.scan(self.directory)
         catalogs.check(catalog)
         named = zoo.find(self.recipe.model)
-        recipe, reasons = resolve(self.recipe, named, sample(catalog))
-        assert recipe.size is not None
-        assert recipe.channels is not None
-        form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+        device.check(self.recipe.device)
+        recipe, reasons, form = self._choose(catalog, named, saved)
         shape = (form.channels, form.height, form.width)
         named.network.shapes(shape, len(catalog.classes))  # an error here costs no decoding
 
         data = yield from prepare(catalog, form, recipe, self.cache)
+        if saved is not None:
+            _check_same(saved, data)
         yield _found(self.directory, data)
         rows = data.rows("train")
-        if recipe.minutes is None:
-            epochs, reason = resolve_epochs(recipe, len(rows))
-            recipe = dataclasses.replace(recipe, epochs=epochs)
-            reasons = (*reasons, reason) if reason else reasons
+        epochs, reason = (None, "") if recipe.minutes is not None else resolve_epochs(recipe, len(rows))
+        recipe = dataclasses.replace(recipe, epochs=epochs)
+        reasons = (*reasons, reason) if reason else reasons
 
         import torch
 
-        saved = self._saved
         engine = device.choose(recipe.device, recipe.precision, saved.context["threads"] if saved else None)
         torch.manual_seed(recipe.seed)
         module = engine.place(named.network.module(shape, len(catalog.classes)))
@@ -186,36 +196,58 @@ class Run:
         task = Task(recipe, engine, scale, augment, data.store, data.labels, rows, data.rows("val"))
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if saved is not None:
-            _check_same(saved, data)
             checkpoint.restore(saved, state)
         elif recipe.minutes is not None:
             per_step = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
-            left = recipe.minutes - (time.perf_counter() - began) / 60
-            state.steps = pace.plan_steps(per_step, left, len(rows), len(task.validation))
+            state.seconds_allowed = max(0.0, recipe.minutes * 60 - (time.perf_counter() - began))
+            state.steps = pace.plan_steps(per_step, state.seconds_allowed, len(rows), len(task.validation))
 
-        with files.storage_errors(self.out):
-            self.out.mkdir(parents=True, exist_ok=True)
-        write_lists(data, self.out)
         context = {
             "asked": self.recipe.as_json(),
+            "recipe": recipe.as_json(),
+            "reasons": reasons,
             "threads": engine.threads,
-            "fingerprint": data.store.fingerprint,
+            "fingerprint": data.fingerprint,
         }
-        keeper = checkpoint.Keeper(self.out / "checkpoint", context, self.checkpoint_seconds)
-        if saved is None:
-            keeper.save(state)
+        keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)
+        self._begin(data, keeper, state)
         classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0)
-        return _Ready(data, task, state, classifier, keeper, (*reasons, *engine.reasons))
+        resumed_at = state.step if saved is not None else None
+        return _Ready(data, task, state, classifier, keeper, (*reasons, *engine.reasons), resumed_at)
+
+    def _choose(
+        self, catalog: catalogs.Catalog, named: zoo.Named, saved: checkpoint.Checkpoint | None
+    ) -> tuple[Recipe, tuple[str, ...], Form]:
+        """What the recipe leaves open, chosen from the pictures; in a resumed run it stays as it was chosen."""
+        if saved is not None:
+            recipe, reasons = recipes.make(**saved.context["recipe"]), tuple(saved.context["reasons"])
+        else:
+            recipe, reasons = resolve(self.recipe, named, sample(catalog, int(self.recipe.megapixels * 1e6)))
+        assert recipe.size is not None
+        assert recipe.channels is not None
+        return recipe, reasons, Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+
+    def _begin(self, data: Data, keeper: checkpoint.Keeper, state: State) -> None:
+        """The first files in `out`. The checkpoint comes first: once anything stands there, the run can go on."""
+        with files.storage_errors(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        for folder in (self.out, self.out / CHECKPOINTS):
+            files.remove_parts(folder)
+        keeper.save(state)
+        write_lists(data, self.out)
 
     def finish(self) -> Generator[Evaluating, None, Report]:
-        """Evaluate the best weights so far and save the model folder; yields progress, returns the report."""
+        """Evaluate the best weights so far and save the model folder; yields progress, returns the report.
+
+        The run itself is left as it is. Of a complete one the checkpoints go at the very end: as long as they
+        are there, `resume` finishes what was broken off.
+        """
         assert self._ready is not None, "there is nothing to finish before Started"
-        ready = self._ready
-        data, state, classes = ready.data, ready.state, ready.classifier.classes
-        if state.finished:
-            ready.keeper.save(state)
-        if state.best:
-            state.module.load_state_dict(state.best)
+        ready, state = self._ready, self._ready.state
+        data, classes = ready.data, ready.classifier.classes
+        best = copy.deepcopy(state.module)
+        best.load_state_dict(state.best or state.module.state_dict())
+        ready = dataclasses.replace(ready, classifier=dataclasses.replace(ready.classifier, module=best))
 
         logits: dict[str, NDArray[np.float32]] = {}
         for side in ("validation", "test") if len(data.rows("val")) or len(data.rows("test")) else ("train",):
@@ -230,6 +262,7 @@ class Run:
         p = classifier.probabilities(logits[reported])
         paths = [data.catalog.pictures[row].path for row in data.rows(_SHORT[reported])]
         worst = evaluate.mistakes(p, labels[reported], MISTAKES)
+        self._remove_model()
         mistakes = [self._mistake(number, paths[m.row], m, classes) for number, m in enumerate(worst, start=1)]
         files.write(self.out / artefact.HISTORY, loop.history_csv(state.history))
         artefact.write_json(
@@ -238,6 +271,8 @@ class Run:
         )
         artefact.save(self.out, classifier, self._about(ready))
         card.write(self.out)
+        if state.finished:
+            checkpoint.remove(self.out / CHECKPOINTS)
         return Report(self.out, classifier, reported, metrics, state.finished, _best_epoch(state), state.seconds)
 
     def _logits(self, ready: _Ready, side: str, rows: NDArray[np.int64]) -> Generator[Evaluating, None, NDArray]:
@@ -246,10 +281,23 @@ class Run:
         for start in range(0, len(rows), batch):
             yield Evaluating(side, start, len(rows))
             parts.append(ready.classifier.logits(ready.data.store.batch(rows[start : start + batch])))
-        return np.concatenate(parts)
+        logits = np.concatenate(parts)
+        if not np.isfinite(logits).all():
+            raise TrainingError(
+                f"The network's outputs for the {side} pictures are not finite: the training has diverged. "
+                f"Try a smaller --learning-rate than {ready.task.recipe.learning_rate:g}."
+            )
+        return logits
+
+    def _remove_model(self) -> None:
+        """What an earlier `finish` left, config.json first: never do two models stand mixed and look whole."""
+        with files.storage_errors(self.out):
+            (self.out / artefact.CONFIG).unlink(missing_ok=True)
+            if (self.out / THUMBNAILS).is_dir():
+                shutil.rmtree(self.out / THUMBNAILS)
 
     def _mistake(self, number: int, path: str, mistake: Mistake, classes: tuple[str, ...]) -> dict[str, Any]:
-        thumbnail = f"thumbnails/{number:02}.jpg"
+        thumbnail = f"{THUMBNAILS}/{number:02}.jpg"
         card.write_thumbnail(self.directory / path, self.out / thumbnail)
         return {
             "picture": path,
@@ -305,27 +353,38 @@ def _best_epoch(state: State) -> int:
 
 
 def _find_place(out: Path, resume: bool) -> checkpoint.Checkpoint | None:
-    """Check that `out` can be used; the checkpoint to go on from, if there is one to be. Raises ArtefactError."""
-    if resume:
-        saved = checkpoint.newest(out / "checkpoint")
-        if saved is None and (out / artefact.CONFIG).exists():
-            raise ArtefactError(f"{out} has no checkpoint to resume from.")
-        whole = (out / artefact.CONFIG).exists() and artefact.read_config(out)["training"]["complete"]
-        if whole:
+    """Check that `out` can be used; the checkpoint to go on from, if there is one to be.
+
+    Raises ArtefactError, and StorageError where the folder may not be read.
+    """
+    with files.storage_errors(out):
+        if out.exists() and not out.is_dir():
+            raise ArtefactError(f"{out} is a file; choose another --out.")
+        if resume and (saved := checkpoint.newest(out / CHECKPOINTS)) is not None:
+            return saved
+        if not out.is_dir() or _untouched(out):
+            return None
+    if resume and (out / artefact.CONFIG).exists():
+        if artefact.read_config(out).get("training", {}).get("complete"):
             raise ArtefactError(f"The training in {out} is complete; there is nothing to resume.")
-        return saved
-    if out.exists() and not out.is_dir():
-        raise ArtefactError(f"{out} is a file; choose another --out.")
-    if out.is_dir() and any(out.iterdir()):
-        raise ArtefactError(
-            f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
-            + (", or go on with --resume." if (out / "checkpoint").is_dir() else ".")
-        )
-    return None
+        raise ArtefactError(f"{out} has no checkpoint to resume from. Train anew with another --out.")
+    if resume:
+        raise ArtefactError(f"There is no training in {out} to resume, and it holds other files. Check --out.")
+    raise ArtefactError(
+        f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
+        + (", or go on with --resume." if (out / CHECKPOINTS).is_dir() else ".")
+    )
+
+
+def _untouched(out: Path) -> bool:
+    """Whether a folder is empty, but for what a run leaves that was killed before its first checkpoint stood."""
+    checkpoints = out / CHECKPOINTS
+    inside = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
+    return all(path == checkpoints or files.is_part(path) for path in out.iterdir()) and all(map(files.is_part, inside))
 
 
 def _check_same(saved: checkpoint.Checkpoint, data: Data) -> None:
-    if saved.context["fingerprint"] != data.store.fingerprint:
+    if saved.context["fingerprint"] != data.fingerprint:
         raise ArtefactError(
             f"The pictures in {data.catalog.root} have changed since {saved.path} was written, and a resumed run "
             "must see the same ones. Put them back, or train anew with another --out."

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from pellucid.errors import StorageError
+from pellucid.pictures import ledger, twins
 from pellucid.pictures import store as module
-from pellucid.pictures import twins
 from pellucid.pictures.catalog import scan
 from pellucid.pictures.decode import Form, decode
 from pellucid.pictures.store import Decoding, Store, build, clear, default_cache, stores
@@ -224,7 +224,7 @@ def test_a_header_changed_by_hand_is_not_trusted(animals: Path, cache: Path) -> 
 
 def test_another_decoder_means_another_store(animals: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(animals, cache)
-    monkeypatch.setattr(module, "_VERSION", -1)
+    monkeypatch.setattr(ledger, "VERSION", -1)
     assert told(animals, cache).reused == 0
     assert len(stores(cache)) == 1
 

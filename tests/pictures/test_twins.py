@@ -1,5 +1,7 @@
 import io
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -142,9 +144,45 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     pictures = [photograph(seed) for seed in range(10)]
     all_of_them = described(*pictures, *[CHANGES["cropped by 5%"](p) for p in pictures])
     whole = pairs(all_of_them)
-    monkeypatch.setattr(twins, "ROWS", 2)
-    monkeypatch.setattr(twins, "LOOKS", 1)
+    for name, size in (("ROWS", 2), ("LOOKS", 1), ("TILE", 3), ("DOWN", 2), ("ACROSS", 2)):
+        monkeypatch.setattr(twins, name, size)
     np.testing.assert_array_equal(pairs(all_of_them), whole)
+
+
+def test_each_picture_has_its_nearest_candidates_best_first_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(0)
+    hashes = 1 + 0.2 * random.standard_normal((150, 64)).astype(np.float32)  # all alike
+    hashes /= np.linalg.norm(hashes, axis=1, keepdims=True)
+    for name, size in (("NEAREST", 3), ("TILE", 8), ("DOWN", 2), ("ACROSS", 2)):
+        monkeypatch.setattr(twins, name, size)
+    likeness = hashes @ hashes.T
+    with ThreadPoolExecutor(2) as executor:
+        for once in (False, True):
+            allowed = np.triu(likeness, 1) if once else likeness - 2 * np.eye(150)
+            near = np.concatenate(list(twins._near(hashes, hashes, once, executor))).tolist()
+            best = [[i, int(j)] for i in range(150) for j in np.argsort(-allowed[i])[:3] if allowed[i, j] > twins.ALIKE]
+            assert near == best
+            assert len(near) > 400
+
+
+def test_the_search_tells_how_far_it_is_and_ends_its_threads_when_closed() -> None:
+    every = described(*[photograph(seed) for seed in range(5)], photograph(2))
+    steps = twins.search(every)
+    reports, result = [], None
+    while result is None:
+        try:
+            reports.append(next(steps))
+        except StopIteration as end:
+            result = end.value
+    assert result.tolist() == [[2, 5]]
+    # five different photographs, each whole, cut twice, and mirrored
+    assert list(dict.fromkeys(reports)) == [(5, 20), (10, 20), (15, 20), (20, 20)]
+    stopped = twins.search(every)
+    next(stopped)
+    stopped.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("twins")]
 
 
 def test_a_planted_leak_across_classes_is_found() -> None:

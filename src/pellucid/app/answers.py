@@ -4,48 +4,67 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
+
+from rich.cells import cell_len
 
 from pellucid import api, files
 from pellucid.api import Classifier, Prediction, Source
 from pellucid.app import screen
 from pellucid.app.words import printable
-from pellucid.errors import RecipeError
+from pellucid.errors import RecipeError, StorageError
+
+STANDARD_INPUT = "-"
+WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
 
 def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO) -> int:
     """Classify and write row by row. Returns how many pictures could not be used."""
     classifier = api.load(model)
-    sources = list(api.expand(_sources(pictures)))
     row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[format]
     if format == "csv":
         named = range(1, min(top, len(classifier.classes)) + 1)
         ranks = [f"{word}_{rank}" for rank in named for word in ("label", "probability")]
         csv.writer(stream, lineterminator="\n").writerow(["picture", *ranks, "error"])
+
+    def total() -> int | None:
+        """Counted in a walk of its own, so that a folder's names are never all held; None where they stream in."""
+        return None if STANDARD_INPUT in pictures else sum(1 for _ in api.expand(pictures))
+
     unusable = 0
-    for answer in screen.counted(classifier.stream(sources, batch), len(sources), "pictures"):
+    answers = classifier.stream(api.expand(_sources(pictures)), batch)
+    for answer in screen.counted(answers, total, "pictures", stream is sys.stdout):
         unusable += answer.error is not None
-        row(answer, classifier, top, stream)
+        named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
+        row(replace(answer, source=named_source), classifier, top, stream)
         stream.flush()
     return unusable
 
 
 @contextmanager
 def sink(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears when it is complete."""
+    """Standard output, or a file that appears when it is complete. Raises StorageError."""
     if out is None:
         yield sys.stdout
         return
-    with (
-        files.storage_errors(out),
-        files.replacing(out) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        yield file
+    if out.is_dir():
+        raise StorageError(f"{out} is a folder; --out names the file to write.")
+    with files.storage_errors(out):
+        if out.exists() and not out.is_file():  # /dev/stdout, a named pipe: nothing that could be replaced
+            with out.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                yield file
+            return
+        with (
+            files.replacing(out.resolve()) as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
+            yield file
 
 
 def check(**numbers: int) -> None:
@@ -57,7 +76,7 @@ def check(**numbers: int) -> None:
 
 def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
     for picture in pictures:
-        if picture == "-":
+        if picture == STANDARD_INPUT:
             yield from _standard_input()
         else:
             yield picture
@@ -75,26 +94,30 @@ def _standard_input() -> Iterator[Source]:
 
 
 def _is_text(start: bytes) -> bool:
-    """Whether bytes could be paths: every picture format has control characters in its first line."""
-    return bool(start) and not any(byte < 32 and byte not in b"\t\r\n" for byte in start)
+    """Whether bytes could be paths: every picture format but Netpbm's has control characters in its first line."""
+    if not start or re.match(rb"P[1-7]\s+(#|\d|WIDTH)", start):
+        return False
+    return not any(byte < 32 and byte not in b"\t\r\n" for byte in start)
 
 
 def _table(answer: Prediction, classifier: Classifier, top: int, stream: TextIO) -> None:
-    width = max(len(name) for name in classifier.classes)
+    width = min(max(cell_len(printable(name)) for name in classifier.classes), WIDEST)
     path = printable(answer.source)
     if answer.error is not None:
-        stream.write(f"{'–':<{width}}          {path}: {answer.error}\n")
+        stream.write(f"{'–':<{width}}          {path}: {printable(answer.error)}\n")
         return
-    (label, probability), *others = answer.top(top)
+    (label, probability), *others = ((printable(name), share) for name, share in answer.top(top))
     rest = "  ".join(f"{name} {share:.1%}" for name, share in others)
-    stream.write(f"{label:<{width}}  {probability:>6.1%}  {path}{f'  ({rest})' if rest else ''}\n")
+    padding = " " * max(0, width - cell_len(label))
+    stream.write(f"{label}{padding}  {probability:>6.1%}  {path}{f'  ({rest})' if rest else ''}\n")
 
 
 def _csv(answer: Prediction, classifier: Classifier, top: int, stream: TextIO) -> None:
     named = min(top, len(classifier.classes))
     cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * named)
-    csv.writer(stream, lineterminator="\n").writerow([printable(answer.source), *cells, answer.error or ""])
+    csv.writer(stream, lineterminator="\n").writerow([answer.source, *cells, answer.error or ""])
 
 
 def _jsonl(answer: Prediction, classifier: Classifier, top: int, stream: TextIO) -> None:
-    stream.write(printable(json.dumps(answer.as_json(top), ensure_ascii=False)) + "\n")
+    # a byte of a name that is no UTF-8 becomes JSON's own \udc80, from which Python's os.fsencode gets it back
+    stream.write(json.dumps(answer.as_json(top), ensure_ascii=False) + "\n")

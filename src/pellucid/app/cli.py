@@ -6,10 +6,15 @@ Exit status: 0 all well; 1 an error, told in one line; 2 a wrong command line; 3
 
 from __future__ import annotations
 
+import difflib
+import io
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pellucid.errors import PellucidError
+
+COMMANDS = ("train", "predict", "evaluate", "plan", "cache", "demo")
 
 USAGE = """usage: pellucid COMMAND ...
 
@@ -29,6 +34,30 @@ An image classifier you can see through.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `pellucid`. Returns the exit status."""
     args = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
+    try:
+        status = _run(args)
+        sys.stdout.flush()
+        return status
+    except PellucidError as error:
+        # a caret must stand under its character, so that such a message begins on a line of its own
+        print("pellucid:", error, sep="\n" if "\n" in str(error) else " ", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\npellucid: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has seen enough (`| head`); what is still in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"pellucid: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if args else 2
@@ -37,35 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"pellucid {__version__}")
         return 0
-    command = _commands().get(args[0])
-    if command is None:
-        print(f"pellucid: there is no command {args[0]!r}. See `pellucid --help`.", file=sys.stderr)
+    if args[0] not in COMMANDS:
+        near = difflib.get_close_matches(args[0], COMMANDS, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        print(f"pellucid: there is no command {args[0]!r}.{hint} See `pellucid --help`.", file=sys.stderr)
         return 2
-    try:
-        return command(args[1:])
-    except PellucidError as error:
-        print(f"pellucid: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\npellucid: stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # whoever read our output has seen enough (`| head`); nothing more can be said on it
-        sys.stderr.close()
-        return 1
-
-
-def _commands() -> dict[str, Callable[[list[str]], int]]:
     from pellucid.app import commands
 
-    return {
-        "train": commands.train,
-        "predict": commands.predict,
-        "evaluate": commands.evaluate,
-        "plan": commands.plan,
-        "cache": commands.cache,
-        "demo": commands.demo,
-    }
+    return getattr(commands, args[0])(args[1:])
 
 
 if __name__ == "__main__":

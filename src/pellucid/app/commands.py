@@ -6,40 +6,49 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from pellucid import api
 from pellucid.api import Recipe, recipes
 from pellucid.app import answers, screen, tables
 
 T = TypeVar("T")
-UNUSABLE = 3  # exit status
+USAGE, UNUSABLE = 2, 3  # exit status
+
+# flags that may be left out; their help says what happens then
+Place = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+Folder = Annotated[Positional[Path | None], arg(metavar="[DIR]", help_behavior_hint="")]
+Model = Annotated[Positional[Path], arg(metavar="MODEL")]
+Switch = Annotated[bool, arg(help_behavior_hint="")]
+
+# settings of a recipe that are None until they are given: what then decides
+UNSET = {
+    "size": "by the network or the pictures",
+    "channels": "by the network",
+    "epochs": "by the number of pictures",
+    "minutes": "as long as the epochs take",
+    "patience": "never",
+}
 
 
 def train(args: list[str]) -> int:
     """Flags of Recipe, over the TOML file that --recipe names, over the defaults of --model."""
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--model")
-    early.add_argument("--recipe", type=Path)
-    known, _ = early.parse_known_args(args)
-    given = recipes.read(known.recipe) if known.recipe else {}
-    if known.model is not None:
-        given["model"] = known.model
-    base = recipes.make(**given)
+    given = _given(args)
+    base = _with_hints(recipes.make(**given))
 
     def train(
-        directory: Positional[Path],
+        directory: Annotated[Positional[Path], arg(metavar="DIR")],
         settings: Annotated[Recipe, arg(name="")] = base,
         *,
-        out: Path | None = None,
-        resume: bool = False,
-        recipe: Path | None = None,
-        cache: Path | None = None,
+        out: Place = None,
+        resume: Switch = False,
+        recipe: Place = None,
+        cache: Place = None,
     ) -> int:
         """Train a classifier on a folder of pictures and save it as a model folder.
 
@@ -53,21 +62,45 @@ def train(args: list[str]) -> int:
             recipe: TOML file with settings, named as the flags are (learning_rate = 0.001).
             cache: Where decoded pictures are kept; by default the user's cache folder.
         """
-        changed = {name: value for name, value in settings.as_json().items() if value != getattr(base, name)}
-        run = api.start(directory, out, resume=resume, cache=cache, **{**given, **changed})
-        return screen.watch(run)
+        named = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
+        flags = {name: value for name, value in asdict(settings).items() if name in named}
+        return screen.watch(api.start(directory, out, resume=resume, cache=cache, **{**given, **flags}))
 
     return _parse(train, args, "train")
 
 
+def _given(args: list[str]) -> dict[str, Any]:
+    """What decides the other defaults and has to be known before the flags are parsed: --model, and all of --recipe."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--model")
+    early.add_argument("--recipe", type=Path)
+    try:
+        known, _ = early.parse_known_args(args)
+    except argparse.ArgumentError:  # a flag without its value, of which the parser proper says so
+        return {}
+    given = recipes.read(known.recipe) if known.recipe else {}
+    return given if known.model is None else {**given, "model": known.model}
+
+
+def _with_hints(base: Recipe) -> Recipe:
+    """The same recipe, of a type whose settings that are None have a help text that says what decides them."""
+    hints = get_type_hints(Recipe)
+    unset = [
+        (field.name, Annotated[hints[field.name], arg(help_behavior_hint=f"(default: {UNSET[field.name]})")], None)
+        for field in fields(Recipe)
+        if getattr(base, field.name) is None
+    ]
+    return make_dataclass("Recipe", unset, bases=(Recipe,), frozen=True)(**base.as_json())
+
+
 def predict(args: list[str]) -> int:
     def predict(
-        model: Positional[Path],
-        pictures: Positional[tuple[str, ...]],
+        model: Model,
+        pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
         /,
         top: int = 3,
         format: Literal["table", "csv", "jsonl"] = "table",
-        out: Path | None = None,
+        out: Place = None,
         batch: int = 32,
     ) -> int:
         """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
@@ -80,6 +113,9 @@ def predict(args: list[str]) -> int:
             out: Write to this file instead of standard output.
             batch: Pictures classified at once.
         """
+        if not pictures:
+            print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
+            return USAGE
         answers.check(top=top, batch=batch)
         with answers.sink(out) as stream:
             return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
@@ -88,7 +124,7 @@ def predict(args: list[str]) -> int:
 
 
 def evaluate(args: list[str]) -> int:
-    def evaluate(model: Positional[Path], directory: Positional[Path | None] = None, /, json: bool = False) -> int:
+    def evaluate(model: Model, directory: Folder = None, /, json: Switch = False) -> int:
         """Say how good a model is.
 
         Args:
@@ -105,15 +141,15 @@ def evaluate(args: list[str]) -> int:
 
 def plan(args: list[str]) -> int:
     def plan(
-        network: Positional[str],
+        network: Annotated[Positional[str], arg(metavar="NETWORK")],
         /,
-        input: str | None = None,
+        input: Annotated[str | None, arg(metavar="HxWxC", help_behavior_hint="")] = None,
         classes: int = 2,
         batch: int = 32,
-        probe: bool = False,
+        probe: Switch = False,
         pictures: int = 1000,
         epochs: int = 30,
-        json: bool = False,
+        json: Switch = False,
     ) -> int:
         """Show what a network is made of and what it would cost, before anything trains.
 
@@ -127,6 +163,7 @@ def plan(args: list[str]) -> int:
             epochs: With --probe: how often each is seen.
             json: Everything as JSON.
         """
+        answers.check(classes=classes, batch=batch, pictures=pictures, epochs=epochs)
         planned = api.plan(network, input, classes, batch)
         probed = api.probe(network, input, classes, batch) if probe else None
         if json:
@@ -139,7 +176,7 @@ def plan(args: list[str]) -> int:
 
 
 def cache(args: list[str]) -> int:
-    def cache(*, cache: Path | None = None, clear: bool = False, json: bool = False) -> int:
+    def cache(*, cache: Place = None, clear: Switch = False, json: Switch = False) -> int:
         """Show the decoded pictures that are kept for the next training, or clear them. Your pictures are not touched.
 
         Args:
@@ -174,7 +211,9 @@ def demo(args: list[str]) -> int:
 
 
 def _parse(command: Callable[..., T], args: list[str], name: str) -> T:
-    return tyro.cli(command, args=args, prog=f"pellucid {name}", config=(OmitArgPrefixes,))
+    return tyro.cli(
+        command, args=args, prog=f"pellucid {name}", config=(OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
+    )
 
 
 def _dump(content: object) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 
-from pellucid import api
+from pellucid import api, files
 from pellucid.app import screen
+from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, RecipeError
 
 SHOWN = 8
@@ -20,30 +23,29 @@ def run(out: Path) -> int:
     """Write pictures, train, classify a few. Returns the exit status. Raises PellucidError."""
     console = Console(soft_wrap=True, highlight=False)
     pictures, model = out / "digits", out / "model"
-    if out.exists() and any(out.iterdir()):
-        raise ArtefactError(
-            f"{out} is not empty, and nothing of yours is overwritten. Remove it or choose another --out."
-        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        what = "is not empty" if out.is_dir() else "is a file"
+        raise ArtefactError(f"{out} {what}, and nothing of yours is overwritten. Remove it or choose another --out.")
     count = write_digits(pictures)
-    console.print(
-        f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {pictures}/0 to {pictures}/9.\n"
-    )
-    console.print(f"[bold]2. Training.[/] The same as: pellucid train {pictures} --out {model}")
+    shown, kept = (escape(shlex.quote(printable(path))) for path in (pictures, model))
+    console.print(f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {shown}/0 to {shown}/9.\n")
+    console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {kept}")
     status = screen.watch(api.start(pictures, model, cache=out / "cache"))
     if status:
         return status
     console.print("\n[bold]3. Classifying[/] a few that it never saw:")
     for path, answer in never_seen(pictures, model):
         ranked = "  ".join(f"{label} {share:.1%}" for label, share in answer.top(3))
-        console.print(f"   {path}  is  [bold]{answer.label}[/]   ({ranked})")
+        path = pictures / path.relative_to(pictures.absolute())  # as short as --out was given
+        console.print(f"   {escape(printable(path))}  is  [bold]{answer.label}[/]   ({ranked})")
     console.print(
         f"\n[bold]What lies where[/]\n"
-        f"   {model}/README.md        the model card: how good, for which digits, the worst mistakes\n"
-        f"   {model}/config.json      network, classes, preprocessing, recipe; weights in model.safetensors\n"
-        f"   {model}/quarantine.csv   files that could not be used (none here)\n"
+        f"   {kept}/README.md        the model card: how good, for which digits, the worst mistakes\n"
+        f"   {kept}/config.json      network, classes, preprocessing, recipe; weights in model.safetensors\n"
+        f"   {kept}/quarantine.csv   files that could not be used (none here)\n"
         f"\n[bold]Try next[/]\n"
-        f"   pellucid predict {model} {pictures}/7 --top 2\n"
-        f"   pellucid evaluate {model}\n"
+        f"   pellucid predict {kept} {shown}/7 --top 2\n"
+        f"   pellucid evaluate {kept}\n"
         f"   pellucid plan article --input 300x300x3\n"
         f"   pellucid train YOUR_PICTURES        (a folder with a folder of pictures for each class)"
     )
@@ -58,10 +60,11 @@ def write_digits(folder: Path) -> int:
 
     pixels, labels = load_digits(return_X_y=True)  # (1797, 64) in 0..16, (1797,)
     images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
-    for digit in range(10):
-        (folder / str(digit)).mkdir(parents=True)
-    for number, (image, digit) in enumerate(zip(images, labels, strict=True)):
-        Image.fromarray(image).save(folder / str(digit) / f"{number:04}.png")
+    with files.storage_errors(folder):
+        for digit in range(10):
+            (folder / str(digit)).mkdir(parents=True)
+        for number, (image, digit) in enumerate(zip(images, labels, strict=True)):
+            Image.fromarray(image).save(folder / str(digit) / f"{number:04}.png")
     return len(images)
 
 

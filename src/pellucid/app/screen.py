@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from pellucid import api
-from pellucid.app.words import duration, printable, share
+from pellucid.app.words import duration, many, printable, share
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def watch(run: api.Run) -> int:
                 break
             if asked:
                 raise KeyboardInterrupt
-    go_on = f"go on with --out {run.out} --resume"
+    go_on = f"go on with --out {shlex.quote(printable(run.out))} --resume"
     if asked and not run.worth_finishing:
         console.print(f"Stopped before the first epoch was done; {go_on}.", markup=False)
         return STOPPED
@@ -56,14 +57,14 @@ def progress(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
             bars.update(_bar(bars), description=f"{verb} {event.side}", completed=event.done, total=event.total)
 
 
-def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The same items, with a bar on standard error while they come; none where the rows themselves are watched."""
-    if sys.stdout.isatty():
-        yield from items
-        return
+def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watched: bool) -> Iterator[T]:
+    """The same items, with a bar on standard error while they come; none where the rows themselves are `watched`."""
     with _bars() as bars:
+        if bars.disable or (watched and sys.stdout.isatty()):
+            yield from items
+            return
         bar = _bar(bars)
-        bars.update(bar, description=what, total=total)
+        bars.update(bar, description=what, total=total())
         for item in items:
             yield item
             bars.advance(bar)
@@ -94,19 +95,21 @@ def _show(event: object, console: Console, bars: Progress) -> None:
 
 def _show_found(found: api.Found, console: Console) -> None:
     named = list(zip(found.classes, found.pictures, strict=True))
-    counts = ", ".join(f"{name} {count:,}" for name, count in named[:NAMED])
-    counts += f" and {len(named) - NAMED} more classes" if len(named) > NAMED else ""
-    console.print(f"[bold]{sum(found.pictures):,} pictures[/] in {escape(str(found.directory))}: {escape(counts)}")
+    counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
+    counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    directory = escape(printable(found.directory))
+    console.print(f"[bold]{sum(found.pictures):,} pictures[/] in {directory}: {escape(counts)}")
     if found.quarantine:
         console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (left where they are, not used):")
         _list([f"{printable(bad.path)}: {bad.reason}" for bad in found.quarantine], "quarantine.csv", console)
     if found.ignored:
-        console.print(f"{found.ignored:,} hidden or system files are no pictures and were passed over")
+        console.print(f"passed over: {many(found.ignored, 'hidden or system file')}")
     if found.twin_pairs:
-        pairs = f"{found.twin_pairs:,} pair" + ("s" if found.twin_pairs > 1 else "")
+        pairs = many(found.twin_pairs, "pair")
         console.print(f"{found.twin_pictures:,} pictures have a near-duplicate ({pairs}); none is split from its twin")
     if across := found.twins_across_classes:
-        console.print(f"[yellow]{len(across):,} near-duplicates stand in two classes[/]; one label is probably wrong:")
+        pairs = many(len(across), "pair")
+        console.print(f"[yellow]near-duplicates in two classes, {pairs}[/]; one of the two labels is probably wrong:")
         _list([f"{printable(first)} ~ {printable(second)}" for first, second in across], "twins.csv", console)
     sides = [f"{found.train:,} to train"]
     sides += [f"{found.validation:,} to choose by (validation)"] if found.validation else []
@@ -125,8 +128,8 @@ def _show_started(started: api.Started, console: Console) -> None:
     recipe = started.recipe
     console.print(
         f"network: {escape(recipe.model)}, {started.parameters:,} parameters, pictures at {recipe.size}x{recipe.size} "
-        f"({recipe.fit})\ntraining: {started.epochs} epochs, {started.steps:,} steps of {recipe.batch}, "
-        f"{recipe.optimizer}, augmentation {recipe.augment}"
+        f"({recipe.fit})\ntraining: {many(started.epochs, 'epoch')}, {many(started.steps, 'step')} of "
+        f"{recipe.batch}, {recipe.optimizer}, augmentation {recipe.augment}"
     )
     for reason in started.reasons:
         console.print(f"  {reason}", style="dim", markup=False)
@@ -165,7 +168,7 @@ def _show_report(report: api.Report, console: Console) -> None:
         f"{reported.calibration.error:.3f}; weights of epoch {report.best_epoch}; "
         f"trained for {duration(report.seconds)}"
     )
-    console.print(f"model folder: {report.folder} (start with its README.md)", markup=False)
+    console.print(f"model folder: {printable(report.folder)} (start with its README.md)", markup=False)
 
 
 @contextmanager
@@ -187,6 +190,7 @@ def _stop_after_the_step() -> Iterator[list[int]]:
 
 
 def _bars() -> Progress:
+    """A bar on standard error where that is a terminal; nothing at all where it is not."""
     console = Console(stderr=True, highlight=False)
     return Progress(
         TextColumn("{task.description}"),
@@ -195,6 +199,8 @@ def _bars() -> Progress:
         TextColumn("{task.fields[note]}  {task.fields[seen]}  {task.fields[left]}"),
         console=console,
         transient=True,
+        # lines for the same terminal go above the bar; those for a file or a pipe must not be led there
+        redirect_stdout=sys.stdout.isatty(),
         disable=not console.is_terminal,
     )
 

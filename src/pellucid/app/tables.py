@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pellucid import api
-from pellucid.app.words import duration, operations, printable, share, size
+from pellucid.app.words import duration, many, operations, printable, share, size
 
 LISTED = 5  # lines of a list that may be long
 
@@ -15,14 +17,14 @@ LISTED = 5  # lines of a list that may be long
 def evaluation(result: api.Evaluation) -> None:
     """Accuracy, a row a class, the most frequent confusions, what could not be used."""
     console, metrics = Console(highlight=False, soft_wrap=True), result.metrics
-    console.print(Text(f"{metrics.side}: {share(metrics)}", style="bold"))
+    console.print(Text(f"{printable(metrics.side)}: {share(metrics)}", style="bold"))
     console.print(f"cross-entropy {metrics.loss:.4f}, calibration error {metrics.calibration.error:.3f}")
     table = _table("class", "pictures>", "precision>", "recall>", "F1>")
     for item in metrics.classes:
         values = ("–" if v is None else f"{v:.1%}" for v in (item.precision, item.recall, item.f1))
-        table.add_row(Text(item.name), f"{item.pictures:,}", *values)
+        table.add_row(Text(printable(item.name)), f"{item.pictures:,}", *values)
     console.print(table)
-    names = [item.name for item in metrics.classes]
+    names = [printable(item.name) for item in metrics.classes]
     wrong = [
         (count, f"{names[truth]} called {names[called]}")
         for truth, row in enumerate(metrics.confusion)
@@ -32,39 +34,28 @@ def evaluation(result: api.Evaluation) -> None:
     for count, what in sorted(wrong, reverse=True)[:LISTED]:
         console.print(Text(f"{count:,} x {what}"))
     for path, reason in result.unusable[:LISTED]:
-        console.print(Text(f"not used: {printable(path)}: {reason}"))
+        console.print(Text(f"not used: {printable(path)}: {printable(reason)}"))
     if len(result.unusable) > LISTED:
-        console.print(f"… {len(result.unusable):,} pictures were not used; --json names them all")
+        console.print(f"… {len(result.unusable):,} in all were not used; --json names them")
 
 
 def plan(planned: api.Plan, probe: api.Probe | None, pictures: int, epochs: int) -> None:
-    """A row a layer with its formulas, the totals, and what was measured."""
-    console = Console(highlight=False)
+    """A row a layer with its formulas below, the totals, and what was measured."""
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     channels, height, width = planned.input
     console.print(Text(planned.network, style="bold"))
     console.print(
         f"input {height}x{width}x{channels}, {planned.classes} classes; operations and memory for one picture"
     )
-    table = _table("layer", "output", "how", "parameters>", "how", "forward>", "backward>", "kept>")
-    for row in planned.rows:
-        table.add_row(
-            Text(row.name if row.name.startswith(row.layer) else f"{row.name}\n{row.layer}"),
-            "x".join(map(str, (*row.output[1:], row.output[0]))),
-            Text(row.output_formula, style="dim"),
-            f"{row.parameters:,}" if row.parameters else "",
-            Text(row.parameters_formula if row.parameters else "", style="dim"),
-            operations(row.cost.forward_flops),
-            operations(row.cost.backward_flops),
-            size(row.cost.backward_bytes),
-        )
-    console.print(table)
+    for line in _layers(planned, console.width):
+        console.print(line, soft_wrap=True)
     console.print(
         f"[bold]{planned.parameters:,} parameters[/], {operations(planned.forward_flops)} operations forward, "
         f"{operations(planned.backward_flops)} backward (a multiply-add counts as two)"
     )
     console.print(
-        f"a training step on {planned.batch} pictures holds {size(planned.training_bytes)} of numbers, "
-        f"predicting them {size(planned.predicting_bytes)}"
+        f"a training step on {many(planned.batch, 'picture')} holds {size(planned.training_bytes)} of numbers, "
+        f"predicting takes {size(planned.predicting_bytes)}"
     )
     if (instead := planned.fully_connected) is not None:
         console.print(
@@ -75,12 +66,57 @@ def plan(planned: api.Plan, probe: api.Probe | None, pictures: int, epochs: int)
         console.print("--probe measures how long training would take on this machine", style="dim")
         return
     console.print(
-        f"[bold]measured here[/] ({probe.device}, {probe.threads} threads): "
+        f"[bold]measured here[/] ({probe.device}, {many(probe.threads, 'thread')}): "
         f"training {probe.training_images_per_second:,.0f} images/s in {probe.precision}, "
         f"predicting {probe.predicting_images_per_second:,.0f} in float32; "
         f"the whole program took {size(probe.training_bytes)} of memory"
     )
-    console.print(f"{epochs} epochs of {pictures:,} pictures would take {duration(probe.seconds(pictures, epochs))}")
+    took = duration(probe.seconds(pictures, epochs))
+    console.print(f"{many(epochs, 'epoch')} of {many(pictures, 'picture')} would take {took}")
+
+
+def _layers(planned: api.Plan, width: int) -> list[Text]:
+    """For each layer a line of figures under headings, and dim below it, indented, how it is written and worked out."""
+    cells = [("layer", "output", "parameters", "forward", "backward", "kept")]
+    for row in planned.rows:
+        cells.append(
+            (
+                row.name,
+                "x".join(map(str, (*row.output[1:], row.output[0]))),
+                f"{row.parameters:,}" if row.parameters else "",
+                operations(row.cost.forward_flops),
+                operations(row.cost.backward_flops),
+                size(row.cost.backward_bytes),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    sides = (str.ljust, str.ljust, *[str.rjust] * 4)
+    figures = [
+        "  ".join(side(cell, width) for side, cell, width in zip(sides, line, widths, strict=True)) for line in cells
+    ]
+    lines = [Text(figures[0], style="bold")]
+    for line, row in zip(figures[1:], planned.rows, strict=True):
+        lines.append(Text(line))
+        lines += [Text(f"  {how}", style="dim") for how in _folded(_how(row), width - 2)]
+    return lines
+
+
+def _how(row: api.Row) -> list[str]:
+    """What the line of figures does not say: the layer's text where it has settings, and the formulas with numbers."""
+    parts = [] if row.name.startswith(row.layer) or row.name.split(".")[-1].startswith(row.layer) else [row.layer]
+    parts += [row.output_formula] if any(character.isdigit() for character in row.output_formula) else []
+    return [*parts, f"parameters {row.parameters_formula}"] if row.parameters else parts
+
+
+def _folded(parts: list[str], width: int) -> list[str]:
+    """The parts on as few lines as hold them, each whole."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 3 + len(part) <= width:
+            lines[-1] += f"   {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def cache(stores: list[api.StoreInfo]) -> None:
@@ -92,7 +128,9 @@ def cache(stores: list[api.StoreInfo]) -> None:
     table = _table("pictures of", "size", "fit", "pictures>", "MB>")
     for store in stores:
         form = f"{store.form.height}x{store.form.width}x{store.form.channels}"
-        table.add_row(Text(str(store.root)), form, store.form.fit, f"{store.pictures:,}", f"{store.bytes / 1e6:,.1f}")
+        table.add_row(
+            Text(printable(store.root)), form, store.form.fit, f"{store.pictures:,}", f"{store.bytes / 1e6:,.1f}"
+        )
     console.print(table)
     console.print("`pellucid cache --clear` removes them; your pictures stay.", style="dim")
 

@@ -1,19 +1,28 @@
 """Numbers, times and names as people read them."""
 
+import re
 from pathlib import Path
 
 from pellucid import api
 
+# what moves the cursor or ends the line, and the bytes of a name that is no UTF-8
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-def printable(path: str | Path) -> str:
-    """A path as it can be printed, also where it is not valid UTF-8."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+
+def printable(words: str | Path) -> str:
+    """A file's or a class's name on one line, also where it holds line ends, escapes or bytes that are no UTF-8."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(words))
+
+
+def many(count: int, thing: str) -> str:
+    """1 epoch, 1,200 epochs."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def share(metrics: api.Metrics) -> str:
     """Accuracy with count and interval, in one phrase."""
     low, high = metrics.interval
-    return f"{metrics.accuracy:.1%} of {metrics.pictures:,} pictures, 95 % interval {low:.1%} to {high:.1%}"
+    return f"{metrics.accuracy:.1%} of {many(metrics.pictures, 'picture')}, 95% interval {low:.1%} to {high:.1%}"
 
 
 def duration(seconds: float) -> str:
@@ -37,4 +46,5 @@ def size(count: int) -> str:
 
 
 def _scaled(count: int, units: tuple[tuple[float, str], ...], plain: str) -> str:
-    return next((f"{count / limit:.3g}{unit}" for limit, unit in units if count >= limit), f"{count}{plain}")
+    # 999,600 is 1 M and not 1e+03 k: what rounds to a thousand has reached the next unit
+    return next((f"{count / limit:.3g}{unit}" for limit, unit in units if count >= 0.9995 * limit), f"{count}{plain}")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +16,13 @@ from pellucid.errors import PictureError
 from pellucid.pictures.decode import decode, read, resize
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#8a8a8a"
 THUMBNAIL = 160  # pixels
-MOST_NAMED = 30  # classes; more labels than that cannot be read on the confusion matrix
+MOST_NAMED = 60  # classes; more names than that cannot be read on the confusion matrix
+MOST_COUNTED = 30  # classes; more numbers than that cannot be read in its cells
 
 
 def write(folder: Path) -> None:
@@ -30,20 +35,22 @@ def write(folder: Path) -> None:
     _save(folder / "curves.png", curves(history))
     _save(folder / "confusion.png", confusion(reported))
     _save(folder / "calibration.png", calibration(reported))
-    files.write(folder / "README.md", text(config, metrics))
+    # a file name's byte that is no UTF-8 is written as \\udc80
+    files.write(folder / "README.md", text(config, metrics).encode("utf-8", "backslashreplace"))
 
 
 def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The card as Markdown."""
     reported = metrics[metrics["reported"]]
     recipe, data, training = config["recipe"], config["data"], config["training"]
+    more = f" and {len(config['classes']) - 8:,} more" if len(config["classes"]) > 8 else ""
     lines = [
         "---",
         "library_name: pellucid",
         "pipeline_tag: image-classification",
         "---",
         "",
-        f"# {', '.join(config['classes'][:8])}{' …' if len(config['classes']) > 8 else ''}: an image classifier",
+        f"# {', '.join(map(_plain, config['classes'][:8]))}{more}: an image classifier",
         "",
         f"**{_headline(reported)}**",
         "",
@@ -55,7 +62,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     lines += [
         "## How good",
         "",
-        "| side | used for | pictures | accuracy | 95 % interval | cross-entropy | calibration error |",
+        "| side | used for | pictures | accuracy | 95% interval | cross-entropy | calibration error |",
         "|---|---|---|---|---|---|---|",
         *[_side_row(metrics[side], side) for side in ("test", "validation") if metrics.get(side)],
         "",
@@ -81,15 +88,24 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         "![loss and accuracy over the epochs](curves.png)",
         "",
+        "The training figures are taken while it learns, on pictures as they are varied for it"
+        + (" (here they are not)" if recipe["augment"] == "none" else "")
+        + "; "
+        + (
+            "the dotted line is the epoch whose weights were kept."
+            if metrics.get("validation")
+            else "the last weights were kept."
+        ),
+        "",
         f"`{config['network']}`",
         "",
         f"{data['train']:,} training pictures, {data['validation']:,} for validation, {data['test']:,} for the test, "
         f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
-        f"{data['quarantined']:,} files were quarantined ([quarantine.csv](quarantine.csv)); "
-        f"{data['twin_pictures']:,} pictures have a near-duplicate, kept on one side ([twins.csv](twins.csv)); "
-        f"{data['twins_across_classes']:,} pairs of near-duplicates stand in two classes.",
+        f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv)). Pictures with a "
+        f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
+        f"near-duplicates in two classes: {data['twins_across_classes']:,}.",
         "",
-        f"{training['epochs']} epochs, {training['steps']:,} steps of {recipe['batch']}, "
+        f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; "
         f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}; "
         f"the weights are those of epoch {training['best_epoch']}"
         + (", the best on the validation pictures." if metrics.get("validation") else ".")
@@ -99,13 +115,13 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "## Use it",
         "",
         "```bash",
-        f"pellucid predict {config['name']} picture.jpg",
+        f"pellucid predict {shlex.quote(config['name'])} picture.jpg",
         "```",
         "",
         "```python",
         "import pellucid",
         "",
-        f'classifier = pellucid.load("{config["name"]}")',
+        f"classifier = pellucid.load({json.dumps(config['name'], ensure_ascii=False)})",
         'print(classifier.predict("picture.jpg"))',
         "```",
         "",
@@ -139,7 +155,7 @@ def _headline(metrics: dict[str, Any]) -> str:
     low, high = metrics["interval"]
     return (
         f"{metrics['accuracy']:.1%} accuracy on {metrics['pictures']:,} {metrics['side']} pictures "
-        f"(95 % interval {low:.1%} to {high:.1%})"
+        f"(95% interval {low:.1%} to {high:.1%})"
     )
 
 
@@ -168,7 +184,7 @@ def _side_row(metrics: dict[str, Any], side: str) -> str:
 
 def _class_row(item: dict[str, Any]) -> str:
     share = ["–" if item[key] is None else f"{item[key]:.1%}" for key in ("precision", "recall", "f1")]
-    return f"| {_cell(item['name'])} | {item['pictures']:,} | {' | '.join(share)} |"
+    return f"| {_plain(item['name'])} | {item['pictures']:,} | {' | '.join(share)} |"
 
 
 def _mistakes(metrics: dict[str, Any]) -> list[str]:
@@ -176,8 +192,8 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
     if not listed:
         return ["## The worst mistakes", "", "None.", ""]
     rows = [
-        f"| ![]({m['thumbnail']}) | {_cell(m['picture'])} | {_cell(m['label'])}, {m['label_probability']:.1%} "
-        f"| {_cell(m['predicted'])}, {m['predicted_probability']:.1%} |"
+        f"| ![]({m['thumbnail']}) | {_plain(m['picture'])} | {_plain(m['label'])}, {m['label_probability']:.1%} "
+        f"| {_plain(m['predicted'])}, {m['predicted_probability']:.1%} |"
         for m in listed
     ]
     wrong = metrics[metrics["reported"]]["pictures"] - metrics[metrics["reported"]]["correct"]
@@ -193,96 +209,110 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
     ]
 
 
-def _cell(words: str) -> str:
-    """A name inside a Markdown table."""
-    return words.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _plain(words: str) -> str:
+    """A name as Markdown shows it letter by letter, also inside a table: on one line, its signs escaped."""
+    return re.sub(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(words.split()))
 
 
 def curves(history: list[dict[str, str]]) -> Figure:
     """Loss and accuracy of training and validation over the epochs."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     figure = _figure(9, 3.4)
     epochs = [int(row["epoch"]) for row in history]
-    for place, (quantity, label) in enumerate([("loss", "loss"), ("accuracy", "accuracy")]):
-        axes = figure.add_subplot(1, 2, place + 1)
-        for side, colour in (("train", GREY), ("validation", BLUE)):
+    validated = any(row["validation_loss"] for row in history)
+    best = [int(row["epoch"]) for row in history if row["best"] == "1"][-1:] if validated else []
+    loss, accuracy = figure.subplots(1, 2)
+    for axes, quantity in ((loss, "loss"), (accuracy, "accuracy")):
+        for side, colour in (("train", GREY), ("validation", BLUE)) if validated else (("train", GREY),):
             values = [float(row[f"{side}_{quantity}"] or "nan") for row in history]
-            if any(value == value for value in values):
-                axes.plot(epochs, values, color=colour, label=side, marker="o" if len(epochs) < 3 else None)
-        best = [int(row["epoch"]) for row in history if row["best"] == "1"][-1:]
+            axes.plot(epochs, values, color=colour, label=side, marker="o" if len(epochs) < 3 else None)
         for epoch in best:
             axes.axvline(epoch, color=ORANGE, linewidth=1, linestyle=":", label="best")
         axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False)
-    figure.text(
-        0.01, 0.01, "training figures are measured on augmented pictures, while learning", fontsize=7, color=GREY
-    )
+        axes.set_title(quantity, fontsize=10)
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        _quiet(axes)
+    accuracy.set_ylim(0, 1.02)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure
 
 
 def confusion(metrics: dict[str, Any]) -> Figure:
     """Rows are labels, columns what they were called; each row is coloured by its shares."""
     matrix = metrics["confusion"]
-    names = [item["name"] for item in metrics["classes"]]
+    names = [_short(item["name"], number) for number, item in enumerate(metrics["classes"], start=1)]
     count = len(names)
-    side = min(max(3.2, 1.6 + 0.42 * count), 12)
+    size = 9 if count <= MOST_COUNTED else 7
+    side = min(max(3.4, 1.6 + 0.42 * count), 12)
     figure = _figure(side + 0.6, side)
     axes = figure.add_subplot()
     shares = [[value / max(sum(row), 1) for value in row] for row in matrix]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xlabel("called")
-    axes.set_ylabel("is")
     if count <= MOST_NAMED:
-        axes.set_xticks(
-            range(count),
-            [_short(name) for name in names],
-            rotation=45 if count > 4 else 0,
-            ha="right" if count > 4 else "center",
-        )
-        axes.set_yticks(range(count), [_short(name) for name in names])
-        for y, row in enumerate(matrix):
-            for x, value in enumerate(row):
-                if value:
-                    axes.text(
-                        x,
-                        y,
-                        f"{value}",
-                        ha="center",
-                        va="center",
-                        fontsize=8,
-                        color="white" if shares[y][x] > 0.5 else "black",
-                    )
+        upright = max(map(len, names)) * count <= 24
+        turned = {} if upright else {"rotation": 90 if count > MOST_COUNTED else 45, "ha": "center"}
+        if turned and count <= MOST_COUNTED:
+            turned |= {"ha": "right", "rotation_mode": "anchor"}
+        # a $ in a name is no formula
+        axes.set_xticks(range(count), names, fontsize=size, parse_math=False, **turned)
+        axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
+    order = "" if count <= MOST_NAMED else " (classes numbered as in the table)"
+    axes.set_xlabel(f"called{order}")
+    axes.set_ylabel(f"is{order}")
+    for y, row in enumerate(matrix) if count <= MOST_COUNTED else ():
+        for x, value in enumerate(row):
+            if value:
+                colour = "white" if shares[y][x] > 0.5 else "black"
+                axes.text(x, y, f"{value}", ha="center", va="center", fontsize=8, color=colour)
     axes.set_title(f"{metrics['pictures']:,} {metrics['side']} pictures", fontsize=10)
     return figure
 
 
 def calibration(metrics: dict[str, Any]) -> Figure:
     """Of the pictures called with a probability of about p, how many were right; before and after scaling."""
-    figure = _figure(9, 3.6)
-    for place, (key, title) in enumerate([("calibration_before", "before"), ("calibration", "after")]):
-        axes = figure.add_subplot(1, 2, place + 1)
+    panels = [("calibration_before", "before temperature scaling"), ("calibration", "after temperature scaling")]
+    if metrics["calibration_before"] == metrics["calibration"]:
+        panels = [("calibration", "no temperature scaling")]
+    figure = _figure(4.5 * len(panels), 3.6)
+    for place, (key, title) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), place + 1)
         bins = [item for item in metrics[key]["bins"] if item["pictures"]]
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
         axes.bar([b["low"] + 0.05 for b in bins], [b["accuracy"] for b in bins], width=0.09, color=BLUE, alpha=0.75)
-        axes.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "o", color=ORANGE, markersize=4)
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
+        axes.plot(
+            [b["confidence"] for b in bins],
+            [b["accuracy"] for b in bins],
+            "o",
+            color=ORANGE,
+            markersize=4,
+            clip_on=False,
+        )
         for b in bins:
+            inside = b["accuracy"] > 0.1
+            height = 0.02 if inside else b["accuracy"] + 0.03
             axes.text(
                 b["low"] + 0.05,
-                0.02,
-                f"{b['pictures']}",
+                height,
+                f"{b['pictures']:,}",
                 ha="center",
                 fontsize=7,
-                color="white" if b["accuracy"] > 0.1 else "black",
+                color="white" if inside else "black",
             )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("probability it gives")
         axes.set_ylabel("share that is right")
-        axes.set_title(f"{title} temperature scaling: error {metrics[key]['error']:.3f}", fontsize=10)
+        axes.set_title(f"{title}: error {metrics[key]['error']:.3f}", fontsize=10)
+        _quiet(axes)
     return figure
+
+
+def _quiet(axes: Axes) -> None:
+    """Only the two axes that carry numbers."""
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -301,5 +331,12 @@ def _save(path: Path, figure: Figure) -> None:
     files.write(path, content.getvalue())
 
 
-def _short(name: str, most: int = 18) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+def _short(name: str, number: int, most: int = 18) -> str:
+    """A class's name beside the matrix: cut where it is long, its number in the table where the font lacks a letter."""
+    from matplotlib.font_manager import findfont, get_font
+
+    known = get_font(findfont("DejaVu Sans")).get_charmap()
+    shown = " ".join(name.split())
+    if not all(ord(character) in known for character in shown):
+        return f"no. {number}"
+    return shown if len(shown) <= most else shown[: most - 1] + "…"

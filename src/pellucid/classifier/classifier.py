@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import PictureError
+from pellucid.errors import PictureError, RecipeError
 from pellucid.network.network import Network
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
@@ -72,9 +72,12 @@ class Classifier:
     form: Form
     standardise: Standardise
     temperature: float
+    pixel_limit: int = PIXEL_LIMIT
+    """A picture of more pixels is refused by its header, before memory is taken for it."""
 
     @property
     def device(self) -> str:
+        """Where the weights are: "cpu", "cuda:0", ..."""
         parameter = next(self.module.parameters(), None)
         return str(parameter.device) if parameter is not None else "cpu"
 
@@ -83,7 +86,7 @@ class Classifier:
     @overload
     def predict(self, pictures: Sequence[Source]) -> list[Prediction]: ...
     def predict(self, pictures: Source | Sequence[Source]) -> Prediction | list[Prediction]:
-        """Classify one picture, or several. A picture that cannot be used is a Prediction with an error.
+        """Classify one picture, or several, in order. One that cannot be used is a Prediction with an error.
 
         >>> classifier.predict("cat.jpg").label  # doctest: +SKIP
         'cat'
@@ -92,11 +95,18 @@ class Classifier:
             return next(self.stream([pictures]))
         return list(self.stream(pictures))
 
-    def stream(
-        self, pictures: Iterable[Source], batch: int = 32, pixel_limit: int = PIXEL_LIMIT
-    ) -> Iterator[Prediction]:
-        """Classify pictures one after the other as they are asked for, in order, in constant memory."""
-        for group in _batches(self._images(pictures, pixel_limit), batch):
+    def stream(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
+        """Classify pictures one after the other as they are asked for, in order, in constant memory.
+
+        `batch` pictures go through the network at once; it changes the speed, and probabilities by no more than
+        rounding. Raises RecipeError where it is below 1.
+        """
+        if batch < 1:
+            raise RecipeError(f"batch is {batch}; it must be 1 or more.")
+        return self._stream(pictures, batch)
+
+    def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
+        for group in _batches(self._images(pictures), batch):
             images = [image for _, image, _ in group if image is not None]
             answers = iter(self.logits(np.stack(images)) if images else [])
             for name, image, error in group:
@@ -127,13 +137,13 @@ class Classifier:
             logits=tuple(logits.tolist()),
         )
 
-    def _images(self, pictures: Iterable[Source], pixel_limit: int) -> Iterator[_Item]:
+    def _images(self, pictures: Iterable[Source]) -> Iterator[_Item]:
         """(name, prepared image or None, reason or None), decoded by a few threads that run a little ahead."""
         with ThreadPoolExecutor(DECODERS) as pool:
             pending: deque[Future[_Item]] = deque()
             try:
                 for picture in pictures:
-                    pending.append(pool.submit(self._image, picture, pixel_limit))
+                    pending.append(pool.submit(self._image, picture))
                     if len(pending) > 4 * DECODERS:
                         yield pending.popleft().result()
                 while pending:
@@ -141,10 +151,10 @@ class Classifier:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _image(self, picture: Source, pixel_limit: int) -> _Item:
+    def _image(self, picture: Source) -> _Item:
         name = str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"
         try:
-            return name, self.form.apply(_decoded(picture, pixel_limit)), None
+            return name, self.form.apply(_decoded(picture, self.pixel_limit)), None
         except PictureError as error:
             return name, None, error.reason
 
@@ -154,7 +164,13 @@ def _decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")
         return picture
-    return decode(picture if isinstance(picture, bytes) else read(Path(picture)), pixel_limit)
+    if isinstance(picture, bytes):
+        return decode(picture, pixel_limit)
+    try:
+        content = read(Path(picture))
+    except ValueError as error:  # a NUL character, which no path has
+        raise PictureError(f"not a path: {error}") from error
+    return decode(content, pixel_limit)
 
 
 def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

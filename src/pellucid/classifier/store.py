@@ -7,6 +7,7 @@ carry numbers, and loading checks those it reads. The model card and the picture
 from __future__ import annotations
 
 import json
+import math
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid import files
 from pellucid.classifier.classifier import Classifier
-from pellucid.errors import ArtefactError
+from pellucid.errors import ArtefactError, PellucidError
 from pellucid.network import text
 from pellucid.network.standardise import Standardise
-from pellucid.pictures.decode import Form
+from pellucid.pictures.decode import PIXEL_LIMIT, Form
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
+_AGAIN = "Copy the folder again, or train again."
 HASHED = (WEIGHTS, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS)
 
 
@@ -59,21 +61,31 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
 
 def load(folder: Path, device: str = "cpu") -> Classifier:
     """Read a classifier from its folder. Raises ArtefactError that says what is wrong with which file."""
+    import torch
+
     config = read_config(folder)
     check_file(folder, WEIGHTS, config)
     try:
         network = text.parse(config["network"])
         channels, height, width = config["input"]
-        classes = tuple(config["classes"])
-        preprocessing = config["preprocessing"]
-        form = Form(height, width, channels, preprocessing["fit"])
-        standardise = Standardise(tuple(preprocessing["mean"]), tuple(preprocessing["deviation"]))
-        temperature = float(config["temperature"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{folder / CONFIG} is damaged: {type(error).__name__} {error}.") from error
-    module = network.module((channels, height, width), len(classes))
+        form = Form(height, width, channels, config["preprocessing"]["fit"])
+        classes = _classes(config["classes"])
+        standardise = Standardise(
+            _numbers(config["preprocessing"]["mean"], channels, positive=False),
+            _numbers(config["preprocessing"]["deviation"], channels),
+        )
+        (temperature,) = _numbers([config["temperature"]], 1)
+        pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
+        # on the meta device a layer has a shape and no numbers: a damaged size takes no memory, and torch's random
+        # generator, from which new weights would be drawn, stays where it is
+        with torch.device("meta"):
+            module = network.module((channels, height, width), len(classes))
+    except KeyError as error:
+        raise ArtefactError(f"{folder / CONFIG} is damaged: it has no {error}.") from error
+    except (AttributeError, TypeError, ValueError, RuntimeError, PellucidError) as error:
+        raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
     _load_weights(folder / WEIGHTS, module)
-    return Classifier(network, _placed(module, device), classes, form, standardise, temperature)
+    return Classifier(network, _placed(module, device), classes, form, standardise, temperature, pixel_limit)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -97,21 +109,23 @@ def read_config(folder: Path) -> dict[str, Any]:
 def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
     """Check a file against the size and hash that config.json states. Raises ArtefactError."""
     path = folder / name
-    stated = config.get("files", {}).get(name)
-    if stated is None:
-        raise ArtefactError(f"{folder / CONFIG} does not mention {name}; the folder is damaged.")
+    try:
+        size, digest = int(config["files"][name]["bytes"]), str(config["files"][name]["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{folder / CONFIG} is damaged: it does not state size and hash of {name}.") from error
     if not path.is_file():
-        raise ArtefactError(f"{path} is missing.")
-    found = describe(path)
-    if found["bytes"] != stated["bytes"]:
+        raise ArtefactError(f"{path} is missing. {_AGAIN}")
+    try:
+        found = describe(path)
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if found["bytes"] != size:
         raise ArtefactError(
-            f"{path} has {found['bytes']:,} bytes where {CONFIG} states {stated['bytes']:,}: "
-            "it was cut or changed. Copy the folder again, or train again."
+            f"{path} has {found['bytes']:,} bytes where {CONFIG} states {size:,}: it was cut or changed. {_AGAIN}"
         )
-    if found["sha256"] != stated["sha256"]:
+    if found["sha256"] != digest:
         raise ArtefactError(
-            f"{path} is damaged: its hash is {found['sha256'][:12]}… where {CONFIG} states "
-            f"{stated['sha256'][:12]}…. Copy the folder again, or train again."
+            f"{path} is damaged: its hash is {found['sha256'][:12]}… where {CONFIG} states {digest[:12]}…. {_AGAIN}"
         )
 
 
@@ -121,13 +135,14 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtefactError(f"{path} is damaged: {error}.") from error
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON. Raises StorageError."""
-    files.write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Indented JSON in UTF-8; a file name's byte that is none is written as JSON's \\udc80. Raises StorageError."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    files.write(path, text.encode("utf-8", "backslashreplace"))
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -143,25 +158,49 @@ def versions() -> dict[str, str]:
 
 def _load_weights(path: Path, module: torch.nn.Module) -> None:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load as decode
 
     try:
-        weights = load_file(path)
+        weights = decode(path.read_bytes())  # not mapped: the file may be replaced while the classifier lives
     except (OSError, SafetensorError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
     expected = module.state_dict()
     for name, tensor in expected.items():
         if name not in weights:
             raise ArtefactError(f"{path} has no {name}, which the network in {CONFIG} needs.")
-        if weights[name].shape != tensor.shape:
+        if weights[name].shape != tensor.shape or weights[name].dtype != tensor.dtype:
             raise ArtefactError(
-                f"{path}: {name} has shape {tuple(weights[name].shape)} where the network in {CONFIG} "
-                f"needs {tuple(tensor.shape)}."
+                f"{path}: {name} is {_described(weights[name])} where the network in {CONFIG} "
+                f"needs {_described(tensor)}."
             )
     extra = sorted(weights.keys() - expected.keys())
     if extra:
         raise ArtefactError(f"{path} has {', '.join(extra)}, which the network in {CONFIG} does not know.")
-    module.load_state_dict(weights)
+    module.load_state_dict(weights, assign=True)
+
+
+def _described(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _classes(names: object) -> tuple[str, ...]:
+    """Raises ValueError unless these are different names."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("its classes are not a list of names.")
+    if len(set(names)) < len(names):
+        raise ValueError("a class stands in it twice.")
+    return tuple(names)
+
+
+def _numbers(values: object, count: int, positive: bool = True) -> tuple[float, ...]:
+    """Mean, deviation, temperature. Raises ValueError unless these are `count` finite numbers."""
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"{values!r} stands where it needs {count} numbers.")
+    for value in values:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or (positive and value <= 0):
+            raise ValueError(f"{value!r} stands where it needs a {'positive ' if positive else ''}number.")
+    return tuple(float(value) for value in values)
 
 
 def _placed(module: torch.nn.Module, device: str) -> torch.nn.Module:

@@ -52,7 +52,7 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
         reasons.append(f"{device}: {'a GPU is there' if device == 'cuda' else 'no GPU was found'}")
-    _check_device(device)
+    check(device)
     if precision == "auto":
         precision, why = _fast_precision(device)
         reasons.append(f"{precision}: {why}")
@@ -60,16 +60,21 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
         torch.set_num_threads(threads)
     if device == "cpu":
         keep_memory()
+    if device.startswith("cuda"):
+        torch.backends.cudnn.deterministic = True  # the same seed, the same weights
     return Engine(device, precision, torch.get_num_threads(), tuple(reasons))
 
 
-def _check_device(device: str) -> None:
+def check(device: str) -> None:
+    """Raise RecipeError for a device that this machine does not have."""
+    if device in ("auto", "cpu"):
+        return
     import torch
 
     try:
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        line = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RecipeError(
             f"device is {device!r}, which this machine does not offer ({line}). Use auto or cpu."
         ) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import resource
+import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,8 +45,6 @@ def measure(network: Network, shape: Shape, classes: int, batch: int, engine: En
 
     module = engine.place(network.module(shape, classes))
     optimizer = torch.optim.Adam(module.parameters())
-    images = torch.rand((batch, *shape), device=engine.device).contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(batch, dtype=torch.int64, device=engine.device)
 
     def train() -> None:
         with engine.autocast():
@@ -59,24 +58,34 @@ def measure(network: Network, shape: Shape, classes: int, batch: int, engine: En
             module(images)
 
     try:
+        images = torch.rand((batch, *shape), device=engine.device).contiguous(memory_format=torch.channels_last)
+        labels = torch.zeros(batch, dtype=torch.int64, device=engine.device)
         training = batch / _seconds_a_call(train, seconds, engine)
         module.eval()
         predicting = batch / _seconds_a_call(predict, seconds / 3, engine)
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        # PyTorch has an error of its own for a full GPU, and for a full main memory only the allocator's words
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not re.search(
+            "(allocate|enough) memory", str(error)
+        ):
+            raise
         raise NetworkError(f"A batch of {batch} does not fit into memory. Try --batch {max(1, batch // 4)}.") from error
     return Probe(engine.device, engine.precision, engine.threads, batch, training, predicting, _peak_bytes(engine))
 
 
-def _seconds_a_call(call: object, seconds: float, engine: Engine) -> float:
+def _seconds_a_call(call: Callable[[], None], seconds: float, engine: Engine) -> float:
     import torch
 
-    assert callable(call)
+    def wait() -> None:
+        if engine.device.startswith("cuda"):
+            torch.cuda.synchronize(engine.device)
+
     call()
+    wait()
     count, start = 0, time.perf_counter()
     while True:
         call()
-        if engine.device.startswith("cuda"):
-            torch.cuda.synchronize()
+        wait()
         count += 1
         elapsed = time.perf_counter() - start
         if elapsed >= seconds and count >= 2:
@@ -88,5 +97,10 @@ def _peak_bytes(engine: Engine) -> int:
 
     if engine.device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(engine.device)
+    if sys.platform == "win32":
+        return 0  # not told
+
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

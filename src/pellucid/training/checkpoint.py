@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -36,6 +37,7 @@ _COUNTERS = (
     "epoch_pictures",
     "epoch_seconds",
     "stopped_early",
+    "seconds_allowed",
 )
 
 
@@ -71,7 +73,10 @@ class Keeper:
 
 
 def save(folder: Path, state: State, context: dict[str, Any]) -> Path:
-    """Write `folder/step-00001234.safetensors` and remove all but the newest two. Raises StorageError."""
+    """Write `folder/step-00001234.safetensors` and remove all but it and the one before. Raises StorageError.
+
+    Files of later steps go too: the run came from before them because they are damaged.
+    """
     from safetensors.torch import save as encode
 
     tensors = _tensors(state)
@@ -86,10 +91,19 @@ def save(folder: Path, state: State, context: dict[str, Any]) -> Path:
     with files.storage_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
     files.write(path, encode(tensors, header))
-    for old in _paths(folder)[KEEP:]:
-        with suppress(FileNotFoundError):
-            old.unlink()
+    kept = [other for other in _paths(folder) if _step(other) <= state.step][:KEEP]
+    for other in _paths(folder):
+        if other not in kept:
+            with suppress(OSError):
+                other.unlink()
     return path
+
+
+def remove(folder: Path) -> None:
+    """Remove all checkpoints, of a run that needs them no more. Raises StorageError."""
+    with files.storage_errors(folder):
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def newest(folder: Path) -> Checkpoint | None:
@@ -104,7 +118,7 @@ def newest(folder: Path) -> Checkpoint | None:
         except ArtefactError as error:
             problems.append(str(error))
     if problems:
-        raise ArtefactError("No checkpoint can be resumed. " + " ".join(problems))
+        raise ArtefactError(f"No checkpoint can be resumed; train anew with another --out. {' '.join(problems)}")
     return None
 
 
@@ -115,7 +129,8 @@ def read(path: Path) -> Checkpoint:
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            # cloned, because they are views of the mapped file
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
         if header["sha256"] != _digest(header["pellucid"], tensors):
             raise ArtefactError(f"The checkpoint {path} is damaged: its content does not have the checksum it states.")
         body = json.loads(header["pellucid"])
@@ -125,16 +140,23 @@ def read(path: Path) -> Checkpoint:
             )
         history = [Epoch(**epoch) for epoch in body["history"]]
         return Checkpoint(path, body["context"], body["counters"], history, tensors)
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"The checkpoint {path} is damaged: {error}.") from error
 
 
 def restore(checkpoint: Checkpoint, state: State) -> None:
-    """Put a checkpoint's numbers into `state`, whose module and optimizer were built from the same recipe."""
+    """Put a checkpoint's numbers into `state`, whose module and optimizer were built from the same recipe.
+
+    Raises ArtefactError where the network is another.
+    """
     import torch
 
     module = {name.removeprefix("module/"): t for name, t in checkpoint.tensors.items() if name.startswith("module/")}
-    state.module.load_state_dict(module)
+    try:
+        state.module.load_state_dict(module)
+    except RuntimeError as error:
+        what = " ".join(str(error).split())
+        raise ArtefactError(f"The checkpoint {checkpoint.path} is of another network: {what}") from error
     _restore_optimizer(checkpoint, state.optimizer)
     targets = state.module.state_dict()
     state.best = {
@@ -175,14 +197,18 @@ def _tensors(state: State) -> dict[str, torch.Tensor]:
 def _digest(header: str, tensors: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256(header.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
+        digest.update(f"\0{name}\0{tensors[name].dtype}\0{tuple(tensors[name].shape)}\0".encode())
         digest.update(tensors[name].reshape(-1).numpy().tobytes())
     return digest.hexdigest()
 
 
 def _paths(folder: Path) -> list[Path]:
     """Checkpoints, newest first."""
-    return sorted(_find(folder), key=lambda path: int(path.stem.removeprefix("step-")), reverse=True)
+    return sorted(_find(folder), key=_step, reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def _find(folder: Path) -> Iterator[Path]:

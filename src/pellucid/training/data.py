@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.errors import PictureError
+from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
 from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined
-from pellucid.pictures.decode import Form, decode, read
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
 from pellucid.pictures.store import Decoding, Store
 from pellucid.training.recipe import Recipe
 
@@ -34,6 +35,14 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Comparing:
+    """Progress of the search for twins: comparisons of one picture with all others, done of `total`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Data:
     """Everything a training needs to know of its pictures. Rows of `store` are numbered as in `catalog.pictures`."""
 
@@ -45,6 +54,11 @@ class Data:
 
     def rows(self, side: str) -> NDArray[np.int64]:
         return np.flatnonzero(self.sides == splits.SIDES.index(side))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, hexadecimal, over the pictures (path, content, class) and the side of each."""
+        return hashlib.sha256(self.store.fingerprint.encode() + self.sides.tobytes()).hexdigest()
 
     @property
     def quarantine(self) -> tuple[Quarantined, ...]:
@@ -67,14 +81,14 @@ class Data:
         return len(np.unique(self.twins))
 
 
-def sample(catalog: Catalog) -> Sample:
+def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
     """Look at up to 48 pictures, spread evenly over the catalog; 300 pixels and colour where none can be read."""
     count = len(catalog.pictures)
     rows = sorted({int(row) for row in np.linspace(0, count - 1, min(SAMPLE, count))})
     sides, grey = [], True
     for row in rows:
         try:
-            image = decode(read(catalog.root / catalog.pictures[row].path))
+            image = decode(read(catalog.root / catalog.pictures[row].path), pixel_limit)
         except PictureError:
             continue
         sides.append(max(image.shape[:2]))
@@ -82,14 +96,16 @@ def sample(catalog: Catalog) -> Sample:
     return Sample(int(np.median(sides)), grey) if sides else Sample(300, grey=False)
 
 
-def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Generator[Decoding, None, Data]:
+def prepare(
+    catalog: Catalog, form: Form, recipe: Recipe, cache: Path
+) -> Generator[Decoding | Comparing, None, Data]:
     """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError."""
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
     catalogs.check(usable)
     labels = np.array([picture.label for picture in usable.pictures], np.int64)
     given = np.array([-1 if p.side is None else splits.SIDES.index(p.side) for p in usable.pictures], np.int8)
-    pairs = twins.pairs(store.descriptions)
+    pairs = yield from _compare(store)
     sides = splits.split(
         labels,
         store.digests,
@@ -99,7 +115,29 @@ def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Genera
         recipe.test,
         recipe.seed,
     )
+    _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs)
+
+
+def _compare(store: Store) -> Generator[Comparing, None, NDArray[np.int64]]:
+    search = twins.search(store.descriptions)
+    while True:
+        try:
+            done, total = next(search)
+        except StopIteration as end:
+            return end.value
+        yield Comparing(done, total)
+
+
+def _check_train(catalog: Catalog, labels: NDArray[np.int64]) -> None:
+    """Every class has to be learned from something. `labels` are those of the training pictures."""
+    counts = np.bincount(labels, minlength=len(catalog.classes))
+    for name, count in zip(catalog.classes, counts, strict=True):
+        if not count:
+            raise CatalogError(
+                f"Class {name} of {catalog.root} has 0 pictures to train on: all of its usable ones stand in val or "
+                "test, or are twins of pictures there. Put some into train."
+            )
 
 
 def write_lists(data: Data, folder: Path) -> None:

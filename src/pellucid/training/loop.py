@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     import torch
 
 
+REPLAN = 50  # steps between two looks at the time that is left, besides the one after each epoch
+
+
 class Images(Protocol):
     """Where batches come from: the memory-mapped store, or anything that hands out rows."""
 
@@ -53,7 +56,9 @@ class Task:
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.train) / self.recipe.batch)
+        """As many as the batch size needs; one picture more a step rather than a step of one (batches of 2)."""
+        needed = math.ceil(len(self.train) / self.recipe.batch)
+        return needed if self.recipe.batch == 1 else max(1, min(needed, len(self.train) // 2))
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,12 @@ class State:
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, torch.Tensor] = field(default_factory=dict)  # the weights of the best epoch so far
     stopped_early: bool = False
+    seconds_allowed: float | None = None  # where minutes were asked for; `steps` then follows the speed
 
     @property
     def finished(self) -> bool:
-        return self.step >= self.steps or self.stopped_early
+        """No step is left, and the last epoch is validated."""
+        return self.stopped_early or (self.step >= self.steps and not self.epoch_pictures)
 
 
 def run(task: Task, state: State) -> Iterator[Step | Epoch]:
@@ -115,9 +122,19 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
     """
     per_epoch = task.steps_per_epoch
     speed = pace.Speed()
-    while not state.finished:
+    order: list[NDArray[np.int64]] = []
+    while True:
+        # asked before the step and not after it: a run resumed between an epoch's last step and its end passes here
+        if state.epoch_pictures and (state.step % per_epoch == 0 or state.step >= state.steps):
+            result = end_epoch(task, state)
+            replan(state)
+            yield result
+        if state.finished:
+            return
         epoch, position = divmod(state.step, per_epoch)
-        rows = epoch_order(task, epoch)[position]
+        if position == 0 or not order:
+            order = epoch_order(task, epoch)
+        rows = order[position]
 
         start = time.perf_counter()
         rate = learning_rate(task.recipe, state.step, state.steps)
@@ -131,6 +148,8 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         state.epoch_correct += correct
         state.epoch_pictures += len(rows)
         speed.note(len(rows), seconds)
+        if state.step % REPLAN == 0:
+            replan(state)
         yield Step(
             epoch + 1,
             state.step,
@@ -141,10 +160,12 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
             speed.images_per_second,
             (state.steps - state.step) * speed.seconds_per_step,
         )
-        if position == per_epoch - 1 or state.step == state.steps:
-            yield end_epoch(task, state, epoch + 1, rate)
-            if task.recipe.minutes is not None:
-                state.steps = min(state.steps, pace.fitting_steps(state.step, state.seconds, task.recipe.minutes))
+
+
+def replan(state: State) -> None:
+    """Where minutes were asked for: as many steps in all as fit into them at the speed seen so far."""
+    if state.seconds_allowed is not None and state.step < state.steps:
+        state.steps = pace.fitting_steps(state.step, state.seconds, state.seconds_allowed)
 
 
 def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
@@ -157,7 +178,10 @@ def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
 
 
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
-    """Forward, backward, update. Returns the mean loss of the batch and how many were right."""
+    """Forward, backward, update. Returns the mean loss of the batch and how many were right.
+
+    Raises TrainingError, with weights and batch norm's sums as before, where the loss or a gradient is not finite.
+    """
     import torch
 
     seed = int(np.random.SeedSequence((task.recipe.seed, 1, state.step)).generate_state(1, np.uint64)[0] >> 1)
@@ -170,27 +194,41 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     labels = torch.from_numpy(task.labels[rows]).to(device)
 
     state.module.train()
+    sums = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
     with task.engine.autocast():
         logits = state.module(images)
     logits = logits.float()
     loss = loss_of(task.recipe, logits, labels)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"The loss is {value} at step {state.step + 1} of {state.steps}, with learning rate {rate:.3g}. "
-            f"Try a smaller one (--learning-rate {task.recipe.learning_rate / 10:.1g}), "
-            "a longer --warmup, or --precision float32. The weights before this step are kept."
-        )
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
+    value, length = torch.stack([loss.detach(), torch.nn.utils.get_total_norm(gradients)]).tolist()
+    if not (math.isfinite(value) and math.isfinite(length)):
+        state.optimizer.zero_grad(set_to_none=True)
+        for buffer, before in zip(state.module.buffers(), sums, strict=True):
+            buffer.copy_(before)
+        what = f"The loss is {value}" if not math.isfinite(value) else f"The gradient's length is {length}"
+        raise TrainingError(f"{what} at step {state.step + 1} of {state.steps}, {_advice(task.recipe, rate)}")
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.step()
     return value, int((logits.detach().argmax(1) == labels).sum())
 
 
-def end_epoch(task: Task, state: State, epoch: int, rate: float) -> Epoch:
-    """Validate, keep the best weights, decide on early stopping, and start the next epoch's sums."""
+def _advice(recipe: Recipe, rate: float) -> str:
+    return (
+        f"with learning rate {rate:.3g}. Try a smaller one (--learning-rate {recipe.learning_rate / 10:.1g}), "
+        "a longer --warmup, or --precision float32."
+    )
+
+
+def end_epoch(task: Task, state: State) -> Epoch:
+    """Validate, keep the best weights, decide on early stopping, and start the next epoch's sums.
+
+    Raises TrainingError where the loss on the validation pictures is not finite.
+    """
+    epoch = (state.step - 1) // task.steps_per_epoch + 1
+    rate = learning_rate(task.recipe, state.step - 1, state.steps)
     start = time.perf_counter()
     validation_loss = validation_accuracy = None
     if len(task.validation):
@@ -198,6 +236,9 @@ def end_epoch(task: Task, state: State, epoch: int, rate: float) -> Epoch:
         labels = task.labels[task.validation]
         validation_loss = cross_entropy(logits, labels, temperature=1.0)
         validation_accuracy = float((logits.argmax(axis=1) == labels).mean())
+        if not math.isfinite(validation_loss):
+            what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
+            raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
     seconds = time.perf_counter() - start
     state.seconds += seconds
     result = Epoch(
@@ -251,12 +292,12 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
 def measure_steps(task: Task, state: State, seconds: float) -> float:
     """Seconds that one step takes, measured on the first real batches; `state` is left as it was.
 
-    The first step pays for memory and is not counted. Runs for about `seconds`, and at least three steps.
+    The first step pays for memory and is not counted. Runs for about `seconds`, and at least two steps.
     """
     trial = copy.deepcopy(state)
     times: list[float] = []
     order = epoch_order(task, 0)
-    while len(times) < 4 or sum(times) < seconds:
+    while len(times) < 2 or sum(times) < seconds:
         start = time.perf_counter()
         train_step(task, trial, order[trial.step % len(order)], rate=0.0)
         times.append(time.perf_counter() - start)

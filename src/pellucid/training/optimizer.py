@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pellucid.errors import NetworkError
 from pellucid.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -15,10 +16,13 @@ def optimizer(recipe: Recipe, module: torch.nn.Module) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, Adam, AdamW or RMSprop over the module's parameters.
 
     Weight decay acts on filters and weight matrices only: biases and batch norm have one dimension.
+    Raises NetworkError where there is nothing to train.
     """
     import torch
 
     parameters = [p for p in module.parameters() if p.requires_grad]
+    if not parameters:
+        raise NetworkError("The network has no weights to train. Give it a conv or a dense layer.")
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

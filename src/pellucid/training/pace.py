@@ -14,11 +14,14 @@ class Speed:
         self.seconds_per_step = keep * self.seconds_per_step + (1 - keep) * seconds
 
 
-def plan_steps(seconds_per_step: float, minutes: float, train: int, validation: int) -> int:
-    """Steps that fit into `minutes`; a validation picture costs about a third of a training picture (no backward)."""
-    return max(1, int(minutes * 60 / (seconds_per_step * (1 + validation / train / 3))))
+def plan_steps(seconds_per_step: float, allowed: float, train: int, validation: int) -> int:
+    """Steps that fit into `allowed` seconds, at least one.
+
+    A validation picture costs about a third of a training picture (no backward).
+    """
+    return max(1, int(allowed / (seconds_per_step * (1 + validation / train / 3))))
 
 
-def fitting_steps(step: int, seconds: float, minutes: float) -> int:
-    """All steps, `step` done in `seconds` and those to come, that fit into `minutes` at the speed seen so far."""
-    return step + int(max(0.0, minutes * 60 - seconds) / (seconds / step))
+def fitting_steps(step: int, seconds: float, allowed: float) -> int:
+    """All steps, `step` done in `seconds` and those to come, that fit into `allowed` seconds at the speed so far."""
+    return step + int(max(0.0, allowed - seconds) / (seconds / step))

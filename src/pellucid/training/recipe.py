@@ -31,7 +31,7 @@ class Recipe:
     """Height and width of the square that every picture is brought to, in pixels."""
     channels: Literal[1, 3] | None = None
     """3: red, green, blue; 1: grey."""
-    fit: Fit = "pad"
+    fit: Fit = "stretch"
     """How a picture meets the square: pad keeps all of it and its shape, crop keeps its middle, stretch distorts it."""
     validation: float = 0.15
     """Fraction of the pictures on which choices are made."""
@@ -53,9 +53,9 @@ class Recipe:
     """Momentum of sgd (Nesterov) and rmsprop; the first beta of adam and adamw."""
     weight_decay: float = 0.05
     """Pull of the weights towards zero; biases and batch norm are left out. Decoupled in adamw, L2 in the others."""
-    schedule: Literal["constant", "cosine", "onecycle"] = "onecycle"
+    schedule: Literal["constant", "cosine", "onecycle"] = "cosine"
     """How the learning rate moves after the warm-up: stays, falls along a cosine, or rises and falls as one cycle."""
-    warmup: float = 0.05
+    warmup: float = 0.15
     """Fraction of all steps over which the learning rate rises to its largest value."""
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     """Categorical cross-entropy, or the mean squared error of the probabilities."""
@@ -108,11 +108,12 @@ def make(**settings: Any) -> Recipe:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise RecipeError(f"There is no setting {name!r}.{hint} The settings are {', '.join(known)}.")
     model = settings.get("model", Recipe.model)
-    return Recipe(**{**PRESETS.get(model, {}), **settings})
+    preset = PRESETS.get(model.strip(), {}) if isinstance(model, str) else {}
+    return Recipe(**{**preset, **settings})
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Settings from a TOML file (or the JSON-like table that a model folder keeps). Raises RecipeError."""
+    """Settings from a TOML file, not yet checked (see `make`). Raises RecipeError where it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -127,7 +128,7 @@ def _check_type(name: str, value: object, annotation: Any) -> None:
     for option in options:
         if typing.get_origin(option) is Literal:
             allowed.extend(_literals(option))
-            if value in allowed and not isinstance(value, bool):
+            if any(type(value) is type(one) and value == one for one in allowed):  # neither True nor 1.0 is 1
                 return
         elif not isinstance(value, bool) and isinstance(value, (int, float) if option is float else option):
             return

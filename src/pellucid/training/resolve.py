@@ -9,9 +9,9 @@ from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
 
 # A training sees about so many pictures in all (epochs x pictures), within these bounds (docs/why/compact.md).
-PICTURES_SEEN = 100_000
-FEWEST_EPOCHS, MOST_EPOCHS = 15, 120
-SMALLEST, LARGEST = 32, 128
+PICTURES_SEEN = 60_000
+FEWEST_EPOCHS, MOST_EPOCHS = 12, 120
+SMALLEST, LARGEST = 48, 128
 
 
 def resolve(recipe: Recipe, named: Named, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:

@@ -1,0 +1,99 @@
+"""Prints docs/reference.md from the code: `python docs/reference.py > docs/reference.md`. A test compares the two."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import re
+import textwrap
+
+from pellucid.app import cli
+from pellucid.network import text, zoo
+from pellucid.network.layers import KINDS
+from pellucid.training import recipe as recipes
+from pellucid.training.recipe import PRESETS, Recipe
+
+FILES = {
+    "README.md": "the model card",
+    "config.json": "network, classes in order, preprocessing, temperature, recipe, versions, fingerprints; sizes and "
+    "hashes of the files beside it. Written last: a folder that has it is whole",
+    "model.safetensors": "the weights",
+    "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes",
+    "history.csv": "a line an epoch",
+    "split.csv": "every picture that was used: its class, its side, its SHA-256",
+    "quarantine.csv": "every file that was not used, with the reason",
+    "twins.csv": "pairs of near-duplicates, and whether both have the same class",
+    "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
+    "checkpoint/": "where the training stood; `--resume` goes on from it. May be removed when the training is complete",
+}
+
+
+def main() -> None:
+    print("# Reference\n\nMade from the code by `docs/reference.py`; a test keeps it true.\n")
+    print(f"## Commands\n\n```text\n{cli.USAGE}```\n")
+    print(f"{exit_statuses()}\n")
+    print("## Settings of a training\n")
+    print(
+        "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file given with `--recipe` "
+        "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stands in `config.json`. An empty default "
+        "is chosen from the pictures, and the choice is told with its reason.\n"
+    )
+    print("| setting | values | default | |\n|---|---|---|---|")
+    for name, words in explanations().items():
+        field = Recipe.__dataclass_fields__[name]
+        default = "" if field.default is None else f"`{field.default}`"
+        print(f"| `{name}` | {values(str(field.type))} | {default} | {words} |")
+    print("\nA named network may have defaults of its own:\n")
+    for name, settings in PRESETS.items():
+        print(f"- `{name}`: {', '.join(f'{key} {value}' for key, value in settings.items())}")
+    print("\n## Networks by name\n\n| name | made for | text |\n|---|---|---|")
+    for name in zoo.NAMES:
+        named = zoo.find(name)
+        size = f"{named.input[1]}x{named.input[2]}x{named.input[0]}" if named.input else "any from 28x28 up"
+        print(f"| `{name}` | {size} | `{text.write(named.network).replace('|', chr(92) + '|')}` |")
+    print("\n## Layers\n\n| as written | |\n|---|---|")
+    for kind in KINDS:
+        words = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        print(f"| `{text.signature(kind).replace('|', chr(92) + '|')}` | {words} |")
+    print(
+        "\n`3*(conv(64, 3) relu)` repeats. `padding=same` keeps the size. The last `dense` without a number gets as "
+        "many outputs as there are classes.\n"
+    )
+    print("## The model folder\n\n| file | holds |\n|---|---|")
+    for name, words in FILES.items():
+        print(f"| `{name}` | {words} |")
+
+
+def exit_statuses() -> str:
+    """The paragraph of the command line's docstring."""
+    paragraph = (cli.__doc__ or "").strip().split("\n\n")[1]
+    return textwrap.fill(paragraph.replace("\n", " "), 118)
+
+
+def explanations() -> dict[str, str]:
+    """The string behind each field of Recipe, by its name."""
+    body = ast.parse(inspect.getsource(recipes)).body
+    fields = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == "Recipe").body
+    found = {}
+    for node, after in itertools.pairwise(fields):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
+            found[node.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
+    assert list(found) == [field.name for field in dataclasses.fields(Recipe)]
+    return found
+
+
+def values(annotation: str) -> str:
+    """`Literal["sgd", "adam"] | None` as "sgd, adam"."""
+    named = {
+        "Fit": "pad, crop, stretch",
+        "Precision": "auto, float32, bfloat16",
+        "AugmentChoice": "auto, none, light, strong",
+    }
+    plain = re.sub(r"Literal\[(.*?)\]", lambda match: match[1].replace('"', "").replace("'", ""), annotation).replace(
+        " | None", ""
+    )
+    return {**named, "str": "text", "int": "whole number", "float": "number"}.get(plain, plain)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""What is known of each file of a store, by its number in the catalog, and what of it still holds.
+
+files.npy          one record (`RECORD`) for each file of the catalog, in the catalog's order
+paths.json         [[path, ...], {file's number: why it cannot be used}]
+store.json         what the store is of, the lengths and hashes of all its files, and a hash of itself
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.pictures import twins
+from pellucid.pictures.catalog import Catalog, contradictions
+from pellucid.pictures.decode import Form
+
+VERSION = 1  # of the layout, and of what decode.py and twins.py make of a file; another is rebuilt
+RECORD = np.dtype(
+    [
+        ("stamp", "<i8", 3),  # size, mtime_ns, ctime_ns of the file that was read; -1 where it could not be
+        ("digest", "u1", 32),  # SHA-256 of its content
+        ("size", "<i4", 2),  # height and width, upright
+        ("row", "<i8"),  # in images.raw, or -1 for one that is not there
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out of one file: an image and its description, or the reason why not."""
+
+    stamp: tuple[int, int, int]
+    digest: bytes = bytes(32)
+    size: tuple[int, int] = (0, 0)
+    image: NDArray[np.uint8] | None = None
+    description: NDArray[np.uint8] | None = None
+    reason: str | None = None
+    reused: bool = False
+
+
+class Ledger:
+    """What is known of each file of a store, by its number in the catalog."""
+
+    def __init__(
+        self, folder: Path, labels: str, paths: list[str], reasons: dict[int, str], records: NDArray[np.void]
+    ) -> None:
+        self.folder = folder
+        self.labels = labels  # hash over the (path, class) of all files
+        self.paths = paths
+        self.reasons = reasons
+        self.records = records
+
+    @classmethod
+    def load(cls, folder: Path, identity: dict[str, Any]) -> "Ledger | None":
+        """Read the ledger of a store; None where there is none, one of another kind, or a damaged one."""
+        try:
+            header = read_header(folder)
+            if {key: header[key] for key in identity} != identity:
+                return None
+            for name, length in header["lengths"].items():
+                if (folder / name).stat().st_size != length:
+                    return None
+            if any(files.sha256(folder / name) != digest for name, digest in header["hashes"].items()):
+                return None
+            paths, reasons = json.loads((folder / "paths.json").read_bytes())
+            records = np.load(folder / "files.npy", allow_pickle=False)
+            return cls(folder, header["labels"], paths, {int(n): why for n, why in reasons.items()}, records)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+    def save(self, identity: dict[str, Any]) -> None:
+        """Write everything but the images and descriptions, which are there."""
+        np.save(self.folder / "files.npy", self.records, allow_pickle=False)
+        (self.folder / "paths.json").write_text(json.dumps([self.paths, self.reasons]))
+        names = ["images.raw", "descriptions.raw", "files.npy", "paths.json"]
+        header = identity | {
+            "labels": self.labels,
+            "pictures": int((self.records["row"] >= 0).sum()),
+            "lengths": {name: (self.folder / name).stat().st_size for name in names},
+            "hashes": {name: files.sha256(self.folder / name) for name in names[2:]},
+        }
+        (self.folder / "store.json").write_text(json.dumps(header | {"self": _hash(header)}, indent=1))
+
+    def describes(self, catalog: Catalog, stamps: NDArray[np.int64]) -> bool:
+        """Whether the store is just what building it anew would give."""
+        same = self.labels == labels_of(catalog) and np.array_equal(self.records["stamp"], stamps)
+        return same and bool((stamps[:, 0] >= 0).all())
+
+    def add(self, number: int, result: Result, row: int) -> None:
+        """Record a result; `row` is where its image stands, or -1."""
+        self.records[number] = (result.stamp, np.frombuffer(result.digest, np.uint8), result.size, row)
+        if result.reason is not None:
+            self.reasons[number] = result.reason
+
+    def clashes(self, catalog: Catalog) -> dict[int, str]:
+        """The files that stand under two classes: number -> reason."""
+        good = [number for number in range(len(self.paths)) if number not in self.reasons]
+        pictures = [catalog.pictures[number] for number in good]
+        found = contradictions(pictures, [self.digest(number) for number in good], catalog.classes)
+        return {good[index]: reason for index, reason in found.items()}
+
+    def digest(self, number: int) -> str:
+        return self.records["digest"][number].tobytes().hex()
+
+
+class Reuse:
+    """Takes over from an older store what has not changed."""
+
+    def __init__(self, old: Ledger, form: Form) -> None:
+        self.old = old
+        self.form = form
+        self.numbers = {path: number for number, path in enumerate(old.paths)}
+        self.images = (old.folder / "images.raw").open("rb", buffering=0)
+        self.descriptions = (old.folder / "descriptions.raw").open("rb", buffering=0)
+
+    def find(self, path: str, stamp: NDArray[np.int64]) -> Result | None:
+        number = self.numbers.get(path)
+        if number is None or stamp[0] < 0 or not np.array_equal(self.old.records["stamp"][number], stamp):
+            return None
+        record, reason = self.old.records[number], self.old.reasons.get(number)
+        kept = tuple(stamp.tolist()), record["digest"].tobytes(), tuple(record["size"].tolist())
+        if reason is not None:
+            return Result(*kept, reason=reason, reused=True)
+        if (row := int(record["row"])) < 0:  # it stood under two classes then
+            return None
+        image = read_row(self.images, row, self.form.shape)
+        return Result(*kept, image, read_row(self.descriptions, row, (twins.DESCRIPTION,)), reused=True)
+
+    def close(self) -> None:
+        self.images.close()
+        self.descriptions.close()
+
+
+def identity_of(root: Path, form: Form, pixel_limit: int) -> dict[str, Any]:
+    """All that decides what decoding a given file gives."""
+    return {
+        "version": VERSION,
+        "decoders": {name: version(name) for name in ("pillow", "simplejpeg")},
+        "description": twins.DESCRIPTION,
+        "root": str(root.resolve()),
+        "form": asdict(form),
+        "pixel_limit": pixel_limit,
+    }
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """store.json, checked against its own hash. Raises OSError or ValueError."""
+    header = json.loads((folder / "store.json").read_bytes())
+    if not isinstance(header, dict) or header.pop("self", None) != _hash(header):
+        raise ValueError(f"{folder / 'store.json'} is damaged")
+    return header
+
+
+def labels_of(catalog: Catalog) -> str:
+    lines = (f"{picture.path}\0{catalog.classes[picture.label]}\0" for picture in catalog.pictures)
+    return hash_lines(lines)
+
+
+def hash_lines(lines: Iterable[str]) -> str:
+    total = hashlib.sha256()
+    for line in lines:
+        total.update(line.encode("utf-8", "surrogateescape"))  # a file's name need not be valid UTF-8
+    return total.hexdigest()
+
+
+def stamp_of(path: str | Path) -> tuple[int, int, int]:
+    """(size, mtime_ns, ctime_ns); -1 where it cannot be had."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, -1, -1
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def read_row(file: FileIO, row: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    length = int(np.prod(shape))
+    file.seek(row * length)
+    return np.frombuffer(file.read(length), np.uint8).reshape(shape)
+
+
+def _hash(header: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,181 @@
+"""The second look at two pictures that are alike: one thumbnail is laid over the other.
+
+They are the same picture only if nothing is left that copying cannot explain:
+
+* in the same place: brightness may follow one line (gain and offset), and no cell may differ by more than
+  recompression does; this alone decides for icons, digits, pages of text and everything with little texture;
+* photographs (texture nearly everywhere) may also be cropped, framed, mirrored, or turned grey: one picture is moved
+  onto the other by least squares, and the rest must be small against the picture's own contrast.
+
+`docs/why/twins.md` has the measurements behind every number here.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLAT = 1.0  # grey levels of deviation: below it gain and offset mean nothing
+PHOTOGRAPH = 0.6  # share of cells with texture that makes a photograph; handwritten digits reach 0.56
+TEXTURE = 6.0  # grey levels between neighbouring cells that count as texture
+MOVED = 0.15  # cells; pages with other words are fitted to within 0.11, a border of 6 pixels moves by 0.2 or more
+COLOURED = 8.0  # largest colour difference of a picture that counts as grey
+
+Floats = NDArray[np.floating]
+
+
+def is_photograph(grey: Floats, side: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether thumbnails (N, n, n) of pictures whose shorter sides have `side` (N,) pixels have enough texture -> (N,).
+
+    That is, whether moving one picture onto another proves something. Of fewer pixels than cells, cells are guesses.
+    """
+    return ((_range(grey) > TEXTURE).mean(axis=(1, 2)) >= PHOTOGRAPH) & (side >= grey.shape[1])
+
+
+def same_picture(
+    a: Floats,
+    b: Floats,
+    p: Floats,
+    q: Floats,
+    photograph: NDArray[np.bool_],
+    scale: float,
+    mirrored: bool,
+) -> NDArray[np.bool_]:
+    """Whether P pairs of pictures are twins -> (P,).
+
+    a, b: (P, n, n), brightness 0..255; p, q: (P, 2, m, m), colour differences -128..127; photograph (P,): both are.
+    scale, mirrored: how b has to be cut and turned to be like a.
+    """
+    if mirrored:
+        b, q = b[..., ::-1], q[..., ::-1]
+    good = np.zeros(len(a), dtype=bool)
+    if scale == 1:
+        still = np.flatnonzero(photograph) if mirrored else np.arange(len(a))
+        good[still] = _explained(a[still], b[still], p[still], q[still], photograph[still], None)
+    rest = np.flatnonzero(photograph & ~good)
+    if len(rest):
+        start = np.tile(np.array([scale, 0, scale, 0], np.float32), (len(rest), 1))
+        place = _register(_half(a[rest]), _half(b[rest]), start, 4)
+        place = _register(a[rest], b[rest], place * np.array([1, 2, 1, 2], np.float32), 4)
+        good[rest] = _explained(a[rest], b[rest], p[rest], q[rest], photograph[rest], place)
+    return good
+
+
+def _explained(
+    a: Floats, b: Floats, p: Floats, q: Floats, photograph: NDArray[np.bool_], place: Floats | None
+) -> NDArray[np.bool_]:
+    """Whether b, moved to `place` (None: where it is), is a up to gain, offset and what copying does -> (P,)."""
+    if place is None:
+        inside, moved = np.ones(a.shape, dtype=bool), np.zeros(len(a), dtype=bool)
+    else:
+        b, inside = _move(b, place)
+        shift = np.abs(place[:, [0, 2]] - 1) * (a.shape[1] - 1) / 2 + np.abs(place[:, [1, 3]])  # cells, at the corners
+        moved = shift.max(axis=1) > MOVED
+        small = q.shape[-1] / a.shape[1]  # the same place, in cells of the colour thumbnails
+        shrunk = np.repeat(place * np.array([1, small, 1, small], np.float32), 2, axis=0)
+        q, _ = _move(q.reshape(-1, *q.shape[2:]), shrunk)
+        q = q.reshape(p.shape)
+    darker = _mean(a, inside) <= _mean(b, inside)  # the brighter follows from the darker, not where it was clipped back
+    a, b = np.where(darker, a, b), np.where(darker, b, a)
+    gain, offset = _line(a, b, inside)
+    expected = np.clip(gain * a + offset, 0, 255)
+    rest = np.abs(b - expected) * inside
+    # Brightening clips what was bright, which no line can follow: a photograph brightened as a whole gets the wide
+    # tolerance. Words or a logo that differ change the whole too little for that.
+    changed = (np.abs(gain - 1) > 0.08) | (np.abs(_mean(b, inside) - _mean(a, inside)) > 8)
+    changed = changed[:, 0, 0] & photograph
+    unexplained = _mean(rest**2, inside)[:, 0, 0]  # variance, grey levels squared
+    variance = _mean((b - _mean(b, inside)) ** 2, inside)[:, 0, 0]
+    share = np.where(moved, 0.05, np.where(changed, 0.03, 0.02))
+    near = unexplained <= share * variance + 0.25
+    gain, offset = gain[:, 0, 0], offset[:, 0, 0]
+    same = (np.abs(gain - 1) < 0.1) & (np.abs(offset) < 20)
+    blank = variance < FLAT**2  # then gain and offset mean nothing, and the brightness itself has to agree
+    near |= blank & (np.abs(a - b).max(axis=(1, 2)) <= 4)
+    line = np.where(blank, np.abs(a.mean(axis=(1, 2)) - b.mean(axis=(1, 2))) <= 3, (gain > 0.6) & (gain < 1 / 0.6))
+    good = near & line & inside.any(axis=(1, 2))
+    left = np.flatnonzero(good)  # the rest is costly, and few come this far
+    local = np.minimum(_range(expected[left]), _range(b[left]))  # an error of place shows as a share of the contrast
+    wide = (moved | changed)[left, None, None]
+    close = (rest[left] <= np.where(wide, 12 + 0.6 * local, 5 + 0.06 * local)).all(axis=(1, 2))
+    good[left] = close & _same_colour(p[left], q[left], (photograph & same)[left], moved[left])
+    return good
+
+
+def _same_colour(p: Floats, q: Floats, grey_copy: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the colour differences, (P, 2, 8, 8), agree up to saturation; one grey side only where `grey_copy`."""
+    p, q = p[..., 1:-1, 1:-1], q[..., 1:-1, 1:-1]  # a border's colour is in the outermost cells
+    strength = [np.abs(x).max(axis=(1, 2, 3)) for x in (p, q)]
+    grey = np.minimum(*strength) < COLOURED
+    ratio = (p * q).sum(axis=(1, 2, 3)) / np.maximum((p * p).sum(axis=(1, 2, 3)), 1)
+    rest = np.abs(q - np.clip(ratio, 0.4, 2.5)[:, None, None, None] * p).max(axis=(1, 2, 3))
+    close = rest <= np.where(moved, 16, 10) + 0.15 * np.maximum(*strength)
+    return np.where(grey, grey_copy | (np.abs(p - q).max(axis=(1, 2, 3)) <= COLOURED), close)
+
+
+def _register(a: Floats, b: Floats, place: Floats, steps: int) -> Floats:
+    """Moves b onto a: (P, n, n) both, `place` (P, 4) to start from -> better `place`.
+
+    Gauss-Newton on the squared difference, brightness line included (Lucas and Kanade 1981): linear in the change
+    of place d and in gain and offset, b + grad b . d = gain a + offset.
+    """
+    n = a.shape[1]
+    x = (np.arange(n, dtype=np.float32) - (n - 1) / 2) * (2 / n)  # -1..1
+    for _ in range(steps):
+        moved, inside = _move(b, place)
+        down, right = np.gradient(moved, axis=(1, 2))
+        columns = np.stack([-right * x, -right, -down * x[:, None], -down, a, np.ones_like(a)], axis=1)
+        columns = (columns * (inside & (np.maximum(a, moved) < 250))[:, None]).reshape(len(a), 6, n * n)
+        normal = (columns @ columns.transpose(0, 2, 1)).astype(np.float64)
+        # Half a grey level of noise in every gradient: without texture nothing moves, and the matrix stays regular.
+        normal += np.diag([n * n / 4] * 4 + [1e-3] * 2)
+        change = np.linalg.solve(normal, (columns @ moved.reshape(len(a), -1, 1)).astype(np.float64))[:, :4, 0]
+        place = place + np.clip(change, -1.5, 1.5).astype(np.float32) * np.array([2 / n, 1, 2 / n, 1], np.float32)
+        limit = np.array([0.19, 0.1 * n, 0.19, 0.1 * n], np.float32)
+        centre = np.array([1, 0, 1, 0], np.float32)
+        place = np.clip(place, centre - limit, centre + limit)
+    return place
+
+
+def _move(b: Floats, place: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """(P, n, n), read at x' = place[:, 0] x + place[:, 1], y' = place[:, 2] y + place[:, 3], from the centre, in cells.
+
+    Cubic interpolation (Keys 1981, a = -1/2); with it, which of the cells were inside, one cell from any edge.
+    """
+    n = b.shape[1]
+    middle = (n - 1) / 2
+    cells = np.arange(n, dtype=np.float32)
+    matrices, insides = [], []
+    for scale, shift in ((place[:, 2:3], place[:, 3:4]), (place[:, 0:1], place[:, 1:2])):
+        at = scale * (cells - middle) + shift + middle  # (P, n)
+        d = np.abs(np.clip(at, 0, n - 1)[:, :, None] - cells)
+        kernel = np.where(d < 1, (1.5 * d - 2.5) * d * d + 1, ((2.5 - 0.5 * d) * d - 4) * d + 2)
+        kernel = np.where(d < 2, kernel, np.float32(0))
+        matrices.append(kernel / kernel.sum(axis=2, keepdims=True))
+        insides.append((at >= 1) & (at <= n - 2) & (cells >= 1) & (cells <= n - 2))
+    return matrices[0] @ b @ matrices[1].transpose(0, 2, 1), insides[0][:, :, None] & insides[1][:, None, :]
+
+
+def _line(a: Floats, b: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Gain and offset, (P, 1, 1), of the straight line from a to b by least squares, without what was clipped."""
+    use = inside & ((np.maximum(a, b) < 250) | (np.minimum(a, b) > 235))
+    ma, mb = _mean(a, use), _mean(b, use)
+    gain = _mean((a - ma) * (b - mb), use) / np.maximum(_mean((a - ma) ** 2, use), 1e-3)
+    return gain, mb - gain * ma
+
+
+def _mean(x: Floats, use: NDArray[np.bool_]) -> Floats:
+    return (x * use).sum(axis=(1, 2), keepdims=True) / np.maximum(use.sum(axis=(1, 2), keepdims=True), 1).astype("f4")
+
+
+def _half(x: Floats) -> Floats:
+    """(P, n, n), n even -> (P, n / 2, n / 2), means of 2 x 2 cells."""
+    return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
+
+
+def _range(x: Floats) -> Floats:
+    """Largest less smallest of the 3 x 3 cells around each cell, (P, n, n)."""
+    around = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    ends = []
+    for end in (np.maximum, np.minimum):
+        rows = end(end(around[:, :-2], around[:, 1:-1]), around[:, 2:])
+        ends.append(end(end(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:]))
+    return ends[0] - ends[1]

@@ -1,0 +1,122 @@
+"""The front door: help, version, unknown commands, exit status, and never a traceback."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pellucid.app import cli, commands
+from pellucid.errors import PellucidError
+
+
+def test_help_names_every_command(pellucid: Callable) -> None:
+    result = pellucid("--help")
+    assert result.status == 0
+    assert all(f"pellucid {name}" in result.out for name in cli.COMMANDS)
+    assert result.err == ""
+    assert max(map(len, result.out.splitlines())) <= 110
+
+
+def test_no_arguments_are_a_usage_error(pellucid: Callable) -> None:
+    result = pellucid()
+    assert (result.status, result.out) == (2, pellucid("--help").out)
+
+
+def test_version(pellucid: Callable) -> None:
+    assert pellucid("--version").out == "pellucid 0.1.0\n"
+
+
+def test_an_unknown_command(pellucid: Callable) -> None:
+    result = pellucid("trian", "photos")
+    assert (result.status, result.out) == (2, "")
+    assert result.err == "pellucid: there is no command 'trian'. Did you mean train? See `pellucid --help`.\n"
+
+
+def test_an_unknown_command_loads_nothing_heavy() -> None:
+    code = "import sys; from pellucid.app.cli import main; main(['frobnicate']); print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    assert "pellucid.app.cli" in loaded
+    assert loaded & {"torch", "numpy", "rich", "tyro"} == set()
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_each_command_explains_itself(pellucid: Callable, command: str) -> None:
+    result = pellucid(command, "--help")
+    assert result.status == 0
+    assert result.out.startswith(f"usage: pellucid {command}")
+    for ugly in ("{None", "default: None", "--no-", "STR ...", "\x1b"):
+        assert ugly not in result.out
+
+
+@pytest.mark.parametrize("line", ["train x", "predict x y", "evaluate x", "plan article", "cache", "demo"])
+def test_an_unknown_flag_is_a_usage_error(pellucid: Callable, line: str) -> None:
+    result = pellucid(*line.split(), "--frobnicate")
+    assert result.status == 2
+    assert result.out == ""
+    assert "--frobnicate" in result.err
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "plan"])
+def test_a_missing_argument_is_a_usage_error(pellucid: Callable, command: str) -> None:
+    result = pellucid(command)
+    assert (result.status, result.out) == (2, "")
+    assert f"pellucid {command} --help" in result.err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (PellucidError("one line."), 1, "pellucid: one line.\n"),
+        (PellucidError("conv(3\n    ^\nexpected )"), 1, "pellucid:\nconv(3\n    ^\nexpected )\n"),
+        (KeyboardInterrupt(), 130, "\npellucid: stopped.\n"),
+        (PermissionError(13, "Permission denied", "x"), 1, "pellucid: [Errno 13] Permission denied: 'x'\n"),
+    ],
+)
+def test_errors_and_their_status(
+    pellucid: Callable, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
+) -> None:
+    def fail(args: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(commands, "plan", fail)
+    assert pellucid("plan", "article") == (status, "", said)
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "plan", lambda args: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["plan"])
+
+
+def test_a_reader_that_leaves_early_is_no_error(trained: Path) -> None:
+    # every row is written and flushed, so that the pipe breaks in the middle; `plan` writes all at once
+    for command in (["predict", str(trained), *["nowhere.png"] * 20_000], ["plan", "resnet18", "--json"]):
+        writer = subprocess.Popen(
+            [sys.executable, "-m", "pellucid", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        writer.stdout.read(10)
+        writer.stdout.close()
+        said = writer.stderr.read().decode()
+        writer.stderr.close()
+        writer.wait()
+        assert said == ""
+
+
+def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photos: Path, tmp_path: Path) -> None:
+    name = tmp_path / "grün.png"
+    name.write_bytes((photos / "red" / "0.png").read_bytes())
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-m", "pellucid", "predict", trained, name, "nowhere.png"],
+        capture_output=True,
+        env=environment,
+    )
+    assert result.returncode == 3
+    assert result.stdout.decode("ascii").count("\n") == 2
+    assert b"gr\\xfcn.png" in result.stdout
+    assert result.stderr == b""

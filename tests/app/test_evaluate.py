@@ -1,0 +1,63 @@
+"""`pellucid evaluate`: the figure that was reported, and figures on other folders."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def test_it_repeats_the_reported_figure(pellucid: Callable, trained: Path) -> None:
+    stated = json.loads((trained / "metrics.json").read_text())["test"]
+    result = pellucid("evaluate", trained)
+    low, high = stated["interval"]
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert (
+        lines[0]
+        == f"test: {stated['accuracy']:.1%} of {stated['pictures']} pictures, 95% interval {low:.1%} to {high:.1%}"
+    )
+    assert lines[2].split() == ["class", "pictures", "precision", "recall", "F1"]
+    for line, item in zip(lines[3:5], stated["classes"], strict=True):
+        figures = (item[key] for key in ("precision", "recall", "f1"))
+        assert line.split() == [item["name"], str(item["pictures"]), *(f"{figure:.1%}" for figure in figures)]
+    wrong = sorted(
+        count for t, row in enumerate(stated["confusion"]) for c, count in enumerate(row) if t != c and count
+    )
+    assert sorted(int(line.split(" x ")[0]) for line in lines[5:]) == wrong != []
+
+
+def test_json_is_the_same(pellucid: Callable, trained: Path) -> None:
+    stated = json.loads((trained / "metrics.json").read_text())["test"]
+    result = pellucid("evaluate", trained, "--json")
+    found = json.loads(result.out)
+    assert found["unusable"] == []
+    for key in ("side", "pictures", "correct", "accuracy", "interval", "confusion"):
+        assert found[key] == stated[key]
+
+
+def test_a_folder_with_pictures_that_cannot_be_used(
+    pellucid: Callable, trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photos, tmp_path / "data")
+    for number in range(7):
+        (tmp_path / "data" / "red" / f"bad [i]{number}.png").write_bytes(b"bad")
+    result = pellucid("evaluate", trained, tmp_path / "data")
+    assert result.status == 3
+    assert result.out.startswith(f"{tmp_path}/data: ")
+    assert " of 32 pictures, " in result.out
+    assert result.out.count(f"not used: {tmp_path}/data/red/bad [i]") == 5
+    assert result.out.endswith("… 7 in all were not used; --json names them\n")
+    found = json.loads(pellucid("evaluate", trained, tmp_path / "data", "--json").out)
+    assert [Path(bad["picture"]).name for bad in found["unusable"]] == [f"bad [i]{number}.png" for number in range(7)]
+
+
+def test_errors_are_one_line(pellucid: Callable, trained: Path, photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / "red", tmp_path / "data" / "rouge")
+    for arguments, said in (
+        ((trained, tmp_path / "data"), "has a class 'rouge' that the model does not know; it knows blue, red.\n"),
+        ((trained, tmp_path / "nowhere"), "nowhere does not exist. Name a folder that holds one folder"),
+        ((tmp_path,), "is not a model folder: it has no config.json.\n"),
+    ):
+        result = pellucid("evaluate", *arguments)
+        assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+        assert said in result.err

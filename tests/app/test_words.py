@@ -1,0 +1,74 @@
+"""Numbers, times and names as people read them."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from pellucid.app import words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (0.6, "1 s"),
+        (59.4, "59 s"),
+        (59.5, "1:00 min"),
+        (185, "3:05 min"),
+        (3600, "1:00 h"),
+        (7859, "2:10 h"),
+        (100_000, "27:46 h"),
+    ],
+)
+def test_duration(seconds: float, shown: str) -> None:
+    assert words.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1_764_000, "1.76 MB"),
+        (999_600, "1 MB"),
+        (2e9, "2 GB"),
+        (3.5e12, "3.5 TB"),
+        (946_256_304_640, "946 GB"),
+    ],
+)
+def test_size(count: int, shown: str) -> None:
+    assert words.size(int(count)) == shown
+
+
+def test_operations() -> None:
+    assert [words.operations(count) for count in (12, 1_314_240_000, 131_424_000)] == ["12", "1.31 G", "131 M"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a b/ü.png", "a b/ü.png"),
+        ("two\nlines", "two\\nlines"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("\u2028\x85", "\\u2028\\x85"),
+        (b"caf\xe9".decode("utf-8", "surrogateescape"), "caf\\udce9"),
+        ("[bold]", "[bold]"),
+    ],
+)
+def test_printable(name: str, shown: str) -> None:
+    assert words.printable(name) == shown
+
+
+def test_many() -> None:
+    assert [words.many(count, "epoch") for count in (0, 1, 2, 1200)] == [
+        "0 epochs",
+        "1 epoch",
+        "2 epochs",
+        "1,200 epochs",
+    ]
+
+
+def test_share() -> None:
+    metrics = SimpleNamespace(accuracy=0.5, pictures=1, interval=(0.1, 0.9))
+    assert words.share(metrics) == "50.0% of 1 picture, 95% interval 10.0% to 90.0%"  # type: ignore[arg-type]

@@ -1,0 +1,256 @@
+"""The artefact: bit for bit what was saved, or one line that says what is wrong with which file."""
+
+import ast
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import pellucid
+from pellucid.classifier import store
+from pellucid.classifier.classifier import Classifier
+from pellucid.errors import ArtefactError, StorageError
+from pellucid.network import zoo
+from pellucid.network.standardise import Standardise
+from pellucid.pictures.decode import Form
+
+
+def same_weights(one: Classifier, other: Classifier) -> bool:
+    first, second = one.module.state_dict(), other.module.state_dict()
+    return list(first) == list(second) and all(
+        first[name].dtype == second[name].dtype and first[name].numpy().tobytes() == second[name].numpy().tobytes()
+        for name in first
+    )
+
+
+@pytest.mark.parametrize(
+    "network", [*zoo.NAMES, "conv(3, 3, bias=false) batchnorm relu globalavgpool dropout(0.5) dense"]
+)
+def test_round_trip_bit_for_bit(network: str, tmp_path: Path) -> None:
+    named = zoo.find(network)
+    shape = named.input if named.input is not None and named.input[1] < 100 else (3, 64, 64)
+    torch.manual_seed(3)
+    form = Form(shape[1], shape[2], shape[0], "crop")
+    scale = Standardise((0.25, 0.5, 1 / 3)[: shape[0]], (0.1, 0.2, 1 / 7)[: shape[0]])
+    made = Classifier(named.network, named.network.module(shape, 3).eval(), ("a", "ü|<", "c"), form, scale, 1 / 3)
+    store.save(tmp_path / "model", made, {"recipe": {"megapixels": 0.5}, "name": "model"})
+    read = store.load(tmp_path / "model")
+    assert same_weights(made, read)
+    assert (read.network, read.classes, read.form) == (made.network, made.classes, made.form)
+    assert (read.standardise, read.temperature) == (made.standardise, made.temperature)
+    assert read.pixel_limit == 500_000
+    images = np.random.default_rng(0).integers(0, 256, (2, shape[1], shape[2], shape[0]), np.uint8)
+    assert np.abs(read.logits(images) - made.logits(images)).max() < 1e-4
+    assert all(parameter.requires_grad for parameter in read.module.parameters())
+    assert not read.module.training
+
+
+def test_loading_leaves_the_random_numbers_alone(trained: Path) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    pellucid.load(trained)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_folder_can_move(trained: Path, tmp_path: Path, photos: Path) -> None:
+    picture = photos / "red" / "0.png"
+    moved = shutil.copytree(trained, tmp_path / "else where" / "renamed")
+    assert pellucid.load(moved).predict(picture).logits == pellucid.load(trained).predict(picture).logits
+
+
+def test_card_pictures_and_lists_are_not_needed_to_predict(model: Path, photos: Path) -> None:
+    for path in model.iterdir():
+        if path.name not in (store.CONFIG, store.WEIGHTS):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert pellucid.load(model).predict(photos / "red" / "0.png").error is None
+
+
+def test_the_loaded_weights_do_not_hang_on_the_file(model: Path, photos: Path) -> None:
+    classifier = pellucid.load(model)
+    before = classifier.predict(photos / "red" / "0.png").logits
+    with (model / store.WEIGHTS).open("r+b") as file:
+        file.write(bytes(1000))
+    assert classifier.predict(photos / "red" / "0.png").logits == before
+
+
+def test_what_lies_in_the_folder(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert names >= {"config.json", "model.safetensors", "README.md", "metrics.json", "history.csv", "thumbnails"} | {
+        "split.csv",
+        "quarantine.csv",
+        "twins.csv",
+        "curves.png",
+        "confusion.png",
+        "calibration.png",
+    }
+    config = json.loads((trained / "config.json").read_text())
+    assert config["network"] == "conv(4, 3) relu maxpool(2) flatten dense"
+    assert config["classes"] == ["blue", "red"]
+    assert config["input"] == [3, 12, 12]
+    assert config["recipe"]["learning_rate"] == 0.01
+    assert set(config["versions"]) >= {"pellucid", "python", "torch", "numpy", "pillow"}
+    assert len(config["data"]["fingerprint"]) == len(config["data"]["split_fingerprint"]) == 64
+    for name, stated in config["files"].items():
+        assert store.describe(trained / name) == stated
+    assert set(config["files"]) == set(store.HASHED)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+
+
+def change(**values: Any) -> Callable[[Path], None]:
+    """A damage to config.json: keys set, or with None removed."""
+
+    def damage(model: Path) -> None:
+        config = json.loads((model / store.CONFIG).read_text())
+        for name, value in values.items():
+            config[name] = value
+            if value is None:
+                del config[name]
+        (model / store.CONFIG).write_text(json.dumps(config))
+
+    return damage
+
+
+def weights(edit: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    """A change of the tensors whose hash is then stated rightly: not damage but another network's weights."""
+
+    def damage(model: Path) -> None:
+        tensors = load_file(model / store.WEIGHTS)
+        edit(tensors)
+        save_file(tensors, model / store.WEIGHTS)
+        config = json.loads((model / store.CONFIG).read_text())
+        config["files"][store.WEIGHTS] = store.describe(model / store.WEIGHTS)
+        (model / store.CONFIG).write_text(json.dumps(config))
+
+    return damage
+
+
+def no_safetensors(model: Path) -> None:
+    weights(lambda tensors: None)(model)
+    (model / store.WEIGHTS).write_bytes(b"no weights")
+    config = json.loads((model / store.CONFIG).read_text())
+    config["files"][store.WEIGHTS] = store.describe(model / store.WEIGHTS)
+    (model / store.CONFIG).write_text(json.dumps(config))
+
+
+def unfinished(model: Path) -> None:
+    (model / store.CONFIG).unlink()
+    (model / "checkpoint").mkdir(exist_ok=True)
+
+
+def not_a_model(model: Path) -> None:
+    shutil.rmtree(model)
+    model.mkdir()
+
+
+def a_file(model: Path) -> None:
+    shutil.rmtree(model)
+    model.write_text("")
+
+
+DAMAGE = {
+    "cut weights": (
+        lambda m: (m / store.WEIGHTS).write_bytes((m / store.WEIGHTS).read_bytes()[:-7]),
+        "was cut or changed",
+    ),
+    "a flipped bit": (lambda m: flip(m / store.WEIGHTS), "model.safetensors is damaged: its hash is "),
+    "no weights": (lambda m: (m / store.WEIGHTS).unlink(), "model.safetensors is missing. Copy the folder again"),
+    "no safetensors": (no_safetensors, "model.safetensors cannot be read: "),
+    "wrong shape": (
+        weights(lambda t: t.update({"conv1.bias": torch.zeros(5)})),
+        "conv1.bias is float32 (5,) where the network in config.json needs float32 (4,).",
+    ),
+    "wrong number format": (
+        weights(lambda t: t.update({"conv1.bias": torch.zeros(4, dtype=torch.float64)})),
+        "conv1.bias is float64 (4,) where the network in config.json needs float32 (4,).",
+    ),
+    "a tensor too many": (weights(lambda t: t.update({"more": torch.zeros(1)})), "has more, which the network in"),
+    "a tensor missing": (weights(lambda t: t.pop("dense1.bias")), "has no dense1.bias, which the network in"),
+    "bad JSON": (lambda m: (m / store.CONFIG).write_text('{"format": 1,'), "config.json is damaged: "),
+    "not UTF-8": (lambda m: (m / store.CONFIG).write_bytes(b"\xff\xfe{}"), "config.json is damaged: "),
+    "deep JSON": (lambda m: (m / store.CONFIG).write_text("[" * 100_000), "config.json is damaged: "),
+    "JSON that is a list": (lambda m: (m / store.CONFIG).write_text("[]"), "is of format 'list'; this Pellucid reads"),
+    "another format": (change(format=2), "config.json is of format 2; this Pellucid reads format 1."),
+    "no format": (change(format=None), "config.json is of format None; this Pellucid reads format 1."),
+    "no network": (change(network=None), "config.json is damaged: it has no 'network'."),
+    "a bad network": (change(network="conv(4, 3) relux dense"), "config.json is damaged: "),
+    "a network that is no text": (change(network=3), "config.json is damaged: "),
+    "sizes that do not fit": (change(input=[3, 1, 1]), "config.json is damaged: "),
+    "a size that is no number": (change(input=[3, "a", 12]), "config.json is damaged: "),
+    "a gigantic size": (change(input=[3, 10**6, 10**6]), "model.safetensors: dense1.weight is float32 (2, 100) where"),
+    "two numbers for a size": (change(input=[3, 12]), "config.json is damaged: "),
+    "another number of classes": (change(classes=["a", "b", "c"]), "is float32 (2, 100) where the network in config"),
+    "no class": (change(classes=[]), "config.json is damaged: "),
+    "a class twice": (change(classes=["a", "a"]), "config.json is damaged: a class stands in it twice."),
+    "classes that are no names": (change(classes="ab"), "config.json is damaged: its classes are not a list of names."),
+    "temperature 0": (change(temperature=0), "config.json is damaged: 0 stands where it needs a positive number."),
+    "temperature NaN": (change(temperature=float("nan")), "config.json is damaged: nan stands where"),
+    "no preprocessing": (change(preprocessing=None), "config.json is damaged: it has no 'preprocessing'."),
+    "an unknown fit": (
+        change(preprocessing={"fit": "zoom", "mean": [0, 0, 0], "deviation": [1, 1, 1]}),
+        "config.json is damaged: Fit 'zoom' is unknown",
+    ),
+    "two means for three channels": (
+        change(preprocessing={"fit": "pad", "mean": [0, 0], "deviation": [1, 1, 1]}),
+        "config.json is damaged: [0, 0] stands where it needs 3 numbers.",
+    ),
+    "no hashes": (change(files=None), "config.json is damaged: it does not state size and hash of model.safetensors."),
+    "hashes that are none": (change(files={"model.safetensors": 5}), "it does not state size and hash"),
+    "unfinished": (unfinished, "has not ended. Go on with `pellucid train … --out "),
+    "not a model": (not_a_model, "is not a model folder: it has no config.json."),
+    "a file": (a_file, "is a file, not a model folder. A model folder is what `pellucid train` writes"),
+    "nothing": (lambda m: shutil.rmtree(m), "does not exist. A model folder is what `pellucid train` writes"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_told(model: Path, damage: str) -> None:
+    do, said = DAMAGE[damage]
+    do(model)
+    with pytest.raises(ArtefactError, match=re.escape(said)) as caught:
+        pellucid.load(model)
+    assert str(model) in str(caught.value)
+
+
+def test_a_name_that_is_no_utf8_survives(trained: Path, tmp_path: Path) -> None:
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    classifier = replace(pellucid.load(trained), classes=(name, "tea"))
+    store.save(tmp_path / "model", classifier, {})
+    (tmp_path / "model" / store.CONFIG).read_bytes().decode("utf-8")  # valid, or this raises
+    assert store.load(tmp_path / "model").classes == (name, "tea")
+
+
+def test_a_folder_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        store.save(tmp_path / "file" / "model", pellucid.load(trained), {})
+
+
+def test_no_pickle_is_read_or_written_anywhere() -> None:
+    for path in Path(pellucid.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+        imported += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        modules = {name.split(".")[0] for name in imported}
+        assert modules & {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"} == set(), path
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        assert {ast.unparse(call.func) for call in calls} & {"torch.load", "torch.save"} == set(), path
+        allowed = [key for call in calls for key in call.keywords if key.arg == "allow_pickle"]
+        assert all(ast.unparse(key.value) == "False" for key in allowed), path
+
+
+def test_nothing_in_the_folder_is_a_pickle(trained: Path) -> None:
+    kinds = {path.suffix for path in trained.rglob("*") if path.is_file()}
+    assert kinds <= {".json", ".safetensors", ".md", ".csv", ".png", ".jpg"}

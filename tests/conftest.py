@@ -1,0 +1,56 @@
+"""One small data set and one small classifier, trained once, that many tests ask. Whoever changes a copy makes it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pellucid
+
+NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
+CLASSES = {"blue": 2, "red": 0}  # class -> channel that is bright
+EACH = 16
+WRONG = (3, 7, 11)  # the numbers in each class that show the other colour, so that there are mistakes to report
+
+
+def _paint(seed: int, channel: int) -> np.ndarray:
+    """uint8 (20, 24, 3): noise with one channel brighter than the others, so that the class can be learned."""
+    image = np.random.default_rng(seed).integers(0, 160, (20, 24, 3))
+    image[..., channel] += 70
+    return image.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def paint() -> Callable[[int, int], np.ndarray]:
+    """paint(seed, channel) -> a small picture's image."""
+    return _paint
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 16 blue and 16 red pictures, three of each under the wrong label. Not to be changed."""
+    root = tmp_path_factory.mktemp("data") / "photos"
+    for name, channel in CLASSES.items():
+        (root / name).mkdir(parents=True)
+        for number in range(EACH):
+            shown = 2 - channel if number in WRONG else channel
+            Image.fromarray(_paint(100 * channel + number, shown)).save(root / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder, trained on `photos`. Not to be changed: see `model`."""
+    folder = tmp_path_factory.mktemp("models")
+    settings = {"size": 12, "epochs": 8, "batch": 8, "validation": 0.25, "test": 0.25, "learning_rate": 0.01}
+    pellucid.train(photos, folder / "model", cache=folder / "cache", model=NETWORK, device="cpu", **settings)
+    return folder / "model"
+
+
+@pytest.fixture
+def model(trained: Path, tmp_path: Path) -> Path:
+    """A copy of `trained` that a test may damage."""
+    return Path(shutil.copytree(trained, tmp_path / "model"))

@@ -1,0 +1,84 @@
+"""Device, precision and threads."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from pellucid.engine import device
+from pellucid.engine.device import Engine
+from pellucid.errors import RecipeError
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[int]:
+    before = torch.get_num_threads()
+    yield before
+    torch.set_num_threads(before)
+
+
+def test_every_automatic_choice_has_a_reason() -> None:
+    engine = device.choose()
+    assert engine.device == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert [reason.split(":")[0] for reason in engine.reasons] == [engine.device, engine.precision]
+    assert device.choose("cpu", "float32").reasons == ()
+
+
+def test_threads_are_set_and_told() -> None:
+    assert device.choose("cpu", "float32", threads=1).threads == 1
+    assert torch.get_num_threads() == 1
+    assert device.choose("cpu", "float32").threads == 1  # stays as it is
+
+
+@pytest.mark.parametrize(
+    ("abilities", "precision"),
+    [({}, "float32"), ({"avx512_bf16": False}, "float32"), ({"avx512_bf16": True}, "bfloat16")],
+)
+def test_bfloat16_only_where_the_hardware_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, abilities: dict[str, bool], precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    engine = device.choose("cpu")
+    assert engine.precision == precision
+    assert engine.reasons[-1].startswith(f"{precision}: this processor")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "quantum", "gpu"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    for ask in (device.check, device.choose):
+        with pytest.raises(RecipeError) as caught:
+            ask(name)
+        assert str(caught.value).startswith(f"device is {name!r}, which this machine does not offer (")
+        assert "\n" not in str(caught.value)
+
+
+def test_autocast_computes_in_the_precision() -> None:
+    linear = nn.Linear(2, 2)
+    for precision, dtype in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
+        with Engine("cpu", precision, 1, ()).autocast():  # type: ignore[arg-type]
+            assert linear(torch.zeros(1, 2)).dtype == dtype
+
+
+def test_filters_are_placed_channels_last() -> None:
+    module = Engine("cpu", "float32", 1, ()).place(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2)))
+    assert module.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
+    assert not module.get_parameter("0.weight").is_contiguous()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
+def test_freed_memory_is_kept() -> None:
+    """Page faults of filling 48 MB sixteen times, once the heap has grown; as it is, each takes all its pages anew."""
+    code = (
+        "import resource, torch\n"
+        "from pellucid.engine.device import keep_memory\n"
+        "keep_memory()\n"
+        "for _ in range(24): torch.ones(12_000_000)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(16): torch.ones(12_000_000)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize())\n"
+    )
+    faulted = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(faulted) < 16 * 48_000_000 / 4

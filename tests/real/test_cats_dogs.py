@@ -1,0 +1,79 @@
+"""The article's network on real photographs, then on every odd file. Needs the data beside the checkout."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pellucid.errors import PictureError
+from pellucid.pictures.decode import decode, read
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+for folder in (DATA / "cats_dogs", DATA / "odd"):
+    if not folder.is_dir():
+        pytest.skip(f"NOT TESTED: real pictures are missing, {folder} is no folder", allow_module_level=True)
+
+
+def pellucid(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pellucid", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+
+
+def refusal(path: Path) -> str | None:
+    """Why a file holds no picture; None where it holds one."""
+    try:
+        decode(read(path))
+    except PictureError as error:
+        return error.reason
+    return None
+
+
+@pytest.fixture(scope="module")
+def article(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The article's network as the article trains it, for one epoch."""
+    folder = tmp_path_factory.mktemp("article")
+    settings = ["--model", "article", "--epochs", "1", "--validation", "0.3", "--test", "0"]
+    result = pellucid("train", DATA / "cats_dogs", *settings, "--out", folder / "m", "--cache", folder / "cache")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "1,399 pictures in " in result.stdout
+    return folder / "m"
+
+
+def test_it_is_the_articles_training(article: Path) -> None:
+    config = json.loads((article / "config.json").read_text())
+    assert config["input"] == [3, 300, 300]
+    assert config["network"] == "conv(10, 5) relu maxpool(2) flatten dense"
+    recipe = {key: config["recipe"][key] for key in ("batch", "optimizer", "epochs", "fit", "augment")}
+    assert recipe == {"batch": 128, "optimizer": "adam", "epochs": 1, "fit": "stretch", "augment": "none"}
+    assert (config["data"]["train"] + config["data"]["validation"], config["data"]["test"]) == (1399, 0)
+    assert abs(config["data"]["validation"] - 0.3 * 1399) <= 2
+    metrics = json.loads((article / "metrics.json").read_text())
+    assert metrics["reported"] == "validation"
+    matrix = metrics["validation"]["confusion"]
+    assert abs(sum(matrix[0]) - sum(matrix[1])) <= 3  # stratified, where the article's split has dogs only
+
+
+def test_every_odd_file_is_answered(article: Path) -> None:
+    files = sorted(path for path in (DATA / "odd").rglob("*") if path.is_file())
+    result = pellucid("predict", article, DATA / "odd", "--format", "jsonl")
+    rows = {Path(row["picture"]): row for row in map(json.loads, result.stdout.splitlines())}
+    assert (result.returncode, result.stderr) == (3, "")
+    assert sorted(rows) == files
+    refused = 0
+    for path, row in rows.items():
+        if (reason := refusal(path)) is not None:
+            assert row == {"picture": str(path), "error": reason}
+            refused += 1
+        else:
+            assert row["label"] in ("cat", "dog")
+            assert sum(row["probabilities"].values()) == pytest.approx(1)
+    assert 0 < refused < len(rows)
+
+
+def test_the_reported_figure_is_found_again(article: Path) -> None:
+    result = pellucid("evaluate", article, "--json")
+    stated = json.loads((article / "metrics.json").read_text())["validation"]
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["accuracy"] == stated["accuracy"]

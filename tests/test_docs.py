@@ -1,0 +1,85 @@
+"""The code in the documentation runs: every bash block as a user would type it, every python block as it stands."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md"]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# set-up of a whole machine; CI runs these two themselves
+NOT_HERE = {"make demo", "make test"}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the pictures that the pages speak of: cats are dark on the left, dogs on the right."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    random = np.random.default_rng(7)
+    folders = {"photos": 16, "more-photos": 4, "sides/train": 8, "sides/test": 4}
+    for folder, count in folders.items():
+        for label in ("cat", "dog"):
+            for number in range(count):
+                write(tmp_path / folder / label / f"{number}.jpg", label, random)
+    for number in range(3):
+        write(tmp_path / "holiday" / f"{number}.jpg", "cat", random)
+    write(tmp_path / "picture.jpg", "dog", random)
+    return tmp_path
+
+
+def write(path: Path, label: str, random: np.random.Generator) -> None:
+    image = random.integers(0, 160, (64, 64, 3), dtype=np.uint8)
+    half = slice(0, 32) if label == "cat" else slice(32, 64)
+    image[:, half] += 90
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_on_a_page_runs(page: str, desk: Path) -> None:
+    blocks = BLOCK.findall((ROOT / page).read_text())
+    run = [run_bash(code) if language == "bash" else run_python(code) for language, code in blocks if language]
+    assert len(run) == len(blocks) > 0
+
+
+def run_bash(code: str) -> None:
+    lines = [line for line in code.splitlines() if line.split("#")[0].strip() not in NOT_HERE]
+    result = subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert result.returncode == 0, f"{code}\n{result.stdout}\n{result.stderr}"
+    assert "Traceback" not in result.stderr
+
+
+def run_python(code: str) -> None:
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, f"{code}\n{result.stdout}\n{result.stderr}"
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    for page in [*PAGES, "docs/reference.md", "benchmarks/README.md", *map(str, (ROOT / "docs/why").glob("*.md"))]:
+        path = ROOT / page
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_every_command_on_a_page_is_one_that_there_is() -> None:
+    from pellucid.app.cli import USAGE
+
+    commands = set(re.findall(r"^  pellucid (\w+)", USAGE, re.MULTILINE))
+    assert commands == {"train", "predict", "evaluate", "plan", "cache", "demo"}
+    for page in PAGES:
+        for line in re.findall(r"^pellucid .*$", (ROOT / page).read_text(), re.MULTILINE):
+            assert shlex.split(line, comments=True)[1] in commands
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    made = subprocess.run([sys.executable, ROOT / "docs/reference.py"], capture_output=True, text=True, check=True)
+    assert (ROOT / "docs/reference.md").read_text() == made.stdout, "run: python docs/reference.py > docs/reference.md"

@@ -1,0 +1,310 @@
+"""The loop: what it draws, what it keeps, where it stops, and that stopping changes nothing."""
+
+import itertools
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid.errors import TrainingError
+from pellucid.network.standardise import Standardise
+from pellucid.training import loop
+from pellucid.training.loop import Epoch, State, Step, Task
+
+Begin = Callable[..., tuple[Task, State]]
+Numbers = Callable[[State], dict[str, bytes]]
+
+
+class Clock:
+    """Half a second passes whenever somebody looks."""
+
+    def __init__(self, tick: float = 0.5) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def perf_counter(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+@given(count=st.integers(1, 300), batch=st.integers(1, 40), epoch=st.integers(0, 3), seed=st.integers(0, 2**32 - 1))
+def test_an_epoch_has_every_picture_once_in_nearly_equal_steps(count: int, batch: int, epoch: int, seed: int) -> None:
+    rows = np.arange(100, 100 + count)
+    task = SimpleNamespace(train=rows, recipe=SimpleNamespace(batch=batch, seed=seed))
+    task.steps_per_epoch = Task.steps_per_epoch.fget(task)  # type: ignore[attr-defined]
+    steps = loop.epoch_order(task, epoch)  # type: ignore[arg-type]
+    sizes = [len(step) for step in steps]
+    assert sorted(np.concatenate(steps)) == list(rows)
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= (batch if batch != 2 else 3)
+    if batch > 1 and count > 1:
+        assert min(sizes) >= 2  # one picture alone breaks batch norm
+
+
+def test_the_order_depends_on_epoch_and_seed_alone(begin: Begin) -> None:
+    task, _ = begin(seed=1)
+    again, _ = begin(seed=1)
+    other, _ = begin(seed=2)
+    first = np.concatenate(loop.epoch_order(task, 0)).tolist()
+    assert first == np.concatenate(loop.epoch_order(again, 0)).tolist()
+    assert first != np.concatenate(loop.epoch_order(task, 1)).tolist()
+    assert first != np.concatenate(loop.epoch_order(other, 0)).tolist()
+
+
+def test_one_step_worked_by_hand(begin: Begin) -> None:
+    settings = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "augment": "none"}
+    task, state = begin("flatten dense", train=6, validation=0, epochs=1, learning_rate=0.1, **settings)
+    dense = state.module[1]  # type: ignore[index]
+    weight, bias = dense.weight.detach().double().numpy().copy(), dense.bias.detach().double().numpy().copy()
+    pixels = task.images.batch(task.train).astype(float).transpose(0, 3, 1, 2).reshape(6, -1)
+    x, labels = (pixels / 255 - 0.5) / 0.25, task.labels[task.train]
+    logits = x @ weight.T + bias
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    gradient = (p - np.eye(2)[labels]) / 6
+
+    step, epoch = loop.run(task, state)
+    assert isinstance(step, Step)
+    assert isinstance(epoch, Epoch)
+    # onecycle, step 0 of 1: 0.5 of the way, 2/7 down the half cosine from its top
+    rate = 0.1 * 0.5 * (1 + math.cos(math.pi * 2 / 7))
+    assert step.learning_rate == pytest.approx(rate)
+    assert step.loss == pytest.approx(-np.log(p[np.arange(6), labels]).mean(), abs=1e-5)
+    assert step.accuracy == pytest.approx((logits.argmax(axis=1) == labels).mean())
+    np.testing.assert_allclose(dense.weight.detach(), weight - rate * gradient.T @ x, atol=1e-5)
+    np.testing.assert_allclose(dense.bias.detach(), bias - rate * gradient.sum(axis=0), atol=1e-5)
+    assert (epoch.train_loss, epoch.validation_loss, epoch.best) == (step.loss, None, True)
+
+
+def test_events_come_in_order_and_sums_start_again_with_each_epoch(begin: Begin) -> None:
+    task, state = begin(epochs=2)
+    events = list(loop.run(task, state))
+    assert [type(event) for event in events] == [Step, Step, Step, Epoch] * 2
+    assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4, 5, 6]
+    assert [event.epoch for event in events] == [1] * 4 + [2] * 4
+    epochs = [event for event in events if isinstance(event, Epoch)]
+    assert epochs == state.history
+    assert [epoch.steps for epoch in epochs] == [3, 6]
+    assert (epochs[1].train_loss, epochs[1].train_accuracy) == (events[6].loss, events[6].accuracy)  # type: ignore[union-attr]
+    assert state.finished
+    assert list(loop.run(task, state)) == []
+
+
+def test_it_learns(begin: Begin) -> None:
+    task, state = begin(epochs=12, learning_rate=0.01, augment="none")
+    for _ in loop.run(task, state):
+        pass
+    assert state.history[-1].validation_accuracy == 1.0
+    assert state.history[-1].train_loss < state.history[0].train_loss
+
+
+def test_stopping_at_any_event_and_going_on_changes_nothing(begin: Begin, numbers: Numbers) -> None:
+    task, whole = begin(epochs=2)
+    events = len(list(loop.run(task, whole)))
+    assert events == 8
+    for stop in range(events):
+        task, state = begin(epochs=2)
+        steps = loop.run(task, state)
+        for _ in itertools.islice(steps, stop):
+            pass
+        steps.close()  # type: ignore[attr-defined]
+        done = [event for event in (*state.history,) if event.best]
+        assert len(done) <= 2
+        for _ in loop.run(task, state):
+            pass
+        assert numbers(state) == numbers(whole), f"stopped after event {stop}"
+        assert [e.validation_loss for e in state.history] == [e.validation_loss for e in whole.history]
+        assert [e.train_loss for e in state.history] == [e.train_loss for e in whole.history]
+
+
+def test_a_run_whose_last_epoch_is_not_validated_is_not_finished(begin: Begin) -> None:
+    task, state = begin(epochs=1)
+    for _ in itertools.islice(loop.run(task, state), 3):
+        pass
+    assert state.step == state.steps
+    assert not state.finished
+    assert state.best == {}
+
+
+def test_the_seed_decides_every_bit(begin: Begin, numbers: Numbers) -> None:
+    results = []
+    for seed in (3, 3, 4):
+        task, state = begin(seed=seed)
+        torch.manual_seed(seed * 1000)  # whatever happened before must not matter
+        for _ in loop.run(task, state):
+            torch.rand(1)
+        results.append(numbers(state))
+    assert results[0] == results[1]
+    assert results[0] != results[2]
+
+
+def test_the_weights_of_the_best_epoch_are_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, state = begin(epochs=4)
+    answers(monkeypatch, task, right=[3, 5, 4, 5])
+    seen = []
+    for event in loop.run(task, state):
+        if isinstance(event, Epoch):
+            seen.append({name: tensor.clone() for name, tensor in state.module.state_dict().items()})
+    assert [epoch.best for epoch in state.history] == [True, True, False, False]
+    assert [epoch.validation_accuracy for epoch in state.history] == pytest.approx([3 / 6, 5 / 6, 4 / 6, 5 / 6])
+    assert all(torch.equal(state.best[name], tensor) for name, tensor in seen[1].items())
+    assert any(not torch.equal(state.best[name], tensor) for name, tensor in seen[3].items())
+
+
+def test_it_stops_early_after_so_many_epochs_without_a_better_one(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, state = begin(epochs=20, patience=2)
+    answers(monkeypatch, task, right=[3, 5, 4, 6, 5, 5, 6, 6])
+    for _ in loop.run(task, state):
+        pass
+    assert [epoch.best for epoch in state.history] == [True, True, False, True, False, False]
+    assert state.stopped_early
+    assert state.finished
+    assert state.step < state.steps
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, task: Task, right: list[int]) -> None:
+    """Validate as if so many of the six pictures were right, epoch after epoch."""
+    labels = task.labels[task.validation]
+    answered = iter(right)
+
+    def predict_rows(*_: object) -> np.ndarray:
+        called = np.where(np.arange(6) < next(answered), labels, 1 - labels)
+        return np.eye(2, dtype=np.float32)[called]
+
+    monkeypatch.setattr(loop, "predict_rows", predict_rows)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "best"),
+    [(0.8, 0.9, True), (0.7, 0.4, True), (0.7, 0.5, False), (0.7, 0.6, False), (0.6, 0.1, False), (None, None, True)],
+)
+def test_best_is_more_accurate_or_as_accurate_with_a_smaller_loss(
+    accuracy: float | None, loss: float | None, best: bool
+) -> None:
+    history = [
+        Epoch(1, 1, 0, 0, 0.5, 0.7, 0, 0, best=True),
+        Epoch(2, 2, 0, 0, 0.2, 0.6, 0, 0, best=False),
+    ]
+    assert loop.is_best(history, accuracy, loss) is best
+    assert loop.is_best([], accuracy, loss)
+
+
+def test_a_loss_that_is_not_finite_stops_with_everything_as_it_was(begin: Begin, numbers: Numbers) -> None:
+    task, state = begin(learning_rate=0.02)
+    steps = loop.run(task, state)
+    for _ in itertools.islice(steps, 2):
+        pass
+    before = numbers(state)
+    object.__setattr__(task, "standardise", Standardise((0.5, 0.5, 0.5), (0.0, 0.25, 0.25)))  # divides by 0
+    with pytest.raises(TrainingError) as caught:
+        next(steps)
+    assert numbers(state) == before  # batch norm's sums, too
+    assert state.step == 2
+    assert all(parameter.grad is None for parameter in state.module.parameters())
+    message = str(caught.value)
+    assert "The loss is nan at step 3 of 6" in message
+    assert "learning rate 0.0187" in message
+    assert "--learning-rate 0.002" in message
+    assert "\n" not in message
+
+
+def test_a_gradient_that_is_not_finite_stops_too(
+    begin: Begin, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, state = begin()
+    before = numbers(state)
+    monkeypatch.setattr(loop, "loss_of", lambda recipe, logits, labels: (logits.sum() * 0).sqrt())  # 0 / sqrt(0)
+    with pytest.raises(TrainingError, match=r"The gradient's length is nan at step 1 of 6, with learning rate"):
+        next(iter(loop.run(task, state)))
+    assert numbers(state) == before
+
+
+def test_a_validation_loss_that_is_not_finite_makes_no_best_epoch(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, state = begin()
+    monkeypatch.setattr(loop, "predict_rows", lambda *_: np.full((6, 2), np.nan, np.float32))
+    with pytest.raises(TrainingError, match="The validation loss is nan after step 3 of 6, with learning rate"):
+        list(loop.run(task, state))
+    assert state.best == {}
+
+
+def test_measuring_leaves_the_state_as_it_was(begin: Begin, numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, state = begin()
+    before, strides = numbers(state), [parameter.stride() for parameter in state.module.parameters()]
+    monkeypatch.setattr(loop, "time", Clock())
+    assert loop.measure_steps(task, state, seconds=3.4) == 0.5
+    assert numbers(state) == before
+    assert [parameter.stride() for parameter in state.module.parameters()] == strides
+    assert (state.step, len(state.optimizer.state)) == (0, 0)
+    _, untouched = begin()
+    for _ in loop.run(task, state):
+        pass
+    for _ in loop.run(task, untouched):
+        pass
+    assert numbers(state) == numbers(untouched)
+
+
+def test_measuring_takes_two_steps_where_one_takes_longer_than_allowed(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, state = begin()
+    calls = []
+    monkeypatch.setattr(loop, "time", Clock(tick=100.0))
+    monkeypatch.setattr(loop, "train_step", lambda *_, rate: calls.append(rate))
+    assert loop.measure_steps(task, state, seconds=1.2) == 100.0
+    assert calls == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("planned", [20, 60, 200])
+def test_minutes_follow_the_speed(begin: Begin, monkeypatch: pytest.MonkeyPatch, planned: int) -> None:
+    """Each step and each validation takes half a second; 30 seconds are allowed: 15 epochs of 3 + 1."""
+    task, state = begin(steps=planned)
+    state.seconds_allowed = 30.0
+    monkeypatch.setattr(loop, "time", Clock())
+    events = list(loop.run(task, state))
+    assert state.finished
+    assert 28 <= state.seconds <= 32
+    assert [event for event in events if isinstance(event, Epoch)] == state.history
+    assert isinstance(events[-1], Epoch)
+    assert events[-1].steps == state.step == state.steps
+
+
+def test_time_that_is_up_ends_an_epoch_in_its_middle(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, state = begin(train=400, batch=2, steps=10_000)
+    state.seconds_allowed = 40.0
+    monkeypatch.setattr(loop, "time", Clock())
+    events = list(loop.run(task, state))
+    assert 80 <= state.step <= 100  # looked at every 50 steps
+    assert [type(event) for event in events[-2:]] == [Step, Epoch]
+    assert len(state.history) == 1
+    assert state.best
+
+
+def test_history_as_csv() -> None:
+    history = [
+        Epoch(1, 3, 0.7, 0.5, None, None, 0.002, 1.25, best=True),
+        Epoch(2, 6, 0.6123456789, 0.75, 0.5, 1.0, 1e-5, 1.5, best=False),
+    ]
+    assert loop.history_csv(history) == (
+        "epoch,steps,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,seconds,best\n"
+        "1,3,0.7,0.5,,,0.002,1.25,1\n"
+        "2,6,0.612346,0.75,0.5,1,1e-05,1.5,0\n"
+    )
+
+
+def test_rows_are_predicted_alike_in_any_batch(begin: Begin) -> None:
+    task, state = begin()
+    small, _ = begin(batch=1)
+    for _ in loop.run(task, state):
+        pass
+    together = loop.predict_rows(task, state.module, task.validation)
+    alone = loop.predict_rows(small, state.module, task.validation)
+    assert together.shape == (6, 2)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together, alone, atol=1e-5)
