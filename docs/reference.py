@@ -24,7 +24,7 @@ FILES = {
     "quarantine.csv": "every file that was not used, with the reason",
     "twins.csv": "pairs of near-duplicates, and whether both have the same class",
     "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
-    "checkpoint/": "where the training stood; `--resume` goes on from it. May be removed when the training is complete",
+    "checkpoint/": "where an unfinished training stands; `--resume` goes on from it",
 }
 
 
@@ -35,8 +35,8 @@ def main() -> None:
     print("## Settings of a training\n")
     print(
         "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file given with `--recipe` "
-        "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stands in `config.json`. An empty default "
-        "is chosen from the pictures, and the choice is told with its reason.\n"
+        "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stands in `config.json`. An empty "
+        "default is chosen from the pictures, and the choice is told with its reason.\n"
     )
     print("| setting | values | default | |\n|---|---|---|---|")
     for name, words in explanations().items():

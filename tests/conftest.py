@@ -1,5 +1,6 @@
 """One small data set and one small classifier, trained once, that many tests ask. Whoever changes a copy makes it."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 from PIL import Image
 
 import pellucid
+
+# These networks are so small that two threads only wait for each other, without end where the machine is shared.
+# Read when torch is first imported, here and in every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
 CLASSES = {"blue": 2, "red": 0}  # class -> channel that is bright

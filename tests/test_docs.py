@@ -13,7 +13,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md"]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # set-up of a whole machine; CI runs these two themselves
 NOT_HERE = {"make demo", "make test"}
 
@@ -37,8 +37,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(path: Path, label: str, random: np.random.Generator) -> None:
-    image = random.integers(0, 160, (64, 64, 3), dtype=np.uint8)
-    half = slice(0, 32) if label == "cat" else slice(32, 64)
+    image = random.integers(0, 160, (48, 48, 3), dtype=np.uint8)
+    half = slice(0, 24) if label == "cat" else slice(24, 48)
     image[:, half] += 90
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path)
@@ -47,8 +47,12 @@ def write(path: Path, label: str, random: np.random.Generator) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_on_a_page_runs(page: str, desk: Path) -> None:
     blocks = BLOCK.findall((ROOT / page).read_text())
-    run = [run_bash(code) if language == "bash" else run_python(code) for language, code in blocks if language]
-    assert len(run) == len(blocks) > 0
+    assert {language for language, _ in blocks} <= {"bash", "python", "text", ""}
+    for language, code in blocks:
+        if language == "bash":
+            run_bash(code)
+        elif language == "python":
+            run_python(code)
 
 
 def run_bash(code: str) -> None:
@@ -83,3 +87,10 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
 def test_the_reference_is_what_the_code_says() -> None:
     made = subprocess.run([sys.executable, ROOT / "docs/reference.py"], capture_output=True, text=True, check=True)
     assert (ROOT / "docs/reference.md").read_text() == made.stdout, "run: python docs/reference.py > docs/reference.md"
+
+
+def test_the_plan_on_the_first_page_is_what_it_prints() -> None:
+    shown = next(code for language, code in BLOCK.findall((ROOT / "README.md").read_text()) if "maxpool1" in code)
+    command = [sys.executable, "-m", "pellucid", "plan", "article", "--input", "300x300x3"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert shown in printed

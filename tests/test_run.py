@@ -496,3 +496,20 @@ def test_what_is_reported_where_a_side_is_missing(
     assert set(report.metrics) == sides
     assert report.classifier.temperature == 1.0 or validation > 0
     assert report.best_epoch == 1
+
+
+def test_who_stops_asking_and_asks_again_goes_on(begin: Begin, tmp_path: Path) -> None:
+    whole, halting = begin(out=tmp_path / "whole"), begin(out=tmp_path / "halting")
+    finished(whole)
+    stopped(halting, 2)
+    assert [event.step for event in halting if isinstance(event, Step)][0] == 3
+    last(halting)
+    weights = [(tmp_path / name / artefact.WEIGHTS).read_bytes() for name in ("whole", "halting")]
+    assert weights[0] == weights[1]
+
+
+def test_one_picture_a_step_is_too_few_for_batch_norm(begin: Begin) -> None:
+    with pytest.raises(RecipeError, match=r"^batch is 1, and a step of one picture leaves batch norm nothing"):
+        list(begin(batch=1))
+    events = list(begin(batch=1, epochs=1, model="flatten dense"))
+    assert any(isinstance(event, Epoch) for event in events)

@@ -18,7 +18,7 @@ from pellucid.classifier.classifier import Classifier, Prediction, Source
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
-from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError
+from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, TrainingError
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.plan import Plan, Row
@@ -28,6 +28,7 @@ from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.run import Evaluating, Found, Report, Run, Started
 from pellucid.training import evaluate as evaluation
 from pellucid.training import recipe as recipes
+from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
 from pellucid.training.loop import Epoch, Step
 from pellucid.training.recipe import Recipe
@@ -282,6 +283,7 @@ def _last(steps: Generator[Any, None, Any]) -> Any:
 
 __all__ = [
     "Classifier",
+    "Comparing",
     "Decoding",
     "Epoch",
     "Evaluating",
@@ -300,6 +302,7 @@ __all__ = [
     "Started",
     "Step",
     "StoreInfo",
+    "TrainingError",
     "cached",
     "clear_cache",
     "evaluate",

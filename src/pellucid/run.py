@@ -15,7 +15,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from pellucid.classifier import card
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
-from pellucid.errors import ArtefactError, TrainingError
+from pellucid.errors import ArtefactError, RecipeError, TrainingError
 from pellucid.network import standardise, zoo
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
@@ -38,6 +38,9 @@ from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.resolve import resolve, resolve_epochs
+
+if TYPE_CHECKING:
+    import torch
 
 CHECKPOINTS, THUMBNAILS = "checkpoint", "thumbnails"  # folders
 MISTAKES = 12
@@ -194,6 +197,7 @@ class Run:
         augment = recipe.augment
         assert augment != "auto"
         task = Task(recipe, engine, scale, augment, data.store, data.labels, rows, data.rows("val"))
+        _check_batch(task, module)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if saved is not None:
             checkpoint.restore(saved, state)
@@ -211,7 +215,8 @@ class Run:
         }
         keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)
         self._begin(data, keeper, state)
-        classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0)
+        limit = int(recipe.megapixels * 1e6)
+        classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0, pixel_limit=limit)
         resumed_at = state.step if saved is not None else None
         return _Ready(data, task, state, classifier, keeper, (*reasons, *engine.reasons), resumed_at)
 
@@ -381,6 +386,18 @@ def _untouched(out: Path) -> bool:
     checkpoints = out / CHECKPOINTS
     inside = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
     return all(path == checkpoints or files.is_part(path) for path in out.iterdir()) and all(map(files.is_part, inside))
+
+
+def _check_batch(task: Task, module: torch.nn.Module) -> None:
+    """Batch norm cannot learn from one picture: its deviation would be 0."""
+    import torch
+
+    single = len(task.train) // task.steps_per_epoch == 1
+    if single and any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+        raise RecipeError(
+            f"batch is {task.recipe.batch}, and a step of one picture leaves batch norm nothing to compare. "
+            "Use 2 or more, or a network without batchnorm."
+        )
 
 
 def _check_same(saved: checkpoint.Checkpoint, data: Data) -> None:

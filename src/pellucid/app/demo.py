@@ -16,6 +16,7 @@ from pellucid.app import screen
 from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, RecipeError
 
+EPOCHS = 20
 SHOWN = 8
 
 
@@ -29,8 +30,8 @@ def run(out: Path) -> int:
     count = write_digits(pictures)
     shown, kept = (escape(shlex.quote(printable(path))) for path in (pictures, model))
     console.print(f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {shown}/0 to {shown}/9.\n")
-    console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {kept}")
-    status = screen.watch(api.start(pictures, model, cache=out / "cache"))
+    console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {kept} --epochs {EPOCHS}")
+    status = screen.watch(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS))
     if status:
         return status
     console.print("\n[bold]3. Classifying[/] a few that it never saw:")

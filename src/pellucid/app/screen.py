@@ -28,22 +28,35 @@ STOPPED = 130
 def watch(run: api.Run) -> int:
     """Train under the eyes of a person. Ctrl-C stops after the step and saves; returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
+    try:
+        asked = _train(run, console)
+    except api.TrainingError:
+        if run.worth_finishing:
+            _show_report(progress(run.finish(), "evaluating"), console)
+        raise
+    go_on = f"go on with --out {shlex.quote(printable(run.out))} --resume"
+    if asked and not run.worth_finishing:
+        console.print(f"Stopped before the first epoch was done; {go_on}.", markup=False)
+        return STOPPED
+    report = progress(run.finish(), "evaluating")
+    _show_report(report, console)
+    if report.complete:
+        return 0
+    console.print(f"Stopped by Ctrl-C; {go_on}.", markup=False)
+    return STOPPED
+
+
+def _train(run: api.Run, console: Console) -> bool:
+    """Show the events of a run as they come. Returns whether Ctrl-C ended it, with the state saved."""
     with _stop_after_the_step() as asked, _bars() as bars:
         for event in run:
             _show(event, console, bars)
             if asked and isinstance(event, api.Started | api.Step | api.Epoch):
                 run.save_checkpoint()
-                break
+                return True
             if asked:
                 raise KeyboardInterrupt
-    go_on = f"go on with --out {shlex.quote(printable(run.out))} --resume"
-    if asked and not run.worth_finishing:
-        console.print(f"Stopped before the first epoch was done; {go_on}.", markup=False)
-        return STOPPED
-    _show_report(progress(run.finish(), "evaluating"), console)
-    if asked:
-        console.print(f"Stopped by Ctrl-C; {go_on}.", markup=False)
-    return STOPPED if asked else 0
+    return False
 
 
 def progress(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
@@ -75,6 +88,8 @@ def _show(event: object, console: Console, bars: Progress) -> None:
         case api.Decoding(done, total, reused):
             note = f"{reused:,} kept from before" if reused else ""
             bars.update(_bar(bars), description="reading pictures", completed=done, total=total, note=note)
+        case api.Comparing(done, total):
+            bars.update(_bar(bars), description="looking for twins", completed=done, total=total, note="")
         case api.Found():
             bars.remove_task(_bar(bars))
             _show_found(event, console)

@@ -60,7 +60,7 @@ globalavgpool dense
 """
 
 # Ours, chosen by measured accuracy a minute on two CPU cores (docs/why/compact.md): a residual network for any
-# picture from 28x28 up. Two small strided convolutions first, so that the costly ones work on a sixteenth of the places.
+# picture from 28x28 up. Two small strided convolutions first: the costly ones then work on a sixteenth of the places.
 COMPACT = """
 conv(16, 3, stride=2, padding=1, bias=false) batchnorm relu
 conv(32, 3, stride=2, padding=1, bias=false) batchnorm relu

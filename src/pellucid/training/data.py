@@ -96,9 +96,7 @@ def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
     return Sample(int(np.median(sides)), grey) if sides else Sample(300, grey=False)
 
 
-def prepare(
-    catalog: Catalog, form: Form, recipe: Recipe, cache: Path
-) -> Generator[Decoding | Comparing, None, Data]:
+def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Generator[Decoding | Comparing, None, Data]:
     """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError."""
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog

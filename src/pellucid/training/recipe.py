@@ -43,11 +43,11 @@ class Recipe:
     """How often each training picture is seen."""
     minutes: float | None = None
     """Train for so many minutes instead of epochs: the first steps are measured, the rest planned to end in time."""
-    batch: int = 32
+    batch: int = 16
     """Pictures in a step."""
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
     """The rule that turns gradients into new weights."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     """Largest step size that the schedule reaches."""
     momentum: float = 0.9
     """Momentum of sgd (Nesterov) and rmsprop; the first beta of adam and adamw."""
@@ -65,7 +65,7 @@ class Recipe:
     """How training pictures are varied: light by shift, scale, rotation and brightness; strong also by mirror and
     colour; auto chooses light for grey pictures and strong for colour."""
     patience: int | None = None
-    """Stop when the validation has not improved for so many epochs; None: never."""
+    """Stop when the validation has not improved for so many epochs; by default never."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "auto"
