@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pellucid import files, run
+from pellucid.classifier import card
 from pellucid.classifier import store as artefact
 from pellucid.errors import (
     ArtefactError,
@@ -27,7 +28,7 @@ from pellucid.errors import (
 )
 from pellucid.run import Decoding, Epoch, Found, Report, Run, Started, Step
 from pellucid.training import recipe as recipes
-from pellucid.training.data import Sample
+from pellucid.training.data import Comparing, Sample
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "none", "precision": "float32"}
@@ -36,7 +37,7 @@ SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "
 @pytest.fixture(autouse=True)
 def plain_card(monkeypatch: pytest.MonkeyPatch) -> None:
     """The card's own tests are elsewhere; its figures take longer than all that is tested here."""
-    monkeypatch.setattr(run.card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
 
 
 def draw(path: Path, seed: int, tint: int = 0) -> Image.Image:
@@ -108,7 +109,7 @@ def test_what_a_run_tells_and_leaves(begin: Begin, tmp_path: Path, photos: Path)
     assert not one.worth_finishing
     events = list(one)
     kinds = [kind for kind, _ in itertools.groupby(events, type)]
-    assert kinds == [Decoding, Found, Started, Step, Epoch, Step, Epoch]
+    assert kinds == [Decoding, Comparing, Found, Started, Step, Epoch, Step, Epoch]
     found = next(event for event in events if isinstance(event, Found))
     assert (found.classes, found.pictures) == (("blue", "red"), (20, 20))
     assert [bad.path for bad in found.quarantine] == ["red/notes.txt"]
@@ -502,7 +503,8 @@ def test_who_stops_asking_and_asks_again_goes_on(begin: Begin, tmp_path: Path) -
     whole, halting = begin(out=tmp_path / "whole"), begin(out=tmp_path / "halting")
     finished(whole)
     stopped(halting, 2)
-    assert [event.step for event in halting if isinstance(event, Step)][0] == 3
+    steps = [event.step for event in halting if isinstance(event, Step)]
+    assert steps[0] == 3
     last(halting)
     weights = [(tmp_path / name / artefact.WEIGHTS).read_bytes() for name in ("whole", "halting")]
     assert weights[0] == weights[1]

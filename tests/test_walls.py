@@ -21,8 +21,9 @@ ALLOWED = {
     "engine": {"errors", "network"},
     "training": {"errors", "files", "pictures", "network", "engine"},
     "classifier": {"errors", "files", "pictures.decode", "network"},
-    "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier"},
-    "api": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "run"},
+    "outcome": {"errors", "files", "pictures", "training", "classifier"},
+    "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome"},
+    "api": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome", "run"},
     "app": {"errors", "files", "api"},
     "__init__": {"errors", "api", "classifier", "training"},  # public names, imported when first used
     "__main__": {"app"},

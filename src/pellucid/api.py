@@ -22,10 +22,11 @@ from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeEr
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.plan import Plan, Row
+from pellucid.outcome import Evaluating, Report
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import store as stores
 from pellucid.pictures.store import Decoding, StoreInfo
-from pellucid.run import Evaluating, Found, Report, Run, Started
+from pellucid.run import Found, Run, Started
 from pellucid.training import evaluate as evaluation
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing

@@ -8,32 +8,29 @@ report = run.finish()        # the best weights so far, evaluated and saved
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import shutil
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.classifier import card
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
-from pellucid.errors import ArtefactError, RecipeError, TrainingError
+from pellucid.errors import ArtefactError, RecipeError
 from pellucid.network import standardise, zoo
+from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, evaluate, loop, pace
+from pellucid.training import checkpoint, loop, pace
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
-from pellucid.training.evaluate import Metrics, Mistake
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
@@ -42,8 +39,7 @@ from pellucid.training.resolve import resolve, resolve_epochs
 if TYPE_CHECKING:
     import torch
 
-CHECKPOINTS, THUMBNAILS = "checkpoint", "thumbnails"  # folders
-MISTAKES = 12
+CHECKPOINTS = "checkpoint"  # folder
 PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
 
 
@@ -76,42 +72,7 @@ class Started:
     resumed_at: int | None  # step
 
 
-@dataclass(frozen=True)
-class Evaluating:
-    """The pictures of a side are being classified."""
-
-    side: str
-    done: int
-    total: int
-
-
 Event = Decoding | Comparing | Found | Started | Step | Epoch
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a run ended: `reported` names the metrics that count, test where there are test pictures."""
-
-    folder: Path
-    classifier: Classifier
-    reported: str
-    metrics: dict[str, Metrics]
-    complete: bool
-    best_epoch: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """What stands once the pictures are read: everything that training and finishing work on."""
-
-    data: Data
-    task: Task
-    state: State
-    classifier: Classifier  # not yet calibrated; shares its module with `state`
-    keeper: checkpoint.Keeper
-    reasons: tuple[str, ...]
-    resumed_at: int | None  # step
 
 
 class Run:
@@ -135,28 +96,18 @@ class Run:
         self.directory, self.out, self.cache = directory, out, cache
         self.recipe = recipes.make(**self._saved.context["asked"]) if self._saved else recipe
         self.checkpoint_seconds = checkpoint_seconds
-        self._ready: _Ready | None = None
-        self._events = self._train()
+        self._ready: Trained | None = None
 
     def __iter__(self) -> Iterator[Event]:
-        """The one stream of events: who stopped asking and asks again goes on where it stands."""
-        return self._events
-
-    def _train(self) -> Iterator[Event]:
-        self._ready = ready = yield from self._prepare()
-        task, state = ready.task, ready.state
-        yield Started(
-            task.recipe,
-            ready.reasons,
-            sum(parameter.numel() for parameter in state.module.parameters()),
-            _epochs(state.steps, task),
-            state.steps,
-            ready.resumed_at,
-        )
-        for event in loop.run(task, state):
-            ready.keeper.step_done(state)
+        """Events as they happen. Who stopped asking and asks again goes on where the run stands."""
+        if self._ready is None:
+            self._ready = yield from self._prepare()
+            yield self._started(self._ready)
+        ready = self._ready
+        for event in loop.run(ready.task, ready.state):
+            ready.keeper.step_done(ready.state)
             yield event
-        ready.keeper.save(state)  # killed from here on, it resumes at the end
+        ready.keeper.save(ready.state)  # killed from here on, it resumes at the end
 
     @property
     def worth_finishing(self) -> bool:
@@ -168,7 +119,17 @@ class Run:
         assert self._ready is not None, "there is nothing to save before Started"
         self._ready.keeper.save(self._ready.state)
 
-    def _prepare(self) -> Generator[Decoding | Comparing | Found, None, _Ready]:
+    def _started(self, ready: Trained) -> Started:
+        return Started(
+            ready.task.recipe,
+            ready.reasons,
+            sum(parameter.numel() for parameter in ready.state.module.parameters()),
+            epochs(ready.state.steps, ready.task),
+            ready.state.steps,
+            ready.resumed_at,
+        )
+
+    def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
         began = time.perf_counter()
         saved, self._saved = self._saved, None  # its tensors are not needed twice
         catalog = catalogs.scan(self.directory)
@@ -218,7 +179,7 @@ class Run:
         limit = int(recipe.megapixels * 1e6)
         classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0, pixel_limit=limit)
         resumed_at = state.step if saved is not None else None
-        return _Ready(data, task, state, classifier, keeper, (*reasons, *engine.reasons), resumed_at)
+        return Trained(data, task, state, classifier, keeper, (*reasons, *engine.reasons), resumed_at)
 
     def _choose(
         self, catalog: catalogs.Catalog, named: zoo.Named, saved: checkpoint.Checkpoint | None
@@ -248,113 +209,10 @@ class Run:
         are there, `resume` finishes what was broken off.
         """
         assert self._ready is not None, "there is nothing to finish before Started"
-        ready, state = self._ready, self._ready.state
-        data, classes = ready.data, ready.classifier.classes
-        best = copy.deepcopy(state.module)
-        best.load_state_dict(state.best or state.module.state_dict())
-        ready = dataclasses.replace(ready, classifier=dataclasses.replace(ready.classifier, module=best))
-
-        logits: dict[str, NDArray[np.float32]] = {}
-        for side in ("validation", "test") if len(data.rows("val")) or len(data.rows("test")) else ("train",):
-            if len(rows := data.rows(_SHORT[side])):
-                logits[side] = yield from self._logits(ready, side, rows)
-        labels = {side: data.labels[data.rows(_SHORT[side])] for side in logits}
-        reported = "test" if "test" in logits else next(iter(logits))
-        fitted = evaluate.temperature(logits["validation"], labels["validation"]) if "validation" in logits else 1.0
-        classifier = dataclasses.replace(ready.classifier, temperature=fitted)
-        metrics = {side: evaluate.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
-
-        p = classifier.probabilities(logits[reported])
-        paths = [data.catalog.pictures[row].path for row in data.rows(_SHORT[reported])]
-        worst = evaluate.mistakes(p, labels[reported], MISTAKES)
-        self._remove_model()
-        mistakes = [self._mistake(number, paths[m.row], m, classes) for number, m in enumerate(worst, start=1)]
-        files.write(self.out / artefact.HISTORY, loop.history_csv(state.history))
-        artefact.write_json(
-            self.out / artefact.METRICS,
-            {"reported": reported, **{side: m.as_json() for side, m in metrics.items()}, "mistakes": mistakes},
-        )
-        artefact.save(self.out, classifier, self._about(ready))
-        card.write(self.out)
-        if state.finished:
+        report = yield from save(self._ready, self.directory, self.out)
+        if report.complete:
             checkpoint.remove(self.out / CHECKPOINTS)
-        return Report(self.out, classifier, reported, metrics, state.finished, _best_epoch(state), state.seconds)
-
-    def _logits(self, ready: _Ready, side: str, rows: NDArray[np.int64]) -> Generator[Evaluating, None, NDArray]:
-        """float32 (n, classes), by the very function that predicts."""
-        parts, batch = [], ready.task.recipe.batch
-        for start in range(0, len(rows), batch):
-            yield Evaluating(side, start, len(rows))
-            parts.append(ready.classifier.logits(ready.data.store.batch(rows[start : start + batch])))
-        logits = np.concatenate(parts)
-        if not np.isfinite(logits).all():
-            raise TrainingError(
-                f"The network's outputs for the {side} pictures are not finite: the training has diverged. "
-                f"Try a smaller --learning-rate than {ready.task.recipe.learning_rate:g}."
-            )
-        return logits
-
-    def _remove_model(self) -> None:
-        """What an earlier `finish` left, config.json first: never do two models stand mixed and look whole."""
-        with files.storage_errors(self.out):
-            (self.out / artefact.CONFIG).unlink(missing_ok=True)
-            if (self.out / THUMBNAILS).is_dir():
-                shutil.rmtree(self.out / THUMBNAILS)
-
-    def _mistake(self, number: int, path: str, mistake: Mistake, classes: tuple[str, ...]) -> dict[str, Any]:
-        thumbnail = f"{THUMBNAILS}/{number:02}.jpg"
-        card.write_thumbnail(self.directory / path, self.out / thumbnail)
-        return {
-            "picture": path,
-            "label": classes[mistake.label],
-            "label_probability": mistake.label_probability,
-            "predicted": classes[mistake.predicted],
-            "predicted_probability": mistake.predicted_probability,
-            "thumbnail": thumbnail,
-        }
-
-    def _about(self, ready: _Ready) -> dict[str, Any]:
-        """What config.json says of the recipe, the data and the training."""
-        state, data, task = ready.state, ready.data, ready.task
-        return {
-            "name": self.out.name,
-            "recipe": task.recipe.as_json(),
-            "reasons": list(ready.reasons),
-            "data": {
-                "root": str(self.directory.absolute()),
-                "fingerprint": data.store.fingerprint,
-                "split_fingerprint": files.sha256(self.out / artefact.SPLIT),
-                "train": len(task.train),
-                "validation": len(task.validation),
-                "test": len(data.rows("test")),
-                "quarantined": len(data.quarantine),
-                "twin_pictures": data.twin_pictures,
-                "twins_across_classes": len(data.twins_across_classes),
-            },
-            "training": {
-                "complete": state.finished,
-                "stopped_early": state.stopped_early,
-                "epochs": len(state.history),
-                "epochs_planned": _epochs(state.steps, task),
-                "best_epoch": _best_epoch(state),
-                "steps": state.step,
-                "seconds": round(state.seconds, 3),
-                "device": task.engine.device,
-                "precision": task.engine.precision,
-                "threads": task.engine.threads,
-            },
-        }
-
-
-_SHORT = {"test": "test", "validation": "val", "train": "train"}
-
-
-def _epochs(steps: int, task: Task) -> int:
-    return -(-steps // task.steps_per_epoch)
-
-
-def _best_epoch(state: State) -> int:
-    return next((epoch.epoch for epoch in reversed(state.history) if epoch.best), 0)
+        return report
 
 
 def _find_place(out: Path, resume: bool) -> checkpoint.Checkpoint | None:

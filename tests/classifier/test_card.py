@@ -90,7 +90,7 @@ def test_mistakes_have_thumbnails_labels_and_probabilities(trained: Path) -> Non
         called = f"{m['predicted']}, {m['predicted_probability']:.1%}"
         assert f"| ![]({m['thumbnail']}) | {m['picture']} | {label} | {called} |" in text
         with Image.open(trained / m["thumbnail"]) as thumbnail:
-            assert thumbnail.size == (24, 20)
+            assert thumbnail.size == (48, 40)
 
 
 @pytest.mark.parametrize("name", ["curves.png", "confusion.png", "calibration.png"])
@@ -211,7 +211,9 @@ def test_a_training_that_was_stopped_says_so(model: Path) -> None:
     assert "> The training was stopped after 3 of 8 epochs." in card.text(config, stated)
 
 
-@pytest.mark.parametrize(("size", "expected"), [((640, 320), (160, 80)), ((30, 20), (30, 20)), ((5000, 3), (160, 1))])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((640, 320), (160, 80)), ((40, 30), (40, 30)), ((8, 5), (64, 40)), ((5000, 3), (160, 1))]
+)
 def test_thumbnails_keep_the_shape(tmp_path: Path, size: tuple[int, int], expected: tuple[int, int]) -> None:
     Image.new("RGB", size, (200, 30, 30)).save(tmp_path / "picture.png")
     card.write_thumbnail(tmp_path / "picture.png", tmp_path / "thumbnails" / "01.jpg")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#8a8a8a"
+TINY = 64  # pixels; what is not half as large is enlarged
 THUMBNAIL = 160  # pixels
 MOST_NAMED = 60  # classes; more names than that cannot be read on the confusion matrix
 MOST_COUNTED = 30  # classes; more numbers than that cannot be read in its cells
@@ -135,13 +136,17 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
 
 
 def write_thumbnail(picture: Path, thumbnail: Path) -> None:
-    """Write a JPEG at most 160 pixels wide and high. A picture that is gone meanwhile has none. Raises StorageError."""
+    """Write a JPEG of at most 160 pixels a side, a tiny picture with each pixel a square, so that it can be seen.
+
+    A picture that is gone meanwhile has none. Raises StorageError.
+    """
     from PIL import Image
 
     try:
         image = decode(read(picture))
     except PictureError:
         return
+    image = image.repeat(enlarged := max(1, TINY // max(image.shape[:2])), axis=0).repeat(enlarged, axis=1)
     scale = min(1.0, THUMBNAIL / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     content = io.BytesIO()

@@ -1,0 +1,179 @@
+"""The end of a training: the best weights evaluated, and a model folder written that says how good they are."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import shutil
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.classifier import card
+from pellucid.classifier import store as artefact
+from pellucid.classifier.classifier import Classifier
+from pellucid.errors import TrainingError
+from pellucid.training import checkpoint, evaluate, loop
+from pellucid.training.data import Data
+from pellucid.training.evaluate import Metrics, Mistake
+from pellucid.training.loop import State, Task
+
+MISTAKES = 12
+THUMBNAILS = "thumbnails"
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """The pictures of a side are being classified."""
+
+    side: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run ended: `reported` names the metrics that count, test where there are test pictures."""
+
+    folder: Path
+    classifier: Classifier
+    reported: str
+    metrics: dict[str, Metrics]
+    complete: bool
+    best_epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training works on, and what it has reached so far: all that the end needs."""
+
+    data: Data
+    task: Task
+    state: State
+    classifier: Classifier  # not yet calibrated; shares its module with `state`
+    keeper: checkpoint.Keeper
+    reasons: tuple[str, ...]
+    resumed_at: int | None  # step
+
+
+def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, None, Report]:
+    """Evaluate the best weights so far and write the model folder; yields progress, returns the report.
+
+    `trained` itself is left as it is. `directory`: where the pictures are. Raises StorageError, and TrainingError
+    where the network's outputs are not finite.
+    """
+    state, data, classes = trained.state, trained.data, trained.classifier.classes
+    best = copy.deepcopy(state.module)
+    best.load_state_dict(state.best or state.module.state_dict())
+    classifier = dataclasses.replace(trained.classifier, module=best)
+
+    logits: dict[str, NDArray[np.float32]] = {}
+    for side in ("validation", "test") if len(data.rows("val")) or len(data.rows("test")) else ("train",):
+        if len(rows := data.rows(_SHORT[side])):
+            logits[side] = yield from _logits(classifier, trained, side, rows)
+    labels = {side: data.labels[data.rows(_SHORT[side])] for side in logits}
+    reported = "test" if "test" in logits else next(iter(logits))
+    fitted = evaluate.temperature(logits["validation"], labels["validation"]) if "validation" in logits else 1.0
+    classifier = dataclasses.replace(classifier, temperature=fitted)
+    metrics = {side: evaluate.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
+
+    p = classifier.probabilities(logits[reported])
+    paths = [data.catalog.pictures[row].path for row in data.rows(_SHORT[reported])]
+    worst = evaluate.mistakes(p, labels[reported], MISTAKES)
+    _remove_model(out)
+    thumbnails = [f"{THUMBNAILS}/{number:02}.jpg" for number in range(1, len(worst) + 1)]
+    for mistake, thumbnail in zip(worst, thumbnails, strict=True):
+        card.write_thumbnail(directory / paths[mistake.row], out / thumbnail)
+    mistakes = [_described(m, paths[m.row], classes, thumb) for m, thumb in zip(worst, thumbnails, strict=True)]
+    files.write(out / artefact.HISTORY, loop.history_csv(state.history))
+    sides = {side: measured.as_json() for side, measured in metrics.items()}
+    artefact.write_json(out / artefact.METRICS, {"reported": reported, **sides, "mistakes": mistakes})
+    artefact.save(out, classifier, _about(trained, directory, out))
+    card.write(out)
+    return Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds)
+
+
+def _logits(
+    classifier: Classifier, trained: Trained, side: str, rows: NDArray[np.int64]
+) -> Generator[Evaluating, None, NDArray[np.float32]]:
+    """float32 (n, classes), by the very function that predicts."""
+    parts, recipe = [], trained.task.recipe
+    for start in range(0, len(rows), recipe.batch):
+        yield Evaluating(side, start, len(rows))
+        parts.append(classifier.logits(trained.data.store.batch(rows[start : start + recipe.batch])))
+    logits = np.concatenate(parts)
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            f"The network's outputs for the {side} pictures are not finite: the training has diverged. "
+            f"Try a smaller --learning-rate than {recipe.learning_rate:g}."
+        )
+    return logits
+
+
+def _remove_model(out: Path) -> None:
+    """What an earlier `save` left, config.json first: never do two models stand mixed and look whole."""
+    with files.storage_errors(out):
+        (out / artefact.CONFIG).unlink(missing_ok=True)
+        if (out / THUMBNAILS).is_dir():
+            shutil.rmtree(out / THUMBNAILS)
+
+
+def _described(mistake: Mistake, path: str, classes: tuple[str, ...], thumbnail: str) -> dict[str, Any]:
+    return {
+        "picture": path,
+        "label": classes[mistake.label],
+        "label_probability": mistake.label_probability,
+        "predicted": classes[mistake.predicted],
+        "predicted_probability": mistake.predicted_probability,
+        "thumbnail": thumbnail,
+    }
+
+
+def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
+    """What config.json says of the recipe, the data and the training."""
+    state, data, task = trained.state, trained.data, trained.task
+    return {
+        "name": out.name,
+        "recipe": task.recipe.as_json(),
+        "reasons": list(trained.reasons),
+        "data": {
+            "root": str(directory.absolute()),
+            "fingerprint": data.store.fingerprint,
+            "split_fingerprint": files.sha256(out / artefact.SPLIT),
+            "train": len(task.train),
+            "validation": len(task.validation),
+            "test": len(data.rows("test")),
+            "quarantined": len(data.quarantine),
+            "twin_pictures": data.twin_pictures,
+            "twins_across_classes": len(data.twins_across_classes),
+        },
+        "training": {
+            "complete": state.finished,
+            "stopped_early": state.stopped_early,
+            "epochs": len(state.history),
+            "epochs_planned": epochs(state.steps, task),
+            "best_epoch": best_epoch(state),
+            "steps": state.step,
+            "seconds": round(state.seconds, 3),
+            "device": task.engine.device,
+            "precision": task.engine.precision,
+            "threads": task.engine.threads,
+        },
+    }
+
+
+def epochs(steps: int, task: Task) -> int:
+    return -(-steps // task.steps_per_epoch)
+
+
+def best_epoch(state: State) -> int:
+    return next((epoch.epoch for epoch in reversed(state.history) if epoch.best), 0)
+
+
+_SHORT = {"test": "test", "validation": "val", "train": "train"}
