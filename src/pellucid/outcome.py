@@ -103,15 +103,15 @@ def _logits(
     classifier: Classifier, trained: Trained, side: str, rows: NDArray[np.int64]
 ) -> Generator[Evaluating, None, NDArray[np.float32]]:
     """float32 (n, classes), by the very function that predicts."""
-    parts, recipe = [], trained.task.recipe
-    for start in range(0, len(rows), recipe.batch):
+    parts, batch = [], trained.task.batch
+    for start in range(0, len(rows), batch):
         yield Evaluating(side, start, len(rows))
-        parts.append(classifier.logits(trained.data.store.batch(rows[start : start + recipe.batch])))
+        parts.append(classifier.logits(trained.data.store.batch(rows[start : start + batch])))
     logits = np.concatenate(parts)
     if not np.isfinite(logits).all():
         raise TrainingError(
             f"The network's outputs for the {side} pictures are not finite: the training has diverged. "
-            f"Try a smaller --learning-rate than {recipe.learning_rate:g}."
+            f"Try a smaller --learning-rate than {trained.task.recipe.learning_rate:g}."
         )
     return logits
 

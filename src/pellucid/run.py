@@ -8,7 +8,6 @@ report = run.finish()        # the best weights so far, evaluated and saved
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
-from pellucid.training.resolve import resolve, resolve_epochs
+from pellucid.training.resolve import resolve, resolve_length
 
 if TYPE_CHECKING:
     import torch
@@ -145,9 +144,8 @@ class Run:
             _check_same(saved, data)
         yield _found(self.directory, data)
         rows = data.rows("train")
-        epochs, reason = (None, "") if recipe.minutes is not None else resolve_epochs(recipe, len(rows))
-        recipe = dataclasses.replace(recipe, epochs=epochs)
-        reasons = (*reasons, reason) if reason else reasons
+        recipe, more = resolve_length(recipe, len(rows))
+        reasons = (*reasons, *more)
 
         import torch
 
@@ -253,7 +251,7 @@ def _check_batch(task: Task, module: torch.nn.Module) -> None:
     single = len(task.train) // task.steps_per_epoch == 1
     if single and any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules()):
         raise RecipeError(
-            f"batch is {task.recipe.batch}, and a step of one picture leaves batch norm nothing to compare. "
+            f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
             "Use 2 or more, or a network without batchnorm."
         )
 

@@ -34,7 +34,7 @@ class Clock:
 @given(count=st.integers(1, 300), batch=st.integers(1, 40), epoch=st.integers(0, 3), seed=st.integers(0, 2**32 - 1))
 def test_an_epoch_has_every_picture_once_in_nearly_equal_steps(count: int, batch: int, epoch: int, seed: int) -> None:
     rows = np.arange(100, 100 + count)
-    task = SimpleNamespace(train=rows, recipe=SimpleNamespace(batch=batch, seed=seed))
+    task = SimpleNamespace(train=rows, batch=batch, recipe=SimpleNamespace(seed=seed))
     task.steps_per_epoch = Task.steps_per_epoch.fget(task)  # type: ignore[attr-defined]
     steps = loop.epoch_order(task, epoch)  # type: ignore[arg-type]
     sizes = [len(step) for step in steps]
@@ -57,6 +57,7 @@ def test_the_order_depends_on_epoch_and_seed_alone(begin: Begin) -> None:
 
 def test_one_step_worked_by_hand(begin: Begin) -> None:
     settings = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "augment": "none"}
+    settings |= {"schedule": "onecycle"}
     task, state = begin("flatten dense", train=6, validation=0, epochs=1, learning_rate=0.1, **settings)
     dense = state.module[1]  # type: ignore[index]
     weight, bias = dense.weight.detach().double().numpy().copy(), dense.bias.detach().double().numpy().copy()
@@ -195,7 +196,7 @@ def test_best_is_more_accurate_or_as_accurate_with_a_smaller_loss(
 
 
 def test_a_loss_that_is_not_finite_stops_with_everything_as_it_was(begin: Begin, numbers: Numbers) -> None:
-    task, state = begin(learning_rate=0.02)
+    task, state = begin(learning_rate=0.02, schedule="onecycle")
     steps = loop.run(task, state)
     for _ in itertools.islice(steps, 2):
         pass

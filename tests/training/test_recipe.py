@@ -29,7 +29,7 @@ def test_an_unknown_setting_names_the_nearest() -> None:
         ("epochs", 1.5, "epochs is 1.5; it must be of type int or none."),
         ("epochs", True, "epochs is True; it must be of type int or none."),
         ("epochs", "3", "epochs is '3'; it must be of type int or none."),
-        ("batch", None, "batch is None; it must be of type int."),
+        ("batch", 2.5, "batch is 2.5; it must be of type int or none."),
         ("learning_rate", "fast", "learning_rate is 'fast'; it must be of type float."),
         ("learning_rate", False, "learning_rate is False; it must be of type float."),
         ("channels", 2, "channels is 2; it must be one of 1, 3."),

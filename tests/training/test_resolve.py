@@ -5,7 +5,7 @@ import pytest
 from pellucid.network import zoo
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Sample
-from pellucid.training.resolve import resolve, resolve_epochs
+from pellucid.training.resolve import resolve, resolve_length
 
 PHOTOS, DIGITS = Sample(446, grey=False), Sample(28, grey=True)
 
@@ -34,12 +34,20 @@ def test_what_is_said_stays() -> None:
     assert resolve(asked, zoo.find("article"), DIGITS) == (asked, ())
 
 
-@pytest.mark.parametrize(("train", "epochs"), [(100, 120), (2000, 30), (4000, 15), (1_000_000, 12)])
-def test_epochs_where_the_recipe_does_not_say(train: int, epochs: int) -> None:
-    found, reason = resolve_epochs(recipes.make(), train)
-    assert found == epochs
-    assert reason.startswith(f"epochs {epochs}: ")
+@pytest.mark.parametrize(
+    ("train", "batch", "epochs"), [(100, 16, 120), (1999, 16, 40), (2000, 32, 40), (4000, 32, 20), (1_000_000, 32, 12)]
+)
+def test_batch_and_epochs_where_the_recipe_does_not_say(train: int, batch: int, epochs: int) -> None:
+    recipe, reasons = resolve_length(recipes.make(), train)
+    assert (recipe.batch, recipe.epochs) == (batch, epochs)
+    assert [reason.split(": ")[0] for reason in reasons] == [f"batch {batch}", f"epochs {epochs}"]
 
 
-def test_epochs_that_are_said() -> None:
-    assert resolve_epochs(recipes.make(epochs=7), 100) == (7, "")
+def test_batch_and_epochs_that_are_said() -> None:
+    asked = recipes.make(epochs=7, batch=5)
+    assert resolve_length(asked, 100) == (asked, ())
+
+
+def test_with_minutes_nothing_is_said_of_epochs() -> None:
+    recipe, reasons = resolve_length(recipes.make(model="article", minutes=3.0), 100)
+    assert (recipe.epochs, recipe.batch, reasons) == (None, 128, ())

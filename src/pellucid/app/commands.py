@@ -31,6 +31,7 @@ UNSET = {
     "size": "by the network or the pictures",
     "channels": "by the network",
     "epochs": "by the number of pictures",
+    "batch": "by the number of pictures",
     "minutes": "as long as the epochs take",
     "patience": "never",
 }

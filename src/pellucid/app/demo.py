@@ -16,7 +16,7 @@ from pellucid.app import screen
 from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, RecipeError
 
-EPOCHS = 20
+EPOCHS = 12
 SHOWN = 8
 
 

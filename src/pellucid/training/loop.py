@@ -57,8 +57,14 @@ class Task:
     @property
     def steps_per_epoch(self) -> int:
         """As many as the batch size needs; one picture more a step rather than a step of one (batches of 2)."""
-        needed = math.ceil(len(self.train) / self.recipe.batch)
-        return needed if self.recipe.batch == 1 else max(1, min(needed, len(self.train) // 2))
+        needed = math.ceil(len(self.train) / self.batch)
+        return needed if self.batch == 1 else max(1, min(needed, len(self.train) // 2))
+
+    @property
+    def batch(self) -> int:
+        """Pictures in a step; the recipe of a task leaves nothing open."""
+        assert self.recipe.batch is not None
+        return self.recipe.batch
 
 
 @dataclass(frozen=True)
@@ -283,8 +289,8 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
     module.eval()
     parts = []
     with torch.inference_mode(), task.engine.autocast():
-        for start in range(0, len(rows), task.recipe.batch):
-            images = to_unit(task.images.batch(rows[start : start + task.recipe.batch]), task.engine.device)
+        for start in range(0, len(rows), task.batch):
+            images = to_unit(task.images.batch(rows[start : start + task.batch]), task.engine.device)
             parts.append(module(task.standardise(images)).float().cpu().numpy())
     return np.concatenate(parts)
 

@@ -43,7 +43,7 @@ class Recipe:
     """How often each training picture is seen."""
     minutes: float | None = None
     """Train for so many minutes instead of epochs: the first steps are measured, the rest planned to end in time."""
-    batch: int = 16
+    batch: int | None = None
     """Pictures in a step."""
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
     """The rule that turns gradients into new weights."""

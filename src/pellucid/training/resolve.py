@@ -9,9 +9,11 @@ from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
 
 # A training sees about so many pictures in all (epochs x pictures), within these bounds (docs/why/compact.md).
-PICTURES_SEEN = 60_000
+PICTURES_SEEN = 80_000
 FEWEST_EPOCHS, MOST_EPOCHS = 12, 120
 SMALLEST, LARGEST = 48, 128
+# Few pictures give few steps; smaller batches make more of them, larger ones are faster.
+SMALL_BATCH, LARGE_BATCH, MANY = 16, 32, 2000
 
 
 def resolve(recipe: Recipe, named: Named, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
@@ -35,12 +37,17 @@ def resolve(recipe: Recipe, named: Named, sample: Sample) -> tuple[Recipe, tuple
     return dataclasses.replace(recipe, size=size, channels=channels, augment=augment), tuple(reasons)
 
 
-def resolve_epochs(recipe: Recipe, train: int) -> tuple[int, str]:
-    """How many epochs `train` pictures get where the recipe does not say."""
-    if recipe.epochs is not None:
-        return recipe.epochs, ""
-    epochs = min(max(round(PICTURES_SEEN / train), FEWEST_EPOCHS), MOST_EPOCHS)
-    return (
-        epochs,
-        f"epochs {epochs}: about {PICTURES_SEEN:,} pictures seen in all, {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs",
-    )
+def resolve_length(recipe: Recipe, train: int) -> tuple[Recipe, tuple[str, ...]]:
+    """Batch and epochs for `train` pictures, where they were left open; with minutes, epochs are None."""
+    reasons: list[str] = []
+    batch, epochs = recipe.batch, recipe.epochs
+    if batch is None:
+        batch = SMALL_BATCH if train < MANY else LARGE_BATCH
+        reasons.append(f"batch {batch}: {'fewer than' if train < MANY else 'at least'} {MANY:,} training pictures")
+    if recipe.minutes is not None:
+        epochs = None
+    elif epochs is None:
+        epochs = min(max(round(PICTURES_SEEN / train), FEWEST_EPOCHS), MOST_EPOCHS)
+        bounds = f"within {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"
+        reasons.append(f"epochs {epochs}: about {PICTURES_SEEN:,} pictures seen in all, {bounds}")
+    return dataclasses.replace(recipe, batch=batch, epochs=epochs), tuple(reasons)
