@@ -13,7 +13,6 @@ from pellucid.pictures.catalog import (
     check,
     contradictions,
     scan,
-    write_quarantine,
 )
 
 
@@ -191,13 +190,6 @@ def test_contradictions() -> None:
         1: "the same file also stands in class b: b/2",
         4: "the same file also stands in class a: a/1",
     }
-
-
-def test_the_quarantine_as_csv(tmp_path: Path) -> None:
-    bad = (Quarantined("a/x, y.jpg", "empty file"), Quarantined('a/"q"', "é"), Quarantined("a/\udcff", "no UTF-8"))
-    write_quarantine(Catalog(tmp_path, (), (), bad, 0), tmp_path / "quarantine.csv")
-    expected = 'path,reason\n"a/x, y.jpg",empty file\n"a/""q""",é\na/\\udcff,no UTF-8\n'
-    assert (tmp_path / "quarantine.csv").read_text(encoding="utf-8") == expected
 
 
 def test_a_picture_takes_little_memory() -> None:

@@ -4,8 +4,6 @@ Two layouts: DIR/CLASS/**/* and DIR/SIDE/CLASS/**/*. Sides are train, val (valid
 layout is recognised when `train` and another side are there and no other folder is, hidden ones aside.
 """
 
-import csv
-import io
 import os
 import re
 from collections import Counter
@@ -13,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pellucid import files
 from pellucid.errors import CatalogError
 
 _SIDES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -112,15 +109,6 @@ def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes:
                 twin = pictures[other[digest]]
             reasons[index] = f"the same file also stands in class {classes[twin.label]}: {twin.path}"
     return reasons
-
-
-def write_quarantine(catalog: Catalog, path: Path) -> None:
-    """Write the quarantine as CSV, UTF-8, columns path and reason. Raises StorageError."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", "reason"])
-    rows.writerows((bad.path, bad.reason) for bad in catalog.quarantine)
-    files.write(path, text.getvalue().encode("utf-8", "backslashreplace"))  # a name need not be valid UTF-8
 
 
 def by_path(quarantine: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
