@@ -32,7 +32,7 @@ def test_it_ends_by_saying_what_lies_where(pellucid: Callable, tmp_path: Path, m
 
     def short(*arguments: object, **settings: object) -> api.Run:
         tiny = {"model": "conv(4, 3) relu globalavgpool dense", "size": 8, "epochs": 1, "batch": 256, "device": "cpu"}
-        return start(*arguments, **settings, **tiny)  # type: ignore[arg-type]
+        return start(*arguments, **{**settings, **tiny})  # type: ignore[arg-type]
 
     monkeypatch.setattr(api, "start", short)
     result = pellucid("demo", "--out", "my [demo]")
