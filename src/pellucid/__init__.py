@@ -14,7 +14,7 @@ The map, from the ground up; each part knows only those above it in this list:
     engine          device, precision, memory
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
-    run             one training from a folder of pictures to a model folder
+    run, outcome    one training from a folder of pictures to a model folder; how it ends
     api             the verbs, re-exported here
     app             the command line
 """
