@@ -99,8 +99,8 @@ def _fast_precision(device: str) -> tuple[Literal["float32", "bfloat16"], str]:
 def keep_memory() -> None:
     """Ask glibc to keep freed memory instead of returning it to the system after every step.
 
-    Most of PyTorch's time on a CPU otherwise goes into touching fresh pages: 3 times slower training
-    (docs/why/engine.md). Where the C library has no `mallopt`, nothing happens.
+    Large blocks otherwise cost their page faults again in every step; what it brings is in docs/why/engine.md.
+    Where the C library has no `mallopt`, nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return
