@@ -7,6 +7,7 @@
   + RecipeError         a training setting is unknown or out of range
   + TrainingError       training cannot go on: a loss that is not finite
   + ArtefactError       a model folder is missing, unfinished, damaged, or in the way
+  + TraceError          something asked of the glass box that it cannot show: the nearest names, the valid ranges
   + StorageError        the disk is full or cannot be written
 """
 
@@ -41,6 +42,10 @@ class TrainingError(PellucidError):
 
 class ArtefactError(PellucidError):
     """A model folder that cannot be used or written."""
+
+
+class TraceError(PellucidError):
+    """What the glass box cannot show: a unit that is not there, a module without a graph, terms that do not add up."""
 
 
 class StorageError(PellucidError):

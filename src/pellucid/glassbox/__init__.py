@@ -1,0 +1,1 @@
+"""Every number, forward, backward and updated."""

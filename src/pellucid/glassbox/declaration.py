@@ -1,0 +1,127 @@
+"""An op as data: which arrays, which index ranges, which numbers meet in a term. Nothing here computes.
+
+Every step of a network is one or more stages of one form. Over index names n with their ranges,
+
+    out[A(n)] = sum over n of  term(first[B(n)], second[C(n)], ...)          pick="sum"
+    out[A(n)] = the largest of the candidates  first[B(n)]                   pick="max"
+
+where A, B, C give an index for each axis and `term` is a formula (expression.py). A convolution is
+
+    out[c, y, x] = sum over i, ky, kx of  input[i, S*y + ky - P, S*x + kx - P] * weight[c, i, ky, kx]
+
+and everything else follows: the terms of one output, and through the formula's derivatives the terms of the gradient
+of one input or one weight (arithmetic.py). docs/why/arithmetic.md shows how an op is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.glassbox.expression import Expression
+
+Shape = tuple[int, ...]
+OUT = "out"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The index along one axis: `offset` plus, for each index name, step * n, or table[n] where the steps differ."""
+
+    steps: tuple[tuple[str, int | tuple[int, ...]], ...]
+    offset: int = 0
+
+    def as_json(self) -> Any:
+        return [dict(self.steps), self.offset]
+
+
+def at(*axes: str | int | Axis | Mapping[str, int | tuple[int, ...]], offset: int = 0) -> tuple[Axis, ...]:
+    """An index map: a name stands for itself, a number for a fixed index, a mapping for a sum of steps."""
+    return tuple(_axis(axis, offset) for axis in axes)
+
+
+def _axis(axis: str | int | Axis | Mapping[str, int | tuple[int, ...]], offset: int) -> Axis:
+    match axis:
+        case Axis():
+            return axis
+        case str():
+            return Axis(((axis, 1),), offset)
+        case int():
+            return Axis((), axis)
+        case _:
+            return Axis(tuple(axis.items()), offset)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One reduction. `maps` holds an index map for `out` and for every array whose name is in `term`.
+
+    A map of one axis addresses an array of any number of axes flattened in C order. Stages with the same `out` are
+    added. An index outside of an array is a zero (no candidate, where the largest is picked): that is padding.
+    `through` is False where no gradient goes through, because the result does not depend on it.
+    """
+
+    out: str
+    ranges: Mapping[str, int]
+    maps: Mapping[str, tuple[Axis, ...]]
+    term: Expression
+    pick: Literal["sum", "max"] = "sum"
+    through: bool = True
+
+    def reads(self) -> tuple[str, ...]:
+        return tuple(self.term.names())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "out": self.out,
+            "ranges": dict(self.ranges),
+            "maps": {name: [axis.as_json() for axis in axes] for name, axes in self.maps.items()},
+            "term": self.term.as_json(),
+            "pick": self.pick,
+            "through": self.through,
+        }
+
+
+@dataclass(frozen=True)
+class Op:
+    """An op for arrays of these shapes. `inputs` come from outside, `constants` with the op; the other arrays are made
+    by its stages, which stand in an order in which each reads only what stages before it have made.
+    """
+
+    kind: str
+    """What people call it: "convolution"."""
+    shapes: Mapping[str, Shape]
+    """Of every array: inputs, constants, what lies between, and "out"."""
+    inputs: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    constants: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        made: set[str] = {*self.inputs, *self.constants}
+        for stage in self.stages:
+            unknown = [name for name in stage.reads() if name not in made]
+            assert not unknown, f"{self.kind}: {stage.out} reads {unknown}, which no stage before it makes"
+            for name in (stage.out, *stage.reads()):
+                axes = len(stage.maps[name])
+                assert axes in (1, len(self.shapes[name])), f"{self.kind}: {name} has {self.shapes[name]}, map {axes}"
+            made.add(stage.out)
+        assert OUT in made, f"{self.kind}: no stage makes {OUT!r}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "inputs": list(self.inputs),
+            "stages": [stage.as_json() for stage in self.stages],
+            "constants": {name: array.tolist() for name, array in self.constants.items()},
+        }
+
+
+def each(shape: Shape) -> dict[str, int]:
+    """Ranges for what happens to every number of an array alone, addressed flattened: {"n": count}."""
+    return {"n": prod(shape)}

@@ -1,0 +1,313 @@
+"""Formulas as data: the arithmetic of one term, which can be evaluated, differentiated, printed and sent as JSON.
+
+    >>> x, w = names("x", "w")
+    >>> str(maximum(x * w, 0)), str(maximum(x * w, 0).derivative("x"))
+    ('max(x * w, 0)', '(x * w > 0) * w')
+
+Everything that is known of a formula is known from its tree: no derivative is written by hand anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Operand: TypeAlias = "Expression | float | int"
+
+_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0}  # how tightly each binds
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A node of the tree: `head` is what is done to `arguments`. Leaves: a "name" or a "number", kept in `leaf`.
+
+    Heads: + - * / > (1 where greater, else 0), max, min, exp, log, sqrt, tanh, erf, power (a constant exponent).
+    """
+
+    head: str
+    arguments: tuple[Expression, ...] = ()
+    leaf: str | float = 0.0
+
+    def __add__(self, other: Operand) -> Expression:
+        return _add(self, expression(other))
+
+    def __radd__(self, other: Operand) -> Expression:
+        return _add(expression(other), self)
+
+    def __sub__(self, other: Operand) -> Expression:
+        return _subtract(self, expression(other))
+
+    def __rsub__(self, other: Operand) -> Expression:
+        return _subtract(expression(other), self)
+
+    def __mul__(self, other: Operand) -> Expression:
+        return _multiply(self, expression(other))
+
+    def __rmul__(self, other: Operand) -> Expression:
+        return _multiply(expression(other), self)
+
+    def __truediv__(self, other: Operand) -> Expression:
+        return _divide(self, expression(other))
+
+    def __rtruediv__(self, other: Operand) -> Expression:
+        return _divide(expression(other), self)
+
+    def __neg__(self) -> Expression:
+        return _multiply(expression(-1), self)
+
+    def __str__(self) -> str:
+        return self.written({})
+
+    def written(self, values: Mapping[str, str]) -> str:
+        """As text, with the names that are in `values` replaced: by numbers, say, or by longer names."""
+        return _written(self, values, 0)
+
+    def names(self) -> Iterator[str]:
+        """Every name in it, in reading order, each once."""
+        yield from dict.fromkeys(_names(self))
+
+    def as_json(self) -> Any:
+        """A number, a name, or [head, argument, ...]."""
+        if self.head in ("name", "number"):
+            return self.leaf
+        if self.head == "power":
+            return ["power", self.arguments[0].as_json(), self.leaf]
+        return [self.head, *(argument.as_json() for argument in self.arguments)]
+
+    def derivative(self, name: str) -> Expression:
+        """The partial derivative with respect to a name. Where there is none (max at a tie) it is PyTorch's choice."""
+        return _derivative(self, name)
+
+    def evaluate(self, values: Mapping[str, Array]) -> Array:
+        """float64, the names' arrays broadcast against each other."""
+        return _evaluate(self, values)[()]
+
+    def magnitude(self, values: Mapping[str, Array], magnitudes: Mapping[str, Array]) -> Array:
+        """What rounding errors are measured by: the formula's size if nothing in it cancelled.
+
+        An error bound in units of rounding follows from it whatever order the sum is computed in and however its
+        factors are arranged (Higham 2002, "Accuracy and Stability of Numerical Algorithms", sections 3.1 and 3.5).
+        `magnitudes` are those of the names: |value|, or more where a value is itself the result of such a formula.
+        """
+        return _magnitude(self, values, magnitudes)
+
+
+def expression(value: Operand) -> Expression:
+    return value if isinstance(value, Expression) else Expression("number", leaf=value)
+
+
+def names(*each: str) -> tuple[Expression, ...]:
+    return tuple(Expression("name", leaf=name) for name in each)
+
+
+def maximum(a: Operand, b: Operand) -> Expression:
+    return Expression("max", (expression(a), expression(b)))
+
+
+def minimum(a: Operand, b: Operand) -> Expression:
+    return Expression("min", (expression(a), expression(b)))
+
+
+def greater(a: Operand, b: Operand) -> Expression:
+    """1 where a > b, else 0. Its derivative is 0."""
+    return Expression(">", (expression(a), expression(b)))
+
+
+def exp(a: Operand) -> Expression:
+    return Expression("exp", (expression(a),))
+
+
+def log(a: Operand) -> Expression:
+    return Expression("log", (expression(a),))
+
+
+def sqrt(a: Operand) -> Expression:
+    return Expression("sqrt", (expression(a),))
+
+
+def tanh(a: Operand) -> Expression:
+    return Expression("tanh", (expression(a),))
+
+
+def erf(a: Operand) -> Expression:
+    """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to a."""
+    return Expression("erf", (expression(a),))
+
+
+def power(a: Operand, exponent: float) -> Expression:
+    return expression(a) if exponent == 1 else Expression("power", (expression(a),), exponent)
+
+
+def sigmoid(a: Operand) -> Expression:
+    """1 / (1 + exp(-a)), by tanh so that no large argument overflows."""
+    return (tanh(expression(a) * 0.5) + 1) * 0.5
+
+
+def _is(node: Expression, number: float) -> bool:
+    return node.head == "number" and node.leaf == number
+
+
+def _add(a: Expression, b: Expression) -> Expression:
+    if _is(a, 0) or _is(b, 0):
+        return b if _is(a, 0) else a
+    return Expression("+", (a, b))
+
+
+def _subtract(a: Expression, b: Expression) -> Expression:
+    if _is(b, 0):
+        return a
+    return -b if _is(a, 0) else Expression("-", (a, b))
+
+
+def _multiply(a: Expression, b: Expression) -> Expression:
+    if _is(a, 0) or _is(b, 0):
+        return expression(0)
+    if _is(a, 1) or _is(b, 1):
+        return b if _is(a, 1) else a
+    if a.head == b.head == "number":
+        return expression(float(a.leaf) * float(b.leaf))
+    return Expression("*", (a, b))
+
+
+def _divide(a: Expression, b: Expression) -> Expression:
+    return a if _is(a, 0) or _is(b, 1) else Expression("/", (a, b))
+
+
+def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
+    match node.head:
+        case "name":
+            return values.get(str(node.leaf), str(node.leaf))
+        case "number":
+            return f"{node.leaf:.6g}"
+        case "power":
+            return f"{_written(node.arguments[0], values, 3)}^{node.leaf:g}"
+        case "*" if _is(node.arguments[0], -1):
+            return f"-{_written(node.arguments[1], values, 3)}"
+        case head if head in _INFIX:
+            binds = _INFIX[head]
+            left = _written(node.arguments[0], values, binds)
+            # a - (b + c) and a / (b * c) keep their parentheses
+            right = _written(node.arguments[1], values, binds + (head in "-/"))
+            text = f"{left} {head} {right}"
+            return f"({text})" if binds < around or head == ">" else text
+        case head:
+            return f"{head}({', '.join(_written(argument, values, 0) for argument in node.arguments)})"
+
+
+def _names(node: Expression) -> Iterator[str]:
+    if node.head == "name":
+        yield str(node.leaf)
+    for argument in node.arguments:
+        yield from _names(argument)
+
+
+def _derivative(node: Expression, name: str) -> Expression:
+    if node.head in ("name", "number", ">"):
+        return expression(1 if node.head == "name" and node.leaf == name else 0)
+    d = [_derivative(argument, name) for argument in node.arguments]
+    if all(_is(each, 0) for each in d):
+        return expression(0)
+    match node.head, node.arguments:
+        case "+", _:
+            return d[0] + d[1]
+        case "-", _:
+            return d[0] - d[1]
+        case "*", (a, b):
+            return d[0] * b + a * d[1]
+        case "/", (a, b):
+            return d[0] / b - (a * d[1] / (b * b) if not _is(d[1], 0) else 0)
+        case "max", (a, b):  # at a tie b's, so that max(x, 0) has the derivative 0 at 0, as in PyTorch
+            return greater(a, b) * d[0] + (1 - greater(a, b)) * d[1] if not _is(d[1], 0) else greater(a, b) * d[0]
+        case "min", (a, b):
+            return greater(b, a) * d[0] + (1 - greater(b, a)) * d[1] if not _is(d[1], 0) else greater(b, a) * d[0]
+        case _, (a,):
+            return _slope(node, a) * d[0]
+    raise AssertionError(node.head)
+
+
+def _slope(node: Expression, a: Expression) -> Expression:
+    """The derivative of a function of one argument."""
+    match node.head:
+        case "exp":
+            return node
+        case "log":
+            return 1 / a
+        case "sqrt":
+            return 0.5 / node
+        case "tanh":
+            return 1 - node * node
+        case "erf":
+            return exp(-(a * a)) * (2 / math.sqrt(math.pi))
+        case "power":
+            return power(a, float(node.leaf) - 1) * float(node.leaf)
+    raise AssertionError(node.head)
+
+
+def _evaluate(node: Expression, values: Mapping[str, Array]) -> Array:
+    if node.head == "name":
+        return np.asarray(values[str(node.leaf)], np.float64)
+    if node.head == "number":
+        return np.asarray(node.leaf, np.float64)
+    a, *rest = (_evaluate(argument, values) for argument in node.arguments)
+    return _apply(node, a, rest[0] if rest else a)
+
+
+def _apply(node: Expression, a: Array, b: Array) -> Array:
+    match node.head:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case "/":
+            return a / b
+        case ">":
+            return (a > b).astype(np.float64)
+        case "max":
+            return np.maximum(a, b)
+        case "min":
+            return np.minimum(a, b)
+        case "exp":
+            return np.exp(a)
+        case "log":
+            return np.log(a)
+        case "sqrt":
+            return np.sqrt(a)
+        case "tanh":
+            return np.tanh(a)
+        case "erf":
+            return np.asarray(_erf(a), np.float64)
+        case "power":
+            return a ** float(node.leaf)
+    raise AssertionError(node.head)
+
+
+def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mapping[str, Array]) -> Array:
+    if node.head == "name":
+        return np.asarray(magnitudes[str(node.leaf)], np.float64)
+    if node.head == "number":
+        return np.abs(np.asarray(node.leaf, np.float64))
+    m = [_magnitude(argument, values, magnitudes) for argument in node.arguments]
+    match node.head:
+        case "+" | "-" | "max" | "min":
+            return m[0] + m[1]
+        case "*":
+            return m[0] * m[1]
+        case ">":
+            return _evaluate(node, values)
+        case "/":
+            b = np.abs(_evaluate(node.arguments[1], values))
+            return m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b)
+        case "sqrt":  # the slope at 0 has no bound, but the root of the magnitude has
+            return np.sqrt(m[0])
+        case _:
+            slope = np.abs(_evaluate(_slope(node, node.arguments[0]), values))
+            return np.abs(_evaluate(node, values)) + slope * m[0]

@@ -1,0 +1,119 @@
+"""Which declaration belongs to which of PyTorch's operators (torch.ops.aten)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pellucid.glassbox.declaration import Op, Shape
+from pellucid.glassbox.ops import elementwise, losses, normalisation, pooling, products, shaping
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
+
+# A declaration takes what the operator takes, arrays as their shapes, by PyTorch's names (`self` is called `input`);
+# arguments that it does not name do not matter to the arithmetic. `out`, where it asks for it, is the output's shape.
+# It gives None where its arithmetic is not written for these arguments.
+DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
+    "conv1d": products.conv,
+    "conv2d": products.conv,
+    "conv3d": products.conv,
+    "conv_transpose1d": products.conv_transpose,
+    "conv_transpose2d": products.conv_transpose,
+    "conv_transpose3d": products.conv_transpose,
+    "linear": products.linear,
+    "matmul": products.matmul,
+    "mm": products.matmul,
+    "bmm": products.matmul,
+    "max_pool1d": pooling.max_pool,
+    "max_pool2d": pooling.max_pool,
+    "max_pool3d": pooling.max_pool,
+    "avg_pool1d": pooling.avg_pool,
+    "avg_pool2d": pooling.avg_pool,
+    "avg_pool3d": pooling.avg_pool,
+    "adaptive_avg_pool1d": pooling.adaptive_avg_pool,
+    "adaptive_avg_pool2d": pooling.adaptive_avg_pool,
+    "adaptive_max_pool2d": pooling.adaptive_max_pool,
+    "batch_norm": normalisation.batch_norm,
+    "layer_norm": normalisation.layer_norm,
+    "group_norm": normalisation.group_norm,
+    "relu": elementwise.relu,
+    "leaky_relu": elementwise.leaky_relu,
+    "prelu": elementwise.prelu,
+    "elu": elementwise.elu,
+    "selu": elementwise.selu,
+    "gelu": elementwise.gelu,
+    "silu": elementwise.silu,
+    "hardswish": elementwise.hardswish,
+    "hardsigmoid": elementwise.hardsigmoid,
+    "hardtanh": elementwise.hardtanh,
+    "relu6": elementwise.relu6,
+    "sigmoid": elementwise.sigmoid_of,
+    "tanh": elementwise.tanh_of,
+    "softplus": elementwise.softplus,
+    "mish": elementwise.mish,
+    "exp": elementwise.exp_of,
+    "log": elementwise.log_of,
+    "sqrt": elementwise.sqrt_of,
+    "abs": elementwise.abs_of,
+    "neg": elementwise.neg,
+    "pow": elementwise.pow,
+    "clamp": elementwise.clamp,
+    "add": elementwise.add,
+    "sub": elementwise.sub,
+    "mul": elementwise.mul,
+    "div": elementwise.div,
+    "flatten": shaping.flatten,
+    "view": shaping.reshape,
+    "reshape": shaping.reshape,
+    "unsqueeze": shaping.reshape,
+    "squeeze": shaping.reshape,
+    "contiguous": shaping.reshape,
+    "clone": shaping.reshape,
+    "alias": shaping.reshape,
+    "dropout": shaping.dropout,
+    "feature_dropout": shaping.dropout,
+    "permute": shaping.permute,
+    "transpose": shaping.transpose,
+    "cat": shaping.concatenate,
+    "slice": shaping.slice_of,
+    "select": shaping.select,
+    "expand": shaping.expand,
+    "pad": shaping.pad,
+    "mean": shaping.mean,
+    "sum": shaping.total,
+    "softmax": losses.softmax,
+    "log_softmax": losses.log_softmax,
+    "mse_loss": losses.mse_loss,
+}
+
+
+def name_of(target: OpOverload) -> str:
+    """`conv2d` of aten.conv2d.default; of an operator that changes its input in place, the one that does not."""
+    return target._schema.name.split("::")[-1].removesuffix("_")
+
+
+def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's arguments by name, defaults filled in, `self` called `input`."""
+    schema = target._schema.arguments
+    given = {argument.name: value for argument, value in zip(schema, args, strict=False)} | dict(kwargs)
+    values = {a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema}
+    return {"input" if name == "self" else name: value for name, value in values.items()}
+
+
+def declare(name: str, arguments: Mapping[str, Any], out: Shape) -> Op | None:
+    """The declaration of a call whose tensors have been replaced by shapes; None where it is not written.
+
+    It is None too where an argument has a meaning that the declaration does not know (rounding, another reduction).
+    """
+    function = DECLARATIONS.get(name)
+    if function is None or arguments.get("rounding_mode") is not None:
+        return None
+    known = inspect.signature(function).parameters
+    usable = {key: value for key, value in arguments.items() if key in known and value is not None}
+    try:
+        op = function(**usable, **({"out": out} if "out" in known else {}))
+    except (TypeError, ValueError, IndexError):  # an argument of a kind that the declaration does not take
+        return None
+    return op if op is not None and op.shapes["out"] == out else None

@@ -1,0 +1,188 @@
+"""What happens to each number alone, and what joins arrays number by number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, each
+from pellucid.glassbox.expression import (
+    Expression,
+    Operand,
+    erf,
+    exp,
+    expression,
+    log,
+    maximum,
+    minimum,
+    names,
+    power,
+    sigmoid,
+    sqrt,
+    tanh,
+)
+
+INPUT, OTHER, WEIGHT = names("input", "other", "weight")
+
+
+def alone(kind: str, input: Shape, formula: Expression) -> Op:
+    """out[n] = formula of input[n]."""
+    maps = {OUT: at("n"), "input": at("n")}
+    return Op(kind, {"input": input, OUT: input}, ("input",), (Stage(OUT, each(input), maps, formula),))
+
+
+def relu(input: Shape) -> Op:
+    """max(x, 0): Nair & Hinton 2010, "Rectified linear units improve restricted Boltzmann machines"."""
+    return alone("ReLU", input, maximum(INPUT, 0))
+
+
+def leaky_relu(input: Shape, negative_slope: float = 0.01) -> Op:
+    """x, or slope * x below 0: Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models"."""
+    return alone("leaky ReLU", input, INPUT * negative_slope + maximum(INPUT, 0) * (1 - negative_slope))
+
+
+def prelu(input: Shape, weight: Shape) -> Op:
+    """x above 0, weight[c] * x below; one weight, or one for each channel: He et al. 2015, "Delving deep", eq. 1."""
+    axes = [f"d{axis}" for axis in range(len(input))]
+    slope = at(axes[1]) if weight[0] > 1 else at(0)
+    formula = maximum(INPUT, 0) + WEIGHT * minimum(INPUT, 0)
+    ranges = dict(zip(axes, input, strict=True))
+    stage = Stage(OUT, ranges, {OUT: at(*axes), "input": at(*axes), "weight": slope}, formula)
+    return Op("PReLU", {"input": input, "weight": weight, OUT: input}, ("input", "weight"), (stage,))
+
+
+def elu(input: Shape, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Op:
+    """x above 0, alpha * (exp(x) - 1) below: Clevert et al. 2015, "Fast and accurate deep network learning by ELUs"."""
+    below = (exp(minimum(INPUT, 0) * input_scale) - 1) * alpha
+    return alone("ELU", input, (maximum(INPUT, 0) + below) * scale)
+
+
+def selu(input: Shape) -> Op:
+    """An ELU whose constants keep mean 0 and variance 1: Klambauer et al. 2017, "Self-normalizing neural networks"."""
+    return elu(input, 1.6732632423543772, 1.0507009873554805)
+
+
+def gelu(input: Shape, approximate: str = "none") -> Op:
+    """x * Phi(x), Phi the standard normal distribution: Hendrycks & Gimpel 2016, "Gaussian error linear units"."""
+    if approximate == "tanh":
+        inner = (INPUT + power(INPUT, 3) * 0.044715) * math.sqrt(2 / math.pi)
+        return alone("GELU", input, INPUT * 0.5 * (tanh(inner) + 1))
+    return alone("GELU", input, INPUT * 0.5 * (erf(INPUT * math.sqrt(0.5)) + 1))
+
+
+def silu(input: Shape) -> Op:
+    """x * sigmoid(x): Ramachandran et al. 2017, "Searching for activation functions"."""
+    return alone("SiLU", input, INPUT * sigmoid(INPUT))
+
+
+def hardswish(input: Shape) -> Op:
+    """x * min(max(x + 3, 0), 6) / 6: Howard et al. 2019, "Searching for MobileNetV3", section 5.2."""
+    return alone("hard swish", input, INPUT * minimum(maximum(INPUT + 3, 0), 6) / 6)
+
+
+def hardsigmoid(input: Shape) -> Op:
+    return alone("hard sigmoid", input, minimum(maximum(INPUT + 3, 0), 6) / 6)
+
+
+def hardtanh(input: Shape, min_val: float = -1.0, max_val: float = 1.0) -> Op:
+    return alone("hard tanh", input, minimum(maximum(INPUT, min_val), max_val))
+
+
+def relu6(input: Shape) -> Op:
+    return alone("ReLU6", input, minimum(maximum(INPUT, 0), 6))
+
+
+def sigmoid_of(input: Shape) -> Op:
+    return alone("sigmoid", input, sigmoid(INPUT))
+
+
+def tanh_of(input: Shape) -> Op:
+    return alone("tanh", input, tanh(INPUT))
+
+
+def softplus(input: Shape, beta: float = 1.0, threshold: float = 20.0) -> Op:
+    """log(1 + exp(beta * x)) / beta. PyTorch gives x itself above the threshold, which rounding cannot tell apart."""
+    return alone("softplus", input, _softplus(INPUT * beta) / beta)
+
+
+def mish(input: Shape) -> Op:
+    """x * tanh(softplus(x)): Misra 2019, "Mish: a self regularized non-monotonic activation function"."""
+    return alone("mish", input, INPUT * tanh(_softplus(INPUT)))
+
+
+def exp_of(input: Shape) -> Op:
+    return alone("exp", input, exp(INPUT))
+
+
+def log_of(input: Shape) -> Op:
+    return alone("log", input, log(INPUT))
+
+
+def sqrt_of(input: Shape) -> Op:
+    return alone("square root", input, sqrt(INPUT))
+
+
+def abs_of(input: Shape) -> Op:
+    return alone("absolute value", input, maximum(INPUT, -INPUT))
+
+
+def neg(input: Shape) -> Op:
+    return alone("negation", input, -INPUT)
+
+
+def pow(input: Shape, exponent: float) -> Op:
+    return alone("power", input, power(INPUT, float(exponent)))
+
+
+def clamp(input: Shape, min: float | None = None, max: float | None = None) -> Op:
+    low = INPUT if min is None else maximum(INPUT, min)
+    return alone("clamp", input, low if max is None else minimum(low, max))
+
+
+def add(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
+    """out = input + alpha * other: what a residual does."""
+    return joined("addition", input, other, lambda a, b: a + b * alpha)
+
+
+def sub(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
+    return joined("subtraction", input, other, lambda a, b: a - b * alpha)
+
+
+def mul(input: Shape | float, other: Shape | float) -> Op:
+    return joined("product", input, other, lambda a, b: a * b)
+
+
+def div(input: Shape | float, other: Shape | float) -> Op:
+    return joined("quotient", input, other, lambda a, b: a / b)
+
+
+def _softplus(x: Expression) -> Expression:
+    """log(1 + exp(x)), written so that no large x overflows."""
+    return maximum(x, 0) + log(exp(minimum(x, -x)) + 1)
+
+
+def joined(
+    kind: str,
+    input: Shape | float,
+    other: Shape | float,
+    formula: Callable[[Expression, Expression], Expression],
+) -> Op:
+    """out = formula(input, other), each an array or a number; arrays are broadcast as in NumPy."""
+    arrays = {name: shape for name, shape in (("input", input), ("other", other)) if isinstance(shape, tuple)}
+    count = max(map(len, arrays.values()))
+    padded = {name: (1,) * (count - len(shape)) + shape for name, shape in arrays.items()}
+    out = tuple(max(sizes) for sizes in zip(*padded.values(), strict=True))
+    axes = [f"d{axis}" for axis in range(count)]
+    maps = {OUT: at(*axes), **{name: broadcast(shape, out) for name, shape in arrays.items()}}
+    operands: list[Operand] = [
+        names(name)[0] if isinstance(value, tuple) else value for name, value in (("input", input), ("other", other))
+    ]
+    term = formula(*(expression(operand) for operand in operands))
+    stage = Stage(OUT, dict(zip(axes, out, strict=True)), maps, term)
+    return Op(kind, {**arrays, OUT: out}, tuple(arrays), (stage,))
+
+
+def broadcast(shape: Shape, out: Shape) -> tuple[Axis, ...]:
+    """The index map of an array in an output of names d0, d1, ...: along axes of one number, always 0."""
+    skipped = len(out) - len(shape)
+    return at(*(0 if size == 1 else f"d{skipped + axis}" for axis, size in enumerate(shape)))
