@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 Operand: TypeAlias = "Expression | float | int"
 
 _INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0}  # how tightly each binds
+# what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
+_UNDERFLOW = 2.0**-125
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
@@ -100,6 +102,9 @@ class Expression:
 
 
 def expression(value: Operand) -> Expression:
+    """A number as a formula; a formula as it is. TypeError: it is neither."""
+    if not isinstance(value, Expression | float | int):
+        raise TypeError(f"{value!r} is neither a formula nor a number")
     return value if isinstance(value, Expression) else Expression("number", leaf=value)
 
 
@@ -187,9 +192,13 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
         case "number":
             return f"{node.leaf:.6g}"
         case "power":
-            return f"{_written(node.arguments[0], values, 3)}^{node.leaf:g}"
+            base = _written(node.arguments[0], values, 3)
+            # -2^2 would be -4, and x^2^3 would be x^8
+            bare = not base.startswith("-") and node.arguments[0].head != "power"
+            return f"{base}^{node.leaf:g}" if bare else f"({base})^{node.leaf:g}"
         case "*" if _is(node.arguments[0], -1):
-            return f"-{_written(node.arguments[1], values, 3)}"
+            negated = _written(node.arguments[1], values, 3)
+            return f"-({negated})" if negated.startswith("-") else f"-{negated}"
         case head if head in _INFIX:
             binds = _INFIX[head]
             left = _written(node.arguments[0], values, binds)
@@ -300,12 +309,12 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
         case "+" | "-" | "max" | "min":
             return m[0] + m[1]
         case "*":
-            return m[0] * m[1]
+            return m[0] * m[1] + _UNDERFLOW
         case ">":
             return _evaluate(node, values)
         case "/":
             b = np.abs(_evaluate(node.arguments[1], values))
-            return m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b)
+            return m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b) + _UNDERFLOW
         case "sqrt":  # the slope at 0 has no bound, but the root of the magnitude has
             return np.sqrt(m[0])
         case _:

@@ -12,7 +12,7 @@ from pellucid.glassbox.ops import elementwise, losses, normalisation, pooling, p
 if TYPE_CHECKING:
     from torch._ops import OpOverload
 
-# A declaration takes what the operator takes, arrays as their shapes, by PyTorch's names (`self` is called `input`);
+# A declaration takes what the operator takes, arrays as their shapes, by PyTorch's names (see `bound`);
 # arguments that it does not name do not matter to the arithmetic. `out`, where it asks for it, is the output's shape.
 # It gives None where its arithmetic is not written for these arguments.
 DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
@@ -62,6 +62,8 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "clamp": elementwise.clamp,
     "add": elementwise.add,
     "sub": elementwise.sub,
+    "rsub": elementwise.rsub,
+    "reciprocal": elementwise.reciprocal,
     "mul": elementwise.mul,
     "div": elementwise.div,
     "flatten": shaping.flatten,
@@ -72,6 +74,9 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "contiguous": shaping.reshape,
     "clone": shaping.reshape,
     "alias": shaping.reshape,
+    "detach": shaping.detach,
+    "lift_fresh_copy": shaping.reshape,
+    "lp_pool2d": pooling.lp_pool,
     "dropout": shaping.dropout,
     "feature_dropout": shaping.dropout,
     "permute": shaping.permute,
@@ -95,11 +100,11 @@ def name_of(target: OpOverload) -> str:
 
 
 def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The call's arguments by name, defaults filled in, `self` called `input`."""
+    """The call's arguments by name, defaults filled in, `self` called `input` and `mat2` called `other`."""
     schema = target._schema.arguments
     given = {argument.name: value for argument, value in zip(schema, args, strict=False)} | dict(kwargs)
     values = {a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema}
-    return {"input" if name == "self" else name: value for name, value in values.items()}
+    return {{"self": "input", "mat2": "other"}.get(name, name): value for name, value in values.items()}
 
 
 def declare(name: str, arguments: Mapping[str, Any], out: Shape) -> Op | None:
@@ -114,6 +119,6 @@ def declare(name: str, arguments: Mapping[str, Any], out: Shape) -> Op | None:
     usable = {key: value for key, value in arguments.items() if key in known and value is not None}
     try:
         op = function(**usable, **({"out": out} if "out" in known else {}))
-    except (TypeError, ValueError, IndexError):  # an argument of a kind that the declaration does not take
-        return None
+    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+        return None  # an argument of a kind that the declaration does not take
     return op if op is not None and op.shapes["out"] == out else None

@@ -1,4 +1,7 @@
-"""What happens to each number alone, and what joins arrays number by number."""
+"""What happens to each number alone, and what joins arrays number by number.
+
+Where max or min ties, the derivative is that of the second: the order in which they are written is PyTorch's choice.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def prelu(input: Shape, weight: Shape) -> Op:
     """x above 0, weight[c] * x below; one weight, or one for each channel: He et al. 2015, "Delving deep", eq. 1."""
     axes = [f"d{axis}" for axis in range(len(input))]
     slope = at(axes[1]) if weight[0] > 1 else at(0)
-    formula = maximum(INPUT, 0) + WEIGHT * minimum(INPUT, 0)
+    formula = maximum(INPUT, 0) + WEIGHT * minimum(0, INPUT)
     ranges = dict(zip(axes, input, strict=True))
     stage = Stage(OUT, ranges, {OUT: at(*axes), "input": at(*axes), "weight": slope}, formula)
     return Op("PReLU", {"input": input, "weight": weight, OUT: input}, ("input", "weight"), (stage,))
@@ -53,7 +56,7 @@ def prelu(input: Shape, weight: Shape) -> Op:
 
 def elu(input: Shape, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Op:
     """x above 0, alpha * (exp(x) - 1) below: Clevert et al. 2015, "Fast and accurate deep network learning by ELUs"."""
-    below = (exp(minimum(INPUT, 0) * input_scale) - 1) * alpha
+    below = (exp(minimum(0, INPUT) * input_scale) - 1) * alpha
     return alone("ELU", input, (maximum(INPUT, 0) + below) * scale)
 
 
@@ -123,11 +126,16 @@ def sqrt_of(input: Shape) -> Op:
 
 
 def abs_of(input: Shape) -> Op:
-    return alone("absolute value", input, maximum(INPUT, -INPUT))
+    """max(x, 0) + max(-x, 0), whose derivative at 0 is 0, as in PyTorch."""
+    return alone("absolute value", input, maximum(INPUT, 0) + maximum(-INPUT, 0))
 
 
 def neg(input: Shape) -> Op:
     return alone("negation", input, -INPUT)
+
+
+def reciprocal(input: Shape) -> Op:
+    return alone("reciprocal", input, 1 / INPUT)
 
 
 def pow(input: Shape, exponent: float) -> Op:
@@ -135,8 +143,9 @@ def pow(input: Shape, exponent: float) -> Op:
 
 
 def clamp(input: Shape, min: float | None = None, max: float | None = None) -> Op:
-    low = INPUT if min is None else maximum(INPUT, min)
-    return alone("clamp", input, low if max is None else minimum(low, max))
+    """min(max, max(min, x)). At a bound the gradient goes through, as in PyTorch (not so in hard tanh and ReLU6)."""
+    low = INPUT if min is None else maximum(min, INPUT)
+    return alone("clamp", input, low if max is None else minimum(max, low))
 
 
 def add(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
@@ -146,6 +155,11 @@ def add(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
 
 def sub(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
     return joined("subtraction", input, other, lambda a, b: a - b * alpha)
+
+
+def rsub(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
+    """What becomes of `1 - x`."""
+    return joined("subtraction", input, other, lambda a, b: b - a * alpha)
 
 
 def mul(input: Shape | float, other: Shape | float) -> Op:
@@ -158,7 +172,7 @@ def div(input: Shape | float, other: Shape | float) -> Op:
 
 def _softplus(x: Expression) -> Expression:
     """log(1 + exp(x)), written so that no large x overflows."""
-    return maximum(x, 0) + log(exp(minimum(x, -x)) + 1)
+    return maximum(x, 0) + log(exp(minimum(-x, x)) + 1)
 
 
 def joined(

@@ -70,12 +70,25 @@ def brier(input: Shape, labels: Sequence[int]) -> Op:
     return Op("mean squared error", shapes, ("input",), (*stages, probability, final), {"target": target})
 
 
-def mse_loss(input: Shape, target: Shape) -> Op:
-    """The mean over all numbers of (input - target)^2."""
+def difference(input: Shape, labels: Sequence[int], against: int) -> Op:
+    """The logit of the label minus that of class `against`, summed over the batch: no loss, but asked like one."""
+    sign = np.zeros(input)
+    sign[np.arange(input[0]), list(labels)] += 1
+    sign[:, against] -= 1
+    maps = {OUT: at(), "input": at("d0", "d1"), "sign": at("d0", "d1")}
+    stage = Stage(OUT, _ranges(["d0", "d1"], input), maps, INPUT * names("sign")[0])
+    return Op("difference of two logits", {"input": input, "sign": input, OUT: ()}, ("input",), (stage,), {"sign": sign})
+
+
+def mse_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:
+    """The mean over all numbers of (input - target)^2, or with PyTorch's reduction 2 their sum."""
+    if input != target or reduction not in (1, 2):
+        return None
     maps = {OUT: at(), "input": at("n"), "target": at("n")}
     ranges = each(input)
-    final = Stage(OUT, ranges, maps, _square(INPUT - TARGET) * (1 / ranges["n"]))
-    return Op("mean squared error", {"input": input, "target": target, OUT: ()}, ("input", "target"), (final,))
+    final = Stage(OUT, ranges, maps, _square(INPUT - TARGET) * (1 if reduction == 2 else 1 / ranges["n"]))
+    kind = "sum of squared errors" if reduction == 2 else "mean squared error"
+    return Op(kind, {"input": input, "target": target, OUT: ()}, ("input", "target"), (final,))
 
 
 def _powers(input: Shape, dim: int, temperature: float) -> tuple[tuple[Stage, ...], dict[str, Shape]]:

@@ -56,10 +56,9 @@ def rmsprop(rate: float, alpha: float, epsilon: float, momentum: float = 0.0, de
     gradient, before = _decayed(decay)
     square, velocity = names("mean_square_after", "momentum_after")
     lines = {**before, "mean_square_after": SQUARE * alpha + gradient * gradient * (1 - alpha)}
-    scaled = gradient / (sqrt(square) + epsilon)
     if not momentum:
-        return _op("RMSprop", ("mean_square",), {**lines, OUT: WEIGHT - scaled * rate})
-    lines["momentum_after"] = MOMENTUM * momentum + scaled
+        return _op("RMSprop", ("mean_square",), {**lines, OUT: WEIGHT - gradient * rate / (sqrt(square) + epsilon)})
+    lines["momentum_after"] = MOMENTUM * momentum + gradient / (sqrt(square) + epsilon)
     return _op("RMSprop with momentum", ("mean_square", "momentum"), {**lines, OUT: WEIGHT - velocity * rate})
 
 
@@ -75,7 +74,7 @@ def _moments(
         "mean_square_after": SQUARE * beta2 + gradient * gradient * (1 - beta2),
         "mean_unbiased": mean / (1 - beta1**step),
         "mean_square_unbiased": square / (1 - beta2**step),
-        OUT: weight - unbiased / (sqrt(unbiased_square) + epsilon) * rate,
+        OUT: weight - unbiased * rate / (sqrt(unbiased_square) + epsilon),
     }
 
 

@@ -19,12 +19,21 @@ def copied(input: Shape, out: Shape) -> Op:
 
 def flatten(input: Shape, start_dim: int = 0, end_dim: int = -1) -> Op:
     """The axes from start to end become one: number [c, y, x] of C x H x W becomes number (c*H + y)*W + x."""
+    if not input:
+        return copied(input, (1,))
     first, last = start_dim % len(input), end_dim % len(input)
     return copied(input, (*input[:first], prod(input[first : last + 1]), *input[last + 1 :]))
 
 
 def reshape(input: Shape, out: Shape) -> Op:
     return copied(input, out)
+
+
+def detach(input: Shape) -> Op:
+    """The same numbers, through which no gradient goes."""
+    maps = {OUT: at("n"), "input": at("n")}
+    stage = Stage(OUT, each(input), maps, INPUT, through=False)
+    return Op("same numbers, detached", {"input": input, OUT: input}, ("input",), (stage,))
 
 
 def dropout(input: Shape, p: float, train: bool) -> Op | None:
@@ -118,7 +127,7 @@ def total(input: Shape, dim: Sequence[int] | int | None = None, keepdim: bool = 
 
 
 def _dims(input: Shape, dim: Sequence[int] | int | None) -> list[int]:
-    if dim is None or dim == []:
+    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
         return list(range(len(input)))
     return [axis % len(input) for axis in ([dim] if isinstance(dim, int) else dim)]
 

@@ -1,0 +1,201 @@
+"""Running a picture through a network's graph once, forward and backward, and keeping every number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import TraceError
+from pellucid.glassbox import graph as graphs
+from pellucid.glassbox.declaration import Op
+from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
+from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
+from pellucid.glassbox.ops import aten, losses, shaping
+from pellucid.glassbox.trace import LOSS, PICTURE, PROBABILITY, Node, Trace
+from pellucid.glassbox.update import updates
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What happens to a picture's pixels before the network sees them, so that they too can be followed."""
+
+    pixels: NDArray[np.uint8]  # (1, C, H, W)
+    op: Op
+    """From "picture" and `arrays` to the network's input."""
+    arrays: Mapping[str, NDArray[Any]]
+    apply: Callable[[Tensor], Tensor]
+    """float32 (1, C, H, W) in 0..255 -> the network's input."""
+
+
+def record(
+    module: torch.nn.Module,
+    graph: Graph,
+    input: Tensor,
+    label: int | None = None,
+    *,
+    classes: tuple[str, ...] | None = None,
+    loss: Loss = CROSS_ENTROPY,
+    temperature: float = 1.0,
+    optimizer: torch.optim.Optimizer | None = None,
+    preparation: Preparation | None = None,
+    source: str = "",
+) -> Trace:
+    """Run one input (1, ...) through the module's graph, forward and backward. The module is left as it is.
+
+    `label`: the class of the loss, by default the predicted one. `optimizer`: whose next step is recorded; by default
+    plain gradient descent at the rate 0.01 (and none where no loss is asked for but a difference). Raises TraceError.
+    """
+    import torch
+
+    parameters = dict(module.named_parameters())
+    weights = {name: p.detach().clone().requires_grad_(p.is_floating_point()) for name, p in parameters.items()}
+    tensors: dict[str, Any] = {**weights, **{name: b.detach().clone() for name, b in module.named_buffers()}}
+    tensors |= graph.constants
+    with torch.enable_grad():
+        if preparation is None:
+            tensors[INPUT] = input.detach().clone().requires_grad_(input.is_floating_point())
+        else:
+            pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
+            tensors[PICTURE], tensors[INPUT] = pixels, preparation.apply(pixels)
+        for call in graph.calls:
+            tensors[call.name] = call.run(*filled(call.args, tensors), **filled(dict(call.kwargs), tensors))
+        logits = tensors[graph.output]
+        _check_scores(logits)
+        names = classes or tuple(map(str, range(logits.shape[1])))
+        target = int(logits.argmax()) if label is None else label
+        scores = logits.float()
+        tensors[PROBABILITY] = (logits.double() / temperature).softmax(1)
+        tensors[LOSS] = loss.of(scores, torch.tensor([target], device=logits.device))
+        wanted = [n for n, t in tensors.items() if isinstance(t, torch.Tensor) and t.requires_grad and n != PROBABILITY]
+        found = torch.autograd.grad(tensors[LOSS], [tensors[name] for name in wanted], allow_unused=True)
+    gradients = {name: gradient for name, gradient in zip(wanted, found, strict=True) if gradient is not None}
+    if optimizer is None and parameters and loss.kind != "difference":
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
+    ids = {id(parameter): name for name, parameter in parameters.items()}
+    stepped = updates(optimizer, ids, weights, gradients) if optimizer is not None else {}
+
+    arrays = {name: _array(tensor) for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+    nodes = [Node(INPUT, "the network's input", None, {})]
+    if preparation is not None:
+        arrays |= preparation.arrays
+        reads = {name: name for name in preparation.op.inputs}
+        nodes = [
+            Node(PICTURE, "the picture's pixels", None, {}),
+            Node(INPUT, preparation.op.kind, preparation.op, reads),
+        ]
+    nodes += [node for call in graph.calls if (node := _node(call, graph, tensors)) is not None]
+    shape = arrays[graph.output].shape
+    softmax, measured = losses.softmax(shape, 1, temperature), loss.declaration(shape, [target])
+    nodes.append(Node(PROBABILITY, softmax.kind, softmax, {"input": graph.output}))
+    nodes.append(Node(LOSS, measured.kind, measured, {"input": graph.output}))
+    kept = {name: _array(gradient) for name, gradient in gradients.items()}
+    return Trace(tuple(nodes), tuple(parameters), arrays, kept, stepped, names, target, source)
+
+
+def explain(
+    module: torch.nn.Module,
+    image: Tensor | NDArray[Any],
+    label: int | None = None,
+    *,
+    classes: tuple[str, ...] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    loss: Loss = CROSS_ENTROPY,
+) -> Trace:
+    """Follow one image through any torch.nn.Module, in the mode (training or evaluation) in which it stands.
+
+    `image`: what the module takes, (C, H, W) or with a batch axis of 1. `label`: the class (by number) of the loss, by
+    default the predicted one. `optimizer`: whose next step is recorded, made from the module's parameters.
+
+    >>> trace = pellucid.explain(module, image, label=3)  # doctest: +SKIP
+    >>> print(trace.unit("conv1[3, 10, 12]"))             # doctest: +SKIP
+
+    Raises TraceError: the module cannot be followed (which line, why), or a label that is no class.
+    """
+    import torch
+
+    tensor = torch.as_tensor(image)
+    tensor = tensor[None] if tensor.ndim == 3 else tensor
+    if tensor.ndim == 0 or tensor.shape[0] != 1:
+        raise TraceError(f"The image has the shape {tuple(tensor.shape)}; one image is (C, H, W) or (1, C, H, W).")
+    parameter = next(module.parameters(), None)
+    if parameter is not None:
+        tensor = tensor.to(parameter.device, parameter.dtype)
+    graph = graphs.capture(module, tensor)
+    return record(module, graph, tensor, label, classes=classes, loss=loss, optimizer=optimizer)
+
+
+def _check_scores(logits: Any) -> None:
+    import torch
+
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[0] != 1:
+        shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise TraceError(f"The module returns {shape}; scores of the classes for one picture are (1, classes).")
+
+
+def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
+    """The call's node; None for one that returns several arrays, each of which has a node of its own."""
+    value = tensors[call.name]
+    if not hasattr(value, "shape"):
+        return None
+    if call.operator == "getitem":
+        return _piece(call, graph, tensors)
+    reads: dict[str, str] = {}
+    for name, argument in call.arguments.items():
+        if isinstance(argument, Ref):
+            reads[name] = argument.name
+        elif isinstance(argument, list | tuple):
+            reads |= {f"{name}{n}": each.name for n, each in enumerate(argument) if isinstance(each, Ref)}
+    op = aten.declare(call.operator, _shapes(call.arguments, tensors), tuple(value.shape))
+    kind = op.kind if op is not None else call.operator
+    used = reads if op is None else {name: reads[name] for name in op.inputs}
+    return Node(call.name, kind, op, used, call.source)
+
+
+def _piece(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node:
+    """One part of what split or chunk returns: a slice of their input."""
+    several, number = call.arguments["input"].name, call.arguments["index"]
+    maker = next(each for each in graph.calls if each.name == several)
+    whole = maker.arguments["input"]
+    if maker.operator not in ("chunk", "split", "split_with_sizes"):
+        return Node(call.name, maker.operator, None, {"input": whole.name}, maker.source)
+    shape, dim = tuple(tensors[whole.name].shape), maker.arguments["dim"]
+    start = sum(part.shape[dim] for part in tensors[several][:number])
+    op = shaping.slice_of(shape, dim, start, start + tensors[several][number].shape[dim])
+    return Node(call.name, op.kind, op, {"input": whole.name}, maker.source)
+
+
+def _shapes(arguments: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
+    def shape(value: Any) -> Any:
+        if isinstance(value, Ref):
+            return tuple(tensors[value.name].shape)
+        if isinstance(value, list | tuple):
+            return [shape(each) for each in value]
+        return value
+
+    return {name: shape(value) for name, value in arguments.items()}
+
+
+def filled(value: Any, tensors: Mapping[str, Any]) -> Any:
+    """Arguments with the tensors that their Refs stand for."""
+    if isinstance(value, Ref):
+        return tensors[value.name]
+    if isinstance(value, dict):
+        return {name: filled(each, tensors) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(filled(each, tensors) for each in value)
+    return value
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    import torch
+
+    detached = tensor.detach().cpu()
+    return (detached.float() if detached.dtype in (torch.bfloat16, torch.float16) else detached).numpy()

@@ -1,0 +1,150 @@
+"""One picture's run through a network, recorded: every value, every gradient, and the update that one step would make.
+
+The numbers are those that PyTorch computed (recording.py). What they are made of is worked out from their declarations
+when it is asked for (working.py), and stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.glassbox import working
+from pellucid.glassbox.declaration import Op, Shape
+from pellucid.glassbox.update import Update
+from pellucid.glassbox.working import Working
+
+PICTURE, PROBABILITY, LOSS = "picture", "probability", "loss"
+STRONGEST = 5
+
+
+@dataclass(frozen=True)
+class Node:
+    """One array of the run and the op that made it."""
+
+    name: str
+    kind: str
+    """What made it, in people's words, or PyTorch's name where it is not declared."""
+    op: Op | None
+    """None: it came from outside, or its arithmetic is not written yet."""
+    reads: Mapping[str, str]
+    """The op's name of each input -> the name of the node or parameter that it is."""
+    source: str = ""
+
+    @property
+    def written(self) -> bool:
+        return self.op is not None or not self.reads
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What `explain` returns. Arrays by name, with the batch axis of 1 that PyTorch gives them."""
+
+    nodes: tuple[Node, ...]
+    parameters: tuple[str, ...]
+    values: Mapping[str, NDArray[Any]]
+    """Every node's, parameter's and buffer's."""
+    gradients: Mapping[str, NDArray[Any]]
+    """Of the loss, for every one of those that it depends on."""
+    updates: Mapping[str, Update]
+    classes: tuple[str, ...]
+    label: int
+    """The class that the loss is measured against."""
+    source: str = ""
+    """What the picture is called."""
+
+    @property
+    def logits(self) -> NDArray[Any]:
+        """(classes,)."""
+        return self.values[self.nodes[-1].reads["input"]][0]
+
+    @property
+    def probabilities(self) -> NDArray[Any]:
+        """(classes,), calibrated where the classifier is."""
+        return self.values[PROBABILITY][0]
+
+    @property
+    def loss(self) -> float:
+        return float(self.values[LOSS])
+
+    @property
+    def predicted(self) -> int:
+        return int(self.probabilities.argmax())
+
+    def unit(self, unit: str) -> Working:
+        """How a unit came about, "conv1[3, 10, 12]": terms, their sum, what PyTorch computed. Raises TraceError."""
+        return working.value(self, unit)
+
+    def gradient(self, unit: str) -> Working:
+        """How the gradient of the loss with respect to a unit, or a weight, came about. Raises TraceError."""
+        return working.gradient(self, unit)
+
+    def update(self, weight: str) -> Working:
+        """How one step of the optimizer would change a weight, "conv1.weight[3, 0, 2, 2]". Raises TraceError."""
+        return working.update(self, weight)
+
+    def node(self, name: str) -> Node:
+        return next(node for node in self.nodes if node.name == name)
+
+    def shape(self, name: str) -> Shape:
+        """Of an array as people index it: without the batch axis, but for parameters."""
+        shape = self.values[name].shape
+        return shape[1:] if self._batched(name) else shape
+
+    def whole_index(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:
+        """An index as people write it -> one of the array."""
+        return (0, *index) if self._batched(name) and len(index) < self.values[name].ndim else index
+
+    def short_index(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:
+        return index[1:] if self._batched(name) else index
+
+    def _batched(self, name: str) -> bool:
+        shape = self.values[name].shape
+        return len(shape) > 1 and shape[0] == 1 and any(node.name == name for node in self.nodes)
+
+    def strongest(self, name: str, count: int = STRONGEST) -> list[tuple[tuple[int, ...], float]]:
+        """(index, value) of the units of a layer that are furthest from 0, furthest first."""
+        values = self.values[name]
+        flat = values.reshape(-1)
+        count = min(count, flat.size)
+        places = np.argpartition(-np.abs(flat), count - 1)[:count]
+        places = places[np.argsort(-np.abs(flat[places]), kind="stable")]
+        found = [tuple(map(int, np.unravel_index(place, values.shape))) for place in places]
+        return [(self.short_index(name, index), float(values[index])) for index in found]
+
+    def as_json(self) -> dict[str, Any]:
+        """The path to the prediction: classes, loss, and each layer's shape, range and strongest units."""
+        ranked = np.argsort(-self.probabilities, kind="stable")
+        return {
+            "picture": self.source,
+            "label": self.classes[self.label],
+            "predicted": self.classes[self.predicted],
+            "classes": [
+                {
+                    "class": self.classes[index],
+                    "probability": float(self.probabilities[index]),
+                    "logit": float(self.logits[index]),
+                }
+                for index in ranked
+            ],
+            "loss": self.loss,
+            "layers": [self._layer(node) for node in self.nodes],
+        }
+
+    def _layer(self, node: Node) -> dict[str, Any]:
+        values = self.values[node.name]
+        strongest = [{"unit": list(index), "value": value} for index, value in self.strongest(node.name)]
+        return {
+            "name": node.name,
+            "kind": node.kind,
+            "shape": list(self.shape(node.name)),
+            "minimum": float(values.min()),
+            "mean": float(values.mean()),
+            "maximum": float(values.max()),
+            "strongest": strongest,
+            "arithmetic_written": node.written,
+        }

@@ -1,0 +1,332 @@
+"""How one number came about: its terms, their sum, the value that PyTorch computed, and the difference.
+
+    value      conv1[3, 10, 12]           the products of window and weights, and the bias
+    gradient   of the same, or of a weight   term by term from the gradients of what it goes into
+    update     of conv1.weight[3, 0, 2, 2]   the optimizer's lines, from the gradient to the new value
+
+The sum is worked out in float64 from the numbers that PyTorch used. It differs from what PyTorch computed by rounding,
+and if by more, that is an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import TraceError
+from pellucid.glassbox.arithmetic import GRADIENT, Column, Evaluator, Index, Terms
+from pellucid.glassbox.declaration import OUT, Shape
+
+if TYPE_CHECKING:
+    from pellucid.glassbox.trace import Node, Trace
+
+ROUNDING = 8
+"""How many units of rounding, times the scale of a number's terms, PyTorch's value may lie away from their sum."""
+LINES = 200  # of numbers between, in one working
+
+
+@dataclass(frozen=True)
+class Part:
+    """Terms that are added: those of one stage of one op."""
+
+    through: str
+    """The node whose op the terms belong to."""
+    of: str
+    """What the terms add up to where that is not the number itself: "total", "gradient of power"; else ""."""
+    index: Index
+    terms: Terms
+    names: Mapping[str, str]
+    """Column -> the name of the trace's array that its numbers are from; what lies between has its own name."""
+    short: int
+    """How many leading axes of the columns' indices are the batch's, to be left out when shown: 0 or 1."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """One number, explained."""
+
+    name: str
+    quantity: Literal["value", "gradient", "update"]
+    kind: str
+    """The op, in people's words."""
+    formula: str
+    """Of the whole, in names."""
+    parts: tuple[Part, ...]
+    between: tuple[Part, ...]
+    """The numbers on the way that no array of the trace holds (softmax's total), in the order in which they arise."""
+    recorded: float
+    """What PyTorch computed."""
+    bound: float
+    """How far rounding explains a difference."""
+    unwritten: tuple[str, ...] = ()
+    """Nodes whose arithmetic is not written yet, so that their terms are missing."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of an update: the optimizer's."""
+
+    @property
+    def total(self) -> float:
+        """The sum of all terms, in float64."""
+        return float(sum(part.terms.total for part in self.parts))
+
+    @property
+    def difference(self) -> float:
+        return self.total - self.recorded
+
+    @property
+    def complete(self) -> bool:
+        """Whether all terms are there."""
+        return not self.unwritten
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "quantity": self.quantity,
+            "kind": self.kind,
+            "formula": self.formula,
+            "parts": [_part_json(part) for part in self.parts],
+            "between": [_part_json(part) for part in self.between],
+            "total": self.total if self.complete else None,
+            "recorded": self.recorded,
+            "difference": self.difference if self.complete else None,
+            "bound": self.bound,
+            "unwritten": list(self.unwritten),
+            "settings": dict(self.settings),
+        }
+
+
+def value(trace: Trace, unit: str) -> Working:
+    """How a unit came about. `unit`: "conv1[3, 10, 12]". Raises TraceError."""
+    name, index = locate(trace, unit)
+    recorded = trace.values[name][index]
+    node = next((node for node in trace.nodes if node.name == name), None)
+    shown = _written(trace, name, index)
+    if node is None or not node.reads:
+        kind = node.kind if node is not None else "a weight" if name in trace.parameters else "a stored number"
+        return Working(shown, "value", kind, "", (), (), float(recorded), 0.0)
+    if node.op is None:
+        return Working(shown, "value", node.kind, "", (), (), float(recorded), 0.0, (name,))
+    evaluator = _evaluator(trace, node)
+    found = evaluator.forward(index)
+    parts = tuple(_part(trace, node.name, node.reads, terms, "", index) for terms in found)
+    between = tuple(_between(trace, node, evaluator, found))
+    bound = _bound(sum(terms.scale for terms in found), trace.values[name].dtype)
+    return _checked(Working(shown, "value", node.kind, _formula(parts), parts, between, float(recorded), bound))
+
+
+def gradient(trace: Trace, unit: str) -> Working:
+    """How the gradient of the loss with respect to a unit or a weight came about. Raises TraceError."""
+    name, index = locate(trace, unit)
+    shown = _written(trace, name, index)
+    if name not in trace.gradients:
+        raise TraceError(f"The loss does not depend on {name}, so that it has no gradient.")
+    recorded = float(trace.gradients[name][index])
+    if name == trace.nodes[-1].name:
+        return Working(shown, "gradient", "the loss", "1", (), (), recorded, 0.0)
+    parts, between, unwritten, scale = [], [], [], 0.0
+    for node in trace.nodes:
+        uses = [local for local, source in node.reads.items() if source == name]
+        if not uses or node.name not in trace.gradients:
+            continue
+        if node.op is None:
+            unwritten.append(node.name)
+            continue
+        evaluator = _evaluator(trace, node)
+        for local in uses:
+            found = evaluator.backward(local, index)
+            scale += sum(terms.scale for terms in found)
+            parts += [_part(trace, node.name, node.reads, terms, "", index) for terms in found]
+            between += _between(trace, node, evaluator, found)
+    bound = _bound(scale, trace.gradients[name].dtype)
+    formula = _formula(tuple(parts))
+    working = Working(
+        shown, "gradient", "gradient", formula, tuple(parts), tuple(between), recorded, bound, tuple(unwritten)
+    )
+    return _checked(working)
+
+
+def update(trace: Trace, weight: str) -> Working:
+    """The step that the optimizer would make with a weight: "conv1.weight[3, 0, 2, 2]". Raises TraceError."""
+    name, index = locate(trace, weight, parameters_only=True)
+    shown = _written(trace, name, index)
+    if name not in trace.updates:
+        raise TraceError(f"The optimizer does not change {name}: the loss does not depend on it, or it is frozen.")
+    step = trace.updates[name]
+    recorded = float(step.after[index])
+    settings = {**step.settings, "weight": float(step.before[index])}
+    if step.op is None:
+        return Working(shown, "update", step.optimizer, "", (), (), recorded, 0.0, (step.optimizer,), settings)
+    arrays: dict[str, Any] = {"weight": step.before[index], "gradient": trace.gradients[name][index]}
+    arrays |= {local: array[index] for local, array in step.remembered.items()}
+    op = step.op
+    evaluator = Evaluator(op, {local: np.asarray(number) for local, number in arrays.items()})
+    found = evaluator.forward(())
+    parts = tuple(_part(trace, name, {}, terms, "", ()) for terms in found)
+    lines = [stage.out for stage in op.stages if stage.out != OUT]
+    between = tuple(_part(trace, name, {}, terms, line, ()) for line in lines for terms in evaluator.forward((), line))
+    bound = _bound(sum(terms.scale for terms in found), step.after.dtype)
+    working = Working(shown, "update", op.kind, _formula(parts), parts, between, recorded, bound, settings=settings)
+    return _checked(working)
+
+
+def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str, Index]:
+    """(array, index in it, with the batch axis) of "conv1[3, 10, 12]".
+
+    Raises TraceError that gives the nearest names or the valid ranges.
+    """
+    found = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
+    if found is None:
+        raise TraceError(f"{unit!r} names no unit. Write the layer and its index: conv1[3, 10, 12].")
+    name, inside = found[1], found[2]
+    names = list(trace.parameters) if parameters_only else _names(trace)
+    if name not in names:
+        raise TraceError(_unknown(trace, name, names, parameters_only))
+    shape = trace.shape(name)
+    try:
+        index = [int(number) for number in inside.split(",")] if inside and inside.strip() else []
+    except ValueError:
+        raise TraceError(f"{unit!r}: an index is whole numbers, {_example(name, shape)}.") from None
+    if len(index) == len(shape) + 1 == trace.values[name].ndim and index[0] == 0:
+        del index[0]
+    if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
+        raise TraceError(f"{unit!r} is not there: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
+    return name, trace.whole_index(name, tuple(index))
+
+
+def _names(trace: Trace) -> list[str]:
+    """Everything that has numbers, layers first."""
+    nodes = [node.name for node in trace.nodes]
+    return [*nodes, *(name for name in trace.values if name not in nodes and trace.values[name].dtype.kind == "f")]
+
+
+def _unknown(trace: Trace, name: str, names: list[str], parameters_only: bool) -> str:
+    what = "weight" if parameters_only else "layer or weight"
+    near = (
+        difflib.get_close_matches(name, names, 3, 0.5) or [each for each in names if name.lower() in each.lower()][:3]
+    )
+    hint = f" Nearest: {', '.join(near)}." if near else ""
+    some = names if parameters_only else [node.name for node in trace.nodes]
+    shown = ", ".join(some[:12]) + (f" and {len(some) - 12:,} more" if len(some) > 12 else "")
+    return f"There is no {what} {name!r}.{hint} There are {shown}."
+
+
+def _ranges(shape: Shape) -> str:
+    if not shape:
+        return "a single number and no index"
+    words = {1: ("units",), 3: ("channels", "rows", "columns")}.get(len(shape), ("",) * len(shape))
+    each = [f"{word} 0 to {size - 1}".strip() for word, size in zip(words, shape, strict=True)]
+    return ", ".join(each)
+
+
+def _example(name: str, shape: Shape) -> str:
+    return f"{name}[{', '.join(str(size // 2) for size in shape)}]" if shape else name
+
+
+def _written(trace: Trace, name: str, index: Index) -> str:
+    short = trace.short_index(name, index)
+    return f"{name}[{', '.join(map(str, short))}]" if short else name
+
+
+def _evaluator(trace: Trace, node: Node) -> Evaluator:
+    assert node.op is not None
+    arrays = {local: trace.values[name] for local, name in node.reads.items()}
+    return Evaluator(node.op, arrays, trace.gradients.get(node.name))
+
+
+def _part(trace: Trace, through: str, reads: Mapping[str, str], terms: Terms, of: str, index: Index) -> Part:
+    backward = {GRADIENT + local: GRADIENT + name for local, name in (*reads.items(), (OUT, through))}
+    names = {**reads, **backward}
+    used = {column.name: names.get(column.name, column.name) for column in terms.columns}
+    short = int(trace.shape(through) != trace.values[through].shape)
+    return Part(through, of, index, terms, used, short)
+
+
+def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms, ...]) -> Iterator[Part]:
+    """The numbers between that `found` is made of, those that they are made of before them, each once."""
+    op = evaluator.op
+    made = {stage.out for stage in op.stages} - {OUT}
+    seen: dict[tuple[str, Index], tuple[Terms, ...]] = {}
+
+    def visit(groups: tuple[Terms, ...]) -> None:
+        for terms in groups:
+            for column in terms.columns:
+                if column.name.removeprefix(GRADIENT) in made:
+                    look(column)
+
+    def look(column: Column) -> None:
+        for place in np.unique(column.indices, axis=0):
+            key = (column.name, tuple(place.tolist()))
+            if key in seen or len(seen) >= LINES:
+                continue
+            array = column.name.removeprefix(GRADIENT)
+            backward = column.name.startswith(GRADIENT)
+            groups = evaluator.backward(array, key[1]) if backward else evaluator.forward(key[1], array)
+            visit(groups)
+            seen[key] = groups
+
+    visit(found)
+    for (name, index), groups in seen.items():
+        yield from (_part(trace, node.name, node.reads, terms, name, index) for terms in groups)
+
+
+def _formula(parts: tuple[Part, ...]) -> str:
+    """The whole in words: `sum of input * weight + bias`, with the names of the trace."""
+    different = dict.fromkeys(
+        (part.terms.pick, len(part.terms) > 1, part.terms.formula.written(part.names)) for part in parts
+    )
+    words = {("sum", True): "sum of {}", ("sum", False): "{}", ("max", True): "largest of {}", ("max", False): "{}"}
+    return " + ".join(words[pick, several].format(text) for pick, several, text in different)
+
+
+def _bound(scale: float, dtype: np.dtype[Any]) -> float:
+    unit = float(np.finfo(dtype).eps) / 2 if dtype.kind == "f" else 0.0
+    return ROUNDING * unit * scale
+
+
+def _checked(working: Working) -> Working:
+    """The same, or TraceError where rounding does not explain the difference."""
+    if not working.complete:
+        return working
+    total, recorded = working.total, working.recorded
+    if not (np.isfinite(total) and np.isfinite(recorded)):
+        if str(total) == str(recorded):
+            return working
+    elif abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny:
+        return working
+    raise TraceError(
+        f"The {working.quantity} of {working.name} does not add up: PyTorch computed {recorded!r} and the terms give "
+        f"{total!r}. The difference of {total - recorded:.3g} is more than the {working.bound:.3g} that rounding "
+        "explains, and so the arithmetic shown is not the arithmetic done. Please report this network."
+    )
+
+
+def _part_json(part: Part) -> dict[str, Any]:
+    terms = part.terms
+    return {
+        "through": part.through,
+        **({"of": part.of, "index": list(part.index[part.short :])} if part.of else {}),
+        "formula": terms.formula.written(part.names),
+        "pick": terms.pick,
+        "columns": [
+            {
+                "name": part.names[column.name],
+                "indices": column.indices.tolist(),
+                "values": column.values.tolist(),
+                "padding": np.flatnonzero(~column.inside).tolist(),
+            }
+            for column in terms.columns
+        ],
+        "terms": _finite(terms.values),
+        "total": terms.total,
+        **({"winner": terms.winner} if terms.winner is not None else {}),
+    }
+
+
+def _finite(values: NDArray[np.float64]) -> list[float | None]:
+    """JSON has no infinity: a candidate in the padding is null."""
+    return [float(value) if np.isfinite(value) else None for value in values]
