@@ -18,12 +18,16 @@ FILES = {
     "config.json": "network, classes in order, preprocessing, temperature, recipe, versions, fingerprints; sizes and "
     "hashes of the files beside it. Written last: a folder that has it is whole",
     "model.safetensors": "the weights",
+    "optimizer.safetensors": "what the optimizer knew at the saved weights, for computing the update that was next: as "
+    "large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and it may be "
+    "deleted",
     "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes",
     "history.csv": "a line an epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
     "quarantine.csv": "every file that was not used, with the reason",
     "twins.csv": "pairs of near-duplicates, and whether both have the same class",
     "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
+    "replay/": "with `--replay`: how filters, maps, gradients and predictions of a few pictures changed in training",
     "checkpoint/": "where an unfinished training stands; `--resume` goes on from it",
 }
 
@@ -85,6 +89,7 @@ def explanations() -> dict[str, str]:
 def values(annotation: str) -> str:
     """`Literal["sgd", "adam"] | None` as "sgd, adam"."""
     named = {
+        "bool": "true, false",
         "Fit": "pad, crop, stretch",
         "Precision": "auto, float32, bfloat16",
         "AugmentChoice": "auto, none, light, strong",

@@ -25,7 +25,7 @@ import pellucid
 # Every source of randomness and every kind of state: dropout, batch norm, filters kept channels-last, AdamW,
 # a learning rate that moves, strong augmentation, a shuffled order.
 NETWORK = "conv(6, 3, padding=1) batchnorm relu maxpool(2) conv(8, 3) relu flatten dense(16) relu dropout(0.3) dense"
-SETTINGS = {"model": NETWORK, "size": 16, "epochs": 6, "batch": 8, "augment": "strong", "seed": 5}
+SETTINGS = {"model": NETWORK, "size": 16, "epochs": 6, "batch": 8, "augment": "strong", "seed": 5, "replay": True}
 STEPS = 6 * 5  # 38 training pictures in steps of 8
 
 # Says on standard output what it is about to do or has done, a line each. Reads a line before each run: "go" or "end".
@@ -134,7 +134,8 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     nursery.close()
     assert said.count("Step") == STEPS
     left = without_times(folder / "out")
-    assert {"model.safetensors", "metrics.json", "split.csv"} <= left.keys()
+    assert {"model.safetensors", "metrics.json", "split.csv", "replay/replay.json"} <= left.keys()
+    assert sum(name.startswith("replay/frame-") for name in left) == STEPS + 1
     return left
 
 
@@ -203,7 +204,9 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
 ) -> None:
     """The real command line."""
     out, cache = tmp_path / "out", tmp_path / "cache"
-    flags = [flag for name, value in SETTINGS.items() for flag in (f"--{name}", str(value))]
+    flags = [
+        flag for name, value in SETTINGS.items() for flag in (f"--{name}", *([] if value is True else [str(value)]))
+    ]
     command = [sys.executable, "-m", "pellucid", "train", str(photos), "--out", str(out), "--cache", str(cache), *flags]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(

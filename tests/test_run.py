@@ -4,6 +4,7 @@ import csv
 import errno
 import itertools
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pellucid import files, run
@@ -28,7 +30,9 @@ from pellucid.errors import (
 )
 from pellucid.run import Decoding, Epoch, Found, Report, Run, Started, Step
 from pellucid.training import recipe as recipes
+from pellucid.training import replay
 from pellucid.training.data import Comparing, Sample
+from pellucid.training.recorder import is_due
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "none", "precision": "float32"}
@@ -127,7 +131,7 @@ def test_what_a_run_tells_and_leaves(begin: Begin, tmp_path: Path, photos: Path)
     assert report.metrics["test"].pictures == 6
     left = {path.name for path in report.folder.iterdir()} - {"thumbnails"}
     assert left == {
-        *("config.json", "model.safetensors", "metrics.json", "history.csv", "README.md"),
+        *("config.json", "model.safetensors", "optimizer.safetensors", "metrics.json", "history.csv", "README.md"),
         *("split.csv", "twins.csv", "quarantine.csv"),
     }
     config = json.loads((report.folder / "config.json").read_text())
@@ -156,8 +160,48 @@ def test_finishing_half_way_does_not_disturb_the_run(begin: Begin, tmp_path: Pat
             assert (report.folder / "checkpoint").is_dir()
             one.save_checkpoint()
     assert last(one).complete
-    for file in ("model.safetensors", "metrics.json"):
+    for file in ("model.safetensors", "optimizer.safetensors", "metrics.json"):
         assert (tmp_path / "out" / file).read_bytes() == (whole.folder / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "keys"), [("sgd", {"momentum_buffer"}), ("adam", {"exp_avg", "exp_avg_sq", "step"})]
+)
+def test_the_optimizer_of_the_best_epoch_is_saved_with_its_weights(
+    begin: Begin, tmp_path: Path, optimizer: str, keys: set[str]
+) -> None:
+    one = begin(epochs=3, validation=0, optimizer=optimizer)  # each epoch is the best
+    for event in one:
+        if isinstance(event, Epoch) and event.epoch == 1:
+            assert one._ready is not None
+            state = one._ready.state
+            kept = {name: tensor.clone() for name, tensor in state.best_optimizer.items()}
+        if isinstance(event, Step) and event.step == event.steps // 3 + 1:  # one more than the epoch
+            last(one)
+            break
+    saved = artefact.read_optimizer(tmp_path / "out")
+    assert saved is not None
+    assert saved.tensors.keys() == kept.keys()
+    assert all(torch.equal(saved.tensors[name], tensor) for name, tensor in kept.items())
+    assert {name.split("/")[1] for name in kept} == keys
+    assert {name.split("/")[0] for name in kept} == {name for name, _ in state.module.named_parameters()}
+    assert (saved.step, state.step, state.steps) == (3, 4, 9)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["optimizer"] == {"step": 3, "steps": 9, "learning_rate": saved.learning_rate}
+    # the cosine after a warm-up of 0.15: step 4 is at 3.5 of 9 steps
+    assert saved.learning_rate == pytest.approx(1.5e-3 * 0.5 * (1 + math.cos(math.pi * (3.5 / 9 - 0.15) / 0.85)))
+    size = (tmp_path / "out" / artefact.OPTIMIZER).stat().st_size
+    assert config["files"][artefact.OPTIMIZER]["bytes"] == size
+    if optimizer == "adam":
+        assert saved.tensors["conv1.weight/step"] == 3
+
+
+def test_where_training_is_over_the_rate_is_that_of_the_last_step(begin: Begin, tmp_path: Path) -> None:
+    finished(begin(validation=0))
+    saved = artefact.read_optimizer(tmp_path / "out")
+    assert saved is not None
+    assert saved.step == 6
+    assert saved.learning_rate == pytest.approx(1.5e-3 * 0.5 * (1 + math.cos(math.pi * (5.5 / 6 - 0.15) / 0.85)))
 
 
 def test_the_same_seed_gives_the_same_files(begin: Begin, tmp_path: Path) -> None:
@@ -381,7 +425,9 @@ def test_pictures_that_have_changed_are_refused(begin: Begin, photos: Path, tmp_
     assert finished(begin(own, resume=True)).complete
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "model.safetensors", "config.json", "README.md"])
+@pytest.mark.parametrize(
+    "name", ["metrics.json", "optimizer.safetensors", "model.safetensors", "config.json", "README.md"]
+)
 def test_broken_off_while_saving_it_is_finished_by_resuming(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -408,7 +454,7 @@ def test_broken_off_while_saving_it_is_finished_by_resuming(
     events = list(resumed)
     assert [event for event in events if isinstance(event, Step | Epoch)] == []
     last(resumed)
-    for file in ("model.safetensors", "metrics.json", "split.csv"):
+    for file in ("model.safetensors", "optimizer.safetensors", "metrics.json", "split.csv"):
         assert (tmp_path / "out" / file).read_bytes() == (whole.folder / file).read_bytes()
     assert (tmp_path / "out" / "README.md").exists()
     assert not (tmp_path / "out" / "checkpoint").exists()
@@ -480,6 +526,45 @@ def test_minutes_win_over_the_epochs_of_a_preset(begin: Begin, monkeypatch: pyte
     started = next(event for event in one if isinstance(event, Started))
     assert started.steps > 5 * 2
     assert started.recipe.epochs is None
+
+
+# ---- a replay
+
+
+def test_a_replay_changes_nothing_but_itself(begin: Begin, tmp_path: Path) -> None:
+    settings = {"epochs": 3, "augment": "strong", "model": NETWORK.replace("dense", "dropout(0.3) dense")}
+    without = finished(begin(out=tmp_path / "without", **settings))
+    report = finished(begin(replay=True, **settings))
+    for file in ("model.safetensors", "optimizer.safetensors", "metrics.json"):
+        assert (report.folder / file).read_bytes() == (without.folder / file).read_bytes()
+    assert without.replay is None
+    assert not (without.folder / "replay").exists()
+
+    found = replay.read(report.folder / "replay")
+    assert [frame.step for frame in found.frames] == list(range(7))
+    assert [layer.name for layer in found.layers] == ["conv1", "relu1", "globalavgpool1.average", "dense1"]
+    with (report.folder / "split.csv").open(newline="") as file:
+        listed = {row["path"]: (row["class"], row["side"]) for row in csv.DictReader(file)}
+    assert [listed[picture.path] for picture in found.pictures] == [("blue", "val"), ("red", "val")]
+    assert report.replay is not None
+    size = sum(path.stat().st_size for path in (report.folder / "replay").iterdir())
+    assert (report.replay.frames, report.replay.bytes) == (7, size)
+    with (report.folder / "history.csv").open(newline="") as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert [found.frames[step].train_loss for step in (2, 4, 6)] == pytest.approx(losses, rel=1e-5)
+
+
+def test_a_replay_follows_the_minutes(begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The plan moves while it trains; the frames are those of the plan that there was in the end."""
+    monkeypatch.setattr(run.loop, "measure_steps", lambda task, state, seconds: 0.001)
+    monkeypatch.setattr(run.loop, "REPLAN", 5)
+    report = finished(begin(minutes=0.03, epochs=None, replay=True, every=99.0))
+    found = replay.read(tmp_path / "out" / "replay")
+    steps = json.loads((report.folder / "config.json").read_text())["training"]["steps"]
+    assert found.frames[0].step == 0
+    assert found.frames[-1].step == found.steps == steps
+    assert all(is_due(frame.step, steps, None) for frame in found.frames)
+    assert len(found.frames) <= 65 + math.log2(steps)
 
 
 # ---- without some sides

@@ -20,12 +20,24 @@ ALLOWED = {
     "network": {"errors"},
     "engine": {"errors", "network"},
     "training": {"errors", "files", "pictures", "network", "engine"},
-    "classifier": {"errors", "files", "pictures.decode", "network"},
+    "glassbox": {"errors", "files", "network"},
+    "classifier": {"errors", "files", "pictures.decode", "network", "glassbox"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome"},
-    "api": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome", "run"},
+    "api": {
+        "errors",
+        "files",
+        "pictures",
+        "network",
+        "engine",
+        "training",
+        "glassbox",
+        "classifier",
+        "outcome",
+        "run",
+    },
     "app": {"errors", "files", "api"},
-    "__init__": {"errors", "api", "classifier", "training"},  # public names, imported when first used
+    "__init__": {"errors", "api", "classifier", "glassbox", "training"},  # public names, imported when first used
     "__main__": {"app"},
 }
 

@@ -11,6 +11,7 @@ The map, from the ground up; each part knows only those above it in this list:
     errors, files   what can go wrong; how files are written
     pictures        a folder -> upright images -> a memory-mapped store, twins found, split without a leak
     network         a line of text -> layers that know their sizes, cost and torch module
+    glassbox        every number of a picture's run: what it is made of, forward, backward and updated
     engine          device, precision, memory
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
@@ -23,9 +24,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.api import evaluate, finish, load, plan, predict, probe, start, train
+    from pellucid.api import evaluate, explain, finish, load, plan, predict, probe, start, train
     from pellucid.classifier.classifier import Classifier, Prediction
     from pellucid.errors import PellucidError
+    from pellucid.glassbox.trace import Trace
     from pellucid.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -35,7 +37,9 @@ __all__ = [
     "PellucidError",
     "Prediction",
     "Recipe",
+    "Trace",
     "evaluate",
+    "explain",
     "finish",
     "load",
     "plan",
@@ -50,6 +54,7 @@ _HOMES = {
     "PellucidError": "pellucid.errors",
     "Prediction": "pellucid.classifier.classifier",
     "Recipe": "pellucid.training.recipe",
+    "Trace": "pellucid.glassbox.trace",
 }
 
 

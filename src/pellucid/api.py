@@ -6,33 +6,46 @@ import csv
 import glob
 import os
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pellucid import files
 from pellucid.classifier import store as artefact
-from pellucid.classifier.classifier import Classifier, Prediction, Source
+from pellucid.classifier.classifier import Classifier, Learning, Prediction, Source
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
 from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, TrainingError
+from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
+from pellucid.glassbox.exemplars import LayerExemplars
+from pellucid.glassbox.loss import Loss
+from pellucid.glassbox.mechanism import Mechanism
+from pellucid.glassbox.recording import explain
+from pellucid.glassbox.sheet import sheet
+from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.working import Part, Working
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.plan import Plan, Row
 from pellucid.outcome import Evaluating, Report
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import store as stores
+from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.run import Found, Run, Started
 from pellucid.training import evaluate as evaluation
+from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
 from pellucid.training.loop import Epoch, Step
 from pellucid.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
 
 
 def start(
@@ -85,7 +98,7 @@ def train(
         if run.worth_finishing:
             finish(run)
         raise
-    return finish(run).classifier
+    return _with_learning(finish(run).classifier, Path(run.out))
 
 
 def finish(run: Run) -> Report:
@@ -95,7 +108,22 @@ def finish(run: Run) -> Report:
 
 def load(model: str | Path, device: str = "cpu") -> Classifier:
     """Load a classifier from its folder. Raises ArtefactError that says what is wrong."""
-    return artefact.load(Path(model), device)
+    return _with_learning(artefact.load(Path(model), device), Path(model))
+
+
+def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
+    """The same, knowing how it was trained, so that what it explains is the step that training would make next."""
+    given = artefact.read_config(folder).get("recipe")
+    if given is None:
+        return classifier
+    recipe = recipes.make(**given)
+
+    def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
+        state = artefact.read_optimizer(folder)
+        rate, tensors = (state.learning_rate, state.tensors) if state is not None else (recipe.learning_rate, {})
+        return optimizers.remembering(recipe, module, rate, tensors)
+
+    return replace(classifier, learning=Learning(Loss(recipe.loss, recipe.label_smoothing), optimizer))
 
 
 def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
@@ -247,6 +275,18 @@ def remembered(model: str | Path) -> list[tuple[Path, str]]:
     return [(Path(path), label) for path, label in _remembered(Path(model))[1]]
 
 
+def trained_on(model: str | Path) -> list[str]:
+    """The pictures that a model learned from, as far as they are still there. Raises ArtefactError."""
+    config = artefact.read_config(Path(model))
+    artefact.check_file(Path(model), artefact.SPLIT, config)
+    root = Path(config["data"]["root"])
+    if not root.is_dir():
+        raise ArtefactError(f"The pictures that {model} was trained on are gone: {root} does not exist. Name others.")
+    with (Path(model) / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        paths = [root / row["path"] for row in csv.DictReader(file) if row["side"] == "train"]
+    return [str(path) for path in paths if path.exists()]
+
+
 def _labelled(directory: Path, classes: tuple[str, ...]) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
     catalog = catalogs.scan(directory)
     unknown = [name for name in catalog.classes if name not in classes]
@@ -283,6 +323,8 @@ def _last(steps: Generator[Any, None, Any]) -> Any:
 
 
 __all__ = [
+    "METHODS",
+    "Attribution",
     "Classifier",
     "Comparing",
     "Decoding",
@@ -290,7 +332,11 @@ __all__ = [
     "Evaluating",
     "Evaluation",
     "Found",
+    "LayerExemplars",
+    "Mechanism",
+    "Method",
     "Metrics",
+    "Part",
     "PellucidError",
     "Plan",
     "Prediction",
@@ -303,20 +349,27 @@ __all__ = [
     "Started",
     "Step",
     "StoreInfo",
+    "Trace",
     "TrainingError",
+    "Working",
     "cached",
     "clear_cache",
     "evaluate",
     "evaluating",
     "expand",
+    "explain",
     "finish",
     "free_place",
     "load",
+    "overlay",
     "plan",
+    "png",
     "predict",
     "probe",
     "recipes",
     "remembered",
+    "sheet",
     "start",
     "train",
+    "trained_on",
 ]

@@ -109,6 +109,11 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def safe(name: str) -> str:
+    """A name as part of a file's: whatever could mean something to a file system becomes a hyphen."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "unnamed"
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:

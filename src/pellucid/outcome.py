@@ -22,6 +22,8 @@ from pellucid.training import checkpoint, evaluate, loop
 from pellucid.training.data import Data
 from pellucid.training.evaluate import Metrics, Mistake
 from pellucid.training.loop import State, Task
+from pellucid.training.recorder import Recorder, Size
+from pellucid.training.schedule import learning_rate
 
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
@@ -47,6 +49,8 @@ class Report:
     complete: bool
     best_epoch: int
     seconds: float
+    replay: Size | None = None
+    """What the replay takes, of a training with one."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Trained:
     keeper: checkpoint.Keeper
     reasons: tuple[str, ...]
     resumed_at: int | None  # step
+    recorder: Recorder | None = None  # of a training with a replay
 
 
 def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, None, Report]:
@@ -94,9 +99,12 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     files.write(out / artefact.HISTORY, loop.history_csv(state.history))
     sides = {side: measured.as_json() for side, measured in metrics.items()}
     artefact.write_json(out / artefact.METRICS, {"reported": reported, **sides, "mistakes": mistakes})
+    tensors = state.best_optimizer if state.best else loop.optimizer_tensors(state)
+    artefact.write_tensors(out / artefact.OPTIMIZER, tensors)
     artefact.save(out, classifier, _about(trained, directory, out))
     card.write(out)
-    return Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds)
+    size = trained.recorder.size if trained.recorder is not None else None
+    return Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, size)
 
 
 def _logits(
@@ -120,6 +128,7 @@ def _remove_model(out: Path) -> None:
     """What an earlier `save` left, config.json first: never do two models stand mixed and look whole."""
     with files.storage_errors(out):
         (out / artefact.CONFIG).unlink(missing_ok=True)
+        (out / artefact.OPTIMIZER).unlink(missing_ok=True)
         if (out / THUMBNAILS).is_dir():
             shutil.rmtree(out / THUMBNAILS)
 
@@ -165,7 +174,16 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "precision": task.engine.precision,
             "threads": task.engine.threads,
         },
+        "optimizer": _next_update(trained),
     }
+
+
+def _next_update(trained: Trained) -> dict[str, Any]:
+    """Where the saved weights stand in the schedule. The rate is that of the step that follows, if there is one."""
+    state = trained.state
+    done = state.best_step if state.best else state.step
+    rate = learning_rate(trained.task.recipe, min(done, state.steps - 1), state.steps)
+    return {"step": done, "steps": state.steps, "learning_rate": rate}
 
 
 def epochs(steps: int, task: Task) -> int:

@@ -27,12 +27,13 @@ from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, pace
+from pellucid.training import checkpoint, loop, pace, replay
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
+from pellucid.training.recorder import Recorder
 from pellucid.training.resolve import resolve, resolve_length
 
 if TYPE_CHECKING:
@@ -103,9 +104,13 @@ class Run:
             self._ready = yield from self._prepare()
             yield self._started(self._ready)
         ready = self._ready
+        self._record(ready)
         for event in loop.run(ready.task, ready.state):
             ready.keeper.step_done(ready.state)
+            if isinstance(event, Step):
+                self._record(ready)
             yield event
+        self._record(ready, last=True)
         ready.keeper.save(ready.state)  # killed from here on, it resumes at the end
 
     @property
@@ -117,6 +122,13 @@ class Run:
         """Save where the run stands, to go on with `resume`. Only between two events: the state is whole there."""
         assert self._ready is not None, "there is nothing to save before Started"
         self._ready.keeper.save(self._ready.state)
+
+    def _record(self, ready: Trained, last: bool = False) -> None:
+        """A frame of the replay, where one is kept and due. Its time is the training's, and counts in its minutes."""
+        if ready.recorder is not None:
+            start = time.perf_counter()
+            ready.recorder.note(ready.state, last)
+            ready.state.seconds += time.perf_counter() - start
 
     def _started(self, ready: Trained) -> Started:
         return Started(
@@ -174,10 +186,11 @@ class Run:
         }
         keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)
         self._begin(data, keeper, state)
+        recorder = self._recorder(data, task, state) if recipe.replay else None
         limit = int(recipe.megapixels * 1e6)
         classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0, pixel_limit=limit)
         resumed_at = state.step if saved is not None else None
-        return Trained(data, task, state, classifier, keeper, (*reasons, *engine.reasons), resumed_at)
+        return Trained(data, task, state, classifier, keeper, (*reasons, *engine.reasons), resumed_at, recorder)
 
     def _choose(
         self, catalog: catalogs.Catalog, named: zoo.Named, saved: checkpoint.Checkpoint | None
@@ -199,6 +212,10 @@ class Run:
             files.remove_parts(folder)
         keeper.save(state)
         write_lists(data, self.out)
+
+    def _recorder(self, data: Data, task: Task, state: State) -> Recorder:
+        paths = [picture.path for picture in data.catalog.pictures]
+        return Recorder(self.out / replay.FOLDER, task, state, paths, data.catalog.classes)
 
     def finish(self) -> Generator[Evaluating, None, Report]:
         """Evaluate the best weights so far and save the model folder; yields progress, returns the report.

@@ -69,6 +69,22 @@ def test_flags_over_recipe_over_model_over_defaults(
     assert (started[1].recipe.model, started[1].recipe.epochs, started[1].recipe.optimizer) == ("compact", 9, "adamw")
 
 
+def test_a_replay_is_switched_on_and_off(pellucid: Callable, started: list, tmp_path: Path, photos: Path) -> None:
+    place = [photos, "--out", tmp_path / "m"]
+    (tmp_path / "recipe.toml").write_text("replay = true\nreplay_every = 5\n")
+    pellucid("train", *place)
+    pellucid("train", *place, "--replay", "--replay-every", "7")
+    pellucid("train", *place, "--recipe", tmp_path / "recipe.toml")
+    pellucid("train", *place, "--recipe", tmp_path / "recipe.toml", "--replay")
+    (tmp_path / "recipe.toml").write_text("replay = true\n")
+    pellucid("train", *place, "--recipe", tmp_path / "recipe.toml", "--no-replay")
+    found = [(run.recipe.replay, run.recipe.replay_every) for run in started]
+    assert found == [(False, None), (True, 7), (True, 5), (True, 5), (False, None)]
+    result = pellucid("train", *place, "--replay-every", "7")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "replay_every is 7, and there is no replay without --replay" in result.err
+
+
 def test_the_default_place_is_a_free_name(
     pellucid: Callable, started: list, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +262,14 @@ def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_p
     assert "was stopped" not in (tmp_path / "m" / "README.md").read_text()
     result = pellucid("train", *place, "--resume")
     assert result == (1, "", f"pellucid: The training in {tmp_path}/m is complete; there is nothing to resume.\n")
+
+
+def test_a_training_with_a_replay_says_what_it_takes(pellucid: Callable, photos: Path, tmp_path: Path) -> None:
+    result = pellucid("train", photos, *TINY, "--out", tmp_path / "m", "--cache", tmp_path / "cache", "--replay")
+    assert result.status == 0
+    frames = len(list((tmp_path / "m" / "replay").glob("frame-*.safetensors")))
+    size = sum(path.stat().st_size for path in (tmp_path / "m" / "replay").iterdir()) / 1e6
+    assert f"\nreplay: {frames} frames, {size:.1f} MB in {tmp_path}/m/replay\n" in result.out
 
 
 def test_ctrl_c_while_pictures_are_read(pellucid: Callable, photos: Path, tmp_path: Path, monkeypatch) -> None:

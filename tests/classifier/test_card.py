@@ -69,6 +69,11 @@ def test_the_card_says_what_metrics_json_says(trained: Path) -> None:
     assert "learning rate 0.01," in text
 
 
+def test_the_card_says_what_may_be_deleted(trained: Path) -> None:
+    text = (trained / "README.md").read_text()
+    assert "`optimizer.safetensors` (0.0 MB) is what the optimizer knew at these weights" in text
+
+
 def test_links_of_the_card_lead_somewhere(trained: Path) -> None:
     links = re.findall(r"\]\(([^)]+)\)", (trained / "README.md").read_text())
     assert {"confusion.png", "calibration.png", "curves.png", "quarantine.csv", "twins.csv"} <= set(links)

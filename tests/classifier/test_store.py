@@ -73,6 +73,33 @@ def test_card_pictures_and_lists_are_not_needed_to_predict(model: Path, photos: 
     assert pellucid.load(model).predict(photos / "red" / "0.png").error is None
 
 
+def test_the_optimizer_is_read_or_told_to_be_damaged_or_not_there(model: Path) -> None:
+    saved = store.read_optimizer(model)
+    assert saved is not None
+    weights = load_file(model / store.WEIGHTS)
+    for name, tensor in weights.items():
+        assert saved.tensors[f"{name}/exp_avg"].shape == saved.tensors[f"{name}/exp_avg_sq"].shape == tensor.shape
+    assert saved.step > 0
+    assert 0 < saved.learning_rate <= 0.01
+
+    content = (model / store.OPTIMIZER).read_bytes()
+    flip(model / store.OPTIMIZER)
+    with pytest.raises(ArtefactError, match=r"optimizer\.safetensors is damaged: its hash is"):
+        store.read_optimizer(model)
+    (model / store.OPTIMIZER).write_bytes(content[:-1])
+    with pytest.raises(ArtefactError, match=r"optimizer\.safetensors has .* it was cut or changed"):
+        store.read_optimizer(model)
+    assert pellucid.load(model).classes == ("blue", "red")
+    (model / store.OPTIMIZER).unlink()
+    assert store.read_optimizer(model) is None
+    (model / store.OPTIMIZER).write_bytes(content)
+    change(optimizer={"step": 3})(model)
+    with pytest.raises(ArtefactError, match=r"config\.json is damaged: its optimizer is \{'step': 3\}"):
+        store.read_optimizer(model)
+    change(optimizer=None)(model)  # as an older Pellucid wrote it
+    assert store.read_optimizer(model) is None
+
+
 def test_the_loaded_weights_do_not_hang_on_the_file(model: Path, photos: Path) -> None:
     classifier = pellucid.load(model)
     before = classifier.predict(photos / "red" / "0.png").logits

@@ -68,6 +68,7 @@ def numbers() -> Callable[[State], dict[str, bytes]]:
 
     def numbers(state: State) -> dict[str, bytes]:
         named = dict(state.module.state_dict()) | {f"best {name}": tensor for name, tensor in state.best.items()}
+        named |= {f"best optimizer {name}": tensor for name, tensor in state.best_optimizer.items()}
         for index, values in state.optimizer.state_dict()["state"].items():
             named |= {f"{index} {key}": value for key, value in values.items() if value is not None}
         return {name: tensor.detach().contiguous().numpy().tobytes() for name, tensor in named.items()}

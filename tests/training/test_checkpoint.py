@@ -63,6 +63,7 @@ def layout(state: State) -> dict[object, object]:
     """Type and memory order of every number: another order takes another code path, which rounds differently."""
     tensors: dict[object, torch.Tensor] = {**state.module.state_dict()}
     tensors |= {("best", name): tensor for name, tensor in state.best.items()}
+    tensors |= {("best optimizer", name): tensor for name, tensor in state.best_optimizer.items()}
     for index, values in state.optimizer.state_dict()["state"].items():
         tensors |= {(index, key): value for key, value in values.items() if value is not None}
     return {name: (tensor.dtype, tensor.stride(), tensor.requires_grad) for name, tensor in tensors.items()}
@@ -77,14 +78,18 @@ def test_counters_come_back(begin: Begin, tmp_path: Path) -> None:
     found = checkpoint.newest(tmp_path)
     assert found is not None
     checkpoint.restore(found, restored)
-    same = set(State.__dataclass_fields__) - {"module", "optimizer", "best"}
+    same = set(State.__dataclass_fields__) - {"module", "optimizer", "best", "best_optimizer"}
     assert {name: getattr(restored, name) for name in same} == {name: getattr(state, name) for name in same}
     assert restored.history[0].validation_accuracy is not None
+    assert restored.best_step in (3, 6)
 
 
 def test_all_of_the_state_is_saved() -> None:
     """A field that is added to State must be added here, too."""
-    assert set(State.__dataclass_fields__) == {*checkpoint._COUNTERS, "module", "optimizer", "history", "best"}
+    assert set(State.__dataclass_fields__) == {
+        *checkpoint._COUNTERS,
+        *("module", "optimizer", "history", "best", "best_optimizer"),
+    }
 
 
 def test_two_are_kept(begin: Begin, tmp_path: Path) -> None:
@@ -218,7 +223,7 @@ def test_one_of_another_version_or_network_is_refused(two: tuple[Path, Path], be
         body = json.loads(file.metadata()["pellucid"]) | {"version": 99}
     text = json.dumps(body)
     save_file(tensors, newer, {"pellucid": text, "sha256": checkpoint._digest(text, tensors)})
-    with pytest.raises(ArtefactError, match="of version 99; this Pellucid reads 1"):
+    with pytest.raises(ArtefactError, match="of version 99; this Pellucid reads 2"):
         checkpoint.read(newer)
 
 

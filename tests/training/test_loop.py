@@ -309,3 +309,30 @@ def test_rows_are_predicted_alike_in_any_batch(begin: Begin) -> None:
     assert together.shape == (6, 2)
     assert together.dtype == np.float32
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
+def test_from_the_best_epochs_weights_and_optimizer_the_next_step_is_the_same(begin: Begin, name: str) -> None:
+    task, state = begin(optimizer=name, validation=0, epochs=2)
+    events = loop.run(task, state)
+    next(event for event in events if isinstance(event, loop.Epoch))
+    assert (state.step, state.best_step) == (3, 3)
+    next(events)  # step 4, which must not reach what was kept
+
+    _, other = begin(optimizer=name, validation=0, epochs=2)
+    other.module.load_state_dict(state.best)
+    for path, tensor in state.best_optimizer.items():
+        parameter, key = path.split("/")
+        other.optimizer.state[other.module.get_parameter(parameter)][key] = tensor.clone()
+    other.step = state.best_step
+    next(loop.run(task, other))
+    weights, again = state.module.state_dict(), other.module.state_dict()
+    assert [path for path, tensor in weights.items() if not torch.equal(tensor, again[path])] == []
+    assert not all(torch.equal(tensor, state.best[path]) for path, tensor in weights.items())
+
+
+def test_an_optimizer_that_remembers_nothing(begin: Begin) -> None:
+    task, state = begin(optimizer="sgd", momentum=0, epochs=1)
+    list(loop.run(task, state))
+    assert state.best_optimizer == {}
+    assert state.best_step == 3

@@ -40,6 +40,9 @@ def test_an_unknown_setting_names_the_nearest() -> None:
         ("fit", ["pad"], "fit is ['pad']; it must be one of"),
         ("model", ["conv"], "model is ['conv']; it must be of type str."),
         ("device", 0, "device is 0; it must be of type str."),
+        ("replay", 1, "replay is 1; it must be of type bool."),
+        ("replay", "yes", "replay is 'yes'; it must be of type bool."),
+        ("replay_every", True, "replay_every is True; it must be of type int or none."),
     ],
 )
 def test_a_wrong_type_says_what_is_right(name: str, value: object, says: str) -> None:
@@ -65,6 +68,7 @@ def test_a_wrong_type_says_what_is_right(name: str, value: object, says: str) ->
         ("label_smoothing", [1, -0.1]),
         ("patience", [0]),
         ("megapixels", [0, math.nan]),
+        ("replay_every", [0, -1]),
     ],
 )
 def test_what_is_out_of_range_says_the_range(name: str, values: list[Any]) -> None:
@@ -82,6 +86,12 @@ def test_the_sides_must_leave_something_to_train_on() -> None:
     with pytest.raises(RecipeError, match=r"validation 0\.5 and test 0\.45 leave 5% for training"):
         recipes.make(validation=0.5, test=0.45)
     assert recipes.make(validation=0.3, test=0).test == 0
+
+
+def test_frames_of_no_replay_are_refused() -> None:
+    with pytest.raises(RecipeError, match="replay_every is 3, and there is no replay without --replay"):
+        recipes.make(replay_every=3)
+    assert recipes.make(replay=True, replay_every=3).replay_every == 3
 
 
 def test_whole_numbers_pass_for_fractions() -> None:

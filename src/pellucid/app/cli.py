@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from pellucid.errors import PellucidError
 
-COMMANDS = ("train", "predict", "evaluate", "plan", "cache", "demo")
+COMMANDS = ("train", "predict", "evaluate", "explain", "filters", "article", "plan", "cache", "demo")
 
 USAGE = """usage: pellucid COMMAND ...
 
@@ -23,6 +23,9 @@ An image classifier you can see through.
   pellucid train photos/                  a folder with a folder of pictures for each class -> a model folder
   pellucid predict MODEL picture.jpg      what is in a picture, with probabilities; folders and globs too
   pellucid evaluate MODEL [DIR]           how good it is, on the pictures it kept for that or on others
+  pellucid explain MODEL picture.jpg      follow any number: forward, backward, into the optimizer's step
+  pellucid filters MODEL                  what each filter looks for, on your pictures
+  pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory before anything trains
   pellucid cache                          decoded pictures kept for the next training: show or clear
   pellucid demo                           all of it on handwritten digits, in about a minute

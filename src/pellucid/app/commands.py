@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
-from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from pellucid import api
 from pellucid.api import Recipe, recipes
-from pellucid.app import answers, screen, tables
+from pellucid.app import answers, explaining, screen, tables
 
 T = TypeVar("T")
 USAGE, UNUSABLE = 2, 3  # exit status
@@ -34,6 +34,7 @@ UNSET = {
     "batch": "by the number of pictures",
     "minutes": "as long as the epochs take",
     "patience": "never",
+    "replay_every": "by the number of steps",
 }
 
 
@@ -64,10 +65,12 @@ def train(args: list[str]) -> int:
             cache: Where decoded pictures are kept; by default the user's cache folder.
         """
         named = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
+        named |= {name.removeprefix("no_") for name in named}  # --no-replay, where --recipe has it on
         flags = {name: value for name, value in asdict(settings).items() if name in named}
         return screen.watch(api.start(directory, out, resume=resume, cache=cache, **{**given, **flags}))
 
-    return _parse(train, args, "train")
+    # where --recipe has it on already, there is no flag for that, only --no-replay
+    return _parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
 
 
 def _given(args: list[str]) -> dict[str, Any]:
@@ -138,6 +141,71 @@ def evaluate(args: list[str]) -> int:
         return UNUSABLE if evaluation.unusable else 0
 
     return _parse(evaluate, args, "evaluate")
+
+
+def explain(args: list[str]) -> int:
+    def explain(
+        model: Model,
+        picture: Annotated[Positional[Path], arg(metavar="PICTURE")],
+        /,
+        label: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None,
+        unit: Annotated[tuple[str, ...], arg(metavar="UNIT", help_behavior_hint=""), UseAppendAction] = (),
+        backward: Switch = False,
+        update: Annotated[tuple[str, ...], arg(metavar="WEIGHT", help_behavior_hint=""), UseAppendAction] = (),
+        why_not: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None,
+        map: Annotated[api.Method | None, arg(help_behavior_hint="")] = None,
+        layer: Annotated[str | None, arg(metavar="LAYER", help_behavior_hint="")] = None,
+        out: Place = None,
+        json: Switch = False,
+    ) -> int:
+        """Follow one picture through a network, to any number: forward, backward and into the optimizer's step.
+
+        Without options: the classes, and every layer with its shape, range and strongest unit.
+
+        Args:
+            model: Model folder.
+            picture: The picture's file.
+            label: The class that the loss is measured against; by default the predicted one.
+            unit: A number to work out, LAYER[channel, row, column] counted from 0, such as "conv1[3, 10, 12]".
+            backward: The gradient of the loss, of --unit or of every layer.
+            update: The optimizer's step for one weight, such as "conv1.weight[3, 0, 2, 2]".
+            why_not: Which units and pixels made the network prefer its prediction to this class.
+            map: Where the network looked, as a picture written to --out, with a score of how far to trust it.
+            layer: With --map grad_cam: the layer whose maps to use; chosen for you otherwise.
+            out: Where --map or --why-not writes its picture; by default beside nothing of yours, in the current folder.
+            json: Everything as JSON.
+        """
+        return explaining.run(model, picture, label, unit, backward, update, why_not, map, layer, out, json)
+
+    return _parse(explain, args, "explain")
+
+
+def filters(args: list[str]) -> int:
+    def filters(
+        model: Model,
+        pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="[PICTURE ...]", help_behavior_hint="")] = (),
+        /,
+        out: Place = None,
+        count: int = 9,
+        layer: Annotated[tuple[str, ...], arg(metavar="LAYER", help_behavior_hint=""), UseAppendAction] = (),
+        json: Switch = False,
+    ) -> int:
+        """Show what each filter looks for: the filter, and the patches of your pictures that excite it most.
+
+        Writes a picture for each convolution, and filters.json.
+
+        Args:
+            model: Model folder.
+            pictures: Files, folders, globs; by default the pictures that the model was trained on.
+            out: A new folder to write to; by default the model folder's name with -filters, in the current folder.
+            count: Patches for each filter.
+            layer: Only this convolution; may be given several times.
+            json: What filters.json holds, on standard output as well.
+        """
+        answers.check(count=count)
+        return explaining.filters(model, pictures, out, count, layer, json)
+
+    return _parse(filters, args, "filters")
 
 
 def plan(args: list[str]) -> int:

@@ -83,6 +83,17 @@ def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watc
             bars.advance(bar)
 
 
+def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
+    """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
+    with _bars() as bars:
+        while True:
+            try:
+                done = next(steps)
+            except StopIteration as end:
+                return end.value
+            bars.update(_bar(bars), description=what, completed=done, total=total)
+
+
 def _show(event: object, console: Console, bars: Progress) -> None:
     match event:
         case api.Decoding(done, total, reused):
@@ -183,6 +194,9 @@ def _show_report(report: api.Report, console: Console) -> None:
         f"{reported.calibration.error:.3f}; weights of epoch {report.best_epoch}; "
         f"trained for {duration(report.seconds)}"
     )
+    if report.replay is not None:
+        size = f"{many(report.replay.frames, 'frame')}, {report.replay.bytes / 1e6:.1f} MB"
+        console.print(f"replay: {size} in {printable(report.folder / 'replay')}", markup=False)
     console.print(f"model folder: {printable(report.folder)} (start with its README.md)", markup=False)
 
 

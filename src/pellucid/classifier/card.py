@@ -113,6 +113,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
         f"augmentation {recipe['augment']}, seed {recipe['seed']}.",
         "",
+        *_optimizer(config),
         "## Use it",
         "",
         "```bash",
@@ -210,6 +211,17 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
         "| | picture | label | called |",
         "|---|---|---|---|",
         *rows,
+        "",
+    ]
+
+
+def _optimizer(config: dict[str, Any]) -> list[str]:
+    stated = config.get("files", {}).get(store.OPTIMIZER)
+    if stated is None:
+        return []
+    return [
+        f"`{store.OPTIMIZER}` ({stated['bytes'] / 1e6:,.1f} MB) is what the optimizer knew at these weights, from "
+        "which the update that was next can be computed. Predictions do not need it, and it may be deleted.",
         "",
     ]
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import PictureError, RecipeError
+from pellucid.errors import PictureError, RecipeError, TraceError
+from pellucid.glassbox import attribution, exemplars, graph, mechanism, recording
+from pellucid.glassbox.attribution import Attribution, Method
+from pellucid.glassbox.exemplars import LayerExemplars
+from pellucid.glassbox.graph import Graph
+from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
+from pellucid.glassbox.mechanism import Mechanism
+from pellucid.glassbox.trace import Trace
 from pellucid.network.network import Network
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
@@ -63,6 +72,15 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """How a classifier was trained, as far as the step that training would make next follows from it."""
+
+    loss: Loss
+    optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer]
+    """Over the module's parameters, with what it remembered of each when the weights were saved."""
+
+
+@dataclass(frozen=True)
 class Classifier:
     """A trained network ready to be asked. `module` is an ordinary torch.nn.Module in evaluation mode."""
 
@@ -74,6 +92,7 @@ class Classifier:
     temperature: float
     pixel_limit: int = PIXEL_LIMIT
     """A picture of more pixels is refused by its header, before memory is taken for it."""
+    learning: Learning | None = None
 
     @property
     def device(self) -> str:
@@ -112,6 +131,63 @@ class Classifier:
             for name, image, error in group:
                 yield self._prediction(name, next(answers)) if image is not None else Prediction(name, error=error)
 
+    def explain(self, picture: Source, label: str | None = None) -> Trace:
+        """Follow one picture through the network: every value, every gradient, and the step that training would make.
+
+        `label`: the class that the loss is measured against; by default the one that is predicted. The loss and the
+        optimizer are those that the classifier was trained with, or else cross-entropy and plain gradient descent.
+
+        >>> trace = classifier.explain("cat.jpg", "cat")   # doctest: +SKIP
+        >>> trace.unit("conv1[3, 10, 12]").total           # doctest: +SKIP
+
+        Raises PictureError, and TraceError where the label is no class or the network cannot be followed.
+        """
+        loss = self.learning.loss if self.learning is not None else CROSS_ENTROPY
+        optimizer = self.learning.optimizer(self.module) if self.learning is not None else None
+        return self._record(picture, None if label is None else self._class(label), loss, optimizer)
+
+    def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
+        """Which units and pixels made the difference between the logits of two classes, the parts adding up to it.
+
+        `against`: by default the predicted class, or the next most probable where `label` is the predicted one.
+        Raises PictureError, TraceError.
+        """
+        first = self._class(label)
+        image, _ = self._prepared(picture)
+        order = np.argsort(-self.logits(image[None])[0], kind="stable")
+        second = self._class(against) if against is not None else int(next(each for each in order if each != first))
+        if first == second:
+            raise TraceError(f"{label!r} cannot be compared with itself; name two classes.")
+        trace = self._record(picture, first, Loss("difference", against=second), None)
+        return mechanism.mechanism(self._graph, trace, first, second)
+
+    def attribute(
+        self, picture: Source, label: str | None = None, method: Method = "grad_cam", layer: str | None = None
+    ) -> Attribution:
+        """Where the network looked for a class, by default the predicted one, and how far to trust the map.
+
+        Raises PictureError, and TraceError where the label is no class or the layer is not there.
+        """
+        image, _ = self._prepared(picture)
+        input = self._input(image)
+        target = int(self.logits(image[None])[0].argmax()) if label is None else self._class(label)
+        return attribution.attribute(self.module, input, target, method, layer, self.temperature)
+
+    def exemplars(
+        self, pictures: Iterable[Source], count: int = 9, layers: Sequence[str] | None = None
+    ) -> Generator[int, None, dict[str, LayerExemplars]]:
+        """For each filter of each convolution the `count` pictures that excite it most, and where in them.
+
+        Yields the number of pictures seen; those that cannot be used are passed over. Raises TraceError where a layer is
+        not there.
+        """
+        usable = ((name, self._input(image)) for name, image, _ in self._images(pictures) if image is not None)
+        return exemplars.find(self.module, usable, count, layers)
+
+    def prepared(self, picture: Source) -> NDArray[np.uint8]:
+        """The picture as the network gets it before standardising: uint8 (H, W, C). Raises PictureError."""
+        return self._prepared(picture)[0]
+
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's raw outputs, float32 (n, classes), for prepared images uint8 (n, H, W, C) of `form`'s size."""
         import torch
@@ -125,6 +201,48 @@ class Classifier:
         scaled = logits.astype(np.float64) / self.temperature
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        """Of the module in evaluation mode; weights may change afterwards."""
+        self.module.eval()
+        blank = np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
+        return graph.capture(self.module, self._input(blank))
+
+    def _record(self, picture: Source, label: int | None, loss: Loss, optimizer: torch.optim.Optimizer | None) -> Trace:
+        image, name = self._prepared(picture)
+        self.module.eval()
+        return recording.record(
+            self.module,
+            self._graph,
+            self._input(image),
+            label,
+            classes=self.classes,
+            loss=loss,
+            temperature=self.temperature,
+            optimizer=optimizer,
+            preparation=recording.standardising(image, self.standardise),
+            source=name,
+        )
+
+    def _input(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        return self.standardise(to_unit(image[None], self.device))
+
+    def _prepared(self, picture: Source) -> tuple[NDArray[np.uint8], str]:
+        name, image, error = self._image(picture)
+        if image is None:
+            raise PictureError(error or "cannot be read")
+        return image, name
+
+    def _class(self, label: str) -> int:
+        if label in self.classes:
+            return self.classes.index(label)
+        near = difflib.get_close_matches(label, self.classes, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(self.classes[:10]) + (
+            f" and {len(self.classes) - 10:,} more" if len(self.classes) > 10 else ""
+        )
+        raise TraceError(f"{label!r} is no class of this model.{hint} The classes are {known}.")
 
     def _prediction(self, name: str, logits: NDArray[np.float32]) -> Prediction:
         p = self.probabilities(logits[None])[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,22 +26,35 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
+OPTIMIZER = "optimizer.safetensors"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
 _AGAIN = "Copy the folder again, or train again."
-HASHED = (WEIGHTS, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS)
+HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS)
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """What the optimizer knew when the saved weights were reached: with a gradient, it gives the update that was next.
+
+    * step: steps done when the weights were kept
+    * learning_rate: of the step that came next; of the last one where the training was over
+    * tensors: by parameter and key, such as "conv1.weight/exp_avg" float32 in the weight's shape, and
+      "conv1.weight/step" float32 (), each as torch.optim names it; none for SGD without momentum
+    """
+
+    step: int
+    learning_rate: float
+    tensors: dict[str, torch.Tensor]
 
 
 def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
     """Write weights and config into `folder`, whose other files are there already. Raises StorageError.
 
-    `about` is kept as it is under its own keys: recipe, data, training.
+    `about` is kept as it is under its own keys: recipe, data, training, optimizer.
     """
-    from safetensors.torch import save as encode
-
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.module.state_dict().items()}
-    files.write(folder / WEIGHTS, encode(weights, {"format": "pt"}))
+    write_tensors(folder / WEIGHTS, dict(classifier.module.state_dict()))
     config = {
         "format": FORMAT,
         "network": text.write(classifier.network),
@@ -86,6 +100,24 @@ def load(folder: Path, device: str = "cpu") -> Classifier:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
     _load_weights(folder / WEIGHTS, module)
     return Classifier(network, _placed(module, device), classes, form, standardise, temperature, pixel_limit)
+
+
+def read_optimizer(folder: Path) -> OptimizerState | None:
+    """The optimizer's state that belongs to the saved weights, on the CPU; None where the folder holds none.
+
+    That is so of a model saved by an older Pellucid, and where the file was deleted: nothing else needs it.
+    Raises ArtefactError where the file or what config.json says of it is damaged.
+    """
+    config = read_config(folder)
+    stated = config.get("optimizer")
+    if stated is None or not (folder / OPTIMIZER).exists():
+        return None
+    check_file(folder, OPTIMIZER, config)
+    try:
+        step, (rate,) = int(stated["step"]), _numbers([stated["learning_rate"]], 1, positive=False)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{folder / CONFIG} is damaged: its optimizer is {stated!r}.") from error
+    return OptimizerState(step, rate, _tensors(folder / OPTIMIZER))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -145,6 +177,14 @@ def write_json(path: Path, content: Any) -> None:
     files.write(path, text.encode("utf-8", "backslashreplace"))
 
 
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors as safetensors, in plain memory order. Raises StorageError."""
+    from safetensors.torch import save as encode
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    files.write(path, encode(plain, {"format": "pt"}))
+
+
 def describe(path: Path) -> dict[str, Any]:
     """Size and hash of a file, as config.json states them."""
     return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
@@ -156,14 +196,18 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def _load_weights(path: Path, module: torch.nn.Module) -> None:
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load as decode
 
     try:
-        weights = decode(path.read_bytes())  # not mapped: the file may be replaced while the classifier lives
+        return decode(path.read_bytes())  # not mapped: the file may be replaced while the classifier lives
     except (OSError, SafetensorError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
+
+
+def _load_weights(path: Path, module: torch.nn.Module) -> None:
+    weights = _tensors(path)
     expected = module.state_dict()
     for name, tensor in expected.items():
         if name not in weights:

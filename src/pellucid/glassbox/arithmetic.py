@@ -9,8 +9,10 @@ index maps for the fixed index, let the names that are left run over their range
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +23,7 @@ from pellucid.glassbox.expression import Expression, names
 
 Floats = NDArray[np.float64]
 Index = tuple[int, ...]
-Assignment = dict[str, NDArray[np.int64]]  # index name -> its value in each row
+Indices = NDArray[np.int64]  # (numbers, axes)
 GRADIENT = "gradient of "
 
 
@@ -76,172 +78,238 @@ class Evaluator:
 
     def forward(self, index: Index, name: str = OUT) -> tuple[Terms, ...]:
         """The terms of one number of "out", or of an array between: one Terms for each stage that adds to it."""
-        return tuple(self._forward(stage, index) for stage in self.op.stages if stage.out == name)
+        return tuple(self._forward(stage, _one(index)).terms() for stage in self._stages_of(name))
 
     def backward(self, name: str, index: Index) -> tuple[Terms, ...]:
         """The terms of the gradient of one number of an input, or of an array between."""
-        stages = [stage for stage in self.op.stages if stage.through and name in stage.reads()]
-        return tuple(terms for stage in stages if len(terms := self._backward(stage, name, index)))
+        parts = (self._backward(stage, name, _one(index)) for stage in self._stages_after(name))
+        return tuple(part.terms() for part in parts if part.rows.count)
 
     def value(self, name: str, index: Index) -> tuple[float, float]:
         """One number of any array and the magnitude that its rounding is measured by."""
-        key = (name, index)
-        if key not in self._values:
-            parts = self.forward(index, name)
-            self._values[key] = (sum(part.total for part in parts), sum(part.scale for part in parts))
-        return self._values[key]
+        values, scales = self._values_at(name, _one(index), np.ones(1, bool))
+        return float(values[0]), float(scales[0])
 
     def gradient_of(self, name: str, index: Index) -> tuple[float, float]:
         """The gradient of one number, with the magnitude that its rounding is measured by."""
-        key = (name, index)
-        if key not in self._gradients:
-            parts = self.backward(name, index)
-            self._gradients[key] = (sum(part.total for part in parts), sum(part.scale for part in parts))
-        return self._gradients[key]
+        values, scales = self._gradients_at(name, _one(index))
+        return float(values[0]), float(scales[0])
 
-    def _forward(self, stage: Stage, index: Index) -> Terms:
-        rows = _solve(stage, stage.out, index, self.op.shapes[stage.out])
-        columns, values, magnitudes = self._gather(stage, rows)
+    def _stages_of(self, name: str) -> list[Stage]:
+        return [stage for stage in self.op.stages if stage.out == name]
+
+    def _stages_after(self, name: str) -> list[Stage]:
+        return [stage for stage in self.op.stages if stage.through and name in stage.reads()]
+
+    def _forward(self, stage: Stage, wanted: Indices) -> _Found:
+        rows = _solve(stage, stage.out, wanted, self.op.shapes[stage.out])
+        columns, magnitudes = self._gather(stage, rows)
         if stage.pick == "max":
-            candidates = columns[0]
+            (candidates,) = columns
             found = np.where(candidates.inside, candidates.values, -np.inf)
-            return Terms(stage.term, tuple(columns), found, "max", float(np.abs(candidates.values).max(initial=0.0)))
-        return _terms(stage.term, columns, values, magnitudes)
+            return _Found(rows, stage.term, columns, found, np.abs(candidates.values), "max")
+        return _found(rows, stage.term, columns, magnitudes)
 
-    def _backward(self, stage: Stage, name: str, index: Index) -> Terms:
-        rows = _solve(stage, name, index, self.op.shapes[name])
+    def _backward(self, stage: Stage, name: str, wanted: Indices) -> _Found:
+        rows = _solve(stage, name, wanted, self.op.shapes[name])
         out, inside = _places(stage.maps[stage.out], rows, self.op.shapes[stage.out])
         # a transposed convolution's padding cuts off some of what it writes: no gradient comes from there
-        (rows, _), out = _kept(rows, inside), out[inside]
-        arriving, arriving_scale = self._gradients_at(stage.out, out)
-        label = GRADIENT + stage.out
-        first = Column(label, out, arriving, np.ones(len(out), bool))
+        rows, out = rows.kept(inside), out[inside]
+        arriving, scale = self._gradients_at(stage.out, out)
+        first = Column(GRADIENT + stage.out, out, arriving, np.ones(len(out), bool))
         if stage.pick == "max":
-            return self._backward_max(stage, name, index, first, arriving_scale)
-        columns, values, magnitudes = self._gather(stage, rows)
-        formula = names(label)[0] * stage.term.derivative(name)
-        values[label], magnitudes[label] = arriving, arriving_scale
+            won = Column("won", out, self._won(stage, out, wanted[rows.of]), first.inside)
+            product = names(first.name)[0] * names(won.name)[0]
+            return _found(rows, product, [first, won], {first.name: scale, won.name: won.values})
+        columns, magnitudes = self._gather(stage, rows)
+        formula = names(first.name)[0] * stage.term.derivative(name)
         used = [column for column in (first, *columns) if column.name in set(formula.names())]
-        return _terms(formula, used, values, magnitudes)
+        return _found(rows, formula, used, {first.name: scale, **magnitudes})
 
-    def _backward_max(self, stage: Stage, name: str, index: Index, arriving: Column, scale: Floats) -> Terms:
+    def _won(self, stage: Stage, out: Indices, wanted: Indices) -> Floats:
         """The gradient goes to the winner: 1 for each window that this number has won, 0 for the others."""
-        won = np.zeros(len(arriving.values))
-        for row, out in enumerate(arriving.indices):
-            candidates = self._forward(stage, tuple(out.tolist()))
-            won[row] = tuple(candidates.columns[0].indices[candidates.winner].tolist()) == index
-        column = Column("won", arriving.indices, won, arriving.inside)
-        first, second = names(arriving.name, "won")
-        values = {arriving.name: arriving.values, "won": won}
-        return _terms(first * second, [arriving, column], values, {arriving.name: scale, "won": won})
+        won = np.zeros(len(out))
+        for row, window in enumerate(out):
+            found = self._forward(stage, window[None])
+            won[row] = np.array_equal(found.columns[0].indices[found.values.argmax()], wanted[row])
+        return won
 
-    def _gather(self, stage: Stage, rows: Assignment) -> tuple[list[Column], dict[str, Floats], dict[str, Floats]]:
-        columns, values, magnitudes = [], {}, {}
+    def _gather(self, stage: Stage, rows: Rows) -> tuple[list[Column], dict[str, Floats]]:
+        columns, magnitudes = [], {}
         for name in stage.reads():
             indices, inside = _places(stage.maps[name], rows, self.op.shapes[name])
-            values[name], magnitudes[name] = self._values_at(name, indices, inside)
-            columns.append(Column(name, indices, values[name], inside))
-        return columns, values, magnitudes
+            values, magnitudes[name] = self._values_at(name, indices, inside)
+            columns.append(Column(name, indices, values, inside))
+        return columns, magnitudes
 
-    def _values_at(self, name: str, indices: NDArray[np.int64], inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    def _values_at(self, name: str, indices: Indices, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        found = np.zeros(len(indices))
         array = self.op.constants.get(name, self.arrays.get(name))
         if array is None:
-            return _one_by_one(indices, lambda index: self.value(name, index))
-        found = np.zeros(len(indices))
+            scale = np.zeros(len(indices))
+            parts = [partial(self._forward, stage) for stage in self._stages_of(name)]
+            kept = _kept_in(self._values, name, indices[inside], self.op.shapes[name], parts)
+            found[inside], scale[inside] = kept
+            return found, scale
         found[inside] = array[tuple(indices[inside].T)]
         return found, np.abs(found)
 
-    def _gradients_at(self, name: str, indices: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    def _gradients_at(self, name: str, indices: Indices) -> tuple[Floats, Floats]:
         if name != OUT:
-            return _one_by_one(indices, lambda index: self.gradient_of(name, index))
+            parts = [partial(self._backward, stage, name) for stage in self._stages_after(name)]
+            return _kept_in(self._gradients, name, indices, self.op.shapes[name], parts)
         assert self.gradient is not None, "a gradient was asked for and none was given"
-        found = self.gradient[tuple(indices.T)].astype(np.float64)
+        found = np.zeros(len(indices))
+        found[:] = self.gradient[tuple(indices.T)]
         return found, np.abs(found)
 
 
-def _terms(formula: Expression, columns: list[Column], values: dict[str, Floats], sizes: dict[str, Floats]) -> Terms:
-    count = len(next(iter(values.values())))
-    found = np.broadcast_to(formula.evaluate(values), (count,)).astype(np.float64)
-    magnitude = np.broadcast_to(formula.magnitude(values, sizes), (count,))
-    return Terms(formula, tuple(columns), found, "sum", float(np.sqrt(count) * magnitude.sum()))
+@dataclass(frozen=True)
+class Rows:
+    """Assignments of the index names, one a row, for several wanted numbers at once."""
+
+    of: NDArray[np.int64]  # (rows,), rising: which of the wanted numbers the row is a term of
+    names: Mapping[str, NDArray[np.int64]]  # index name -> its value in each row
+
+    @property
+    def count(self) -> int:
+        return len(self.of)
+
+    def expanded(self, name: str, size: int) -> Rows:
+        """Every row once for each value of another name."""
+        grown = {each: np.repeat(column, size) for each, column in self.names.items()}
+        return Rows(np.repeat(self.of, size), {**grown, name: np.tile(np.arange(size, dtype=np.int64), self.count)})
+
+    def kept(self, keep: NDArray[np.bool_]) -> Rows:
+        return Rows(self.of[keep], {name: column[keep] for name, column in self.names.items()})
 
 
-def _one_by_one(indices: NDArray[np.int64], look: Any) -> tuple[Floats, Floats]:
+@dataclass(frozen=True)
+class _Found:
+    """Terms of several numbers, row by row."""
+
+    rows: Rows
+    formula: Expression
+    columns: list[Column]
+    values: Floats
+    magnitudes: Floats
+    pick: Literal["sum", "max"] = "sum"
+
+    def terms(self) -> Terms:
+        """Of one number, which is all that there is."""
+        return Terms(self.formula, tuple(self.columns), self.values, self.pick, float(self.sums(1)[1][0]))
+
+    def sums(self, count: int) -> tuple[Floats, Floats]:
+        """(value, scale) of each of `count` numbers."""
+        of = self.rows.of
+        if self.pick == "max":
+            value, scale = np.full(count, -np.inf), np.zeros(count)
+            np.maximum.at(value, of, self.values)
+            np.maximum.at(scale, of, self.magnitudes)
+            return value, scale
+        value, size = (np.bincount(of, each, count).astype(np.float64) for each in (self.values, self.magnitudes))
+        return value, np.sqrt(np.bincount(of, minlength=count)) * size
+
+
+def _found(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _Found:
+    values = {column.name: column.values for column in columns}
+    with np.errstate(all="ignore"):  # a root's gradient at 0, a logarithm of 0: infinite, or no number, as in PyTorch
+        found = np.broadcast_to(formula.evaluate(values), (rows.count,)).astype(np.float64)
+        magnitude = np.broadcast_to(formula.magnitude(values, magnitudes), (rows.count,))
+    return _Found(rows, formula, columns, found, magnitude)
+
+
+def _kept_in(
+    known: dict[tuple[str, Index], tuple[float, float]],
+    name: str,
+    indices: Indices,
+    shape: Shape,
+    parts: Sequence[Callable[[Indices], _Found]],
+) -> tuple[Floats, Floats]:
     """(value, scale) of numbers that have to be worked out, each different one once."""
-    different, which = np.unique(indices, axis=0, return_inverse=True)
-    found = np.array([look(tuple(index.tolist())) for index in different]).reshape(-1, 2)
+    _, first, which = np.unique(_flattened(indices, shape), return_index=True, return_inverse=True)
+    different = indices[first]
+    keys = [(name, tuple(index)) for index in different.tolist()]
+    new = [row for row, key in enumerate(keys) if key not in known]
+    if new:
+        values, scales = np.zeros(len(new)), np.zeros(len(new))
+        for part in parts:
+            value, scale = part(different[new]).sums(len(new))
+            values, scales = values + value, scales + scale
+        known.update(zip((keys[row] for row in new), zip(values.tolist(), scales.tolist(), strict=True), strict=True))
+    found = np.array([known[key] for key in keys]).reshape(-1, 2)
     return found[which.ravel(), 0], found[which.ravel(), 1]
 
 
-def _solve(stage: Stage, name: str, index: Index, shape: Shape) -> Assignment:
-    """All assignments of the stage's index names under which `name` is addressed at `index`.
+def _one(index: Index) -> Indices:
+    return np.array(index, np.int64).reshape(1, -1)
+
+
+def _solve(stage: Stage, name: str, wanted: Indices, shape: Shape) -> Rows:
+    """All assignments of the stage's index names under which `name` is addressed at each of the `wanted` indices.
 
     Names that the index leaves free run over their ranges, the last one fastest, as the sum is written.
     """
     axes = stage.maps[name]
-    wanted = index if len(axes) == len(shape) else (int(np.ravel_multi_index(index, shape)),)
-    rows: Assignment = {}
-    count = 1
-    for axis, value in zip(axes, wanted, strict=True):
-        rows, count = _solve_axis(axis, value, stage.ranges, rows, count)
-    for free in (each for each in stage.ranges if each not in rows):
-        rows, count = _expanded(rows, count, free, stage.ranges[free])
+    if len(axes) != len(shape):
+        wanted = _flattened(wanted, shape)
+    rows = Rows(np.arange(len(wanted)), {})
+    for axis, values in zip(axes, wanted.T, strict=True):
+        rows = _solve_axis(axis, values, stage.ranges, rows)
+    for free in (each for each in stage.ranges if each not in rows.names):
+        rows = rows.expanded(free, stage.ranges[free])
     return rows
 
 
-def _solve_axis(
-    axis: Axis, value: int, ranges: Mapping[str, int], rows: Assignment, count: int
-) -> tuple[Assignment, int]:
-    open_names = [name for name, _ in axis.steps if name not in rows]
+def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int], rows: Rows) -> Rows:
+    open_names = [name for name, _ in axis.steps if name not in rows.names]
     steps = dict(axis.steps)
     linear = [name for name in open_names if isinstance(steps[name], int)]
     # the widest is solved for, the others are tried
     solved = max(linear, key=lambda name: ranges[name]) if linear else None
     for name in open_names:
         if name != solved:
-            rows, count = _expanded(rows, count, name, ranges[name])
+            rows = rows.expanded(name, ranges[name])
     known = Axis(tuple((name, step) for name, step in axis.steps if name != solved), axis.offset)
-    rest = value - _along(known, rows, count)
+    rest = values[rows.of] - _along(known, rows)
     if solved is None:
-        return _kept(rows, rest == 0)
+        return rows.kept(rest == 0)
     step = steps[solved]
     assert isinstance(step, int)
     position, remainder = np.divmod(rest, step)
-    rows = {**rows, solved: position}
-    return _kept(rows, (remainder == 0) & (position >= 0) & (position < ranges[solved]))
+    within = (remainder == 0) & (position >= 0) & (position < ranges[solved])
+    return Rows(rows.of, {**rows.names, solved: position}).kept(within)
 
 
-def _expanded(rows: Assignment, count: int, name: str, size: int) -> tuple[Assignment, int]:
-    """Every row once for each value of another name."""
-    grown = {each: np.repeat(column, size) for each, column in rows.items()}
-    return {**grown, name: np.tile(np.arange(size, dtype=np.int64), count)}, count * size
-
-
-def _kept(rows: Assignment, keep: NDArray[np.bool_]) -> tuple[Assignment, int]:
-    return {name: column[keep] for name, column in rows.items()}, int(np.count_nonzero(keep))
-
-
-def _along(axis: Axis, rows: Assignment, count: int) -> NDArray[np.int64]:
-    position = np.full(count, axis.offset, np.int64)
+def _along(axis: Axis, rows: Rows) -> NDArray[np.int64]:
+    position = np.full(rows.count, axis.offset, np.int64)
     for name, step in axis.steps:
-        position += step * rows[name] if isinstance(step, int) else np.asarray(step, np.int64)[rows[name]]
+        position += step * rows.names[name] if isinstance(step, int) else np.asarray(step, np.int64)[rows.names[name]]
     return position
 
 
-def _places(axes: tuple[Axis, ...], rows: Assignment, shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _flattened(indices: Indices, shape: Shape) -> Indices:
+    """The positions in C order of indices into an array of this shape, as indices of one axis."""
+    position = np.zeros(len(indices), np.int64)
+    for size, column in zip(shape, indices.T, strict=True):
+        position = position * size + column
+    return position[:, None]
+
+
+def _places(axes: tuple[Axis, ...], rows: Rows, shape: Shape) -> tuple[Indices, NDArray[np.bool_]]:
     """(rows, axes) indices into an array of this shape, and whether each lies inside it."""
-    count = len(next(iter(rows.values()))) if rows else 1
-    columns = [_along(axis, rows, count) for axis in axes]
+    columns = [_along(axis, rows) for axis in axes]
     if len(axes) != len(shape):
         columns = list(np.unravel_index(columns[0], shape)) if shape else []
-    indices = np.stack(columns, axis=1) if columns else np.zeros((count, 0), np.int64)
+    indices = np.stack(columns, axis=1) if columns else np.zeros((rows.count, 0), np.int64)
     inside = np.all((indices >= 0) & (indices < np.asarray(shape, np.int64)), axis=1)
     return indices, inside
 
 
 def everything(op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
-    """The whole of "out", number by number: for small arrays, such as the article's."""
+    """The whole of "out": for small arrays, such as the article's."""
     evaluator = Evaluator(op, arrays)
     shape = op.shapes[OUT]
-    numbers = [evaluator.value(OUT, tuple(map(int, index)))[0] for index in np.ndindex(*shape)]
-    return np.array(numbers).reshape(shape)
+    indices = np.indices(shape).reshape(len(shape), prod(shape)).T
+    values, _ = evaluator._values_at(OUT, indices, np.ones(len(indices), bool))
+    return values.reshape(shape)

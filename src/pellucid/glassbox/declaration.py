@@ -61,8 +61,9 @@ def _axis(axis: str | int | Axis | Mapping[str, int | tuple[int, ...]], offset: 
 class Stage:
     """One reduction. `maps` holds an index map for `out` and for every array whose name is in `term`.
 
-    A map of one axis addresses an array of any number of axes flattened in C order. Stages with the same `out` are
-    added. An index outside of an array is a zero (no candidate, where the largest is picked): that is padding.
+    A map of one axis addresses an array of any number of axes flattened in C order, and stays inside it. Stages with
+    the same `out` are added. An index outside of an array is a zero (no candidate, where the largest is picked): that
+    is padding.
     `through` is False where no gradient goes through, because the result does not depend on it.
     """
 

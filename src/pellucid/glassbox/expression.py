@@ -190,7 +190,7 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
         case "name":
             return values.get(str(node.leaf), str(node.leaf))
         case "number":
-            return f"{node.leaf:.6g}"
+            return f"{node.leaf:.9g}"
         case "power":
             base = _written(node.arguments[0], values, 3)
             # -2^2 would be -4, and x^2^3 would be x^8
@@ -317,6 +317,8 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             return m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b) + _UNDERFLOW
         case "sqrt":  # the slope at 0 has no bound, but the root of the magnitude has
             return np.sqrt(m[0])
+        case "power" if 0 < float(node.leaf) < 1:
+            return m[0] ** float(node.leaf)
         case _:
             slope = np.abs(_evaluate(_slope(node, node.arguments[0]), values))
             return np.abs(_evaluate(node, values)) + slope * m[0]

@@ -14,9 +14,10 @@ from pellucid.glassbox import graph as graphs
 from pellucid.glassbox.declaration import Op
 from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
-from pellucid.glassbox.ops import aten, losses, shaping
+from pellucid.glassbox.ops import aten, losses, normalisation, shaping
 from pellucid.glassbox.trace import LOSS, PICTURE, PROBABILITY, Node, Trace
 from pellucid.glassbox.update import updates
+from pellucid.network.standardise import Standardise
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,20 @@ class Preparation:
     arrays: Mapping[str, NDArray[Any]]
     apply: Callable[[Tensor], Tensor]
     """float32 (1, C, H, W) in 0..255 -> the network's input."""
+
+
+def standardising(image: NDArray[np.uint8], standardise: Standardise) -> Preparation:
+    """From the pixels of an image uint8 (H, W, C) to the network's input, as in training and prediction."""
+    import torch
+
+    pixels = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
+    arrays = {"mean": np.array(standardise.mean, np.float32), "deviation": np.array(standardise.deviation, np.float32)}
+
+    def apply(pixels: Tensor) -> Tensor:
+        # the memory order in which to_unit hands them over, so that every later number is the same
+        return standardise(pixels.contiguous(memory_format=torch.channels_last) / 255.0)
+
+    return Preparation(pixels, normalisation.standardise(pixels.shape), arrays, apply)
 
 
 def record(

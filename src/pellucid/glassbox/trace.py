@@ -93,16 +93,17 @@ class Trace:
     def shape(self, name: str) -> Shape:
         """Of an array as people index it: without the batch axis, but for parameters."""
         shape = self.values[name].shape
-        return shape[1:] if self._batched(name) else shape
+        return shape[1:] if self.batched(name) else shape
 
     def whole_index(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:
         """An index as people write it -> one of the array."""
-        return (0, *index) if self._batched(name) and len(index) < self.values[name].ndim else index
+        return (0, *index) if self.batched(name) and len(index) < self.values[name].ndim else index
 
     def short_index(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:
-        return index[1:] if self._batched(name) else index
+        return index[1:] if self.batched(name) else index
 
-    def _batched(self, name: str) -> bool:
+    def batched(self, name: str) -> bool:
+        """Whether an array has the batch axis of 1, which nobody writes."""
         shape = self.values[name].shape
         return len(shape) > 1 and shape[0] == 1 and any(node.name == name for node in self.nodes)
 

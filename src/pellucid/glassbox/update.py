@@ -25,6 +25,18 @@ REMEMBERED = {
     "square_avg": "mean_square",
 }
 
+# the settings that matter to the arithmetic -> what people call them
+SETTINGS = {
+    "lr": "learning_rate",
+    "momentum": "momentum",
+    "nesterov": "nesterov",
+    "dampening": "dampening",
+    "betas": "betas",
+    "alpha": "alpha",
+    "eps": "epsilon",
+    "weight_decay": "weight_decay",
+}
+
 
 @dataclass(frozen=True)
 class Update:
@@ -37,7 +49,7 @@ class Update:
     remembered: Mapping[str, NDArray[Any]]
     after: NDArray[Any]
     settings: Mapping[str, Any]
-    """The optimizer's settings for this parameter, with "step", counted from 1."""
+    """The optimizer's settings for this parameter that are not 0, with the number of this "step", counted from 1."""
 
 
 def updates(
@@ -96,9 +108,7 @@ def _described(
     step = int(state.get("step", 0)) + 1
     # None: SGD before its first step
     remembered = {REMEMBERED[k]: _array(v) for k, v in state.items() if k in REMEMBERED and v is not None}
-    settings = {
-        key: value for key, value in group.items() if isinstance(value, int | float | tuple) and value is not None
-    }
+    settings = {said: group[key] for key, said in SETTINGS.items() if group.get(key)}
     op = _op(kind.__name__, group, step, first="momentum" not in remembered)
     if op is not None:
         for name in op.inputs[2:]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.arithmetic import GRADIENT, Column, Evaluator, Index, Terms
-from pellucid.glassbox.declaration import OUT, Shape
+from pellucid.glassbox.declaration import OUT, Op, Shape
 
 if TYPE_CHECKING:
     from pellucid.glassbox.trace import Node, Trace
@@ -43,8 +43,12 @@ class Part:
     terms: Terms
     names: Mapping[str, str]
     """Column -> the name of the trace's array that its numbers are from; what lies between has its own name."""
-    short: int
-    """How many leading axes of the columns' indices are the batch's, to be left out when shown: 0 or 1."""
+    short: Mapping[str, int]
+    """Column -> how many leading axes of its indices are the batch's, left out where people read them: 0 or 1."""
+
+    def places(self, column: Column) -> NDArray[np.int64]:
+        """(terms, axes): the column's indices as people write them."""
+        return column.indices[:, self.short.get(column.name, 0) :]
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def value(trace: Trace, unit: str) -> Working:
         return Working(shown, "value", node.kind, "", (), (), float(recorded), 0.0, (name,))
     evaluator = _evaluator(trace, node)
     found = evaluator.forward(index)
-    parts = tuple(_part(trace, node.name, node.reads, terms, "", index) for terms in found)
+    parts = tuple(_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found)
     between = tuple(_between(trace, node, evaluator, found))
     bound = _bound(sum(terms.scale for terms in found), trace.values[name].dtype)
     return _checked(Working(shown, "value", node.kind, _formula(parts), parts, between, float(recorded), bound))
@@ -140,7 +144,7 @@ def gradient(trace: Trace, unit: str) -> Working:
         for local in uses:
             found = evaluator.backward(local, index)
             scale += sum(terms.scale for terms in found)
-            parts += [_part(trace, node.name, node.reads, terms, "", index) for terms in found]
+            parts += [_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found]
             between += _between(trace, node, evaluator, found)
     bound = _bound(scale, trace.gradients[name].dtype)
     formula = _formula(tuple(parts))
@@ -166,9 +170,11 @@ def update(trace: Trace, weight: str) -> Working:
     op = step.op
     evaluator = Evaluator(op, {local: np.asarray(number) for local, number in arrays.items()})
     found = evaluator.forward(())
-    parts = tuple(_part(trace, name, {}, terms, "", ()) for terms in found)
+    parts = tuple(_part(trace, name, {}, op, terms, "", ()) for terms in found)
     lines = [stage.out for stage in op.stages if stage.out != OUT]
-    between = tuple(_part(trace, name, {}, terms, line, ()) for line in lines for terms in evaluator.forward((), line))
+    between = tuple(
+        _part(trace, name, {}, op, terms, line, ()) for line in lines for terms in evaluator.forward((), line)
+    )
     bound = _bound(sum(terms.scale for terms in found), step.after.dtype)
     working = Working(shown, "update", op.kind, _formula(parts), parts, between, recorded, bound, settings=settings)
     return _checked(working)
@@ -238,12 +244,26 @@ def _evaluator(trace: Trace, node: Node) -> Evaluator:
     return Evaluator(node.op, arrays, trace.gradients.get(node.name))
 
 
-def _part(trace: Trace, through: str, reads: Mapping[str, str], terms: Terms, of: str, index: Index) -> Part:
+def _part(trace: Trace, through: str, reads: Mapping[str, str], op: Op, terms: Terms, of: str, index: Index) -> Part:
     backward = {GRADIENT + local: GRADIENT + name for local, name in (*reads.items(), (OUT, through))}
     names = {**reads, **backward}
     used = {column.name: names.get(column.name, column.name) for column in terms.columns}
-    short = int(trace.shape(through) != trace.values[through].shape)
+    batched = trace.batched(through) or not trace.shape(through)  # a loss has no batch axis, and what it reads has
+    short = {
+        column.name: _short(trace, reads, op, column.name.removeprefix(GRADIENT), batched) for column in terms.columns
+    }
+    if of:
+        index = index[_short(trace, reads, op, of.removeprefix(GRADIENT), batched) :]
     return Part(through, of, index, terms, used, short)
+
+
+def _short(trace: Trace, reads: Mapping[str, str], op: Op, local: str, batched: bool) -> int:
+    """How many leading axes of an op's array are the batch's."""
+    if local in reads:
+        return int(trace.batched(reads[local]))
+    shape = op.shapes.get(local, ())
+    own = local in op.constants and op.shapes[local] != op.shapes[op.inputs[0]]  # such as pooling's share of each place
+    return int(batched and len(shape) > 0 and shape[0] == 1 and not own)
 
 
 def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms, ...]) -> Iterator[Part]:
@@ -271,7 +291,7 @@ def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms,
 
     visit(found)
     for (name, index), groups in seen.items():
-        yield from (_part(trace, node.name, node.reads, terms, name, index) for terms in groups)
+        yield from (_part(trace, node.name, node.reads, evaluator.op, terms, name, index) for terms in groups)
 
 
 def _formula(parts: tuple[Part, ...]) -> str:
@@ -309,13 +329,13 @@ def _part_json(part: Part) -> dict[str, Any]:
     terms = part.terms
     return {
         "through": part.through,
-        **({"of": part.of, "index": list(part.index[part.short :])} if part.of else {}),
+        **({"of": part.of, "index": list(part.index)} if part.of else {}),
         "formula": terms.formula.written(part.names),
         "pick": terms.pick,
         "columns": [
             {
                 "name": part.names[column.name],
-                "indices": column.indices.tolist(),
+                "indices": part.places(column).tolist(),
                 "values": column.values.tolist(),
                 "padding": np.flatnonzero(~column.inside).tolist(),
             }

@@ -1,8 +1,8 @@
 """Save and resume a run, bit for bit: killed at any moment, it ends with the same weights as one never stopped.
 
-A checkpoint is one safetensors file: the weights, the optimizer's numbers, the best weights, and as JSON in its
-header the counters and the history. It is written beside its place and renamed; the one before it stays until the
-new one is on the disk, so a torn file or a full disk costs some steps, never the run.
+A checkpoint is one safetensors file: the weights and the optimizer's numbers, both also as they were at the best
+epoch, and as JSON in its header the counters and the history. It is written beside its place and renamed; the one
+before it stays until the new one is on the disk, so a torn file or a full disk costs some steps, never the run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pellucid.training.loop import Epoch, State
 if TYPE_CHECKING:
     import torch
 
-VERSION = 1
+VERSION = 2  # 2: the optimizer's numbers of the best epoch
 KEEP = 2
 
 _COUNTERS = (
@@ -36,6 +36,7 @@ _COUNTERS = (
     "epoch_correct",
     "epoch_pictures",
     "epoch_seconds",
+    "best_step",
     "stopped_early",
     "seconds_allowed",
 )
@@ -164,28 +165,40 @@ def restore(checkpoint: Checkpoint, state: State) -> None:
         for name, tensor in checkpoint.tensors.items()
         if name.startswith("best/")
     }
+    parameters = dict(state.module.named_parameters())
+    state.best_optimizer = {}
+    for path, tensor in checkpoint.tensors.items():
+        if path.startswith("best_optimizer/"):
+            _, name, key = path.split("/")
+            state.best_optimizer[f"{name}/{key}"] = _in_order_of(parameters[name], tensor)
     for name in _COUNTERS:
         setattr(state, name, checkpoint.counters[name])
     state.history = list(checkpoint.history)
 
 
 def _restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) -> None:
-    import torch
-
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, tensor in checkpoint.tensors.items():
         if not name.startswith("optimizer/"):
             continue
         _, index, key = name.split("/")
         parameter = parameters[int(index)]
-        # in the parameter's own memory order: another order takes another code path, which rounds differently
-        value = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
-        optimizer.state[parameter][key] = value
+        optimizer.state[parameter][key] = _in_order_of(parameter, tensor)
+
+
+def _in_order_of(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """In the parameter's own memory order: another order takes another code path, which rounds differently."""
+    import torch
+
+    if tensor.shape != parameter.shape:  # a count of steps
+        return tensor
+    return torch.empty_like(parameter).copy_(tensor)
 
 
 def _tensors(state: State) -> dict[str, torch.Tensor]:
     named = {f"module/{name}": tensor for name, tensor in state.module.state_dict().items()}
     named |= {f"best/{name}": tensor for name, tensor in state.best.items()}
+    named |= {f"best_optimizer/{name}": tensor for name, tensor in state.best_optimizer.items()}
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     for index, parameter in enumerate(parameters):
         for key, value in state.optimizer.state.get(parameter, {}).items():

@@ -111,6 +111,8 @@ class State:
     epoch_seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, torch.Tensor] = field(default_factory=dict)  # the weights of the best epoch so far
+    best_optimizer: dict[str, torch.Tensor] = field(default_factory=dict)  # see optimizer_tensors
+    best_step: int = 0  # steps done then
     stopped_early: bool = False
     seconds_allowed: float | None = None  # where minutes were asked for; `steps` then follows the speed
 
@@ -262,11 +264,23 @@ def end_epoch(task: Task, state: State) -> Epoch:
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0
     if result.best:
         state.best = {name: tensor.detach().clone() for name, tensor in state.module.state_dict().items()}
+        state.best_optimizer = {name: tensor.detach().clone() for name, tensor in optimizer_tensors(state).items()}
+        state.best_step = state.step
     patience = task.recipe.patience
     if patience is not None and validation_loss is not None:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
         state.stopped_early = since >= patience
     return result
+
+
+def optimizer_tensors(state: State) -> dict[str, torch.Tensor]:
+    """What the optimizer remembers of each weight, as "conv1.weight/exp_avg", "conv1.weight/step": its own tensors."""
+    named: dict[str, torch.Tensor] = {}
+    for name, parameter in state.module.named_parameters():
+        for key, value in state.optimizer.state.get(parameter, {}).items():
+            if value is not None:  # the momentum of an SGD that has none
+                named[f"{name}/{key}"] = value
+    return named
 
 
 def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) -> bool:

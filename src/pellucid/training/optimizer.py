@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pellucid.errors import NetworkError
@@ -37,6 +38,24 @@ def optimizer(recipe: Recipe, module: torch.nn.Module) -> torch.optim.Optimizer:
             return torch.optim.AdamW(groups, rate, betas=(momentum, 0.999))
         case "rmsprop":
             return torch.optim.RMSprop(groups, rate, alpha=0.99, momentum=momentum)
+
+
+def remembering(
+    recipe: Recipe, module: torch.nn.Module, learning_rate: float, tensors: Mapping[str, Tensor]
+) -> torch.optim.Optimizer:
+    """The recipe's optimizer as it was when `tensors` were kept: by parameter and key, "conv1.weight/exp_avg"."""
+    import torch
+
+    restored = optimizer(recipe, module)
+    parameters = dict(module.named_parameters())
+    for group in restored.param_groups:
+        group["lr"] = learning_rate
+    for name, tensor in tensors.items():
+        parameter, key = name.rsplit("/", 1)
+        target = parameters[parameter]
+        same = tensor.shape == target.shape
+        restored.state[target][key] = torch.empty_like(target).copy_(tensor) if same else tensor.clone()
+    return restored
 
 
 def loss(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:

@@ -72,6 +72,10 @@ class Recipe:
     """Number format of the convolutions while training. Predictions are always made in float32."""
     megapixels: float = 100.0
     """Larger pictures are quarantined without being decoded."""
+    replay: bool = False
+    """Keep how the filters and the maps, gradients and predictions of a few pictures change while it trains."""
+    replay_every: int | None = None
+    """Steps between two frames of the replay; left open, 32 to 64 frames over the run, and more of its first steps."""
 
     def __post_init__(self) -> None:
         for name, annotation in typing.get_type_hints(Recipe).items():
@@ -130,7 +134,9 @@ def _check_type(name: str, value: object, annotation: Any) -> None:
             allowed.extend(_literals(option))
             if any(type(value) is type(one) and value == one for one in allowed):  # neither True nor 1.0 is 1
                 return
-        elif not isinstance(value, bool) and isinstance(value, (int, float) if option is float else option):
+        elif isinstance(value, bool) != (option is bool):
+            continue
+        elif isinstance(value, (int, float) if option is float else option):
             return
     if allowed:
         raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(map(str, allowed))}.")
@@ -163,6 +169,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "label_smoothing": (0, 0.99, "from 0 to 0.99"),
     "patience": (1, 1e6, "1 or more"),
     "megapixels": (0.001, 1e5, "from 0.001 to 100000"),
+    "replay_every": (1, 1e9, "1 or more"),
 }
 
 
@@ -171,6 +178,8 @@ def _check_ranges(recipe: Recipe) -> None:
         value = getattr(recipe, name)
         if value is not None and not low <= value <= high:  # `not (…)` also refuses NaN
             raise RecipeError(f"{name} is {value!r}; it must be {words}.")
+    if recipe.replay_every is not None and not recipe.replay:
+        raise RecipeError(f"replay_every is {recipe.replay_every}, and there is no replay without --replay. Add it.")
     if recipe.validation + recipe.test > 0.9:
         raise RecipeError(
             f"validation {recipe.validation} and test {recipe.test} leave "

@@ -43,6 +43,16 @@ def batch_norm(
     return Op("batch norm", shapes | running, ("input", *learned, *running), (final,))
 
 
+def standardise(picture: Shape) -> Op:
+    """From pixels 0..255 to the network's input: (picture / 255 - mean) / deviation, by channel."""
+    pixels, deviation = names("picture", "deviation")
+    axes = ["b", "c", "y", "x"]
+    maps = {OUT: at(*axes), "picture": at(*axes), "mean": at("c"), "deviation": at("c")}
+    stage = Stage(OUT, dict(zip(axes, picture, strict=True)), maps, (pixels / 255 - MEAN) / deviation)
+    shapes = {"picture": picture, "mean": (picture[1],), "deviation": (picture[1],), OUT: picture}
+    return Op("standardisation", shapes, ("picture", "mean", "deviation"), (stage,))
+
+
 def layer_norm(
     input: Shape,
     normalized_shape: Sequence[int],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
-from pellucid.glassbox.expression import names, power
+from pellucid.glassbox.expression import Expression, greater, maximum, names, power
 from pellucid.glassbox.ops.products import SPATIAL, Numbers, _all
 
 INPUT, SHARE, SUM = names("input", "share", "sum")
@@ -67,7 +67,11 @@ def avg_pool(
 
 
 def lp_pool(input: Shape, kernel_size: Numbers, stride: Numbers = (), norm_type: float = 2) -> Op:
-    """out = (sum over the window of input^p)^(1/p); p = 2 is L2-norm pooling. No padding, as in PyTorch."""
+    """out = (sum over the window of input^p)^(1/p); p = 2 is L2-norm pooling. No padding, as in PyTorch.
+
+    The root of a sum that is 0 has the gradient 0 and not infinity, as in PyTorch: windows of zeros are common after
+    a ReLU. A p that is neither 1 nor even is for numbers that are not negative.
+    """
     axes = _axes(kernel_size, input)
     kernel = _all(kernel_size, axes)
     stride = _all(stride, axes) if stride != () and stride != [] else kernel
@@ -84,9 +88,15 @@ def lp_pool(input: Shape, kernel_size: Numbers, stride: Numbers = (), norm_type:
             {"sum": maps[OUT], "input": maps["input"]},
             power(INPUT, norm_type),
         ),
-        Stage(OUT, places, {OUT: maps[OUT], "sum": maps[OUT]}, power(SUM, 1 / norm_type)),
+        Stage(OUT, places, {OUT: maps[OUT], "sum": maps[OUT]}, _root(norm_type)),
     )
     return Op(f"L{norm_type:g}-norm pooling", {"input": input, "sum": out, OUT: out}, ("input",), stages)
+
+
+def _root(norm_type: float) -> Expression:
+    if norm_type == 1:
+        return maximum(SUM, 0) - maximum(-SUM, 0)
+    return greater(SUM, 0) * power(maximum(SUM, 1e-150), 1 / norm_type)
 
 
 def adaptive_avg_pool(input: Shape, output_size: Numbers) -> Op:

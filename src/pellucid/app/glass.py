@@ -1,0 +1,299 @@
+"""The glass box in the terminal: the path to a prediction, and one number worked out as a spreadsheet would."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.text import Text
+
+from pellucid import api
+from pellucid.app.words import printable
+
+CLASSES, ROWS, CHANNELS, BETWEEN = 5, 12, 4, 12  # lines of what may be long; --json has all of it
+WIDE = 11  # columns of numbers that a grid may have
+
+
+def path(trace: api.Trace, backward: bool) -> None:
+    """Top classes, the loss, and a line a layer: shape, range, strongest units; with `backward` the gradients' too."""
+    console = _console()
+    console.print(Text(f"{printable(trace.source)}: {printable(trace.classes[trace.predicted])}", style="bold"))
+    order = np.argsort(-trace.probabilities, kind="stable")
+    for index in order[:CLASSES]:
+        name = printable(trace.classes[index])
+        console.print(Text(f"  {trace.probabilities[index]:>7.2%}  {name}  (logit {trace.logits[index]:.5g})"))
+    if len(order) > CLASSES:
+        console.print(f"  … and {len(order) - CLASSES:,} more")
+    console.print(Text(f"loss against {printable(trace.classes[trace.label])}: {trace.loss:.6g}"))
+    console.print()
+    gradients = ["gradient"] if backward else []
+    lines: list[tuple[str, ...]] = [
+        ("layer", "what it does", "shape", "smallest", "mean", "largest", *gradients, "strongest unit")
+    ]
+    for node in trace.nodes:
+        values = trace.values[node.name]
+        (unit, strongest), *_ = trace.strongest(node.name, 1)
+        what = node.kind if node.written else f"{node.kind} (arithmetic not written yet)"
+        cells = [node.name, what, "x".join(map(str, trace.shape(node.name))) or "1"]
+        cells += [_short(values.min()), _short(values.mean()), _short(values.max())]
+        if backward:
+            gradient = trace.gradients.get(node.name)
+            cells.append("none" if gradient is None else f"±{_short(np.abs(gradient).max())}")
+        cells.append(f"[{', '.join(map(str, unit))}] {_short(strongest)}" if unit else _short(strongest))
+        lines.append(tuple(cells))
+    for line in _aligned(lines, left=3):
+        console.print(line)
+    example = _example(trace)
+    console.print(Text(f"\n--unit '{example}' shows how a number came about; --backward its gradient.", style="dim"))
+
+
+def working(found: api.Working) -> None:
+    """One number's terms, their sum, and the value that PyTorch computed."""
+    console = _console()
+    title = {
+        "value": found.name,
+        "gradient": f"gradient of the loss by {found.name}",
+        "update": f"update of {found.name}",
+    }
+    console.print(Text(f"{title[found.quantity]}   {printable(found.kind)}", style="bold"))
+    if found.formula:
+        console.print(Text(f"= {found.formula}"))
+    if found.quantity == "update":
+        console.print(Text("  " + ", ".join(f"{name} {_setting(value)}" for name, value in found.settings.items())))
+    for part in found.between[:BETWEEN]:
+        _between(part, console)
+    if len(found.between) > BETWEEN:
+        console.print(f"  … and {len(found.between) - BETWEEN:,} more numbers between; --json has them all")
+    running = 0.0
+    for part in found.parts:
+        running = _part(part, running, len(found.parts) > 1 and found.quantity == "gradient", console)
+    for name in found.unwritten:
+        console.print(
+            Text(f"The arithmetic of {name} is not written yet: what passes through it is not shown.", "yellow")
+        )
+    if found.parts and found.complete:
+        console.print(Text(f"{_sum_name(found):>24}  {found.total!r}", style="bold"))
+        console.print(Text(f"{'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
+        console.print(f"{'difference':>24}  {found.difference:.3g}; rounding explains up to {found.bound:.3g}")
+    else:
+        console.print(Text(f"{'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
+    console.print()
+
+
+def mechanism(found: api.Mechanism) -> None:
+    """What made the difference between two classes, by pixels and by layers."""
+    console = _console()
+    first, second = printable(found.first), printable(found.second)
+    console.print(Text(f"{printable(found.source)}: why {first} and not {second}", style="bold"))
+    console.print(Text(f"logit of {first} minus logit of {second}: {found.difference:.6g}"))
+    console.print(f"  {found.pixels.sum():>12.6g}  from the pixels (one of the pictures' mean colour counts 0)")
+    for share in found.shares:
+        if abs(share.own) > 1e-6 * (abs(found.difference) + abs(found.own)):
+            console.print(Text(f"  {share.own:>12.6g}  {share.name} adds by itself ({share.kind})"))
+    console.print(f"  {found.difference + found.remainder:>12.6g}  in all; {found.remainder:.2g} off, by rounding\n")
+    console.print(Text(f"the units that speak most for {first} (+) and for {second} (-):"))
+    lines = [("layer", "all units", "strongest")]
+    for share in found.shares:
+        units = "  ".join(f"[{', '.join(map(str, i))}] {c:+.3g}" for i, c in share.strongest(3))
+        total = _short(share.units.sum()) if share.passes_all else f"({_short(share.units.sum())})"
+        lines.append((share.name, total, units))
+    for line in _aligned(lines, 1, last_left=True):
+        console.print(line)
+    if any(not share.passes_all for share in found.shares):
+        console.print("in parentheses: a branch, beside which others pass", style="dim")
+
+
+def attribution(found: api.Attribution, label: str, place: str) -> None:
+    """Where the picture went, and how far to trust it."""
+    console = _console()
+    layer = f" at {found.layer}" if found.layer else ""
+    console.print(Text(f"{found.method}{layer} for {printable(label)}: {printable(place)}", style="bold"))
+    if found.completeness_error is not None:
+        change = found.logit - found.baseline_logit
+        console.print(
+            f"the map adds up to the logit's change of {change:.4g} within {abs(found.completeness_error):.2g}"
+        )
+    shown = found.deletion
+    console.print(
+        f"deletion score {shown.area:.3f} (chance {shown.random_area:.3f} ± {shown.random_deviation:.3f}; "
+        f"smaller is better): {shown.verdict}"
+    )
+
+
+def _part(part: api.Part, running: float, named: bool, console: Console) -> float:
+    terms = part.terms
+    if named:
+        console.print(Text(f"through {part.through}, {terms.formula.written(part.names)}:", style="dim"))
+    if (shape := _window(part)) is not None:
+        return _grids(part, shape, running, console)
+    return _rows(part, running, console)
+
+
+def _between(part: api.Part, console: Console) -> None:
+    """A number between on one line: its formula and value."""
+    terms = part.terms
+    name = _indexed(part.of, part.index)
+    if len(terms) == 1:
+        console.print(Text(f"  {name} = {_with_numbers(part)} = {terms.total:.9g}"))
+    else:
+        several = {"sum": "sum of", "max": "largest of"}[terms.pick]
+        console.print(Text(f"  {name} = {several} {terms.formula.written(part.names)} = {terms.total:.9g}"))
+
+
+def _with_numbers(part: api.Part) -> str:
+    """The formula of a single term with its numbers in the place of names."""
+    found = {column.name: float(column.values[0]) for column in part.terms.columns}
+    return part.terms.formula.written({n: f"({v:.9g})" if v < 0 else f"{v:.9g}" for n, v in found.items()})
+
+
+def _indexed(name: str, place: Iterable[int]) -> str:
+    inside = ", ".join(map(str, place))
+    return f"{name}[{inside}]" if inside else name
+
+
+def _window(part: api.Part) -> tuple[int, int, int] | None:
+    """(channels, rows, columns) of the terms where they are a window over maps; None where they are a list."""
+    columns = part.terms.columns
+    weights = next((column for column in columns if column.indices.shape[1] == 4 and column.name == "weight"), None)
+    if part.terms.pick == "max" or (len(columns) == 1 and columns[0].indices.shape[1] == 4):
+        weights = columns[0] if columns[0].indices.shape[1] >= 3 else None
+    if weights is None or len(part.terms) < 2 or part.of or columns[0].name.startswith("gradient"):
+        return None
+    height, width = (len(np.unique(weights.indices[:, axis])) for axis in (-2, -1))
+    channels = len(part.terms) // (height * width)
+    return (channels, height, width) if channels * height * width == len(part.terms) and width <= WIDE else None
+
+
+def _grids(part: api.Part, shape: tuple[int, int, int], running: float, console: Console) -> float:
+    """Window, weights and products side by side, a channel after the other, with the running sum."""
+    channels, height, _ = shape
+    terms = part.terms
+    grids = [column.values.reshape(shape) for column in terms.columns]
+    outside = [~column.inside.reshape(shape) for column in terms.columns]
+    if terms.pick == "sum" and len(grids) > 1:
+        grids.append(terms.values.reshape(shape))
+        outside.append(np.zeros(shape, bool))
+    signs = ["*", "="] if len(grids) == 3 else [""] * (len(grids) - 1)
+    labels = [part.names[column.name] for column in terms.columns] + (["products"] if len(grids) > 2 else [])
+    for channel in range(min(channels, CHANNELS)):
+        blocks = [_grid(grid[channel], out[channel]) for grid, out in zip(grids, outside, strict=True)]
+        widths = [max(len(label), *map(len, block)) for label, block in zip(labels, blocks, strict=True)]
+        if channel == 0:
+            heads = "   ".join(f"{a:<{w}}" for a, w in zip(labels, widths, strict=True))
+            console.print(Text(f"  {heads.rstrip()}", "dim"))
+        for row in range(height):
+            middle = row == height // 2
+            line = blocks[0][row].ljust(widths[0])
+            for sign, block, each in zip(signs, blocks[1:], widths[1:], strict=True):
+                line += f" {sign if middle else ' ':^1} {block[row]:<{each}}"
+            console.print(Text(f"  {line}"))
+        if terms.pick == "sum":
+            running += float(terms.values.reshape(shape)[channel].sum())
+            console.print(Text(f"  channel {channel}: running sum {running:.9g}", style="dim"))
+    if terms.pick == "max":
+        place = _indexed(labels[0], part.places(terms.columns[0])[terms.winner])
+        console.print(Text(f"  the largest is {terms.total:.9g}, at {place}"))
+        return terms.total
+    if channels > CHANNELS:
+        rest = float(terms.values.reshape(shape)[CHANNELS:].sum())
+        running += rest
+        console.print(f"  … and {channels - CHANNELS:,} more channels, adding {rest:.9g}: running sum {running:.9g}")
+    return running
+
+
+def _grid(values: NDArray[np.float64], outside: NDArray[np.bool_]) -> list[str]:
+    """Rows of numbers, columns aligned; a zero of the padding is a dot."""
+    cells = [["." if o else _short(v) for v, o in zip(*row, strict=True)] for row in zip(values, outside, strict=True)]
+    width = max(len(cell) for row in cells for cell in row)
+    return [" ".join(f"{cell:>{width}}" for cell in row) for row in cells]
+
+
+def _rows(part: api.Part, running: float, console: Console) -> float:
+    """A line a term, the largest first where there are many; the last column is the running sum."""
+    terms = part.terms
+    if len(terms) == 1:
+        return _single(part, running, console)
+    order = np.arange(len(terms))
+    if len(terms) > ROWS:
+        order = np.argsort(-np.abs(terms.values), kind="stable")[:ROWS]
+    places = {column.name: part.places(column) for column in terms.columns}
+    # what is the same in every term is said once
+    fixed = [column for column in terms.columns if (places[column.name] == places[column.name][0]).all()]
+    for column in fixed:
+        name = _indexed(part.names[column.name], places[column.name][0])
+        console.print(Text(f"  {name} = {_short(column.values[0])} in every term", style="dim"))
+    if len(terms) > ROWS:
+        console.print(f"  {len(terms):,} terms, the largest first:", style="dim")
+    varying = [column for column in terms.columns if all(column is not other for other in fixed)]
+    lines = []
+    for row in order:
+        cells = [
+            f"{_indexed(part.names[column.name], places[column.name][row])} {_short(column.values[row])}"
+            for column in varying
+        ]
+        running += float(terms.values[row])
+        lines.append((*cells, f"-> {_short(terms.values[row])}", f"sum {running:.9g}"))
+    for line in _aligned(lines, len(varying), heading=False):
+        console.print(Text("  ").append(line))
+    if len(terms) > ROWS:
+        rest = terms.total - float(terms.values[order].sum())
+        running += rest
+        console.print(f"  … and {len(terms) - ROWS:,} more terms, adding {rest:.9g}: sum {running:.9g}")
+    return running
+
+
+def _single(part: api.Part, running: float, console: Console) -> float:
+    """The numbers that go in, a line each, and the formula with them in it."""
+    for column in part.terms.columns:
+        name = _indexed(part.names[column.name], part.places(column)[0])
+        console.print(Text(f"  {name} = {column.values[0]:.9g}"))
+    running += part.terms.total
+    if len(part.terms.columns) > 1:
+        console.print(Text(f"  {_with_numbers(part)} = {part.terms.total:.9g}"))
+    return running
+
+
+def _sum_name(found: api.Working) -> str:
+    if found.quantity == "update":
+        return "new weight, worked out"
+    one = len(found.parts) == 1
+    return "largest" if one and found.parts[0].terms.pick == "max" else "sum of the terms" if not one else "worked out"
+
+
+def _aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last_left: bool = False) -> list[Text]:
+    """Columns under each other: the first `left` flush left, numbers flush right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    texts = []
+    for number, line in enumerate(lines):
+        cells = []
+        for index, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            flush_left = index < left or (last_left and index == len(line) - 1)
+            cells.append(cell.ljust(width) if flush_left else cell.rjust(width))
+        texts.append(Text("  ".join(cells).rstrip(), style="bold" if heading and number == 0 else ""))
+    return texts
+
+
+def _example(trace: api.Trace) -> str:
+    """A unit that is worth a look: the strongest of the first layer that has weights."""
+    first = next((node for node in trace.nodes if "weight" in node.reads), trace.nodes[-1])
+    (unit, _), *_ = trace.strongest(first.name, 1)
+    return f"{first.name}[{', '.join(map(str, unit))}]"
+
+
+def _short(value: float) -> str:
+    """Five significant digits: for looking at, never for adding up."""
+    number = float(value) + 0.0  # no -0
+    return f"{number:.5g}" if math.isfinite(number) else "."
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, tuple):
+        return " and ".join(map(_setting, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)

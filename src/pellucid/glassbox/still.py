@@ -1,0 +1,71 @@
+"""A module looked at without changing it: a still copy, what its layers give, and which of them was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from pellucid.errors import TraceError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def still(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose parameters ask for no gradient and whose layers write into no input.
+
+    Whatever is done with it, hooks and gradients included, the original keeps its flags, its gradients and its
+    parameters; several may be used at the same time. It is to be made outside of inference mode.
+    """
+    copy = deepcopy(module)
+    for part in copy.modules():
+        part.training = False  # a module read from torch.export refuses eval()
+        if getattr(part, "inplace", False) is True:
+            setattr(part, "inplace", False)  # noqa: B010 (nn.Module declares no such flag)
+    for parameter in copy.parameters():
+        parameter.requires_grad_(False)
+        parameter.grad = None
+    return copy
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """A place where gradients can be asked for, whatever mode the caller is in."""
+    import torch
+
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
+    """Name -> output shape of every layer that gives one tensor, in the order in which their outputs are ready."""
+    import torch
+
+    found: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            found[name] = tuple(output.shape)
+
+    handles = [
+        part.register_forward_hook(lambda _part, _input, output, name=name: note(name, output))
+        for name, part in copy.named_modules()
+        if name
+    ]
+    try:
+        with torch.no_grad():
+            copy(input.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def unknown(asked: str, names: Sequence[str], what: str) -> TraceError:
+    """The error for a layer that is not among `names`: the nearest of them, then all."""
+    near = get_close_matches(asked, names, n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return TraceError(f"There is no {what} {asked!r}.{hint} There are: {', '.join(names)}.")

@@ -1,0 +1,227 @@
+"""Formulas: values, derivatives, text and JSON of the same tree agree."""
+
+import math
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pellucid.glassbox.expression import (
+    Expression,
+    erf,
+    exp,
+    expression,
+    greater,
+    log,
+    maximum,
+    minimum,
+    names,
+    power,
+    sigmoid,
+    sqrt,
+    tanh,
+)
+
+X, Y, W = names("x", "y", "w")
+MANY = settings(max_examples=150, deadline=None)
+PAIRS = [operator.add, operator.sub, operator.mul, operator.truediv, maximum, minimum, greater]
+ALONE = [exp, log, sqrt, tanh, erf, sigmoid, operator.neg, lambda a: power(a, 2), lambda a: power(a, -1.5)]
+
+
+def trees(pairs=PAIRS, alone=ALONE):
+    leaves = st.one_of(st.sampled_from([X, Y, W]), st.sampled_from([-2.5, -1, 0, 1, 2, 3.25]).map(expression))
+
+    def grow(inner):
+        grown = st.tuples(st.sampled_from(pairs), inner, inner).map(lambda node: node[0](node[1], node[2]))
+        if alone:
+            grown |= st.tuples(st.sampled_from(alone), inner).map(lambda node: node[0](node[1]))
+        return grown
+
+    return st.recursive(leaves, grow, max_leaves=8)
+
+
+NUMBERS = st.fixed_dictionaries({name: st.floats(0.3, 2.5) for name in "xyw"})
+
+
+def at(tree: Expression, numbers: dict[str, float]) -> float:
+    with np.errstate(all="ignore"):
+        return float(tree.evaluate({name: np.float64(number) for name, number in numbers.items()}))
+
+
+@MANY
+@given(trees(), NUMBERS)
+def test_derivatives_are_those_of_central_differences(tree: Expression, numbers: dict[str, float]) -> None:
+    for name in "xyw":
+
+        def moved(step: float, name: str = name) -> float:
+            return at(tree, numbers | {name: numbers[name] + step})
+
+        step = 1e-6
+        right, left, here = moved(step), moved(-step), moved(0)
+        assume(np.isfinite([right, left, here]).all())
+        after, before = (right - here) / step, (here - left) / step
+        # not where it jumps or bends within the step
+        assume(abs(after - before) <= 1e-3 * (1 + abs(after)) and abs(here) < 1e4 and abs(after) < 1e4)
+        measured = (right - left) / (2 * step)
+        assert at(tree.derivative(name), numbers) == pytest.approx(measured, rel=1e-4, abs=1e-4 * (1 + abs(here)))
+
+
+@MANY
+@given(trees(), NUMBERS)
+def test_the_text_means_what_the_tree_means(tree: Expression, numbers: dict[str, float]) -> None:
+    known = {"max": max, "min": min, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "erf": math.erf}
+    value = at(tree, numbers)
+    assume(math.isfinite(value))
+    rounded = {name: round(number, 3) for name, number in numbers.items()}
+    value = at(tree, rounded)
+    assume(math.isfinite(value))
+    with np.errstate(all="ignore"):
+        for text, found in (
+            (str(tree), {name: np.float64(number) for name, number in rounded.items()}),
+            (tree.written({name: f"{number}" for name, number in rounded.items()}), {}),
+        ):
+            again = eval(numeric(text), known | found)
+            assert float(again) == pytest.approx(value, rel=1e-9, abs=1e-9), text
+
+
+def numeric(text: str) -> str:
+    """Powers as in Python."""
+    return text.replace("^", "**")
+
+
+@MANY
+@given(trees(alone=[operator.neg, lambda a: power(a, 2)], pairs=[operator.add, operator.sub, operator.mul]), NUMBERS)
+def test_negative_numbers_put_in_for_names_keep_their_meaning(tree: Expression, numbers: dict[str, float]) -> None:
+    negative = {name: -round(number, 3) for name, number in numbers.items()}
+    text = tree.written({name: f"{number}" for name, number in negative.items()})
+    assert float(eval(numeric(text))) == pytest.approx(at(tree, negative), rel=1e-9, abs=1e-9), text
+
+
+@MANY
+@given(trees(), NUMBERS)
+def test_the_magnitude_is_no_smaller_than_the_value(tree: Expression, numbers: dict[str, float]) -> None:
+    values = {name: np.float64(number) for name, number in numbers.items()}
+    with np.errstate(all="ignore"):
+        value, size = float(tree.evaluate(values)), float(tree.magnitude(values, values))
+    assume(math.isfinite(value) and math.isfinite(size))
+    assert size >= abs(value) * (1 - 1e-12)
+
+
+@MANY
+@given(trees())
+def test_json_is_the_tree(tree: Expression) -> None:
+    assert rebuilt(tree.as_json()) == tree
+
+
+def rebuilt(data) -> Expression:
+    if isinstance(data, str):
+        return names(data)[0]
+    if not isinstance(data, list):
+        return Expression("number", leaf=data)
+    head, *arguments = data
+    if head == "power":
+        return Expression("power", (rebuilt(arguments[0]),), arguments[1])
+    return Expression(head, tuple(map(rebuilt, arguments)))
+
+
+@pytest.mark.parametrize(
+    ("tree", "text", "data"),
+    [
+        (X * W + Y, "x * w + y", ["+", ["*", "x", "w"], "y"]),
+        ((X + W) * Y, "(x + w) * y", ["*", ["+", "x", "w"], "y"]),
+        (X - (W + Y), "x - (w + y)", ["-", "x", ["+", "w", "y"]]),
+        (X - W + Y, "x - w + y", ["+", ["-", "x", "w"], "y"]),
+        (X / (W * Y), "x / (w * y)", ["/", "x", ["*", "w", "y"]]),
+        (X / W * Y, "x / w * y", ["*", ["/", "x", "w"], "y"]),
+        (maximum(X * W, 0), "max(x * w, 0)", ["max", ["*", "x", "w"], 0]),
+        (greater(X, 0) * W, "(x > 0) * w", ["*", [">", "x", 0], "w"]),
+        (power(X + 1, 3), "(x + 1)^3", ["power", ["+", "x", 1], 3]),
+        (power(power(X, 2), 3), "(x^2)^3", ["power", ["power", "x", 2], 3]),
+        (power(-X, 2), "(-x)^2", ["power", ["*", -1, "x"], 2]),
+        (-(X + W), "-(x + w)", ["*", -1, ["+", "x", "w"]]),
+        (-(-X), "-(-x)", ["*", -1, ["*", -1, "x"]]),
+        (sqrt(X + 1e-5), "sqrt(x + 1e-05)", ["sqrt", ["+", "x", 1e-5]]),
+    ],
+)
+def test_text_and_json_by_hand(tree: Expression, text: str, data: list) -> None:
+    assert str(tree) == text
+    assert tree.as_json() == data
+
+
+@pytest.mark.parametrize(
+    ("tree", "derivative"),
+    [
+        (X * W, "w"),
+        (maximum(X * W, 0), "(x * w > 0) * w"),
+        (W / X, "-(w / (x * x))"),
+        (power(X, 3), "x^2 * 3"),
+        (X * X, "x + x"),
+        (exp(X), "exp(x)"),
+        (log(X), "1 / x"),
+        (sqrt(X), "0.5 / sqrt(x)"),
+        (tanh(X), "1 - tanh(x) * tanh(x)"),
+        (greater(X, W), "0"),
+        (W * Y + 3, "0"),
+    ],
+)
+def test_derivatives_by_hand(tree: Expression, derivative: str) -> None:
+    assert str(tree.derivative("x")) == derivative
+
+
+def test_what_is_known_to_be_0_or_1_is_left_out() -> None:
+    assert X + 0 == 0 + X == X * 1 == 1 * X == X / 1 == X - 0 == power(X, 1) == X
+    assert X * 0 == 0 * X == 0 / X == expression(0)
+    assert 0 - X == -X
+    assert expression(2) * 3 == expression(6.0)
+
+
+def test_at_a_tie_the_derivative_is_that_of_the_second() -> None:
+    at_0 = {"x": 0.0, "y": 0.0, "w": 0.0}
+    assert [at(tree.derivative("x"), at_0) for tree in (maximum(X, 0), maximum(0, X))] == [0, 1]
+    assert [at(tree.derivative("x"), at_0) for tree in (minimum(X, 0), minimum(0, X))] == [0, 1]
+
+
+def test_names_stand_in_reading_order_each_once() -> None:
+    assert list((W * X + maximum(X, Y) * W).names()) == ["w", "x", "y"]
+
+
+def test_values_are_written_in_place_of_names() -> None:
+    assert (X * W).written({"x": "18", "w": "-0.5"}) == "18 * -0.5"
+    assert power(X, 2).written({"x": "-0.5"}) == "(-0.5)^2"
+    assert (-X).written({"x": "-0.5"}) == "-(-0.5)"
+
+
+def test_arrays_are_broadcast_and_float64() -> None:
+    found = (X * W + 1).evaluate({"x": np.ones((2, 1), np.float32), "w": np.arange(3)})
+    assert found.tolist() == [[1, 2, 3]] * 2
+    assert found.dtype == np.float64
+
+
+def test_sigmoid_does_not_overflow() -> None:
+    assert at(sigmoid(X), {"x": -1000.0}) == 0
+    assert at(sigmoid(X), {"x": 1000.0}) == 1
+    assert at(sigmoid(X), {"x": math.log(3)}) == pytest.approx(0.75)
+
+
+def test_magnitudes_by_hand() -> None:
+    numbers = {"x": np.float64(3), "w": np.float64(-4), "y": np.float64(12)}
+    sizes = {name: abs(number) for name, number in numbers.items()}
+
+    def size(tree: Expression) -> float:
+        return float(tree.magnitude(numbers, sizes))
+
+    assert size(X + W) == 7  # though the sum is -1
+    assert size((X + W) * Y) == 7 * 12
+    assert size(Y - X * 4) == 24  # though the difference is 0
+    assert size(Y / X) == 8  # 12/3 + 12*3/9
+    assert size(exp(X + W)) == pytest.approx(math.exp(-1) * (1 + 7))
+    assert size(sqrt(Y + W * 3)) == pytest.approx(math.sqrt(24))  # of 0
+    assert size(power(Y + W * 3, 0.5)) == pytest.approx(math.sqrt(24))
+    assert size(greater(X, W)) == 1
+
+
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"\(3,\) is neither a formula nor a number"):
+        maximum(X, (3,))  # type: ignore[arg-type]

@@ -1,0 +1,129 @@
+"""What units see: by hand, by the plan's formulas, and by the gradient of networks without activation functions."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from pellucid.glassbox.receptive import Sight, sights
+from pellucid.glassbox.still import still
+from pellucid.network.plan import plan
+from pellucid.network.zoo import find
+
+DILATED = (
+    "conv(4, 3, dilation=2, padding=same) batchnorm gelu residual(conv(4, 3x5, padding=2x4, dilation=2) silu) "
+    "avgpool(2) conv(6, 5x1, stride=2x1, padding=1x0, groups=2) l2pool(2) conv(2, 2) flatten dense"
+)
+
+
+def seen(module: nn.Module, *shape: int) -> dict[str, Sight]:
+    names = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
+    return sights(still(module), names, (1, *shape))
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "whole"),
+    [
+        ("lenet5", (1, 32, 32), 0),
+        ("article", (3, 30, 44), 0),
+        ("compact", (3, 64, 48), 4),
+        ("compact", (3, 128, 128), 0),
+        ("resnet18", (3, 64, 64), 10),
+        (DILATED, (3, 40, 52), 0),
+    ],
+)
+def test_the_plan_agrees(text: str, shape: tuple[int, int, int], whole: int) -> None:
+    """`whole`: the last layers, of whose units the picture cuts off too much."""
+    network = find(text).network
+    rows = {row.name: row for row in plan(network, shape, 3).rows}
+    found = {name: sight.receptive_field(*shape[1:]) for name, sight in seen(network.module(shape, 3), *shape).items()}
+    assert list(found) == [name for name in rows if "conv" in name.rsplit(".", 1)[-1]]
+    unlike = [name for name in found if found[name] != rows[name].receptive_field]
+    assert len(unlike) == whole
+    for name in unlike:
+        told, field = found[name], rows[name].receptive_field
+        assert all(told[axis] in (field[axis], shape[axis + 1]) for axis in (0, 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kernel=st.integers(1, 4), stride=st.integers(1, 3), padding=st.integers(0, 3), dilation=st.integers(1, 3),
+    side=st.integers(10, 20),
+)  # fmt: skip
+def test_one_convolution_by_its_formula(kernel: int, stride: int, padding: int, dilation: int, side: int) -> None:
+    module = nn.Sequential(nn.Conv2d(2, 3, kernel, stride, padding, dilation))
+    rows = seen(module, 2, side, 10)["0"].rows
+    for row in range(rows.shape[1]):
+        taps = [row * stride - padding + dilation * tap for tap in range(kernel)]
+        inside = [tap for tap in taps if 0 <= tap < side]
+        expected = [inside[0], inside[-1] + 1] if inside else [0, 0]
+        assert rows[:, row].tolist() == [expected] * 3
+
+
+class Branches(nn.Module):
+    """One channel of 1x1, one of 5x5, and a depthwise convolution over both; then squeeze and excitation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(1, 1, 1)
+        self.wide = nn.Conv2d(1, 1, 5, padding=2, padding_mode="reflect")
+        self.depthwise = nn.Conv2d(2, 4, 3, padding=1, groups=2)
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(torch.cat([self.narrow(x), self.wide(x)], 1))
+        x = x * torch.sigmoid(x.mean((2, 3), keepdim=True))
+        return self.last(x).mean((2, 3))
+
+
+def test_channels_may_see_differently_and_some_see_all() -> None:
+    found = seen(Branches(), 1, 12, 9)
+    assert found["narrow"].box(0, 3, 4) == (3, 4, 4, 5)
+    assert [found["depthwise"].box(channel, 5, 4) for channel in range(4)] == [
+        (4, 3, 7, 6), (4, 3, 7, 6), (2, 1, 9, 8), (2, 1, 9, 8),
+    ]  # fmt: skip
+    assert found["depthwise"].receptive_field(12, 9) == (7, 7)
+    assert found["last"].box(0, 0, 0) == (0, 0, 12, 9)
+    assert found["last"].receptive_field(12, 9) == (12, 9)
+
+
+def test_the_gradient_agrees() -> None:
+    """Without activation functions a unit's gradient is not zero exactly where it sees the picture."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2, padding=1, padding_mode="circular"),
+        nn.AvgPool2d(2, stride=1),
+        nn.Conv2d(4, 4, (3, 2), dilation=(2, 1), groups=2),
+        nn.ConvTranspose2d(4, 2, 3, stride=2),
+        nn.Conv2d(2, 3, 3, padding="same"),
+    )
+    x = torch.randn(1, 2, 23, 19, requires_grad=True)
+    output, sight = module(x), seen(module, 2, 23, 19)["4"]
+    for channel in range(3):
+        for row in range(output.shape[2]):
+            for column in range(output.shape[3]):
+                (gradient,) = torch.autograd.grad(output[0, channel, row, column], x, retain_graph=True)
+                rows, columns = (gradient[0].abs().sum(dim).nonzero() for dim in ((0, 2), (0, 1)))
+                box = (int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
+                assert sight.box(channel, row, column) == box
+
+
+def test_weights_of_zero_and_dead_units_hide_nothing() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Conv2d(1, 1, 1), nn.ReLU6())
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(0.0 if parameter.ndim == 4 else -1.0)
+    assert seen(module, 1, 8, 8)["3"].box(0, 1, 2) == (2, 4, 6, 8)
+
+
+def test_a_layer_run_twice_is_seen_in_its_first_run() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 2, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(self.conv(x)).mean((2, 3))
+
+    assert seen(Twice(), 2, 9, 9)["conv"].receptive_field(9, 9) == (3, 3)
