@@ -13,6 +13,7 @@ NAMES = [
     "Prediction",
     "Recipe",
     "Trace",
+    "article",
     "evaluate",
     "explain",
     "finish",

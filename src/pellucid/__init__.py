@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.api import evaluate, explain, finish, load, plan, predict, probe, start, train
+    from pellucid.api import article, evaluate, explain, finish, load, plan, predict, probe, start, train
     from pellucid.classifier.classifier import Classifier, Prediction
     from pellucid.errors import PellucidError
     from pellucid.glassbox.trace import Trace
@@ -38,6 +38,7 @@ __all__ = [
     "Prediction",
     "Recipe",
     "Trace",
+    "article",
     "evaluate",
     "explain",
     "finish",

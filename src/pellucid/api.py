@@ -14,13 +14,16 @@ import numpy as np
 
 from pellucid import files
 from pellucid.classifier import store as artefact
-from pellucid.classifier.classifier import Classifier, Learning, Prediction, Source
+from pellucid.classifier.classifier import Classifier, Learning, Prediction, Source, decoded
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
 from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, TrainingError
 from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
 from pellucid.glassbox.exemplars import LayerExemplars
+from pellucid.glassbox.lessons import walk as lessons
+from pellucid.glassbox.lessons.lesson import Grid, Lesson, Term, Value, Worked
+from pellucid.glassbox.lessons.lesson import as_json as lessons_as_json
 from pellucid.glassbox.loss import Loss
 from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.recording import explain
@@ -33,6 +36,7 @@ from pellucid.network.plan import Plan, Row
 from pellucid.outcome import Evaluating, Report
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import store as stores
+from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.run import Found, Run, Started
@@ -46,6 +50,8 @@ from pellucid.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
+
+LESSON_SIDE = 36  # pixels: a picture of that many columns of numbers
 
 
 def start(
@@ -220,6 +226,27 @@ def probe(network: str, input: str | tuple[int, ...] | None = None, classes: int
     return probes.measure(zoo.find(network).network, shape, classes, batch, devices.choose())
 
 
+def article(picture: Source | None = None, only: str | None = None) -> tuple[Lesson, ...]:
+    """How a convolutional network works, in the numbers of the article that Pellucid grew from, each one computed.
+
+    `picture`: what filters are shown on; by default a photograph that comes with matplotlib. `only`: one lesson by its
+    name. `pellucid.article()[6].as_json()` is a lesson as data. Raises PictureError, TraceError.
+    """
+    path = picture if picture is not None else _photograph()
+    if path is None:
+        return lessons.lessons(only=only)
+    form = Form(LESSON_SIDE, LESSON_SIDE, 3, "crop")
+    return lessons.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
+
+
+def _photograph() -> Path | None:
+    """Rear Admiral Grace Hopper, a photograph in the public domain, where matplotlib has brought it along."""
+    import matplotlib
+
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return path if path.exists() else None
+
+
 def cached(cache: str | Path | None = None) -> list[StoreInfo]:
     """What is kept of decoded pictures, a store for each folder and size."""
     return stores.stores(_cache(cache))
@@ -332,7 +359,9 @@ __all__ = [
     "Evaluating",
     "Evaluation",
     "Found",
+    "Grid",
     "LayerExemplars",
+    "Lesson",
     "Mechanism",
     "Method",
     "Metrics",
@@ -349,9 +378,13 @@ __all__ = [
     "Started",
     "Step",
     "StoreInfo",
+    "Term",
     "Trace",
     "TrainingError",
+    "Value",
+    "Worked",
     "Working",
+    "article",
     "cached",
     "clear_cache",
     "evaluate",
@@ -360,6 +393,7 @@ __all__ = [
     "explain",
     "finish",
     "free_place",
+    "lessons_as_json",
     "load",
     "overlay",
     "plan",

@@ -15,7 +15,8 @@ from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positio
 
 from pellucid import api
 from pellucid.api import Recipe, recipes
-from pellucid.app import answers, explaining, screen, tables
+from pellucid.app import answers, explaining, lessons, screen, tables
+from pellucid.errors import PictureError
 
 T = TypeVar("T")
 USAGE, UNUSABLE = 2, 3  # exit status
@@ -208,6 +209,36 @@ def filters(args: list[str]) -> int:
     return _parse(filters, args, "filters")
 
 
+def article(args: list[str]) -> int:
+    def article(
+        picture: Annotated[Positional[Path | None], arg(metavar="[PICTURE]", help_behavior_hint="")] = None,
+        /,
+        only: Annotated[str | None, arg(metavar="LESSON", help_behavior_hint="")] = None,
+        json: Switch = False,
+    ) -> int:
+        """Walk through how a convolutional network works, in numbers small enough to follow by hand.
+
+        They are those of the article "Architecture of Convolutional Neural Networks (CNNs) demystified", each computed by
+        the arithmetic that `pellucid explain` shows of your own network.
+
+        Args:
+            picture: What the filters for edges, blur and sharpening are shown on; by default a photograph.
+            only: One lesson, such as six-by-six.
+            json: Every number as JSON.
+        """
+        try:
+            found = api.article(picture, only)
+        except PictureError as error:
+            raise PictureError(f"{picture}: {error.reason}") from error
+        if json:
+            _dump(api.lessons_as_json(found), indent=None)
+        else:
+            lessons.show(found)
+        return 0
+
+    return _parse(article, args, "article")
+
+
 def plan(args: list[str]) -> int:
     def plan(
         network: Annotated[Positional[str], arg(metavar="NETWORK")],
@@ -285,6 +316,6 @@ def _parse(command: Callable[..., T], args: list[str], name: str) -> T:
     )
 
 
-def _dump(content: object) -> None:
-    json.dump(content, sys.stdout, indent=2, ensure_ascii=False, default=str)
+def _dump(content: object, indent: int | None = 2) -> None:
+    json.dump(content, sys.stdout, indent=indent, ensure_ascii=False, default=str)
     print()

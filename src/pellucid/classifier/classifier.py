@@ -178,8 +178,8 @@ class Classifier:
     ) -> Generator[int, None, dict[str, LayerExemplars]]:
         """For each filter of each convolution the `count` pictures that excite it most, and where in them.
 
-        Yields the number of pictures seen; those that cannot be used are passed over. Raises TraceError where a layer is
-        not there.
+        Yields the number of pictures seen; those that cannot be used are passed over. Raises TraceError where a layer
+        is not there.
         """
         usable = ((name, self._input(image)) for name, image, _ in self._images(pictures) if image is not None)
         return exemplars.find(self.module, usable, count, layers)
@@ -272,12 +272,13 @@ class Classifier:
     def _image(self, picture: Source) -> _Item:
         name = str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"
         try:
-            return name, self.form.apply(_decoded(picture, self.pixel_limit)), None
+            return name, self.form.apply(decoded(picture, self.pixel_limit)), None
         except PictureError as error:
             return name, None, error.reason
 
 
-def _decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
+def decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
+    """A picture in whatever form -> its image uint8 (H, W, 3). Raises PictureError."""
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")

@@ -88,6 +88,7 @@ class Trace:
         return working.update(self, weight)
 
     def node(self, name: str) -> Node:
+        """The node of this name, which must be there."""
         return next(node for node in self.nodes if node.name == name)
 
     def shape(self, name: str) -> Shape:

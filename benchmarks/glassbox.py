@@ -1,0 +1,88 @@
+"""What the glass box costs: the trace of a picture beside a training step on it, and one number worked out.
+
+    .venv/bin/python benchmarks/glassbox.py [--only article ...]
+
+A step and a trace alternate in one run and the medians are compared, since these machines are shared. Both have
+one picture and AdamW; the trace keeps every value and gradient and makes the optimizer's step on copies. Taking
+the graph, which is done once a model, is timed by itself. A unit's or weight's working is timed with its check,
+in the worst of many places drawn at random; the memory is what the trace's arrays take.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from pellucid.engine import device
+from pellucid.glassbox import graph as graphs
+from pellucid.glassbox.recording import record
+from pellucid.glassbox.trace import Trace
+from pellucid.network import zoo
+
+CASES = {"article": (3, 300, 300), "lenet5": (1, 32, 32), "compact": (3, 96, 96), "resnet18": (3, 224, 224)}
+REPEATS = 15
+PLACES = 300
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES))
+    print("| network | graph, once | training step | trace | ratio | trace's arrays | unit, worst | weight, worst |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in parser.parse_args().only:
+        print(measure(name), flush=True)
+
+
+def measure(name: str) -> str:
+    device.choose("cpu")
+    torch.manual_seed(0)
+    shape = CASES[name]
+    module = zoo.find(name).network.module(shape, 2 if name == "article" else 10)
+    input = torch.randn(1, *shape).contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(module.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(module(input), torch.tensor([1])).backward()
+        optimizer.step()
+
+    module.eval()  # one picture has no batch statistics
+    graph, once = timed(lambda: graphs.capture(module, input))
+    steps, traces = [], []
+    for _ in range(REPEATS):
+        steps.append(timed(step)[1])
+        trace, seconds = timed(lambda: record(module, graph, input, 1, optimizer=optimizer))
+        traces.append(seconds)
+    kept = sum(array.nbytes for array in (*trace.values.values(), *trace.gradients.values()))
+    kept += sum(u.after.nbytes + sum(a.nbytes for a in u.remembered.values()) for u in trace.updates.values())
+    one, other = float(np.median(steps)), float(np.median(traces))
+    unit = worst(trace, [node.name for node in trace.nodes], trace.unit)
+    weight = worst(trace, list(trace.parameters), trace.gradient)
+    return (
+        f"| {name} | {once:.2f} s | {one * 1e3:.1f} ms | {other * 1e3:.1f} ms | {other / one:.2f} | {kept / 1e6:.0f} MB "
+        f"| {unit * 1e3:.1f} ms | {weight * 1e3:.1f} ms |"
+    )
+
+
+def worst(trace: Trace, names: list[str], work: Callable[[str], object]) -> float:
+    """The longest of PLACES workings; of each the better of two runs, so that another program's turn is not counted."""
+    random = np.random.default_rng(0)
+    longest = 0.0
+    for _ in range(PLACES):
+        name = names[random.integers(len(names))]
+        place = f"{name}[{', '.join(str(random.integers(size)) for size in trace.shape(name))}]"
+        longest = max(longest, min(timed(lambda: work(place))[1] for _ in range(2)))
+    return longest
+
+
+def timed(work: Callable[[], object]) -> tuple:
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

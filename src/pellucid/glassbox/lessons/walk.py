@@ -1,0 +1,57 @@
+"""The walk through the article: its lessons in order, each computed when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import TraceError
+from pellucid.glassbox.lessons import convolution, cycle, losses, photograph, pooling, sizes
+from pellucid.glassbox.lessons.lesson import Floats, Lesson
+
+DRAWN = "a drawn picture, there is no photograph at hand"
+
+_LESSONS: Mapping[str, Callable[[Floats, str], Lesson]] = {
+    "picture": lambda photo, caption: convolution.picture(),
+    "one-weight": lambda photo, caption: convolution.one_weight(),
+    "pair-of-weights": lambda photo, caption: convolution.pair_of_weights(),
+    "zeros-at-the-sides": lambda photo, caption: convolution.zeros_at_the_sides(),
+    "two-filters": lambda photo, caption: convolution.two_filters(),
+    "two-by-two": lambda photo, caption: convolution.two_by_two(),
+    "six-by-six": lambda photo, caption: convolution.six_by_six(),
+    "edges-and-blur": photograph.edges_and_blur,
+    "stride": lambda photo, caption: convolution.stride(),
+    "same-padding": lambda photo, caption: convolution.same_padding(),
+    "depth": lambda photo, caption: convolution.depth(photo),
+    "pooling": lambda photo, caption: pooling.pooling(),
+    "output-size": lambda photo, caption: sizes.output_size(),
+    "parameters": lambda photo, caption: sizes.parameters(),
+    "softmax-and-losses": lambda photo, caption: losses.softmax_and_losses(),
+    "training-forward": lambda photo, caption: cycle.forward(),
+    "training-error": lambda photo, caption: cycle.error(),
+    "training-backward": lambda photo, caption: cycle.backward(),
+    "training-update": lambda photo, caption: cycle.update(),
+    "training-squared-error": lambda photo, caption: cycle.squared_error(),
+}
+
+NAMES = tuple(_LESSONS)
+
+
+def lessons(
+    photo: NDArray[np.uint8] | None = None, caption: str = "the photograph in grey", only: str | None = None
+) -> tuple[Lesson, ...]:
+    """All lessons, or the one with the name `only`.
+
+    `photo` (height, width, 3), each side from 32 to 64 pixels, is what edges and colours are shown on, and `caption`
+    stands above it; without one a picture is drawn. Raises TraceError for a name or a photograph that does not fit.
+    """
+    if only is not None and only not in _LESSONS:
+        near = get_close_matches(only, NAMES, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise TraceError(f"There is no lesson {only!r}.{hint} Lessons: {', '.join(NAMES)}.")
+    shown = photograph.channels_first(photo)
+    said = DRAWN if photo is None else caption
+    return tuple(_LESSONS[name](shown, said) for name in NAMES if only in (None, name))
