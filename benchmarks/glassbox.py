@@ -11,6 +11,7 @@ in the worst of many places drawn at random; the memory is what the trace's arra
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -56,15 +57,15 @@ def measure(name: str) -> str:
         steps.append(timed(step)[1])
         trace, seconds = timed(lambda: record(module, graph, input, 1, optimizer=optimizer))
         traces.append(seconds)
-    kept = sum(array.nbytes for array in (*trace.values.values(), *trace.gradients.values()))
-    kept += sum(u.after.nbytes + sum(a.nbytes for a in u.remembered.values()) for u in trace.updates.values())
+    arrays = [*trace.values.values(), *trace.gradients.values(), *(step.after for step in trace.updates.values())]
+    arrays += [array for step in trace.updates.values() for array in step.remembered.values()]
+    kept = sum(array.nbytes for array in arrays)
     one, other = float(np.median(steps)), float(np.median(traces))
     unit = worst(trace, [node.name for node in trace.nodes], trace.unit)
     weight = worst(trace, list(trace.parameters), trace.gradient)
-    return (
-        f"| {name} | {once:.2f} s | {one * 1e3:.1f} ms | {other * 1e3:.1f} ms | {other / one:.2f} | {kept / 1e6:.0f} MB "
-        f"| {unit * 1e3:.1f} ms | {weight * 1e3:.1f} ms |"
-    )
+    cells = [name, f"{once:.2f} s", *(f"{t * 1e3:.1f} ms" for t in (one, other)), f"{other / one:.2f}"]
+    cells += [f"{kept / 1e6:.0f} MB", f"{unit * 1e3:.1f} ms", f"{weight * 1e3:.1f} ms"]
+    return f"| {' | '.join(cells)} |"
 
 
 def worst(trace: Trace, names: list[str], work: Callable[[str], object]) -> float:
@@ -74,7 +75,7 @@ def worst(trace: Trace, names: list[str], work: Callable[[str], object]) -> floa
     for _ in range(PLACES):
         name = names[random.integers(len(names))]
         place = f"{name}[{', '.join(str(random.integers(size)) for size in trace.shape(name))}]"
-        longest = max(longest, min(timed(lambda: work(place))[1] for _ in range(2)))
+        longest = max(longest, min(timed(partial(work, place))[1] for _ in range(2)))
     return longest
 
 

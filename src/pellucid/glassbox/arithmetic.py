@@ -311,5 +311,8 @@ def everything(op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
     evaluator = Evaluator(op, arrays)
     shape = op.shapes[OUT]
     indices = np.indices(shape).reshape(len(shape), prod(shape)).T
-    values, _ = evaluator._values_at(OUT, indices, np.ones(len(indices), bool))
-    return values.reshape(shape)
+    found = np.zeros(len(indices))
+    for start in range(0, len(indices), 256):  # the terms of so many numbers are in memory at once
+        block = indices[start : start + 256]
+        found[start : start + 256], _ = evaluator._values_at(OUT, block, np.ones(len(block), bool))
+    return found.reshape(shape)

@@ -319,6 +319,8 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             return np.sqrt(m[0])
         case "power" if 0 < float(node.leaf) < 1:
             return m[0] ** float(node.leaf)
+        case "erf":  # PyTorch's GELU approximates it, and the error does not shrink with the value
+            return 1 + np.abs(_evaluate(_slope(node, node.arguments[0]), values)) * m[0]
         case _:
             slope = np.abs(_evaluate(_slope(node, node.arguments[0]), values))
             return np.abs(_evaluate(node, values)) + slope * m[0]

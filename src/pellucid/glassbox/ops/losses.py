@@ -77,7 +77,8 @@ def difference(input: Shape, labels: Sequence[int], against: int) -> Op:
     sign[:, against] -= 1
     maps = {OUT: at(), "input": at("d0", "d1"), "sign": at("d0", "d1")}
     stage = Stage(OUT, _ranges(["d0", "d1"], input), maps, INPUT * names("sign")[0])
-    return Op("difference of two logits", {"input": input, "sign": input, OUT: ()}, ("input",), (stage,), {"sign": sign})
+    shapes = {"input": input, "sign": input, OUT: ()}
+    return Op("difference of two logits", shapes, ("input",), (stage,), {"sign": sign})
 
 
 def mse_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:

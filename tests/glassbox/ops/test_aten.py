@@ -1,0 +1,286 @@
+"""Every operator that has a declaration, as torch.export gives it: declared, and in agreement with PyTorch."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from pellucid.glassbox.arithmetic import Evaluator
+from pellucid.glassbox.declaration import OUT, Op
+from pellucid.glassbox.ops import aten
+
+PICTURE, ROW, VOLUME = (2, 4, 6, 6), (2, 4, 6), (2, 4, 4, 4, 4)
+
+# operator -> the code that leads to it, the shapes of its arrays
+CALLS: dict[str, tuple[Callable, tuple]] = {
+    "conv1d": (lambda x, w, b: F.conv1d(x, w, b, 2, 1, 1, 2), (ROW, (6, 2, 3), (6,))),
+    "conv2d": (lambda x, w: F.conv2d(x, w, None, (2, 1), "valid", (1, 2)), (PICTURE, (3, 4, 3, 2))),
+    "conv3d": (lambda x, w: F.conv3d(x, w, padding="same"), (VOLUME, (2, 4, 3, 1, 3))),
+    "conv_transpose1d": (lambda x, w: F.conv_transpose1d(x, w, None, 2, 1, 1), (ROW, (4, 2, 3))),
+    "conv_transpose2d": (
+        lambda x, w, b: F.conv_transpose2d(x, w, b, 2, 1, 1, 2, 2),
+        (PICTURE, (4, 3, 3, 2), (6,)),
+    ),
+    "conv_transpose3d": (lambda x, w: F.conv_transpose3d(x, w), (VOLUME, (4, 2, 2, 1, 2))),
+    "linear": (F.linear, ((2, 5), (3, 5), (3,))),
+    "matmul": (torch.matmul, ((2, 3, 4), (4, 2))),
+    "mm": (torch.mm, ((3, 4), (4, 2))),
+    "bmm": (torch.bmm, ((2, 3, 4), (2, 4, 2))),
+    "max_pool1d": (lambda x: F.max_pool1d(x, 3, 2, 1), (ROW,)),
+    "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1, 1, True), (PICTURE,)),
+    "max_pool3d": (lambda x: F.max_pool3d(x, 2), (VOLUME,)),
+    "avg_pool1d": (lambda x: F.avg_pool1d(x, 3, 2, 1, True, False), (ROW,)),
+    "avg_pool2d": (lambda x: F.avg_pool2d(x, (3, 2), None, (1, 0), divisor_override=5), (PICTURE,)),
+    "avg_pool3d": (lambda x: F.avg_pool3d(x, 2, 1), (VOLUME,)),
+    "adaptive_avg_pool1d": (lambda x: F.adaptive_avg_pool1d(x, 4), (ROW,)),
+    "adaptive_avg_pool2d": (lambda x: F.adaptive_avg_pool2d(x, (None, 4)), (PICTURE,)),
+    "adaptive_max_pool2d": (lambda x: F.adaptive_max_pool2d(x, 4)[0], (PICTURE,)),
+    "lp_pool2d": (lambda x: F.lp_pool2d(x, 2, 2), (PICTURE,)),
+    "batch_norm": (lambda x, w, b: F.batch_norm(x, None, None, w, b, True), (PICTURE, (4,), (4,))),
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, (6, 6), w, b), (PICTURE, (6, 6), (6, 6))),
+    "group_norm": (lambda x, w, b: F.group_norm(x, 2, w, b), (PICTURE, (4,), (4,))),
+    "relu": (F.relu, (ROW,)),
+    "leaky_relu": (lambda x: F.leaky_relu(x, 0.2), (ROW,)),
+    "prelu": (F.prelu, (ROW, (4,))),
+    "elu": (lambda x: F.elu(x, 0.7), (ROW,)),
+    "selu": (F.selu, (ROW,)),
+    "gelu": (lambda x: F.gelu(x, approximate="tanh"), (ROW,)),
+    "silu": (F.silu, (ROW,)),
+    "hardswish": (F.hardswish, (ROW,)),
+    "hardsigmoid": (F.hardsigmoid, (ROW,)),
+    "hardtanh": (lambda x: F.hardtanh(x, -0.5, 0.7), (ROW,)),
+    "relu6": (F.relu6, (ROW,)),
+    "sigmoid": (torch.sigmoid, (ROW,)),
+    "tanh": (torch.tanh, (ROW,)),
+    "softplus": (lambda x: F.softplus(x, 2), (ROW,)),
+    "mish": (F.mish, (ROW,)),
+    "exp": (torch.exp, (ROW,)),
+    "log": (lambda x: torch.exp(x).log(), (ROW,)),
+    "sqrt": (lambda x: torch.exp(x).sqrt(), (ROW,)),
+    "abs": (torch.abs, (ROW,)),
+    "neg": (lambda x: -x, (ROW,)),
+    "pow": (lambda x: x**3, (ROW,)),
+    "clamp": (lambda x: x.clamp(min=0.1), (ROW,)),
+    "add": (lambda x, y: torch.add(x, y, alpha=2), (ROW, (4, 1))),
+    "sub": (lambda x, y: x - y, (ROW, (6,))),
+    "rsub": (lambda x: 1 - x, (ROW,)),
+    "reciprocal": (lambda x: 1 / torch.exp(x), (ROW,)),
+    "mul": (lambda x, y: x * y, (ROW, (2, 1, 1))),
+    "div": (lambda x, y: x / torch.exp(y), (ROW, ROW)),
+    "flatten": (lambda x: x.flatten(1), (PICTURE,)),
+    "view": (lambda x: x.view(2, -1), (PICTURE,)),
+    "reshape": (lambda x: x.reshape(4, -1), (PICTURE,)),
+    "unsqueeze": (lambda x: x.unsqueeze(1), (ROW,)),
+    "squeeze": (lambda x: x.squeeze(1), ((2, 1, 3),)),
+    "contiguous": (lambda x: torch.ops.aten.contiguous(x), (ROW,)),
+    "clone": (torch.clone, (ROW,)),
+    "alias": (lambda x: torch.ops.aten.alias(x), (ROW,)),
+    "detach": (torch.detach, (ROW,)),
+    "lift_fresh_copy": (lambda x: x * torch.tensor(2.0, dtype=torch.float64), (ROW,)),
+    "dropout": (lambda x: F.dropout(x, 0.5, False), (ROW,)),
+    "feature_dropout": (lambda x: F.dropout2d(x, 0.5, False), (PICTURE,)),
+    "permute": (lambda x: x.permute(0, 2, 3, 1), (PICTURE,)),
+    "transpose": (lambda x: x.transpose(1, -1), (PICTURE,)),
+    "cat": (lambda x, y: torch.cat([x, y], 1), (ROW, (2, 3, 6))),
+    "slice": (lambda x: x[:, 1::2], (PICTURE,)),
+    "select": (lambda x: x[:, -1], (PICTURE,)),
+    "expand": (lambda x: x.expand(5, 2, -1, 3), ((2, 4, 1),)),
+    "pad": (lambda x: F.pad(x, (1, 2, 0, 1)), (PICTURE,)),
+    "mean": (lambda x: x.mean((2, 3)), (PICTURE,)),
+    "sum": (lambda x: x.sum(1, True), (PICTURE,)),
+    "softmax": (lambda x: x.softmax(1), (ROW,)),
+    "log_softmax": (lambda x: F.log_softmax(x, -1), (ROW,)),
+    "mse_loss": (lambda x, y: torch.ops.aten.mse_loss(x, y), (ROW, ROW)),
+}
+LARGE = {"hardswish", "hardsigmoid"}  # a float32's 1/6 in PyTorch, see test_elementwise.py
+
+
+class Code(nn.Module):
+    def __init__(self, code: Callable) -> None:
+        super().__init__()
+        self.code = code
+
+    def forward(self, *arrays: Tensor) -> Tensor:
+        return self.code(*arrays)
+
+
+def exported(code: Callable, *shapes: tuple[int, ...]) -> tuple[fx.GraphModule, list[Tensor]]:
+    tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    whole = code if isinstance(code, nn.Module) else Code(code)
+    module = torch.export.export(whole, tuple(tensors)).module()
+    assert isinstance(module, fx.GraphModule)
+    return module, tensors
+
+
+class Calls(fx.Interpreter):
+    """Runs a graph, and keeps every call with its arguments and its result."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.calls: list[tuple[Any, dict[str, Any], Any]] = []
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        result = super().call_function(target, args, kwargs)
+        if hasattr(target, "_schema"):
+            self.calls.append((target, aten.bound(target, args, kwargs), result))
+        return result
+
+
+def shapes_of(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    return [shapes_of(each) for each in value] if isinstance(value, list) else value
+
+
+def declared(code: Callable, *shapes: tuple[int, ...]) -> Iterator[tuple[str, Op | None, dict[str, Tensor], Tensor]]:
+    """(operator, its declaration, the arrays by their names in it, PyTorch's result) of every call in some code."""
+    module, tensors = exported(code, *shapes)
+    interpreter = Calls(module)
+    interpreter.run(*tensors)
+    for target, arguments, result in interpreter.calls:
+        out = result[0] if isinstance(result, tuple) else result
+        op = aten.declare(aten.name_of(target), {k: shapes_of(v) for k, v in arguments.items()}, tuple(out.shape))
+        several = {f"{k}{n}": each for k, v in arguments.items() if isinstance(v, list) for n, each in enumerate(v)}
+        arrays = {name: value for name, value in (arguments | several).items() if isinstance(value, Tensor)}
+        yield aten.name_of(target), op, arrays, out
+
+
+def operator(name: str, code: Callable, *shapes: tuple[int, ...]) -> tuple[Op | None, dict[str, Tensor], Tensor]:
+    (found,) = [call[1:] for call in declared(code, *shapes) if call[0] == name]
+    return found
+
+
+def check(op: Op | None, arrays: dict[str, Tensor], out: Tensor, tolerance: float = 1e-11) -> None:
+    assert op is not None
+    assert set(op.inputs) <= set(arrays)
+    wanted = [name for name in op.inputs if arrays[name].requires_grad] if out.requires_grad else []
+    gradient = torch.randn_like(out)
+    found = torch.autograd.grad(out, [arrays[n] for n in wanted], gradient, retain_graph=True) if wanted else ()
+    numbers = {name: arrays[name].detach().numpy() for name in op.inputs}
+    evaluator = Evaluator(op, numbers, gradient.numpy())
+    for index in picked(out.shape):
+        value, scale = evaluator.value(OUT, index)
+        assert value == pytest.approx(out[index].item(), rel=0, abs=tolerance * scale)
+    for name, expected in zip(wanted, found, strict=True):
+        for index in picked(expected.shape):
+            value, scale = evaluator.gradient_of(name, index)
+            assert value == pytest.approx(expected[index].item(), rel=0, abs=tolerance * scale)
+
+
+def picked(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    random = np.random.default_rng(5)
+    for _ in range(4):
+        yield tuple(int(random.integers(size)) for size in shape)
+
+
+def test_every_operator_is_exercised_here() -> None:
+    assert set(CALLS) == set(aten.DECLARATIONS)
+
+
+# lp_pool2d is eight operators when exported, contiguous none: they are called by themselves below
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("lp_pool2d", "contiguous")])
+def test_an_exported_operator_is_declared_and_agrees(name: str) -> None:
+    code, shapes = CALLS[name]
+    op, arrays, out = operator(name, code, *shapes)
+    check(op, arrays, out, 1e-7 if name in LARGE else 1e-11)
+    assert op is not None
+    json.dumps(op.as_json(), allow_nan=False)
+
+
+def test_the_two_that_are_not_exported_as_they_are() -> None:
+    x = torch.randn(PICTURE, dtype=torch.float64, requires_grad=True)
+    pool = aten.declare("lp_pool2d", {"input": PICTURE, "norm_type": 2.0, "kernel_size": [2, 2]}, (2, 4, 3, 3))
+    check(pool, {"input": x}, F.lp_pool2d(x, 2, 2))
+    same = aten.declare("contiguous", {"input": PICTURE, "memory_format": torch.contiguous_format}, PICTURE)
+    check(same, {"input": x}, x.contiguous() * 1)
+
+
+def test_what_follows_from_its_name() -> None:
+    assert aten.name_of(torch.ops.aten.relu_.default) == "relu"
+    assert aten.name_of(torch.ops.aten.max_pool2d.default) == "max_pool2d"
+    arguments = aten.bound(torch.ops.aten.avg_pool2d.default, ("x", [2, 2]), {"ceil_mode": True})
+    assert arguments == {
+        "input": "x",
+        "kernel_size": [2, 2],
+        "stride": [],
+        "padding": [0, 0],
+        "ceil_mode": True,
+        "count_include_pad": True,
+        "divisor_override": None,
+    }
+    assert aten.bound(torch.ops.aten.mm.default, ("x", "y"), {}) == {"input": "x", "other": "y"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: x + 1,
+        lambda x: 1 + x,
+        lambda x: 1 - x,
+        lambda x: x * 0,
+        lambda x: x / 3,
+        lambda x: 2.5 / x,
+        lambda x: x**2,
+        lambda x: x**0,
+        lambda x: x * torch.tensor(3.0, dtype=torch.float64),
+        lambda x: torch.tensor(3.0, dtype=torch.float64) - x,
+        lambda x: x.mean(),
+        lambda x: x.sum(),
+        lambda x: x.mean() + 1,
+        lambda x: torch.relu(x.sum()),
+        lambda x: x.sum().flatten(),
+        lambda x: x[0, 0, 0].softmax(0),
+        lambda x: x[1:, ..., 2],
+    ],
+)
+def test_numbers_and_arrays_mix(code: Callable) -> None:
+    calls = list(declared(code, PICTURE))
+    assert calls
+    for name, op, arrays, out in calls:
+        if name != "detach_":
+            check(op, arrays, out)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("pow", lambda x: x**x),
+        ("pow", lambda x: 2**x),
+        ("clamp", lambda x: x.clamp(x * 0.5)),
+        ("dropout", lambda x: F.dropout(x, 0.5, True)),
+        ("feature_dropout", lambda x: F.dropout2d(x, 0.5, True)),
+        ("div", lambda x: torch.div(x, 3, rounding_mode="floor")),
+        ("pad", lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")),
+        ("pad", lambda x: F.pad(x, (1, 1), value=1.0)),
+        ("matmul", lambda x: x[0, 0, 0] @ x[0, 0, 1]),
+        ("mse_loss", lambda x: torch.ops.aten.mse_loss(x, x * 2, 0)),
+        ("sin", torch.sin),
+    ],
+)
+def test_what_is_not_written_is_none(name: str, code: Callable) -> None:
+    assert operator(name, code, PICTURE)[0] is None
+
+
+def test_an_operator_that_changes_its_input_is_the_one_that_does_not() -> None:
+    op, arrays, out = operator("relu", lambda x: F.relu_(x * 2), PICTURE)
+    assert op is not None
+    assert op.kind == "ReLU"
+    assert op.shapes[OUT] == out.shape == arrays["input"].shape
+
+
+def test_a_sum_of_squared_errors_is_not_taken_for_their_mean() -> None:
+    op, arrays, out = operator("mse_loss", lambda x, y: torch.ops.aten.mse_loss(x, y, 2), ROW, ROW)
+    check(op, arrays, out)
+
+
+def test_running_statistics_are_inputs() -> None:
+    ((name, op, arrays, out),) = declared(nn.BatchNorm2d(4, dtype=torch.float64).eval(), PICTURE)
+    assert name == "batch_norm"
+    check(op, {key: value.detach() for key, value in arrays.items()}, out.detach())
+    assert op is not None
+    assert op.inputs == ("input", "weight", "bias", "running_mean", "running_var")
