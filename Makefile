@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test lint clean
+.PHONY: demo test lint browser clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,8 +10,20 @@ demo: $(VENV)/installed  ## train on 1,797 handwritten digits, report, classify:
 
 DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pellucid-demo-$$n; done; echo $$d)
 
-test: $(VENV)/installed lint  ## everything: style, types, tests
-	$(BIN)/python -m pytest
+test: $(VENV)/installed lint browser  ## everything: style, types, tests
+	$(BIN)/python -m pytest --numprocesses 2
+
+# the page is tested in a real Chromium: one that is there, Debian's as root, or else Playwright's own
+browser: $(VENV)/installed
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		command -v $$name >/dev/null && exit 0; \
+	done; \
+	echo "installing Chromium for the tests of the page"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get install -qq -y chromium >/dev/null 2>&1 && exit 0; \
+		apt-get update -qq && apt-get install -qq -y chromium >/dev/null && exit 0; \
+	fi; \
+	$(BIN)/python -m playwright install chromium
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

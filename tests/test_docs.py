@@ -78,7 +78,18 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
     from pellucid.app.cli import USAGE
 
     commands = set(re.findall(r"^  pellucid (\w+)", USAGE, re.MULTILINE))
-    assert commands == {"train", "predict", "evaluate", "explain", "filters", "article", "plan", "cache", "demo"}
+    assert commands == {
+        "train",
+        "predict",
+        "evaluate",
+        "explain",
+        "open",
+        "filters",
+        "article",
+        "plan",
+        "cache",
+        "demo",
+    }
     for page in PAGES:
         for line in re.findall(r"^pellucid .*$", (ROOT / page).read_text(), re.MULTILINE):
             assert shlex.split(line, comments=True)[1] in commands

@@ -20,12 +20,14 @@ from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
 from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, TrainingError
 from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
+from pellucid.glassbox.document import Document
 from pellucid.glassbox.exemplars import LayerExemplars
 from pellucid.glassbox.lessons import walk as lessons
 from pellucid.glassbox.lessons.lesson import Grid, Lesson, Term, Value, Worked
 from pellucid.glassbox.lessons.lesson import as_json as lessons_as_json
 from pellucid.glassbox.loss import Loss
 from pellucid.glassbox.mechanism import Mechanism
+from pellucid.glassbox.page import WEB, offline
 from pellucid.glassbox.recording import explain
 from pellucid.glassbox.sheet import sheet
 from pellucid.glassbox.trace import Trace
@@ -122,7 +124,10 @@ def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
     given = artefact.read_config(folder).get("recipe")
     if given is None:
         return classifier
-    recipe = recipes.make(**given)
+    try:
+        recipe = recipes.make(**given)
+    except (RecipeError, TypeError):  # of a later version: it predicts all the same
+        return classifier
 
     def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
         state = artefact.read_optimizer(folder)
@@ -306,7 +311,10 @@ def trained_on(model: str | Path) -> list[str]:
     """The pictures that a model learned from, as far as they are still there. Raises ArtefactError."""
     config = artefact.read_config(Path(model))
     artefact.check_file(Path(model), artefact.SPLIT, config)
-    root = Path(config["data"]["root"])
+    try:
+        root = Path(config["data"]["root"])
+    except (KeyError, TypeError) as error:
+        raise ArtefactError(f"{model} does not say where its pictures are; name others.") from error
     if not root.is_dir():
         raise ArtefactError(f"The pictures that {model} was trained on are gone: {root} does not exist. Name others.")
     with (Path(model) / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -351,10 +359,12 @@ def _last(steps: Generator[Any, None, Any]) -> Any:
 
 __all__ = [
     "METHODS",
+    "WEB",
     "Attribution",
     "Classifier",
     "Comparing",
     "Decoding",
+    "Document",
     "Epoch",
     "Evaluating",
     "Evaluation",
@@ -395,6 +405,7 @@ __all__ = [
     "free_place",
     "lessons_as_json",
     "load",
+    "offline",
     "overlay",
     "plan",
     "png",

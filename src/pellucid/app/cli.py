@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from pellucid.errors import PellucidError
 
-COMMANDS = ("train", "predict", "evaluate", "explain", "filters", "article", "plan", "cache", "demo")
+COMMANDS = ("train", "predict", "evaluate", "explain", "open", "filters", "article", "plan", "cache", "demo")
 
 USAGE = """usage: pellucid COMMAND ...
 
@@ -24,6 +24,7 @@ An image classifier you can see through.
   pellucid predict MODEL picture.jpg      what is in a picture, with probabilities; folders and globs too
   pellucid evaluate MODEL [DIR]           how good it is, on the pictures it kept for that or on others
   pellucid explain MODEL picture.jpg      follow any number: forward, backward, into the optimizer's step
+  pellucid open MODEL [picture.jpg]       the same in the browser: walk through the network, layer by layer
   pellucid filters MODEL                  what each filter looks for, on your pictures
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory before anything trains

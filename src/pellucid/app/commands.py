@@ -19,7 +19,7 @@ from pellucid.app import answers, explaining, lessons, screen, tables
 from pellucid.errors import PictureError
 
 T = TypeVar("T")
-USAGE, UNUSABLE = 2, 3  # exit status
+USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
 
 # flags that may be left out; their help says what happens then
 Place = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
@@ -157,6 +157,7 @@ def explain(args: list[str]) -> int:
         map: Annotated[api.Method | None, arg(help_behavior_hint="")] = None,
         layer: Annotated[str | None, arg(metavar="LAYER", help_behavior_hint="")] = None,
         out: Place = None,
+        html: Place = None,
         json: Switch = False,
     ) -> int:
         """Follow one picture through a network, to any number: forward, backward and into the optimizer's step.
@@ -173,12 +174,39 @@ def explain(args: list[str]) -> int:
             why_not: Which units and pixels made the network prefer its prediction to this class.
             map: Where the network looked, as a picture written to --out, with a score of how far to trust it.
             layer: With --map grad_cam: the layer whose maps to use; chosen for you otherwise.
-            out: Where --map or --why-not writes its picture; by default beside nothing of yours, in the current folder.
+            out: Where --map or --why-not writes its picture; by default named after PICTURE, in the current folder.
+            html: Also write the page that `pellucid open` shows, as one file that needs nothing else.
             json: Everything as JSON.
         """
-        return explaining.run(model, picture, label, unit, backward, update, why_not, map, layer, out, json)
+        asked = explaining.Asked(label, unit, backward, update, why_not, map, layer, out, html, json)
+        return explaining.run(model, picture, asked)
 
     return _parse(explain, args, "explain")
+
+
+def open(args: list[str]) -> int:
+    from pellucid.app import server
+
+    def open(
+        model: Model,
+        picture: Annotated[Positional[Path | None], arg(metavar="[PICTURE]", help_behavior_hint="")] = None,
+        /,
+        port: int = 0,
+        no_browser: Switch = False,
+    ) -> int:
+        """Open a network in the browser: every layer, every number, forward, backward and into the optimizer's step.
+
+        Only this machine can see it. Ctrl-C ends it.
+
+        Args:
+            model: Model folder.
+            picture: The picture's file; by default the first of those that the model keeps for evaluation.
+            port: Where it answers; 0 is any port that is free.
+            no_browser: Only print the address.
+        """
+        return server.run(model, picture, port, not no_browser)
+
+    return _parse(open, args, "open")
 
 
 def filters(args: list[str]) -> int:
@@ -218,8 +246,8 @@ def article(args: list[str]) -> int:
     ) -> int:
         """Walk through how a convolutional network works, in numbers small enough to follow by hand.
 
-        They are those of the article "Architecture of Convolutional Neural Networks (CNNs) demystified", each computed by
-        the arithmetic that `pellucid explain` shows of your own network.
+        They are those of the article "Architecture of Convolutional Neural Networks (CNNs) demystified", each computed
+        by the arithmetic that `pellucid explain` shows of your own network.
 
         Args:
             picture: What the filters for edges, blur and sharpening are shown on; by default a photograph.

@@ -55,10 +55,11 @@ def working(found: api.Working) -> None:
     console = _console()
     title = {
         "value": found.name,
-        "gradient": f"gradient of the loss by {found.name}",
+        "gradient": f"gradient of the loss with respect to {found.name}",
         "update": f"update of {found.name}",
     }
-    console.print(Text(f"{title[found.quantity]}   {printable(found.kind)}", style="bold"))
+    kind = f"   {printable(found.kind)}" if found.quantity != "gradient" else ""
+    console.print(Text(f"{title[found.quantity]}{kind}", style="bold"))
     if found.formula:
         console.print(Text(f"= {found.formula}"))
     if found.quantity == "update":
@@ -77,9 +78,10 @@ def working(found: api.Working) -> None:
     if found.parts and found.complete:
         console.print(Text(f"{_sum_name(found):>24}  {found.total!r}", style="bold"))
         console.print(Text(f"{'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
-        console.print(f"{'difference':>24}  {found.difference:.3g}; rounding explains up to {found.bound:.3g}")
+        explained = f"; rounding explains up to {found.bound:.3g}" if found.difference else ""
+        console.print(f"{'difference':>24}  {found.difference:.3g}{explained}")
     else:
-        console.print(Text(f"{'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
+        console.print(Text(f"{'value' if found.given else 'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
     console.print()
 
 
@@ -124,9 +126,8 @@ def attribution(found: api.Attribution, label: str, place: str) -> None:
 
 
 def _part(part: api.Part, running: float, named: bool, console: Console) -> float:
-    terms = part.terms
     if named:
-        console.print(Text(f"through {part.through}, {terms.formula.written(part.names)}:", style="dim"))
+        console.print(Text(f"through {part.through}, {part.formula}:", style="dim"))
     if (shape := _window(part)) is not None:
         return _grids(part, shape, running, console)
     return _rows(part, running, console)
@@ -137,10 +138,11 @@ def _between(part: api.Part, console: Console) -> None:
     terms = part.terms
     name = _indexed(part.of, part.index)
     if len(terms) == 1:
-        console.print(Text(f"  {name} = {_with_numbers(part)} = {terms.total:.9g}"))
+        worked = f"{_with_numbers(part)} = " if terms.formula.arguments else ""
+        console.print(Text(f"  {name} = {worked}{terms.total:.9g}"))
     else:
         several = {"sum": "sum of", "max": "largest of"}[terms.pick]
-        console.print(Text(f"  {name} = {several} {terms.formula.written(part.names)} = {terms.total:.9g}"))
+        console.print(Text(f"  {name} = {several} {part.formula} = {terms.total:.9g}"))
 
 
 def _with_numbers(part: api.Part) -> str:

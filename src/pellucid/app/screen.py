@@ -83,6 +83,17 @@ def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watc
             bars.advance(bar)
 
 
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on a terminal what is being done, of what takes seconds and cannot tell how far it is."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
+
+
 def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
     """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
     with _bars() as bars:

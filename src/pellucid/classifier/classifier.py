@@ -175,14 +175,23 @@ class Classifier:
 
     def exemplars(
         self, pictures: Iterable[Source], count: int = 9, layers: Sequence[str] | None = None
-    ) -> Generator[int, None, dict[str, LayerExemplars]]:
+    ) -> Generator[int, None, tuple[dict[str, LayerExemplars], tuple[tuple[str, str], ...]]]:
         """For each filter of each convolution the `count` pictures that excite it most, and where in them.
 
-        Yields the number of pictures seen; those that cannot be used are passed over. Raises TraceError where a layer
-        is not there.
+        Yields the number of pictures seen. Returns (layer -> its filters' exemplars, (picture, reason) of those that
+        could not be used). Raises TraceError where a layer is not there, or no picture can be used.
         """
-        usable = ((name, self._input(image)) for name, image, _ in self._images(pictures) if image is not None)
-        return exemplars.find(self.module, usable, count, layers)
+        unusable: list[tuple[str, str]] = []
+
+        def usable() -> Iterator[tuple[str, torch.Tensor]]:
+            for name, image, error in self._images(pictures):
+                if image is None:
+                    unusable.append((name, error or "cannot be read"))
+                else:
+                    yield name, self._input(image)
+
+        found = yield from exemplars.find(self.module, usable(), count, layers)
+        return found, tuple(unusable)
 
     def prepared(self, picture: Source) -> NDArray[np.uint8]:
         """The picture as the network gets it before standardising: uint8 (H, W, C). Raises PictureError."""
@@ -223,6 +232,7 @@ class Classifier:
             optimizer=optimizer,
             preparation=recording.standardising(image, self.standardise),
             source=name,
+            network=self.network,
         )
 
     def _input(self, image: NDArray[np.uint8]) -> torch.Tensor:

@@ -323,4 +323,4 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             return 1 + np.abs(_evaluate(_slope(node, node.arguments[0]), values)) * m[0]
         case _:
             slope = np.abs(_evaluate(_slope(node, node.arguments[0]), values))
-            return np.abs(_evaluate(node, values)) + slope * m[0]
+            return np.abs(_evaluate(node, values)) + slope * np.where(slope == 0, 0, m[0])  # 0 * infinity is 0 here

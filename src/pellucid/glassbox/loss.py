@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from pellucid.errors import TraceError
 from pellucid.glassbox.declaration import Op, Shape
 from pellucid.glassbox.ops import losses
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+Kind = Literal["cross_entropy", "mse", "difference"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,21 @@ class Loss:
     "difference" is no loss: the logit of the label minus that of class `against`, for asking what made the difference.
     """
 
-    kind: Literal["cross_entropy", "mse", "difference"] = "cross_entropy"
+    kind: Kind = "cross_entropy"
     label_smoothing: float = 0.0
     weights: tuple[float, ...] | None = None
     against: int | None = None
+
+    def check(self, classes: int) -> None:
+        """Raises TraceError where this cannot be the loss of so many classes."""
+        if self.kind not in KINDS:
+            raise TraceError(f"There is no loss {self.kind!r}; there are {', '.join(KINDS)}.")
+        if not 0 <= self.label_smoothing <= 1:
+            raise TraceError(f"label_smoothing is {self.label_smoothing}; it must be from 0 to 1.")
+        if self.weights is not None and len(self.weights) != classes:
+            raise TraceError(f"The loss has {len(self.weights):,} class weights, and there are {classes:,} classes.")
+        if self.kind == "difference" and (self.against is None or not 0 <= self.against < classes):
+            raise TraceError(f"The class to compare with is {self.against}; the classes are 0 to {classes - 1}.")
 
     def of(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (N, K), labels int64 (N,) -> scalar. "mse" is that of the probabilities, over classes (Brier 1950)."""

@@ -116,7 +116,12 @@ def mechanism(graph: Graph, trace: Trace, first: int, second: int) -> Mechanism:
 
 def _contributions(trace: Trace, name: str) -> NDArray[np.float64]:
     values = trace.values[name].astype(np.float64)
-    return values * trace.gradients[name] if name in trace.gradients else np.zeros_like(values)
+    return _product(values, trace.gradients[name]) if name in trace.gradients else np.zeros_like(values)
+
+
+def _product(values: NDArray[np.float64], gradient: NDArray[Any]) -> NDArray[np.float64]:
+    """What nothing depends on contributes nothing, also where it is infinite, as in a mask."""
+    return np.where(gradient == 0, 0.0, values) * gradient
 
 
 def _own(call: Call | None, node: Node, graph: Graph, trace: Trace) -> float:
@@ -125,7 +130,7 @@ def _own(call: Call | None, node: Node, graph: Graph, trace: Trace) -> float:
         return 0.0
     out = float(_contributions(trace, node.name).sum())
     arriving = _through(call, node, graph, trace)
-    return out - float(sum((trace.values[name].astype(np.float64) * g).sum() for name, g in arriving))
+    return out - float(sum(_product(trace.values[name].astype(np.float64), g).sum() for name, g in arriving))
 
 
 def _through(call: Call, node: Node, graph: Graph, trace: Trace) -> list[tuple[str, NDArray[np.float64]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,17 +12,20 @@ from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
 from pellucid.glassbox import graph as graphs
+from pellucid.glassbox import still
 from pellucid.glassbox.declaration import Op
 from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.ops import aten, losses, normalisation, shaping
 from pellucid.glassbox.trace import LOSS, PICTURE, PROBABILITY, Node, Trace
-from pellucid.glassbox.update import updates
+from pellucid.glassbox.update import to_numpy, updates
 from pellucid.network.standardise import Standardise
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from pellucid.network.network import Network
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def standardising(image: NDArray[np.uint8], standardise: Standardise) -> Prepara
     return Preparation(pixels, normalisation.standardise(pixels.shape), arrays, apply)
 
 
+@still.gradients()
 def record(
     module: torch.nn.Module,
     graph: Graph,
@@ -62,6 +67,7 @@ def record(
     optimizer: torch.optim.Optimizer | None = None,
     preparation: Preparation | None = None,
     source: str = "",
+    network: Network | None = None,
 ) -> Trace:
     """Run one input (1, ...) through the module's graph, forward and backward. The module is left as it is.
 
@@ -73,31 +79,35 @@ def record(
     parameters = dict(module.named_parameters())
     weights = {name: p.detach().clone().requires_grad_(p.is_floating_point()) for name, p in parameters.items()}
     tensors: dict[str, Any] = {**weights, **{name: b.detach().clone() for name, b in module.named_buffers()}}
-    tensors |= graph.constants
-    with torch.enable_grad():
-        if preparation is None:
-            tensors[INPUT] = input.detach().clone().requires_grad_(input.is_floating_point())
-        else:
-            pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
-            tensors[PICTURE], tensors[INPUT] = pixels, preparation.apply(pixels)
-        for call in graph.calls:
-            tensors[call.name] = call.run(*filled(call.args, tensors), **filled(dict(call.kwargs), tensors))
-        logits = tensors[graph.output]
-        _check_scores(logits)
-        names = classes or tuple(map(str, range(logits.shape[1])))
-        target = int(logits.argmax()) if label is None else label
-        scores = logits.float()
-        tensors[PROBABILITY] = (logits.double() / temperature).softmax(1)
-        tensors[LOSS] = loss.of(scores, torch.tensor([target], device=logits.device))
-        wanted = [n for n, t in tensors.items() if isinstance(t, torch.Tensor) and t.requires_grad and n != PROBABILITY]
-        found = torch.autograd.grad(tensors[LOSS], [tensors[name] for name in wanted], allow_unused=True)
+    tensors |= {name: constant.clone() for name, constant in graph.constants.items()}
+    if preparation is None:
+        tensors[INPUT] = input.detach().clone().requires_grad_(input.is_floating_point())
+    else:
+        pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
+        tensors[PICTURE], tensors[INPUT] = pixels, preparation.apply(pixels)
+    for call in graph.calls:
+        tensors[call.name] = call.run(*filled(call.args, tensors), **filled(dict(call.kwargs), tensors))
+        _check_numbers(call, tensors[call.name])
+    logits = tensors[graph.output]
+    _check_scores(logits)
+    _check_finite(logits, graph, tensors)
+    names = classes or tuple(map(str, range(logits.shape[1])))
+    if len(names) != logits.shape[1]:
+        raise TraceError(f"There are {len(names):,} class names, and the module gives {logits.shape[1]:,} scores.")
+    target = int(logits.argmax()) if label is None else _class(label, names)
+    loss.check(len(names))
+    scores = logits if logits.dtype == torch.float64 else logits.float()
+    tensors[PROBABILITY] = (logits.double() / temperature).softmax(1)
+    tensors[LOSS] = loss.of(scores, torch.tensor([target], device=logits.device))
+    wanted = [n for n, t in tensors.items() if isinstance(t, torch.Tensor) and t.requires_grad and n != PROBABILITY]
+    found = torch.autograd.grad(tensors[LOSS], [tensors[name] for name in wanted], allow_unused=True)
     gradients = {name: gradient for name, gradient in zip(wanted, found, strict=True) if gradient is not None}
     if optimizer is None and parameters and loss.kind != "difference":
         optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
     ids = {id(parameter): name for name, parameter in parameters.items()}
     stepped = updates(optimizer, ids, weights, gradients) if optimizer is not None else {}
 
-    arrays = {name: _array(tensor) for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+    arrays = {name: to_numpy(tensor) for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
     nodes = [Node(INPUT, "the network's input", None, {})]
     if preparation is not None:
         arrays |= preparation.arrays
@@ -111,8 +121,21 @@ def record(
     softmax, measured = losses.softmax(shape, 1, temperature), loss.declaration(shape, [target])
     nodes.append(Node(PROBABILITY, softmax.kind, softmax, {"input": graph.output}))
     nodes.append(Node(LOSS, measured.kind, measured, {"input": graph.output}))
-    kept = {name: _array(gradient) for name, gradient in gradients.items()}
-    return Trace(tuple(nodes), tuple(parameters), arrays, kept, stepped, names, target, source)
+    kept = {name: to_numpy(gradient) for name, gradient in gradients.items()}
+    precision = {name: rounding for name, t in tensors.items() if (rounding := _narrow(t)) is not None}
+    return Trace(
+        tuple(nodes),
+        tuple(parameters),
+        arrays,
+        kept,
+        stepped,
+        names,
+        target,
+        source,
+        precision,
+        network,
+        temperature,
+    )
 
 
 def explain(
@@ -132,11 +155,16 @@ def explain(
     >>> trace = pellucid.explain(module, image, label=3)  # doctest: +SKIP
     >>> print(trace.unit("conv1[3, 10, 12]"))             # doctest: +SKIP
 
-    Raises TraceError: the module cannot be followed (which line, why), or a label that is no class.
+    Raises TraceError: the module cannot be followed (which line, why), or a label or loss that it has no class for.
     """
     import torch
 
-    tensor = torch.as_tensor(image)
+    try:
+        tensor = torch.as_tensor(image)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TraceError(
+            f"The image is a {type(image).__name__}; one image is numbers of the shape (C, H, W)."
+        ) from error
     tensor = tensor[None] if tensor.ndim == 3 else tensor
     if tensor.ndim == 0 or tensor.shape[0] != 1:
         raise TraceError(f"The image has the shape {tuple(tensor.shape)}; one image is (C, H, W) or (1, C, H, W).")
@@ -153,6 +181,54 @@ def _check_scores(logits: Any) -> None:
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[0] != 1:
         shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise TraceError(f"The module returns {shape}; scores of the classes for one picture are (1, classes).")
+
+
+def _check_numbers(call: Call, value: Any) -> None:
+    import torch
+
+    where = f" ({call.source})" if call.source else ""
+    if not isinstance(value, torch.Tensor | list | tuple):
+        raise TraceError(
+            f"{call.name}{where} takes a number out of an array and computes with it outside of PyTorch, "
+            "which cannot be followed. Compute with the array instead."
+        )
+    if isinstance(value, torch.Tensor) and value.is_complex():
+        raise TraceError(f"{call.name}{where} computes complex numbers; only real ones can be followed.")
+
+
+def _class(label: Any, names: tuple[str, ...]) -> int:
+    try:
+        number = operator.index(label)
+    except TypeError:
+        number = -1
+    if isinstance(label, bool) or not 0 <= number < len(names):
+        raise TraceError(f"The label is {label!r}; the {len(names):,} classes are 0 to {len(names) - 1}.")
+    return number
+
+
+def _narrow(tensor: Any) -> tuple[float, float] | None:
+    """(unit of rounding, smallest number) of an array of 16 bits, which NumPy holds in 32."""
+    import torch
+
+    if not isinstance(tensor, torch.Tensor) or tensor.dtype not in (torch.bfloat16, torch.float16):
+        return None
+    limits = torch.finfo(tensor.dtype)
+    return limits.eps / 2, limits.smallest_normal * limits.eps
+
+
+def _check_finite(logits: Tensor, graph: Graph, tensors: Mapping[str, Any]) -> None:
+    """Infinite numbers on the way may be meant (a mask before a softmax); scores may not."""
+    import torch
+
+    if logits.isfinite().all():
+        return
+    given = [*graph.parameters, *graph.buffers, INPUT, *(call.name for call in graph.calls)]
+    arrays = {name: tensors[name] for name in given if isinstance(tensors[name], torch.Tensor)}
+    first = next(name for name, tensor in arrays.items() if not tensor.isfinite().all())
+    raise TraceError(
+        f"The scores are not finite numbers but {logits.flatten()[:5].tolist()}. The first array with NaN or infinity "
+        f"is {first}; the arithmetic of such a run cannot be followed."
+    )
 
 
 def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
@@ -207,10 +283,3 @@ def filled(value: Any, tensors: Mapping[str, Any]) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(filled(each, tensors) for each in value)
     return value
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    import torch
-
-    detached = tensor.detach().cpu()
-    return (detached.float() if detached.dtype in (torch.bfloat16, torch.float16) else detached).numpy()

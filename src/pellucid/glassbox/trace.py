@@ -7,8 +7,8 @@ when it is asked for (working.py), and stands beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from pellucid.glassbox import working
 from pellucid.glassbox.declaration import Op, Shape
 from pellucid.glassbox.update import Update
 from pellucid.glassbox.working import Working
+
+if TYPE_CHECKING:
+    from pellucid.network.network import Network
 
 PICTURE, PROBABILITY, LOSS = "picture", "probability", "loss"
 STRONGEST = 5
@@ -56,6 +59,12 @@ class Trace:
     """The class that the loss is measured against."""
     source: str = ""
     """What the picture is called."""
+    precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of what was computed in 16 bits, which no array here is: the unit of rounding and the smallest number."""
+    network: Network | None = None
+    """What was written, where the module was made from a network of ours."""
+    temperature: float = 1.0
+    """What the logits are divided by before the probabilities."""
 
     @property
     def logits(self) -> NDArray[Any]:
@@ -87,6 +96,11 @@ class Trace:
         """How one step of the optimizer would change a weight, "conv1.weight[3, 0, 2, 2]". Raises TraceError."""
         return working.update(self, weight)
 
+    def rounding(self, name: str) -> tuple[float, float]:
+        """(unit of rounding, smallest number, where it matters) in which an array was computed."""
+        dtype = self.values[name].dtype
+        return self.precision.get(name, (float(np.finfo(dtype).eps) / 2 if dtype.kind == "f" else 0.0, 0.0))
+
     def node(self, name: str) -> Node:
         """The node of this name, which must be there."""
         return next(node for node in self.nodes if node.name == name)
@@ -101,6 +115,7 @@ class Trace:
         return (0, *index) if self.batched(name) and len(index) < self.values[name].ndim else index
 
     def short_index(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:
+        """An index of the array -> one as people write it."""
         return index[1:] if self.batched(name) else index
 
     def batched(self, name: str) -> bool:
@@ -137,16 +152,24 @@ class Trace:
             "layers": [self._layer(node) for node in self.nodes],
         }
 
+    def _repr_html_(self) -> str:
+        """In a notebook a trace shows itself: the page, in a frame."""
+        from pellucid.glassbox import page
+
+        return page.framed(self)
+
     def _layer(self, node: Node) -> dict[str, Any]:
         values = self.values[node.name]
-        strongest = [{"unit": list(index), "value": value} for index, value in self.strongest(node.name)]
+        strongest = [
+            {"unit": list(index), "value": working.finite(value)} for index, value in self.strongest(node.name)
+        ]
         return {
             "name": node.name,
             "kind": node.kind,
             "shape": list(self.shape(node.name)),
-            "minimum": float(values.min()),
-            "mean": float(values.mean()),
-            "maximum": float(values.max()),
+            "minimum": working.finite(float(values.min())),
+            "mean": working.finite(float(values.mean())),
+            "maximum": working.finite(float(values.max())),
             "strongest": strongest,
             "arithmetic_written": node.written,
         }

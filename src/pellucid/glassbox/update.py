@@ -49,7 +49,7 @@ class Update:
     remembered: Mapping[str, NDArray[Any]]
     after: NDArray[Any]
     settings: Mapping[str, Any]
-    """The optimizer's settings for this parameter that are not 0, with the number of this "step", counted from 1."""
+    """The optimizer's settings for this parameter that are not 0; "step", where it counts them, is this one, from 1."""
 
 
 def updates(
@@ -64,26 +64,32 @@ def updates(
     """
     import torch
 
+    if not any(id(parameter) in names for group in optimizer.param_groups for parameter in group["params"]):
+        raise TraceError(
+            "The optimizer holds none of the module's parameters. Make it from this module: "
+            "torch.optim.SGD(module.parameters(), lr=0.01)."
+        )
     groups, copies, states = [], {}, {}
     for group in optimizer.param_groups:
-        known = [p for p in group["params"] if names.get(id(p)) in gradients]
+        known = [p for p in group["params"] if p.requires_grad and names.get(id(p)) in gradients]
         clones = []
         for parameter in known:
             name = names[id(parameter)]
             clone = weights[name].detach().clone().requires_grad_()
-            clone.grad = gradients[name].detach()
+            clone.grad = gradients[name].detach().clone()
             clones.append(clone)
             copies[name] = clone
             states[clone] = {key: _copied(value) for key, value in optimizer.state.get(parameter, {}).items()}
         groups.append({**{key: value for key, value in group.items() if key != "params"}, "params": clones})
     groups = [group for group in groups if group["params"]]
     if not groups:
-        raise TraceError(
-            "The optimizer holds none of the module's parameters. Make it from this module: "
-            "torch.optim.SGD(module.parameters(), lr=0.01)."
-        )
+        return {}
+    kind = type(optimizer).__name__
     make: Any = type(optimizer)  # whose settings are all in the groups
-    twin = make(groups)
+    try:
+        twin = make(groups)
+    except Exception as error:  # somebody's own optimizer, which may need anything else
+        raise _untried(kind, error) from error
     described: dict[str, tuple[Op | None, dict[str, NDArray[Any]], dict[str, Any]]] = {}
     by_clone = {id(clone): name for name, clone in copies.items()}
     for group in twin.param_groups:
@@ -92,13 +98,19 @@ def updates(
             described[by_clone[id(clone)]] = _described(type(optimizer), group, state, clone)
             if state:
                 twin.state[clone] = {key: _copied(value) for key, value in state.items()}
-    with torch.enable_grad():
-        twin.step()
-    kind = type(optimizer).__name__
+    try:
+        with torch.enable_grad():
+            twin.step()
+    except Exception as error:  # likewise, or LBFGS, which wants to compute the loss again
+        raise _untried(kind, error) from error
     return {
-        name: Update(op, kind, _array(weights[name]), remembered, _array(copies[name]), settings)
+        name: Update(op, kind, to_numpy(weights[name]), remembered, to_numpy(copies[name]), settings)
         for name, (op, remembered, settings) in described.items()
     }
+
+
+def _untried(kind: str, error: Exception) -> TraceError:
+    return TraceError(f"A step of {kind} cannot be tried on a copy of the weights: {error}. Leave the optimizer out.")
 
 
 def _described(
@@ -107,20 +119,22 @@ def _described(
     """(the op, what it remembers, its settings with the number of this step)."""
     step = int(state.get("step", 0)) + 1
     # None: SGD before its first step
-    remembered = {REMEMBERED[k]: _array(v) for k, v in state.items() if k in REMEMBERED and v is not None}
-    settings = {said: group[key] for key, said in SETTINGS.items() if group.get(key)}
-    op = _op(kind.__name__, group, step, first="momentum" not in remembered)
+    remembered = {REMEMBERED[k]: to_numpy(v) for k, v in state.items() if k in REMEMBERED and v is not None}
+    settings = {said: _plain(group[key]) for key, said in SETTINGS.items() if group.get(key)}
+    known = kind.__module__.startswith("torch.optim.")  # another may have the same name
+    op = _op(kind.__name__, group, step, first="momentum" not in remembered) if known else None
     if op is not None:
         for name in op.inputs[2:]:
             remembered.setdefault(name, np.zeros(tuple(parameter.shape), np.float32))
-    return op, remembered, {**settings, "step": step}
+    counted = "step" in state or (op is not None and kind.__name__ != "SGD")  # SGD counts no steps
+    return op, remembered, {**settings, **({"step": step} if counted else {})}
 
 
 def _op(kind: str, group: Mapping[str, Any], step: int, first: bool) -> Op | None:
     if group.get("maximize") or group.get("amsgrad") or group.get("centered"):
         return None
     rate, decay = float(group["lr"]), float(group.get("weight_decay", 0.0))
-    beta1, beta2 = group.get("betas", (0.0, 0.0))
+    beta1, beta2 = map(float, group.get("betas", (0.0, 0.0)))
     match kind:
         case "SGD":
             return optimizers.sgd(rate, group["momentum"], group["dampening"], group["nesterov"], decay, first)
@@ -135,9 +149,20 @@ def _op(kind: str, group: Mapping[str, Any], step: int, first: bool) -> Op | Non
     return None
 
 
+def _plain(setting: Any) -> Any:
+    """A rate that is a tensor as a number."""
+    if isinstance(setting, list | tuple):
+        return tuple(map(_plain, setting))
+    return setting.item() if hasattr(setting, "item") else setting
+
+
 def _copied(value: Any) -> Any:
     return value.detach().clone() if hasattr(value, "detach") else value
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
-    return tensor.detach().cpu().numpy()
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """On any device, with or without a gradient -> an array; one of 16 bits, exactly, in float32."""
+    import torch
+
+    detached = tensor.detach().cpu()
+    return (detached.float() if detached.dtype in (torch.bfloat16, torch.float16) else detached).numpy()

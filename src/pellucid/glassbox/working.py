@@ -11,6 +11,7 @@ and if by more, that is an error.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,11 @@ class Part:
     short: Mapping[str, int]
     """Column -> how many leading axes of its indices are the batch's, left out where people read them: 0 or 1."""
 
+    @property
+    def formula(self) -> str:
+        """Of one term, in the names of the trace: "input * conv1.weight"."""
+        return self.terms.formula.written({column: _in_formula(name) for column, name in self.names.items()})
+
     def places(self, column: Column) -> NDArray[np.int64]:
         """(terms, axes): the column's indices as people write them."""
         return column.indices[:, self.short.get(column.name, 0) :]
@@ -72,11 +78,13 @@ class Working:
     """Nodes whose arithmetic is not written yet, so that their terms are missing."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of an update: the optimizer's."""
+    given: bool = False
+    """Whether it came from outside, as pixels and weights do: then it is its own total."""
 
     @property
     def total(self) -> float:
         """The sum of all terms, in float64."""
-        return float(sum(part.terms.total for part in self.parts))
+        return self.recorded if self.given else float(sum(part.terms.total for part in self.parts))
 
     @property
     def difference(self) -> float:
@@ -88,6 +96,7 @@ class Working:
         return not self.unwritten
 
     def as_json(self) -> dict[str, Any]:
+        """JSON's types: every part's terms, indices and values; null for what is infinite or not written."""
         return {
             "name": self.name,
             "quantity": self.quantity,
@@ -95,10 +104,10 @@ class Working:
             "formula": self.formula,
             "parts": [_part_json(part) for part in self.parts],
             "between": [_part_json(part) for part in self.between],
-            "total": self.total if self.complete else None,
-            "recorded": self.recorded,
-            "difference": self.difference if self.complete else None,
-            "bound": self.bound,
+            "total": finite(self.total) if self.complete else None,
+            "recorded": finite(self.recorded),
+            "difference": finite(self.difference) if self.complete else None,
+            "bound": finite(self.bound),
             "unwritten": list(self.unwritten),
             "settings": dict(self.settings),
         }
@@ -112,14 +121,14 @@ def value(trace: Trace, unit: str) -> Working:
     shown = _written(trace, name, index)
     if node is None or not node.reads:
         kind = node.kind if node is not None else "a weight" if name in trace.parameters else "a stored number"
-        return Working(shown, "value", kind, "", (), (), float(recorded), 0.0)
+        return Working(shown, "value", kind, "", (), (), float(recorded), 0.0, given=True)
     if node.op is None:
         return Working(shown, "value", node.kind, "", (), (), float(recorded), 0.0, (name,))
     evaluator = _evaluator(trace, node)
     found = evaluator.forward(index)
     parts = tuple(_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found)
     between = tuple(_between(trace, node, evaluator, found))
-    bound = _bound(sum(terms.scale for terms in found), trace.values[name].dtype)
+    bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
     return _checked(Working(shown, "value", node.kind, _formula(parts), parts, between, float(recorded), bound))
 
 
@@ -131,7 +140,7 @@ def gradient(trace: Trace, unit: str) -> Working:
         raise TraceError(f"The loss does not depend on {name}, so that it has no gradient.")
     recorded = float(trace.gradients[name][index])
     if name == trace.nodes[-1].name:
-        return Working(shown, "gradient", "the loss", "1", (), (), recorded, 0.0)
+        return Working(shown, "gradient", "the loss", "1", (), (), recorded, 0.0, given=True)
     parts, between, unwritten, scale = [], [], [], 0.0
     for node in trace.nodes:
         uses = [local for local, source in node.reads.items() if source == name]
@@ -146,7 +155,7 @@ def gradient(trace: Trace, unit: str) -> Working:
             scale += sum(terms.scale for terms in found)
             parts += [_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found]
             between += _between(trace, node, evaluator, found)
-    bound = _bound(scale, trace.gradients[name].dtype)
+    bound = _bound(scale, trace.rounding(name))
     formula = _formula(tuple(parts))
     working = Working(
         shown, "gradient", "gradient", formula, tuple(parts), tuple(between), recorded, bound, tuple(unwritten)
@@ -175,7 +184,7 @@ def update(trace: Trace, weight: str) -> Working:
     between = tuple(
         _part(trace, name, {}, op, terms, line, ()) for line in lines for terms in evaluator.forward((), line)
     )
-    bound = _bound(sum(terms.scale for terms in found), step.after.dtype)
+    bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
     working = Working(shown, "update", op.kind, _formula(parts), parts, between, recorded, bound, settings=settings)
     return _checked(working)
 
@@ -296,16 +305,21 @@ def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms,
 
 def _formula(parts: tuple[Part, ...]) -> str:
     """The whole in words: `sum of input * weight + bias`, with the names of the trace."""
-    different = dict.fromkeys(
-        (part.terms.pick, len(part.terms) > 1, part.terms.formula.written(part.names)) for part in parts
-    )
+    different = dict.fromkeys((part.terms.pick, len(part.terms) > 1, part.formula) for part in parts)
     words = {("sum", True): "sum of {}", ("sum", False): "{}", ("max", True): "largest of {}", ("max", False): "{}"}
     return " + ".join(words[pick, several].format(text) for pick, several, text in different)
 
 
-def _bound(scale: float, dtype: np.dtype[Any]) -> float:
-    unit = float(np.finfo(dtype).eps) / 2 if dtype.kind == "f" else 0.0
-    return ROUNDING * unit * scale
+def _in_formula(name: str) -> str:
+    """A module in an nn.Sequential is called "0", which in a formula is a number."""
+    start = GRADIENT if name.startswith(GRADIENT) else ""
+    bare = name.removeprefix(GRADIENT)
+    return f"{start}layer {bare}" if re.fullmatch(r"[\d.]+(@\d+)?", bare) else name
+
+
+def _bound(scale: float, rounding: tuple[float, float]) -> float:
+    unit, smallest = rounding
+    return ROUNDING * (unit * scale + smallest)
 
 
 def _checked(working: Working) -> Working:
@@ -316,7 +330,11 @@ def _checked(working: Working) -> Working:
     if not (np.isfinite(total) and np.isfinite(recorded)):
         if str(total) == str(recorded):
             return working
-    elif abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny:
+        raise TraceError(
+            f"The {working.quantity} of {working.name} is {recorded!r} and the terms give {total!r}: what is infinite "
+            "or no number cannot be added up."
+        )
+    if abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny:
         return working
     raise TraceError(
         f"The {working.quantity} of {working.name} does not add up: PyTorch computed {recorded!r} and the terms give "
@@ -330,23 +348,23 @@ def _part_json(part: Part) -> dict[str, Any]:
     return {
         "through": part.through,
         **({"of": part.of, "index": list(part.index)} if part.of else {}),
-        "formula": terms.formula.written(part.names),
+        "formula": part.formula,
         "pick": terms.pick,
         "columns": [
             {
                 "name": part.names[column.name],
                 "indices": part.places(column).tolist(),
-                "values": column.values.tolist(),
+                "values": [finite(value) for value in column.values.tolist()],
                 "padding": np.flatnonzero(~column.inside).tolist(),
             }
             for column in terms.columns
         ],
-        "terms": _finite(terms.values),
-        "total": terms.total,
+        "terms": [finite(value) for value in terms.values.tolist()],
+        "total": finite(terms.total),
         **({"winner": terms.winner} if terms.winner is not None else {}),
     }
 
 
-def _finite(values: NDArray[np.float64]) -> list[float | None]:
+def finite(value: float) -> float | None:
     """JSON has no infinity: a candidate in the padding is null."""
-    return [float(value) if np.isfinite(value) else None for value in values]
+    return value if math.isfinite(value) else None

@@ -1,0 +1,310 @@
+"""The served page: a model and a picture, opened in the reader's browser, arrays sent as they are asked for.
+
+For one reader on this machine: bound to 127.0.0.1, and no other website may ask through the reader's browser (the Host
+and Origin headers are checked). Python's own HTTP server does that without a package more; docs/why/page.md.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import webbrowser
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+
+from pellucid import api
+from pellucid.app.words import printable
+from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError, StorageError
+
+HOST = "127.0.0.1"
+HTTP_PORT, LARGEST_PORT = 80, 65_535
+LARGEST_PICTURE = 64_000_000  # bytes of an upload
+DIGITS = 10  # of a channel's number
+PATIENCE = 30  # seconds that a connection may say nothing
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def run(model: Path, picture: Path | None, port: int, browser: bool) -> int:
+    """Open a model until Ctrl-C. Without a picture, on the first of those that the model keeps for evaluation."""
+    if not 0 <= port <= LARGEST_PORT:
+        raise RecipeError(f"--port is {port}; it must be from 0 (any that is free) to {LARGEST_PORT}.")
+    classifier = api.load(model)
+    chosen = picture if picture is not None else _first(model)
+    try:
+        glass = Glass(classifier, model.resolve().name, chosen)
+    except PictureError as error:
+        raise PictureError(f"{chosen}: {error.reason}") from error
+    with listening(glass, port) as server:
+        print(f"{printable(model)} is open at {server.address} (Ctrl-C ends it).", flush=True)
+        if browser:
+            threading.Thread(target=_browse, args=(server.address,), daemon=True).start()
+        try:
+            server.serve_forever()
+        finally:
+            glass.finish()
+    return 0
+
+
+def _browse(address: str) -> None:
+    with suppress(webbrowser.Error, OSError):  # the address stands on the terminal
+        webbrowser.open(address)
+
+
+def listening(glass: Glass, port: int = 0) -> Server:
+    """A server at a port, 0 for any that is free; it answers once `serve_forever` runs. Raises StorageError."""
+    try:
+        return Server(glass, port)
+    except OSError as error:
+        raise StorageError(f"Port {port} cannot be used: {error.strerror}. Leave --port out for a free one.") from error
+
+
+def _first(model: Path) -> Path:
+    try:
+        kept = api.remembered(model)
+    except PellucidError as error:
+        raise ArtefactError(f"{error} Or name a picture: pellucid open {model} picture.jpg") from error
+    if not kept:
+        raise ArtefactError(
+            f"No picture that {model} remembers is there unchanged. Name one: pellucid open {model} picture.jpg"
+        )
+    return kept[0][0]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows: one picture's run. A new picture is a new Shown with the next number."""
+
+    run: int
+    picture: api.Source
+    called: str
+    document: api.Document
+
+    @cached_property
+    def text(self) -> bytes:
+        """The document as the page gets it."""
+        content = {**self.document.content, "run": self.run}
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+class Glass:
+    """A classifier and what is shown of it. One picture is followed at a time; reading needs no lock."""
+
+    def __init__(self, classifier: api.Classifier, name: str, picture: Path) -> None:
+        self._classifier, self._name = classifier, name
+        self._lock = threading.Lock()
+        self.shown = self._follow(0, picture, str(picture), None)
+
+    def show(self, picture: api.Source | None = None, label: str | None = None, name: str = "your picture") -> None:
+        """Another picture, or the same against another class. Raises PictureError, TraceError."""
+        with self._lock:
+            before = self.shown
+            chosen, called = (before.picture, before.called) if picture is None else (picture, name)
+            self.shown = self._follow(before.run + 1, chosen, called, label)
+
+    def finish(self, seconds: float = 10.0) -> None:
+        """Let a picture that is being followed come to its end, so that nothing runs while Python shuts down."""
+        self._lock.acquire(timeout=seconds)
+
+    def _follow(self, run: int, picture: api.Source, called: str, label: str | None) -> Shown:
+        trace = replace(self._classifier.explain(picture, label), source=called)
+        shown = Shown(run, picture, called, api.Document(trace, self._name))
+        assert shown.text, "written here, under the lock, and not by each who reads"
+        return shown
+
+
+class Refused(PellucidError):
+    """A request that is answered by a status and a sentence."""
+
+    def __init__(self, status: HTTPStatus, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Server(ThreadingHTTPServer):
+    """A thread for each connection. What a request does wrong is told to whoever made it, never on the terminal."""
+
+    daemon_threads = True
+
+    def __init__(self, glass: Glass, port: int) -> None:
+        self.glass = glass
+        self.files = {path.relative_to(api.WEB).as_posix(): path for path in api.WEB.rglob("*") if path.is_file()}
+        super().__init__((HOST, port), Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.server_port}/"
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's would ask the name service who 127.0.0.1 is, and wait for it
+        self.server_name, self.server_port = HOST, int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke: the browser's tab was closed."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = PATIENCE
+
+    @property
+    def _page(self) -> Server:
+        assert isinstance(self.server, Server)
+        return self.server
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_HEAD(self) -> None:
+        self._answer(self._get)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def version_string(self) -> str:
+        return "pellucid"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the terminal has one line, the address."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class finds wrong with a request, said as everything else is."""
+        status = HTTPStatus(code)
+        self.close_connection = True
+        self._refuse(status, f"This request is not understood: {status.phrase}. Open the page's own address.")
+
+    def _answer(self, work: Any) -> None:
+        try:
+            self._check_origin()
+            kind, body, headers = work()
+        except Refused as refused:
+            self._refuse(refused.status, str(refused))
+        except PictureError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"This cannot be used as a picture: {error.reason}.")
+        except PellucidError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:  # a fault of ours, which must not look like a fault of the network
+            name = type(error).__name__
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"Pellucid has a fault here ({name}). Please report it.")
+        else:
+            self._send(HTTPStatus.OK, kind, body, headers)
+
+    def _check_origin(self) -> None:
+        """Another website can make a browser ask here, by its own name for this address or from its own page."""
+        port = self._page.server_port
+        names = (HOST, "localhost")
+        hosts = {f"{name}:{port}" for name in names} | (set(names) if port == HTTP_PORT else set())
+        if self.headers.get("Host", "") not in hosts:
+            self.close_connection = True
+            raise Refused(HTTPStatus.FORBIDDEN, f"This page is only for this machine; open {self._page.address}")
+        origin = self.headers.get("Origin")
+        if origin is not None and origin not in {f"http://{host}" for host in hosts}:
+            self.close_connection = True
+            raise Refused(HTTPStatus.FORBIDDEN, "Another website may not ask here.")
+
+    def _get(self) -> tuple[str, bytes, Mapping[str, str]]:
+        parts = urlsplit(self.path)
+        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        if parts.path == "/api/document":
+            return "application/json", self._page.glass.shown.text, {}
+        if parts.path == "/api/array":
+            return _array(self._page.glass.shown, asked)
+        file = self._page.files.get(parts.path.removeprefix("/").removeprefix("web/") or "index.html")
+        if file is None:
+            raise Refused(HTTPStatus.NOT_FOUND, f"There is nothing at {parts.path}; open {self._page.address}")
+        kind = TYPES.get(file.suffix, "application/octet-stream")
+        return (f"{kind}; charset=utf-8" if file.suffix in TYPES else kind), file.read_bytes(), {}
+
+    def _post(self) -> tuple[str, bytes, Mapping[str, str]]:
+        parts = urlsplit(self.path)
+        body = self._body()
+        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        match parts.path:
+            case "/api/picture":
+                self._page.glass.show(body, asked.get("label"), asked.get("name", "your picture"))
+            case "/api/label" if "class" in asked:
+                self._page.glass.show(label=asked["class"])
+            case _:
+                raise Refused(HTTPStatus.NOT_FOUND, f"Nothing can be sent to {parts.path}.")
+        return "application/json", _json({"ok": True, "run": self._page.glass.shown.run}), {}
+
+    def _body(self) -> bytes:
+        unknown = "Transfer-Encoding" in self.headers
+        length = "" if unknown else self.headers.get("Content-Length", "0")
+        # what is not read would be taken for the next request
+        self.close_connection, keep = True, self.close_connection
+        if not (length.isascii() and length.isdigit()):
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "How many bytes come was not said (Content-Length).")
+        if len(length) > len(str(LARGEST_PICTURE)) or int(length) > LARGEST_PICTURE:
+            most = f"{LARGEST_PICTURE / 1e6:,.0f} MB"
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The file is larger than {most}. Choose another.")
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise Refused(HTTPStatus.BAD_REQUEST, "The file did not arrive whole. Send it again.")
+        self.close_connection = keep
+        return body
+
+    def _refuse(self, status: HTTPStatus, sentence: str) -> None:
+        self._send(status, "application/json", _json({"error": sentence}), {})
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        fixed = {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "Content-Security-Policy": POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cache-Control": "no-store",
+        }
+        for name, value in {**fixed, **headers, **({"Connection": "close"} if self.close_connection else {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def _array(shown: Shown, asked: Mapping[str, str]) -> tuple[str, bytes, Mapping[str, str]]:
+    """An array's numbers, or those of one channel of a (1, C, H, W) array."""
+    if "run" in asked and asked["run"] != str(shown.run):
+        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
+    array = shown.document.arrays.get(asked.get("name", ""))
+    if array is None:
+        raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {asked.get('name', '')!r}. Reload the page.")
+    if "channel" in asked:
+        channels = array.shape[1] if array.ndim == 4 and array.shape[0] == 1 else 0
+        number = asked["channel"]
+        if not (number.isascii() and number.isdigit() and len(number) < DIGITS and int(number) < channels):
+            raise Refused(
+                HTTPStatus.BAD_REQUEST, f"{asked['name']} has {channels} channels, counted from 0, not {number!r}."
+            )
+        array = array[:, int(number) : int(number) + 1]
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    headers = {"X-Shape": ",".join(map(str, array.shape)), "X-Dtype": str(array.dtype)}
+    return "application/octet-stream", little.tobytes(), headers
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, allow_nan=False).encode()

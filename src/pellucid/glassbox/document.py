@@ -1,0 +1,233 @@
+"""A trace as a versioned document for the page: everything but the arrays as JSON, and the arrays by name.
+
+Names of arrays: `value/conv1` (of a node, parameter or buffer), `gradient/conv1`, `after/conv1.weight` (what a step of
+the optimizer would make of it), `remembered/conv1.weight/mean` (what the optimizer knows of it), `constant/3/share` (a
+large constant of op 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import __version__
+from pellucid.glassbox import working
+from pellucid.glassbox.declaration import Op, Stage
+from pellucid.network.plan import Row, plan
+
+if TYPE_CHECKING:
+    from pellucid.glassbox.trace import Node, Trace
+
+VERSION = 1
+LONGEST_CONSTANT = 10_000
+"""Numbers of an op's constant that stand in the document; of more, the array does."""
+
+
+class Document:
+    """A trace, its ops numbered and its arrays found once. `name` is what the model is called."""
+
+    def __init__(self, trace: Trace, name: str = "") -> None:
+        self.name = name
+        self._ops: list[Op] = []
+        self._numbers: dict[str, int] = {}
+        self._of_nodes = {node.name: self._number(node.op) for node in trace.nodes}
+        self._of_updates = {name: self._number(step.op) for name, step in trace.updates.items()}
+        # what cannot be told to the page must not be relied on either
+        nodes = (node if self._of_nodes[node.name] is not None else replace(node, op=None) for node in trace.nodes)
+        self.trace = replace(trace, nodes=tuple(nodes))
+
+    @cached_property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Every array by name, float32 or float64, C order. Whatever follows from others stands behind them.
+
+        Whole numbers come as float64, which holds them exactly.
+        """
+        constants = {
+            f"constant/{number}/{name}": array
+            for number, op in enumerate(self._ops)
+            for name, array in op.constants.items()
+            if array.size > LONGEST_CONSTANT
+        }
+        return {name: _plain(array) for name, array in (*constants.items(), *_named_arrays(self.trace))}
+
+    @cached_property
+    def same(self) -> Mapping[str, str]:
+        """Arrays whose numbers are, bit for bit, those of an earlier one: flattening changes nothing but the shape."""
+        first: dict[tuple[bytes, str], str] = {}
+        found = {}
+        for name, array in self.arrays.items():
+            key = (_digest(array), f"{array.dtype} {array.size}")
+            if array.size and first.setdefault(key, name) != name:
+                found[name] = first[key]
+        return found
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The document: JSON types, no NaN and no infinity (null stands for them)."""
+        trace = self.trace
+        network, rows = trace.network, _rows(trace)
+        buffers = [name for name in trace.values if name not in trace.parameters and name not in self._of_nodes]
+        return {
+            "version": VERSION,
+            "made_by": f"pellucid {__version__}",
+            "model": {
+                "name": self.name,
+                "network": str(network) if network is not None else "",
+                "input": list(trace.shape("input")),
+                "classes": list(trace.classes),
+                "temperature": trace.temperature,
+            },
+            "picture": PurePath(trace.source).name,
+            "label": trace.label,
+            "predicted": trace.predicted,
+            "loss_kind": trace.nodes[-1].kind,
+            "loss": working.finite(trace.loss),
+            "logits": [working.finite(float(number)) for number in trace.logits],
+            "probabilities": [working.finite(float(number)) for number in trace.probabilities],
+            "nodes": [self._node(node, rows.get(node.name)) for node in trace.nodes],
+            "ops": [self._op(number, op) for number, op in enumerate(self._ops)],
+            "parameters": [self._stored(name) for name in trace.parameters],
+            "buffers": [self._stored(name) for name in buffers],
+            "optimizer": next((step.optimizer for step in trace.updates.values()), ""),
+            "updates": {name: self._update(name) for name in trace.updates},
+            "rounding": working.ROUNDING,
+            "precision": {name: list(limits) for name, limits in trace.precision.items()},
+            "arrays": {name: self._entry(name, array) for name, array in self.arrays.items()},
+        }
+
+    def _number(self, op: Op | None) -> int | None:
+        """Its place in "ops", where ops that say the same stand once; None where it cannot be written as JSON."""
+        if op is None:
+            return None
+        try:
+            text = json.dumps(_described(op), allow_nan=False)
+        except ValueError:  # an infinite setting
+            return None
+        text += "".join(f"{name} {_digest(array).hex()}" for name, array in op.constants.items())
+        if text not in self._numbers:
+            self._numbers[text] = len(self._ops)
+            self._ops.append(op)
+        return self._numbers[text]
+
+    def _node(self, node: Node, row: Row | None) -> dict[str, Any]:
+        trace, number = self.trace, self._of_nodes[node.name]
+        gradient = trace.gradients.get(node.name)
+        formula = row.parameters_formula if row is not None else "0"
+        return {
+            "name": node.name,
+            "kind": node.kind,
+            "shape": list(trace.shape(node.name)),
+            "batched": trace.batched(node.name),
+            "reads": dict(node.reads),
+            "op": number,
+            "written": number is not None or not node.reads,
+            "size_formula": row.output_formula if row is not None else "",
+            "parameters_formula": formula if formula != "0" else "",
+            "range": _range(trace.values[node.name]),
+            "gradient_largest": _largest(gradient) if gradient is not None else None,
+            "source": node.source,
+        }
+
+    def _op(self, number: int, op: Op) -> dict[str, Any]:
+        constants = {
+            name: {"array": f"constant/{number}/{name}"} if array.size > LONGEST_CONSTANT else array.tolist()
+            for name, array in op.constants.items()
+        }
+        return {**_described(op), "constants": constants}
+
+    def _stored(self, name: str) -> dict[str, Any]:
+        return {"name": name, "shape": list(self.trace.values[name].shape)}
+
+    def _update(self, name: str) -> dict[str, Any]:
+        step = self.trace.updates[name]
+        return {
+            "op": self._of_updates[name],
+            "remembered": {local: f"remembered/{name}/{local}" for local in step.remembered},
+            "after": f"after/{name}",
+            "settings": {key: _setting(value) for key, value in step.settings.items()},
+        }
+
+    def _entry(self, name: str, array: NDArray[Any]) -> dict[str, Any]:
+        same = {"same_as": self.same[name]} if name in self.same else {}
+        return {"shape": list(array.shape), "dtype": str(array.dtype), **same}
+
+
+def document(trace: Trace, name: str = "") -> dict[str, Any]:
+    """The document alone. `name`: what the model is called."""
+    return Document(trace, name).content
+
+
+def arrays(trace: Trace) -> Mapping[str, NDArray[Any]]:
+    """The arrays alone, by name."""
+    return Document(trace).arrays
+
+
+def _named_arrays(trace: Trace) -> Iterator[tuple[str, NDArray[Any]]]:
+    """In the order in which they follow from each other: forward, backward, update."""
+    nodes = [node.name for node in trace.nodes]
+    given = [name for name in trace.values if name not in nodes]
+    yield from ((f"value/{name}", trace.values[name]) for name in (*given, *nodes))
+    backward = [*reversed(nodes), *(name for name in trace.gradients if name not in nodes)]
+    yield from ((f"gradient/{name}", trace.gradients[name]) for name in backward if name in trace.gradients)
+    for name, step in trace.updates.items():
+        yield from ((f"remembered/{name}/{local}", array) for local, array in step.remembered.items())
+    yield from ((f"after/{name}", step.after) for name, step in trace.updates.items())
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    kept = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    return np.ascontiguousarray(kept).reshape(array.shape)
+
+
+def _digest(array: NDArray[Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
+
+
+def _described(op: Op) -> dict[str, Any]:
+    return {
+        "kind": op.kind,
+        "shapes": {name: list(shape) for name, shape in op.shapes.items()},
+        "inputs": list(op.inputs),
+        "stages": [_stage(stage) for stage in op.stages],
+    }
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    slopes = {name: stage.term.derivative(name).as_json() for name in stage.reads()} if stage.pick == "sum" else {}
+    return {**stage.as_json(), "derivatives": slopes}
+
+
+def _rows(trace: Trace) -> dict[str, Row]:
+    """The plan's row of each node of a network of ours; none of another's module."""
+    if trace.network is None:
+        return {}
+    shape = tuple(trace.values["input"].shape[1:])
+    return {row.name: row for row in plan(trace.network, shape, len(trace.classes)).rows}
+
+
+def _range(array: NDArray[Any]) -> list[float | None]:
+    """[smallest, mean, largest] of the finite numbers."""
+    finite = array[np.isfinite(array)]
+    if not finite.size:
+        return [None, None, None]
+    return [float(finite.min()), float(finite.mean(dtype=np.float64)), float(finite.max())]
+
+
+def _largest(array: NDArray[Any]) -> float | None:
+    finite = np.abs(array[np.isfinite(array)])
+    return float(finite.max()) if finite.size else None
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_setting(each) for each in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)

@@ -1,0 +1,126 @@
+/**
+ * Signed numbers as colours: amber above zero, blue below, paper at zero, which people with any of the common colour
+ * deficiencies can tell apart. Pixels are drawn as pixels.
+ */
+
+/** @typedef {[number, number, number]} Color */
+
+const LIGHT = { paper: [255, 255, 255], above: [[226, 140, 40], [115, 42, 12]], below: [[78, 138, 235], [20, 34, 110]] };
+const DARK = { paper: [27, 30, 35], above: [[196, 112, 22], [255, 226, 140]], below: [[52, 104, 214], [196, 222, 255]] };
+const STEPS = 255;
+
+export function dark() {
+  return window.matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+/** The colours that stand for above and below zero, as CSS writes them. */
+export function signs() {
+  const { above, below } = dark() ? DARK : LIGHT;
+  return [above[0], below[0]].map((color) => `rgb(${color.join(" ")})`);
+}
+
+/** Colours of -1 to 1, RGB bytes one after the other: 2 * STEPS + 1 of them. */
+function palette() {
+  const { paper, above, below } = dark() ? DARK : LIGHT;
+  const colors = new Uint8Array(3 * (2 * STEPS + 1));
+  for (let step = -STEPS; step <= STEPS; step++) {
+    const [middle, end] = step < 0 ? below : above;
+    const t = Math.abs(step) / STEPS;
+    const [from, to, part] = t < 0.6 ? [paper, middle, t / 0.6] : [middle, end, (t - 0.6) / 0.4];
+    for (let color = 0; color < 3; color++) {
+      colors[3 * (step + STEPS) + color] = from[color] + (to[color] - from[color]) * part;
+    }
+  }
+  return colors;
+}
+
+/**
+ * A map as an image of one pixel a number.
+ * @param {ArrayLike<number>} data rows after rows
+ * @param {number} width
+ * @param {number} height
+ * @param {number} limit the number that has the full colour
+ */
+export function signedImage(data, width, height, limit) {
+  const image = new ImageData(width, height);
+  const colors = palette();
+  for (let at = 0; at < width * height; at++) {
+    const t = limit > 0 ? Math.max(-1, Math.min(1, data[at] / limit)) : 0;
+    const color = 3 * (Math.round((Number.isNaN(t) ? 0 : t) * STEPS) + STEPS);
+    image.data.set([colors[color], colors[color + 1], colors[color + 2], 255], 4 * at);
+  }
+  return image;
+}
+
+/**
+ * Channels of pixels: three of them in colour, one in grey.
+ * @param {ArrayLike<number>[]} channels
+ * @param {number} width
+ * @param {number} height
+ * @param {number} low what is black
+ * @param {number} high what is white
+ */
+export function pixelImage(channels, width, height, low, high) {
+  const image = new ImageData(width, height);
+  for (let at = 0; at < width * height; at++) {
+    for (let color = 0; color < 3; color++) {
+      const value = channels[channels.length === 3 ? color : 0][at];
+      image.data[4 * at + color] = (255 * (value - low)) / (high - low || 1);
+    }
+    image.data[4 * at + 3] = 255;
+  }
+  return image;
+}
+
+/**
+ * Draws an image into a rectangle: sharp cells where it grows.
+ * @param {CanvasRenderingContext2D} context
+ * @param {ImageData} image
+ * @param {number} x
+ * @param {number} y
+ * @param {number} width
+ * @param {number} height
+ */
+export function drawImage(context, image, x, y, width, height) {
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = image.width > width * 1.5;
+  context.drawImage(canvas, x, y, width, height);
+}
+
+/**
+ * The largest magnitude among numbers.
+ * @param {ArrayLike<number>} data
+ */
+export function largestOf(data) {
+  let largest = 0;
+  for (let at = 0; at < data.length; at++) {
+    const size = Math.abs(data[at]);
+    if (size > largest && size < Infinity) largest = size;
+  }
+  return largest;
+}
+
+/**
+ * How strongly each number of a grid is shaded, -1 to 1, and what paper and the full shade stand for. Zero is paper,
+ * but where all numbers lie far on one side of it: there the smallest is paper, or their differences could not be seen.
+ * @param {number[]} values
+ * @param {number} limit of the reader's choice of scale, or 0
+ * @returns {{paper: number, full: number, shade: (value: number) => number}}
+ */
+export function shading(values, limit = 0) {
+  const finite = values.filter(Number.isFinite);
+  const low = Math.min(...finite);
+  const high = Math.max(...finite);
+  const full = limit || Math.max(Math.abs(low), Math.abs(high));
+  const oneSided = !limit && finite.length > 1 && low * high > 0;
+  const nearest = Math.min(Math.abs(low), Math.abs(high));
+  const paper = oneSided && nearest > full / 2 && high > low ? nearest : 0;
+  const shade = (/** @type {number} */ value) =>
+    full > paper && Number.isFinite(value)
+      ? Math.sign(value) * Math.min(1, Math.max(0, (Math.abs(value) - paper) / (full - paper)))
+      : 0;
+  return { paper: paper * Math.sign(low), full: high <= 0 ? -full : full, shade };
+}

@@ -1,0 +1,72 @@
+/** Making elements: no strings of HTML, no style attributes. */
+
+/**
+ * @typedef {object} Properties
+ * @property {string} [class]
+ * @property {string} [key] what keeps the focus when the page is drawn anew
+ * @property {Record<string, string>} [style] set one by one, which a strict Content-Security-Policy allows
+ * @property {Record<string, (event: any) => void>} [on]
+ */
+
+/**
+ * @param {string} tag
+ * @param {Properties & Record<string, any>} [properties] others are attributes; false and null leave them out
+ * @param {...(Node | string | number | null | undefined | false | (Node | string | null | false)[])} children
+ * @returns {HTMLElement}
+ */
+export function h(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === false || value === null || value === undefined) continue;
+    if (name === "style") Object.entries(value).forEach(([key, set]) => node.style.setProperty(key, String(set)));
+    else if (name === "on") Object.entries(value).forEach(([event, act]) => node.addEventListener(event, act));
+    else if (name === "key") node.dataset.key = value;
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined && child !== false) node.append(/** @type {any} */ (child));
+  }
+  return node;
+}
+
+/**
+ * A canvas of this many CSS pixels, sharp on dense screens, with its context scaled to CSS pixels.
+ * @param {number} width
+ * @param {number} height
+ * @returns {{canvas: HTMLCanvasElement, context: CanvasRenderingContext2D}}
+ */
+export function sharpCanvas(width, height) {
+  const canvas = document.createElement("canvas");
+  const dense = Math.min(2, window.devicePixelRatio || 1);
+  canvas.width = Math.round(width * dense);
+  canvas.height = Math.round(height * dense);
+  canvas.style.setProperty("width", `${width}px`);
+  canvas.style.setProperty("height", `${height}px`);
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.scale(dense, dense);
+  return { canvas, context };
+}
+
+/**
+ * A row of buttons of which one is pressed.
+ * @param {string} label
+ * @param {[string, string, string?][]} choices value, what is written, its key
+ * @param {string} chosen
+ * @param {(value: any) => void} choose
+ */
+export function choice(label, choices, chosen, choose) {
+  const buttons = choices.map(([value, text, key]) =>
+    h(
+      "button",
+      {
+        type: "button",
+        key: `${label}/${value}`,
+        "aria-pressed": String(value === chosen),
+        "aria-keyshortcuts": key ?? null,
+        on: { click: () => choose(value) },
+      },
+      text,
+    ),
+  );
+  return h("div", { class: "choice", role: "group", "aria-label": label }, ...buttons);
+}

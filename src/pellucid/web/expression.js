@@ -1,0 +1,181 @@
+/**
+ * Formulas as data: what one term is made of. A number, a name, or [head, argument, ...], as
+ * glassbox/expression.py writes them. Evaluated over columns, one number for each term, in float64.
+ */
+
+/** @typedef {number | string | [string, ...any[]]} Expression */
+/** @typedef {(name: string) => Float64Array} Columns */
+
+const INFIX = /** @type {Record<string, number>} */ ({ "+": 1, "-": 1, "*": 2, "/": 2, ">": 0 });
+// what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
+const UNDERFLOW = 2 ** -125;
+
+/** @type {Record<string, (a: number, b: number) => number>} */
+const APPLY = {
+  "+": (a, b) => a + b,
+  "-": (a, b) => a - b,
+  "*": (a, b) => a * b,
+  "/": (a, b) => a / b,
+  ">": (a, b) => (a > b ? 1 : 0),
+  max: Math.max,
+  min: Math.min,
+  exp: Math.exp,
+  log: Math.log,
+  sqrt: Math.sqrt,
+  tanh: Math.tanh,
+  erf,
+  power: Math.pow,
+};
+
+/** @type {Record<string, (a: number, exponent: number) => number>} */
+const SLOPE = {
+  exp: Math.exp,
+  log: (a) => 1 / a,
+  sqrt: (a) => 0.5 / Math.sqrt(a),
+  tanh: (a) => 1 - Math.tanh(a) ** 2,
+  erf: (a) => (Math.exp(-a * a) * 2) / Math.sqrt(Math.PI),
+  power: (a, exponent) => exponent * a ** (exponent - 1),
+};
+
+/**
+ * 2/sqrt(pi) times the integral of exp(-t^2) from 0 to a, by the series whose terms all have one sign
+ * (Abramowitz & Stegun 1964, eq. 7.1.6), so that nothing cancels.
+ * @param {number} a
+ */
+export function erf(a) {
+  if (Number.isNaN(a)) return a;
+  if (Math.abs(a) > 6) return Math.sign(a);
+  let term = a;
+  let sum = a;
+  for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+    term *= (2 * a * a) / (2 * n + 1);
+    sum += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-a * a) * sum;
+}
+
+/**
+ * Every name in it, in reading order, each once.
+ * @param {Expression} node
+ * @returns {string[]}
+ */
+export function names(node) {
+  if (typeof node === "string") return [node];
+  if (typeof node === "number") return [];
+  return [...new Set(node.slice(1).flatMap(names))];
+}
+
+/**
+ * a * b, without factors of one.
+ * @param {Expression} a
+ * @param {Expression} b
+ * @returns {Expression}
+ */
+export function times(a, b) {
+  if (a === 0 || b === 0) return 0;
+  if (a === 1) return b;
+  return b === 1 ? a : ["*", a, b];
+}
+
+/**
+ * One number for each of `count` terms.
+ * @param {Expression} node
+ * @param {Columns} columns
+ * @param {number} count
+ * @returns {Float64Array}
+ */
+export function evaluate(node, columns, count) {
+  if (typeof node === "string") return columns(node);
+  const found = new Float64Array(count);
+  if (typeof node === "number") return found.fill(node);
+  const apply = APPLY[node[0]];
+  const a = evaluate(node[1], columns, count);
+  const b = node.length > 2 ? evaluate(node[2], columns, count) : a;
+  for (let row = 0; row < count; row++) found[row] = apply(a[row], b[row]);
+  return found;
+}
+
+/**
+ * What rounding errors are measured by: the formula's size if nothing in it cancelled (Higham 2002, "Accuracy and
+ * Stability of Numerical Algorithms", sections 3.1 and 3.5). `magnitudes` are those of the names.
+ * @param {Expression} node
+ * @param {Columns} columns
+ * @param {Columns} magnitudes
+ * @param {number} count
+ * @returns {Float64Array}
+ */
+export function magnitude(node, columns, magnitudes, count) {
+  if (typeof node === "string") return magnitudes(node);
+  if (typeof node === "number") return new Float64Array(count).fill(Math.abs(node));
+  const head = node[0];
+  if (head === ">") return evaluate(node, columns, count);
+  const a = evaluate(node[1], columns, count);
+  const b = node.length > 2 ? evaluate(node[2], columns, count) : a;
+  const sizeA = magnitude(node[1], columns, magnitudes, count);
+  const sizeB = node.length > 2 ? magnitude(node[2], columns, magnitudes, count) : sizeA;
+  return sizeA.map((size, row) => magnitudeOf(head, a[row], b[row], size, sizeB[row]));
+}
+
+/**
+ * @param {string} head
+ * @param {number} a
+ * @param {number} b
+ * @param {number} sizeA
+ * @param {number} sizeB
+ */
+function magnitudeOf(head, a, b, sizeA, sizeB) {
+  switch (head) {
+    case "+":
+    case "-":
+    case "max":
+    case "min":
+      return sizeA + sizeB;
+    case "*":
+      return sizeA * sizeB + UNDERFLOW;
+    case "/":
+      return sizeA / Math.abs(b) + (Math.abs(a) * sizeB) / (b * b) + UNDERFLOW;
+    case "sqrt": // the slope at 0 has no bound, but the root of the magnitude has
+      return Math.sqrt(sizeA);
+    case "erf": // PyTorch's GELU approximates it, and the error does not shrink with the value
+      return 1 + Math.abs(SLOPE.erf(a, 0)) * sizeA;
+  }
+  if (head === "power" && b > 0 && b < 1) return sizeA ** b;
+  const slope = Math.abs(SLOPE[head](a, b));
+  return Math.abs(APPLY[head](a, b)) + (slope === 0 ? 0 : slope * sizeA); // 0 * infinity is 0 here
+}
+
+/**
+ * As text. `value` gives what stands for a name (a longer name, a number), `number` how a constant is written.
+ * @param {Expression} node
+ * @param {(name: string) => string} value
+ * @param {(constant: number) => string} [number]
+ * @param {number} [around] how tightly the formula around it binds
+ * @returns {string}
+ */
+export function written(node, value, number = constant, around = 0) {
+  if (typeof node === "string") return value(node);
+  if (typeof node === "number") return number(node);
+  const [head, first, second] = node;
+  if (head === "power") {
+    const base = written(first, value, number, 3);
+    const bare = !base.startsWith("-") && first[0] !== "power";
+    return `${bare ? base : `(${base})`}^${number(second)}`;
+  }
+  if (head === "*" && first === -1) {
+    const negated = written(second, value, number, 3);
+    return negated.startsWith("-") ? `-(${negated})` : `-${negated}`;
+  }
+  if (!(head in INFIX)) {
+    return `${head}(${node.slice(1).map((each) => written(each, value, number)).join(", ")})`;
+  }
+  const binds = INFIX[head];
+  const left = written(first, value, number, binds);
+  const right = written(second, value, number, binds + (head === "-" || head === "/" ? 1 : 0));
+  const text = `${left} ${head} ${right}`;
+  return binds < around || head === ">" ? `(${text})` : text;
+}
+
+/** @param {number} value */
+function constant(value) {
+  return String(Number(value.toPrecision(9)));
+}

@@ -1,0 +1,106 @@
+/** Numbers as text: at most 7 significant digits, or every digit that is stored. */
+
+const DIGITS = 7;
+
+/**
+ * The shortest text that reads back as the same number: as float32 where the number is one.
+ * @param {number} value
+ */
+export function exact(value) {
+  if (!Number.isFinite(value) || Math.fround(value) !== value) return tidy(String(value));
+  for (let digits = 1; digits < 10; digits++) {
+    const text = value.toPrecision(digits);
+    if (Math.fround(Number(text)) === value) return tidy(String(Number(text)));
+  }
+  return tidy(String(value));
+}
+
+/**
+ * A number alone.
+ * @param {number} value
+ * @param {boolean} all every stored digit
+ */
+export function number(value, all = false, digits = DIGITS) {
+  if (all || !Number.isFinite(value)) return exact(value);
+  return tidy(String(Number(value.toPrecision(digits))));
+}
+
+/**
+ * How many decimals numbers that stand in one column get, so that they line up and the largest has `digits`.
+ * @param {ArrayLike<number>} values
+ * @returns {number}
+ */
+export function decimals(values, digits = DIGITS) {
+  let largest = 0;
+  let whole = true;
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at];
+    if (!Number.isFinite(value)) continue;
+    if (Math.abs(value) > largest) largest = Math.abs(value);
+    whole &&= Number.isInteger(value);
+  }
+  if (whole || largest === 0) return 0;
+  return Math.max(0, Math.min(20, digits - 1 - Math.floor(Math.log10(largest))));
+}
+
+/**
+ * A number of a column, with the column's decimals.
+ * @param {number} value
+ * @param {number} places
+ */
+export function fixed(value, places) {
+  if (!Number.isFinite(value)) return exact(value);
+  if (value === 0) return "0";
+  // a column of very small numbers would be all zeros
+  return tidy(places > 12 ? value.toExponential(3) : value.toFixed(places));
+}
+
+/**
+ * What the digits that are not shown add to a sum of shown numbers: 0 where the shown ones give the shown sum.
+ * @param {ArrayLike<number>} parts
+ * @param {number} total
+ * @param {number} places
+ */
+export function leftOut(parts, total, places) {
+  const unit = 10 ** places;
+  let shown = 0;
+  for (let at = 0; at < parts.length; at++) shown += Math.round(parts[at] * unit);
+  const rest = Math.round(total * unit) - shown;
+  return Number.isFinite(rest) ? rest / unit : 0;
+}
+
+/**
+ * A probability; null is one that is no number.
+ * @param {number | null} value
+ * @param {number} places
+ */
+export function probability(value, places) {
+  return value === null ? "no number" : value.toFixed(places);
+}
+
+/** @param {number} count */
+export function counted(count) {
+  return count.toLocaleString("en");
+}
+
+/**
+ * "conv1[3, 10, 12]", or the name alone where there is no index.
+ * @param {string} name
+ * @param {ArrayLike<number>} index
+ */
+export function unit(name, index) {
+  return index.length ? `${name}[${Array.from(index).join(", ")}]` : name;
+}
+
+/**
+ * 3 × 48 × 48
+ * @param {number[]} shape
+ */
+export function size(shape) {
+  return shape.length ? shape.join(" × ") : "one number";
+}
+
+/** @param {string} text */
+function tidy(text) {
+  return text.replace(/^-/, "−").replace("Infinity", "∞").replace("NaN", "no number").replace("e-", "e−").replace("e+", "e");
+}

@@ -1,0 +1,201 @@
+/**
+ * Where the numbers come from: the server that the page was opened from, or the file that the page is.
+ * Arrays are fetched, or unpacked, when they are asked for, and kept.
+ */
+
+import { rebuilt } from "./rebuild.js";
+
+/** @typedef {{shape: number[], data: Float32Array | Float64Array}} Numbers */
+/** @typedef {{shape: number[], dtype?: string, same_as?: string, rebuilt?: "value" | "gradient" | "update"}} Described */
+/**
+ * @typedef {object} Host
+ * @property {boolean} served
+ * @property {() => Promise<any>} document
+ * @property {(name: string) => Promise<Numbers>} array
+ * @property {(name: string, channel: number) => Promise<Float32Array | Float64Array>} channel
+ * @property {((picture: Blob) => Promise<void>) | null} choose another picture; only where there is a server
+ * @property {((label: string) => Promise<void>) | null} against another class that the loss is measured against
+ */
+
+export const VERSION = 1;
+const WHOLE = 1 << 16; // numbers of an array that is fetched whole even where one of its channels is wanted
+
+/** What went wrong, in a sentence that says what to do. */
+export class Trouble extends Error {}
+
+const CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again.";
+
+/**
+ * The host of this page.
+ * @param {Document} page
+ * @returns {Host}
+ */
+export function findHost(page) {
+  const inside = page.getElementById("document");
+  if (inside || page.location.protocol === "file:") return fromFile(page);
+  return fromServer();
+}
+
+/** @returns {Host} */
+function fromServer() {
+  const host = lazily(
+    async () => (await asked("/api/document")).json(),
+    async (name, channel) => {
+      const { run } = await host.document();
+      const part = (channel === null ? "" : `&channel=${channel}`) + (run === undefined ? "" : `&run=${run}`);
+      const answer = await asked(`/api/array?name=${encodeURIComponent(name)}${part}`);
+      const data = numbers(await answer.arrayBuffer(), answer.headers.get("X-Dtype") ?? "float32");
+      return /** @type {Float32Array | Float64Array} */ (data);
+    },
+  );
+  return {
+    ...host,
+    served: true,
+    against: async (label) => {
+      await asked(`/api/label?class=${encodeURIComponent(label)}`, { method: "POST" });
+      host.forget();
+    },
+    choose: async (picture) => {
+      await asked("/api/picture", { method: "POST", body: picture });
+      host.forget();
+    },
+  };
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [request]
+ */
+async function asked(path, request) {
+  let answer;
+  try {
+    answer = await fetch(path, request);
+  } catch {
+    throw new Trouble("Pellucid does not answer any more. Start it again with “pellucid open” and reload this page.");
+  }
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  throw new Trouble(said.error ?? `Pellucid answered with error ${answer.status}. Reload this page.`);
+}
+
+/**
+ * @param {Document} page
+ * @returns {Host}
+ */
+function fromFile(page) {
+  const read = (/** @type {string} */ id) => {
+    try {
+      return JSON.parse(page.getElementById(id)?.textContent ?? "");
+    } catch {
+      throw new Trouble(CUT);
+    }
+  };
+  /** @type {Record<string, string> | null} */
+  let packed = null;
+  const host = lazily(
+    async () => {
+      const found = read("document");
+      const arrays = page.getElementById("arrays")?.textContent ?? "";
+      // every letter of a page is one byte
+      if (found.bytes !== undefined && arrays.length !== found.bytes) throw new Trouble(CUT);
+      return found;
+    },
+    async (name, _channel, described) => {
+      packed ??= /** @type {Record<string, string>} */ (read("arrays"));
+      if (!(name in packed)) throw new Trouble(CUT);
+      const { rebuilt: kind } = described;
+      const data = await unpacked(packed[name], kind ? "uint32" : (described.dtype ?? "float32"));
+      if (!kind) return /** @type {Float32Array | Float64Array} */ (data);
+      return rebuilt(await host.document(), name, kind, /** @type {Uint32Array} */ (data), host.array);
+    },
+    false,
+  );
+  return { ...host, served: false, choose: null, against: null };
+}
+
+/**
+ * What both hosts do alike: keep what is known, and find the array that another is the same as.
+ * @param {() => Promise<any>} document
+ * @param {(name: string, channel: number | null, described: Described) => Promise<Float32Array | Float64Array>} load
+ * @param {boolean} byChannel whether a channel can be had without its array
+ */
+function lazily(document, load, byChannel = true) {
+  /** @type {Map<string, Promise<any>>} */
+  const known = new Map();
+  const once = (/** @type {string} */ key, /** @type {() => Promise<any>} */ make) => {
+    const found = known.get(key) ?? make();
+    known.set(key, found);
+    found.catch(() => known.delete(key));
+    return found;
+  };
+  const checked = async () => {
+    const found = await document();
+    if (found.version > VERSION) {
+      throw new Trouble(
+        `This model was recorded by ${found.made_by}, which is newer than this page. ` +
+          "Install it with “pip install --upgrade pellucid” and open the model again.",
+      );
+    }
+    return found;
+  };
+  const whole = () => once("document", checked);
+  /** @type {(name: string) => Promise<Numbers>} */
+  const array = (name) =>
+    once(name, async () => {
+      const { arrays } = await whole();
+      const described = arrays[name];
+      if (!described) throw new Trouble(`There are no numbers called ${name} here. Go back with Escape.`);
+      if (described.same_as) return { shape: described.shape, data: (await array(described.same_as)).data };
+      const data = await load(name, null, described);
+      if (data.length !== size(described.shape)) throw new Trouble(CUT);
+      return { shape: described.shape, data };
+    });
+  const channel = async (/** @type {string} */ name, /** @type {number} */ number) => {
+    const described = (await whole()).arrays[name];
+    const large = described && size(described.shape) > WHOLE;
+    if (byChannel && large && !described.same_as && !known.has(name)) {
+      return once(`${name}/${number}`, () => load(name, number, described));
+    }
+    const { shape, data } = await array(name);
+    const each = data.length / (shape[0] * shape[1]);
+    return data.subarray(number * each, (number + 1) * each);
+  };
+  return { document: whole, array, channel, forget: () => known.clear() };
+}
+
+/** @param {number[]} shape */
+function size(shape) {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/**
+ * base64 of gzip of byte-shuffled little-endian numbers.
+ * @param {string} text
+ * @param {string} dtype
+ */
+async function unpacked(text, dtype) {
+  let shuffled;
+  try {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    shuffled = new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {
+    throw new Trouble(CUT);
+  }
+  const width = dtype === "float64" ? 8 : 4;
+  const count = shuffled.length / width;
+  const bytes = new Uint8Array(shuffled.length);
+  for (let byte = 0; byte < width; byte++) {
+    for (let at = 0; at < count; at++) bytes[at * width + byte] = shuffled[byte * count + at];
+  }
+  return numbers(bytes.buffer, dtype);
+}
+
+/**
+ * @param {ArrayBuffer} buffer
+ * @param {string} dtype
+ */
+function numbers(buffer, dtype) {
+  const kinds = { float64: Float64Array, float32: Float32Array, uint32: Uint32Array };
+  return new kinds[/** @type {keyof typeof kinds} */ (dtype)](buffer);
+}

@@ -1,0 +1,233 @@
+/**
+ * Arrays of an offline page that follow from others: worked out again, to the last bit as glassbox/rebuild.py does it,
+ * and set right by the stored difference. Only float64 + - * / max min sqrt, in order: the same on every machine.
+ */
+
+import { evaluate, names } from "./expression.js";
+import { flat, places } from "./recipe.js";
+
+/** @typedef {import("./recipe.js").Op} Op */
+/** @typedef {import("./recipe.js").Stage} Stage */
+/** @typedef {import("./recipe.js").Numbers} Numbers */
+/** @typedef {import("./recipe.js").Rows} Rows */
+/** @typedef {(name: string) => Promise<{data: Numbers}>} Load a whole array of the page */
+
+const CHUNK = 1 << 15; // assignments at a time
+
+/**
+ * The recorded numbers, from what an array follows from and how far its bits lie apart from it.
+ * @param {any} document
+ * @param {string} array "value/relu1"
+ * @param {"value" | "gradient" | "update"} kind
+ * @param {Uint32Array} stored
+ * @param {Load} load
+ */
+export async function rebuilt(document, array, kind, stored, load) {
+  const name = array.slice(array.indexOf("/") + 1);
+  const make = { value, gradient, update }[kind];
+  return restored(stored, Float32Array.from(await make(document, name, load), (number) => number + 0));
+}
+
+/**
+ * @param {Uint32Array} stored zigzag: 0, -1, 1, -2, 2, ... as 0, 1, 2, 3, 4, ...
+ * @param {Float32Array} from
+ */
+export function restored(stored, from) {
+  const bits = new Int32Array(from.buffer);
+  return new Float32Array(bits.map((each, at) => each + ((stored[at] >>> 1) ^ -(stored[at] & 1))).buffer);
+}
+
+/**
+ * A node's numbers from those that it reads.
+ * @param {any} document
+ * @param {string} name
+ * @param {Load} load
+ */
+async function value(document, name, load) {
+  const node = document.nodes.find((/** @type {any} */ each) => each.name === name);
+  const op = /** @type {Op} */ (document.ops[node.op]);
+  const arrays = await inputs(op, node.reads, load);
+  /** @type {Record<string, Float64Array>} */
+  const made = {};
+  for (const stage of op.stages) {
+    const found = run(stage, op, { ...arrays, ...made });
+    const before = made[stage.out];
+    made[stage.out] = before ? before.map((each, at) => each + found[at]) : found;
+  }
+  return made.out;
+}
+
+/**
+ * A gradient from those of all that read the array.
+ * @param {any} document
+ * @param {string} name
+ * @param {Load} load
+ */
+async function gradient(document, name, load) {
+  /** @type {Float64Array | null} */
+  let total = null;
+  for (const node of document.nodes) {
+    if (!Object.values(node.reads).includes(name) || !(`gradient/${node.name}` in document.arrays)) continue;
+    const op = /** @type {Op} */ (document.ops[node.op]);
+    const arrays = await inputs(op, node.reads, load);
+    const arriving = (await load(`gradient/${node.name}`)).data;
+    for (const local of Object.keys(node.reads).filter((each) => node.reads[each] === name)) {
+      for (const stage of op.stages.filter((each) => each.through && names(each.term).includes(local))) {
+        const found = runBack(stage, op, local, arrays, arriving);
+        /** @type {Float64Array} */
+        const before = total ?? new Float64Array(found.length);
+        total = before.map((each, at) => each + found[at]);
+      }
+    }
+  }
+  return /** @type {Float64Array} */ (total);
+}
+
+/**
+ * All weights of a parameter after an optimizer's step.
+ * @param {any} document
+ * @param {string} name
+ * @param {Load} load
+ */
+async function update(document, name, load) {
+  const step = document.updates[name];
+  const before = { weight: `value/${name}`, gradient: `gradient/${name}`, ...step.remembered };
+  /** @type {Record<string, Float64Array>} */
+  const arrays = {};
+  for (const [local, array] of Object.entries(before)) arrays[local] = Float64Array.from((await load(array)).data);
+  const count = arrays.weight.length;
+  for (const stage of document.ops[step.op].stages) {
+    arrays[stage.out] = evaluate(stage.term, (local) => arrays[local], count);
+  }
+  return arrays.out;
+}
+
+/**
+ * @param {Op} op
+ * @param {Record<string, string>} reads
+ * @param {Load} load
+ */
+async function inputs(op, reads, load) {
+  /** @type {Record<string, Numbers>} */
+  const arrays = {};
+  for (const [local, source] of Object.entries(reads)) arrays[local] = (await load(`value/${source}`)).data;
+  for (const [name, nested] of Object.entries(op.constants)) {
+    arrays[name] = nested.array ? (await load(nested.array)).data : [nested].flat(Infinity);
+  }
+  return arrays;
+}
+
+/**
+ * A stage's out over all its assignments.
+ * @param {Stage} stage
+ * @param {Op} op
+ * @param {Record<string, Numbers>} arrays
+ */
+function run(stage, op, arrays) {
+  const found = new Float64Array(size(op.shapes[stage.out])).fill(stage.pick === "max" ? -Infinity : 0);
+  for (const rows of assignments(stage.ranges)) {
+    const to = where(stage, stage.out, op, rows);
+    if (stage.pick === "max") {
+      const [name] = names(stage.term);
+      const from = where(stage, name, op, rows);
+      const candidates = arrays[name];
+      to.at.forEach((place, row) => {
+        if (to.inside[row] && from.inside[row]) found[place] = Math.max(found[place], candidates[from.at[row]]);
+      });
+    } else {
+      const terms = evaluate(stage.term, (name) => read(stage, name, op, rows, arrays), rows.of.length);
+      to.at.forEach((place, row) => {
+        if (to.inside[row]) found[place] += terms[row];
+      });
+    }
+  }
+  return found;
+}
+
+/**
+ * What a stage adds to the gradient of one of the arrays that it reads.
+ * @param {Stage} stage
+ * @param {Op} op
+ * @param {string} name
+ * @param {Record<string, Numbers>} arrays
+ * @param {Numbers} arriving
+ */
+function runBack(stage, op, name, arrays, arriving) {
+  const found = new Float64Array(size(op.shapes[name]));
+  if (stage.pick === "max") {
+    const largest = run(stage, op, arrays);
+    const given = new Uint8Array(largest.length); // to the first of the largest
+    for (const rows of assignments(stage.ranges)) {
+      const to = where(stage, name, op, rows);
+      const out = where(stage, stage.out, op, rows);
+      to.at.forEach((place, row) => {
+        const window = out.at[row];
+        if (!to.inside[row] || !out.inside[row] || given[window] || arrays[name][place] !== largest[window]) return;
+        given[window] = 1;
+        found[place] += arriving[window];
+      });
+    }
+    return found;
+  }
+  const slope = stage.derivatives?.[name] ?? 0;
+  for (const rows of assignments(stage.ranges)) {
+    const to = where(stage, name, op, rows);
+    const out = where(stage, stage.out, op, rows);
+    const slopes = evaluate(slope, (each) => read(stage, each, op, rows, arrays), rows.of.length);
+    to.at.forEach((place, row) => {
+      if (to.inside[row] && out.inside[row]) found[place] += arriving[out.at[row]] * slopes[row];
+    });
+  }
+  return found;
+}
+
+/**
+ * All assignments of the index names, the last one fastest, some at a time.
+ * @param {Record<string, number>} ranges
+ * @returns {Generator<Rows>}
+ */
+function* assignments(ranges) {
+  const each = Object.entries(ranges);
+  const all = size(each.map(([, count]) => count));
+  for (let start = 0; start < all; start += CHUNK) {
+    const of = Int32Array.from({ length: Math.min(CHUNK, all - start) }, (_, row) => start + row);
+    /** @type {Record<string, Int32Array>} */
+    const named = {};
+    let inner = 1;
+    for (const [name, count] of [...each].reverse()) {
+      const block = inner;
+      named[name] = of.map((row) => Math.floor(row / block) % count);
+      inner *= count;
+    }
+    yield { of, names: named };
+  }
+}
+
+/**
+ * @param {Stage} stage
+ * @param {string} name
+ * @param {Op} op
+ * @param {Rows} rows
+ */
+function where(stage, name, op, rows) {
+  const { indices, inside } = places(stage.maps[name], rows, op.shapes[name]);
+  return { at: flat(indices, op.shapes[name]), inside };
+}
+
+/**
+ * @param {Stage} stage
+ * @param {string} name
+ * @param {Op} op
+ * @param {Rows} rows
+ * @param {Record<string, Numbers>} arrays
+ */
+function read(stage, name, op, rows, arrays) {
+  const { at, inside } = where(stage, name, op, rows);
+  const numbers = arrays[name];
+  return Float64Array.from(at, (place, row) => (inside[row] ? numbers[place] : 0));
+}
+
+/** @param {number[]} shape */
+function size(shape) {
+  return shape.reduce((a, b) => a * b, 1);
+}

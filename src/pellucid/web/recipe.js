@@ -1,0 +1,479 @@
+/**
+ * The evaluator: the terms of any one number of an op, forward and backward, from its declaration. The same as
+ * glassbox/arithmetic.py, where it is explained; its sums are compared with Python's in tests/web/test_recipe.py.
+ *
+ *     value      out[u]  = sum over all n with A(n) = u of  term
+ *     gradient   of a[v] = sum over all n with B(n) = v of  gradient of out[A(n)] * d term / d a
+ */
+
+import { evaluate, magnitude, names, times } from "./expression.js";
+
+/** @typedef {import("./expression.js").Expression} Expression */
+/** @typedef {[Record<string, number | number[]>, number]} Axis steps of the index names, and an offset */
+/**
+ * @typedef {object} Stage
+ * @property {string} out
+ * @property {Record<string, number>} ranges
+ * @property {Record<string, Axis[]>} maps
+ * @property {Expression} term
+ * @property {"sum" | "max"} pick
+ * @property {boolean} through
+ * @property {Record<string, Expression>} [derivatives]
+ */
+/**
+ * @typedef {object} Op
+ * @property {string} kind
+ * @property {Record<string, number[]>} shapes
+ * @property {string[]} inputs
+ * @property {Record<string, any>} constants nested lists
+ * @property {Stage[]} stages
+ */
+/** @typedef {ArrayLike<number>} Numbers a whole array, flattened in C order */
+/**
+ * One factor of a sum's terms.
+ * @typedef {object} Column
+ * @property {string} name
+ * @property {Int32Array[]} indices one array an axis, one number a term
+ * @property {Float64Array} values
+ * @property {Uint8Array} inside 0 where the index lies in the padding, and the value is a zero
+ */
+/**
+ * The terms of one number that come from one stage, in the order in which they are added.
+ * @typedef {object} Terms
+ * @property {Expression} formula
+ * @property {Column[]} columns
+ * @property {Float64Array} values
+ * @property {"sum" | "max"} pick
+ * @property {number} scale sqrt(number of terms) * the sum of the terms' magnitudes
+ * @property {number} total
+ * @property {number | null} winner
+ */
+/** Assignments of the index names, one a row. @typedef {{of: Int32Array, names: Record<string, Int32Array>}} Rows */
+/** @typedef {{rows: Rows, formula: Expression, columns: Column[], values: Float64Array, magnitudes: Float64Array, pick: "sum" | "max"}} Found */
+/** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
+/** @typedef {Map<string, Map<number, [number, number]>>} Memo */
+
+export const OUT = "out";
+export const GRADIENT = "gradient of ";
+
+/** An op with its numbers; what is asked twice is worked out once. */
+export class Evaluator {
+  /**
+   * @param {Op} op
+   * @param {Record<string, Numbers>} arrays every input's numbers
+   * @param {Numbers | null} gradient of the loss with respect to "out"
+   */
+  constructor(op, arrays, gradient = null) {
+    this.op = op;
+    this.arrays = { ...arrays };
+    for (const [name, nested] of Object.entries(op.constants)) this.arrays[name] = [nested].flat(Infinity);
+    this.gradient = gradient;
+    /** @type {Memo} */
+    this.values = new Map();
+    /** @type {Memo} */
+    this.gradients = new Map();
+  }
+
+  /**
+   * The terms of one number of "out", or of an array between: one Terms for each stage that adds to it.
+   * @param {number[]} index
+   * @returns {Terms[]}
+   */
+  forward(index, name = OUT) {
+    return this.stagesOf(name).map((stage) => terms(this.forwardStage(stage, one(index))));
+  }
+
+  /**
+   * The terms of the gradient of one number of an input, or of an array between.
+   * @param {string} name
+   * @param {number[]} index
+   * @returns {Terms[]}
+   */
+  backward(name, index) {
+    const parts = this.stagesAfter(name).map((stage) => this.backwardStage(stage, name, one(index)));
+    return parts.filter((part) => part.values.length > 0).map(terms);
+  }
+
+  /**
+   * Where the numbers that go into a unit, or that it goes into, stand: indices without their values.
+   * @param {string} from
+   * @param {number[]} index
+   * @param {string} to
+   * @returns {Int32Array[][]} for each stage that joins the two, one array an axis
+   */
+  places(from, index, to) {
+    const { shapes } = this.op;
+    const joining = this.op.stages.filter((stage) => stage.maps[from] && stage.maps[to]);
+    return joining.map((stage) => {
+      const rows = solve(stage, from, one(index), shapes[from]);
+      const { indices, inside } = places(stage.maps[to], rows, shapes[to]);
+      return indices.axes.map((axis) => axis.filter((_, row) => inside[row]));
+    });
+  }
+
+  /** @param {string} name */
+  stagesOf(name) {
+    return this.op.stages.filter((stage) => stage.out === name);
+  }
+
+  /** @param {string} name */
+  stagesAfter(name) {
+    return this.op.stages.filter((stage) => stage.through && names(stage.term).includes(name));
+  }
+
+  /**
+   * @param {Stage} stage
+   * @param {Indices} wanted
+   * @returns {Found}
+   */
+  forwardStage(stage, wanted) {
+    const rows = solve(stage, stage.out, wanted, this.op.shapes[stage.out]);
+    const { columns, magnitudes } = this.gather(stage, rows);
+    if (stage.pick === "max") {
+      const [candidates] = columns;
+      const values = candidates.values.map((value, row) => (candidates.inside[row] ? value : -Infinity));
+      return { rows, formula: stage.term, columns, values, magnitudes: candidates.values.map(Math.abs), pick: "max" };
+    }
+    return found(rows, stage.term, columns, magnitudes);
+  }
+
+  /**
+   * @param {Stage} stage
+   * @param {string} name
+   * @param {Indices} wanted
+   * @returns {Found}
+   */
+  backwardStage(stage, name, wanted) {
+    const all = solve(stage, name, wanted, this.op.shapes[name]);
+    const { indices, inside } = places(stage.maps[stage.out], all, this.op.shapes[stage.out]);
+    // a transposed convolution's padding cuts off some of what it writes: no gradient comes from there
+    const rows = kept(all, inside);
+    const out = { count: rows.of.length, axes: indices.axes.map((axis) => axis.filter((_, row) => inside[row])) };
+    const arriving = this.gradientsAt(stage.out, out);
+    const ones = new Uint8Array(out.count).fill(1);
+    const first = { name: GRADIENT + stage.out, indices: out.axes, values: arriving.values, inside: ones };
+    if (stage.pick === "max") {
+      const won = { name: "won", indices: out.axes, values: this.won(stage, out, wanted, rows.of), inside: ones };
+      const product = times(first.name, won.name);
+      return found(rows, product, [first, won], { [first.name]: arriving.scales, won: won.values });
+    }
+    const { columns, magnitudes } = this.gather(stage, rows);
+    const formula = times(first.name, stage.derivatives?.[name] ?? 0);
+    const used = new Set(names(formula));
+    const factors = [first, ...columns].filter((column) => used.has(column.name));
+    return found(rows, formula, factors, { ...magnitudes, [first.name]: arriving.scales });
+  }
+
+  /**
+   * The gradient goes to the winner: 1 for each window that this number has won, 0 for the others.
+   * @param {Stage} stage
+   * @param {Indices} out
+   * @param {Indices} wanted
+   * @param {Int32Array} of
+   */
+  won(stage, out, wanted, of) {
+    return Float64Array.from({ length: out.count }, (_, row) => {
+      const window = this.forwardStage(stage, one(out.axes.map((axis) => axis[row])));
+      const best = largest(window.values);
+      const winner = window.columns[0].indices.map((axis) => axis[best]);
+      return winner.every((place, axis) => place === wanted.axes[axis][of[row]]) ? 1 : 0;
+    });
+  }
+
+  /**
+   * @param {Stage} stage
+   * @param {Rows} rows
+   */
+  gather(stage, rows) {
+    /** @type {Record<string, Float64Array>} */
+    const magnitudes = {};
+    const columns = names(stage.term).map((name) => {
+      const { indices, inside } = places(stage.maps[name], rows, this.op.shapes[name]);
+      const { values, scales } = this.valuesAt(name, indices, inside);
+      magnitudes[name] = scales;
+      return { name, indices: indices.axes, values, inside };
+    });
+    return { columns, magnitudes };
+  }
+
+  /**
+   * @param {string} name
+   * @param {Indices} indices
+   * @param {Uint8Array} inside
+   */
+  valuesAt(name, indices, inside) {
+    const positions = flat(indices, this.op.shapes[name]);
+    const array = this.arrays[name];
+    if (array !== undefined) {
+      const values = Float64Array.from(positions, (position, row) => (inside[row] ? array[position] : 0));
+      return { values, scales: values.map(Math.abs) };
+    }
+    const parts = this.stagesOf(name).map((stage) => (/** @type {Indices} */ wanted) => this.forwardStage(stage, wanted));
+    return keptIn(memo(this.values, name), positions, inside, this.op.shapes[name], parts);
+  }
+
+  /**
+   * @param {string} name
+   * @param {Indices} indices
+   */
+  gradientsAt(name, indices) {
+    const positions = flat(indices, this.op.shapes[name]);
+    if (name === OUT) {
+      const { gradient } = this;
+      if (gradient === null) throw new Error("a gradient was asked for and none was given");
+      const values = Float64Array.from(positions, (position) => gradient[position]);
+      return { values, scales: values.map(Math.abs) };
+    }
+    const inside = new Uint8Array(positions.length).fill(1);
+    const parts = this.stagesAfter(name).map(
+      (stage) => (/** @type {Indices} */ wanted) => this.backwardStage(stage, name, wanted),
+    );
+    return keptIn(memo(this.gradients, name), positions, inside, this.op.shapes[name], parts);
+  }
+}
+
+/**
+ * @param {Memo} known
+ * @param {string} name
+ */
+function memo(known, name) {
+  const own = known.get(name) ?? new Map();
+  known.set(name, own);
+  return own;
+}
+
+/**
+ * (value, scale) of numbers that have to be worked out, each different one once.
+ * @param {Map<number, [number, number]>} known
+ * @param {Int32Array} positions
+ * @param {Uint8Array} inside
+ * @param {number[]} shape
+ * @param {((wanted: Indices) => Found)[]} parts
+ */
+function keptIn(known, positions, inside, shape, parts) {
+  const wanted = positions.filter((position, row) => inside[row] && !known.has(position));
+  const missing = Int32Array.from(new Set(wanted)).sort();
+  if (missing.length > 0) {
+    const values = new Float64Array(missing.length);
+    const scales = new Float64Array(missing.length);
+    for (const part of parts) {
+      const added = sums(part(unflat(missing, shape)), missing.length);
+      for (let row = 0; row < missing.length; row++) {
+        values[row] += added.values[row];
+        scales[row] += added.scales[row];
+      }
+    }
+    missing.forEach((position, row) => known.set(position, [values[row], scales[row]]));
+  }
+  const at = (/** @type {number} */ which) =>
+    Float64Array.from(positions, (position, row) => (inside[row] ? (known.get(position)?.[which] ?? NaN) : 0));
+  return { values: at(0), scales: at(1) };
+}
+
+/**
+ * @param {Rows} rows
+ * @param {Expression} formula
+ * @param {Column[]} columns
+ * @param {Record<string, Float64Array>} sizes
+ * @returns {Found}
+ */
+function found(rows, formula, columns, sizes) {
+  const count = rows.of.length;
+  const byName = Object.fromEntries(columns.map((column) => [column.name, column.values]));
+  const values = evaluate(formula, (name) => byName[name], count);
+  const magnitudes = magnitude(formula, (name) => byName[name], (name) => sizes[name], count);
+  return { rows, formula, columns, values, magnitudes, pick: "sum" };
+}
+
+/**
+ * Of one number, which is all that there is.
+ * @param {Found} part
+ * @returns {Terms}
+ */
+function terms(part) {
+  const { values, scales } = sums(part, 1);
+  const { formula, columns, pick } = part;
+  const winner = pick === "max" ? largest(part.values) : null;
+  return { formula, columns, values: part.values, pick, scale: scales[0], total: values[0], winner };
+}
+
+/**
+ * (value, scale) of each of `count` numbers.
+ * @param {Found} part
+ * @param {number} count
+ */
+function sums({ rows, values: each, magnitudes, pick }, count) {
+  const values = new Float64Array(count).fill(pick === "max" ? -Infinity : 0);
+  const scales = new Float64Array(count);
+  const counts = new Float64Array(count);
+  rows.of.forEach((of, row) => {
+    values[of] = pick === "max" ? Math.max(values[of], each[row]) : values[of] + each[row];
+    scales[of] = pick === "max" ? Math.max(scales[of], magnitudes[row]) : scales[of] + magnitudes[row];
+    counts[of] += 1;
+  });
+  return { values, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
+}
+
+/**
+ * The first candidate that is as large as any.
+ * @param {Float64Array} values
+ */
+function largest(values) {
+  return values.reduce((best, value, row) => (value > values[best] ? row : best), 0);
+}
+
+/**
+ * @param {number[]} index
+ * @returns {Indices}
+ */
+function one(index) {
+  return { count: 1, axes: index.map((place) => Int32Array.of(place)) };
+}
+
+/**
+ * All assignments of the stage's index names under which `name` is addressed at each of the `wanted` indices.
+ * Names that the index leaves free run over their ranges, the last one fastest, as the sum is written.
+ * @param {Stage} stage
+ * @param {string} name
+ * @param {Indices} wanted
+ * @param {number[]} shape
+ * @returns {Rows}
+ */
+function solve(stage, name, wanted, shape) {
+  const axes = stage.maps[name];
+  const given = axes.length === shape.length ? wanted.axes : [flat(wanted, shape)];
+  /** @type {Rows} */
+  let rows = { of: Int32Array.from({ length: wanted.count }, (_, row) => row), names: {} };
+  axes.forEach((axis, number) => {
+    rows = solveAxis(axis, given[number], stage.ranges, rows);
+  });
+  for (const [free, size] of Object.entries(stage.ranges)) {
+    if (!(free in rows.names)) rows = expanded(rows, free, size);
+  }
+  return rows;
+}
+
+/**
+ * @param {Axis} axis
+ * @param {Int32Array} values
+ * @param {Record<string, number>} ranges
+ * @param {Rows} rows
+ * @returns {Rows}
+ */
+function solveAxis([steps, offset], values, ranges, rows) {
+  const open = Object.keys(steps).filter((name) => !(name in rows.names));
+  const linear = open.filter((name) => typeof steps[name] === "number");
+  // the widest is solved for, the others are tried
+  const solved = linear.length ? linear.reduce((a, b) => (ranges[b] > ranges[a] ? b : a)) : null;
+  for (const name of open) {
+    if (name !== solved) rows = expanded(rows, name, ranges[name]);
+  }
+  const known = Object.fromEntries(Object.entries(steps).filter(([name]) => name !== solved));
+  const rest = along([known, offset], rows).map((place, row) => values[rows.of[row]] - place);
+  if (solved === null) return kept(rows, Uint8Array.from(rest, (left) => (left === 0 ? 1 : 0)));
+  const step = /** @type {number} */ (steps[solved]);
+  const position = rest.map((left) => Math.floor(left / step));
+  const within = Uint8Array.from(position, (place, row) =>
+    place * step === rest[row] && place >= 0 && place < ranges[solved] ? 1 : 0,
+  );
+  return kept({ of: rows.of, names: { ...rows.names, [solved]: position } }, within);
+}
+
+/**
+ * Every row once for each value of another name.
+ * @param {Rows} rows
+ * @param {string} name
+ * @param {number} size
+ * @returns {Rows}
+ */
+function expanded(rows, name, size) {
+  const count = rows.of.length * size;
+  const repeat = (/** @type {Int32Array} */ column) => {
+    const grown = new Int32Array(count);
+    for (let row = 0; row < count; row++) grown[row] = column[Math.floor(row / size)];
+    return grown;
+  };
+  const own = new Int32Array(count);
+  for (let row = 0; row < count; row++) own[row] = row % size;
+  return { of: repeat(rows.of), names: { ...mapped(rows.names, repeat), [name]: own } };
+}
+
+/**
+ * @param {Rows} rows
+ * @param {Uint8Array} keep
+ * @returns {Rows}
+ */
+function kept(rows, keep) {
+  const pick = (/** @type {Int32Array} */ column) => column.filter((_, row) => keep[row]);
+  return { of: pick(rows.of), names: mapped(rows.names, pick) };
+}
+
+/**
+ * @param {Record<string, Int32Array>} columns
+ * @param {(column: Int32Array) => Int32Array} change
+ */
+function mapped(columns, change) {
+  return Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, change(column)]));
+}
+
+/**
+ * @param {Axis} axis
+ * @param {Rows} rows
+ */
+function along([steps, offset], rows) {
+  const position = new Int32Array(rows.of.length).fill(offset);
+  for (const [name, step] of Object.entries(steps)) {
+    const column = rows.names[name];
+    for (let row = 0; row < position.length; row++) {
+      position[row] += typeof step === "number" ? step * column[row] : step[column[row]];
+    }
+  }
+  return position;
+}
+
+/**
+ * Indices into an array of this shape, and whether each lies inside it.
+ * @param {Axis[]} axes
+ * @param {Rows} rows
+ * @param {number[]} shape
+ * @returns {{indices: Indices, inside: Uint8Array}}
+ */
+export function places(axes, rows, shape) {
+  const count = rows.of.length;
+  const columns = axes.map((axis) => along(axis, rows));
+  const indices = axes.length === shape.length ? { count, axes: columns } : unflat(columns[0], shape);
+  const inside = new Uint8Array(count).fill(1);
+  indices.axes.forEach((axis, number) => {
+    for (let row = 0; row < count; row++) if (axis[row] < 0 || axis[row] >= shape[number]) inside[row] = 0;
+  });
+  return { indices, inside };
+}
+
+/**
+ * Positions in C order.
+ * @param {Indices} indices
+ * @param {number[]} shape
+ */
+export function flat({ count, axes }, shape) {
+  const positions = new Int32Array(count);
+  shape.forEach((size, axis) => {
+    for (let row = 0; row < count; row++) positions[row] = positions[row] * size + axes[axis][row];
+  });
+  return positions;
+}
+
+/**
+ * @param {Int32Array} positions
+ * @param {number[]} shape
+ * @returns {Indices}
+ */
+function unflat(positions, shape) {
+  let rest = positions;
+  const axes = shape.map(() => rest);
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const size = shape[axis];
+    axes[axis] = rest.map((position) => position % size);
+    rest = rest.map((position) => Math.floor(position / size));
+  }
+  return { count: positions.length, axes };
+}

@@ -1,0 +1,108 @@
+/** One picture's run through a network, as the document tells it: which numbers are where, and what made them. */
+
+/** @typedef {import("./host.js").Host} Host */
+/** @typedef {import("./recipe.js").Op} Op */
+/**
+ * @typedef {object} Node
+ * @property {string} name
+ * @property {string} kind
+ * @property {number[]} shape as people write it, without the batch axis
+ * @property {boolean} batched
+ * @property {Record<string, string>} reads the op's array -> a node, parameter or buffer
+ * @property {number | null} op
+ * @property {boolean} written
+ * @property {string} size_formula
+ * @property {string} parameters_formula
+ * @property {number[]} range minimum, mean, maximum
+ * @property {number | null} gradient_largest
+ * @property {string} source
+ */
+/** @typedef {{op: number | null, remembered: Record<string, string>, settings: Record<string, any>}} Update */
+/**
+ * @typedef {object} Run
+ * @property {any} about the document
+ * @property {Node[]} nodes
+ * @property {(name: string) => Node | undefined} node
+ * @property {(name: string) => boolean} known
+ * @property {(name: string) => boolean} parameter
+ * @property {(name: string) => number[]} shape as people write it
+ * @property {(name: string) => boolean} batched
+ * @property {(name: string, index: number[]) => number[]} whole an index as people write it -> one of the array
+ * @property {(name: string, index: ArrayLike<number>) => number[]} short and back
+ * @property {(name: string) => Op | null} op that made a node
+ * @property {(name: string) => Update | undefined} update
+ * @property {(number: number) => Op} opNumber
+ * @property {(name: string) => {node: Node, local: string}[]} users
+ * @property {(name: string) => boolean} has an array
+ * @property {(name: string) => string} dtype
+ * @property {Host["array"]} array
+ * @property {Host["channel"]} channel
+ */
+
+/**
+ * @param {any} document
+ * @param {Host} host
+ * @returns {Run}
+ */
+export function createRun(document, host) {
+  const nodes = /** @type {Node[]} */ (document.nodes);
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const stored = new Map([...document.parameters, ...document.buffers].map((each) => [each.name, each.shape]));
+  const parameters = new Set(document.parameters.map((/** @type {any} */ each) => each.name));
+  const batched = (/** @type {string} */ name) => byName.get(name)?.batched ?? false;
+  /** @type {(name: string) => string} */
+  const dtype = (name) => {
+    const described = document.arrays[name] ?? {};
+    return described.same_as ? dtype(described.same_as) : (described.dtype ?? "float32");
+  };
+  return {
+    about: document,
+    nodes,
+    node: (name) => byName.get(name),
+    known: (name) => byName.has(name) || stored.has(name),
+    parameter: (name) => parameters.has(name),
+    shape: (name) => byName.get(name)?.shape ?? stored.get(name) ?? [],
+    batched,
+    whole: (name, index) => (batched(name) ? [0, ...index] : index),
+    short: (name, index) => Array.from(index).slice(batched(name) ? 1 : 0),
+    op: (name) => {
+      const number = byName.get(name)?.op ?? null;
+      return number === null ? null : document.ops[number];
+    },
+    opNumber: (number) => document.ops[number],
+    update: (name) => document.updates[name],
+    users: (name) =>
+      nodes.flatMap((node) =>
+        Object.entries(node.reads)
+          .filter(([, source]) => source === name)
+          .map(([local]) => ({ node, local })),
+      ),
+    has: (name) => name in document.arrays,
+    dtype,
+    array: host.array,
+    channel: host.channel,
+  };
+}
+
+/**
+ * The position of an index in an array of this shape, in C order.
+ * @param {ArrayLike<number>} index
+ * @param {number[]} shape
+ */
+export function position(index, shape) {
+  return shape.reduce((sum, size, axis) => sum * size + index[axis], 0);
+}
+
+/**
+ * The index of a position.
+ * @param {number} at
+ * @param {number[]} shape
+ */
+export function indexOf(at, shape) {
+  const index = shape.map(() => 0);
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    index[axis] = at % shape[axis];
+    at = Math.floor(at / shape[axis]);
+  }
+  return index;
+}

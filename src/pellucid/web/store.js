@@ -1,0 +1,145 @@
+/**
+ * The page's one piece of state: where the reader is and how the numbers are shown. All of it stands in the address,
+ * so that a link is a place: #/conv1/3,10,12?direction=backward&exact
+ */
+
+/** @typedef {"forward" | "backward" | "update"} Direction */
+/** @typedef {"unit" | "layer" | "network"} Scale */
+/**
+ * @typedef {object} State
+ * @property {string} name of the layer or weight; "" for the network
+ * @property {number[] | null} index of the number that is shown; null for the layer
+ * @property {number[] | null} cursor in the layer's map, where no number is shown
+ * @property {Direction} direction
+ * @property {boolean} exact
+ * @property {Scale} scale of colours
+ * @property {string[]} open blocks that are unfolded
+ * @property {number} channel of the window that is shown; -1 is the first
+ * @property {number} page of a long list
+ * @property {"" | "order" | "size"} sorted how a long list stands; "" is as fits the layer
+ */
+
+/** @type {State} */
+export const START = {
+  name: "",
+  index: null,
+  cursor: null,
+  direction: "forward",
+  exact: false,
+  scale: "layer",
+  open: [],
+  channel: -1,
+  page: 0,
+  sorted: "",
+};
+
+/**
+ * @param {State} state
+ * @returns {string}
+ */
+export function address(state) {
+  const path = [state.name, state.index?.join(",") ?? ""].filter(Boolean);
+  const query = new URLSearchParams();
+  if (!state.index && state.cursor) query.set("at", state.cursor.join(","));
+  for (const key of /** @type {const} */ (["direction", "scale", "channel", "page", "sorted"])) {
+    if (state[key] !== START[key]) query.set(key, String(state[key]));
+  }
+  if (state.exact) query.set("exact", "1");
+  if (state.open.length) query.set("open", state.open.join(","));
+  const asked = query.toString().replaceAll("%2C", ",");
+  // a single number has an index of no places, which still is a number
+  const number = state.index && !state.index.length ? "/-" : "";
+  return `#/${path.map(encodeURIComponent).join("/").replaceAll("%2C", ",")}${number}${asked ? `?${asked}` : ""}`;
+}
+
+/**
+ * What an address says. What it does not say, or says wrongly, is as at the start.
+ * @param {string} hash
+ * @returns {State}
+ */
+export function read(hash) {
+  const [path, asked = ""] = hash.replace(/^#?\/?/, "").split("?");
+  const [name = "", index] = path.split("/").map(decoded);
+  const query = new URLSearchParams(asked);
+  const among = (/** @type {string} */ key, /** @type {any[]} */ allowed, /** @type {any} */ otherwise) =>
+    allowed.includes(query.get(key)) ? query.get(key) : otherwise;
+  const whole = (/** @type {string} */ key) => {
+    const value = Number.parseInt(query.get(key) ?? "", 10);
+    return Number.isNaN(value) ? START[/** @type {"page" | "channel"} */ (key)] : value;
+  };
+  return {
+    name,
+    index: index === undefined ? null : places(index),
+    cursor: query.has("at") ? places(query.get("at") ?? "") : null,
+    direction: among("direction", ["forward", "backward", "update"], START.direction),
+    exact: query.get("exact") === "1",
+    scale: among("scale", ["unit", "layer", "network"], START.scale),
+    open: (query.get("open") ?? "").split(",").filter(Boolean),
+    channel: whole("channel"),
+    page: Math.max(0, whole("page")),
+    sorted: among("sorted", ["order", "size"], START.sorted),
+  };
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** @param {string} text */
+function places(text) {
+  return text
+    .split(",")
+    .map((place) => Number.parseInt(place, 10))
+    .filter((place) => !Number.isNaN(place));
+}
+
+/**
+ * @param {Window} window
+ */
+export function createStore(window) {
+  /** @type {((state: State) => void)[]} */
+  const watching = [];
+  let state = read(window.location.hash);
+  const tell = () => watching.forEach((watch) => watch(state));
+  window.addEventListener("hashchange", () => {
+    if (address(state) === window.location.hash) return;
+    state = read(window.location.hash);
+    tell();
+  });
+  return {
+    get: () => state,
+    /**
+     * @param {Partial<State>} change
+     * @param {boolean} [quiet] the step is not one to come back to: a cursor's, say
+     */
+    set(change, quiet = false) {
+      state = { ...state, ...change };
+      go(window, address(state), quiet);
+      tell();
+    },
+    /** @param {(state: State) => void} watch */
+    subscribe: (watch) => void watching.push(watch),
+  };
+}
+
+/**
+ * @param {Window} window
+ * @param {string} hash
+ * @param {boolean} quiet
+ */
+function go({ history }, hash, quiet) {
+  try {
+    if (quiet) history.replaceState(null, "", hash);
+    else history.pushState(null, "", hash);
+  } catch (error) {
+    // a notebook's frame has no address of its own; the page works without
+    if (!(error instanceof DOMException)) throw error;
+  }
+}
+
+/** @typedef {ReturnType<typeof createStore>} Store */

@@ -1,0 +1,297 @@
+"""`pellucid open`: what a real server on this machine answers, and whom it does not answer."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import pellucid as package
+from pellucid.app import server as servers
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def said(self) -> Any:
+        return json.loads(self.body)
+
+
+@pytest.fixture(scope="module")
+def opened(trained: Path, photos: Path) -> Iterator[servers.Server]:
+    glass = servers.Glass(package.load(trained), "photos", photos / "red" / "1.png")
+    with servers.listening(glass) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def ask(opened: servers.Server) -> Callable[..., Answer]:
+    def ask(path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection(servers.HOST, opened.server_port, timeout=20)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+        finally:
+            connection.close()
+
+    return ask
+
+
+def raw(opened: servers.Server, request: bytes) -> bytes:
+    with socket.create_connection((servers.HOST, opened.server_port), 20) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_the_page_and_its_files_come_under_a_strict_policy(ask: Callable[..., Answer]) -> None:
+    page = ask("/")
+    assert page.status == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = page.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert not [name for name in page.headers if name.lower().startswith("access-control")]
+    for name in re.findall(rb'(?:src|href)="\./([^"]+)"', page.body):
+        file = ask(f"/{name.decode()}")
+        assert file.status == 200
+        assert file.headers["Content-Type"] in ("text/javascript; charset=utf-8", "text/css; charset=utf-8")
+        assert ask(f"/web/{name.decode()}").body == file.body
+
+
+def test_only_the_pages_own_files_are_there(ask: Callable[..., Answer]) -> None:
+    for path in ("/../app/server.py", "/%2e%2e/app/server.py", "/web/../app/server.py", "/etc/passwd", "//x", "/api/x"):
+        answer = ask(path)
+        assert answer.status == 404
+        assert "open http://127.0.0.1:" in answer.said["error"]
+
+
+def test_the_document_is_that_of_the_trace(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    answer = ask("/api/document")
+    assert answer.headers["Content-Type"] == "application/json"
+    content = answer.said
+    assert content.pop("run") == opened.glass.shown.run
+    assert content == json.loads(json.dumps(opened.glass.shown.document.content))
+    assert content["model"]["name"] == "photos"
+    assert "bytes" not in content
+    assert not [entry for entry in content["arrays"].values() if "rebuilt" in entry]
+
+
+def test_every_array_arrives_bit_for_bit(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    for name, array in opened.glass.shown.document.arrays.items():
+        answer = ask(f"/api/array?name={name}")
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        assert answer.headers["X-Dtype"] == str(array.dtype)
+        assert answer.headers["X-Shape"] == ",".join(map(str, array.shape))
+        assert answer.body == array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def test_a_channel_arrives_alone(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    array = opened.glass.shown.document.arrays["value/conv1"]
+    answer = ask("/api/array?name=value/conv1&channel=2")
+    assert answer.headers["X-Shape"] == f"1,1,{array.shape[2]},{array.shape[3]}"
+    np.testing.assert_array_equal(np.frombuffer(answer.body, "<f4"), array[0, 2].ravel())
+    for wrong in ("4", "-1", "x", "%C2%B2", "9" * 5000):
+        assert ask(f"/api/array?name=value/conv1&channel={wrong}").status == 400
+    assert ask("/api/array?name=value/dense1&channel=0").said["error"].startswith("value/dense1 has 0 channels")
+    assert ask("/api/array?name=value/none").status == 404
+    assert ask("/api/array").status == 404
+
+
+def test_another_picture_changes_everything(
+    ask: Callable[..., Answer], photos: Path, trained: Path, opened: servers.Server
+) -> None:
+    before = ask("/api/document").said
+    other = photos / "blue" / "2.png"
+    answer = ask("/api/picture", "POST", other.read_bytes())
+    assert (answer.status, answer.said) == (200, {"ok": True, "run": before["run"] + 1})
+    after = ask("/api/document").said
+    expected = package.load(trained).explain(other)
+    assert after["logits"] == expected.logits.tolist()
+    assert after["run"] == before["run"] + 1
+    assert after["picture"] == "your picture"
+    assert ask("/api/picture?name=a%20dog.jpg", "POST", other.read_bytes()).status == 200
+    assert ask("/api/label?class=red", "POST").status == 200
+    after = ask("/api/document").said
+    assert after["picture"] == "a dog.jpg"
+    late = ask(f"/api/array?name=value/conv1&run={before['run']}")
+    assert late.status == 409
+    assert "Reload the page" in late.said["error"]
+    assert ask(f"/api/array?name=value/conv1&run={after['run']}").status == 200
+
+
+def test_the_loss_can_be_measured_against_another_class(ask: Callable[..., Answer]) -> None:
+    before = ask("/api/document").said
+    other = before["model"]["classes"][1 - before["label"]]
+    assert ask(f"/api/label?class={other}", "POST").status == 200
+    after = ask("/api/document").said
+    assert after["label"] == 1 - before["label"]
+    assert after["logits"] == before["logits"]
+    assert after["loss"] != before["loss"]
+    refused = ask("/api/label?class=rde", "POST")
+    assert refused.status == 400
+    assert "Did you mean 'red'?" in refused.said["error"]
+    assert ask("/api/document").said["run"] == after["run"], "what fails changes nothing"
+
+
+@pytest.mark.parametrize("body", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off", b"\xff\xd8\xff\xe0" + bytes(50)])
+def test_a_file_that_is_no_picture_is_told(ask: Callable[..., Answer], body: bytes) -> None:
+    run = ask("/api/document").said["run"]
+    answer = ask("/api/picture", "POST", body)
+    assert answer.status == 400
+    assert answer.said["error"].startswith("This cannot be used as a picture: ")
+    assert ask("/api/document").said["run"] == run
+
+
+def test_an_upload_has_to_say_how_large_it_is_and_arrive_whole(opened: servers.Server) -> None:
+    head = f"POST /api/picture HTTP/1.1\r\nHost: 127.0.0.1:{opened.server_port}\r\n".encode()
+    chunked = raw(opened, head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    assert chunked.startswith(b"HTTP/1.1 411 ")
+    for length in (b"99999999999", b"9" * 6000):
+        large = raw(opened, head + b"Content-Length: " + length + b"\r\n\r\n")
+        assert large.startswith(b"HTTP/1.1 413 ")
+        assert b"larger than 64 MB" in large
+    assert raw(opened, head + b"Content-Length: -1\r\n\r\n").startswith(b"HTTP/1.1 411 ")
+    cut = raw(opened, head + b"Content-Length: 100\r\n\r\nhalf")
+    assert cut.startswith(b"HTTP/1.1 400 ")
+    assert b"did not arrive whole" in cut
+    assert chunked.count(b"HTTP/1.1") == 1, "what was not read is no next request"
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1", "127.0.0.1:1", "", "127.0.0.1.evil.example"]
+)
+def test_another_name_for_this_machine_is_refused(ask: Callable[..., Answer], host: str) -> None:
+    answer = ask("/api/document", Host=host)
+    assert answer.status == 403
+    assert answer.said.keys() == {"error"}
+
+
+def test_localhost_is_this_machine_too(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    assert ask("/", Host=f"localhost:{opened.server_port}").status == 200
+
+
+def test_another_website_may_not_ask(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    run = ask("/api/document").said["run"]
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
+        assert ask("/api/label?class=red", "POST", b"", Origin=origin).status == 403
+    assert ask("/api/document").said["run"] == run
+    assert ask("/api/document", Origin=f"http://127.0.0.1:{opened.server_port}").status == 200
+
+
+def test_what_is_no_request_of_the_page_is_told_as_json(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    for method in ("DELETE", "PUT", "BREW"):
+        answer = ask("/", method)
+        assert answer.status == 501
+        assert answer.said.keys() == {"error"}
+    assert ask("/api/nothing", "POST", b"x").status == 404
+    head = ask("/api/document", "HEAD")
+    assert (head.status, head.body) == (200, b"")
+    for nonsense in (
+        b"\x16\x03\x01\x02\x00\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /" + b"a" * 70000,
+    ):
+        assert b"Traceback" not in raw(opened, nonsense)
+    assert ask("/").status == 200
+
+
+def test_a_fault_of_ours_is_told_without_a_traceback(
+    ask: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(servers, "_array", broken)
+    answer = ask("/api/array?name=value/conv1")
+    assert answer.status == 500
+    assert answer.said == {"error": "Pellucid has a fault here (ZeroDivisionError). Please report it."}
+    assert capsys.readouterr() == ("", "")
+
+
+def test_many_may_read_while_pictures_change(ask: Callable[..., Answer], photos: Path) -> None:
+    picture = (photos / "red" / "2.png").read_bytes()
+    statuses: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(3):
+            asked = ask("/api/picture", "POST", picture) if number == 0 else ask("/api/array?name=value/conv1")
+            statuses.append(asked.status)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 12
+
+
+def test_ctrl_c_ends_it(trained: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pellucid", "open", str(trained), "--no-browser"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=dict(os.environ)
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        assert address is not None, line + (process.stderr.read() if process.stderr else "")
+        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=20)
+        connection.request("GET", "/api/document")
+        shown = json.loads(connection.getresponse().read())
+        process.send_signal(signal.SIGINT)  # with the connection still open
+        out, err = process.communicate(timeout=60)
+        connection.close()
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert (out, err) == ("", "\npellucid: stopped.\n")
+    assert shown["picture"].endswith(".png"), "the first of the pictures that the model remembers"
+
+
+def test_what_cannot_be_opened_is_told_in_a_line(
+    pellucid: Callable, trained: Path, model: Path, tmp_path: Path, opened: servers.Server
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    taken = opened.server_port
+    cases = {
+        ("open", tmp_path / "none"): "none",
+        ("open", trained, broken): f"{broken}: ",
+        ("open", trained, "--port", 70000): "--port is 70000",
+        ("open", trained, "--no-browser", "--port", taken): f"Port {taken} cannot be used",
+    }
+    for arguments, said in cases.items():
+        result = pellucid(*arguments)
+        assert (result.status, result.out) == (1, "")
+        assert said in result.err
+        assert len(result.err.splitlines()) == 1
+
+
+def test_without_a_picture_to_begin_with_it_says_what_to_do(pellucid: Callable, model: Path) -> None:
+    (model / "split.csv").unlink()
+    result = pellucid("open", model, "--no-browser")
+    assert result.status == 1
+    assert f"pellucid open {model} picture.jpg" in result.err

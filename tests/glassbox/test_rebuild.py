@@ -1,0 +1,100 @@
+"""Whole arrays from their declarations: near what PyTorch computed, and the difference restores its bits."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from torch import nn
+
+from pellucid.glassbox import rebuild, recording
+from pellucid.glassbox.trace import Trace
+from pellucid.network import text
+
+WAYS = (
+    "conv(3, 3) relu maxpool(3, stride=2, padding=1) batchnorm avgpool(2) "
+    "residual(conv(3, 1) | conv(3, 1)) l2pool(2) flatten dense(6) hardswish dropout dense"
+)
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    torch.manual_seed(0)
+    module = text.parse(WAYS).module((3, 17, 15), 3).eval()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    return recording.explain(module, torch.randn(3, 17, 15), optimizer=optimizer)
+
+
+def test_values_gradients_and_updates_differ_by_rounding_alone(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuild, "TERMS", 10_000)
+    values = {
+        node.name: rebuild.value(node.op, {local: trace.values[source] for local, source in node.reads.items()})
+        for node in trace.nodes
+        if node.op is not None
+    }
+    assert {"conv1", "relu1", "maxpool1", "batchnorm1", "avgpool1", "residual1", "dense1"} <= {
+        name for name, found in values.items() if found is not None
+    }
+    gradients = {name: rebuild.gradient(trace, name) for name in trace.gradients}
+    known = {name for name, found in gradients.items() if found is not None}
+    assert {"conv1", "conv1.weight", "conv1.bias", "relu1", "maxpool1", "batchnorm1", "input", "dense1.weight"} <= known
+    updates = {name: rebuild.update(step, trace.gradients[name]) for name, step in trace.updates.items()}
+    assert all(found is not None for found in updates.values())
+    after = {name: step.after for name, step in trace.updates.items()}
+    for found, recorded in ((values, trace.values), (gradients, trace.gradients), (updates, after)):
+        for name, rebuilt in found.items():
+            if rebuilt is not None:
+                scale = np.abs(recorded[name]).max() if recorded[name].size else 0
+                np.testing.assert_allclose(rebuilt, recorded[name], rtol=1e-5, atol=1e-6 * scale, err_msg=name)
+                if recorded[name].dtype == np.float32:
+                    stored = rebuild.difference(recorded[name], rebuilt)
+                    assert rebuild.restored(stored, rebuilt).tobytes() == recorded[name].tobytes()
+
+
+def test_what_only_picks_numbers_is_exact(trace: Trace) -> None:
+    for name in ("relu1", "maxpool1"):
+        node = trace.node(name)
+        assert node.op is not None
+        rebuilt = rebuild.value(node.op, {local: trace.values[source] for local, source in node.reads.items()})
+        np.testing.assert_array_equal(rebuilt, trace.values[name])
+    np.testing.assert_array_equal(rebuild.gradient(trace, "conv1"), trace.gradients["conv1"])
+
+
+def test_the_first_of_equal_candidates_has_the_gradient() -> None:
+    module = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 2))
+    trace = recording.explain(module, torch.ones(1, 2, 2), 0)
+    found = rebuild.gradient(trace, "input")
+    assert found is not None
+    assert found[0, 0, 0, 0] != 0
+    assert (found[0, 0].ravel()[1:] == 0).all()
+    np.testing.assert_array_equal(found, trace.gradients["input"])
+
+
+def test_what_costs_more_than_it_saves_is_not_rebuilt(trace: Trace) -> None:
+    node = trace.node("conv1")  # 28 terms for each number
+    assert node.op is not None
+    assert rebuild.value(node.op, {local: trace.values[source] for local, source in node.reads.items()}) is None
+
+
+def test_functions_that_differ_between_machines_are_not_rebuilt() -> None:
+    trace = recording.explain(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Tanh()), torch.randn(1, 2, 2))
+    node = trace.node("2")
+    assert node.op is not None
+    assert rebuild.value(node.op, {"input": trace.values["1"]}) is None
+    assert rebuild.gradient(trace, "1") is None
+
+
+@given(
+    arrays.arrays(np.uint32, 20, elements=st.integers(0, 2**32 - 1)),
+    arrays.arrays(np.uint32, 20, elements=st.integers(0, 2**32 - 1)),
+)
+def test_any_bits_are_restored(recorded: np.ndarray, rebuilt: np.ndarray) -> None:
+    stored = rebuild.difference(recorded.view(np.float32), rebuilt.view(np.float32))
+    assert rebuild.restored(stored, rebuilt.view(np.float32)).tobytes() == recorded.tobytes()
+
+
+def test_small_differences_are_small_numbers() -> None:
+    rebuilt = np.array([1, 1, 1, 1], np.float32)
+    recorded = (rebuilt.view(np.int32) + np.array([0, -1, 1, -2], np.int32)).view(np.float32)
+    assert rebuild.difference(recorded, rebuilt).tolist() == [0, 1, 2, 3]

@@ -1,0 +1,165 @@
+"""A real Chromium, and the page's modules in it without a server."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from torch import nn
+
+from pellucid.glassbox.document import Document
+from pellucid.glassbox.page import offline
+from pellucid.glassbox.recording import explain
+from pellucid.glassbox.trace import Trace
+
+WEB = Path(str(files("pellucid") / "web"))
+DESKTOP = {"width": 1280, "height": 800}
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The machine's own Chromium, or else Playwright's."""
+    found = next((path for path in map(shutil.which, CHROMIUMS) if path), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        except PlaywrightError as error:
+            pytest.fail(
+                "The page's tests need Chromium and found none: `apt-get install chromium` as root, or "
+                f"`playwright install chromium` as anybody.\n{error}"
+            )
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What a page complained about on its console, and what it fetched from elsewhere."""
+
+    def __init__(self, page: Page) -> None:
+        self.said: list[str] = []
+        page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A window of a desktop's size, with no network."""
+    context = browser.new_context(viewport={**DESKTOP}, offline=True, reduced_motion="reduce")
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that must not complain: an error on its console fails the test."""
+    page = context.new_page()
+    watch = Watch(page)
+    yield page
+    assert watch.said == []
+
+
+class Block(nn.Module):
+    """Three layers under one name, wide in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.act, self.narrow = nn.Conv2d(6, 48, 1), nn.SiLU(), nn.Conv2d(48, 6, 3, padding=1, groups=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.narrow(self.act(self.wide(x)))
+
+
+class Join(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+
+class Small(nn.Module):
+    """A module of nobody's zoo, with what a page has to show: windows, a block, two paths that meet, three classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.act = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU()
+        self.pool, self.block, self.join = nn.MaxPool2d(2), Block(), Join()
+        self.flat, self.fc = nn.Flatten(), nn.Linear(6 * 36, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.act(self.norm(self.conv(x))))
+        return self.fc(self.flat(self.join(x, self.block(x))))
+
+
+@pytest.fixture(scope="session")
+def walk() -> Trace:
+    """The run that the offline page's tests open."""
+    torch.manual_seed(4)
+    module = Small()
+    image = torch.randn(1, 3, 12, 12)
+    module(image)  # so that batch norm has seen something
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2, weight_decay=0.05)
+    module(image).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return explain(module.eval(), image, 1, classes=("cat", "dog", "owl"), optimizer=optimizer)
+
+
+@pytest.fixture(scope="session")
+def document(walk: Trace) -> Document:
+    return Document(walk, "small")
+
+
+@pytest.fixture(scope="session")
+def page_file(walk: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The offline page of `walk`."""
+    place = tmp_path_factory.mktemp("page") / "small.html"
+    place.write_text(offline(walk, "small"), encoding="ascii")
+    return place
+
+
+@pytest.fixture
+def opened(page: Page, page_file: Path) -> Callable[..., Page]:
+    """opened("#/conv", size) -> the offline page at a place, ready."""
+
+    def open_at(place: str = "#/", size: Any = None) -> Page:
+        if size is not None:
+            page.set_viewport_size(size)
+        page.goto("about:blank")
+        page.goto(page_file.as_uri() + place)
+        page.locator("main h2").wait_for()
+        return page
+
+    return open_at
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's script."""
+    found = next(Path(str(files("axe_playwright_python"))).rglob("axe.min.js"))
+    return found.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def modules(page: Page) -> Page:
+    """A page from which `import("./recipe.js")` finds the page's modules."""
+
+    def answer(route: Route) -> None:
+        name = route.request.url.removeprefix("http://page.test/")
+        if not name:
+            route.fulfill(body="<!doctype html><title>modules</title>", content_type="text/html")
+        elif (WEB / name).is_file():
+            route.fulfill(body=(WEB / name).read_bytes(), content_type=TYPES[Path(name).suffix])
+        else:
+            route.fulfill(status=404, body=json.dumps({"error": "not there"}))
+
+    page.context.set_offline(False)
+    page.route("http://page.test/**", answer)
+    page.goto("http://page.test/")
+    return page

@@ -1,0 +1,190 @@
+"""The page's evaluator against Python's: every op that is declared, forward and backward, in a real browser."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Page
+
+from pellucid.glassbox.arithmetic import Evaluator, Terms
+from pellucid.glassbox.declaration import OUT, Op
+from pellucid.glassbox.ops import elementwise as e
+from pellucid.glassbox.ops import losses, normalisation, optimizers, pooling, products, shaping
+
+PICTURE, ROW, VOLUME, GRID = (2, 4, 6, 7), (2, 4, 6), (1, 2, 4, 4, 3), (2, 3, 4)
+ADAM = (0.01, 0.9, 0.999, 1e-8, 7)
+
+# every declaration with the arguments that make its different cases
+CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
+    products.conv: [
+        (PICTURE, (6, 4, 3, 3), (6,)),
+        (PICTURE, (6, 2, 3, 2), None, (2, 1), (1, 0), (1, 2), 2),
+        (PICTURE, (4, 1, 3, 3), (4,), 2, 1, 1, 4),
+        (PICTURE, (5, 4, 4, 4), (5,), 1, "same"),
+        (PICTURE[1:], (3, 4, 1, 1), (3,)),
+        (ROW, (6, 2, 3), (6,), 2, 1, 1, 2),
+        (VOLUME, (2, 2, 3, 1, 3), None, 1, "same"),
+    ],
+    products.conv_transpose: [
+        (PICTURE, (4, 3, 3, 2), (6,), 2, 1, 1, 2, 2),
+        (PICTURE, (4, 3, 1, 1), (3,)),
+        (ROW, (4, 2, 3), None, 2, 1, 1),
+        (VOLUME, (2, 2, 2, 1, 2)),
+    ],
+    products.linear: [((2, 5), (3, 5), (3,)), ((5,), (3, 5)), (GRID, (2, 4), (2,))],
+    products.matmul: [((2, 3, 4), (4, 2)), ((2, 1, 3, 4), (5, 4, 2))],
+    pooling.max_pool: [(PICTURE, 2), (PICTURE, 3, 2, 1, 1, True), (PICTURE, 2, 1, 0, 2), (ROW, (3,), 2, 1)],
+    pooling.avg_pool: [
+        (PICTURE, 2),
+        (PICTURE, 3, 2, 1, True, False),
+        (PICTURE, (3, 2), (), (1, 0), False, True, 5),
+        (ROW, (3,), 2, 1),
+    ],
+    pooling.lp_pool: [(PICTURE, 2, 2), (PICTURE, 2, 2, 1), (PICTURE, 2, 1, 4)],
+    pooling.adaptive_avg_pool: [(PICTURE, (4, 3)), (PICTURE, (None, 5)), (ROW, (4,))],
+    pooling.adaptive_max_pool: [(PICTURE, (4, 3)), (PICTURE, 4)],
+    normalisation.batch_norm: [
+        (PICTURE, (4,), (4,), (4,), (4,)),
+        (PICTURE, (4,), (4,), None, None, True),
+        (PICTURE, None, None, (4,), (4,), True),
+        (ROW, None, None, (4,), (4,)),
+    ],
+    normalisation.standardise: [((1, 3, 4, 5),)],
+    normalisation.layer_norm: [(PICTURE, (6, 7), (6, 7), (6, 7)), (GRID, (4,))],
+    normalisation.group_norm: [(PICTURE, 2, (4,), (4,)), (PICTURE, 4)],
+    losses.softmax: [((2, 5),), ((2, 5), -1, 0.7), (GRID, 1)],
+    losses.log_softmax: [((2, 5),), (GRID, 0)],
+    losses.cross_entropy: [((1, 4), [2]), ((3, 4), [0, 3, 1], 0.1, np.array([1.0, 2, 3, 0.5]))],
+    losses.brier: [((1, 4), [2]), ((3, 4), [0, 3, 1])],
+    losses.difference: [((1, 4), [2], 1)],
+    losses.mse_loss: [((3, 4), (3, 4)), ((3, 4), (3, 4), 2)],
+    optimizers.sgd: [(0.1,), (0.1, 0.9), (0.1, 0.9, 0.2, True, 0.01), (0.1, 0.9, 0.0, False, 0.01, True)],
+    optimizers.adam: [ADAM, (*ADAM, 0.05)],
+    optimizers.adamw: [ADAM, (*ADAM, 0.05)],
+    optimizers.rmsprop: [(0.1, 0.99, 1e-8), (0.1, 0.99, 1e-8, 0.9, 0.01)],
+    shaping.copied: [(GRID, (6, 4))],
+    shaping.flatten: [(PICTURE, 1), ((), 0)],
+    shaping.reshape: [(GRID, (4, 6))],
+    shaping.detach: [(GRID,)],
+    shaping.dropout: [(GRID, 0.5, False)],
+    shaping.permute: [(GRID, [2, 0, 1])],
+    shaping.transpose: [(GRID, 0, -1)],
+    shaping.concatenate: [([(2, 3, 4), (2, 1, 4)], 1)],
+    shaping.slice_of: [(GRID, 2, 1, None, 2), (GRID, 1, -2)],
+    shaping.select: [(GRID, 1, -1)],
+    shaping.expand: [((3, 1), (2, 3, 4))],
+    shaping.pad: [(PICTURE, [1, 0, 0, 2]), (PICTURE, [-1, 0])],
+    shaping.mean: [(PICTURE, (2, 3)), (GRID,), (GRID, -1, True)],
+    shaping.total: [(GRID, 1), (GRID, None)],
+    e.prelu: [(ROW, (4,)), (ROW, (1,))],
+    e.elu: [(GRID, 0.7, 1.1, 0.9)],
+    e.gelu: [(GRID,), (GRID, "tanh")],
+    e.softplus: [(GRID, 2.0)],
+    e.pow: [(GRID, 2), (GRID, 3), (GRID, 0.5), (GRID, -1.5)],
+    e.clamp: [(GRID, -1, 1), (GRID, 0.2), (GRID, None, 0.5)],
+    **{each: [(GRID, GRID), (GRID, (3, 1)), (GRID, 2.5)] for each in (e.add, e.sub, e.rsub, e.mul, e.div)},
+    **{
+        each: [(GRID,)]
+        for each in (
+            *(e.relu, e.leaky_relu, e.selu, e.silu, e.hardswish, e.hardsigmoid, e.hardtanh, e.relu6, e.sigmoid_of),
+            *(e.tanh_of, e.mish, e.exp_of, e.log_of, e.sqrt_of, e.abs_of, e.neg, e.reciprocal),
+        )
+    },
+}
+POSITIVE = {e.log_of, e.sqrt_of, e.pow}
+BUILDERS = {"alone", "joined"}  # that others are made by: a formula is their argument
+
+JAVASCRIPT = """async (cases) => {
+    const { Evaluator } = await import("./recipe.js");
+    const part = ({ formula, columns, values, pick, scale, total, winner }) => ({
+        pick, scale, total, winner, values: [...values],
+        columns: columns.map(({ name, indices, values, inside }) => ({
+            name, values: [...values], inside: [...inside], indices: indices.map((axis) => [...axis]),
+        })),
+    });
+    return cases.map(({ op, arrays, gradient, asked }) => {
+        const evaluator = new Evaluator(op, arrays, gradient);
+        return asked.map(([name, index]) =>
+            (name === "out" ? evaluator.forward(index) : evaluator.backward(name, index)).map(part));
+    });
+}"""
+
+
+def as_document(op: Op) -> dict[str, Any]:
+    """The op as the page gets it: with its derivatives."""
+    described = op.as_json()
+    for stage, written in zip(op.stages, described["stages"], strict=True):
+        if stage.pick == "sum":
+            written["derivatives"] = {name: stage.term.derivative(name).as_json() for name in stage.reads()}
+    return described
+
+
+def drawn(op: Op, positive: bool, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Numbers for every input; whatever stands under a root is positive."""
+    arrays = {name: random.standard_normal(op.shapes[name]) for name in op.inputs}
+    return {
+        name: np.abs(array) + 0.1 if positive or name in ("mean_square", "running_var", "deviation") else array
+        for name, array in arrays.items()
+    }
+
+
+def ops() -> Iterator[tuple[str, Op, bool]]:
+    for declare, cases in CASES.items():
+        for arguments in cases:
+            op = declare(*arguments)
+            assert op is not None, (declare, arguments)
+            yield f"{declare.__name__}{arguments}", op, declare in POSITIVE
+
+
+def test_every_declaration_has_a_case() -> None:
+    declared = {
+        function
+        for module in (e, losses, normalisation, optimizers, pooling, products, shaping)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_") and name not in BUILDERS
+        if "Op" in str(inspect.signature(function).return_annotation)
+    }
+    assert declared == set(CASES)
+
+
+def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
+    random = np.random.default_rng(5)
+    cases, expected, titles = [], [], []
+    for title, op, positive in ops():
+        arrays = drawn(op, positive, random)
+        gradient = random.standard_normal(op.shapes[OUT])
+        evaluator = Evaluator(op, arrays, gradient)
+        asked = [
+            (name, [int(random.integers(size)) for size in op.shapes[name]])
+            for name in (OUT, *op.inputs)
+            for _ in range(2)
+        ]
+        for name, index in asked:
+            found = evaluator.forward(tuple(index)) if name == OUT else evaluator.backward(name, tuple(index))
+            expected.append(found)
+            titles.append(f"{title}: {name}{index}")
+        flat = {name: array.ravel().tolist() for name, array in arrays.items()}
+        cases.append({"op": as_document(op), "arrays": flat, "gradient": gradient.ravel().tolist(), "asked": asked})
+    answered = [parts for case in modules.evaluate(JAVASCRIPT, cases) for parts in case]
+    for title, parts, terms in zip(titles, answered, expected, strict=True):
+        assert len(parts) == len(terms), title
+        for part, each in zip(parts, terms, strict=True):
+            same(title, part, each)
+
+
+def same(title: str, part: dict[str, Any], terms: Terms) -> None:
+    """The sum, each term and each factor, where it stands, and what rounding is measured by."""
+    assert (part["pick"], part["winner"]) == (terms.pick, terms.winner), title
+    near(title, [part["total"]], [terms.total], terms.scale)
+    near(title, [part["scale"]], [terms.scale], terms.scale)
+    near(title, part["values"], terms.values, terms.scale)
+    assert [column["name"] for column in part["columns"]] == [column.name for column in terms.columns], title
+    for found, column in zip(part["columns"], terms.columns, strict=True):
+        assert np.array_equal(np.array(found["indices"]).reshape(column.indices.T.shape), column.indices.T), title
+        assert np.array_equal(found["inside"], column.inside), title
+        near(title, found["values"], column.values, np.abs(column.values).max(initial=0))
+
+
+def near(title: str, found: Any, expected: Any, scale: float) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * scale, err_msg=title)

@@ -1,0 +1,95 @@
+"""The served page: another picture, another class, and a server that has gone away."""
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+import pellucid
+from pellucid.app.server import Glass, Server, listening
+
+
+@pytest.fixture
+def server(trained: Path, photos: Path) -> Iterator[Server]:
+    with listening(Glass(pellucid.load(trained), "colours", photos / "red" / "1.png")) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def served(browser: Browser, server: Server) -> Iterator[Page]:
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(server.address)
+    page.locator("main h2").wait_for()
+    yield page
+    context.close()
+    assert said == []
+
+
+def test_a_number_on_the_served_page(served: Page, trained: Path, photos: Path) -> None:
+    served.get_by_role("button", name=re.compile("^conv1: convolution")).click()
+    served.locator(".large").press("Enter")
+    expect(served.locator("h2").first).to_have_text("conv1[0, 5, 5]")
+    trace = pellucid.load(trained).explain(photos / "red" / "1.png")
+    total = served.locator("#value").get_attribute("data-total")
+    assert total is not None
+    assert float(total) == pytest.approx(trace.unit("conv1[0, 5, 5]").total, rel=1e-12)
+
+
+def test_another_picture_is_chosen(served: Page, photos: Path) -> None:
+    before = served.locator(".what").inner_text()
+    served.locator("#picture").set_input_files(photos / "blue" / "2.png")
+    expect(served.locator(".what")).not_to_have_text(before)
+    expect(served.locator(".what")).to_contain_text("blue")
+    expect(served.locator(".trouble")).to_have_count(0)
+
+
+def test_a_picture_is_dropped(served: Page, photos: Path) -> None:
+    before = served.locator(".what").inner_text()
+    content = list((photos / "blue" / "2.png").read_bytes())
+    served.evaluate(
+        """(content) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(content)], "x.png", { type: "image/png" }));
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }""",
+        content,
+    )
+    expect(served.locator(".what")).not_to_have_text(before)
+
+
+def test_what_is_no_picture_is_told(served: Page, tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("no picture")
+    served.locator("#picture").set_input_files(tmp_path / "notes.png")
+    expect(served.get_by_role("alert")).to_contain_text("This cannot be used as a picture")
+    served.get_by_role("button", name="Close").click()
+    expect(served.locator(".trouble")).to_have_count(0)
+    picture = io.BytesIO()
+    Image.new("RGB", (20, 24), (10, 20, 250)).save(picture, "PNG")
+    served.locator("#picture").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+    expect(served.locator(".what")).to_contain_text("blue")
+
+
+def test_the_loss_against_another_class(served: Page) -> None:
+    before = served.locator(".one").inner_text()
+    chosen = served.get_by_label("loss against").input_value()
+    served.get_by_label("loss against").select_option("red" if chosen == "blue" else "blue")
+    expect(served.locator(".one")).not_to_have_text(before)
+
+
+def test_a_server_that_went_away_is_told(served: Page) -> None:
+    served.route("**/api/**", lambda route: route.abort())
+    served.get_by_role("button", name=re.compile("^relu1")).click()
+    served.locator("#picture").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": b"anything"})
+    expect(served.get_by_role("alert")).to_contain_text("Pellucid does not answer any more.")
