@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 import pellucid
@@ -14,6 +15,10 @@ import pellucid
 # These networks are so small that two threads only wait for each other, without end where the machine is shared.
 # Read when torch is first imported, here and in every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# how long an example takes is the machine's affair
+settings.register_profile("pellucid", deadline=None)
+settings.load_profile("pellucid")
 
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
 CLASSES = {"blue": 2, "red": 0}  # class -> channel that is bright

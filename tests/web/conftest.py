@@ -1,6 +1,5 @@
 """A real Chromium, and the page's modules in it without a server."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -21,7 +20,6 @@ from pellucid.glassbox.trace import Trace
 WEB = Path(str(files("pellucid") / "web"))
 DESKTOP = {"width": 1280, "height": 800}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +39,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Watch:
-    """What a page complained about on its console, and what it fetched from elsewhere."""
+    """What a page complained about on its console."""
 
     def __init__(self, page: Page) -> None:
         self.said: list[str] = []
@@ -49,11 +47,11 @@ class Watch:
         page.on("pageerror", lambda error: self.said.append(str(error)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A window of a desktop's size, with no network."""
+    """Windows of a desktop's size, with no network and no motion."""
     context = browser.new_context(viewport={**DESKTOP}, offline=True, reduced_motion="reduce")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     yield context
     context.close()
 
@@ -64,6 +62,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
     watch = Watch(page)
     yield page
+    page.close()
     assert watch.said == []
 
 
@@ -146,20 +145,19 @@ def axe() -> str:
     return found.read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def modules(page: Page) -> Page:
+@pytest.fixture(scope="session")
+def modules(browser: Browser) -> Iterator[Page]:
     """A page from which `import("./recipe.js")` finds the page's modules."""
 
     def answer(route: Route) -> None:
         name = route.request.url.removeprefix("http://page.test/")
         if not name:
             route.fulfill(body="<!doctype html><title>modules</title>", content_type="text/html")
-        elif (WEB / name).is_file():
-            route.fulfill(body=(WEB / name).read_bytes(), content_type=TYPES[Path(name).suffix])
         else:
-            route.fulfill(status=404, body=json.dumps({"error": "not there"}))
+            route.fulfill(body=(WEB / name).read_bytes(), content_type="text/javascript")
 
-    page.context.set_offline(False)
+    page = browser.new_page()
     page.route("http://page.test/**", answer)
     page.goto("http://page.test/")
-    return page
+    yield page
+    page.close()

@@ -7,12 +7,20 @@ const DIGITS = 7;
  * @param {number} value
  */
 export function exact(value) {
-  if (!Number.isFinite(value) || Math.fround(value) !== value) return tidy(String(value));
+  if (!Number.isFinite(value) || Math.fround(value) !== value) return plain(value);
   for (let digits = 1; digits < 10; digits++) {
     const text = value.toPrecision(digits);
-    if (Math.fround(Number(text)) === value) return tidy(String(Number(text)));
+    if (Math.fround(Number(text)) === value) return plain(Number(text));
   }
-  return tidy(String(value));
+  return plain(value);
+}
+
+/**
+ * Large numbers with an exponent: zeros at the end would look like digits that are known.
+ * @param {number} value
+ */
+function plain(value) {
+  return tidy(Math.abs(value) >= 1e12 && Number.isFinite(value) ? value.toExponential() : String(value));
 }
 
 /**
@@ -22,7 +30,7 @@ export function exact(value) {
  */
 export function number(value, all = false, digits = DIGITS) {
   if (all || !Number.isFinite(value)) return exact(value);
-  return tidy(String(Number(value.toPrecision(digits))));
+  return plain(Number(value.toPrecision(digits)));
 }
 
 /**

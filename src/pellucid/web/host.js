@@ -176,7 +176,9 @@ function size(shape) {
 async function unpacked(text, dtype) {
   let shuffled;
   try {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const letters = atob(text);
+    const bytes = new Uint8Array(letters.length);
+    for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     shuffled = new Uint8Array(await new Response(stream).arrayBuffer());
   } catch {

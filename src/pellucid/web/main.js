@@ -83,21 +83,29 @@ function drawer(run, served) {
   let turn = 0;
   let shownLook = "";
   /** @type {HTMLElement | null} */ let network = null;
-  const top = h("div", { class: "top" });
+  /** @type {HTMLElement | null} */ let top = null;
+  let shownTop = "";
   const main = h("main", {});
-  page.replaceChildren(top, main);
+  page.replaceChildren(main);
   /** @type {State | null} */ let before = null;
   return async (/** @type {State} */ wanted) => {
     const mine = ++turn;
     const state = settled(run, wanted);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.key;
     const opened = before !== null && (before.name !== state.name || !before.index !== !state.index);
-    top.replaceChildren(header(run, state, store, () => keys.showModal(), served), ...(network ? [network] : []));
+    const switches = JSON.stringify([state.direction, state.scale, state.exact]);
+    if (!top || switches !== shownTop) {
+      const fresh = header(run, state, store, () => keys.showModal(), served);
+      if (top) top.replaceWith(fresh);
+      else main.before(fresh);
+      top = fresh;
+      shownTop = switches;
+    }
     if (!network || look(state) !== shownLook) {
       const scrolled = network?.scrollLeft ?? 0;
       const fresh = strip(run, state, store, served);
       if (network) network.replaceWith(fresh);
-      else top.append(fresh);
+      else main.before(fresh);
       fresh.scrollLeft = scrolled;
       network = fresh;
       shownLook = look(state);

@@ -4,7 +4,7 @@
  */
 
 import { evaluate, names } from "./expression.js";
-import { flat, places } from "./recipe.js";
+import { along, flat, places } from "./recipe.js";
 
 /** @typedef {import("./recipe.js").Op} Op */
 /** @typedef {import("./recipe.js").Stage} Stage */
@@ -25,7 +25,9 @@ const CHUNK = 1 << 15; // assignments at a time
 export async function rebuilt(document, array, kind, stored, load) {
   const name = array.slice(array.indexOf("/") + 1);
   const make = { value, gradient, update }[kind];
-  return restored(stored, Float32Array.from(await make(document, name, load), (number) => number + 0));
+  const worked = new Float32Array(await make(document, name, load));
+  for (let at = 0; at < worked.length; at++) worked[at] += 0; // no -0, whose sign max may or may not keep
+  return restored(stored, worked);
 }
 
 /**
@@ -33,8 +35,9 @@ export async function rebuilt(document, array, kind, stored, load) {
  * @param {Float32Array} from
  */
 export function restored(stored, from) {
-  const bits = new Int32Array(from.buffer);
-  return new Float32Array(bits.map((each, at) => each + ((stored[at] >>> 1) ^ -(stored[at] & 1))).buffer);
+  const bits = new Int32Array(from.buffer.slice(0));
+  for (let at = 0; at < bits.length; at++) bits[at] += (stored[at] >>> 1) ^ -(stored[at] & 1);
+  return new Float32Array(bits.buffer);
 }
 
 /**
@@ -196,7 +199,7 @@ function* assignments(ranges) {
     let inner = 1;
     for (const [name, count] of [...each].reverse()) {
       const block = inner;
-      named[name] = of.map((row) => Math.floor(row / block) % count);
+      named[name] = of.map((row) => ((row / block) | 0) % count);
       inner *= count;
     }
     yield { of, names: named };
@@ -210,8 +213,13 @@ function* assignments(ranges) {
  * @param {Rows} rows
  */
 function where(stage, name, op, rows) {
-  const { indices, inside } = places(stage.maps[name], rows, op.shapes[name]);
-  return { at: flat(indices, op.shapes[name]), inside };
+  const shape = op.shapes[name];
+  const axes = stage.maps[name];
+  if (axes.length === 1 && shape.length !== 1) {
+    return { at: along(axes[0], rows), inside: new Uint8Array(rows.of.length).fill(1) }; // addressed flattened
+  }
+  const { indices, inside } = places(axes, rows, shape);
+  return { at: flat(indices, shape), inside };
 }
 
 /**

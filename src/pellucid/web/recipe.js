@@ -420,7 +420,7 @@ function mapped(columns, change) {
  * @param {Axis} axis
  * @param {Rows} rows
  */
-function along([steps, offset], rows) {
+export function along([steps, offset], rows) {
   const position = new Int32Array(rows.of.length).fill(offset);
   for (const [name, step] of Object.entries(steps)) {
     const column = rows.names[name];

@@ -14,8 +14,7 @@ export function slide(main, before, now) {
   const across = (now.index.at(-1) ?? 0) - (before.index.at(-1) ?? 0);
   if (Math.abs(down) + Math.abs(across) !== 1) return;
   for (const cell of /** @type {NodeListOf<HTMLElement>} */ (main.querySelectorAll("[data-key^='window/'].on, [data-key^='own/'].on"))) {
-    const { width, height } = cell.getBoundingClientRect();
-    const from = `translate(${-across * width}px, ${-down * height}px)`;
+    const from = `translate(${-100 * across}%, ${-100 * down}%)`;
     cell.animate([{ transform: from }, { transform: "none" }], { duration: DURATION, easing: "ease-out", pseudoElement: "::after" });
   }
 }

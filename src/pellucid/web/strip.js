@@ -232,12 +232,13 @@ export async function mark(node, run, state) {
   const prefix = name.split(".")[0];
   for (const item of /** @type {NodeListOf<HTMLElement>} */ (node.querySelectorAll("li.layer"))) {
     const here = item.dataset.name === name || (item.dataset.block === prefix && name !== "");
+    const was = item.classList.contains("now");
     item.classList.toggle("now", here);
     const button = /** @type {HTMLElement} */ (item.querySelector("button.open"));
     if (here) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
     for (const old of item.querySelectorAll("i.window")) old.remove();
-    if (here) show(node, item);
+    if (here && !was) show(node, item);
   }
   const at = state.index ?? state.cursor;
   const here = run.node(state.name);

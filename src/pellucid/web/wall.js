@@ -27,7 +27,8 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
     const [x, y] = corner(at);
     draw(context, map, [x, y, side, tall]);
   });
-  const here = Math.max(0, order.indexOf(chosen));
+  const marked = order.indexOf(chosen);
+  const here = Math.max(0, marked);
   const [left, top] = corner(here);
   const px = (/** @type {number} */ value) => `${value}px`;
   const mark = h("i", { class: "chosen", style: { left: px(left - 2), top: px(top - 2), width: px(side + 4), height: px(tall + 4) } });
@@ -64,6 +65,6 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
       },
     },
     canvas,
-    mark,
+    marked >= 0 && mark,
   );
 }
