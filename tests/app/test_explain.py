@@ -289,7 +289,7 @@ def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Pa
     [
         (["--layer", "conv9"], "There is no convolution 'conv9'. Did you mean conv1? There are: conv1."),
         (["--count", "0"], "--count is 0; it must be 1 or more."),
-        (["no.png"], "There is no picture to look at."),
+        (["no.png"], "None of the 1 pictures can be used; the first is no.png"),
         (["nothing"], "No pictures are found for"),
         (["--out", "file"], "file is there already, and nothing of yours is overwritten."),
         (["--out", "full"], "full is there already, and nothing of yours is overwritten."),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 from torch import nn
 
@@ -18,7 +18,7 @@ from pellucid.glassbox.recording import explain
 from pellucid.glassbox.trace import Trace
 
 WEB = Path(str(files("pellucid") / "web"))
-DESKTOP = {"width": 1280, "height": 800}
+DESKTOP = ViewportSize(width=1280, height=800)
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -50,7 +50,7 @@ class Watch:
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """Windows of a desktop's size, with no network and no motion."""
-    context = browser.new_context(viewport={**DESKTOP}, offline=True, reduced_motion="reduce")
+    context = browser.new_context(viewport=DESKTOP, offline=True, reduced_motion="reduce")
     context.set_default_timeout(20_000)
     yield context
     context.close()
@@ -132,7 +132,7 @@ def opened(page: Page, page_file: Path) -> Callable[..., Page]:
             page.set_viewport_size(size)
         page.goto("about:blank")
         page.goto(page_file.as_uri() + place)
-        page.locator("main h2").wait_for()
+        page.locator("main h1").wait_for()
         return page
 
     return open_at

@@ -31,7 +31,7 @@ def served(browser: Browser, server: Server) -> Iterator[Page]:
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(server.address)
-    page.locator("main h2").wait_for()
+    page.locator("main h1").wait_for()
     yield page
     context.close()
     assert said == []
@@ -40,7 +40,7 @@ def served(browser: Browser, server: Server) -> Iterator[Page]:
 def test_a_number_on_the_served_page(served: Page, trained: Path, photos: Path) -> None:
     served.get_by_role("button", name=re.compile("^conv1: convolution")).click()
     served.locator(".large").press("Enter")
-    expect(served.locator("h2").first).to_have_text("conv1[0, 5, 5]")
+    expect(served.locator("h1").first).to_have_text("conv1[0, 5, 5]")
     trace = pellucid.load(trained).explain(photos / "red" / "1.png")
     total = served.locator("#value").get_attribute("data-total")
     assert total is not None

@@ -47,6 +47,7 @@ def run(out: Path) -> int:
         f"\n[bold]Try next[/]\n"
         f"   pellucid predict {kept} {shown}/7 --top 2\n"
         f"   pellucid evaluate {kept}\n"
+        f"   pellucid open {kept}   (walk through the network in your browser)\n"
         f"   pellucid plan article --input 300x300x3\n"
         f"   pellucid train YOUR_PICTURES        (a folder with a folder of pictures for each class)"
     )

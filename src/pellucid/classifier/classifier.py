@@ -184,11 +184,16 @@ class Classifier:
         unusable: list[tuple[str, str]] = []
 
         def usable() -> Iterator[tuple[str, torch.Tensor]]:
+            some = False
             for name, image, error in self._images(pictures):
                 if image is None:
                     unusable.append((name, error or "cannot be read"))
                 else:
+                    some = True
                     yield name, self._input(image)
+            if unusable and not some:
+                name, reason = unusable[0]
+                raise TraceError(f"None of the {len(unusable):,} pictures can be used; the first is {name}: {reason}.")
 
         found = yield from exemplars.find(self.module, usable(), count, layers)
         return found, tuple(unusable)

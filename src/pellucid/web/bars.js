@@ -10,15 +10,17 @@ export function bars(run) {
   const { classes } = run.about.model;
   const probabilities = /** @type {number[]} */ (run.about.probabilities);
   const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a]);
-  const rows = order.slice(0, SHOWN).map((at) =>
-    h(
-      "span",
-      { class: at === run.about.predicted ? "bar first" : "bar" },
-      h("span", { class: "label" }, classes[at] ?? String(at)),
-      h("i", {}, h("i", { style: { width: `${100 * probabilities[at]}%` } })),
-      h("span", {}, probability(probabilities[at], 3)),
-    ),
-  );
+  const rows = order
+    .slice(0, SHOWN)
+    .map((at) =>
+      h(
+        "span",
+        { class: at === run.about.predicted ? "bar first" : "bar" },
+        h("span", { class: "label" }, classes[at] ?? String(at)),
+        h("i", {}, h("i", { style: { width: `${100 * probabilities[at]}%` } })),
+        h("span", {}, probability(probabilities[at], 3)),
+      ),
+    );
   const more = order.length > SHOWN ? [h("span", { class: "more" }, `and ${order.length - SHOWN} more`)] : [];
   return h("span", { class: "bars" }, ...rows, ...more);
 }

@@ -5,8 +5,28 @@
 
 /** @typedef {[number, number, number]} Color */
 
-const LIGHT = { paper: [255, 255, 255], above: [[226, 140, 40], [115, 42, 12]], below: [[78, 138, 235], [20, 34, 110]] };
-const DARK = { paper: [27, 30, 35], above: [[196, 112, 22], [255, 226, 140]], below: [[52, 104, 214], [196, 222, 255]] };
+const LIGHT = {
+  paper: [255, 255, 255],
+  above: [
+    [226, 140, 40],
+    [115, 42, 12],
+  ],
+  below: [
+    [78, 138, 235],
+    [20, 34, 110],
+  ],
+};
+const DARK = {
+  paper: [27, 30, 35],
+  above: [
+    [196, 112, 22],
+    [255, 226, 140],
+  ],
+  below: [
+    [52, 104, 214],
+    [196, 222, 255],
+  ],
+};
 const STEPS = 255;
 
 export function dark() {

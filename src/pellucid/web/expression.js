@@ -166,7 +166,10 @@ export function written(node, value, number = constant, around = 0) {
     return negated.startsWith("-") ? `-(${negated})` : `-${negated}`;
   }
   if (!(head in INFIX)) {
-    return `${head}(${node.slice(1).map((each) => written(each, value, number)).join(", ")})`;
+    return `${head}(${node
+      .slice(1)
+      .map((each) => written(each, value, number))
+      .join(", ")})`;
   }
   const binds = INFIX[head];
   const left = written(first, value, number, binds);

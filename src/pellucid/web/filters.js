@@ -21,10 +21,14 @@ import { wall } from "./wall.js";
  */
 export async function filters(run, state, store, node, channel, width) {
   const name = node.reads.weight;
-  const go = (/** @type {string} */ to, /** @type {number[]} */ index) => store.set({ name: to, index, cursor: null, channel: -1, page: 0, sorted: "" });
+  const go = (/** @type {string} */ to, /** @type {number[]} */ index) =>
+    store.set({ name: to, index, cursor: null, channel: -1, page: 0, sorted: "" });
   const others = await Promise.all(
     Object.entries(node.reads)
-      .filter(([local, source]) => local !== "weight" && run.known(source) && !run.node(source) && run.shape(source).length === 1)
+      .filter(
+        ([local, source]) =>
+          local !== "weight" && run.known(source) && !run.node(source) && run.shape(source).length === 1,
+      )
       .map(([, source]) => single(run, source, channel, state.exact, go)),
   );
   if (!name || !run.parameter(name)) return others.length ? [h("section", { class: "filters" }, ...others)] : [];
@@ -32,7 +36,13 @@ export async function filters(run, state, store, node, channel, width) {
   const prefix = state.direction === "backward" && run.has(`gradient/${name}`) ? "gradient" : "value";
   const { data } = await run.array(`${prefix}/${name}`);
   if (shape.length === 1) {
-    return [h("section", { class: "filters" }, h("p", { class: "weights" }, await single(run, name, channel, state.exact, go), ...others))];
+    return [
+      h(
+        "section",
+        { class: "filters" },
+        h("p", { class: "weights" }, await single(run, name, channel, state.exact, go), ...others),
+      ),
+    ];
   }
   if (shape.length !== 4) return [];
   const [count, depth, rows, columns] = shape;
@@ -67,7 +77,8 @@ export async function filters(run, state, store, node, channel, width) {
     side,
     width,
     aspect: columns / rows,
-    draw: (context, at, [x, y, w, t]) => drawImage(context, signedImage(kernel(channel, at), columns, rows, limit), x, y, w, t),
+    draw: (context, at, [x, y, w, t]) =>
+      drawImage(context, signedImage(kernel(channel, at), columns, rows, limit), x, y, w, t),
     choose: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
     enter: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
     says: (at) => `kernel for map ${at} before`,
@@ -77,8 +88,8 @@ export async function filters(run, state, store, node, channel, width) {
     h(
       "section",
       { class: "filters" },
-      h("div", {}, h("h3", {}, title), all),
-      h("div", {}, h("h3", {}, `Filter ${channel}: a kernel for each map before`), own),
+      h("div", {}, h("h2", {}, title), all),
+      h("div", {}, h("h2", {}, `Filter ${channel}: a kernel for each map before`), own),
       others.length > 0 && h("p", { class: "weights" }, ...others),
     ),
   ];
@@ -95,5 +106,9 @@ export async function filters(run, state, store, node, channel, width) {
 async function single(run, name, channel, exact, go) {
   const { data } = await run.array(`value/${name}`);
   const at = Math.min(channel, data.length - 1);
-  return h("button", { type: "button", class: "factor", key: `weight/${name}`, on: { click: () => go(name, [at]) } }, `${unit(name, [at])} = ${number(data[at], exact)}`);
+  return h(
+    "button",
+    { type: "button", class: "factor", key: `weight/${name}`, on: { click: () => go(name, [at]) } },
+    `${unit(name, [at])} = ${number(data[at], exact)}`,
+  );
 }

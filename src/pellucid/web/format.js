@@ -110,5 +110,10 @@ export function size(shape) {
 
 /** @param {string} text */
 function tidy(text) {
-  return text.replace(/^-/, "−").replace("Infinity", "∞").replace("NaN", "no number").replace("e-", "e−").replace("e+", "e");
+  return text
+    .replace(/^-/, "−")
+    .replace("Infinity", "∞")
+    .replace("NaN", "no number")
+    .replace("e-", "e−")
+    .replace("e+", "e");
 }

@@ -41,7 +41,9 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
       "tr",
       {},
       headed && h("th", { scope: "row" }, String(top + y)),
-      ...line.map((cell, x) => drawn(cell, shades.shade, text, `${key}/${top + y},${left + x}`, y === startRow && x === startColumn)),
+      ...line.map((cell, x) =>
+        drawn(cell, shades.shade, text, `${key}/${top + y},${left + x}`, y === startRow && x === startColumn),
+      ),
     ),
   );
   const table = h(
@@ -69,12 +71,22 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
 function drawn(cell, shade, text, key, first) {
   if (!cell) return h("td", { class: "nothing" });
   const t = shade(cell.value);
-  const kinds = { on: cell.on, outside: cell.outside, best: cell.best, above: t > 0, below: t < 0, link: !!cell.follow };
+  const kinds = {
+    on: cell.on,
+    outside: cell.outside,
+    best: cell.best,
+    above: t > 0,
+    below: t < 0,
+    link: !!cell.follow,
+  };
   const follow = cell.follow;
   return h(
     "td",
     {
-      class: Object.entries(kinds).filter(([, is]) => is).map(([kind]) => kind).join(" "),
+      class: Object.entries(kinds)
+        .filter(([, is]) => is)
+        .map(([kind]) => kind)
+        .join(" "),
       key,
       tabindex: first ? "0" : "-1",
       "aria-label": `${cell.says}: ${text(cell.value)}`,

@@ -18,22 +18,69 @@ import { chooser } from "./picture.js";
 export function header(run, state, store, showHelp, served) {
   const { model, picture, predicted, probabilities } = run.about;
   const certain = probabilities[predicted];
-  const said = `${picture ? `${picture}: ` : ""}${model.classes[predicted]}${certain === null ? "" : `, ${(100 * certain).toFixed(1)}%`}`;
+  const share = certain === null ? "" : `, ${(100 * certain).toFixed(1)}%`;
+  const said = (picture ? `${picture}: ` : "") + model.classes[predicted] + share;
   return h(
     "header",
     {},
-    h("a", { class: "brand", href: "#/", on: { click: (event) => (event.preventDefault(), store.set({ name: "", index: null, cursor: null })) } }, "Pellucid"),
+    h(
+      "a",
+      {
+        class: "brand",
+        href: "#/",
+        on: { click: (event) => (event.preventDefault(), store.set({ name: "", index: null, cursor: null })) },
+      },
+      "Pellucid",
+    ),
     h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", said),
     served ? chooser(served.choose) : "",
     h(
       "div",
       { class: "switches" },
-      choice("direction", [["forward", "Forward", "F"], ["backward", "Backward", "B"], ["update", "Update", "U"]], state.direction, (direction) =>
-        store.set({ direction, page: 0, channel: -1, sorted: "" }),
+      choice(
+        "direction",
+        [
+          ["forward", "Forward", "F"],
+          ["backward", "Backward", "B"],
+          ["update", "Update", "U"],
+        ],
+        state.direction,
+        (direction) => store.set({ direction, page: 0, channel: -1, sorted: "" }),
       ),
-      choice("colours by", [["unit", "map"], ["layer", "layer"], ["network", "network"]], state.scale, (scale) => store.set({ scale }, true)),
-      h("button", { type: "button", class: "single", key: "exact", "aria-pressed": String(state.exact), "aria-keyshortcuts": "E", on: { click: () => store.set({ exact: !state.exact }, true) } }, "Exact"),
-      h("button", { type: "button", class: "single", key: "help", "aria-label": "Keys", "aria-keyshortcuts": "?", on: { click: showHelp } }, "?"),
+      choice(
+        "colours by",
+        [
+          ["unit", "map"],
+          ["layer", "layer"],
+          ["network", "network"],
+        ],
+        state.scale,
+        (scale) => store.set({ scale }, true),
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "single",
+          key: "exact",
+          "aria-pressed": String(state.exact),
+          "aria-keyshortcuts": "E",
+          on: { click: () => store.set({ exact: !state.exact }, true) },
+        },
+        "Exact",
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "single",
+          key: "help",
+          "aria-label": "Keys",
+          "aria-keyshortcuts": "?",
+          on: { click: showHelp },
+        },
+        "?",
+      ),
     ),
   );
 }

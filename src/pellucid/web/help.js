@@ -17,7 +17,7 @@ const KEYS = [
 /** @returns {HTMLDialogElement} */
 export function help() {
   const rows = KEYS.map(([key, what]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)));
-  const close = h("button", { type: "button", autofocus: true }, "Close");
+  const close = h("button", { type: "button" }, "Close");
   const dialog = /** @type {HTMLDialogElement} */ (
     h("dialog", { class: "help", "aria-label": "Keys" }, h("h2", {}, "Keys"), h("dl", {}, ...rows), close)
   );

@@ -21,7 +21,8 @@ export function histogram(data) {
   let zeros = 0;
   for (let at = 0; at < data.length; at++) {
     if (data[at] === 0) zeros += 1;
-    if (Number.isFinite(data[at])) counts[Math.min(BINS - 1, Math.floor((BINS * (data[at] - low)) / (high - low)))] += 1;
+    if (Number.isFinite(data[at]))
+      counts[Math.min(BINS - 1, Math.floor((BINS * (data[at] - low)) / (high - low)))] += 1;
   }
   const most = Math.max(...counts);
   const { canvas, context } = sharpCanvas(WIDTH, HEIGHT);
@@ -41,6 +42,11 @@ export function histogram(data) {
     { class: "histogram" },
     h("figcaption", {}, `${said}; heights are roots of the counts`),
     canvas,
-    h("p", { class: "legend ends", "aria-hidden": "true" }, h("span", {}, number(low, false, 3)), h("span", {}, number(high, false, 3))),
+    h(
+      "p",
+      { class: "legend ends", "aria-hidden": "true" },
+      h("span", {}, number(low, false, 3)),
+      h("span", {}, number(high, false, 3)),
+    ),
   );
 }

@@ -6,7 +6,14 @@
 import { rebuilt } from "./rebuild.js";
 
 /** @typedef {{shape: number[], data: Float32Array | Float64Array}} Numbers */
-/** @typedef {{shape: number[], dtype?: string, same_as?: string, rebuilt?: "value" | "gradient" | "update"}} Described */
+/**
+ * What the document says of an array.
+ * @typedef {object} Described
+ * @property {number[]} shape
+ * @property {string} [dtype]
+ * @property {string} [same_as]
+ * @property {"value" | "gradient" | "update"} [rebuilt]
+ */
 /**
  * @typedef {object} Host
  * @property {boolean} served
@@ -23,6 +30,7 @@ const WHOLE = 1 << 16; // numbers of an array that is fetched whole even where o
 /** What went wrong, in a sentence that says what to do. */
 export class Trouble extends Error {}
 
+const GONE = "Pellucid does not answer any more. Start it again with “pellucid open” and reload this page.";
 const CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again.";
 
 /**
@@ -71,7 +79,7 @@ async function asked(path, request) {
   try {
     answer = await fetch(path, request);
   } catch {
-    throw new Trouble("Pellucid does not answer any more. Start it again with “pellucid open” and reload this page.");
+    throw new Trouble(GONE);
   }
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));

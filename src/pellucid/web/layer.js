@@ -20,8 +20,9 @@ const MANY = 32; // maps from which on the most active come first, and a search 
  * @param {State} state
  * @param {Store} store
  * @param {number} width that the stage has
+ * @param {(at: number[]) => void} hover
  */
-export async function layer(run, state, store, width) {
+export async function layer(run, state, store, width, hover) {
   const node = /** @type {import("./run.js").Node} */ (run.node(state.name));
   const maps = mapsOf(run, state.name, state.direction);
   const stage = h("section", { class: "stage layer-view", "aria-label": state.name });
@@ -38,7 +39,10 @@ export async function layer(run, state, store, width) {
   }
   const first = maps.channels > MANY ? mostActive(data, maps) : 0;
   const cursor = within(state.cursor ?? [first, Math.floor(maps.height / 2), Math.floor(maps.width / 2)], maps);
-  stage.append(await allMaps(run, state, store, maps, cursor, width), ...(await filters(run, state, store, node, cursor[0], width)));
+  stage.append(
+    await allMaps(run, state, store, maps, cursor, width, hover),
+    ...(await filters(run, state, store, node, cursor[0], width)),
+  );
   const spread = histogram(data);
   if (spread) stage.append(spread);
   return stage;
@@ -61,7 +65,11 @@ function facts(node, direction) {
     ["written in", node.source],
   ];
   const shown = entries.filter(([, value]) => value);
-  return h("dl", { class: "facts" }, ...shown.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    ...shown.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))),
+  );
 }
 
 /**
@@ -82,8 +90,9 @@ function updated(run, node) {
  * @param {import("./maps.js").Maps} maps
  * @param {number[]} cursor channel, row, column
  * @param {number} width
+ * @param {(at: number[]) => void} hover
  */
-async function allMaps(run, state, store, maps, [channel, row, column], width) {
+async function allMaps(run, state, store, maps, [channel, row, column], width, hover) {
   const picture = isPicture(run, state.name, state.direction);
   const channels = await Promise.all(Array.from({ length: maps.channels }, (_, at) => mapData(run, maps, at)));
   const order = channels.map((_, at) => at);
@@ -93,7 +102,8 @@ async function allMaps(run, state, store, maps, [channel, row, column], width) {
     order.sort((a, b) => activity[b] - activity[a]);
   }
   const limit = (/** @type {number} */ at) => limitOf(run, maps, state.scale, channels[at]);
-  const goTo = (/** @type {number} */ to, /** @type {boolean} */ quiet) => store.set({ cursor: [to, row, column] }, quiet);
+  const goTo = (/** @type {number} */ to, /** @type {boolean} */ quiet) =>
+    store.set({ cursor: [to, row, column] }, quiet);
   const side = many ? 40 : channels.length > 8 ? 64 : 84;
   const large = Math.max(200, Math.min(384, width - 20));
   const beside = width > 720 ? width - large - 32 : width;
@@ -120,16 +130,30 @@ async function allMaps(run, state, store, maps, [channel, row, column], width) {
     cursor: [row, column],
     side: large,
     exact: state.exact,
+    hover: (y, x) => hover([channel, y, x]),
     draw: (context, place) =>
-      picture ? drawPicture(context, run, maps, place) : drawMap(context, maps, channels[channel], limit(channel), place),
+      picture
+        ? drawPicture(context, run, maps, place)
+        : drawMap(context, maps, channels[channel], limit(channel), place),
     move: (y, x) => store.set({ cursor: [channel, y, x] }, true),
-    enter: (y, x) => store.set({ index: indexOf(run, state.name, [channel, y, x]), cursor: [channel, y, x], channel: -1, page: 0 }),
+    enter: (y, x) =>
+      store.set({ index: indexOf(run, state.name, [channel, y, x]), cursor: [channel, y, x], channel: -1, page: 0 }),
   });
-  const title = many ? `${channels.length} maps, most active first` : channels.length === 1 ? "One map" : `${channels.length} maps`;
+  const title = many
+    ? `${channels.length} maps, most active first`
+    : channels.length === 1
+      ? "One map"
+      : `${channels.length} maps`;
   return h(
     "div",
     { class: "maps" },
-    h("div", { class: "all" }, h("h3", {}, title), many && search(channels.length, channel, (at) => goTo(at, false)), chooser),
+    h(
+      "div",
+      { class: "all" },
+      h("h2", {}, title),
+      many && search(channels.length, channel, (at) => goTo(at, false)),
+      chooser,
+    ),
     map,
   );
 }
@@ -152,7 +176,14 @@ function indexOf(run, name, index) {
  */
 function search(count, channel, go) {
   const input = /** @type {HTMLInputElement} */ (
-    h("input", { type: "number", min: "0", max: String(count - 1), value: String(channel), key: "search", inputmode: "numeric" })
+    h("input", {
+      type: "number",
+      min: "0",
+      max: String(count - 1),
+      value: String(channel),
+      key: "search",
+      inputmode: "numeric",
+    })
   );
   input.addEventListener("change", () => {
     const wanted = Number.parseInt(input.value, 10);
@@ -190,4 +221,3 @@ function within(cursor, maps) {
   const sizes = [maps.channels, maps.height, maps.width];
   return sizes.map((count, axis) => Math.max(0, Math.min(count - 1, cursor[axis] ?? 0)));
 }
-

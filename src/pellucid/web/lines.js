@@ -30,7 +30,7 @@ export function lines(run, between, exact, follow, long) {
   return h(
     "section",
     { class: "lines", "aria-label": "numbers on the way" },
-    h("h3", {}, "On the way"),
+    h("h2", {}, "On the way"),
     h("ol", {}, ...items.slice(0, SHOWN)),
     rest.length > 0 && h("details", {}, h("summary", {}, `${rest.length} more`), h("ol", {}, ...rest)),
   );

@@ -31,7 +31,10 @@ document.body.append(keys);
  */
 function complain(error) {
   if (!(error instanceof Trouble)) console.error(error);
-  const text = error instanceof Trouble ? error.message : "Something went wrong while this was drawn. Reload the page; if it stays, please report it.";
+  const text =
+    error instanceof Trouble
+      ? error.message
+      : "Something went wrong while this was drawn. Reload the page; if it stays, please report it.";
   document.querySelector(".trouble")?.remove();
   const close = h("button", { type: "button", "aria-label": "Close" }, "×");
   const box = h("div", { class: "trouble", role: "alert" }, h("p", {}, text), close);
@@ -113,7 +116,7 @@ function drawer(run, served) {
     try {
       await Promise.all([
         mark(network, run, state),
-        drawMain(run, state, main.clientWidth).then((parts) => {
+        drawMain(run, state, main.clientWidth, lightUp(network, run, state)).then((parts) => {
           if (mine !== turn) return;
           main.replaceChildren(...parts);
           document.title = state.name ? `${unit(state.name, state.index ?? [])} · Pellucid` : "Pellucid";
@@ -129,6 +132,25 @@ function drawer(run, served) {
 }
 
 /**
+ * Marks, before the next picture, the window of the number under the mouse.
+ * @param {HTMLElement} network
+ * @param {Run} run
+ * @param {State} state
+ */
+function lightUp(network, run, state) {
+  /** @type {number[] | null} */
+  let wanted = null;
+  const show = () => {
+    mark(network, run, { ...state, cursor: wanted }).catch(complain);
+    wanted = null;
+  };
+  return (/** @type {number[]} */ at) => {
+    if (!wanted) requestAnimationFrame(show);
+    wanted = at;
+  };
+}
+
+/**
  * A state whose place is there: an address may be from another network.
  * @param {Run} run
  * @param {State} state
@@ -138,7 +160,8 @@ function settled(run, state) {
   if (!state.name) return state;
   if (!run.known(state.name)) return { ...state, name: "", index: null };
   const shape = run.shape(state.name);
-  if (state.index && state.index.length !== shape.length) return { ...state, index: shape.map((size) => Math.floor(size / 2)) };
+  if (state.index && state.index.length !== shape.length)
+    return { ...state, index: shape.map((size) => Math.floor(size / 2)) };
   if (!state.index && !run.node(state.name)) return { ...state, index: shape.map(() => 0) };
   const index = state.index?.map((at, axis) => Math.max(0, Math.min(shape[axis] - 1, at))) ?? null;
   return { ...state, index };
@@ -148,19 +171,32 @@ function settled(run, state) {
  * @param {Run} run
  * @param {State} state
  * @param {number} room
+ * @param {(at: number[]) => void} hover
  * @returns {Promise<Node[]>}
  */
-async function drawMain(run, state, room) {
+async function drawMain(run, state, room, hover) {
   const narrow = room < 900;
   const width = (narrow ? room : Math.min(room, 1400) - 290) - 48;
   if (!state.name) return [say("Walk through the network", [START]), await overview(run, store)];
   if (!state.index) {
-    return [say(state.name, [aboutLayer(run, state)]), await layer(run, state, store, width)];
+    return [say(state.name, [aboutLayer(run, state)]), await layer(run, state, store, width, hover)];
   }
-  const title = unit(state.name, state.index);
+  const title = unit(state.name, state.index) + classOf(run, state.name, state.index);
   const worked = await workedOut(run, state);
   if (typeof worked === "string") return [say(title, [worked])];
   return [say(title, [aboutNumber(run, state, worked)]), await numberView(run, state, store, worked, width)];
+}
+
+/**
+ * The class that a number speaks of, where it is one of as many as there are classes.
+ * @param {Run} run
+ * @param {string} name
+ * @param {number[]} index
+ */
+function classOf(run, name, index) {
+  const { classes } = run.about.model;
+  const named = run.node(name) && String(run.shape(name)) === String([classes.length]);
+  return named ? ` ${classes[index[0]]}` : "";
 }
 
 /**
@@ -176,8 +212,12 @@ async function workedOut(run, { name, index, direction }) {
     return working.gradient(run, name, at);
   }
   if (run.node(name)) {
-    const weights = Object.values(/** @type {import("./run.js").Node} */ (run.node(name)).reads).filter((each) => run.update(each));
-    const where = weights.length ? `Choose one of ${weights.join(", ")}: open the layer with Escape.` : "This layer has none.";
+    const weights = Object.values(/** @type {import("./run.js").Node} */ (run.node(name)).reads).filter((each) =>
+      run.update(each),
+    );
+    const where = weights.length
+      ? `Choose one of ${weights.join(", ")}: open the layer with Escape.`
+      : "This layer has none.";
     return `A step changes weights and not ${name} itself. ${where}`;
   }
   return (await working.update(run, name, at)) ?? `The optimizer does not change ${name}.`;
@@ -192,9 +232,20 @@ function say(title, sentences) {
   return h(
     "section",
     { class: "say" },
-    h("h2", {}, title),
+    h("h1", {}, title),
     ...sentences.filter(Boolean).map((text) => h("p", {}, text)),
-    h("p", { class: "keys" }, kbd("Enter"), " deeper ", kbd("Esc"), " back ", kbd("Space"), " slides on ", kbd("?"), " all keys"),
+    h(
+      "p",
+      { class: "keys" },
+      kbd("Enter"),
+      " deeper ",
+      kbd("Esc"),
+      " back ",
+      kbd("Space"),
+      " slides on ",
+      kbd("?"),
+      " all keys",
+    ),
   );
 }
 
@@ -208,7 +259,9 @@ function refocus(key, opened, main) {
   const same = key && /** @type {HTMLElement | null} */ (document.querySelector(`[data-key="${CSS.escape(key)}"]`));
   if (same && !(opened && key.startsWith("layer/"))) same.focus({ preventScroll: true });
   else if (opened || key) {
-    const first = /** @type {HTMLElement | null} */ (main.querySelector(".large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor"));
+    const first = /** @type {HTMLElement | null} */ (
+      main.querySelector(".large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor")
+    );
     first?.focus({ preventScroll: true });
   }
 }
@@ -236,8 +289,10 @@ const ACTIONS = {
   "?": () => (keys.showModal(), true),
   Escape: (state, run) => {
     const user = run.node(state.name) ? undefined : run.users(state.name)[0];
-    if (user) return set({ name: user.node.name, index: null, cursor: [state.index?.[0] ?? 0, 0, 0], page: 0, channel: -1 });
-    if (state.index?.length) return set({ index: null, cursor: state.index.length === 3 ? state.index : null, page: 0, channel: -1 });
+    if (user)
+      return set({ name: user.node.name, index: null, cursor: [state.index?.[0] ?? 0, 0, 0], page: 0, channel: -1 });
+    if (state.index?.length)
+      return set({ index: null, cursor: state.index.length === 3 ? state.index : null, page: 0, channel: -1 });
     return state.name ? set({ name: "", index: null, cursor: null, page: 0 }) : false;
   },
   " ": (state, run) => (state.index?.length ? slideOn(state.index, run.shape(state.name)) : false),

@@ -3,6 +3,8 @@
 import { h, sharpCanvas } from "./element.js";
 import { number, unit } from "./format.js";
 
+/** @typedef {[number, number, number, number]} Place x, y, width, height */
+
 /**
  * @param {object} about
  * @param {string} about.key
@@ -14,11 +16,12 @@ import { number, unit } from "./format.js";
  * @param {[number, number]} about.cursor row, column
  * @param {number} about.side the longer side in CSS pixels
  * @param {boolean} about.exact
- * @param {(context: CanvasRenderingContext2D, place: [number, number, number, number]) => void | Promise<void>} about.draw
+ * @param {(context: CanvasRenderingContext2D, place: Place) => void | Promise<void>} about.draw
+ * @param {(row: number, column: number) => void} about.hover
  * @param {(row: number, column: number) => void} about.move
  * @param {(row: number, column: number) => void} about.enter
  */
-export function largeMap({ key, name, channel, height, width, data, cursor, side, exact, draw, move, enter }) {
+export function largeMap({ key, name, channel, height, width, data, cursor, side, exact, draw, hover, move, enter }) {
   const cell = side / Math.max(width, height);
   const [across, down] = [cell * width, cell * height];
   const { canvas, context } = sharpCanvas(across, down);
@@ -27,13 +30,19 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
   const [row, column] = cursor;
   const box = Math.max(cell, 7);
   const middle = (/** @type {number} */ at) => `${(at + 0.5) * cell - box / 2}px`;
-  const mark = h("i", { class: "chosen", style: { left: middle(column), top: middle(row), width: `${box}px`, height: `${box}px` } });
+  const mark = h("i", {
+    class: "chosen",
+    style: { left: middle(column), top: middle(row), width: `${box}px`, height: `${box}px` },
+  });
   const said = `${unit(name, [channel, row, column])} is ${number(data[row * width + column], exact)}`;
-  const hover = h("output", { class: "hover" }, said);
+  const told = h("output", { class: "hover" }, said);
   const clamp = (/** @type {number} */ at, /** @type {number} */ size) => Math.max(0, Math.min(size - 1, at));
   const under = (/** @type {MouseEvent} */ event) => {
     const { left, top } = canvas.getBoundingClientRect();
-    return /** @type {[number, number]} */ ([clamp(Math.floor((event.clientY - top) / cell), height), clamp(Math.floor((event.clientX - left) / cell), width)]);
+    return /** @type {[number, number]} */ ([
+      clamp(Math.floor((event.clientY - top) / cell), height),
+      clamp(Math.floor((event.clientX - left) / cell), width),
+    ]);
   };
   const target = h(
     "div",
@@ -42,13 +51,16 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
       key,
       tabindex: "0",
       role: "application",
-      "aria-label": `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${said}. Arrow keys move, Enter shows how it came about.`,
+      "aria-label":
+        `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${said}. Arrow keys move, Enter shows how ` +
+        `it came about.`,
       style: { width: `${across}px`, height: `${down}px` },
       on: {
         click: (/** @type {MouseEvent} */ event) => enter(...under(event)),
         mousemove: (/** @type {MouseEvent} */ event) => {
           const [y, x] = under(event);
-          hover.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
+          hover(y, x);
+          told.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
         },
         keydown: (/** @type {KeyboardEvent} */ event) => {
           const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
@@ -63,7 +75,13 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
     canvas,
     mark,
   );
-  return h("figure", { class: "map" }, h("figcaption", {}, hover), target, asTable(name, channel, height, width, data, cursor, exact));
+  return h(
+    "figure",
+    { class: "map" },
+    h("figcaption", {}, told),
+    target,
+    asTable(name, channel, height, width, data, cursor, exact),
+  );
 }
 
 const AROUND = 8;
@@ -82,17 +100,33 @@ function asTable(name, channel, height, width, data, [row, column], exact) {
   const [top, left] = [Math.max(0, row - AROUND), Math.max(0, column - AROUND)];
   const [bottom, right] = [Math.min(height, row + AROUND + 1), Math.min(width, column + AROUND + 1)];
   const all = bottom - top === height && right - left === width;
-  const details = h("details", {}, h("summary", {}, all ? "The numbers as a table" : "The numbers around it as a table"));
+  const details = h(
+    "details",
+    {},
+    h("summary", {}, all ? "The numbers as a table" : "The numbers around it as a table"),
+  );
   details.addEventListener(
     "toggle",
     () => {
-      const range = (/** @type {number} */ from, /** @type {number} */ to) => Array.from({ length: to - from }, (_, at) => from + at);
+      const range = (/** @type {number} */ from, /** @type {number} */ to) =>
+        Array.from({ length: to - from }, (_, at) => from + at);
       const head = h("tr", {}, h("td", {}), ...range(left, right).map((x) => h("th", { scope: "col" }, String(x))));
       const rows = range(top, bottom).map((y) =>
-        h("tr", {}, h("th", { scope: "row" }, String(y)), ...range(left, right).map((x) => h("td", {}, number(data[y * width + x], exact, 4)))),
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, String(y)),
+          ...range(left, right).map((x) => h("td", {}, number(data[y * width + x], exact, 4))),
+        ),
       );
       const caption = h("caption", {}, `Map ${channel} of ${name}`);
-      details.append(h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "numbers" }, h("table", { class: "plain" }, caption, h("thead", {}, head), h("tbody", {}, ...rows))));
+      details.append(
+        h(
+          "div",
+          { class: "scroll", tabindex: "0", role: "region", "aria-label": "numbers" },
+          h("table", { class: "plain" }, caption, h("thead", {}, head), h("tbody", {}, ...rows)),
+        ),
+      );
     },
     { once: true },
   );

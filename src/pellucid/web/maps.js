@@ -4,7 +4,15 @@ import { drawImage, largestOf, pixelImage, signedImage } from "./colors.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./store.js").State} State */
-/** @typedef {{name: string, prefix: "value" | "gradient", channels: number, height: number, width: number, vector: boolean}} Maps */
+/**
+ * @typedef {object} Maps
+ * @property {string} name
+ * @property {"value" | "gradient"} prefix
+ * @property {number} channels
+ * @property {number} height
+ * @property {number} width
+ * @property {boolean} vector
+ */
 
 /**
  * A layer's array as maps: (C, H, W) is C of them, (n,) one that is n wide folded into lines. null: no numbers.

@@ -45,7 +45,14 @@ export async function numberView(run, state, store, working, width) {
   return stage;
 }
 
-/** @typedef {{run: Run, state: State, follow: import("./formula.js").Follow, change: (to: Partial<State>) => void, room: number}} Context */
+/**
+ * @typedef {object} Context
+ * @property {Run} run
+ * @property {State} state
+ * @property {import("./formula.js").Follow} follow
+ * @property {(to: Partial<State>) => void} change
+ * @property {number} room how many columns of numbers fit
+ */
 
 /**
  * @param {Context} context
@@ -57,14 +64,17 @@ async function partView(context, working, part, at) {
   const { run, state, follow, room } = context;
   const { values } = part.terms;
   const through = working.quantity === "gradient" ? `Back through ${part.through}` : at > 0 ? "Added to it" : "";
-  const section = h("section", { class: "part" }, through ? h("h3", {}, through) : "");
+  const section = h("section", { class: "part" }, through ? h("h2", {}, through) : "");
   const found = slices(part);
   if (found) {
     const chosen = at === 0 && state.channel >= 0 ? Math.min(state.channel, found.length - 1) : usual(found);
     const slice = found[chosen];
     const own = at === 0 && working.quantity === "value" ? await ownGrid(context, working) : [];
     const grids = await windowGrids(run, part, slice, state.exact, follow, room, own);
-    section.append(...(found.length > 1 ? [channelList(context, part, found, chosen)] : []), h("div", { class: "row" }, ...grids));
+    section.append(
+      ...(found.length > 1 ? [channelList(context, part, found, chosen)] : []),
+      h("div", { class: "row" }, ...grids),
+    );
     if (values.length > 1) {
       const carry = found.slice(0, chosen).reduce((sum, { total }) => sum + total, 0);
       section.append(termList(context, part, slice.rows, carry, "order"));
@@ -99,7 +109,9 @@ function all(part) {
 function termList({ run, state, follow, change }, part, rows, carry, usual) {
   const classes = /** @type {string[]} */ (run.about.model.classes);
   const labelled = (/** @type {string} */ name, /** @type {number[]} */ index) =>
-    index.length === 1 && String(run.shape(name)) === String([classes.length]) && run.node(name) ? ` ${classes[index[0]]}` : "";
+    index.length === 1 && String(run.shape(name)) === String([classes.length]) && run.node(name)
+      ? ` ${classes[index[0]]}`
+      : "";
   const sorted = state.sorted || usual;
   return terms({ run, part, rows, carry, sorted, page: state.page, exact: state.exact, follow, change, labelled });
 }
@@ -116,7 +128,10 @@ function channelList({ state, change }, part, found, chosen) {
   const order = found.map((_, at) => at);
   const folded = found.length > CHANNELS;
   if (folded) order.sort((a, b) => Math.abs(found[b].total) - Math.abs(found[a].total));
-  const places = decimals(found.map((slice) => slice.total), 4);
+  const places = decimals(
+    found.map((slice) => slice.total),
+    4,
+  );
   const source = part.named(part.terms.columns[0].name);
   const button = (/** @type {number} */ at) => {
     const { lead, total } = found[at];
@@ -141,7 +156,13 @@ function channelList({ state, change }, part, found, chosen) {
     { class: "channels", role: "group", "aria-label": `what each map of ${source} adds` },
     h("p", {}, `What each of the ${counted(found.length)} maps of ${source} adds${folded ? ", largest first" : ""}:`),
     ...order.slice(0, CHANNELS).map(button),
-    rest.length > 0 && h("details", { open: order.indexOf(chosen) >= CHANNELS }, h("summary", {}, `${rest.length} more`), ...rest.map(button)),
+    rest.length > 0 &&
+      h(
+        "details",
+        { open: order.indexOf(chosen) >= CHANNELS },
+        h("summary", {}, `${rest.length} more`),
+        ...rest.map(button),
+      ),
   );
 }
 
@@ -169,7 +190,15 @@ async function ownGrid({ run, state, follow, room }, { name, index, quantity }) 
   );
   const arrow = quantity === "value" && h("span", { class: "operator", "aria-hidden": "true" }, "→");
   const said = { value: "", gradient: "gradient of ", update: "after the step: " }[quantity];
-  const own = grid({ key: "own", caption: said + unit(name, lead), top: y0, left: x0, cells, exact: state.exact, focus: [y - y0, x - x0] });
+  const own = grid({
+    key: "own",
+    caption: said + unit(name, lead),
+    top: y0,
+    left: x0,
+    cells,
+    exact: state.exact,
+    focus: [y - y0, x - x0],
+  });
   return [h("div", { class: "own" }, arrow, own)];
 }
 
@@ -180,7 +209,13 @@ async function ownGrid({ run, state, follow, room }, { name, index, quantity }) 
 function settings({ settings: all, kind }, exact) {
   /** @type {(value: any) => string} */
   const text = (value) =>
-    typeof value === "number" ? written(value, exact) : Array.isArray(value) ? value.map(text).join(", ") : String(value);
-  const entries = Object.entries(all).map(([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, text(value))));
-  return h("section", { class: "lines" }, h("h3", {}, `Settings of ${kind}`), h("dl", { class: "facts" }, ...entries));
+    typeof value === "number"
+      ? written(value, exact)
+      : Array.isArray(value)
+        ? value.map(text).join(", ")
+        : String(value);
+  const entries = Object.entries(all).map(([name, value]) =>
+    h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, text(value))),
+  );
+  return h("section", { class: "lines" }, h("h2", {}, `Settings of ${kind}`), h("dl", { class: "facts" }, ...entries));
 }

@@ -35,19 +35,38 @@ function classes(run, store) {
   const names = /** @type {string[]} */ (run.about.model.classes);
   const probabilities = /** @type {number[]} */ (run.about.probabilities);
   const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a]);
-  const rows = order.slice(0, SHOWN).map((at) =>
-    h(
-      "li",
-      {},
+  const rows = order
+    .slice(0, SHOWN)
+    .map((at) =>
       h(
-        "button",
-        { type: "button", key: `class/${at}`, on: { click: () => store.set({ name: "probability", index: [at], page: 0, channel: -1, sorted: "" }) } },
-        h("span", { class: "label" }, names[at] ?? String(at)),
-        h("span", { class: "track whole" }, h("i", { class: at === run.about.predicted ? "first" : "", style: { width: `${100 * probabilities[at]}%` } })),
-        h("span", { class: "value" }, probability(probabilities[at], 4)),
+        "li",
+        {},
+        h(
+          "button",
+          {
+            type: "button",
+            key: `class/${at}`,
+            on: { click: () => store.set({ name: "probability", index: [at], page: 0, channel: -1, sorted: "" }) },
+          },
+          h("span", { class: "label" }, names[at] ?? String(at)),
+          h(
+            "span",
+            { class: "track whole" },
+            h("i", {
+              class: at === run.about.predicted ? "first" : "",
+              style: { width: `${100 * probabilities[at]}%` },
+            }),
+          ),
+          h("span", { class: "value" }, probability(probabilities[at], 4)),
+        ),
       ),
-    ),
-  );
+    );
   const rest = order.length - rows.length;
-  return h("div", { class: "units" }, h("h3", {}, "Probabilities"), h("ol", {}, ...rows), rest > 0 && h("p", { class: "note" }, `and ${rest} more: choose “probability” above`));
+  return h(
+    "div",
+    { class: "units" },
+    h("h2", {}, "Probabilities"),
+    h("ol", {}, ...rows),
+    rest > 0 && h("p", { class: "note" }, `and ${rest} more: choose “probability” above`),
+  );
 }

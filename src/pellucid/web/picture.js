@@ -6,7 +6,9 @@ import { h } from "./element.js";
  * @param {(picture: Blob) => void} choose
  */
 export function chooser(choose) {
-  const input = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: "image/*", id: "picture", class: "hidden" }));
+  const input = /** @type {HTMLInputElement} */ (
+    h("input", { type: "file", accept: "image/*", id: "picture", class: "hidden" })
+  );
   input.addEventListener("change", () => input.files?.[0] && choose(input.files[0]));
   return h("span", { class: "chooser" }, input, h("label", { for: "picture" }, "Another picture…"));
 }

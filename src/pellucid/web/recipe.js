@@ -49,7 +49,16 @@ import { evaluate, magnitude, names, times } from "./expression.js";
  * @property {number | null} winner
  */
 /** Assignments of the index names, one a row. @typedef {{of: Int32Array, names: Record<string, Int32Array>}} Rows */
-/** @typedef {{rows: Rows, formula: Expression, columns: Column[], values: Float64Array, magnitudes: Float64Array, pick: "sum" | "max"}} Found */
+/**
+ * Terms of several numbers, row by row.
+ * @typedef {object} Found
+ * @property {Rows} rows
+ * @property {Expression} formula
+ * @property {Column[]} columns
+ * @property {Float64Array} values
+ * @property {Float64Array} magnitudes
+ * @property {"sum" | "max"} pick
+ */
 /** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
 /** @typedef {Map<string, Map<number, [number, number]>>} Memo */
 
@@ -208,7 +217,9 @@ export class Evaluator {
       const values = Float64Array.from(positions, (position, row) => (inside[row] ? array[position] : 0));
       return { values, scales: values.map(Math.abs) };
     }
-    const parts = this.stagesOf(name).map((stage) => (/** @type {Indices} */ wanted) => this.forwardStage(stage, wanted));
+    const parts = this.stagesOf(name).map(
+      (stage) => (/** @type {Indices} */ wanted) => this.forwardStage(stage, wanted),
+    );
     return keptIn(memo(this.values, name), positions, inside, this.op.shapes[name], parts);
   }
 
@@ -281,7 +292,12 @@ function found(rows, formula, columns, sizes) {
   const count = rows.of.length;
   const byName = Object.fromEntries(columns.map((column) => [column.name, column.values]));
   const values = evaluate(formula, (name) => byName[name], count);
-  const magnitudes = magnitude(formula, (name) => byName[name], (name) => sizes[name], count);
+  const magnitudes = magnitude(
+    formula,
+    (name) => byName[name],
+    (name) => sizes[name],
+    count,
+  );
   return { rows, formula, columns, values, magnitudes, pick: "sum" };
 }
 
@@ -370,7 +386,11 @@ function solveAxis([steps, offset], values, ranges, rows) {
   }
   const known = Object.fromEntries(Object.entries(steps).filter(([name]) => name !== solved));
   const rest = along([known, offset], rows).map((place, row) => values[rows.of[row]] - place);
-  if (solved === null) return kept(rows, Uint8Array.from(rest, (left) => (left === 0 ? 1 : 0)));
+  if (solved === null)
+    return kept(
+      rows,
+      Uint8Array.from(rest, (left) => (left === 0 ? 1 : 0)),
+    );
   const step = /** @type {number} */ (steps[solved]);
   const position = rest.map((left) => Math.floor(left / step));
   const within = Uint8Array.from(position, (place, row) =>

@@ -12,7 +12,12 @@ import { counted, decimals, exact as allDigits, fixed, leftOut, number, unit } f
 export function result(working, exact) {
   const { parts, recorded, total, difference, bound, unwritten } = working;
   const name = unit(working.name, working.index);
-  const title = working.quantity === "gradient" ? `gradient of ${name}` : working.quantity === "update" ? `${name} after the step` : name;
+  const title =
+    working.quantity === "gradient"
+      ? `gradient of ${name}`
+      : working.quantity === "update"
+        ? `${name} after the step`
+        : name;
   const worked = parts.length > 0 && !unwritten.length;
   const sums = parts.map((part) => part.terms.total);
   const places = decimals([...sums, total, recorded]);
@@ -30,10 +35,19 @@ export function result(working, exact) {
   return h(
     "div",
     { class: "result" },
-    h("strong", { id: "value", "data-total": worked ? String(total) : null, "data-recorded": String(recorded) }, text(worked ? total : recorded)),
+    h(
+      "strong",
+      { id: "value", "data-total": worked ? String(total) : null, "data-recorded": String(recorded) },
+      text(worked ? total : recorded),
+    ),
     h("dl", {}, ...entries.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value)))),
     unwritten.length > 0 &&
-      h("p", {}, `The arithmetic of ${unwritten.join(", ")} is not written yet, so that this shows what PyTorch computed and not how.`),
+      h(
+        "p",
+        {},
+        `The arithmetic of ${unwritten.join(", ")} is not written yet, so that this shows what PyTorch ` +
+          `computed and not how.`,
+      ),
   );
 }
 

@@ -13,8 +13,14 @@ export function slide(main, before, now) {
   const down = (now.index.at(-2) ?? 0) - (before.index.at(-2) ?? 0);
   const across = (now.index.at(-1) ?? 0) - (before.index.at(-1) ?? 0);
   if (Math.abs(down) + Math.abs(across) !== 1) return;
-  for (const cell of /** @type {NodeListOf<HTMLElement>} */ (main.querySelectorAll("[data-key^='window/'].on, [data-key^='own/'].on"))) {
+  for (const cell of /** @type {NodeListOf<HTMLElement>} */ (
+    main.querySelectorAll("[data-key^='window/'].on, [data-key^='own/'].on")
+  )) {
     const from = `translate(${-100 * across}%, ${-100 * down}%)`;
-    cell.animate([{ transform: from }, { transform: "none" }], { duration: DURATION, easing: "ease-out", pseudoElement: "::after" });
+    cell.animate([{ transform: from }, { transform: "none" }], {
+      duration: DURATION,
+      easing: "ease-out",
+      pseudoElement: "::after",
+    });
   }
 }

@@ -49,7 +49,11 @@ export function strip(run, state, store, served) {
     return [folded(run, group, state, store, waiting)];
   });
   columns.at(-1)?.append(against(run, served));
-  return h("nav", { class: "strip", "aria-label": "The network, from the picture to the classes" }, h("ol", {}, ...columns));
+  return h(
+    "nav",
+    { class: "strip", "aria-label": "The network, from the picture to the classes" },
+    h("ol", {}, ...columns),
+  );
 }
 
 /**
@@ -102,7 +106,9 @@ function against(run, served) {
   const options = model.classes.map((/** @type {string} */ name, /** @type {number} */ at) =>
     h("option", { value: name, selected: at === label }, name),
   );
-  const select = /** @type {HTMLSelectElement} */ (h("select", { key: "against", "aria-label": "loss against" }, ...options));
+  const select = /** @type {HTMLSelectElement} */ (
+    h("select", { key: "against", "aria-label": "loss against" }, ...options)
+  );
   select.addEventListener("change", () => served.against(select.value));
   return h("label", {}, h("small", {}, "against"), select);
 }
@@ -248,7 +254,8 @@ export async function mark(node, run, state) {
     const evaluator = await evaluatorOf(run, here, false);
     for (const [local, source] of Object.entries(here.reads)) {
       const found = run.node(source);
-      if (found) frame(node, run, found, state, corners(run, evaluator.places("out", run.whole(here.name, at), local), source));
+      if (found)
+        frame(node, run, found, state, corners(run, evaluator.places("out", run.whole(here.name, at), local), source));
     }
   }
   for (const { node: after, local } of run.users(here.name)) {
@@ -267,7 +274,10 @@ export async function mark(node, run, state) {
 function corners(run, stages, name) {
   const axes = stages.find((each) => each.length && each[0].length);
   if (!axes) return [];
-  const ends = [axes.map((axis) => axis.reduce((a, b) => Math.min(a, b))), axes.map((axis) => axis.reduce((a, b) => Math.max(a, b)))];
+  const ends = [
+    axes.map((axis) => axis.reduce((a, b) => Math.min(a, b))),
+    axes.map((axis) => axis.reduce((a, b) => Math.max(a, b))),
+  ];
   return ends.map((end) => run.short(name, end));
 }
 

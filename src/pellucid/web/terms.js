@@ -46,17 +46,31 @@ export function terms({ run, part, rows, carry, sorted, page, exact, follow, cha
     "div",
     { class: "terms" },
     rows.length > 12
-      ? choice("order of the terms", [["order", "in order"], ["size", "largest first"]], sorted, (value) =>
-          change({ sorted: value, page: 0 }),
+      ? choice(
+          "order of the terms",
+          [
+            ["order", "in order"],
+            ["size", "largest first"],
+          ],
+          sorted,
+          (value) => change({ sorted: value, page: 0 }),
         )
       : null,
     pick === "sum" && before !== 0 && h("p", { class: "carry" }, `Added before: ${text(before)}`),
     h(
       "div",
       { class: "scroll", tabindex: "0", role: "region", "aria-label": "terms" },
-      h("table", { class: pick }, h("caption", { class: "hidden" }, pick === "max" ? "candidates" : "terms"), header(part), h("tbody", {}, ...lines)),
+      h(
+        "table",
+        { class: pick },
+        h("caption", { class: "hidden" }, pick === "max" ? "candidates" : "terms"),
+        header(part),
+        h("tbody", {}, ...lines),
+      ),
     ),
-    pick === "sum" && rest !== 0 && h("p", { class: "carry" }, `The digits that are not shown add ${fixed(rest, places)}. E shows every digit.`),
+    pick === "sum" &&
+      rest !== 0 &&
+      h("p", { class: "carry" }, `The digits that are not shown add ${fixed(rest, places)}. E shows every digit.`),
     pages > 1 && pager(shownPage, pages, order.length, change),
   );
 }
@@ -67,7 +81,13 @@ function header({ terms: { pick, columns } }) {
   return h(
     "thead",
     {},
-    h("tr", {}, h("th", { scope: "col" }, columns.length > 1 ? "factors" : "number"), h("th", { scope: "col" }, pick === "max" ? "candidate" : "in numbers"), ...last),
+    h(
+      "tr",
+      {},
+      h("th", { scope: "col" }, columns.length > 1 ? "factors" : "number"),
+      h("th", { scope: "col" }, pick === "max" ? "candidate" : "in numbers"),
+      ...last,
+    ),
   );
 }
 
@@ -77,13 +97,25 @@ function line({ run, part, row, text, running, exact, follow, labelled }) {
   const factors = columns.flatMap((column, at) => [
     at > 0 && h("span", { class: "times" }, " · "),
     link(run, part, column, row, follow),
-    labelled(part.named(column.name), column.indices.slice(part.lead(column.name)).map((axis) => axis[row])),
+    labelled(
+      part.named(column.name),
+      column.indices.slice(part.lead(column.name)).map((axis) => axis[row]),
+    ),
   ]);
   const byName = new Map(columns.map((column) => [column.name, column.values[row]]));
-  const numbers = written(formula, (name) => signed(byName.get(name) ?? NaN, exact), (value) => number(value, exact));
+  const numbers = written(
+    formula,
+    (name) => signed(byName.get(name) ?? NaN, exact),
+    (value) => number(value, exact),
+  );
   if (pick === "max") {
     const candidate = Number.isFinite(values[row]) ? text(values[row]) : "no candidate";
-    return h("tr", { class: row === winner ? "winner" : "" }, h("td", {}, factors), h("td", {}, candidate, row === winner && h("b", {}, " the largest")));
+    return h(
+      "tr",
+      { class: row === winner ? "winner" : "" },
+      h("td", {}, factors),
+      h("td", {}, candidate, row === winner && h("b", {}, " the largest")),
+    );
   }
   return h(
     "tr",
@@ -103,7 +135,11 @@ function line({ run, part, row, text, running, exact, follow, labelled }) {
  */
 export function pager(page, pages, count, change) {
   const to = (/** @type {number} */ next, /** @type {string} */ text, /** @type {boolean} */ off) =>
-    h("button", { type: "button", key: `page/${text}`, disabled: off, on: { click: () => change({ page: next }) } }, text);
+    h(
+      "button",
+      { type: "button", key: `page/${text}`, disabled: off, on: { click: () => change({ page: next }) } },
+      text,
+    );
   return h(
     "p",
     { class: "pager" },

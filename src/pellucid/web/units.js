@@ -24,13 +24,20 @@ export function units(run, state, store, data) {
   const places = decimals(shown.map((at) => data[at]));
   const rows = shown.map((at) => {
     const share = `${(50 * Math.abs(data[at])) / limit}%`;
-    const bar = h("i", { class: data[at] < 0 ? "below" : "above", style: { width: share, [data[at] < 0 ? "right" : "left"]: "50%" } });
+    const bar = h("i", {
+      class: data[at] < 0 ? "below" : "above",
+      style: { width: share, [data[at] < 0 ? "right" : "left"]: "50%" },
+    });
     return h(
       "li",
       {},
       h(
         "button",
-        { type: "button", key: `unit/${at}`, on: { click: () => store.set({ index: run.shape(state.name).length ? [at] : [], channel: -1, page: 0 }) } },
+        {
+          type: "button",
+          key: `unit/${at}`,
+          on: { click: () => store.set({ index: run.shape(state.name).length ? [at] : [], channel: -1, page: 0 }) },
+        },
         h("span", { class: "label" }, named ? `${unit(state.name, [at])} ${classes[at]}` : unit(state.name, [at])),
         h("span", { class: "track" }, bar),
         h("span", { class: "value" }, state.exact ? allDigits(data[at]) : fixed(data[at], places)),
@@ -40,7 +47,7 @@ export function units(run, state, store, data) {
   return h(
     "section",
     { class: "units", "aria-label": `numbers of ${state.name}`, on: { keydown: moveInList } },
-    h("h3", {}, "Largest first"),
+    h("h2", {}, "Largest first"),
     h("ol", {}, ...rows),
     pages > 1 && pager(page, pages, order.length, (change) => store.set(change, true)),
   );

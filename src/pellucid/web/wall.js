@@ -22,7 +22,10 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
   const columns = Math.max(1, Math.min(order.length, Math.floor((width + gap) / (side + gap))));
   const rows = Math.ceil(order.length / columns);
   const { canvas, context } = sharpCanvas(columns * (side + gap), rows * (tall + gap));
-  const corner = (/** @type {number} */ at) => [(at % columns) * (side + gap) + gap / 2, Math.floor(at / columns) * (tall + gap) + gap / 2];
+  const corner = (/** @type {number} */ at) => [
+    (at % columns) * (side + gap) + gap / 2,
+    Math.floor(at / columns) * (tall + gap) + gap / 2,
+  ];
   order.forEach((map, at) => {
     const [x, y] = corner(at);
     draw(context, map, [x, y, side, tall]);
@@ -31,7 +34,10 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
   const here = Math.max(0, marked);
   const [left, top] = corner(here);
   const px = (/** @type {number} */ value) => `${value}px`;
-  const mark = h("i", { class: "chosen", style: { left: px(left - 2), top: px(top - 2), width: px(side + 4), height: px(tall + 4) } });
+  const mark = h("i", {
+    class: "chosen",
+    style: { left: px(left - 2), top: px(top - 2), width: px(side + 4), height: px(tall + 4) },
+  });
   const to = (/** @type {number} */ at) => at >= 0 && at < order.length && choose(order[at]);
   canvas.setAttribute("aria-hidden", "true");
   return h(

@@ -67,7 +67,9 @@ export async function windowGrids(run, part, slice, exact, follow, room, own) {
   const { columns, values, pick } = part.terms;
   const [first, ...others] = columns;
   const grids = [await surroundings(run, part, first, slice, exact, follow, room)];
-  const second = slice.rows.length > 1 && others.find((column) => column.indices.length - part.lead(column.name) >= 2 && varies(column, slice.rows));
+  const second =
+    slice.rows.length > 1 &&
+    others.find((column) => column.indices.length - part.lead(column.name) >= 2 && varies(column, slice.rows));
   const operator = (/** @type {string} */ text) => h("span", { class: "operator", "aria-hidden": "true" }, text);
   if (second) grids.push(operator("×"), factorGrid(part, second, slice, exact, follow, run));
   if (pick === "sum" && slice.rows.length > 1 && columns.length > 1) {
@@ -100,7 +102,12 @@ function factorGrid(part, column, slice, exact, follow, run) {
   const lead = place(part, column, slice.rows[0]).slice(0, -2);
   const cells = laid(column, slice.rows, (row) => {
     const index = place(part, column, row);
-    return { value: column.values[row], says: unit(name, index), outside: !column.inside[row], follow: follower(run, name, index, follow) };
+    return {
+      value: column.values[row],
+      says: unit(name, index),
+      outside: !column.inside[row],
+      follow: follower(run, name, index, follow),
+    };
   });
   return grid({ key: `factor/${column.name}/${slice.key}`, caption: unit(name, lead), ...cells, exact });
 }
@@ -152,10 +159,25 @@ async function surroundings(run, part, column, slice, exact, follow, room) {
       const value = outside ? 0 : data[position(run.whole(plain, index), shape)];
       const says = outside ? "padding" : unit(name, index);
       const best = pick === "max" && row === winner && row !== undefined;
-      return { value, says, outside, on: row !== undefined, best, follow: outside ? null : follower(run, name, index, follow) };
+      return {
+        value,
+        says,
+        outside,
+        on: row !== undefined,
+        best,
+        follow: outside ? null : follower(run, name, index, follow),
+      };
     }),
   );
-  return grid({ key: `window/${slice.key}`, caption: unit(name, lead), top: y0, left: x0, cells, exact, focus: [top - y0, left - x0] });
+  return grid({
+    key: `window/${slice.key}`,
+    caption: unit(name, lead),
+    top: y0,
+    left: x0,
+    cells,
+    exact,
+    focus: [top - y0, left - x0],
+  });
 }
 
 /**

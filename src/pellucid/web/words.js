@@ -9,20 +9,31 @@ import { counted } from "./format.js";
 /** @type {Record<string, (count: number) => string>} */
 const FORWARD = {
   convolution: (n) =>
-    `The same weights slide over the whole map. Where they stand now they cover ${counted(n)} numbers; each is multiplied by its weight, and the products are added.`,
-  "transposed convolution": () => "Each number before is spread over a window by the weights; what falls on this place is added.",
-  dense: (n) => `Every one of the ${counted(n)} numbers before is multiplied by its own weight, and the products are added.`,
+    `The same weights slide over the whole map. Where they stand now they cover ${counted(n)} numbers; each ` +
+    `is multiplied by its weight, and the products are added.`,
+  "transposed convolution": () =>
+    "Each number before is spread over a window by the weights; what falls on this place is added.",
+  dense: (n) =>
+    `Every one of the ${counted(n)} numbers before is multiplied by its own weight, and the products are added.`,
   "max pooling": (n) => `Of the ${n} numbers in the window the largest goes on. The others are dropped.`,
   "adaptive max pooling": (n) => `Of the ${n} numbers in the window the largest goes on.`,
-  "average pooling": (n) => `The ${n} numbers in the window are averaged: each is multiplied by its share, and the shares are added.`,
+  "average pooling": (n) =>
+    `The ${n} numbers in the window are averaged: each is multiplied by its share, and the shares are added.`,
   average: (n) => `The ${n} numbers are averaged.`,
   ReLU: () => "What is above zero goes on as it is, and what is below becomes zero.",
   "batch norm": () =>
-    "The running mean of this channel is taken off and the rest divided by its deviation, both learned in training; then weight and bias of the channel are applied.",
+    "The running mean of this channel is taken off and the rest divided by its deviation, both learned in " +
+    "training; then weight and bias of the channel are applied.",
   "same numbers": () => "The same number under another index: nothing is computed.",
-  standardisation: () => "The pixel, 0 to 255, becomes a number near zero: the mean colour is taken off, and the rest divided by the deviation.",
-  softmax: () => "Every logit becomes a power of e, and each power is divided by the sum of all, so that the probabilities add up to one.",
-  "cross-entropy": () => "How far the probabilities are from the truth: for each class minus the logarithm of its probability, times the share of the target that the class has.",
+  standardisation: () =>
+    "The pixel, 0 to 255, becomes a number near zero: the mean colour is taken off, and the rest divided by " +
+    "the deviation.",
+  softmax: () =>
+    "Every logit becomes a power of e, and each power is divided by the sum of all, so that the probabilities " +
+    "add up to one.",
+  "cross-entropy": () =>
+    "How far the probabilities are from the truth: for each class minus the logarithm of its probability, " +
+    "times the share of the target that the class has.",
   addition: () => "Two paths meet, and their numbers are added.",
 };
 
@@ -34,16 +45,28 @@ const FORWARD = {
 export function aboutNumber(run, state, working) {
   const terms = Math.max(1, ...working.parts.map((part) => part.terms.values.length));
   if (working.quantity === "update") {
-    return `One step of ${working.kind} on this picture alone. The gradient comes in, the optimizer adds what it remembers of earlier steps, and the weight moves against the gradient.`;
+    return (
+      `One step of ${working.kind} on this picture alone. The gradient comes in, the optimizer adds what it ` +
+      `remembers of earlier steps, and the weight moves against the gradient.`
+    );
   }
   if (working.quantity === "gradient") {
-    if (!working.parts.length) return "The loss changes by one where the loss changes by one: here the way back begins.";
+    if (!working.parts.length)
+      return "The loss changes by one where the loss changes by one: here the way back begins.";
     const what = run.parameter(state.name) ? "this weight is used" : "this number goes into";
-    return `How much the loss grows where this number grows a little. It comes back from every place that ${what}: the gradient there, times how strongly this number acts on it, all added.`;
+    return (
+      `How much the loss grows where this number grows a little. It comes back from every place that ${what}: ` +
+      `the gradient there, times how strongly this number acts on it, all added.`
+    );
   }
-  if (run.parameter(state.name)) return "A weight: it was learned, and no picture changes it. Backward shows its gradient, Update its next step.";
-  if (!working.parts.length) return working.unwritten.length ? "" : "This number came from outside: nothing before it computed it.";
-  return (FORWARD[working.kind] ?? ((n) => `${working.kind}: worked out from ${n === 1 ? "one number" : `${n} numbers`} before it.`))(terms);
+  if (run.parameter(state.name))
+    return "A weight: it was learned, and no picture changes it. Backward shows its gradient, Update its next step.";
+  if (!working.parts.length)
+    return working.unwritten.length ? "" : "This number came from outside: nothing before it computed it.";
+  return (
+    FORWARD[working.kind] ??
+    ((n) => `${working.kind}: worked out from ${n === 1 ? "one number" : `${n} numbers`} before it.`)
+  )(terms);
 }
 
 /**
@@ -62,4 +85,6 @@ export function aboutLayer(run, state) {
   return "Every map is one channel: amber above zero, blue below, paper at zero. Choose a map, then a number in it.";
 }
 
-export const START = "Choose a layer above to see its maps, then a number to see every product that it is the sum of. Backward shows where its gradient came from, Update what one training step would change.";
+export const START =
+  "Choose a layer above to see its maps, then a number to see every product that it is the sum of. Backward " +
+  "shows where its gradient came from, Update what one training step would change.";

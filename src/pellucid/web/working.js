@@ -177,7 +177,8 @@ async function makeEvaluator(run, node, backward) {
   /** @type {Record<string, any>} */
   const constants = {};
   for (const [name, nested] of Object.entries(op.constants)) {
-    if (nested.array) arrays[name] = (await run.array(nested.array)).data; // a large one travels as an array
+    if (nested.array)
+      arrays[name] = (await run.array(nested.array)).data; // a large one travels as an array
     else constants[name] = nested;
   }
   return new Evaluator({ ...op, constants }, arrays, arriving);
@@ -240,7 +241,8 @@ function batchAxes(run, node, op, local) {
   const shape = op.shapes[local] ?? [];
   // a loss has no batch axis, and what it reads has
   const batched = node.batched || !node.shape.length;
-  const own = node.op !== null && local in run.opNumber(node.op).constants && String(shape) !== String(op.shapes[op.inputs[0]]); // such as pooling's shares
+  const constant = node.op !== null && local in run.opNumber(node.op).constants;
+  const own = constant && String(shape) !== String(op.shapes[op.inputs[0]]); // such as pooling's shares
   return batched && shape.length > 0 && shape[0] === 1 && !own ? 1 : 0;
 }
 
@@ -265,14 +267,22 @@ function betweens(run, node, evaluator, found) {
   const look = (/** @type {Column} */ column) => {
     const array = column.name.replace(GRADIENT, "");
     const shape = op.shapes[array];
-    const places = Array.from(column.values, (_, row) => position(column.indices.map((axis) => axis[row]), shape));
+    const places = Array.from(column.values, (_, row) =>
+      position(
+        column.indices.map((axis) => axis[row]),
+        shape,
+      ),
+    );
     for (const place of [...new Set(places)].sort((a, b) => a - b)) {
       const key = `${column.name} ${place}`;
       if (seen.has(key) || seen.size >= LINES) continue;
       const index = indexOf(place, shape);
       const groups = column.name === array ? evaluator.forward(index, array) : evaluator.backward(array, index);
       visit(groups);
-      seen.set(key, groups.map((terms) => part(run, node, evaluator, terms, column.name, index)));
+      seen.set(
+        key,
+        groups.map((terms) => part(run, node, evaluator, terms, column.name, index)),
+      );
     }
   };
   visit(found);
