@@ -67,7 +67,7 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "mul": elementwise.mul,
     "div": elementwise.div,
     "flatten": shaping.flatten,
-    "view": shaping.reshape,
+    "view": shaping.view,
     "reshape": shaping.reshape,
     "unsqueeze": shaping.reshape,
     "squeeze": shaping.reshape,

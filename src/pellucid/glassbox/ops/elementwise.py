@@ -15,6 +15,7 @@ from pellucid.glassbox.expression import (
     erf,
     exp,
     expression,
+    greater,
     log,
     maximum,
     minimum,
@@ -104,8 +105,9 @@ def tanh_of(input: Shape) -> Op:
 
 
 def softplus(input: Shape, beta: float = 1.0, threshold: float = 20.0) -> Op:
-    """log(1 + exp(beta * x)) / beta. PyTorch gives x itself above the threshold, which rounding cannot tell apart."""
-    return alone("softplus", input, _softplus(INPUT * beta) / beta)
+    """log(1 + exp(beta * x)) / beta, and x itself where beta * x is above the threshold, as in PyTorch."""
+    above = greater(INPUT * beta, threshold)
+    return alone("softplus", input, above * INPUT + (1 - above) * _softplus(INPUT * beta) / beta)
 
 
 def mish(input: Shape) -> Op:

@@ -125,8 +125,10 @@ def linear(input: Shape, weight: Shape, bias: Shape | None = None) -> Op:
     return _with_bias("dense", shapes, products, added, bias)
 
 
-def matmul(input: Shape, other: Shape) -> Op:
-    """out[..., r, c] = sum over i of input[..., r, i] * other[..., i, c], leading axes broadcast."""
+def matmul(input: Shape, other: Shape) -> Op | None:
+    """out[..., r, c] = sum over i of input[..., r, i] * other[..., i, c], leading axes broadcast. Not for vectors."""
+    if min(len(input), len(other)) < 2:
+        return None
     first, second = names("input", "other")
     count = max(len(input), len(other)) - 2
     lead = [f"b{axis or ''}" for axis in range(count)]

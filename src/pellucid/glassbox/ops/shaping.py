@@ -29,6 +29,11 @@ def reshape(input: Shape, out: Shape) -> Op:
     return copied(input, out)
 
 
+def view(input: Shape, out: Shape, dtype: object = None) -> Op | None:
+    """With a `dtype` the same bytes are read as other numbers, which is not written."""
+    return copied(input, out) if dtype is None else None
+
+
 def detach(input: Shape) -> Op:
     """The same numbers, through which no gradient goes."""
     maps = {OUT: at("n"), "input": at("n")}
