@@ -2,7 +2,9 @@
 
 import logging
 import re
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -228,6 +230,23 @@ def test_pieces_of_chunk_and_split_are_slices() -> None:
     assert last.parts[0].places(last.parts[0].terms.columns[0]).tolist() == [[2, 4, 5]]
 
 
+def test_what_is_broadcast_and_the_largest_without_their_places() -> None:
+    def run(self: Written, x: Tensor) -> Tensor:
+        pooled, places = F.adaptive_max_pool2d(x, 3, return_indices=True)
+        return self.head((pooled + places * 0).flatten(1)) * F.mse_loss(x, self.mean.weight)
+
+    torch.manual_seed(0)
+    module = Written(run, head=dense(27), mean=nn.Conv2d(3, 1, 1))
+    with pytest.warns(UserWarning, match="target size"):
+        trace = explain(module, torch.randn(SHAPE))
+    largest = trace.unit("adaptive_max_pool2d[2, 1, 0]").parts[0].terms
+    assert (largest.pick, largest.total) == ("max", trace.values["adaptive_max_pool2d"][0, 2, 1, 0])
+    assert not trace.node("adaptive_max_pool2d@2").written
+    repeated = trace.gradient("mean.weight[0, 1, 0, 0]")
+    assert repeated.complete
+    assert sum(len(part.terms) for part in repeated.parts) == SHAPE[2] * SHAPE[3]
+
+
 def test_norm_pooling_is_one_call() -> None:
     function = Written(lambda self, x: self.head(F.lp_pool2d(x, 2, 2).flatten(1)), head=dense(48))
     assert called(capture(function)) == ["lp_pool2d", "flatten", "head"]
@@ -315,3 +334,11 @@ def test_logging_stays_as_the_caller_had_it() -> None:
         assert logging.root.manager.disable == logging.INFO
     finally:
         logging.disable(logging.NOTSET)
+
+
+def test_several_threads_leave_logging_and_the_terminal_as_they_were() -> None:
+    before = sys.stderr, logging.root.manager.disable
+    with ThreadPoolExecutor(4) as threads:
+        graphs = list(threads.map(lambda _: capture(nn.Sequential(nn.Flatten(), dense())), range(8)))
+    assert [[call.name for call in graph.calls] for graph in graphs] == [["0", "1"]] * 8
+    assert (sys.stderr, logging.root.manager.disable) == before

@@ -248,6 +248,83 @@ def test_an_op_without_a_declaration_is_shown_and_the_rest_worked_out(input: Ten
     assert trace.update("conv.weight[1, 0, 2, 2]").complete
 
 
+class Run(nn.Module):
+    """Some code and a dense layer of three classes behind it."""
+
+    def __init__(self, code: Callable[[Tensor], Tensor], units: int) -> None:
+        super().__init__()
+        self.code, self.head = code, nn.Linear(units, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.code(x).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        (lambda x: x.half() + x.float(), ["input", "to", "to@2"]),
+        (lambda x: x * F.mse_loss(x, x.exp()), ["input", "exp", "broadcast_tensors", "broadcast_tensors@2"]),
+    ],
+)
+def test_what_hands_back_its_input_has_a_gradient_of_its_own(code: Callable, names: list[str], input: Tensor) -> None:
+    """float() of floats is the same tensor, for which PyTorch would give the gradient of all who read either."""
+    trace = explain(Run(code, input.numel()), input, 1)
+    unwritten = {name for node in trace.nodes if not node.written for name in node.reads.values()}
+    for name in names:
+        found = trace.gradient(f"{name}[1, 2, 3]")
+        assert found.recorded != 0
+        assert found.complete == (name not in unwritten)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (lambda x: x * ((x > 0) + (x < 1)), "add"),  # true + true is true
+        (lambda x: x + x.detach().view(torch.int32) * 0, "view"),  # other numbers from the same bytes
+        (lambda x: x @ x.detach()[0, 0, 0], "matmul"),  # of a vector
+    ],
+)
+def test_arguments_that_a_declaration_is_not_for(code: Callable, name: str, input: Tensor) -> None:
+    units = code(input).numel()
+    trace = explain(Run(code, units), input, 1)
+    assert not trace.node(name).written
+    index = ", ".join("0" for _ in trace.shape(name))
+    assert trace.unit(f"{name}[{index}]").unwritten == (name,)
+
+
+def test_softplus_is_a_line_above_its_threshold(input: Tensor) -> None:
+    trace = explain(Run(nn.Softplus(threshold=0.5), input.numel()).double(), input * 3, 1)
+    for unit, value in trace.strongest("code"):
+        place = ", ".join(map(str, unit))
+        assert value == trace.values["input"][0][unit]
+        assert trace.unit(f"code[{place}]").difference == 0
+        assert trace.gradient(f"input[{place}]").difference == 0
+
+
+def test_what_has_no_gradient_at_all_has_values(input: Tensor) -> None:
+    class Still(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.detach().mean((2, 3))
+
+    trace = explain(Still(), input)
+    assert trace.gradients == {}
+    assert trace.unit("mean[0]").complete
+    with pytest.raises(TraceError, match="no gradient"):
+        trace.gradient("input[0, 0, 0]")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (lambda x: x + x // 0.3, "cannot differentiate this module: derivative for aten::floor_divide"),
+        (lambda x: x + x.sum(dtype=torch.int64), r"sum \(test_recording.py:\d+: .*cannot be followed: Autograd"),
+    ],
+)
+def test_what_pytorch_cannot_differentiate_is_refused(code: Callable, said: str, input: Tensor) -> None:
+    with pytest.raises(TraceError, match=said):
+        explain(Run(code, input.numel()), input)
+
+
 def test_scores_that_are_no_numbers_are_refused_with_where_it_began(module: Skipped, input: Tensor) -> None:
     with torch.no_grad():
         module.norm.bias[1] = torch.nan

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, fx
 
 INPUT = "input"
+_exporting = threading.Lock()  # what silences torch.export is the process's, and two would undo each other's
 
 
 class Ref(NamedTuple):
@@ -68,7 +70,7 @@ def capture(module: torch.nn.Module, input: Tensor) -> Graph:
     import torch
 
     try:
-        with _silence(), torch.no_grad():
+        with _exporting, _silence(), torch.no_grad():
             program = torch.export.export(module, (input,))
     except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
         raise TraceError(_reason(module, input, error)) from error

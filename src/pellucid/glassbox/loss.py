@@ -31,14 +31,16 @@ class Loss:
     weights: tuple[float, ...] | None = None
     against: int | None = None
 
-    def check(self, classes: int) -> None:
-        """Raises TraceError where this cannot be the loss of so many classes."""
+    def check(self, classes: int, label: int) -> None:
+        """Raises TraceError where this cannot be the loss of so many classes, or against this one."""
         if self.kind not in KINDS:
             raise TraceError(f"There is no loss {self.kind!r}; there are {', '.join(KINDS)}.")
         if not 0 <= self.label_smoothing <= 1:
             raise TraceError(f"label_smoothing is {self.label_smoothing}; it must be from 0 to 1.")
         if self.weights is not None and len(self.weights) != classes:
             raise TraceError(f"The loss has {len(self.weights):,} class weights, and there are {classes:,} classes.")
+        if self.weights is not None and not self.weights[label] > 0:
+            raise TraceError(f"The weight of class {label} is {self.weights[label]}; the label's must be above 0.")
         if self.kind == "difference" and (self.against is None or not 0 <= self.against < classes):
             raise TraceError(f"The class to compare with is {self.against}; the classes are 0 to {classes - 1}.")
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
 from pellucid.glassbox import graph as graphs
-from pellucid.glassbox import still
+from pellucid.glassbox import nodes, still
 from pellucid.glassbox.declaration import Op
 from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
-from pellucid.glassbox.ops import aten, losses, normalisation, shaping
+from pellucid.glassbox.ops import losses, normalisation
 from pellucid.glassbox.trace import LOSS, PICTURE, PROBABILITY, Node, Trace
 from pellucid.glassbox.update import to_numpy, updates
 from pellucid.network.standardise import Standardise
@@ -76,18 +76,7 @@ def record(
     """
     import torch
 
-    parameters = dict(module.named_parameters())
-    weights = {name: p.detach().clone().requires_grad_(p.is_floating_point()) for name, p in parameters.items()}
-    tensors: dict[str, Any] = {**weights, **{name: b.detach().clone() for name, b in module.named_buffers()}}
-    tensors |= {name: constant.clone() for name, constant in graph.constants.items()}
-    if preparation is None:
-        tensors[INPUT] = input.detach().clone().requires_grad_(input.is_floating_point())
-    else:
-        pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
-        tensors[PICTURE], tensors[INPUT] = pixels, preparation.apply(pixels)
-    for call in graph.calls:
-        tensors[call.name] = call.run(*filled(call.args, tensors), **filled(dict(call.kwargs), tensors))
-        _check_numbers(call, tensors[call.name])
+    tensors = _forward(module, graph, input, preparation)
     logits = tensors[graph.output]
     _check_scores(logits)
     _check_finite(logits, graph, tensors)
@@ -95,46 +84,38 @@ def record(
     if len(names) != logits.shape[1]:
         raise TraceError(f"There are {len(names):,} class names, and the module gives {logits.shape[1]:,} scores.")
     target = int(logits.argmax()) if label is None else _class(label, names)
-    loss.check(len(names))
+    loss.check(len(names), target)
     scores = logits if logits.dtype == torch.float64 else logits.float()
     tensors[PROBABILITY] = (logits.double() / temperature).softmax(1)
     tensors[LOSS] = loss.of(scores, torch.tensor([target], device=logits.device))
-    wanted = [n for n, t in tensors.items() if isinstance(t, torch.Tensor) and t.requires_grad and n != PROBABILITY]
-    found = torch.autograd.grad(tensors[LOSS], [tensors[name] for name in wanted], allow_unused=True)
-    gradients = {name: gradient for name, gradient in zip(wanted, found, strict=True) if gradient is not None}
+
+    known = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+    wanted = {name: tensor for name, tensor in known.items() if tensor.requires_grad and name != PROBABILITY}
+    gradients = _gradients(tensors[LOSS], wanted)
+    parameters = dict(module.named_parameters())
     if optimizer is None and parameters and loss.kind != "difference":
         optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
     ids = {id(parameter): name for name, parameter in parameters.items()}
-    stepped = updates(optimizer, ids, weights, gradients) if optimizer is not None else {}
+    stepped = updates(optimizer, ids, {name: tensors[name] for name in parameters}, gradients) if optimizer else {}
 
-    arrays = {name: to_numpy(tensor) for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
-    nodes = [Node(INPUT, "the network's input", None, {})]
-    if preparation is not None:
-        arrays |= preparation.arrays
-        reads = {name: name for name in preparation.op.inputs}
-        nodes = [
-            Node(PICTURE, "the picture's pixels", None, {}),
-            Node(INPUT, preparation.op.kind, preparation.op, reads),
-        ]
-    nodes += [node for call in graph.calls if (node := _node(call, graph, tensors)) is not None]
-    shape = arrays[graph.output].shape
-    softmax, measured = losses.softmax(shape, 1, temperature), loss.declaration(shape, [target])
-    nodes.append(Node(PROBABILITY, softmax.kind, softmax, {"input": graph.output}))
-    nodes.append(Node(LOSS, measured.kind, measured, {"input": graph.output}))
-    kept = {name: to_numpy(gradient) for name, gradient in gradients.items()}
-    precision = {name: rounding for name, t in tensors.items() if (rounding := _narrow(t)) is not None}
+    shape = tuple(logits.shape)
+    ends = {PROBABILITY: losses.softmax(shape, 1, temperature), LOSS: loss.declaration(shape, [target])}
     return Trace(
-        tuple(nodes),
-        tuple(parameters),
-        arrays,
-        kept,
-        stepped,
-        names,
-        target,
-        source,
-        precision,
-        network,
-        temperature,
+        nodes=(
+            *nodes.first(preparation.op if preparation is not None else None),
+            *nodes.of(graph, tensors),
+            *(Node(name, op.kind, op, {"input": graph.output}) for name, op in ends.items()),
+        ),
+        parameters=tuple(parameters),
+        values={n: to_numpy(t) for n, t in known.items()} | dict(preparation.arrays if preparation is not None else {}),
+        gradients={name: to_numpy(gradient) for name, gradient in gradients.items()},
+        updates=stepped,
+        classes=names,
+        label=target,
+        source=source,
+        precision={name: rounding for name, t in known.items() if (rounding := _narrow(t)) is not None},
+        network=network,
+        temperature=temperature,
     )
 
 
@@ -175,6 +156,64 @@ def explain(
     return record(module, graph, tensor, label, classes=classes, loss=loss, optimizer=optimizer)
 
 
+def _forward(module: torch.nn.Module, graph: Graph, input: Tensor, preparation: Preparation | None) -> dict[str, Any]:
+    """Every tensor of the run by name, parameters and buffers as copies; several, where a call returns several."""
+    import torch
+
+    weights = {name: p.detach().clone() for name, p in module.named_parameters()}
+    tensors: dict[str, Any] = {name: w.requires_grad_(w.is_floating_point()) for name, w in weights.items()}
+    tensors |= {name: b.detach().clone() for name, b in module.named_buffers()}
+    tensors |= {name: constant.clone() for name, constant in graph.constants.items()}
+    if preparation is None:
+        tensors[INPUT] = input.detach().clone().requires_grad_(input.is_floating_point())
+    else:
+        pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
+        tensors[PICTURE], tensors[INPUT] = pixels, preparation.apply(pixels)
+    for call in graph.calls:
+        tensors[call.name] = _result(call, tensors)
+        _check_numbers(call, tensors[call.name])
+    return tensors
+
+
+def _result(call: Call, tensors: Mapping[str, Any]) -> Any:
+    """What a call returns; a view of what is another call's already, so that each of the two has its own gradient."""
+    import torch
+
+    try:
+        result = call.run(*filled(call.args, tensors), **filled(dict(call.kwargs), tensors))
+    except RuntimeError as error:  # torch.export ran it too, but without gradients
+        raise TraceError(f"{call.name}{_where(call)} cannot be followed: {_first_line(error)}.") from error
+    known = {id(tensor) for tensor in tensors.values()}
+
+    def own(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return list(map(own, value))
+        return value.view_as(value) if isinstance(value, torch.Tensor) and id(value) in known else value
+
+    return own(result)
+
+
+def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of the loss, with respect to each of the tensors that it depends on."""
+    import torch
+
+    if not loss.requires_grad:
+        return {}
+    try:
+        found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
+    except RuntimeError as error:
+        raise TraceError(f"PyTorch cannot differentiate this module: {_first_line(error)}.") from error
+    return {name: gradient for name, gradient in zip(tensors, found, strict=True) if gradient is not None}
+
+
+def _where(call: Call) -> str:
+    return f" ({call.source})" if call.source else ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def _check_scores(logits: Any) -> None:
     import torch
 
@@ -186,14 +225,13 @@ def _check_scores(logits: Any) -> None:
 def _check_numbers(call: Call, value: Any) -> None:
     import torch
 
-    where = f" ({call.source})" if call.source else ""
     if not isinstance(value, torch.Tensor | list | tuple):
         raise TraceError(
-            f"{call.name}{where} takes a number out of an array and computes with it outside of PyTorch, "
+            f"{call.name}{_where(call)} takes a number out of an array and computes with it outside of PyTorch, "
             "which cannot be followed. Compute with the array instead."
         )
     if isinstance(value, torch.Tensor) and value.is_complex():
-        raise TraceError(f"{call.name}{where} computes complex numbers; only real ones can be followed.")
+        raise TraceError(f"{call.name}{_where(call)} computes complex numbers; only real ones can be followed.")
 
 
 def _class(label: Any, names: tuple[str, ...]) -> int:
@@ -229,49 +267,6 @@ def _check_finite(logits: Tensor, graph: Graph, tensors: Mapping[str, Any]) -> N
         f"The scores are not finite numbers but {logits.flatten()[:5].tolist()}. The first array with NaN or infinity "
         f"is {first}; the arithmetic of such a run cannot be followed."
     )
-
-
-def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
-    """The call's node; None for one that returns several arrays, each of which has a node of its own."""
-    value = tensors[call.name]
-    if not hasattr(value, "shape"):
-        return None
-    if call.operator == "getitem":
-        return _piece(call, graph, tensors)
-    reads: dict[str, str] = {}
-    for name, argument in call.arguments.items():
-        if isinstance(argument, Ref):
-            reads[name] = argument.name
-        elif isinstance(argument, list | tuple):
-            reads |= {f"{name}{n}": each.name for n, each in enumerate(argument) if isinstance(each, Ref)}
-    op = aten.declare(call.operator, _shapes(call.arguments, tensors), tuple(value.shape))
-    kind = op.kind if op is not None else call.operator
-    used = reads if op is None else {name: reads[name] for name in op.inputs}
-    return Node(call.name, kind, op, used, call.source)
-
-
-def _piece(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node:
-    """One part of what split or chunk returns: a slice of their input."""
-    several, number = call.arguments["input"].name, call.arguments["index"]
-    maker = next(each for each in graph.calls if each.name == several)
-    whole = maker.arguments["input"]
-    if maker.operator not in ("chunk", "split", "split_with_sizes"):
-        return Node(call.name, maker.operator, None, {"input": whole.name}, maker.source)
-    shape, dim = tuple(tensors[whole.name].shape), maker.arguments["dim"]
-    start = sum(part.shape[dim] for part in tensors[several][:number])
-    op = shaping.slice_of(shape, dim, start, start + tensors[several][number].shape[dim])
-    return Node(call.name, op.kind, op, {"input": whole.name}, maker.source)
-
-
-def _shapes(arguments: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
-    def shape(value: Any) -> Any:
-        if isinstance(value, Ref):
-            return tuple(tensors[value.name].shape)
-        if isinstance(value, list | tuple):
-            return [shape(each) for each in value]
-        return value
-
-    return {name: shape(value) for name, value in arguments.items()}
 
 
 def filled(value: Any, tensors: Mapping[str, Any]) -> Any:

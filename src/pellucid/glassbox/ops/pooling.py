@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
 from pellucid.glassbox.expression import Expression, greater, maximum, names, power
-from pellucid.glassbox.ops.products import SPATIAL, Numbers, _all
+from pellucid.glassbox.ops.products import SPATIAL, Numbers, for_each
 
 INPUT, SHARE, SUM = names("input", "share", "sum")
 
@@ -26,8 +26,8 @@ def max_pool(
     The gradient goes to the first of the largest. input (B, C, H, W) or (C, H, W).
     """
     axes = _axes(kernel_size, input)
-    kernel, padding, dilation = _all(kernel_size, axes), _all(padding, axes), _all(dilation, axes)
-    stride = _all(stride, axes) if stride != () and stride != [] else kernel
+    kernel, padding, dilation = for_each(kernel_size, axes), for_each(padding, axes), for_each(dilation, axes)
+    stride = for_each(stride, axes) if stride != () and stride != [] else kernel
     spatial = _sizes(input, kernel, stride, padding, dilation, ceil_mode)
     lead = _lead(input, axes)
     maps = _window_maps(lead, axes, stride, padding, dilation)
@@ -50,8 +50,8 @@ def avg_pool(
     `share` is 1 / (numbers in the window): those of the padding are counted, or not, as in PyTorch.
     """
     axes = _axes(kernel_size, input)
-    kernel, padding = _all(kernel_size, axes), _all(padding, axes)
-    stride = _all(stride, axes) if stride != () and stride != [] else kernel
+    kernel, padding = for_each(kernel_size, axes), for_each(padding, axes)
+    stride = for_each(stride, axes) if stride != () and stride != [] else kernel
     ones = (1,) * len(axes)
     spatial = _sizes(input, kernel, stride, padding, ones, ceil_mode)
     counts = [
@@ -73,8 +73,8 @@ def lp_pool(input: Shape, kernel_size: Numbers, stride: Numbers = (), norm_type:
     a ReLU. A p that is neither 1 nor even is for numbers that are not negative.
     """
     axes = _axes(kernel_size, input)
-    kernel = _all(kernel_size, axes)
-    stride = _all(stride, axes) if stride != () and stride != [] else kernel
+    kernel = for_each(kernel_size, axes)
+    stride = for_each(stride, axes) if stride != () and stride != [] else kernel
     zeros, ones = (0,) * len(axes), (1,) * len(axes)
     spatial = _sizes(input, kernel, stride, zeros, ones, False)
     lead = _lead(input, axes)
@@ -114,7 +114,7 @@ def _adaptive(input: Shape, output_size: Numbers, average: bool) -> Op:
     if isinstance(output_size, int) and len(input) > 3:
         axes = SPATIAL[-(len(input) - 2) :]
     sizes = input[-len(axes) :]
-    spatial = tuple(n if size is None else size for n, size in zip(sizes, _all(output_size, axes), strict=True))
+    spatial = tuple(n if size is None else size for n, size in zip(sizes, for_each(output_size, axes), strict=True))
     lead = _lead(input, axes)
     places: dict[str, int] = {}
     to_out, to_input, counts = [], [], []

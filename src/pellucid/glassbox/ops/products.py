@@ -29,13 +29,13 @@ def conv(
     """
     axes = SPATIAL[-(len(weight) - 2) :]
     kernel, sizes = weight[2:], input[-len(axes) :]
-    stride, dilation = _all(stride, axes), _all(dilation, axes)
+    stride, dilation = for_each(stride, axes), for_each(dilation, axes)
     if isinstance(padding, str):
         reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         before = [r // 2 if padding == "same" else 0 for r in reach]
         after = [r - r // 2 if padding == "same" else 0 for r in reach]
     else:
-        before = after = list(_all(padding, axes))
+        before = after = list(for_each(padding, axes))
     spatial = tuple(
         (n + lo + hi - d * (k - 1) - 1) // s + 1
         for n, lo, hi, d, k, s in zip(sizes, before, after, dilation, kernel, stride, strict=True)
@@ -78,8 +78,8 @@ def conv_transpose(
     """
     axes = SPATIAL[-(len(weight) - 2) :]
     kernel, sizes = weight[2:], input[-len(axes) :]
-    stride, dilation, padding = _all(stride, axes), _all(dilation, axes), _all(padding, axes)
-    extra = _all(output_padding, axes)
+    stride, dilation, padding = for_each(stride, axes), for_each(dilation, axes), for_each(padding, axes)
+    extra = for_each(output_padding, axes)
     spatial = tuple(
         (n - 1) * s - 2 * p + d * (k - 1) + more + 1
         for n, s, p, d, k, more in zip(sizes, stride, padding, dilation, kernel, extra, strict=True)
@@ -161,7 +161,7 @@ def _channels(groups: int, per_first: int, per_second: int, first: str = "c", se
     return Axis((("g", per_first), (first, 1))), Axis((("g", per_second), (second, 1)))
 
 
-def _all(numbers: Numbers, axes: Sequence[str]) -> tuple[int, ...]:
+def for_each(numbers: Numbers, axes: Sequence[str]) -> tuple[int, ...]:
     """A number for each axis; one stands for all."""
     several = (numbers,) if isinstance(numbers, int) else tuple(numbers)
     return several * len(axes) if len(several) == 1 else several

@@ -7,6 +7,7 @@ from math import prod
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, each
 from pellucid.glassbox.expression import Expression, names
+from pellucid.glassbox.ops.elementwise import broadcast
 
 INPUT = names("input")[0]
 
@@ -100,9 +101,7 @@ def select(input: Shape, dim: int, index: int) -> Op:
 def expand(input: Shape, out: Shape) -> Op:
     """Axes of one number repeated."""
     axes = [f"d{axis}" for axis in range(len(out))]
-    skipped = len(out) - len(input)
-    source = [0 if size == 1 else axes[skipped + index] for index, size in enumerate(input)]
-    stage = Stage(OUT, dict(zip(axes, out, strict=True)), {OUT: at(*axes), "input": at(*source)}, INPUT)
+    stage = Stage(OUT, dict(zip(axes, out, strict=True)), {OUT: at(*axes), "input": broadcast(input, out)}, INPUT)
     return Op("repetition", {"input": input, OUT: out}, ("input",), (stage,))
 
 
