@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import pellucid
 # These networks are so small that two threads only wait for each other, without end where the machine is shared.
 # Read when torch is first imported, here and in every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# whoever starts the tests in the background has Ctrl-C ignored, in them and in every process that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # how long an example takes is the machine's affair
 settings.register_profile("pellucid", deadline=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pellucid import load
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import decode, read
 
@@ -107,8 +108,7 @@ def test_a_mistake_is_followed_to_its_numbers(article: Path, tmp_path: Path) -> 
     assert why["difference"] == pytest.approx(logits[predicted] - logits[label], rel=1e-4)
     assert why["pixels"]["sum"] + why["ops"] == pytest.approx(why["difference"], rel=1e-4, abs=1e-4)
 
-    forward = json.loads(pellucid("explain", article, picture, *where, "--json").stdout)
-    (conv, dense) = forward["units"]
-    assert len(conv["parts"][0]["terms"]) == 75
-    assert len(dense["parts"][0]["terms"]) == 219_040
-    assert dense["recorded"] == pytest.approx(logits[label])
+    trace = load(article).explain(picture)
+    conv, dense = (trace.unit(unit) for unit in (where[1], where[3]))
+    assert (len(conv.parts[0].terms), len(dense.parts[0].terms)) == (75, 219_040)
+    assert dense.recorded == pytest.approx(logits[label])

@@ -66,6 +66,7 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     shaping.copied: [(GRID, (6, 4))],
     shaping.flatten: [(PICTURE, 1), ((), 0)],
     shaping.reshape: [(GRID, (4, 6))],
+    shaping.view: [(GRID, (4, 6))],
     shaping.detach: [(GRID,)],
     shaping.dropout: [(GRID, 0.5, False)],
     shaping.permute: [(GRID, [2, 0, 1])],
