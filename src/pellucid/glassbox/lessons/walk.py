@@ -10,31 +10,31 @@ from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.lessons import convolution, cycle, losses, photograph, pooling, sizes
-from pellucid.glassbox.lessons.lesson import Floats, Lesson
+from pellucid.glassbox.lessons.lesson import Lesson
 
 DRAWN = "a drawn picture, there is no photograph at hand"
 
-_LESSONS: Mapping[str, Callable[[Floats, str], Lesson]] = {
-    "picture": lambda photo, caption: convolution.picture(),
-    "one-weight": lambda photo, caption: convolution.one_weight(),
-    "pair-of-weights": lambda photo, caption: convolution.pair_of_weights(),
-    "zeros-at-the-sides": lambda photo, caption: convolution.zeros_at_the_sides(),
-    "two-filters": lambda photo, caption: convolution.two_filters(),
-    "two-by-two": lambda photo, caption: convolution.two_by_two(),
-    "six-by-six": lambda photo, caption: convolution.six_by_six(),
+_LESSONS: Mapping[str, Callable[..., Lesson]] = {
+    "picture": convolution.picture,
+    "one-weight": convolution.one_weight,
+    "pair-of-weights": convolution.pair_of_weights,
+    "zeros-at-the-sides": convolution.zeros_at_the_sides,
+    "two-filters": convolution.two_filters,
+    "two-by-two": convolution.two_by_two,
+    "six-by-six": convolution.six_by_six,
     "edges-and-blur": photograph.edges_and_blur,
-    "stride": lambda photo, caption: convolution.stride(),
-    "same-padding": lambda photo, caption: convolution.same_padding(),
-    "depth": lambda photo, caption: convolution.depth(photo),
-    "pooling": lambda photo, caption: pooling.pooling(),
-    "output-size": lambda photo, caption: sizes.output_size(),
-    "parameters": lambda photo, caption: sizes.parameters(),
-    "softmax-and-losses": lambda photo, caption: losses.softmax_and_losses(),
-    "training-forward": lambda photo, caption: cycle.forward(),
-    "training-error": lambda photo, caption: cycle.error(),
-    "training-backward": lambda photo, caption: cycle.backward(),
-    "training-update": lambda photo, caption: cycle.update(),
-    "training-squared-error": lambda photo, caption: cycle.squared_error(),
+    "stride": convolution.stride,
+    "same-padding": convolution.same_padding,
+    "depth": convolution.depth,
+    "pooling": pooling.pooling,
+    "output-size": sizes.output_size,
+    "parameters": sizes.parameters,
+    "softmax-and-losses": losses.softmax_and_losses,
+    "training-forward": cycle.forward,
+    "training-error": cycle.error,
+    "training-backward": cycle.backward,
+    "training-update": cycle.update,
+    "training-squared-error": cycle.squared_error,
 }
 
 NAMES = tuple(_LESSONS)
@@ -54,4 +54,5 @@ def lessons(
         raise TraceError(f"There is no lesson {only!r}.{hint} Lessons: {', '.join(NAMES)}.")
     shown = photograph.channels_first(photo)
     said = DRAWN if photo is None else caption
-    return tuple(_LESSONS[name](shown, said) for name in NAMES if only in (None, name))
+    shown_on = {"edges-and-blur": (shown, said), "depth": (shown,)}  # the others have the article's numbers
+    return tuple(_LESSONS[name](*shown_on.get(name, ())) for name in NAMES if only in (None, name))
