@@ -23,7 +23,8 @@ browser: $(VENV)/installed
 		apt-get install -qq -y chromium >/dev/null 2>&1 && exit 0; \
 		apt-get update -qq && apt-get install -qq -y chromium >/dev/null && exit 0; \
 	fi; \
-	$(BIN)/python -m playwright install chromium
+	$(BIN)/python -m playwright install chromium \
+	|| echo "NOT TESTED: the page in a browser; no Chromium is here and none could be installed"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
