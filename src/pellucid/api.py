@@ -1,4 +1,4 @@
-"""The verbs: train, load, predict, evaluate, plan, cache. The command line calls these, and so may you."""
+"""The verbs: train, load, predict, evaluate, explain, article, plan. The command line calls these, and so may you."""
 
 from __future__ import annotations
 

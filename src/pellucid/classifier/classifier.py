@@ -144,7 +144,7 @@ class Classifier:
         """
         loss = self.learning.loss if self.learning is not None else CROSS_ENTROPY
         optimizer = self.learning.optimizer(self.module) if self.learning is not None else None
-        return self._record(picture, None if label is None else self._class(label), loss, optimizer)
+        return self._record(*self._prepared(picture), None if label is None else self._class(label), loss, optimizer)
 
     def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
         """Which units and pixels made the difference between the logits of two classes, the parts adding up to it.
@@ -153,12 +153,12 @@ class Classifier:
         Raises PictureError, TraceError.
         """
         first = self._class(label)
-        image, _ = self._prepared(picture)
+        image, name = self._prepared(picture)
         order = np.argsort(-self.logits(image[None])[0], kind="stable")
         second = self._class(against) if against is not None else int(next(each for each in order if each != first))
         if first == second:
             raise TraceError(f"{label!r} cannot be compared with itself; name two classes.")
-        trace = self._record(picture, first, Loss("difference", against=second), None)
+        trace = self._record(image, name, first, Loss("difference", against=second), None)
         return mechanism.mechanism(self._graph, trace, first, second)
 
     def attribute(
@@ -223,8 +223,14 @@ class Classifier:
         blank = np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
         return graph.capture(self.module, self._input(blank))
 
-    def _record(self, picture: Source, label: int | None, loss: Loss, optimizer: torch.optim.Optimizer | None) -> Trace:
-        image, name = self._prepared(picture)
+    def _record(
+        self,
+        image: NDArray[np.uint8],
+        name: str,
+        label: int | None,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer | None,
+    ) -> Trace:
         self.module.eval()
         return recording.record(
             self.module,

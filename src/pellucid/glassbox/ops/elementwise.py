@@ -26,7 +26,7 @@ from pellucid.glassbox.expression import (
     tanh,
 )
 
-INPUT, OTHER, WEIGHT = names("input", "other", "weight")
+INPUT, WEIGHT = names("input", "weight")
 
 
 def alone(kind: str, input: Shape, formula: Expression) -> Op:
