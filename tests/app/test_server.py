@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import pellucid as package
-from pellucid.app import server as servers
+from pellucid.app.page import routes
+from pellucid.app.page import server as servers
 
 
 class Answer(NamedTuple):
@@ -32,7 +33,7 @@ class Answer(NamedTuple):
 
 @pytest.fixture(scope="module")
 def opened(trained: Path, photos: Path) -> Iterator[servers.Server]:
-    glass = servers.Glass(package.load(trained), "photos", photos / "red" / "1.png")
+    glass = servers.Glass(package.load(trained), trained, photos / "red" / "1.png")
     with servers.listening(glass) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -81,7 +82,14 @@ def test_the_page_and_its_files_come_under_a_strict_policy(ask: Callable[..., An
 
 
 def test_only_the_pages_own_files_are_there(ask: Callable[..., Answer]) -> None:
-    for path in ("/../app/server.py", "/%2e%2e/app/server.py", "/web/../app/server.py", "/etc/passwd", "//x", "/api/x"):
+    for path in (
+        "/../app/page/server.py",
+        "/%2e%2e/app/page/server.py",
+        "/web/../app/page/server.py",
+        "/etc/passwd",
+        "//x",
+        "/api/x",
+    ):
         answer = ask(path)
         assert answer.status == 404
         assert "open http://127.0.0.1:" in answer.said["error"]
@@ -92,6 +100,7 @@ def test_the_document_is_that_of_the_trace(ask: Callable[..., Answer], opened: s
     assert answer.headers["Content-Type"] == "application/json"
     content = answer.said
     assert content.pop("run") == opened.glass.shown.run
+    assert isinstance(content.pop("offers"), list)
     assert content == json.loads(json.dumps(opened.glass.shown.document.content))
     assert content["model"]["name"] == "photos"
     assert "bytes" not in content
@@ -224,7 +233,7 @@ def test_a_fault_of_ours_is_told_without_a_traceback(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(servers, "_array", broken)
+    monkeypatch.setitem(routes.GET, "/api/array", broken)
     answer = ask("/api/array?name=value/conv1")
     assert answer.status == 500
     assert answer.said == {"error": "Pellucid has a fault here (ZeroDivisionError). Please report it."}

@@ -11,12 +11,13 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 import pellucid
-from pellucid.app.server import Glass, Server, listening
+from pellucid.app.page.server import Server, listening
+from pellucid.app.page.shown import Glass
 
 
 @pytest.fixture
 def server(trained: Path, photos: Path) -> Iterator[Server]:
-    with listening(Glass(pellucid.load(trained), "colours", photos / "red" / "1.png")) as server:
+    with listening(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server

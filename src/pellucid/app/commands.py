@@ -185,7 +185,7 @@ def explain(args: list[str]) -> int:
 
 
 def open(args: list[str]) -> int:
-    from pellucid.app import server
+    from pellucid.app.page import server
 
     def open(
         model: Model,

@@ -2,18 +2,18 @@
 
 import { choice, h } from "./element.js";
 import { chooser } from "./picture.js";
+import { VIEWS } from "./views.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./store.js").State} State */
 /** @typedef {import("./store.js").Store} Store */
-/** What only a server can do. @typedef {{choose: (picture: Blob) => void, against: (label: string) => void}} Served */
 
 /**
  * @param {Run} run
  * @param {State} state
  * @param {Store} store
  * @param {(() => void)} showHelp
- * @param {Served | null} served
+ * @param {import("./main.js").Served | null} served
  */
 export function header(run, state, store, showHelp, served) {
   const { model, picture, predicted, probabilities } = run.about;
@@ -32,6 +32,7 @@ export function header(run, state, store, showHelp, served) {
       },
       "Pellucid",
     ),
+    views(run, state, store),
     h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", said),
     served ? chooser(served.choose) : "",
     h(
@@ -82,5 +83,33 @@ export function header(run, state, store, showHelp, served) {
         "?",
       ),
     ),
+  );
+}
+
+/**
+ * Links to the network and to the views that this page has.
+ * @param {Run} run
+ * @param {State} state
+ * @param {Store} store
+ */
+function views(run, state, store) {
+  const offered = Object.entries(VIEWS).filter(([view]) => run.about.offers?.includes(view));
+  if (!offered.length) return "";
+  const link = (/** @type {string} */ view, /** @type {string} */ title) =>
+    h(
+      "a",
+      {
+        href: view ? `#/~${view}` : "#/",
+        key: `view/${view}`,
+        "aria-current": view === state.view ? "page" : null,
+        on: { click: (event) => (event.preventDefault(), store.set({ view, place: "" })) },
+      },
+      title,
+    );
+  return h(
+    "nav",
+    { class: "views", "aria-label": "Views" },
+    link("", "Network"),
+    ...offered.map(([view, { title }]) => link(view, title)),
   );
 }

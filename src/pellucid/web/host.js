@@ -20,8 +20,8 @@ import { rebuilt } from "./rebuild.js";
  * @property {() => Promise<any>} document
  * @property {(name: string) => Promise<Numbers>} array
  * @property {(name: string, channel: number) => Promise<Float32Array | Float64Array>} channel
- * @property {((picture: Blob) => Promise<void>) | null} choose another picture; only where there is a server
- * @property {((label: string) => Promise<void>) | null} against another class that the loss is measured against
+ * @property {((path: string, request?: RequestInit) => Promise<Response>) | null} ask only where there is a server
+ * @property {() => void} forget what is kept of a document that is not shown any more
  */
 
 export const VERSION = 1;
@@ -59,14 +59,7 @@ function fromServer() {
   return {
     ...host,
     served: true,
-    against: async (label) => {
-      await asked(`/api/label?class=${encodeURIComponent(label)}`, { method: "POST" });
-      host.forget();
-    },
-    choose: async (picture) => {
-      await asked("/api/picture", { method: "POST", body: picture });
-      host.forget();
-    },
+    ask: asked,
   };
 }
 
@@ -118,7 +111,7 @@ function fromFile(page) {
     },
     false,
   );
-  return { ...host, served: false, choose: null, against: null };
+  return { ...host, served: false, ask: null };
 }
 
 /**

@@ -35,32 +35,30 @@ function classes(run, store) {
   const names = /** @type {string[]} */ (run.about.model.classes);
   const probabilities = /** @type {number[]} */ (run.about.probabilities);
   const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a]);
-  const rows = order
-    .slice(0, SHOWN)
-    .map((at) =>
+  const rows = order.slice(0, SHOWN).map((at) =>
+    h(
+      "li",
+      {},
       h(
-        "li",
-        {},
+        "button",
+        {
+          type: "button",
+          key: `class/${at}`,
+          on: { click: () => store.set({ name: "probability", index: [at], page: 0, channel: -1, sorted: "" }) },
+        },
+        h("span", { class: "label" }, names[at] ?? String(at)),
         h(
-          "button",
-          {
-            type: "button",
-            key: `class/${at}`,
-            on: { click: () => store.set({ name: "probability", index: [at], page: 0, channel: -1, sorted: "" }) },
-          },
-          h("span", { class: "label" }, names[at] ?? String(at)),
-          h(
-            "span",
-            { class: "track whole" },
-            h("i", {
-              class: at === run.about.predicted ? "first" : "",
-              style: { width: `${100 * probabilities[at]}%` },
-            }),
-          ),
-          h("span", { class: "value" }, probability(probabilities[at], 4)),
+          "span",
+          { class: "track whole" },
+          h("i", {
+            class: at === run.about.predicted ? "first" : "",
+            style: { width: `${100 * probabilities[at]}%` },
+          }),
         ),
+        h("span", { class: "value" }, probability(probabilities[at], 4)),
       ),
-    );
+    ),
+  );
   const rest = order.length - rows.length;
   return h(
     "div",

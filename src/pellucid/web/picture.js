@@ -3,7 +3,7 @@
 import { h } from "./element.js";
 
 /**
- * @param {(picture: Blob) => void} choose
+ * @param {(picture: Blob) => unknown} choose
  */
 export function chooser(choose) {
   const input = /** @type {HTMLInputElement} */ (

@@ -1,12 +1,15 @@
 /**
  * The page's one piece of state: where the reader is and how the numbers are shown. All of it stands in the address,
- * so that a link is a place: #/conv1/3,10,12?direction=backward&exact
+ * so that a link is a place: #/conv1/3,10,12?direction=backward&exact=1, and of another view #/~mistakes/cat,dog
  */
 
 /** @typedef {"forward" | "backward" | "update"} Direction */
 /** @typedef {"unit" | "layer" | "network"} Scale */
 /**
  * @typedef {object} State
+ * @property {string} view "" is the walk through the network; views.js has the others
+ * @property {string} place in that view, as it likes to write it
+ * @property {string} lesson and its step, "stride.2"; "" where none is read
  * @property {string} name of the layer or weight; "" for the network
  * @property {number[] | null} index of the number that is shown; null for the layer
  * @property {number[] | null} cursor in the layer's map, where no number is shown
@@ -21,6 +24,9 @@
 
 /** @type {State} */
 export const START = {
+  view: "",
+  place: "",
+  lesson: "",
   name: "",
   index: null,
   cursor: null,
@@ -38,17 +44,19 @@ export const START = {
  * @returns {string}
  */
 export function address(state) {
-  const path = [state.name, state.index?.join(",") ?? ""].filter(Boolean);
+  const path = (state.view ? [`~${state.view}`, state.place] : [state.name, state.index?.join(",") ?? ""]).filter(
+    Boolean,
+  );
   const query = new URLSearchParams();
   if (!state.index && state.cursor) query.set("at", state.cursor.join(","));
-  for (const key of /** @type {const} */ (["direction", "scale", "channel", "page", "sorted"])) {
+  for (const key of /** @type {const} */ (["direction", "scale", "channel", "page", "sorted", "lesson"])) {
     if (state[key] !== START[key]) query.set(key, String(state[key]));
   }
   if (state.exact) query.set("exact", "1");
   if (state.open.length) query.set("open", state.open.join(","));
   const asked = query.toString().replaceAll("%2C", ",");
   // a single number has an index of no places, which still is a number
-  const number = state.index && !state.index.length ? "/-" : "";
+  const number = !state.view && state.index && !state.index.length ? "/-" : "";
   return `#/${path.map(encodeURIComponent).join("/").replaceAll("%2C", ",")}${number}${asked ? `?${asked}` : ""}`;
 }
 
@@ -59,7 +67,9 @@ export function address(state) {
  */
 export function read(hash) {
   const [path, asked = ""] = hash.replace(/^#?\/?/, "").split("?");
-  const [name = "", index] = path.split("/").map(decoded);
+  const [first = "", second] = path.split("/").map(decoded);
+  const view = first.startsWith("~") ? first.slice(1) : "";
+  const [name, index] = view ? ["", undefined] : [first, second];
   const query = new URLSearchParams(asked);
   const among = (/** @type {string} */ key, /** @type {any[]} */ allowed, /** @type {any} */ otherwise) =>
     allowed.includes(query.get(key)) ? query.get(key) : otherwise;
@@ -68,6 +78,9 @@ export function read(hash) {
     return Number.isNaN(value) ? START[/** @type {"page" | "channel"} */ (key)] : value;
   };
   return {
+    view,
+    place: view ? (second ?? "") : "",
+    lesson: query.get("lesson") ?? "",
     name,
     index: index === undefined ? null : places(index),
     cursor: query.has("at") ? places(query.get("at") ?? "") : null,
@@ -118,7 +131,9 @@ export function createStore(window) {
      * @param {boolean} [quiet] the step is not one to come back to: a cursor's, say
      */
     set(change, quiet = false) {
-      state = { ...state, ...change };
+      // whoever names a layer wants to see it
+      const walks = "name" in change && !("view" in change) ? { view: "", place: "" } : {};
+      state = { ...state, ...walks, ...change };
       go(window, address(state), quiet);
       tell();
     },

@@ -28,7 +28,7 @@ export function look(state) {
  * @param {Run} run
  * @param {State} state
  * @param {Store} store
- * @param {import("./header.js").Served | null} served
+ * @param {import("./main.js").Served | null} served
  */
 export function strip(run, state, store, served) {
   const waiting = new IntersectionObserver(
@@ -98,7 +98,7 @@ function fold({ prefix, nodes }, opened, state, store) {
 /**
  * The class that the loss is measured against; where there is a server, any can be chosen.
  * @param {Run} run
- * @param {import("./header.js").Served | null} served
+ * @param {import("./main.js").Served | null} served
  */
 function against(run, served) {
   const { model, label } = run.about;
@@ -109,7 +109,7 @@ function against(run, served) {
   const select = /** @type {HTMLSelectElement} */ (
     h("select", { key: "against", "aria-label": "loss against" }, ...options)
   );
-  select.addEventListener("change", () => served.against(select.value));
+  select.addEventListener("change", () => void served.against(select.value));
   return h("label", {}, h("small", {}, "against"), select);
 }
 

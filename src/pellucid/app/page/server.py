@@ -1,4 +1,4 @@
-"""The served page: a model and a picture, opened in the reader's browser, arrays sent as they are asked for.
+"""The server of the page: who may ask, what a request may be, and files; routes.py answers the rest.
 
 For one reader on this machine: bound to 127.0.0.1, and no other website may ask through the reader's browser (the Host
 and Origin headers are checked). Python's own HTTP server does that without a package more; docs/why/page.md.
@@ -6,13 +6,10 @@ and Origin headers are checked). Python's own HTTP server does that without a pa
 
 from __future__ import annotations
 
-import json
 import threading
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,16 +17,16 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
-
 from pellucid import api
+from pellucid.app.page import replies, routes
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
 from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError, StorageError
 
 HOST = "127.0.0.1"
 HTTP_PORT, LARGEST_PORT = 80, 65_535
 LARGEST_PICTURE = 64_000_000  # bytes of an upload
-DIGITS = 10  # of a channel's number
 PATIENCE = 30  # seconds that a connection may say nothing
 TYPES = {
     ".html": "text/html",
@@ -51,7 +48,7 @@ def run(model: Path, picture: Path | None, port: int, browser: bool) -> int:
     classifier = api.load(model)
     chosen = picture if picture is not None else _first(model)
     try:
-        glass = Glass(classifier, model.resolve().name, chosen)
+        glass = Glass(classifier, model, chosen)
     except PictureError as error:
         raise PictureError(f"{chosen}: {error.reason}") from error
     with listening(glass, port) as server:
@@ -88,56 +85,6 @@ def _first(model: Path) -> Path:
             f"No picture that {model} remembers is there unchanged. Name one: pellucid open {model} picture.jpg"
         )
     return kept[0][0]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the page shows: one picture's run. A new picture is a new Shown with the next number."""
-
-    run: int
-    picture: api.Source
-    called: str
-    document: api.Document
-
-    @cached_property
-    def text(self) -> bytes:
-        """The document as the page gets it."""
-        content = {**self.document.content, "run": self.run}
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
-
-
-class Glass:
-    """A classifier and what is shown of it. One picture is followed at a time; reading needs no lock."""
-
-    def __init__(self, classifier: api.Classifier, name: str, picture: Path) -> None:
-        self._classifier, self._name = classifier, name
-        self._lock = threading.Lock()
-        self.shown = self._follow(0, picture, str(picture), None)
-
-    def show(self, picture: api.Source | None = None, label: str | None = None, name: str = "your picture") -> None:
-        """Another picture, or the same against another class. Raises PictureError, TraceError."""
-        with self._lock:
-            before = self.shown
-            chosen, called = (before.picture, before.called) if picture is None else (picture, name)
-            self.shown = self._follow(before.run + 1, chosen, called, label)
-
-    def finish(self, seconds: float = 10.0) -> None:
-        """Let a picture that is being followed come to its end, so that nothing runs while Python shuts down."""
-        self._lock.acquire(timeout=seconds)
-
-    def _follow(self, run: int, picture: api.Source, called: str, label: str | None) -> Shown:
-        trace = replace(self._classifier.explain(picture, label), source=called)
-        shown = Shown(run, picture, called, api.Document(trace, self._name))
-        assert shown.text, "written here, under the lock, and not by each who reads"
-        return shown
-
-
-class Refused(PellucidError):
-    """A request that is answered by a status and a sentence."""
-
-    def __init__(self, status: HTTPStatus, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 class Server(ThreadingHTTPServer):
@@ -192,10 +139,10 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._refuse(status, f"This request is not understood: {status.phrase}. Open the page's own address.")
 
-    def _answer(self, work: Any) -> None:
+    def _answer(self, work: Callable[[], Reply]) -> None:
         try:
             self._check_origin()
-            kind, body, headers = work()
+            reply = work()
         except Refused as refused:
             self._refuse(refused.status, str(refused))
         except PictureError as error:
@@ -208,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
             name = type(error).__name__
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"Pellucid has a fault here ({name}). Please report it.")
         else:
-            self._send(HTTPStatus.OK, kind, body, headers)
+            self._send(HTTPStatus.OK, reply)
 
     def _check_origin(self) -> None:
         """Another website can make a browser ask here, by its own name for this address or from its own page."""
@@ -223,31 +170,26 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             raise Refused(HTTPStatus.FORBIDDEN, "Another website may not ask here.")
 
-    def _get(self) -> tuple[str, bytes, Mapping[str, str]]:
-        parts = urlsplit(self.path)
-        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        if parts.path == "/api/document":
-            return "application/json", self._page.glass.shown.text, {}
-        if parts.path == "/api/array":
-            return _array(self._page.glass.shown, asked)
-        file = self._page.files.get(parts.path.removeprefix("/").removeprefix("web/") or "index.html")
+    def _get(self) -> Reply:
+        path, asked = self._asked()
+        if path in routes.GET:
+            return routes.GET[path](self._page.glass, asked)
+        file = self._page.files.get(path.removeprefix("/").removeprefix("web/") or "index.html")
         if file is None:
-            raise Refused(HTTPStatus.NOT_FOUND, f"There is nothing at {parts.path}; open {self._page.address}")
+            raise Refused(HTTPStatus.NOT_FOUND, f"There is nothing at {path}; open {self._page.address}")
         kind = TYPES.get(file.suffix, "application/octet-stream")
-        return (f"{kind}; charset=utf-8" if file.suffix in TYPES else kind), file.read_bytes(), {}
+        return Reply(f"{kind}; charset=utf-8" if file.suffix in TYPES else kind, file.read_bytes())
 
-    def _post(self) -> tuple[str, bytes, Mapping[str, str]]:
-        parts = urlsplit(self.path)
+    def _post(self) -> Reply:
+        path, asked = self._asked()
         body = self._body()
-        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        match parts.path:
-            case "/api/picture":
-                self._page.glass.show(body, asked.get("label"), asked.get("name", "your picture"))
-            case "/api/label" if "class" in asked:
-                self._page.glass.show(label=asked["class"])
-            case _:
-                raise Refused(HTTPStatus.NOT_FOUND, f"Nothing can be sent to {parts.path}.")
-        return "application/json", _json({"ok": True, "run": self._page.glass.shown.run}), {}
+        if path not in routes.POST:
+            raise Refused(HTTPStatus.NOT_FOUND, f"Nothing can be sent to {path}.")
+        return routes.POST[path](self._page.glass, asked, body)
+
+    def _asked(self) -> tuple[str, dict[str, str]]:
+        parts = urlsplit(self.path)
+        return parts.path, {name: values[-1] for name, values in parse_qs(parts.query).items()}
 
     def _body(self) -> bytes:
         unknown = "Transfer-Encoding" in self.headers
@@ -266,45 +208,22 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def _refuse(self, status: HTTPStatus, sentence: str) -> None:
-        self._send(status, "application/json", _json({"error": sentence}), {})
+        self._send(status, replies.as_json({"error": sentence}))
 
-    def _send(self, status: HTTPStatus, kind: str, body: bytes, headers: Mapping[str, str]) -> None:
+    def _send(self, status: HTTPStatus, reply: Reply) -> None:
         self.send_response(status)
         fixed = {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
+            "Content-Type": reply.kind,
+            "Content-Length": str(len(reply.body)),
             "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cache-Control": "no-store",
         }
-        for name, value in {**fixed, **headers, **({"Connection": "close"} if self.close_connection else {})}.items():
+        closing = {"Connection": "close"} if self.close_connection else {}
+        for name, value in {**fixed, **reply.headers, **closing}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
-
-
-def _array(shown: Shown, asked: Mapping[str, str]) -> tuple[str, bytes, Mapping[str, str]]:
-    """An array's numbers, or those of one channel of a (1, C, H, W) array."""
-    if "run" in asked and asked["run"] != str(shown.run):
-        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
-    array = shown.document.arrays.get(asked.get("name", ""))
-    if array is None:
-        raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {asked.get('name', '')!r}. Reload the page.")
-    if "channel" in asked:
-        channels = array.shape[1] if array.ndim == 4 and array.shape[0] == 1 else 0
-        number = asked["channel"]
-        if not (number.isascii() and number.isdigit() and len(number) < DIGITS and int(number) < channels):
-            raise Refused(
-                HTTPStatus.BAD_REQUEST, f"{asked['name']} has {channels} channels, counted from 0, not {number!r}."
-            )
-        array = array[:, int(number) : int(number) + 1]
-    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    headers = {"X-Shape": ",".join(map(str, array.shape)), "X-Dtype": str(array.dtype)}
-    return "application/octet-stream", little.tobytes(), headers
-
-
-def _json(content: Any) -> bytes:
-    return json.dumps(content, allow_nan=False).encode()
+            self.wfile.write(reply.body)

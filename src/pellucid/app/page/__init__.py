@@ -1,0 +1,1 @@
+"""The served page: a model and a picture, opened in the reader's browser."""

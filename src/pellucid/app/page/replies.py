@@ -1,0 +1,43 @@
+"""What the served page is answered with: bytes of a kind, or a refusal with a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import PellucidError
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`kind` is the media type."""
+
+    kind: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(PellucidError):
+    """A request that is answered by a status and a sentence."""
+
+    def __init__(self, status: HTTPStatus, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def as_json(content: Any) -> Reply:
+    """JSON types without NaN and infinity."""
+    return Reply("application/json", json.dumps(content, allow_nan=False, separators=(",", ":")).encode())
+
+
+def numbers(array: NDArray[Any]) -> Reply:
+    """An array's numbers in C order, little-endian; its shape and dtype are headers."""
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    headers = {"X-Shape": ",".join(map(str, array.shape)), "X-Dtype": str(array.dtype)}
+    return Reply("application/octet-stream", little.tobytes(), headers)

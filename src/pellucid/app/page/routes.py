@@ -1,0 +1,67 @@
+"""Which question of the page is answered by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from pellucid.app.page import replies
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
+
+DIGITS = 10  # of a channel's number
+
+Asked = Mapping[str, str]
+"""What stands behind the ? of an address."""
+
+
+def document(glass: Glass, _asked: Asked) -> Reply:
+    """Everything but the arrays."""
+    return Reply("application/json", glass.shown.text)
+
+
+def array(glass: Glass, asked: Asked) -> Reply:
+    """An array's numbers, or those of one channel of a (1, C, H, W) array."""
+    shown = glass.shown
+    if "run" in asked and asked["run"] != str(shown.run):
+        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
+    array = shown.document.arrays.get(asked.get("name", ""))
+    if array is None:
+        raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {asked.get('name', '')!r}. Reload the page.")
+    if "channel" in asked:
+        channels = array.shape[1] if array.ndim == 4 and array.shape[0] == 1 else 0
+        number = asked["channel"]
+        if not (number.isascii() and number.isdigit() and len(number) < DIGITS and int(number) < channels):
+            raise Refused(
+                HTTPStatus.BAD_REQUEST, f"{asked['name']} has {channels} channels, counted from 0, not {number!r}."
+            )
+        array = array[:, int(number) : int(number) + 1]
+    return replies.numbers(array)
+
+
+def picture(glass: Glass, asked: Asked, body: bytes) -> Reply:
+    """Another picture: its file's bytes."""
+    glass.show(body, asked.get("label"), asked.get("name", "your picture"))
+    return _shown(glass)
+
+
+def label(glass: Glass, asked: Asked, _body: bytes) -> Reply:
+    """The same picture against another class."""
+    if "class" not in asked:
+        raise Refused(HTTPStatus.BAD_REQUEST, "No class is named: /api/label?class=NAME.")
+    glass.show(label=asked["class"])
+    return _shown(glass)
+
+
+def _shown(glass: Glass) -> Reply:
+    return replies.as_json({"ok": True, "run": glass.shown.run})
+
+
+GET: dict[str, Callable[[Glass, Asked], Reply]] = {
+    "/api/document": document,
+    "/api/array": array,
+}
+POST: dict[str, Callable[[Glass, Asked, bytes], Reply]] = {
+    "/api/picture": picture,
+    "/api/label": label,
+}
