@@ -102,7 +102,7 @@ def test_the_document_is_that_of_the_trace(ask: Callable[..., Answer], opened: s
     assert content.pop("run") == opened.glass.shown.run
     assert isinstance(content.pop("offers"), list)
     assert content == json.loads(json.dumps(opened.glass.shown.document.content))
-    assert content["model"]["name"] == "photos"
+    assert content["model"]["name"] == "model"
     assert "bytes" not in content
     assert not [entry for entry in content["arrays"].values() if "rebuilt" in entry]
 

@@ -1,6 +1,7 @@
-"""A real Chromium, and the page's modules in it without a server."""
+"""A real Chromium, and in it the offline page, the served page, and the page's modules alone."""
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSi
 from playwright.sync_api import Error as PlaywrightError
 from torch import nn
 
+import pellucid
+from pellucid.app.page.server import Server, listening
+from pellucid.app.page.shown import Glass
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.page import offline
 from pellucid.glassbox.recording import explain
@@ -161,3 +165,26 @@ def modules(browser: Browser) -> Iterator[Page]:
     page.goto("http://page.test/")
     yield page
     page.close()
+
+
+@pytest.fixture
+def server(trained: Path, photos: Path) -> Iterator[Server]:
+    with listening(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def served(browser: Browser, server: Server) -> Iterator[Page]:
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(server.address)
+    page.locator("main h1").wait_for()
+    yield page
+    context.close()
+    assert said == []

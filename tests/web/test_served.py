@@ -2,40 +2,13 @@
 
 import io
 import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 import pellucid
-from pellucid.app.page.server import Server, listening
-from pellucid.app.page.shown import Glass
-
-
-@pytest.fixture
-def server(trained: Path, photos: Path) -> Iterator[Server]:
-    with listening(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def served(browser: Browser, server: Server) -> Iterator[Page]:
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
-    said: list[str] = []
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(server.address)
-    page.locator("main h1").wait_for()
-    yield page
-    context.close()
-    assert said == []
 
 
 def test_a_number_on_the_served_page(served: Page, trained: Path, photos: Path) -> None:

@@ -39,7 +39,7 @@ LEVEL = 6
 SAMPLE = 1 << 16
 """Numbers of an array by which it is told how far it compresses."""
 _IMPORT = re.compile(r"""(\bfrom\s*|\bimport\s*\(?\s*)(["'])(\.\.?/[\w./-]+\.js)\2""")
-_STYLE = re.compile(r"""<link\b[^>]*\bhref=["']\./style\.css["'][^>]*>""")
+_STYLE = re.compile(r"""<link\b[^>]*\bhref=["']\./([\w-]+\.css)["'][^>]*>""")
 _SCRIPT = re.compile(r"""<script\b[^>]*\bsrc=["']\./main\.js["'][^>]*>\s*</script>""")
 
 
@@ -148,7 +148,10 @@ def _assembled(content: Mapping[str, Any], packed: Mapping[str, str], web: Path)
     modules = {path.relative_to(web).as_posix(): path.read_text(encoding="utf-8") for path in web.rglob("*.js")}
     nonce = b64encode(hashlib.sha256((document + arrays).encode()).digest()[:18]).decode()
     imports = {f"pellucid/{name}": _data_url(_renamed(code, name)) for name, code in sorted(modules.items())}
-    style = f'<style nonce="{nonce}">\n{_escaped((web / "style.css").read_text(encoding="utf-8"))}\n</style>'
+
+    def style(link: re.Match[str]) -> str:
+        return f'<style nonce="{nonce}">\n{_escaped((web / link[1]).read_text(encoding="utf-8"))}\n</style>'
+
     script = (
         f'<script type="importmap" nonce="{nonce}">{_json({"imports": imports})}</script>\n'
         f'<script type="module" nonce="{nonce}">import "pellucid/main.js";</script>'
@@ -163,7 +166,7 @@ def _assembled(content: Mapping[str, Any], packed: Mapping[str, str], web: Path)
         "base-uri 'none'; form-action 'none'"
     )
     page = (web / "index.html").read_text(encoding="utf-8")
-    page = _once(_STYLE, style, page, "./style.css")
+    page = _STYLE.sub(style, page)
     page = _once(_SCRIPT, script, page, "./main.js")
     page = _once(re.compile(r"</body>"), f"{data}</body>", page, "</body>")
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
