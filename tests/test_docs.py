@@ -1,7 +1,13 @@
-"""The code in the documentation runs: every bash block as a user would type it, every python block as it stands."""
+"""The code in the documentation runs: every bash block as a user would type it, every python block as it stands.
 
+Most of a short command's time is importing torch. So a block of nothing but `pellucid` commands, or of Python, runs in
+a process that is forked from one which has imported it already; all else runs in bash.
+"""
+
+import multiprocessing
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -16,6 +22,9 @@ PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/questions.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # set-up of a whole machine; CI runs these two themselves
 NOT_HERE = {"make demo", "make test"}
+SHELL = set("|&;<>()$`*?[]{}~=\\")  # outside quotes, what bash would make something of
+WARM = multiprocessing.get_context("forkserver")
+WARM.set_forkserver_preload(["torch", "torch._dynamo", "pellucid.api", "pellucid.app.commands"])
 
 
 @pytest.fixture
@@ -57,14 +66,47 @@ def test_the_code_on_a_page_runs(page: str, desk: Path) -> None:
 
 def run_bash(code: str) -> None:
     lines = [line for line in code.splitlines() if line.split("#")[0].strip() not in NOT_HERE]
+    commands = [line for line in lines if line.strip() and not line.startswith("#")]
+    if all(is_plain(line) for line in commands):
+        for line in commands:
+            run_command(line)
+        return
     result = subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(lines)], capture_output=True, text=True)
     assert result.returncode == 0, f"{code}\n{result.stdout}\n{result.stderr}"
     assert "Traceback" not in result.stderr
 
 
+def is_plain(line: str) -> bool:
+    """Whether bash would do nothing with a line but start pellucid with the words that stand there."""
+    unquoted = re.sub(r"'[^']*'|\"[^\"$`\\]*\"|\s#.*", "", line)
+    return line.startswith("pellucid ") and not SHELL & set(unquoted)
+
+
+def run_command(line: str) -> None:
+    words = ["pellucid", *shlex.split(line, comments=True)[1:]]
+    run_warm(line, f"import sys\nfrom pellucid.app.cli import main\nsys.argv = {words}\nsys.exit(main())")
+
+
 def run_python(code: str) -> None:
-    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0, f"{code}\n{result.stdout}\n{result.stderr}"
+    run_warm(code, f'import warnings\nwarnings.simplefilter("error")\n{code}')
+
+
+def run_warm(shown: str, code: str) -> None:
+    """Run code in a process of its own, which has the folder, the environment and the output of a new one."""
+    script, printed = Path("script.py").absolute(), Path("printed.txt").absolute()
+    around = (
+        f"import os\nos.chdir({str(Path.cwd())!r})\nos.environ.clear()\nos.environ.update({dict(os.environ)!r})\n"
+        f"output = os.open({str(printed)!r}, os.O_WRONLY | os.O_CREAT)\nos.dup2(output, 1)\nos.dup2(output, 2)\n"
+    )
+    script.write_text(f"{around}{code}\n")
+    process = WARM.Process(target=runpy.run_path, args=(str(script),), kwargs={"run_name": "__main__"})
+    process.start()
+    process.join()
+    text = printed.read_text()
+    script.unlink()
+    printed.unlink()
+    assert process.exitcode == 0, f"{shown}\n{text}"
+    assert "Traceback" not in text
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:

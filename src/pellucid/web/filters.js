@@ -29,18 +29,17 @@ export async function filters(run, state, store, node, channel, width) {
         ([local, source]) =>
           local !== "weight" && run.known(source) && !run.node(source) && run.shape(source).length === 1,
       )
-      .map(([, source]) => single(run, source, channel, state.exact, go)),
+      .map(([, source]) => single(run, state, source, channel, go)),
   );
   if (!name || !run.parameter(name)) return others.length ? [h("section", { class: "filters" }, ...others)] : [];
   const shape = run.shape(name);
-  const prefix = state.direction === "backward" && run.has(`gradient/${name}`) ? "gradient" : "value";
-  const { data } = await run.array(`${prefix}/${name}`);
+  const { what, data } = await shown(run, name, state.direction);
   if (shape.length === 1) {
     return [
       h(
         "section",
         { class: "filters" },
-        h("p", { class: "weights" }, await single(run, name, channel, state.exact, go), ...others),
+        h("p", { class: "weights" }, await single(run, state, name, channel, go), ...others),
       ),
     ];
   }
@@ -51,7 +50,6 @@ export async function filters(run, state, store, node, channel, width) {
     data.subarray((filter * depth + from) * rows * columns, (filter * depth + from + 1) * rows * columns);
   const colored = depth === 3;
   const side = count > 64 ? 22 : count > 16 ? 34 : 48;
-  const what = prefix === "gradient" ? "gradients of the filters" : "filters";
   const all = wall({
     key: "filters",
     label: `The ${count} ${what} of ${state.name}`,
@@ -96,19 +94,39 @@ export async function filters(run, state, store, node, channel, width) {
 }
 
 /**
- * One stored number that belongs to a channel: its bias, its running mean.
+ * A weight's numbers as the direction shows them: as they are, their gradients, or by how much one step changes them.
  * @param {Run} run
  * @param {string} name
+ * @param {State["direction"]} direction
+ */
+async function shown(run, name, direction) {
+  const { data } = await run.array(`value/${name}`);
+  if (direction === "backward" && run.has(`gradient/${name}`)) {
+    return { what: "gradients of the filters", data: (await run.array(`gradient/${name}`)).data };
+  }
+  if (direction === "update" && run.has(`after/${name}`)) {
+    const after = (await run.array(`after/${name}`)).data;
+    return { what: "filters' changes by one step", data: Float64Array.from(data, (before, at) => after[at] - before) };
+  }
+  return { what: "filters", data };
+}
+
+/**
+ * One stored number that belongs to a channel: its bias, its running mean. In the update what it becomes as well.
+ * @param {Run} run
+ * @param {State} state
+ * @param {string} name
  * @param {number} channel
- * @param {boolean} exact
  * @param {(name: string, index: number[]) => void} go
  */
-async function single(run, name, channel, exact, go) {
+async function single(run, { direction, exact }, name, channel, go) {
   const { data } = await run.array(`value/${name}`);
   const at = Math.min(channel, data.length - 1);
+  const changes = direction === "update" && run.has(`after/${name}`);
+  const after = changes ? ` → ${number((await run.array(`after/${name}`)).data[at], exact)}` : "";
   return h(
     "button",
     { type: "button", class: "factor", key: `weight/${name}`, on: { click: () => go(name, [at]) } },
-    `${unit(name, [at])} = ${number(data[at], exact)}`,
+    `${unit(name, [at])} = ${number(data[at], exact)}${after}`,
   );
 }

@@ -1,0 +1,213 @@
+"""What the page costs a reader: the file's size, the first picture, a key until its number, a layer, sliding, memory.
+
+    .venv/bin/python benchmarks/page.py [--only article ...] [--write]
+
+Trains each network for one epoch on pieces of two photographs (scikit-learn's), opens it in a real Chromium, the
+article's network as a file with the network off and the others served, and times what the reader waits for: from the
+navigation, or from the key's own time stamp, until the browser draws the frame that shows it. Memory is that of the
+page's own process. --write puts the table into docs/benchmarks.md.
+"""
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from sklearn.datasets import load_sample_images
+
+import pellucid
+from pellucid import api
+from pellucid.app.page.server import listening
+from pellucid.app.page.shown import Glass
+
+PICTURES, SIDE = 24, 320  # of each class, and their height and width in pixels
+KEYS, SLIDING = 40, 4.0  # key presses, seconds
+TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- benchmarks/page.py -->", "<!-- end of benchmarks/page.py -->"
+
+# drawn(there) is the time (performance.now()) when the first frame in which `there()` holds has been drawn: a task that
+# a frame's callback has posted runs behind the drawing
+WATCH = """
+window.drawn = (there) => new Promise((done) => {
+    const look = () => there()
+        ? setTimeout(() => done(performance.now())) : requestAnimationFrame(look);
+    requestAnimationFrame(look);
+});
+window.first = new Promise((done) => addEventListener("DOMContentLoaded", () =>
+    drawn(() => document.querySelector(".overview canvas")).then(done)));
+"""
+KEY = """
+() => new Promise((done) => {
+    const title = document.querySelector("main h1").textContent;
+    addEventListener("keydown", (event) => {
+        drawn(() => document.querySelector("main h1").textContent !== title).then((now) => done(now - event.timeStamp));
+    }, { once: true, capture: true });
+})
+"""
+LAYER = """
+(name) => {
+    const began = performance.now();
+    location.hash = `#/${name}`;
+    const title = () => document.querySelector("main h1")?.textContent;
+    return drawn(() => title() === name && document.querySelector(".layer-view")).then((now) => now - began);
+}
+"""
+FRAMES = """
+(seconds) => new Promise((done) => {
+    const frames = [], numbers = new Set();
+    const look = (now) => {
+        frames.push(now);
+        numbers.add(document.querySelector("main h1").textContent);
+        if (now - frames[0] < 1000 * seconds) requestAnimationFrame(look);
+        else done([(frames.length - 1) / (now - frames[0]) * 1000, numbers.size / seconds]);
+    };
+    requestAnimationFrame(look);
+})
+"""
+
+
+class Case(NamedTuple):
+    network: str
+    side: int
+    layer: str
+    """Whose numbers are walked through."""
+    served: bool
+
+
+CASES = (
+    Case("article", 300, "conv1", False),
+    Case("compact", 96, "conv1", True),
+    Case("resnet18", 224, "conv1", True),
+)
+HEADINGS = (
+    *("network", "host", "file", "first picture", "a key until its number, median", "worst"),
+    *("frames a second while sliding", "numbers a second", "a layer, median", "worst", "memory"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=[case.network for case in CASES])
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    lines = [row(HEADINGS), row(["---"] * len(HEADINGS))]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        draw(Path(folder) / "pictures")
+        for case in CASES:
+            if case.network in asked.only:
+                # a browser for each, so that its page's process is the only one
+                browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+                lines.append(row(measure(case, Path(folder), browser)))
+                browser.close()
+                print(lines[-1], flush=True)
+    if asked.write:
+        write("\n".join(lines))
+
+
+def draw(folder: Path) -> None:
+    """Pieces of two photographs, a class each."""
+    random = np.random.default_rng(0)
+    for name, image in zip(("temple", "flower"), load_sample_images().images, strict=True):
+        (folder / name).mkdir(parents=True)
+        for number in range(PICTURES):
+            top, left = (random.integers(size - SIDE) for size in image.shape[:2])
+            Image.fromarray(image[top : top + SIDE, left : left + SIDE]).save(folder / name / f"{number:02}.png")
+
+
+def measure(case: Case, folder: Path, browser: Browser) -> list[str]:
+    model, picture = folder / case.network, folder / "pictures" / "temple" / "00.png"
+    settings = {"model": case.network, "size": case.side, "epochs": 1, "augment": "none"}
+    classifier = pellucid.train(folder / "pictures", model, cache=folder / "cache", **settings)
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(120_000)
+    page.add_init_script(WATCH)
+    if case.served:
+        with serving(classifier, model, picture) as address:
+            return [case.network, "served", "", *read(case, page, address)]
+    file = folder / f"{case.network}.html"
+    file.write_text(api.offline(classifier.explain(picture), case.network), encoding="ascii")
+    page.context.set_offline(True)
+    return [case.network, "file", f"{file.stat().st_size / 1e6:.1f} MB", *read(case, page, file.as_uri())]
+
+
+def read(case: Case, page: Page, address: str) -> list[str]:
+    page.goto(address)
+    first = page.evaluate("first")
+    names = page.evaluate("[...document.querySelectorAll('li.layer')].map((item) => item.dataset.name)")
+    layers = [page.evaluate(LAYER, name) for name in names if name not in ("loss", "target")]
+    page.goto("about:blank")
+    page.goto(f"{address}#/{case.layer}/0,20,20")
+    page.evaluate("drawn(() => document.querySelector('#value'))")
+    keys = []
+    for _ in range(KEYS):
+        waiting = page.evaluate_handle(f"({{ done: ({KEY})() }})")
+        page.keyboard.press("ArrowRight")
+        keys.append(page.evaluate("(waiting) => waiting.done", waiting))
+    page.keyboard.press("Space")
+    frames, numbers = page.evaluate(FRAMES, SLIDING)
+    page.keyboard.press("Escape")
+    times = [statistics.median(keys), max(keys)]
+    layer_times = [statistics.median(layers), max(layers)]
+    return [
+        f"{first / 1000:.2f} s",
+        *(f"{each:.0f} ms" for each in times),
+        f"{frames:.0f}",
+        f"{numbers:.0f}",
+        *(f"{each:.0f} ms" for each in layer_times),
+        f"{renderer() / 1e6:.0f} MB",
+    ]
+
+
+@contextmanager
+def serving(classifier: pellucid.Classifier, model: Path, picture: Path) -> Iterator[str]:
+    with listening(Glass(classifier, model, picture)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.address
+        server.shutdown()
+        thread.join()
+
+
+def renderer() -> int:
+    """Bytes that the largest of the browser's page processes has for itself (proportional set size)."""
+    time.sleep(1)
+    sizes = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"--type=renderer" in (process / "cmdline").read_bytes():
+                rows = (process / "smaps_rollup").read_text().splitlines()
+                sizes.append(1024 * int(next(each for each in rows if each.startswith("Pss:")).split()[1]))
+        except OSError:
+            continue
+    return max(sizes)
+
+
+def chromium() -> str | None:
+    """The machine's own, or else Playwright's."""
+    import shutil
+
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+def row(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def write(table: str) -> None:
+    text = TABLE.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    TABLE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
