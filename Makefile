@@ -1,11 +1,11 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test lint browser clean
+.PHONY: demo test lint types browser clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-demo: $(VENV)/installed  ## train on 1,797 handwritten digits, report, classify: about a minute
+demo: $(VENV)/installed  ## train on 1,797 handwritten digits, report, classify, open: about a minute
 	@$(BIN)/pellucid demo --out $(DEMO)
 
 DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pellucid-demo-$$n; done; echo $$d)
@@ -26,10 +26,23 @@ browser: $(VENV)/installed
 	$(BIN)/python -m playwright install chromium \
 	|| echo "NOT TESTED: the page in a browser; no Chromium is here and none could be installed"
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# of the page's modules, which have no build step: only where Node is, and npm or its cache has the two tools
+NODE_TOOLS := npx --yes --loglevel=error --fetch-retries=0 --fetch-timeout=20000 \
+	--package typescript@5.9.3 --package prettier@3.10.1 --
+
+types:
+	@if ! command -v npx >/dev/null; then \
+		echo "NOT CHECKED: the page's types and style; there is no Node.js here"; \
+	elif ! $(NODE_TOOLS) true >/dev/null 2>&1; then \
+		echo "NOT CHECKED: the page's types and style; npx could not get TypeScript and prettier"; \
+	else \
+		$(NODE_TOOLS) sh -c 'tsc --project . && prettier --log-level warn --print-width 120 --check "src/pellucid/web/*.{js,css}"'; \
+	fi
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Pellucid needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'

@@ -29,7 +29,8 @@ from pellucid.app.page.server import listening
 from pellucid.app.page.shown import Glass
 
 PICTURES, SIDE = 24, 320  # of each class, and their height and width in pixels
-KEYS, SLIDING = 40, 4.0  # key presses, seconds
+KEYS = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
+PRESSES, SLIDING = 10, 4.0  # of each key, seconds
 TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- benchmarks/page.py -->", "<!-- end of benchmarks/page.py -->"
 
@@ -147,9 +148,9 @@ def read(case: Case, page: Page, address: str) -> list[str]:
     page.goto(f"{address}#/{case.layer}/0,20,20")
     page.evaluate("drawn(() => document.querySelector('#value'))")
     keys = []
-    for _ in range(KEYS):
+    for key in [key for key in KEYS for _ in range(PRESSES)]:
         waiting = page.evaluate_handle(f"({{ done: ({KEY})() }})")
-        page.keyboard.press("ArrowRight")
+        page.keyboard.press(key)
         keys.append(page.evaluate("(waiting) => waiting.done", waiting))
     page.keyboard.press("Space")
     frames, numbers = page.evaluate(FRAMES, SLIDING)

@@ -3,13 +3,15 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 import pellucid
 
@@ -23,6 +25,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # how long an example takes is the machine's affair
 settings.register_profile("pellucid", deadline=None)
 settings.load_profile("pellucid")
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
 CLASSES = {"blue": 2, "red": 0}  # class -> channel that is bright
@@ -68,3 +72,19 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(trained: Path, tmp_path: Path) -> Path:
     """A copy of `trained` that a test may damage."""
     return Path(shutil.copytree(trained, tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The machine's own Chromium, or else Playwright's."""
+    found = next((path for path in map(shutil.which, CHROMIUMS) if path), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        except PlaywrightError as error:
+            pytest.skip(
+                "NOT TESTED: the page in a browser. There is no Chromium that starts: `apt-get install chromium` as "
+                f"root, or `playwright install chromium` as anybody.\n{error}"
+            )
+        yield browser
+        browser.close()

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.classifier import store as artefact
-from pellucid.classifier.classifier import Classifier, Learning, Prediction, Source, decoded
+from pellucid.classifier.classifier import Classifier, Learning, Prediction, Prepared, Source, decoded
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
@@ -31,6 +32,8 @@ from pellucid.glassbox.page import WEB, offline
 from pellucid.glassbox.recording import explain
 from pellucid.glassbox.sheet import sheet
 from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight, latest, written
+from pellucid.glassbox.whatif import adjustable as settings_of
 from pellucid.glassbox.working import Part, Working
 from pellucid.network import plan as plans
 from pellucid.network import zoo
@@ -41,10 +44,11 @@ from pellucid.pictures import store as stores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
-from pellucid.run import Found, Run, Started
+from pellucid.run import Event, Found, Run, Started
 from pellucid.training import evaluate as evaluation
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
+from pellucid.training import replay as replays
 from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
 from pellucid.training.loop import Epoch, Step
@@ -144,7 +148,7 @@ def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int =
     path or glob that nothing is found under, is a Prediction with an error. See Classifier.stream.
     """
     classifier = load(model)
-    several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray) else pictures
+    several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
     return classifier.stream(expand(several), batch)
 
 
@@ -165,11 +169,25 @@ def expand(pictures: Iterable[Source]) -> Iterator[Source]:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What one picture was taken for. Classes by number; the probabilities are calibrated."""
+
+    picture: str
+    """Its path."""
+    label: int
+    predicted: int
+    label_probability: float
+    predicted_probability: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Metrics of a classifier on pictures, and those of the pictures that could not be used."""
 
     metrics: Metrics
     unusable: tuple[tuple[str, str], ...]  # path, reason
+    answers: tuple[Answer, ...] = ()
+    """Of each picture that could be used, in the order in which they were classified."""
 
     def as_json(self) -> dict[str, Any]:
         """The metrics, and `unusable` as a list of picture and reason."""
@@ -188,13 +206,14 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
         side, labelled, unusable = _remembered(Path(model))
     else:
         side, labelled, unusable = _labelled(Path(directory), classifier.classes)
-    labels, logits = [], []
+    paths, labels, logits = [], [], []
     answers = classifier.stream(path for path, _ in labelled)
     for done, ((path, label), answer) in enumerate(zip(labelled, answers, strict=True)):
         yield Evaluating(side, done, len(labelled))
         if answer.error is not None:
             unusable.append((path, answer.error))
         else:
+            paths.append(path)
             labels.append(classifier.classes.index(label))
             logits.append(answer.logits)
     if not labels and unusable:
@@ -202,14 +221,18 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
         raise CatalogError(
             f"None of the {len(unusable):,} pictures ({side}) can be used; the first is {path}: {reason}."
         )
-    metrics = evaluation.measure(
-        side,
-        np.array(logits, np.float32).reshape(-1, len(classifier.classes)),
-        np.array(labels, np.int64),
-        classifier.classes,
-        classifier.temperature,
-    )
-    return Evaluation(metrics, tuple(unusable))
+    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels, np.int64)
+    metrics = evaluation.measure(side, scores, truth, classifier.classes, classifier.temperature)
+    return Evaluation(metrics, tuple(unusable), _answers(paths, scores, truth, classifier.temperature))
+
+
+def _answers(
+    paths: list[str], logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float
+) -> tuple[Answer, ...]:
+    p, predicted = evaluation.probabilities(logits, temperature), logits.argmax(axis=1)
+    rows = np.arange(len(labels))
+    columns = labels.tolist(), predicted.tolist(), p[rows, labels].tolist(), p[rows, predicted].tolist()
+    return tuple(Answer(*each) for each in zip(paths, *columns, strict=True))
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
@@ -269,8 +292,8 @@ def free_place(directory: Path) -> Path:
     return next(path for path in taken if not path.exists())
 
 
-def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
-    """(side, [(path, class)], []) of the pictures that a model keeps for evaluation; all of them must be unchanged."""
+def _kept(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
+    """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, there or not."""
     config = artefact.read_config(model)
     artefact.check_file(model, artefact.SPLIT, config)
     try:
@@ -284,10 +307,14 @@ def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str
         raise ArtefactError(f"{model} was trained on all its pictures; give a folder of others to evaluate on.")
     if not root.is_dir():
         raise ArtefactError(f"The pictures that {model} remembers are gone: {root} does not exist. Give a folder.")
+    return side, root, [row for row in rows if row["side"] == side]
+
+
+def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
+    """(side, [(path, class)], []) of the pictures that a model keeps for evaluation; all of them must be unchanged."""
+    side, root, rows = _kept(model)
     labelled, unusable = [], []
     for row in rows:
-        if row["side"] != side:
-            continue
         path = root / row["path"]
         try:
             same = files.sha256(path) == row["sha256"]
@@ -300,6 +327,15 @@ def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str
         else:
             unusable.append((str(path), "changed since the training"))
     return {"val": "validation"}.get(side, side), labelled, unusable
+
+
+def remembers(model: str | Path) -> bool:
+    """Whether a picture that a model kept for its reported figure is still there; not whether it is unchanged."""
+    try:
+        _, root, rows = _kept(Path(model))
+    except (PellucidError, OSError):
+        return False
+    return any((root / row["path"]).exists() for row in rows)
 
 
 def remembered(model: str | Path) -> list[tuple[Path, str]]:
@@ -360,7 +396,9 @@ def _last(steps: Generator[Any, None, Any]) -> Any:
 __all__ = [
     "METHODS",
     "WEB",
+    "Answer",
     "Attribution",
+    "Change",
     "Classifier",
     "Comparing",
     "Decoding",
@@ -368,6 +406,7 @@ __all__ = [
     "Epoch",
     "Evaluating",
     "Evaluation",
+    "Event",
     "Found",
     "Grid",
     "LayerExemplars",
@@ -375,23 +414,30 @@ __all__ = [
     "Mechanism",
     "Method",
     "Metrics",
+    "Padding",
     "Part",
     "PellucidError",
     "Plan",
+    "Pooling",
     "Prediction",
+    "Prepared",
     "Probe",
     "Recipe",
     "Report",
     "Row",
     "Run",
+    "Setting",
     "Source",
     "Started",
     "Step",
     "StoreInfo",
+    "Stride",
     "Term",
     "Trace",
     "TrainingError",
+    "Unfitting",
     "Value",
+    "Weight",
     "Worked",
     "Working",
     "article",
@@ -403,6 +449,7 @@ __all__ = [
     "explain",
     "finish",
     "free_place",
+    "latest",
     "lessons_as_json",
     "load",
     "offline",
@@ -413,8 +460,12 @@ __all__ = [
     "probe",
     "recipes",
     "remembered",
+    "remembers",
+    "replays",
+    "settings_of",
     "sheet",
     "start",
     "train",
     "trained_on",
+    "written",
 ]

@@ -1,5 +1,6 @@
 """`pellucid demo`: its pictures, its place, and what it says, on a training made short."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,16 @@ def test_it_ends_by_saying_what_lies_where(pellucid: Callable, tmp_path: Path, m
     assert f"pellucid train {place.format('digits')} --out {place.format('model')}" in result.out
     assert len(re.findall(r"   my \[demo\]/digits/\d/\d{4}\.png  is  \d   \(\d \d+\.\d%  ", result.out)) == demo.SHOWN
     named = {path.name for path in (tmp_path / "my [demo]").iterdir()}
-    assert named >= {"digits", "model", "cache"}
+    assert named >= {"digits", "model", "cache", "glass-box.html"}
+    page = tmp_path / "my [demo]" / "glass-box.html"
+    size = f"{page.stat().st_size / 1e6:.0f} MB; any browser opens it, also offline"
+    assert f"   my [demo]/glass-box.html   ({size})\n" in result.out
+    document = json.loads(re.findall(r'id="document">(.*?)</script>', page.read_text(encoding="ascii"))[0])
+    mistake = document["pictures"][-1]
+    assert demo.SHOWN <= len(document["pictures"]) <= demo.SHOWN + 1, "it may be one of the eight"
+    assert len({each["picture"] for each in document["pictures"]}) == len(document["pictures"])
+    assert f"With it a {mistake['label']} that the network takes for a {mistake['predicted']}" in result.out
+    assert mistake["label"] != mistake["predicted"]
     assert result.out.count("pellucid predict 'my [demo]/model' 'my [demo]/digits'/7 --top 2\n") == 1
     again = pellucid("demo", "--out", "my [demo]")
     assert (again.status, again.out) == (1, "")
@@ -75,3 +85,15 @@ def test_shown_pictures_are_of_different_digits(digit: int, tmp_path: Path, monk
     shown = demo.never_seen(tmp_path, tmp_path)
     assert shown[digit][0] == Path(f"{digit}/0.png")
     assert len(shown) == 3
+
+
+def test_the_worst_mistake_is_the_most_certain_one(tmp_path: Path, monkeypatch) -> None:
+    listed = [(Path(f"{number}.png"), label) for number, label in enumerate("0123")]
+    said = [{"0": 0.9, "1": 0.1}, {"0": 0.6, "1": 0.4}, {"2": 0.3, "5": 0.7}, {"3": 1.0}]
+    answers = [api.Prediction(str(path), probabilities=each) for (path, _), each in zip(listed, said, strict=True)]
+    monkeypatch.setattr(api, "remembered", lambda model: listed)
+    monkeypatch.setattr(api, "predict", lambda model, paths: iter(answers))
+    assert demo.worst_mistake(tmp_path) == demo.Mistake(Path("2.png"), "2", "5")
+    monkeypatch.setattr(api, "remembered", lambda model: listed[:1])
+    monkeypatch.setattr(api, "predict", lambda model, paths: iter(answers[:1]))
+    assert demo.worst_mistake(tmp_path) is None

@@ -187,7 +187,7 @@ def test_pictures_and_models_that_are_none(pellucid: Callable, trained: Path, pi
     assert "nowhere does not exist. A model folder is what `pellucid train` writes" in result.err
 
 
-@pytest.mark.parametrize("options", [["--map", "nonsense"], ["--unit"], ["--frobnicate"], ["second.png"]])
+@pytest.mark.parametrize("options", [["--map", "nonsense"], ["--unit"], ["--frobnicate"]])
 def test_wrong_usage(pellucid: Callable, trained: Path, picture: Path, options: list[str]) -> None:
     result = pellucid("explain", trained, picture, *options)
     assert (result.status, result.out) == (2, "")
@@ -250,6 +250,61 @@ def test_a_pipe_gets_plain_text_in_full_width(pellucid: Callable, trained: Path,
     assert (result.returncode, result.stderr) == (0, "")
     assert "\x1b" not in result.stdout
     assert result.stdout == pellucid(*command[3:]).out
+
+
+def test_without_a_picture_it_says_so(pellucid: Callable, trained: Path) -> None:
+    result = pellucid("explain", trained)
+    assert (result.status, result.out) == (2, "")
+    assert result.err == "pellucid explain: no picture is named. See `pellucid explain --help`.\n"
+
+
+def test_several_pictures_one_after_the_other(pellucid: Callable, trained: Path, photos: Path, picture: Path) -> None:
+    other = photos / "blue" / "0.png"
+    alone = [pellucid("explain", trained, each).out for each in (picture, other)]
+    result = pellucid("explain", trained, picture, other)
+    assert (result.status, result.err) == (0, "")
+    assert result.out == "".join(alone)
+    result = pellucid("explain", trained, picture, other, "--unit", UNIT)
+    units = [pellucid("explain", trained, each, "--unit", UNIT).out for each in (picture, other)]
+    assert result.out == f"{picture}: red\n{units[0]}{other}: blue\n{units[1]}"
+
+
+def test_several_as_json_are_a_list(pellucid: Callable, trained: Path, photos: Path, picture: Path) -> None:
+    other = photos / "blue" / "0.png"
+    alone = [json.loads(pellucid("explain", trained, each, "--json").out) for each in (picture, other)]
+    assert json.loads(pellucid("explain", trained, picture, other, "--json").out) == alone
+
+
+def test_of_several_those_that_can_be_used_are_explained(
+    pellucid: Callable, trained: Path, picture: Path, here: Path
+) -> None:
+    result = pellucid("explain", trained, "no.png", picture, "--json")
+    assert (result.status, result.err) == (3, "not used: no.png: not found\n")
+    missing, found = json.loads(result.out)
+    assert missing == {"picture": "no.png", "error": "not found"}
+    assert found["predicted"] == "red"
+    result = pellucid("explain", trained, "no.png", "nor.png", "--html", "out.html")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.endswith("pellucid: None of the 2 pictures can be used.\n")
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--map", "grad_cam", "--out", "x.png"], "--out names one file, and there are 2 pictures. Leave it out."),
+        (
+            ["--map", "grad_cam"],
+            "0-grad_cam.png would be written for 2 pictures of that name. Name them one at a time.",
+        ),
+    ],
+)
+def test_several_that_would_be_one_file(
+    pellucid: Callable, trained: Path, photos: Path, picture: Path, here: Path, options: list[str], said: str
+) -> None:
+    result = pellucid("explain", trained, picture, photos / "blue" / "0.png", *options)
+    assert (result.status, result.out, result.err) == (1, "", f"pellucid: {said}\n")
+    assert list(here.iterdir()) == []
 
 
 def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, here: Path) -> None:

@@ -37,6 +37,21 @@ def test_with_json_the_path_stands_in_it(pellucid: Callable, trained: Path, pict
     assert found["html"] == {"written": str(place), "bytes": place.stat().st_size}
 
 
+def test_several_pictures_go_into_one_file(
+    pellucid: Callable, trained: Path, photos: Path, picture: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "out.html"
+    result = pellucid("explain", trained, picture, tmp_path / "no.png", photos / "blue" / "2.png", "--html", place)
+    assert (result.status, result.err) == (3, f"not used: {tmp_path}/no.png: not found\n")
+    size = f"{place.stat().st_size / 1e6:,.1f} MB"
+    assert result.out == f"the network on 2 pictures as a page, for any browser: {place} ({size})\n"
+    document = json.loads(re.findall(r'id="document">(.*?)</script>', place.read_text(encoding="ascii"))[0])
+    assert [each["picture"] for each in document["pictures"]] == ["1.png", "2.png"]
+    told = pellucid("explain", trained, picture, photos / "blue" / "2.png", "--html", tmp_path / "x.html", "--json")
+    written = {"written": str(tmp_path / "x.html"), "bytes": (tmp_path / "x.html").stat().st_size}
+    assert [each["html"] for each in json.loads(told.out)] == [written, written]
+
+
 def test_nothing_is_overwritten(pellucid: Callable, trained: Path, picture: Path, tmp_path: Path) -> None:
     place = tmp_path / "out.html"
     place.write_text("mine")

@@ -101,6 +101,7 @@ def test_the_document_is_that_of_the_trace(ask: Callable[..., Answer], opened: s
     content = answer.said
     assert content.pop("run") == opened.glass.shown.run
     assert isinstance(content.pop("offers"), list)
+    assert content.pop("what_if")["changes"] == []
     assert content == json.loads(json.dumps(opened.glass.shown.document.content))
     assert content["model"]["name"] == "model"
     assert "bytes" not in content

@@ -7,12 +7,14 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pellucid.errors import TraceError
 from pellucid.glassbox import page as pages
@@ -151,10 +153,10 @@ def test_only_what_the_page_brought_may_run(trace: Trace, web: Path) -> None:
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
     (nonce,) = set(re.findall(r"'nonce-([^']+)'", policy))
-    running = [a for tag, a, _ in parsed.elements if tag == "script" and a.get("type") in ("module", "importmap")]
-    assert [a.get("nonce") for a in running] == [nonce, nonce]
+    running = [a for tag, a, _ in parsed.elements if tag == "script" and a.get("type") != "application/json"]
+    assert [(a.get("type"), a.get("nonce")) for a in running] == [(t, nonce) for t in (None, "importmap", "module")]
     assert parsed.one("style")[0]["nonce"] == nonce
-    assert page.index("Content-Security-Policy") < page.index("<style") < page.index("<script")
+    assert page.index("Content-Security-Policy") < page.index("<script") < page.index("<style")
     assert not re.search(r'(src|href)=["\'](?!data:)', page)
     assert not re.search(r"https?://", page)
 
@@ -188,6 +190,67 @@ def test_the_same_trace_gives_the_same_file(trace: Trace, web: Path) -> None:
 def test_too_large_a_file_is_refused_with_advice(trace: Trace, web: Path) -> None:
     with pytest.raises(TraceError, match=r"larger than 0 MB.*pellucid open MODEL PICTURE"):
         pages.offline(trace, web=web, largest=10_000)
+
+
+def test_what_is_equal_between_pictures_is_stored_once(trace: Trace, web: Path) -> None:
+    torch.manual_seed(0)
+    module = NETWORK.module((3, 32, 30), 2).eval()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
+    module(torch.randn(1, 3, 32, 30)).sum().backward()
+    optimizer.step()
+    images = torch.randn(2, 3, 32, 30)
+    several = [replace(recording.explain(module, image, optimizer=optimizer), network=NETWORK) for image in images]
+    parsed = Parsed(pages.offline(iter(several), "cats", web=web))
+    first = json.loads(parsed.one("script", id="document")[1])
+    stored = json.loads(parsed.one("script", id="arrays")[1])
+    other = json.loads(parsed.one("script", id="picture-1")[1])
+    content = json.loads(gzip.decompress(base64.b64decode(other["document"])))
+    kept = {name for name in content["arrays"] if name.startswith("remembered/")}
+    kept |= {f"value/{name}" for name in several[0].parameters} | {"gradient/loss"}  # which is 1
+    assert {name for name, entry in content["arrays"].items() if "shared" in entry} == kept
+    for name, array in Document(several[1]).arrays.items():
+        entry = content["arrays"][name]
+        if "shared" in entry:
+            assert name not in other["arrays"]
+            source, packed, said = first["arrays"][name].get("same_as", name), stored, first["arrays"]
+        else:
+            source, packed, said = entry.get("same_as", name), other["arrays"], content["arrays"]
+        found = opened(packed, source, {**said[source], "shape": entry["shape"]})
+        if "rebuilt" in said[source]:
+            _, rebuilt = pages._rebuilt(several["shared" not in entry], source)
+            assert rebuilt is not None
+            found = rebuild.restored(found, rebuilt.reshape(entry["shape"]))
+        assert found.tobytes() == array.tobytes(), name
+    told = [(each["picture"], each["predicted"], each["probability"]) for each in first["pictures"]]
+    assert told == [("", each.predicted, float(each.probabilities[each.predicted])) for each in several]
+    assert "pictures" not in content
+
+
+def test_a_thumbnail_is_the_picture_small() -> None:
+    image = np.zeros((1, 1, 100, 200))
+    image[..., :100] = 255
+    trace = recording.explain(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2)), torch.randn(3, 2, 2))
+    assert pages._thumbnail(trace) is None, "made from numbers, not from a picture"
+    url = pages._thumbnail(replace(trace, values={**trace.values, "picture": image}))
+    assert url is not None
+    small = np.array(Image.open(BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,")))))
+    assert small.shape == (32, 64, 3)
+    assert (small[:, 2].tolist(), small[:, -2].tolist()) == ([[255] * 3] * 32, [[0] * 3] * 32)
+
+
+def test_too_many_pictures_are_refused_with_advice(trace: Trace, web: Path) -> None:
+    alone = sum(len(text) for text in pages.pack(Document(trace))[1].values())
+    more = replace(trace, values={**trace.values, "input": trace.values["input"] + 1})
+    with pytest.raises(
+        TraceError, match=r"these pictures would be larger than \d+ MB; the first would not. Name fewer"
+    ):
+        pages.offline([trace, more], web=web, largest=alone + 2000)
+    with pytest.raises(TraceError, match="there is none"):
+        pages.offline([], web=web)
+
+
+def test_the_sentence_of_a_file_that_was_cut_off_is_the_same_everywhere() -> None:
+    assert f'const CUT = "{pages.CUT}";' in (pages.WEB / "host.js").read_text(encoding="utf-8")
 
 
 def test_in_a_notebook_the_page_stands_in_a_frame(trace: Trace, web: Path, monkeypatch: pytest.MonkeyPatch) -> None:

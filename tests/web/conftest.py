@@ -1,6 +1,5 @@
 """A real Chromium, and in it the offline page, the served page, and the page's modules alone."""
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -9,8 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, sync_playwright
-from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize
 from torch import nn
 
 import pellucid
@@ -23,23 +21,6 @@ from pellucid.glassbox.trace import Trace
 
 WEB = Path(str(files("pellucid") / "web"))
 DESKTOP = ViewportSize(width=1280, height=800)
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The machine's own Chromium, or else Playwright's."""
-    found = next((path for path in map(shutil.which, CHROMIUMS) if path), None)
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        except PlaywrightError as error:
-            pytest.skip(
-                "NOT TESTED: the page in a browser. There is no Chromium that starts: `apt-get install chromium` as "
-                f"root, or `playwright install chromium` as anybody.\n{error}"
-            )
-        yield browser
-        browser.close()
 
 
 class Watch:
@@ -169,12 +150,14 @@ def modules(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def server(trained: Path, photos: Path) -> Iterator[Server]:
-    with listening(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
+    glass = Glass(pellucid.load(trained), trained, photos / "red" / "1.png")
+    with listening(glass) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+    glass.finish()
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def test_the_window_slides_unless_motion_is_not_wanted(opened: Callable[..., Pag
         const animate = Element.prototype.animate;
         Element.prototype.animate = function (...how) { window.moved += 1; return animate.apply(this, how); };
     }""")
-    page.locator("body").press("Space")
+    page.locator("body").press("ArrowRight")
     title(page, "conv[1, 4, 8]")
     assert page.evaluate("window.moved") > 0
 

@@ -16,7 +16,7 @@ from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positio
 from pellucid import api
 from pellucid.api import Recipe, recipes
 from pellucid.app import answers, explaining, lessons, screen, tables
-from pellucid.errors import PictureError
+from pellucid.errors import PictureError, RecipeError
 
 T = TypeVar("T")
 USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
@@ -52,6 +52,8 @@ def train(args: list[str]) -> int:
         resume: Switch = False,
         recipe: Place = None,
         cache: Place = None,
+        open: Switch = False,
+        no_browser: Switch = False,
     ) -> int:
         """Train a classifier on a folder of pictures and save it as a model folder.
 
@@ -64,11 +66,26 @@ def train(args: list[str]) -> int:
             resume: Go on with the training in --out, as if it had never been stopped.
             recipe: TOML file with settings, named as the flags are (learning_rate = 0.001).
             cache: Where decoded pictures are kept; by default the user's cache folder.
+            open: Watch it in the browser: curves, filters, predictions as it trains; then the network. Keeps a replay.
+            no_browser: With --open: only print the address.
         """
         named = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
         named |= {name.removeprefix("no_") for name in named}  # --no-replay, where --recipe has it on
         flags = {name: value for name, value in asdict(settings).items() if name in named}
-        return screen.watch(api.start(directory, out, resume=resume, cache=cache, **{**given, **flags}))
+        if open and not resume:
+            if "no_replay" in named:
+                raise RecipeError("--open shows the replay while it is written. Leave out --no-replay.")
+            flags["replay"] = True
+        if no_browser and not open:
+            raise RecipeError("--no-browser is for --open, and that is not there.")
+        run = api.start(directory, out, resume=resume, cache=cache, **{**given, **flags})
+        if not open:
+            return screen.watch(run)
+        if not run.recipe.replay:
+            raise RecipeError(f"The training in {run.out} keeps no replay, which --open shows. Go on without --open.")
+        from pellucid.app.page import live
+
+        return live.train(run, not no_browser)
 
     # where --recipe has it on already, there is no flag for that, only --no-replay
     return _parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
@@ -147,7 +164,7 @@ def evaluate(args: list[str]) -> int:
 def explain(args: list[str]) -> int:
     def explain(
         model: Model,
-        picture: Annotated[Positional[Path], arg(metavar="PICTURE")],
+        pictures: Annotated[Positional[tuple[Path, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
         /,
         label: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None,
         unit: Annotated[tuple[str, ...], arg(metavar="UNIT", help_behavior_hint=""), UseAppendAction] = (),
@@ -160,13 +177,14 @@ def explain(args: list[str]) -> int:
         html: Place = None,
         json: Switch = False,
     ) -> int:
-        """Follow one picture through a network, to any number: forward, backward and into the optimizer's step.
+        """Follow a picture through a network, to any number: forward, backward and into the optimizer's step.
 
         Without options: the classes, and every layer with its shape, range and strongest unit.
 
         Args:
             model: Model folder.
-            picture: The picture's file.
+            pictures: A picture's file, or several, one after the other. Of several, one that cannot be used is told,
+                the others go on, and the exit status is 3.
             label: The class that the loss is measured against; by default the predicted one.
             unit: A number to work out, LAYER[channel, row, column] counted from 0, such as "conv1[3, 10, 12]".
             backward: The gradient of the loss, of --unit or of every layer.
@@ -175,11 +193,15 @@ def explain(args: list[str]) -> int:
             map: Where the network looked, as a picture written to --out, with a score of how far to trust it.
             layer: With --map grad_cam: the layer whose maps to use; chosen for you otherwise.
             out: Where --map or --why-not writes its picture; by default named after PICTURE, in the current folder.
-            html: Also write the page that `pellucid open` shows, as one file that needs nothing else.
-            json: Everything as JSON.
+            html: Also write the page that `pellucid open` shows, as one file that needs nothing else; several pictures
+                share it.
+            json: Everything as JSON; of several pictures, a list.
         """
+        if not pictures:
+            print("pellucid explain: no picture is named. See `pellucid explain --help`.", file=sys.stderr)
+            return USAGE
         asked = explaining.Asked(label, unit, backward, update, why_not, map, layer, out, html, json)
-        return explaining.run(model, picture, asked)
+        return explaining.run(model, pictures, asked)
 
     return _parse(explain, args, "explain")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,12 +19,22 @@ from pellucid.errors import ArtefactError, RecipeError
 
 EPOCHS = 12
 SHOWN = 8
+PAGE = "glass-box.html"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture, its digit, and what it is taken for."""
+
+    path: Path
+    label: str
+    predicted: str
 
 
 def run(out: Path) -> int:
-    """Write pictures, train, classify a few. Returns the exit status. Raises PellucidError."""
+    """Write pictures, train, classify a few, open the network. Returns the exit status. Raises PellucidError."""
     console = Console(soft_wrap=True, highlight=False)
-    pictures, model = out / "digits", out / "model"
+    pictures, model, page = out / "digits", out / "model", out / PAGE
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "is not empty" if out.is_dir() else "is a file"
         raise ArtefactError(f"{out} {what}, and nothing of yours is overwritten. Remove it or choose another --out.")
@@ -35,10 +46,20 @@ def run(out: Path) -> int:
     if status:
         return status
     console.print("\n[bold]3. Classifying[/] a few that it never saw:")
-    for path, answer in never_seen(pictures, model):
+    answers = never_seen(pictures, model)
+    for path, answer in answers:
         ranked = "  ".join(f"{label} {share:.1%}" for label, share in answer.top(3))
         path = pictures / path.relative_to(pictures.absolute())  # as short as --out was given
         console.print(f"   {escape(printable(path))}  is  [bold]{answer.label}[/]   ({ranked})")
+    mistake = worst_mistake(model)
+    write_page(page, model, [(path, path.parent.name) for path, _ in answers], mistake)
+    console.print("\n[bold]4. The glass box:[/] every number behind these answers, forward, backward and updated.")
+    if mistake is not None:
+        console.print(
+            f"   With it a {mistake.label} that the network takes for a {mistake.predicted}, from the test pictures."
+        )
+    size = page.stat().st_size / 1e6
+    console.print(f"   [bold]{escape(printable(page))}[/]   ({size:,.0f} MB; any browser opens it, also offline)")
     console.print(
         f"\n[bold]What lies where[/]\n"
         f"   {kept}/README.md        the model card: how good, for which digits, the worst mistakes\n"
@@ -47,7 +68,7 @@ def run(out: Path) -> int:
         f"\n[bold]Try next[/]\n"
         f"   pellucid predict {kept} {shown}/7 --top 2\n"
         f"   pellucid evaluate {kept}\n"
-        f"   pellucid open {kept}   (walk through the network in your browser)\n"
+        f"   pellucid open {kept}   (the same, and drop your own pictures on it)\n"
         f"   pellucid plan article --input 300x300x3\n"
         f"   pellucid train YOUR_PICTURES        (a folder with a folder of pictures for each class)"
     )
@@ -77,3 +98,23 @@ def never_seen(pictures: Path, model: Path) -> list[tuple[Path, api.Prediction]]
         chosen.setdefault(digit, path)
     paths = [chosen[digit] for digit in sorted(chosen)][:SHOWN]
     return list(zip(paths, api.predict(model, paths), strict=True))
+
+
+def worst_mistake(model: Path) -> Mistake | None:
+    """Of the test pictures that are taken for another digit, the one of which the network is most certain."""
+    kept = api.remembered(model)
+    answers = api.predict(model, [path for path, _ in kept])
+    ranked = [(path, digit, *answer.top(1)[0]) for (path, digit), answer in zip(kept, answers, strict=True)]
+    wrong = [(share, Mistake(path, digit, label)) for path, digit, label, share in ranked if label != digit]
+    return max(wrong, key=lambda each: each[0])[1] if wrong else None
+
+
+def write_page(page: Path, model: Path, pictures: list[tuple[Path, str]], mistake: Mistake | None) -> None:
+    """The offline glass box of pictures of known digits, the mistake last."""
+    classifier = api.load(model)
+    labelled = list(pictures)
+    if mistake is not None:
+        labelled = [each for each in pictures if each[0] != mistake.path] + [(mistake.path, mistake.label)]
+    traces = (classifier.explain(path, digit) for path, digit in labelled)
+    counted = screen.counted(traces, lambda: len(labelled), "glass box", watched=False)
+    files.write(page, api.offline(counted, "digits"))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ UNUSABLE = 3  # exit status
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be explained of one picture, as the flags of `pellucid explain` say it."""
+    """What is to be explained of a picture, as the flags of `pellucid explain` say it."""
 
     label: str | None
     units: tuple[str, ...]
@@ -35,17 +39,75 @@ class Asked:
     json: bool
 
 
-def run(model: Path, picture: Path, asked: Asked) -> int:
-    """One picture explained; the parts that are not asked for are left out, and the path stands for none of them."""
-    why_not_to = asked.out or Path(f"{picture.stem}-why-not-{files.safe(asked.why_not or '')}.png")
-    map_to = asked.out or Path(f"{picture.stem}-{asked.method}.png")
-    _check(asked, why_not_to, map_to)
-    with screen.waiting("following the picture through the network"):
+@dataclass(frozen=True)
+class Places:
+    """Where the pictures of --why-not and --map are written for one picture, where they are asked for."""
+
+    why_not: Path
+    map: Path
+
+
+def run(model: Path, pictures: tuple[Path, ...], asked: Asked) -> int:
+    """Each picture explained, in order. What is not asked for is left out, and the path stands for none of it.
+
+    Of several, one that cannot be used is told on standard error, and the others go on. Returns the exit status.
+    """
+    places = [_places(picture, asked) for picture in pictures]
+    _check(asked, places)
+    several = len(pictures) > 1
+    with screen.waiting("opening the model"):
         classifier = api.load(model)
+    found: list[dict[str, Any]] = []
+    traces = _followed(classifier, list(zip(pictures, places, strict=True)), asked, found)
+    if several:
+        rows = not asked.json and (asked.html is None or _works(asked))
+        traces = screen.counted(traces, lambda: len(pictures), "pictures", rows)
+    usable = (trace for trace in traces if trace is not None)
+    if asked.html is not None and (first := next(usable, None)) is not None:
+        files.write(asked.html, api.offline(chain([first], usable), model.resolve().name))
+    for _ in usable:  # those that no page has asked for
+        pass
+    followed = [each for each in found if "error" not in each]
+    if not followed:
+        raise PictureError(f"None of the {len(pictures)} pictures can be used.")
+    size = asked.html.stat().st_size if asked.html is not None else 0
+    if asked.json:
+        for each in followed if asked.html is not None else ():
+            each["html"] = {"written": str(asked.html), "bytes": size}
+        _dump(found if several else found[0])
+    elif asked.html is not None:
+        on = f" on {len(followed)} pictures" if len(followed) > 1 else ""
+        print(f"the network{on} as a page, for any browser: {printable(asked.html)} ({size / 1e6:,.1f} MB)")
+    return 0 if len(followed) == len(found) else UNUSABLE
+
+
+def _followed(
+    classifier: api.Classifier, pictures: list[tuple[Path, Places]], asked: Asked, found: list[dict[str, Any]]
+) -> Iterator[api.Trace | None]:
+    """Each picture's trace, None where it cannot be used. What is found out goes to `found`, and is printed."""
+    several = len(pictures) > 1
+    for picture, places in pictures:
         try:
-            trace = classifier.explain(picture, asked.label)
+            with _waiting("following the picture through the network", several):
+                trace = classifier.explain(picture, asked.label)
         except PictureError as error:
-            raise PictureError(f"{picture}: {error.reason}") from error
+            if not several:
+                raise PictureError(f"{picture}: {error.reason}") from error
+            print(f"not used: {printable(picture)}: {printable(error.reason)}", file=sys.stderr)
+            found.append({"picture": str(picture), "error": error.reason})
+            yield None
+            continue
+        if several and not asked.json and (asked.units or asked.updates or asked.method):
+            print(f"{printable(picture)}: {printable(trace.classes[trace.predicted])}")
+        answered = _answer(classifier, picture, trace, asked, places, several)
+        found.append({**trace.as_json(), **answered} if asked.json else {})
+        yield trace
+
+
+def _answer(
+    classifier: api.Classifier, picture: Path, trace: api.Trace, asked: Asked, places: Places, several: bool
+) -> dict[str, Any]:
+    """What is asked of one picture, printed unless it is asked for as JSON, and as JSON."""
     shown = not asked.json
     found: dict[str, Any] = {}
     workings = [("units", trace.gradient(unit) if asked.backward else trace.unit(unit)) for unit in asked.units]
@@ -56,28 +118,37 @@ def run(model: Path, picture: Path, asked: Asked) -> int:
             glass.working(working)
     label = asked.label or trace.classes[trace.predicted]
     if asked.why_not is not None:
-        found["why_not"] = _why_not(classifier, picture, label, asked, why_not_to)
+        found["why_not"] = _why_not(classifier, picture, label, asked, places.why_not)
     if asked.method is not None:
-        with screen.waiting("looking where it looked"):
+        with _waiting("looking where it looked", several):
             attributed = classifier.attribute(picture, asked.label, asked.method, asked.layer)
-        _write_map(classifier, picture, attributed.map, map_to)
-        found["map"] = {**attributed.as_json(), "written": str(map_to)}
+        _write_map(classifier, picture, attributed.map, places.map)
+        found["map"] = {**attributed.as_json(), "written": str(places.map)}
         if shown:
-            glass.attribution(attributed, trace.classes[attributed.target], str(map_to))
-    if asked.html is not None:
-        files.write(asked.html, api.offline(trace, model.resolve().name))
-        size = asked.html.stat().st_size
-        found["html"] = {"written": str(asked.html), "bytes": size}
-        if shown:
-            print(f"the network as a page, for any browser: {printable(asked.html)} ({size / 1e6:,.1f} MB)")
-    if asked.json:
-        _dump({**trace.as_json(), **found})
-    elif not found:
+            glass.attribution(attributed, trace.classes[attributed.target], str(places.map))
+    if shown and not _works(asked) and asked.html is None:
         glass.path(trace, asked.backward)
-    return 0
+    return found
 
 
-def _check(asked: Asked, why_not_to: Path, map_to: Path) -> None:
+def _works(asked: Asked) -> bool:
+    """Whether anything is asked of a picture but its path and its page."""
+    return bool(asked.units or asked.updates or asked.why_not is not None or asked.method)
+
+
+def _waiting(what: str, several: bool) -> AbstractContextManager[None]:
+    """As on the screen; of several pictures a bar says how far they are."""
+    return nullcontext() if several else screen.waiting(what)
+
+
+def _places(picture: Path, asked: Asked) -> Places:
+    return Places(
+        asked.out or Path(f"{picture.stem}-why-not-{files.safe(asked.why_not or '')}.png"),
+        asked.out or Path(f"{picture.stem}-{asked.method}.png"),
+    )
+
+
+def _check(asked: Asked, places: list[Places]) -> None:
     """Refuse flags that do not go together, and places that are taken, before anything is computed."""
     if asked.layer is not None and asked.method is None:
         raise RecipeError("--layer is for --map; there is no map without it.")
@@ -85,10 +156,14 @@ def _check(asked: Asked, why_not_to: Path, map_to: Path) -> None:
         raise RecipeError("--out is for the picture of --map or --why-not, and neither is asked for.")
     if asked.out is not None and asked.why_not is not None and asked.method is not None:
         raise RecipeError("--map and --why-not write a picture each, and --out names only one. Leave it out.")
-    if asked.why_not is not None:
-        _check_free(why_not_to)
-    if asked.method is not None:
-        _check_free(map_to)
+    if asked.out is not None and len(places) > 1:
+        raise RecipeError(f"--out names one file, and there are {len(places)} pictures. Leave it out.")
+    wanted = [each.why_not for each in places if asked.why_not is not None]
+    wanted += [each.map for each in places if asked.method is not None]
+    for place, times in Counter(wanted).items():
+        _check_free(place)
+        if times > 1:
+            raise RecipeError(f"{place} would be written for {times} pictures of that name. Name them one at a time.")
     if asked.html is not None:
         _check_free(asked.html, "--html")
 

@@ -7,8 +7,10 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
 from types import FrameType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,9 +25,22 @@ LISTED = 5  # lines of a list that may be long
 NAMED = 12  # classes named with their counts
 LINES = 20  # epochs named where no bar can be drawn
 STOPPED = 130
+UNTIMED = 2.0  # seconds of work of which nobody needs to know how long it will take
 
 
-def watch(run: api.Run) -> int:
+class Watched(Protocol):
+    """A run, or what passes its events on."""
+
+    @property
+    def out(self) -> Path: ...
+    @property
+    def worth_finishing(self) -> bool: ...
+    def __iter__(self) -> Iterator[api.Event]: ...
+    def save_checkpoint(self) -> None: ...
+    def finish(self) -> Generator[api.Evaluating, None, api.Report]: ...
+
+
+def watch(run: Watched) -> int:
     """Train under the eyes of a person. Ctrl-C stops after the step and saves; returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     try:
@@ -46,7 +61,7 @@ def watch(run: api.Run) -> int:
     return STOPPED
 
 
-def _train(run: api.Run, console: Console) -> bool:
+def _train(run: Watched, console: Console) -> bool:
     """Show the events of a run as they come. Returns whether Ctrl-C ended it, with the state saved."""
     with _stop_after_the_step() as asked, _bars() as bars:
         for event in run:
@@ -78,9 +93,12 @@ def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watc
             return
         bar = _bar(bars)
         bars.update(bar, description=what, total=total())
-        for item in items:
+        started = monotonic()
+        for done, item in enumerate(items, 1):
             yield item
-            bars.advance(bar)
+            spent, whole = monotonic() - started, bars.tasks[0].total
+            left = spent / done * (whole - done) if whole is not None and spent > UNTIMED else None
+            bars.update(bar, completed=done, left="" if left is None else f"{duration(left)} left")
 
 
 @contextmanager

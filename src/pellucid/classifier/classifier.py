@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import PictureError, RecipeError, TraceError
-from pellucid.glassbox import attribution, exemplars, graph, mechanism, recording
+from pellucid.glassbox import attribution, exemplars, fitting, graph, mechanism, recording, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
 from pellucid.glassbox.graph import Graph
@@ -29,7 +29,16 @@ from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
 if TYPE_CHECKING:
     import torch
 
-Source = str | Path | bytes | NDArray[np.uint8]
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image that is as the network gets it, uint8 (H, W, C) of its form's size: nothing more is done to it."""
+
+    image: NDArray[np.uint8]
+    name: str = "<prepared>"
+
+
+Source = str | Path | bytes | NDArray[np.uint8] | Prepared
 """A picture: its path, its bytes, or its image as uint8 (H, W, 3), upright RGB."""
 
 DECODERS = 2
@@ -93,6 +102,11 @@ class Classifier:
     pixel_limit: int = PIXEL_LIMIT
     """A picture of more pixels is refused by its header, before memory is taken for it."""
     learning: Learning | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
+    """A layer's name in the network's text -> its name in the module, where the two differ: see `changed`."""
+    original: Classifier | None = field(default=None, repr=False)
+    """What this one was changed from, by `changes`."""
+    changes: tuple[whatif.Change, ...] = ()
 
     @property
     def device(self) -> str:
@@ -110,7 +124,7 @@ class Classifier:
         >>> classifier.predict("cat.jpg").label  # doctest: +SKIP
         'cat'
         """
-        if isinstance(pictures, str | Path | bytes | np.ndarray):
+        if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared):
             return next(self.stream([pictures]))
         return list(self.stream(pictures))
 
@@ -145,6 +159,40 @@ class Classifier:
         loss = self.learning.loss if self.learning is not None else CROSS_ENTROPY
         optimizer = self.learning.optimizer(self.module) if self.learning is not None else None
         return self._record(*self._prepared(picture), None if label is None else self._class(label), loss, optimizer)
+
+    def changed(self, changes: Sequence[whatif.Change]) -> Classifier:
+        """What if: another classifier, with these changes of weights, strides, paddings and poolings; this one stays.
+
+        What the optimizer remembers of a weight stays too. One that is changed can be changed further; of two changes
+        of the same, the later counts.
+
+        >>> from pellucid.glassbox.whatif import Pooling, Weight                     # doctest: +SKIP
+        >>> other = classifier.changed([Weight("conv1.weight", (3, 0, 2, 2), 0.5)])  # doctest: +SKIP
+        >>> other.explain("cat.jpg").probabilities                                   # doctest: +SKIP
+
+        Raises TraceError for what there is not to change, and NetworkError where weights would not fit the new sizes.
+        """
+        first = self.original or self
+        given, every = self.input_shape, whatif.latest((*self.changes, *changes))
+        found = whatif.changed(first.network, first.module, given, len(self.classes), every)
+        other = replace(self, **found._asdict(), original=first, changes=every)
+        if all(isinstance(change, whatif.Weight) for change in changes):
+            vars(other)["_graph"] = self._graph  # it holds no weights, and takes longer than a run
+        return other
+
+    def stored(self, change: whatif.Change) -> float | tuple[int, int] | str:
+        """What a change of this classifier would replace. Raises TraceError where there is nothing of the kind."""
+        return whatif.stored(self.network, self.module, len(self.classes), change)
+
+    def instead(self, changes: Sequence[whatif.Change]) -> tuple[whatif.Setting, ...]:
+        """The fewest further strides and paddings with which changes fit that do not; () where none was found."""
+        settings = [change for change in changes if not isinstance(change, whatif.Weight)]
+        return fitting.instead(self.network, self.input_shape, len(self.classes), settings)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network takes."""
+        return self.form.channels, self.form.height, self.form.width
 
     def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
         """Which units and pixels made the difference between the logits of two classes, the parts adding up to it.
@@ -232,7 +280,7 @@ class Classifier:
         optimizer: torch.optim.Optimizer | None,
     ) -> Trace:
         self.module.eval()
-        return recording.record(
+        trace = recording.record(
             self.module,
             self._graph,
             self._input(image),
@@ -245,6 +293,7 @@ class Classifier:
             source=name,
             network=self.network,
         )
+        return replace(trace, called=self.called)
 
     def _input(self, image: NDArray[np.uint8]) -> torch.Tensor:
         return self.standardise(to_unit(image[None], self.device))
@@ -291,6 +340,11 @@ class Classifier:
                 pool.shutdown(cancel_futures=True)
 
     def _image(self, picture: Source) -> _Item:
+        if isinstance(picture, Prepared):
+            image, size = picture.image, (self.form.height, self.form.width, self.form.channels)
+            fits = image.dtype == np.uint8 and image.shape == size
+            reason = f"an array of {image.dtype} {image.shape}; a prepared image is uint8 {size}"
+            return (picture.name, image, None) if fits else (picture.name, None, reason)
         name = str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"
         try:
             return name, self.form.apply(decoded(picture, self.pixel_limit)), None
@@ -300,6 +354,8 @@ class Classifier:
 
 def decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
     """A picture in whatever form -> its image uint8 (H, W, 3). Raises PictureError."""
+    if isinstance(picture, Prepared):
+        raise PictureError("it is prepared for a network already")
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")

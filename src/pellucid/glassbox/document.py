@@ -62,13 +62,17 @@ class Document:
     @cached_property
     def same(self) -> Mapping[str, str]:
         """Arrays whose numbers are, bit for bit, those of an earlier one: flattening changes nothing but the shape."""
-        first: dict[tuple[bytes, str], str] = {}
+        first: dict[str, str] = {}
         found = {}
-        for name, array in self.arrays.items():
-            key = (_digest(array), f"{array.dtype} {array.size}")
-            if array.size and first.setdefault(key, name) != name:
-                found[name] = first[key]
+        for name, digest in self.digests.items():
+            if self.arrays[name].size and first.setdefault(digest, name) != name:
+                found[name] = first[digest]
         return found
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """Of each array by name; equal where two have the same dtype, as many numbers, and the same bits."""
+        return {name: f"{array.dtype} {array.size} {_digest(array).hex()}" for name, array in self.arrays.items()}
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -211,7 +215,8 @@ def _rows(trace: Trace) -> dict[str, Row]:
     if trace.network is None:
         return {}
     shape = tuple(trace.values["input"].shape[1:])
-    return {row.name: row for row in plan(trace.network, shape, len(trace.classes)).rows}
+    rows = plan(trace.network, shape, len(trace.classes)).rows
+    return {trace.called.get(row.name, row.name): row for row in rows}
 
 
 def _range(array: NDArray[Any]) -> list[float | None]:

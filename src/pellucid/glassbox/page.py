@@ -1,8 +1,11 @@
-"""A trace as one HTML file that works from anywhere: style, modules, document and arrays inside, nothing fetched.
+"""Traces as one HTML file that works from anywhere: style, modules, documents and arrays inside, nothing fetched.
 
 Modules import each other by relative names, which mean nothing inside a file. They are renamed (`./recipe.js` becomes
 `pellucid/recipe.js`), and an import map leads each name to a data: URL. The Content-Security-Policy lets only scripts
 and styles with the page's nonce run, and modules that they import (HTML standard, "descendant script fetch options").
+
+Of several pictures the first stands in the file as a single one does. Each further one has an element of its own, read
+only when it is looked at: its document, compressed, and its arrays as far as they differ from the first picture's.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ import json
 import posixpath
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +28,7 @@ from numpy.typing import NDArray
 from pellucid.errors import TraceError
 from pellucid.glassbox import rebuild
 from pellucid.glassbox.document import Document
-
-if TYPE_CHECKING:
-    from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.trace import PICTURE, Trace
 
 WEB = Path(__file__).parent.parent / "web"
 """index.html, style.css and the modules, as the served page has them."""
@@ -38,19 +40,36 @@ LEVEL = 6
 """Of gzip: a page is 0.4% smaller at 9 and takes four times as long."""
 SAMPLE = 1 << 16
 """Numbers of an array by which it is told how far it compresses."""
+THUMBNAIL = 64
+"""Pixels of the longer side."""
+CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again."
+"""As host.js has it. In a file that was cut off no module runs; what says it then stands at the file's start."""
+END = '<template id="end"></template>'
+_WATCH = f"""addEventListener("DOMContentLoaded", () => {{
+  if (document.getElementById("end") || document.querySelector(".trouble")) return;
+  const said = document.createElement("p");
+  said.className = "trouble";
+  said.setAttribute("role", "alert");
+  said.textContent = {json.dumps(CUT)};
+  document.querySelector(".waiting")?.remove();
+  document.body.prepend(said);
+}});"""
 _IMPORT = re.compile(r"""(\bfrom\s*|\bimport\s*\(?\s*)(["'])(\.\.?/[\w./-]+\.js)\2""")
-_STYLE = re.compile(r"""<link\b[^>]*\bhref=["']\./([\w-]+\.css)["'][^>]*>""")
+_STYLE = re.compile(r"""<link\b[^>]*\bhref=["']\./([\w/-]+\.css)["'][^>]*>""")
 _SCRIPT = re.compile(r"""<script\b[^>]*\bsrc=["']\./main\.js["'][^>]*>\s*</script>""")
 
 
-def offline(trace: Trace, name: str = "", *, web: Path | None = None, largest: int | None = None) -> str:
-    """The page of a trace, ASCII. `name`: what the model is called. `web`: another folder to make the page from.
+def offline(
+    traces: Trace | Iterable[Trace], name: str = "", *, web: Path | None = None, largest: int | None = None
+) -> str:
+    """The page of a trace, or of several, ASCII. `name`: what the model is called. `web`: another folder to make it of.
 
-    Raises TraceError where the file would be larger than `largest` bytes.
+    Several are those of one model on several pictures, and the page switches between them. They are taken one by one
+    and not kept, so that an iterator that makes them needs little memory. What is equal between them is stored once.
+    Raises TraceError where the file would be larger than `largest` bytes, and where there is no trace.
     """
-    document = Document(trace, name)
-    content, packed = pack(document, LARGEST if largest is None else largest)
-    return _assembled(content, packed, web or WEB)
+    several = [traces] if isinstance(traces, Trace) else traces
+    return _assembled(_elements(several, name, LARGEST if largest is None else largest), web or WEB)
 
 
 def framed(trace: Trace) -> str:
@@ -65,19 +84,62 @@ def framed(trace: Trace) -> str:
     )
 
 
-def pack(document: Document, largest: int = LARGEST) -> tuple[dict[str, Any], dict[str, str]]:
+def _elements(traces: Iterable[Trace], name: str, largest: int) -> dict[str, str]:
+    """The page's data by the id of its element: "document" and "arrays" of the first, "picture-1", "picture-2", ...
+
+    With several, the first document's "pictures" says of each what is told before it is looked at.
+    """
+    first: dict[str, Any] = {}
+    known: Mapping[str, str] = {}
+    elements: dict[str, str] = {}
+    pictures: list[dict[str, Any]] = []
+    left = largest
+    for number, trace in enumerate(traces):
+        document = Document(trace, name)
+        try:
+            content, packed = pack(document, left, known)
+        except TraceError as error:
+            if number:
+                raise TraceError(_too_many(number, largest)) from error
+            raise
+        if number:
+            element = {
+                "document": b64encode(gzip.compress(_json(content).encode(), LEVEL, mtime=0)).decode("ascii"),
+                "arrays": packed,
+            }
+            elements[f"picture-{number}"] = _json(element)
+        else:
+            first, known = content, document.digests
+            elements["arrays"] = _json(packed)
+        pictures.append(_told(trace, content))
+        left = largest - sum(map(len, elements.values()))
+    if not first:
+        raise TraceError("A page needs the trace of a picture, and there is none.")
+    if len(pictures) > 1:
+        first["pictures"] = pictures
+    return {"document": _json(first), **elements}
+
+
+def pack(
+    document: Document, largest: int = LARGEST, known: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """(the document of an offline page, its arrays by name as base64 of gzip of their bytes, shuffled).
 
     An array whose numbers follow from others, but for rounding, is stored as the difference (see rebuild.py); its entry
-    says so by "rebuilt". "bytes" is the length of the arrays' text in the page: a page with fewer was cut off.
+    says so by "rebuilt". One that is equal to the first picture's of the same name, by the digests `known`, is not
+    stored; its entry says so by "shared". "bytes" is the length of the arrays' text: a page with fewer was cut off.
     Raises TraceError where that is more than `largest`.
     """
     entries: dict[str, dict[str, Any]] = {**document.content["arrays"]}
     packed: dict[str, str] = {}
-    if _weights_alone(document) > largest:
+    shared = {name for name, digest in document.digests.items() if (known or {}).get(name) == digest}
+    if _weights_alone(document, shared) > largest:
         raise TraceError(_too_large(document, largest))
     total = 0
     for name, array in document.arrays.items():
+        if name in shared:
+            entries[name] = {**entries[name], "shared": True}
+            continue
         if name in document.same:
             continue
         kind, stored = _stored(document.trace, name, array)
@@ -91,13 +153,33 @@ def pack(document: Document, largest: int = LARGEST) -> tuple[dict[str, Any], di
     return content, packed
 
 
-def _weights_alone(document: Document) -> int:
+def _told(trace: Trace, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of a picture before its numbers are read."""
+    known = {key: content[key] for key in ("picture", "label", "predicted")}
+    return {**known, "probability": content["probabilities"][content["predicted"]], "thumbnail": _thumbnail(trace)}
+
+
+def _thumbnail(trace: Trace) -> str | None:
+    """A data: URL of the picture, small; None where the network was given something else than a picture."""
+    from PIL import Image
+
+    values = trace.values.get(PICTURE)
+    if values is None or values.ndim != 4 or values.shape[1] not in (1, 3):
+        return None
+    image = Image.fromarray(np.broadcast_to(values[0].transpose(1, 2, 0), (*values.shape[2:], 3)).astype(np.uint8))
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _weights_alone(document: Document, shared: Container[str]) -> int:
     """About how many bytes the weights, and what the optimizer knows of them, take in the page: known at once."""
     total = 0.0
     for name, array in document.arrays.items():
         kind, _, of = name.partition("/")
         weight = kind == "remembered" or (kind == "value" and of in document.trace.parameters)
-        if weight and name not in document.same:
+        if weight and name not in document.same and name not in shared:
             part = array.reshape(-1)[array.size // 2 :][:SAMPLE] if array.size > SAMPLE else array
             total += len(_compressed(part)) * array.size / max(part.size, 1)
     return round(total * 4 / 3)  # base64
@@ -108,6 +190,14 @@ def _too_large(document: Document, largest: int) -> str:
     return (
         f"One file with all {numbers:,} numbers of this network would be larger than {largest / 1e6:,.0f} MB. "
         "`pellucid open MODEL PICTURE` shows it without a file, sending what is looked at."
+    )
+
+
+def _too_many(number: int, largest: int) -> str:
+    first = "the first" if number == 1 else f"the first {number}"
+    return (
+        f"One file with all these pictures would be larger than {largest / 1e6:,.0f} MB; {first} would not. "
+        "Name fewer, or see `pellucid open MODEL PICTURE`."
     )
 
 
@@ -143,33 +233,31 @@ def _compressed(array: NDArray[Any]) -> bytes:
     return gzip.compress(planes.tobytes(), LEVEL, mtime=0)
 
 
-def _assembled(content: Mapping[str, Any], packed: Mapping[str, str], web: Path) -> str:
-    document, arrays = _json(content), _json(packed)
+def _assembled(elements: Mapping[str, str], web: Path) -> str:
+    """`elements`: JSON by the id of its script element."""
     modules = {path.relative_to(web).as_posix(): path.read_text(encoding="utf-8") for path in web.rglob("*.js")}
-    nonce = b64encode(hashlib.sha256((document + arrays).encode()).digest()[:18]).decode()
+    digest = hashlib.sha256()
+    for data in elements.values():
+        digest.update(data.encode())
+    nonce = b64encode(digest.digest()[:18]).decode()
     imports = {f"pellucid/{name}": _data_url(_renamed(code, name)) for name, code in sorted(modules.items())}
 
     def style(link: re.Match[str]) -> str:
         return f'<style nonce="{nonce}">\n{_escaped((web / link[1]).read_text(encoding="utf-8"))}\n</style>'
 
-    script = (
-        f'<script type="importmap" nonce="{nonce}">{_json({"imports": imports})}</script>\n'
-        f'<script type="module" nonce="{nonce}">import "pellucid/main.js";</script>'
-    )
-    # behind the modules, which run when all has been read, so that they can tell a file that was cut off
-    data = (
-        f'<script type="application/json" id="document">{document}</script>\n'
-        f'<script type="application/octet-stream" id="arrays">{arrays}</script>\n'
-    )
+    modules_map = f'<script type="importmap" nonce="{nonce}">{_json({"imports": imports})}</script>'
+    # what begins the page comes last, so that a file that was cut off does not begin; then what it is told by
+    blocks = [f'<script type="application/json" id="{name}">{data}</script>\n' for name, data in elements.items()]
+    blocks += [f'<script type="module" nonce="{nonce}">import "pellucid/main.js";</script>\n', END, "\n"]
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
     page = (web / "index.html").read_text(encoding="utf-8")
     page = _STYLE.sub(style, page)
-    page = _once(_SCRIPT, script, page, "./main.js")
-    page = _once(re.compile(r"</body>"), f"{data}</body>", page, "</body>")
-    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    page = _once(_SCRIPT, modules_map, page, "./main.js")
+    page = _once(re.compile(r"</body>"), "".join([*blocks, "</body>"]), page, "</body>")
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<script nonce="{nonce}">{_WATCH}</script>'
     page = _once(re.compile(r"<head\b[^>]*>"), f"<head>\n{meta}", page, "<head>")
     # whatever a mail program or a server says the file's encoding is, ASCII is read alike
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")

@@ -63,6 +63,8 @@ class Trace:
     """Of what was computed in 16 bits, which no array here is: the unit of rounding and the smallest number."""
     network: Network | None = None
     """What was written, where the module was made from a network of ours."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """A layer's name in the network's text -> its name here, where the two differ (whatif.py)."""
     temperature: float = 1.0
     """What the logits are divided by before the probabilities."""
 

@@ -166,26 +166,25 @@ def quantise(numbers: NDArray[np.float32], leading: int) -> Quantised:
     return Quantised(np.clip(np.rint(shown / divisor), -127, 127).astype(np.int8), scale)
 
 
-def _content(folder: Path, entry: dict[str, Any]) -> bytes:
-    """A file that the index names, checked."""
+def content(folder: Path, entry: dict[str, Any]) -> bytes:
+    """A file that an entry of the index names, checked by size and hash. Raises ArtefactError, ValueError, KeyError."""
     name = str(entry["file"])
     path = folder / name
     if Path(name).name != name:
         raise ValueError(f"{name!r} is not the name of a file in it")
     try:
-        content = path.read_bytes()
+        found = path.read_bytes()
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing. {_AGAIN}") from error
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if len(content) != entry["bytes"]:
+    if len(found) != entry["bytes"]:
         raise ArtefactError(
-            f"{path} has {len(content):,} bytes where {INDEX} states {entry['bytes']:,}: "
-            f"it was cut or changed. {_AGAIN}"
+            f"{path} has {len(found):,} bytes where {INDEX} states {entry['bytes']:,}: it was cut or changed. {_AGAIN}"
         )
-    if described(content)["sha256"] != entry["sha256"]:
+    if described(found)["sha256"] != entry["sha256"]:
         raise ArtefactError(f"{path} is damaged: it does not have the hash that {INDEX} states. {_AGAIN}")
-    return content
+    return found
 
 
 def _layer(entry: dict[str, Any]) -> Layer:
@@ -194,9 +193,8 @@ def _layer(entry: dict[str, Any]) -> Layer:
 
 
 def _picture(folder: Path, entry: dict[str, Any]) -> Picture:
-    content = _content(folder, entry)
     try:
-        image = decode(content)
+        image = decode(content(folder, entry))
     except PictureError as error:
         raise ArtefactError(f"{folder / entry['file']} is damaged: {error.reason}. {_AGAIN}") from error
     return Picture(entry["path"], entry["class"], entry["side"], image[..., : int(entry["channels"])])
@@ -208,7 +206,7 @@ def _frame(folder: Path, entry: dict[str, Any], layers: tuple[Layer, ...], index
 
     path = folder / entry["file"]
     try:
-        tensors = decode_tensors(_content(folder, entry))
+        tensors = decode_tensors(content(folder, entry))
     except SafetensorError as error:
         raise ArtefactError(f"{path} is damaged: {error}. {_AGAIN}") from error
     count, kinds = len(index["pictures"]), ("output", "gradient", "weight")

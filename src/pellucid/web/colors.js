@@ -39,19 +39,26 @@ export function signs() {
   return [above[0], below[0]].map((color) => `rgb(${color.join(" ")})`);
 }
 
-/** Colours of -1 to 1, RGB bytes one after the other: 2 * STEPS + 1 of them. */
+/** @type {Map<typeof LIGHT, Uint32Array>} */
+const palettes = new Map();
+
+/** Colours of -1 to 1 as pixels: 2 * STEPS + 1 of them. */
 function palette() {
-  const { paper, above, below } = dark() ? DARK : LIGHT;
-  const colors = new Uint8Array(3 * (2 * STEPS + 1));
+  const theme = dark() ? DARK : LIGHT;
+  const known = palettes.get(theme);
+  if (known) return known;
+  const colors = new Uint8Array(4 * (2 * STEPS + 1)).fill(255);
   for (let step = -STEPS; step <= STEPS; step++) {
-    const [middle, end] = step < 0 ? below : above;
+    const [middle, end] = step < 0 ? theme.below : theme.above;
     const t = Math.abs(step) / STEPS;
-    const [from, to, part] = t < 0.6 ? [paper, middle, t / 0.6] : [middle, end, (t - 0.6) / 0.4];
+    const [from, to, part] = t < 0.6 ? [theme.paper, middle, t / 0.6] : [middle, end, (t - 0.6) / 0.4];
     for (let color = 0; color < 3; color++) {
-      colors[3 * (step + STEPS) + color] = from[color] + (to[color] - from[color]) * part;
+      colors[4 * (step + STEPS) + color] = from[color] + (to[color] - from[color]) * part;
     }
   }
-  return colors;
+  const pixels = new Uint32Array(colors.buffer);
+  palettes.set(theme, pixels);
+  return pixels;
 }
 
 /**
@@ -63,11 +70,11 @@ function palette() {
  */
 export function signedImage(data, width, height, limit) {
   const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
   const colors = palette();
-  for (let at = 0; at < width * height; at++) {
+  for (let at = 0; at < pixels.length; at++) {
     const t = limit > 0 ? Math.max(-1, Math.min(1, data[at] / limit)) : 0;
-    const color = 3 * (Math.round((Number.isNaN(t) ? 0 : t) * STEPS) + STEPS);
-    image.data.set([colors[color], colors[color + 1], colors[color + 2], 255], 4 * at);
+    pixels[at] = colors[Math.round((Number.isNaN(t) ? 0 : t) * STEPS) + STEPS];
   }
   return image;
 }

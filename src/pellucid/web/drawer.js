@@ -2,8 +2,10 @@
 
 import { h } from "./element.js";
 import { unit } from "./format.js";
+import { guide } from "./guide.js";
 import { header } from "./header.js";
-import { slide } from "./slide.js";
+import { morph } from "./morph.js";
+import { corners, slide } from "./slide.js";
 import { look, mark, strip } from "./strip.js";
 import { VIEWS } from "./views.js";
 import { settled, walk } from "./walk.js";
@@ -15,7 +17,6 @@ import { settled, walk } from "./walk.js";
 /**
  * @typedef {object} Scene
  * @property {HTMLElement} page
- * @property {Run} run
  * @property {Store} store
  * @property {import("./main.js").Served | null} served
  * @property {(error: unknown) => void} complain
@@ -24,31 +25,36 @@ import { settled, walk } from "./walk.js";
 
 /**
  * @param {Scene} scene
- * @returns {(state: State) => Promise<void>} draws anew what has changed
+ * @returns {(state: State, run: Run) => Promise<void>} draws anew what has changed; all of it for another run
  */
-export function drawer({ page, run, store, served, complain, showHelp }) {
+export function drawer({ page, store, served, complain, showHelp }) {
   let turn = 0;
   let shownLook = "";
   /** @type {HTMLElement | null} */ let network = null;
   /** @type {HTMLElement | null} */ let top = null;
   let shownTop = "";
+  /** @type {Run | null} */ let shownRun = null;
   const main = h("main", {});
-  page.replaceChildren(main);
+  const reading = guide(store, complain);
+  page.replaceChildren(main, reading.panel);
   /** @type {State | null} */ let before = null;
-  return async (/** @type {State} */ wanted) => {
+  return async (/** @type {State} */ wanted, /** @type {Run} */ run) => {
     const mine = ++turn;
+    const other = run !== shownRun;
+    shownRun = run;
     const state = settled(run, wanted);
+    reading.tell(run, state);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.key;
     const opened = before !== null && where(before) !== where(state);
     const switches = JSON.stringify([state.view, state.direction, state.scale, state.exact]);
-    if (!top || switches !== shownTop) {
+    if (!top || other || switches !== shownTop) {
       const fresh = header(run, state, store, showHelp, served);
       if (top) top.replaceWith(fresh);
       else main.before(fresh);
       top = fresh;
       shownTop = switches;
     }
-    if (!network || look(state) !== shownLook) {
+    if (!network || other || look(state) !== shownLook) {
       const scrolled = network?.scrollLeft ?? 0;
       const fresh = strip(run, state, store, served);
       if (network) network.replaceWith(fresh);
@@ -57,17 +63,21 @@ export function drawer({ page, run, store, served, complain, showHelp }) {
       network = fresh;
       shownLook = look(state);
     }
+    network.hidden = VIEWS[state.view]?.still ?? false;
     try {
       await Promise.all([
         mark(network, run, state),
         content({ run, state, store, served }, main.clientWidth, lightUp(network, run, state, complain)).then(
           (parts) => {
             if (mine !== turn) return;
-            main.replaceChildren(...parts);
+            const alike = !other && before !== null && besides(before, state);
+            const were = alike ? corners(main) : [];
+            show(main, parts, alike);
             const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
             document.title = here ? `${here} · Pellucid` : "Pellucid";
-            refocus(focused, opened, main);
-            slide(main, before, state);
+            // a step of a lesson leaves the focus where the reader has it
+            if (!before || before.lesson === state.lesson) refocus(focused, opened, main);
+            if (alike && near(before, state)) slide(main, were, state.playing);
             before = state;
           },
         ),
@@ -76,6 +86,39 @@ export function drawer({ page, run, store, served, complain, showHelp }) {
       if (mine === turn) complain(error);
     }
   };
+}
+
+/**
+ * Whether a number stands beside the one before, in the same view: much of the drawing stays as it is.
+ * @param {State} before
+ * @param {State} now
+ */
+function besides(before, now) {
+  const alike = before.name === now.name && before.direction === now.direction;
+  return alike && !before.view && !now.view && before.index !== null && now.index !== null;
+}
+
+/**
+ * Whether a number is the one next to another.
+ * @param {State | null} before
+ * @param {State} now
+ */
+function near(before, now) {
+  const apart = now.index?.map((at, axis) => Math.abs(at - (before?.index?.[axis] ?? at))) ?? [];
+  return apart.reduce((a, b) => a + b, 0) === 1;
+}
+
+/**
+ * @param {HTMLElement} main
+ * @param {Node[]} parts
+ * @param {boolean} alike
+ */
+function show(main, parts, alike) {
+  const before = [...main.children];
+  // a view that keeps its nodes may be in the middle of being dragged
+  if (parts.length === before.length && parts.every((part, at) => part === before[at])) return;
+  if (!alike || before.length !== parts.length) main.replaceChildren(...parts);
+  else before.forEach((old, at) => morph(old, /** @type {Element} */ (parts[at])));
 }
 
 /**
@@ -93,8 +136,8 @@ function where({ view, name, index }) {
  * @returns {Promise<Node[]>}
  */
 async function content(scenery, room, hover) {
-  const narrow = room < 900;
-  const width = (narrow ? room : Math.min(room, 1400) - 290) - 48;
+  const alone = room < 900 || scenery.state.lesson !== ""; // nothing stands beside the stage
+  const width = Math.min(room, 1400) - (alone ? 0 : 290) - 48;
   const { view } = scenery.state;
   return view ? VIEWS[view].show(scenery, width) : walk(scenery, width, hover);
 }
@@ -130,7 +173,10 @@ function refocus(key, opened, main) {
   if (same && !(opened && key.startsWith("layer/"))) same.focus({ preventScroll: true });
   else if (opened || key) {
     const first = /** @type {HTMLElement | null} */ (
-      main.querySelector(".large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor")
+      main.querySelector(
+        ".large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor, .thumbs button, " +
+          ".matrix [tabindex='0']",
+      )
     );
     first?.focus({ preventScroll: true });
   }

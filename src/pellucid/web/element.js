@@ -19,7 +19,7 @@ export function h(tag, properties = {}, ...children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === false || value === null || value === undefined) continue;
     if (name === "style") Object.entries(value).forEach(([key, set]) => node.style.setProperty(key, String(set)));
-    else if (name === "on") Object.entries(value).forEach(([event, act]) => node.addEventListener(event, act));
+    else if (name === "on") listen(node, value);
     else if (name === "key") node.dataset.key = value;
     else node.setAttribute(name, value === true ? "" : String(value));
   }
@@ -27,6 +27,32 @@ export function h(tag, properties = {}, ...children) {
     if (child !== null && child !== undefined && child !== false) node.append(/** @type {any} */ (child));
   }
   return node;
+}
+
+/** @type {WeakMap<Node, {does: NonNullable<Properties["on"]>, heard: Set<string>}>} */
+const acts = new WeakMap();
+
+/**
+ * What an element does, in place of what it did before.
+ * @param {Element} node
+ * @param {NonNullable<Properties["on"]>} does
+ */
+function listen(node, does) {
+  const { heard } = acts.get(node) ?? { heard: new Set() };
+  acts.set(node, { does, heard });
+  for (const event of Object.keys(does)) {
+    if (!heard.has(event)) node.addEventListener(event, (given) => acts.get(node)?.does[event]?.(given));
+    heard.add(event);
+  }
+}
+
+/**
+ * An element does from now on what another does.
+ * @param {Element} node
+ * @param {Element} other
+ */
+export function actAs(node, other) {
+  if (acts.has(node) || acts.has(other)) listen(node, acts.get(other)?.does ?? {});
 }
 
 /**

@@ -86,9 +86,11 @@ export function probability(value, places) {
   return value === null ? "no number" : value.toFixed(places);
 }
 
+const GROUPED = new Intl.NumberFormat("en");
+
 /** @param {number} count */
 export function counted(count) {
-  return count.toLocaleString("en");
+  return GROUPED.format(count);
 }
 
 /**

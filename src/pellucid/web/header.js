@@ -2,7 +2,9 @@
 
 import { choice, h } from "./element.js";
 import { chooser } from "./picture.js";
+import { pictures } from "./pictures.js";
 import { VIEWS } from "./views.js";
+import { bar } from "./whatif.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./store.js").State} State */
@@ -34,42 +36,11 @@ export function header(run, state, store, showHelp, served) {
     ),
     views(run, state, store),
     h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", said),
-    served ? chooser(served.choose) : "",
+    served ? chooser(served.choose, model.input[0]) : "",
     h(
       "div",
       { class: "switches" },
-      choice(
-        "direction",
-        [
-          ["forward", "Forward", "F"],
-          ["backward", "Backward", "B"],
-          ["update", "Update", "U"],
-        ],
-        state.direction,
-        (direction) => store.set({ direction, page: 0, channel: -1, sorted: "" }),
-      ),
-      choice(
-        "colours by",
-        [
-          ["unit", "map"],
-          ["layer", "layer"],
-          ["network", "network"],
-        ],
-        state.scale,
-        (scale) => store.set({ scale }, true),
-      ),
-      h(
-        "button",
-        {
-          type: "button",
-          class: "single",
-          key: "exact",
-          "aria-pressed": String(state.exact),
-          "aria-keyshortcuts": "E",
-          on: { click: () => store.set({ exact: !state.exact }, true) },
-        },
-        "Exact",
-      ),
+      ...(VIEWS[state.view]?.still ? [] : switches(state, store)),
       h(
         "button",
         {
@@ -83,7 +54,51 @@ export function header(run, state, store, showHelp, served) {
         "?",
       ),
     ),
+    pictures(run, state, store),
+    bar(run, store, served),
   );
+}
+
+/**
+ * How the network's numbers are shown.
+ * @param {State} state
+ * @param {Store} store
+ */
+function switches(state, store) {
+  return [
+    choice(
+      "direction",
+      [
+        ["forward", "Forward", "F"],
+        ["backward", "Backward", "B"],
+        ["update", "Update", "U"],
+      ],
+      state.direction,
+      (direction) => store.set({ direction, page: 0, channel: -1, sorted: "" }),
+    ),
+    choice(
+      "colours by",
+      [
+        ["unit", "map"],
+        ["layer", "layer"],
+        ["network", "network"],
+      ],
+      state.scale,
+      (scale) => store.set({ scale }, true),
+    ),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "single",
+        key: "exact",
+        "aria-pressed": String(state.exact),
+        "aria-keyshortcuts": "E",
+        on: { click: () => store.set({ exact: !state.exact }, true) },
+      },
+      "Exact",
+    ),
+  ];
 }
 
 /**
@@ -93,7 +108,7 @@ export function header(run, state, store, showHelp, served) {
  * @param {Store} store
  */
 function views(run, state, store) {
-  const offered = Object.entries(VIEWS).filter(([view]) => run.about.offers?.includes(view));
+  const offered = Object.entries(VIEWS).filter(([view, { always }]) => always || run.about.offers?.includes(view));
   if (!offered.length) return "";
   const link = (/** @type {string} */ view, /** @type {string} */ title) =>
     h(

@@ -7,10 +7,15 @@ const KEYS = [
   ["← ↑ → ↓", "move in a map, a grid or a list"],
   ["Enter", "deeper: the layer, the number, the factor that has the focus"],
   ["Escape", "back"],
-  ["Space", "slide the window on"],
+  ["Space", "slide the window on and on, or stop it; in a lesson: the next step"],
+  ["R", "slide from the map's start"],
+  ["Space  R", "in the training: play or pause, play from the start"],
   ["F  B  U", "Forward, Backward, Update"],
+  ["D", "the difference between two classes, on the served page"],
   ["E", "every digit, or seven of them"],
   ["S", "colours by map, layer or network"],
+  ["[  ]", "the picture before, the next, where there are several"],
+  ["Z", "what if: put every change back, or make it again"],
   ["?", "this list"],
 ];
 

@@ -13,6 +13,7 @@ import { rebuilt } from "./rebuild.js";
  * @property {string} [dtype]
  * @property {string} [same_as]
  * @property {"value" | "gradient" | "update"} [rebuilt]
+ * @property {boolean} [shared] the numbers are the first picture's
  */
 /**
  * @typedef {object} Host
@@ -22,6 +23,7 @@ import { rebuilt } from "./rebuild.js";
  * @property {(name: string, channel: number) => Promise<Float32Array | Float64Array>} channel
  * @property {((path: string, request?: RequestInit) => Promise<Response>) | null} ask only where there is a server
  * @property {() => void} forget what is kept of a document that is not shown any more
+ * @property {(number: number) => Host} picture the host of another picture, counted from 0; the first where there is none
  */
 
 export const VERSION = 1;
@@ -56,11 +58,9 @@ function fromServer() {
       return /** @type {Float32Array | Float64Array} */ (data);
     },
   );
-  return {
-    ...host,
-    served: true,
-    ask: asked,
-  };
+  /** @type {Host} */
+  const whole = { ...host, served: true, ask: asked, picture: () => whole };
+  return whole;
 }
 
 /**
@@ -91,9 +91,7 @@ function fromFile(page) {
       throw new Trouble(CUT);
     }
   };
-  /** @type {Record<string, string> | null} */
-  let packed = null;
-  const host = lazily(
+  const first = ofPicture(
     async () => {
       const found = read("document");
       const arrays = page.getElementById("arrays")?.textContent ?? "";
@@ -101,8 +99,47 @@ function fromFile(page) {
       if (found.bytes !== undefined && arrays.length !== found.bytes) throw new Trouble(CUT);
       return found;
     },
+    () => read("arrays"),
+    null,
+  );
+  /** @type {Map<number, ReturnType<typeof lazily>>} */
+  const others = new Map();
+  const other = (/** @type {number} */ number) => {
+    const element = () => read(`picture-${number}`);
+    const found =
+      others.get(number) ??
+      ofPicture(
+        async () => {
+          const { pictures } = await first.document();
+          return { ...(await inflated(element().document)), pictures };
+        },
+        () => element().arrays,
+        first,
+      );
+    others.set(number, found);
+    return found;
+  };
+  const picture = (/** @type {number} */ number) => {
+    const there = page.getElementById(`picture-${number}`) !== null;
+    return { ...(there ? other(number) : first), served: false, ask: null, picture };
+  };
+  return picture(0);
+}
+
+/**
+ * One picture of a file.
+ * @param {() => Promise<any>} document
+ * @param {() => Record<string, string>} arrays packed, by name
+ * @param {ReturnType<typeof lazily> | null} first the picture whose numbers stand for those that are shared
+ */
+function ofPicture(document, arrays, first) {
+  /** @type {Record<string, string> | null} */
+  let packed = null;
+  const host = lazily(
+    document,
     async (name, _channel, described) => {
-      packed ??= /** @type {Record<string, string>} */ (read("arrays"));
+      if (first && described.shared) return (await first.array(name)).data;
+      packed ??= arrays();
       if (!(name in packed)) throw new Trouble(CUT);
       const { rebuilt: kind } = described;
       const data = await unpacked(packed[name], kind ? "uint32" : (described.dtype ?? "float32"));
@@ -111,7 +148,7 @@ function fromFile(page) {
     },
     false,
   );
-  return { ...host, served: false, ask: null };
+  return host;
 }
 
 /**
@@ -170,21 +207,36 @@ function size(shape) {
 }
 
 /**
- * base64 of gzip of byte-shuffled little-endian numbers.
+ * base64 of gzip of JSON.
  * @param {string} text
- * @param {string} dtype
  */
-async function unpacked(text, dtype) {
-  let shuffled;
+async function inflated(text) {
+  return JSON.parse(new TextDecoder().decode(await unzipped(text)));
+}
+
+/**
+ * base64 of gzip.
+ * @param {string} text
+ */
+async function unzipped(text) {
   try {
     const letters = atob(text);
     const bytes = new Uint8Array(letters.length);
     for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    shuffled = new Uint8Array(await new Response(stream).arrayBuffer());
+    return new Uint8Array(await new Response(stream).arrayBuffer());
   } catch {
     throw new Trouble(CUT);
   }
+}
+
+/**
+ * base64 of gzip of byte-shuffled little-endian numbers.
+ * @param {string} text
+ * @param {string} dtype
+ */
+async function unpacked(text, dtype) {
+  const shuffled = await unzipped(text);
   const width = dtype === "float64" ? 8 : 4;
   const count = shuffled.length / width;
   const bytes = new Uint8Array(shuffled.length);

@@ -1,6 +1,10 @@
 /** What the keys do. */
 
+import { beside } from "./pictures.js";
+import { turn as turnLesson } from "./guide.js";
+import { replay, toggle } from "./play.js";
 import { settled } from "./walk.js";
+import { flip } from "./whatif.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./store.js").State} State */
@@ -10,6 +14,7 @@ import { settled } from "./walk.js";
  * @typedef {object} Hands what keys may do
  * @property {Run} run
  * @property {Store} store
+ * @property {import("./main.js").Served | null} [served]
  * @property {() => void} showHelp
  */
 
@@ -19,7 +24,13 @@ import { settled } from "./walk.js";
  */
 export function onKey(event, hands) {
   const target = /** @type {HTMLElement} */ (event.target);
-  if (event.ctrlKey || event.metaKey || event.altKey || target.matches("input, select, textarea")) return;
+  // on many keyboards a bracket is typed with Alt or AltGr
+  const typed = event.altKey && (event.key === "[" || event.key === "]");
+  if (((event.ctrlKey || event.altKey) && !typed) || event.metaKey) return;
+  // a field for a number takes no letter, so that what is typed there can be put back from there
+  const letters =
+    !/^z$/i.test(event.key) || !target.matches("input[type=number], input[type=range], input[type=color]");
+  if (target.matches("input, select, textarea") && letters) return;
   const state = settled(hands.run, hands.store.get());
   const act = ACTIONS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (event.key === " " && target.matches("button, summary, a")) return;
@@ -31,12 +42,20 @@ const ACTIONS = {
   f: (hands) => turn(hands, "forward"),
   b: (hands) => turn(hands, "backward"),
   u: (hands) => turn(hands, "update"),
+  d: (hands, { view }) =>
+    view !== "difference" && !!hands.run.about.offers?.includes("difference")
+      ? set(hands, { view: "difference", place: "" })
+      : false,
   e: (hands, state) => set(hands, { exact: !state.exact }, true),
+  z: ({ run, served }) => flip(served, run),
   s: (hands, { scale }) =>
     set(hands, { scale: scale === "unit" ? "layer" : scale === "layer" ? "network" : "unit" }, true),
+  "[": ({ run, store }) => beside(run, store, -1),
+  "]": ({ run, store }) => beside(run, store, 1),
   "?": ({ showHelp }) => (showHelp(), true),
   Escape: back,
-  " ": (hands, state) => (state.index?.length ? slideOn(hands, state.index, hands.run.shape(state.name)) : false),
+  r: ({ run, store }) => replay(run, store),
+  " ": ({ run, store }, { lesson }) => (lesson ? (void turnLesson(run, store, 1), true) : toggle(run, store)),
 };
 
 /**
@@ -62,7 +81,8 @@ function turn(hands, direction) {
  * @param {Hands} hands
  * @param {State} state
  */
-function back(hands, { view, place, name, index }) {
+function back(hands, { view, place, name, index, lesson }) {
+  if (lesson) return set(hands, { lesson: "" });
   if (view) return set(hands, place ? { place: "" } : { view: "" });
   const user = hands.run.node(name) ? undefined : hands.run.users(name)[0];
   const fresh = { index: null, page: 0, channel: -1 };
@@ -83,20 +103,4 @@ function moved(hands, { index }, key) {
   const axis = index.length - 1 - (index.length > 1 ? step[0] : 0);
   const to = index.map((at, each) => (each === axis ? Math.max(0, at + step[1]) : at));
   return set(hands, { index: to }, true);
-}
-
-/**
- * To the right, and at the end of the row to the start of the next.
- * @param {Hands} hands
- * @param {number[]} index
- * @param {number[]} shape
- */
-function slideOn(hands, index, shape) {
-  const next = [...index];
-  for (let axis = next.length - 1; axis >= Math.max(0, next.length - 2); axis--) {
-    next[axis] += 1;
-    if (next[axis] < shape[axis]) break;
-    next[axis] = 0;
-  }
-  return set(hands, { index: next }, true);
 }

@@ -1,11 +1,14 @@
 /** A layer: its maps, one of them large, its filters, and how its numbers lie. */
 
+import { layerForm } from "./adjust.js";
 import { h } from "./element.js";
+import { exemplars } from "./exemplars.js";
 import { filters } from "./filters.js";
 import { number, size } from "./format.js";
 import { histogram } from "./histogram.js";
 import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "./maps.js";
 import { largeMap } from "./map.js";
+import { paintable, paintButton, painter } from "./paint.js";
 import { units } from "./units.js";
 import { wall } from "./wall.js";
 
@@ -19,14 +22,15 @@ const MANY = 32; // maps from which on the most active come first, and a search 
  * @param {Run} run
  * @param {State} state
  * @param {Store} store
+ * @param {import("./main.js").Served | null} served
  * @param {number} width that the stage has
  * @param {(at: number[]) => void} hover
  */
-export async function layer(run, state, store, width, hover) {
+export async function layer(run, state, store, served, width, hover) {
   const node = /** @type {import("./run.js").Node} */ (run.node(state.name));
   const maps = mapsOf(run, state.name, state.direction);
   const stage = h("section", { class: "stage layer-view", "aria-label": state.name });
-  stage.append(facts(node, state.direction));
+  stage.append(facts(node, state.direction), layerForm(run, state.name, served) ?? "");
   if (state.direction === "update") stage.append(h("p", { class: "note" }, updated(run, node)));
   if (!maps) {
     stage.append(h("p", { class: "note" }, "The loss does not reach this layer, so that it has no gradient."));
@@ -39,10 +43,18 @@ export async function layer(run, state, store, width, hover) {
   }
   const first = maps.channels > MANY ? mostActive(data, maps) : 0;
   const cursor = within(state.cursor ?? [first, Math.floor(maps.height / 2), Math.floor(maps.width / 2)], maps);
-  stage.append(
-    await allMaps(run, state, store, maps, cursor, width, hover),
+  if (served && paintable(run) && state.name === run.nodes[0].name && state.direction === "forward") {
+    const side = Math.max(200, Math.min(384, width - 20));
+    stage.append(state.brush ? await painter(run, store, served, side) : (paintButton(run, store, served) ?? ""));
+    if (state.brush) return stage;
+  }
+  const seen = await allMaps(run, state, store, maps, cursor, width, hover);
+  const learned = [
     ...(await filters(run, state, store, node, cursor[0], width)),
-  );
+    ...(await exemplars(run, state, store, served, node, cursor[0])),
+  ];
+  // a step changes what is learned, and the maps only follow
+  stage.append(...(state.direction === "update" ? [...learned, seen] : [seen, ...learned]));
   const spread = histogram(data);
   if (spread) stage.append(spread);
   return stage;

@@ -6,6 +6,7 @@ import { help } from "./help.js";
 import { findHost, Trouble } from "./host.js";
 import { onKey } from "./keys.js";
 import { listen } from "./picture.js";
+import { play } from "./play.js";
 import { createRun } from "./run.js";
 import { createStore } from "./store.js";
 
@@ -45,12 +46,31 @@ function complain(error) {
 async function start() {
   const host = findHost(document);
   const served = host.ask && serving(host, host.ask);
-  let draw = (/** @type {import("./store.js").State} */ _) => {};
+  /** @type {ReturnType<typeof drawer> | null} */ let draw = null;
   /** @type {import("./run.js").Run | null} */ let run = null;
+  let shown = 0;
+  /** @type {((state: import("./store.js").State) => Promise<void>) | null} */ let watch = null;
+  const reopen = () => (host.forget(), open());
   async function open() {
-    run = createRun(await host.document(), host);
-    draw = drawer({ page, run, store, served, complain, showHelp: () => keys.showModal() });
-    draw(store.get());
+    const { picture } = store.get();
+    const chosen = host.picture(picture);
+    const about = await chosen.document();
+    if (store.get().picture !== picture) return; // the reader has gone on to another
+    if (about.training && served) {
+      watch ??= (await import("./training.js")).watching({
+        page,
+        name: about.training,
+        store,
+        served,
+        complain,
+        reopen,
+      });
+      return watch(store.get());
+    }
+    run = createRun(about, chosen);
+    shown = picture;
+    draw ??= drawer({ page, store, served, complain, showHelp: () => keys.showModal() });
+    await draw(store.get(), run);
   }
   /**
    * @param {import("./host.js").Host} host
@@ -78,11 +98,12 @@ async function start() {
     };
   }
   await open();
-  store.subscribe((state) => draw(state));
+  store.subscribe((state) => (run && draw && state.picture === shown ? draw(state, run) : open().catch(complain)));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void open().catch(complain));
+  play(document, store, () => run);
   if (served) listen(document, (picture) => void served.choose(picture));
   document.addEventListener("keydown", (event) => {
-    if (run && !keys.open) onKey(event, { run, store, showHelp: () => keys.showModal() });
+    if (run && !keys.open) onKey(event, { run, store, served, showHelp: () => keys.showModal() });
   });
 }
 

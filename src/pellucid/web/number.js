@@ -1,10 +1,12 @@
 /** A number: the window, the weights, the products, their running sum, the value, and what PyTorch computed. */
 
+import { weightForm } from "./adjust.js";
 import { h } from "./element.js";
 import { counted, decimals, exact as allDigits, fixed, number as written, unit } from "./format.js";
 import { formula } from "./formula.js";
 import { grid } from "./grid.js";
 import { lines } from "./lines.js";
+import { playButton } from "./play.js";
 import { result } from "./result.js";
 import { position } from "./run.js";
 import { terms } from "./terms.js";
@@ -23,10 +25,11 @@ const CELL = 58; // CSS pixels of a number in a grid
  * @param {Run} run
  * @param {State} state
  * @param {Store} store
+ * @param {import("./main.js").Served | null} served
  * @param {Working} working
  * @param {number} width that the stage has
  */
-export async function numberView(run, state, store, working, width) {
+export async function numberView(run, state, store, served, working, width) {
   /** @type {import("./formula.js").Follow} */
   const follow = ({ name, index, direction }) => {
     store.set({ name, index, direction, channel: -1, page: 0, sorted: "", cursor: null });
@@ -35,7 +38,8 @@ export async function numberView(run, state, store, working, width) {
   const room = Math.max(4, Math.min(8, Math.floor((width - 40) / CELL)));
   const context = { run, state, follow, change, room };
   const stage = h("section", { class: "stage number-view", "aria-label": unit(state.name, state.index ?? []) });
-  stage.append(result(working, state.exact));
+  stage.append(result(working, state.exact), playButton(run, state, store) ?? "");
+  stage.append((await weightForm(run, state.name, state.index ?? [], served)) ?? "");
   if (working.quantity !== "value" || !working.parts.length) stage.append(...(await ownGrid(context, working)));
   for (const [at, part] of working.parts.entries()) stage.append(await partView(context, working, part, at));
   const long = (/** @type {Part} */ part) => termList(context, part, all(part), 0, "order");

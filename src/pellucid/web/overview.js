@@ -3,25 +3,29 @@
 import { h, sharpCanvas } from "./element.js";
 import { probability } from "./format.js";
 import { drawPicture, isPicture, mapsOf } from "./maps.js";
+import { paintable, paintButton, painter } from "./paint.js";
 
 const SIDE = 320;
 const SHOWN = 10;
 
 /**
  * @param {import("./run.js").Run} run
+ * @param {import("./store.js").State} state
  * @param {import("./store.js").Store} store
+ * @param {import("./main.js").Served | null} served
  */
-export async function overview(run, store) {
+export async function overview(run, state, store, served) {
   const stage = h("section", { class: "stage overview", "aria-label": "The picture and the classes" });
   const first = run.nodes[0];
   const maps = mapsOf(run, first.name, "forward");
-  if (maps && isPicture(run, first.name, "forward")) {
+  if (served && state.brush && paintable(run)) stage.append(await painter(run, store, served, SIDE));
+  else if (maps && isPicture(run, first.name, "forward")) {
     const scale = SIDE / Math.max(maps.width, maps.height);
     const { canvas, context } = sharpCanvas(maps.width * scale, maps.height * scale);
     await drawPicture(context, run, maps, [0, 0, maps.width * scale, maps.height * scale]);
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `The picture ${run.about.picture}, as the network gets it`);
-    stage.append(canvas);
+    stage.append(h("div", { class: "seen" }, canvas, paintButton(run, store, served)));
   }
   stage.append(classes(run, store));
   return stage;

@@ -1,16 +1,28 @@
-/** Another picture: chosen, dropped or pasted. Only where there is a server that can classify it. */
+/** Another picture: chosen, drawn, taken, dropped or pasted. Only where there is a server that can classify it. */
 
+import { photograph } from "./camera.js";
+import { draw } from "./drawing.js";
 import { h } from "./element.js";
 
 /**
- * @param {(picture: Blob) => unknown} choose
+ * @param {(picture: Blob) => Promise<boolean>} choose
+ * @param {number} channels of the network's input
  */
-export function chooser(choose) {
+export function chooser(choose, channels) {
   const input = /** @type {HTMLInputElement} */ (
     h("input", { type: "file", accept: "image/*", id: "picture", class: "hidden" })
   );
   input.addEventListener("change", () => input.files?.[0] && choose(input.files[0]));
-  return h("span", { class: "chooser" }, input, h("label", { for: "picture" }, "Another picture…"));
+  const button = (/** @type {string} */ text, /** @type {() => void} */ click) =>
+    h("button", { type: "button", key: text, on: { click } }, text);
+  return h(
+    "span",
+    { class: "chooser" },
+    input,
+    h("label", { for: "picture" }, "Another picture…"),
+    button("Draw…", () => draw(channels, choose)),
+    button("Camera…", () => photograph(choose)),
+  );
 }
 
 /**

@@ -1,26 +1,61 @@
-/** The window slides from where it stood to where it stands: 180 ms, or at once where motion is not wanted. */
+/** The window slides from where it stood to where it stands: in 180 ms, while playing evenly, or at once. */
+
+import { h } from "./element.js";
+import { moving, PACE } from "./play.js";
 
 const DURATION = 180;
+const GRIDS = ["window/", "own/"]; // how the keys of their cells begin
+
+/** @typedef {(number[] | null)[]} Corners the row and column of each grid's window */
 
 /**
+ * Where the windows stand.
  * @param {HTMLElement} main
- * @param {import("./store.js").State | null} before
- * @param {import("./store.js").State} now
+ * @returns {Corners}
  */
-export function slide(main, before, now) {
-  if (!before?.index || !now.index || before.name !== now.name || before.direction !== now.direction) return;
-  if (window.matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  const down = (now.index.at(-2) ?? 0) - (before.index.at(-2) ?? 0);
-  const across = (now.index.at(-1) ?? 0) - (before.index.at(-1) ?? 0);
-  if (Math.abs(down) + Math.abs(across) !== 1) return;
-  for (const cell of /** @type {NodeListOf<HTMLElement>} */ (
-    main.querySelectorAll("[data-key^='window/'].on, [data-key^='own/'].on")
-  )) {
-    const from = `translate(${-100 * across}%, ${-100 * down}%)`;
-    cell.animate([{ transform: from }, { transform: "none" }], {
-      duration: DURATION,
-      easing: "ease-out",
-      pseudoElement: "::after",
-    });
-  }
+export function corners(main) {
+  return GRIDS.map((grid) => {
+    const first = /** @type {HTMLElement | null} */ (main.querySelector(`td.on[data-key^="${grid}"]`));
+    return first?.dataset.key?.split("/").at(-1)?.split(",").map(Number) ?? null;
+  });
+}
+
+/**
+ * One frame a window slides there, and not each of its cells: that is what a browser draws 60 times a second.
+ * @param {HTMLElement} main
+ * @param {Corners} before
+ * @param {boolean} playing
+ */
+export function slide(main, before, playing) {
+  if (!moving()) return;
+  const now = corners(main);
+  GRIDS.forEach((grid, at) => {
+    const [from, to] = [before[at], now[at]];
+    if (!from || !to || Math.abs(from[0] - to[0]) + Math.abs(from[1] - to[1]) === 0) return;
+    const cells = /** @type {HTMLElement[]} */ ([...main.querySelectorAll(`td.on[data-key^="${grid}"]`)]);
+    const around = cells[0].closest(".scroll");
+    if (!around) return;
+    const [corner, last] = [cells[0], cells[cells.length - 1]];
+    const frame = around.getBoundingClientRect();
+    const [first, end] = [corner.getBoundingClientRect(), last.getBoundingClientRect()];
+    const place = {
+      left: first.left - frame.left + around.scrollLeft,
+      top: first.top - frame.top,
+      width: end.right - first.left,
+      height: end.bottom - first.top,
+    };
+    const style = Object.fromEntries(Object.entries(place).map(([key, value]) => [key, `${value}px`]));
+    const brush = h("i", { class: "brush", "aria-hidden": "true", style });
+    around.append(brush);
+    const [down, across] = [(from[0] - to[0]) * (first.height + 2), (from[1] - to[1]) * (first.width + 2)];
+    brush
+      .animate(
+        [{ transform: `translate(${across}px, ${down}px)` }, { transform: "none" }],
+        playing ? { duration: PACE, easing: "linear" } : { duration: DURATION, easing: "ease-out" },
+      )
+      .finished.then(
+        () => playing || brush.remove(),
+        () => {}, // the next step has taken it away
+      );
+  });
 }

@@ -10,6 +10,7 @@
  * @property {string} view "" is the walk through the network; views.js has the others
  * @property {string} place in that view, as it likes to write it
  * @property {string} lesson and its step, "stride.2"; "" where none is read
+ * @property {number} picture of those that the file holds
  * @property {string} name of the layer or weight; "" for the network
  * @property {number[] | null} index of the number that is shown; null for the layer
  * @property {number[] | null} cursor in the layer's map, where no number is shown
@@ -20,6 +21,8 @@
  * @property {number} channel of the window that is shown; -1 is the first
  * @property {number} page of a long list
  * @property {"" | "order" | "size"} sorted how a long list stands; "" is as fits the layer
+ * @property {boolean} brush whether the picture is being painted over
+ * @property {boolean} playing whether the window slides on by itself; not in the address: a link stands still
  */
 
 /** @type {State} */
@@ -27,6 +30,7 @@ export const START = {
   view: "",
   place: "",
   lesson: "",
+  picture: 0,
   name: "",
   index: null,
   cursor: null,
@@ -37,6 +41,8 @@ export const START = {
   channel: -1,
   page: 0,
   sorted: "",
+  brush: false,
+  playing: false,
 };
 
 /**
@@ -49,10 +55,11 @@ export function address(state) {
   );
   const query = new URLSearchParams();
   if (!state.index && state.cursor) query.set("at", state.cursor.join(","));
-  for (const key of /** @type {const} */ (["direction", "scale", "channel", "page", "sorted", "lesson"])) {
+  for (const key of /** @type {const} */ (["picture", "direction", "scale", "channel", "page", "sorted", "lesson"])) {
     if (state[key] !== START[key]) query.set(key, String(state[key]));
   }
   if (state.exact) query.set("exact", "1");
+  if (state.brush) query.set("brush", "1");
   if (state.open.length) query.set("open", state.open.join(","));
   const asked = query.toString().replaceAll("%2C", ",");
   // a single number has an index of no places, which still is a number
@@ -75,12 +82,13 @@ export function read(hash) {
     allowed.includes(query.get(key)) ? query.get(key) : otherwise;
   const whole = (/** @type {string} */ key) => {
     const value = Number.parseInt(query.get(key) ?? "", 10);
-    return Number.isNaN(value) ? START[/** @type {"page" | "channel"} */ (key)] : value;
+    return Number.isNaN(value) ? START[/** @type {"page" | "channel" | "picture"} */ (key)] : value;
   };
   return {
     view,
     place: view ? (second ?? "") : "",
     lesson: query.get("lesson") ?? "",
+    picture: Math.max(0, whole("picture")),
     name,
     index: index === undefined ? null : places(index),
     cursor: query.has("at") ? places(query.get("at") ?? "") : null,
@@ -91,6 +99,8 @@ export function read(hash) {
     channel: whole("channel"),
     page: Math.max(0, whole("page")),
     sorted: among("sorted", ["order", "size"], START.sorted),
+    brush: query.get("brush") === "1",
+    playing: false,
   };
 }
 
@@ -115,29 +125,31 @@ function places(text) {
  * @param {Window} window
  */
 export function createStore(window) {
-  /** @type {((state: State) => void)[]} */
+  /** @type {((state: State) => unknown)[]} */
   const watching = [];
   let state = read(window.location.hash);
-  const tell = () => watching.forEach((watch) => watch(state));
+  const tell = () => Promise.all(watching.map((watch) => watch(state)));
   window.addEventListener("hashchange", () => {
     if (address(state) === window.location.hash) return;
     state = read(window.location.hash);
-    tell();
+    void tell();
   });
   return {
     get: () => state,
     /**
      * @param {Partial<State>} change
      * @param {boolean} [quiet] the step is not one to come back to: a cursor's, say
+     * @returns {Promise<unknown>} when it has been drawn
      */
     set(change, quiet = false) {
       // whoever names a layer wants to see it
       const walks = "name" in change && !("view" in change) ? { view: "", place: "" } : {};
       state = { ...state, ...walks, ...change };
-      go(window, address(state), quiet);
-      tell();
+      // browsers refuse an address that changes many times a second
+      if (!state.playing) go(window, address(state), quiet);
+      return tell();
     },
-    /** @param {(state: State) => void} watch */
+    /** @param {(state: State) => unknown} watch what it returns is waited for where a change has to be drawn */
     subscribe: (watch) => void watching.push(watch),
   };
 }

@@ -1,5 +1,9 @@
 /** What the page shows beside the walk through the network. */
 
+import { difference } from "./difference.js";
+import { lessonList } from "./lessonlist.js";
+import { mistakes } from "./mistakes.js";
+
 /** @typedef {import("./run.js").Run} Run */
 /**
  * What a view is drawn from.
@@ -12,6 +16,8 @@
 /**
  * @typedef {object} View
  * @property {string} title
+ * @property {boolean} [always] whether it is offered everywhere, also in a file without a server
+ * @property {boolean} [still] whether it is not about one picture's run: then the network does not stand above it
  * @property {(scenery: Scenery, width: number) => Promise<Node[]>} show what stands where the walk would; width in pixels
  */
 
@@ -19,4 +25,9 @@
  * By name, as the address has it: #/~mistakes. One is offered where the document's "offers" names it.
  * @type {Record<string, View>}
  */
-export const VIEWS = {};
+export const VIEWS = {
+  lessons: { title: "Lessons", show: lessonList, always: true, still: true },
+  training: { title: "Training", show: async (scenery) => (await import("./training.js")).show(scenery), still: true },
+  mistakes: { title: "Mistakes", show: mistakes, still: true },
+  difference: { title: "Difference", show: difference },
+};

@@ -36,15 +36,15 @@ export function settled(run, state) {
  * @param {(at: number[]) => void} hover
  * @returns {Promise<Node[]>}
  */
-export async function walk({ run, state, store }, width, hover) {
-  if (!state.name) return [say("Walk through the network", [START]), await overview(run, store)];
+export async function walk({ run, state, store, served }, width, hover) {
+  if (!state.name) return [say("Walk through the network", [START]), await overview(run, state, store, served)];
   if (!state.index) {
-    return [say(state.name, [aboutLayer(run, state)]), await layer(run, state, store, width, hover)];
+    return [say(state.name, [aboutLayer(run, state)]), await layer(run, state, store, served, width, hover)];
   }
   const title = unit(state.name, state.index) + classOf(run, state.name, state.index);
   const worked = await workedOut(run, state);
   if (typeof worked === "string") return [say(title, [worked])];
-  return [say(title, [aboutNumber(run, state, worked)]), await numberView(run, state, store, worked, width)];
+  return [say(title, [aboutNumber(run, state, worked)]), await numberView(run, state, store, served, worked, width)];
 }
 
 /**

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from pellucid.app.page import replies
+from pellucid.app.page import difference, exemplars, mistakes, replies, training, whatif
 from pellucid.app.page.replies import Refused, Reply
 from pellucid.app.page.shown import Glass
 
@@ -58,10 +58,28 @@ def _shown(glass: Glass) -> Reply:
 
 
 GET: dict[str, Callable[[Glass, Asked], Reply]] = {
+    "/api/training": lambda glass, _asked: training.overview(glass.model),
+    "/api/training/frame": lambda glass, asked: training.frame(glass.model, asked),
+    "/api/training/picture": lambda glass, asked: training.picture(glass.model, asked),
     "/api/document": document,
     "/api/array": array,
+    "/api/what-if/original": whatif.original,
+    "/api/mistakes": mistakes.mistakes,
+    "/api/mistakes/cell": mistakes.cell,
+    "/api/mistakes/picture": mistakes.picture,
+    "/api/difference": difference.difference,
+    "/api/difference/pixels": difference.pixels,
+    "/api/exemplars": exemplars.exemplars,
+    "/api/exemplars/patch": exemplars.patch,
 }
 POST: dict[str, Callable[[Glass, Asked, bytes], Reply]] = {
     "/api/picture": picture,
     "/api/label": label,
+    "/api/what-if": whatif.change,
+    "/api/what-if/paint": whatif.paint,
+    "/api/what-if/flip": whatif.flip,
+    "/api/what-if/foresee": whatif.foresee,
+    "/api/what-if/foresee-paint": whatif.foresee_paint,
+    "/api/mistakes/open": mistakes.opened,
+    "/api/exemplars/open": exemplars.opened,
 }

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from pellucid import api
@@ -23,6 +23,9 @@ from pellucid.app.page.replies import Refused, Reply
 from pellucid.app.page.shown import Glass
 from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError, StorageError
+
+if TYPE_CHECKING:
+    from pellucid.app.page.live import Live
 
 HOST = "127.0.0.1"
 HTTP_PORT, LARGEST_PORT = 80, 65_535
@@ -52,14 +55,25 @@ def run(model: Path, picture: Path | None, port: int, browser: bool) -> int:
     except PictureError as error:
         raise PictureError(f"{chosen}: {error.reason}") from error
     with listening(glass, port) as server:
-        print(f"{printable(model)} is open at {server.address} (Ctrl-C ends it).", flush=True)
         if browser:
-            threading.Thread(target=_browse, args=(server.address,), daemon=True).start()
-        try:
-            server.serve_forever()
-        finally:
-            glass.finish()
+            browse(server.address)
+        return serve(server, glass)
+
+
+def serve(server: Server, glass: Glass) -> int:
+    """Show a model until Ctrl-C."""
+    server.glass = glass
+    print(f"{printable(glass.model)} is open at {server.address} (Ctrl-C ends it).", flush=True)
+    try:
+        server.serve_forever()
+    finally:
+        glass.finish()
     return 0
+
+
+def browse(address: str) -> None:
+    """Open a browser, without waiting for it."""
+    threading.Thread(target=_browse, args=(address,), daemon=True).start()
 
 
 def _browse(address: str) -> None:
@@ -67,7 +81,7 @@ def _browse(address: str) -> None:
         webbrowser.open(address)
 
 
-def listening(glass: Glass, port: int = 0) -> Server:
+def listening(glass: Glass | Live, port: int = 0) -> Server:
     """A server at a port, 0 for any that is free; it answers once `serve_forever` runs. Raises StorageError."""
     try:
         return Server(glass, port)
@@ -92,7 +106,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, glass: Glass, port: int) -> None:
+    def __init__(self, glass: Glass | Live, port: int) -> None:
         self.glass = glass
         self.files = {path.relative_to(api.WEB).as_posix(): path for path in api.WEB.rglob("*") if path.is_file()}
         super().__init__((HOST, port), Handler)
@@ -172,8 +186,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _get(self) -> Reply:
         path, asked = self._asked()
+        glass = self._page.glass
         if path in routes.GET:
-            return routes.GET[path](self._page.glass, asked)
+            return routes.GET[path](glass, asked) if isinstance(glass, Glass) else glass.get(path, asked)
         file = self._page.files.get(path.removeprefix("/").removeprefix("web/") or "index.html")
         if file is None:
             raise Refused(HTTPStatus.NOT_FOUND, f"There is nothing at {path}; open {self._page.address}")
@@ -185,7 +200,10 @@ class Handler(BaseHTTPRequestHandler):
         body = self._body()
         if path not in routes.POST:
             raise Refused(HTTPStatus.NOT_FOUND, f"Nothing can be sent to {path}.")
-        return routes.POST[path](self._page.glass, asked, body)
+        glass = self._page.glass
+        if not isinstance(glass, Glass):
+            raise glass.refusal
+        return routes.POST[path](glass, asked, body)
 
     def _asked(self) -> tuple[str, dict[str, str]]:
         parts = urlsplit(self.path)

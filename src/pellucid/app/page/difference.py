@@ -1,0 +1,70 @@
+"""The difference between two classes of what is shown, taken apart: pixels, layers, units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+
+from pellucid import api
+from pellucid.app.page import pictures, replies
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
+
+Asked = Mapping[str, str]
+
+
+def difference(glass: Glass, asked: Asked) -> Reply:
+    """The logit of class ?first= minus that of ?second=, and the parts that add up to it; the pixels as their sum."""
+    return replies.as_json(_described(_taken_apart(glass, asked)))
+
+
+def pixels(glass: Glass, asked: Asked) -> Reply:
+    """Each pixel's contribution to the same difference: float64 (H, W)."""
+    return replies.numbers(_taken_apart(glass, asked).pixels)
+
+
+def _taken_apart(glass: Glass, asked: Asked) -> api.Mechanism:
+    """Worked out once for both questions."""
+    shown, classes = glass.shown, glass.classifier.classes
+    if asked.get("run", str(shown.run)) != str(shown.run):
+        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
+    first, second = (pictures.whole(asked, name, len(classes)) for name in ("first", "second"))
+
+    def make() -> api.Mechanism:
+        # the very pixels and weights that are shown: the file may have been written over, and weights tried out
+        trace = shown.document.trace
+        pixels = trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
+        picture = api.Prepared(pixels, shown.called)
+        return shown.classifier.difference(picture, classes[first], classes[second])
+
+    return glass.jobs.latest("difference", (shown.run, first, second), make)
+
+
+def _described(found: api.Mechanism) -> dict[str, Any]:
+    return {
+        "first": found.first,
+        "second": found.second,
+        "difference": _finite(found.difference),
+        "pixels": _finite(float(found.pixels.sum())),
+        "own": _finite(found.own),
+        "remainder": _finite(found.remainder),
+        "layers": [
+            {
+                "name": share.name,
+                "kind": share.kind,
+                "own": _finite(share.own),
+                "units": _finite(float(share.units.sum())),
+                "after": _finite(share.after) if share.passes_all else None,
+                "strongest": [{"unit": list(index), "value": _finite(value)} for index, value in share.strongest()],
+            }
+            for share in found.shares
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,103 @@
+"""Work that takes longer than a reader waits: done in a thread beside the page, begun when it is first asked about."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.errors import PellucidError
+
+Work = Callable[[], Generator[tuple[int, int], None, Any]]
+"""Begins the work: it yields (done, total) and returns its result. It shares no classifier with what is shown."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. Exactly one of result and error is there once it has ended."""
+
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    """Since it began."""
+    ended: bool = False
+    result: Any = None
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """ "running" with done, total and seconds; "failed" with the error's sentence; or "done"."""
+        if self.error is not None:
+            return {"state": "failed", "error": self.error}
+        if self.ended:
+            return {"state": "done"}
+        return {"state": "running", "done": self.done, "total": self.total, "seconds": round(self.seconds, 3)}
+
+
+class Job:
+    """One piece of work in a thread of its own. Whoever reads gets a snapshot."""
+
+    def __init__(self, name: str, work: Work) -> None:
+        self.progress = Progress()
+        self._work, self._stopped = work, threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it after the step that it is in."""
+        self._stopped.set()
+
+    def wait(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        begin = time.monotonic()
+        try:
+            steps = self._work()
+            while not self._stopped.is_set():
+                done, total = next(steps)
+                self.progress = Progress(done, total, time.monotonic() - begin)
+            steps.close()
+            self.progress = Progress(ended=True, error="Pellucid is ending. Start it again with “pellucid open”.")
+        except StopIteration as end:
+            self.progress = Progress(ended=True, result=end.value)
+        except PellucidError as error:
+            self.progress = Progress(ended=True, error=str(error))
+        except Exception as error:  # a fault of ours, which must not look as if the work went on
+            name = type(error).__name__
+            self.progress = Progress(ended=True, error=f"Pellucid has a fault here ({name}). Please report it.")
+
+
+class Jobs:
+    """What is worked out beside what a page shows, by name; each is begun once."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._latest: dict[str, tuple[Hashable, Any]] = {}
+        self._lock, self._one = threading.Lock(), threading.Lock()
+
+    def ask(self, name: str, work: Work) -> Progress:
+        """How far the job of this name is; it begins now if it has not yet."""
+        with self._lock:
+            if name not in self._jobs:
+                self._jobs[name] = Job(name, work)
+            return self._jobs[name].progress
+
+    def latest(self, name: str, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` makes of the key, kept until another key is asked for. One at a time; its errors are raised."""
+        with self._one:
+            known = self._latest.get(name)
+            if known is None or known[0] != key:
+                self._latest[name] = (key, make())
+            return self._latest[name][1]
+
+    def end(self, seconds: float) -> None:
+        """Stop all that runs, and wait for it, so that nothing runs while Python shuts down."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        until = time.monotonic() + seconds
+        for job in jobs:
+            job.stop()
+        for job in jobs:
+            job.wait(max(0.0, until - time.monotonic()))

@@ -1,0 +1,203 @@
+"""A training that is watched in the browser while it goes on: `pellucid train --open`.
+
+The server runs on a thread and reads files and the last piece of news; it touches nothing of the training.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid import api
+from pellucid.app import screen
+from pellucid.app.page import replies, training
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
+from pellucid.app.words import many
+from pellucid.errors import ArtefactError, PellucidError
+
+if TYPE_CHECKING:
+    from pellucid.app.page.server import Server
+
+OVER = ("done", "stopped", "failed")
+"""States after which the server goes away."""
+POLL = 0.05  # seconds until a server that is to end does
+WATCHED = 5.0  # seconds since a page has asked, up to which one is open
+LAST_WORD = 3.0  # seconds that a page has to hear how it ended
+SENT = 0.2  # seconds for an answer to leave
+
+
+class Live:
+    """Stands between a run and who watches it: the events pass through, and the page is told of them.
+
+    "state" is preparing, training, evaluating, opening, or one of OVER; "said" is a sentence of what is or was done.
+    """
+
+    def __init__(self, run: api.Run) -> None:
+        self.run = run
+        self.out: Path = run.out
+        self.news: dict[str, Any] = {"state": "preparing", "said": "Looking at the folder."}
+        self._epochs: list[dict[str, float | None]] = []
+        self._asked = -WATCHED
+        self._told = threading.Event()
+
+    # ---- as a run
+
+    @property
+    def worth_finishing(self) -> bool:
+        return self.run.worth_finishing
+
+    def __iter__(self) -> Iterator[api.Event]:
+        for event in self.run:
+            self._note(event)
+            yield event
+
+    def save_checkpoint(self) -> None:
+        self._say("evaluating", "Stopped by Ctrl-C. What was reached is being saved.")
+        self.run.save_checkpoint()
+
+    def finish(self) -> Generator[api.Evaluating, None, api.Report]:
+        evaluating = self.run.finish()
+        while True:
+            try:
+                event = next(evaluating)
+            except StopIteration as end:
+                return end.value
+            self._say("evaluating", f"Evaluating on the {event.side} pictures: {event.done:,} of {event.total:,}.")
+            yield event
+
+    # ---- as what a server shows
+
+    def get(self, path: str, asked: Mapping[str, str]) -> Reply:
+        """What the page is answered. Raises PellucidError."""
+        if path == "/api/training":
+            self._asked = time.monotonic()
+            news = self.news
+            reply = training.overview(self.out, self._epochs, news)
+            if news["state"] in OVER:
+                self._told.set()
+            return reply
+        if path == "/api/training/frame":
+            return training.frame(self.out, asked)
+        if path == "/api/training/picture":
+            return training.picture(self.out, asked)
+        if path == "/api/document":
+            return replies.as_json({"version": 1, "training": self.out.resolve().name})
+        raise self.refusal
+
+    @property
+    def refusal(self) -> Refused:
+        """Of what only a trained network can answer."""
+        return Refused(HTTPStatus.CONFLICT, "The network is still being trained. Wait until it is done.")
+
+    def end(self, state: str, said: str) -> None:
+        """The last news."""
+        self._say(state, said)
+
+    def wait_until_told(self) -> None:
+        """Give a page that is open the time to hear how it ended, before the server goes."""
+        if self.news["state"] in OVER and time.monotonic() - self._asked < WATCHED and self._told.wait(LAST_WORD):
+            time.sleep(SENT)
+
+    # ---- the news
+
+    def _say(self, state: str, said: str) -> None:
+        self.news = {**self.news, "state": state, "said": said}
+
+    def _note(self, event: api.Event) -> None:
+        match event:
+            case api.Decoding(done, total):
+                self._say("preparing", f"Reading pictures: {done:,} of {total:,}.")
+            case api.Comparing(done, total):
+                self._say("preparing", f"Looking for twins: {done:,} of {total:,}.")
+            case api.Found():
+                self._say("preparing", f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes.")
+            case api.Started():
+                self.news = {**self.news, "epochs": event.epochs, "steps": event.steps, "step": event.resumed_at or 0}
+                self._say("training", "The first step is being made.")
+            case api.Step():
+                seen = asdict(event)
+                told = {key: seen[key] for key in ("epoch", "step", "steps", "images_per_second", "seconds_left")}
+                self.news = {**self.news, **told, "state": "training", "said": ""}
+            case api.Epoch():
+                known = asdict(event)
+                self._epochs = [*self._epochs, {name: known[name] for name in training.EPOCH}]
+
+
+def train(run: api.Run, browser: bool) -> int:
+    """Train under the eyes of a person at the terminal and in the browser; then open the model until Ctrl-C.
+
+    Returns the exit status. Stopped by Ctrl-C, or failed, it ends as without a page.
+    """
+    from pellucid.app.page import server as servers
+
+    live = Live(run)
+    with servers.listening(live) as server:
+        with _answering(server, live):
+            print(f"The training can be watched at {server.address}", flush=True)
+            if browser:
+                servers.browse(server.address)
+            status = _watched(live)
+            glass = _opened(live) if status == 0 else None
+        return servers.serve(server, glass) if glass is not None else status
+
+
+@contextmanager
+def _answering(server: Server, live: Live) -> Iterator[None]:
+    """The page is answered on a thread; at the end it gets the time to hear how it ended."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": POLL}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        live.wait_until_told()
+        server.shutdown()
+        thread.join()
+
+
+def _watched(live: Live) -> int:
+    """As screen.watch; the page hears how it ended."""
+    try:
+        status = screen.watch(live)
+    except KeyboardInterrupt:
+        live.end("stopped", "The training was stopped by Ctrl-C.")
+        raise
+    except PellucidError as error:
+        live.end("failed", f"The training has failed. {error}")
+        raise
+    except BaseException as error:
+        live.end("failed", f"The training has failed ({type(error).__name__}); the terminal says more.")
+        raise
+    if status == 0:
+        live.end("opening", "The training is done. The network is being opened.")
+    else:
+        live.end("stopped", "The training was stopped by Ctrl-C. What it reached is saved; go on with --resume.")
+    return status
+
+
+def _opened(live: Live) -> Glass | None:
+    """The trained network on one of its pictures; None where none is there any more, and the page and people know."""
+    try:
+        return Glass(api.load(live.out), live.out, _picture(live.out))
+    except PellucidError as error:
+        live.end("done", f"The training is done. {error}")
+        print(f"The network cannot be shown on one of its pictures: {error}")
+        return None
+
+
+def _picture(model: Path) -> Path:
+    """One that the network has not learned from, if there is one."""
+    try:
+        kept = [path for path, _ in api.remembered(model)]
+    except ArtefactError:
+        kept = []
+    found = kept or [Path(path) for path in api.trained_on(model)]
+    if not found:
+        raise ArtefactError(f"They are gone. Name another: pellucid open {model} picture.jpg")
+    return found[0]

@@ -1,0 +1,94 @@
+"""The pictures that a model keeps for its reported figure, classified once more: what was taken for what, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from http import HTTPStatus
+from pathlib import Path, PurePath
+from typing import Any
+
+from pellucid import api
+from pellucid.app.page import pictures, replies
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
+
+Asked = Mapping[str, str]
+
+
+def mistakes(glass: Glass, _asked: Asked) -> Reply:
+    """How far the evaluation is; once it is done the confusion matrix, [true][predicted], and the accuracy."""
+    progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
+    content = progress.as_json()
+    if progress.result is not None:
+        found: api.Evaluation = progress.result
+        metrics = found.metrics
+        content |= {
+            "side": metrics.side,
+            "pictures": metrics.pictures,
+            "correct": metrics.correct,
+            "accuracy": metrics.accuracy,
+            "interval": list(metrics.interval),
+            "confusion": [list(row) for row in metrics.confusion],
+            "unusable": [{"picture": path, "reason": reason} for path, reason in found.unusable],
+        }
+    return replies.as_json(content)
+
+
+def cell(glass: Glass, asked: Asked) -> Reply:
+    """The pictures of class ?label= that were taken for ?predicted=, by number, worst first.
+
+    Worst is where the true class is least probable, then where the one that was predicted is most probable.
+    """
+    found = _found(glass)
+    count = len(glass.classifier.classes)
+    wanted = pictures.whole(asked, "label", count), pictures.whole(asked, "predicted", count)
+    inside = [
+        (number, answer) for number, answer in enumerate(found.answers) if (answer.label, answer.predicted) == wanted
+    ]
+    inside.sort(key=lambda each: (each[1].label_probability, -each[1].predicted_probability, each[0]))
+    return replies.as_json({"pictures": [_described(number, answer) for number, answer in inside]})
+
+
+def picture(glass: Glass, asked: Asked) -> Reply:
+    """One picture as the network gets it, by its number."""
+    return pictures.png(pictures.prepared(glass, _answer(glass, asked).picture))
+
+
+def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
+    """Show a picture, by its number, against its true class."""
+    answer = _answer(glass, asked)
+    return pictures.show(glass, answer.picture, glass.classifier.classes[answer.label])
+
+
+def _classify(model: Path) -> Generator[tuple[int, int], None, api.Evaluation]:
+    """By a classifier of its own, loaded here."""
+    steps = api.evaluating(model)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield step.done, step.total
+
+
+def _found(glass: Glass) -> api.Evaluation:
+    progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
+    if progress.error is not None:
+        raise Refused(HTTPStatus.CONFLICT, progress.error)
+    if progress.result is None:
+        raise Refused(HTTPStatus.CONFLICT, "The pictures are still being classified. Wait a moment, and ask again.")
+    return progress.result
+
+
+def _answer(glass: Glass, asked: Asked) -> api.Answer:
+    answers = _found(glass).answers
+    return answers[pictures.whole(asked, "number", len(answers))]
+
+
+def _described(number: int, answer: api.Answer) -> dict[str, Any]:
+    return {
+        "number": number,
+        "name": PurePath(answer.picture).name,
+        "label_probability": answer.label_probability,
+        "predicted_probability": answer.predicted_probability,
+    }

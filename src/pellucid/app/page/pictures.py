@@ -1,0 +1,52 @@
+"""The model's own pictures, which the page names by numbers and never by a path: as PNG, and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import api
+from pellucid.app.page import replies
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
+from pellucid.errors import PictureError
+
+DIGITS = 10  # of a number
+
+
+def whole(asked: Mapping[str, str], name: str, below: int) -> int:
+    """A number behind the ? of an address, from 0 to below - 1. Raises Refused."""
+    text = asked.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and int(text) < below):
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is {text!r}; it must be a number from 0 to {below - 1:,}.")
+    return int(text)
+
+
+def prepared(glass: Glass, path: str) -> NDArray[np.uint8]:
+    """A picture as the network gets it, in three colours: uint8 (H, W, 3). Raises Refused where it is there no more."""
+    try:
+        image = glass.classifier.prepared(path)
+    except PictureError as error:
+        raise unusable(path, error) from error
+    return np.broadcast_to(image, (*image.shape[:2], 3)).copy()
+
+
+def unusable(path: str, error: PictureError) -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, f"{path} cannot be used any more: {error.reason}.")
+
+
+def png(image: NDArray[np.uint8]) -> Reply:
+    """uint8 (H, W, 3); of an image without a pixel, a single grey one."""
+    return Reply("image/png", api.png(image if image.size else np.full((1, 1, 3), 128, np.uint8)))
+
+
+def show(glass: Glass, path: str, label: str | None = None) -> Reply:
+    """Open another picture of the model's own, against a class. Raises Refused, TraceError."""
+    try:
+        glass.show(path, label, path)
+    except PictureError as error:
+        raise unusable(path, error) from error
+    return replies.as_json({"ok": True, "run": glass.shown.run})

@@ -1,0 +1,120 @@
+"""A training as the page asks for it: its curves, and one frame or picture of its replay at a time.
+
+The index of a replay is small and read anew for each question, so that a training on its way can be watched. A frame is
+read when it is asked for, checked by size and hash, and sent as it stands in its file (training/replay.py).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from pellucid import api
+from pellucid.app.page import replies
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.errors import ArtefactError
+
+HISTORY = "history.csv"
+EPOCH = ("epoch", "steps", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+"""What is told of an epoch, by the names of history.csv."""
+
+Row = Mapping[str, float | None]
+
+
+def has(model: Path) -> bool:
+    """Whether a model folder has something to look back on."""
+    return (model / api.replays.FOLDER / api.replays.INDEX).is_file() or (model / HISTORY).is_file()
+
+
+def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str, Any] | None = None) -> Reply:
+    """All but the frames' numbers. `epochs`, of a training on its way: instead of the model's history.csv.
+
+    JSON: "name", "epochs" (see EPOCH), "live", and "replay": null where none is kept, else classes, pictures, layers,
+    steps, steps_per_epoch, and of each frame its step, epoch, train_loss, the loss of each picture, and its bytes.
+    """
+    folder = model / api.replays.FOLDER
+    content = {
+        "name": model.resolve().name,
+        "epochs": _epochs(model) if epochs is None else [_finite(row) for row in epochs],
+        "live": live,
+        "replay": _replay(folder) if (folder / api.replays.INDEX).is_file() else None,
+    }
+    return replies.as_json(content)
+
+
+def picture(model: Path, asked: Mapping[str, str]) -> Reply:
+    """/api/training/picture?n=0: a followed picture as PNG, at training size."""
+    folder = model / api.replays.FOLDER
+    found = api.replays.read_index(folder).get("pictures")
+    pictures = found if isinstance(found, list) else []
+    number = _whole(asked.get("n", ""))
+    if number is None or number >= len(pictures):
+        said = f"The replay has {len(pictures)} pictures, counted from 0. Reload the page."
+        raise Refused(HTTPStatus.NOT_FOUND, said)
+    return Reply("image/png", _checked(folder, pictures[number]))
+
+
+def frame(model: Path, asked: Mapping[str, str]) -> Reply:
+    """/api/training/frame?step=12: the safetensors of the frame after that step."""
+    folder = model / api.replays.FOLDER
+    frames = api.replays.read_index(folder).get("frames")
+    step = _whole(asked.get("step", ""))
+    found = [entry for entry in frames or () if isinstance(entry, dict) and entry.get("step") == step]
+    if step is None or not found:
+        said = f"The replay has no frame of step {asked.get('step', '')}. Reload the page."
+        raise Refused(HTTPStatus.NOT_FOUND, said)
+    return Reply("application/octet-stream", _checked(folder, found[0]))
+
+
+def _replay(folder: Path) -> dict[str, Any]:
+    index = api.replays.read_index(folder)
+    try:
+        return {
+            **{key: index[key] for key in ("classes", "layers", "steps", "steps_per_epoch")},
+            "pictures": [{key: entry[key] for key in ("path", "class", "side")} for entry in index["pictures"]],
+            "frames": [
+                {key: entry[key] for key in ("step", "epoch", "train_loss", "loss", "bytes")}
+                for entry in index["frames"]
+            ],
+        }
+    except (KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _checked(folder: Path, entry: Any) -> bytes:
+    try:
+        return api.replays.content(folder, entry)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> ArtefactError:
+    what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    place = folder / api.replays.INDEX
+    return ArtefactError(f"{place} is damaged: {what}. Copy the folder again, or train again with --replay.")
+
+
+def _epochs(model: Path) -> list[dict[str, float | None]]:
+    path = model / HISTORY
+    if not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [{name: float(row[name]) if row[name] else None for name in EPOCH} for row in csv.DictReader(file)]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ArtefactError(f"{path} is damaged: {error}. Copy the folder again.") from error
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return [_finite(row) for row in rows]
+
+
+def _finite(row: Row) -> dict[str, float | None]:
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in row.items()}
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

@@ -1,0 +1,151 @@
+"""What if: the reader's changes of the network and of the picture, asked for by the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import api
+from pellucid.app.page import replies
+from pellucid.app.page.altered import as_json
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
+from pellucid.errors import PellucidError
+
+MOST = 1_000  # changes at a time
+KINDS = ", ".join(("weight", "stride", "padding", "pooling"))
+
+Asked = Mapping[str, str]
+
+
+def change(glass: Glass, _asked: Asked, body: bytes) -> Reply:
+    """Other changes of the network than those so far: {"changes": [...]}, as the document's "what_if" has them."""
+    changes = read(body)
+    try:
+        glass.change(changes)
+    except api.Unfitting as error:
+        helps, _ = _helping(glass, changes)
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{error} {helps}") from error
+    return _shown(glass)
+
+
+def paint(glass: Glass, asked: Asked, body: bytes) -> Reply:
+    """Other pixels: uint8 in C order, their shape as ?shape=HEIGHT,WIDTH,CHANNELS; without any, the picture's own."""
+    glass.paint(_pixels(glass, asked, body) if body else None)
+    return _shown(glass)
+
+
+def flip(glass: Glass, _asked: Asked, _body: bytes) -> Reply:
+    """Everything as it was; or, where it is, what was put back by the last flip."""
+    glass.flip()
+    return _shown(glass)
+
+
+def foresee(glass: Glass, _asked: Asked, body: bytes) -> Reply:
+    """What these changes would lead to, and nothing is shown.
+
+    {"fits": true, "probabilities": [...]}, or {"fits": false, "why": a sentence, "instead": further changes that help}.
+    """
+    changes = read(body)
+    try:
+        probabilities = glass.foreseen(replace(glass.altered, changes=changes))
+    except api.Unfitting as error:
+        helps, further = _helping(glass, changes)
+        said = [as_json(each, glass.classifier) for each in further]
+        return replies.as_json({"fits": False, "why": f"{error} {helps}", "instead": said})
+    except PellucidError as error:
+        return replies.as_json({"fits": False, "why": str(error), "instead": []})
+    return replies.as_json({"fits": True, "probabilities": probabilities.tolist()})
+
+
+def foresee_paint(glass: Glass, asked: Asked, body: bytes) -> Reply:
+    """What these pixels would lead to: {"fits": true, "probabilities": [...]}."""
+    probabilities = glass.foreseen(replace(glass.altered, pixels=_pixels(glass, asked, body)))
+    return replies.as_json({"fits": True, "probabilities": probabilities.tolist()})
+
+
+def original(glass: Glass, _asked: Asked) -> Reply:
+    """The picture as the network gets it where nobody has painted: uint8 (H, W, C)."""
+    return replies.numbers(glass.original_pixels)
+
+
+def read(body: bytes) -> tuple[api.Change, ...]:
+    """{"changes": [...]} -> changes. Raises Refused."""
+    try:
+        changes = json.loads(body)["changes"]
+        if isinstance(changes, list) and len(changes) <= MOST:
+            return tuple(map(_change, changes))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"These changes are not understood: {_said(error)}.") from error
+    raise Refused(HTTPStatus.BAD_REQUEST, f"The changes must be a list of at most {MOST:,}.")
+
+
+def _change(said: Any) -> api.Change:
+    match said["what"]:
+        case "weight":
+            return api.Weight(str(said["name"]), _whole(said["index"]), _number(said["value"]))
+        case "stride":
+            return api.Stride(str(said["layer"]), _pair(said["value"]))
+        case "padding":
+            return api.Padding(str(said["layer"]), _pair(said["value"]))
+        case "pooling":
+            return api.Pooling(str(said["layer"]), said["value"])
+    raise ValueError(f"what is {said['what']!r}; there are {KINDS}")
+
+
+def _whole(numbers: Any) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise ValueError(f"{numbers!r} stands where it needs a list of whole numbers")
+    return tuple(numbers)
+
+
+def _pair(numbers: Any) -> tuple[int, int]:
+    whole = _whole(numbers)
+    if len(whole) != 2:
+        raise ValueError(f"{numbers!r} stands where it needs two numbers, of rows and of columns")
+    return whole[0], whole[1]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} stands where it needs a number")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError("a value is too large for a number") from error
+
+
+def _pixels(glass: Glass, asked: Asked, body: bytes) -> NDArray[np.uint8]:
+    if asked.get("picture", str(glass.picture)) != str(glass.picture):
+        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
+    shape = glass.original_pixels.shape
+    wanted = ",".join(map(str, shape))
+    if asked.get("shape", wanted) != wanted or len(body) != np.prod(shape):
+        raise Refused(
+            HTTPStatus.BAD_REQUEST,
+            f"The painted picture is {len(body):,} bytes for {asked.get('shape', wanted)}; this network takes {wanted} "
+            f"(height, width, channels), which is {np.prod(shape):,}.",
+        )
+    return np.frombuffer(body, np.uint8).reshape(shape).copy()
+
+
+def _helping(glass: Glass, changes: tuple[api.Change, ...]) -> tuple[str, tuple[api.Setting, ...]]:
+    """What would make changes fit, in a sentence and as changes."""
+    further = glass.classifier.instead(changes)
+    if further:
+        return f"It fits with {api.written(further)} as well.", further
+    return "No stride or padding of one or two layers was found that makes up for it.", ()
+
+
+def _said(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _shown(glass: Glass) -> Reply:
+    return replies.as_json({"ok": True, "run": glass.shown.run})

@@ -1,0 +1,62 @@
+/** Work that the server does beside the page: a bar while it goes on, and a sentence where it failed. */
+
+import { h } from "./element.js";
+import { counted } from "./format.js";
+import { Trouble } from "./host.js";
+
+/**
+ * @typedef {object} Progress
+ * @property {"running" | "failed" | "done"} state
+ * @property {number} done
+ * @property {number} total
+ * @property {number} seconds since it began
+ * @property {string} error
+ */
+
+const PAUSE = 500; // milliseconds between two questions
+
+/**
+ * How far a job is, asked again and again as long as this stands on the page.
+ * @param {import("./main.js").Served["ask"]} ask
+ * @param {string} path whose answer is a Progress
+ * @param {Progress} answer the first one
+ * @param {string} doing what is being done, in a few words
+ * @param {() => void} finished draws the page anew
+ * @returns {HTMLElement}
+ */
+export function progress(ask, path, answer, doing, finished) {
+  const bar = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": doing }));
+  const told = h("span", {});
+  const box = h("div", { class: "job" }, h("p", {}, doing), bar, told);
+  const failed = (/** @type {string} */ sentence) => box.replaceChildren(h("p", { role: "alert" }, sentence));
+  const show = (/** @type {Progress} */ now) => {
+    if (now.state === "failed") failed(now.error);
+    if (now.state !== "running") return;
+    if (now.total) [bar.max, bar.value] = [now.total, now.done];
+    told.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "beginning";
+  };
+  const again = async () => {
+    if (!box.isConnected) return;
+    try {
+      const now = await (await ask(path)).json();
+      if (!box.isConnected) return;
+      show(now);
+      if (now.state === "done") finished();
+      else if (now.state === "running") setTimeout(again, PAUSE);
+    } catch (error) {
+      if (!(error instanceof Trouble)) throw error;
+      failed(error.message);
+    }
+  };
+  show(answer);
+  if (answer.state === "running") setTimeout(again, PAUSE);
+  return box;
+}
+
+/** @param {Progress} now */
+function left({ done, total, seconds }) {
+  if (done >= total) return ", nearly done";
+  if (!done || seconds < 1) return "";
+  const rest = Math.ceil(((total - done) * seconds) / done);
+  return rest < 90 ? `, about ${rest} s left` : `, about ${Math.ceil(rest / 60)} min left`;
+}

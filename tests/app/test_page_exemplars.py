@@ -1,0 +1,146 @@
+"""The patches that excite a filter most, as the served page asks for them."""
+
+import io
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid import api
+from pellucid.app.page import exemplars
+from pellucid.app.page.replies import Refused
+from pellucid.app.page.shown import Glass
+
+
+def waited(glass: Glass, asked: dict[str, str]) -> Any:
+    until = time.monotonic() + 60
+    while (answer := json.loads(exemplars.exemplars(glass, asked).body))["state"] == "running":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def glass(trained: Path, photos: Path) -> Iterator[Glass]:
+    glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
+    yield glass
+    glass.finish()
+
+
+@pytest.fixture
+def own(model: Path, photos: Path, tmp_path: Path) -> Path:
+    """A model whose pictures a test may damage: they lie in tmp_path / "photos"."""
+    shutil.copytree(photos, tmp_path / "photos")
+    config = json.loads((model / "config.json").read_text())
+    config["data"]["root"] = str(tmp_path / "photos")
+    (model / "config.json").write_text(json.dumps(config))
+    return model
+
+
+@pytest.mark.parametrize("channel", [0, 3])
+def test_the_patches_are_where_the_filter_gives_most(glass: Glass, trained: Path, channel: int) -> None:
+    found = waited(glass, {"layer": "conv1", "channel": str(channel)})
+    assert (found["state"], found["seen"], found["there"], found["sees"]) == ("done", 16, 16, [3, 3])
+    strongest = {}
+    for path in api.trained_on(trained):
+        trace = glass.classifier.explain(path)
+        strongest[Path(path).parent.name + Path(path).name] = float(trace.values["conv1"][0, channel].max())
+    activations = [each["activation"] for each in found["patches"]]
+    assert activations == pytest.approx(sorted(strongest.values(), reverse=True)[:9], abs=1e-4)
+
+
+def test_a_patch_is_cut_out_of_its_picture(glass: Glass) -> None:
+    asked = {"layer": "conv1", "channel": "1"}
+    best = waited(glass, asked)["patches"][0]
+    source, box = exemplars._exemplar(glass, {**asked, "rank": "0"})
+    assert Path(source).name == best["name"]
+    top, left, bottom, right = box
+    reply = exemplars.patch(glass, {**asked, "rank": "0"})
+    seen = np.array(Image.open(io.BytesIO(reply.body)))
+    assert np.array_equal(seen, glass.classifier.prepared(source)[top:bottom, left:right])
+    assert list(box) == best["box"]
+
+
+def test_a_patch_opens_its_picture(trained: Path, photos: Path) -> None:
+    glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
+    asked = {"layer": "conv1", "channel": "1"}
+    best = waited(glass, asked)["patches"][2]
+    assert json.loads(exemplars.opened(glass, {**asked, "rank": "2"}, b"").body) == {"ok": True, "run": 1}
+    value = glass.shown.document.trace.values["conv1"][0][tuple(best["unit"])]
+    assert value == pytest.approx(best["activation"], abs=1e-5)
+    glass.finish()
+
+
+def test_what_is_not_there_is_refused(glass: Glass) -> None:
+    waited(glass, {"layer": "conv1", "channel": "0"})
+    with pytest.raises(Refused, match="There are no patches for a layer 'dense1'"):
+        exemplars.exemplars(glass, {"layer": "dense1", "channel": "0"})
+    with pytest.raises(Refused, match="channel is '4'; it must be a number from 0 to 3"):
+        exemplars.exemplars(glass, {"layer": "conv1", "channel": "4"})
+    with pytest.raises(Refused, match="rank is '9'; it must be a number from 0 to 8"):
+        exemplars.patch(glass, {"layer": "conv1", "channel": "0", "rank": "9"})
+
+
+def test_only_some_of_many_pictures_are_looked_through(
+    trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exemplars, "MOST", 5)
+    glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
+    found = waited(glass, {"layer": "conv1", "channel": "0"})
+    assert (found["seen"], found["there"], len(found["patches"])) == (5, 16, 5)
+    glass.finish()
+
+
+def test_enough_time_is_enough(trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 1.0, 2.0, 61.0])
+    paths = api.trained_on(trained)
+    with monkeypatch.context() as clock:
+        clock.setattr(exemplars.time, "monotonic", lambda: next(times))
+        taken = list(exemplars._in_time(paths))
+    assert taken == paths[:2]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 21, 979])
+def test_every_beginning_is_spread_over_the_whole(count: int) -> None:
+    order = [int(each) for each in exemplars.spread([str(number) for number in range(count)])]
+    assert sorted(order) == list(range(count))
+    half = sorted(order[: count // 2])
+    assert all(b - a <= 4 for a, b in itertools.pairwise(half))
+
+
+def test_pictures_that_are_gone_are_a_sentence(own: Path, photos: Path, tmp_path: Path) -> None:
+    for path in api.trained_on(own):
+        Path(path).unlink()
+    glass = Glass(api.load(own), own, photos / "red" / "1.png")
+    found = waited(glass, {"layer": "conv1", "channel": "0"})
+    assert found == {
+        "state": "failed",
+        "error": f"None of the pictures that {own} was trained on is there any more.",
+    }
+    with pytest.raises(Refused, match="is there any more"):
+        exemplars.patch(glass, {"layer": "conv1", "channel": "0", "rank": "0"})
+    glass.finish()
+    shutil.rmtree(tmp_path / "photos")
+    other = Glass(api.load(own), own, photos / "red" / "1.png")
+    assert "are gone" in waited(other, {"layer": "conv1", "channel": "0"})["error"]
+    other.finish()
+
+
+def test_a_picture_that_has_gone_meanwhile_is_a_sentence(own: Path, photos: Path) -> None:
+    glass = Glass(api.load(own), own, photos / "red" / "1.png")
+    asked = {"layer": "conv1", "channel": "0"}
+    waited(glass, asked)
+    for path in api.trained_on(own):
+        Path(path).unlink()
+    with pytest.raises(Refused, match="cannot be used any more: "):
+        exemplars.patch(glass, {**asked, "rank": "0"})
+    with pytest.raises(Refused, match="cannot be used any more: "):
+        exemplars.opened(glass, {**asked, "rank": "0"}, b"")
+    glass.finish()

@@ -1,0 +1,279 @@
+"""The served page's mistakes and the difference between two classes: what the server says, and what it refuses."""
+
+import io
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pellucid
+from pellucid import api
+from pellucid.app.page import difference, mistakes
+from pellucid.app.page.job import Jobs
+from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.shown import Glass
+from pellucid.errors import TraceError
+
+
+def said(reply: Reply) -> Any:
+    return json.loads(reply.body)
+
+
+def waited(ask: Callable[[], Any]) -> Any:
+    """The answer once nothing runs any more."""
+    until = time.monotonic() + 60
+    while (answer := ask())["state"] == "running":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def glass(trained: Path, photos: Path) -> Iterator[Glass]:
+    glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
+    assert waited(lambda: said(mistakes.mistakes(glass, {})))["state"] == "done"
+    yield glass
+    glass.finish()
+
+
+@pytest.fixture(scope="module")
+def answers(trained: Path) -> tuple[api.Answer, ...]:
+    return api.evaluate(trained).answers
+
+
+@pytest.fixture
+def own(model: Path, photos: Path, tmp_path: Path) -> Path:
+    """A model whose pictures a test may damage: they lie in tmp_path / "photos"."""
+    shutil.copytree(photos, tmp_path / "photos")
+    config = json.loads((model / "config.json").read_text())
+    config["data"]["root"] = str(tmp_path / "photos")
+    (model / "config.json").write_text(json.dumps(config))
+    return model
+
+
+def test_an_evaluation_says_what_each_picture_was_taken_for(trained: Path, answers: tuple[api.Answer, ...]) -> None:
+    classifier = pellucid.load(trained)
+    assert len(answers) == len(api.remembered(trained)) == 8
+    for answer, (path, label) in zip(answers, api.remembered(trained), strict=True):
+        alone = classifier.predict(path)
+        assert (answer.picture, classifier.classes[answer.label]) == (str(path), label)
+        assert alone.probabilities is not None
+        assert classifier.classes[answer.predicted] == alone.label
+        assert answer.label_probability == pytest.approx(alone.probabilities[label], abs=1e-6)
+        assert answer.predicted_probability == pytest.approx(alone.probability, abs=1e-6)
+
+
+def test_the_matrix_is_that_of_the_evaluation(glass: Glass, trained: Path, answers: tuple[api.Answer, ...]) -> None:
+    found, metrics = said(mistakes.mistakes(glass, {})), api.evaluate(trained).metrics
+    assert found["confusion"] == [list(row) for row in metrics.confusion]
+    assert (found["side"], found["pictures"], found["correct"]) == ("test", 8, metrics.correct)
+    assert found["interval"] == list(metrics.interval)
+    counted = [[0, 0], [0, 0]]
+    for answer in answers:
+        counted[answer.label][answer.predicted] += 1
+    assert found["confusion"] == counted
+    assert counted[0][1] + counted[1][0] > 0, "the pictures under wrong labels are mistakes"
+
+
+@pytest.mark.parametrize(("label", "predicted"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_cell_has_its_pictures_worst_first(
+    glass: Glass, answers: tuple[api.Answer, ...], label: int, predicted: int
+) -> None:
+    found = said(mistakes.cell(glass, {"label": str(label), "predicted": str(predicted)}))["pictures"]
+    inside = [number for number, a in enumerate(answers) if (a.label, a.predicted) == (label, predicted)]
+    assert sorted(each["number"] for each in found) == inside
+    believed = [each["label_probability"] for each in found]
+    assert believed == sorted(believed)
+    assert all(each["name"] == Path(answers[each["number"]].picture).name for each in found)
+
+
+def test_a_picture_comes_by_its_number_as_the_network_gets_it(glass: Glass, answers: tuple[api.Answer, ...]) -> None:
+    reply = mistakes.picture(glass, {"number": "3"})
+    assert reply.kind == "image/png"
+    seen = np.array(Image.open(io.BytesIO(reply.body)))
+    assert np.array_equal(seen, glass.classifier.prepared(answers[3].picture))
+
+
+@pytest.mark.parametrize("number", ["8", "-1", "x", "", "../../etc/passwd"])
+def test_a_number_that_is_none_is_refused(glass: Glass, number: str) -> None:
+    with pytest.raises(Refused, match="it must be a number from 0 to 7"):
+        mistakes.picture(glass, {"number": number})
+
+
+def test_a_picture_is_opened_against_its_true_class(trained: Path, photos: Path, glass: Glass) -> None:
+    fresh = Glass(api.load(trained), trained, photos / "red" / "1.png")
+    waited(lambda: said(mistakes.mistakes(fresh, {})))
+    wrong = next(n for n, a in enumerate(api.evaluate(trained).answers) if a.label != a.predicted)
+    assert said(mistakes.opened(fresh, {"number": str(wrong)}, b"")) == {"ok": True, "run": 1}
+    content = json.loads(fresh.shown.text)
+    assert content["label"] != content["predicted"]
+    fresh.finish()
+
+
+def test_what_has_changed_since_is_told(own: Path, tmp_path: Path) -> None:
+    kept = api.remembered(own)
+    kept[0][0].unlink()
+    kept[1][0].write_bytes(b"something else")
+    glass = Glass(api.load(own), own, kept[2][0])
+    found = waited(lambda: said(mistakes.mistakes(glass, {})))
+    assert found["pictures"] == len(kept) - 2
+    assert found["unusable"] == [
+        {"picture": str(kept[0][0]), "reason": "no longer there"},
+        {"picture": str(kept[1][0]), "reason": "changed since the training"},
+    ]
+    kept[2][0].unlink()
+    with pytest.raises(Refused, match="cannot be used any more: "):
+        mistakes.picture(glass, {"number": "0"})
+    with pytest.raises(Refused, match="cannot be used any more: "):
+        mistakes.opened(glass, {"number": "0"}, b"")
+    glass.finish()
+
+
+def test_a_model_without_its_split_offers_no_mistakes_and_says_why(own: Path, photos: Path) -> None:
+    with_it = Glass(api.load(own), own, photos / "red" / "1.png")
+    assert {"mistakes", "difference"} <= set(json.loads(with_it.shown.text)["offers"])
+    (own / "split.csv").unlink()
+    glass = Glass(api.load(own), own, photos / "red" / "1.png")
+    assert "mistakes" not in json.loads(glass.shown.text)["offers"]
+    found = waited(lambda: said(mistakes.mistakes(glass, {})))
+    assert found["state"] == "failed"
+    assert "split.csv" in found["error"]
+    with pytest.raises(Refused, match=r"split\.csv"):
+        mistakes.cell(glass, {"label": "0", "predicted": "0"})
+    with_it.finish()
+    glass.finish()
+
+
+def test_no_picture_there_is_no_mistakes(own: Path, photos: Path, tmp_path: Path) -> None:
+    assert api.remembers(own)
+    for path, _ in api.remembered(own):
+        path.unlink()
+    assert not api.remembers(own)
+    shutil.rmtree(tmp_path / "photos")
+    assert not api.remembers(own)
+
+
+# ---- the difference
+
+
+def test_the_parts_add_up_to_the_difference(glass: Glass) -> None:
+    asked = {"first": "1", "second": "0", "run": "0"}
+    found = said(difference.difference(glass, asked))
+    logits = json.loads(glass.shown.text)["logits"]
+    assert found["difference"] == pytest.approx(logits[1] - logits[0], abs=1e-5)
+    assert found["pixels"] + found["own"] == pytest.approx(found["difference"], abs=1e-5)
+    assert sum(layer["own"] for layer in found["layers"]) == pytest.approx(found["own"], abs=1e-9)
+    for layer in found["layers"]:
+        assert layer["units"] + layer["after"] == pytest.approx(found["difference"], abs=1e-5)
+    pixels = difference.pixels(glass, asked)
+    values = np.frombuffer(pixels.body, "<f8").reshape(12, 12)
+    assert (pixels.headers["X-Shape"], pixels.headers["X-Dtype"]) == ("12,12", "float64")
+    assert values.sum() == pytest.approx(found["pixels"], abs=1e-9)
+
+
+def test_the_other_way_round_is_the_negative(glass: Glass) -> None:
+    one, other = (said(difference.difference(glass, {"first": a, "second": b})) for a, b in ("10", "01"))
+    assert one["difference"] == -other["difference"]
+    assert one["pixels"] == pytest.approx(-other["pixels"], abs=1e-9)
+
+
+def test_what_cannot_be_compared_is_refused(glass: Glass) -> None:
+    with pytest.raises(TraceError, match="cannot be compared with itself"):
+        difference.difference(glass, {"first": "1", "second": "1"})
+    with pytest.raises(Refused, match="second is '2'; it must be a number from 0 to 1"):
+        difference.difference(glass, {"first": "1", "second": "2"})
+    with pytest.raises(Refused, match="Another picture has been opened since"):
+        difference.difference(glass, {"first": "1", "second": "0", "run": "7"})
+
+
+def test_the_difference_is_that_of_the_pixels_and_weights_that_are_shown(
+    trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    picture = Path(shutil.copy(photos / "red" / "1.png", tmp_path / "p.png"))
+    glass = Glass(api.load(trained), trained, picture)
+    before = said(difference.difference(glass, {"first": "1", "second": "0"}))
+    picture.write_bytes(b"written over")
+    assert said(difference.difference(glass, {"first": "1", "second": "0"})) == before
+    shutil.copy(photos / "red" / "1.png", picture)
+    bias = float(glass.shown.document.trace.values["dense1.bias"][1])
+    glass.change((api.Weight("dense1.bias", (1,), bias + 2),))
+    after = said(difference.difference(glass, {"first": "1", "second": "0"}))
+    assert after["difference"] == pytest.approx(before["difference"] + 2, abs=1e-5)
+    assert after["own"] == pytest.approx(before["own"] + 2, abs=1e-5)
+    glass.finish()
+
+
+# ---- jobs
+
+
+def test_a_job_is_begun_once_and_tells_how_far_it_is() -> None:
+    go, begun = threading.Event(), []
+
+    def work() -> Generator[tuple[int, int], None, str]:
+        begun.append(1)
+        yield 3, 10
+        go.wait(20)
+        yield 10, 10
+        return "found"
+
+    jobs = Jobs()
+    assert jobs.ask("a", work).as_json()["state"] == "running"
+    until = time.monotonic() + 20
+    while not (now := jobs.ask("a", work)).done:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert {**now.as_json(), "seconds": 0} == {"state": "running", "done": 3, "total": 10, "seconds": 0}
+    go.set()
+    assert waited(lambda: jobs.ask("a", work).as_json()) == {"state": "done"}
+    assert jobs.ask("a", work).result == "found"
+    assert begun == [1]
+
+
+def test_what_goes_wrong_in_a_job_is_a_sentence() -> None:
+    def refused() -> Generator[tuple[int, int], None, None]:
+        yield 0, 1
+        raise TraceError("That cannot be.")
+
+    def faulty() -> Generator[tuple[int, int], None, None]:
+        yield 0, 1
+        raise KeyError("secret")
+
+    jobs = Jobs()
+    assert waited(lambda: jobs.ask("a", refused).as_json()) == {"state": "failed", "error": "That cannot be."}
+    fault = "Pellucid has a fault here (KeyError). Please report it."
+    assert waited(lambda: jobs.ask("b", faulty).as_json()) == {"state": "failed", "error": fault}
+
+
+def test_ending_stops_what_runs() -> None:
+    closed = threading.Event()
+
+    def endless() -> Generator[tuple[int, int], None, None]:
+        try:
+            while True:
+                yield 0, 1
+                time.sleep(0.001)
+        finally:
+            closed.set()
+
+    jobs = Jobs()
+    jobs.ask("a", endless)
+    jobs.end(20)
+    assert closed.is_set()
+    assert jobs.ask("a", endless).as_json()["state"] == "failed"
+
+
+def test_the_latest_is_kept_for_its_key() -> None:
+    jobs, made = Jobs(), []
+
+    def make() -> int:
+        made.append(1)
+        return len(made)
+
+    assert [jobs.latest("a", key, make) for key in (1, 1, 2, 1)] == [1, 1, 2, 3]

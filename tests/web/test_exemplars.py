@@ -1,0 +1,95 @@
+"""The patches that excite a filter most, under the filters of a layer on the served page."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from pellucid import api
+from pellucid.app.page.server import Server
+
+PHONE: Any = {"width": 360, "height": 740}
+
+
+def at(page: Page, server: Server, place: str) -> Page:
+    page.goto("about:blank")
+    page.goto(f"{server.address}#/{place}")
+    page.locator(".patches").wait_for()
+    return page
+
+
+def test_the_patches_of_the_chosen_filter(served: Page, server: Server, trained: Path) -> None:
+    at(served, server, "conv1?at=2,5,5")
+    expect(served.locator(".exemplars h2")).to_have_text("What excites filter 2 most")
+    expect(served.locator(".exemplars .note")).to_contain_text("3 × 3 pixels each, from all 16 training pictures")
+    steps = api.load(trained).exemplars(api.trained_on(trained))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            best = end.value[0]["conv1"].filters[2]
+            break
+    shown = [float(text.replace("−", "-")) for text in served.locator(".patches b").all_inner_texts()]
+    assert shown == [float(f"{each.activation:.4g}") for each in best]
+    images = served.locator(".patches img").evaluate_all(
+        "async images => Promise.all(images.map(async each => (await each.decode(), each.naturalWidth)))"
+    )
+    assert images == [each.box[3] - each.box[1] for each in best]
+    served.locator("[data-key='filters']").focus()
+    served.keyboard.press("ArrowRight")
+    expect(served.locator(".exemplars h2")).to_have_text("What excites filter 3 most")
+
+
+def test_a_patch_opens_its_picture_at_its_unit(served: Page, server: Server) -> None:
+    at(served, server, "conv1?at=1,5,5")
+    served.locator(".patches button").first.focus()
+    served.keyboard.press("ArrowRight")
+    second = served.locator(".patches button").nth(1)
+    expect(second).to_be_focused()
+    name, unit = re.findall(r"^(.*), (conv1\[.*\]) = ", second.get_attribute("title") or "")[0]
+    shown = second.locator("b").inner_text().replace("−", "-")
+    served.keyboard.press("Enter")
+    expect(served.locator("h1").first).to_have_text(unit)
+    expect(served.locator(".what")).to_contain_text(f"{name}: ")
+    total = served.locator("#value").get_attribute("data-total")
+    assert total is not None
+    assert float(f"{float(total):.4g}") == float(shown)
+
+
+def test_the_cursor_moves_and_the_patches_stay(served: Page, server: Server) -> None:
+    at(served, server, "conv1?at=1,5,5")
+    served.locator(".exemplars").evaluate("each => (each.dataset.mine = 'yes')")
+    served.locator(".large").focus()
+    served.keyboard.press("ArrowDown")
+    expect(served.locator(".hover")).to_contain_text("conv1[1, 6, 5]")
+    expect(served.locator(".exemplars")).to_have_attribute("data-mine", "yes")
+
+
+def test_only_convolutions_have_patches(served: Page, server: Server) -> None:
+    served.goto(f"{server.address}#/relu1")
+    expect(served.locator("h1").first).to_have_text("relu1")
+    expect(served.locator(".exemplars")).to_have_count(0)
+
+
+def test_what_went_wrong_is_a_sentence(served: Page, server: Server) -> None:
+    served.route(
+        "**/api/exemplars?**", lambda route: route.fulfill(json={"state": "failed", "error": "They are gone."})
+    )
+    served.goto(f"{server.address}#/conv1")
+    expect(served.locator(".exemplars [role='alert']")).to_have_text("They are gone.")
+
+
+def test_the_offline_page_says_nothing_of_them(opened: Callable[..., Page]) -> None:
+    page = opened("#/conv")
+    page.locator(".filters").first.wait_for()
+    assert page.locator(".exemplars").count() == 0
+
+
+def test_a_phone_and_axe(served: Page, server: Server, axe: str) -> None:
+    served.set_viewport_size(PHONE)
+    at(served, server, "conv1")
+    assert served.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    found = served.evaluate(axe + "; axe.run('main', {resultTypes: ['violations']})")
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []

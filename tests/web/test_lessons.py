@@ -1,0 +1,269 @@
+"""The lessons on the reader's own network: what they say is so, Space goes on, the address is the step."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Page, expect
+from torch import nn
+
+from pellucid.glassbox.page import offline
+from pellucid.glassbox.recording import explain
+from pellucid.glassbox.trace import Trace
+
+PHONE = {"width": 360, "height": 740}
+TITLES = [
+    "A picture is numbers",
+    "The filter slides",
+    "Stride",
+    "Zeros at the border, and how large a map is",
+    "Many filters",
+    "One scale for all maps",
+    "The activation",
+    "Pooling",
+    "Two paths meet",
+    "All in a row",
+    "Scores become probabilities",
+    "The loss",
+    "Back: where a gradient comes from",
+    "The update",
+]
+
+
+def text(page: Page) -> str:
+    """The paragraph that is read."""
+    return page.locator(".guide .told").inner_text()
+
+
+def lesson(page: Page, name: str) -> str:
+    return page.locator(f"#lesson-{name}").inner_text()
+
+
+def said(value: float) -> str:
+    """Four digits, as the lessons write them."""
+    return f"{float(f'{value:.4g}'):.15g}".replace("-", "−")
+
+
+@pytest.fixture
+def listed(opened: Callable[..., Page]) -> Page:
+    page = opened("#/~lessons")
+    page.locator(".lesson").first.wait_for()
+    return page
+
+
+def strongest(walk: Trace, name: str) -> list[int]:
+    gradient = np.abs(walk.gradients[name][0])
+    return [int(at) for at in np.unravel_index(gradient.argmax(), gradient.shape)]
+
+
+def test_the_list_has_every_word(listed: Page) -> None:
+    titles = [each.inner_text() for each in listed.locator(".lesson h2").all()]
+    assert titles == [f"{at}. {title}" for at, title in enumerate(TITLES, 1)]
+    assert listed.locator(".lesson li").count() > 2 * len(TITLES) - 2
+    listed.get_by_role("link", name="8. Pooling").click()
+    expect(listed.locator("#lesson-pooling h2")).to_be_focused()
+
+
+def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
+    hero = strongest(walk, "conv")
+    unit = f"conv[{', '.join(map(str, hero))}]"
+    working = walk.unit(unit)
+    assert (
+        f"27, and the filter's bias {said(working.parts[1].terms.total)}, add up to {unit} = {said(working.recorded)}."
+        in (lesson(listed, "filter"))
+    )
+    assert "first product is" in lesson(listed, "filter")
+    assert "([12 - 3 + 2*1] / 1) + 1 = 12" in lesson(listed, "size")
+    assert "5 of the 9 numbers in it are such zeros" in lesson(listed, "size")
+    assert "3*3*3*6 + 6 = 168" in lesson(listed, "filters")
+    # 3*12*12 numbers before, 6*12*12 after, and a bias for each of these
+    assert f"{3 * 144 * 6 * 144 + 6 * 144:,}" in lesson(listed, "filters")
+    assert "Each of the 48 filters of block.wide has a kernel of 1 × 1 for each of 6 maps of pool" in lesson(
+        listed, "filters"
+    )
+    zeros = int((walk.values["act"] == 0).sum())
+    assert f"{zeros} of its 864 numbers are zero now: {100 * zeros / 864:.1f}%" in lesson(listed, "activation")
+    place = [hero[0], hero[1] // 2, hero[2] // 2]
+    largest = walk.unit(f"pool[{', '.join(map(str, place))}]").recorded
+    assert f"The largest, {said(largest)}, is act[{', '.join(map(str, hero))}]" in lesson(listed, "pooling")
+    assert "864 numbers become 216" in lesson(listed, "pooling")
+    scores = walk.values["fc"][0].astype(np.float64)
+    probabilities = np.exp(scores) / np.exp(scores).sum()
+    predicted = int(scores.argmax())
+    assert f"“{walk.classes[predicted]}” gets {said(walk.unit(f'probability[{predicted}]').recorded)}" in lesson(
+        listed, "output"
+    )
+    assert f"-ln({said(probabilities[1])}) = {said(walk.unit('loss').recorded)}" in lesson(listed, "loss")
+    assert f"{said(probabilities[1])} - 1 = {said(probabilities[1] - 1)}" in lesson(listed, "backward")
+    weight = f"conv.weight[{hero[0]}, 0, 1, 1]"
+    gradient = said(walk.gradient(weight).recorded)
+    assert f"{weight} was used at 144 places; what comes back from all of them is added: {gradient}" in lesson(
+        listed, "backward"
+    )
+    after = walk.update(weight).recorded
+    shown = re.search(r"moves the weight from (\S+) to (\S+)\.\s", lesson(listed, "update") + " ")
+    assert shown is not None
+    assert float(shown[2].replace("−", "-")) == pytest.approx(after, rel=1e-6)
+    assert f"All {sum(parameter.size for parameter in map(walk.values.get, walk.parameters)):,} parameters" in (  # type: ignore[union-attr]
+        lesson(listed, "update")
+    )
+
+
+def test_space_leads_through_all_of_them(listed: Page) -> None:
+    paragraphs = [each.inner_text() for each in listed.locator(".lesson li p").all()]
+    listed.get_by_role("button", name="Begin with the first").click()
+    for number, paragraph in enumerate(paragraphs):
+        expect(listed.locator(".guide .told")).to_have_text(paragraph)
+        expect(listed.locator(".trouble")).to_have_count(0)
+        if number:
+            assert listed.evaluate("document.activeElement.closest('main') === null"), "the focus is left alone"
+        listed.locator("body").press("Space")
+    expect(listed.locator(".guide")).to_be_hidden()
+    assert "lesson=" not in listed.url
+
+
+def test_a_step_is_an_address(opened: Callable[..., Page]) -> None:
+    page = opened("#/?lesson=stride.1")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("h1").first).to_have_text(re.compile(r"^pool\["))
+    first, place = page.url, page.locator("h1").first.inner_text()
+    assert first.endswith("lesson=stride.2")
+    page.locator("body").press("Escape")
+    expect(page.locator(".guide")).to_be_hidden()
+    expect(page.locator("h1").first).to_have_text(place)
+    page = opened(first[first.index("#") :])
+    expect(page.locator(".guide h2")).to_have_text("Stride")
+    expect(page.get_by_role("button", name="Step 2 of 2")).to_have_attribute("aria-current", "step")
+    page.get_by_role("button", name="Back", exact=True).click()
+    expect(page.get_by_role("button", name="Step 1 of 2")).to_have_attribute("aria-current", "step")
+    page.get_by_role("button", name="Back", exact=True).click()
+    expect(page.locator(".guide h2")).to_have_text("The filter slides")
+
+
+def test_the_reader_may_look_elsewhere_meanwhile(opened: Callable[..., Page]) -> None:
+    page = opened("#/conv/0,3,3?lesson=activation.1")
+    expect(page.locator(".guide .told")).to_contain_text("act is an activation: ReLU")
+    before = text(page)
+    page.get_by_role("button", name=re.compile("^fc: dense")).click()
+    expect(page.locator("h1").first).to_have_text("fc")
+    page.locator("body").press("b")
+    assert text(page) == before
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("h1").first).to_have_text("act")
+    expect(page.get_by_role("button", name="Forward")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Next")).to_be_focused()
+
+
+def test_something_moves_and_then_it_is_quiet(opened: Callable[..., Page], walk: Trace) -> None:
+    page = opened("#/?lesson=filter.2")
+    page.emulate_media(reduced_motion="no-preference")
+    page.evaluate("""() => {
+        window.seen = new Set();
+        new MutationObserver(() => window.seen.add(document.querySelector("h1").textContent)).observe(
+            document.querySelector("main"), { subtree: true, childList: true, characterData: true });
+    }""")
+    page.get_by_role("button", name="Next").click()
+    channel, row, _ = strongest(walk, "conv")
+    expect(page.locator("h1").first).to_have_text(f"conv[{channel}, {row}, 11]")
+    seen = page.evaluate("[...window.seen]")
+    assert len(seen) > 5
+    page.wait_for_timeout(400)
+    assert page.evaluate("[...window.seen]") == seen
+
+
+def test_an_unknown_lesson_does_no_harm(opened: Callable[..., Page]) -> None:
+    for place in ("#/conv?lesson=nothing.3", "#/conv?lesson=stride.99", "#/conv?lesson=."):
+        page = opened(place)
+        expect(page.locator("h1").first).to_have_text("conv")
+        expect(page.locator(".trouble")).to_have_count(0)
+    page.locator("body").press("Space")
+
+
+class Strange(nn.Module):
+    """Names that say nothing, one channel, a filter that is not square, no ReLU, no max pooling, no flatten layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.relu = nn.Conv2d(1, 4, (3, 5), stride=(2, 1), padding=(1, 0)), nn.SiLU()
+        self.conv, self.loss_ = nn.AvgPool2d(2), nn.Linear(4 * 3 * 3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.loss_(self.conv(self.relu(self.dense(x))).reshape(-1, 36))
+
+
+class Flat(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(48, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.relu(self.a(x.flatten(1))))
+
+
+def page_of(module: nn.Module, image: torch.Tensor, folder: Path) -> str:
+    torch.manual_seed(2)
+    file = folder / "page.html"
+    file.write_text(offline(explain(module.eval(), image, 1)), encoding="ascii")
+    return f"{file.as_uri()}#/~lessons"
+
+
+def test_layers_are_found_by_what_they_do(page: Page, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    page.goto(page_of(Strange(), torch.rand(1, 1, 12, 10), tmp_path))
+    page.locator(".lesson").first.wait_for()
+    assert "The picture, 12 rows of 10 pixels, comes in as one grid of numbers: 1 × 12 × 10 = 120." in lesson(
+        page, "picture"
+    )
+    assert "the window of dense moves 2 places down and one place across" in lesson(page, "stride")
+    assert "P = 1 above and below, 0 at the sides" in lesson(page, "size")
+    assert "([10 - 5 + 2*0] / 1) + 1 = 6" in lesson(page, "size")
+    assert "3*5*1*4 + 4 = 64" in lesson(page, "filters")
+    assert "relu is an activation: SiLU" in lesson(page, "activation")
+    assert "conv makes the maps smaller: each window of 2 × 2 numbers becomes one number. That is their mean" in (
+        lesson(page, "pooling")
+    )
+    assert page.locator("#lesson-norm, #lesson-join, #lesson-average").count() == 0
+    assert page.locator("#lesson-flatten, #lesson-update").count() == 2
+
+
+def test_a_network_without_filters_has_the_lessons_that_are_left(page: Page, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    page.goto(page_of(Flat(), torch.rand(1, 3, 4, 4), tmp_path))
+    page.locator(".lesson").first.wait_for()
+    names = [each.get_attribute("id") for each in page.locator(".lesson").all()]
+    assert names == [
+        f"lesson-{name}" for name in ("picture", "activation", "flatten", "output", "loss", "backward", "update")
+    ]
+    page.get_by_role("link", name="Show step 2 of “Back: where a gradient comes from” on the network").click()
+    expect(page.locator("h1").first).to_have_text("b[1] 1")
+
+
+PLACES = (
+    ("#/~lessons", PHONE, "dark"),
+    ("#/conv/1,4,4?lesson=filter.2", PHONE, "light"),
+    ("#/conv?lesson=filters.1", None, "dark"),
+)
+
+
+def test_on_a_phone_and_for_a_screen_reader(opened: Callable[..., Page], axe: str) -> None:
+    for place, size, scheme in PLACES:
+        page = opened(place, size or {"width": 1280, "height": 800})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.locator(".stage").wait_for()
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), place
+        panel = page.locator(".guide").bounding_box()
+        if panel is not None and size is PHONE:
+            assert panel["height"] <= PHONE["height"] / 2
+        found = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
+        assert [(place, each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+
+
+def test_the_served_page_has_them_too(served: Page) -> None:
+    served.get_by_role("link", name="Lessons").click()
+    served.locator(".lesson").first.wait_for()
+    assert "conv1" in lesson(served, "filter")
+    served.get_by_role("button", name="Begin with the first").click()
+    expect(served.locator(".guide")).to_be_visible()

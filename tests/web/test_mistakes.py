@@ -1,0 +1,207 @@
+"""The mistakes and the difference between two classes, on the served page: by mouse, by key, on a phone."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import pellucid
+from pellucid import api
+from pellucid.app.page.server import Server
+from pellucid.app.page.shown import Glass
+
+PHONE: Any = {"width": 360, "height": 740}
+VIEWS = {"~mistakes": ".matrix", "~mistakes/0,1": ".thumbs", "~difference": ".layers"}
+
+
+def content(server: Server) -> Any:
+    """What the page is told of the picture that is shown."""
+    assert isinstance(server.glass, Glass)
+    return json.loads(server.glass.shown.text)
+
+
+def at(page: Page, server: Server, place: str, until: str) -> Page:
+    page.goto("about:blank")
+    page.goto(f"{server.address}#/{place}")
+    page.locator(until).wait_for()
+    return page
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").replace("\u2060", ""))
+
+
+def parts(page: Page) -> dict[str, float]:
+    return {name: number(page.locator(f"[data-part='{name}']").inner_text()) for name in ("pixels", "own")}
+
+
+def test_from_the_matrix_to_the_difference_by_mouse(served: Page, trained: Path) -> None:
+    evaluation = api.evaluate(trained)
+    confusion = evaluation.metrics.confusion
+    served.get_by_role("link", name="Mistakes").click()
+    served.locator(".matrix").wait_for()
+    cells = [each.inner_text() for each in served.locator(".matrix tbody td").all()]
+    assert cells == [str(count or "·") for row in confusion for count in row]
+    expect(served.locator(".say")).to_contain_text(f"{evaluation.metrics.correct} are right")
+    served.get_by_role("link", name=re.compile("^red taken for blue")).click()
+    expect(served.locator("h1")).to_have_text("red taken for blue")
+    assert served.url.endswith("#/~mistakes/1,0")
+    thumbs = served.locator(".thumbs button")
+    assert thumbs.count() == confusion[1][0]
+    worst = min((a for a in evaluation.answers if (a.label, a.predicted) == (1, 0)), key=lambda a: a.label_probability)
+    expect(thumbs.first).to_contain_text(f"{100 * worst.label_probability:.1f}%")
+    assert (
+        served.locator(".thumbs img").first.evaluate("async image => (await image.decode(), image.naturalWidth)") == 12
+    )
+    thumbs.first.click()
+    expect(served.locator("h1")).to_have_text("red or blue")
+    expect(served.locator(".what")).to_contain_text(f"{Path(worst.picture).name}: blue")
+    mechanism = pellucid.load(trained).difference(worst.picture, "red", "blue")
+    shown = served.locator("#difference").get_attribute("data-value")
+    assert shown is not None
+    assert float(shown) == mechanism.difference
+    assert parts(served) == pytest.approx({"pixels": mechanism.pixels.sum(), "own": mechanism.own}, abs=1e-5)
+
+
+def test_by_key_alone(served: Page, server: Server) -> None:
+    at(served, server, "~mistakes", ".matrix")
+    served.locator(".matrix td[tabindex='0']").focus()
+    for key in ("ArrowUp", "ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowRight"):
+        served.keyboard.press(key)
+    expect(served.locator(":focus")).to_have_attribute("aria-label", re.compile("^blue taken for red: "))
+    served.keyboard.press("Enter")
+    expect(served.locator("h1")).to_have_text("blue taken for red")
+    expect(served.locator(".thumbs button").first).to_be_focused()
+    served.keyboard.press("ArrowRight")
+    served.keyboard.press("ArrowLeft")
+    expect(served.locator(".thumbs button").first).to_be_focused()
+    served.keyboard.press("Enter")
+    expect(served.locator("h1")).to_have_text("blue or red")
+    served.keyboard.press("Escape")
+    expect(served.locator("h1")).to_have_text("Walk through the network")
+    served.keyboard.press("d")
+    expect(served.locator("h1")).to_have_text("blue or red")
+    served.go_back()
+    served.go_back()
+    served.go_back()
+    expect(served.locator("h1")).to_have_text("blue taken for red")
+    served.keyboard.press("Escape")
+    expect(served.locator("h1")).to_have_text("Mistakes")
+
+
+def test_what_is_shown_adds_up(served: Page, server: Server) -> None:
+    at(served, server, "~difference", ".layers")
+    line = [number(each) for each in served.locator(".headline b, .headline strong").all_inner_texts()]
+    extra = served.locator(".headline .times", has_text="digits").all_inner_texts()
+    rest = sum(number(text.split()[1]) for text in extra)
+    assert line[0] - line[1] + rest == pytest.approx(line[2], abs=1e-12)
+    shown = {dt.inner_text(): dt.locator("xpath=../dd").inner_text() for dt in served.locator(".result dt").all()}
+    values = [number(shown.get(name, "0")) for name in ("all pixels", "all layers by themselves", "digits not shown")]
+    assert sum(values) == pytest.approx(number(shown["together"]), abs=1e-12)
+    assert abs(number(shown["left over by rounding"])) < 1e-5
+
+
+def test_two_other_classes_and_a_unit(served: Page, server: Server) -> None:
+    at(served, server, "~difference", ".layers")
+    before = served.locator("#difference").inner_text()
+    chosen = served.get_by_label("first").input_value()
+    served.get_by_label("first").select_option("0" if chosen == "1" else "1")
+    expect(served.locator("#difference")).not_to_have_text(before)
+    assert number(served.locator("#difference").inner_text()) == -number(before)
+    name = served.locator(".layers .strong a").nth(6).get_attribute("aria-label")
+    assert name is not None
+    served.locator(".layers .strong a").nth(6).click()
+    expect(served.locator("h1")).to_have_text(name)
+
+
+def test_a_pixel_is_read_and_opened(served: Page, server: Server, trained: Path, photos: Path) -> None:
+    at(served, server, "~difference", ".layers")
+    predicted = content(server)["predicted"]
+    names = ("red", "blue") if predicted else ("blue", "red")
+    pixels = pellucid.load(trained).difference(photos / "red" / "1.png", *names).pixels
+    served.locator("[data-key='over']").hover(position={"x": 1, "y": 1})
+    expect(served.locator(".hover")).to_have_text(re.compile("^pixel 0, 0: "))
+    served.locator("[data-key='over']").focus()
+    served.keyboard.press("ArrowRight")
+    served.keyboard.press("ArrowDown")
+    shown = served.locator(".hover").inner_text().removeprefix("pixel 1, 1: ")
+    assert number(shown) == pytest.approx(pixels[1, 1], rel=1e-5)
+    served.keyboard.press("Enter")
+    expect(served.locator("h1")).to_have_text("picture[0, 1, 1]")
+
+
+def test_while_it_goes_on_a_bar_tells_how_far_it_is(served: Page, server: Server) -> None:
+    answers = [
+        {"state": "running", "done": 0, "total": 0, "seconds": 0.1},
+        {"state": "running", "done": 50, "total": 200, "seconds": 5.0},
+    ]
+    asked: list[int] = []
+
+    def answer(route: Any) -> None:
+        asked.append(1)
+        if len(asked) <= len(answers):
+            route.fulfill(json=answers[len(asked) - 1])
+        else:
+            time.sleep(0.2)
+            route.continue_()
+
+    served.route("**/api/mistakes", answer)
+    at(served, server, "~mistakes", ".job")
+    expect(served.locator(".job")).to_contain_text("50 of 200 pictures, about 15 s left")
+    served.locator(".matrix").wait_for()
+    expect(served.locator(".job")).to_have_count(0)
+
+
+def test_what_went_wrong_is_a_sentence(served: Page, server: Server) -> None:
+    served.route(
+        "**/api/mistakes", lambda route: route.fulfill(json={"state": "failed", "error": "The pictures are gone."})
+    )
+    at(served, server, "~mistakes", ".job")
+    expect(served.get_by_role("alert")).to_have_text("The pictures are gone.")
+
+
+def test_a_cell_that_is_not_there_is_the_matrix(served: Page, server: Server) -> None:
+    for place in ("~mistakes/7,9", "~mistakes/red,blue"):
+        at(served, server, place, ".matrix")
+        expect(served.locator("h1")).to_have_text("Mistakes")
+
+
+def test_many_classes_scroll_in_their_own_box(served: Page, server: Server) -> None:
+    count = 100
+    names = [f"a class with the long name {number}" for number in range(count)]
+    confusion = [[5 * (a == b) + 3 * (b == a + 1) for b in range(count)] for a in range(count)]
+    found = {
+        "state": "done",
+        "side": "test",
+        "pictures": 797,
+        "correct": 500,
+        "accuracy": 0.627,
+        "interval": [0.6, 0.65],
+        "confusion": confusion,
+        "unusable": [{"picture": "x.jpg", "reason": "no longer there"}],
+    }
+    document = content(server)
+    document["model"]["classes"] = names
+    served.route("**/api/mistakes", lambda route: route.fulfill(json=found))
+    served.route("**/api/document", lambda route: route.fulfill(json=document))
+    at(served, server, "~mistakes", ".matrix")
+    assert served.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    expect(served.locator(".confused li")).to_have_count(8)
+    expect(served.locator(".confused")).to_contain_text("and 91 more pairs in the table")
+    served.get_by_text("1 picture was not used").click()
+    expect(served.locator(".unusable")).to_contain_text("x.jpg: no longer there")
+
+
+def test_a_phone_and_axe(served: Page, server: Server, axe: str) -> None:
+    scheme: Any
+    for (place, until), scheme in zip(VIEWS.items(), ("light", "dark", "light"), strict=True):
+        served.emulate_media(color_scheme=scheme)
+        served.set_viewport_size(PHONE)
+        at(served, server, place, until)
+        assert served.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        found = served.evaluate(axe + "; axe.run('main', {resultTypes: ['violations']})")
+        assert [(place, each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []

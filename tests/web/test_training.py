@@ -1,0 +1,291 @@
+"""The training on the page: a slider over what was kept, and the same while it goes on."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+import pellucid
+from pellucid.app.page.live import Live
+from pellucid.app.page.server import Server, listening
+from pellucid.app.page.shown import Glass
+from pellucid.training import replay
+
+NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def replayed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("replayed")
+    settings = {"size": 12, "epochs": 3, "batch": 8, "validation": 0.25, "test": 0.25, "device": "cpu"}
+    pellucid.train(photos, folder / "m", cache=folder / "cache", model=NETWORK, replay=True, **settings)
+    return folder / "m"
+
+
+@pytest.fixture(scope="module")
+def kept(replayed: Path) -> replay.Replay:
+    return replay.read(replayed / "replay")
+
+
+def serving(shown: Any) -> Iterator[Server]:
+    with listening(shown) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def glass(replayed: Path, photos: Path) -> Iterator[Server]:
+    yield from serving(Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png"))
+
+
+@pytest.fixture
+def window(browser: Browser) -> Iterator[Page]:
+    """A page that must not complain."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    yield page
+    context.close()
+    # what Chromium itself notes of an answer that is a refusal
+    assert [text for text in said if not text.startswith("Failed to load resource")] == []
+
+
+@pytest.fixture
+def at(window: Page, glass: Server) -> Callable[..., Page]:
+    def go(place: str = "#/~training", size: Any = None) -> Page:
+        if size is not None:
+            window.set_viewport_size(size)
+        window.goto(glass.address + place)
+        window.locator(".wall-of canvas").first.wait_for()
+        return window
+
+    return go
+
+
+def test_it_is_found_from_the_network(window: Page, glass: Server) -> None:
+    window.goto(glass.address)
+    window.get_by_role("link", name="Training").click()
+    expect(window.locator("h1")).to_have_text("Training")
+    expect(window).to_have_title("Training · Pellucid")
+    window.keyboard.press("Escape")
+    expect(window.locator("h1")).to_have_text("Walk through the network")
+
+
+def test_the_slider_goes_through_the_training_by_keys(at: Callable[..., Page], kept: replay.Replay) -> None:
+    page = at()
+    slider = page.get_by_role("slider", name="Moment of the training")
+    steps = [frame.step for frame in kept.frames]
+    expect(slider).to_have_attribute("aria-valuetext", told(kept, -1))
+    slider.press("Home")
+    expect(slider).to_have_attribute("aria-valuetext", f"step 0 of {kept.steps}, epoch 0.00")
+    expect(page.locator(".say p").nth(1)).to_contain_text("Before the first step it gave “blue”")
+    slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", told(kept, 1))
+    expect(page).to_have_url(re.compile(re.escape(f"#/~training/{steps[1]}") + "$"))
+    slider.press("End")
+    expect(page).to_have_url(re.compile(re.escape("#/~training") + "$"))
+    expect(slider).to_be_focused()
+
+
+def told(kept: replay.Replay, at: int) -> str:
+    frame = kept.frames[at]
+    assert frame.train_loss is not None
+    loss = f"{float(f'{frame.train_loss:.3g}'):g}"
+    return f"step {frame.step} of {kept.steps}, epoch {frame.epoch:.2f}, training loss {loss}"
+
+
+@pytest.mark.parametrize(("number", "picture"), [(0, 1), (2, 0), (-1, 1)])
+def test_the_numbers_are_those_of_the_frame(
+    at: Callable[..., Page], kept: replay.Replay, number: int, picture: int
+) -> None:
+    frame = kept.frames[number]
+    page = at(f"#/~training/{frame.step},{picture}")
+    shown = page.locator(".odds li")
+    for row, p in enumerate(frame.probabilities[picture]):
+        expect(shown.nth(row).locator("b")).to_have_text(f"{100 * p:.1f}%")
+        expect(shown.nth(row).locator("span")).to_have_text(kept.classes[row])
+    expect(page.locator(".followed figcaption b")).to_have_text(kept.pictures[picture].label)
+    for name, of in (("weight", frame.filters), ("output", frame.outputs), ("gradient", frame.gradients)):
+        numbers = of["conv1"].numbers()
+        own = numbers if name == "weight" else numbers[picture]
+        found = page.evaluate(
+            """async ([step, name, picture, count, each]) => {
+                const { tensors, scaled } = await import("./frames.js");
+                const answer = await fetch(`/api/training/frame?step=${step}`);
+                const frame = tensors(await answer.arrayBuffer());
+                const first = picture * count;
+                const maps = Array.from({ length: count }, (_, at) => at + first);
+                return maps.flatMap((at) => [...scaled(frame, `conv1/${name}`, at * each, each, at)]);
+            }""",
+            [frame.step, name, 0 if name == "weight" else picture, own.shape[0], own[0].size],
+        )
+        np.testing.assert_array_equal(np.array(found, np.float32), own.ravel())
+
+
+def test_colours_by_the_whole_training_or_by_the_moment(at: Callable[..., Page], kept: replay.Replay) -> None:
+    largest = [127 * float(frame.gradients["conv1"].scale[0].max()) for frame in kept.frames]
+    place = largest.index(min(largest))
+    step, whole, here = kept.frames[place].step, f"{max(largest):.3g}", f"{largest[place]:.3g}"
+    assert whole != here
+    page = at(f"#/~training/{step},,,")
+    gradients = page.get_by_role("img", name="Gradients of the maps of conv1")
+    said = re.compile(f"full colour at ±{float(whole):g}, now up to ±{float(here):g}$")
+    expect(gradients).to_have_attribute("aria-label", said)
+    page.get_by_role("button", name="each moment").click()
+    expect(gradients).to_have_attribute("aria-label", re.compile(f"full colour at ±{float(here):g}$"))
+    expect(page).to_have_url(re.compile(f"#/~training/({step})?,,,each$"))
+    expect(page.get_by_role("button", name="each moment")).to_be_focused()
+
+
+def test_a_layer_and_a_picture_are_chosen(at: Callable[..., Page]) -> None:
+    page = at()
+    page.get_by_label("Layer").select_option("dense1")
+    expect(page.get_by_role("img", name=re.compile("^Outputs of dense1: 2"))).to_be_visible()
+    expect(page.get_by_role("img", name="Filters of")).to_be_hidden()
+    page.get_by_role("group", name="Picture").get_by_role("button", name="red").click()
+    expect(page.locator(".followed figcaption")).to_contain_text("red")
+    expect(page).to_have_url(re.compile(re.escape("#/~training/,1,dense1") + "$"))
+    page.reload()
+    expect(page.get_by_role("img", name=re.compile("^Outputs of dense1: 2"))).to_be_visible()
+    expect(page.locator(".followed figcaption")).to_contain_text("red")
+
+
+def test_space_plays_and_r_starts_again(at: Callable[..., Page]) -> None:
+    page = at()
+    slider = page.get_by_role("slider", name="Moment of the training")
+    last = slider.input_value()
+    page.locator("body").press("r")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(slider).not_to_have_value("0")
+    page.locator("body").press(" ")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    stands = slider.input_value()
+    assert 0 < int(stands) < int(last)
+    page.wait_for_timeout(700)
+    assert slider.input_value() == stands
+
+
+def test_the_curve_leads_to_a_moment_and_has_its_numbers_as_text(at: Callable[..., Page], kept: replay.Replay) -> None:
+    page = at()
+    plot = page.get_by_role("img", name="Loss over m.")
+    expect(plot).to_have_attribute("aria-label", re.compile("validation: .* at last. blue: "))
+    box = page.locator(".u-over").first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 2, box["y"] + 50)
+    expect(page.get_by_role("slider", name="Moment of the training")).to_have_value("0")
+    page.get_by_text("The curves as numbers").click()
+    table = page.get_by_role("region", name="Each moment that was kept")
+    expect(table.locator("tbody tr")).to_have_count(len(kept.frames))
+    loss = f"{float(f'{kept.frames[1].loss[0]:.4g}'):g}"
+    expect(table.locator("tbody tr").nth(1).locator("td").nth(3)).to_have_text(loss)
+    expect(page.get_by_role("region", name="Each epoch").locator("tbody tr")).to_have_count(3)
+
+
+def test_a_damaged_frame_is_told_and_the_others_are_shown(at: Callable[..., Page], glass: Server) -> None:
+    path = glass.glass.model / "replay" / "frame-00000002.safetensors"  # type: ignore[union-attr]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    try:
+        page = at()
+        page.evaluate("location.hash = '#/~training/2'")
+        expect(page.locator(".note[role=alert]")).to_contain_text("frame-00000002.safetensors has")
+        page.get_by_role("slider", name="Moment of the training").press("Home")
+        expect(page.get_by_role("img", name="Filters of conv1")).to_be_visible()
+        expect(page.locator(".note[role=alert]")).to_be_empty()
+    finally:
+        path.write_bytes(content)
+
+
+def test_a_phone(at: Callable[..., Page]) -> None:
+    page = at("#/~training/4", PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_nothing_serious_is_found_by_axe(at: Callable[..., Page], axe: str) -> None:
+    page = at()
+    page.get_by_text("The curves as numbers").click()
+    page.evaluate(axe)
+    found = page.evaluate("async () => (await axe.run()).violations")
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+def test_without_a_replay_the_epochs_are_shown(window: Page, trained: Path, photos: Path) -> None:
+    for server in serving(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")):
+        window.goto(server.address + "#/~training")
+        expect(window.get_by_text("This model was trained without --replay")).to_be_visible()
+        expect(window.get_by_role("img", name="Accuracy.")).to_be_visible()
+        expect(window.get_by_role("slider", name="Moment of the training")).to_be_hidden()
+
+
+class Going:
+    """A run that is where the test wants it."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+
+def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed: Path, photos: Path, axe: str) -> None:
+    live = Live(Going(replayed))  # type: ignore[arg-type]
+    index = replayed / "replay" / "replay.json"
+    whole = index.read_text()
+    few = json.loads(whole)
+    few["frames"] = few["frames"][:3]
+    try:
+        index.rename(index.with_suffix(".aside"))
+        for server in serving(live):
+            window.goto(server.address)
+            expect(window.get_by_role("status")).to_have_text("Looking at the folder.")
+            expect(window.locator(".strip")).to_have_count(0)
+            index.write_text(json.dumps(few))
+            pace = {"epoch": 1, "epochs": 3, "step": 2, "steps": 6, "images_per_second": 210.4, "seconds_left": 75.0}
+            live.news = {"state": "training", "said": "", **pace}
+            expect(window.get_by_role("status")).to_have_text("Training, epoch 1 of 3.")
+            expect(window.locator(".live-done")).to_contain_text("step 2 of 6 · 210 images/s · 1:15 min left")
+            slider = window.get_by_role("slider", name="Moment of the training")
+            expect(slider).to_have_value("2")
+            index.write_text(whole)
+            expect(slider).to_have_value(str(len(json.loads(whole)["frames"]) - 1))  # it follows the newest
+            slider.press("Home")
+            window.evaluate(axe)
+            found = window.evaluate("async () => (await axe.run()).violations")
+            assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+            server.glass = Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png")
+            expect(window.get_by_role("status")).to_have_text("The training is done.")
+            expect(slider).to_have_value("0")  # but leaves the reader where he is
+            window.get_by_role("button", name="Walk through the network").click()
+            expect(window.locator("h1")).to_have_text("Walk through the network")
+    finally:
+        index.write_text(whole)
+        index.with_suffix(".aside").unlink(missing_ok=True)
+
+
+def test_a_training_that_was_stopped_or_died(browser: Browser, replayed: Path) -> None:
+    page = browser.new_page()
+    live = Live(Going(replayed))  # type: ignore[arg-type]
+    for server in serving(live):
+        page.goto(server.address)
+        expect(page.get_by_role("status")).to_have_text("Looking at the folder.")
+        page.route("**/api/**", lambda route: route.abort())  # it goes away without a word
+        expect(page.get_by_role("status")).to_contain_text("the training was ended")
+        page.unroute_all()
+    for server in serving(live):
+        page.goto(server.address)
+        live.end("stopped", "The training was stopped by Ctrl-C.")
+        expect(page.get_by_role("status")).to_have_text("The training was stopped by Ctrl-C.")
+    page.wait_for_timeout(1500)
+    expect(page.get_by_role("status")).to_have_text("The training was stopped by Ctrl-C.")  # and asks no more
+    page.close()

@@ -1,0 +1,212 @@
+"""What if, on the served page: by mouse and by keys, on a desktop and on a phone; and the brush alone."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from pellucid.app.page.server import Server
+from pellucid.app.page.shown import Glass
+
+PHONE = {"width": 360, "height": 740}
+
+
+def glass(server: Server) -> Glass:
+    assert isinstance(server.glass, Glass)
+    return server.glass
+
+
+def go(page: Page, server: Server, place: str) -> None:
+    page.goto("about:blank")
+    page.goto(f"{server.address}#/{place}")
+    page.locator("main h1").wait_for()
+
+
+def probabilities(page: Page) -> list[str]:
+    return page.locator(".layer .bar span:last-child").all_inner_texts()
+
+
+def test_a_weight_is_changed_by_keys_and_put_back(served: Page, server: Server) -> None:
+    go(served, server, "conv1.weight/1,0,1,1")
+    before, was = probabilities(served), served.locator("#value").inner_text()
+    field = served.get_by_label("another value for conv1.weight[1, 0, 1, 1]")
+    field.fill("2.5")
+    expect(served.locator(".adjust .shifts li")).to_have_count(2)  # foreseen, and nothing has changed
+    assert probabilities(served) == before
+    field.press("Enter")
+    expect(served.locator(".what-if .chips li")).to_have_count(1)
+    expect(served.locator(".chips")).to_contain_text("conv1.weight[1, 0, 1, 1]")
+    expect(served.locator("#value")).to_contain_text("2.5")
+    assert glass(server).shown.classifier.module.get_parameter("conv1.weight").detach()[1, 0, 1, 1] == 2.5
+    after = [f"{100 * p:.1f}%" for p in glass(server).shown.document.trace.probabilities]
+    assert sorted(served.locator(".what-if .figures b").all_inner_texts()) == sorted(after)
+    expect(field).to_be_focused()
+    served.keyboard.press("z")  # also in the field, which takes digits alone
+    expect(served.locator("#value")).to_have_text(was)
+    expect(served.locator(".what-if.aside")).to_contain_text("1 change put back for now")
+    assert probabilities(served) == before
+    served.locator("h1").first.click()
+    served.keyboard.press("z")
+    expect(served.locator("#value")).to_contain_text("2.5")
+    served.get_by_role("button", name=re.compile("^Take back: conv1.weight")).click()
+    expect(served.locator(".what-if")).to_have_count(0)
+    assert probabilities(served) == before
+
+
+def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
+    go(served, server, "dense1.weight/1,7")
+    slider = served.get_by_label("slide dense1.weight[1, 7] to another value")
+    slider.focus()
+    for _ in range(12):
+        served.keyboard.press("ArrowRight")
+    wanted = float(slider.input_value())
+    expect(served.locator(".what-if .chips li")).to_have_count(1)
+    (change,) = glass(server).altered.changes
+    assert getattr(change, "value", None) == pytest.approx(wanted, rel=1e-6)
+    assert glass(server).shown.run <= 4  # of twelve steps
+    expect(slider).to_be_focused()
+
+
+def test_what_does_not_fit_says_so_and_what_would_is_one_click(served: Page, server: Server) -> None:
+    go(served, server, "conv1")
+    stride = served.get_by_label("stride", exact=True)
+    stride.fill("2")
+    stride.press("Enter")
+    expect(served.locator(".refused")).to_contain_text("dense1 would get 16 numbers and has weights for 100.")
+    expect(served.locator(".what-if")).to_have_count(0)
+    expect(served.locator(".trouble")).to_have_count(0)
+    served.get_by_role("button", name="Change that as well").click()
+    expect(served.locator(".what-if .chips li")).to_have_count(3)
+    expect(served.locator(".facts")).to_contain_text("floor([12 - 3 + 2*1] / 2) + 1 = 6")
+    served.get_by_role("button", name=re.compile("^maxpool1 stride")).click()
+    expect(served.locator("h1").first).to_have_text("maxpool1")
+    served.get_by_role("button", name="average", exact=True).click()
+    expect(served.locator(".facts")).to_contain_text("average pooling")
+    expect(served.locator(".what-if .chips li")).to_have_count(4)
+    assert str(glass(server).shown.classifier.network).split(" flatten")[0] == (
+        "conv(4, 3, stride=2, padding=1) relu avgpool(2, stride=1)"
+    )
+
+
+def test_the_picture_is_painted_by_mouse(served: Page, server: Server) -> None:
+    before = glass(server).original_pixels
+    served.get_by_role("button", name="Paint over it").click()
+    served.get_by_role("button", name="white", exact=True).click()
+    easel = served.locator(".easel")
+    box = easel.bounding_box()
+    assert box is not None
+    x, y = box["x"], box["y"] + box["height"] * 3.5 / 12
+    served.mouse.move(x + box["width"] * 2.5 / 12, y)
+    served.mouse.down()
+    served.mouse.move(x + box["width"] * 8.5 / 12, y, steps=3)
+    served.mouse.up()
+    expect(served.locator(".what-if .chips")).to_contain_text("pixels painted")
+    painted = glass(server).altered.pixels
+    assert painted is not None
+    changed = (painted != before).any(axis=2)
+    assert (painted[changed] == 255).all()
+    assert changed[3, 2:9].all()
+    assert not changed[8:].any()
+    expect(served.locator(".easel")).to_be_focused()
+    # a stroke and at once Z: the stroke counts, and goes with the rest
+    served.locator(".easel").press("ArrowDown")
+    served.locator(".easel").press("Space")
+    served.keyboard.press("z")
+    expect(served.locator(".what-if.aside")).to_contain_text("1 change put back")
+    assert glass(server).altered.pixels is None
+    served.keyboard.press("z")
+    expect(served.locator(".what-if .chips")).to_contain_text("pixels painted")
+    again = glass(server).altered.pixels
+    assert again is not None
+    assert not np.array_equal(again, painted)
+
+
+def test_the_picture_is_painted_by_keys_and_cleaned(served: Page, server: Server) -> None:
+    go(served, server, "picture?brush=1")
+    served.get_by_label("width of the brush in pixels").fill("1")
+    easel = served.locator(".easel")
+    easel.focus()
+    for key in ("ArrowUp", "ArrowLeft", "Enter"):
+        easel.press(key)
+    expect(served.locator(".what-if .chips")).to_contain_text("1 pixel painted")
+    pixels = glass(server).altered.pixels
+    assert pixels is not None
+    assert pixels[5, 5].tolist() == [0, 0, 0]
+    served.get_by_role("button", name="as it was", exact=True).click()
+    served.locator(".easel").press("Space")
+    expect(served.locator(".what-if")).to_have_count(0)
+    assert not glass(server).altered
+    served.get_by_role("button", name="Done").click()
+    expect(served.locator(".easel")).to_have_count(0)
+    expect(served.get_by_role("button", name="Paint over it")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_and_axe(browser: Browser, server: Server, axe: str, scheme: Any) -> None:
+    context = browser.new_context(viewport=PHONE, reduced_motion="reduce", color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    go(page, server, "?brush=1")
+    page.locator(".easel").press("Space")
+    expect(page.locator(".what-if .chips li")).to_have_count(1)
+    for place in ("?brush=1", "conv1", "maxpool1", "conv1.weight/0,0,0,0", "picture"):
+        go(page, server, place)
+        page.locator(".what-if").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
+        page.evaluate(f"(() => {{ {axe} }})()")
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+        assert [(place, each["id"], each["nodes"][0]["html"]) for each in serious] == []
+    context.close()
+    assert said == []
+
+
+def test_a_file_offers_no_what_if(opened: Callable[..., Page]) -> None:
+    page = opened("#/conv?brush=1")
+    expect(page.locator(".adjust, .paint, .what-if")).to_have_count(0)
+    page.keyboard.press("z")
+    expect(page.locator("h1").first).to_have_text("conv")
+
+
+def test_the_brush_paints_a_disc_and_copies_what_was(modules: Page) -> None:
+    painted = modules.evaluate(
+        """async () => {
+            const { colored, copied, dab, stroke, blurred } = await import("./brush.js");
+            const image = (channels) => ({
+                data: Uint8Array.from({ length: 49 * channels }, (_, at) => at), height: 7, width: 7, channels });
+            const one = image(1), three = image(1), grey = image(1), line = image(1), back = image(3);
+            dab(one, 3, 3, 1, colored([0], 1));
+            dab(three, 3, 3, 3, colored([200], 1));
+            dab(grey, 0, 0, 1, colored([255, 0, 0], 1));
+            stroke(line, [1, 1], [5, 3], 1, colored([0], 1));
+            const was = Uint8Array.from(back.data);
+            dab(back, 2, 2, 4, colored([1, 2, 3], 3));
+            const some = Array.from(back.data);
+            dab(back, 2, 2, 4, copied(was, 3));
+            const flat = { data: new Uint8Array(49).fill(9), height: 7, width: 7, channels: 1 };
+            return {
+                one: Array.from(one.data), three: Array.from(three.data), grey: grey.data[0],
+                line: Array.from(line.data), some, back: Array.from(back.data), was: Array.from(was),
+                flat: Array.from(blurred(flat)),
+            };
+        }"""
+    )
+    grid = np.arange(49).reshape(7, 7)
+    one = grid.copy()
+    one[3, 3] = 0
+    assert painted["one"] == one.ravel().tolist()
+    three = grid.copy()
+    three[2:5, 2:5] = 200
+    assert painted["three"] == three.ravel().tolist()
+    assert painted["grey"] == 76  # 0.299 of 255
+    assert np.argwhere(np.array(painted["line"]).reshape(7, 7) == 0).tolist() == [
+        [0, 0], [1, 1], [2, 2], [3, 2], [4, 3], [5, 3],
+    ]  # fmt: skip
+    assert painted["some"] != painted["was"]
+    assert painted["back"] == painted["was"]
+    assert painted["flat"] == [9] * 49
