@@ -41,7 +41,7 @@ types:
 	elif ! $(NODE_TOOLS) true >/dev/null 2>&1; then \
 		echo "NOT CHECKED: the page's types and style; npx could not get TypeScript and prettier"; \
 	else \
-		$(NODE_TOOLS) sh -c 'tsc --project . && prettier --log-level warn --print-width 120 --check "src/pellucid/web/*.{js,css}"'; \
+		$(NODE_TOOLS) sh -c 'tsc --project . && prettier --log-level warn --print-width 120 --check "src/pellucid/web/**/*.{js,css}" "!src/pellucid/web/vendor/**"'; \
 	fi
 
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -291,7 +291,7 @@ def test_the_file_asks_for_nothing(browser: Browser, page_file: Path) -> None:
 JAVASCRIPT = """async (asked) => {
     const { findHost } = await import("pellucid/host.js");
     const { createRun } = await import("pellucid/run.js");
-    const working = await import("pellucid/working.js");
+    const working = await import("pellucid/arithmetic/working.js");
     const host = findHost(document);
     const run = createRun(await host.document(), host);
     const number = (value) => (Number.isFinite(value) ? value : String(value));

@@ -97,7 +97,7 @@ POSITIVE = {e.log_of, e.sqrt_of, e.pow}
 BUILDERS = {"alone", "joined"}  # that others are made by: a formula is their argument
 
 JAVASCRIPT = """async (cases) => {
-    const { Evaluator } = await import("./recipe.js");
+    const { Evaluator } = await import("./arithmetic/recipe.js");
     const part = ({ formula, columns, values, pick, scale, total, winner }) => ({
         pick, scale, total, winner, values: [...values],
         columns: columns.map(({ name, indices, values, inside }) => ({

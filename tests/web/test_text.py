@@ -39,7 +39,7 @@ def test_an_error_function_as_good_as_pythons(modules: Page) -> None:
     from math import erf
 
     numbers = np.linspace(-7, 7, 141).tolist()
-    found = asked(modules, "expression.js", "given.map(m.erf)", numbers)
+    found = asked(modules, "arithmetic/expression.js", "given.map(m.erf)", numbers)
     assert found == pytest.approx([erf(number) for number in numbers], rel=1e-14, abs=0)
 
 

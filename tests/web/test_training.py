@@ -123,7 +123,7 @@ def test_the_numbers_are_those_of_the_frame(
         own = numbers if name == "weight" else numbers[picture]
         found = page.evaluate(
             """async ([step, name, picture, count, each]) => {
-                const { tensors, scaled } = await import("./frames.js");
+                const { tensors, scaled } = await import("./training/frames.js");
                 const answer = await fetch(`/api/training/frame?step=${step}`);
                 const frame = tensors(await answer.arrayBuffer());
                 const first = picture * count;

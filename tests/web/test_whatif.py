@@ -176,7 +176,7 @@ def test_a_file_offers_no_what_if(opened: Callable[..., Page]) -> None:
 def test_the_brush_paints_a_disc_and_copies_what_was(modules: Page) -> None:
     painted = modules.evaluate(
         """async () => {
-            const { colored, copied, dab, stroke, blurred } = await import("./brush.js");
+            const { colored, copied, dab, stroke, blurred } = await import("./whatif/brush.js");
             const image = (channels) => ({
                 data: Uint8Array.from({ length: 49 * channels }, (_, at) => at), height: 7, width: 7, channels });
             const one = image(1), three = image(1), grey = image(1), line = image(1), back = image(3);

@@ -2,10 +2,10 @@
 
 import { h } from "./element.js";
 import { unit } from "./format.js";
-import { guide } from "./guide.js";
+import { guide } from "./lessons/guide.js";
 import { header } from "./header.js";
-import { morph } from "./morph.js";
-import { corners, slide } from "./slide.js";
+import { morph } from "./number/morph.js";
+import { corners, slide } from "./number/slide.js";
 import { look, mark, strip } from "./strip.js";
 import { VIEWS } from "./views.js";
 import { settled, walk } from "./walk.js";

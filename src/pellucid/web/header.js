@@ -1,10 +1,10 @@
 /** What is open, and the switches: direction, digits, colours. */
 
 import { choice, h } from "./element.js";
-import { chooser } from "./picture.js";
-import { pictures } from "./pictures.js";
+import { chooser } from "./picture/picture.js";
+import { pictures } from "./picture/pictures.js";
 import { VIEWS } from "./views.js";
-import { bar } from "./whatif.js";
+import { bar } from "./whatif/whatif.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./store.js").State} State */

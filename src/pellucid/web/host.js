@@ -3,7 +3,7 @@
  * Arrays are fetched, or unpacked, when they are asked for, and kept.
  */
 
-import { rebuilt } from "./rebuild.js";
+import { rebuilt } from "./arithmetic/rebuild.js";
 
 /** @typedef {{shape: number[], data: Float32Array | Float64Array}} Numbers */
 /**

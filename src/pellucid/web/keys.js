@@ -1,10 +1,10 @@
 /** What the keys do. */
 
-import { beside } from "./pictures.js";
-import { turn as turnLesson } from "./guide.js";
-import { replay, toggle } from "./play.js";
+import { beside } from "./picture/pictures.js";
+import { turn as turnLesson } from "./lessons/guide.js";
+import { replay, toggle } from "./number/play.js";
 import { settled } from "./walk.js";
-import { flip } from "./whatif.js";
+import { flip } from "./whatif/whatif.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./store.js").State} State */

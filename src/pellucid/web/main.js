@@ -5,8 +5,8 @@ import { h } from "./element.js";
 import { help } from "./help.js";
 import { findHost, Trouble } from "./host.js";
 import { onKey } from "./keys.js";
-import { listen } from "./picture.js";
-import { play } from "./play.js";
+import { listen } from "./picture/picture.js";
+import { play } from "./number/play.js";
 import { createRun } from "./run.js";
 import { createStore } from "./store.js";
 
@@ -57,7 +57,7 @@ async function start() {
     const about = await chosen.document();
     if (store.get().picture !== picture) return; // the reader has gone on to another
     if (about.training && served) {
-      watch ??= (await import("./training.js")).watching({
+      watch ??= (await import("./training/training.js")).watching({
         page,
         name: about.training,
         store,

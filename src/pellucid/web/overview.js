@@ -2,8 +2,8 @@
 
 import { h, sharpCanvas } from "./element.js";
 import { probability } from "./format.js";
-import { drawPicture, isPicture, mapsOf } from "./maps.js";
-import { paintable, paintButton, painter } from "./paint.js";
+import { drawPicture, isPicture, mapsOf } from "./layer/maps.js";
+import { paintable, paintButton, painter } from "./whatif/paint.js";
 
 const SIDE = 320;
 const SHOWN = 10;

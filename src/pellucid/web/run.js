@@ -1,7 +1,7 @@
 /** One picture's run through a network, as the document tells it: which numbers are where, and what made them. */
 
 /** @typedef {import("./host.js").Host} Host */
-/** @typedef {import("./recipe.js").Op} Op */
+/** @typedef {import("./arithmetic/recipe.js").Op} Op */
 /**
  * @typedef {object} Node
  * @property {string} name

@@ -3,8 +3,8 @@
 import { bars } from "./bars.js";
 import { h, sharpCanvas } from "./element.js";
 import { number, size } from "./format.js";
-import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "./maps.js";
-import { evaluatorOf } from "./working.js";
+import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "./layer/maps.js";
+import { evaluatorOf } from "./arithmetic/working.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./run.js").Node} Node */
@@ -183,7 +183,7 @@ function formulas(node) {
  * The first four maps in a square; the picture and vectors alone.
  * @param {Run} run
  * @param {Node} node
- * @param {import("./maps.js").Maps} maps
+ * @param {import("./layer/maps.js").Maps} maps
  * @param {State} state
  * @param {HTMLElement} square
  */

@@ -1,8 +1,8 @@
 /** What the page shows beside the walk through the network. */
 
-import { difference } from "./difference.js";
-import { lessonList } from "./lessonlist.js";
-import { mistakes } from "./mistakes.js";
+import { difference } from "./mistakes/difference.js";
+import { lessonList } from "./lessons/list.js";
+import { mistakes } from "./mistakes/mistakes.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /**
@@ -27,7 +27,11 @@ import { mistakes } from "./mistakes.js";
  */
 export const VIEWS = {
   lessons: { title: "Lessons", show: lessonList, always: true, still: true },
-  training: { title: "Training", show: async (scenery) => (await import("./training.js")).show(scenery), still: true },
+  training: {
+    title: "Training",
+    show: async (scenery) => (await import("./training/training.js")).show(scenery),
+    still: true,
+  },
   mistakes: { title: "Mistakes", show: mistakes, still: true },
   difference: { title: "Difference", show: difference },
 };

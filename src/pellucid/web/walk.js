@@ -1,13 +1,13 @@
 /** The walk through the network: all of it, a layer, a number. */
 
 import { unit } from "./format.js";
-import { layer } from "./layer.js";
-import { numberView } from "./number.js";
+import { layer } from "./layer/layer.js";
+import { numberView } from "./number/number.js";
 import { overview } from "./overview.js";
 import { say } from "./say.js";
 import { VIEWS } from "./views.js";
 import { aboutLayer, aboutNumber, START } from "./words.js";
-import * as working from "./working.js";
+import * as working from "./arithmetic/working.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./store.js").State} State */

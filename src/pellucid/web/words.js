@@ -2,7 +2,7 @@
 
 import { counted } from "./format.js";
 
-/** @typedef {import("./working.js").Working} Working */
+/** @typedef {import("./arithmetic/working.js").Working} Working */
 /** @typedef {import("./store.js").State} State */
 /** @typedef {import("./run.js").Run} Run */
 

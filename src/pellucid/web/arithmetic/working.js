@@ -1,0 +1,290 @@
+/**
+ * How one number came about: its terms, their sum, the value that PyTorch computed, and the difference. The same as
+ * glassbox/working.py. Arrays are fetched first, then everything is worked out at once.
+ */
+
+import { Evaluator, GRADIENT, OUT } from "./recipe.js";
+import { indexOf, position } from "../run.js";
+
+/** @typedef {import("./recipe.js").Terms} Terms */
+/** @typedef {import("./recipe.js").Column} Column */
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../run.js").Node} Node */
+/**
+ * Terms that are added: those of one stage of one op.
+ * @typedef {object} Part
+ * @property {string} through the node whose op the terms belong to
+ * @property {string} of what they add up to where that is not the number itself: "total"; else ""
+ * @property {number[]} index
+ * @property {Terms} terms
+ * @property {(column: string) => string} named a column -> the run's array that its numbers are from
+ * @property {(column: string) => number} lead how many leading axes of its indices are the batch's
+ * @property {{name: string, index: number[]}} [updated] the weight, in an optimizer's lines
+ */
+/**
+ * @typedef {object} Working
+ * @property {string} name
+ * @property {number[]} index
+ * @property {"value" | "gradient" | "update"} quantity
+ * @property {string} kind
+ * @property {Part[]} parts
+ * @property {Part[]} between numbers that no array holds, in the order in which they arise
+ * @property {number} recorded what PyTorch computed
+ * @property {number} total
+ * @property {number} difference
+ * @property {number} bound how far rounding explains a difference
+ * @property {string[]} unwritten nodes whose arithmetic is not written yet
+ * @property {Record<string, any>} settings of an optimizer
+ */
+
+const LINES = 200; // of numbers between, in one working
+const ROUND = /** @type {Record<string, number>} */ ({ float32: 2 ** -24, float64: 2 ** -53 });
+
+/**
+ * How a unit came about.
+ * @param {Run} run
+ * @param {string} name
+ * @param {number[]} index as people write it
+ * @returns {Promise<Working>}
+ */
+export async function value(run, name, index) {
+  const whole = run.whole(name, index);
+  const recorded = await stored(run, `value/${name}`, whole);
+  const node = run.node(name);
+  const kind = node?.kind ?? (run.parameter(name) ? "a weight" : "a stored number");
+  const start = { name, index, quantity: /** @type {const} */ ("value"), kind };
+  if (!node || !Object.keys(node.reads).length) return closed(start, [], [], recorded, 0);
+  if (node.op === null) return closed(start, [], [], recorded, 0, [name]);
+  const evaluator = await evaluatorOf(run, node, false);
+  const found = evaluator.forward(whole);
+  const parts = found.map((terms) => part(run, node, evaluator, terms, "", whole));
+  const between = betweens(run, node, evaluator, found);
+  return closed(start, parts, between, recorded, boundOf(run, name, found));
+}
+
+/**
+ * How the gradient of the loss with respect to a unit or a weight came about.
+ * @param {Run} run
+ * @param {string} name
+ * @param {number[]} index
+ * @returns {Promise<Working>}
+ */
+export async function gradient(run, name, index) {
+  const whole = run.whole(name, index);
+  const recorded = await stored(run, `gradient/${name}`, whole);
+  const start = { name, index, quantity: /** @type {const} */ ("gradient"), kind: "gradient" };
+  if (name === run.nodes[run.nodes.length - 1].name) {
+    return { ...closed(start, [], [], recorded, 0), kind: "the loss", total: 1, difference: 1 - recorded };
+  }
+  /** @type {Part[]} */ const parts = [];
+  /** @type {Part[]} */ const between = [];
+  /** @type {string[]} */ const unwritten = [];
+  /** @type {Terms[]} */ const all = [];
+  for (const { node, local } of run.users(name)) {
+    if (!run.has(`gradient/${node.name}`)) continue;
+    if (node.op === null) {
+      if (!unwritten.includes(node.name)) unwritten.push(node.name);
+      continue;
+    }
+    const evaluator = await evaluatorOf(run, node, true);
+    const found = evaluator.backward(local, whole);
+    all.push(...found);
+    parts.push(...found.map((terms) => part(run, node, evaluator, terms, "", whole)));
+    between.push(...betweens(run, node, evaluator, found));
+  }
+  return closed(start, parts, between, recorded, boundOf(run, name, all), unwritten);
+}
+
+/**
+ * The step that the optimizer would make with a weight. null: it makes none.
+ * @param {Run} run
+ * @param {string} name
+ * @param {number[]} index
+ * @returns {Promise<Working | null>}
+ */
+export async function update(run, name, index) {
+  const step = run.update(name);
+  if (!step) return null;
+  const recorded = await stored(run, `after/${name}`, index);
+  const weight = await stored(run, `value/${name}`, index);
+  const start = { name, index, quantity: /** @type {const} */ ("update"), kind: run.about.optimizer };
+  const settings = { ...step.settings, weight };
+  if (step.op === null) return { ...closed(start, [], [], recorded, 0, [run.about.optimizer]), settings };
+  const op = run.opNumber(step.op);
+  /** @type {Record<string, number[]>} */
+  const arrays = { weight: [weight], gradient: [await stored(run, `gradient/${name}`, index)] };
+  for (const [local, array] of Object.entries(step.remembered)) arrays[local] = [await stored(run, array, index)];
+  for (const local of op.inputs) arrays[local] ??= [0];
+  const evaluator = new Evaluator(op, arrays);
+  const bare = (/** @type {Terms} */ terms, /** @type {string} */ of) => ({
+    through: name,
+    of,
+    index: [],
+    terms,
+    named: (/** @type {string} */ column) => column,
+    lead: () => 0,
+    updated: { name, index },
+  });
+  const found = evaluator.forward([]);
+  const lines = op.stages.map((stage) => stage.out).filter((line) => line !== OUT);
+  const between = lines.flatMap((line) => evaluator.forward([], line).map((terms) => bare(terms, line)));
+  const parts = found.map((terms) => bare(terms, ""));
+  return { ...closed({ ...start, kind: op.kind }, parts, between, recorded, boundOf(run, name, found)), settings };
+}
+
+/**
+ * One number of an array.
+ * @param {Run} run
+ * @param {string} array
+ * @param {number[]} whole
+ */
+export async function stored(run, array, whole) {
+  const { shape, data } = await run.array(array);
+  return data[position(whole, shape)];
+}
+
+/** @type {WeakMap<Run, Map<string, Promise<Evaluator>>>} */
+const evaluators = new WeakMap();
+
+/**
+ * A node's op with its numbers, made once: what it has worked out it keeps.
+ * @param {Run} run
+ * @param {Node} node
+ * @param {boolean} backward
+ * @returns {Promise<Evaluator>}
+ */
+export function evaluatorOf(run, node, backward) {
+  const known = evaluators.get(run) ?? new Map();
+  evaluators.set(run, known);
+  const key = `${backward}/${node.name}`;
+  const made = known.get(key) ?? makeEvaluator(run, node, backward);
+  known.set(key, made);
+  made.catch(() => known.delete(key));
+  return made;
+}
+
+/**
+ * @param {Run} run
+ * @param {Node} node
+ * @param {boolean} backward
+ */
+async function makeEvaluator(run, node, backward) {
+  const op = /** @type {import("./recipe.js").Op} */ (run.op(node.name));
+  const names = Object.entries(node.reads);
+  const data = await Promise.all(names.map(async ([, source]) => (await run.array(`value/${source}`)).data));
+  const arriving = backward ? (await run.array(`gradient/${node.name}`)).data : null;
+  const arrays = Object.fromEntries(names.map(([local], at) => [local, data[at]]));
+  /** @type {Record<string, any>} */
+  const constants = {};
+  for (const [name, nested] of Object.entries(op.constants)) {
+    if (nested.array)
+      arrays[name] = (await run.array(nested.array)).data; // a large one travels as an array
+    else constants[name] = nested;
+  }
+  return new Evaluator({ ...op, constants }, arrays, arriving);
+}
+
+/**
+ * @param {{name: string, index: number[], quantity: Working["quantity"], kind: string}} start
+ * @param {Part[]} parts
+ * @param {Part[]} between
+ * @param {number} recorded
+ * @param {number} bound
+ * @param {string[]} unwritten
+ * @returns {Working}
+ */
+function closed(start, parts, between, recorded, bound, unwritten = []) {
+  const total = parts.reduce((sum, each) => sum + each.terms.total, 0);
+  return { ...start, parts, between, recorded, total, difference: total - recorded, bound, unwritten, settings: {} };
+}
+
+/**
+ * @param {Run} run
+ * @param {string} name
+ * @param {Terms[]} found
+ */
+function boundOf(run, name, found) {
+  const [unit, smallest] = run.about.precision?.[name] ?? [ROUND[run.dtype(`value/${name}`)], 0];
+  return run.about.rounding * (unit * found.reduce((sum, terms) => sum + terms.scale, 0) + smallest);
+}
+
+/**
+ * @param {Run} run
+ * @param {Node} node
+ * @param {Evaluator} evaluator
+ * @param {Terms} terms
+ * @param {string} of
+ * @param {number[]} index
+ * @returns {Part}
+ */
+function part(run, node, evaluator, terms, of, index) {
+  /** @param {string} column */
+  const named = (column) => {
+    const local = column.replace(GRADIENT, "");
+    const source = local === OUT ? (column === local ? local : node.name) : (node.reads[local] ?? local);
+    return column === local ? source : GRADIENT + source;
+  };
+  const lead = (/** @type {string} */ column) =>
+    batchAxes(run, node, evaluator.op, column === "won" ? OUT : column.replace(GRADIENT, ""));
+  return { through: node.name, of, index: index.slice(of ? lead(of) : 0), terms, named, lead };
+}
+
+/**
+ * How many leading axes of an op's array are the batch's: 0 or 1.
+ * @param {Run} run
+ * @param {Node} node
+ * @param {import("./recipe.js").Op} op
+ * @param {string} local
+ */
+function batchAxes(run, node, op, local) {
+  if (local in node.reads) return run.batched(node.reads[local]) ? 1 : 0;
+  const shape = op.shapes[local] ?? [];
+  // a loss has no batch axis, and what it reads has
+  const batched = node.batched || !node.shape.length;
+  const constant = node.op !== null && local in run.opNumber(node.op).constants;
+  const own = constant && String(shape) !== String(op.shapes[op.inputs[0]]); // such as pooling's shares
+  return batched && shape.length > 0 && shape[0] === 1 && !own ? 1 : 0;
+}
+
+/**
+ * The numbers between that `found` is made of, those that they are made of before them, each once.
+ * @param {Run} run
+ * @param {Node} node
+ * @param {Evaluator} evaluator
+ * @param {Terms[]} found
+ * @returns {Part[]}
+ */
+function betweens(run, node, evaluator, found) {
+  const { op } = evaluator;
+  const made = new Set(op.stages.map((stage) => stage.out).filter((name) => name !== OUT));
+  /** @type {Map<string, Part[]>} */
+  const seen = new Map();
+  const visit = (/** @type {Terms[]} */ groups) => {
+    for (const terms of groups) {
+      for (const column of terms.columns) if (made.has(column.name.replace(GRADIENT, ""))) look(column);
+    }
+  };
+  const look = (/** @type {Column} */ column) => {
+    const array = column.name.replace(GRADIENT, "");
+    const shape = op.shapes[array];
+    const places = Array.from(column.values, (_, row) =>
+      position(
+        column.indices.map((axis) => axis[row]),
+        shape,
+      ),
+    );
+    for (const place of [...new Set(places)].sort((a, b) => a - b)) {
+      const key = `${column.name} ${place}`;
+      if (seen.has(key) || seen.size >= LINES) continue;
+      const index = indexOf(place, shape);
+      const groups = column.name === array ? evaluator.forward(index, array) : evaluator.backward(array, index);
+      visit(groups);
+      seen.set(
+        key,
+        groups.map((terms) => part(run, node, evaluator, terms, column.name, index)),
+      );
+    }
+  };
+  visit(found);
+  return [...seen.values()].flat();
+}

@@ -1,0 +1,102 @@
+/** The patches of the training pictures that excite a filter most. Only where there is a server that has looked. */
+
+import { moveAmong } from "../among.js";
+import { h } from "../element.js";
+import { counted, number, unit } from "../format.js";
+import { progress } from "../job.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../main.js").Served} Served */
+/** @typedef {{name: string, activation: number, unit: number[], box: number[]}} Patch */
+/**
+ * @typedef {object} Found
+ * @property {number} seen
+ * @property {number} there
+ * @property {[number, number]} sees height and width
+ * @property {Patch[]} patches
+ */
+
+/** @type {WeakMap<Run, {path: string, drawn: HTMLElement}>} what is drawn stays, so that no picture flickers */
+const kept = new WeakMap();
+
+/**
+ * @param {Run} run
+ * @param {State} state
+ * @param {Store} store
+ * @param {Served | null} served
+ * @param {import("../run.js").Node} node
+ * @param {number} channel
+ * @returns {Promise<HTMLElement[]>} nothing, where the layer is no convolution or nobody can be asked
+ */
+export async function exemplars(run, state, store, served, node, channel) {
+  const weight = node.reads.weight;
+  if (!served || node.kind !== "convolution" || !weight?.endsWith(".weight")) return [];
+  const place = `layer=${encodeURIComponent(weight.slice(0, -".weight".length))}&channel=${channel}`;
+  const path = `/api/exemplars?${place}`;
+  const before = kept.get(run);
+  if (before?.path === path) return [before.drawn];
+  const answer = await (await served.ask(path)).json();
+  const box = (/** @type {(Node | string | false)[]} */ ...inside) =>
+    h("section", { class: "exemplars" }, h("h2", {}, `What excites filter ${channel} most`), ...inside);
+  if (answer.state !== "done") {
+    const doing = "Looking through the training pictures";
+    return [box(progress(served.ask, path, answer, doing, () => store.set({}, true)))];
+  }
+  const drawn = box(...patches(answer, state, store, served, place, !!run.about.what_if?.changes.length));
+  kept.set(run, { path, drawn });
+  return [drawn];
+}
+
+/**
+ * @param {Found} found
+ * @param {State} state
+ * @param {Store} store
+ * @param {Served} served
+ * @param {string} place
+ * @param {boolean} changed whether the reader tries other weights
+ */
+function patches({ seen, there, sees, patches: all }, state, store, served, place, changed) {
+  const [height, width] = sees;
+  const through = seen === there ? `all ${counted(there)}` : `${counted(seen)} of ${counted(there)}`;
+  const open = async (/** @type {number} */ rank) => {
+    if (await served.change(`/api/exemplars/open?${place}&rank=${rank}`)) {
+      store.set({ name: state.name, index: all[rank].unit, cursor: null, channel: -1, page: 0 });
+    }
+  };
+  return [
+    h(
+      "p",
+      { class: "note" },
+      `${height} × ${width} pixels each, from ${through} training pictures; the number is what the filter gives there.` +
+        (changed ? " They are of the model as it was saved, without your changes." : ""),
+    ),
+    h(
+      "ul",
+      { class: "patches", on: { keydown: moveAmong } },
+      ...all.map(({ name, activation, unit: index }, rank) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              key: `patch/${rank}`,
+              title: `${name}, ${unit(state.name, index)} = ${number(activation)}. Opens it.`,
+              on: { click: () => void open(rank) },
+            },
+            h("img", {
+              src: `/api/exemplars/patch?${place}&rank=${rank}`,
+              alt: "",
+              on: { error: (event) => event.target.replaceWith(h("span", { class: "gone" }, "no longer there")) },
+            }),
+            h("b", {}, number(activation, false, 4)),
+            h("span", {}, name),
+          ),
+        ),
+      ),
+    ),
+  ];
+}

@@ -1,0 +1,132 @@
+/** What a layer has learned: filters as pictures, in colour where they see colours. Other weights as bars. */
+
+import { drawImage, largestOf, pixelImage, signedImage } from "../colors.js";
+import { h } from "../element.js";
+import { number, unit } from "../format.js";
+import { wall } from "./wall.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+
+/**
+ * The filters of a convolution, and the kernels of the filter that makes map `channel`.
+ * @param {Run} run
+ * @param {State} state
+ * @param {Store} store
+ * @param {import("../run.js").Node} node
+ * @param {number} channel
+ * @param {number} width
+ * @returns {Promise<HTMLElement[]>}
+ */
+export async function filters(run, state, store, node, channel, width) {
+  const name = node.reads.weight;
+  const go = (/** @type {string} */ to, /** @type {number[]} */ index) =>
+    store.set({ name: to, index, cursor: null, channel: -1, page: 0, sorted: "" });
+  const others = await Promise.all(
+    Object.entries(node.reads)
+      .filter(
+        ([local, source]) =>
+          local !== "weight" && run.known(source) && !run.node(source) && run.shape(source).length === 1,
+      )
+      .map(([, source]) => single(run, state, source, channel, go)),
+  );
+  if (!name || !run.parameter(name)) return others.length ? [h("section", { class: "filters" }, ...others)] : [];
+  const shape = run.shape(name);
+  const { what, data } = await shown(run, name, state.direction);
+  if (shape.length === 1) {
+    return [
+      h(
+        "section",
+        { class: "filters" },
+        h("p", { class: "weights" }, await single(run, state, name, channel, go), ...others),
+      ),
+    ];
+  }
+  if (shape.length !== 4) return [];
+  const [count, depth, rows, columns] = shape;
+  const limit = largestOf(data);
+  const kernel = (/** @type {number} */ filter, /** @type {number} */ from) =>
+    data.subarray((filter * depth + from) * rows * columns, (filter * depth + from + 1) * rows * columns);
+  const colored = depth === 3;
+  const side = count > 64 ? 22 : count > 16 ? 34 : 48;
+  const all = wall({
+    key: "filters",
+    label: `The ${count} ${what} of ${state.name}`,
+    order: Array.from({ length: count }, (_, at) => at),
+    chosen: channel,
+    side,
+    width,
+    aspect: columns / rows,
+    draw: (context, at, [x, y, w, t]) => {
+      const image = colored
+        ? pixelImage([kernel(at, 0), kernel(at, 1), kernel(at, 2)], columns, rows, -limit, limit)
+        : signedImage(kernel(at, 0), columns, rows, limit);
+      drawImage(context, image, x, y, w, t);
+    },
+    choose: (at) => store.set({ cursor: [at, ...(state.cursor ?? [0, 0, 0]).slice(1)] }, true),
+    says: (at) => `filter ${at}`,
+  });
+  const own = wall({
+    key: "kernels",
+    label: `The ${depth} kernels of filter ${channel}. Enter opens a weight.`,
+    order: Array.from({ length: depth }, (_, at) => at),
+    chosen: -1,
+    side,
+    width,
+    aspect: columns / rows,
+    draw: (context, at, [x, y, w, t]) =>
+      drawImage(context, signedImage(kernel(channel, at), columns, rows, limit), x, y, w, t),
+    choose: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
+    enter: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
+    says: (at) => `kernel for map ${at} before`,
+  });
+  const title = colored ? `${count} ${what}, in colour` : `${count} ${what}, each by its first kernel`;
+  return [
+    h(
+      "section",
+      { class: "filters" },
+      h("div", {}, h("h2", {}, title), all),
+      h("div", {}, h("h2", {}, `Filter ${channel}: a kernel for each map before`), own),
+      others.length > 0 && h("p", { class: "weights" }, ...others),
+    ),
+  ];
+}
+
+/**
+ * A weight's numbers as the direction shows them: as they are, their gradients, or by how much one step changes them.
+ * @param {Run} run
+ * @param {string} name
+ * @param {State["direction"]} direction
+ */
+async function shown(run, name, direction) {
+  const { data } = await run.array(`value/${name}`);
+  if (direction === "backward" && run.has(`gradient/${name}`)) {
+    return { what: "gradients of the filters", data: (await run.array(`gradient/${name}`)).data };
+  }
+  if (direction === "update" && run.has(`after/${name}`)) {
+    const after = (await run.array(`after/${name}`)).data;
+    return { what: "filters' changes by one step", data: Float64Array.from(data, (before, at) => after[at] - before) };
+  }
+  return { what: "filters", data };
+}
+
+/**
+ * One stored number that belongs to a channel: its bias, its running mean. In the update what it becomes as well.
+ * @param {Run} run
+ * @param {State} state
+ * @param {string} name
+ * @param {number} channel
+ * @param {(name: string, index: number[]) => void} go
+ */
+async function single(run, { direction, exact }, name, channel, go) {
+  const { data } = await run.array(`value/${name}`);
+  const at = Math.min(channel, data.length - 1);
+  const changes = direction === "update" && run.has(`after/${name}`);
+  const after = changes ? ` → ${number((await run.array(`after/${name}`)).data[at], exact)}` : "";
+  return h(
+    "button",
+    { type: "button", class: "factor", key: `weight/${name}`, on: { click: () => go(name, [at]) } },
+    `${unit(name, [at])} = ${number(data[at], exact)}${after}`,
+  );
+}

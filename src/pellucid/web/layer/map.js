@@ -1,0 +1,134 @@
+/** One map, large: a cursor that the arrow keys and the mouse move, and the number under it. */
+
+import { h, sharpCanvas } from "../element.js";
+import { number, unit } from "../format.js";
+
+/** @typedef {[number, number, number, number]} Place x, y, width, height */
+
+/**
+ * @param {object} about
+ * @param {string} about.key
+ * @param {string} about.name
+ * @param {number} about.channel
+ * @param {number} about.height rows
+ * @param {number} about.width columns
+ * @param {ArrayLike<number>} about.data
+ * @param {[number, number]} about.cursor row, column
+ * @param {number} about.side the longer side in CSS pixels
+ * @param {boolean} about.exact
+ * @param {(context: CanvasRenderingContext2D, place: Place) => void | Promise<void>} about.draw
+ * @param {(row: number, column: number) => void} about.hover
+ * @param {(row: number, column: number) => void} about.move
+ * @param {(row: number, column: number) => void} about.enter
+ */
+export function largeMap({ key, name, channel, height, width, data, cursor, side, exact, draw, hover, move, enter }) {
+  const cell = side / Math.max(width, height);
+  const [across, down] = [cell * width, cell * height];
+  const { canvas, context } = sharpCanvas(across, down);
+  void draw(context, [0, 0, across, down]);
+  canvas.setAttribute("aria-hidden", "true");
+  const [row, column] = cursor;
+  const box = Math.max(cell, 7);
+  const middle = (/** @type {number} */ at) => `${(at + 0.5) * cell - box / 2}px`;
+  const mark = h("i", {
+    class: "chosen",
+    style: { left: middle(column), top: middle(row), width: `${box}px`, height: `${box}px` },
+  });
+  const said = `${unit(name, [channel, row, column])} is ${number(data[row * width + column], exact)}`;
+  const told = h("output", { class: "hover" }, said);
+  const clamp = (/** @type {number} */ at, /** @type {number} */ size) => Math.max(0, Math.min(size - 1, at));
+  const under = (/** @type {MouseEvent} */ event) => {
+    const { left, top } = canvas.getBoundingClientRect();
+    return /** @type {[number, number]} */ ([
+      clamp(Math.floor((event.clientY - top) / cell), height),
+      clamp(Math.floor((event.clientX - left) / cell), width),
+    ]);
+  };
+  const target = h(
+    "div",
+    {
+      class: "large",
+      key,
+      tabindex: "0",
+      role: "application",
+      "aria-label":
+        `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${said}. Arrow keys move, Enter shows how ` +
+        `it came about.`,
+      style: { width: `${across}px`, height: `${down}px` },
+      on: {
+        click: (/** @type {MouseEvent} */ event) => enter(...under(event)),
+        mousemove: (/** @type {MouseEvent} */ event) => {
+          const [y, x] = under(event);
+          hover(y, x);
+          told.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
+        },
+        keydown: (/** @type {KeyboardEvent} */ event) => {
+          const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+          if (!step && event.key !== "Enter") return;
+          event.preventDefault();
+          event.stopPropagation();
+          if (step) move(clamp(row + step[0], height), clamp(column + step[1], width));
+          else enter(row, column);
+        },
+      },
+    },
+    canvas,
+    mark,
+  );
+  return h(
+    "figure",
+    { class: "map" },
+    h("figcaption", {}, told),
+    target,
+    asTable(name, channel, height, width, data, cursor, exact),
+  );
+}
+
+const AROUND = 8;
+
+/**
+ * The same numbers as a table, made when it is opened: those around the cursor where the map is large.
+ * @param {string} name
+ * @param {number} channel
+ * @param {number} height
+ * @param {number} width
+ * @param {ArrayLike<number>} data
+ * @param {[number, number]} cursor
+ * @param {boolean} exact
+ */
+function asTable(name, channel, height, width, data, [row, column], exact) {
+  const [top, left] = [Math.max(0, row - AROUND), Math.max(0, column - AROUND)];
+  const [bottom, right] = [Math.min(height, row + AROUND + 1), Math.min(width, column + AROUND + 1)];
+  const all = bottom - top === height && right - left === width;
+  const details = h(
+    "details",
+    {},
+    h("summary", {}, all ? "The numbers as a table" : "The numbers around it as a table"),
+  );
+  details.addEventListener(
+    "toggle",
+    () => {
+      const range = (/** @type {number} */ from, /** @type {number} */ to) =>
+        Array.from({ length: to - from }, (_, at) => from + at);
+      const head = h("tr", {}, h("td", {}), ...range(left, right).map((x) => h("th", { scope: "col" }, String(x))));
+      const rows = range(top, bottom).map((y) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, String(y)),
+          ...range(left, right).map((x) => h("td", {}, number(data[y * width + x], exact, 4))),
+        ),
+      );
+      const caption = h("caption", {}, `Map ${channel} of ${name}`);
+      details.append(
+        h(
+          "div",
+          { class: "scroll", tabindex: "0", role: "region", "aria-label": "numbers" },
+          h("table", { class: "plain" }, caption, h("thead", {}, head), h("tbody", {}, ...rows)),
+        ),
+      );
+    },
+    { once: true },
+  );
+  return details;
+}

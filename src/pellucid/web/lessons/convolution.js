@@ -1,0 +1,255 @@
+/** The lessons from the picture to the maps: numbers, the filter that slides, its stride, sizes, how many filters. */
+
+import { written } from "../arithmetic/expression.js";
+import { counted, number, size, unit } from "../format.js";
+import { signed } from "../number/formula.js";
+import { read, windowOf } from "./route.js";
+import { value } from "../arithmetic/working.js";
+
+/** @typedef {import("./lessons.js").Ground} Ground */
+/** @typedef {import("./lessons.js").Step} Step */
+/** @typedef {import("../run.js").Node} Node */
+
+const FAR = 12; // places that the window slides in a lesson
+const COLORS = ["red", "green", "blue"];
+
+/** @param {number} value */
+export function short(value) {
+  return number(value, false, 4);
+}
+
+/** @param {number[]} sizes */
+export function product(sizes) {
+  return sizes.reduce((a, b) => a * b, 1);
+}
+
+/**
+ * A number that one term makes, in numbers: "max(0.31, 0) = 0.31".
+ * @param {import("../arithmetic/working.js").Part} part
+ */
+export function inNumbers({ terms: { formula, columns, values } }) {
+  const named = (/** @type {string} */ name) => signed(Number(column(name).toPrecision(4)), false);
+  const column = (/** @type {string} */ name) => columns.find((each) => each.name === name)?.values[0] ?? NaN;
+  const text = written(formula, named, short).replaceAll(" * ", " × ");
+  return `${text.replace(/\(\((−[\d.e−]+)\)/g, "($1")} = ${short(values[0])}`; // no brackets within brackets
+}
+
+/** @param {Ground} ground */
+export async function picture({ run, route, hero, window }) {
+  const { name, shape, range } = route.picture;
+  const [channels, height, width] = shape;
+  const at = [height, width].map((size, axis) => {
+    const along = window?.[axis];
+    const place = along ? hero[axis + 1] * along.stride - along.before + (along.reach >> 1) : size >> 1;
+    return Math.max(0, Math.min(size - 1, place));
+  });
+  const called = run.about.picture ? `\`${run.about.picture}\`` : "The picture";
+  const grids =
+    channels === 1
+      ? "one grid of numbers"
+      : channels === 3
+        ? "three grids of numbers, for red, green and blue"
+        : `${channels} grids of numbers`;
+  const bytes = range[0] >= 0 && range[2] > 1 ? " 0 is black and 255 is as bright as can be." : "";
+  const pixel = await Promise.all(
+    shape
+      .slice(0, 1)
+      .flatMap((count) => Array.from({ length: count }, (_, c) => read(run, `value/${name}`, name, [c, ...at]))),
+  );
+  const said = pixel.map((each, c) => `${short(each)}${channels === 3 ? ` ${COLORS[c]}` : ""}`).join(", ");
+  const here = (/** @type {number} */ c) => ({ name, index: [c, ...at] });
+  /** @type {Step[]} */
+  const steps = [
+    {
+      text:
+        `To a network a picture is numbers. ${called}, ${height} rows of ${width} pixels, comes in as ${grids}: ` +
+        `${size(shape)} = ${counted(product(shape))}.${bytes}`,
+      place: { name, cursor: [0, ...at] },
+    },
+    {
+      text: `The pixel in row ${at[0]}, column ${at[1]} (both counted from 0) is ${said}. More than such numbers the network never sees.`,
+      place: here(channels - 1),
+      way: Array.from({ length: channels - 1 }, (_, c) => here(c)),
+      pace: 900,
+    },
+  ];
+  if (route.scaled) {
+    const [part] = (await value(run, route.scaled.name, [0, ...at])).parts;
+    steps.push({
+      text:
+        "Numbers near zero are easier to learn from. So from each the mean is taken off, and the rest is divided by the " +
+        `deviation, both known from the pictures that the network was trained on: ${inNumbers(part)}.`,
+      place: { name: route.scaled.name, index: [0, ...at] },
+    });
+  }
+  return steps;
+}
+
+/** @param {Ground} ground */
+export async function filter({ run, conv, hero, window: [down, across] }) {
+  const { name, reads, shape } = conv;
+  const [c, y, x] = hero;
+  const [, depth] = run.shape(reads.weight);
+  const count = depth * down.size * across.size;
+  const found = await value(run, name, hero);
+  const { columns, values } = found.parts[0].terms;
+  const added = found.parts.length > 1 ? found.parts[1].terms.total : null;
+  const maps = depth > 1 ? ` in each of the ${depth} maps` : "";
+  const start = x + FAR < shape[2] ? x : 0;
+  const end = Math.min(shape[2] - 1, start + FAR);
+  const along = Array.from({ length: end - start }, (_, step) => ({ name, index: [c, y, start + step] }));
+  const factors = columns.map((column) => signed(Number(column.values[0].toPrecision(4)), false)).join(" × ");
+  return [
+    {
+      text:
+        `\`${name}\` looks at \`${reads.input}\` through a small window: ${down.size} × ${across.size} numbers${maps}. On ` +
+        `the window lie the weights of a filter, ${counted(count)} of them. Training finds them.`,
+      place: { name, index: hero },
+    },
+    {
+      text:
+        `Each number in the window is multiplied by the weight that lies on it. The first product is ${factors} = ` +
+        `${short(values[0])}. All ${counted(count)}${added === null ? "" : `, and the filter's bias ${short(added)},`} ` +
+        `add up to \`${unit(name, hero)}\` = ${short(found.recorded)}.`,
+      place: { name, index: hero },
+    },
+    {
+      text:
+        "Then the window slides on, like a brush, and each stop makes one number: others lie in the window, the " +
+        "weights stay the same. Outside a lesson Space lets it slide over the whole map.",
+      place: { name, index: [c, y, end] },
+      way: along,
+      pace: 180,
+    },
+    {
+      text:
+        `${shape[1]} × ${shape[2]} stops make ${counted(shape[1] * shape[2])} numbers: a map. It says for each place how ` +
+        `strongly the picture there is what filter ${c} looks for: amber above zero, blue below.`,
+      place: { name, cursor: hero },
+    },
+  ];
+}
+
+/** @param {Ground} ground */
+export async function stride({ run, conv, hero, window, stops }) {
+  const [c, y, x] = hero;
+  const next = x + 1 < conv.shape[2] ? x : x - 1;
+  const [, across] = window;
+  const one = {
+    text:
+      `From one stop to the next the window of \`${conv.name}\` moves ${places(window)}: that is its stride. ` +
+      `\`${unit(conv.name, [c, y, next])}\` began in column ${next * across.stride - across.before}, the next one begins in ` +
+      `column ${(next + 1) * across.stride - across.before}.`,
+    place: { name: conv.name, index: [c, y, next + 1] },
+    way: [{ name: conv.name, index: [c, y, next] }],
+    pace: 700,
+  };
+  if (Math.max(window[0].stride, across.stride) > 1) return [one, halved(run, conv, window)];
+  const larger = run.nodes.find((node) => (windowOf(run, node) ?? []).some((along) => along.stride > 1));
+  if (!larger || larger.shape.length !== 3) {
+    return [{ ...one, text: `${one.text} No layer of this network takes larger steps.` }];
+  }
+  const at = stops.get(larger.name) ?? larger.shape.map((count) => count >> 1);
+  const last = Math.min(at[2] + 4, larger.shape[2] - 1);
+  const steps = Array.from({ length: last - at[2] }, (_, step) => ({
+    name: larger.name,
+    index: [at[0], at[1], at[2] + step],
+  }));
+  const found = /** @type {[any, any]} */ (windowOf(run, larger));
+  return [
+    one,
+    { ...halved(run, larger, found), place: { name: larger.name, index: [at[0], at[1], last] }, way: steps, pace: 450 },
+  ];
+}
+
+/**
+ * @param {import("../run.js").Run} run
+ * @param {Node} node
+ * @param {Ground["window"]} window
+ * @returns {Step}
+ */
+function halved(run, node, window) {
+  const [, height, width] = run.shape(node.reads.input);
+  return {
+    text:
+      `\`${node.name}\` moves ${places(window)} at a time and leaves out what lies between: ${height} × ${width} numbers ` +
+      `before it become ${node.shape[1]} × ${node.shape[2]}.`,
+    place: { name: node.name, cursor: node.shape.map((count) => count >> 1) },
+  };
+}
+
+/** @param {Ground["window"]} window */
+function places([{ stride: down }, { stride: across }]) {
+  const said = (/** @type {number} */ count) => (count === 1 ? "one place" : `${count} places`);
+  return down === across ? said(across) : `${said(down)} down and ${said(across)} across`;
+}
+
+/** @param {Ground} ground */
+export async function sizes({ run, conv, hero: [c], window: [down, across] }) {
+  const { name, shape, reads } = conv;
+  const width = run.shape(reads.input)[2];
+  const { reach, before, stride: step } = across;
+  const exact = (width - reach + 2 * before) / step + 1;
+  const formula = `([${width} - ${reach} + 2*${before}] / ${step}) + 1`;
+  const rounded = exact === Math.floor(exact) ? "" : ", rounded down,";
+  const covered = down.size * across.size;
+  const inside = Math.max(0, down.size - down.before) * Math.max(0, across.size - across.before);
+  const border =
+    before || down.before
+      ? `\`${name}\` puts zeros round what it reads: P = ${down.before === before ? before : `${down.before} above and below, ${before} at the sides`}. ` +
+        `So the window may stand over the border. Here, in the corner, ${covered - inside} of the ${covered} numbers in it are such zeros.`
+      : `\`${name}\` puts no zeros round what it reads: P = 0. The window has to lie inside as a whole. This is its first place, in the corner.`;
+  const fits =
+    Math.floor(exact) === shape[2]
+      ? `A window F = ${reach} wide${reach === across.size ? "" : ", its gaps counted,"} in steps of S = ${step}, on W = ${width} columns with P = ${before} zeros on ` +
+        `each side, has ([W - F + 2P] / S) + 1 places: ${formula} = ${short(exact)}${rounded}${rounded ? ` ${shape[2]}` : ""}.`
+      : `The window has ${shape[2]} places across.`;
+  return [
+    { text: border, place: { name, index: [c, 0, 0] } },
+    {
+      text: `${fits} Every map of \`${name}\` is ${shape[1]} × ${shape[2]}, and this is its last number.`,
+      place: { name, index: [c, shape[1] - 1, shape[2] - 1] },
+    },
+  ];
+}
+
+/** @param {Ground} ground */
+export async function filters({ run, route, conv, hero, window: [down, across] }) {
+  const { name, reads, shape } = conv;
+  const [c, y, x] = hero;
+  const [count, depth] = run.shape(reads.weight);
+  const biased = reads.bias && run.parameter(reads.bias);
+  const own = product(run.shape(reads.weight)) + (biased ? count : 0);
+  const formula = `${down.size}*${across.size}*${depth}*${count}${biased ? ` + ${count}` : ""} = ${own}`;
+  const before = product(run.shape(reads.input));
+  const dense = before * product(shape) + (biased ? product(shape) : 0);
+  const others = Array.from({ length: Math.min(6, count) }, (_, at) => (c + 1 + at) % count).filter((at) => at !== c);
+  /** @type {Step[]} */
+  const steps = [
+    {
+      text:
+        `One filter finds one thing. \`${name}\` has ${count}, and each makes a map of its own from the same ` +
+        `\`${reads.input}\`: ${count} maps of ${shape[1]} × ${shape[2]}.`,
+      place: { name, cursor: hero },
+      way: others.map((at) => ({ name, cursor: [at, y, x] })),
+      pace: 350,
+    },
+    {
+      text:
+        `Its parameters, all that it has learned: ${formula}. The size of the picture is not in this formula, since the ` +
+        `same weights serve everywhere. A dense layer that makes as many numbers of as many would need ${counted(dense)}.`,
+      place: { name: reads.weight, index: [c, 0, down.size >> 1, across.size >> 1] },
+    },
+  ];
+  const { later } = route;
+  if (later && windowOf(run, later)) {
+    const [filters, deep, ...kernel] = run.shape(later.reads.weight);
+    steps.push({
+      text:
+        `A filter is as deep as what it reads. Each of the ${filters} filters of \`${later.name}\` has a kernel of ` +
+        `${size(kernel)} for each of ${deep} maps of \`${later.reads.input}\`, and what they give is added to one number.`,
+      place: { name: later.name, index: later.shape.map((each) => each >> 1) },
+    });
+  }
+  return steps;
+}

@@ -1,0 +1,167 @@
+/** The panel of a lesson: its paragraph, its steps, Back and Next. What it speaks of is on the page beside it. */
+
+import { h } from "../element.js";
+import { lessonsOf, stateOf } from "./lessons.js";
+import { frame, moving } from "../number/play.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("./lessons.js").Lesson} Lesson */
+
+/**
+ * A paragraph; what stands between ` is code.
+ * @param {string} text
+ */
+export function paragraph(text) {
+  return h("p", {}, ...text.split("`").map((piece, at) => (at % 2 ? h("code", {}, piece) : piece)));
+}
+
+/**
+ * The lesson that the address names, and its step, counted from 0.
+ * @param {Run} run
+ * @param {string} said "stride.2"
+ */
+export function lessonAt(run, said) {
+  const [name, step = "1"] = said.split(".");
+  const lessons = lessonsOf(run);
+  const at = lessons.findIndex((lesson) => lesson.name === name);
+  return at < 0 ? null : { lessons, at, lesson: lessons[at], step: Math.max(0, (Number.parseInt(step, 10) || 1) - 1) };
+}
+
+/**
+ * To the next step, or the one before: of this lesson, or of its neighbour. Behind the last the lessons are left.
+ * @param {Run} run
+ * @param {Store} store
+ * @param {1 | -1} by
+ */
+export async function turn(run, store, by) {
+  const here = lessonAt(run, store.get().lesson);
+  if (!here) return void store.set({ lesson: "" });
+  const { lessons, at, lesson } = here;
+  const steps = await lesson.steps();
+  const step = Math.min(here.step, steps.length - 1);
+  if (steps[step + by]) return show(store, lesson, step + by);
+  const beside = lessons[at + by];
+  if (beside) return show(store, beside, by > 0 ? 0 : (await beside.steps()).length - 1);
+  if (by > 0) await store.set({ lesson: "" });
+}
+
+/**
+ * A step, and what moves in it. The reader may go elsewhere meanwhile: then it stops.
+ * @param {Store} store
+ * @param {Lesson} lesson
+ * @param {number} at
+ */
+export async function show(store, lesson, at) {
+  const { place, way = [], pace = 0 } = (await lesson.steps())[at];
+  const shown = moving() ? [...way, place] : [place];
+  for (const [number, each] of shown.entries()) {
+    const drawn = store.set(stateOf(lesson, at, each), number > 0);
+    const mine = store.get();
+    await drawn;
+    if (number === 0) intoSight();
+    if (number < shown.length - 1) await pause(pace);
+    if (store.get() !== mine) return;
+  }
+}
+
+/** What a step speaks of may stand below what is on the screen. */
+function intoSight() {
+  const kinds = [".row > figure", ".maps", ".units", ".formula-lines", ".lines", ".result", ".overview"];
+  const found = kinds.map((kind) => document.querySelector(`main ${kind}`)).find((each) => each !== null);
+  found?.scrollIntoView({ block: "nearest" });
+}
+
+/** @param {number} milliseconds */
+async function pause(milliseconds) {
+  const until = performance.now() + milliseconds;
+  while ((await frame()) < until);
+}
+
+/**
+ * @param {Store} store
+ * @param {(error: unknown) => void} complain
+ * @returns {{panel: HTMLElement, tell: (run: Run, state: State) => void}} tell makes it say what the state asks for
+ */
+export function guide(store, complain) {
+  /** @type {Run | null} */
+  let run = null;
+  let told = "";
+  const turned = (/** @type {1 | -1} */ by) => () => run && void turn(run, store, by).catch(complain);
+  const button = (/** @type {string} */ text, /** @type {string} */ kind, /** @type {() => void} */ click) =>
+    h("button", { type: "button", class: kind, key: `guide/${text}`, on: { click } }, text);
+  const count = h("span", {});
+  const title = h("h2", {});
+  const text = h("div", { class: "told", "aria-live": "polite" });
+  const dots = h("ol", { class: "dots", "aria-label": "Steps of this lesson" });
+  const back = button("Back", "", turned(-1));
+  const next = button("Next", "next", turned(1));
+  const all = h("a", { href: "#/~lessons" }, "All lessons");
+  all.addEventListener("click", (event) => {
+    event.preventDefault();
+    void store.set({ view: "lessons", place: "", lesson: "" });
+  });
+  const leave = h("button", { type: "button", class: "leave", "aria-label": "Leave the lesson" }, "×");
+  leave.addEventListener("click", () => store.set({ lesson: "" }));
+  const panel = h(
+    "aside",
+    { class: "guide", "aria-label": "Lesson", hidden: true },
+    h("div", { class: "guide-top" }, count, all, leave),
+    title,
+    text,
+    h("div", { class: "guide-steps" }, back, dots, next),
+    h(
+      "p",
+      { class: "keys" },
+      h("kbd", {}, "Space"),
+      " next ",
+      h("kbd", {}, "Esc"),
+      " leaves the lesson, you stay here",
+    ),
+  );
+
+  /**
+   * @param {Run} shown
+   * @param {State} state
+   */
+  async function say(shown, state) {
+    const here = lessonAt(shown, state.lesson);
+    if (panel.hidden === !!here) {
+      panel.hidden = !here;
+      document.body.classList.toggle("guided", !!here);
+    }
+    if (!here || (shown === run && told === state.lesson)) return;
+    run = shown;
+    told = state.lesson;
+    const { lessons, at, lesson } = here;
+    const steps = await lesson.steps();
+    if (told !== state.lesson || run !== shown) return;
+    const step = Math.min(here.step, steps.length - 1);
+    count.textContent = `Lesson ${at + 1} of ${lessons.length}`;
+    title.textContent = lesson.title;
+    text.replaceChildren(paragraph(steps[step].text));
+    dots.replaceChildren(
+      ...steps.map((_, number) => {
+        const dot = h("button", {
+          type: "button",
+          key: `guide/${number}`,
+          "aria-label": `Step ${number + 1} of ${steps.length}`,
+          "aria-current": number === step ? "step" : null,
+          on: { click: () => void show(store, lesson, number).catch(complain) },
+        });
+        return h("li", {}, dot);
+      }),
+    );
+    /** @type {HTMLButtonElement} */ (back).disabled = at === 0 && step === 0;
+    next.textContent = at === lessons.length - 1 && step === steps.length - 1 ? "Finish" : "Next";
+  }
+
+  return {
+    panel,
+    tell: (shown, state) => {
+      if (!state.lesson) told = "";
+      say(shown, state).catch(complain);
+    },
+  };
+}

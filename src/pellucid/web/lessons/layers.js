@@ -1,0 +1,185 @@
+/** The lessons on what stands between the convolutions and the scores: activation, pooling, and where there are, more. */
+
+import { counted, size, unit } from "../format.js";
+import { inNumbers, product, short } from "./convolution.js";
+import { read, strongest, windowOf } from "./route.js";
+import { value } from "../arithmetic/working.js";
+
+/** @typedef {import("./lessons.js").Base} Base */
+/** @typedef {import("./lessons.js").Step} Step */
+/** @typedef {import("../run.js").Node} Node */
+
+/**
+ * The place that the lessons follow in a layer, or its middle.
+ * @param {Base} base
+ * @param {Node} node
+ */
+export function placeIn({ stops }, node) {
+  return stops.get(node.name) ?? node.shape.map((count) => count >> 1);
+}
+
+/** @param {Base} base */
+export async function norm(base) {
+  const { run } = base;
+  const node = /** @type {Node} */ (base.route.norm);
+  const index = placeIn(base, node);
+  const before = await read(run, `value/${node.reads.input}`, node.reads.input, index);
+  const after = await read(run, `value/${node.name}`, node.name, index);
+  return [
+    {
+      text:
+        `\`${node.name}\` brings its ${node.shape[0]} maps to one scale. From each number its map's mean is taken off, and ` +
+        "the rest divided by the map's deviation, both remembered from training; then the map's own weight and bias are " +
+        `applied. Here ${short(before)} becomes ${short(after)}.`,
+      place: { name: node.name, index },
+    },
+  ];
+}
+
+/** @param {Base} base */
+export async function activation(base) {
+  const { run } = base;
+  const node = /** @type {Node} */ (base.route.activation);
+  const index = placeIn(base, node);
+  const [part] = (await value(run, node.name, index)).parts;
+  const { data } = await run.array(`value/${node.name}`);
+  let zeros = 0;
+  for (let at = 0; at < data.length; at++) if (data[at] === 0) zeros += 1;
+  const share = `${((100 * zeros) / data.length).toFixed(1)}%`;
+  const dropped =
+    node.kind === "ReLU" ? `${counted(zeros)} of its ${counted(data.length)} numbers are zero now: ${share}. ` : "";
+  return [
+    {
+      text: `\`${node.name}\` is an activation: ${node.kind}. It makes each number of one number alone, here ${inNumbers(part)}.`,
+      place: { name: node.name, index },
+    },
+    {
+      text:
+        `${dropped}Such a bend is what makes layers worth having: without it, one sum after another could be written ` +
+        "as a single sum.",
+      place: node.shape.length === 3 ? { name: node.name, cursor: index } : { name: node.name },
+    },
+  ];
+}
+
+/** @param {Base} base */
+export async function pooling(base) {
+  const { run, route } = base;
+  if (!route.pool) return instead(base);
+  const node = route.pool;
+  const index = placeIn(base, node);
+  const working = await value(run, node.name, index);
+  const window = windowOf(run, node);
+  const cells = window ? `${window[0].size} × ${window[1].size} numbers` : "numbers";
+  const end = Math.min(index[2] + 6, node.shape[2] - 1);
+  return [
+    {
+      text: `\`${node.name}\` makes the maps smaller: each window of ${cells} becomes one number. ${picked(working, node)}`,
+      place: { name: node.name, index },
+    },
+    {
+      text:
+        `It has no weights. ${counted(product(run.shape(node.reads.input)))} numbers become ${counted(product(node.shape))}. ` +
+        "What was found stays found, exactly where matters less, and whatever reads this sees more of the picture at once.",
+      place: { name: node.name, index: [index[0], index[1], end] },
+      way: Array.from({ length: end - index[2] }, (_, step) => ({
+        name: node.name,
+        index: [index[0], index[1], index[2] + step],
+      })),
+      pace: 350,
+    },
+  ];
+}
+
+/**
+ * @param {import("../arithmetic/working.js").Working} working
+ * @param {Node} node
+ */
+function picked({ parts, recorded }, node) {
+  const { values, pick, winner, columns } = parts[0]?.terms ?? {};
+  if (pick === "max" && winner !== null && winner !== undefined) {
+    const won = columns[0].indices.slice(-3).map((axis) => axis[winner]);
+    const shown = Array.from(values.filter(Number.isFinite), short).join(", ");
+    return `Here they are ${shown}. The largest, ${short(recorded)}, is \`${unit(node.reads.input, won)}\`; the others are dropped.`;
+  }
+  if (node.kind.includes("average")) return `That is their mean, here ${short(recorded)}.`;
+  return `By ${node.kind} it is ${short(recorded)} here.`;
+}
+
+/**
+ * @param {Base} base
+ * @returns {Promise<Step[]>}
+ */
+async function instead({ run }) {
+  const node = run.nodes.find((each) => (windowOf(run, each) ?? []).some((along) => along.stride > 1));
+  if (!node)
+    return [
+      {
+        text: "Pooling makes maps smaller in many networks. This one has none: its maps keep their size but for the borders.",
+        place: {},
+      },
+    ];
+  const [, before] = run.shape(node.reads.input);
+  return [
+    {
+      text:
+        `Pooling makes maps smaller in many networks. This one has none that leaves a map: here convolutions take larger ` +
+        `steps instead. \`${node.name}\` is the first, and ${before} rows become ${node.shape[1]}.`,
+      place: { name: node.name, cursor: node.shape.map((count) => count >> 1) },
+    },
+  ];
+}
+
+/** @param {Base} base */
+export async function average({ run, route }) {
+  const node = /** @type {Node} */ (route.global);
+  const index = await strongest(run, node);
+  const [maps, ...rest] = run.shape(node.reads.input);
+  const found = await read(run, `value/${node.name}`, node.name, index);
+  const how = node.kind.includes("max") ? "the largest number" : "the mean";
+  return [
+    {
+      text:
+        `\`${node.name}\` makes of each whole map of ${size(rest)} one number, ${how}: ${maps} maps become ${maps} numbers. ` +
+        `Where something was seen does not count any more, only how much of it. Map ${index[0]} becomes ${short(found)}.`,
+      place: { name: node.name, index },
+    },
+  ];
+}
+
+/** @param {Base} base */
+export async function join({ run, route }) {
+  const node = /** @type {Node} */ (route.join);
+  const index = await strongest(run, node);
+  const sources = Object.values(node.reads).filter((name) => run.node(name));
+  const values = await Promise.all(sources.map((name) => read(run, `value/${name}`, name, index)));
+  const sum = await read(run, `value/${node.name}`, node.name, index);
+  return [
+    {
+      text:
+        `In \`${node.name}\` two paths meet, ${sources.map((name) => `\`${name}\``).join(" and ")}, and are added: ` +
+        `${short(values[0])} + ${values[1] < 0 ? `(${short(values[1])})` : short(values[1])} = ${short(sum)}. The layers on the longer path only have to ` +
+        "learn what to change, and the gradient has a short way back.",
+      place: { name: node.name, index },
+    },
+  ];
+}
+
+/** @param {Base} base */
+export async function flatten(base) {
+  const { run } = base;
+  const node = /** @type {Node} */ (base.route.flat);
+  const source = node.reads.input;
+  const [maps, height, width] = run.shape(source);
+  const [at] = placeIn(base, node);
+  const from = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
+  const formula = `${from[0]}*${height}*${width} + ${from[1]}*${width} + ${from[2]} = ${at}`;
+  return [
+    {
+      text:
+        `\`${node.name}\` writes the ${maps} maps of ${height} × ${width} one number after the other, row by row: ` +
+        `${counted(node.shape[0])} in all. Nothing is computed. \`${unit(source, from)}\` is now \`${unit(node.name, [at])}\`: ${formula}.`,
+      place: { name: node.name, index: [at] },
+    },
+  ];
+}

@@ -1,0 +1,261 @@
+/** The lessons from the scores to what is learned: output, loss, the gradient on its way back, the optimizer's step. */
+
+import { counted, number, unit } from "../format.js";
+import { product, short } from "./convolution.js";
+import { placeIn } from "./layers.js";
+import { read, strongest, windowOf } from "./route.js";
+
+/** @typedef {import("./lessons.js").Base} Base */
+/** @typedef {import("./lessons.js").Step} Step */
+/** @typedef {import("../run.js").Node} Node */
+/** @typedef {import("../run.js").Run} Run */
+
+const SOME = 3; // classes that are named
+const NEAR = 1e-4;
+const LITTLE = 1e-6; // a gradient below which a score has nothing left to learn
+
+/** @param {Base} base */
+export async function output({ run, route: { scores, softmax } }) {
+  const { predicted } = run.about;
+  const { data } = await run.array(`value/${scores.name}`);
+  const order = Array.from(data, (_, at) => at).sort((a, b) => data[b] - data[a]);
+  const shown = order.slice(0, SOME).map((at) => `${called(run, at)} ${short(data[at])}`);
+  const more = order.length > SOME ? `, and ${order.length - SOME} more` : "";
+  const how =
+    scores.kind === "dense"
+      ? `multiplies all ${counted(product(run.shape(scores.reads.input)))} numbers before it by weights of its own and adds them up`
+      : "is worked out from the numbers before it";
+  /** @type {Step[]} */
+  const steps = [
+    {
+      text:
+        `\`${scores.name}\` has a score for each of the ${data.length} classes. Each ${how}. ` +
+        `This one is for ${called(run, predicted)}: ${short(data[predicted])}.`,
+      place: { name: scores.name, index: [predicted] },
+    },
+    {
+      text: `The scores: ${shown.join(", ")}${more}. The largest wins, but a score is no probability yet.`,
+      place: { name: scores.name },
+    },
+  ];
+  if (softmax) {
+    const found = await read(run, `value/${softmax.name}`, softmax.name, [predicted]);
+    const divided = tempered(run)
+      ? `First each score is divided by the temperature, ${short(run.about.model.temperature)}: it was found on pictures that ` +
+        "the network was not trained on, and is there to make it as sure as it is right. "
+      : "";
+    steps.push({
+      text:
+        `Softmax makes probabilities of the scores. ${divided}The number e to the power of each is divided by the sum of ` +
+        `all these powers, so that none is below 0 and together they are 1. ${called(run, predicted)} gets ${short(found)}.`,
+      place: { name: softmax.name, index: [predicted] },
+    });
+  }
+  return steps;
+}
+
+/**
+ * A class's name, in quotes: it may be a number.
+ * @param {Run} run
+ * @param {number} at
+ */
+function called(run, at) {
+  return `“${run.about.model.classes[at] ?? at}”`;
+}
+
+/** @param {Run} run */
+function tempered(run) {
+  const { temperature } = run.about.model;
+  return typeof temperature === "number" && temperature !== 1;
+}
+
+/**
+ * The probability that the loss sees: softmax of the scores as they are, of the class that it is measured against.
+ * @param {Base} base
+ */
+async function believed({ run, route: { scores } }) {
+  const data = Array.from((await run.array(`value/${scores.name}`)).data);
+  const largest = Math.max(...data);
+  const powers = data.map((score) => Math.exp(score - largest));
+  return powers[run.about.label] / powers.reduce((a, b) => a + b, 0);
+}
+
+/**
+ * The share of the target that the class has which the loss is measured against: 1, or less where labels are smoothed.
+ * @param {Base} base
+ * @returns {number}
+ */
+function shareOf({ run, route }) {
+  const share = run.op(route.loss.name)?.constants.share;
+  return Array.isArray(share?.[0]) ? (share[0][run.about.label] ?? 1) : 1;
+}
+
+/** @param {Base} base */
+export async function loss(base) {
+  const { run, route } = base;
+  const truth = called(run, run.about.label);
+  const found = short(await read(run, `value/${route.loss.name}`, route.loss.name, []));
+  const probability = await believed(base);
+  const share = shareOf(base);
+  const scored = `${truth}${tempered(run) ? ", without the temperature" : ""}`;
+  const logarithm =
+    share === 1
+      ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${found}. At a ` +
+        "probability of 1 it is 0, and the smaller that is, the faster it grows."
+      : `It adds up, for each class, minus the logarithm of its probability times its share of the target: ` +
+        `${short(share)} for ${scored}, the rest for the others. That makes ${found}.`;
+  const how = route.loss.kind === "cross-entropy" ? logarithm : `By ${route.loss.kind} it is ${found}.`;
+  return [
+    {
+      text:
+        `The loss says in one number how wrong the answer is, measured against ${truth}. ${how} Training makes this ` +
+        "number smaller.",
+      place: { name: route.loss.name, index: [] },
+    },
+  ];
+}
+
+/** @param {Base} base */
+export async function backward(base) {
+  const { run, route } = base;
+  const { label } = run.about;
+  const truth = called(run, label);
+  const { scores, pool, conv } = route;
+  const gradient = (/** @type {string} */ name, /** @type {number[]} */ index) =>
+    read(run, `gradient/${name}`, name, index);
+  const back = (/** @type {string} */ name, /** @type {number[]} */ index) => ({
+    name,
+    index,
+    direction: /** @type {const} */ ("backward"),
+  });
+  const turned = (/** @type {string} */ name, /** @type {number[]} */ index) => ({
+    place: back(name, index),
+    way: [{ name, index }],
+    pace: 900,
+  });
+  const ofScore = await gradient(scores.name, [label]);
+  const probability = await believed(base);
+  const share = shareOf(base);
+  const simple = Math.abs(probability - share - ofScore) < NEAR;
+  const little = Math.abs(ofScore) < LITTLE;
+  const means = little
+    ? `The network is sure of ${truth}, and right: next to nothing comes back. Measured against another class, much would.`
+    : `A larger score for ${truth} would make the loss ${ofScore < 0 ? "smaller" : "larger"}.`;
+  /** @type {Step[]} */
+  const steps = [
+    {
+      text:
+        "Now backwards. How would the loss change if a number were a little larger? That is the number's gradient. " +
+        "It begins at the loss, whose own gradient is 1.",
+      ...turned(route.loss.name, []),
+    },
+    {
+      text: simple
+        ? `The gradient of a score is its probability minus its share of the target. For ${truth} that is ` +
+          `${short(probability)} - ${short(share)} = ${short(ofScore)}. ${means}`
+        : `The gradient of the score for ${truth} is ${short(ofScore)}. ${means}`,
+      ...turned(scores.name, [label]),
+    },
+  ];
+  if (pool && run.has(`gradient/${pool.reads.input}`) && run.node(pool.reads.input)) {
+    const source = pool.reads.input;
+    const index = base.stops.get(source) ?? (await strongest(run, /** @type {Node} */ (run.node(source))));
+    const found = short(await gradient(source, index));
+    const others =
+      pool.kind === "max pooling"
+        ? "Only the winner of a window gets the window's gradient, the others get 0"
+        : "Each number of a window gets its share of the window's gradient";
+    steps.push({
+      text:
+        "The gradient comes back through every layer, by the same factors as the numbers went forward. " +
+        `${others}. To \`${unit(source, index)}\` comes ${found}.`,
+      ...turned(source, index),
+    });
+  }
+  if (conv && run.has(`gradient/${conv.name}`)) {
+    const index = placeIn(base, conv);
+    const relu =
+      route.activation?.kind === "ReLU" ? " ReLU lets it through where the number was above 0, and nowhere else." : "";
+    const found = await gradient(conv.name, index);
+    const most = found === 0 ? "" : ` Of all numbers of \`${conv.name}\` the loss depends on this one most.`;
+    steps.push({
+      text: `So it comes to \`${unit(conv.name, index)}\`: ${short(found)}.${relu}${most}`,
+      ...turned(conv.name, index),
+    });
+  }
+  const weight = await weightOf(base);
+  if (weight && run.has(`gradient/${weight.name}`)) {
+    const places = conv && windowOf(run, conv) ? conv.shape[1] * conv.shape[2] : 0;
+    steps.push({
+      text:
+        `And to the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}; ` +
+        `what comes back from ${places ? "all of them is added" : "there"}: ${short(await gradient(weight.name, weight.index))}.`,
+      ...turned(weight.name, weight.index),
+    });
+  }
+  return steps;
+}
+
+/**
+ * @param {Base} base
+ * @returns {Promise<Step[]>}
+ */
+export async function update(base) {
+  const { run } = base;
+  const weight = /** @type {{name: string, index: number[]}} */ (await weightOf(base));
+  const of = unit(weight.name, weight.index);
+  const [before, after] = await Promise.all(
+    ["value", "after"].map((kind) => read(run, `${kind}/${weight.name}`, weight.name, weight.index)),
+  );
+  const found = await read(run, `gradient/${weight.name}`, weight.name, weight.index);
+  const { lr } = run.update(weight.name)?.settings ?? {};
+  const rate = typeof lr === "number" ? ` with a learning rate of ${short(lr)}` : "";
+  const all = run.about.parameters.reduce(
+    (/** @type {number} */ sum, /** @type {any} */ { shape }) => sum + product(shape),
+    0,
+  );
+  const way = found === 0 ? "" : ` A larger weight would make the loss ${found > 0 ? "larger" : "smaller"}.`;
+  const memory = Object.keys(run.update(weight.name)?.remembered ?? {}).length
+    ? " and of what it remembers of steps before"
+    : "";
+  return [
+    {
+      text:
+        `One step of ${run.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(found)}.${way} What the optimizer ` +
+        `makes of that${memory} moves the weight from ${number(before)} to ${number(after)}.`,
+      place: { ...weight, direction: "update" },
+      way: [{ ...weight }, { ...weight, direction: "backward" }],
+      pace: 900,
+    },
+    {
+      text:
+        `All ${counted(all)} parameters take such a step at once. Training is this and no more, over and over, on many ` +
+        "pictures: forward, loss, backward, update.",
+      place: {},
+    },
+  ];
+}
+
+/**
+ * The name of the weights that the lessons follow.
+ * @param {Run} run
+ * @param {import("./route.js").Route} route
+ */
+export function weightsOf(run, { conv, scores }) {
+  const name = (conv ?? scores).reads.weight;
+  return name && run.parameter(name) ? name : null;
+}
+
+/**
+ * The weight that the lessons follow: in the middle of the filter that made the followed number, or without filters the
+ * one that the loss depends on most.
+ * @param {Base} base
+ * @returns {Promise<{name: string, index: number[]} | null>}
+ */
+async function weightOf({ run, route, hero }) {
+  const name = weightsOf(run, route);
+  if (!name) return null;
+  const shape = run.shape(name);
+  const middle = shape.map((count, axis) => (axis === 0 ? hero[0] : axis === 1 ? 0 : count >> 1));
+  return { name, index: route.conv ? middle : await strongest(run, { name, shape }) };
+}

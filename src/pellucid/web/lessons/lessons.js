@@ -1,0 +1,146 @@
+/**
+ * The article as a walk over the reader's own network: lessons in the article's order. Every name, size and number in a
+ * text is read from the run. A lesson on what a network does not have is left out.
+ */
+
+import * as convolution from "./convolution.js";
+import * as layers from "./layers.js";
+import * as learning from "./learning.js";
+import { onward, routeOf, strongest, windowOf } from "./route.js";
+import { START } from "../store.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../run.js").Node} Node */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("./route.js").Route} Route */
+/**
+ * @typedef {object} Step
+ * @property {string} text a paragraph; what stands between ` is code
+ * @property {Partial<State>} place where it is seen
+ * @property {Partial<State>[]} [way] what is shown on the way there, one after the other
+ * @property {number} [pace] milliseconds that each of them stands
+ */
+/**
+ * What lessons stand on: the run, its layers by what they do, and where the followed number is in each layer.
+ * @typedef {object} Base
+ * @property {Run} run
+ * @property {Route} route
+ * @property {Map<string, number[]>} stops
+ * @property {number[]} hero the followed number in the first convolution; empty where there is none
+ */
+/** @typedef {Base & {conv: Node, window: NonNullable<ReturnType<typeof windowOf>>}} Ground with a convolution */
+/**
+ * @typedef {object} Lesson
+ * @property {string} name in the address
+ * @property {string} title
+ * @property {() => Promise<Step[]>} steps
+ */
+
+/** @type {[string, string, (route: Route, run: Run) => boolean, (base: any) => Promise<Step[]>][]} */
+const LESSONS = [
+  ["picture", "A picture is numbers", ({ picture }) => picture.shape.length === 3, convolution.picture],
+  ["filter", "The filter slides", slides, convolution.filter],
+  ["stride", "Stride", slides, convolution.stride],
+  ["size", "Zeros at the border, and how large a map is", slides, convolution.sizes],
+  ["filters", "Many filters", slides, convolution.filters],
+  ["norm", "One scale for all maps", ({ norm }) => !!norm, layers.norm],
+  ["activation", "The activation", ({ activation }) => !!activation, layers.activation],
+  ["pooling", "Pooling", ({ conv }) => !!conv, layers.pooling],
+  ["join", "Two paths meet", ({ join }) => !!join, layers.join],
+  ["average", "One number for a whole map", ({ global }) => !!global, layers.average],
+  ["flatten", "All in a row", ({ flat, global }) => !!flat && flat.reads.input !== global?.name, layers.flatten],
+  ["output", "Scores become probabilities", ({ scores }) => scores.shape.length === 1, learning.output],
+  ["loss", "The loss", ({ loss }) => !loss.shape.length, learning.loss],
+  ["backward", "Back: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
+  ["update", "The update", learns, learning.update],
+];
+
+/**
+ * @param {Route} route
+ * @param {Run} run
+ */
+function slides({ conv }, run) {
+  return !!conv && conv.op !== null && !!windowOf(run, conv);
+}
+
+/**
+ * @param {Route} route
+ * @param {Run} run
+ */
+function learns(route, run) {
+  const weights = learning.weightsOf(run, route);
+  return !!weights && !!run.update(weights);
+}
+
+/** @type {WeakMap<Run, Lesson[]>} */
+const known = new WeakMap();
+
+/**
+ * The lessons that this network has something to show for, in order.
+ * @param {Run} run
+ * @returns {Lesson[]}
+ */
+export function lessonsOf(run) {
+  const found = known.get(run) ?? made(run);
+  known.set(run, found);
+  return found;
+}
+
+/**
+ * @param {Run} run
+ * @returns {Lesson[]}
+ */
+function made(run) {
+  const route = routeOf(run);
+  const base = once(() => baseOf(run, route));
+  return LESSONS.filter(([, , has]) => has(route, run)).map(([name, title, , write]) => ({
+    name,
+    title,
+    steps: once(async () => write(await base())),
+  }));
+}
+
+/**
+ * @template T
+ * @param {() => Promise<T>} make
+ * @returns {() => Promise<T>} made when it is first asked for, and kept
+ */
+function once(make) {
+  /** @type {Promise<T> | null} */
+  let kept = null;
+  return () => (kept ??= make());
+}
+
+/**
+ * @param {Run} run
+ * @param {Route} route
+ */
+async function baseOf(run, route) {
+  const { conv } = route;
+  const hero = conv ? await strongest(run, conv) : [];
+  const stops = new Map();
+  let node = conv;
+  let index = hero;
+  while (node && !stops.has(node.name)) {
+    stops.set(node.name, index);
+    if (node === route.flat || node === route.scores) break;
+    /** @type {Node | undefined} */
+    const next = run.users(node.name)[0]?.node;
+    const there = next && next.kind !== "convolution" ? await onward(run, { node, index }, next) : null;
+    [node, index] = there && next ? [next, there] : [null, []];
+  }
+  return { run, route, stops, hero, conv, window: conv && windowOf(run, conv) };
+}
+
+/**
+ * The state in which a step is read.
+ * @param {Lesson} lesson
+ * @param {number} at its number, from 0
+ * @param {Partial<State>} place
+ * @returns {Partial<State>}
+ */
+export function stateOf(lesson, at, place) {
+  const { view, name, index, cursor, direction, channel, page, sorted } = START;
+  const fresh = { view, place: "", name, index, cursor, direction, channel, page, sorted, playing: false };
+  return { ...fresh, ...place, lesson: `${lesson.name}.${at + 1}` };
+}

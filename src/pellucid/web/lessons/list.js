@@ -1,0 +1,75 @@
+/** All lessons, their text in full, so that the browser's own search finds every word; each step leads to its place. */
+
+import { h } from "../element.js";
+import { paragraph, show } from "./guide.js";
+import { lessonsOf, stateOf } from "./lessons.js";
+import { say, STILL } from "../say.js";
+import { address, START } from "../store.js";
+
+/**
+ * @param {import("../views.js").Scenery} scenery
+ * @returns {Promise<Node[]>}
+ */
+export async function lessonList({ run, store }) {
+  const lessons = lessonsOf(run);
+  const written = await Promise.all(lessons.map((lesson) => lesson.steps()));
+  const contents = lessons.map((lesson, at) =>
+    h("li", {}, h("a", { href: `#lesson-${lesson.name}`, on: { click: jump } }, `${at + 1}. ${lesson.title}`)),
+  );
+  const articles = lessons.map((lesson, at) => {
+    const steps = written[at].map(({ text, place }, step) => {
+      const href = address({ ...START, ...stateOf(lesson, step, place) });
+      const go = (/** @type {MouseEvent} */ event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        void show(store, lesson, step);
+      };
+      const link = h(
+        "a",
+        { href, "aria-label": `Show step ${step + 1} of “${lesson.title}” on the network`, on: { click: go } },
+        "Show me",
+      );
+      return h("li", {}, paragraph(text), link);
+    });
+    return h(
+      "article",
+      { class: "lesson", id: `lesson-${lesson.name}` },
+      h("h2", { tabindex: "-1" }, `${at + 1}. ${lesson.title}`),
+      h("ol", {}, ...steps),
+    );
+  });
+  const begin = h(
+    "button",
+    { type: "button", class: "begin", key: "begin", on: { click: () => void show(store, lessons[0], 0) } },
+    "Begin with the first",
+  );
+  return [
+    say(
+      "Lessons",
+      [
+        "How a convolutional network works, step by step, on this network and this picture: every number here is its own.",
+        "“Show me” opens the place that a step speaks of. There Space goes on, and Escape leaves the lesson.",
+      ],
+      STILL,
+    ),
+    h(
+      "section",
+      { class: "stage lessons", "aria-label": "Lessons" },
+      begin,
+      h("nav", { "aria-label": "Contents" }, h("ol", {}, ...contents)),
+      ...articles,
+    ),
+  ];
+}
+
+/**
+ * Within the page: its address names the place in the network.
+ * @param {MouseEvent} event
+ */
+function jump(event) {
+  event.preventDefault();
+  const link = /** @type {HTMLAnchorElement} */ (event.currentTarget);
+  const title = /** @type {HTMLElement | null} */ (document.querySelector(`${link.getAttribute("href")} h2`));
+  title?.focus({ preventScroll: true });
+  title?.scrollIntoView({ block: "start" });
+}

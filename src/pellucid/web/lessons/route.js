@@ -1,0 +1,171 @@
+/**
+ * What a lesson speaks of in this network: the layers by what they do, never by name, and one number's way through them.
+ */
+
+import { position } from "../run.js";
+import { evaluatorOf, value } from "../arithmetic/working.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../run.js").Node} Node */
+/** @typedef {{stride: number, size: number, reach: number, before: number}} Along one axis: reach with its gaps, zeros */
+/** @typedef {{node: Node, index: number[]}} Stop a layer and the number there that the lessons follow */
+/**
+ * @typedef {object} Route
+ * @property {Node} picture the first layer
+ * @property {Node | null} scaled the picture's pixels as numbers near zero
+ * @property {Node | null} conv the first convolution
+ * @property {Node | null} later the next one that reads another layer's maps
+ * @property {Node | null} norm
+ * @property {Node | null} activation
+ * @property {Node | null} pool the first one that leaves a map
+ * @property {Node | null} global pooling that leaves one number a map
+ * @property {Node | null} join where two paths meet
+ * @property {Node | null} flat
+ * @property {Node} scores what the loss reads
+ * @property {Node | null} softmax
+ * @property {Node} loss
+ */
+
+/**
+ * @param {Run} run
+ * @returns {Route}
+ */
+export function routeOf(run) {
+  const { nodes } = run;
+  const loss = nodes[nodes.length - 1];
+  const scores = run.node(Object.values(loss.reads).find((name) => run.node(name)) ?? "") ?? loss;
+  const find = (/** @type {(node: Node) => boolean} */ is) => nodes.find(is) ?? null;
+  const maps = (/** @type {string} */ name) => run.node(name)?.shape.length === 3;
+  const single = (/** @type {Node} */ { shape }) => shape.slice(-2).every((size) => size === 1);
+  const conv = find(({ kind, shape }) => kind === "convolution" && shape.length === 3);
+  const pooling = nodes.filter(({ kind, shape }) => kind.includes("pooling") && shape.length === 3);
+  return {
+    picture: nodes[0],
+    scaled: find(({ kind }) => kind === "standardisation"),
+    conv,
+    later: find((node) => node.kind === "convolution" && node !== conv && inside(run, node)),
+    norm: find(({ kind, shape }) => kind === "batch norm" && shape.length === 3),
+    activation: find((node) => alone(run, node)),
+    pool: pooling.find((node) => !single(node)) ?? null,
+    global: pooling.find(single) ?? null,
+    join: find(({ kind, reads }) => kind === "addition" && Object.values(reads).filter(maps).length > 1),
+    flat: find(({ kind, shape, reads }) => kind === "same numbers" && shape.length === 1 && maps(reads.input)),
+    scores,
+    softmax: find(({ kind, reads }) => kind === "softmax" && reads.input === scores.name),
+    loss,
+  };
+}
+
+/**
+ * Whether a convolution reads maps that a layer has made.
+ * @param {Run} run
+ * @param {Node} node
+ */
+function inside(run, { reads }) {
+  const before = run.node(reads.input);
+  return !!before?.reads.input;
+}
+
+/**
+ * Whether a layer makes each number of one number alone, as an activation does.
+ * @param {Run} run
+ * @param {Node} node
+ */
+function alone(run, node) {
+  const { input, ...others } = node.reads;
+  const op = run.op(node.name);
+  if (!input || !op || op.stages.length !== 1 || node.kind === "same numbers") return false;
+  const [{ ranges, maps }] = op.stages;
+  const same = String(run.shape(input)) === String(node.shape);
+  return same && !Object.keys(others).length && Object.keys(ranges).length === 1 && "input" in maps;
+}
+
+/**
+ * The window of a layer, down and across; null where it has none.
+ * @param {Run} run
+ * @param {Node} node
+ * @returns {[Along, Along] | null}
+ */
+export function windowOf(run, node) {
+  const stage = run.op(node.name)?.stages.find(({ maps }) => (maps.input?.length ?? 0) >= 3);
+  if (!stage) return null;
+  const found = [-2, -1].map((at) => {
+    const place = Object.keys(stage.maps[stage.out]?.at(at)?.[0] ?? {});
+    const [steps, offset] = stage.maps.input.at(at) ?? [{}, 0];
+    const within = Object.keys(steps).filter((name) => !place.includes(name));
+    if (place.length !== 1 || within.length !== 1 || !(place[0] in steps)) return null;
+    const size = stage.ranges[within[0]];
+    const [stride, apart] = [steps[place[0]], steps[within[0]]];
+    // the windows of adaptive pooling are not all alike
+    if (typeof stride !== "number" || typeof apart !== "number" || typeof offset !== "number") return null;
+    return { stride, size, reach: apart * (size - 1) + 1, before: -offset };
+  });
+  return found[0] && found[1] ? [found[0], found[1]] : null;
+}
+
+/**
+ * The number of a convolution that the loss depends on most: it has passed ReLU and won in pooling.
+ * @param {Run} run
+ * @param {{name: string, shape: number[]}} node or weights
+ * @returns {Promise<number[]>}
+ */
+export async function strongest(run, node) {
+  const array = run.has(`gradient/${node.name}`) ? `gradient/${node.name}` : `value/${node.name}`;
+  const { data } = await run.array(array);
+  let best = Math.floor(data.length / 2);
+  let size = 0;
+  for (let at = 0; at < data.length; at++) {
+    if (Math.abs(data[at]) > size) [best, size] = [at, Math.abs(data[at])];
+  }
+  let rest = best;
+  return node.shape.map((_, axis) => {
+    const each = node.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const at = Math.floor(rest / each);
+    rest -= at * each;
+    return at;
+  });
+}
+
+/**
+ * Where a number goes in a layer that reads it: of several windows that it lies in, the one in which it wins.
+ * @param {Run} run
+ * @param {Stop} from
+ * @param {Node} to
+ * @returns {Promise<number[] | null>} null: it goes nowhere there
+ */
+export async function onward(run, { node, index }, to) {
+  const local = Object.entries(to.reads).find(([, name]) => name === node.name)?.[0];
+  if (!local || to.op === null) return null;
+  const evaluator = await evaluatorOf(run, to, false);
+  const axes = evaluator
+    .places(local, run.whole(node.name, index), "out")
+    .find((each) => each.length && each[0].length);
+  if (!axes) return null;
+  const all = Array.from(axes[0], (_, row) =>
+    run.short(
+      to.name,
+      axes.map((axis) => axis[row]),
+    ),
+  );
+  if (all.length > 9) return all[0];
+  for (const at of all) {
+    const [part] = (await value(run, to.name, at)).parts;
+    const { winner, columns } = part?.terms ?? {};
+    if (winner === undefined || winner === null) return all[0];
+    const won = columns[0].indices.slice(-index.length).map((axis) => axis[winner]);
+    if (String(won) === String(index)) return at;
+  }
+  return all[0];
+}
+
+/**
+ * A number of an array as it is stored.
+ * @param {Run} run
+ * @param {string} array
+ * @param {string} name of the layer or weight that the index is in
+ * @param {number[]} index as people write it
+ */
+export async function read(run, array, name, index) {
+  const { shape, data } = await run.array(array);
+  return data[position(run.whole(name, index), shape)];
+}

@@ -1,0 +1,314 @@
+/** The difference between two classes' logits, taken apart into what pixels, layers and units contributed. */
+
+import { contributions } from "./contributions.js";
+import { h } from "../element.js";
+import { decimals, exact as allDigits, fixed, leftOut, unit } from "../format.js";
+import { say, STILL } from "../say.js";
+import { address, START } from "../store.js";
+
+/** @typedef {import("../views.js").Scenery} Scenery */
+/** @typedef {{unit: number[], value: number}} Strong */
+/**
+ * @typedef {object} Share
+ * @property {string} name
+ * @property {string} kind
+ * @property {number} own what the layer adds by itself
+ * @property {number} units the sum of its units' contributions
+ * @property {number | null} after what the layers after it add; null where not all passes through it
+ * @property {Strong[]} strongest
+ */
+/**
+ * @typedef {object} Difference
+ * @property {number} difference
+ * @property {number} pixels
+ * @property {number} own
+ * @property {number} remainder
+ * @property {Share[]} layers
+ */
+
+/**
+ * @param {Scenery} scenery
+ * @param {number} width
+ * @returns {Promise<Node[]>}
+ */
+export async function difference(scenery, width) {
+  const { run, state, store, served } = scenery;
+  const { classes } = run.about.model;
+  if (!served) return [say("Difference", ["Open the model with “pellucid open” to take a difference apart."])];
+  if (classes.length < 2)
+    return [say("Difference", ["This model has one class, so that there is no other to compare."])];
+  const [first, second] = chosen(run.about, state.place);
+  const query = `first=${first}&second=${second}&run=${run.about.run}`;
+  const [answer, map] = await Promise.all([
+    served.ask(`/api/difference?${query}`),
+    served.ask(`/api/difference/pixels?${query}`),
+  ]);
+  const found = /** @type {Difference} */ (await answer.json());
+  const size = (map.headers.get("X-Shape") ?? "").split(",").map(Number);
+  const values = new Float64Array(await map.arrayBuffer());
+  const side = Math.max(160, Math.min(340, width > 720 ? (width - 40) / 2 : width - 8));
+  const choose = (/** @type {number} */ one, /** @type {number} */ other) =>
+    store.set({ place: one === other ? `${second},${first}` : `${one},${other}` });
+  const go = (/** @type {string} */ name, /** @type {number[]} */ index) =>
+    store.set({ name, index, cursor: null, channel: -1, page: 0 });
+  return [
+    say(`${classes[first]} or ${classes[second]}`, sentences(classes, first, second, found), STILL),
+    h(
+      "section",
+      { class: "stage difference", "aria-label": "Difference" },
+      chooser(classes, first, second, choose),
+      headline(run.about, first, second, found, state.exact),
+      parts(found, classes[first], state.exact),
+      h(
+        "section",
+        {},
+        h("h2", {}, "Pixels"),
+        await contributions({
+          run,
+          values,
+          size: [size[0], size[1]],
+          side,
+          exact: state.exact,
+          classes: [classes[first], classes[second]],
+          enter: (row, column) => go(run.nodes[0].name, [0, row, column]),
+        }),
+      ),
+      layers(run, found, state.exact, go),
+    ),
+  ];
+}
+
+/**
+ * The two classes that the address names, or else the true one against the predicted, or that against the next.
+ * @param {any} about
+ * @param {string} place
+ * @returns {[number, number]}
+ */
+export function chosen(about, place) {
+  const count = about.model.classes.length;
+  const named = place
+    .match(/^(\d+),(\d+)$/)
+    ?.slice(1)
+    .map(Number);
+  if (named && named[0] !== named[1] && named.every((each) => each < count)) return [named[0], named[1]];
+  const { label, predicted } = about;
+  if (label !== predicted) return [label, predicted];
+  const order = about.logits.map((/** @type {number | null} */ logit, /** @type {number} */ at) => [logit, at]);
+  order.sort((/** @type {number[]} */ a, /** @type {number[]} */ b) => b[0] - a[0]);
+  const next = order.find((/** @type {number[]} */ each) => each[1] !== predicted);
+  return [predicted, next[1]];
+}
+
+/**
+ * @param {string[]} classes
+ * @param {number} first
+ * @param {number} second
+ * @param {Difference} found
+ */
+function sentences(classes, first, second, found) {
+  const ahead = classes[found.difference > 0 ? first : second];
+  return [
+    found.difference === 0
+      ? "Between the two the network sees no difference in this picture."
+      : `Between the two the network takes this picture for ${ahead}.`,
+    `What is amber speaks for ${classes[first]}, what is blue for ${classes[second]}. A contribution is a number times ` +
+      "its gradient; all pixels and what each layer adds by itself, a bias say, add up to the difference.",
+    "Choose a unit or a pixel to see how it came about.",
+  ];
+}
+
+/**
+ * @param {string[]} classes
+ * @param {number} first
+ * @param {number} second
+ * @param {(first: number, second: number) => void} choose
+ */
+function chooser(classes, first, second, choose) {
+  const select = (/** @type {string} */ label, /** @type {number} */ at, /** @type {(to: number) => void} */ to) => {
+    const options = classes.map((name, each) => h("option", { value: String(each), selected: each === at }, name));
+    const element = /** @type {HTMLSelectElement} */ (h("select", { key: `difference/${label}` }, ...options));
+    element.addEventListener("change", () => to(Number(element.value)));
+    return h("label", {}, `${label} `, element);
+  };
+  return h(
+    "p",
+    { class: "pair" },
+    select("first", first, (to) => choose(to, second)),
+    select("against", second, (to) => choose(first, to)),
+    h("button", { type: "button", key: "difference/swap", on: { click: () => choose(second, first) } }, "swap"),
+  );
+}
+
+/**
+ * dog 1.24 − cat 3.01 = −1.77
+ * @param {any} about
+ * @param {number} first
+ * @param {number} second
+ * @param {Difference} found
+ * @param {boolean} exact
+ */
+function headline(about, first, second, found, exact) {
+  const { classes } = about.model;
+  const logits = [about.logits[first], about.logits[second]];
+  const text = texts([...logits, found.difference], exact);
+  const shown = (/** @type {number} */ at) =>
+    h("span", {}, classes[at], " ", h("b", {}, text.of(about.logits[at]).replace("−", "−\u2060")));
+  const rest = exact ? 0 : leftOut([logits[0], -logits[1]], found.difference, text.places);
+  return h(
+    "p",
+    { class: "headline" },
+    shown(first),
+    h("span", { class: "times" }, "−"),
+    shown(second),
+    rest !== 0 && h("span", { class: "times" }, `+ ${fixed(rest, text.places)} (digits not shown)`),
+    h("span", { class: "times" }, "="),
+    h("strong", { id: "difference", "data-value": String(found.difference) }, text.of(found.difference)),
+  );
+}
+
+/**
+ * @param {Difference} found
+ * @param {string} first
+ * @param {boolean} exact
+ */
+function parts(found, first, exact) {
+  const sum = found.pixels + found.own;
+  const text = texts([found.pixels, found.own, found.difference], exact);
+  const rest = exact ? 0 : leftOut([found.pixels, found.own], sum, text.places);
+  /** @type {[string, string, string?][]} */
+  const entries = [
+    ["all pixels", text.of(found.pixels), "pixels"],
+    ["all layers by themselves", text.of(found.own), "own"],
+    ...(rest !== 0 ? [/** @type {[string, string]} */ (["digits not shown", fixed(rest, text.places)])] : []),
+    ["together", text.of(sum)],
+    ["PyTorch computed", text.of(found.difference)],
+    [
+      "left over by rounding",
+      exact ? allDigits(found.remainder) : found.remainder.toExponential(1).replaceAll("-", "−"),
+    ],
+  ];
+  return h(
+    "div",
+    { class: "result" },
+    h(
+      "dl",
+      {},
+      ...entries.map(([term, value, name]) =>
+        h(
+          "div",
+          {},
+          h("dt", {}, term),
+          h("dd", { "data-part": name ?? null, title: `speaks for ${first} above 0` }, value),
+        ),
+      ),
+    ),
+  );
+}
+
+/**
+ * @param {import("../run.js").Run} run
+ * @param {Difference} found
+ * @param {boolean} exact
+ * @param {(name: string, index: number[]) => void} go
+ */
+function layers(run, found, exact, go) {
+  const own = texts(
+    found.layers.map((each) => each.own),
+    exact,
+  );
+  const largestOwn = Math.max(...found.layers.map((each) => Math.abs(each.own)));
+  const items = found.layers.map((share) => {
+    const units = texts(
+      share.strongest.map((each) => each.value),
+      exact,
+      4,
+    );
+    const most = Math.max(...share.strongest.map((each) => Math.abs(each.value)));
+    const shown = share.strongest.filter((each) => each.value);
+    const sums = texts([share.units, share.after ?? 0], exact, 5);
+    return h(
+      "li",
+      {},
+      h("div", { class: "of" }, h("b", {}, share.name), h("small", {}, share.kind)),
+      h(
+        "div",
+        { class: "itself" },
+        h("small", {}, "adds by itself"),
+        h("span", {}, own.of(share.own)),
+        bar(share.own, largestOwn),
+      ),
+      h(
+        "div",
+        { class: "strong" },
+        h(
+          "small",
+          {},
+          share.after === null
+            ? `units here add up to ${sums.of(share.units)}; others run beside them`
+            : `all units ${sums.of(share.units)}, layers after them ${sums.of(share.after)}; the strongest units:`,
+        ),
+        h(
+          "ul",
+          {},
+          ...shown.map((each) =>
+            h("li", {}, link(run, share.name, each, go), h("span", {}, units.of(each.value)), bar(each.value, most)),
+          ),
+        ),
+      ),
+    );
+  });
+  return h("section", { class: "layers" }, h("h2", {}, "Layer by layer"), h("ol", {}, ...items));
+}
+
+/**
+ * A unit by its place; the layer's name stands beside.
+ * @param {import("../run.js").Run} run
+ * @param {string} name
+ * @param {Strong} strong
+ * @param {(name: string, index: number[]) => void} go
+ */
+function link(run, name, { unit: index }, go) {
+  const { classes } = run.about.model;
+  const ofClass = index.length === 1 && String(run.shape(name)) === String([classes.length]);
+  const text = `[${index.join(", ")}]${ofClass ? ` ${classes[index[0]]}` : ""}`;
+  if (!run.node(name)) return h("span", {}, text);
+  return h(
+    "a",
+    {
+      href: address({ ...START, name, index }),
+      key: `unit/${unit(name, index)}`,
+      "aria-label": unit(name, index),
+      on: { click: (event) => (event.preventDefault(), go(name, index)) },
+    },
+    text,
+  );
+}
+
+/**
+ * A bar from the middle: to the right above zero.
+ * @param {number} value
+ * @param {number} most
+ */
+function bar(value, most) {
+  const share = most ? `${(50 * Math.abs(value)) / most}%` : "0";
+  return h(
+    "span",
+    { class: "track", "aria-hidden": "true" },
+    h("i", { class: value < 0 ? "below" : "above", style: { width: share, [value < 0 ? "right" : "left"]: "50%" } }),
+  );
+}
+
+/**
+ * Numbers that stand together, with as many decimals.
+ * @param {number[]} values
+ * @param {boolean} exact
+ * @param {number} [digits]
+ */
+function texts(values, exact, digits) {
+  const places = decimals(values, digits);
+  const none = 0.5 * 10 ** -places; // what would be zeros with a sign
+  return {
+    places,
+    of: (/** @type {number} */ value) => (exact ? allDigits(value) : fixed(Math.abs(value) < none ? 0 : value, places)),
+  };
+}

@@ -1,0 +1,204 @@
+/** The pictures that the model was tested on: what was taken for what, and which pictures those are, worst first. */
+
+import { moveAmong } from "../among.js";
+import { matrix, mostConfused, percent } from "./confusion.js";
+import { h } from "../element.js";
+import { counted } from "../format.js";
+import { progress } from "../job.js";
+import { say, STILL } from "../say.js";
+import { pager } from "../number/terms.js";
+
+/** @typedef {import("../views.js").Scenery} Scenery */
+/** @typedef {import("../main.js").Served} Served */
+/** @typedef {{picture: string, reason: string}} Unusable */
+/**
+ * @typedef {object} Found
+ * @property {string} side
+ * @property {number} pictures
+ * @property {number} correct
+ * @property {number} accuracy
+ * @property {[number, number]} interval 95 %
+ * @property {number[][]} confusion [true][predicted]
+ * @property {Unusable[]} unusable
+ */
+/**
+ * @typedef {object} Pictured
+ * @property {number} number
+ * @property {string} name
+ * @property {number} label_probability
+ * @property {number} predicted_probability
+ */
+
+const PAGE = 48;
+const MANY = 20; // classes from which on the pairs say more than the table
+const ABOUT = "Every picture that the model kept apart from its training is classified once more.";
+
+/**
+ * @param {Scenery} scenery
+ * @returns {Promise<Node[]>}
+ */
+export async function mistakes(scenery) {
+  const { run, state, store, served } = scenery;
+  if (!served) return [say("Mistakes", ["Open the model with “pellucid open” to see its mistakes."])];
+  const answer = await (await served.ask("/api/mistakes")).json();
+  if (answer.state !== "done") {
+    const waiting = progress(served.ask, "/api/mistakes", answer, "Classifying the pictures", () =>
+      store.set({}, true),
+    );
+    return [say("Mistakes", [ABOUT], STILL), h("section", { class: "stage", "aria-label": "Mistakes" }, waiting)];
+  }
+  const place = cellOf(state.place, run.about.model.classes.length);
+  return place ? pictures(scenery, served, answer, place) : table(scenery, answer);
+}
+
+/**
+ * @param {Scenery} scenery
+ * @param {Found} found
+ */
+function table({ run, store }, found) {
+  const { classes } = run.about.model;
+  const open = (/** @type {number} */ label, /** @type {number} */ predicted) =>
+    store.set({ place: `${label},${predicted}`, page: 0 });
+  const [low, high] = found.interval;
+  const wrong = found.pictures - found.correct;
+  const confused = mostConfused(classes, found.confusion, open);
+  const many = classes.length > MANY;
+  return [
+    say(
+      "Mistakes",
+      [
+        `${ABOUT} Of ${counted(found.pictures)} ${found.side} pictures ${counted(found.correct)} are right: ` +
+          `${percent(found.accuracy)}.`,
+        `With as many pictures as these the true figure lies, 95 times in 100, between ${percent(low)} and ` +
+          `${percent(high)}.`,
+        wrong ? "Choose a cell to see its pictures, worst first." : "",
+        run.about.what_if?.changes.length ? "This is the model as it was saved, without your changes." : "",
+      ],
+      STILL,
+    ),
+    h(
+      "section",
+      { class: "stage mistakes table", "aria-label": "Mistakes" },
+      many && confused,
+      matrix(classes, found.confusion, open),
+      !many && confused,
+      notUsed(found.unusable),
+    ),
+  ];
+}
+
+/** @param {Unusable[]} unusable */
+function notUsed(unusable) {
+  if (!unusable.length) return null;
+  const what = unusable.length === 1 ? "1 picture was not used" : `${counted(unusable.length)} pictures were not used`;
+  return h(
+    "details",
+    { class: "unusable" },
+    h("summary", {}, what),
+    h("ul", {}, ...unusable.map(({ picture, reason }) => h("li", {}, `${picture}: ${reason}`))),
+  );
+}
+
+/**
+ * The pictures of one cell.
+ * @param {Scenery} scenery
+ * @param {Served} served
+ * @param {Found} found
+ * @param {[number, number]} place
+ */
+async function pictures({ run, state, store }, served, found, [label, predicted]) {
+  const { classes } = run.about.model;
+  const answer = await served.ask(`/api/mistakes/cell?label=${label}&predicted=${predicted}`);
+  const { pictures: all } = /** @type {{pictures: Pictured[]}} */ (await answer.json());
+  const right = label === predicted;
+  const pages = Math.max(1, Math.ceil(all.length / PAGE));
+  const page = Math.min(state.page, pages - 1);
+  const of = found.confusion[label].reduce((a, b) => a + b, 0);
+  const title = right ? `${classes[label]}, right` : `${classes[label]} taken for ${classes[predicted]}`;
+  const open = async (/** @type {number} */ number) => {
+    if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
+    store.set({ view: "difference", place: "", page: 0 });
+  };
+  const back = h(
+    "a",
+    {
+      href: "#/~mistakes",
+      key: "matrix",
+      on: { click: (event) => (event.preventDefault(), store.set({ place: "", page: 0 })) },
+    },
+    "All classes",
+  );
+  return [
+    say(
+      title,
+      [
+        all.length
+          ? `${counted(all.length)} of ${counted(of)} pictures of ${classes[label]}, ` +
+            (right ? "the least certain first." : "worst first: where the truth had the least probability.")
+          : "There is no such picture.",
+        all.length
+          ? "Choose one to open its glass box, with the difference between two classes traced to units and pixels."
+          : "",
+      ],
+      STILL,
+    ),
+    h(
+      "section",
+      { class: "stage mistakes", "aria-label": title },
+      h("p", {}, back),
+      h(
+        "ul",
+        { class: "thumbs", on: { keydown: moveAmong } },
+        ...all.slice(page * PAGE, (page + 1) * PAGE).map((each) => {
+          /** @type {[number, number][]} */
+          const said = [[label, each.label_probability]];
+          if (!right) said.push([predicted, each.predicted_probability]);
+          return thumb(each, said, classes, () => void open(each.number));
+        }),
+      ),
+      pages > 1 && pager(page, pages, all.length, (change) => store.set(change, true)),
+    ),
+  ];
+}
+
+/**
+ * @param {Pictured} picture
+ * @param {[number, number][]} said classes, and the probability of each
+ * @param {string[]} classes
+ * @param {() => void} open
+ */
+function thumb({ number, name }, said, classes, open) {
+  const image = h("img", {
+    src: `/api/mistakes/picture?number=${number}`,
+    alt: "",
+    loading: "lazy",
+    decoding: "async",
+    on: { error: (event) => event.target.replaceWith(h("span", { class: "gone" }, "no longer there")) },
+  });
+  return h(
+    "li",
+    {},
+    h(
+      "button",
+      { type: "button", key: `picture/${number}`, title: name, on: { click: open } },
+      image,
+      h("span", { class: "name" }, name),
+      ...said.map(([at, probability]) =>
+        h("span", { class: "said" }, h("span", {}, classes[at]), h("span", {}, percent(probability))),
+      ),
+    ),
+  );
+}
+
+/**
+ * "1,0" is a true and a predicted class, by number: a name may hold anything.
+ * @param {string} place
+ * @param {number} classes
+ * @returns {[number, number] | null}
+ */
+export function cellOf(place, classes) {
+  const found = place.match(/^(\d+),(\d+)$/);
+  if (!found) return null;
+  const [label, predicted] = [Number(found[1]), Number(found[2])];
+  return label < classes && predicted < classes ? [label, predicted] : null;
+}

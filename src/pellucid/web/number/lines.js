@@ -1,0 +1,56 @@
+/** The numbers on the way that no array holds, line by line: softmax's powers and their total, an optimizer's means. */
+
+import { h } from "../element.js";
+import { formula } from "./formula.js";
+import { number, unit } from "../format.js";
+
+/** @typedef {import("../arithmetic/working.js").Part} Part */
+
+const SHOWN = 24;
+const SUMMED = 6; // terms that are written out
+
+/**
+ * @param {import("../run.js").Run} run
+ * @param {Part[]} between
+ * @param {boolean} exact
+ * @param {import("./formula.js").Follow} follow
+ * @param {(part: Part) => Node} long how a long sum is shown
+ */
+export function lines(run, between, exact, follow, long) {
+  if (!between.length) return null;
+  const items = between.map((part) =>
+    h(
+      "li",
+      {},
+      h("b", {}, unit(part.of, part.index)),
+      part.terms.values.length === 1 ? formula(run, part, 0, exact, follow) : several(part, exact, long),
+    ),
+  );
+  const rest = items.slice(SHOWN);
+  return h(
+    "section",
+    { class: "lines", "aria-label": "numbers on the way" },
+    h("h2", {}, "On the way"),
+    h("ol", {}, ...items.slice(0, SHOWN)),
+    rest.length > 0 && h("details", {}, h("summary", {}, `${rest.length} more`), h("ol", {}, ...rest)),
+  );
+}
+
+/**
+ * @param {Part} part
+ * @param {boolean} exact
+ * @param {(part: Part) => Node} long
+ */
+function several(part, exact, long) {
+  const { values, pick, total } = part.terms;
+  const shown = Array.from(values.slice(0, SUMMED), (value) => number(value, exact));
+  const more = values.length > SUMMED ? ", …" : "";
+  const text = pick === "max" ? `largest of ${shown.join(", ")}${more}` : `${shown.join(" + ")}${more ? " + …" : ""}`;
+  return h(
+    "div",
+    { class: "formula-lines" },
+    h("code", {}, text),
+    h("code", { class: "strong" }, `= ${number(total, exact)}`),
+    values.length > SUMMED && h("details", {}, h("summary", {}, `all ${values.length}`), long(part)),
+  );
+}

@@ -1,0 +1,225 @@
+/** A number: the window, the weights, the products, their running sum, the value, and what PyTorch computed. */
+
+import { weightForm } from "../whatif/adjust.js";
+import { h } from "../element.js";
+import { counted, decimals, exact as allDigits, fixed, number as written, unit } from "../format.js";
+import { formula } from "./formula.js";
+import { grid } from "./grid.js";
+import { lines } from "./lines.js";
+import { playButton } from "./play.js";
+import { result } from "./result.js";
+import { position } from "../run.js";
+import { terms } from "./terms.js";
+import { slices, view, windowGrids } from "./window.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../arithmetic/working.js").Working} Working */
+/** @typedef {import("../arithmetic/working.js").Part} Part */
+
+const CHANNELS = 16; // maps whose sums are listed at once
+const CELL = 58; // CSS pixels of a number in a grid
+
+/**
+ * @param {Run} run
+ * @param {State} state
+ * @param {Store} store
+ * @param {import("../main.js").Served | null} served
+ * @param {Working} working
+ * @param {number} width that the stage has
+ */
+export async function numberView(run, state, store, served, working, width) {
+  /** @type {import("./formula.js").Follow} */
+  const follow = ({ name, index, direction }) => {
+    store.set({ name, index, direction, channel: -1, page: 0, sorted: "", cursor: null });
+  };
+  const change = (/** @type {Partial<State>} */ to) => store.set(to, true);
+  const room = Math.max(4, Math.min(8, Math.floor((width - 40) / CELL)));
+  const context = { run, state, follow, change, room };
+  const stage = h("section", { class: "stage number-view", "aria-label": unit(state.name, state.index ?? []) });
+  stage.append(result(working, state.exact), playButton(run, state, store) ?? "");
+  stage.append((await weightForm(run, state.name, state.index ?? [], served)) ?? "");
+  if (working.quantity !== "value" || !working.parts.length) stage.append(...(await ownGrid(context, working)));
+  for (const [at, part] of working.parts.entries()) stage.append(await partView(context, working, part, at));
+  const long = (/** @type {Part} */ part) => termList(context, part, all(part), 0, "order");
+  const between = lines(run, working.between, state.exact, follow, long);
+  if (between) stage.append(between);
+  if (Object.keys(working.settings).length) stage.append(settings(working, state.exact));
+  return stage;
+}
+
+/**
+ * @typedef {object} Context
+ * @property {Run} run
+ * @property {State} state
+ * @property {import("./formula.js").Follow} follow
+ * @property {(to: Partial<State>) => void} change
+ * @property {number} room how many columns of numbers fit
+ */
+
+/**
+ * @param {Context} context
+ * @param {Working} working
+ * @param {Part} part
+ * @param {number} at its number among the working's
+ */
+async function partView(context, working, part, at) {
+  const { run, state, follow, room } = context;
+  const { values } = part.terms;
+  const through = working.quantity === "gradient" ? `Back through ${part.through}` : at > 0 ? "Added to it" : "";
+  const section = h("section", { class: "part" }, through ? h("h2", {}, through) : "");
+  const found = slices(part);
+  if (found) {
+    const chosen = at === 0 && state.channel >= 0 ? Math.min(state.channel, found.length - 1) : usual(found);
+    const slice = found[chosen];
+    const own = at === 0 && working.quantity === "value" ? await ownGrid(context, working) : [];
+    const grids = await windowGrids(run, part, slice, state.exact, follow, room, own);
+    section.append(
+      ...(found.length > 1 ? [channelList(context, part, found, chosen)] : []),
+      h("div", { class: "row" }, ...grids),
+    );
+    if (values.length > 1) {
+      const carry = found.slice(0, chosen).reduce((sum, { total }) => sum + total, 0);
+      section.append(termList(context, part, slice.rows, carry, "order"));
+    }
+  }
+  if (values.length === 1) section.append(formula(run, part, 0, state.exact, follow));
+  else if (!found) section.append(termList(context, part, all(part), 0, "size"));
+  return section;
+}
+
+/**
+ * Which map is shown first: the first of a picture's colours, the one that adds most of many.
+ * @param {import("./window.js").Slice[]} found
+ */
+function usual(found) {
+  if (found.length <= 3) return 0;
+  return found.reduce((best, slice, at) => (Math.abs(slice.total) > Math.abs(found[best].total) ? at : best), 0);
+}
+
+/** @param {Part} part */
+function all(part) {
+  return Array.from(part.terms.values, (_, row) => row);
+}
+
+/**
+ * @param {Context} context
+ * @param {Part} part
+ * @param {number[]} rows
+ * @param {number} carry
+ * @param {"order" | "size"} usual
+ */
+function termList({ run, state, follow, change }, part, rows, carry, usual) {
+  const classes = /** @type {string[]} */ (run.about.model.classes);
+  const labelled = (/** @type {string} */ name, /** @type {number[]} */ index) =>
+    index.length === 1 && String(run.shape(name)) === String([classes.length]) && run.node(name)
+      ? ` ${classes[index[0]]}`
+      : "";
+  const sorted = state.sorted || usual;
+  return terms({ run, part, rows, carry, sorted, page: state.page, exact: state.exact, follow, change, labelled });
+}
+
+/**
+ * What each map adds; one of them is shown in numbers.
+ * @param {Context} context
+ * @param {Part} part
+ * @param {import("./window.js").Slice[]} found
+ * @param {number} chosen
+ */
+function channelList({ state, change }, part, found, chosen) {
+  const largest = Math.max(...found.map((slice) => Math.abs(slice.total)));
+  const order = found.map((_, at) => at);
+  const folded = found.length > CHANNELS;
+  if (folded) order.sort((a, b) => Math.abs(found[b].total) - Math.abs(found[a].total));
+  const places = decimals(
+    found.map((slice) => slice.total),
+    4,
+  );
+  const source = part.named(part.terms.columns[0].name);
+  const button = (/** @type {number} */ at) => {
+    const { lead, total } = found[at];
+    const share = largest ? Math.abs(total) / largest : 0;
+    return h(
+      "button",
+      {
+        type: "button",
+        key: `channel/${at}`,
+        class: total < 0 ? "below" : "above",
+        "aria-pressed": String(at === chosen),
+        style: { "--t": String(share) },
+        on: { click: () => change({ channel: at, page: 0 }) },
+      },
+      h("span", {}, lead.join(", ")),
+      h("b", {}, state.exact ? allDigits(total) : fixed(total, places)),
+    );
+  };
+  const rest = order.slice(CHANNELS);
+  return h(
+    "div",
+    { class: "channels", role: "group", "aria-label": `what each map of ${source} adds` },
+    h("p", {}, `What each of the ${counted(found.length)} maps of ${source} adds${folded ? ", largest first" : ""}:`),
+    ...order.slice(0, CHANNELS).map(button),
+    rest.length > 0 &&
+      h(
+        "details",
+        { open: order.indexOf(chosen) >= CHANNELS },
+        h("summary", {}, `${rest.length} more`),
+        ...rest.map(button),
+      ),
+  );
+}
+
+/**
+ * The number in the map that it belongs to, where it is in one.
+ * @param {Context} context
+ * @param {Working} working
+ */
+async function ownGrid({ run, state, follow, room }, { name, index, quantity }) {
+  if (index.length < 2) return [];
+  const prefix = { value: "value", gradient: "gradient", update: "after" }[quantity];
+  const { shape, data } = await run.array(`${prefix}/${name}`);
+  const [height, width] = shape.slice(-2);
+  const lead = index.slice(0, -2);
+  const [y, x] = index.slice(-2);
+  const [y0, y1] = view(y, y, height, 4);
+  const [x0, x1] = view(x, x, width, Math.min(4, room));
+  const cells = Array.from({ length: y1 - y0 }, (_, down) =>
+    Array.from({ length: x1 - x0 }, (_, across) => {
+      const place = [...lead, y0 + down, x0 + across];
+      const here = y0 + down === y && x0 + across === x;
+      const go = () => follow({ name, index: place, direction: state.direction });
+      return { value: data[position(run.whole(name, place), shape)], says: unit(name, place), on: here, follow: go };
+    }),
+  );
+  const arrow = quantity === "value" && h("span", { class: "operator", "aria-hidden": "true" }, "→");
+  const said = { value: "", gradient: "gradient of ", update: "after the step: " }[quantity];
+  const own = grid({
+    key: "own",
+    caption: said + unit(name, lead),
+    top: y0,
+    left: x0,
+    cells,
+    exact: state.exact,
+    focus: [y - y0, x - x0],
+  });
+  return [h("div", { class: "own" }, arrow, own)];
+}
+
+/**
+ * @param {Working} working
+ * @param {boolean} exact
+ */
+function settings({ settings: all, kind }, exact) {
+  /** @type {(value: any) => string} */
+  const text = (value) =>
+    typeof value === "number"
+      ? written(value, exact)
+      : Array.isArray(value)
+        ? value.map(text).join(", ")
+        : String(value);
+  const entries = Object.entries(all).map(([name, value]) =>
+    h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, text(value))),
+  );
+  return h("section", { class: "lines" }, h("h2", {}, `Settings of ${kind}`), h("dl", { class: "facts" }, ...entries));
+}

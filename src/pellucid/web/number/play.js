@@ -1,0 +1,125 @@
+/** The window slides on by itself, step by step, as long as the state is playing. */
+
+import { h } from "../element.js";
+import { settled } from "../walk.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+
+export const PACE = 150; // milliseconds from one place to the next
+
+/** Whether the reader wants things to move. */
+export function moving() {
+  return !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** @returns {Promise<number>} when the next picture is due, in milliseconds */
+export function frame() {
+  return new Promise(requestAnimationFrame);
+}
+
+/**
+ * The place to the right, and at the end of the row the start of the next. null: the map's end.
+ * @param {number[]} index
+ * @param {number[]} shape
+ */
+export function following(index, shape) {
+  const next = [...index];
+  for (let axis = next.length - 1; axis >= Math.max(0, next.length - 2); axis--) {
+    next[axis] += 1;
+    if (next[axis] < shape[axis]) return next;
+    next[axis] = 0;
+  }
+  return null;
+}
+
+/**
+ * Slides one place at once and then on and on, or stops. Where motion is not wanted, one place and no more.
+ * @param {Run} run
+ * @param {Store} store
+ * @returns {boolean} false: there is no window to slide
+ */
+export function toggle(run, store) {
+  const { view, name, index } = settled(run, store.get());
+  if (view || !index?.length) return false;
+  const next = following(index, run.shape(name));
+  const playing = !store.get().playing && moving() && next !== null;
+  void store.set({ playing, ...(store.get().playing || !next ? {} : { index: next }) }, true);
+  return true;
+}
+
+/**
+ * Slides from the map's start.
+ * @param {Run} run
+ * @param {Store} store
+ */
+export function replay(run, store) {
+  const { view, index } = settled(run, store.get());
+  if (view || !index?.length) return false;
+  void store.set({ playing: moving(), index: index.map((at, axis) => (axis < index.length - 2 ? at : 0)) }, true);
+  return true;
+}
+
+/**
+ * Starts and stops the sliding; nothing where there is no map to slide over.
+ * @param {Run} run
+ * @param {State} state
+ * @param {Store} store
+ */
+export function playButton(run, { index, playing }, store) {
+  if (!index || index.length < 2) return null;
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "play",
+      key: "play",
+      "aria-pressed": String(playing),
+      "aria-keyshortcuts": "Space",
+      on: { click: () => toggle(run, store) },
+    },
+    h("i", { "aria-hidden": "true" }),
+    "Slide on",
+  );
+}
+
+/**
+ * Moves while the state is playing. The next step begins when the last has been drawn, so that no work piles up.
+ * Any key but Space stops it, and so do a click, the map's end and a page that nobody sees.
+ * @param {Document} page
+ * @param {Store} store
+ * @param {() => Run | null} shown
+ */
+export function play(page, store, shown) {
+  let running = false;
+  const stop = () => {
+    if (store.get().playing) void store.set({ playing: false }, true);
+  };
+  page.addEventListener("visibilitychange", () => page.hidden && stop());
+  page.addEventListener("keydown", ({ key }) => key !== " " && stop(), true);
+  page.addEventListener(
+    "pointerdown",
+    ({ target }) => !(target instanceof Element && target.closest(".play")) && stop(),
+    true,
+  );
+  store.subscribe(({ playing }) => {
+    if (playing && !running) void slideOn();
+  });
+
+  async function slideOn() {
+    running = true;
+    let due = performance.now() + PACE;
+    while (store.get().playing) {
+      const now = await frame();
+      if (now < due || !store.get().playing) continue;
+      due = Math.max(due + PACE, now);
+      const run = shown();
+      const { name, index } = store.get();
+      const next = run && index ? following(index, run.shape(name)) : null;
+      if (next) await store.set({ index: next }, true);
+      else stop();
+    }
+    running = false;
+  }
+}

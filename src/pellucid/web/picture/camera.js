@@ -1,0 +1,81 @@
+/** A picture taken with the camera. The picture stays on this machine; the camera is off when the window is closed. */
+
+import { h } from "../element.js";
+
+/** @type {Record<string, string>} */
+const TROUBLES = {
+  NotAllowedError: "The camera is not allowed here. Allow it in the browser, beside the address, and open this again.",
+  NotFoundError: "No camera was found. Connect one, or choose a picture file.",
+  NotReadableError: "The camera is in use elsewhere. Close the other program, and open this again.",
+};
+const OTHERWISE = "The camera cannot be used in this browser. Choose a picture file.";
+
+/** @param {(picture: Blob) => Promise<boolean>} choose */
+export function photograph(choose) {
+  const video = /** @type {HTMLVideoElement} */ (
+    h("video", { playsinline: true, "aria-label": "What the camera sees" })
+  );
+  video.muted = true;
+  const told = h("p", { class: "note", "aria-live": "polite" }, "Waiting for the camera…");
+  const take = /** @type {HTMLButtonElement} */ (
+    h("button", { type: "button", class: "next", disabled: true }, "Take it")
+  );
+  const close = h("button", { type: "button" }, "Close");
+  const dialog = /** @type {HTMLDialogElement} */ (
+    h(
+      "dialog",
+      { class: "camera", "aria-label": "Take a picture" },
+      h("h2", {}, "Take a picture"),
+      h("div", { class: "sight" }, video),
+      told,
+      h("div", { class: "buttons" }, close, take),
+    )
+  );
+  /** @type {MediaStream | null} */
+  let stream = null;
+  const stop = () => stream?.getTracks().forEach((track) => track.stop());
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the page's own keys rest meanwhile
+  dialog.addEventListener("close", () => {
+    stop();
+    dialog.remove();
+  });
+  take.addEventListener("click", () => void taken(video).then((picture) => (dialog.close(), choose(picture))));
+  document.body.append(dialog);
+  dialog.showModal();
+  seen().then(
+    async (found) => {
+      stream = found;
+      if (!dialog.isConnected) return stop();
+      // a mirror is what people expect of a camera that looks at them; the picture is not mirrored
+      const mirrored = found.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
+      video.classList.toggle("mirrored", mirrored);
+      video.srcObject = found;
+      await video.play();
+      told.textContent = mirrored ? "Shown as in a mirror; the picture is as others see you." : "";
+      take.disabled = false;
+      take.focus();
+    },
+    (error) => (told.textContent = TROUBLES[error instanceof DOMException ? error.name : ""] ?? OTHERWISE),
+  );
+}
+
+/** @returns {Promise<MediaStream>} */
+async function seen() {
+  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+}
+
+/**
+ * What the camera sees now, as a PNG.
+ * @param {HTMLVideoElement} video
+ * @returns {Promise<Blob>}
+ */
+async function taken(video) {
+  const canvas = document.createElement("canvas");
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).drawImage(video, 0, 0);
+  return new Promise((done, failed) =>
+    canvas.toBlob((picture) => (picture ? done(picture) : failed(new Error("no picture"))), "image/png"),
+  );
+}

@@ -1,0 +1,111 @@
+/** Which of the file's pictures is looked at: a row of them in the header, and the keys that go through it. */
+
+import { h } from "../element.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/**
+ * What is told of a picture before its numbers are read. Classes by number; a thumbnail is a data: URL.
+ * @typedef {{picture: string, label: number, predicted: number, probability: number | null, thumbnail: string | null}} Told
+ */
+
+/**
+ * A button for each picture; nothing where there is only one.
+ * @param {Run} run
+ * @param {State} state
+ * @param {Store} store
+ */
+export function pictures(run, state, store) {
+  const told = all(run);
+  if (told.length < 2) return "";
+  const chosen = shown(run, state.picture);
+  const row = h(
+    "div",
+    { class: "pictures", role: "group", "aria-label": "Pictures", "aria-keyshortcuts": "[ ]" },
+    ...told.map((each, number) => button(run, each, number, number === chosen, store)),
+  );
+  row.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    event.stopPropagation(); // elsewhere on the page an arrow goes to the next number
+    const next = Math.max(0, Math.min(told.length - 1, chosen + by));
+    /** @type {HTMLElement} */ (row.children[next]).focus();
+    void store.set({ picture: next }, true);
+  });
+  requestAnimationFrame(() => reveal(row, /** @type {HTMLElement} */ (row.children[chosen])));
+  return row;
+}
+
+/**
+ * The picture before, or the next.
+ * @param {Run} run
+ * @param {Store} store
+ * @param {number} by -1 or 1
+ * @returns {boolean} false: there is only one picture
+ */
+export function beside(run, store, by) {
+  const count = all(run).length;
+  if (count < 2) return false;
+  const next = shown(run, store.get().picture) + by;
+  if (next >= 0 && next < count) void store.set({ picture: next }, true);
+  return true;
+}
+
+/**
+ * @param {Run} run
+ * @returns {Told[]}
+ */
+function all(run) {
+  return run.about.pictures ?? [];
+}
+
+/**
+ * An address may name a picture that this file has not; the first stands for it.
+ * @param {Run} run
+ * @param {number} number
+ */
+function shown(run, number) {
+  return number < all(run).length ? number : 0;
+}
+
+/**
+ * @param {Run} run
+ * @param {Told} told
+ * @param {number} number
+ * @param {boolean} chosen
+ * @param {Store} store
+ */
+function button(run, { picture, label, predicted, probability, thumbnail }, number, chosen, store) {
+  const { classes } = run.about.model;
+  const share = probability === null ? "" : `${(100 * probability).toFixed(1)}%`;
+  const against = label === predicted ? "" : `loss against ${classes[label]}`;
+  return h(
+    "button",
+    {
+      type: "button",
+      key: `picture/${number}`,
+      "aria-pressed": String(chosen),
+      "aria-label": [`${picture || `picture ${number}`}: ${classes[predicted]}`, share, against]
+        .filter(Boolean)
+        .join(", "),
+      title: picture || false,
+      tabindex: chosen ? 0 : -1,
+      on: { click: () => store.set({ picture: number }) },
+    },
+    thumbnail ? h("img", { src: thumbnail, alt: "", draggable: "false" }) : h("span", { class: "file" }, picture),
+    h("b", {}, classes[predicted]),
+    h("small", {}, against || share),
+  );
+}
+
+/**
+ * Scrolls a row, and nothing else, so that one of its buttons is in sight.
+ * @param {HTMLElement} row
+ * @param {HTMLElement} chosen
+ */
+function reveal(row, chosen) {
+  const left = chosen.offsetLeft - row.offsetLeft;
+  row.scrollLeft = left + chosen.offsetWidth / 2 - row.clientWidth / 2;
+}

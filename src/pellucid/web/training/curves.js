@@ -1,0 +1,170 @@
+/** The curves of a training, by uPlot, with a cursor at the frame that is shown. */
+
+import { h } from "../element.js";
+import drawn from "../vendor/uPlot.js";
+
+const uPlot = /** @type {any} */ (drawn);
+
+/**
+ * @typedef {object} Line
+ * @property {string} name
+ * @property {string} color as CSS; of a variable, var(--...)
+ * @property {[number, number][]} points x and y, by x
+ * @property {number} [width] pixels
+ * @property {boolean} [dots] whether each point is marked
+ * @property {boolean} [dashed]
+ */
+
+/**
+ * A chart whose numbers can be replaced. What it shows is told in words by whoever makes it.
+ * @param {object} about
+ * @param {string} about.title
+ * @param {string} about.across what x is
+ * @param {number} about.height
+ * @param {(value: number) => string} about.format of y
+ * @param {(x: number) => void} about.seek the reader points at x
+ */
+export function chart({ title, across, height, format, seek }) {
+  const canvas = h("div", { class: "plot", role: "img", "aria-label": title });
+  const legend = h("ul", { class: "lines-of" });
+  const node = h("figure", { class: "curve" }, h("figcaption", {}, h("b", {}, title)), canvas, legend);
+  const mark = h("i", { class: "at" });
+  /** @type {any} */ let plot = null;
+  /** @type {Line[]} */ let lines = [];
+  let [at, end] = [0, 1];
+  const place = () => {
+    if (!plot) return;
+    const left = plot.valToPos(at, "x");
+    mark.style.setProperty("left", `${left}px`);
+    mark.hidden = !(left >= 0);
+  };
+  const look = () => {
+    const style = getComputedStyle(node);
+    return { ink: style.color, soft: resolved(node, "var(--soft)"), line: resolved(node, "var(--line)") };
+  };
+  const make = () => {
+    const { soft, line } = look();
+    const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: FONT };
+    plot?.destroy();
+    plot = new uPlot(
+      {
+        width: Math.max(120, canvas.clientWidth),
+        height,
+        legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+        scales: {
+          x: { time: false, range: () => [0, end || 1] },
+        },
+        padding: [10, 12, 0, 0],
+        axes: [
+          { ...axis, label: across, labelSize: 18, labelFont: FONT, size: 26, space: 40 },
+          {
+            ...axis,
+            size: 46,
+            space: 30,
+            values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(format),
+          },
+        ],
+        series: [
+          {},
+          ...lines.map(({ name, color, width = 1.5, dots = false, dashed = false }) => ({
+            label: name,
+            stroke: resolved(node, color),
+            width,
+            dash: dashed ? [6, 4] : undefined,
+            spanGaps: true,
+            points: { show: dots, size: 6, fill: resolved(node, color) },
+          })),
+        ],
+      },
+      aligned(lines),
+      canvas,
+    );
+    plot.root.setAttribute("aria-hidden", "true");
+    plot.over.append(mark);
+    plot.over.addEventListener("pointerdown", point);
+    plot.over.addEventListener(
+      "pointermove",
+      (/** @type {PointerEvent} */ event) => event.buttons === 1 && point(event),
+    );
+    place();
+  };
+  const point = (/** @type {PointerEvent} */ event) => {
+    const { left } = plot.over.getBoundingClientRect();
+    seek(plot.posToVal(event.clientX - left, "x"));
+  };
+  new ResizeObserver(() => {
+    if (!canvas.isConnected || !canvas.clientWidth || !lines.length) return;
+    if (!plot) make();
+    else if (plot.width !== canvas.clientWidth) plot.setSize({ width: canvas.clientWidth, height });
+    place();
+  }).observe(canvas);
+  return {
+    node,
+    /**
+     * @param {Line[]} now
+     * @param {number} whole the last x there will be
+     * @param {string} said the same in words
+     */
+    set(now, whole, said) {
+      end = whole;
+      const same = now.length === lines.length && now.every(({ name }, each) => name === lines[each].name);
+      lines = now;
+      node.hidden = !lines.some(({ points }) => points.length);
+      canvas.setAttribute("aria-label", said);
+      if (plot && same) plot.setData(aligned(lines));
+      else if (canvas.isConnected && canvas.clientWidth) make();
+      place();
+    },
+    /** Light has become dark, or dark light. */
+    recolor: () => plot && make(),
+    /**
+     * Moves the cursor, and the legend tells each line's number there: the last one up to it.
+     * @param {number} x
+     */
+    move(x) {
+      at = x;
+      place();
+      legend.replaceChildren(
+        ...lines.map(({ name, color, points, dashed }) => {
+          const last = points.findLast(([known]) => known <= x + 1e-9);
+          return h(
+            "li",
+            {},
+            h("i", { class: dashed ? "dashed" : "", style: { "border-color": color } }),
+            name,
+            h("b", {}, last ? format(last[1]) : "–"),
+          );
+        }),
+      );
+    },
+  };
+}
+
+const FONT = "11px system-ui, sans-serif";
+
+/**
+ * What a CSS colour is here: a canvas knows no variables.
+ * @param {HTMLElement} node
+ * @param {string} color
+ */
+function resolved(node, color) {
+  const probe = h("i", { style: { color } });
+  node.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+/**
+ * As uPlot wants it: all x once, and each line's y there or null.
+ * @param {Line[]} lines
+ */
+function aligned(lines) {
+  const xs = [...new Set(lines.flatMap(({ points }) => points.map(([x]) => x)))].sort((a, b) => a - b);
+  const columns = lines.map(({ points }) => {
+    const known = new Map(points);
+    return xs.map((x) => known.get(x) ?? null);
+  });
+  return [xs, ...columns];
+}

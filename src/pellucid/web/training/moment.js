@@ -1,0 +1,198 @@
+/** A moment of a training: what the network said of a picture, and a layer's filters, maps and gradients. */
+
+import { drawImage, pixelImage, signedImage } from "../colors.js";
+import { h, sharpCanvas } from "../element.js";
+import { number } from "../format.js";
+import { largest, of, probabilities, scaled } from "./frames.js";
+
+/** @typedef {import("./frames.js").Frames} Frames */
+/** @typedef {import("./frames.js").Kind} Kind */
+/** @typedef {import("./frames.js").Layer} Layer */
+/** @typedef {import("./frames.js").Replay} Replay */
+/** @typedef {import("./frames.js").Tensors} Tensors */
+
+const CLASSES = 10; // shown of many
+const GAP = 6;
+const LARGEST = { weight: 48, output: 84, gradient: 84 };
+const SMALLEST = 20;
+
+/**
+ * What is shown of a frame, drawn anew in place.
+ * @param {Replay} replay
+ */
+export function createMoment(replay) {
+  const odds = h("ul", { class: "odds" });
+  const walls = { weight: wall(), output: wall(), gradient: wall() };
+  return {
+    odds,
+    walls: [walls.weight.node, walls.output.node, walls.gradient.node],
+    /**
+     * @param {Frames} frames
+     * @param {Tensors} frame
+     * @param {number} picture
+     * @param {Layer} layer
+     * @param {boolean} fixed one scale of colours over the whole training
+     * @param {number} width
+     */
+    draw(frames, frame, picture, layer, fixed, width) {
+      drawOdds(odds, replay, probabilities(frame, picture), picture);
+      for (const kind of /** @type {const} */ (["weight", "output", "gradient"])) {
+        const drawn = walls[kind];
+        drawn.node.hidden = !frame.has(`${layer.name}/${kind}`);
+        if (drawn.node.hidden) continue;
+        const now = largest(frame, layer.name, kind, picture);
+        const most = fixed ? frames.largest(layer.name, kind, picture) : now;
+        const [title, seen, images] = tiles(replay, frame, kind, layer, picture, most);
+        const told = fixed ? `${seen}, now up to ±${number(now, false, 3)}` : seen;
+        drawn.draw(title, told, images, width);
+      }
+    },
+  };
+}
+
+/**
+ * Bars in the order of the classes, so that each stays in its place while it grows; of many classes the first ones.
+ * @param {HTMLElement} list
+ * @param {Replay} replay
+ * @param {number[]} found
+ * @param {number} picture
+ */
+function drawOdds(list, replay, found, picture) {
+  const { classes } = replay;
+  const own = classes.indexOf(replay.pictures[picture].class);
+  const first = found.indexOf(Math.max(...found));
+  const order = classes.map((_, at) => at);
+  const shown = classes.length <= CLASSES ? order : chosen(found, own);
+  const key = shown.join();
+  if (list.dataset.shown !== key) {
+    list.dataset.shown = key;
+    list.replaceChildren(
+      ...shown.map((at) => h("li", {}, h("span", {}, classes[at]), h("i", {}, h("i", {})), h("b", {}))),
+    );
+  }
+  shown.forEach((at, row) => {
+    const item = /** @type {HTMLElement} */ (list.children[row]);
+    item.className = `${at === own ? "true" : ""} ${at === first ? "first" : ""}`;
+    const bar = /** @type {HTMLElement} */ (item.querySelector("i > i"));
+    bar.style.setProperty("width", `${100 * found[at]}%`);
+    /** @type {HTMLElement} */ (item.querySelector("b")).textContent = percent(found[at]);
+  });
+}
+
+/**
+ * Of many classes the true one and the most probable, in their order.
+ * @param {number[]} found
+ * @param {number} own
+ */
+function chosen(found, own) {
+  const order = found.map((_, at) => at).sort((a, b) => found[b] - found[a]);
+  return [...new Set([own, ...order])].slice(0, CLASSES).sort((a, b) => a - b);
+}
+
+/** @param {number} value */
+export function percent(value) {
+  return Number.isNaN(value) ? "no number" : `${(100 * value).toFixed(value > 0.9995 || value < 0.0005 ? 0 : 1)}%`;
+}
+
+/**
+ * @typedef {object} Tiles
+ * @property {number} count
+ * @property {number} aspect width through height
+ * @property {number} side wanted
+ * @property {(at: number) => ImageData} image
+ */
+
+/**
+ * @param {Replay} replay
+ * @param {Tensors} frame
+ * @param {Kind} kind
+ * @param {Layer} layer
+ * @param {number} picture
+ * @param {number} limit
+ * @returns {[string, string, Tiles]} title, what the colours say, and the images
+ */
+function tiles(replay, frame, kind, layer, picture, limit) {
+  const { shape } = of(frame, `${layer.name}/${kind}`);
+  const full = `full colour at ±${number(limit, false, 3)}`;
+  const some = (/** @type {number} */ kept, /** @type {number} */ all) =>
+    kept < all ? `the first ${kept} of ${all}` : `${all}`;
+  if (kind === "weight") {
+    const [count, inputs, rows, columns] = shape;
+    const size = rows * columns;
+    const name = `${layer.name}/weight`;
+    const colored = inputs === 3 && layer.name === replay.layers.find(({ weight }) => weight)?.name;
+    const image = (/** @type {number} */ at) => {
+      const all = scaled(frame, name, at * inputs * size, inputs * size, at);
+      const kernels = Array.from({ length: inputs }, (_, from) => all.subarray(from * size, (from + 1) * size));
+      return colored
+        ? pixelImage(kernels, columns, rows, -limit || -1, limit || 1)
+        : signedImage(kernels[0], columns, rows, limit);
+    };
+    const title = `Filters of ${layer.name}: ${some(count, layer.shape[0])}`;
+    const seen = colored
+      ? `in colour, grey is 0; full at ±${number(limit, false, 3)}`
+      : `each by its first kernel; ${full}`;
+    return [title, seen, { count, aspect: columns / rows, side: LARGEST.weight, image }];
+  }
+  const what = kind === "output" ? ["Maps", "Outputs"] : ["Gradients of the maps", "Gradients of the outputs"];
+  const name = `${layer.name}/${kind}`;
+  if (shape.length === 2) {
+    const all = scaled(frame, name, picture * shape[1], shape[1], picture);
+    const image = (/** @type {number} */ at) => signedImage(all.subarray(at, at + 1), 1, 1, limit);
+    const title = `${what[1]} of ${layer.name}: ${some(shape[1], layer.shape[0])}`;
+    return [title, full, { count: shape[1], aspect: 1, side: 24, image }];
+  }
+  const [, count, rows, columns] = shape;
+  const size = rows * columns;
+  const image = (/** @type {number} */ at) => {
+    const which = picture * count + at;
+    return signedImage(scaled(frame, name, which * size, size, which), columns, rows, limit);
+  };
+  const reduced = rows < layer.shape[1] || columns < layer.shape[2];
+  const title = `${what[0]} of ${layer.name}: ${some(count, layer.shape[0])}`;
+  const seen = reduced ? `${layer.shape[1]} × ${layer.shape[2]}, averaged to ${rows} × ${columns}; ${full}` : full;
+  return [title, seen, { count, aspect: columns / rows, side: LARGEST[kind], image }];
+}
+
+/** Images side by side on one canvas, which stays while they change. */
+function wall() {
+  const title = h("h2", {});
+  const note = h("span", { class: "wall-scale" });
+  const holder = h("div", { role: "img" });
+  const node = h("section", { class: "wall-of" }, h("header", {}, title, note), holder);
+  let size = "";
+  /** @type {CanvasRenderingContext2D | null} */ let context = null;
+  return {
+    node,
+    /**
+     * @param {string} called
+     * @param {string} scale
+     * @param {Tiles} tiles
+     * @param {number} width
+     */
+    draw(called, scale, { count, aspect, side: wanted, image }, width) {
+      const inARow = Math.max(1, Math.min(count, Math.floor((width + GAP) / (SMALLEST + GAP))));
+      const rows = Math.ceil(count / Math.max(1, Math.min(count, Math.ceil((width + GAP) / (wanted + GAP)))));
+      // two full rows rather than one and a half
+      const columns = Math.min(inARow, Math.ceil(count / rows));
+      const side = Math.max(SMALLEST, Math.min(wanted, Math.floor((width + GAP) / columns) - GAP));
+      const tall = Math.max(4, Math.round(side / aspect));
+      const lines = Math.ceil(count / columns);
+      const [across, down] = [columns * (side + GAP) - GAP, lines * (tall + GAP) - GAP];
+      if (size !== `${across}/${down}/${devicePixelRatio}` || !context) {
+        size = `${across}/${down}/${devicePixelRatio}`;
+        const made = sharpCanvas(across, down);
+        context = made.context;
+        holder.replaceChildren(made.canvas);
+      }
+      context.clearRect(0, 0, across, down);
+      for (let at = 0; at < count; at++) {
+        const [x, y] = [(at % columns) * (side + GAP), Math.floor(at / columns) * (tall + GAP)];
+        drawImage(context, image(at), x, y, side, tall);
+      }
+      if (title.textContent !== called) title.textContent = called;
+      if (note.textContent !== scale) note.textContent = scale;
+      holder.setAttribute("aria-label", `${called}; ${scale}`);
+    },
+  };
+}

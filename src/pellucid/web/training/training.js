@@ -1,0 +1,522 @@
+/**
+ * The training, to look back on or while it goes on: curves, and at each kept moment what the network was. The address
+ * is #/~training/STEP,PICTURE,LAYER,each; what it leaves out is the newest moment, the first picture, the first
+ * convolution, and one scale of colours over the whole training.
+ */
+
+import { dark } from "../colors.js";
+import { chart } from "./curves.js";
+import { choice, h } from "../element.js";
+import { counted, number } from "../format.js";
+import { createFrames, probabilities } from "./frames.js";
+import { Trouble } from "../host.js";
+import { createMoment, percent } from "./moment.js";
+import { createTransport } from "./transport.js";
+
+/** @typedef {import("./frames.js").Moment} Moment */
+/** @typedef {import("./frames.js").Replay} Replay */
+/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {Record<"epoch" | "steps" | "train_loss" | "train_accuracy" | "validation_loss" | "validation_accuracy", number | null>} Epoch */
+/**
+ * @typedef {object} Live
+ * @property {"preparing" | "training" | "evaluating" | "opening" | "done" | "stopped" | "failed"} state
+ * @property {string} said
+ * @property {number} [step]
+ * @property {number} [steps]
+ * @property {number} [epoch]
+ * @property {number} [epochs]
+ * @property {number} [images_per_second]
+ * @property {number} [seconds_left]
+ */
+/** @typedef {{name: string, epochs: Epoch[], live: Live | null, replay: Replay | null}} About */
+/** @typedef {{store: Store, served: Served, reopen?: () => Promise<void>}} Means */
+
+const POLL = 1000; // milliseconds between two looks at a training that goes on
+const REST = 250; // milliseconds without a change until the address says it
+const OVER = ["done", "stopped", "failed"];
+const COLORS = ["var(--curve-1)", "var(--curve-2)", "var(--curve-3)", "var(--curve-4)"];
+const GONE =
+  "Pellucid does not answer any more: the training was ended. The terminal says how; " +
+  "“pellucid train” with the same folder, --out and --resume goes on from the last checkpoint.";
+
+/** @type {WeakMap<Store, ReturnType<typeof createPlayer>>} one a page: a slider that is drawn anew cannot be dragged */
+const players = new WeakMap();
+
+/**
+ * @param {{state: State, store: Store, served: Served | null, reopen?: () => Promise<void>}} scenery
+ * @returns {Promise<HTMLElement[]>}
+ */
+export async function show({ state, store, served, reopen }) {
+  if (!served) return [h("section", { class: "say" }, h("h1", {}, "Training"), h("p", {}, NONE_HERE))];
+  const player = players.get(store) ?? createPlayer({ store, served, reopen });
+  players.set(store, player);
+  await player.show(state);
+  return player.nodes;
+}
+
+const NONE_HERE = "This file holds pictures' runs and no training. Open the model's folder with “pellucid open”.";
+
+/**
+ * The page while there is no network yet to walk through.
+ * @param {object} scene
+ * @param {HTMLElement} scene.page
+ * @param {string} scene.name of the model that is being trained
+ * @param {Store} scene.store
+ * @param {Served} scene.served
+ * @param {(error: unknown) => void} scene.complain
+ * @param {() => Promise<void>} scene.reopen when the network is there
+ * @returns {(state: State) => Promise<void>}
+ */
+export function watching({ page, name, store, served, complain, reopen }) {
+  const main = h("main", {});
+  const brand = h("span", { class: "brand" }, "Pellucid");
+  page.replaceChildren(h("header", {}, brand, h("span", { class: "what" }, "training ", h("b", {}, name))), main);
+  document.title = `Training ${name} · Pellucid`;
+  return async (state) => {
+    try {
+      const parts = await show({ state, store, served, reopen });
+      if (main.firstChild !== parts[0]) main.replaceChildren(...parts);
+    } catch (error) {
+      complain(error);
+    }
+  };
+}
+
+/** @param {Means} means */
+function createPlayer({ store, served, reopen }) {
+  const frames = createFrames(served.ask);
+  const transport = createTransport((at) => go(at));
+  const seek = (/** @type {number} */ x) => (transport.stop(), go(nearest(x)));
+  const digits = (/** @type {number} */ value) => number(value, false, 3);
+  const losses = chart({ title: "Loss", across: "epochs", height: 220, format: digits, seek });
+  const shares = chart({ title: "Accuracy", across: "epochs", height: 220, format: percent, seek });
+  const status = h("p", { class: "live-said", role: "status" });
+  const progress = h("div", { class: "live-done" });
+  const sentence = h("p", {});
+  const shown = h("figure", { class: "followed" });
+  const thumbs = h("div", { class: "followed-ones", role: "group", "aria-label": "Picture" });
+  const switches = h("div", { class: "row switches-of" });
+  const trouble = h("p", { class: "note", role: "alert" });
+  const frameTable = h("details", { class: "numbers" });
+  const curves = h("div", { class: "curves" }, losses.node, shares.node);
+  const details = h("div", { class: "stack moment" });
+  const aside = h(
+    "section",
+    { class: "say training" },
+    h("h1", {}, "Training"),
+    status,
+    progress,
+    sentence,
+    shown,
+    thumbs,
+  );
+  const stage = h(
+    "section",
+    { class: "stage training" },
+    transport.node,
+    curves,
+    frameTable,
+    trouble,
+    switches,
+    details,
+  );
+  /** @type {ReturnType<typeof createMoment> | null} */ let moment = null;
+  /** @type {About | null} */ let about = null;
+  /** @type {Promise<void> | null} */ let beginning = null;
+  let [at, picture, layer, fixed] = [Infinity, 0, "", true];
+  let written = "";
+  let drawnDark = dark();
+  let resting = 0;
+  let waiting = 0;
+  let turn = 0;
+  let wasLive = false;
+
+  const last = () => (about?.replay?.frames.length ?? 0) - 1;
+  const here = () => Math.max(0, Math.min(at, last()));
+  /** @param {number} x */
+  function nearest(x) {
+    const away = (about?.replay?.frames ?? []).map(({ epoch }) => Math.abs(epoch - x));
+    return away.indexOf(Math.min(...away));
+  }
+
+  /** @param {number} frame */
+  function go(frame) {
+    at = frame >= last() ? Infinity : Math.max(0, frame);
+    draw();
+    window.clearTimeout(resting);
+    // a browser takes only so many changes of an address in a time
+    resting = window.setTimeout(write, REST);
+  }
+
+  function write() {
+    const replay = about?.replay;
+    const left = !about?.live && store.get().view !== "training"; // while it waited
+    if (!replay || left || !aside.isConnected) return;
+    const step = at === Infinity ? "" : String(replay.frames[here()].step);
+    const parts = [step, picture || "", layer === first(replay) ? "" : layer, fixed ? "" : "each"];
+    written = parts.join(",").replace(/,+$/, "");
+    store.set({ view: "training", place: written }, true);
+  }
+
+  /** @param {string} place */
+  function settle(place) {
+    const replay = about?.replay;
+    if (!replay) return;
+    const [step = "", shownPicture = "", name = "", scale = ""] = place.split(",");
+    const wanted = Number.parseInt(step, 10);
+    const found = replay.frames.findLastIndex((frame) => frame.step <= wanted);
+    at = Number.isNaN(wanted) || found === last() ? Infinity : Math.max(0, found);
+    picture = Math.max(0, Math.min(replay.pictures.length - 1, Number.parseInt(shownPicture, 10) || 0));
+    layer = replay.layers.some((each) => each.name === name) ? name : first(replay);
+    fixed = scale !== "each";
+    written = place;
+  }
+
+  /** What stays while the frames change. */
+  function drawAround() {
+    const replay = /** @type {Replay} */ (about?.replay);
+    const { class: label, side, path } = replay.pictures[picture];
+    const source = (/** @type {number} */ each) => `/api/training/picture?n=${each}`;
+    const how = side === "validation" ? "not learned from" : "learned from";
+    shown.replaceChildren(
+      h("img", { src: source(picture), alt: `A picture of the class ${label}`, title: path }),
+      h("figcaption", {}, h("b", {}, label), ` · ${how}`),
+      /** @type {NonNullable<typeof moment>} */ (moment).odds,
+    );
+    thumbs.replaceChildren(
+      ...replay.pictures.map((each, number) =>
+        h(
+          "button",
+          {
+            type: "button",
+            key: `followed/${number}`,
+            "aria-pressed": String(number === picture),
+            style: { "--own": COLORS[number % COLORS.length] },
+            on: { click: () => choose(() => (picture = number)) },
+          },
+          h("img", { src: source(number), alt: "" }),
+          each.class,
+        ),
+      ),
+    );
+    const select = /** @type {HTMLSelectElement} */ (
+      h(
+        "select",
+        { key: "layer" },
+        ...replay.layers.map(({ name, kind }) => h("option", { value: name }, `${name} · ${kind}`)),
+      )
+    );
+    select.value = layer;
+    select.addEventListener("change", () => choose(() => (layer = select.value)));
+    const scales = /** @type {[string, string][]} */ ([
+      ["run", "whole training"],
+      ["each", "each moment"],
+    ]);
+    switches.replaceChildren(
+      h("label", {}, "Layer ", select),
+      h("span", {}, "Colours by"),
+      choice("colours by", scales, fixed ? "run" : "each", (value) => choose(() => (fixed = value === "run"))),
+    );
+  }
+
+  /** @param {() => void} change */
+  function choose(change) {
+    const key = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.key;
+    change();
+    drawAround();
+    draw();
+    write();
+    if (key)
+      /** @type {HTMLElement | null} */ (
+        stage.parentElement?.querySelector(`[data-key="${CSS.escape(key)}"]`)
+      )?.focus();
+  }
+
+  /** The frame: at once what the overview knows of it, and its numbers as soon as they are there. */
+  function draw() {
+    const replay = about?.replay;
+    if (!replay || last() < 0) return;
+    const now = replay.frames[here()];
+    const epoch = now.epoch.toFixed(now.epoch < 10 ? 2 : 1);
+    const done = `step ${counted(now.step)} of ${counted(replay.steps)}`;
+    const loss = now.train_loss === null ? "" : `, training loss ${digits(now.train_loss)}`;
+    transport.set(here(), last() + 1, `${done} · epoch ${epoch}`, `${done}, epoch ${epoch}${loss}`);
+    losses.move(now.epoch);
+    shares.move(now.epoch);
+    const mine = ++turn;
+    const ready = frames.now(now.step);
+    if (ready) drawFrame(ready, now);
+    else
+      frames.load(now.step).then(
+        (frame) => mine === turn && drawFrame(frame, now),
+        (error) => mine === turn && tell(error),
+      );
+    for (const near of [here() + 1, here() - 1, here() + 2]) {
+      const step = replay.frames[near]?.step;
+      if (step !== undefined) frames.load(step).catch(() => {}); // who goes there is told
+    }
+  }
+
+  /**
+   * @param {import("./frames.js").Tensors} frame
+   * @param {Moment} now
+   */
+  function drawFrame(frame, now) {
+    const replay = /** @type {Replay} */ (about?.replay);
+    trouble.textContent = "";
+    details.hidden = false;
+    const kept = /** @type {import("./frames.js").Layer} */ (replay.layers.find(({ name }) => name === layer));
+    const width = Math.max(200, (stage.clientWidth || 900) - 2);
+    moment?.draw(frames, frame, picture, kept, fixed, width);
+    const odds = probabilities(frame, picture);
+    const most = odds.indexOf(Math.max(...odds));
+    const { class: label } = replay.pictures[picture];
+    const own = odds[replay.classes.indexOf(label)];
+    const when = now.step ? `After step ${counted(now.step)} of ${counted(replay.steps)}` : "Before the first step";
+    const answer = `it gave “${label}” ${percent(own)}`;
+    const right =
+      replay.classes[most] === label
+        ? "and so was right"
+        : `and took it for “${replay.classes[most]}”, ${percent(odds[most])}`;
+    sentence.textContent = `${when} ${answer}, ${right}.`;
+  }
+
+  /** @param {unknown} error */
+  function tell(error) {
+    if (!(error instanceof Trouble)) console.error(error);
+    trouble.textContent = error instanceof Trouble ? error.message : "This moment could not be drawn. Reload the page.";
+    details.hidden = true;
+  }
+
+  /** The curves, and their numbers as tables. */
+  function drawCurves() {
+    if (!about) return;
+    const { replay, epochs } = about;
+    const each = replay?.steps_per_epoch;
+    const x = (/** @type {Epoch} */ row) => (each ? (row.steps ?? 0) / each : (row.epoch ?? 0));
+    const by = (/** @type {keyof Epoch} */ key) =>
+      /** @type {[number, number][]} */ (epochs.filter((row) => row[key] !== null).map((row) => [x(row), row[key]]));
+    const moments = (/** @type {(frame: Moment) => number | null | undefined} */ of) =>
+      /** @type {[number, number][]} */ (
+        (replay?.frames ?? []).flatMap((frame) => (of(frame) === null ? [] : [[frame.epoch, of(frame)]]))
+      );
+    const validated = by("validation_loss");
+    const train = replay ? moments((frame) => frame.train_loss) : by("train_loss");
+    const lines = [
+      { name: "training", color: "var(--ink)", points: train, width: 2.5 },
+      { name: "validation", color: "var(--ink)", points: validated, dots: true, dashed: true },
+      ...(replay?.pictures ?? []).map((followed, number) => ({
+        name: followed.class,
+        color: COLORS[number % COLORS.length],
+        points: moments((frame) => frame.loss[number]),
+      })),
+    ].filter(({ points }) => points.length);
+    const end = replay && each ? replay.steps / each : epochs.length;
+    losses.set(lines, end, `Loss over ${about.name}. ${lines.map(told(digits)).join(" ")}`);
+    const rates = [
+      { name: "training", color: "var(--ink)", points: by("train_accuracy"), width: 2.5, dots: true },
+      { name: "validation", color: "var(--accent)", points: by("validation_accuracy"), dots: true },
+    ].filter(({ points }) => points.length);
+    shares.set(rates, end, `Accuracy. ${rates.map(told(percent)).join(" ")}`);
+    if (frameTable.dataset.rows !== `${last()}/${epochs.length}`) fillTable();
+  }
+
+  function fillTable() {
+    frameTable.dataset.rows = `${last()}/${about?.epochs.length}`;
+    const open = /** @type {HTMLDetailsElement} */ (frameTable).open;
+    frameTable.replaceChildren(h("summary", {}, "The curves as numbers"));
+    const fill = () =>
+      /** @type {HTMLDetailsElement} */ (frameTable).open &&
+      about &&
+      frameTable.childElementCount === 1 &&
+      frameTable.append(...tables(about));
+    frameTable.ontoggle = fill;
+    if (open) fill();
+  }
+
+  function drawLive() {
+    const live = about?.live ?? null;
+    const over = !live || OVER.includes(live.state);
+    const running = live?.state === "training" && live.steps;
+    progress.replaceChildren(...(running ? pace(/** @type {Required<Live>} */ (live)) : []));
+    const said = live
+      ? live.said || `Training, epoch ${live.epoch} of ${live.epochs}.`
+      : wasLive
+        ? "The training is done."
+        : "";
+    if (status.firstChild?.textContent !== said) status.replaceChildren(said);
+    if (!live && wasLive && !progress.childElementCount) {
+      const open = () => store.set({ view: "", place: "", name: "", index: null });
+      progress.append(
+        h("button", { type: "button", class: "go", key: "go", on: { click: open } }, "Walk through the network"),
+      );
+    }
+    if (!over) waiting ||= window.setTimeout(look, POLL);
+  }
+
+  async function look() {
+    waiting = 0;
+    if (!aside.isConnected) return;
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof Trouble)) throw error;
+      status.replaceChildren(about?.live && error.message ? GONE : error.message);
+      progress.replaceChildren();
+    }
+  }
+
+  /** What the server knows now. */
+  async function read() {
+    const before = about?.live;
+    about = /** @type {About} */ (await (await served.ask("/api/training")).json());
+    wasLive ||= !!about.live;
+    const { replay } = about;
+    const begins = replay && replay.frames.length && !moment;
+    if (replay && begins) {
+      moment = createMoment(replay);
+      details.replaceChildren(...moment.walls, h("p", { class: "note" }, ROUNDED));
+      settle(store.get().view === "training" || before !== undefined ? store.get().place : "");
+      drawAround();
+    }
+    for (const node of [transport.node, switches, details, shown, thumbs]) node.hidden = !moment;
+    if (!moment && !about.live) sentence.textContent = WITHOUT;
+    drawLive();
+    drawCurves();
+    draw();
+    if (replay) fetchAhead(replay);
+    if (before && !about.live && reopen) {
+      store.set({ view: "training", place: written }, true);
+      await reopen();
+    }
+  }
+
+  /** @param {Replay} replay */
+  function fetchAhead(replay) {
+    frames.ahead(replay.frames.map(({ step }) => step)).then(
+      () => fixed && draw(), // by what is now the largest
+      () => {}, // who goes to that moment is told
+    );
+  }
+
+  return {
+    nodes: [aside, stage],
+    /** @param {State} state */
+    async show(state) {
+      beginning ??= read().catch((error) => {
+        beginning = null;
+        throw error;
+      });
+      await beginning;
+      if (state.view === "training" && state.place !== written) {
+        settle(state.place);
+        if (moment) drawAround();
+        draw();
+      }
+      if (drawnDark !== dark()) {
+        drawnDark = dark();
+        losses.recolor();
+        shares.recolor();
+        draw();
+      }
+      // curves are drawn when they know how wide they are
+      requestAnimationFrame(() => (drawCurves(), draw()));
+      if (about?.live && !OVER.includes(about.live.state)) waiting ||= window.setTimeout(look, POLL);
+    },
+  };
+}
+
+const WITHOUT =
+  "This model was trained without --replay, so that only the figures of its epochs are known. With it, each moment can " +
+  "be looked at: filters, maps, gradients and predictions.";
+const ROUNDED =
+  "Filters, maps and gradients are kept rounded, to 1/127 of the largest number in each filter or map; large maps are " +
+  "averaged over areas. A gradient says how the picture's loss would change with that number. Probabilities are before " +
+  "calibration.";
+
+/** @param {Replay} replay */
+function first({ layers }) {
+  return (layers.find(({ weight }) => weight) ?? layers[0])?.name ?? "";
+}
+
+/**
+ * A line in a sentence.
+ * @param {(value: number) => string} format
+ */
+function told(format) {
+  return (/** @type {import("./curves.js").Line} */ { name, points }) =>
+    `${name}: ${format(points[0][1])} at first, ${format(points[points.length - 1][1])} at last.`;
+}
+
+/**
+ * How far a training is.
+ * @param {Required<Live>} live
+ */
+function pace({ step, steps, images_per_second, seconds_left }) {
+  const bar = h("progress", { max: String(steps), value: String(step), "aria-label": "Steps done" });
+  const speed = `${counted(Math.round(images_per_second))} images/s`;
+  const left = `${duration(seconds_left)} left`;
+  return [bar, h("p", { class: "note" }, `step ${counted(step)} of ${counted(steps)} · ${speed} · ${left}`)];
+}
+
+/** @param {number} seconds */
+function duration(seconds) {
+  const whole = Math.round(seconds);
+  const two = (/** @type {number} */ part) => String(part).padStart(2, "0");
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}:${two(whole % 60)} min`;
+  return `${Math.floor(whole / 3600)}:${two(Math.floor((whole % 3600) / 60))} h`;
+}
+
+/**
+ * Every number of the curves.
+ * @param {About} about
+ */
+function tables({ replay, epochs }) {
+  const shown = (/** @type {number | null | undefined} */ value) =>
+    value === null || value === undefined ? "–" : number(value, false, 4);
+  const table = (
+    /** @type {string} */ caption,
+    /** @type {string[]} */ head,
+    /** @type {(number | null | undefined)[][]} */ rows,
+  ) =>
+    h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+      h(
+        "table",
+        { class: "plain" },
+        h("caption", {}, caption),
+        h("thead", {}, h("tr", {}, ...head.map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((value) => h("td", {}, shown(value)))))),
+      ),
+    );
+  const moments = replay && [
+    table(
+      "Each moment that was kept",
+      ["step", "epoch", "training loss", ...replay.pictures.map((each) => `loss of ${each.class}`)],
+      replay.frames.map(({ step, epoch, train_loss, loss }) => [step, epoch, train_loss, ...loss]),
+    ),
+  ];
+  const keys = /** @type {const} */ ([
+    "epoch",
+    "steps",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+  ]);
+  const names = keys.map((key) => key.replace("train_", "training ").replace("_", " "));
+  const each = epochs.length
+    ? [
+        table(
+          "Each epoch",
+          names,
+          epochs.map((row) => keys.map((key) => row[key])),
+        ),
+      ]
+    : [];
+  return [...(moments ?? []), ...each];
+}

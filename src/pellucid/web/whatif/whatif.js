@@ -1,0 +1,304 @@
+/** What if: the reader's changes, what they did to the classes, and the way back. Only where there is a server. */
+
+import { h } from "../element.js";
+import { counted, exact, number, unit } from "../format.js";
+import { shifts } from "./shift.js";
+
+/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../main.js").Served} Served */
+/**
+ * As the server sends and takes it: a weight has a name and an index, anything else a layer.
+ * @typedef {object} Change
+ * @property {"weight" | "stride" | "padding" | "pooling"} what
+ * @property {string} [name]
+ * @property {number[]} [index]
+ * @property {string} [layer]
+ * @property {any} value
+ * @property {any} [was]
+ */
+/**
+ * A layer with a window. Pairs are of rows and of columns.
+ * @typedef {object} Adjustable
+ * @property {string} layer
+ * @property {string} kind of pooling, "" of a convolution
+ * @property {number[]} size
+ * @property {number[]} stride
+ * @property {number[]} padding
+ * @property {number[]} most_stride
+ * @property {number[]} most_padding
+ */
+/**
+ * @typedef {object} WhatIf
+ * @property {Change[]} changes
+ * @property {number} painted pixels
+ * @property {number} picture which picture this is of those that have been opened
+ * @property {number} aside how many changes are put back for now
+ * @property {{probabilities: (number | null)[], predicted: number, loss: number | null} | null} before
+ * @property {Adjustable[]} settings
+ */
+
+/**
+ * @param {Run} run
+ * @returns {WhatIf | null} null: of a page that cannot be asked
+ */
+export function whatIf(run) {
+  return run.about.what_if ?? null;
+}
+
+/**
+ * The probabilities before the first change.
+ * @param {Run} run
+ * @returns {(number | null)[]}
+ */
+export function before(run) {
+  return whatIf(run)?.before?.probabilities ?? run.about.probabilities;
+}
+
+/**
+ * A change of the same replaces the earlier one, where it stands.
+ * @param {Change[]} changes
+ * @param {Change[]} fresh
+ */
+export function merged(changes, fresh) {
+  const same = (/** @type {Change} */ a, /** @type {Change} */ b) => target(a) === target(b);
+  const kept = changes.map((old) => fresh.find((each) => same(each, old)) ?? old);
+  return [...kept, ...fresh.filter((each) => !changes.some((old) => same(each, old)))];
+}
+
+/** @param {Change} change */
+export function target({ what, name, index, layer }) {
+  return JSON.stringify([what, name ?? layer, index ?? []]);
+}
+
+/** @param {Change[]} changes */
+export function body(changes) {
+  return JSON.stringify({ changes });
+}
+
+/**
+ * Work that is asked for faster than it is done: what came last is done next, what lies between is left out.
+ * @template T
+ * @param {(given: T) => Promise<unknown>} work
+ * @returns {(given: T) => Promise<void>}
+ */
+export function latest(work) {
+  let busy = false;
+  /** @type {{given: T} | null} */ let next = null;
+  return async (given) => {
+    next = { given };
+    if (busy) return;
+    busy = true;
+    try {
+      while (next) {
+        const { given: mine } = /** @type {{given: T}} */ (next);
+        next = null;
+        await work(mine);
+      }
+    } finally {
+      busy = false;
+    }
+  };
+}
+
+/** @type {WeakMap<Served, (changes: Change[]) => Promise<void>>} */
+const lines = new WeakMap();
+
+/**
+ * Shows what follows from these changes of the network.
+ * @param {Served} served
+ * @param {Change[]} changes
+ */
+export function follow(served, changes) {
+  const line = lines.get(served) ?? latest((/** @type {Change[]} */ all) => served.change("/api/what-if", body(all)));
+  lines.set(served, line);
+  return line(changes);
+}
+
+/**
+ * What has been begun and is not at the server yet: it finishes that.
+ * @type {WeakMap<Served, () => Promise<unknown>>}
+ */
+export const pending = new WeakMap();
+
+/**
+ * Everything as it was, or as it was before that.
+ * @param {Served | null | undefined} served
+ * @param {Run} run
+ * @returns {boolean} whether there was anything to put back
+ */
+export function flip(served, run) {
+  const what = whatIf(run);
+  if (!served || !what) return false;
+  const begun = pending.get(served);
+  if (!(begun || what.changes.length || what.painted || what.aside)) return false;
+  void Promise.resolve(begun?.()).then(() => served.change("/api/what-if/flip"));
+  return true;
+}
+
+/**
+ * What has been changed and what came of it; "" where nothing has.
+ * @param {Run} run
+ * @param {Store} store
+ * @param {Served | null} served
+ * @returns {HTMLElement | ""}
+ */
+export function bar(run, store, served) {
+  const what = whatIf(run);
+  if (!served || !what) return "";
+  const count = what.changes.length + (what.painted ? 1 : 0);
+  const key = h("kbd", {}, "Z");
+  const turn = (/** @type {string} */ text) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "back",
+        key: "what-if/flip",
+        "aria-keyshortcuts": "Z",
+        on: { click: () => flip(served, run) },
+      },
+      key,
+      text,
+    );
+  if (!count && what.aside) {
+    return h(
+      "section",
+      { class: "what-if aside", "aria-label": "What if" },
+      h("p", {}, h("b", {}, "As it was."), ` ${many(what.aside)} put back for now.`),
+      turn(what.aside === 1 ? " shows it again" : " shows them again"),
+    );
+  }
+  if (!count) return "";
+  const { classes } = run.about.model;
+  return h(
+    "section",
+    { class: "what-if", "aria-label": "What if" },
+    h(
+      "div",
+      { class: "made" },
+      h("p", {}, h("b", {}, "What if: "), many(count)),
+      h(
+        "ul",
+        { class: "chips" },
+        ...what.changes.map((each) => chip(each, what.changes, store, served)),
+        painted(what, store, served),
+      ),
+      turn(count === 1 ? " puts it back" : " puts them back"),
+    ),
+    h("div", { class: "came" }, shifts(classes, before(run), run.about.probabilities), loss(run, what)),
+    h(
+      "p",
+      { class: "note" },
+      `All numbers on this page are those of the ${what.changes.length ? "changed network" : "painted picture"}. `,
+      what.changes.length ? "Its changes stay when another picture is opened. " : "",
+      what.painted && what.changes.length ? "Paint is of this picture alone. " : "",
+      weights(what) ? "What the optimizer remembers of a changed weight is kept." : "",
+    ),
+  );
+}
+
+/** @param {WhatIf} what */
+function weights({ changes }) {
+  return changes.some(({ what }) => what === "weight");
+}
+
+/** @param {number} count */
+function many(count) {
+  return count === 1 ? "1 change" : `${counted(count)} changes`;
+}
+
+/**
+ * @param {Run} run
+ * @param {WhatIf} what
+ */
+function loss(run, { before: old }) {
+  if (!old || old.loss === null || run.about.loss === null) return null;
+  const [was, is] = [old.loss, run.about.loss].map((each) => number(each, false, 4));
+  return h(
+    "p",
+    { class: "loss" },
+    `loss against ${run.about.model.classes[run.about.label]}: ${was} → `,
+    h("b", {}, is),
+  );
+}
+
+/**
+ * @param {Change} change
+ * @param {Change[]} all
+ * @param {Store} store
+ * @param {Served} served
+ */
+function chip(change, all, store, served) {
+  const said = `${place(change)} ${values(change)}`;
+  const go = () =>
+    store.set({
+      name: change.name ?? change.layer ?? "",
+      index: change.index ?? null,
+      cursor: null,
+      channel: -1,
+      page: 0,
+      sorted: "",
+    });
+  const drop = () =>
+    void follow(
+      served,
+      all.filter((each) => each !== change),
+    );
+  return h(
+    "li",
+    {},
+    h(
+      "button",
+      { type: "button", class: "to", key: `chip/${target(change)}`, on: { click: go } },
+      h("code", {}, place(change)),
+      ` ${values(change)}`,
+    ),
+    h("button", { type: "button", class: "drop", "aria-label": `Take back: ${said}`, on: { click: drop } }, "×"),
+  );
+}
+
+/**
+ * @param {WhatIf} what
+ * @param {Store} store
+ * @param {Served} served
+ */
+function painted({ painted: count }, store, served) {
+  if (!count) return null;
+  const said = count === 1 ? "1 pixel painted" : `${counted(count)} pixels painted`;
+  const go = () => store.set({ name: "", index: null, cursor: null, brush: true });
+  return h(
+    "li",
+    {},
+    h("button", { type: "button", class: "to", key: "chip/paint", on: { click: go } }, said),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "drop",
+        "aria-label": `Take back: ${said}`,
+        on: { click: () => void served.change("/api/what-if/paint") },
+      },
+      "×",
+    ),
+  );
+}
+
+/** @param {Change} change */
+function place({ name, index, layer }) {
+  return name ? unit(name, index ?? []) : (layer ?? "");
+}
+
+/** @param {Change} change */
+function values({ what, was, value }) {
+  const text = (/** @type {any} */ each) =>
+    typeof each === "number"
+      ? number(each, false, 4)
+      : Array.isArray(each)
+        ? each[0] === each[1]
+          ? String(each[0])
+          : each.join("×")
+        : String(each);
+  const digits = what === "weight" && text(was) === text(value) ? [was, value].map(exact) : [was, value].map(text);
+  return `${what === "weight" ? "" : `${what} `}${digits[0]} → ${digits[1]}`;
+}
