@@ -4,6 +4,7 @@ import { h } from "../element.js";
 import drawn from "../vendor/uPlot.js";
 
 const uPlot = /** @type {any} */ (drawn);
+const FAR = 20; // times the middle number, from which on the largest would press all others flat
 
 /**
  * @typedef {object} Line
@@ -27,11 +28,12 @@ const uPlot = /** @type {any} */ (drawn);
 export function chart({ title, across, height, format, seek }) {
   const canvas = h("div", { class: "plot", role: "img", "aria-label": title });
   const legend = h("ul", { class: "lines-of" });
-  const node = h("figure", { class: "curve" }, h("figcaption", {}, h("b", {}, title)), canvas, legend);
+  const scaled = h("small", {});
+  const node = h("figure", { class: "curve" }, h("figcaption", {}, h("b", {}, title), " ", scaled), canvas, legend);
   const mark = h("i", { class: "at" });
   /** @type {any} */ let plot = null;
   /** @type {Line[]} */ let lines = [];
-  let [at, end] = [0, 1];
+  let [at, end, wide] = [0, 1, false];
   const place = () => {
     if (!plot) return;
     const left = plot.valToPos(at, "x");
@@ -54,6 +56,8 @@ export function chart({ title, across, height, format, seek }) {
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
         scales: {
           x: { time: false, range: () => [0, end || 1] },
+          // straight near zero and by powers far from it: the inverse hyperbolic sine
+          y: wide ? { distr: 4, asinh: 1, range: powers } : {},
         },
         padding: [10, 12, 0, 0],
         axes: [
@@ -62,7 +66,9 @@ export function chart({ title, across, height, format, seek }) {
             ...axis,
             size: 46,
             space: 30,
-            values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(format),
+            ...(wide && { filter: labelled, grid: { ...axis.grid, filter: labelled } }),
+            values: (/** @type {any} */ _, /** @type {(number | null)[]} */ ticks) =>
+              ticks.map((tick) => (tick === null ? "" : format(tick))),
           },
         ],
         series: [
@@ -108,8 +114,11 @@ export function chart({ title, across, height, format, seek }) {
      */
     set(now, whole, said) {
       end = whole;
-      const same = now.length === lines.length && now.every(({ name }, each) => name === lines[each].name);
-      lines = now;
+      const far = spread(now);
+      const same =
+        far === wide && now.length === lines.length && now.every(({ name }, each) => name === lines[each].name);
+      [lines, wide] = [now, far];
+      scaled.textContent = far ? "above 1 by powers of ten" : "";
       node.hidden = !lines.some(({ points }) => points.length);
       canvas.setAttribute("aria-label", said);
       if (plot && same) plot.setData(aligned(lines));
@@ -167,4 +176,33 @@ function aligned(lines) {
     return xs.map((x) => known.get(x) ?? null);
   });
   return [xs, ...columns];
+}
+
+/**
+ * From zero to the next power of ten.
+ * @param {any} _
+ * @param {number} low
+ * @param {number} high
+ */
+function powers(_, low, high) {
+  return [Math.min(0, low), 10 ** Math.ceil(Math.log10(high))];
+}
+
+/**
+ * Zero and the powers of ten; below zero there is nothing.
+ * @param {any} _
+ * @param {number[]} splits
+ */
+function labelled(_, splits) {
+  return splits.map((value) => (value === 0 || (value > 0 && Number.isInteger(Math.log10(value))) ? value : null));
+}
+
+/**
+ * Whether the largest number is far from the middle one.
+ * @param {Line[]} lines
+ */
+function spread(lines) {
+  const sizes = lines.flatMap(({ points }) => points.map(([, y]) => Math.abs(y))).sort((a, b) => a - b);
+  const middle = sizes[Math.floor(sizes.length / 2)] ?? 0;
+  return sizes.length > 0 && sizes[sizes.length - 1] > FAR * Math.max(middle, 1);
 }
