@@ -164,6 +164,9 @@ class Run:
         engine = device.choose(recipe.device, recipe.precision, saved.context["threads"] if saved else None)
         torch.manual_seed(recipe.seed)
         module = engine.place(named.network.module(shape, len(catalog.classes)))
+        assert recipe.batch is not None
+        fused = saved.context.get("fused", False) if saved else None  # not there: begun when nothing was fused
+        engine = device.with_blocks(engine, module, shape, min(recipe.batch, len(rows)), fused)
         scale = standardise.measure(_batches(data, rows), form.channels)
         augment = recipe.augment
         assert augment != "auto"
@@ -182,6 +185,7 @@ class Run:
             "recipe": recipe.as_json(),
             "reasons": reasons,
             "threads": engine.threads,
+            "fused": engine.fused,
             "fingerprint": data.fingerprint,
         }
         keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)

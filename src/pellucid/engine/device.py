@@ -1,17 +1,23 @@
-"""Device, precision, threads and memory: chosen once, each with its reason."""
+"""Device, precision, threads, memory and fused blocks: chosen once, each with its reason."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pellucid.errors import RecipeError
+from pellucid.network.standardise import Standardise, to_unit
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -24,6 +30,7 @@ class Engine:
     precision: Literal["float32", "bfloat16"]
     threads: int
     reasons: tuple[str, ...]
+    fused: bool = False  # conv + relu + maxpool as one step (fused.py)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Convolutions and dense layers in `precision`, everything that sums in float32."""
@@ -37,6 +44,22 @@ class Engine:
         import torch
 
         return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
+        """What to call instead of `module`: the same function of the same weights, the faster way."""
+        if not self.fused:
+            return module
+        from pellucid.engine import fused
+
+        return fused.forward(module, self.threads)
+
+    def standardised(self, pixels: NDArray[np.uint8], standardise: Standardise) -> Tensor:
+        """`standardise(to_unit(pixels))` on the device, uint8 (n, H, W, C) -> float32 (n, C, H, W): the same bits."""
+        if not self.fused:
+            return standardise(to_unit(pixels, self.device))
+        from pellucid.engine import fused
+
+        return fused.standardised(pixels, standardise, self.threads)
 
 
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:
@@ -63,6 +86,22 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
     if device.startswith("cuda"):
         torch.backends.cudnn.deterministic = True  # the same seed, the same weights
     return Engine(device, precision, torch.get_num_threads(), tuple(reasons))
+
+
+def with_blocks(
+    engine: Engine, module: torch.nn.Module, shape: tuple[int, ...], batch: int, fused: bool | None = None
+) -> Engine:
+    """The engine, its blocks fused where a short trial for pictures (C, H, W) shows that it pays, with the reason.
+
+    `fused`: as a resumed run began; None for the trial. The two ways agree but for rounding.
+    """
+    if fused is None and engine.device == "cpu":
+        from pellucid.engine import trial
+
+        fused, reason = trial.choose(engine, module, shape, batch)
+    else:
+        reason = "fused blocks: as when this run began" if fused else None
+    return replace(engine, fused=bool(fused), reasons=(*engine.reasons, *([reason] if reason else [])))
 
 
 def check(device: str) -> None:

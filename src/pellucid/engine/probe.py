@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pellucid.engine.device import Engine
+from pellucid.engine.device import Engine, with_blocks
 from pellucid.errors import NetworkError
 from pellucid.network.layer import Shape
 from pellucid.network.network import Network
@@ -48,7 +48,7 @@ def measure(network: Network, shape: Shape, classes: int, batch: int, engine: En
 
     def train() -> None:
         with engine.autocast():
-            logits = module(images)
+            logits = forward(images)
         optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
@@ -58,6 +58,7 @@ def measure(network: Network, shape: Shape, classes: int, batch: int, engine: En
             module(images)
 
     try:
+        forward = with_blocks(engine, module, shape, batch).forward(module)
         images = torch.rand((batch, *shape), device=engine.device).contiguous(memory_format=torch.channels_last)
         labels = torch.zeros(batch, dtype=torch.int64, device=engine.device)
         training = batch / _seconds_a_call(train, seconds, engine)

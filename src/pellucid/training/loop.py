@@ -197,14 +197,17 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     generator = torch.Generator().manual_seed(seed)
     device = task.engine.device
 
-    images = to_unit(task.images.batch(rows), device)
-    images = task.standardise(augment(images, task.augment, generator))
+    pixels = task.images.batch(rows)
+    if task.augment == "none":
+        images = task.engine.standardised(pixels, task.standardise)
+    else:
+        images = task.standardise(augment(to_unit(pixels, device), task.augment, generator))
     labels = torch.from_numpy(task.labels[rows]).to(device)
 
     state.module.train()
     sums = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
     with task.engine.autocast():
-        logits = state.module(images)
+        logits = task.engine.forward(state.module)(images)
     logits = logits.float()
     loss = loss_of(task.recipe, logits, labels)
     state.optimizer.zero_grad(set_to_none=True)
@@ -301,11 +304,13 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
     import torch
 
     module.eval()
+    forward = task.engine.forward(module)
     parts = []
     with torch.inference_mode(), task.engine.autocast():
         for start in range(0, len(rows), task.batch):
-            images = to_unit(task.images.batch(rows[start : start + task.batch]), task.engine.device)
-            parts.append(module(task.standardise(images)).float().cpu().numpy())
+            pixels = task.images.batch(rows[start : start + task.batch])
+            images = task.engine.standardised(pixels, task.standardise)
+            parts.append(forward(images).float().cpu().numpy())
     return np.concatenate(parts)
 
 

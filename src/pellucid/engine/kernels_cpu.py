@@ -1,0 +1,201 @@
+"""What the fused block computes in loops of its own, compiled by Numba: pooling with its winners, and their gradients.
+
+Numbers are in channels-last order and come as their bits, because Numba does not know bfloat16: float32 as int32,
+bfloat16 as int16. Filters and the rows of pictures that they meet, `kernel width * channels` numbers each, are read
+by whole vectors: behind every such array there are LANES spare numbers. No kernel holds Python's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from pellucid.engine.fused import LANES
+
+STREAMS = 4  # sums side by side, since an addition waits for the one before it
+DEAD = 255  # the winner of a window in which nothing is above zero
+
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compiled at its first call and kept beside this file, else in the user's cache, else for this process only."""
+    try:
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # there is no place where it may be kept
+        return njit(nogil=True, error_model="numpy")(function)
+
+
+@_compiled
+def standardise(pixels: Any, mean: Any, deviation: Any, images: Any) -> None:
+    """uint8 (rows, numbers) -> float32: (pixel / 255 - mean) / deviation, rounded after each step as PyTorch does.
+
+    `mean` and `deviation` float32 (numbers,), those of the channels again and again.
+    """
+    rows, numbers = pixels.shape
+    for row in range(rows):
+        for i in range(numbers):
+            images[row, i] = (np.float32(pixels[row, i]) / np.float32(255) - mean[i]) / deviation[i]
+
+
+@lru_cache
+def pool_relu(size: int, bits: int) -> Callable[..., None]:
+    """A kernel (maps, pooled, winners) for windows of `size` and numbers of 32 or 16 bits.
+
+    It writes max(0, the largest of each window), and which of the window that was, in reading order: `maps`
+    (n, H, W, F), `pooled` (n, F, H // size, W // size) in any memory order, `winners` uint8 (n, F, H // size,
+    W // size). As in PyTorch, the first of equals wins, and a NaN wins over all.
+
+    Above zero, floats are ordered as their bits are, and what is below zero never wins.
+    """
+    number = np.int32 if bits == 32 else np.int16
+    infinity = number(0x7F800000 if bits == 32 else 0x7F80)
+    nan = number(np.iinfo(number).max)
+    nothing, window = number(0), size * size
+
+    @_compiled
+    def kernel(maps: Any, pooled: Any, winners: Any) -> None:
+        count, filters, high, wide = winners.shape
+        row = np.empty(wide * filters, number)
+        winner_row = np.empty(wide * filters, np.uint8)
+        for n in range(count):
+            for y in range(high):
+                for x in range(wide):
+                    for f in range(filters):
+                        best, winner = nothing, np.uint8(DEAD)
+                        for k in range(window):
+                            value = maps[n, size * y + k // size, size * x + k % size, f]
+                            if value & nan > infinity:
+                                value = nan
+                            if value > best or value == nan:
+                                best, winner = value, np.uint8(k)
+                        row[x * filters + f] = best
+                        winner_row[x * filters + f] = winner
+                for f in range(filters):
+                    for x in range(wide):
+                        pooled[n, f, y, x] = row[x * filters + f]
+                        winners[n, f, y, x] = winner_row[x * filters + f]
+
+    return kernel
+
+
+@_compiled
+def parameter_gradients(
+    rows: Any, winners: Any, grad: Any, size: int, stride: tuple[int, int], weight_grad: Any, bias_grad: Any
+) -> None:
+    """Add what the winners say of the weights and of the bias.
+
+    `rows` float32 (n, H, W, C), the convolution's zeros around it; `winners` as `pool_relu` left them; `grad` the
+    pooled map's gradient (n, F, PH, PW); `weight_grad` float32 (F, kernel height, kernel width * C filled up to whole
+    vectors); `bias_grad` float32 (F,).
+    """
+    count, height, width, channels = rows.shape
+    _, filters, high, wide = winners.shape
+    kernel_rows, length = weight_grad.shape[1:]
+    line, step = width * channels, size * stride[1] * channels
+    offsets = np.empty(256, np.intp)  # from a window's first place to its winner's
+    for k in range(256):
+        offsets[k] = (k // size * stride[0]) * line + (k % size * stride[1]) * channels
+    shift = np.uint32(32 - 8 * grad.itemsize)
+    places = np.empty(wide + STREAMS, np.intp)
+    bits = np.empty(wide + STREAMS, np.uint32)
+    values = bits.view(np.float32)
+    for n in range(count):
+        for y in range(high):
+            for f in range(filters):
+                place, alive = (n * height + y * size * stride[0]) * line, 0
+                for x in range(wide):
+                    winner = winners[n, f, y, x]
+                    places[alive] = place + offsets[winner]
+                    bits[alive] = np.uint32(grad[n, f, y, x]) << shift
+                    alive += winner != DEAD
+                    place += step
+                if not alive:
+                    continue
+                total = np.float32(0)
+                for k in range(alive):
+                    total += values[k]
+                bias_grad[f] += total
+                while alive % STREAMS:
+                    places[alive], values[alive] = places[0], 0
+                    alive += 1
+                for r in range(kernel_rows):
+                    for b in range(length // LANES):
+                        at = (f * kernel_rows + r) * length + b * LANES
+                        _gather(weight_grad, at, rows, r * line + b * LANES, places, values, alive)  # type: ignore[call-arg]
+
+
+@_compiled
+def unpool(grad: Any, winners: Any, size: int, maps_grad: Any) -> None:
+    """The gradient of the convolution's output, `maps_grad` (n, H, W, F), zeros so far, from `grad` (n, F, PH, PW)."""
+    count, filters, high, wide = winners.shape
+    nothing = maps_grad.dtype.type(0)
+    chosen, numbers = np.empty(filters, np.uint8), np.empty(filters, maps_grad.dtype)
+    for n in range(count):
+        for y in range(high):
+            for x in range(wide):
+                for f in range(filters):
+                    chosen[f], numbers[f] = winners[n, f, y, x], grad[n, f, y, x]
+                for k in range(size * size):
+                    for f in range(filters):
+                        number = numbers[f] if chosen[f] == k else nothing
+                        maps_grad[n, size * y + k // size, size * x + k % size, f] = number
+
+
+@intrinsic
+def _gather(typing: Any, sums: Any, at: Any, rows: Any, offset: Any, places: Any, values: Any, count: Any) -> Any:
+    """sums[at:][:LANES] += the sum over i < count of values[i] * rows[places[i] + offset:][:LANES], on flat arrays.
+
+    In STREAMS sums; `count` is a multiple of it.
+    """
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        sums, at, rows, offset, places, values, count = _flat(context, build, signature, arguments)
+        streams = [cgutils.alloca_once_value(build, ir.Constant(_VECTOR, None)) for _ in range(STREAMS)]
+        with cgutils.for_range_slice(build, count.type(0), count, count.type(STREAMS)) as (start, _):
+            for number, stream in enumerate(streams):
+                i = build.add(start, start.type(number))
+                row = _vector(build, rows, build.add(build.load(build.gep(places, [i])), offset))
+                value = _spread(build, build.load(build.gep(values, [i])))
+                build.store(_multiply_add(build, value, build.load(row, align=4), build.load(stream)), stream)
+        target = _vector(build, sums, at)
+        total = build.load(target, align=4)
+        for stream in streams:
+            total = build.fadd(total, build.load(stream))
+        build.store(total, target, align=4)
+
+    return types.void(sums, types.intp, rows, types.intp, places, values, types.intp), generate
+
+
+def _flat(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> list[Any]:
+    """The arguments, each array as the address of its first number."""
+    return [
+        context.make_array(kind)(context, build, value).data if isinstance(kind, types.Array) else value
+        for kind, value in zip(signature.args, arguments, strict=True)
+    ]
+
+
+def _vector(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
+    """The address of the vector that begins with number `at`."""
+    return build.bitcast(build.gep(numbers, [at]), _VECTOR.as_pointer())
+
+
+def _spread(build: ir.IRBuilder, number: Any) -> Any:
+    """A vector of one number, many times."""
+    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    index = ir.IntType(32)
+    one = build.insert_element(undefined, number, index(0))
+    return build.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+
+
+def _multiply_add(build: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once where the processor can."""
+    contract: Any = {"flags": ("contract",)}
+    return build.fadd(build.fmul(a, b, **contract), c, **contract)
