@@ -218,6 +218,9 @@ def test_what_is_no_request_of_the_page_is_told_as_json(ask: Callable[..., Answe
     assert ask("/api/nothing", "POST", b"x").status == 404
     head = ask("/api/document", "HEAD")
     assert (head.status, head.body) == (200, b"")
+    assert raw(opened, f"GET http://[ HTTP/1.1\r\nHost: 127.0.0.1:{opened.server_port}\r\n\r\n".encode()).startswith(
+        b"HTTP/1.1 400 "
+    )
     for nonsense in (
         b"\x16\x03\x01\x02\x00\r\n\r\n",
         b"GET\r\n\r\n",
@@ -256,6 +259,42 @@ def test_many_may_read_while_pictures_change(ask: Callable[..., Answer], photos:
     for thread in threads:
         thread.join()
     assert statuses == [200] * 12
+
+
+def test_what_is_worked_on_comes_to_its_end_before_the_server_does(
+    trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, done, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_glass: Any, _asked: Any) -> Any:
+        begun.set()
+        go_on.wait(20)
+        done.set()
+        return routes.replies.as_json({})
+
+    monkeypatch.setitem(routes.GET, "/api/slow", slow)
+    glass = servers.Glass(package.load(trained), trained, photos / "red" / "1.png")
+    with servers.listening(glass) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        first, second = (http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20) for _ in range(2))
+        first.request("GET", "/api/slow")
+        assert begun.wait(20)
+        ending = threading.Thread(target=server.finish)
+        ending.start()
+        ending.join(0.1)
+        assert ending.is_alive(), "it waits for the answer"
+        second.request("GET", "/api/document")
+        refused = second.getresponse()
+        assert (refused.status, json.loads(refused.read())["error"]) == (503, routes.replies.ENDING)
+        go_on.set()
+        ending.join(20)
+        assert done.is_set()
+        assert first.getresponse().status == 200
+        first.close()
+        second.close()
+        server.shutdown()
+        serving.join()
 
 
 def test_ctrl_c_ends_it(trained: Path, tmp_path: Path) -> None:

@@ -222,7 +222,8 @@ def test_the_window_slides_unless_motion_is_not_wanted(opened: Callable[..., Pag
 
 
 @pytest.mark.parametrize(
-    "place", ["#/", "#/conv", "#/conv/2,5,5", "#/fc/1", "#/fc.weight/1,3?direction=update", "#/loss/-"]
+    "place",
+    ["#/", "#/conv", "#/conv/2,5,5", "#/fc/1", "#/fc.weight/1,3?direction=update", "#/loss/-", "#/flat?exact=1"],
 )
 def test_a_phone_does_not_scroll_sideways(opened: Callable[..., Page], place: str) -> None:
     page = opened(place, PHONE)
@@ -230,6 +231,18 @@ def test_a_phone_does_not_scroll_sideways(opened: Callable[..., Page], place: st
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     page.evaluate("document.documentElement.style.setProperty('font-size', '150%')")
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "with larger text"
+
+
+def test_a_window_that_became_narrow_is_drawn_anew(opened: Callable[..., Page]) -> None:
+    page = opened("#/conv")
+    before = page.locator(".large").bounding_box()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
+    after = page.locator(".large").bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["width"] < before["width"]
+    title(page, "conv")
 
 
 def test_a_table_stands_behind_a_map(opened: Callable[..., Page], walk: Trace) -> None:

@@ -67,3 +67,22 @@ def test_a_server_that_went_away_is_told(served: Page) -> None:
     served.get_by_role("button", name=re.compile("^relu1")).click()
     served.locator("#picture").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": b"anything"})
     expect(served.get_by_role("alert")).to_contain_text("Pellucid does not answer any more.")
+
+
+def test_a_part_of_the_page_that_cannot_come_any_more_is_told(served: Page) -> None:
+    served.context.set_offline(True)
+    served.evaluate("location.hash = '#/~training'")
+    expect(served.locator(".trouble")).to_contain_text("Pellucid does not answer any more.")
+
+
+def test_another_window_changes_what_is_shown(served: Page, photos: Path) -> None:
+    other = served.context.new_page()
+    other.goto(f"{served.url}#/conv1")
+    other.locator("main h1").wait_for()
+    served.locator("#picture").set_input_files(photos / "blue" / "2.png")
+    expect(served.locator(".what")).to_contain_text("blue")
+    other.keyboard.press("b")
+    expect(other.locator(".trouble")).to_contain_text("Another window has opened a picture or changed something since.")
+    other.reload()
+    expect(other.locator(".what")).to_contain_text("blue")
+    expect(other.locator(".trouble")).to_have_count(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 import pellucid
 from pellucid.app.page.live import Live
@@ -207,6 +207,20 @@ def test_a_damaged_frame_is_told_and_the_others_are_shown(at: Callable[..., Page
         expect(page.locator(".note[role=alert]")).to_be_empty()
     finally:
         path.write_bytes(content)
+
+
+def test_a_moment_without_finite_scores_is_told(window: Page, at: Callable[..., Page]) -> None:
+    def spoilt(route: Route) -> None:
+        content = bytearray(route.fetch().body())
+        start = 8 + int.from_bytes(content[:8], "little")
+        first, last = json.loads(content[8:start])["logits"]["data_offsets"]
+        content[start + first : start + last] = np.full((last - first) // 4, np.nan, "<f4").tobytes()
+        route.fulfill(body=bytes(content), content_type="application/octet-stream")
+
+    window.route("**/api/training/frame*", spoilt)
+    page = at()
+    expect(page.locator(".say p").nth(1)).to_have_text(re.compile(r"After step .* finite numbers any more\.$"))
+    assert "undefined" not in page.locator("main").inner_text()
 
 
 def test_a_phone(at: Callable[..., Page]) -> None:

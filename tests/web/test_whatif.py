@@ -70,6 +70,30 @@ def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
     expect(slider).to_be_focused()
 
 
+def test_a_number_that_is_too_large_is_refused_once_and_beside_its_field(served: Page, server: Server) -> None:
+    go(served, server, "conv1.weight/1,0,1,1")
+    field = served.get_by_label("another value for conv1.weight[1, 0, 1, 1]")
+    field.fill("1e39")
+    field.press("Enter")
+    expect(served.locator(".adjust .refused")).to_contain_text("cannot be 1e+39; it has to be a finite float32.")
+    served.wait_for_timeout(300)  # in which it would have been asked for
+    expect(served.locator(".trouble")).to_have_count(0)
+    expect(served.locator(".what-if")).to_have_count(0)
+
+
+def test_who_waits_for_the_latest_waits_for_all(modules: Page) -> None:
+    done = modules.evaluate("""async () => {
+        const { latest } = await import("./whatif/whatif.js");
+        const done = [];
+        const work = latest(async (given) => (await new Promise((go) => setTimeout(go, 20)), done.push(given)));
+        void work(1);
+        void work(2);
+        await work(3);
+        return done;
+    }""")
+    assert done == [1, 3]
+
+
 def test_what_does_not_fit_says_so_and_what_would_is_one_click(served: Page, server: Server) -> None:
     go(served, server, "conv1")
     stride = served.get_by_label("stride", exact=True)

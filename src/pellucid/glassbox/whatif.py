@@ -363,6 +363,7 @@ def _set(module: nn.Module, change: Weight) -> None:
     array = _numbers(module, change)
     value = torch.tensor(change.value, dtype=array.dtype)
     if not math.isfinite(value):
-        raise TraceError(f"{change.name}{list(change.index)} cannot be {change.value}; it has to be a finite number.")
+        kind = str(array.dtype).removeprefix("torch.")
+        raise TraceError(f"{change.name}{list(change.index)} cannot be {change.value}; it has to be a finite {kind}.")
     with torch.no_grad():
         array[change.index] = value

@@ -80,6 +80,17 @@ async function asked(path, request) {
 }
 
 /**
+ * A module that comes only when it is wanted: by then the server may have gone.
+ * @template T
+ * @param {Promise<T>} module
+ */
+export function fetched(module) {
+  return module.catch((error) => {
+    throw error instanceof TypeError ? new Trouble(GONE) : error;
+  });
+}
+
+/**
  * @param {Document} page
  * @returns {Host}
  */

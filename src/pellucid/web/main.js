@@ -3,7 +3,7 @@
 import { drawer } from "./drawer.js";
 import { h } from "./element.js";
 import { help } from "./help.js";
-import { findHost, Trouble } from "./host.js";
+import { fetched, findHost, Trouble } from "./host.js";
 import { onKey } from "./keys.js";
 import { listen } from "./picture/picture.js";
 import { play } from "./number/play.js";
@@ -57,7 +57,7 @@ async function start() {
     const about = await chosen.document();
     if (store.get().picture !== picture) return; // the reader has gone on to another
     if (about.training && served) {
-      watch ??= (await import("./training/training.js")).watching({
+      watch ??= (await fetched(import("./training/training.js"))).watching({
         page,
         name: about.training,
         store,
@@ -99,6 +99,12 @@ async function start() {
   }
   await open();
   store.subscribe((state) => (run && draw && state.picture === shown ? draw(state, run) : open().catch(complain)));
+  let width = page.clientWidth;
+  new ResizeObserver(() => {
+    if (page.clientWidth === width) return; // its height changes with what is drawn
+    width = page.clientWidth;
+    if (run && draw) void draw(store.get(), run);
+  }).observe(page);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void open().catch(complain));
   play(document, store, () => run);
   if (served) listen(document, (picture) => void served.choose(picture));

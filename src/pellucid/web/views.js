@@ -1,5 +1,6 @@
 /** What the page shows beside the walk through the network. */
 
+import { fetched } from "./host.js";
 import { difference } from "./mistakes/difference.js";
 import { lessonList } from "./lessons/list.js";
 import { mistakes } from "./mistakes/mistakes.js";
@@ -29,7 +30,7 @@ export const VIEWS = {
   lessons: { title: "Lessons", show: lessonList, always: true, still: true },
   training: {
     title: "Training",
-    show: async (scenery) => (await import("./training/training.js")).show(scenery),
+    show: async (scenery) => (await fetched(import("./training/training.js"))).show(scenery),
     still: true,
   },
   mistakes: { title: "Mistakes", show: mistakes, still: true },

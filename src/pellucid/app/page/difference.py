@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 import numpy as np
 
 from pellucid import api
 from pellucid.app.page import pictures, replies
-from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.replies import Outdated, Reply
 from pellucid.app.page.shown import Glass
 
 Asked = Mapping[str, str]
@@ -31,7 +30,7 @@ def _taken_apart(glass: Glass, asked: Asked) -> api.Mechanism:
     """Worked out once for both questions."""
     shown, classes = glass.shown, glass.classifier.classes
     if asked.get("run", str(shown.run)) != str(shown.run):
-        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
+        raise Outdated()
     first, second = (pictures.whole(asked, name, len(classes)) for name in ("first", "second"))
 
     def make() -> api.Mechanism:

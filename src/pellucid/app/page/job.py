@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from pellucid.app.page.replies import ENDING
 from pellucid.errors import PellucidError
 
 Work = Callable[[], Generator[tuple[int, int], None, Any]]
@@ -59,7 +60,7 @@ class Job:
                 done, total = next(steps)
                 self.progress = Progress(done, total, time.monotonic() - begin)
             steps.close()
-            self.progress = Progress(ended=True, error="Pellucid is ending. Start it again with “pellucid open”.")
+            self.progress = Progress(ended=True, error=ENDING)
         except StopIteration as end:
             self.progress = Progress(ended=True, result=end.value)
         except PellucidError as error:

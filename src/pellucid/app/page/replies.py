@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pellucid.errors import PellucidError
 
+ENDING = "Pellucid is ending. Start it again with “pellucid open”."
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -29,6 +31,16 @@ class Refused(PellucidError):
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class Outdated(Refused):
+    """A question about what was shown before: one page does not mix the numbers of two runs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.CONFLICT,
+            "Another window has opened a picture or changed something since. Reload the page to see what it shows now.",
+        )
 
 
 def as_json(content: Any) -> Reply:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from pellucid.app.page import difference, exemplars, mistakes, replies, training, whatif
-from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.replies import Outdated, Refused, Reply
 from pellucid.app.page.shown import Glass
 
 DIGITS = 10  # of a channel's number
@@ -24,7 +24,7 @@ def array(glass: Glass, asked: Asked) -> Reply:
     """An array's numbers, or those of one channel of a (1, C, H, W) array."""
     shown = glass.shown
     if "run" in asked and asked["run"] != str(shown.run):
-        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
+        raise Outdated()
     array = shown.document.arrays.get(asked.get("name", ""))
     if array is None:
         raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {asked.get('name', '')!r}. Reload the page.")

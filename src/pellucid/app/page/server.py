@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import webbrowser
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pellucid import api
 from pellucid.app.page import replies, routes
-from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.replies import ENDING, Refused, Reply
 from pellucid.app.page.shown import Glass
 from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError, StorageError
@@ -67,6 +67,7 @@ def serve(server: Server, glass: Glass) -> int:
     try:
         server.serve_forever()
     finally:
+        server.finish()
         glass.finish()
     return 0
 
@@ -109,6 +110,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, glass: Glass | Live, port: int) -> None:
         self.glass = glass
         self.files = {path.relative_to(api.WEB).as_posix(): path for path in api.WEB.rglob("*") if path.is_file()}
+        self._ending, self._answering, self._changed = False, 0, threading.Condition()
         super().__init__((HOST, port), Handler)
 
     @property
@@ -118,6 +120,26 @@ class Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's would ask the name service who 127.0.0.1 is, and wait for it
         self.server_name, self.server_port = HOST, int(self.server_address[1])
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """While a question is worked on. Raises Refused once the server ends."""
+        with self._changed:
+            if self._ending:
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, ENDING)
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._answering -= 1
+                self._changed.notify_all()
+
+    def finish(self, seconds: float = 10.0) -> None:
+        """Let what is worked on come to its end: a thread inside PyTorch while Python shuts down aborts the process."""
+        with self._changed:
+            self._ending = True
+            self._changed.wait_for(lambda: not self._answering, seconds)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke: the browser's tab was closed."""
@@ -156,7 +178,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, work: Callable[[], Reply]) -> None:
         try:
             self._check_origin()
-            reply = work()
+            with self._page.answering():
+                reply = work()
         except Refused as refused:
             self._refuse(refused.status, str(refused))
         except PictureError as error:
@@ -206,7 +229,11 @@ class Handler(BaseHTTPRequestHandler):
         return routes.POST[path](glass, asked, body)
 
     def _asked(self) -> tuple[str, dict[str, str]]:
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError as error:
+            said = f"This address is not understood; open {self._page.address}"
+            raise Refused(HTTPStatus.BAD_REQUEST, said) from error
         return parts.path, {name: values[-1] for name, values in parse_qs(parts.query).items()}
 
     def _body(self) -> bytes:

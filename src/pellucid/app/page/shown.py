@@ -115,9 +115,8 @@ class Glass:
         return _pixels(self.plain)
 
     def finish(self, seconds: float = 10.0) -> None:
-        """Let a picture that is being followed come to its end, so that nothing runs while Python shuts down."""
+        """Stop what is worked out beside the page, and wait for it, so that nothing runs while Python shuts down."""
         self.jobs.end(seconds)
-        self._lock.acquire(timeout=seconds)
 
     def _alter(self, altered: Altered) -> None:
         wanted = real(altered, self.classifier, self.original_pixels)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pellucid import api
 from pellucid.app.page import replies
 from pellucid.app.page.altered import as_json
-from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page.replies import Outdated, Refused, Reply
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PellucidError
 
@@ -123,7 +123,7 @@ def _number(value: Any) -> float:
 
 def _pixels(glass: Glass, asked: Asked, body: bytes) -> NDArray[np.uint8]:
     if asked.get("picture", str(glass.picture)) != str(glass.picture):
-        raise Refused(HTTPStatus.CONFLICT, "Another picture has been opened since. Reload the page.")
+        raise Outdated()
     shape = glass.original_pixels.shape
     wanted = ",".join(map(str, shape))
     if asked.get("shape", wanted) != wanted or len(body) != np.prod(shape):

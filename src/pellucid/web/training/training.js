@@ -275,6 +275,10 @@ function createPlayer({ store, served, reopen }) {
     const { class: label } = replay.pictures[picture];
     const own = odds[replay.classes.indexOf(label)];
     const when = now.step ? `After step ${counted(now.step)} of ${counted(replay.steps)}` : "Before the first step";
+    if (most < 0) {
+      sentence.textContent = `${when} its scores were no finite numbers any more.`;
+      return;
+    }
     const answer = `it gave “${label}” ${percent(own)}`;
     const right =
       replay.classes[most] === label

@@ -80,24 +80,25 @@ export function body(changes) {
  * Work that is asked for faster than it is done: what came last is done next, what lies between is left out.
  * @template T
  * @param {(given: T) => Promise<unknown>} work
- * @returns {(given: T) => Promise<void>}
+ * @returns {(given: T) => Promise<void>} when nothing waits any more
  */
 export function latest(work) {
-  let busy = false;
+  /** @type {Promise<void> | null} */ let busy = null;
   /** @type {{given: T} | null} */ let next = null;
-  return async (given) => {
-    next = { given };
-    if (busy) return;
-    busy = true;
+  const all = async () => {
     try {
       while (next) {
-        const { given: mine } = /** @type {{given: T}} */ (next);
+        const { given } = /** @type {{given: T}} */ (next);
         next = null;
-        await work(mine);
+        await work(given);
       }
     } finally {
-      busy = false;
+      busy = null;
     }
+  };
+  return (given) => {
+    next = { given };
+    return (busy ??= all());
   };
 }
 
