@@ -22,6 +22,7 @@ ALLOWED = {
     "training": {"errors", "files", "pictures", "network", "engine"},
     "glassbox": {"errors", "files", "network"},
     "classifier": {"errors", "files", "pictures.decode", "network", "glassbox"},
+    "predicting": {"errors", "classifier"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome"},
     "api": {
@@ -33,11 +34,13 @@ ALLOWED = {
         "training",
         "glassbox",
         "classifier",
+        "predicting",
         "outcome",
         "run",
     },
-    "app": {"errors", "files", "api"},
-    "__init__": {"errors", "api", "classifier", "glassbox", "training"},  # public names, imported when first used
+    "app": {"errors", "files", "api", "predicting"},
+    # public names, imported when first used
+    "__init__": {"errors", "api", "predicting", "classifier", "glassbox", "training"},
     "__main__": {"app"},
 }
 
@@ -92,6 +95,7 @@ def test_the_walker_sees_a_broken_wall() -> None:
         ("from pellucid.app.cli import main; main(['--help'])", {"torch", "numpy", "PIL", "rich", "tyro"}),
         ("import pellucid", {"torch", "numpy", "PIL", "rich", "tyro"}),
         ("import pellucid.app.commands", {"torch", "sklearn", "matplotlib", "scipy"}),
+        ("import pellucid; pellucid.predict", {"torch", "sklearn", "matplotlib", "scipy", "rich", "tyro"}),
         ("import pellucid; pellucid.plan('article')", {"torch", "sklearn", "matplotlib", "scipy"}),
     ],
 )

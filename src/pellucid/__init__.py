@@ -15,6 +15,7 @@ The map, from the ground up; each part knows only those above it in this list:
     engine          device, precision, memory
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
+    predicting      from a model folder to predictions, without importing what they do not need
     run, outcome    one training from a folder of pictures to a model folder; how it ends
     api             the verbs, re-exported here
     app             the command line
@@ -24,10 +25,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.api import article, evaluate, explain, finish, load, plan, predict, probe, start, train
-    from pellucid.classifier.classifier import Classifier, Prediction
+    from pellucid.api import article, evaluate, explain, finish, load, plan, probe, start, train
+    from pellucid.classifier.classifier import Classifier
+    from pellucid.classifier.predictor import Prediction
     from pellucid.errors import PellucidError
     from pellucid.glassbox.trace import Trace
+    from pellucid.predicting import predict
     from pellucid.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -53,9 +56,10 @@ __all__ = [
 _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
     "PellucidError": "pellucid.errors",
-    "Prediction": "pellucid.classifier.classifier",
+    "Prediction": "pellucid.classifier.predictor",
     "Recipe": "pellucid.training.recipe",
     "Trace": "pellucid.glassbox.trace",
+    "predict": "pellucid.predicting",
 }
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import glob
-import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,8 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.classifier import store as artefact
-from pellucid.classifier.classifier import Classifier, Learning, Prediction, Prepared, Source, decoded
+from pellucid.classifier.classifier import Classifier, Learning
+from pellucid.classifier.predictor import Prediction, Prepared, Source, decoded
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
@@ -44,6 +43,7 @@ from pellucid.pictures import store as stores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
+from pellucid.predicting import expand, predict
 from pellucid.run import Event, Found, Run, Started
 from pellucid.training import evaluate as evaluation
 from pellucid.training import optimizer as optimizers
@@ -139,33 +139,6 @@ def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
         return optimizers.remembering(recipe, module, rate, tensors)
 
     return replace(classifier, learning=Learning(Loss(recipe.loss, recipe.label_smoothing), optimizer))
-
-
-def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
-    """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
-
-    A folder stands for all visible files in it and below, each folder's by name. A picture that cannot be used, or a
-    path or glob that nothing is found under, is a Prediction with an error. See Classifier.stream.
-    """
-    classifier = load(model)
-    several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
-    return classifier.stream(expand(several), batch)
-
-
-def expand(pictures: Iterable[Source]) -> Iterator[Source]:
-    """Folders and globs become the files they stand for; everything else passes as it is, also what is not there."""
-    for picture in pictures:
-        if not isinstance(picture, str | Path):
-            yield picture
-        elif os.path.isdir(picture):
-            yield from _files_below(picture)
-        elif glob.has_magic(str(picture)) and not os.path.lexists(picture):
-            found = sorted(glob.glob(str(picture), recursive=True))
-            # ** names the files in a folder as well as the folder
-            files_only = [path for path in found if not ("**" in str(picture) and os.path.isdir(path))]
-            yield from expand(files_only) if files_only else [picture]
-        else:
-            yield picture
 
 
 @dataclass(frozen=True)
@@ -370,18 +343,6 @@ def _labelled(directory: Path, classes: tuple[str, ...]) -> tuple[str, list[tupl
 
 def _cache(folder: str | Path | None) -> Path:
     return Path(folder) if folder is not None else stores.default_cache()
-
-
-def _files_below(folder: str | Path) -> Iterator[str]:
-    """All visible files below a folder, each folder's in order, so that the list need not be held to be sorted.
-
-    A folder that may not be opened comes last, as it is: reading it as a picture says why.
-    """
-    closed: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(os.fspath(error.filename))):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
-    yield from closed
 
 
 def _last(steps: Generator[Any, None, Any]) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pellucid.app import screen
+from pellucid.app import bars
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(
     def interrupted(*items: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(screen, "counted", interrupted)
+    monkeypatch.setattr(bars, "counted", interrupted)
     assert pellucid("predict", trained, pictures, "--out", out).status == 130
     assert [path.name for path in out.parent.iterdir()] == ["answers.csv"]
     assert out.read_text() == "old"

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 import pellucid
-from pellucid.classifier.classifier import DECODERS, Classifier, Prediction
+from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predictor import DECODERS, Prediction
 from pellucid.errors import RecipeError
 
 

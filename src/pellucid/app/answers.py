@@ -12,13 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from rich.cells import cell_len
-
-from pellucid import api, files
-from pellucid.api import Classifier, Prediction, Source
-from pellucid.app import screen
+from pellucid import files, predicting
+from pellucid.app import bars
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
+from pellucid.predicting import Prediction, Predictor, Source
 
 STANDARD_INPUT = "-"
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
@@ -26,7 +24,7 @@ WIDEST = 30  # cells of a class name in the table; longer ones push their row to
 
 def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO) -> int:
     """Classify and write row by row. Returns how many pictures could not be used."""
-    classifier = api.load(model)
+    classifier = predicting.predictor(model, pictures)
     row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[format]
     if format == "csv":
         named = range(1, min(top, len(classifier.classes)) + 1)
@@ -35,11 +33,11 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
 
     def total() -> int | None:
         """Counted in a walk of its own, so that a folder's names are never all held; None where they stream in."""
-        return None if STANDARD_INPUT in pictures else sum(1 for _ in api.expand(pictures))
+        return None if STANDARD_INPUT in pictures else sum(1 for _ in predicting.expand(pictures))
 
     unusable = 0
-    answers = classifier.stream(api.expand(_sources(pictures)), batch)
-    for answer in screen.counted(answers, total, "pictures", stream is sys.stdout):
+    answers = classifier.stream(predicting.expand(_sources(pictures)), batch)
+    for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
         unusable += answer.error is not None
         named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
         row(replace(answer, source=named_source), classifier, top, stream)
@@ -100,24 +98,33 @@ def _is_text(start: bytes) -> bool:
     return not any(byte < 32 and byte not in b"\t\r\n" for byte in start)
 
 
-def _table(answer: Prediction, classifier: Classifier, top: int, stream: TextIO) -> None:
-    width = min(max(cell_len(printable(name)) for name in classifier.classes), WIDEST)
+def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
+    width = min(max(_cells(printable(name)) for name in classifier.classes), WIDEST)
     path = printable(answer.source)
     if answer.error is not None:
         stream.write(f"{'–':<{width}}          {path}: {printable(answer.error)}\n")
         return
     (label, probability), *others = ((printable(name), share) for name, share in answer.top(top))
     rest = "  ".join(f"{name} {share:.1%}" for name, share in others)
-    padding = " " * max(0, width - cell_len(label))
+    padding = " " * max(0, width - _cells(label))
     stream.write(f"{label}{padding}  {probability:>6.1%}  {path}{f'  ({rest})' if rest else ''}\n")
 
 
-def _csv(answer: Prediction, classifier: Classifier, top: int, stream: TextIO) -> None:
+def _csv(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     named = min(top, len(classifier.classes))
     cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * named)
     csv.writer(stream, lineterminator="\n").writerow([answer.source, *cells, answer.error or ""])
 
 
-def _jsonl(answer: Prediction, classifier: Classifier, top: int, stream: TextIO) -> None:
+def _jsonl(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     # a byte of a name that is no UTF-8 becomes JSON's own \udc80, from which Python's os.fsencode gets it back
     stream.write(json.dumps(answer.as_json(top), ensure_ascii=False) + "\n")
+
+
+def _cells(name: str) -> int:
+    """How wide a terminal shows a name: Chinese letters take two cells each."""
+    if name.isascii():
+        return len(name)
+    from rich.cells import cell_len
+
+    return cell_len(name)

@@ -75,6 +75,10 @@ def _run(args: list[str]) -> int:
         hint = f" Did you mean {near[0]}?" if near else ""
         print(f"pellucid: there is no command {args[0]!r}.{hint} See `pellucid --help`.", file=sys.stderr)
         return 2
+    if args[0] == "predict":
+        from pellucid.app import predict
+
+        return predict.predict(args[1:])
     from pellucid.app import commands
 
     return getattr(commands, args[0])(args[1:])

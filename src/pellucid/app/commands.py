@@ -1,31 +1,23 @@
-"""The commands: each parses its flags, calls the verb of the same name, and prints."""
+"""The commands: each parses its flags, calls the verb of the same name, and prints. `predict` is in predict.py."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-import tyro
-from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api
 from pellucid.api import Recipe, recipes
 from pellucid.app import answers, explaining, lessons, screen, tables
+from pellucid.app.flags import Folder, Model, Place, Switch, parse
 from pellucid.errors import PictureError, RecipeError
 
-T = TypeVar("T")
 USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
-
-# flags that may be left out; their help says what happens then
-Place = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
-Folder = Annotated[Positional[Path | None], arg(metavar="[DIR]", help_behavior_hint="")]
-Model = Annotated[Positional[Path], arg(metavar="MODEL")]
-Switch = Annotated[bool, arg(help_behavior_hint="")]
 
 # settings of a recipe that are None until they are given: what then decides
 UNSET = {
@@ -88,7 +80,7 @@ def train(args: list[str]) -> int:
         return live.train(run, not no_browser)
 
     # where --recipe has it on already, there is no flag for that, only --no-replay
-    return _parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
+    return parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
 
 
 def _given(args: list[str]) -> dict[str, Any]:
@@ -115,36 +107,6 @@ def _with_hints(base: Recipe) -> Recipe:
     return make_dataclass("Recipe", unset, bases=(Recipe,), frozen=True)(**base.as_json())
 
 
-def predict(args: list[str]) -> int:
-    def predict(
-        model: Model,
-        pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
-        /,
-        top: int = 3,
-        format: Literal["table", "csv", "jsonl"] = "table",
-        out: Place = None,
-        batch: int = 32,
-    ) -> int:
-        """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
-
-        Args:
-            model: Model folder.
-            pictures: Files, folders (everything in them), globs, or - for standard input: a picture, or a path a line.
-            top: How many classes to name for each picture.
-            format: table to read, csv or jsonl for a script.
-            out: Write to this file instead of standard output.
-            batch: Pictures classified at once.
-        """
-        if not pictures:
-            print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
-            return USAGE
-        answers.check(top=top, batch=batch)
-        with answers.sink(out) as stream:
-            return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
-
-    return _parse(predict, args, "predict")
-
-
 def evaluate(args: list[str]) -> int:
     def evaluate(model: Model, directory: Folder = None, /, json: Switch = False) -> int:
         """Say how good a model is.
@@ -158,7 +120,7 @@ def evaluate(args: list[str]) -> int:
         _dump(evaluation.as_json()) if json else tables.evaluation(evaluation)
         return UNUSABLE if evaluation.unusable else 0
 
-    return _parse(evaluate, args, "evaluate")
+    return parse(evaluate, args, "evaluate")
 
 
 def explain(args: list[str]) -> int:
@@ -203,7 +165,7 @@ def explain(args: list[str]) -> int:
         asked = explaining.Asked(label, unit, backward, update, why_not, map, layer, out, html, json)
         return explaining.run(model, pictures, asked)
 
-    return _parse(explain, args, "explain")
+    return parse(explain, args, "explain")
 
 
 def open(args: list[str]) -> int:
@@ -228,7 +190,7 @@ def open(args: list[str]) -> int:
         """
         return server.run(model, picture, port, not no_browser)
 
-    return _parse(open, args, "open")
+    return parse(open, args, "open")
 
 
 def filters(args: list[str]) -> int:
@@ -256,7 +218,7 @@ def filters(args: list[str]) -> int:
         answers.check(count=count)
         return explaining.filters(model, pictures, out, count, layer, json)
 
-    return _parse(filters, args, "filters")
+    return parse(filters, args, "filters")
 
 
 def article(args: list[str]) -> int:
@@ -286,7 +248,7 @@ def article(args: list[str]) -> int:
             lessons.show(found)
         return 0
 
-    return _parse(article, args, "article")
+    return parse(article, args, "article")
 
 
 def plan(args: list[str]) -> int:
@@ -322,7 +284,7 @@ def plan(args: list[str]) -> int:
             tables.plan(planned, probed, pictures, epochs)
         return 0
 
-    return _parse(plan, args, "plan")
+    return parse(plan, args, "plan")
 
 
 def cache(args: list[str]) -> int:
@@ -343,7 +305,7 @@ def cache(args: list[str]) -> int:
             tables.cache(api.cached(cache))
         return 0
 
-    return _parse(cache, args, "cache")
+    return parse(cache, args, "cache")
 
 
 def demo(args: list[str]) -> int:
@@ -357,13 +319,7 @@ def demo(args: list[str]) -> int:
         """
         return demos.run(out)
 
-    return _parse(demo, args, "demo")
-
-
-def _parse(command: Callable[..., T], args: list[str], name: str) -> T:
-    return tyro.cli(
-        command, args=args, prog=f"pellucid {name}", config=(OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
-    )
+    return parse(demo, args, "demo")
 
 
 def _dump(content: object, indent: int | None = 2) -> None:

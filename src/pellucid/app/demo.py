@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pellucid import api, files
-from pellucid.app import screen
+from pellucid.app import bars, screen
 from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, RecipeError
 
@@ -116,5 +116,5 @@ def write_page(page: Path, model: Path, pictures: list[tuple[Path, str]], mistak
     if mistake is not None:
         labelled = [each for each in pictures if each[0] != mistake.path] + [(mistake.path, mistake.label)]
     traces = (classifier.explain(path, digit) for path, digit in labelled)
-    counted = screen.counted(traces, lambda: len(labelled), "glass box", watched=False)
+    counted = bars.counted(traces, lambda: len(labelled), "glass box", watched=False)
     files.write(page, api.offline(counted, "digits"))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import api, files
-from pellucid.app import glass, screen
+from pellucid.app import bars, glass, screen
 from pellucid.app.words import many, printable
 from pellucid.errors import ArtefactError, PictureError, RecipeError, StorageError
 
@@ -61,7 +61,7 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked) -> int:
     traces = _followed(classifier, list(zip(pictures, places, strict=True)), asked, found)
     if several:
         rows = not asked.json and (asked.html is None or _works(asked))
-        traces = screen.counted(traces, lambda: len(pictures), "pictures", rows)
+        traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if asked.html is not None and (first := next(usable, None)) is not None:
         files.write(asked.html, api.offline(chain([first], usable), model.resolve().name))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 from types import FrameType
 from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress
 
 from pellucid import api
+from pellucid.app.bars import only_bar, progress_bars
 from pellucid.app.words import duration, many, printable, share
 
 T = TypeVar("T")
@@ -25,7 +25,6 @@ LISTED = 5  # lines of a list that may be long
 NAMED = 12  # classes named with their counts
 LINES = 20  # epochs named where no bar can be drawn
 STOPPED = 130
-UNTIMED = 2.0  # seconds of work of which nobody needs to know how long it will take
 
 
 class Watched(Protocol):
@@ -63,7 +62,7 @@ def watch(run: Watched) -> int:
 
 def _train(run: Watched, console: Console) -> bool:
     """Show the events of a run as they come. Returns whether Ctrl-C ended it, with the state saved."""
-    with _stop_after_the_step() as asked, _bars() as bars:
+    with _stop_after_the_step() as asked, progress_bars() as bars:
         for event in run:
             _show(event, console, bars)
             if asked and isinstance(event, api.Started | api.Step | api.Epoch):
@@ -76,29 +75,13 @@ def _train(run: Watched, console: Console) -> bool:
 
 def progress(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
     """Run a generator to its end under a bar and return what it returns."""
-    with _bars() as bars:
+    with progress_bars() as bars:
         while True:
             try:
                 event = next(steps)
             except StopIteration as end:
                 return end.value
-            bars.update(_bar(bars), description=f"{verb} {event.side}", completed=event.done, total=event.total)
-
-
-def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watched: bool) -> Iterator[T]:
-    """The same items, with a bar on standard error while they come; none where the rows themselves are `watched`."""
-    with _bars() as bars:
-        if bars.disable or (watched and sys.stdout.isatty()):
-            yield from items
-            return
-        bar = _bar(bars)
-        bars.update(bar, description=what, total=total())
-        started = monotonic()
-        for done, item in enumerate(items, 1):
-            yield item
-            spent, whole = monotonic() - started, bars.tasks[0].total
-            left = spent / done * (whole - done) if whole is not None and spent > UNTIMED else None
-            bars.update(bar, completed=done, left="" if left is None else f"{duration(left)} left")
+            bars.update(only_bar(bars), description=f"{verb} {event.side}", completed=event.done, total=event.total)
 
 
 @contextmanager
@@ -114,30 +97,30 @@ def waiting(what: str) -> Iterator[None]:
 
 def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
     """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
-    with _bars() as bars:
+    with progress_bars() as bars:
         while True:
             try:
                 done = next(steps)
             except StopIteration as end:
                 return end.value
-            bars.update(_bar(bars), description=what, completed=done, total=total)
+            bars.update(only_bar(bars), description=what, completed=done, total=total)
 
 
 def _show(event: object, console: Console, bars: Progress) -> None:
     match event:
         case api.Decoding(done, total, reused):
             note = f"{reused:,} kept from before" if reused else ""
-            bars.update(_bar(bars), description="reading pictures", completed=done, total=total, note=note)
+            bars.update(only_bar(bars), description="reading pictures", completed=done, total=total, note=note)
         case api.Comparing(done, total):
-            bars.update(_bar(bars), description="looking for twins", completed=done, total=total, note="")
+            bars.update(only_bar(bars), description="looking for twins", completed=done, total=total, note="")
         case api.Found():
-            bars.remove_task(_bar(bars))
+            bars.remove_task(only_bar(bars))
             _show_found(event, console)
         case api.Started():
             _show_started(event, console)
         case api.Step():
             bars.update(
-                _bar(bars),
+                only_bar(bars),
                 description=f"epoch {event.epoch}",
                 completed=event.step,
                 total=event.steps,
@@ -245,24 +228,3 @@ def _stop_after_the_step() -> Iterator[list[int]]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _bars() -> Progress:
-    """A bar on standard error where that is a terminal; nothing at all where it is not."""
-    console = Console(stderr=True, highlight=False)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}  {task.fields[seen]}  {task.fields[left]}"),
-        console=console,
-        transient=True,
-        # lines for the same terminal go above the bar; those for a file or a pipe must not be led there
-        redirect_stdout=sys.stdout.isatty(),
-        disable=not console.is_terminal,
-    )
-
-
-def _bar(bars: Progress) -> TaskID:
-    """The one bar, made when it is first needed."""
-    return bars.tasks[0].id if bars.tasks else bars.add_task("", total=None, note="", seen="", left="")

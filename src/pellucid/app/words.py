@@ -1,9 +1,13 @@
 """Numbers, times and names as people read them."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pellucid import api
+if TYPE_CHECKING:
+    from pellucid import api
 
 # what moves the cursor or ends the line, and the bytes of a name that is no UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -1,20 +1,21 @@
-"""A classifier: network, weights, class names, preprocessing and calibration, and what can be asked of it."""
+"""A classifier: network, weights, class names, preprocessing and calibration, and what can be asked of it.
+
+What it says of a picture is in predictor.py; here it says why.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import PictureError, RecipeError, TraceError
+from pellucid.classifier.predictor import Predictor, Source
+from pellucid.errors import TraceError
 from pellucid.glassbox import attribution, exemplars, fitting, graph, mechanism, recording, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -24,60 +25,10 @@ from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
 from pellucid.network.network import Network
 from pellucid.network.standardise import Standardise, to_unit
-from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
+from pellucid.pictures.decode import PIXEL_LIMIT, Form
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """An image that is as the network gets it, uint8 (H, W, C) of its form's size: nothing more is done to it."""
-
-    image: NDArray[np.uint8]
-    name: str = "<prepared>"
-
-
-Source = str | Path | bytes | NDArray[np.uint8] | Prepared
-"""A picture: its path, its bytes, or its image as uint8 (H, W, 3), upright RGB."""
-
-DECODERS = 2
-
-# name, the prepared image, or else the reason why there is none
-_Item = tuple[str, NDArray[np.uint8] | None, str | None]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier says of one picture, or why it says nothing.
-
-    `probabilities` follow the order of the classifier's classes, are calibrated and sum to 1; `logits` are the
-    network's raw outputs. Of a picture that cannot be used, `error` is the reason and all else is None.
-    """
-
-    source: str
-    label: str | None = None
-    probability: float | None = None
-    probabilities: dict[str, float] | None = None
-    logits: tuple[float, ...] | None = None
-    error: str | None = None
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """The `count` most probable classes with their probabilities, best first; none where there is an error."""
-        ranked = sorted((self.probabilities or {}).items(), key=lambda item: -item[1])
-        return ranked[:count]
-
-    def as_json(self, top: int | None = None) -> dict[str, Any]:
-        """A flat description for a line of JSON."""
-        if self.error is not None:
-            return {"picture": self.source, "error": self.error}
-        ranked = dict(self.top(top if top is not None else len(self.probabilities or {})))
-        return {
-            "picture": self.source,
-            "label": self.label,
-            "probability": self.probability,
-            "probabilities": ranked,
-        }
 
 
 @dataclass(frozen=True)
@@ -90,7 +41,7 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(Predictor):
     """A trained network ready to be asked. `module` is an ordinary torch.nn.Module in evaluation mode."""
 
     network: Network
@@ -113,37 +64,6 @@ class Classifier:
         """Where the weights are: "cpu", "cuda:0", ..."""
         parameter = next(self.module.parameters(), None)
         return str(parameter.device) if parameter is not None else "cpu"
-
-    @overload
-    def predict(self, pictures: Source) -> Prediction: ...
-    @overload
-    def predict(self, pictures: Sequence[Source]) -> list[Prediction]: ...
-    def predict(self, pictures: Source | Sequence[Source]) -> Prediction | list[Prediction]:
-        """Classify one picture, or several, in order. One that cannot be used is a Prediction with an error.
-
-        >>> classifier.predict("cat.jpg").label  # doctest: +SKIP
-        'cat'
-        """
-        if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared):
-            return next(self.stream([pictures]))
-        return list(self.stream(pictures))
-
-    def stream(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
-        """Classify pictures one after the other as they are asked for, in order, in constant memory.
-
-        `batch` pictures go through the network at once; it changes the speed, and probabilities by no more than
-        rounding. Raises RecipeError where it is below 1.
-        """
-        if batch < 1:
-            raise RecipeError(f"batch is {batch}; it must be 1 or more.")
-        return self._stream(pictures, batch)
-
-    def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
-        for group in _batches(self._images(pictures), batch):
-            images = [image for _, image, _ in group if image is not None]
-            answers = iter(self.logits(np.stack(images)) if images else [])
-            for name, image, error in group:
-                yield self._prediction(name, next(answers)) if image is not None else Prediction(name, error=error)
 
     def explain(self, picture: Source, label: str | None = None) -> Trace:
         """Follow one picture through the network: every value, every gradient, and the step that training would make.
@@ -188,11 +108,6 @@ class Classifier:
         """The fewest further strides and paddings with which changes fit that do not; () where none was found."""
         settings = [change for change in changes if not isinstance(change, whatif.Weight)]
         return fitting.instead(self.network, self.input_shape, len(self.classes), settings)
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of what the network takes."""
-        return self.form.channels, self.form.height, self.form.width
 
     def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
         """Which units and pixels made the difference between the logits of two classes, the parts adding up to it.
@@ -246,10 +161,6 @@ class Classifier:
         found = yield from exemplars.find(self.module, usable(), count, layers)
         return found, tuple(unusable)
 
-    def prepared(self, picture: Source) -> NDArray[np.uint8]:
-        """The picture as the network gets it before standardising: uint8 (H, W, C). Raises PictureError."""
-        return self._prepared(picture)[0]
-
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's raw outputs, float32 (n, classes), for prepared images uint8 (n, H, W, C) of `form`'s size."""
         import torch
@@ -257,12 +168,6 @@ class Classifier:
         self.module.eval()
         with torch.inference_mode():
             return self.module(self.standardise(to_unit(images, self.device))).float().cpu().numpy()
-
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated probabilities: softmax(logits / temperature), float64 (n, classes)."""
-        scaled = logits.astype(np.float64) / self.temperature
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
 
     @cached_property
     def _graph(self) -> Graph:
@@ -298,12 +203,6 @@ class Classifier:
     def _input(self, image: NDArray[np.uint8]) -> torch.Tensor:
         return self.standardise(to_unit(image[None], self.device))
 
-    def _prepared(self, picture: Source) -> tuple[NDArray[np.uint8], str]:
-        name, image, error = self._image(picture)
-        if image is None:
-            raise PictureError(error or "cannot be read")
-        return image, name
-
     def _class(self, label: str) -> int:
         if label in self.classes:
             return self.classes.index(label)
@@ -313,68 +212,3 @@ class Classifier:
             f" and {len(self.classes) - 10:,} more" if len(self.classes) > 10 else ""
         )
         raise TraceError(f"{label!r} is no class of this model.{hint} The classes are {known}.")
-
-    def _prediction(self, name: str, logits: NDArray[np.float32]) -> Prediction:
-        p = self.probabilities(logits[None])[0]
-        best = int(p.argmax())
-        return Prediction(
-            source=name,
-            label=self.classes[best],
-            probability=float(p[best]),
-            probabilities=dict(zip(self.classes, p.tolist(), strict=True)),
-            logits=tuple(logits.tolist()),
-        )
-
-    def _images(self, pictures: Iterable[Source]) -> Iterator[_Item]:
-        """(name, prepared image or None, reason or None), decoded by a few threads that run a little ahead."""
-        with ThreadPoolExecutor(DECODERS) as pool:
-            pending: deque[Future[_Item]] = deque()
-            try:
-                for picture in pictures:
-                    pending.append(pool.submit(self._image, picture))
-                    if len(pending) > 4 * DECODERS:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _image(self, picture: Source) -> _Item:
-        if isinstance(picture, Prepared):
-            image, size = picture.image, (self.form.height, self.form.width, self.form.channels)
-            fits = image.dtype == np.uint8 and image.shape == size
-            reason = f"an array of {image.dtype} {image.shape}; a prepared image is uint8 {size}"
-            return (picture.name, image, None) if fits else (picture.name, None, reason)
-        name = str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"
-        try:
-            return name, self.form.apply(decoded(picture, self.pixel_limit)), None
-        except PictureError as error:
-            return name, None, error.reason
-
-
-def decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
-    """A picture in whatever form -> its image uint8 (H, W, 3). Raises PictureError."""
-    if isinstance(picture, Prepared):
-        raise PictureError("it is prepared for a network already")
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
-            raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")
-        return picture
-    if isinstance(picture, bytes):
-        return decode(picture, pixel_limit)
-    try:
-        content = read(Path(picture))
-    except ValueError as error:  # a NUL character, which no path has
-        raise PictureError(f"not a path: {error}") from error
-    return decode(content, pixel_limit)
-
-
-def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    group: list[_Item] = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

@@ -10,25 +10,34 @@ import json
 import math
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pellucid import files
-from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, PellucidError
-from pellucid.network import text
+from pellucid.network import residual, text
+from pellucid.network.layer import State
 from pellucid.network.standardise import Standardise
+from pellucid.network.window import Shape
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 
 if TYPE_CHECKING:
     import torch
+
+    from pellucid.classifier.classifier import Classifier
 
 FORMAT = 1
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 OPTIMIZER = "optimizer.safetensors"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
 _AGAIN = "Copy the folder again, or train again."
+# numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
+_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
+_TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
 HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS)
 
 
@@ -75,13 +84,16 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
 
 def load(folder: Path, device: str = "cpu") -> Classifier:
     """Read a classifier from its folder. Raises ArtefactError that says what is wrong with which file."""
-    import torch
+    return read(folder).classifier(device)
 
+
+def read(folder: Path) -> Saved:
+    """The same without torch, which is imported only when it pays. Raises ArtefactError as `load` does."""
     config = read_config(folder)
     check_file(folder, WEIGHTS, config)
     try:
         network = text.parse(config["network"])
-        channels, height, width = config["input"]
+        channels, height, width = _sizes(config["input"])
         form = Form(height, width, channels, config["preprocessing"]["fit"])
         classes = _classes(config["classes"])
         standardise = Standardise(
@@ -90,16 +102,13 @@ def load(folder: Path, device: str = "cpu") -> Classifier:
         )
         (temperature,) = _numbers([config["temperature"]], 1)
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
-        # on the meta device a layer has a shape and no numbers: a damaged size takes no memory, and torch's random
-        # generator, from which new weights would be drawn, stays where it is
-        with torch.device("meta"):
-            module = network.module((channels, height, width), len(classes))
+        expected = residual.state(network.shapes((channels, height, width), len(classes)))
     except KeyError as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: it has no {error}.") from error
-    except (AttributeError, TypeError, ValueError, RuntimeError, PellucidError) as error:
+    except (AttributeError, TypeError, ValueError, PellucidError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
-    _load_weights(folder / WEIGHTS, module)
-    return Classifier(network, _placed(module, device), classes, form, standardise, temperature, pixel_limit)
+    weights = _weights(folder / WEIGHTS, expected)
+    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit)
 
 
 def read_optimizer(folder: Path) -> OptimizerState | None:
@@ -192,6 +201,8 @@ def describe(path: Path) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """What made this model: Pellucid, Python and the libraries whose arithmetic or decoding is in it."""
+    from importlib.metadata import version
+
     names = ("pellucid", "torch", "numpy", "pillow", "simplejpeg")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
@@ -206,25 +217,41 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
 
 
-def _load_weights(path: Path, module: torch.nn.Module) -> None:
-    weights = _tensors(path)
-    expected = module.state_dict()
-    for name, tensor in expected.items():
-        if name not in weights:
+def _weights(path: Path, expected: State) -> dict[str, NDArray[Any]]:
+    """The file's tensors, in the order of `expected`. Raises ArtefactError where they are others than these."""
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        found = dict(deserialize(path.read_bytes()))  # not mapped: the file may be replaced while the classifier lives
+    except (OSError, SafetensorError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}.") from error
+    for name, (numbers, shape) in expected.items():
+        if name not in found:
             raise ArtefactError(f"{path} has no {name}, which the network in {CONFIG} needs.")
-        if weights[name].shape != tensor.shape or weights[name].dtype != tensor.dtype:
+        kept = _TYPES.get(found[name]["dtype"], found[name]["dtype"]), tuple(found[name]["shape"])
+        if kept != (numbers, shape):
             raise ArtefactError(
-                f"{path}: {name} is {_described(weights[name])} where the network in {CONFIG} "
-                f"needs {_described(tensor)}."
+                f"{path}: {name} is {kept[0]} {kept[1]} where the network in {CONFIG} needs {numbers} {shape}."
             )
-    extra = sorted(weights.keys() - expected.keys())
+    extra = sorted(found.keys() - expected.keys())
     if extra:
         raise ArtefactError(f"{path} has {', '.join(extra)}, which the network in {CONFIG} does not know.")
-    module.load_state_dict(weights, assign=True)
+    return {name: _array(found[name]["data"], *kept) for name, kept in expected.items()}
 
 
-def _described(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+def _array(data: bytearray, numbers: str, shape: Shape) -> NDArray[Any]:
+    """Little-endian, as the format has it."""
+    return np.frombuffer(data, np.dtype(numbers).newbyteorder("<")).astype(numbers, copy=False).reshape(shape)
+
+
+def _sizes(values: object) -> list[Any]:
+    """Raises ValueError unless these are whole numbers."""
+    if not isinstance(values, list):
+        raise ValueError(f"{values!r} stands where it needs three whole numbers.")
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{value!r} stands where it needs a whole number.")
+    return values
 
 
 def _classes(names: object) -> tuple[str, ...]:
@@ -245,9 +272,3 @@ def _numbers(values: object, count: int, positive: bool = True) -> tuple[float, 
         if not number or (positive and value <= 0):
             raise ValueError(f"{value!r} stands where it needs a {'positive ' if positive else ''}number.")
     return tuple(float(value) for value in values)
-
-
-def _placed(module: torch.nn.Module, device: str) -> torch.nn.Module:
-    import torch
-
-    return module.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

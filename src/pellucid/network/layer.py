@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FLOAT = 4  # bytes of a float32
 INDEX = 8  # bytes of the int64 with which PyTorch remembers the winner of a max pooling window
 
+State = dict[str, tuple[str, Shape]]
+"""Tensors by name, as a module's state dict names them: the type of their numbers as NumPy says it, and their shape."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -74,6 +77,10 @@ class Layer(ABC):
     @abstractmethod
     def module(self, input: Shape) -> "nn.Module":
         """A new torch module with initialised weights (see initialise.py)."""
+
+    def state(self, input: Shape) -> State:
+        """What its module keeps, learned or counted."""
+        return {}
 
     def parameters(self, input: Shape) -> int:
         """How many numbers the layer learns."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pellucid.errors import NetworkError
 from pellucid.network.initialise import Init, initialise
-from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, Elementwise, Layer, channels_height_width
+from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, Elementwise, Layer, State, channels_height_width
 from pellucid.network.window import Pair, Shape, Window, pair
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ class Conv(Layer):
     def output_formula(self, input: Shape) -> str:
         return self.window().formula(input[1], input[2])
 
+    def state(self, input: Shape) -> State:
+        weight = {"weight": ("float32", (self.filters, input[0] // self.groups, *self.size))}
+        return weight | ({"bias": ("float32", (self.filters,))} if self.bias else {})
+
     def parameters(self, input: Shape) -> int:
         return prod(self.size) * (input[0] // self.groups) * self.filters + (self.filters if self.bias else 0)
 
@@ -141,6 +145,10 @@ class Dense(Layer):
     def output_formula(self, input: Shape) -> str:
         return f"{self.units} units"
 
+    def state(self, input: Shape) -> State:
+        weight = {"weight": ("float32", (*self.output(input), *input))}
+        return weight | ({"bias": ("float32", self.output(input))} if self.bias else {})
+
     def parameters(self, input: Shape) -> int:
         units = prod(self.output(input))
         return input[0] * units + (units if self.bias else 0)
@@ -171,6 +179,10 @@ class BatchNorm(Elementwise):
 
     word: ClassVar[str] = "batchnorm"
     keeps_input: ClassVar[bool] = True
+
+    def state(self, input: Shape) -> State:
+        numbers = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), ("float32", input[:1]))
+        return {**numbers, "num_batches_tracked": ("int64", ())}
 
     def parameters(self, input: Shape) -> int:
         return 2 * input[0]

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pellucid.errors import NetworkError
-from pellucid.network.layer import FLOAT, Cost, Layer
+from pellucid.network.layer import FLOAT, Cost, Layer, State
 from pellucid.network.pooling import Flatten
 from pellucid.network.window import Pair, Shape, pair
 
@@ -70,6 +70,11 @@ def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[Step]:
         steps.append(Step(name, layer, input, output))
         input = output
     return steps
+
+
+def state(steps: Sequence[Step]) -> State:
+    """What the row's modules keep, by the names and in the order of the state dict."""
+    return {f"{step.name}.{name}": kept for step in steps for name, kept in step.layer.state(step.input).items()}
 
 
 def modules(steps: Sequence[Step]) -> "nn.Sequential":
@@ -199,6 +204,10 @@ class Residual(Layer):
 
     def output_formula(self, input: Shape) -> str:
         return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
+
+    def state(self, input: Shape) -> State:
+        branches = zip(("body", "shortcut"), self.branches(input), strict=True)
+        return {f"{branch}.{name}": kept for branch, steps in branches for name, kept in state(steps).items()}
 
     def parameters(self, input: Shape) -> int:
         return sum(step.layer.parameters(step.input) for branch in self.branches(input) for step in branch)

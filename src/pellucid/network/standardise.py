@@ -33,6 +33,12 @@ class Standardise:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
+    def plain(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A picture without torch: uint8 (H, W, C) -> float32 (C, H, W), `to_unit` and standardised."""
+        mean, deviation = (np.array(numbers, np.float32)[:, None, None] for numbers in (self.mean, self.deviation))
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
+        return (pixels / np.float32(255) - mean) / deviation
+
     def __call__(self, images: Tensor) -> Tensor:
         """float32 (n, C, H, W) in 0..1 -> float32 of the same shape, about mean 0 and deviation 1."""
         import torch

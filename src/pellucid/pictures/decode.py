@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import struct
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,9 @@ _SIGNATURES = {
 }
 _TRUNCATED = "truncated: the file ends before the picture does"
 
-# All plugins now, in one thread: Pillow's lazy loading can miss formats when two threads meet in it.
-Image.init()
+# Pillow's lazy loading can miss formats when two threads meet in it. All of its plugins take a tenth of a cold
+# prediction, and a JPEG needs none of them.
+_LOADING = threading.Lock()
 # Without a handler, logging prints Pillow's complaints about odd TIFF tags on stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 # libtiff writes on stderr by itself; Pillow reports the same errors as exceptions. Found through Pillow's own module,
@@ -180,6 +182,8 @@ def _decode_jpeg(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | None:
     orientation = 1
     if b"Exif\0\0" in data or b"tiff:Orientation" in data:  # searching costs less than opening twice
         try:
+            with _LOADING:
+                Image.preinit()  # JPEG is one of the few that this loads
             with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
                 orientation = _orientation(header)
         except Exception:
@@ -188,6 +192,8 @@ def _decode_jpeg(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | None:
 
 
 def _decode_pillow(data: bytes, pixel_limit: int) -> NDArray[np.uint8]:
+    with _LOADING:
+        Image.init()
     # asked each time: the user may have registered a plugin (HEIF)
     formats = [name for name in Image.ID if name not in _NOT_PICTURES]
     with Image.open(io.BytesIO(data), formats=formats) as image:

@@ -1,0 +1,61 @@
+"""The command `predict`, in a file of its own: one picture should not wait for what the other commands import."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pellucid.app import answers
+
+USAGE, UNUSABLE = 2, 3  # exit status
+
+
+def predict(args: list[str]) -> int:
+    """Parse and run. Without a flag there is nothing to parse, and the parser takes longer than a picture."""
+    if len(args) > 1 and not any(word.startswith("-") and word != answers.STANDARD_INPUT for word in args):
+        return _run(Path(args[0]), tuple(args[1:]))
+    return _parsed(args)
+
+
+def _run(
+    model: Path,
+    pictures: tuple[str, ...],
+    top: int = 3,
+    format: str = "table",
+    out: Path | None = None,
+    batch: int = 32,
+) -> int:
+    answers.check(top=top, batch=batch)
+    with answers.sink(out) as stream:
+        return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
+
+
+def _parsed(args: list[str]) -> int:
+    from tyro.conf import Positional, arg
+
+    from pellucid.app.flags import Model, Place, parse
+
+    def predict(
+        model: Model,
+        pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
+        /,
+        top: int = 3,
+        format: Literal["table", "csv", "jsonl"] = "table",
+        out: Place = None,
+        batch: int = 32,
+    ) -> int:
+        """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
+
+        Args:
+            model: Model folder.
+            pictures: Files, folders (everything in them), globs, or - for standard input: a picture, or a path a line.
+            top: How many classes to name for each picture.
+            format: table to read, csv or jsonl for a script.
+            out: Write to this file instead of standard output.
+            batch: Pictures classified at once.
+        """
+        if not pictures:
+            print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
+            return USAGE
+        return _run(model, pictures, top, format, out, batch)
+
+    return parse(predict, args, "predict")

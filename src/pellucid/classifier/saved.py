@@ -1,0 +1,88 @@
+"""A classifier as it lies in its folder, read and checked: its first predictions need no torch.
+
+Importing torch takes longer than a few pictures take in NumPy (docs/why/cold.md). So the first go through
+network/forward.py, and torch is imported where more come than that pays for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.classifier.predictor import Prediction, Predictor, Source
+from pellucid.network.blas import one_thread
+from pellucid.network.forward import forward
+from pellucid.network.network import Network
+from pellucid.network.plan import plan
+from pellucid.network.residual import Step
+from pellucid.network.standardise import Standardise
+from pellucid.pictures.decode import Form
+
+if TYPE_CHECKING:
+    import torch
+
+    from pellucid.classifier.classifier import Classifier
+
+WORTH_TORCH = 30_000_000_000  # operations that take about as long in NumPy, on a core, as torch takes to be imported
+MOST = 200  # pictures without torch, however small the network
+
+
+@dataclass(frozen=True, eq=False)
+class Saved(Predictor):
+    """What store.read gives. Its numbers are those of its `classifier()` but for rounding."""
+
+    network: Network
+    weights: dict[str, NDArray[Any]]
+    """By the names of the state dict, in its order and with its shapes."""
+    classes: tuple[str, ...]
+    form: Form
+    standardise: Standardise
+    temperature: float
+    pixel_limit: int
+
+    @cached_property
+    def few(self) -> int:
+        """How many pictures to classify before torch is worth its import; 0 where the first one already is."""
+        operations = plan(self.network, self.input_shape, len(self.classes)).forward_flops
+        return min(MOST, WORTH_TORCH // max(1, operations))
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with one_thread():
+            return np.stack([forward(self._steps, self.weights, self.standardise.plain(image)) for image in images])
+
+    def classifier(self, device: str = "cpu") -> Classifier:
+        """The same with its torch module on `device`, in evaluation mode."""
+        import torch
+
+        from pellucid.classifier.classifier import Classifier
+
+        # on the meta device a layer has a shape and no numbers: torch's random generator, from which new weights
+        # would be drawn, stays where it is
+        with torch.device("meta"):
+            module = self.network.module(self.input_shape, len(self.classes))
+        tensors = {name: torch.from_numpy(numbers) for name, numbers in self.weights.items()}
+        module.load_state_dict(tensors, assign=True)
+        given = self.network, _placed(module, device), self.classes, self.form, self.standardise, self.temperature
+        return Classifier(*given, self.pixel_limit)
+
+    def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
+        rest = iter(pictures)
+        yield from super()._stream(islice(rest, self.few), batch)
+        for first in rest:
+            yield from self.classifier().stream(chain([first], rest), batch)
+
+    @cached_property
+    def _steps(self) -> list[Step]:
+        return self.network.shapes(self.input_shape, len(self.classes))
+
+
+def _placed(module: torch.nn.Module, device: str) -> torch.nn.Module:
+    import torch
+
+    return module.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

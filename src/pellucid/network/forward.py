@@ -1,0 +1,179 @@
+"""The forward pass in NumPy, one function for each kind of layer: for a few pictures, before torch would be imported.
+
+Predictions only: batch norm takes its running statistics, dropout passes. One picture at a time, float32
+(channels, height, width) in plain order; the numbers are those of the torch modules but for the order of the sums. A
+convolution copies what its windows see into columns, some rows of the output at a time so that they stay in the cache,
+and multiplies (im2col: Chellapilla, Puri, Simard 2006, "High performance convolutional neural networks for document
+processing", section 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from pellucid.network.activations import (
+    Dropout,
+    Elu,
+    Gelu,
+    Hardswish,
+    LeakyRelu,
+    Relu,
+    Sigmoid,
+    Silu,
+    Tanh,
+)
+from pellucid.network.layer import Layer
+from pellucid.network.learning import BatchNorm, Conv, Dense
+from pellucid.network.pooling import AvgPool, Flatten, GlobalAvgPool, L2Pool, MaxPool, Pool
+from pellucid.network.residual import Residual, Step
+from pellucid.network.window import Pair
+
+Map = NDArray[np.float32]
+Weights = Mapping[str, Map]
+"""As the state dict names them, "residual1.body.conv1.weight"."""
+
+COLUMNS = 1 << 18  # numbers in the columns of a convolution: 1 MB, which a core's cache holds
+ONE = np.float32(1)
+EPSILON = 1e-5  # that nn.BatchNorm2d adds to the variance
+
+
+def forward(steps: Sequence[Step], weights: Weights, image: Map) -> Map:
+    """The logits, float32 (classes,), of one standardised picture, float32 (channels, height, width).
+
+    `steps`: Network.shapes of a network and the picture's size. `weights`: of every layer, in the shapes that
+    `Layer.state` gives.
+    """
+    with np.errstate(all="ignore"):  # what is not finite is so in torch too, and nothing is said there
+        return _row(steps, weights, "", image)
+
+
+def _row(steps: Sequence[Step], weights: Weights, path: str, x: Map) -> Map:
+    for step in steps:
+        name = path + step.name
+        if isinstance(step.layer, Residual):
+            body, shortcut = step.layer.branches(step.input)
+            x = _row(body, weights, f"{name}.body.", x) + _row(shortcut, weights, f"{name}.shortcut.", x)
+        else:
+            x = _FORWARD[type(step.layer)](step.layer, x, weights, name)
+    return x
+
+
+def _conv(layer: Conv, x: Map, weights: Weights, name: str) -> Map:
+    (filters, groups), (channels, *_) = (layer.filters, layer.groups), x.shape
+    rows, columns = layer.window().output(x.shape[1], x.shape[2])
+    kernels = weights[f"{name}.weight"].reshape(groups, filters // groups, -1)
+    if layer.size == layer.stride == (1, 1) and layer.zeros == (0, 0):
+        y = (kernels @ x.reshape(groups, channels // groups, -1)).reshape(filters, rows, columns)
+    else:
+        # (channels, rows, columns, F, F) -> (channels, F, F, rows, columns), nothing copied yet
+        windows = _windows(_padded(x, layer.zeros, 0.0), layer.size, layer.stride, layer.dilation)
+        windows = windows.transpose(0, 3, 4, 1, 2)
+        y = np.empty((groups, filters // groups, rows, columns), np.float32)
+        height = max(1, min(rows, COLUMNS // (prod(windows.shape[:3]) * columns)))
+        for top in range(0, rows, height):
+            part = windows[:, :, :, top : top + height]
+            product = kernels @ part.reshape(groups, kernels.shape[2], -1)
+            y[:, :, top : top + height] = product.reshape(groups, filters // groups, -1, columns)
+        y = y.reshape(filters, rows, columns)
+    if layer.bias:
+        y += weights[f"{name}.bias"][:, None, None]
+    return y
+
+
+def _dense(layer: Dense, x: Map, weights: Weights, name: str) -> Map:
+    y = weights[f"{name}.weight"] @ x
+    return y + weights[f"{name}.bias"] if layer.bias else y
+
+
+def _batchnorm(layer: BatchNorm, x: Map, weights: Weights, name: str) -> Map:
+    mean, variance, scale, shift = (
+        weights[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    factor = scale / np.sqrt(variance + np.float32(EPSILON))
+    across = (-1,) + (1,) * (x.ndim - 1)
+    y = np.multiply(x, factor.reshape(across))
+    y += (shift - mean * factor).reshape(across)
+    return y
+
+
+def _maxpool(layer: MaxPool, x: Map, weights: Weights, name: str) -> Map:
+    return _reduced(np.maximum, layer, _padded(x, layer.padding, -np.inf))
+
+
+def _avgpool(layer: AvgPool, x: Map, weights: Weights, name: str) -> Map:
+    return _reduced(np.add, layer, _padded(x, layer.padding, 0.0)) / np.float32(prod(layer.size))
+
+
+def _l2pool(layer: L2Pool, x: Map, weights: Weights, name: str) -> Map:
+    return np.sqrt(_reduced(np.add, layer, x * x))
+
+
+def _sigmoid(x: Map) -> Map:
+    y = np.exp(-x)
+    y += ONE
+    return np.divide(ONE, y, out=y)
+
+
+def _gelu(x: Map) -> Map:
+    """x * (1 + erf(x / sqrt 2)) / 2, erf by Abramowitz & Stegun 1964, 7.1.26, which is within 1.5e-7."""
+    z = np.abs(x) * np.float32(np.sqrt(0.5))
+    t = ONE / (ONE + np.float32(0.3275911) * z)
+    series = reduce(lambda sum, each: (sum + np.float32(each)) * t, _ERF, np.zeros_like(t))
+    tail = series * np.exp(-z * z) / np.float32(2)  # of the normal distribution, beyond |x|
+    return x * np.where(x > 0, ONE - tail, tail)
+
+
+_ERF = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+
+
+def _reduced(operation: Callable[..., Any], layer: Pool, x: Map) -> Map:
+    """The windows' numbers brought together by maximum or sum, one place of the window after the other."""
+    windows = _windows(x, layer.size, layer.step)
+    y = windows[..., 0, 0].copy()
+    for row, column in list(np.ndindex(*layer.size))[1:]:
+        operation(y, windows[..., row, column], out=y)
+    return y
+
+
+def _windows(x: Map, size: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Map:
+    """A view (channels, rows, columns, F, F) of what the window sees at each of its places."""
+    reach = tuple(dilation[axis] * (size[axis] - 1) + 1 for axis in (0, 1))
+    every = sliding_window_view(x, reach, axis=(1, 2))
+    return every[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+
+
+def _padded(x: Map, zeros: Pair, value: float) -> Map:
+    if zeros == (0, 0):
+        return x
+    channels, height, width = x.shape
+    wider = np.full((channels, height + 2 * zeros[0], width + 2 * zeros[1]), value, np.float32)
+    wider[:, zeros[0] : zeros[0] + height, zeros[1] : zeros[1] + width] = x
+    return wider
+
+
+_FORWARD: dict[type[Layer], Callable[[Any, Map, Weights, str], Any]] = {
+    Conv: _conv,
+    Dense: _dense,
+    BatchNorm: _batchnorm,
+    MaxPool: _maxpool,
+    AvgPool: _avgpool,
+    L2Pool: _l2pool,
+    GlobalAvgPool: lambda layer, x, weights, name: x.mean(axis=(1, 2)),
+    Flatten: lambda layer, x, weights, name: x.reshape(-1),
+    Dropout: lambda layer, x, weights, name: x,
+    Relu: lambda layer, x, weights, name: np.maximum(x, 0),
+    LeakyRelu: lambda layer, x, weights, name: np.where(x > 0, x, x * np.float32(layer.slope)),
+    Elu: lambda layer, x, weights, name: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    Gelu: lambda layer, x, weights, name: _gelu(x),
+    Silu: lambda layer, x, weights, name: x * _sigmoid(x),
+    Hardswish: lambda layer, x, weights, name: x * np.clip(x + np.float32(3), 0, 6) / np.float32(6),
+    Sigmoid: lambda layer, x, weights, name: _sigmoid(x),
+    Tanh: lambda layer, x, weights, name: np.tanh(x),
+}

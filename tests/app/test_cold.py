@@ -1,0 +1,162 @@
+"""A few pictures without torch: what is imported, and that it says what the torch module says."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pellucid
+from pellucid import predicting
+from pellucid.classifier import saved, store
+from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.saved import Saved
+from pellucid.errors import ArtefactError
+from pellucid.network import zoo
+from pellucid.pictures.decode import Form
+
+HEAVY = {"torch", "matplotlib", "captum", "sklearn", "scipy", "numba"}
+
+
+@pytest.fixture
+def files(photos: Path) -> list[Path]:
+    return sorted(photos.rglob("*.png"))
+
+
+def loaded(code: str, stdin: bytes = b"") -> tuple[list[str], set[str]]:
+    """The lines that a program of its own prints, and the packages that it has imported by its end."""
+    code += "\nimport sys; print('LOADED', *sorted({name.split('.')[0] for name in sys.modules}))"
+    result = subprocess.run([sys.executable, "-c", code], input=stdin, capture_output=True, check=True)
+    *lines, last = result.stdout.decode().splitlines()
+    return lines, set(last.split())
+
+
+def command(*words: object) -> str:
+    return f"from pellucid.app.cli import main; main({[str(word) for word in words]!r})"
+
+
+def numbers(answers: Iterator[pellucid.Prediction]) -> np.ndarray:
+    """float64 (n, classes)"""
+    return np.array([list((answer.probabilities or {}).values()) for answer in answers])
+
+
+def test_one_picture_imports_nothing_heavy(trained: Path, files: list[Path]) -> None:
+    lines, names = loaded(command("predict", trained, files[0]))
+    assert re.fullmatch(rf"blue .*%  {re.escape(str(files[0]))}  \(red .*%\)", lines[0])
+    assert len(lines) == 1
+    assert names & (HEAVY | {"rich", "tyro"}) == set()
+    assert {"numpy", "pellucid"} <= names
+
+
+def test_nor_do_a_folder_of_a_few_a_glob_a_flag_and_standard_input(trained: Path, photos: Path) -> None:
+    line = command("predict", trained, photos / "red", f"{photos}/blue/*1.png", "-", "--format", "csv")
+    lines, names = loaded(line, (photos / "red" / "0.png").read_bytes())
+    assert len(lines) == 1 + 16 + 2 + 1
+    assert names & HEAVY == set()
+
+
+def test_nor_does_the_verb(trained: Path, files: list[Path]) -> None:
+    lines, names = loaded(
+        f"import pellucid; print(*(a.label for a in pellucid.predict({str(trained)!r}, {str(files[0])!r})))"
+    )
+    assert lines == ["blue"]
+    assert names & (HEAVY | {"rich", "tyro"}) == set()
+
+
+def test_many_pictures_are_worth_torch(trained: Path, photos: Path) -> None:
+    lines, names = loaded(f"import pellucid.classifier.saved as s; s.MOST = 31; {command('predict', trained, photos)}")
+    assert len(lines) == 32
+    assert "torch" in names
+
+
+def test_the_rows_are_those_of_the_module(pellucid: Callable, trained: Path, photos: Path, monkeypatch) -> None:
+    def rows() -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(pellucid("predict", trained, photos, "--format", "csv").out)))
+
+    light = rows()
+    monkeypatch.setattr(saved, "MOST", 0)
+    heavy = rows()
+    assert len(light) == len(heavy) == 32
+    for one, other in zip(light, heavy, strict=True):
+        assert (one["picture"], one["label_1"]) == (other["picture"], other["label_1"])
+        assert abs(float(one["probability_1"]) - float(other["probability_1"])) <= 1.5e-6  # printed to six places
+
+
+def test_flags_or_none_say_the_same(pellucid: Callable, trained: Path, photos: Path) -> None:
+    plain = pellucid("predict", trained, photos / "red")
+    assert plain == pellucid("predict", trained, photos / "red", "--top", "3")
+    line = json.loads(pellucid("predict", trained, photos / "red" / "0.png", "--format", "jsonl").out)
+    assert line["picture"] == str(photos / "red" / "0.png")
+
+
+def test_probabilities_agree_to_a_millionth(trained: Path, files: list[Path]) -> None:
+    model, module = store.read(trained), pellucid.load(trained)
+    light, heavy = numbers(model.stream(files)), numbers(module.stream(files))
+    assert heavy.std(axis=0).min() > 0.01  # otherwise it would prove nothing
+    assert np.abs(light - heavy).max() <= 1e-6
+    assert model.input_shape == module.input_shape
+    assert np.array_equal(model.prepared(files[0]), module.prepared(files[0]))
+
+
+def test_unknown_numbers_begin_without_torch_and_go_on_with_it(
+    trained: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = pellucid.load(trained)
+    monkeypatch.setattr(saved, "MOST", 5)
+    images: list[int] = []
+    light, heavy = Saved.logits, Classifier.logits
+    monkeypatch.setattr(Saved, "logits", lambda self, given: images.append(len(given)) or light(self, given))
+    monkeypatch.setattr(Classifier, "logits", lambda self, given: images.append(-len(given)) or heavy(self, given))
+    answers = list(pellucid.predict(trained, (path for path in files[:12]), batch=4))
+    assert images == [4, 1, -4, -3]
+    assert [answer.source for answer in answers] == [str(path) for path in files[:12]]
+    assert np.abs(numbers(iter(answers)) - numbers(expected.stream(files[:12]))).max() <= 1e-6
+
+
+def test_pictures_that_cannot_be_used_are_told_on_both_ways(
+    trained: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved, "MOST", 2)
+    answers = list(pellucid.predict(trained, chain([files[0], b"", files[1], b"", "nowhere.png"])))
+    assert [answer.error for answer in answers] == [None, "empty file", None, "empty file", "not found"]
+
+
+def test_what_decides(trained: Path, photos: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved, "MOST", 3)
+    assert isinstance(predicting.predictor(trained, files[:3]), Saved)
+    assert isinstance(predicting.predictor(trained, files[:4]), Classifier)
+    assert isinstance(predicting.predictor(trained, [photos]), Classifier)
+    assert isinstance(predicting.predictor(trained, iter(files)), Saved)
+    assert isinstance(predicting.predictor(trained, ()), Saved)
+    monkeypatch.setattr(saved, "WORTH_TORCH", 0)
+    assert isinstance(predicting.predictor(trained, files[:1]), Classifier)
+
+
+@pytest.mark.parametrize(("name", "few"), [("article", 200), ("compact", 200), ("lenet5", 200), ("resnet18", 8)])
+def test_how_many_are_few(trained: Path, name: str, few: int) -> None:
+    """30 G operations over those of a picture: 134 M, 141 M at 128x128, 0.8 M and 3.65 G."""
+    named = zoo.find(name)
+    channels, height, width = named.input or (3, 128, 128)
+    form = Form(height, width, 1 if channels == 1 else 3)
+    given = store.read(trained)
+    other = Saved(named.network, {}, given.classes, form, given.standardise, 1.0, given.pixel_limit)
+    assert other.few == few
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
+def test_damage_is_told_in_the_same_words(model: Path, files: list[Path], file: str) -> None:
+    (model / file).write_bytes((model / file).read_bytes()[:-9])
+    said = []
+    for ask in (lambda: pellucid.load(model), lambda: pellucid.predict(model, files[:1])):
+        with pytest.raises(ArtefactError) as caught:
+            ask()
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert str(model / file) in said[0]

@@ -1,0 +1,61 @@
+"""One thread while somebody multiplies, and the number that was there before afterwards."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from pellucid.network import blas
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers that a BLAS of six threads is told."""
+    told = [6]
+    monkeypatch.setattr(blas, "_openblas", lambda: (lambda: told[-1], told.append))
+    return told
+
+
+def test_one_inside_and_six_again_outside(threads: list[int]) -> None:
+    with blas.one_thread():
+        assert threads == [6, 1]
+        with blas.one_thread():
+            assert threads == [6, 1]
+        assert threads == [6, 1]
+    assert threads == [6, 1, 6]
+
+
+def test_an_error_inside_sets_it_back(threads: list[int]) -> None:
+    with pytest.raises(ZeroDivisionError), blas.one_thread():
+        raise ZeroDivisionError
+    assert threads == [6, 1, 6]
+
+
+def test_the_last_to_leave_sets_it_back(threads: list[int]) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with blas.one_thread():
+            entered.set()
+            leave.wait(10)
+
+    worker = threading.Thread(target=other)
+    worker.start()
+    assert entered.wait(10)
+    with blas.one_thread():
+        pass
+    assert threads == [6, 1]
+    leave.set()
+    worker.join()
+    assert threads == [6, 1, 6]
+
+
+def test_with_numpys_own_blas_the_products_stay() -> None:
+    a = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    number, _ = blas._openblas()
+    before = number()
+    with blas.one_thread():
+        assert number() == 1
+        product = a @ a
+    assert number() == before
+    assert np.allclose(product, a @ a, atol=1e-4)
