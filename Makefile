@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test lint types browser clean
+.PHONY: demo test bench lint types browser clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,6 +12,9 @@ DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pell
 
 test: $(VENV)/installed lint browser  ## everything: style, types, tests
 	$(BIN)/python -m pytest --numprocesses 2
+
+bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 # the page is tested in a real Chromium: one that is there, Debian's as root, or else Playwright's own
 browser: $(VENV)/installed

@@ -55,7 +55,7 @@ export function header(run, state, store, showHelp, served) {
       ),
     ),
     pictures(run, state, store),
-    bar(run, store, served),
+    VIEWS[state.view]?.saved ? "" : bar(run, store, served),
   );
 }
 

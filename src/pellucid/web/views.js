@@ -19,6 +19,7 @@ import { mistakes } from "./mistakes/mistakes.js";
  * @property {string} title
  * @property {boolean} [always] whether it is offered everywhere, also in a file without a server
  * @property {boolean} [still] whether it is not about one picture's run: then the network does not stand above it
+ * @property {boolean} [saved] whether it is about the model as it was saved, whatever the reader has changed since
  * @property {(scenery: Scenery, width: number) => Promise<Node[]>} show what stands where the walk would; width in pixels
  */
 
@@ -32,7 +33,8 @@ export const VIEWS = {
     title: "Training",
     show: async (scenery) => (await fetched(import("./training/training.js"))).show(scenery),
     still: true,
+    saved: true,
   },
-  mistakes: { title: "Mistakes", show: mistakes, still: true },
+  mistakes: { title: "Mistakes", show: mistakes, still: true, saved: true },
   difference: { title: "Difference", show: difference },
 };
