@@ -73,7 +73,7 @@ def test_freed_memory_is_kept() -> None:
     """Page faults of filling 48 MB sixteen times, once the heap has grown; as it is, each takes all its pages anew."""
     code = (
         "import resource, torch\n"
-        "from pellucid.engine.device import keep_memory\n"
+        "from pellucid.memory import keep_memory\n"
         "keep_memory()\n"
         "for _ in range(24): torch.ones(12_000_000)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predictor import Prediction, Predictor, Source
+from pellucid.memory import keep_memory
 from pellucid.network.blas import one_thread
 from pellucid.network.forward import forward
 from pellucid.network.network import Network
@@ -62,6 +63,8 @@ class Saved(Predictor):
 
         from pellucid.classifier.classifier import Classifier
 
+        if device == "cpu":
+            keep_memory()
         # on the meta device a layer has a shape and no numbers: torch's random generator, from which new weights
         # would be drawn, stays where it is
         with torch.device("meta"):

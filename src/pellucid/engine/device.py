@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import RecipeError
+from pellucid.memory import keep_memory
 from pellucid.network.standardise import Standardise, to_unit
 
 if TYPE_CHECKING:
@@ -133,20 +132,3 @@ def _fast_precision(device: str) -> tuple[Literal["float32", "bfloat16"], str]:
                 return "bfloat16", f"this processor multiplies it in hardware ({name})"
         return "float32", "this processor has no bfloat16 in hardware"
     return "float32", "the precision that every device has"
-
-
-def keep_memory() -> None:
-    """Ask glibc to keep freed memory instead of returning it to the system after every step.
-
-    Large blocks otherwise cost their page faults again in every step; what it brings is in docs/why/engine.md.
-    Where the C library has no `mallopt`, nothing happens.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # <malloc.h>
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 64 << 20)
-    mallopt(mmap_max, 0)

@@ -1,0 +1,71 @@
+"""The measured networks as PyTorch users write them, for both PyTorch peers."""
+
+import torch
+from torch import Tensor, nn
+
+
+def build(network: str, classes: int = 2) -> nn.Module:
+    """`article`, `small` and `tiny` learn the width of their first dense layer from the first batch they see."""
+    return nn.Sequential(*LAYERS[network](classes))
+
+
+def article(classes: int) -> list[nn.Module]:
+    return [nn.Conv2d(3, 10, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.LazyLinear(classes)]
+
+
+def small(classes: int) -> list[nn.Module]:
+    layers = []
+    for before, filters in ((3, 32), (32, 32), (32, 64)):
+        layers += [nn.Conv2d(before, filters, 3), nn.ReLU(), nn.MaxPool2d(2)]
+    return [*layers, nn.Flatten(), nn.LazyLinear(64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, classes)]
+
+
+def tiny(classes: int) -> list[nn.Module]:
+    return [nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.LazyLinear(classes)]
+
+
+class Block(nn.Module):
+    """Two convolutions beside a shortcut, which is a strided 1x1 convolution where the shape changes."""
+
+    def __init__(self, before: int, filters: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *convolution(before, filters, 3, stride), nn.ReLU(), *convolution(filters, filters, 3, 1)
+        )
+        changes = stride != 1 or before != filters
+        self.shortcut = nn.Sequential(*convolution(before, filters, 1, stride)) if changes else nn.Identity()
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.body(x) + self.shortcut(x))
+
+
+def convolution(before: int, filters: int, size: int, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(before, filters, size, stride, size // 2, bias=False), nn.BatchNorm2d(filters)]
+
+
+def head(filters: int, classes: int) -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(filters, classes)]
+
+
+def compact(classes: int) -> list[nn.Module]:
+    stem = [*convolution(3, 16, 3, 2), nn.ReLU(), *convolution(16, 32, 3, 2), nn.ReLU()]
+    return [*stem, Block(32, 32, 1), Block(32, 64, 2), Block(64, 128, 2), Block(128, 256, 2), *head(256, classes)]
+
+
+def resnet18(classes: int) -> list[nn.Module]:
+    layers = [*convolution(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    for before, filters, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+        layers += [Block(before, filters, stride), Block(filters, filters, 1)]
+    return [*layers, *head(512, classes)]
+
+
+LAYERS = {"article": article, "small": small, "tiny": tiny, "compact": compact, "resnet18": resnet18}
+
+
+def ready(network: str, side: int) -> nn.Module:
+    """Built, and every width known."""
+    model = build(network).eval()
+    with torch.no_grad():
+        model(torch.zeros(1, 3, side, side))
+    return model.train()

@@ -1,0 +1,142 @@
+"""The side-by-side benchmark's own arithmetic: medians, ratios, tables, marks, splits; and that every peer compiles."""
+
+import py_compile
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "benchmarks"
+PEERS = sorted((FOLDER / "peers").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ModuleType]:
+    """benchmarks/bench.py; its folder and its modules are gone from this process afterwards."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(FOLDER))
+    import bench  # pyright: ignore[reportMissingImports]
+
+    yield bench
+    sys.path.remove(str(FOLDER))
+    for name in set(sys.modules) - before:
+        if FOLDER in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
+            del sys.modules[name]
+
+
+def run(contender: str, case: str, seconds: float, **answer: Any) -> dict[str, Any]:
+    return {"contender": contender, "case": case, "seconds": seconds, "peak_mb": 100.0, "load": 0.5, "answer": answer}
+
+
+def failed(contender: str, case: str, reason: str) -> dict[str, Any]:
+    return {**run(contender, case, 0.0), "failed": reason}
+
+
+ARTICLE = [
+    *(
+        run("pellucid", "article", seconds, accuracy=0.6, train=70, precision="bfloat16")
+        for seconds in (9.0, 11.0, 10.0)
+    ),
+    *(run("keras-tensorflow", "article", seconds, accuracy=0.5, train=70) for seconds in (30.0, 20.0, 25.0)),
+    *(run("torch-tuned", "article", seconds, accuracy=0.55, train=70) for seconds in (40.0, 50.0, 45.0)),
+    failed("keras-jax", "article", "not done after 60 s"),
+]
+
+
+def test_a_median_leaves_failed_runs_out(bench: ModuleType) -> None:
+    tables = sys.modules["tables"]
+    runs = [run("a", "x", 3.0), run("a", "x", 1.0), run("a", "x", 10.0), failed("a", "x", "no")]
+    assert tables.median(runs, tables.seconds) == 3.0
+    assert tables.median(runs[3:], tables.seconds) is None
+    assert tables.failure(runs) is None
+    assert tables.failure(runs[3:]) == "no"
+
+
+def test_pellucid_is_held_against_the_best_peer(bench: ModuleType) -> None:
+    line = bench.article.headlines(ARTICLE)[0]
+    assert (line.ours, line.best, line.ratio) == ("10.0 s", "25.0 s (Keras on TensorFlow)", "2.50")
+
+
+def test_the_table_says_who_failed_and_who_lost(bench: ModuleType) -> None:
+    slow = [{**each, "seconds": 100.0} if each["contender"] == "pellucid" else each for each in ARTICLE]
+    report = bench.article.report(slow)
+    assert "| Pellucid | 100 s | 1.00 | 100, 100, 100 | 100 MB | 60.0% | bfloat16 |" in report
+    assert "| Keras on TensorFlow | 25.0 s | 0.25 |" in report
+    assert "| Keras on JAX | not done after 60 s |" in report
+
+
+def test_more_pictures_a_second_is_better(bench: ModuleType) -> None:
+    rates = {"pellucid": 600.0, "keras-tensorflow": 200.0, "torch-tuned": 300.0}
+    runs = [run(name, "article", 9.0, images_per_second=rate) for name, rate in rates.items()]
+    rate, memory = bench.training.headlines(runs)
+    assert (rate.ours, rate.best, rate.ratio) == ("600 pictures/s", "300 pictures/s (PyTorch, tuned)", "2.00")
+    assert memory.ratio == "1.00"
+
+
+def test_a_page_has_a_section_for_each_job_that_was_run(bench: ModuleType) -> None:
+    machine = {"processor": "P", "cores": 2, "memory_gb": 8}
+    result = {"machine": machine, "date": "2026-01-01", "pictures": "made", "runs": ARTICLE}
+    page = bench.page({"article": result})
+    assert page.count("### ") == 1
+    assert "load average before the runs 0.5 to 0.5" in page
+
+
+def test_only_what_stands_between_the_marks_is_replaced(bench: ModuleType) -> None:
+    tables = sys.modules["tables"]
+    begin, end = tables.marks("one")
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
+    assert tables.between(text, "one", "new") == f"before\n{begin}\nnew\n{end}\nafter\n"
+    assert tables.between(tables.between(text, "one", "new"), "one", "old") == text
+    with pytest.raises(ValueError, match="must stand"):
+        tables.between("no marks", "one", "new")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])
+def test_the_pages_have_the_marks(bench: ModuleType, page: str) -> None:
+    assert sys.modules["tables"].between((ROOT / page).read_text(), bench.MARK, "new").count("\nnew\n") == 1
+
+
+def test_a_split_gives_each_class_its_shares_and_loses_nothing(bench: ModuleType, tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / "pictures" / label / f"{number}.jpg")
+    out = sys.modules["samples"].split(tmp_path / "pictures", tmp_path / "out", {"train": 0.7, "val": 0.3})
+    sides = {side: {path.relative_to(out / side) for path in (out / side).rglob("*.jpg")} for side in ("train", "val")}
+    assert {side: len(names) for side, names in sides.items()} == {"train": 14, "val": 6}
+    assert not sides["train"] & sides["val"]
+
+
+def test_a_process_is_measured_with_its_children(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["measuring"], "EVERY", 2)
+    large = "import time; b = b'x' * 10**8; time.sleep(1)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {large!r}]); print('{{\"a\": 1}}')"
+    measured = sys.modules["measuring"].measure([sys.executable, "-c", code], limit=60)
+    assert measured.failed is None
+    assert measured.answer == {"a": 1}
+    assert measured.peak_mb > 100
+
+
+def test_a_process_that_fails_or_takes_too_long_says_so(bench: ModuleType) -> None:
+    measure = sys.modules["measuring"].measure
+    assert measure([sys.executable, "-c", "raise SystemExit('no pictures')"], limit=60).failed == "no pictures"
+    assert measure([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.5).failed == "not done after 0.5 s"
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda path: path.stem)
+def test_every_peer_compiles(peer: Path, tmp_path: Path) -> None:
+    assert py_compile.compile(str(peer), cfile=str(tmp_path / "out.pyc"), doraise=True)
+
+
+def test_every_contender_has_its_script_and_its_pinned_list(bench: ModuleType) -> None:
+    contenders = sys.modules["contenders"].CONTENDERS
+    assert {each.script for each in contenders.values()} <= {path.name for path in PEERS}
+    for contender in contenders.values():
+        lines = (FOLDER / "peers" / contender.packages).read_text().split()
+        assert lines
+        assert all("==" in line for line in lines)
