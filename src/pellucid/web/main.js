@@ -97,8 +97,15 @@ async function start() {
       against: (label) => change(`/api/label?class=${encodeURIComponent(label)}`),
     };
   }
+  document.addEventListener("keydown", (event) => {
+    if (run && !keys.open) onKey(event, { run, store, served, showHelp: () => keys.showModal() });
+  });
+  // before the first drawing, which takes the state as it then is, there is nothing to draw anew
+  store.subscribe((state) => {
+    if (run && draw && state.picture === shown) return draw(state, run);
+    return run || watch ? open().catch(complain) : undefined;
+  });
   await open();
-  store.subscribe((state) => (run && draw && state.picture === shown ? draw(state, run) : open().catch(complain)));
   let width = page.clientWidth;
   new ResizeObserver(() => {
     if (page.clientWidth === width) return; // its height changes with what is drawn
@@ -108,9 +115,6 @@ async function start() {
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void open().catch(complain));
   play(document, store, () => run);
   if (served) listen(document, (picture) => void served.choose(picture));
-  document.addEventListener("keydown", (event) => {
-    if (run && !keys.open) onKey(event, { run, store, served, showHelp: () => keys.showModal() });
-  });
 }
 
 start().catch(complain);
