@@ -1,4 +1,4 @@
-"""The process's memory: freed blocks stay with it, because to be given a large one anew takes longer than to fill it."""
+"""The process's memory: freed blocks stay with it, since a large one takes longer to be given anew than to fill."""
 
 from __future__ import annotations
 
