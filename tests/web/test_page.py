@@ -1,6 +1,7 @@
 """The page as a reader has it: one file, opened with no network, by mouse, by key and by finger."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,10 @@ def test_a_window_that_became_narrow_is_drawn_anew(opened: Callable[..., Page]) 
     page = opened("#/conv")
     before = page.locator(".large").bounding_box()
     page.set_viewport_size({"width": 360, "height": 740})
-    page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
+    deadline = time.monotonic() + 10
+    while page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
+        assert time.monotonic() < deadline, "it is still drawn for the wide window"
+        page.wait_for_timeout(50)
     after = page.locator(".large").bounding_box()
     assert before is not None
     assert after is not None

@@ -97,6 +97,8 @@ async function start() {
       against: (label) => change(`/api/label?class=${encodeURIComponent(label)}`),
     };
   }
+  // any key stops what plays, and then does what it does: Space and R may begin it again
+  play(document, store, () => run);
   document.addEventListener("keydown", (event) => {
     if (run && !keys.open) onKey(event, { run, store, served, showHelp: () => keys.showModal() });
   });
@@ -113,7 +115,6 @@ async function start() {
     if (run && draw) void draw(store.get(), run);
   }).observe(page);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void open().catch(complain));
-  play(document, store, () => run);
   if (served) listen(document, (picture) => void served.choose(picture));
 }
 
