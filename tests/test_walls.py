@@ -24,6 +24,7 @@ ALLOWED = {
     "glassbox": {"errors", "files", "network"},
     "classifier": {"errors", "files", "memory", "pictures.decode", "network", "glassbox"},
     "predicting": {"errors", "classifier"},
+    "kept": {"errors", "files", "classifier"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome"},
     "api": {
@@ -36,6 +37,7 @@ ALLOWED = {
         "glassbox",
         "classifier",
         "predicting",
+        "kept",
         "outcome",
         "run",
     },

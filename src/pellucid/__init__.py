@@ -13,13 +13,14 @@ The map, from the ground up; each part knows only those above it in this list:
     pictures        a folder -> upright images -> a memory-mapped store, twins found, split without a leak
     network         a line of text -> layers that know their sizes, cost and torch module
     glassbox        every number of a picture's run: what it is made of, forward, backward and updated
-    engine          device, precision, memory
+    engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
     predicting      from a model folder to predictions, without importing what they do not need
+    kept            which pictures a model was made from
     run, outcome    one training from a folder of pictures to a model folder; how it ends
     api             the verbs, re-exported here
-    app             the command line
+    app             the command line, and what serves the page (web/)
 """
 
 from importlib import import_module

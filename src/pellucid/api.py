@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier, Learning
 from pellucid.classifier.predictor import Prediction, Prepared, Source, decoded
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
-from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, TrainingError
+from pellucid.errors import CatalogError, PellucidError, RecipeError, TrainingError
 from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -34,6 +32,7 @@ from pellucid.glassbox.trace import Trace
 from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight, latest, written
 from pellucid.glassbox.whatif import adjustable as settings_of
 from pellucid.glassbox.working import Part, Working
+from pellucid.kept import evaluated_on, remembered, remembers, trained_on
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.plan import Plan, Row
@@ -176,7 +175,10 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
     """The same, yielding progress. Memory does not grow with the pictures, but for their logits."""
     classifier = load(model)
     if directory is None:
-        side, labelled, unusable = _remembered(Path(model))
+        side, kept = evaluated_on(model)
+        looked = list(kept)
+        labelled = [(str(path), label) for path, label, reason in looked if reason is None]
+        unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
     else:
         side, labelled, unusable = _labelled(Path(directory), classifier.classes)
     paths, labels, logits = [], [], []
@@ -263,72 +265,6 @@ def free_place(directory: Path) -> Path:
     name = f"{directory.resolve().name or 'pictures'}-model"
     taken = (Path(name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
     return next(path for path in taken if not path.exists())
-
-
-def _kept(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
-    """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, there or not."""
-    config = artefact.read_config(model)
-    artefact.check_file(model, artefact.SPLIT, config)
-    try:
-        root = Path(config["data"]["root"])
-    except (KeyError, TypeError) as error:
-        raise ArtefactError(f"{model} does not say where its pictures are; give a folder.") from error
-    with (model / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = list(csv.DictReader(file))
-    side = next((side for side in ("test", "val") if any(row["side"] == side for row in rows)), None)
-    if side is None:
-        raise ArtefactError(f"{model} was trained on all its pictures; give a folder of others to evaluate on.")
-    if not root.is_dir():
-        raise ArtefactError(f"The pictures that {model} remembers are gone: {root} does not exist. Give a folder.")
-    return side, root, [row for row in rows if row["side"] == side]
-
-
-def _remembered(model: Path) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
-    """(side, [(path, class)], []) of the pictures that a model keeps for evaluation; all of them must be unchanged."""
-    side, root, rows = _kept(model)
-    labelled, unusable = [], []
-    for row in rows:
-        path = root / row["path"]
-        try:
-            same = files.sha256(path) == row["sha256"]
-        except OSError as error:
-            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
-            unusable.append((str(path), "no longer there" if gone else f"cannot be read: {error.strerror}"))
-            continue
-        if same:
-            labelled.append((str(path), row["class"]))
-        else:
-            unusable.append((str(path), "changed since the training"))
-    return {"val": "validation"}.get(side, side), labelled, unusable
-
-
-def remembers(model: str | Path) -> bool:
-    """Whether a picture that a model kept for its reported figure is still there; not whether it is unchanged."""
-    try:
-        _, root, rows = _kept(Path(model))
-    except (PellucidError, OSError):
-        return False
-    return any((root / row["path"]).exists() for row in rows)
-
-
-def remembered(model: str | Path) -> list[tuple[Path, str]]:
-    """(path, class) of the pictures that a model kept for its reported figure and that are still the same."""
-    return [(Path(path), label) for path, label in _remembered(Path(model))[1]]
-
-
-def trained_on(model: str | Path) -> list[str]:
-    """The pictures that a model learned from, as far as they are still there. Raises ArtefactError."""
-    config = artefact.read_config(Path(model))
-    artefact.check_file(Path(model), artefact.SPLIT, config)
-    try:
-        root = Path(config["data"]["root"])
-    except (KeyError, TypeError) as error:
-        raise ArtefactError(f"{model} does not say where its pictures are; name others.") from error
-    if not root.is_dir():
-        raise ArtefactError(f"The pictures that {model} was trained on are gone: {root} does not exist. Name others.")
-    with (Path(model) / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        paths = [root / row["path"] for row in csv.DictReader(file) if row["side"] == "train"]
-    return [str(path) for path in paths if path.exists()]
 
 
 def _labelled(directory: Path, classes: tuple[str, ...]) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:

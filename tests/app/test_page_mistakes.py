@@ -60,7 +60,7 @@ def own(model: Path, photos: Path, tmp_path: Path) -> Path:
 
 def test_an_evaluation_says_what_each_picture_was_taken_for(trained: Path, answers: tuple[api.Answer, ...]) -> None:
     classifier = pellucid.load(trained)
-    assert len(answers) == len(api.remembered(trained)) == 8
+    assert len(answers) == len(list(api.remembered(trained))) == 8
     for answer, (path, label) in zip(answers, api.remembered(trained), strict=True):
         alone = classifier.predict(path)
         assert (answer.picture, classifier.classes[answer.label]) == (str(path), label)
@@ -118,7 +118,7 @@ def test_a_picture_is_opened_against_its_true_class(trained: Path, photos: Path,
 
 
 def test_what_has_changed_since_is_told(own: Path, tmp_path: Path) -> None:
-    kept = api.remembered(own)
+    kept = list(api.remembered(own))
     kept[0][0].unlink()
     kept[1][0].write_bytes(b"something else")
     glass = Glass(api.load(own), own, kept[2][0])

@@ -102,7 +102,7 @@ def never_seen(pictures: Path, model: Path) -> list[tuple[Path, api.Prediction]]
 
 def worst_mistake(model: Path) -> Mistake | None:
     """Of the test pictures that are taken for another digit, the one of which the network is most certain."""
-    kept = api.remembered(model)
+    kept = list(api.remembered(model))
     answers = api.predict(model, [path for path, _ in kept])
     ranked = [(path, digit, *answer.top(1)[0]) for (path, digit), answer in zip(kept, answers, strict=True)]
     wrong = [(share, Mistake(path, digit, label)) for path, digit, label, share in ranked if label != digit]

@@ -189,7 +189,7 @@ def filters(
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise StorageError(f"{place} is there already, and nothing of yours is overwritten. Choose another --out.")
     classifier = api.load(model)
-    sources = list(api.expand(pictures)) if pictures else list(api.trained_on(model))
+    sources = list(api.expand(pictures)) if pictures else api.trained_on(model)
     if not sources:
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pellucid.app import answers
 
 USAGE, UNUSABLE = 2, 3  # exit status
+TOP, FORMAT, BATCH = 3, "table", 32  # unless flags say otherwise
 
 
 def predict(args: list[str]) -> int:
@@ -19,10 +20,10 @@ def predict(args: list[str]) -> int:
 def _run(
     model: Path,
     pictures: tuple[str, ...],
-    top: int = 3,
-    format: str = "table",
+    top: int = TOP,
+    format: str = FORMAT,
     out: Path | None = None,
-    batch: int = 32,
+    batch: int = BATCH,
 ) -> int:
     answers.check(top=top, batch=batch)
     with answers.sink(out) as stream:
@@ -38,10 +39,10 @@ def _parsed(args: list[str]) -> int:
         model: Model,
         pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
         /,
-        top: int = 3,
-        format: Literal["table", "csv", "jsonl"] = "table",
+        top: int = TOP,
+        format: Literal["table", "csv", "jsonl"] = FORMAT,
         out: Place = None,
-        batch: int = 32,
+        batch: int = BATCH,
     ) -> int:
         """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
 

@@ -86,6 +86,14 @@ export function probability(value, places) {
   return value === null ? "no number" : value.toFixed(places);
 }
 
+/**
+ * A share of a whole.
+ * @param {number | null} share
+ */
+export function percent(share) {
+  return share === null || Number.isNaN(share) ? "no number" : `${(100 * share).toFixed(1)}%`;
+}
+
 const GROUPED = new Intl.NumberFormat("en");
 
 /** @param {number} count */

@@ -1,6 +1,7 @@
 /** What is open, and the switches: direction, digits, colours. */
 
 import { choice, h } from "./element.js";
+import { percent } from "./format.js";
 import { chooser } from "./picture/picture.js";
 import { pictures } from "./picture/pictures.js";
 import { VIEWS } from "./views.js";
@@ -20,7 +21,7 @@ import { bar } from "./whatif/whatif.js";
 export function header(run, state, store, showHelp, served) {
   const { model, picture, predicted, probabilities } = run.about;
   const certain = probabilities[predicted];
-  const share = certain === null ? "" : `, ${(100 * certain).toFixed(1)}%`;
+  const share = certain === null ? "" : `, ${percent(certain)}`;
   const said = (picture ? `${picture}: ` : "") + model.classes[predicted] + share;
   return h(
     "header",

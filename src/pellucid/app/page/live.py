@@ -194,10 +194,12 @@ def _opened(live: Live) -> Glass | None:
 def _picture(model: Path) -> Path:
     """One that the network has not learned from, if there is one."""
     try:
-        kept = [path for path, _ in api.remembered(model)]
+        kept = next(api.remembered(model), None)
     except ArtefactError:
-        kept = []
-    found = kept or [Path(path) for path in api.trained_on(model)]
+        kept = None
+    if kept is not None:
+        return kept[0]
+    found = api.trained_on(model)
     if not found:
         raise ArtefactError(f"They are gone. Name another: pellucid open {model} picture.jpg")
-    return found[0]
+    return Path(found[0])

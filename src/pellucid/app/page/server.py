@@ -92,14 +92,14 @@ def listening(glass: Glass | Live, port: int = 0) -> Server:
 
 def _first(model: Path) -> Path:
     try:
-        kept = api.remembered(model)
+        first = next(api.remembered(model), None)
     except PellucidError as error:
         raise ArtefactError(f"{error} Or name a picture: pellucid open {model} picture.jpg") from error
-    if not kept:
+    if first is None:
         raise ArtefactError(
             f"No picture that {model} remembers is there unchanged. Name one: pellucid open {model} picture.jpg"
         )
-    return kept[0][0]
+    return first[0]
 
 
 class Server(ThreadingHTTPServer):

@@ -47,6 +47,7 @@ class Glass:
 
     def __init__(self, classifier: api.Classifier, model: Path, picture: Path) -> None:
         self.classifier, self.model = classifier, model
+        self._offers = _offers(model)
         self.jobs = Jobs()
         self._lock = threading.Lock()
         self._resized: tuple[tuple[api.Setting, ...], api.Classifier] = ((), classifier)
@@ -148,7 +149,7 @@ class Glass:
     ) -> Shown:
         trace = replace(classifier.explain(picture, label), source=called)
         document = api.Document(trace, self.model.resolve().name)
-        return Shown(run, picture, called, document, {"offers": _offers(self.model)}, classifier)
+        return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
 
     def _told(self, shown: Shown) -> Shown:
         """With what the page is told of the changes."""

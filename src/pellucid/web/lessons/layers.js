@@ -1,6 +1,6 @@
 /** The lessons on what stands between the convolutions and the scores: activation, pooling, and where there are, more. */
 
-import { counted, size, unit } from "../format.js";
+import { counted, percent, size, unit } from "../format.js";
 import { inNumbers, product, short } from "./convolution.js";
 import { read, strongest, windowOf } from "./route.js";
 import { value } from "../arithmetic/working.js";
@@ -45,7 +45,7 @@ export async function activation(base) {
   const { data } = await run.array(`value/${node.name}`);
   let zeros = 0;
   for (let at = 0; at < data.length; at++) if (data[at] === 0) zeros += 1;
-  const share = `${((100 * zeros) / data.length).toFixed(1)}%`;
+  const share = percent(zeros / data.length);
   const dropped =
     node.kind === "ReLU" ? `${counted(zeros)} of its ${counted(data.length)} numbers are zero now: ${share}. ` : "";
   return [

@@ -1,7 +1,7 @@
 /** What was taken for what: the confusion matrix, a row for each true class, and the pairs most often confused. */
 
 import { h } from "../element.js";
-import { counted } from "../format.js";
+import { counted, percent } from "../format.js";
 
 /** @typedef {(label: number, predicted: number) => void} Open */
 /** @typedef {{label: number, predicted: number, count: number, of: number}} Pair */
@@ -181,9 +181,4 @@ function place(label, predicted, open) {
     href: `#/~mistakes/${label},${predicted}`,
     on: { click: (/** @type {MouseEvent} */ event) => (event.preventDefault(), open(label, predicted)) },
   };
-}
-
-/** @param {number} share */
-export function percent(share) {
-  return `${(100 * share).toFixed(1)}%`;
 }

@@ -1,9 +1,9 @@
 /** The pictures that the model was tested on: what was taken for what, and which pictures those are, worst first. */
 
 import { moveAmong } from "../among.js";
-import { matrix, mostConfused, percent } from "./confusion.js";
+import { matrix, mostConfused } from "./confusion.js";
 import { h } from "../element.js";
-import { counted } from "../format.js";
+import { counted, percent } from "../format.js";
 import { progress } from "../job.js";
 import { say, STILL } from "../say.js";
 import { pager } from "../number/terms.js";

@@ -1,6 +1,7 @@
 /** Which of the file's pictures is looked at: a row of them in the header, and the keys that go through it. */
 
 import { h } from "../element.js";
+import { percent } from "../format.js";
 
 /** @typedef {import("../run.js").Run} Run */
 /** @typedef {import("../store.js").State} State */
@@ -79,7 +80,7 @@ function shown(run, number) {
  */
 function button(run, { picture, label, predicted, probability, thumbnail }, number, chosen, store) {
   const { classes } = run.about.model;
-  const share = probability === null ? "" : `${(100 * probability).toFixed(1)}%`;
+  const share = probability === null ? "" : percent(probability);
   const against = label === predicted ? "" : `loss against ${classes[label]}`;
   return h(
     "button",

@@ -2,7 +2,7 @@
 
 import { drawImage, pixelImage, signedImage } from "../colors.js";
 import { h, sharpCanvas } from "../element.js";
-import { number } from "../format.js";
+import { number, percent } from "../format.js";
 import { largest, of, probabilities, scaled } from "./frames.js";
 
 /** @typedef {import("./frames.js").Frames} Frames */
@@ -87,11 +87,6 @@ function drawOdds(list, replay, found, picture) {
 function chosen(found, own) {
   const order = found.map((_, at) => at).sort((a, b) => found[b] - found[a]);
   return [...new Set([own, ...order])].slice(0, CLASSES).sort((a, b) => a - b);
-}
-
-/** @param {number} value */
-export function percent(value) {
-  return Number.isNaN(value) ? "no number" : `${(100 * value).toFixed(value > 0.9995 || value < 0.0005 ? 0 : 1)}%`;
 }
 
 /**

@@ -7,10 +7,12 @@
 import { dark } from "../colors.js";
 import { chart } from "./curves.js";
 import { choice, h } from "../element.js";
-import { counted, number } from "../format.js";
+import { counted, number, percent } from "../format.js";
+import { colorOf, figures, tables, told } from "./figures.js";
 import { createFrames, probabilities } from "./frames.js";
 import { Trouble } from "../host.js";
-import { createMoment, percent } from "./moment.js";
+import { createMoment } from "./moment.js";
+import { pace } from "./progress.js";
 import { createTransport } from "./transport.js";
 
 /** @typedef {import("./frames.js").Moment} Moment */
@@ -18,25 +20,13 @@ import { createTransport } from "./transport.js";
 /** @typedef {import("../main.js").Served} Served */
 /** @typedef {import("../store.js").State} State */
 /** @typedef {import("../store.js").Store} Store */
-/** @typedef {Record<"epoch" | "steps" | "train_loss" | "train_accuracy" | "validation_loss" | "validation_accuracy", number | null>} Epoch */
-/**
- * @typedef {object} Live
- * @property {"preparing" | "training" | "evaluating" | "opening" | "done" | "stopped" | "failed"} state
- * @property {string} said
- * @property {number} [step]
- * @property {number} [steps]
- * @property {number} [epoch]
- * @property {number} [epochs]
- * @property {number} [images_per_second]
- * @property {number} [seconds_left]
- */
-/** @typedef {{name: string, epochs: Epoch[], live: Live | null, replay: Replay | null}} About */
+/** @typedef {import("./figures.js").About} About */
+/** @typedef {import("./progress.js").Live} Live */
 /** @typedef {{store: Store, served: Served, reopen?: () => Promise<void>}} Means */
 
 const POLL = 1000; // milliseconds between two looks at a training that goes on
 const REST = 250; // milliseconds without a change until the address says it
 const OVER = ["done", "stopped", "failed"];
-const COLORS = ["var(--curve-1)", "var(--curve-2)", "var(--curve-3)", "var(--curve-4)"];
 const GONE =
   "Pellucid does not answer any more: the training was ended. The terminal says how; " +
   "“pellucid train” with the same folder, --out and --resume goes on from the last checkpoint.";
@@ -193,7 +183,7 @@ function createPlayer({ store, served, reopen }) {
             type: "button",
             key: `followed/${number}`,
             "aria-pressed": String(number === picture),
-            style: { "--own": COLORS[number % COLORS.length] },
+            style: { "--own": colorOf(number) },
             on: { click: () => choose(() => (picture = number)) },
           },
           h("img", { src: source(number), alt: "" }),
@@ -297,34 +287,10 @@ function createPlayer({ store, served, reopen }) {
   /** The curves, and their numbers as tables. */
   function drawCurves() {
     if (!about) return;
-    const { replay, epochs } = about;
-    const each = replay?.steps_per_epoch;
-    const x = (/** @type {Epoch} */ row) => (each ? (row.steps ?? 0) / each : (row.epoch ?? 0));
-    const by = (/** @type {keyof Epoch} */ key) =>
-      /** @type {[number, number][]} */ (epochs.filter((row) => row[key] !== null).map((row) => [x(row), row[key]]));
-    const moments = (/** @type {(frame: Moment) => number | null | undefined} */ of) =>
-      /** @type {[number, number][]} */ (
-        (replay?.frames ?? []).flatMap((frame) => (of(frame) === null ? [] : [[frame.epoch, of(frame)]]))
-      );
-    const validated = by("validation_loss");
-    const train = replay ? moments((frame) => frame.train_loss) : by("train_loss");
-    const lines = [
-      { name: "training", color: "var(--ink)", points: train, width: 2.5 },
-      { name: "validation", color: "var(--ink)", points: validated, dots: true, dashed: true },
-      ...(replay?.pictures ?? []).map((followed, number) => ({
-        name: followed.class,
-        color: COLORS[number % COLORS.length],
-        points: moments((frame) => frame.loss[number]),
-      })),
-    ].filter(({ points }) => points.length);
-    const end = replay && each ? replay.steps / each : epochs.length;
-    losses.set(lines, end, `Loss over ${about.name}. ${lines.map(told(digits)).join(" ")}`);
-    const rates = [
-      { name: "training", color: "var(--ink)", points: by("train_accuracy"), width: 2.5, dots: true },
-      { name: "validation", color: "var(--accent)", points: by("validation_accuracy"), dots: true },
-    ].filter(({ points }) => points.length);
-    shares.set(rates, end, `Accuracy. ${rates.map(told(percent)).join(" ")}`);
-    if (frameTable.dataset.rows !== `${last()}/${epochs.length}`) fillTable();
+    const { loss, accuracy, end } = figures(about);
+    losses.set(loss, end, `Loss over ${about.name}. ${loss.map(told(digits)).join(" ")}`);
+    shares.set(accuracy, end, `Accuracy. ${accuracy.map(told(percent)).join(" ")}`);
+    if (frameTable.dataset.rows !== `${last()}/${about.epochs.length}`) fillTable();
   }
 
   function fillTable() {
@@ -443,84 +409,4 @@ const ROUNDED =
 /** @param {Replay} replay */
 function first({ layers }) {
   return (layers.find(({ weight }) => weight) ?? layers[0])?.name ?? "";
-}
-
-/**
- * A line in a sentence.
- * @param {(value: number) => string} format
- */
-function told(format) {
-  return (/** @type {import("./curves.js").Line} */ { name, points }) =>
-    `${name}: ${format(points[0][1])} at first, ${format(points[points.length - 1][1])} at last.`;
-}
-
-/**
- * How far a training is.
- * @param {Required<Live>} live
- */
-function pace({ step, steps, images_per_second, seconds_left }) {
-  const bar = h("progress", { max: String(steps), value: String(step), "aria-label": "Steps done" });
-  const speed = `${counted(Math.round(images_per_second))} images/s`;
-  const left = `${duration(seconds_left)} left`;
-  return [bar, h("p", { class: "note" }, `step ${counted(step)} of ${counted(steps)} · ${speed} · ${left}`)];
-}
-
-/** @param {number} seconds */
-function duration(seconds) {
-  const whole = Math.round(seconds);
-  const two = (/** @type {number} */ part) => String(part).padStart(2, "0");
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)}:${two(whole % 60)} min`;
-  return `${Math.floor(whole / 3600)}:${two(Math.floor((whole % 3600) / 60))} h`;
-}
-
-/**
- * Every number of the curves.
- * @param {About} about
- */
-function tables({ replay, epochs }) {
-  const shown = (/** @type {number | null | undefined} */ value) =>
-    value === null || value === undefined ? "–" : number(value, false, 4);
-  const table = (
-    /** @type {string} */ caption,
-    /** @type {string[]} */ head,
-    /** @type {(number | null | undefined)[][]} */ rows,
-  ) =>
-    h(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-      h(
-        "table",
-        { class: "plain" },
-        h("caption", {}, caption),
-        h("thead", {}, h("tr", {}, ...head.map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((value) => h("td", {}, shown(value)))))),
-      ),
-    );
-  const moments = replay && [
-    table(
-      "Each moment that was kept",
-      ["step", "epoch", "training loss", ...replay.pictures.map((each) => `loss of ${each.class}`)],
-      replay.frames.map(({ step, epoch, train_loss, loss }) => [step, epoch, train_loss, ...loss]),
-    ),
-  ];
-  const keys = /** @type {const} */ ([
-    "epoch",
-    "steps",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-  ]);
-  const names = keys.map((key) => key.replace("train_", "training ").replace("_", " "));
-  const each = epochs.length
-    ? [
-        table(
-          "Each epoch",
-          names,
-          epochs.map((row) => keys.map((key) => row[key])),
-        ),
-      ]
-    : [];
-  return [...(moments ?? []), ...each];
 }

@@ -1,7 +1,7 @@
 /** The classes before and after: a bar for what is, a mark where it was, and the shift in points. */
 
 import { h } from "../element.js";
-import { number } from "../format.js";
+import { number, percent } from "../format.js";
 
 const SHOWN = 4;
 
@@ -26,7 +26,7 @@ export function shifts(classes, before, after, shown = SHOWN) {
  * @param {boolean} best
  */
 function row(name, before, after, best) {
-  const [was, is] = [before, after].map((each) => `${(100 * each).toFixed(1)}%`);
+  const [was, is] = [before, after].map(percent);
   const by = 100 * (after - before);
   const track = h(
     "span",
