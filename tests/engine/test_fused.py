@@ -14,12 +14,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvmlite import binding
 from numba.core import caching
 from torch import Tensor, nn
 
 from pellucid.engine import fused, kernels_cpu, trial
 from pellucid.engine.device import Engine, with_blocks
 from pellucid.engine.fused import Block
+from pellucid.engine.fused_direct import Direct
+from pellucid.engine.fused_onednn import OneDNN
 from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.run import Run, Step
@@ -60,6 +63,15 @@ def passes(
     return [output.detach(), *(gradient.clone() for gradient in gradients if gradient is not None)]
 
 
+def drawn(module: nn.Sequential, seed: int, *shape: int) -> Tensor:
+    """Images in channels-last order, and parameters, of small whole numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(whole(generator, 1, *parameter.shape))
+    return whole(generator, 2, *shape).contiguous(memory_format=torch.channels_last)
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[nn.Sequential, Tensor, int]:
     """A block, its images and a seed; the values go to `largest`."""
@@ -72,16 +84,33 @@ def cases(draw: st.DrawFn) -> tuple[nn.Sequential, Tensor, int]:
         channels, filters, kernel, stride, padding, size=size, bias=draw(st.booleans()), flat=draw(st.booleans())
     )
     seed = draw(st.integers(0, 1000))
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(whole(generator, 1, *parameter.shape))
-    images = whole(generator, 2, count, channels, *sides)
-    return module, images.contiguous(memory_format=torch.channels_last), seed
+    return module, drawn(module, seed, count, channels, *sides), seed
+
+
+FIRST_LAYERS = [  # channels, filters, height, width
+    (3, 10, 5, 5),
+    (3, 32, 3, 3),
+    (1, 1, 1, 1),
+    (4, 17, 2, 12),
+    (1, 7, 6, 2),
+]
+
+
+@st.composite
+def first_layers(draw: st.DrawFn) -> tuple[nn.Sequential, Tensor, int]:
+    """A block of few channels whose pooled rows fill a vector, as direct convolution wants it."""
+    channels, filters, height, width = draw(st.sampled_from(FIRST_LAYERS))
+    padding, flat = draw(st.integers(0, 3)), draw(st.booleans())
+    sides = draw(st.integers(max(1, height + 1 - 2 * padding), 14)), draw(st.integers(31 + width, 75))
+    conv = nn.Conv2d(channels, filters, (height, width), padding=(padding, 0), bias=draw(st.booleans()))
+    module = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2), *([nn.Flatten()] if flat else []))
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    seed = draw(st.integers(0, 1000))
+    return module, drawn(module, seed, draw(st.integers(1, 3)), channels, *sides), seed
 
 
 @settings(max_examples=60)
-@given(cases())
+@given(st.one_of(cases(), first_layers()))
 def test_equal_to_pytorch_in_float64(case: tuple[nn.Sequential, Tensor, int]) -> None:
     module, images, seed = case
     assert isinstance(fused.steps(module, 1)[0], Block)
@@ -96,7 +125,7 @@ def test_equal_to_pytorch_in_float64(case: tuple[nn.Sequential, Tensor, int]) ->
 
 
 @settings(max_examples=40)
-@given(cases())
+@given(st.one_of(cases(), first_layers()))
 def test_bfloat16_is_as_exact(case: tuple[nn.Sequential, Tensor, int]) -> None:
     """Weights and bias are summed in float32, and only the input's gradient is rounded.
 
@@ -122,6 +151,69 @@ def test_bfloat16_rounds_where_pytorch_does() -> None:
     assert torch.equal(ours[0], theirs[0])
     for one, other in zip(ours[1:], theirs[1:], strict=True):
         assert float((one - other).norm() / other.norm()) < 0.01
+
+
+def processor_can(*names: str) -> bool:
+    return all(binding.get_host_cpu_features().get(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "needs"), [(torch.float32, ["avx512f"]), (torch.bfloat16, ["avx512f", "avx512bf16"])], ids=str
+)
+def test_few_channels_are_convolved_directly(dtype: torch.dtype, needs: list[str]) -> None:
+    """Where the processor can; more channels, narrow maps and other pools go through oneDNN."""
+
+    def way(module: nn.Sequential, images: Tensor) -> object:
+        (step,) = fused.steps(module, 1)[:1]
+        assert isinstance(step, Block)
+        return type(step.way(images, dtype))
+
+    wanted = Direct if processor_can(*needs) else OneDNN
+    assert way(block(3, 10, 5), torch.rand(1, 3, 40, 40)) is wanted
+    assert way(block(4, 10, 5, 1, 2), torch.rand(1, 4, 32, 32)) is wanted
+    assert way(block(5, 10, 5), torch.rand(1, 5, 40, 40)) is OneDNN
+    assert way(block(3, 10, 5), torch.rand(1, 3, 40, 34)) is OneDNN
+    assert way(block(3, 10, 5, 2), torch.rand(1, 3, 90, 90)) is OneDNN
+    assert way(block(3, 10, 5, size=3), torch.rand(1, 3, 90, 90)) is OneDNN
+    assert way(block(3, 10, 5), torch.rand(1, 3, 40, 40).bfloat16()) is OneDNN
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_direct_convolution_rounds_as_little_as_pytorch(flat: bool) -> None:
+    torch.manual_seed(6)
+    module, images = block(3, 20, 5, 1, 2, flat=flat), torch.randn(2, 3, 44, 50)
+    wide = [tensor.double() for tensor in passes(module.double(), module, images.double())]
+    module.float()
+    for bfloat16, bound in ((False, 1e-6), (True, 0.01)):
+        ours, theirs = (passes(run, module, images, 0, bfloat16) for run in (fused.forward(module, 1), module))
+        for one, other, true in zip(ours, theirs, wide, strict=True):
+            error, allowed = (float((tensor.double() - true).norm() / true.norm()) for tensor in (one, other))
+            assert error < max(bound, 1.5 * allowed)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_numbers_that_are_none_stay_so_side_by_side(bfloat16: bool) -> None:
+    """As below, in rows that fill a vector, where direct convolution is taken.
+
+    In bfloat16 it takes rows in pairs, and what is no number reaches the row above it too.
+    """
+    module = block(1, 1, 1)
+    with torch.no_grad():
+        module.get_parameter("0.weight").fill_(1)
+        module.get_parameter("0.bias").zero_()
+    images = torch.randint(-3, 4, (1, 1, 6, 40), generator=torch.Generator().manual_seed(1)).float()
+    for at, number in enumerate([float("nan"), float("inf"), -float("inf"), -float("nan"), -0.0, 0.0]):
+        images[0, 0, at, 7 * at % 40] = images[0, 0, 2, 33 + at] = number
+    images = images.contiguous(memory_format=torch.channels_last)
+    ours = passes(fused.forward(module, 1), module, images, 6, bfloat16)
+    theirs = passes(module, module, images, 6, bfloat16)
+    assert ours[0].isnan().any()
+    assert ours[0].isinf().any()
+    if bfloat16:
+        assert ours[0].isnan()[theirs[0].isnan()].all()
+        return
+    for one, other in zip(ours[:2], theirs[:2], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
@@ -157,7 +249,7 @@ def test_no_bit_depends_on_the_threads_or_the_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(fused, "PART_BYTES", 20_000)  # several parts, of which some shares get two
     torch.manual_seed(3)
     module = nn.Sequential(*block(3, 10, 5, 1, 1), *block(10, 7, 3, 2))
-    images = torch.randn(19, 3, 21, 23).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(19, 3, 21, 43).contiguous(memory_format=torch.channels_last)
     first, again, two = (passes(fused.forward(module, threads), module, images) for threads in (1, 1, 2))
     for one, other, third in zip(first, again, two, strict=True):
         assert torch.equal(one, other)

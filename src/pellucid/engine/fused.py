@@ -1,9 +1,9 @@
-"""Convolution, ReLU and max pooling as one step on the CPU, a few pictures at a time.
+"""Convolution, ReLU and max pooling as one step on the CPU: the convolution's own output is never kept.
 
-The convolution is oneDNN's, as in PyTorch; its output never leaves the cache, since one pass over it (kernels_cpu.py)
-leaves the pooled map and a byte for each winner. No more is kept for the way back, which visits the winners alone: at
-most one output in four has a gradient. Used for training and validation in place of the same three modules, whose
-parameters it reads; whatever else a network has runs as it is.
+One pass leaves the pooled map and a byte for each winner. No more is kept for the way back, since at most one output
+in four has a gradient. There are two ways: by oneDNN's convolution, a few pictures at a time so that its output stays
+in the cache (fused_onednn.py), and in registers, for pictures of few channels (fused_direct.py). Used for training and
+validation in place of the same three modules, whose parameters it reads; whatever else a network has runs as it is.
 
 The pictures are shared out in fixed parts, and what the parts say of a weight is added in their order: the number of
 threads changes no bit of it.
@@ -11,14 +11,13 @@ threads changes no bit of it.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Barrier
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,14 +25,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pellucid.engine.fused_direct import Direct, applies
+from pellucid.engine.fused_onednn import OneDNN, Winners, input_gradient
 from pellucid.network.standardise import Standardise
 
 PART_BYTES = 1 << 20  # of the convolution's output, in float32: about what stays in a core's cache
 SHARES = 16  # sums of gradients, each over every sixteenth part
 LARGEST_POOL = 4
-LANES = 16  # float32 in a vector of 512 bits; narrower machines take two or four
 
-_BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
+_DTYPES = (torch.float32, torch.bfloat16)
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -106,12 +106,23 @@ class Block:
     def __call__(self, images: Tensor) -> Tensor:
         weight = self.conv.weight
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
-        numbers = dtype in _BITS and images.dtype in _BITS and weight.dtype == torch.float32
+        numbers = dtype in _DTYPES and images.dtype in _DTYPES and weight.dtype == torch.float32
         there = images.device.type == weight.device.type == "cpu" and images.ndim == 4
         if not (numbers and there and images.shape[1] == self.conv.in_channels and min(self.pooled_shape(images)) > 0):
             return self.plain(images)
         keep = torch.is_grad_enabled()
         return _Fused.apply(images, weight, self.conv.bias, self, dtype, keep)  # type: ignore[no-any-return]
+
+    def way(self, images: Tensor, dtype: torch.dtype) -> Way:
+        """In registers where that can be done, else by oneDNN."""
+        if applies(self.conv, self.size, self.pooled_shape(images)[3], images, dtype):
+            return Direct(self.conv, dtype, self.memory)
+        return OneDNN(self.conv, self.size, dtype)
+
+    @property
+    def memory(self) -> torch.memory_format:
+        """The order of the pooled maps: that in which the next step reads them."""
+        return torch.contiguous_format if self.flat else torch.channels_last
 
     def plain(self, images: Tensor) -> Tensor:
         """The same by the modules themselves."""
@@ -132,6 +143,18 @@ class Block:
         return count, filters, high // self.size, wide // self.size
 
 
+class Way(Protocol):
+    """How a block is computed, for parts of the pictures: (n, C, H, W) -> (n, F, PH, PW).
+
+    `sums` are those of one share, of what `sums` makes for all of them.
+    """
+
+    def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None: ...
+    def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None: ...
+    def gradients(self, weights: Any, biases: Any) -> tuple[Tensor, Tensor]: ...
+
+
 class _Fused(torch.autograd.Function):
     """Images float32 or bfloat16; weight, bias and their gradients float32; the pooled maps in `dtype`."""
 
@@ -139,96 +162,51 @@ class _Fused(torch.autograd.Function):
     def forward(  # type: ignore[override]
         ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, block: Block, dtype: torch.dtype, keep: bool
     ) -> Tensor:
-        from pellucid.engine import kernels_cpu
-
-        shape = block.pooled_shape(images)
-        order = torch.contiguous_format if block.flat else torch.channels_last
-        pooled = torch.empty(shape, dtype=dtype, memory_format=order)
+        way, shape = block.way(images, dtype), block.pooled_shape(images)
+        pooled = torch.empty(shape, dtype=dtype, memory_format=block.memory)
         winners = np.empty(shape if keep else (0, *shape[1:]), np.uint8)
-        kernel = kernels_cpu.pool_relu(block.size, 8 * dtype.itemsize)
-        filters, offset = weight.detach().to(dtype), None if bias is None else bias.detach().to(dtype)
+        given, filters, offset = images.detach(), weight.detach(), None if bias is None else bias.detach()
 
         def reduce(part: slice) -> None:
-            with torch.autocast("cpu", enabled=False):
-                maps = nn.functional.conv2d(
-                    _part(images, part, dtype), filters, offset, block.conv.stride, block.conv.padding
-                )
-            chosen = winners[part] if keep else np.empty((len(maps), *shape[1:]), np.uint8)
-            kernel(_bits(maps.permute(0, 2, 3, 1).contiguous()), _bits(pooled[part]), chosen)
+            here = pooled[part]
+            chosen = winners[part] if keep else np.empty(here.shape, np.uint8)
+            way.pool(given[part], filters, offset, here, chosen)
 
         _share_out(reduce, _parts(block.maps_shape(images)), block.threads)
-        ctx.save_for_backward(images, weight)
-        ctx.block, ctx.dtype, ctx.winners = block, dtype, winners
+        ctx.save_for_backward(images)
+        ctx.block, ctx.way, ctx.winners = block, way, winners
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        from pellucid.engine import kernels_cpu
-
-        images, weight = ctx.saved_tensors
-        block, winners = ctx.block, ctx.winners
-        conv, filters = block.conv, weight.detach().to(ctx.dtype)
+        (images,) = ctx.saved_tensors
+        block, way, winners = ctx.block, ctx.way, ctx.winners
+        given, gradient = images.detach(), grad.detach()
         images_grad = torch.empty_like(images) if ctx.needs_input_grad[0] else None
         parts = _parts(block.maps_shape(images))
         shares = [parts[start::SHARES] for start in range(min(SHARES, len(parts)))]
-        length = weight.shape[1] * weight.shape[3]  # of a row of a filter, filled up to whole vectors
-        weight_grad = torch.zeros(len(shares), len(weight), weight.shape[2], -(-length // LANES) * LANES)
-        bias_grad = torch.zeros(len(shares), len(weight))
+        weights, biases = way.sums(len(shares), grad.shape[3])
 
         def visit(share: int) -> None:
-            sums = weight_grad[share].numpy(), bias_grad[share].numpy()
             for part in shares[share]:
-                here, bits, chosen = _part(images, part, ctx.dtype), _bits(grad[part]), winners[part]
-                kernels_cpu.parameter_gradients(_rows(here, conv.padding), chosen, bits, block.size, conv.stride, *sums)
+                here, there, chosen = given[part], gradient[part], winners[part]
+                way.add(here, there, chosen, weights[share], biases[share])
                 if images_grad is not None:
-                    images_grad[part] = _input_gradient(block, filters, here, bits, chosen)
+                    sizes = block.maps_shape(here)[2:]
+                    images_grad[part] = input_gradient(block.conv, block.size, sizes, here, there, chosen)
 
         _share_out(visit, range(len(shares)), block.threads)
-        rows = torch.from_numpy(weight_grad.numpy()[..., :length].sum(axis=0))
-        in_order = rows.unflatten(2, (weight.shape[3], weight.shape[1])).permute(0, 3, 1, 2)
-        bias_sum = torch.from_numpy(bias_grad.numpy().sum(axis=0)) if ctx.needs_input_grad[2] else None
-        return images_grad, in_order.contiguous(memory_format=torch.channels_last), bias_sum, None, None, None
-
-
-def _part(images: Tensor, part: slice, dtype: torch.dtype) -> Tensor:
-    return images.detach()[part].to(dtype).contiguous(memory_format=torch.channels_last)
-
-
-def _input_gradient(block: Block, filters: Tensor, images: Tensor, grad: Any, winners: Any) -> Tensor:
-    """The gradient of `images` (n, C, H, W): the winners' gradients put back in their places, then oneDNN's."""
-    from pellucid.engine import kernels_cpu
-
-    count, channels, high, wide = block.maps_shape(images)
-    maps = torch.zeros(count, high, wide, channels, dtype=images.dtype)
-    kernels_cpu.unpool(grad, winners, block.size, _bits(maps))
-    conv, one = block.conv, (1, 1)
-    wanted = (True, False, False)
-    return torch.ops.aten.convolution_backward(
-        maps.permute(0, 3, 1, 2), images, filters, None, conv.stride, conv.padding, one, False, (0, 0), 1, wanted
-    )[0]
-
-
-def _rows(images: Tensor, padding: Any) -> NDArray[np.float32]:
-    """(n, C, H, W) -> (n, H + 2P, W + 2P, C) float32 with zeros around each, and spare numbers behind the last."""
-    count, channels, high, wide = images.shape
-    down, across = padding
-    shape = (count, high + 2 * down, wide + 2 * across, channels)
-    numbers = (torch.zeros if down or across else torch.empty)(math.prod(shape) + LANES)
-    rows = numbers[:-LANES].view(shape)
-    rows[:, down : down + high, across : across + wide] = images.permute(0, 2, 3, 1)
-    return rows.numpy()
-
-
-def _bits(numbers: Tensor) -> NDArray[Any]:
-    """The same memory as int32 or int16."""
-    return numbers.detach().view(_BITS[numbers.dtype]).numpy()
+        weight_grad, bias_grad = way.gradients(weights, biases)
+        needs_bias = ctx.needs_input_grad[2]
+        in_order = weight_grad.contiguous(memory_format=torch.channels_last)
+        return images_grad, in_order, bias_grad if needs_bias else None, None, None, None
 
 
 def _parts(maps: tuple[int, int, int, int]) -> list[slice]:
-    """The pictures of a convolution's output, of this shape, in parts that stay in a core's cache."""
+    """Some pictures at a time of a convolution's output: as many as the cache holds, and work for each share."""
     count, filters, high, wide = maps
-    each = max(1, PART_BYTES // (4 * filters * high * wide))
+    each = max(1, min(PART_BYTES // (4 * filters * high * wide), -(-count // SHARES)))
     return [slice(start, min(start + each, count)) for start in range(0, count, each)]
 
 
@@ -253,8 +231,14 @@ def _share_out(task: Callable[[Any], None], jobs: Sequence[Any], threads: int) -
     if threads == 1 or len(jobs) == 1:
         for job in jobs:
             task(job)
-    else:
-        list(_workers(threads, os.getpid()).map(task, jobs))
+        return
+    remaining = iter(jobs)  # each takes the next one: few jobs, and a pool's queue costs more than this
+
+    def work(_: int) -> None:
+        for job in remaining:
+            task(job)
+
+    list(_workers(threads, os.getpid()).map(work, range(threads)))
 
 
 @lru_cache
@@ -266,7 +250,9 @@ def _workers(threads: int, process: int) -> ThreadPoolExecutor:
     pool, barrier = ThreadPoolExecutor(threads, "fused"), Barrier(threads)
     before = torch.get_num_threads()
 
-    def begin(_: int) -> None:
+    def begin(number: int) -> None:
+        if number == 0:
+            _let_others_sleep()
         torch.set_num_threads(1)  # of this thread, and by the way of those to come
         torch.set_grad_enabled(False)
         torch.get_num_threads()  # a thread that has not asked yet would ask later, and be told `before`
@@ -275,3 +261,13 @@ def _workers(threads: int, process: int) -> ThreadPoolExecutor:
     list(pool.map(begin, range(threads)))
     torch.set_num_threads(before)
     return pool
+
+
+def _let_others_sleep() -> None:
+    """Make PyTorch's other threads sleep between their tasks: the workers need the cores that they would spin on.
+
+    GNU's OpenMP has its threads spin for milliseconds after each task, unless there are more of them than processors,
+    whatever they do (libgomp, GOMP_SPINCOUNT). So this thread gets some of its own, which it has no more work for.
+    """
+    torch.set_num_threads(os.cpu_count() or 1)
+    torch.zeros(1 << 20).add_(1)

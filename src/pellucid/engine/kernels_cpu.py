@@ -12,20 +12,21 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-from pellucid.engine.fused import LANES
-
+LANES = 16  # float32 in a vector of 512 bits; narrower machines take two or four
 STREAMS = 4  # sums side by side, since an addition waits for the one before it
 DEAD = 255  # the winner of a window in which nothing is above zero
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at its first call and kept beside this file, else in the user's cache, else for this process only."""
     try:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
@@ -33,7 +34,12 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
         return njit(nogil=True, error_model="numpy")(function)
 
 
-@_compiled
+def bits(numbers: torch.Tensor) -> NDArray[Any]:
+    """The same memory as int32 or int16."""
+    return numbers.detach().view(torch.int32 if numbers.dtype == torch.float32 else torch.int16).numpy()
+
+
+@compiled
 def standardise(pixels: Any, mean: Any, deviation: Any, images: Any) -> None:
     """uint8 (rows, numbers) -> float32: (pixel / 255 - mean) / deviation, rounded after each step as PyTorch does.
 
@@ -60,7 +66,7 @@ def pool_relu(size: int, bits: int) -> Callable[..., None]:
     nan = number(np.iinfo(number).max)
     nothing, window = number(0), size * size
 
-    @_compiled
+    @compiled
     def kernel(maps: Any, pooled: Any, winners: Any) -> None:
         count, filters, high, wide = winners.shape
         row = np.empty(wide * filters, number)
@@ -86,7 +92,7 @@ def pool_relu(size: int, bits: int) -> Callable[..., None]:
     return kernel
 
 
-@_compiled
+@compiled
 def parameter_gradients(
     rows: Any, winners: Any, grad: Any, size: int, stride: tuple[int, int], weight_grad: Any, bias_grad: Any
 ) -> None:
@@ -132,7 +138,7 @@ def parameter_gradients(
                         _gather(weight_grad, at, rows, r * line + b * LANES, places, values, alive)  # type: ignore[call-arg]
 
 
-@_compiled
+@compiled
 def unpool(grad: Any, winners: Any, size: int, maps_grad: Any) -> None:
     """The gradient of the convolution's output, `maps_grad` (n, H, W, F), zeros so far, from `grad` (n, F, PH, PW)."""
     count, filters, high, wide = winners.shape
@@ -157,15 +163,15 @@ def _gather(typing: Any, sums: Any, at: Any, rows: Any, offset: Any, places: Any
     """
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
-        sums, at, rows, offset, places, values, count = _flat(context, build, signature, arguments)
+        sums, at, rows, offset, places, values, count = flat(context, build, signature, arguments)
         streams = [cgutils.alloca_once_value(build, ir.Constant(_VECTOR, None)) for _ in range(STREAMS)]
         with cgutils.for_range_slice(build, count.type(0), count, count.type(STREAMS)) as (start, _):
             for number, stream in enumerate(streams):
                 i = build.add(start, start.type(number))
-                row = _vector(build, rows, build.add(build.load(build.gep(places, [i])), offset))
-                value = _spread(build, build.load(build.gep(values, [i])))
-                build.store(_multiply_add(build, value, build.load(row, align=4), build.load(stream)), stream)
-        target = _vector(build, sums, at)
+                row = vector_at(build, rows, build.add(build.load(build.gep(places, [i])), offset))
+                value = spread(build, build.load(build.gep(values, [i])))
+                build.store(multiply_add(build, value, build.load(row, align=4), build.load(stream)), stream)
+        target = vector_at(build, sums, at)
         total = build.load(target, align=4)
         for stream in streams:
             total = build.fadd(total, build.load(stream))
@@ -174,7 +180,7 @@ def _gather(typing: Any, sums: Any, at: Any, rows: Any, offset: Any, places: Any
     return types.void(sums, types.intp, rows, types.intp, places, values, types.intp), generate
 
 
-def _flat(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> list[Any]:
+def flat(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> list[Any]:
     """The arguments, each array as the address of its first number."""
     return [
         context.make_array(kind)(context, build, value).data if isinstance(kind, types.Array) else value
@@ -182,12 +188,12 @@ def _flat(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> 
     ]
 
 
-def _vector(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
+def vector_at(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
     """The address of the vector that begins with number `at`."""
     return build.bitcast(build.gep(numbers, [at]), _VECTOR.as_pointer())
 
 
-def _spread(build: ir.IRBuilder, number: Any) -> Any:
+def spread(build: ir.IRBuilder, number: Any) -> Any:
     """A vector of one number, many times."""
     undefined = ir.Constant(_VECTOR, ir.Undefined)
     index = ir.IntType(32)
@@ -195,7 +201,7 @@ def _spread(build: ir.IRBuilder, number: Any) -> Any:
     return build.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
 
 
-def _multiply_add(build: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:
+def multiply_add(build: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the processor can."""
     contract: Any = {"flags": ("contract",)}
     return build.fadd(build.fmul(a, b, **contract), c, **contract)

@@ -1,0 +1,509 @@
+"""Convolution + ReLU + 2x2 max pooling for pictures of few channels, in registers, and its weights' gradient.
+
+A library's convolution fills its vectors with channels, and a picture has three. Here they are filled with places along
+a row: the even and the odd columns of the picture stand apart, so that sixteen windows of the pool lie side by side,
+each with its four sums in the same lane. What comes out is the pooled map and the winners; the convolution's own output
+is never written. Two rows are one number in bfloat16, which the processor multiplies and adds in pairs.
+
+Compiled by Numba, without Python's lock. Numbers come as their bits (kernels_cpu.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.misc.special import literally
+
+from pellucid.engine.kernels_cpu import DEAD, LANES, compiled, flat, multiply_add, spread, vector_at
+
+SUMS = 24  # that stay in registers: of 32, less what is read
+STRIPE = 48 << 10  # bytes of gradients that are put back in place at once: they stay in the cache
+
+_WORDS = ir.VectorType(ir.IntType(32), LANES)
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_LOAD: Any = {"align": 4}
+_written_out: Any = intrinsic(prefer_literal=True)  # what follows writes the instructions itself
+
+
+class _BFloat(ir.Type):
+    """bfloat16, which llvmlite has no name for."""
+
+    def __str__(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat)
+
+
+_PAIRS = ir.VectorType(_BFloat(), 2 * LANES)
+
+
+@lru_cache
+def forward(channels: int, width: int, group: int, bits: int, by_pixel: bool) -> Callable[..., None]:
+    """A kernel (images, padding, taps, bias, pooled, winners) for filters of `width` numbers a row.
+
+    `images` float32 as bits (n, H, W, C); `taps` as `taps()` gives them; `bias` float32 (F,); `winners` uint8 (n, F,
+    PH, PW); `pooled` as bits of 32 or 16, of that shape or by pixel, (n, PH, PW, F). PW is LANES or more, F `group` or
+    more: so many filters are summed side by side.
+    """
+    number = np.uint32 if bits == 32 else np.uint16
+
+    @compiled
+    def kernel(images: Any, padding: tuple[int, int], taps: Any, bias: Any, pooled: Any, winners: Any) -> None:
+        count, filters, high, wide = winners.shape
+        rows_of_taps = taps.shape[1]
+        rows: Any = np.zeros(_shape(images.shape, padding, width), np.uint32)
+        line = np.empty((filters, wide), number)
+        plane, step, half = rows.shape[1] * 2 * rows.shape[3], 2 * rows.shape[3], rows.shape[3]
+        for n in range(count):
+            lay_out(images, n, padding, rows, channels, bits)
+            for y in range(high):
+                start = (1 + 2 * y) * step
+                for part in range(-(-wide // LANES)):
+                    x = min(part * LANES, wide - LANES)
+                    for turn in range(-(-filters // group)):
+                        f = min(turn * group, filters - group)
+                        at = ((n * filters + f) * high + y) * wide + x
+                        sizes = (plane, step, half, filters, rows_of_taps, wide, high * wide)
+                        to = f * wide + x
+                        _tile(
+                            rows, start + x, taps, bias, f, line, to, winners, at, sizes, channels, width, group, bits
+                        )
+                if by_pixel:
+                    turn_over(line, 0, filters, wide, pooled, (n * high + y) * wide * filters, bits)
+                else:
+                    for f in range(filters):
+                        for x in range(wide):
+                            pooled[n, f, y, x] = line[f, x]
+
+    return kernel
+
+
+@lru_cache
+def weight_gradient(
+    channels: int, height: int, width: int, group: int, bits: int, by_pixel: bool
+) -> Callable[..., None]:
+    """A kernel (images, padding, grad, winners, sums, bias_sums) that adds what the winners say of the weights.
+
+    `images`, `winners` and `grad`, which is the pooled map's, as `forward` takes them; `sums` float32 (C, height,
+    width, F, LANES) and `bias_sums` float32 (F, PW), which are yet to be summed along their last axis.
+    """
+    halves = 2 if bits == 32 else 1  # rows of gradients to a row of the pool
+    number = np.uint32 if bits == 32 else np.uint16
+
+    @compiled
+    def kernel(images: Any, padding: tuple[int, int], grad: Any, winners: Any, sums: Any, bias_sums: Any) -> None:
+        count, filters, high, wide = winners.shape
+        rows: Any = np.zeros(_shape(images.shape, padding, width), np.uint32)
+        line = np.empty((filters, wide), number)
+        plane, step, half = rows.shape[1] * 2 * rows.shape[3], 2 * rows.shape[3], rows.shape[3]
+        across = -(-wide // LANES) * LANES
+        stripe = max(1, STRIPE // (4 * halves * 2 * filters * across))
+        places = np.zeros((stripe, halves, 2, filters, across), np.uint32)
+        for n in range(count):
+            lay_out(images, n, padding, rows, channels, bits)
+            for first in range(0, high, stripe):
+                there = min(stripe, high - first)
+                for y in range(there):
+                    if by_pixel:
+                        turn_over(grad, (n * high + first + y) * wide * filters, wide, filters, line, 0, bits)
+                    else:
+                        for f in range(filters):
+                            for x in range(wide):
+                                line[f, x] = grad[n, f, first + y, x]
+                    for f in range(filters):
+                        for part in range(-(-wide // LANES)):
+                            x = min(part * LANES, wide - LANES)
+                            at = ((n * filters + f) * high + first + y) * wide + x
+                            to = ((y * halves * 2) * filters + f) * across + x
+                            sum_at = f * wide + x
+                            sizes = (filters * across, 2 * filters * across, part * LANES - x)
+                            _put_back(line, winners, at, places, to, bias_sums, sum_at, sizes, bits)
+                for c in range(channels):
+                    for r in range(height):
+                        start = c * plane + (1 + 2 * first + r) * step
+                        for turn in range(-(-filters // group)):
+                            f = min(turn * group, filters - group)
+                            fresh = turn * group - f  # filters that the turn before has seen
+                            at = (((c * height + r) * width) * filters + f) * LANES
+                            sizes = (step, half, filters, across, there * halves, fresh)
+                            _products(rows, start, places, f * across, sums, at, sizes, width, group, bits)
+
+    return kernel
+
+
+def taps(weight: Any, bits: int) -> Any:
+    """The filters as the kernels read them: float32 (F, C, KH, KW) -> bits (C, rows, KW, F), in pairs of rows for 16.
+
+    What is paired with no row is zero.
+    """
+    filters = np.ascontiguousarray(weight.transpose(1, 2, 3, 0)).view(np.uint32)
+    if bits == 32:
+        return filters
+    channels, height, width, count = filters.shape
+    even = np.zeros((channels, height + height % 2, width, count), np.uint32)
+    even[:, :height] = filters >> 16
+    return even[:, ::2] | even[:, 1::2] << 16
+
+
+@compiled
+def _shape(images: Any, padding: tuple[int, int], width: int) -> tuple[int, int, int, int]:
+    """Of a picture laid out: channels, rows behind a spare one, columns even and odd, places in each and spare ones."""
+    _, high, wide, channels = images
+    return channels, high + 2 * padding[0] + 2, 2, (wide + 2 * padding[1]) // 2 + width + 2 * LANES
+
+
+@compiled
+def lay_out(images: Any, n: int, padding: tuple[int, int], rows: Any, channels: int, bits: int) -> None:
+    """A picture of float32 as bits (n, H, W, C) -> uint32 (C, rows, 2, places), zeros around: even columns, then odd.
+
+    For 16 bits each number is a pair: of a row, rounded to bfloat16, in the lower half, and of the next in the upper.
+    """
+    literally(channels)
+    literally(bits)
+    _, high, wide, _ = images.shape
+    down, across = padding
+    _, lines, _, places = rows.shape
+    line = np.zeros(2 * places * channels, np.uint32)
+    above = np.zeros((channels, 2, places), np.uint32)
+    reach = -(-(wide + across) // (2 * LANES))  # vectors to a row of even columns
+    sizes = (lines * 2 * places, places)
+    for y in range(high):
+        _copy(images, (n * high + y) * wide * channels, line, across * channels, wide * channels)
+        to = (1 + down + y) * 2 * places
+        for part in range(reach):
+            i = part * LANES
+            _even_and_odd(line, 2 * i * channels, above, i, rows, to + i, sizes, channels, bits)
+    if bits == 16:
+        line[:] = 0
+        for part in range(reach):
+            i = part * LANES
+            _even_and_odd(line, 0, above, i, rows, (1 + down + high) * 2 * places + i, sizes, channels, bits)
+
+
+@_written_out
+def _copy(typing: Any, numbers: Any, at: Any, line: Any, to: Any, count: Any) -> Any:
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        numbers, at, line, to, count = flat(context, build, signature, arguments)
+        cgutils.raw_memcpy(build, build.gep(line, [to]), build.gep(numbers, [at]), count, 4, align=4)
+
+    return types.void(numbers, types.intp, line, types.intp, types.intp), generate
+
+
+@_written_out
+def _even_and_odd(
+    typing: Any, line: Any, at: Any, above: Any, above_at: Any, rows: Any, to: Any, sizes: Any, channels: Any, bits: Any
+) -> Any:  # fmt: skip
+    """line[at:], 32 columns of all channels, to rows[to:]; for 16 bits to the row above, with what it has in `above`.
+
+    sizes: (plane, places).
+    """
+    depth, size = channels.literal_value, bits.literal_value
+    wide = ir.VectorType(ir.IntType(32), 2 * LANES * depth)
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        line, at, above, above_at, rows, to, sizes, *_ = flat(context, build, signature, arguments)
+        plane, places = (build.extract_value(sizes, n) for n in range(2))
+        number = at.type
+        columns = build.load(build.bitcast(build.gep(line, [at]), wide.as_pointer()), align=4)
+        for c in range(depth):
+            for side in range(2):
+                chosen = ir.Constant(_WORDS, [(2 * i + side) * depth + c for i in range(LANES)])
+                words = build.shuffle_vector(columns, ir.Constant(wide, ir.Undefined), chosen)
+                place = build.add(build.add(to, build.mul(plane, number(c))), build.mul(places, number(side)))
+                if size == 16:
+                    words = _rounded(build, build.bitcast(words, _FLOATS))
+                    upper = build.shl(words, _all(16))
+                    kept = build.add(above_at, build.mul(places, number(2 * c + side)))
+                    place = build.sub(place, build.mul(places, number(2)))
+                    pair = build.or_(_words(build, above, kept), upper)
+                    _store(build, above, kept, words)
+                    words = pair
+                _store(build, rows, place, words)
+
+    kinds = (line, types.intp, above, types.intp, rows, types.intp, sizes, channels, bits)
+    return types.void(*kinds), generate
+
+
+@compiled
+def turn_over(numbers: Any, at: int, rows: int, columns: int, turned: Any, to: int, bits: int) -> None:
+    """A matrix (rows, columns) of bits from numbers[at:] on, transposed, from turned[to:] on."""
+    literally(bits)
+    if min(rows, columns) < LANES:
+        flat_numbers, flat_turned = numbers.reshape(-1), turned.reshape(-1)
+        for y in range(rows):
+            for x in range(columns):
+                flat_turned[to + x * rows + y] = flat_numbers[at + y * columns + x]
+        return
+    for down in range(-(-rows // LANES)):
+        y = min(down * LANES, rows - LANES)
+        for right in range(-(-columns // LANES)):
+            x = min(right * LANES, columns - LANES)
+            _turn_over(numbers, at + y * columns + x, columns, turned, to + x * rows + y, rows, bits)
+
+
+@_written_out
+def _turn_over(
+    typing: Any, numbers: Any, at: Any, columns: Any, turned: Any, to: Any, rows: Any, bits: Any
+) -> Any:  # fmt: skip
+    """LANES by LANES numbers, transposed: in each of four steps half of each two rows change places."""
+    kind = ir.IntType(bits.literal_value)
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        numbers, at, columns, turned, to, rows, _ = flat(context, build, signature, arguments)
+        number, index = at.type, ir.VectorType(ir.IntType(32), LANES)
+        block = [_load(build, numbers, build.add(at, build.mul(columns, number(r))), kind) for r in range(LANES)]
+        for step in (1, 2, 4, 8):
+            upper = ir.Constant(index, [LANES + i - step if i & step else i for i in range(LANES)])
+            lower = ir.Constant(index, [LANES + i if i & step else i + step for i in range(LANES)])
+            for r in range(LANES):
+                if not r & step:
+                    pair = block[r], block[r + step]
+                    block[r], block[r + step] = (build.shuffle_vector(*pair, mask) for mask in (upper, lower))
+        for r in range(LANES):
+            _store(build, turned, build.add(to, build.mul(rows, number(r))), block[r])
+
+    return types.void(numbers, types.intp, types.intp, turned, types.intp, types.intp, bits), generate
+
+
+@_written_out
+def _put_back(
+    typing: Any, line: Any, winners: Any, at: Any, places: Any, to: Any, bias_sums: Any, sum_at: Any, sizes: Any,
+    bits: Any,
+) -> Any:  # fmt: skip
+    """Sixteen gradients, line[sum_at:], back in their winners' places, and added to the bias's, bias_sums[sum_at:].
+
+    Of each window the columns stand apart, and its two rows are two halves, or for 16 bits a pair. sizes: (numbers to
+    the other column, numbers to the other half, gradients that the bias has seen already).
+    """
+    size = bits.literal_value
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        line, winners, at, places, to, bias_sums, sum_at, sizes, _ = flat(context, build, signature, arguments)
+        column, half, seen = (build.extract_value(sizes, n) for n in range(3))
+        winner = build.zext(_load(build, winners, at, ir.IntType(8)), _WORDS)
+        value = _load(build, line, sum_at, ir.IntType(size))
+        value = value if size == 32 else build.zext(value, _WORDS)
+        upper = value if size == 32 else build.shl(value, _all(16))
+        nothing = _all(0)
+        for side in range(2):
+            first, second = (
+                build.select(build.icmp_unsigned("==", winner, _all(2 * row + side)), here, nothing)
+                for row, here in enumerate((value, upper))
+            )
+            place = build.add(to, column) if side else to
+            if size == 16:
+                _store(build, places, place, build.or_(first, second))
+            else:
+                _store(build, places, place, first)
+                _store(build, places, build.add(place, half), second)
+        lanes = ir.Constant(_WORDS, list(range(LANES)))
+        seen = build.trunc(seen, ir.IntType(32))
+        counts = build.and_(
+            build.icmp_unsigned("!=", winner, _all(DEAD)), build.icmp_unsigned(">=", lanes, _spread_word(build, seen))
+        )
+        added = build.bitcast(build.select(counts, upper, nothing), _FLOATS)
+        target = vector_at(build, bias_sums, sum_at)
+        build.store(build.fadd(build.load(target, **_LOAD), added), target, **_LOAD)
+
+    kinds = (line, winners, types.intp, places, types.intp, bias_sums, types.intp, sizes, bits)
+    return types.void(*kinds), generate
+
+
+@_written_out
+def _tile(
+    typing: Any, rows: Any, start: Any, taps: Any, bias: Any, first: Any,
+    pooled: Any, to: Any, winners: Any, at: Any, sizes: Any, channels: Any, width: Any, group: Any, bits: Any,
+) -> Any:  # fmt: skip
+    """Sixteen windows of the pool, side by side, of `group` filters from `first` on: the largest above zero, and where.
+
+    sizes: (plane, line, half, filters, rows of taps, numbers to the next filter in `pooled` and in `winners`). Windows
+    begin at rows[start]; results are written from pooled[to] and winners[at] on.
+    """
+    columns, filters_at_once, size = width.literal_value, group.literal_value, bits.literal_value
+    step = 1 if size == 32 else 2  # rows of the picture to a row of taps
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        rows, start, taps, bias, first, pooled, to, winners, at, sizes, *_ = flat(context, build, signature, arguments)
+        plane, line, half, filters, tap_rows, pooled_area, winner_area = (
+            build.extract_value(sizes, n) for n in range(7)
+        )
+        number = start.type
+        offsets = [build.load(build.gep(bias, [build.add(first, number(g))])) for g in range(filters_at_once)]
+        begin = [spread(build, offset) for offset in offsets]
+        # sums[row][column][filter]: of the window's four places
+        sums = [begin[g] for _ in range(4) for g in range(filters_at_once)]
+
+        def row_of_taps(c: Any, t: Any, sums: list[Any]) -> list[Any]:
+            top = build.add(start, build.mul(c, plane))
+            top = build.add(top, build.mul(build.mul(t, number(step)), line))
+            turn = build.add(build.mul(c, tap_rows), t)
+            tap = build.add(build.mul(turn, build.mul(filters, number(columns))), first)
+            for k in range(columns):
+                data = []
+                for row in range(2):
+                    for side in range(2):
+                        place = build.add(top, number((side + k) // 2))
+                        if row:
+                            place = build.add(place, line)
+                        if (side + k) % 2:
+                            place = build.add(place, half)
+                        data.append(_words(build, rows, place))
+                base = build.add(tap, build.mul(filters, number(k)))
+                for g in range(filters_at_once):
+                    weight = spread(build, _word(build, taps, build.add(base, number(g))))
+                    for place in range(4):
+                        index = place * filters_at_once + g
+                        sums[index] = _multiply(build, sums[index], weight, data[place], size)
+            return sums
+
+        depth = number(channels.literal_value)
+        sums = _loop(build, depth, sums, lambda c, sums: _loop(build, tap_rows, sums, partial(row_of_taps, c)))
+        for g in range(filters_at_once):
+            four = [sums[place * filters_at_once + g] for place in range(4)]
+            largest, winner = _largest(build, four)
+            narrow = build.trunc(_rounded(build, largest), ir.VectorType(ir.IntType(16), LANES))
+            place = build.add(to, build.mul(pooled_area, number(g)))
+            _store(build, pooled, place, largest if size == 32 else narrow)
+            place = build.add(at, build.mul(winner_area, number(g)))
+            _store(build, winners, place, build.trunc(winner, ir.VectorType(ir.IntType(8), LANES)))
+
+    kinds = (rows, types.intp, taps, bias, types.intp, pooled, types.intp, winners, types.intp)
+    return types.void(*kinds, sizes, channels, width, group, bits), generate
+
+
+@_written_out
+def _products(
+    typing: Any, rows: Any, start: Any, places: Any, first: Any, sums: Any, at: Any,
+    sizes: Any, width: Any, group: Any, bits: Any,
+) -> Any:  # fmt: skip
+    """Add to sums[at:] the products of a row of taps and `group` filters, summed over a stripe, in LANES parts.
+
+    sizes: (line, half, filters, places to a row of gradients, rows of gradients, filters not to be added to).
+    """
+    columns, filters_at_once, size = width.literal_value, group.literal_value, bits.literal_value
+    step = 1 if size == 32 else 2
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        rows, start, places, first, sums, at, sizes, *_ = flat(context, build, signature, arguments)
+        line, half, filters, across, steps, fresh = (build.extract_value(sizes, n) for n in range(6))
+        number = start.type
+        side_size = build.mul(filters, across)
+        vectors = build.udiv(across, number(LANES))
+        zero = ir.Constant(_FLOATS, None)
+
+        def sixteen(u: Any, vector: Any, products: list[Any]) -> list[Any]:
+            i = build.mul(vector, number(LANES))
+            top = build.add(build.add(start, i), build.mul(build.mul(u, number(step)), line))
+            gradient = build.add(build.add(first, i), build.mul(build.mul(u, number(2)), side_size))
+            for side in range(2):
+                base = build.add(gradient, side_size) if side else gradient
+                grads = [
+                    _words(build, places, build.add(base, build.mul(across, number(g)))) for g in range(filters_at_once)
+                ]
+                for k in range(columns):
+                    place = build.add(top, number((side + k) // 2))
+                    if (side + k) % 2:
+                        place = build.add(place, half)
+                    data = _words(build, rows, place)
+                    for g in range(filters_at_once):
+                        index = k * filters_at_once + g
+                        products[index] = _multiply(build, products[index], grads[g], data, size)
+            return products
+
+        products = [zero] * (columns * filters_at_once)
+        products = _loop(build, steps, products, lambda u, sums: _loop(build, vectors, sums, partial(sixteen, u)))
+        for g in range(filters_at_once):
+            new = build.icmp_signed(">=", number(g), fresh)
+            for k in range(columns):
+                place = build.add(at, build.mul(build.add(build.mul(filters, number(k)), number(g)), number(LANES)))
+                target = vector_at(build, sums, place)
+                added = build.select(new, products[k * filters_at_once + g], zero)
+                build.store(build.fadd(build.load(target, **_LOAD), added), target, **_LOAD)
+
+    return types.void(rows, types.intp, places, types.intp, sums, types.intp, sizes, width, group, bits), generate
+
+
+def _loop(build: ir.IRBuilder, count: Any, values: list[Any], body: Callable[..., list[Any]]) -> list[Any]:
+    """`values`, each turn's from those of the turn before; at least one turn is made."""
+    before = build.basic_block
+    again, done = build.append_basic_block("turn"), build.append_basic_block("done")
+    build.branch(again)
+    build.position_at_end(again)
+    turn = build.phi(count.type)
+    turn.add_incoming(count.type(0), before)
+    kept = [build.phi(value.type) for value in values]
+    for phi, value in zip(kept, values, strict=True):
+        phi.add_incoming(value, before)
+    after = body(turn, list(kept))
+    following = build.add(turn, count.type(1))
+    turn.add_incoming(following, build.basic_block)
+    for phi, value in zip(kept, after, strict=True):
+        phi.add_incoming(value, build.basic_block)
+    build.cbranch(build.icmp_unsigned("<", following, count), again, done)
+    build.position_at_end(done)
+    return after
+
+
+def _multiply(build: ir.IRBuilder, total: Any, one: Any, other: Any, bits: int) -> Any:
+    """total + one * other: of words that are float32, or pairs of bfloat16 of which both products are added."""
+    if bits == 32:
+        return multiply_add(build, build.bitcast(one, _FLOATS), build.bitcast(other, _FLOATS), total)
+    kind = ir.FunctionType(_FLOATS, [_FLOATS, _PAIRS, _PAIRS])
+    name = "llvm.x86.avx512bf16.dpbf16ps.512"
+    function = build.module.globals.get(name) or ir.Function(build.module, kind, name)
+    return build.call(function, [total, build.bitcast(one, _PAIRS), build.bitcast(other, _PAIRS)])
+
+
+def _largest(build: ir.IRBuilder, four: list[Any]) -> tuple[Any, Any]:
+    """The largest above zero of each lane and which of the four it was; the first of equals, a NaN before all."""
+    best, winner = ir.Constant(_FLOATS, None), _all(DEAD)
+    for place, value in enumerate(four):
+        wins = build.or_(build.fcmp_ordered(">", value, best), build.fcmp_unordered("uno", value, value))
+        best = build.select(wins, value, best)
+        winner = build.select(wins, _all(place), winner)
+    return best, winner
+
+
+def _all(value: int) -> Any:
+    """A vector of one word, many times."""
+    return ir.Constant(_WORDS, [value] * LANES)
+
+
+def _spread_word(build: ir.IRBuilder, word: Any) -> Any:
+    return build.bitcast(spread(build, build.bitcast(word, ir.FloatType())), _WORDS)
+
+
+def _rounded(build: ir.IRBuilder, numbers: Any) -> Any:
+    """float32 -> in the lower half of a word the nearest bfloat16, to even where two are as near."""
+    words = build.bitcast(numbers, _WORDS)
+    odd = build.and_(build.lshr(words, _all(16)), _all(1))
+    nearest = build.lshr(build.add(build.add(words, _all(0x7FFF)), odd), _all(16))
+    return build.select(build.fcmp_unordered("uno", numbers, numbers), _all(0x7FC0), nearest)
+
+
+def _word(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
+    return build.bitcast(build.load(build.gep(numbers, [at])), ir.FloatType())
+
+
+def _words(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
+    return build.load(build.bitcast(build.gep(numbers, [at]), _WORDS.as_pointer()), **_LOAD)
+
+
+def _load(build: ir.IRBuilder, numbers: Any, at: Any, kind: Any) -> Any:
+    """A vector of words of any size."""
+    return build.load(build.bitcast(build.gep(numbers, [at]), ir.VectorType(kind, LANES).as_pointer()), align=1)
+
+
+def _store(build: ir.IRBuilder, numbers: Any, at: Any, values: Any) -> None:
+    build.store(values, build.bitcast(build.gep(numbers, [at]), values.type.as_pointer()), align=1)

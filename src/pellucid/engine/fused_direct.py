@@ -1,0 +1,106 @@
+"""The fused block by direct convolution in registers (direct_cpu.py), for pictures of few channels: a first layer's.
+
+Of bfloat16 the products are summed in float32, the pooled map is rounded once, and of two numbers of a window that
+would round to the same the larger wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pellucid.engine.fused_onednn import Winners
+
+CHANNELS = 4  # at most; with more, oneDNN fills its vectors as well
+WIDEST = 12  # numbers in a row of a filter
+
+
+@dataclass(frozen=True)
+class Direct:
+    """See fused.Way. `dtype`: of the pooled map, float32 or bfloat16; `memory`: its order."""
+
+    conv: nn.Conv2d
+    dtype: torch.dtype
+    memory: torch.memory_format
+
+    def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None:
+        from pellucid.engine import direct_cpu
+
+        numbers = weight.to(self.dtype).float().numpy()
+        filters, channels, _, width = numbers.shape
+        offset = torch.zeros(filters) if bias is None else bias.to(self.dtype).float()
+        group = _shared_evenly(filters, direct_cpu.SUMS // 4)
+        kernel = direct_cpu.forward(channels, width, group, self.bits, self.by_pixel)
+        taps = direct_cpu.taps(numbers, self.bits)
+        kernel(_by_pixel(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
+
+    def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        from pellucid.engine.kernels_cpu import LANES
+
+        filters, channels, height, width = self.conv.weight.shape
+        weights = np.zeros((shares, channels, height, width, filters, LANES), np.float32)
+        return weights, np.zeros((shares, filters, pooled_width), np.float32)
+
+    def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
+        from pellucid.engine import direct_cpu
+
+        filters, channels, height, width = self.conv.weight.shape
+        group = _shared_evenly(filters, direct_cpu.SUMS // width)
+        kernel = direct_cpu.weight_gradient(channels, height, width, group, self.bits, self.by_pixel)
+        in_order = self._in_order(grad.contiguous(memory_format=self.memory))
+        kernel(_by_pixel(images), self.conv.padding, in_order, winners, weights, biases)
+
+    def gradients(self, weights: Any, biases: Any) -> tuple[Tensor, Tensor]:
+        taps = torch.from_numpy(weights.sum(axis=0).sum(axis=-1))  # (C, KH, KW, F)
+        return taps.permute(3, 0, 1, 2), torch.from_numpy(biases.sum(axis=0).sum(axis=-1))
+
+    @property
+    def bits(self) -> int:
+        return 8 * self.dtype.itemsize
+
+    @property
+    def by_pixel(self) -> bool:
+        return self.memory == torch.channels_last
+
+    def _in_order(self, pooled: Tensor) -> NDArray[Any]:
+        """(n, F, PH, PW), which is in `memory`, as bits; by pixel (n, PH, PW, F)."""
+        from pellucid.engine import kernels_cpu
+
+        return kernels_cpu.bits(pooled.permute(0, 2, 3, 1) if self.by_pixel else pooled)
+
+
+def applies(conv: nn.Conv2d, size: int, pooled_width: int, images: Tensor, dtype: torch.dtype) -> bool:
+    """Whether there are kernels for it, on this processor."""
+    from pellucid.engine.kernels_cpu import LANES
+
+    shape = conv.in_channels <= CHANNELS and conv.stride == (1, 1) and conv.kernel_size[1] <= WIDEST
+    if not (shape and size == 2 and pooled_width >= LANES and images.dtype == torch.float32):
+        return False
+    return _abilities()["avx512f"] and (dtype == torch.float32 or _abilities()["avx512bf16"])
+
+
+@lru_cache
+def _abilities() -> dict[str, bool]:
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    return {name: bool(features.get(name)) for name in ("avx512f", "avx512bf16")}
+
+
+def _by_pixel(images: Tensor) -> NDArray[np.int32]:
+    """(n, C, H, W) -> (n, H, W, C), one after the other, as bits."""
+    from pellucid.engine import kernels_cpu
+
+    return kernels_cpu.bits(images.permute(0, 2, 3, 1).contiguous())
+
+
+def _shared_evenly(filters: int, most: int) -> int:
+    """How many at a time, `most` at most, so that there are as few turns and as little overlap as can be."""
+    turns = -(-filters // most)
+    return -(-filters // turns)

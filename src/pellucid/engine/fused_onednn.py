@@ -1,0 +1,89 @@
+"""The fused block by oneDNN's convolution, a few pictures at a time, and one pass over its output (kernels_cpu.py).
+
+The way back gathers the weights' gradient through the winners, and hands oneDNN a map with them for the input's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Winners = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class OneDNN:
+    """See fused.Way. `dtype`: of the convolution and its output, float32 or bfloat16."""
+
+    conv: nn.Conv2d
+    size: int
+    dtype: torch.dtype
+
+    def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None:
+        from pellucid.engine import kernels_cpu
+
+        conv, offset = self.conv, None if bias is None else bias.to(self.dtype)
+        with torch.autocast("cpu", enabled=False):
+            maps = nn.functional.conv2d(
+                _placed(images, self.dtype), weight.to(self.dtype), offset, conv.stride, conv.padding
+            )
+        kernel = kernels_cpu.pool_relu(self.size, 8 * self.dtype.itemsize)
+        kernel(kernels_cpu.bits(maps.permute(0, 2, 3, 1).contiguous()), kernels_cpu.bits(pooled), winners)
+
+    def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        from pellucid.engine.kernels_cpu import LANES
+
+        filters, channels, height, width = self.conv.weight.shape
+        length = -(-width * channels // LANES) * LANES  # of a row of a filter, filled up to whole vectors
+        return np.zeros((shares, filters, height, length), np.float32), np.zeros((shares, filters), np.float32)
+
+    def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
+        from pellucid.engine import kernels_cpu
+
+        rows = _rows(_placed(images, self.dtype), self.conv.padding)
+        stride = self.conv.stride
+        kernels_cpu.parameter_gradients(rows, winners, kernels_cpu.bits(grad), self.size, stride, weights, biases)
+
+    def gradients(self, weights: Any, biases: Any) -> tuple[Tensor, Tensor]:
+        _, channels, _, width = self.conv.weight.shape
+        rows = torch.from_numpy(weights[..., : width * channels].sum(axis=0))
+        return rows.unflatten(2, (width, channels)).permute(0, 3, 1, 2), torch.from_numpy(biases.sum(axis=0))
+
+
+def input_gradient(
+    conv: nn.Conv2d, size: int, maps: tuple[int, int], images: Tensor, grad: Tensor, winners: Winners
+) -> Tensor:
+    """The gradient of `images` (n, C, H, W): oneDNN's, of maps of this size with the winners' back in their places."""
+    from pellucid.engine import kernels_cpu
+
+    spread = torch.zeros(len(images), *maps, conv.out_channels, dtype=grad.dtype)
+    kernels_cpu.unpool(kernels_cpu.bits(grad), winners, size, kernels_cpu.bits(spread))
+    one, wanted = (1, 1), (True, False, False)
+    weight = conv.weight.detach().to(grad.dtype)
+    return torch.ops.aten.convolution_backward(
+        *(spread.permute(0, 3, 1, 2), _placed(images, grad.dtype), weight, None),
+        *(conv.stride, conv.padding, one, False, (0, 0), 1, wanted),
+    )[0]
+
+
+def _placed(images: Tensor, dtype: torch.dtype) -> Tensor:
+    return images.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _rows(images: Tensor, padding: Any) -> NDArray[np.float32]:
+    """(n, C, H, W) -> (n, H + 2P, W + 2P, C) float32 with zeros around each, and spare numbers behind the last."""
+    from pellucid.engine.kernels_cpu import LANES
+
+    count, channels, high, wide = images.shape
+    down, across = padding
+    shape = (count, high + 2 * down, wide + 2 * across, channels)
+    numbers = (torch.zeros if down or across else torch.empty)(math.prod(shape) + LANES)
+    rows = numbers[:-LANES].view(shape)
+    rows[:, down : down + high, across : across + wide] = images.permute(0, 2, 3, 1)
+    return rows.numpy()
