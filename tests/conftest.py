@@ -41,6 +41,24 @@ def _paint(seed: int, channel: int) -> np.ndarray:
     return image.astype(np.uint8)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    ways = ("chosen", "fused", "plain")
+    parser.addoption("--blocks", choices=ways, default="chosen", help="train on one path, where both can be taken")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blocks(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The path that trainings in this process take: by --blocks each race has its winner before it is run."""
+    way = request.config.getoption("--blocks")
+    with pytest.MonkeyPatch.context() as patch:
+        if way != "chosen":
+            from pellucid.engine import trial
+
+            patch.setattr(trial, "_race", lambda *_: 9.0 if way == "fused" else 0.5)
+            patch.setattr(trial, "SMALLEST_BYTES", 1)
+        yield way
+
+
 @pytest.fixture(scope="session")
 def paint() -> Callable[[int, int], np.ndarray]:
     """paint(seed, channel) -> a small picture's image."""

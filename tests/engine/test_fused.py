@@ -394,6 +394,7 @@ def test_the_faster_way_is_chosen_and_told(
 
 def test_no_trial_where_nothing_could_be_won(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "_race", None)
+    monkeypatch.setattr(trial, "SMALLEST_BYTES", 16 << 20)
     engine = Engine("cpu", "float32", 1, ())
     small = text.parse(NETWORK).module((3, 20, 20), 2)
     assert with_blocks(engine, small, (3, 20, 20), 32) == engine

@@ -57,9 +57,15 @@ def parts(tree: Expression) -> Iterator[Expression]:
         yield from parts(argument)
 
 
+def roots_of_zero(tree: Expression, numbers: dict[str, float]) -> bool:
+    """A square root has no slope there, also where what is below it stays zero: 0 times infinity."""
+    return any(part.head == "sqrt" and at(part, numbers) == 0 for part in parts(tree))
+
+
 @MANY
 @given(trees(), NUMBERS)
 def test_derivatives_are_those_of_central_differences(tree: Expression, numbers: dict[str, float]) -> None:
+    assume(not roots_of_zero(tree, numbers))
     for name in "xyw":
 
         def moved(step: float, name: str = name) -> float:

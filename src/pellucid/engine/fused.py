@@ -29,7 +29,7 @@ from pellucid.engine.fused_direct import Direct, applies
 from pellucid.engine.fused_onednn import OneDNN, Winners, input_gradient
 from pellucid.network.standardise import Standardise
 
-PART_BYTES = 1 << 20  # of the convolution's output, in float32: about what stays in a core's cache
+PART_BYTES = 4 << 20  # of the convolution's output, in float32: what the caches hold between them
 SHARES = 16  # sums of gradients, each over every sixteenth part
 LARGEST_POOL = 4
 

@@ -29,13 +29,14 @@ def optimizer(recipe: Recipe, module: torch.nn.Module) -> torch.optim.Optimizer:
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     rate, momentum = recipe.learning_rate, recipe.momentum
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)  # one pass over the weights instead of ten
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, rate, momentum=momentum, nesterov=momentum > 0)
+            return torch.optim.SGD(groups, rate, momentum=momentum, nesterov=momentum > 0, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, rate, betas=(momentum, 0.999))
+            return torch.optim.Adam(groups, rate, betas=(momentum, 0.999), fused=fused)
         case "adamw":
-            return torch.optim.AdamW(groups, rate, betas=(momentum, 0.999))
+            return torch.optim.AdamW(groups, rate, betas=(momentum, 0.999), fused=fused)
         case "rmsprop":
             return torch.optim.RMSprop(groups, rate, alpha=0.99, momentum=momentum)
 

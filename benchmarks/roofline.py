@@ -1,0 +1,232 @@
+"""The fast path step by step: what each step computes and moves, what this machine allows, and what is reached.
+
+.venv/bin/python benchmarks/roofline.py [--write]
+
+On one thread, by the time that the thread was given, least of several. What the machine allows is measured here too:
+multiply-adds of whole vectors from registers, and copying what no cache holds. --write puts the tables between the
+marks in docs/why/speed.md.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fused import NETWORKS, begin
+from llvmlite import ir
+from measuring import machine
+from numba import types
+from tables import table, write
+
+from pellucid.engine import device, direct_cpu, fused, trial
+from pellucid.engine.fused_direct import Direct
+from pellucid.engine.fused_onednn import input_gradient
+from pellucid.engine.kernels_cpu import LANES, compiled
+from pellucid.engine.trial import Place
+from pellucid.network import zoo
+from pellucid.network.standardise import Standardise
+
+PAGE, MARK = Path(__file__).parent.parent / "docs" / "why" / "speed.md", "benchmarks/roofline.py"
+PICTURES = 8
+ROUNDS = 9
+TURNS = 1 << 22
+CHAINS = 24
+COPIED = 256 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Roof:
+    """What one core does at most."""
+
+    float32: float  # operations a second; a multiply-add is two
+    bfloat16: float
+    bytes: float  # a second, read and written together
+
+    def allows(self, operations: float, moved: float, precision: str) -> float:
+        """Seconds."""
+        return max(operations / getattr(self, precision), moved / self.bytes)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done for one picture."""
+
+    name: str
+    operations: float
+    moved: float  # bytes that no cache spares: what comes in, what goes out
+    seconds: float
+    precision: str = "float32"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    roof = Roof(peak(32), peak(16) if has_pairs() else math.inf, copied())
+    parts = [
+        f"One core of {machine()['processor']}: {roof.float32 / 1e9:,.0f} GFLOP/s in float32, "
+        f"{roof.bfloat16 / 1e9:,.0f} in bfloat16, {roof.bytes / 1e9:,.0f} GB/s copied."
+    ]
+    for name in NETWORKS:
+        for precision in ("bfloat16", "float32") if has_pairs() else ("float32",):
+            parts += [f"### {name}, {precision}", report(name, precision, roof)]
+    told = "\n\n".join(parts)
+    print(told)
+    if asked.write:
+        write(PAGE, MARK, told)
+
+
+def has_pairs() -> bool:
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def report(name: str, precision: str, roof: Roof) -> str:
+    found = list(steps(name, precision))
+    whole = whole_step(name, precision)
+    rest = Step("all else: dense layers, loss, optimizer, Python", 0, 0, whole - sum(step.seconds for step in found))
+    rows = []
+    for step in [*found, rest, Step("**a training step**", 0, 0, whole)]:
+        allowed = roof.allows(step.operations, step.moved, step.precision)
+        if step.name.startswith("**"):
+            allowed = sum(roof.allows(each.operations, each.moved, each.precision) for each in found)
+        bound = "-"
+        if step.operations or step.moved:
+            by_arithmetic = step.operations / getattr(roof, step.precision) > step.moved / roof.bytes
+            bound = "arithmetic" if by_arithmetic else "memory"
+        rows.append(
+            [
+                step.name,
+                f"{step.operations / 1e6:,.1f} M" if step.operations else "-",
+                f"{step.moved / 1e6:,.2f} MB" if step.moved else "-",
+                f"{1e3 * allowed:.3f} ms" if allowed else "-",
+                bound,
+                f"{1e3 * step.seconds:.3f} ms",
+                f"{allowed / step.seconds:.0%}" if allowed else "-",
+            ]
+        )
+    return table(["a picture", "operations", "moved", "allowed", "by", "taken", "reached"], rows)
+
+
+def steps(name: str, precision: str) -> Iterator[Step]:
+    """Of one picture's way through the blocks and back."""
+    written, side, _ = NETWORKS[name]
+    module = zoo.find(written).network.module((3, side, side), 2).to(memory_format=torch.channels_last)
+    numbers = 3 * side * side
+    pixels = np.random.default_rng(0).integers(0, 256, (PICTURES, side, side, 3), np.uint8)
+    scale = Standardise((0.5,) * 3, (0.25,) * 3)
+    yield Step("standardise", 3 * numbers, 5 * numbers, each(lambda: fused.standardised(pixels, scale, 1)))
+    blocks = [step for step in fused.steps(module, 1) if isinstance(step, fused.Block)]
+    for number, (block, place) in enumerate(zip(blocks, trial._places(module, (3, side, side)), strict=True), start=1):
+        yield from block_steps(f"block {number}", block, place, precision)
+
+
+def block_steps(name: str, block: fused.Block, place: Place, precision: str) -> Iterator[Step]:
+    dtype = torch.float32 if place.first else getattr(torch, precision)
+    images = torch.randn(PICTURES, place.channels, place.height, place.width, dtype=dtype)
+    images = images.contiguous(memory_format=torch.channels_last)
+    computed = getattr(torch, precision)
+    way = block.way(images, computed)
+    shape = block.pooled_shape(images)
+    pooled = torch.empty(shape, dtype=computed, memory_format=block.memory)
+    grad = torch.randn(shape).to(computed, memory_format=block.memory)
+    winners = np.empty(shape, np.uint8)
+    weight = block.conv.weight.detach()
+    bias = None if block.conv.bias is None else block.conv.bias.detach()
+    products = 2 * math.prod(weight.shape) * math.prod(block.maps_shape(images)[2:])
+    given, out = images[0].numel() * images.element_size(), pooled[0].numel() * pooled.element_size()
+    winning = winners[0].size
+    direct = isinstance(way, Direct)
+    kind = "direct" if direct else "oneDNN and a pass"
+    seconds = each(lambda: way.pool(images, weight, bias, pooled, winners))
+    yield Step(f"{name} forward, {kind}", products, given + out + winning, seconds, precision)
+    sums = way.sums(1, shape[3])
+    seconds = each(lambda: way.add(images, grad, winners, sums[0][0], sums[1][0]))
+    if direct:
+        yield Step(f"{name} weights, direct", products, given + out + winning, seconds, precision)
+    else:  # only what the winners say, in float32
+        alive = float((winners != 255).mean()) * winners[0].size
+        gathered = 2 * math.prod(weight.shape[1:]) * alive
+        yield Step(f"{name} weights, gathered", gathered, given + out + winning, seconds)
+    if not place.first:
+        maps = block.maps_shape(images)[2:]
+        seconds = each(lambda: input_gradient(block.conv, block.size, maps, images, grad, winners))
+        yield Step(f"{name} input, oneDNN", products, 2 * given + out + winning, seconds, precision)
+
+
+def whole_step(name: str, precision: str) -> float:
+    """Seconds of a picture's share of a whole training step."""
+    step = begin(name, replace(device.choose("cpu", precision, threads=1), fused=True))
+    return least(step) / NETWORKS[name][2]
+
+
+def each(task: Callable[[], Any]) -> float:
+    """Seconds a picture."""
+    with torch.no_grad():
+        return least(task) / PICTURES
+
+
+def least(task: Callable[[], Any]) -> float:
+    times = []
+    for _ in range(ROUNDS + 2):
+        start = time.thread_time()
+        task()
+        times.append(time.thread_time() - start)
+    return min(times[2:])
+
+
+def peak(bits: int) -> float:
+    """Operations a second: multiply-adds of whole vectors that wait for nothing."""
+    words = np.zeros(LANES, np.uint32)
+    seconds = least(lambda: burn(words, TURNS, bits))
+    return TURNS * CHAINS * LANES * (2 if bits == 32 else 4) / seconds
+
+
+def burn(words: np.ndarray, turns: int, bits: int) -> None:
+    (_burn_32 if bits == 32 else _burn_16)(words, turns)
+
+
+@direct_cpu._written_out
+def _multiply_adds(typing: Any, words: Any, turns: Any, bits: Any) -> Any:
+    size = bits.literal_value
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
+        words, turns, _ = direct_cpu.flat(context, build, signature, arguments)
+        given = direct_cpu._words(build, words, turns.type(0))
+        vector = ir.VectorType(ir.FloatType(), LANES)
+        different = [ir.Constant(vector, [float(chain)] * LANES) for chain in range(CHAINS)]  # none spared as equal
+
+        def turn(_: Any, sums: list[Any]) -> list[Any]:
+            return [direct_cpu._multiply(build, total, given, given, size) for total in sums]
+
+        for total in direct_cpu._loop(build, turns, different, turn):
+            words_so_far = direct_cpu._words(build, words, turns.type(0))
+            added = build.fadd(total, build.bitcast(words_so_far, vector))
+            direct_cpu._store(build, words, turns.type(0), added)
+
+    return types.void(words, types.intp, bits), generate
+
+
+@compiled
+def _burn_32(words: Any, turns: int) -> None:
+    _multiply_adds(words, turns, 32)
+
+
+@compiled
+def _burn_16(words: Any, turns: int) -> None:
+    _multiply_adds(words, turns, 16)
+
+
+def copied() -> float:
+    """Bytes a second, read and written, of a copy that no cache holds."""
+    source, target = np.ones(COPIED, np.uint8), np.ones(COPIED, np.uint8)
+    return 2 * COPIED / least(lambda: np.copyto(target, source))
+
+
+if __name__ == "__main__":
+    main()

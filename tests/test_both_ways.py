@@ -1,0 +1,78 @@
+"""What a training does on the fast path is what the glass box shows: forward, backward and updated.
+
+The glass box runs the plain modules. Here one picture makes one step by fused blocks, and every number of it is held
+against the trace. All other tests can be run on one path or the other: `pytest --blocks fused`, `--blocks plain`.
+"""
+
+import numpy as np
+import pytest
+import torch
+from llvmlite import binding
+
+import pellucid
+from pellucid.engine.device import Engine
+from pellucid.engine.fused import Block, steps
+from pellucid.engine.fused_direct import Direct
+from pellucid.network import text
+from pellucid.network.standardise import Standardise, to_unit
+from pellucid.training import loop
+from pellucid.training import recipe as recipes
+from pellucid.training.loop import State, Task
+from pellucid.training.optimizer import optimizer
+
+NETWORKS = {
+    "direct, then by oneDNN": ("conv(6, 5) relu maxpool(2) conv(8, 3) relu maxpool(2) flatten dense", 44),
+    "direct, then flat": ("conv(10, 3) relu maxpool(2) flatten dense(8) relu dense", 36),
+    "by oneDNN": ("conv(4, 3) relu maxpool(3) flatten dense", 20),
+}
+SCALE = Standardise((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+
+
+def processor_can(feature: str) -> bool:
+    return bool(binding.get_host_cpu_features().get(feature))
+
+
+class One:
+    """The same picture, whatever is asked for."""
+
+    def __init__(self, side: int) -> None:
+        self.pixels = np.random.default_rng(3).integers(0, 256, (1, side, side, 3), np.uint8)
+
+    def batch(self, rows: np.ndarray) -> np.ndarray:
+        return self.pixels.repeat(len(rows), axis=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_step_is_the_one_that_the_glass_box_shows(name: str, kind: str) -> None:
+    written, side = NETWORKS[name]
+    torch.manual_seed(5)
+    recipe = recipes.make(optimizer=kind, learning_rate=0.01, batch=1, epochs=1, augment="none", label_smoothing=0.0)
+    engine = Engine("cpu", "float32", 1, (), fused=True)
+    module = engine.place(text.parse(written).module((3, side, side), 2))
+    images, rows = One(side), np.array([0])
+    first = steps(module, 1)[0]
+    assert isinstance(first, Block)
+    input = SCALE(to_unit(images.pixels))
+    wanted = "direct" in name and processor_can("avx512f")
+    assert isinstance(first.way(input, torch.float32), Direct) == wanted
+
+    module.eval()
+    plain = pellucid.explain(module, input[0], label=1, optimizer=optimizer(recipe, module))
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    task = Task(recipe, engine, SCALE, "none", images, np.array([1]), rows, rows[:0])
+    state = State(module, optimizer(recipe, module), steps=1)
+    loss, _ = loop.train_step(task, state, rows, 0.01)
+
+    assert loss == pytest.approx(plain.loss, rel=1e-5)
+    logits = engine.forward(module.eval())(input)  # of the new weights
+    again = pellucid.explain(module, input[0], label=1)
+    np.testing.assert_allclose(logits[0].detach().numpy(), again.logits, rtol=1e-4, atol=1e-5)
+    for key, parameter in module.named_parameters():
+        largest = float(parameter.grad.abs().max()) if parameter.grad is not None else 0.0
+        assert largest > 0
+        np.testing.assert_allclose(parameter.grad, plain.gradients[key], rtol=1e-3, atol=1e-5 * largest)
+        place = tuple(int(i) for i in np.unravel_index(int(parameter.grad.abs().argmax()), parameter.shape))
+        working = plain.update(f"{key}{list(place)}")
+        assert before[key][place].item() != parameter[place].item()
+        assert working.total == pytest.approx(parameter[place].item(), rel=1e-5, abs=1e-7)
