@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pellucid.engine.fused_onednn import Winners
+from pellucid.engine.fused_onednn import Winners, bits
 
 CHANNELS = 4  # at most; with more, oneDNN fills its vectors as well
 WIDEST = 12  # numbers in a row of a filter
@@ -70,9 +70,7 @@ class Direct:
 
     def _in_order(self, pooled: Tensor) -> NDArray[Any]:
         """(n, F, PH, PW), which is in `memory`, as bits; by pixel (n, PH, PW, F)."""
-        from pellucid.engine import kernels_cpu
-
-        return kernels_cpu.bits(pooled.permute(0, 2, 3, 1) if self.by_pixel else pooled)
+        return bits(pooled.permute(0, 2, 3, 1) if self.by_pixel else pooled)
 
 
 def applies(conv: nn.Conv2d, size: int, pooled_width: int, images: Tensor, dtype: torch.dtype) -> bool:
@@ -95,9 +93,7 @@ def _abilities() -> dict[str, bool]:
 
 def _by_pixel(images: Tensor) -> NDArray[np.int32]:
     """(n, C, H, W) -> (n, H, W, C), one after the other, as bits."""
-    from pellucid.engine import kernels_cpu
-
-    return kernels_cpu.bits(images.permute(0, 2, 3, 1).contiguous())
+    return bits(images.permute(0, 2, 3, 1).contiguous())
 
 
 def _shared_evenly(filters: int, most: int) -> int:

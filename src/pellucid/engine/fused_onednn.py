@@ -34,7 +34,7 @@ class OneDNN:
                 _placed(images, self.dtype), weight.to(self.dtype), offset, conv.stride, conv.padding
             )
         kernel = kernels_cpu.pool_relu(self.size, 8 * self.dtype.itemsize)
-        kernel(kernels_cpu.bits(maps.permute(0, 2, 3, 1).contiguous()), kernels_cpu.bits(pooled), winners)
+        kernel(bits(maps.permute(0, 2, 3, 1).contiguous()), bits(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         from pellucid.engine.kernels_cpu import LANES
@@ -48,7 +48,7 @@ class OneDNN:
 
         rows = _rows(_placed(images, self.dtype), self.conv.padding)
         stride = self.conv.stride
-        kernels_cpu.parameter_gradients(rows, winners, kernels_cpu.bits(grad), self.size, stride, weights, biases)
+        kernels_cpu.parameter_gradients(rows, winners, bits(grad), self.size, stride, weights, biases)
 
     def gradients(self, weights: Any, biases: Any) -> tuple[Tensor, Tensor]:
         _, channels, _, width = self.conv.weight.shape
@@ -63,13 +63,18 @@ def input_gradient(
     from pellucid.engine import kernels_cpu
 
     spread = torch.zeros(len(images), *maps, conv.out_channels, dtype=grad.dtype)
-    kernels_cpu.unpool(kernels_cpu.bits(grad), winners, size, kernels_cpu.bits(spread))
+    kernels_cpu.unpool(bits(grad), winners, size, bits(spread))
     one, wanted = (1, 1), (True, False, False)
     weight = conv.weight.detach().to(grad.dtype)
     return torch.ops.aten.convolution_backward(
         *(spread.permute(0, 3, 1, 2), _placed(images, grad.dtype), weight, None),
         *(conv.stride, conv.padding, one, False, (0, 0), 1, wanted),
     )[0]
+
+
+def bits(numbers: Tensor) -> NDArray[Any]:
+    """The same memory as int32 or int16: Numba does not know bfloat16."""
+    return numbers.detach().view(torch.int32 if numbers.dtype == torch.float32 else torch.int16).numpy()
 
 
 def _placed(images: Tensor, dtype: torch.dtype) -> Tensor:

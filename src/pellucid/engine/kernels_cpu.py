@@ -12,12 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 LANES = 16  # float32 in a vector of 512 bits; narrower machines take two or four
 STREAMS = 4  # sums side by side, since an addition waits for the one before it
@@ -32,11 +30,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # there is no place where it may be kept
         return njit(nogil=True, error_model="numpy")(function)
-
-
-def bits(numbers: torch.Tensor) -> NDArray[Any]:
-    """The same memory as int32 or int16."""
-    return numbers.detach().view(torch.int32 if numbers.dtype == torch.float32 else torch.int16).numpy()
 
 
 @compiled
