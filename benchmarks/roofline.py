@@ -23,10 +23,11 @@ from measuring import machine
 from numba import types
 from tables import table, write
 
+from pellucid.compiled import compiled
 from pellucid.engine import device, direct_cpu, fused, trial
 from pellucid.engine.fused_direct import Direct
 from pellucid.engine.fused_onednn import input_gradient
-from pellucid.engine.kernels_cpu import LANES, compiled
+from pellucid.engine.kernels_cpu import LANES
 from pellucid.engine.trial import Place
 from pellucid.network import zoo
 from pellucid.network.standardise import Standardise

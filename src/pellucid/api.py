@@ -182,7 +182,7 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
     else:
         side, labelled, unusable = _labelled(Path(directory), classifier.classes)
     paths, labels, logits = [], [], []
-    answers = classifier.stream(path for path, _ in labelled)
+    answers = classifier.stream([path for path, _ in labelled])
     for done, ((path, label), answer) in enumerate(zip(labelled, answers, strict=True)):
         yield Evaluating(side, done, len(labelled))
         if answer.error is not None:

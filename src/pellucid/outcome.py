@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from pellucid import files
 from pellucid.classifier import card
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
+from pellucid.pictures.store import Store
 from pellucid.training import checkpoint, evaluate, loop
 from pellucid.training.data import Data
 from pellucid.training.evaluate import Metrics, Mistake
@@ -107,15 +109,30 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     return Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, size)
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """Rows of a store as pictures, each read when it is asked for."""
+
+    store: Store
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Prepared]:
+        return (Prepared(self.store.batch(self.rows[at : at + 1])[0]) for at in range(len(self.rows)))
+
+
 def _logits(
     classifier: Classifier, trained: Trained, side: str, rows: NDArray[np.int64]
 ) -> Generator[Evaluating, None, NDArray[np.float32]]:
     """float32 (n, classes), by the very function that predicts."""
-    parts, batch = [], trained.task.batch
-    for start in range(0, len(rows), batch):
-        yield Evaluating(side, start, len(rows))
-        parts.append(classifier.logits(trained.data.store.batch(rows[start : start + batch])))
-    logits = np.concatenate(parts)
+    outputs = []
+    for done, answer in enumerate(classifier.stream(_Stored(trained.data.store, rows), trained.task.batch)):
+        if done % trained.task.batch == 0:
+            yield Evaluating(side, done, len(rows))
+        outputs.append(answer.logits)
+    logits = np.array(outputs, np.float32)
     if not np.isfinite(logits).all():
         raise TrainingError(
             f"The network's outputs for the {side} pictures are not finite: the training has diverged. "

@@ -5,13 +5,15 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from pellucid.classifier import store as artefact
-from pellucid.classifier.predictor import Prediction, Predictor, Prepared, Source
+from pellucid.classifier.predictor import Prediction, Prepared, Source
+from pellucid.classifier.saved import Saved
 
 
 def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
@@ -24,15 +26,15 @@ def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int =
     return predictor(model, several).stream(expand(several), batch)
 
 
-def predictor(model: str | Path, pictures: Iterable[Source]) -> Predictor:
+def predictor(model: str | Path, pictures: Iterable[Source]) -> Saved:
     """What classifies these pictures soonest: without importing torch where they are few.
 
     Where nobody can tell how many there are, the first few go without torch, and the rest with it; the two agree but
-    for rounding. Raises ArtefactError.
+    for rounding. Torch is imported by the stream, while its first pictures are decoded. Raises ArtefactError.
     """
     saved = artefact.read(Path(model))
     many = isinstance(pictures, Sequence) and next(islice(expand(pictures), saved.few, None), None) is not None
-    return saved.classifier() if many else saved
+    return replace(saved, many=many)
 
 
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from pellucid import predicting
 from pellucid.classifier import saved, store
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.saved import Saved
+from pellucid.engine import light
 from pellucid.errors import ArtefactError
 from pellucid.network import zoo
+from pellucid.network.text import parse
 from pellucid.pictures.decode import Form
 
 HEAVY = {"torch", "matplotlib", "captum", "sklearn", "scipy", "numba"}
@@ -111,11 +114,17 @@ def test_unknown_numbers_begin_without_torch_and_go_on_with_it(
     expected = pellucid.load(trained)
     monkeypatch.setattr(saved, "MOST", 5)
     images: list[int] = []
-    light, heavy = Saved.logits, Classifier.logits
+    light, heavy = Saved.logits, Classifier.alone
+
+    def alone(self: Classifier) -> Callable[[np.ndarray], np.ndarray]:
+        logits = heavy(self)
+        return lambda given: images.append(-len(given)) or logits(given)
+
     monkeypatch.setattr(Saved, "logits", lambda self, given: images.append(len(given)) or light(self, given))
-    monkeypatch.setattr(Classifier, "logits", lambda self, given: images.append(-len(given)) or heavy(self, given))
+    monkeypatch.setattr(Classifier, "alone", alone)
     answers = list(pellucid.predict(trained, (path for path in files[:12]), batch=4))
-    assert images == [4, 1, -4, -3]
+    assert images[:5] == [1] * 5
+    assert sorted(images[5:]) == [-4, -3]  # on two threads
     assert [answer.source for answer in answers] == [str(path) for path in files[:12]]
     assert np.abs(numbers(iter(answers)) - numbers(expected.stream(files[:12]))).max() <= 1e-6
 
@@ -130,13 +139,18 @@ def test_pictures_that_cannot_be_used_are_told_on_both_ways(
 
 def test_what_decides(trained: Path, photos: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved, "MOST", 3)
-    assert isinstance(predicting.predictor(trained, files[:3]), Saved)
-    assert isinstance(predicting.predictor(trained, files[:4]), Classifier)
-    assert isinstance(predicting.predictor(trained, [photos]), Classifier)
-    assert isinstance(predicting.predictor(trained, iter(files)), Saved)
-    assert isinstance(predicting.predictor(trained, ()), Saved)
+    assert not predicting.predictor(trained, files[:3]).many
+    assert predicting.predictor(trained, files[:4]).many
+    assert predicting.predictor(trained, [photos]).many
+    assert not predicting.predictor(trained, iter(files)).many
+    assert not predicting.predictor(trained, ()).many
     monkeypatch.setattr(saved, "WORTH_TORCH", 0)
-    assert isinstance(predicting.predictor(trained, files[:1]), Classifier)
+    assert predicting.predictor(trained, files[:1]).many
+
+
+def test_many_are_those_of_the_module(trained: Path, files: list[Path]) -> None:
+    many = replace(store.read(trained), many=True)
+    assert np.abs(numbers(many.stream(files)) - numbers(pellucid.load(trained).stream(files))).max() <= 1e-6
 
 
 @pytest.mark.parametrize(("name", "few"), [("article", 200), ("compact", 200), ("lenet5", 200), ("resnet18", 8)])
@@ -160,3 +174,23 @@ def test_damage_is_told_in_the_same_words(model: Path, files: list[Path], file: 
         said.append(str(caught.value))
     assert said[0] == said[1]
     assert str(model / file) in said[0]
+
+
+def test_a_network_that_is_one_block_says_what_its_module_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, form = store.read(trained), Form(40, 48, 3)
+    network = parse("conv(5, 3) relu maxpool(2) flatten dense")
+    numbers = np.random.default_rng(0)
+    weights = {
+        f"{step.name}.{part}": numbers.normal(0, 0.1, shape).astype(np.float32)
+        for step in network.shapes((3, 40, 48), 2)
+        for part, (_, shape) in step.layer.state(step.input).items()
+    }
+    many = Saved(network, weights, given.classes, form, given.standardise, 1.0, given.pixel_limit, many=True)
+    if not light.applies(many._steps):
+        pytest.skip("this processor has no kernel")
+    pictures = [numbers.integers(0, 256, (50, 60, 3), np.uint8) for _ in range(40)]
+    expected = [answer.logits for answer in many.classifier().stream(pictures)]
+    monkeypatch.setattr(Saved, "classifier", lambda self: pytest.fail("torch was not needed"))
+    found = [answer.logits for answer in many.stream(pictures, 8)]
+    assert np.std(expected) > 0.1
+    assert np.abs(np.array(found) - np.array(expected)).max() < 1e-5

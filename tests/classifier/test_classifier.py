@@ -14,8 +14,10 @@ from PIL import Image
 
 import pellucid
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predictor import DECODERS, Prediction
+from pellucid.classifier.crew import MOST_WORKERS
+from pellucid.classifier.predictor import Prediction
 from pellucid.errors import RecipeError
+from pellucid.pictures.cores import cores
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +147,7 @@ def test_a_stream_reads_only_a_little_ahead(classifier: Classifier, files: list[
 
     stream = classifier.stream(endless(), batch)
     assert taken == 0
-    most = batch + 4 * DECODERS + 1
+    most = batch * (2 * max(2, min(MOST_WORKERS, cores())) + 2)
     for given in range(1, 60):
         next(stream)
         assert taken <= given + most

@@ -16,7 +16,7 @@ from pellucid import files, predicting
 from pellucid.app import bars
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
-from pellucid.predicting import Prediction, Predictor, Source
+from pellucid.predicting import Prediction, Saved, Source
 
 STANDARD_INPUT = "-"
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
@@ -98,7 +98,7 @@ def _is_text(start: bytes) -> bool:
     return not any(byte < 32 and byte not in b"\t\r\n" for byte in start)
 
 
-def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
+def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
     width = min(max(_cells(printable(name)) for name in classifier.classes), WIDEST)
     path = printable(answer.source)
     if answer.error is not None:
@@ -110,13 +110,13 @@ def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) 
     stream.write(f"{label}{padding}  {probability:>6.1%}  {path}{f'  ({rest})' if rest else ''}\n")
 
 
-def _csv(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
+def _csv(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
     named = min(top, len(classifier.classes))
     cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * named)
     csv.writer(stream, lineterminator="\n").writerow([answer.source, *cells, answer.error or ""])
 
 
-def _jsonl(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
+def _jsonl(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
     # a byte of a name that is no UTF-8 becomes JSON's own \udc80, from which Python's os.fsencode gets it back
     stream.write(json.dumps(answer.as_json(top), ensure_ascii=False) + "\n")
 

@@ -9,12 +9,14 @@ import difflib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
+from operator import length_hint
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.predictor import Predictor, Source
+from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
 from pellucid.errors import TraceError
 from pellucid.glassbox import attribution, exemplars, fitting, graph, mechanism, recording, whatif
 from pellucid.glassbox.attribution import Attribution, Method
@@ -25,12 +27,12 @@ from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
 from pellucid.network.network import Network
 from pellucid.network.standardise import Standardise, to_unit
-from pellucid.pictures.decode import PIXEL_LIMIT, Form
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, expect_many
 
 if TYPE_CHECKING:
     import torch
 
-PART = 16  # pictures that go through the network at once, however many are given: more is no faster, and takes memory
+WORTH_FUSING = 256  # pictures that save, fused, about the time that loading the kernels takes
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Classifier(Predictor):
         Raises PictureError, and TraceError where the label is no class or the layer is not there.
         """
         image, _ = self._prepared(picture)
-        input = self._input(image)
+        input = self._input(image[None])
         target = int(self.logits(image[None])[0].argmax()) if label is None else self._class(label)
         return attribution.attribute(self.module, input, target, method, layer, self.temperature)
 
@@ -155,7 +157,7 @@ class Classifier(Predictor):
                     unusable.append((name, error or "cannot be read"))
                 else:
                     some = True
-                    yield name, self._input(image)
+                    yield name, self._input(image[None])
             if unusable and not some:
                 name, reason = unusable[0]
                 raise TraceError(f"None of the {len(unusable):,} pictures can be used; the first is {name}: {reason}.")
@@ -170,17 +172,62 @@ class Classifier(Predictor):
         self.module.eval()
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(images), PART):
-                part = self.standardise(to_unit(images[start : start + PART], self.device))
+            for start in range(0, len(images), GROUP):
+                part = self._input(images[start : start + GROUP])
                 parts.append(self.module(part).float().cpu().numpy())
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)), np.float32)
+
+    def alone(self, fuse: bool = True) -> Logits:
+        """The same as `logits` for a thread that PyTorch then gives no other to help, whatever the thread does later.
+
+        `fuse`: convolution, ReLU and pooling as one step where the network has them (engine/fused.py), equal but for
+        rounding. For the module as it is when this is asked for.
+        """
+        import torch
+
+        from pellucid.engine.alone import work_alone
+
+        self.module.eval()
+        forward, prepared = self.module, self._input
+        if fuse and self._has_blocks():
+            from pellucid.engine import fused
+
+            expect_many()
+            forward, prepared = (
+                fused.forward(self.module, 1),
+                lambda images: fused.standardised(images, self.standardise, 1),
+            )
+
+        def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            work_alone()
+            with torch.inference_mode():
+                return forward(prepared(images)).float().numpy()
+
+        return logits
+
+    def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
+        if self.device != "cpu":
+            yield from super()._stream(pictures, batch)
+            return
+        rest, size = iter(pictures), min(batch, GROUP)
+        if length_hint(pictures) < WORTH_FUSING:
+            yield from self._answered(
+                islice(rest, WORTH_FUSING), size, lambda: self.alone(fuse=False), lambda: self.logits
+            )
+        yield from self._answered(rest, size, self.alone, lambda: self.logits)
+
+    def _has_blocks(self) -> bool:
+        """Whether anything of the module can be fused. The kernels take a while to be loaded."""
+        from pellucid.engine import fused
+
+        return any(isinstance(step, fused.Block) for step in fused.steps(self.module, 1))
 
     @cached_property
     def _graph(self) -> Graph:
         """Of the module in evaluation mode; weights may change afterwards."""
         self.module.eval()
         blank = np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
-        return graph.capture(self.module, self._input(blank))
+        return graph.capture(self.module, self._input(blank[None]))
 
     def _record(
         self,
@@ -194,7 +241,7 @@ class Classifier(Predictor):
         trace = recording.record(
             self.module,
             self._graph,
-            self._input(image),
+            self._input(image[None]),
             label,
             classes=self.classes,
             loss=loss,
@@ -206,8 +253,8 @@ class Classifier(Predictor):
         )
         return replace(trace, called=self.called)
 
-    def _input(self, image: NDArray[np.uint8]) -> torch.Tensor:
-        return self.standardise(to_unit(image[None], self.device))
+    def _input(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        return self.standardise(to_unit(images, self.device))
 
     def _class(self, label: str) -> int:
         if label in self.classes:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.classifier.crew import answered
 from pellucid.errors import PictureError, RecipeError
-from pellucid.pictures.decode import Form, decode, read
+from pellucid.pictures.decode import Form, decode, expect_many, read
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,12 @@ class Prepared:
 Source = str | Path | bytes | NDArray[np.uint8] | Prepared
 """A picture: its path, its bytes, or its image as uint8 (H, W, 3), upright RGB."""
 
+Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Prepared images uint8 (n, H, W, C) -> the network's raw outputs, float32 (n, classes)."""
+
 DECODERS = 2
+GROUP = 16  # pictures that go through the network at once on a core: more is no faster, and takes memory
+MANY = 1000  # pictures in a stream for which the kernel that resizes is worth loading
 
 # name, the prepared image, or else the reason why there is none
 _Item = tuple[str, NDArray[np.uint8] | None, str | None]
@@ -105,19 +113,47 @@ class Predictor(ABC):
     def stream(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
         """Classify pictures one after the other as they are asked for, in order, in constant memory.
 
-        `batch` pictures go through the network at once; it changes the speed, and probabilities by no more than
-        rounding. Raises RecipeError where it is below 1.
+        At most `batch` pictures go through the network at once; it changes the speed, and probabilities by no more
+        than rounding. Every core takes pictures of its own; how many cores changes nothing. Raises RecipeError where
+        it is below 1.
         """
         if batch < 1:
             raise RecipeError(f"batch is {batch}; it must be 1 or more.")
         return self._stream(pictures, batch)
 
     def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
-        for group in _batches(self._images(pictures), batch):
-            images = [image for _, image, _ in group if image is not None]
-            answers = iter(self.logits(np.stack(images)) if images else [])
-            for name, image, error in group:
-                yield self._prediction(name, next(answers)) if image is not None else Prediction(name, error=error)
+        return self._answered(pictures, batch, lambda: self.logits, lambda: self.logits)
+
+    def _answered(
+        self,
+        pictures: Iterable[Source],
+        size: int,
+        load: Callable[[], Logits],
+        load_for_one: Callable[[], Logits],
+        ahead: int = 0,
+    ) -> Iterator[Prediction]:
+        """In groups of `size`, by what `load` gives on several threads at once; for the rest see crew.py."""
+
+        decoded = count()
+
+        def decode(group: list[Source]) -> list[_Item]:
+            if next(decoded) == MANY // size:
+                expect_many()
+            return [self._image(picture) for picture in group]
+
+        def answering(load: Callable[[], Logits]) -> Callable[[], Callable[[list[_Item]], list[Prediction]]]:
+            return lambda: partial(self._predictions, load())
+
+        return answered(pictures, size, decode, answering(load), answering(load_for_one), ahead)
+
+    def _predictions(self, logits: Logits, group: list[_Item]) -> list[Prediction]:
+        images = [image for _, image, _ in group if image is not None]
+        outputs = logits(np.stack(images)) if images else np.empty((0, len(self.classes)), np.float32)
+        rows = zip(outputs, self.probabilities(outputs), strict=True)
+        return [
+            self._prediction(name, *next(rows)) if image is not None else Prediction(name, error=error)
+            for name, image, error in group
+        ]
 
     def prepared(self, picture: Source) -> NDArray[np.uint8]:
         """The picture as the network gets it before standardising: uint8 (H, W, C). Raises PictureError."""
@@ -126,7 +162,8 @@ class Predictor(ABC):
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities: softmax(logits / temperature), float64 (n, classes)."""
         scaled = logits.astype(np.float64) / self.temperature
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        with np.errstate(invalid="ignore"):  # of a network that gives infinity
+            powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     def _prepared(self, picture: Source) -> tuple[NDArray[np.uint8], str]:
@@ -135,8 +172,7 @@ class Predictor(ABC):
             raise PictureError(error or "cannot be read")
         return image, name
 
-    def _prediction(self, name: str, logits: NDArray[np.float32]) -> Prediction:
-        p = self.probabilities(logits[None])[0]
+    def _prediction(self, name: str, logits: NDArray[np.float32], p: NDArray[np.float64]) -> Prediction:
         best = int(p.argmax())
         return Prediction(
             source=name,
@@ -188,14 +224,3 @@ def decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
     except ValueError as error:  # a NUL character, which no path has
         raise PictureError(f"not a path: {error}") from error
     return decode(content, pixel_limit)
-
-
-def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    group: list[_Item] = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

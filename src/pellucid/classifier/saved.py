@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import islice
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.predictor import Prediction, Predictor, Source
+from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
 from pellucid.memory import keep_memory
 from pellucid.network.blas import one_thread
 from pellucid.network.forward import forward
@@ -23,7 +24,7 @@ from pellucid.network.network import Network
 from pellucid.network.plan import plan
 from pellucid.network.residual import Step
 from pellucid.network.standardise import Standardise
-from pellucid.pictures.decode import Form
+from pellucid.pictures.decode import Form, expect_many
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
 
 WORTH_TORCH = 30_000_000_000  # operations that take about as long in NumPy, on a core, as torch takes to be imported
+AHEAD = 512  # pictures at most that are decoded while that is imported: they take about as long
+AHEAD_BYTES = 128 << 20  # of them
 MOST = 200  # pictures without torch, however small the network
 
 
@@ -46,6 +49,8 @@ class Saved(Predictor):
     standardise: Standardise
     temperature: float
     pixel_limit: int
+    many: bool = False
+    """Whether more pictures than `few` are known to come: then all of them go through torch."""
 
     @cached_property
     def few(self) -> int:
@@ -75,10 +80,22 @@ class Saved(Predictor):
         return Classifier(*given, self.pixel_limit)
 
     def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
+        keep_memory()
         rest = iter(pictures)
-        yield from super()._stream(islice(rest, self.few), batch)
-        for first in rest:
-            yield from self.classifier().stream(chain([first], rest), batch)
+        if not self.many:
+            yield from self._answered(islice(rest, self.few), 1, lambda: self.logits, lambda: self.logits)
+        size = min(batch, GROUP)
+        ahead = min(AHEAD, AHEAD_BYTES // prod(self.form.shape)) // size
+        yield from self._answered(rest, size, self._alone, lambda: self.classifier().logits, ahead)
+
+    def _alone(self) -> Logits:
+        """`logits` for many pictures, on the calling thread; without torch where most work is the first block."""
+        from pellucid.engine import light
+
+        if not light.applies(self._steps):
+            return self.classifier().alone()
+        expect_many()
+        return light.logits(self._steps, self.weights, self.standardise)
 
     @cached_property
     def _steps(self) -> list[Step]:

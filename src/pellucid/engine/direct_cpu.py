@@ -21,7 +21,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.misc.special import literally
 
-from pellucid.engine.kernels_cpu import DEAD, LANES, compiled, flat, multiply_add, spread, vector_at
+from pellucid.compiled import compiled
+from pellucid.engine.kernels_cpu import DEAD, LANES, flat, multiply_add, spread, vector_at
 
 SUMS = 24  # that stay in registers: of 32, less what is read
 STRIPE = 48 << 10  # bytes of gradients that are put back in place at once: they stay in the cache

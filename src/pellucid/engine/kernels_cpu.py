@@ -13,23 +13,17 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from pellucid.compiled import compiled
 
 LANES = 16  # float32 in a vector of 512 bits; narrower machines take two or four
 STREAMS = 4  # sums side by side, since an addition waits for the one before it
 DEAD = 255  # the winner of a window in which nothing is above zero
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled at its first call and kept beside this file, else in the user's cache, else for this process only."""
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # there is no place where it may be kept
-        return njit(nogil=True, error_model="numpy")(function)
 
 
 @compiled

@@ -25,6 +25,8 @@ def initialise(weight: "Tensor", init: Init, groups: int = 1) -> None:
     """
     from torch import no_grad
 
+    if weight.is_meta:  # it has no numbers, and torch would import its compiler to draw none
+        return
     fan_in = weight[0].numel()
     fan_out = weight.shape[0] // groups * weight[0, 0].numel()
     with no_grad():

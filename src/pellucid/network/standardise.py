@@ -49,18 +49,26 @@ class Standardise:
         return (images - mean) / deviation
 
 
+ROWS = 256  # whose squares add up to less than 2^24, up to which float32 has every integer
+
+
 def measure(batches: Iterable[NDArray[np.uint8]], channels: int) -> Standardise:
-    """Mean and deviation of each channel over uint8 batches (n, H, W, C), exact: the sums are kept as integers."""
+    """Mean and deviation of each channel over uint8 batches (n, H, W, C), exact: every sum is an integer."""
     count, total, squares = 0, np.zeros(channels, np.int64), np.zeros(channels, np.int64)
-    levels = np.arange(256, dtype=np.int64)
     for batch in batches:
         count += batch.size // channels
-        for channel in range(channels):
-            histogram = np.bincount(batch[..., channel].ravel(), minlength=256)
-            total[channel] += int(histogram @ levels)
-            squares[channel] += int(histogram @ levels**2)
+        rows = batch.reshape(-1, batch.shape[2] * channels)
+        for start in range(0, len(rows), ROWS):
+            numbers = rows[start : start + ROWS].astype(np.float32)
+            ones = np.ones(len(numbers), np.float32)
+            total += _by_channel(ones @ numbers, channels)
+            squares += _by_channel(ones @ np.square(numbers, out=numbers), channels)
     mean = total / count
     variance = squares / count - mean**2
     # a channel that never varies keeps its scale instead of dividing by zero
     deviation = np.where(variance > 0.25, np.sqrt(np.maximum(variance, 0.25)), 255.0)
     return Standardise(tuple((mean / 255).tolist()), tuple((deviation / 255).tolist()))
+
+
+def _by_channel(sums: NDArray[np.float32], channels: int) -> NDArray[np.int64]:
+    return sums.astype(np.int64).reshape(-1, channels).sum(axis=0)

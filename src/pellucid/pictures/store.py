@@ -39,7 +39,7 @@ from pellucid.errors import PictureError, StorageError
 from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.cores import cores
-from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read_with_stat
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many, read_with_stat
 from pellucid.pictures.ledger import (
     RECORD,
     Ledger,
@@ -57,6 +57,7 @@ from pellucid.pictures.lock import Lock
 # all that may stand in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between reports of progress
+_MANY = 1000  # pictures for which the kernel that resizes is worth loading
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -258,6 +259,8 @@ def _results(
     waiting: deque[Result | Future[Result]] = deque()
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     reuse = None if old is None else Reuse(old, form)
+    if reuse is None and len(stamps) >= _MANY:
+        executor.submit(expect_many)
     try:
         for picture, stamp in zip(catalog.pictures, stamps, strict=True):
             known = None if reuse is None else reuse.find(picture.path, stamp)

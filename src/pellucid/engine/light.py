@@ -1,0 +1,78 @@
+"""Many pictures without torch: a network whose work is its first convolution, with ReLU and pooling, and little else.
+
+The article's network is one. Its first block is the kernel of direct_cpu.py, the rest NumPy's (network/forward.py).
+Importing torch takes as long as a thousand such pictures, and it takes more memory than all the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.network.activations import Relu
+from pellucid.network.blas import one_thread
+from pellucid.network.forward import forward
+from pellucid.network.learning import Conv
+from pellucid.network.pooling import MaxPool
+from pellucid.network.residual import Step
+from pellucid.network.standardise import Standardise
+
+LITTLE = 10_000_000  # operations behind the block, in which NumPy loses little time to torch
+MOST_CHANNELS, MOST_WIDE = 4, 12  # of a picture, and of a filter, for which there are kernels
+
+Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def applies(steps: Sequence[Step]) -> bool:
+    """Whether `logits` can be had for these layers, on this processor."""
+    if [type(step.layer) for step in steps[:3]] != [Conv, Relu, MaxPool]:
+        return False
+    conv, pool, rest = steps[0].layer, steps[2].layer, steps[3:]
+    assert isinstance(conv, Conv)
+    assert isinstance(pool, MaxPool)
+    plain = conv.groups == 1 and conv.stride == conv.dilation == (1, 1) and conv.size[1] <= MOST_WIDE
+    pairs = pool.size == pool.step == (2, 2) and pool.padding == (0, 0)
+    if not (plain and pairs and steps[0].input[0] <= MOST_CHANNELS):
+        return False
+    if sum(step.layer.forward_flops(step.input) for step in rest) > LITTLE:
+        return False
+    from llvmlite import binding
+
+    from pellucid.engine.kernels_cpu import LANES
+
+    return bool(binding.get_host_cpu_features().get("avx512f")) and steps[2].output[2] >= LANES
+
+
+def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardise: Standardise) -> Logits:
+    """What gives the outputs, float32 (n, classes), of prepared images uint8 (n, H, W, C), on the calling thread.
+
+    Only where it `applies`. The kernels are loaded, or compiled where they never were, before this returns.
+    """
+    from pellucid.engine import direct_cpu, kernels_cpu
+
+    conv, (channels, height, width), pooled_shape = steps[0].layer, steps[0].input, steps[2].output
+    assert isinstance(conv, Conv)
+    filters, name = conv.filters, steps[0].name
+    turns = -(-filters // (direct_cpu.SUMS // 4))
+    kernel = direct_cpu.forward(channels, conv.size[1], -(-filters // turns), 32, False)
+    taps = direct_cpu.taps(np.asarray(weights[f"{name}.weight"], np.float32), 32)
+    offset = np.asarray(weights[f"{name}.bias"] if conv.bias else np.zeros(filters), np.float32)
+    scale = [np.tile(np.array(numbers, np.float32), width) for numbers in (standardise.mean, standardise.deviation)]
+    rest = steps[3:]
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        # one picture after the other, so that all of it stays in the cache
+        given, pooled = np.empty((1, *images.shape[1:]), np.float32), np.empty((1, *pooled_shape), np.float32)
+        winners, outputs = np.empty(pooled.shape, np.uint8), []
+        with one_thread():
+            for image in np.ascontiguousarray(images):
+                kernels_cpu.standardise(image.reshape(height, -1), *scale, given.reshape(height, -1))
+                kernel(given.view(np.int32), conv.zeros, taps, offset, pooled.view(np.int32), winners)
+                outputs.append(forward(rest, weights, pooled[0]))
+        return np.stack(outputs)
+
+    run(np.zeros((1, height, width, channels), np.uint8))
+    return run

@@ -1,0 +1,174 @@
+"""Answers on several threads: in order, the same however many threads, nothing left behind."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pellucid
+from pellucid.classifier import classifier as classifiers
+from pellucid.classifier import crew
+from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.crew import answered
+
+
+@pytest.fixture(params=[1, 2, 5])
+def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(crew, "cores", lambda: request.param)
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def classifier(trained: Path) -> Classifier:
+    return pellucid.load(trained)
+
+
+@pytest.fixture(scope="module")
+def files(photos: Path) -> list[Path]:
+    return sorted(photos.rglob("*.png"))
+
+
+def squares() -> Callable[[list[int]], list[int]]:
+    return lambda group: [number * number for number in group]
+
+
+def unevenly(group: list[int]) -> list[int]:
+    time.sleep(0.002 * (group[0] % 3))
+    return group
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 8, 9, 40])
+def test_in_order_whatever_takes_how_long(workers: int, count: int) -> None:
+    assert list(answered(range(count), 4, unevenly, squares, squares, ahead=3)) == [n * n for n in range(count)]
+
+
+def test_a_single_group_is_the_callers_own(workers: int) -> None:
+    def here() -> Callable[[list[int]], list[str]]:
+        return lambda group: [threading.current_thread().name] * len(group)
+
+    names = list(answered(range(4), 4, unevenly, lambda: pytest.fail("not for one"), here, ahead=3))
+    assert names == [threading.current_thread().name] * 4
+
+
+def test_loaded_once_while_the_others_decode(workers: int) -> None:
+    decoded: list[int] = []
+    loads: list[int] = []
+
+    def decode(group: list[int]) -> list[int]:
+        decoded.extend(group)
+        return group
+
+    def load() -> Callable[[list[int]], list[int]]:
+        start = time.monotonic()
+        while workers > 1 and len(decoded) < 12 and time.monotonic() < start + 5:
+            time.sleep(0.001)
+        loads.append(len(decoded))
+        return list
+
+    assert list(answered(range(100), 2, decode, load, load, ahead=6)) == list(range(100))
+    assert len(loads) == 1
+    assert loads[0] >= (12 if workers > 1 else 0)
+    assert loads[0] <= 2 * (max(6, workers) + workers + 2)
+
+
+@pytest.mark.parametrize("where", ["given", "decode", "load", "answer"])
+def test_an_error_comes_out_and_no_thread_stays(workers: int, where: str) -> None:
+    before = set(threading.enumerate())
+
+    def failing(now: bool) -> None:
+        if now:
+            raise ZeroDivisionError
+
+    def given() -> Iterator[int]:
+        for number in range(50):
+            failing(where == "given" and number == 30)
+            yield number
+
+    def decode(group: list[int]) -> list[int]:
+        failing(where == "decode" and 30 in group)
+        return group
+
+    def load() -> Callable[[list[int]], list[int]]:
+        failing(where == "load")
+
+        def answer(group: list[int]) -> list[int]:
+            failing(where == "answer" and 30 in group)
+            return group
+
+        return answer
+
+    seen = []
+    with pytest.raises(ZeroDivisionError):
+        seen.extend(answered(given(), 3, decode, load, load, ahead=3))
+    assert set(threading.enumerate()) == before
+
+
+def test_who_stops_early_stops_all(workers: int) -> None:
+    before, taken = set(threading.enumerate()), 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    numbers = answered(endless(), 2, unevenly, squares, squares, ahead=3)
+    assert [next(numbers) for _ in range(7)] == [n * n for n in range(1, 8)]
+    numbers.close()  # type: ignore[attr-defined]
+    assert set(threading.enumerate()) == before
+    assert taken <= 7 + 2 * (2 * max(3, workers) + 3)
+
+
+@pytest.mark.parametrize("worth_fusing", [0, 10, 1000])
+def test_the_pictures_in_order_one_bad_among_them(
+    classifier: Classifier, files: list[Path], workers: int, worth_fusing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifiers, "WORTH_FUSING", worth_fusing)
+    given = [*files[:17], b"no picture", *files[17:]]
+    answers = list(classifier.stream(given, 4))
+    assert [answer.source for answer in answers] == [str(f) if isinstance(f, Path) else "<bytes>" for f in given]
+    assert [number for number, answer in enumerate(answers) if answer.error] == [17]
+    for answer, picture in zip(answers, given, strict=True):
+        alone = classifier.predict(picture)
+        assert (answer.label, answer.error) == (alone.label, alone.error)
+        assert answer.logits == pytest.approx(alone.logits, abs=1e-5)
+
+
+def test_the_number_of_threads_changes_no_bit(
+    classifier: Classifier, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for number in (1, 2, 3):
+        monkeypatch.setattr(crew, "cores", lambda number=number: number)
+        found.append([answer.logits for answer in classifier.stream(files, 4)])
+    assert found[0] == found[1] == found[2]
+
+
+def test_pytorchs_threads_are_the_callers_as_before(classifier: Classifier, files: list[Path]) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        list(classifier.stream(files, 4))
+        told: list[int] = []
+        thread = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert (torch.get_num_threads(), told) == (3, [3])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_watched_module_is_run_as_it_is(classifier: Classifier, files: list[Path]) -> None:
+    seen: list[tuple[int, ...]] = []
+    first = next(classifier.module.children())
+    handle = first.register_forward_hook(lambda module, given, output: seen.append(tuple(output.shape)))
+    try:
+        logits = classifier.alone()(np.stack([classifier.prepared(path) for path in files[:3]]))
+    finally:
+        handle.remove()
+    assert len(seen) == 1
+    assert seen[0][0] == len(logits) == 3
