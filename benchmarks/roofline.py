@@ -24,13 +24,13 @@ from numba import types
 from tables import table, write
 
 from pellucid.compiled import compiled
-from pellucid.engine import device, direct_cpu, fused, trial
+from pellucid.engine import device, fused, trial
 from pellucid.engine.fused_direct import Direct
 from pellucid.engine.fused_onednn import input_gradient
-from pellucid.engine.kernels_cpu import LANES
 from pellucid.engine.trial import Place
 from pellucid.network import zoo
 from pellucid.network.standardise import Standardise
+from pellucid.vectors import FLOATS, LANES, flat, loop, multiply, store_words, words_at, written_out
 
 PAGE, MARK = Path(__file__).parent.parent / "docs" / "why" / "speed.md", "benchmarks/roofline.py"
 PICTURES = 8
@@ -192,23 +192,22 @@ def burn(words: np.ndarray, turns: int, bits: int) -> None:
     (_burn_32 if bits == 32 else _burn_16)(words, turns)
 
 
-@direct_cpu._written_out
+@written_out
 def _multiply_adds(typing: Any, words: Any, turns: Any, bits: Any) -> Any:
     size = bits.literal_value
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
-        words, turns, _ = direct_cpu.flat(context, build, signature, arguments)
-        given = direct_cpu._words(build, words, turns.type(0))
-        vector = ir.VectorType(ir.FloatType(), LANES)
-        different = [ir.Constant(vector, [float(chain)] * LANES) for chain in range(CHAINS)]  # none spared as equal
+        words, turns, _ = flat(context, build, signature, arguments)
+        given = words_at(build, words, turns.type(0))
+        different = [ir.Constant(FLOATS, [float(chain)] * LANES) for chain in range(CHAINS)]  # none spared as equal
 
         def turn(_: Any, sums: list[Any]) -> list[Any]:
-            return [direct_cpu._multiply(build, total, given, given, size) for total in sums]
+            return [multiply(build, total, given, given, size) for total in sums]
 
-        for total in direct_cpu._loop(build, turns, different, turn):
-            words_so_far = direct_cpu._words(build, words, turns.type(0))
-            added = build.fadd(total, build.bitcast(words_so_far, vector))
-            direct_cpu._store(build, words, turns.type(0), added)
+        for total in loop(build, turns, different, turn):
+            words_so_far = words_at(build, words, turns.type(0))
+            added = build.fadd(total, build.bitcast(words_so_far, FLOATS))
+            store_words(build, words, turns.type(0), added)
 
     return types.void(words, types.intp, bits), generate
 

@@ -116,7 +116,9 @@ def _show(event: object, console: Console, bars: Progress) -> None:
         case api.Found():
             bars.remove_task(only_bar(bars))
             _show_found(event, console)
+            bars.update(only_bar(bars), description="trying how this machine trains fastest")
         case api.Started():
+            bars.remove_task(only_bar(bars))
             _show_started(event, console)
         case api.Step():
             bars.update(

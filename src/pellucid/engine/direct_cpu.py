@@ -18,35 +18,33 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numba.misc.special import literally
 
 from pellucid.compiled import compiled
-from pellucid.engine.kernels_cpu import DEAD, LANES, flat, multiply_add, spread, vector_at
+from pellucid.engine.kernels_cpu import DEAD
+from pellucid.vectors import (
+    FLOATS,
+    LANES,
+    SUMS,
+    UNALIGNED,
+    WORDS,
+    all_lanes,
+    flat,
+    load_words,
+    loop,
+    multiply,
+    rounded,
+    spread,
+    spread_word,
+    store_words,
+    turn_square,
+    vector_at,
+    word_at,
+    words_at,
+    written_out,
+)
 
-SUMS = 24  # that stay in registers: of 32, less what is read
 STRIPE = 48 << 10  # bytes of gradients that are put back in place at once: they stay in the cache
-
-_WORDS = ir.VectorType(ir.IntType(32), LANES)
-_FLOATS = ir.VectorType(ir.FloatType(), LANES)
-_LOAD: Any = {"align": 4}
-_written_out: Any = intrinsic(prefer_literal=True)  # what follows writes the instructions itself
-
-
-class _BFloat(ir.Type):
-    """bfloat16, which llvmlite has no name for."""
-
-    def __str__(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat)
-
-    def __hash__(self) -> int:
-        return hash(_BFloat)
-
-
-_PAIRS = ir.VectorType(_BFloat(), 2 * LANES)
 
 
 @lru_cache
@@ -143,6 +141,16 @@ def weight_gradient(
     return kernel
 
 
+def together(filters: int, each: int) -> int:
+    """How many filters at a time, if each has so many sums: as many as registers hold, with few computed twice."""
+    most = max(1, min(filters, SUMS // each))
+
+    def computed(group: int) -> tuple[int, int]:
+        return -(-filters // group) * group, -group
+
+    return min(range(max(1, most // 2), most + 1), key=computed)
+
+
 def taps(weight: Any, bits: int) -> Any:
     """The filters as the kernels read them: float32 (F, C, KH, KW) -> bits (C, rows, KW, F), in pairs of rows for 16.
 
@@ -192,7 +200,7 @@ def lay_out(images: Any, n: int, padding: tuple[int, int], rows: Any, channels: 
             _even_and_odd(line, 0, above, i, rows, (1 + down + high) * 2 * places + i, sizes, channels, bits)
 
 
-@_written_out
+@written_out
 def _copy(typing: Any, numbers: Any, at: Any, line: Any, to: Any, count: Any) -> Any:
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
         numbers, at, line, to, count = flat(context, build, signature, arguments)
@@ -201,7 +209,7 @@ def _copy(typing: Any, numbers: Any, at: Any, line: Any, to: Any, count: Any) ->
     return types.void(numbers, types.intp, line, types.intp, types.intp), generate
 
 
-@_written_out
+@written_out
 def _even_and_odd(
     typing: Any, line: Any, at: Any, above: Any, above_at: Any, rows: Any, to: Any, sizes: Any, channels: Any, bits: Any
 ) -> Any:  # fmt: skip
@@ -219,18 +227,18 @@ def _even_and_odd(
         columns = build.load(build.bitcast(build.gep(line, [at]), wide.as_pointer()), align=4)
         for c in range(depth):
             for side in range(2):
-                chosen = ir.Constant(_WORDS, [(2 * i + side) * depth + c for i in range(LANES)])
+                chosen = ir.Constant(WORDS, [(2 * i + side) * depth + c for i in range(LANES)])
                 words = build.shuffle_vector(columns, ir.Constant(wide, ir.Undefined), chosen)
                 place = build.add(build.add(to, build.mul(plane, number(c))), build.mul(places, number(side)))
                 if size == 16:
-                    words = _rounded(build, build.bitcast(words, _FLOATS))
-                    upper = build.shl(words, _all(16))
+                    words = rounded(build, build.bitcast(words, FLOATS))
+                    upper = build.shl(words, all_lanes(16))
                     kept = build.add(above_at, build.mul(places, number(2 * c + side)))
                     place = build.sub(place, build.mul(places, number(2)))
-                    pair = build.or_(_words(build, above, kept), upper)
-                    _store(build, above, kept, words)
+                    pair = build.or_(words_at(build, above, kept), upper)
+                    store_words(build, above, kept, words)
                     words = pair
-                _store(build, rows, place, words)
+                store_words(build, rows, place, words)
 
     kinds = (line, types.intp, above, types.intp, rows, types.intp, sizes, channels, bits)
     return types.void(*kinds), generate
@@ -250,34 +258,10 @@ def turn_over(numbers: Any, at: int, rows: int, columns: int, turned: Any, to: i
         y = min(down * LANES, rows - LANES)
         for right in range(-(-columns // LANES)):
             x = min(right * LANES, columns - LANES)
-            _turn_over(numbers, at + y * columns + x, columns, turned, to + x * rows + y, rows, bits)
+            turn_square(numbers, at + y * columns + x, columns, turned, to + x * rows + y, rows, bits)
 
 
-@_written_out
-def _turn_over(
-    typing: Any, numbers: Any, at: Any, columns: Any, turned: Any, to: Any, rows: Any, bits: Any
-) -> Any:  # fmt: skip
-    """LANES by LANES numbers, transposed: in each of four steps half of each two rows change places."""
-    kind = ir.IntType(bits.literal_value)
-
-    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
-        numbers, at, columns, turned, to, rows, _ = flat(context, build, signature, arguments)
-        number, index = at.type, ir.VectorType(ir.IntType(32), LANES)
-        block = [_load(build, numbers, build.add(at, build.mul(columns, number(r))), kind) for r in range(LANES)]
-        for step in (1, 2, 4, 8):
-            upper = ir.Constant(index, [LANES + i - step if i & step else i for i in range(LANES)])
-            lower = ir.Constant(index, [LANES + i if i & step else i + step for i in range(LANES)])
-            for r in range(LANES):
-                if not r & step:
-                    pair = block[r], block[r + step]
-                    block[r], block[r + step] = (build.shuffle_vector(*pair, mask) for mask in (upper, lower))
-        for r in range(LANES):
-            _store(build, turned, build.add(to, build.mul(rows, number(r))), block[r])
-
-    return types.void(numbers, types.intp, types.intp, turned, types.intp, types.intp, bits), generate
-
-
-@_written_out
+@written_out
 def _put_back(
     typing: Any, line: Any, winners: Any, at: Any, places: Any, to: Any, bias_sums: Any, sum_at: Any, sizes: Any,
     bits: Any,
@@ -292,36 +276,37 @@ def _put_back(
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
         line, winners, at, places, to, bias_sums, sum_at, sizes, _ = flat(context, build, signature, arguments)
         column, half, seen = (build.extract_value(sizes, n) for n in range(3))
-        winner = build.zext(_load(build, winners, at, ir.IntType(8)), _WORDS)
-        value = _load(build, line, sum_at, ir.IntType(size))
-        value = value if size == 32 else build.zext(value, _WORDS)
-        upper = value if size == 32 else build.shl(value, _all(16))
-        nothing = _all(0)
+        winner = build.zext(load_words(build, winners, at, ir.IntType(8)), WORDS)
+        value = load_words(build, line, sum_at, ir.IntType(size))
+        value = value if size == 32 else build.zext(value, WORDS)
+        upper = value if size == 32 else build.shl(value, all_lanes(16))
+        nothing = all_lanes(0)
         for side in range(2):
             first, second = (
-                build.select(build.icmp_unsigned("==", winner, _all(2 * row + side)), here, nothing)
+                build.select(build.icmp_unsigned("==", winner, all_lanes(2 * row + side)), here, nothing)
                 for row, here in enumerate((value, upper))
             )
             place = build.add(to, column) if side else to
             if size == 16:
-                _store(build, places, place, build.or_(first, second))
+                store_words(build, places, place, build.or_(first, second))
             else:
-                _store(build, places, place, first)
-                _store(build, places, build.add(place, half), second)
-        lanes = ir.Constant(_WORDS, list(range(LANES)))
+                store_words(build, places, place, first)
+                store_words(build, places, build.add(place, half), second)
+        lanes = ir.Constant(WORDS, list(range(LANES)))
         seen = build.trunc(seen, ir.IntType(32))
         counts = build.and_(
-            build.icmp_unsigned("!=", winner, _all(DEAD)), build.icmp_unsigned(">=", lanes, _spread_word(build, seen))
+            build.icmp_unsigned("!=", winner, all_lanes(DEAD)),
+            build.icmp_unsigned(">=", lanes, spread_word(build, seen)),
         )
-        added = build.bitcast(build.select(counts, upper, nothing), _FLOATS)
+        added = build.bitcast(build.select(counts, upper, nothing), FLOATS)
         target = vector_at(build, bias_sums, sum_at)
-        build.store(build.fadd(build.load(target, **_LOAD), added), target, **_LOAD)
+        build.store(build.fadd(build.load(target, **UNALIGNED), added), target, **UNALIGNED)
 
     kinds = (line, winners, types.intp, places, types.intp, bias_sums, types.intp, sizes, bits)
     return types.void(*kinds), generate
 
 
-@_written_out
+@written_out
 def _tile(
     typing: Any, rows: Any, start: Any, taps: Any, bias: Any, first: Any,
     pooled: Any, to: Any, winners: Any, at: Any, sizes: Any, channels: Any, width: Any, group: Any, bits: Any,
@@ -359,31 +344,31 @@ def _tile(
                             place = build.add(place, line)
                         if (side + k) % 2:
                             place = build.add(place, half)
-                        data.append(_words(build, rows, place))
+                        data.append(words_at(build, rows, place))
                 base = build.add(tap, build.mul(filters, number(k)))
                 for g in range(filters_at_once):
-                    weight = spread(build, _word(build, taps, build.add(base, number(g))))
+                    weight = spread(build, word_at(build, taps, build.add(base, number(g))))
                     for place in range(4):
                         index = place * filters_at_once + g
-                        sums[index] = _multiply(build, sums[index], weight, data[place], size)
+                        sums[index] = multiply(build, sums[index], weight, data[place], size)
             return sums
 
         depth = number(channels.literal_value)
-        sums = _loop(build, depth, sums, lambda c, sums: _loop(build, tap_rows, sums, partial(row_of_taps, c)))
+        sums = loop(build, depth, sums, lambda c, sums: loop(build, tap_rows, sums, partial(row_of_taps, c)))
         for g in range(filters_at_once):
             four = [sums[place * filters_at_once + g] for place in range(4)]
             largest, winner = _largest(build, four)
-            narrow = build.trunc(_rounded(build, largest), ir.VectorType(ir.IntType(16), LANES))
+            narrow = build.trunc(rounded(build, largest), ir.VectorType(ir.IntType(16), LANES))
             place = build.add(to, build.mul(pooled_area, number(g)))
-            _store(build, pooled, place, largest if size == 32 else narrow)
+            store_words(build, pooled, place, largest if size == 32 else narrow)
             place = build.add(at, build.mul(winner_area, number(g)))
-            _store(build, winners, place, build.trunc(winner, ir.VectorType(ir.IntType(8), LANES)))
+            store_words(build, winners, place, build.trunc(winner, ir.VectorType(ir.IntType(8), LANES)))
 
     kinds = (rows, types.intp, taps, bias, types.intp, pooled, types.intp, winners, types.intp)
     return types.void(*kinds, sizes, channels, width, group, bits), generate
 
 
-@_written_out
+@written_out
 def _products(
     typing: Any, rows: Any, start: Any, places: Any, first: Any, sums: Any, at: Any,
     sizes: Any, width: Any, group: Any, bits: Any,
@@ -401,7 +386,7 @@ def _products(
         number = start.type
         side_size = build.mul(filters, across)
         vectors = build.udiv(across, number(LANES))
-        zero = ir.Constant(_FLOATS, None)
+        zero = ir.Constant(FLOATS, None)
 
         def sixteen(u: Any, vector: Any, products: list[Any]) -> list[Any]:
             i = build.mul(vector, number(LANES))
@@ -410,101 +395,37 @@ def _products(
             for side in range(2):
                 base = build.add(gradient, side_size) if side else gradient
                 grads = [
-                    _words(build, places, build.add(base, build.mul(across, number(g)))) for g in range(filters_at_once)
+                    words_at(build, places, build.add(base, build.mul(across, number(g))))
+                    for g in range(filters_at_once)
                 ]
                 for k in range(columns):
                     place = build.add(top, number((side + k) // 2))
                     if (side + k) % 2:
                         place = build.add(place, half)
-                    data = _words(build, rows, place)
+                    data = words_at(build, rows, place)
                     for g in range(filters_at_once):
                         index = k * filters_at_once + g
-                        products[index] = _multiply(build, products[index], grads[g], data, size)
+                        products[index] = multiply(build, products[index], grads[g], data, size)
             return products
 
         products = [zero] * (columns * filters_at_once)
-        products = _loop(build, steps, products, lambda u, sums: _loop(build, vectors, sums, partial(sixteen, u)))
+        products = loop(build, steps, products, lambda u, sums: loop(build, vectors, sums, partial(sixteen, u)))
         for g in range(filters_at_once):
             new = build.icmp_signed(">=", number(g), fresh)
             for k in range(columns):
                 place = build.add(at, build.mul(build.add(build.mul(filters, number(k)), number(g)), number(LANES)))
                 target = vector_at(build, sums, place)
                 added = build.select(new, products[k * filters_at_once + g], zero)
-                build.store(build.fadd(build.load(target, **_LOAD), added), target, **_LOAD)
+                build.store(build.fadd(build.load(target, **UNALIGNED), added), target, **UNALIGNED)
 
     return types.void(rows, types.intp, places, types.intp, sums, types.intp, sizes, width, group, bits), generate
 
 
-def _loop(build: ir.IRBuilder, count: Any, values: list[Any], body: Callable[..., list[Any]]) -> list[Any]:
-    """`values`, each turn's from those of the turn before; at least one turn is made."""
-    before = build.basic_block
-    again, done = build.append_basic_block("turn"), build.append_basic_block("done")
-    build.branch(again)
-    build.position_at_end(again)
-    turn = build.phi(count.type)
-    turn.add_incoming(count.type(0), before)
-    kept = [build.phi(value.type) for value in values]
-    for phi, value in zip(kept, values, strict=True):
-        phi.add_incoming(value, before)
-    after = body(turn, list(kept))
-    following = build.add(turn, count.type(1))
-    turn.add_incoming(following, build.basic_block)
-    for phi, value in zip(kept, after, strict=True):
-        phi.add_incoming(value, build.basic_block)
-    build.cbranch(build.icmp_unsigned("<", following, count), again, done)
-    build.position_at_end(done)
-    return after
-
-
-def _multiply(build: ir.IRBuilder, total: Any, one: Any, other: Any, bits: int) -> Any:
-    """total + one * other: of words that are float32, or pairs of bfloat16 of which both products are added."""
-    if bits == 32:
-        return multiply_add(build, build.bitcast(one, _FLOATS), build.bitcast(other, _FLOATS), total)
-    kind = ir.FunctionType(_FLOATS, [_FLOATS, _PAIRS, _PAIRS])
-    name = "llvm.x86.avx512bf16.dpbf16ps.512"
-    function = build.module.globals.get(name) or ir.Function(build.module, kind, name)
-    return build.call(function, [total, build.bitcast(one, _PAIRS), build.bitcast(other, _PAIRS)])
-
-
 def _largest(build: ir.IRBuilder, four: list[Any]) -> tuple[Any, Any]:
     """The largest above zero of each lane and which of the four it was; the first of equals, a NaN before all."""
-    best, winner = ir.Constant(_FLOATS, None), _all(DEAD)
+    best, winner = ir.Constant(FLOATS, None), all_lanes(DEAD)
     for place, value in enumerate(four):
         wins = build.or_(build.fcmp_ordered(">", value, best), build.fcmp_unordered("uno", value, value))
         best = build.select(wins, value, best)
-        winner = build.select(wins, _all(place), winner)
+        winner = build.select(wins, all_lanes(place), winner)
     return best, winner
-
-
-def _all(value: int) -> Any:
-    """A vector of one word, many times."""
-    return ir.Constant(_WORDS, [value] * LANES)
-
-
-def _spread_word(build: ir.IRBuilder, word: Any) -> Any:
-    return build.bitcast(spread(build, build.bitcast(word, ir.FloatType())), _WORDS)
-
-
-def _rounded(build: ir.IRBuilder, numbers: Any) -> Any:
-    """float32 -> in the lower half of a word the nearest bfloat16, to even where two are as near."""
-    words = build.bitcast(numbers, _WORDS)
-    odd = build.and_(build.lshr(words, _all(16)), _all(1))
-    nearest = build.lshr(build.add(build.add(words, _all(0x7FFF)), odd), _all(16))
-    return build.select(build.fcmp_unordered("uno", numbers, numbers), _all(0x7FC0), nearest)
-
-
-def _word(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
-    return build.bitcast(build.load(build.gep(numbers, [at])), ir.FloatType())
-
-
-def _words(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
-    return build.load(build.bitcast(build.gep(numbers, [at]), _WORDS.as_pointer()), **_LOAD)
-
-
-def _load(build: ir.IRBuilder, numbers: Any, at: Any, kind: Any) -> Any:
-    """A vector of words of any size."""
-    return build.load(build.bitcast(build.gep(numbers, [at]), ir.VectorType(kind, LANES).as_pointer()), align=1)
-
-
-def _store(build: ir.IRBuilder, numbers: Any, at: Any, values: Any) -> None:
-    build.store(values, build.bitcast(build.gep(numbers, [at]), values.type.as_pointer()), align=1)

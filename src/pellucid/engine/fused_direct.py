@@ -7,7 +7,6 @@ would round to the same the larger wins.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from pellucid.engine.fused_onednn import Winners, bits
 
 CHANNELS = 4  # at most; with more, oneDNN fills its vectors as well
 WIDEST = 12  # numbers in a row of a filter
+FEW = 16  # filters; where a vector takes several registers, oneDNN is as fast with more
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Direct:
         numbers = weight.to(self.dtype).float().numpy()
         filters, channels, _, width = numbers.shape
         offset = torch.zeros(filters) if bias is None else bias.to(self.dtype).float()
-        group = _shared_evenly(filters, direct_cpu.SUMS // 4)
+        group = direct_cpu.together(filters, 4)
         kernel = direct_cpu.forward(channels, width, group, self.bits, self.by_pixel)
         taps = direct_cpu.taps(numbers, self.bits)
         kernel(_by_pixel(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        from pellucid.engine.kernels_cpu import LANES
+        from pellucid.vectors import LANES
 
         filters, channels, height, width = self.conv.weight.shape
         weights = np.zeros((shares, channels, height, width, filters, LANES), np.float32)
@@ -51,7 +51,7 @@ class Direct:
         from pellucid.engine import direct_cpu
 
         filters, channels, height, width = self.conv.weight.shape
-        group = _shared_evenly(filters, direct_cpu.SUMS // width)
+        group = direct_cpu.together(filters, width)
         kernel = direct_cpu.weight_gradient(channels, height, width, group, self.bits, self.by_pixel)
         in_order = self._in_order(grad.contiguous(memory_format=self.memory))
         kernel(_by_pixel(images), self.conv.padding, in_order, winners, weights, biases)
@@ -75,28 +75,13 @@ class Direct:
 
 def applies(conv: nn.Conv2d, size: int, pooled_width: int, images: Tensor, dtype: torch.dtype) -> bool:
     """Whether there are kernels for it, on this processor."""
-    from pellucid.engine.kernels_cpu import LANES
+    from pellucid.vectors import LANES, PAIRS, WHOLE
 
     shape = conv.in_channels <= CHANNELS and conv.stride == (1, 1) and conv.kernel_size[1] <= WIDEST
-    if not (shape and size == 2 and pooled_width >= LANES and images.dtype == torch.float32):
-        return False
-    return _abilities()["avx512f"] and (dtype == torch.float32 or _abilities()["avx512bf16"])
-
-
-@lru_cache
-def _abilities() -> dict[str, bool]:
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    return {name: bool(features.get(name)) for name in ("avx512f", "avx512bf16")}
+    places = size == 2 and pooled_width >= LANES and (WHOLE or conv.out_channels <= FEW)
+    return shape and places and images.dtype == torch.float32 and (dtype == torch.float32 or PAIRS)
 
 
 def _by_pixel(images: Tensor) -> NDArray[np.int32]:
     """(n, C, H, W) -> (n, H, W, C), one after the other, as bits."""
     return bits(images.permute(0, 2, 3, 1).contiguous())
-
-
-def _shared_evenly(filters: int, most: int) -> int:
-    """How many at a time, `most` at most, so that there are as few turns and as little overlap as can be."""
-    turns = -(-filters // most)
-    return -(-filters // turns)

@@ -15,15 +15,12 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from pellucid.compiled import compiled
+from pellucid.vectors import FLOATS, LANES, flat, multiply_add, spread, vector_at, written_out
 
-LANES = 16  # float32 in a vector of 512 bits; narrower machines take two or four
 STREAMS = 4  # sums side by side, since an addition waits for the one before it
 DEAD = 255  # the winner of a window in which nothing is above zero
-
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
 @compiled
@@ -122,7 +119,7 @@ def parameter_gradients(
                 for r in range(kernel_rows):
                     for b in range(length // LANES):
                         at = (f * kernel_rows + r) * length + b * LANES
-                        _gather(weight_grad, at, rows, r * line + b * LANES, places, values, alive)  # type: ignore[call-arg]
+                        _gather(weight_grad, at, rows, r * line + b * LANES, places, values, alive)
 
 
 @compiled
@@ -142,7 +139,7 @@ def unpool(grad: Any, winners: Any, size: int, maps_grad: Any) -> None:
                         maps_grad[n, size * y + k // size, size * x + k % size, f] = number
 
 
-@intrinsic
+@written_out
 def _gather(typing: Any, sums: Any, at: Any, rows: Any, offset: Any, places: Any, values: Any, count: Any) -> Any:
     """sums[at:][:LANES] += the sum over i < count of values[i] * rows[places[i] + offset:][:LANES], on flat arrays.
 
@@ -151,7 +148,7 @@ def _gather(typing: Any, sums: Any, at: Any, rows: Any, offset: Any, places: Any
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
         sums, at, rows, offset, places, values, count = flat(context, build, signature, arguments)
-        streams = [cgutils.alloca_once_value(build, ir.Constant(_VECTOR, None)) for _ in range(STREAMS)]
+        streams = [cgutils.alloca_once_value(build, ir.Constant(FLOATS, None)) for _ in range(STREAMS)]
         with cgutils.for_range_slice(build, count.type(0), count, count.type(STREAMS)) as (start, _):
             for number, stream in enumerate(streams):
                 i = build.add(start, start.type(number))
@@ -165,30 +162,3 @@ def _gather(typing: Any, sums: Any, at: Any, rows: Any, offset: Any, places: Any
         build.store(total, target, align=4)
 
     return types.void(sums, types.intp, rows, types.intp, places, values, types.intp), generate
-
-
-def flat(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> list[Any]:
-    """The arguments, each array as the address of its first number."""
-    return [
-        context.make_array(kind)(context, build, value).data if isinstance(kind, types.Array) else value
-        for kind, value in zip(signature.args, arguments, strict=True)
-    ]
-
-
-def vector_at(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
-    """The address of the vector that begins with number `at`."""
-    return build.bitcast(build.gep(numbers, [at]), _VECTOR.as_pointer())
-
-
-def spread(build: ir.IRBuilder, number: Any) -> Any:
-    """A vector of one number, many times."""
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
-    index = ir.IntType(32)
-    one = build.insert_element(undefined, number, index(0))
-    return build.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
-
-
-def multiply_add(build: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once where the processor can."""
-    contract: Any = {"flags": ("contract",)}
-    return build.fadd(build.fmul(a, b, **contract), c, **contract)

@@ -27,7 +27,7 @@ Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def applies(steps: Sequence[Step]) -> bool:
-    """Whether `logits` can be had for these layers, on this processor."""
+    """Whether `logits` can be had for these layers."""
     if [type(step.layer) for step in steps[:3]] != [Conv, Relu, MaxPool]:
         return False
     conv, pool, rest = steps[0].layer, steps[2].layer, steps[3:]
@@ -39,11 +39,9 @@ def applies(steps: Sequence[Step]) -> bool:
         return False
     if sum(step.layer.forward_flops(step.input) for step in rest) > LITTLE:
         return False
-    from llvmlite import binding
+    from pellucid.vectors import LANES
 
-    from pellucid.engine.kernels_cpu import LANES
-
-    return bool(binding.get_host_cpu_features().get("avx512f")) and steps[2].output[2] >= LANES
+    return steps[2].output[2] >= LANES
 
 
 def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardise: Standardise) -> Logits:
@@ -56,8 +54,8 @@ def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardi
     conv, (channels, height, width), pooled_shape = steps[0].layer, steps[0].input, steps[2].output
     assert isinstance(conv, Conv)
     filters, name = conv.filters, steps[0].name
-    turns = -(-filters // (direct_cpu.SUMS // 4))
-    kernel = direct_cpu.forward(channels, conv.size[1], -(-filters // turns), 32, False)
+    group = direct_cpu.together(filters, 4)
+    kernel = direct_cpu.forward(channels, conv.size[1], group, 32, False)
     taps = direct_cpu.taps(np.asarray(weights[f"{name}.weight"], np.float32), 32)
     offset = np.asarray(weights[f"{name}.bias"] if conv.bias else np.zeros(filters), np.float32)
     scale = [np.tile(np.array(numbers, np.float32), width) for numbers in (standardise.mean, standardise.deviation)]

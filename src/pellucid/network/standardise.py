@@ -46,7 +46,7 @@ class Standardise:
         shape = (1, len(self.mean), 1, 1)
         mean = torch.tensor(self.mean, device=images.device).view(shape)
         deviation = torch.tensor(self.deviation, device=images.device).view(shape)
-        return (images - mean) / deviation
+        return (images - mean).div_(deviation)
 
 
 ROWS = 256  # whose squares add up to less than 2^24, up to which float32 has every integer

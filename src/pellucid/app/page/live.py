@@ -117,7 +117,8 @@ class Live:
             case api.Comparing(done, total):
                 self._say("preparing", f"Looking for twins: {done:,} of {total:,}.")
             case api.Found():
-                self._say("preparing", f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes.")
+                found = f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes."
+                self._say("preparing", f"{found} Trying how this machine trains fastest.")
             case api.Started():
                 self.news = {**self.news, "epochs": event.epochs, "steps": event.steps, "step": event.resumed_at or 0}
                 self._say("training", "The first step is being made.")
