@@ -16,6 +16,7 @@ a lock is a dead run's. One whose lengths or hashes are wrong is not trusted but
 import errno
 import hashlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -89,7 +90,6 @@ class Store:
     * form: size and fit of `images`
     * digests: SHA-256 of each picture's file, hexadecimal
     * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
-    * descriptions: uint8 (N, DESCRIPTION), a memory map
     * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
     """
 
@@ -102,9 +102,9 @@ class Store:
         self.digests = digests
         self.sizes = sizes
         self.fingerprint = _fingerprint(catalog, digests)
-        self.descriptions = _map(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
-        self._file = os.open(folder / "images.raw", os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        self.close = weakref.finalize(self, os.close, self._file)
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+        self._file, self._descriptions = (os.open(folder / name, flags) for name in ("images.raw", "descriptions.raw"))
+        self.close = weakref.finalize(self, _close, self._file, self._descriptions)
         self._images = _map(folder / "images.raw", (len(digests), *form.shape))
 
     def __len__(self) -> int:
@@ -114,6 +114,15 @@ class Store:
     def images(self) -> NDArray[np.uint8]:
         """(N, height, width, channels), read-only, mapped: what is touched counts as the process's memory."""
         return self._images
+
+    @property
+    def descriptions(self) -> NDArray[np.uint8]:
+        """uint8 (N, DESCRIPTION), read-only, mapped anew: nothing of it stays in the process when it is let go."""
+        shape = len(self), twins.DESCRIPTION
+        if not len(self):
+            return np.empty(shape, np.uint8)
+        mapped = mmap.mmap(self._descriptions, shape[0] * shape[1], access=mmap.ACCESS_READ)
+        return np.frombuffer(mapped, np.uint8).reshape(shape)
 
     def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Copy the images of `rows`, (n,) -> (n, height, width, channels).
@@ -311,6 +320,11 @@ def _fingerprint(catalog: Catalog, digests: tuple[str, ...]) -> str:
 
 def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+
+
+def _close(*files: int) -> None:
+    for file in files:
+        os.close(file)
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:
