@@ -1,9 +1,10 @@
 """Convolution + ReLU + 2x2 max pooling for pictures of few channels, in registers, and its weights' gradient.
 
 A library's convolution fills its vectors with channels, and a picture has three. Here they are filled with places along
-a row: the even and the odd columns of the picture stand apart, so that sixteen windows of the pool lie side by side,
-each with its four sums in the same lane. What comes out is the pooled map and the winners; the convolution's own output
-is never written. Two rows are one number in bfloat16, which the processor multiplies and adds in pairs.
+a row: the even and the odd columns of the picture stand apart (layout_cpu.py), so that sixteen windows of the pool lie
+side by side, each with its four sums in the same lane. What comes out is the pooled map and the winners; the
+convolution's own output is never written. Two rows are one number in bfloat16, which the processor multiplies and adds
+in pairs.
 
 Compiled by Numba, without Python's lock. Numbers come as their bits (kernels_cpu.py).
 """
@@ -17,11 +18,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.misc.special import literally
 
 from pellucid.compiled import compiled
 from pellucid.engine.kernels_cpu import DEAD
+from pellucid.engine.layout_cpu import lay_out, shape, turn_over
 from pellucid.vectors import (
     FLOATS,
     LANES,
@@ -37,7 +37,6 @@ from pellucid.vectors import (
     spread,
     spread_word,
     store_words,
-    turn_square,
     vector_at,
     word_at,
     words_at,
@@ -61,7 +60,7 @@ def forward(channels: int, width: int, group: int, bits: int, by_pixel: bool) ->
     def kernel(images: Any, padding: tuple[int, int], taps: Any, bias: Any, pooled: Any, winners: Any) -> None:
         count, filters, high, wide = winners.shape
         rows_of_taps = taps.shape[1]
-        rows: Any = np.zeros(_shape(images.shape, padding, width), np.uint32)
+        rows: Any = np.zeros(shape(images.shape, padding, width), np.uint32)
         line = np.empty((filters, wide), number)
         plane, step, half = rows.shape[1] * 2 * rows.shape[3], 2 * rows.shape[3], rows.shape[3]
         for n in range(count):
@@ -103,7 +102,7 @@ def weight_gradient(
     @compiled
     def kernel(images: Any, padding: tuple[int, int], grad: Any, winners: Any, sums: Any, bias_sums: Any) -> None:
         count, filters, high, wide = winners.shape
-        rows: Any = np.zeros(_shape(images.shape, padding, width), np.uint32)
+        rows: Any = np.zeros(shape(images.shape, padding, width), np.uint32)
         line = np.empty((filters, wide), number)
         plane, step, half = rows.shape[1] * 2 * rows.shape[3], 2 * rows.shape[3], rows.shape[3]
         across = -(-wide // LANES) * LANES
@@ -163,102 +162,6 @@ def taps(weight: Any, bits: int) -> Any:
     even = np.zeros((channels, height + height % 2, width, count), np.uint32)
     even[:, :height] = filters >> 16
     return even[:, ::2] | even[:, 1::2] << 16
-
-
-@compiled
-def _shape(images: Any, padding: tuple[int, int], width: int) -> tuple[int, int, int, int]:
-    """Of a picture laid out: channels, rows behind a spare one, columns even and odd, places in each and spare ones."""
-    _, high, wide, channels = images
-    return channels, high + 2 * padding[0] + 2, 2, (wide + 2 * padding[1]) // 2 + width + 2 * LANES
-
-
-@compiled
-def lay_out(images: Any, n: int, padding: tuple[int, int], rows: Any, channels: int, bits: int) -> None:
-    """A picture of float32 as bits (n, H, W, C) -> uint32 (C, rows, 2, places), zeros around: even columns, then odd.
-
-    For 16 bits each number is a pair: of a row, rounded to bfloat16, in the lower half, and of the next in the upper.
-    """
-    literally(channels)
-    literally(bits)
-    _, high, wide, _ = images.shape
-    down, across = padding
-    _, lines, _, places = rows.shape
-    line = np.zeros(2 * places * channels, np.uint32)
-    above = np.zeros((channels, 2, places), np.uint32)
-    reach = -(-(wide + across) // (2 * LANES))  # vectors to a row of even columns
-    sizes = (lines * 2 * places, places)
-    for y in range(high):
-        _copy(images, (n * high + y) * wide * channels, line, across * channels, wide * channels)
-        to = (1 + down + y) * 2 * places
-        for part in range(reach):
-            i = part * LANES
-            _even_and_odd(line, 2 * i * channels, above, i, rows, to + i, sizes, channels, bits)
-    if bits == 16:
-        line[:] = 0
-        for part in range(reach):
-            i = part * LANES
-            _even_and_odd(line, 0, above, i, rows, (1 + down + high) * 2 * places + i, sizes, channels, bits)
-
-
-@written_out
-def _copy(typing: Any, numbers: Any, at: Any, line: Any, to: Any, count: Any) -> Any:
-    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
-        numbers, at, line, to, count = flat(context, build, signature, arguments)
-        cgutils.raw_memcpy(build, build.gep(line, [to]), build.gep(numbers, [at]), count, 4, align=4)
-
-    return types.void(numbers, types.intp, line, types.intp, types.intp), generate
-
-
-@written_out
-def _even_and_odd(
-    typing: Any, line: Any, at: Any, above: Any, above_at: Any, rows: Any, to: Any, sizes: Any, channels: Any, bits: Any
-) -> Any:  # fmt: skip
-    """line[at:], 32 columns of all channels, to rows[to:]; for 16 bits to the row above, with what it has in `above`.
-
-    sizes: (plane, places).
-    """
-    depth, size = channels.literal_value, bits.literal_value
-    wide = ir.VectorType(ir.IntType(32), 2 * LANES * depth)
-
-    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
-        line, at, above, above_at, rows, to, sizes, *_ = flat(context, build, signature, arguments)
-        plane, places = (build.extract_value(sizes, n) for n in range(2))
-        number = at.type
-        columns = build.load(build.bitcast(build.gep(line, [at]), wide.as_pointer()), align=4)
-        for c in range(depth):
-            for side in range(2):
-                chosen = ir.Constant(WORDS, [(2 * i + side) * depth + c for i in range(LANES)])
-                words = build.shuffle_vector(columns, ir.Constant(wide, ir.Undefined), chosen)
-                place = build.add(build.add(to, build.mul(plane, number(c))), build.mul(places, number(side)))
-                if size == 16:
-                    words = rounded(build, build.bitcast(words, FLOATS))
-                    upper = build.shl(words, all_lanes(16))
-                    kept = build.add(above_at, build.mul(places, number(2 * c + side)))
-                    place = build.sub(place, build.mul(places, number(2)))
-                    pair = build.or_(words_at(build, above, kept), upper)
-                    store_words(build, above, kept, words)
-                    words = pair
-                store_words(build, rows, place, words)
-
-    kinds = (line, types.intp, above, types.intp, rows, types.intp, sizes, channels, bits)
-    return types.void(*kinds), generate
-
-
-@compiled
-def turn_over(numbers: Any, at: int, rows: int, columns: int, turned: Any, to: int, bits: int) -> None:
-    """A matrix (rows, columns) of bits from numbers[at:] on, transposed, from turned[to:] on."""
-    literally(bits)
-    if min(rows, columns) < LANES:
-        flat_numbers, flat_turned = numbers.reshape(-1), turned.reshape(-1)
-        for y in range(rows):
-            for x in range(columns):
-                flat_turned[to + x * rows + y] = flat_numbers[at + y * columns + x]
-        return
-    for down in range(-(-rows // LANES)):
-        y = min(down * LANES, rows - LANES)
-        for right in range(-(-columns // LANES)):
-            x = min(right * LANES, columns - LANES)
-            turn_square(numbers, at + y * columns + x, columns, turned, to + x * rows + y, rows, bits)
 
 
 @written_out
