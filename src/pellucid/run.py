@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import torch
 
 CHECKPOINTS = "checkpoint"  # folder
+FEW = 32  # pictures at a time of which mean and deviation are measured
 PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
 
 
@@ -300,5 +301,5 @@ def _found(directory: Path, data: Data) -> Found:
 
 
 def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(rows), 256):
-        yield data.store.batch(rows[start : start + 256])
+    for start in range(0, len(rows), FEW):
+        yield data.store.batch(rows[start : start + FEW])

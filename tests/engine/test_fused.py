@@ -30,6 +30,7 @@ from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.loop import State, Task
 from pellucid.training.optimizer import optimizer
+from pellucid.vectors import PAIRS
 
 FLOAT = Engine("cpu", "float32", 1, (), fused=True)
 
@@ -348,9 +349,34 @@ def test_standardised_bit_for_bit(threads: int) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (5, 9, 13, 3), np.uint8)
     pixels[0].flat[:256] = np.arange(256)
     scale = Standardise((0.4873, 0.4555, 0.41), (0.229, 0.2244, 0.2251))
-    ours = Engine("cpu", "float32", threads, (), fused=True).standardised(pixels[:, ::-1], scale)
+    ours = fused.standardised(pixels[:, ::-1], scale, threads)
     assert torch.equal(ours, scale(to_unit(pixels[:, ::-1])))
     assert ours.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("flat", [False, True])
+def test_stored_pictures_bit_for_bit(bfloat16: bool, flat: bool) -> None:
+    """Bytes that the first block reads by itself, through a table, or not: outputs and gradients are the same."""
+    module = nn.Sequential(*block(3, 4, 3, 1, 1, flat=flat), *([] if flat else block(4, 5, 3)))
+    pixels = np.random.default_rng(2).integers(0, 256, (5, 40, 37, 3), np.uint8)
+    pixels[0].flat[:256] = np.arange(256)
+    scale = Standardise((0.4873, 0.4555, 0.41), (0.229, 0.2244, 0.2251))
+    first = fused.steps(module, 1)[0]
+    assert isinstance(first, fused.Block)
+    assert (first.of_stored(pixels, scale.table()) is not None) == (PAIRS or not bfloat16)
+    found = []
+    for stored in (True, False):
+        module.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            if stored:
+                outputs = fused.of_stored(module, scale, 1)(pixels)
+            else:
+                outputs = fused.forward(module, 1)(fused.standardised(pixels, scale, 1))
+        outputs.float().square().sum().backward()
+        found.append([outputs.detach(), *(p.grad for p in module.parameters() if p.grad is not None)])
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+    assert len(found[0]) == (3 if flat else 5)
 
 
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,13 @@ def test_standardised_by_hand() -> None:
     assert found.tolist() == [[[[-1.0, 0.0]], [[6.0, 0.0]]]]
 
 
+def test_the_table_has_every_byte_as_pictures_get_it() -> None:
+    scale = Standardise((0.4873, 0.41), (0.229, 0.2251))
+    every = np.repeat(np.arange(256, dtype=np.uint8).reshape(1, 1, 256, 1), 2, axis=3)
+    assert scale.table().dtype == np.float32
+    assert np.array_equal(scale.table(), scale(to_unit(every))[0, :, 0].numpy())
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.sampled_from([1, 3]))
 def test_measured_as_numpy_does_in_any_batches(seed: int, batches: int, channels: int) -> None:
     random = np.random.default_rng(seed)

@@ -188,20 +188,19 @@ class Classifier(Predictor):
         from pellucid.engine.alone import work_alone
 
         self.module.eval()
-        forward, prepared = self.module, self._input
         if fuse and self._has_blocks():
             from pellucid.engine import fused
 
             expect_many()
-            forward, prepared = (
-                fused.forward(self.module, 1),
-                lambda images: fused.standardised(images, self.standardise, 1),
-            )
+            forward = fused.of_stored(self.module, self.standardise, 1)
+        else:
+            module, prepared = self.module, self._input
+            forward = lambda images: module(prepared(images))  # noqa: E731
 
         def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             work_alone()
             with torch.inference_mode():
-                return forward(prepared(images)).float().numpy()
+                return forward(images).float().numpy()
 
         return logits
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import RecipeError
-from pellucid.memory import keep_memory
+from pellucid.memory import give_back_memory, keep_memory
 from pellucid.network.standardise import Standardise, to_unit
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Engine:
 
         return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def settle(self) -> None:
+        """Give the memory that is free back, once: what stays from here on has just been made between what went."""
+        if self.device == "cpu":
+            give_back_memory()
+
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call instead of `module`: the same function of the same weights, the faster way."""
         if not self.fused:
@@ -52,13 +57,13 @@ class Engine:
 
         return fused.forward(module, self.threads)
 
-    def standardised(self, pixels: NDArray[np.uint8], standardise: Standardise) -> Tensor:
-        """`standardise(to_unit(pixels))` on the device, uint8 (n, H, W, C) -> float32 (n, C, H, W): the same bits."""
+    def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[NDArray[np.uint8]], Tensor]:
+        """The same for pictures as they are stored, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
-            return standardise(to_unit(pixels, self.device))
+            return lambda pixels: module(standardise(to_unit(pixels, self.device)))
         from pellucid.engine import fused
 
-        return fused.standardised(pixels, standardise, self.threads)
+        return fused.of_stored(module, standardise, self.threads)
 
 
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:
@@ -98,6 +103,7 @@ def with_blocks(
         from pellucid.engine import trial
 
         fused, reason = trial.choose(engine, module, shape, batch)
+        give_back_memory()
     else:
         reason = "fused blocks: as when this run began" if fused else None
     return replace(engine, fused=bool(fused), reasons=(*engine.reasons, *([reason] if reason else [])))

@@ -48,23 +48,25 @@ STRIPE = 48 << 10  # bytes of gradients that are put back in place at once: they
 
 @lru_cache
 def forward(channels: int, width: int, group: int, bits: int, by_pixel: bool) -> Callable[..., None]:
-    """A kernel (images, padding, taps, bias, pooled, winners) for filters of `width` numbers a row.
+    """A kernel (images, table, padding, taps, bias, pooled, winners) for filters of `width` numbers a row.
 
-    `images` float32 as bits (n, H, W, C); `taps` as `taps()` gives them; `bias` float32 (F,); `winners` uint8 (n, F,
-    PH, PW); `pooled` as bits of 32 or 16, of that shape or by pixel, (n, PH, PW, F). PW is LANES or more, F `group` or
-    more: so many filters are summed side by side.
+    `images` (n, H, W, C) and `table` as `lay_out` reads them; `taps` as `taps()` gives them; `bias` float32 (F,);
+    `winners` uint8 (n, F, PH, PW); `pooled` as bits of 32 or 16, of that shape or by pixel, (n, PH, PW, F). PW is LANES
+    or more, F `group` or more: so many filters are summed side by side.
     """
     number = np.uint32 if bits == 32 else np.uint16
 
     @compiled
-    def kernel(images: Any, padding: tuple[int, int], taps: Any, bias: Any, pooled: Any, winners: Any) -> None:
+    def kernel(
+        images: Any, table: Any, padding: tuple[int, int], taps: Any, bias: Any, pooled: Any, winners: Any
+    ) -> None:
         count, filters, high, wide = winners.shape
         rows_of_taps = taps.shape[1]
         rows: Any = np.zeros(shape(images.shape, padding, width), np.uint32)
         line = np.empty((filters, wide), number)
         plane, step, half = rows.shape[1] * 2 * rows.shape[3], 2 * rows.shape[3], rows.shape[3]
         for n in range(count):
-            lay_out(images, n, padding, rows, channels, bits)
+            lay_out(images, table, n, padding, rows, channels, bits)
             for y in range(high):
                 start = (1 + 2 * y) * step
                 for part in range(-(-wide // LANES)):
@@ -91,16 +93,18 @@ def forward(channels: int, width: int, group: int, bits: int, by_pixel: bool) ->
 def weight_gradient(
     channels: int, height: int, width: int, group: int, bits: int, by_pixel: bool
 ) -> Callable[..., None]:
-    """A kernel (images, padding, grad, winners, sums, bias_sums) that adds what the winners say of the weights.
+    """A kernel (images, table, padding, grad, winners, sums, bias_sums) that adds what the winners say of the weights.
 
-    `images`, `winners` and `grad`, which is the pooled map's, as `forward` takes them; `sums` float32 (C, height,
-    width, F, LANES) and `bias_sums` float32 (F, PW), which are yet to be summed along their last axis.
+    `images`, `table`, `winners` and `grad`, which is the pooled map's, as `forward` takes them; `sums` float32 (C,
+    height, width, F, LANES) and `bias_sums` float32 (F, PW), which are yet to be summed along their last axis.
     """
     halves = 2 if bits == 32 else 1  # rows of gradients to a row of the pool
     number = np.uint32 if bits == 32 else np.uint16
 
     @compiled
-    def kernel(images: Any, padding: tuple[int, int], grad: Any, winners: Any, sums: Any, bias_sums: Any) -> None:
+    def kernel(
+        images: Any, table: Any, padding: tuple[int, int], grad: Any, winners: Any, sums: Any, bias_sums: Any
+    ) -> None:
         count, filters, high, wide = winners.shape
         rows: Any = np.zeros(shape(images.shape, padding, width), np.uint32)
         line = np.empty((filters, wide), number)
@@ -109,7 +113,7 @@ def weight_gradient(
         stripe = max(1, STRIPE // (4 * halves * 2 * filters * across))
         places = np.zeros((stripe, halves, 2, filters, across), np.uint32)
         for n in range(count):
-            lay_out(images, n, padding, rows, channels, bits)
+            lay_out(images, table, n, padding, rows, channels, bits)
             for first in range(0, high, stripe):
                 there = min(stripe, high - first)
                 for y in range(there):

@@ -52,6 +52,22 @@ def forward(module: nn.Module, threads: int) -> Forward:
     return run
 
 
+def of_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[NDArray[np.uint8]], Tensor]:
+    """The same for pictures as they are stored, uint8 (n, H, W, C), yet to be standardised."""
+    first, *rest = steps(module, threads)
+    table = standardise.table()
+
+    def run(pixels: NDArray[np.uint8]) -> Tensor:
+        maps = first.of_stored(pixels, table) if isinstance(first, Block) else None
+        if maps is None:
+            maps = first(standardised(pixels, standardise, threads))
+        for step in rest:
+            maps = step(maps)
+        return maps
+
+    return run
+
+
 def steps(module: nn.Module, threads: int) -> list[Forward]:
     """The parts of a sequence in order, conv + relu + maxpool as a Block; `module` itself where it is none."""
     if type(module) is not nn.Sequential or _is_watched(module):
@@ -82,6 +98,11 @@ def _block(parts: list[nn.Module], threads: int) -> Block | None:
     return Block(conv, relu, pool, size[0], threads, flat=len(parts) > 3 and type(parts[3]) is nn.Flatten)
 
 
+def _computed(given: torch.dtype) -> torch.dtype:
+    """What numbers of this type are computed in."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else given
+
+
 def _is_watched(module: nn.Module) -> bool:
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, name) for name in hooks)
@@ -104,20 +125,37 @@ class Block:
     flat: bool  # the next step reads the pooled maps as a row: channel by channel in memory
 
     def __call__(self, images: Tensor) -> Tensor:
-        weight = self.conv.weight
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
-        numbers = dtype in _DTYPES and images.dtype in _DTYPES and weight.dtype == torch.float32
-        there = images.device.type == weight.device.type == "cpu" and images.ndim == 4
-        if not (numbers and there and images.shape[1] == self.conv.in_channels and min(self.pooled_shape(images)) > 0):
+        dtype = _computed(images.dtype)
+        if images.dtype not in _DTYPES or not self._fits(images, dtype):
             return self.plain(images)
-        keep = torch.is_grad_enabled()
-        return _Fused.apply(images, weight, self.conv.bias, self, dtype, keep)  # type: ignore[no-any-return]
+        return self._run(images, self.way(images, dtype))
+
+    def of_stored(self, pixels: NDArray[np.uint8], table: NDArray[np.float32]) -> Tensor | None:
+        """The same of pictures (N, H, W, C), `table` (C, 256) with what each byte stands for; None without a kernel."""
+        images = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(0, 3, 1, 2)
+        dtype = _computed(torch.float32)
+        if not (self._fits(images, dtype) and self._direct(images, dtype)):
+            return None
+        return self._run(images, Direct(self.conv, dtype, self.memory, table))
 
     def way(self, images: Tensor, dtype: torch.dtype) -> Way:
         """In registers where that can be done, else by oneDNN."""
-        if applies(self.conv, self.size, self.pooled_shape(images)[3], images, dtype):
+        if self._direct(images, dtype):
             return Direct(self.conv, dtype, self.memory)
         return OneDNN(self.conv, self.size, dtype)
+
+    def _run(self, images: Tensor, way: Way) -> Tensor:
+        keep = torch.is_grad_enabled()
+        return _Fused.apply(images, self.conv.weight, self.conv.bias, self, way, keep)  # type: ignore[no-any-return]
+
+    def _fits(self, images: Tensor, dtype: torch.dtype) -> bool:
+        weight = self.conv.weight
+        there = images.device.type == weight.device.type == "cpu" and images.ndim == 4
+        numbers = dtype in _DTYPES and weight.dtype == torch.float32
+        return numbers and there and images.shape[1] == self.conv.in_channels and min(self.pooled_shape(images)) > 0
+
+    def _direct(self, images: Tensor, dtype: torch.dtype) -> bool:
+        return applies(self.conv, self.size, self.pooled_shape(images)[3], images, dtype)
 
     @property
     def memory(self) -> torch.memory_format:
@@ -146,9 +184,11 @@ class Block:
 class Way(Protocol):
     """How a block is computed, for parts of the pictures: (n, C, H, W) -> (n, F, PH, PW).
 
-    `sums` are those of one share, of what `sums` makes for all of them.
+    `dtype`: of the pooled maps. `sums` are those of one share, of what `sums` makes for all of them.
     """
 
+    @property
+    def dtype(self) -> torch.dtype: ...
     def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None: ...
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
     def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None: ...
@@ -156,14 +196,14 @@ class Way(Protocol):
 
 
 class _Fused(torch.autograd.Function):
-    """Images float32 or bfloat16; weight, bias and their gradients float32; the pooled maps in `dtype`."""
+    """Images float32, bfloat16, or uint8 where the way reads it; weight, bias and their gradients float32."""
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, block: Block, dtype: torch.dtype, keep: bool
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, block: Block, way: Way, keep: bool
     ) -> Tensor:
-        way, shape = block.way(images, dtype), block.pooled_shape(images)
-        pooled = torch.empty(shape, dtype=dtype, memory_format=block.memory)
+        shape = block.pooled_shape(images)
+        pooled = torch.empty(shape, dtype=way.dtype, memory_format=block.memory)
         winners = np.empty(shape if keep else (0, *shape[1:]), np.uint8)
         given, filters, offset = images.detach(), weight.detach(), None if bias is None else bias.detach()
 

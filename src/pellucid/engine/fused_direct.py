@@ -19,15 +19,20 @@ from pellucid.engine.fused_onednn import Winners, bits
 CHANNELS = 4  # at most; with more, oneDNN fills its vectors as well
 WIDEST = 12  # numbers in a row of a filter
 FEW = 16  # filters; where a vector takes several registers, oneDNN is as fast with more
+_NO_TABLE = np.empty((0, 256), np.uint32)
 
 
 @dataclass(frozen=True)
 class Direct:
-    """See fused.Way. `dtype`: of the pooled map, float32 or bfloat16; `memory`: its order."""
+    """See fused.Way. `dtype`: of the pooled map, float32 or bfloat16; `memory`: its order.
+
+    `table`: of pictures that are stored as bytes, what each stands for, float32 (C, 256).
+    """
 
     conv: nn.Conv2d
     dtype: torch.dtype
     memory: torch.memory_format
+    table: NDArray[np.float32] | None = None
 
     def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None:
         from pellucid.engine import direct_cpu
@@ -38,7 +43,7 @@ class Direct:
         group = direct_cpu.together(filters, 4)
         kernel = direct_cpu.forward(channels, width, group, self.bits, self.by_pixel)
         taps = direct_cpu.taps(numbers, self.bits)
-        kernel(_by_pixel(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
+        kernel(*self._given(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         from pellucid.vectors import LANES
@@ -54,7 +59,7 @@ class Direct:
         group = direct_cpu.together(filters, width)
         kernel = direct_cpu.weight_gradient(channels, height, width, group, self.bits, self.by_pixel)
         in_order = self._in_order(grad.contiguous(memory_format=self.memory))
-        kernel(_by_pixel(images), self.conv.padding, in_order, winners, weights, biases)
+        kernel(*self._given(images), self.conv.padding, in_order, winners, weights, biases)
 
     def gradients(self, weights: Any, biases: Any) -> tuple[Tensor, Tensor]:
         taps = torch.from_numpy(weights.sum(axis=0).sum(axis=-1))  # (C, KH, KW, F)
@@ -68,6 +73,12 @@ class Direct:
     def by_pixel(self) -> bool:
         return self.memory == torch.channels_last
 
+    def _given(self, images: Tensor) -> tuple[NDArray[Any], NDArray[np.uint32]]:
+        """(n, C, H, W) as the kernels take it: (n, H, W, C), one after the other, and the table as bits."""
+        by_pixel = images.permute(0, 2, 3, 1).contiguous()
+        table = _NO_TABLE if self.table is None else self.table.view(np.uint32)
+        return by_pixel.numpy() if images.dtype == torch.uint8 else bits(by_pixel), table
+
     def _in_order(self, pooled: Tensor) -> NDArray[Any]:
         """(n, F, PH, PW), which is in `memory`, as bits; by pixel (n, PH, PW, F)."""
         return bits(pooled.permute(0, 2, 3, 1) if self.by_pixel else pooled)
@@ -79,9 +90,4 @@ def applies(conv: nn.Conv2d, size: int, pooled_width: int, images: Tensor, dtype
 
     shape = conv.in_channels <= CHANNELS and conv.stride == (1, 1) and conv.kernel_size[1] <= WIDEST
     places = size == 2 and pooled_width >= LANES and (WHOLE or conv.out_channels <= FEW)
-    return shape and places and images.dtype == torch.float32 and (dtype == torch.float32 or PAIRS)
-
-
-def _by_pixel(images: Tensor) -> NDArray[np.int32]:
-    """(n, C, H, W) -> (n, H, W, C), one after the other, as bits."""
-    return bits(images.permute(0, 2, 3, 1).contiguous())
+    return shape and places and images.dtype in (torch.float32, torch.uint8) and (dtype == torch.float32 or PAIRS)

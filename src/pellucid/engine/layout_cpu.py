@@ -37,8 +37,10 @@ def shape(images: Any, padding: tuple[int, int], width: int) -> tuple[int, int, 
 
 
 @compiled
-def lay_out(images: Any, n: int, padding: tuple[int, int], rows: Any, channels: int, bits: int) -> None:
-    """A picture of float32 as bits (n, H, W, C) -> uint32 (C, rows, 2, places), zeros around: even columns, then odd.
+def lay_out(images: Any, table: Any, n: int, padding: tuple[int, int], rows: Any, channels: int, bits: int) -> None:
+    """Picture n of (N, H, W, C) -> uint32 (C, rows, 2, places), zeros around: even columns, then odd.
+
+    `images`: float32 as bits, or uint8 of which `table`, (C, 256), has what each stands for, float32 as bits.
 
     For 16 bits each number is a pair: of a row, rounded to bfloat16, in the lower half, and of the next in the upper.
     """
@@ -52,7 +54,13 @@ def lay_out(images: Any, n: int, padding: tuple[int, int], rows: Any, channels: 
     reach = -(-(wide + across) // (2 * LANES))  # vectors to a row of even columns
     sizes = (lines * 2 * places, places)
     for y in range(high):
-        _copy(images, (n * high + y) * wide * channels, line, across * channels, wide * channels)
+        at = (n * high + y) * wide * channels
+        if images.itemsize == 1:
+            for x in range(wide):
+                for c in range(channels):
+                    line[(across + x) * channels + c] = table[c, images[n, y, x, c]]
+        else:
+            _copy(images, at, line, across * channels, wide * channels)
         to = (1 + down + y) * 2 * places
         for part in range(reach):
             i = part * LANES

@@ -49,7 +49,7 @@ def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardi
 
     Only where it `applies`. The kernels are loaded, or compiled where they never were, before this returns.
     """
-    from pellucid.engine import direct_cpu, kernels_cpu
+    from pellucid.engine import direct_cpu
 
     conv, (channels, height, width), pooled_shape = steps[0].layer, steps[0].input, steps[2].output
     assert isinstance(conv, Conv)
@@ -58,17 +58,16 @@ def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardi
     kernel = direct_cpu.forward(channels, conv.size[1], group, 32, False)
     taps = direct_cpu.taps(np.asarray(weights[f"{name}.weight"], np.float32), 32)
     offset = np.asarray(weights[f"{name}.bias"] if conv.bias else np.zeros(filters), np.float32)
-    scale = [np.tile(np.array(numbers, np.float32), width) for numbers in (standardise.mean, standardise.deviation)]
+    table = standardise.table().view(np.uint32)
     rest = steps[3:]
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         # one picture after the other, so that all of it stays in the cache
-        given, pooled = np.empty((1, *images.shape[1:]), np.float32), np.empty((1, *pooled_shape), np.float32)
+        pooled = np.empty((1, *pooled_shape), np.float32)
         winners, outputs = np.empty(pooled.shape, np.uint8), []
         with one_thread():
             for image in np.ascontiguousarray(images):
-                kernels_cpu.standardise(image.reshape(height, -1), *scale, given.reshape(height, -1))
-                kernel(given.view(np.int32), conv.zeros, taps, offset, pooled.view(np.int32), winners)
+                kernel(image[None], table, conv.zeros, taps, offset, pooled.view(np.int32), winners)
                 outputs.append(forward(rest, weights, pooled[0]))
         return np.stack(outputs)
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pellucid.engine.device import Engine, with_blocks
+from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import NetworkError
 from pellucid.network.layer import Shape
 from pellucid.network.network import Network
@@ -44,7 +45,7 @@ def measure(network: Network, shape: Shape, classes: int, batch: int, engine: En
     import torch.nn.functional as F
 
     module = engine.place(network.module(shape, classes))
-    optimizer = torch.optim.Adam(module.parameters())
+    optimizer = uncompiled(torch.optim.Adam)(module.parameters())
 
     def train() -> None:
         with engine.autocast():

@@ -39,6 +39,11 @@ class Standardise:
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
         return (pixels / np.float32(255) - mean) / deviation
 
+    def table(self) -> NDArray[np.float32]:
+        """What each byte becomes, float32 (C, 256): the same numbers as those of a picture."""
+        every = np.arange(256, dtype=np.uint8)[None, :, None]
+        return self.plain(np.repeat(every, len(self.mean), axis=2))[:, 0]
+
     def __call__(self, images: Tensor) -> Tensor:
         """float32 (n, C, H, W) in 0..1 -> float32 of the same shape, about mean 0 and deviation 1."""
         import torch

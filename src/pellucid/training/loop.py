@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -156,6 +156,8 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         state.epoch_correct += correct
         state.epoch_pictures += len(rows)
         speed.note(len(rows), seconds)
+        if state.step == 1:
+            task.engine.settle()  # the optimizer's numbers are made, and stay, between a step's large blocks
         if state.step % REPLAN == 0:
             replan(state)
         yield Step(
@@ -198,17 +200,11 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     device = task.engine.device
 
     pixels = task.images.batch(rows)
-    if task.augment == "none":
-        images = task.engine.standardised(pixels, task.standardise)
-    else:
-        images = task.standardise(augment(to_unit(pixels, device), task.augment, generator))
     labels = torch.from_numpy(task.labels[rows]).to(device)
 
     state.module.train()
     sums = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
-    with task.engine.autocast():
-        logits = task.engine.forward(state.module)(images)
-    logits = logits.float()
+    logits = _logits(task, state.module, pixels, generator).float()
     loss = loss_of(task.recipe, logits, labels)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -224,6 +220,16 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
         group["lr"] = rate
     state.optimizer.step()
     return value, int((logits.detach().argmax(1) == labels).sum())
+
+
+def _logits(task: Task, module: torch.nn.Module, pixels: NDArray[np.uint8], generator: torch.Generator) -> torch.Tensor:
+    """The outputs for pictures (n, H, W, C) of the store, augmented first where that is asked for."""
+    if task.augment == "none":
+        with task.engine.autocast():
+            return task.engine.of_stored(module, task.standardise)(pixels)
+    images = task.standardise(augment(to_unit(pixels, task.engine.device), task.augment, generator))
+    with task.engine.autocast():
+        return task.engine.forward(module)(images)
 
 
 def _advice(recipe: Recipe, rate: float) -> str:
@@ -266,14 +272,25 @@ def end_epoch(task: Task, state: State) -> Epoch:
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0
     if result.best:
-        state.best = {name: tensor.detach().clone() for name, tensor in state.module.state_dict().items()}
-        state.best_optimizer = {name: tensor.detach().clone() for name, tensor in optimizer_tensors(state).items()}
+        _keep(state.best, state.module.state_dict())
+        _keep(state.best_optimizer, optimizer_tensors(state))
         state.best_step = state.step
+    if len(state.history) == 1:
+        task.engine.settle()  # likewise those of the best epoch
     patience = task.recipe.patience
     if patience is not None and validation_loss is not None:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
         state.stopped_early = since >= patience
     return result
+
+
+def _keep(kept: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy `tensors` over what was kept before: nothing new that stays lies among the blocks that each step needs."""
+    for name, tensor in tensors.items():
+        if name in kept and kept[name].shape == tensor.shape:
+            kept[name].copy_(tensor.detach())
+        else:
+            kept[name] = tensor.detach().clone()
 
 
 def optimizer_tensors(state: State) -> dict[str, torch.Tensor]:
@@ -304,13 +321,12 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
     import torch
 
     module.eval()
-    forward = task.engine.forward(module)
+    forward = task.engine.of_stored(module, task.standardise)
     parts = []
     with torch.inference_mode(), task.engine.autocast():
         for start in range(0, len(rows), task.batch):
             pixels = task.images.batch(rows[start : start + task.batch])
-            images = task.engine.standardised(pixels, task.standardise)
-            parts.append(forward(images).float().cpu().numpy())
+            parts.append(forward(pixels).float().cpu().numpy())
     return np.concatenate(parts)
 
 

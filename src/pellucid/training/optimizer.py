@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import NetworkError
 from pellucid.training.recipe import Recipe
 
@@ -32,13 +33,13 @@ def optimizer(recipe: Recipe, module: torch.nn.Module) -> torch.optim.Optimizer:
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)  # one pass over the weights instead of ten
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, rate, momentum=momentum, nesterov=momentum > 0, fused=fused)
+            return uncompiled(torch.optim.SGD)(groups, rate, momentum=momentum, nesterov=momentum > 0, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, rate, betas=(momentum, 0.999), fused=fused)
+            return uncompiled(torch.optim.Adam)(groups, rate, betas=(momentum, 0.999), fused=fused)
         case "adamw":
-            return torch.optim.AdamW(groups, rate, betas=(momentum, 0.999), fused=fused)
+            return uncompiled(torch.optim.AdamW)(groups, rate, betas=(momentum, 0.999), fused=fused)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, rate, alpha=0.99, momentum=momentum)
+            return uncompiled(torch.optim.RMSprop)(groups, rate, alpha=0.99, momentum=momentum)
 
 
 def remembering(
