@@ -18,7 +18,7 @@ from llvmlite import binding
 from numba.core import caching
 from torch import Tensor, nn
 
-from pellucid.engine import fused, kernels_cpu, trial
+from pellucid.engine import fused, kernels_cpu, shares, trial
 from pellucid.engine.device import Engine, with_blocks
 from pellucid.engine.fused import Block
 from pellucid.engine.fused_direct import Direct
@@ -262,7 +262,7 @@ def test_no_bit_depends_on_the_threads_or_the_run(monkeypatch: pytest.MonkeyPatc
 
 def test_each_worker_has_one_thread_and_the_caller_keeps_its_own() -> None:
     torch.set_num_threads(2)
-    workers = fused._workers(3, -1)
+    workers = shares._workers(3, -1)
     assert torch.get_num_threads() == 2
     assert list(workers.map(lambda _: torch.get_num_threads(), range(3))) == [1, 1, 1]
     assert not any(workers.map(lambda _: torch.is_grad_enabled(), range(3)))

@@ -1,12 +1,17 @@
 """Augmentation: who changes what, by how much, and the same again from the same generator."""
 
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from pellucid.pictures.augment import LIGHT, STRONG, Augment, augment
+from pellucid.engine.shares import share_out
+from pellucid.network.standardise import Standardise, to_unit
+from pellucid.pictures.augment import LIGHT, STRONG, Augment, augment, augment_stored
 
 CHANGING: tuple[Augment, ...] = ("light", "strong")
 
@@ -140,3 +145,34 @@ def test_only_strong_changes_how_colourful_a_picture_is() -> None:
     light, strong = spread("light"), spread("strong")
     assert float(strong.std()) > 1.5 * float(light.std())
     assert torch.allclose(augment(red, "light", seeded())[:, 1], augment(red, "light", seeded())[:, 2])
+
+
+@settings(max_examples=40)
+@given(
+    level=st.sampled_from(CHANGING),
+    shape=st.tuples(st.integers(0, 5), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3])),
+    seed=st.integers(0, 1000),
+    threads=st.integers(1, 3),
+)
+def test_stored_pictures_as_a_batch(level: Augment, shape: tuple[int, ...], seed: int, threads: int) -> None:
+    """One pass over the bytes gives what the batch's own operations give, from as many numbers of the generator."""
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    scale = Standardise((0.48, 0.45, 0.4)[: shape[3]], (0.23, 0.2, 0.25)[: shape[3]])
+    ours, theirs = seeded(seed), seeded(seed)
+    shared = partial(share_out, threads=threads)
+    found = augment_stored(pixels, level, ours, scale.mean, scale.deviation, shared)
+    expected = scale(augment(to_unit(pixels), level, theirs))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    if shape[0]:
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(ours.get_state(), theirs.get_state())
+
+
+def test_stored_pictures_do_not_depend_on_the_threads() -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (9, 30, 20, 3), np.uint8)
+    one, three = (
+        augment_stored(pixels, "strong", seeded(), (0.5,) * 3, (0.25,) * 3, partial(share_out, threads=threads))
+        for threads in (1, 3)
+    )
+    assert torch.equal(one, three)
+    assert one.std() > 0.1

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.engine import shares
 from pellucid.errors import RecipeError
 from pellucid.memory import give_back_memory, keep_memory
 from pellucid.network.standardise import Standardise, to_unit
@@ -48,6 +49,12 @@ class Engine:
         """Give the memory that is free back, once: what stays from here on has just been made between what went."""
         if self.device == "cpu":
             give_back_memory()
+
+    def share_out(self, task: Callable[[Any], None], jobs: Sequence[Any]) -> None:
+        """`task` of every job on all threads: of our own kernels, which ask nothing of PyTorch."""
+        # where blocks are fused there are threads already
+        share_out = shares.share_out_with_torch if self.fused else shares.share_out
+        share_out(task, jobs, self.threads)
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call instead of `module`: the same function of the same weights, the faster way."""

@@ -11,12 +11,8 @@ threads changes no bit of it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from threading import Barrier
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from pellucid.engine.fused_direct import Direct, applies
 from pellucid.engine.fused_onednn import OneDNN, Winners, input_gradient
+from pellucid.engine.shares import share_out_with_torch
 from pellucid.network.standardise import Standardise
 
 PART_BYTES = 4 << 20  # of the convolution's output, in float32: what the caches hold between them
@@ -212,7 +209,7 @@ class _Fused(torch.autograd.Function):
             chosen = winners[part] if keep else np.empty(here.shape, np.uint8)
             way.pool(given[part], filters, offset, here, chosen)
 
-        _share_out(reduce, _parts(block.maps_shape(images)), block.threads)
+        share_out_with_torch(reduce, _parts(block.maps_shape(images)), block.threads)
         ctx.save_for_backward(images)
         ctx.block, ctx.way, ctx.winners = block, way, winners
         return pooled
@@ -236,7 +233,7 @@ class _Fused(torch.autograd.Function):
                     sizes = block.maps_shape(here)[2:]
                     images_grad[part] = input_gradient(block.conv, block.size, sizes, here, there, chosen)
 
-        _share_out(visit, range(len(shares)), block.threads)
+        share_out_with_torch(visit, range(len(shares)), block.threads)
         weight_grad, bias_grad = way.gradients(weights, biases)
         needs_bias = ctx.needs_input_grad[2]
         in_order = weight_grad.contiguous(memory_format=torch.channels_last)
@@ -262,52 +259,5 @@ def standardised(pixels: NDArray[np.uint8], standardise: Standardise, threads: i
         rows = np.ascontiguousarray(pixels[part]).reshape(-1, len(mean))
         kernels_cpu.standardise(rows, mean, deviation, images[part].view(-1, len(mean)).numpy())
 
-    _share_out(convert, [slice(n, n + 1) for n in range(count)], threads)
+    share_out_with_torch(convert, [slice(n, n + 1) for n in range(count)], threads)
     return images.permute(0, 3, 1, 2)
-
-
-def _share_out(task: Callable[[Any], None], jobs: Sequence[Any], threads: int) -> None:
-    """`task` of every job, on `threads` threads; the caller is inside a Function, where gradients are off."""
-    if threads == 1 or len(jobs) == 1:
-        for job in jobs:
-            task(job)
-        return
-    remaining = iter(jobs)  # each takes the next one: few jobs, and a pool's queue costs more than this
-
-    def work(_: int) -> None:
-        for job in remaining:
-            task(job)
-
-    list(_workers(threads, os.getpid()).map(work, range(threads)))
-
-
-@lru_cache
-def _workers(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads in which PyTorch uses no others and keeps nothing for gradients.
-
-    `process`: a fork has none of its parent's threads.
-    """
-    pool, barrier = ThreadPoolExecutor(threads, "fused"), Barrier(threads)
-    before = torch.get_num_threads()
-
-    def begin(number: int) -> None:
-        if number == 0:
-            _let_others_sleep()
-        torch.set_num_threads(1)  # of this thread, and by the way of those to come
-        torch.set_grad_enabled(False)
-        torch.get_num_threads()  # a thread that has not asked yet would ask later, and be told `before`
-        barrier.wait()
-
-    list(pool.map(begin, range(threads)))
-    torch.set_num_threads(before)
-    return pool
-
-
-def _let_others_sleep() -> None:
-    """Make PyTorch's other threads sleep between their tasks: the workers need the cores that they would spin on.
-
-    GNU's OpenMP has its threads spin for milliseconds after each task, unless there are more of them than processors,
-    whatever they do (libgomp, GOMP_SPINCOUNT). So this thread gets some of its own, which it has no more work for.
-    """
-    torch.set_num_threads(os.cpu_count() or 1)
-    torch.zeros(1 << 20).add_(1)

@@ -1,4 +1,4 @@
-"""Pictures changed a little while training, a whole batch at once, on the batch's device.
+"""Pictures changed a little while training, a whole batch at once, on the batch's device or in one pass on the CPU.
 
 * none    the batch as it is
 * light   shift, scale, a small rotation, brightness and contrast: a digit or a letter stays what it was
@@ -6,18 +6,24 @@
           convolutions", 2015, section 6), rotation, mirror, brightness, contrast, saturation: for photographs
 
 One affine map a picture does all the geometry, in one bilinear sampling of the batch. Every random number
-comes from the generator, drawn where it lives: a CPU generator changes a GPU batch as it does a CPU batch.
+comes from the generator, drawn where it lives: a CPU generator changes a GPU batch as it does a CPU batch, and
+stored pictures as it does a batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 Augment = Literal["none", "light", "strong"]
+Share = Callable[[Callable[[Any], None], Sequence[Any]], None]  # (task, jobs): the task of each job, on some threads
 
 LUMA = (0.299, 0.587, 0.114)  # red, green and blue in grey, ITU-R BT.601
 
@@ -39,6 +45,7 @@ class Ranges:
 
 LIGHT = Ranges((0.8, 1.2), 1.1, 0.06, 10, False, 0.15, 0.15, 0, "border")
 STRONG = Ranges((0.35, 1.0), 4 / 3, None, 10, True, 0.3, 0.3, 0.3, "reflection")
+RANGES = {"light": LIGHT, "strong": STRONG}
 
 
 def augment(images: Tensor, level: Augment, generator: Generator) -> Tensor:
@@ -48,8 +55,42 @@ def augment(images: Tensor, level: Augment, generator: Generator) -> Tensor:
     """
     if level == "none" or not len(images):
         return images
-    ranges = LIGHT if level == "light" else STRONG
-    return _colour(_geometry(images, ranges, generator), ranges, generator)
+    ranges = RANGES[level]
+    maps = _maps(len(images), images.shape[3] / images.shape[2], ranges, generator)
+    factors = _factors(len(images), ranges, generator)
+    return _colour(_geometry(images, maps, ranges), factors, ranges)
+
+
+def augment_stored(
+    pixels: NDArray[np.uint8],
+    level: Augment,
+    generator: Generator,
+    mean: tuple[float, ...],
+    deviation: tuple[float, ...],
+    share_out: Share,
+) -> Tensor:
+    """`augment` of stored pictures on the CPU, and standardised: uint8 (n, H, W, C) -> float32 (n, C, H, W).
+
+    Equal to the batch's way but for rounding: (x - mean) / deviation, a number for each channel, of values in 0..1.
+    Not for "none". Memory is channels-last.
+    """
+    import torch
+
+    from pellucid.pictures import augment_cpu
+
+    ranges, count = RANGES[level], len(pixels)
+    images = np.empty(pixels.shape, np.float32)
+    maps = _maps(count, pixels.shape[2] / pixels.shape[1], ranges, generator).numpy()
+    factors = _factors(count, ranges, generator).numpy()
+    luma, means, deviations = (np.array(numbers, np.float32) for numbers in (LUMA, mean, deviation))
+    reflected = ranges.padding == "reflection"
+
+    def change(part: slice) -> None:
+        given, made = pixels[part], images[part]
+        augment_cpu.augmented(given, maps[part], reflected, factors[part], luma, means, deviations, made)
+
+    share_out(change, [slice(n, n + 1) for n in range(count)])
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _even(low: float, high: float, count: int, generator: Generator) -> Tensor:
@@ -59,12 +100,11 @@ def _even(low: float, high: float, count: int, generator: Generator) -> Tensor:
     return torch.rand(count, generator=generator, device=generator.device) * (high - low) + low
 
 
-def _geometry(images: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
+def _geometry(images: Tensor, maps: Tensor, ranges: Ranges) -> Tensor:
     """Each picture through its own affine map; what falls outside follows `ranges.padding`."""
     from torch.nn import functional
 
-    theta = _maps(len(images), images.shape[3] / images.shape[2], ranges, generator).to(images.device)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = functional.affine_grid(maps.to(images.device), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, "bilinear", ranges.padding, align_corners=False)
 
 
@@ -94,15 +134,19 @@ def _maps(count: int, wide: float, ranges: Ranges, generator: Generator) -> Tens
     return torch.stack([first, torch.stack([across * sin * wide, down * cos, below], 1)], 1)
 
 
-def _colour(images: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
+def _factors(count: int, ranges: Ranges, generator: Generator) -> Tensor:
+    """(count, 3): brightness, contrast and saturation of each picture."""
+    import torch
+
+    widths = ranges.brightness, ranges.contrast, ranges.saturation
+    return torch.stack([_even(1 - width, 1 + width, count, generator) for width in widths], 1)
+
+
+def _colour(images: Tensor, factors: Tensor, ranges: Ranges) -> Tensor:
     """Brightness, contrast and (RGB) saturation, each with a factor a picture, then clamped to 0..1."""
     import torch
 
-    def factors(width: float) -> Tensor:
-        return _even(1 - width, 1 + width, len(images), generator).to(images.device)[:, None, None, None]
-
-    brightness, contrast = factors(ranges.brightness), factors(ranges.contrast)
-    saturation = factors(ranges.saturation)
+    brightness, contrast, saturation = factors.to(images.device)[:, :, None, None, None].unbind(1)
     mean = images.mean((1, 2, 3), keepdim=True)
     if ranges.saturation and images.shape[1] == 3:
         red, green, blue = images.split(1, 1)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise, to_unit
-from pellucid.pictures.augment import Augment, augment
+from pellucid.pictures.augment import Augment, augment, augment_stored
 from pellucid.training import pace
 from pellucid.training.evaluate import cross_entropy
 from pellucid.training.optimizer import loss as loss_of
@@ -195,14 +195,16 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     import torch
 
     seed = int(np.random.SeedSequence((task.recipe.seed, 1, state.step)).generate_state(1, np.uint64)[0] >> 1)
-    torch.manual_seed(seed)  # dropout
-    generator = torch.Generator().manual_seed(seed)
     device = task.engine.device
+    # of dropout; asked for all devices, PyTorch looks for them each time
+    (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
+    generator = torch.Generator().manual_seed(seed)
 
     pixels = task.images.batch(rows)
     labels = torch.from_numpy(task.labels[rows]).to(device)
 
-    state.module.train()
+    if not state.module.training:
+        state.module.train()
     sums = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
     logits = _logits(task, state.module, pixels, generator).float()
     loss = loss_of(task.recipe, logits, labels)
@@ -227,7 +229,11 @@ def _logits(task: Task, module: torch.nn.Module, pixels: NDArray[np.uint8], gene
     if task.augment == "none":
         with task.engine.autocast():
             return task.engine.of_stored(module, task.standardise)(pixels)
-    images = task.standardise(augment(to_unit(pixels, task.engine.device), task.augment, generator))
+    if task.engine.device == "cpu":
+        scale = task.standardise
+        images = augment_stored(pixels, task.augment, generator, scale.mean, scale.deviation, task.engine.share_out)
+    else:
+        images = task.standardise(augment(to_unit(pixels, task.engine.device), task.augment, generator))
     with task.engine.autocast():
         return task.engine.forward(module)(images)
 
