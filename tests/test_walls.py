@@ -19,7 +19,7 @@ ALLOWED = {
     "memory": set(),
     "compiled": set(),
     "vectors": set(),
-    "pictures": {"errors", "files", "compiled", "vectors"},
+    "pictures": {"errors", "files", "memory", "compiled", "vectors"},
     "network": {"errors"},
     "engine": {"errors", "memory", "compiled", "vectors", "network"},
     "training": {"errors", "files", "pictures", "network", "engine"},

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pellucid.pictures import decode, resample
+from pellucid.pictures import decode, resample, twins
 
 
 def by_pillow(image: np.ndarray, height: int, width: int, box: tuple[float, float, float, float]) -> np.ndarray:
@@ -64,3 +64,21 @@ def test_another_pillow_keeps_its_own_pixels(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(resample, "agrees", lambda: False)
     decode.expect_many()
     assert decode._compiled_resampling is None
+
+
+@given(side, side, st.integers(1, 9), st.integers(0, 2**32 - 1))
+@settings(max_examples=200, deadline=None)
+def test_shrunk_by_whole_blocks(high: int, wide: int, small: int, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (high, wide, 3), np.uint8)
+    plain = Image.fromarray(image).resize((small, small), Image.Resampling.BILINEAR, reducing_gap=resample.GAP)
+    assert np.array_equal(resample.shrunk(image, small), np.array(plain))
+
+
+@pytest.mark.parametrize("shape", [(61, 90), (480, 640), (7, 300), (1, 1)])
+def test_descriptions_are_the_same(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    monkeypatch.setattr(decode, "_compiled_resampling", None)
+    plain = twins.describe(image)
+    decode.expect_many()
+    assert decode._compiled_resampling is not None
+    assert np.array_equal(twins.describe(image), plain)

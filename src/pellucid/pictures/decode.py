@@ -18,9 +18,9 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Literal, get_args
 
 import numpy as np
@@ -172,12 +172,23 @@ def _resampled(
     image: NDArray[np.uint8], height: int, width: int, box: tuple[float, float, float, float]
 ) -> NDArray[np.uint8]:
     if _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
-        return _compiled_resampling(image, height, width, box)
+        return _compiled_resampling.resized(image, height, width, box)
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box))
 
 
+def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """An RGB image, uint8 (H, W, 3), stretched to a small square, uint8 (side, side, 3).
+
+    Whole blocks are averaged first, which makes it cheap; the triangle filter then keeps it smooth.
+    """
+    if _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
+        return _compiled_resampling.shrunk(image, side)
+    small = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.array(small)
+
+
 _COMPILED_SIDE = 8192  # beyond, the weights of an output are so many that their rounding adds up
-_compiled_resampling: Callable[..., NDArray[np.uint8]] | None = None
+_compiled_resampling: ModuleType | None = None
 
 
 def expect_many() -> None:
@@ -189,7 +200,7 @@ def expect_many() -> None:
     from pellucid.pictures import resample
 
     if resample.agrees():
-        _compiled_resampling = resample.resized
+        _compiled_resampling = resample
 
 
 def _decode_jpeg(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | None:

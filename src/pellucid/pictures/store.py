@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.errors import PictureError, StorageError
+from pellucid.memory import keep_memory
 from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.cores import cores
@@ -58,7 +59,7 @@ from pellucid.pictures.lock import Lock
 # all that may stand in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between reports of progress
-_MANY = 1000  # pictures for which the kernel that resizes is worth loading
+_MANY = 300  # pictures for which the kernel that resizes is worth loading
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -266,10 +267,11 @@ def _results(
     """The results of all files, in the catalog's order: taken over, or decoded by threads, a few ahead."""
     workers = min(_WORKERS, cores())
     waiting: deque[Result | Future[Result]] = deque()
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    keep_memory()  # the next picture is decoded where the last one was
     reuse = None if old is None else Reuse(old, form)
     if reuse is None and len(stamps) >= _MANY:
-        executor.submit(expect_many)
+        expect_many()  # not beside the decoding, whose threads an import leaves little time
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         for picture, stamp in zip(catalog.pictures, stamps, strict=True):
             known = None if reuse is None else reuse.find(picture.path, stamp)

@@ -12,9 +12,9 @@ from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pellucid.pictures.cores import cores
+from pellucid.pictures.decode import shrink
 from pellucid.pictures.overlay import FLAT, Floats, is_photograph, same_picture
 
 GREY = 32  # cells along each side of the grey thumbnail
@@ -45,10 +45,8 @@ def describe(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     A grey thumbnail of 32 x 32 cells and two colour-difference thumbnails (Cb + 128, Cr + 128) of 8 x 8, row by
     row, of the whole picture stretched to a square (a description can be looked at), and min(H, W, 255).
     """
-    # The triangle filter keeps the thumbnail smooth, so that it can be moved by part of a cell; reducing_gap
-    # averages whole blocks first, which makes it cheap.
-    small = Image.fromarray(image).resize((GREY, GREY), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    planes = np.asarray(small, dtype=np.float32) @ YCBCR.T  # (32, 32, 3)
+    # smooth, so that it can be moved by part of a cell
+    planes = shrink(image, GREY).astype(np.float32) @ YCBCR.T  # (32, 32, 3)
     side = GREY // COLOUR
     colour = planes[..., 1:].reshape(COLOUR, side, COLOUR, side, 2).mean(axis=(1, 3)) + 128  # (8, 8, 2)
     size = [min(*image.shape[:2], 255)]
