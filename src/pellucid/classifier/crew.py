@@ -2,7 +2,8 @@
 
 Cores that share a group wait for each other after every layer, for long where they also decode (docs/why/log.md). Here
 nobody helps anybody: a group is decoded by one thread and answered by one thread, and the answers are put back in
-order. While what answers is still being loaded by a thread, the others decode ahead.
+order. What answers is loaded before anything is decoded: an import holds Python's lock, and what decodes beside it
+waits for that more than it decodes.
 """
 
 from __future__ import annotations
@@ -28,14 +29,12 @@ def answered(
     decode: Callable[[list[Given]], Decoded],
     load: Callable[[], Callable[[Decoded], list[Answer]]],
     load_for_one: Callable[[], Callable[[Decoded], list[Answer]]],
-    ahead: int,
 ) -> Iterator[Answer]:
     """The answers to what is given, in order, as they are asked for; `decode` and the rest take groups of `size`.
 
     `load` gives what turns a decoded group into its answers. Groups are cut by their number alone, so that how many
-    threads there are changes no answer. A single group is the caller's own work, by what `load_for_one` gives. At most
-    `ahead` groups are decoded while `load` runs, and one a thread afterwards. What is raised by any of them comes out
-    where its answer would.
+    threads there are changes no answer. A single group is the caller's own work, by what `load_for_one` gives. A group
+    a thread is decoded ahead. What is raised by any of them comes out where its answer would.
     """
     groups = _groups(given, size)
     begun = list(islice(groups, 2))
@@ -46,13 +45,13 @@ def answered(
         return
 
     workers = min(MOST_WORKERS, cores())
+    loaded = load()
     with ThreadPoolExecutor(workers, thread_name_prefix="answer") as pool:
-        loading = pool.submit(load)
         decoding: deque[Future[Decoded]] = deque()
         answering: deque[Future[list[Answer]]] = deque()
 
         def answer(decoded: Future[Decoded]) -> list[Answer]:
-            return loading.result()(decoded.result())
+            return loaded(decoded.result())
 
         def begin_answers(waiting: int) -> Iterator[Answer]:
             """Until no more than `waiting` decoded groups have nobody to answer them."""
@@ -65,7 +64,7 @@ def answered(
         try:
             for group in chain(begun, groups):
                 decoding.append(pool.submit(decode, group))
-                yield from begin_answers(workers if loading.done() else max(ahead, workers))
+                yield from begin_answers(workers)
             yield from begin_answers(0)
             while answering:
                 yield from answering.popleft().result()

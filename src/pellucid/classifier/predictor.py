@@ -130,7 +130,6 @@ class Predictor(ABC):
         size: int,
         load: Callable[[], Logits],
         load_for_one: Callable[[], Logits],
-        ahead: int = 0,
     ) -> Iterator[Prediction]:
         """In groups of `size`, by what `load` gives on several threads at once; for the rest see crew.py."""
 
@@ -144,7 +143,7 @@ class Predictor(ABC):
         def answering(load: Callable[[], Logits]) -> Callable[[], Callable[[list[_Item]], list[Prediction]]]:
             return lambda: partial(self._predictions, load())
 
-        return answered(pictures, size, decode, answering(load), answering(load_for_one), ahead)
+        return answered(pictures, size, decode, answering(load), answering(load_for_one))
 
     def _predictions(self, logits: Logits, group: list[_Item]) -> list[Prediction]:
         images = [image for _, image, _ in group if image is not None]

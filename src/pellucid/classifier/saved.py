@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
 
 WORTH_TORCH = 30_000_000_000  # operations that take about as long in NumPy, on a core, as torch takes to be imported
-AHEAD = 512  # pictures at most that are decoded while that is imported: they take about as long
-AHEAD_BYTES = 128 << 20  # of them
 MOST = 200  # pictures without torch, however small the network
 
 
@@ -85,8 +82,7 @@ class Saved(Predictor):
         if not self.many:
             yield from self._answered(islice(rest, self.few), 1, lambda: self.logits, lambda: self.logits)
         size = min(batch, GROUP)
-        ahead = min(AHEAD, AHEAD_BYTES // prod(self.form.shape)) // size
-        yield from self._answered(rest, size, self._alone, lambda: self.classifier().logits, ahead)
+        yield from self._answered(rest, size, self._alone, lambda: self.classifier().logits)
 
     def _alone(self) -> Logits:
         """`logits` for many pictures, on the calling thread; without torch where most work is the first block."""
