@@ -268,10 +268,7 @@ def _untouched(out: Path) -> bool:
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:
     """Batch norm cannot learn from one picture: its deviation would be 0."""
-    import torch
-
-    single = len(task.train) // task.steps_per_epoch == 1
-    if single and any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+    if len(task.train) // task.steps_per_epoch == 1 and loop.has_batch_norm(module):
         raise RecipeError(
             f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
             "Use 2 or more, or a network without batchnorm."

@@ -80,6 +80,34 @@ def test_one_step_worked_by_hand(begin: Begin) -> None:
     assert (epoch.train_loss, epoch.validation_loss, epoch.best) == (step.loss, None, True)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_a_step_in_parts_is_the_step_of_them_all(begin: Begin, monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
+    """Fewer pictures at a time, their gradients added: the same step but for rounding."""
+    network = "conv(4, 3) relu maxpool(2) flatten dense"
+    seen: list[int] = []
+    found = []
+    for pixels in (loop.PIXELS, 3 * 8 * 8):
+        monkeypatch.setattr(loop, "PIXELS", pixels)
+        task, state = begin(network, augment="none", batch=20, loss=loss)
+        monkeypatch.setattr(type(task.images), "batch", lambda self, rows: seen.append(len(rows)) or self.images[rows])
+        told = loop.train_step(task, state, task.train, 0.01)
+        gradients = [parameter.grad for parameter in state.module.parameters()]
+        found.append((*told, *gradients, *state.module.parameters()))
+    assert [count for count in seen if count] == [20, 3, 3, 3, 3, 3, 3, 2]
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(torch.as_tensor(parts), torch.as_tensor(whole), rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_sees_the_whole_batch(begin: Begin, monkeypatch: pytest.MonkeyPatch, numbers: Numbers) -> None:
+    found = []
+    for pixels in (loop.PIXELS, 1):
+        monkeypatch.setattr(loop, "PIXELS", pixels)
+        task, state = begin(batch=20)
+        loop.train_step(task, state, task.train, 0.01)
+        found.append(numbers(state))
+    assert found[0] == found[1]
+
+
 def test_events_come_in_order_and_sums_start_again_with_each_epoch(begin: Begin) -> None:
     task, state = begin(epochs=2)
     events = list(loop.run(task, state))

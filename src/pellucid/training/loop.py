@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 
+PIXELS = 6_000_000  # of the pictures that go through the network at once, on a CPU: 64 of 300x300
 REPLAN = 50  # steps between two looks at the time that is left, besides the one after each epoch
 
 
@@ -200,18 +201,20 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
     generator = torch.Generator().manual_seed(seed)
 
-    pixels = task.images.batch(rows)
-    labels = torch.from_numpy(task.labels[rows]).to(device)
-
     if not state.module.training:
         state.module.train()
     sums = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
-    logits = _logits(task, state.module, pixels, generator).float()
-    loss = loss_of(task.recipe, logits, labels)
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    losses, correct = [], 0
+    for part in _parts(task, state.module, rows):
+        labels = torch.from_numpy(task.labels[part]).to(device)
+        logits = _logits(task, state.module, task.images.batch(part), generator).float()
+        loss = loss_of(task.recipe, logits, labels) * (len(part) / len(rows))
+        loss.backward()
+        losses.append(loss.detach())
+        correct += int((logits.detach().argmax(1) == labels).sum())
     gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
-    value, length = torch.stack([loss.detach(), torch.nn.utils.get_total_norm(gradients)]).tolist()
+    value, length = torch.stack([torch.stack(losses).sum(), torch.nn.utils.get_total_norm(gradients)]).tolist()
     if not (math.isfinite(value) and math.isfinite(length)):
         state.optimizer.zero_grad(set_to_none=True)
         for buffer, before in zip(state.module.buffers(), sums, strict=True):
@@ -221,7 +224,27 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.step()
-    return value, int((logits.detach().argmax(1) == labels).sum())
+    return value, correct
+
+
+def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The rows of a step, as many together as go through the network at once; their gradients are added.
+
+    All of them but on a CPU where they have very many pixels: there fewer at a time are as fast and take less memory.
+    Batch norm has to see all of them.
+    """
+    height, width = task.images.batch(rows[:0]).shape[1:3]
+    several = -(-len(rows) * height * width // PIXELS)
+    if task.engine.device != "cpu" or several == 1 or has_batch_norm(module):
+        return [rows]
+    return np.array_split(rows, several)
+
+
+def has_batch_norm(module: torch.nn.Module) -> bool:
+    """Whether what one picture gives depends on the others."""
+    import torch
+
+    return any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
 
 
 def _logits(task: Task, module: torch.nn.Module, pixels: NDArray[np.uint8], generator: torch.Generator) -> torch.Tensor:
