@@ -60,6 +60,8 @@ from pellucid.pictures.lock import Lock
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between reports of progress
 _MANY = 300  # pictures for which the kernel that resizes is worth loading
+_SMALL = 8 << 10  # bytes of a file: threads that share pictures so small wait for Python's lock more than they decode
+_GROUP = 16  # of these at a time
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -265,25 +267,33 @@ def _results(
     catalog: Catalog, form: Form, pixel_limit: int, old: Ledger | None, stamps: NDArray[np.int64]
 ) -> Generator[Result, None, None]:
     """The results of all files, in the catalog's order: taken over, or decoded by threads, a few ahead."""
-    workers = min(_WORKERS, cores())
-    waiting: deque[Result | Future[Result]] = deque()
+    small = len(stamps) > 0 and stamps[:, 0].mean() < _SMALL
+    workers, group = (1, _GROUP) if small else (min(_WORKERS, cores()), 1)
+    waiting: deque[Future[list[Result]]] = deque()
     keep_memory()  # the next picture is decoded where the last one was
     reuse = None if old is None else Reuse(old, form)
     if reuse is None and len(stamps) >= _MANY:
         expect_many()  # not beside the decoding, whose threads an import leaves little time
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
-        for picture, stamp in zip(catalog.pictures, stamps, strict=True):
-            known = None if reuse is None else reuse.find(picture.path, stamp)
-            waiting.append(known or executor.submit(_look, catalog.root / picture.path, form, pixel_limit))
+        for start in range(0, len(stamps), group):
+            here = slice(start, start + group)
+            known = [reuse and reuse.find(p.path, s) for p, s in zip(catalog.pictures[here], stamps[here], strict=True)]
+            paths = [catalog.root / picture.path for picture in catalog.pictures[here]]
+            waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit))
             if len(waiting) >= 4 * workers:
-                yield _finished(waiting.popleft())
+                yield from waiting.popleft().result()
         while waiting:
-            yield _finished(waiting.popleft())
+            yield from waiting.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
         if reuse is not None:
             reuse.close()
+
+
+def _look_at(known: list[Result | None], paths: list[Path], form: Form, pixel_limit: int) -> list[Result]:
+    """What is known of each file, else what it is."""
+    return [one or _look(path, form, pixel_limit) for one, path in zip(known, paths, strict=True)]
 
 
 def _look(path: Path, form: Form, pixel_limit: int) -> Result:
@@ -302,10 +312,6 @@ def _look(path: Path, form: Form, pixel_limit: int) -> Result:
     except PictureError as error:
         passing = isinstance(error.__cause__, MemoryError)
         return Result((-1, -1, -1) if passing else stamp, digest, reason=error.reason)
-
-
-def _finished(item: Result | Future[Result]) -> Result:
-    return item.result() if isinstance(item, Future) else item
 
 
 def _folder(cache: Path, root: Path, form: Form, pixel_limit: int) -> Path:
