@@ -118,10 +118,6 @@ def steps(name: str, precision: str) -> Iterator[Step]:
     """Of one picture's way through the blocks and back."""
     written, side, _ = NETWORKS[name]
     module = zoo.find(written).network.module((3, side, side), 2).to(memory_format=torch.channels_last)
-    numbers = 3 * side * side
-    pixels = np.random.default_rng(0).integers(0, 256, (PICTURES, side, side, 3), np.uint8)
-    scale = Standardise((0.5,) * 3, (0.25,) * 3)
-    yield Step("standardise", 3 * numbers, 5 * numbers, each(lambda: fused.standardised(pixels, scale, 1)))
     blocks = [step for step in fused.steps(module, 1) if isinstance(step, fused.Block)]
     for number, (block, place) in enumerate(zip(blocks, trial._places(module, (3, side, side)), strict=True), start=1):
         yield from block_steps(f"block {number}", block, place, precision)
@@ -132,7 +128,10 @@ def block_steps(name: str, block: fused.Block, place: Place, precision: str) -> 
     images = torch.randn(PICTURES, place.channels, place.height, place.width, dtype=dtype)
     images = images.contiguous(memory_format=torch.channels_last)
     computed = getattr(torch, precision)
-    way = block.way(images, computed)
+    way: fused.Way = block.way(images, computed)
+    if isinstance(way, Direct):  # of the pictures as they are stored
+        way = replace(way, table=Standardise((0.5,) * place.channels, (0.25,) * place.channels).table())
+        images = images.mul(255).to(torch.uint8)
     shape = block.pooled_shape(images)
     pooled = torch.empty(shape, dtype=computed, memory_format=block.memory)
     grad = torch.randn(shape).to(computed, memory_format=block.memory)

@@ -244,6 +244,7 @@ def _rebuild(
             (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
             closing(_results(catalog, form, pixel_limit, old, stamps)) as results,
         ):
+            yield Decoding(0, total, 0)  # what resizes may have to be compiled first
             for number, result in enumerate(results):
                 if result.image is not None and result.description is not None:
                     _write(images.fileno(), result.image)
@@ -269,7 +270,7 @@ def _results(
     """The results of all files, in the catalog's order: taken over, or decoded by threads, a few ahead."""
     small = len(stamps) > 0 and stamps[:, 0].mean() < _SMALL
     workers, group = (1, _GROUP) if small else (min(_WORKERS, cores()), 1)
-    waiting: deque[Future[list[Result]]] = deque()
+    waiting: deque[list[Result] | Future[list[Result]]] = deque()
     keep_memory()  # the next picture is decoded where the last one was
     reuse = None if old is None else Reuse(old, form)
     if reuse is None and len(stamps) >= _MANY:
@@ -278,13 +279,18 @@ def _results(
     try:
         for start in range(0, len(stamps), group):
             here = slice(start, start + group)
-            known = [reuse and reuse.find(p.path, s) for p, s in zip(catalog.pictures[here], stamps[here], strict=True)]
             paths = [catalog.root / picture.path for picture in catalog.pictures[here]]
-            waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit))
+            pairs = zip(catalog.pictures[here], stamps[here], strict=True)
+            known = [reuse and reuse.find(picture.path, stamp) for picture, stamp in pairs]
+            whole = [result for result in known if result is not None]
+            if len(whole) < len(known):
+                waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit))
+            else:
+                waiting.append(whole)
             if len(waiting) >= 4 * workers:
-                yield from waiting.popleft().result()
+                yield from _finished(waiting.popleft())
         while waiting:
-            yield from waiting.popleft().result()
+            yield from _finished(waiting.popleft())
     finally:
         executor.shutdown(cancel_futures=True)
         if reuse is not None:
@@ -294,6 +300,10 @@ def _results(
 def _look_at(known: list[Result | None], paths: list[Path], form: Form, pixel_limit: int) -> list[Result]:
     """What is known of each file, else what it is."""
     return [one or _look(path, form, pixel_limit) for one, path in zip(known, paths, strict=True)]
+
+
+def _finished(item: list[Result] | Future[list[Result]]) -> list[Result]:
+    return item.result() if isinstance(item, Future) else item
 
 
 def _look(path: Path, form: Form, pixel_limit: int) -> Result:
