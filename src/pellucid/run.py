@@ -173,6 +173,7 @@ class Run:
         assert augment != "auto"
         task = Task(recipe, engine, scale, augment, data.store, data.labels, rows, data.rows("val"))
         _check_batch(task, module)
+        loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if saved is not None:
             checkpoint.restore(saved, state)

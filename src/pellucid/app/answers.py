@@ -41,7 +41,8 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
         unusable += answer.error is not None
         named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
         row(replace(answer, source=named_source), classifier, top, stream)
-        stream.flush()
+        if stream is sys.stdout:
+            stream.flush()
     return unusable
 
 
@@ -55,8 +56,8 @@ def sink(out: Path | None) -> Iterator[TextIO]:
         raise StorageError(f"{out} is a folder; --out names the file to write.")
     with files.storage_errors(out):
         if out.exists() and not out.is_file():  # /dev/stdout, a named pipe: nothing that could be replaced
-            with out.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                yield file
+            with out.open("w", buffering=1, encoding="utf-8", errors="backslashreplace", newline="") as file:
+                yield file  # a line at a time, for who reads it meanwhile
             return
         with (
             files.replacing(out.resolve()) as temporary,

@@ -261,6 +261,16 @@ def _logits(task: Task, module: torch.nn.Module, pixels: NDArray[np.uint8], gene
         return task.engine.forward(module)(images)
 
 
+def load(task: Task) -> None:
+    """What the first step would wait for: the kernel that augments, which may have to be compiled."""
+    import torch
+
+    if task.augment != "none" and task.engine.device == "cpu":
+        scale, blank = task.standardise, np.zeros((1, 1, 1, len(task.standardise.mean)), np.uint8)
+        generator = torch.Generator().manual_seed(0)
+        augment_stored(blank, task.augment, generator, scale.mean, scale.deviation, task.engine.share_out)
+
+
 def _advice(recipe: Recipe, rate: float) -> str:
     return (
         f"with learning rate {rate:.3g}. Try a smaller one (--learning-rate {recipe.learning_rate / 10:.1g}), "
