@@ -188,14 +188,17 @@ class Classifier(Predictor):
         from pellucid.engine.alone import work_alone
 
         self.module.eval()
+        module, prepared = self.module, self._input
+
+        def plain(images: NDArray[np.uint8]) -> torch.Tensor:
+            return module(prepared(images))  # type: ignore[no-any-return]
+
+        forward: Callable[[NDArray[np.uint8]], torch.Tensor] = plain
         if fuse and self._has_blocks():
             from pellucid.engine import fused
 
             expect_many()
-            forward = fused.of_stored(self.module, self.standardise, 1)
-        else:
-            module, prepared = self.module, self._input
-            forward = lambda images: module(prepared(images))  # noqa: E731
+            forward = fused.of_stored(module, self.standardise, 1)
 
         def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             work_alone()

@@ -34,6 +34,7 @@ Fit = Literal["pad", "crop", "stretch"]
 
 PIXEL_LIMIT = 100_000_000
 FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
+GAP = 3.0  # times the size to which whole blocks are averaged down, at least, before `shrink` resizes
 PAD = 128  # the border of "pad": mid-grey, near the mean of photographs, so about 0 in a scaled input
 
 # EPS is a program for Ghostscript, WMF one for Windows; for the others Pillow has a header but no decoder
@@ -183,7 +184,7 @@ def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """
     if _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
         return _compiled_resampling.shrunk(image, side)
-    small = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    small = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=GAP)
     return np.array(small)
 
 

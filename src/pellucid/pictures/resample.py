@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pellucid.compiled import compiled
+from pellucid.pictures.decode import GAP
 from pellucid.vectors import LANES, turn_square
 
 BITS = 22  # of a weight
 ROWS = 32  # turned at a time
-GAP = 3.0
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom of the part of a picture that is resized."""

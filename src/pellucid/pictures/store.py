@@ -59,7 +59,7 @@ from pellucid.pictures.lock import Lock
 # all that may stand in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between reports of progress
-_MANY = 300  # pictures for which the kernel that resizes is worth loading
+_MANY = 300  # pictures for which the kernel that resizes is loaded; most of that a training needs later in any case
 _SMALL = 8 << 10  # bytes of a file: threads that share pictures so small wait for Python's lock more than they decode
 _GROUP = 16  # of these at a time
 _WORKERS = 16  # more threads than this wait for Python's lock
