@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +32,8 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-@pytest.fixture(scope="module")
-def opened(trained: Path, photos: Path) -> Iterator[servers.Server]:
+@contextmanager
+def serving(trained: Path, photos: Path) -> Iterator[servers.Server]:
     glass = servers.Glass(package.load(trained), trained, photos / "red" / "1.png")
     with servers.listening(glass) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -40,6 +41,12 @@ def opened(trained: Path, photos: Path) -> Iterator[servers.Server]:
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def opened(trained: Path, photos: Path) -> Iterator[servers.Server]:
+    with serving(trained, photos) as server:
+        yield server
 
 
 @pytest.fixture
@@ -273,10 +280,7 @@ def test_what_is_worked_on_comes_to_its_end_before_the_server_does(
         return routes.replies.as_json({})
 
     monkeypatch.setitem(routes.GET, "/api/slow", slow)
-    glass = servers.Glass(package.load(trained), trained, photos / "red" / "1.png")
-    with servers.listening(glass) as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        serving.start()
+    with serving(trained, photos) as server:
         first, second = (http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20) for _ in range(2))
         first.request("GET", "/api/slow")
         assert begun.wait(20)
@@ -293,8 +297,22 @@ def test_what_is_worked_on_comes_to_its_end_before_the_server_does(
         assert first.getresponse().status == 200
         first.close()
         second.close()
-        server.shutdown()
-        serving.join()
+
+
+def test_no_thread_of_a_connection_outlives_the_server(trained: Path, photos: Path) -> None:
+    # collecting garbage, such a thread would free tensors while Python shuts down, which aborts the process
+    with serving(trained, photos) as server:
+        before = set(threading.enumerate())
+        idle = [http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20) for _ in range(3)]
+        for connection in idle:
+            connection.request("GET", "/api/document")
+            assert connection.getresponse().read()
+        answering = set(threading.enumerate()) - before
+        assert len(answering) == len(idle), "they wait for the next question"
+        server.finish()
+        assert not answering & set(threading.enumerate())
+        for connection in idle:
+            connection.close()
 
 
 def test_ctrl_c_ends_it(trained: Path, tmp_path: Path) -> None:

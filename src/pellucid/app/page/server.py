@@ -6,7 +6,9 @@ and Origin headers are checked). Python's own HTTP server does that without a pa
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -111,6 +113,7 @@ class Server(ThreadingHTTPServer):
         self.glass = glass
         self.files = {path.relative_to(api.WEB).as_posix(): path for path in api.WEB.rglob("*") if path.is_file()}
         self._ending, self._answering, self._changed = False, 0, threading.Condition()
+        self._connections: dict[threading.Thread, socket.socket] = {}
         super().__init__((HOST, port), Handler)
 
     @property
@@ -135,11 +138,32 @@ class Server(ThreadingHTTPServer):
                 self._answering -= 1
                 self._changed.notify_all()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """As the base class does, which knows none of its daemon threads afterwards."""
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        thread.start()
+        alive = {one: connection for one, connection in self._connections.items() if one.is_alive()}
+        self._connections = {**alive, thread: request}
+
     def finish(self, seconds: float = 10.0) -> None:
-        """Let what is worked on come to its end: a thread inside PyTorch while Python shuts down aborts the process."""
+        """Let what is worked on come to its end, and the connections' threads with it.
+
+        A thread inside PyTorch while Python shuts down aborts the process, and any thread may get there: Python's
+        garbage collection runs in whichever allocates, and frees tensors.
+        """
+        until = time.monotonic() + seconds
         with self._changed:
             self._ending = True
             self._changed.wait_for(lambda: not self._answering, seconds)
+        for connection in self._connections.values():
+            with suppress(OSError):  # it is closed
+                connection.shutdown(socket.SHUT_RD)  # no further question; what is being sent still leaves
+        for thread in self._connections:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.finish()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke: the browser's tab was closed."""
