@@ -157,11 +157,11 @@ def test_each_picture_has_its_nearest_candidates_best_first_however_many_there_a
     hashes /= np.linalg.norm(hashes, axis=1, keepdims=True)
     for name, size in (("NEAREST", 3), ("TILE", 8), ("DOWN", 2), ("ACROSS", 2)):
         monkeypatch.setattr(twins, name, size)
-    likeness = hashes @ hashes.T
+    likeness, tiles = hashes @ hashes.T, twins._tiles(hashes)
     with ThreadPoolExecutor(2) as executor:
         for once in (False, True):
             allowed = np.triu(likeness, 1) if once else likeness - 2 * np.eye(150)
-            near = np.concatenate(list(twins._near(hashes, hashes, once, executor))).tolist()
+            near = np.concatenate(list(twins._near(tiles, tiles.transpose(0, 2, 1), once, executor))).tolist()
             best = [[i, int(j)] for i in range(150) for j in np.argsort(-allowed[i])[:3] if allowed[i, j] > twins.ALIKE]
             assert near == best
             assert len(near) > 400

@@ -5,15 +5,17 @@ paths.json         [[path, ...], {file's number: why it cannot be used}]
 store.json         what the store is of, the lengths and hashes of all its files, and a hash of itself
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +49,28 @@ class Result:
     reused: bool = False
 
 
+class Digests(Sequence[str]):
+    """SHA-256 of each of many files, hexadecimal, kept in 32 bytes each."""
+
+    def __init__(self, digests: NDArray[np.uint8]) -> None:
+        self._digests = np.ascontiguousarray(digests).reshape(-1, 32)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Digests: ...
+    def __getitem__(self, at: int | slice) -> str | Digests:
+        return Digests(self._digests[at]) if isinstance(at, slice) else self._digests[at].tobytes().hex()
+
+    def repeated(self) -> list[int]:
+        """Where those stand that more than one file has."""
+        _, kind, count = np.unique(self._digests.view("V32").ravel(), return_inverse=True, return_counts=True)
+        return np.flatnonzero(count[kind] > 1).tolist()
+
+
 class Ledger:
     """What is known of each file of a store, by its number in the catalog."""
 
@@ -60,7 +84,7 @@ class Ledger:
         self.records = records
 
     @classmethod
-    def load(cls, folder: Path, identity: dict[str, Any]) -> "Ledger | None":
+    def load(cls, folder: Path, identity: dict[str, Any]) -> Ledger | None:
         """Read the ledger of a store; None where there is none, one of another kind, or a damaged one."""
         try:
             header = read_header(folder)
@@ -103,13 +127,14 @@ class Ledger:
 
     def clashes(self, catalog: Catalog) -> dict[int, str]:
         """The files that stand under two classes: number -> reason."""
-        good = [number for number in range(len(self.paths)) if number not in self.reasons]
-        pictures = [catalog.pictures[number] for number in good]
-        found = contradictions(pictures, [self.digest(number) for number in good], catalog.classes)
-        return {good[index]: reason for index, reason in found.items()}
-
-    def digest(self, number: int) -> str:
-        return self.records["digest"][number].tobytes().hex()
+        good = np.ones(len(self.paths), bool)
+        good[list(self.reasons)] = False
+        numbers, digests = np.flatnonzero(good), Digests(self.records["digest"][good])
+        repeated = digests.repeated()
+        found = contradictions(
+            [catalog.pictures[numbers[at]] for at in repeated], [digests[at] for at in repeated], catalog.classes
+        )
+        return {int(numbers[repeated[index]]): reason for index, reason in found.items()}
 
 
 class Reuse:

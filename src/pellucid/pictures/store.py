@@ -16,14 +16,12 @@ a lock is a dead run's. One whose lengths or hashes are wrong is not trusted but
 import errno
 import hashlib
 import json
-import mmap
 import os
 import re
 import shutil
 import time
-import weakref
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -44,6 +42,7 @@ from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many, read_with_stat
 from pellucid.pictures.ledger import (
     RECORD,
+    Digests,
     Ledger,
     Result,
     Reuse,
@@ -55,6 +54,7 @@ from pellucid.pictures.ledger import (
     stamp_of,
 )
 from pellucid.pictures.lock import Lock
+from pellucid.pictures.rows import Rows
 
 # all that may stand in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
@@ -94,10 +94,11 @@ class Store:
     * digests: SHA-256 of each picture's file, hexadecimal
     * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
     * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
+    * descriptions: rows of uint8 (N, DESCRIPTION)
     """
 
     def __init__(
-        self, folder: Path, catalog: Catalog, form: Form, digests: tuple[str, ...], sizes: NDArray[np.int32]
+        self, folder: Path, catalog: Catalog, form: Form, digests: Sequence[str], sizes: NDArray[np.int32]
     ) -> None:
         self.folder = folder
         self.catalog = catalog
@@ -105,10 +106,8 @@ class Store:
         self.digests = digests
         self.sizes = sizes
         self.fingerprint = _fingerprint(catalog, digests)
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-        self._file, self._descriptions = (os.open(folder / name, flags) for name in ("images.raw", "descriptions.raw"))
-        self.close = weakref.finalize(self, _close, self._file, self._descriptions)
-        self._images = _map(folder / "images.raw", (len(digests), *form.shape))
+        self.descriptions = Rows(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
+        self._images = Rows(folder / "images.raw", (len(digests), *form.shape))
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -116,33 +115,18 @@ class Store:
     @property
     def images(self) -> NDArray[np.uint8]:
         """(N, height, width, channels), read-only, mapped: what is touched counts as the process's memory."""
-        return self._images
-
-    @property
-    def descriptions(self) -> NDArray[np.uint8]:
-        """uint8 (N, DESCRIPTION), read-only, mapped anew: nothing of it stays in the process when it is let go."""
-        shape = len(self), twins.DESCRIPTION
-        if not len(self):
-            return np.empty(shape, np.uint8)
-        mapped = mmap.mmap(self._descriptions, shape[0] * shape[1], access=mmap.ACCESS_READ)
-        return np.frombuffer(mapped, np.uint8).reshape(shape)
+        return self._images.mapped
 
     def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Copy the images of `rows`, (n,) -> (n, height, width, channels).
 
-        Read by position and not through the map, so that the process's memory does not grow with the store.
         Raises IndexError for a row outside 0..N-1 and StorageError where the file cannot be read.
         """
-        if len(rows) and not 0 <= int(np.min(rows)) <= int(np.max(rows)) < len(self):
-            raise IndexError(f"rows {np.min(rows)} to {np.max(rows)} of a store with 0 to {len(self) - 1}")
-        images = np.empty((len(rows), *self.form.shape), np.uint8)
-        if not hasattr(os, "preadv"):  # Windows
-            return np.take(self._images, rows, axis=0, out=images)
-        length = images[0].nbytes if len(rows) else 0
-        for image, row in zip(images, rows, strict=True):
-            if os.preadv(self._file, [image.data], int(row) * length) != length:
-                raise StorageError(f"{self.folder / 'images.raw'} is too short: run again to rebuild it.")
-        return images
+        return self._images[rows]
+
+    def close(self) -> None:
+        self.descriptions.close()
+        self._images.close()
 
 
 def build(
@@ -165,8 +149,9 @@ def build(
         if lock.held:
             _remove_leftovers(folder)
         old = Ledger.load(folder, identity)
-        stamps = np.array([stamp_of(f"{catalog.root}/{p.path}") for p in catalog.pictures], np.int64)
-        stamps = stamps.reshape(-1, 3)  # also without any picture
+        stamps = np.empty((len(catalog.pictures), 3), np.int64)
+        for stamp, picture in zip(stamps, catalog.pictures, strict=True):
+            stamp[:] = stamp_of(f"{catalog.root}/{picture.path}")
         if old is not None and old.describes(catalog, stamps):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form)
@@ -211,15 +196,15 @@ def clear(cache: Path) -> int:
 def _open(ledger: Ledger, catalog: Catalog, form: Form) -> Store:
     """Open a finished store for `catalog`, which its ledger has to describe."""
     bad = ledger.reasons | ledger.clashes(catalog)
-    good = [number for number in range(len(ledger.paths)) if number not in bad]
+    good = np.delete(np.arange(len(ledger.paths)), list(bad))
     assert np.array_equal(ledger.records["row"][good], np.arange(len(good)))
     refused = [Quarantined(ledger.paths[number], reason) for number, reason in bad.items()]
     pictures = tuple(catalog.pictures[number] for number in good)
     usable = replace(catalog, pictures=pictures, quarantine=by_path((*catalog.quarantine, *refused)))
     with suppress(OSError):
         os.utime(ledger.folder / "store.json")  # the time of its last use
-    digests = tuple(ledger.digest(number) for number in good)
-    return Store(ledger.folder, usable, form, digests, ledger.records["size"][good])
+    records = ledger.records[good]
+    return Store(ledger.folder, usable, form, Digests(records["digest"]), records["size"].copy())
 
 
 def _rebuild(
@@ -330,19 +315,11 @@ def _folder(cache: Path, root: Path, form: Form, pixel_limit: int) -> Path:
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
 
 
-def _fingerprint(catalog: Catalog, digests: tuple[str, ...]) -> str:
-    pairs = zip(catalog.pictures, digests, strict=True)
-    rows = sorted((picture.path, digest, catalog.classes[picture.label]) for picture, digest in pairs)
+def _fingerprint(catalog: Catalog, digests: Sequence[str]) -> str:
+    pictures = catalog.pictures
+    order = sorted(range(len(pictures)), key=lambda row: pictures[row].path)
+    rows = ((pictures[row].path, digests[row], catalog.classes[pictures[row].label]) for row in order)
     return hash_lines("\0".join((*row, "")) for row in rows)
-
-
-def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
-
-
-def _close(*files: int) -> None:
-    for file in files:
-        os.close(file)
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,16 @@ def describe(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
 
 
-def pairs(descriptions: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The twins among N pictures: (N, DESCRIPTION) uint8, a memory map too -> (P, 2) int64, i < j, sorted.
+class Descriptions(Protocol):
+    """uint8 (N, DESCRIPTION): an array, or what reads such rows from a file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+
+
+def pairs(descriptions: Descriptions) -> NDArray[np.int64]:
+    """The twins among N pictures: (N, DESCRIPTION) uint8 -> (P, 2) int64, i < j, sorted.
 
     Pictures with the same description are each paired with the first of them only, a picture with its NEAREST at
     most, and pictures that are in one group already are not compared again: `groups` joins the rest. Time grows
@@ -69,7 +78,7 @@ def pairs(descriptions: NDArray[np.uint8]) -> NDArray[np.int64]:
             return end.value
 
 
-def search(descriptions: NDArray[np.uint8]) -> Generator[tuple[int, int], None, NDArray[np.int64]]:
+def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArray[np.int64]]:
     """`pairs`, yielding (done, total) many times a second: pictures that were compared with all others, each way.
 
     Between two ways the count stands still, for the second look at what was alike.
@@ -80,18 +89,22 @@ def search(descriptions: NDArray[np.uint8]) -> Generator[tuple[int, int], None, 
         block = descriptions[first[at : at + ROWS]]
         photograph[first[at : at + ROWS]] = is_photograph(_grey(block), block[:, -1])
     whole, moving = _hashes(descriptions, first, 1.0), photograph[first]
+    others = whole if moving.all() else _tiles(whole.reshape(-1, FREQUENCIES**2)[: len(first)][moving])
     done, total = 0, len(first) + (len(INNER) + 1) * int(moving.sum())
     found = [same]
     executor = ThreadPoolExecutor(cores(), "twins")
     try:
         for scale, mirrored in ((1.0, False), *((scale, False) for scale in INNER), (1.0, True)):
             plain = scale == 1 and not mirrored
-            rows, hashes = (first, whole) if plain else (first[moving], whole[moving])
+            rows, hashes = (first, whole) if plain else (first[moving], others)
             keys = hashes * MIRROR if mirrored else hashes if plain else _hashes(descriptions, rows, scale)
+            columns = np.ascontiguousarray(keys.transpose(0, 2, 1))
+            del keys  # of 100,000 pictures 26 MB, as each of the others
             near = [_flat(descriptions, first, whole)] if plain else [np.zeros((0, 2), np.int64)]
-            for alike in _near(hashes, keys, scale == 1, executor):
+            for alike in _near(hashes, columns, scale == 1, executor):
                 near.append(alike)
                 yield min(done + (len(near) - 1) * DOWN * TILE, done + len(rows)), total
+            del columns
             done += len(rows)
             joined = groups(len(descriptions), np.concatenate(found))  # what is joined needs no costlier look
             proposed = rows[np.concatenate(near)]
@@ -120,21 +133,26 @@ def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array([root(i) for i in range(count)], dtype=np.int64)
 
 
-def _identical(descriptions: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first picture with each description, (M,), and the others paired with theirs, (P, 2)."""
     seen: dict[bytes, int] = {}
     same = []
-    for i in range(len(descriptions)):
-        j = seen.setdefault(blake2b(descriptions[i].tobytes(), digest_size=16).digest(), i)
-        if j != i:
-            same.append((j, i))
+    every = np.arange(len(descriptions))
+    for at in range(0, len(every), ROWS):
+        for i, description in enumerate(descriptions[every[at : at + ROWS]], at):
+            j = seen.setdefault(blake2b(description.tobytes(), digest_size=16).digest(), i)
+            if j != i:
+                same.append((j, i))
     return np.fromiter(seen.values(), np.int64), np.array(same, dtype=np.int64).reshape(-1, 2)
 
 
-def _hashes(descriptions: NDArray[np.uint8], rows: NDArray[np.int64], scale: float) -> Floats:
-    """`_hash` of these rows, (len(rows), 64)."""
-    blocks = [_hash(_grey(descriptions[rows[at : at + ROWS]]), scale) for at in range(0, len(rows), ROWS)]
-    return np.concatenate([np.zeros((0, FREQUENCIES**2), np.float32), *blocks])
+def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -> Floats:
+    """`_hash` of these rows as `_tiles`."""
+    tiles = _room(len(rows))
+    hashes = tiles.reshape(-1, FREQUENCIES**2)[: len(rows)]
+    for at in range(0, len(rows), ROWS):
+        hashes[at : at + ROWS] = _hash(_grey(descriptions[rows[at : at + ROWS]]), scale)
+    return tiles
 
 
 def _hash(grey: Floats, scale: float) -> Floats:
@@ -154,30 +172,34 @@ def _hash(grey: Floats, scale: float) -> Floats:
     return np.where(grey.std(axis=(1, 2))[:, None] < FLAT, np.float32(0), numbers / np.maximum(length, 1e-6))
 
 
-def _flat(descriptions: NDArray[np.uint8], first: NDArray[np.int64], hashes: Floats) -> NDArray[np.int64]:
-    """Rows of `hashes` without contrast, each with the NEAREST - 1 next to it in brightness, (P, 2)."""
-    flat = np.flatnonzero(~hashes.any(axis=1))
-    bright = [float(descriptions[i, : GREY * GREY].mean()) for i in first[flat].tolist()]
-    flat = flat[np.argsort(bright, kind="stable")]
+def _flat(descriptions: Descriptions, first: NDArray[np.int64], hashes: Floats) -> NDArray[np.int64]:
+    """Rows of `hashes`, tiles, without contrast, each with the NEAREST - 1 next to it in brightness, (P, 2)."""
+    flat = np.flatnonzero(~hashes.any(axis=2).ravel()[: len(first)])
+    blocks = [descriptions[first[flat[at : at + ROWS]]] for at in range(0, len(flat), ROWS)]
+    bright = [block[:, : GREY * GREY].mean(axis=1) for block in blocks]
+    flat = flat[np.argsort(np.concatenate([[], *bright]), kind="stable")]
     steps = range(1, min(NEAREST, len(flat)))
     return np.concatenate([np.zeros((0, 2), np.int64), *[np.stack([flat[:-s], flat[s:]], axis=1) for s in steps]])
 
 
-def _near(whole: Floats, keys: Floats, once: bool, executor: ThreadPoolExecutor) -> Iterator[NDArray[np.int64]]:
-    """(row of `whole`, row of `keys`), (P, 2), of hashes that correlate by ALIKE, DOWN tiles of rows after another.
+def _near(rows: Floats, columns: Floats, once: bool, executor: ThreadPoolExecutor) -> Iterator[NDArray[np.int64]]:
+    """(row, column), (P, 2), of hashes that correlate by ALIKE, DOWN tiles of rows after another.
 
-    Never i with itself; `once`: i < j only.
+    `rows`: tiles; `columns`: tiles, each transposed. Never i with itself; `once`: i < j only.
     """
-    rows, columns = _tiles(whole), np.ascontiguousarray(_tiles(keys).transpose(0, 2, 1))
     return executor.map(lambda top: _nearest(rows, columns, top, once), range(0, len(rows), DOWN))
 
 
 def _tiles(hashes: Floats) -> Floats:
     """(N, 64) -> (tiles, TILE, 64), the last one filled up with zeros."""
-    count = -(-len(hashes) // TILE)
-    tiles = np.zeros((count * TILE, hashes.shape[1]), np.float32)
-    tiles[: len(hashes)] = hashes
-    return tiles.reshape(count, TILE, hashes.shape[1])
+    tiles = _room(len(hashes))
+    tiles.reshape(-1, FREQUENCIES**2)[: len(hashes)] = hashes
+    return tiles
+
+
+def _room(count: int) -> Floats:
+    """Tiles for so many hashes, of zeros."""
+    return np.zeros((-(-count // TILE), TILE, FREQUENCIES**2), np.float32)
 
 
 def _nearest(rows: Floats, columns: Floats, top: int, once: bool) -> NDArray[np.int64]:
@@ -216,7 +238,7 @@ def _best(found: list[Found], least: NDArray[np.float32]) -> Found:
 
 
 def _look(
-    descriptions: NDArray[np.uint8],
+    descriptions: Descriptions,
     photograph: NDArray[np.bool_],
     scale: float,
     mirrored: bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,24 +141,24 @@ def _check_train(catalog: Catalog, labels: NDArray[np.int64]) -> None:
 def write_lists(data: Data, folder: Path) -> None:
     """Write quarantine.csv, twins.csv and split.csv: what was left out, what is alike, what stands where."""
     pictures, classes = data.catalog.pictures, data.catalog.classes
-    _write(folder / "quarantine.csv", ["path", "reason"], [[q.path, q.reason] for q in data.quarantine])
+    _write(folder / "quarantine.csv", ["path", "reason"], ([q.path, q.reason] for q in data.quarantine))
     _write(
         folder / "twins.csv",
         ["path", "twin", "same_class"],
-        [[pictures[a].path, pictures[b].path, int(data.labels[a] == data.labels[b])] for a, b in data.twins],
+        ([pictures[a].path, pictures[b].path, int(data.labels[a] == data.labels[b])] for a, b in data.twins),
     )
     _write(
         folder / "split.csv",
         ["path", "class", "side", "sha256"],
-        [
+        (
             [picture.path, classes[picture.label], splits.SIDES[side], digest]
             for picture, side, digest in zip(pictures, data.sides, data.store.digests, strict=True)
             if side >= 0
-        ],
+        ),
     )
 
 
-def _write(path: Path, header: list[str], rows: list[list[object]]) -> None:
+def _write(path: Path, header: list[str], rows: Iterable[list[object]]) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
