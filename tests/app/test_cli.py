@@ -42,6 +42,40 @@ def test_an_unknown_command_loads_nothing_heavy() -> None:
     assert loaded & {"torch", "numpy", "rich", "tyro"} == set()
 
 
+@pytest.mark.parametrize(
+    ("does", "status", "said"),
+    [
+        ("return 3", 3, ""),
+        ("raise SystemExit(2)", 2, ""),
+        ("raise SystemExit", 0, ""),
+        ("raise ZeroDivisionError('ours')", 1, "ZeroDivisionError: ours"),
+    ],
+)
+def test_it_leaves_at_once_but_in_order(tmp_path: Path, does: str, status: int, said: str) -> None:
+    code = f"""
+import atexit, sys, tempfile, threading, time
+from pellucid.app import cli
+
+def work(args):
+    folder = tempfile.TemporaryDirectory(dir=args[1])
+    atexit.register(print, "asked for later")
+    threading.Thread(target=lambda: (time.sleep(0.3), print("thread", len(list(folder.name))))).start()
+    print("begun", args[0])
+    {does}
+
+class Last:
+    def __del__(self): print("taken apart")
+
+cli._run = work
+sys.argv, last = ["pellucid", "plan", {str(tmp_path)!r}], Last()
+sys.exit(cli.main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["begun", "thread", "asked"]
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (status, [said] if said else [])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_each_command_explains_itself(pellucid: Callable, command: str) -> None:
     result = pellucid(command, "--help")

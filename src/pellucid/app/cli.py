@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import atexit
 import difflib
-import gc
 import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pellucid.errors import PellucidError
 
@@ -38,11 +38,29 @@ An image classifier you can see through.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `pellucid`. Returns the exit status."""
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:
-        # Python would look three times through all that torch has brought, for what nobody needs any more: 0.7 s
-        atexit.register(gc.freeze)
+    """Entry point of `pellucid`. Returns the exit status; without `arguments`, for a process that then ends."""
+    if arguments is not None:
+        return _told(list(arguments))
+    status = 1  # of a fault
+
+    def leave() -> None:
+        """Out, without taking Python and PyTorch apart first, for nobody: 0.2 s of each command."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+
+    atexit.register(leave)  # the first, so that it comes last
+    try:
+        status = _told(sys.argv[1:])
+    except SystemExit as end:  # a wrong flag, or --help
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    return status
+
+
+def _told(args: list[str]) -> int:
+    """Run a command; what goes wrong is told in a line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
