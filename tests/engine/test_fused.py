@@ -125,6 +125,26 @@ def test_equal_to_pytorch_in_float64(case: tuple[nn.Sequential, Tensor, int]) ->
         assert torch.equal(one.double(), other)
 
 
+@pytest.mark.parametrize(
+    ("channels", "kernel"),
+    [(32, 3), (64, 3), (130, 3), (230, 1), (27, 5), (70, 5), (140, 5)],
+    ids=lambda given: str(given),
+)
+def test_many_channels_are_gathered_in_as_many_registers_as_there_are(channels: int, kernel: int) -> None:
+    module = block(channels, 3, kernel)
+    images = drawn(module, channels, 2, channels, kernel + 4, kernel + 6)
+    ours = passes(fused.forward(module, 1), module, images)
+    wide = module.double()
+    theirs = passes(wide, wide, images.double())
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one.double(), other)
+
+
+@pytest.mark.parametrize(("count", "most", "part"), [(6, 24, 6), (25, 24, 5), (48, 24, 24), (29, 24, 1), (3, 2, 1)])
+def test_what_stays_in_registers_is_a_part_of_the_whole(count: int, most: int, part: int) -> None:
+    assert kernels_cpu._most_of(count, most) == part
+
+
 @settings(max_examples=40)
 @given(st.one_of(cases(), first_layers()))
 def test_bfloat16_is_as_exact(case: tuple[nn.Sequential, Tensor, int]) -> None:

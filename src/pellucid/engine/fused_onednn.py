@@ -45,10 +45,11 @@ class OneDNN:
 
     def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
         from pellucid.engine import kernels_cpu
+        from pellucid.vectors import LANES
 
         rows = _rows(_placed(images, self.dtype), self.conv.padding)
-        stride = self.conv.stride
-        kernels_cpu.parameter_gradients(rows, winners, bits(grad), self.size, stride, weights, biases)
+        kernel = kernels_cpu.parameter_gradients(self.conv.kernel_size[0], weights.shape[-1] // LANES)
+        kernel(rows, winners, bits(grad), self.size, self.conv.stride, weights, biases)
 
     def gradients(self, weights: Any, biases: Any) -> tuple[Tensor, Tensor]:
         _, channels, _, width = self.conv.weight.shape

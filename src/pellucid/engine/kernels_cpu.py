@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
 from pellucid.compiled import compiled
-from pellucid.vectors import FLOATS, LANES, flat, multiply_add, spread, vector_at, written_out
+from pellucid.vectors import LANES, SUMS, UNALIGNED, flat, loop, multiply_add, spread, vector_at, written_out
 
-STREAMS = 4  # sums side by side, since an addition waits for the one before it
 DEAD = 255  # the winner of a window in which nothing is above zero
 
 
@@ -76,50 +74,61 @@ def pool_relu(size: int, bits: int) -> Callable[..., None]:
     return kernel
 
 
-@compiled
-def parameter_gradients(
-    rows: Any, winners: Any, grad: Any, size: int, stride: tuple[int, int], weight_grad: Any, bias_grad: Any
-) -> None:
-    """Add what the winners say of the weights and of the bias.
+@lru_cache
+def parameter_gradients(height: int, vectors: int) -> Callable[..., None]:
+    """A kernel (rows, winners, grad, size, stride, weight_grad, bias_grad): adds what the winners say of both.
 
-    `rows` float32 (n, H, W, C), the convolution's zeros around it; `winners` as `pool_relu` left them; `grad` the
-    pooled map's gradient (n, F, PH, PW); `weight_grad` float32 (F, kernel height, kernel width * C filled up to whole
-    vectors); `bias_grad` float32 (F,).
+    For filters of `height` rows of so many vectors. `rows` float32 (n, H, W, C), the convolution's zeros around it;
+    `winners` as `pool_relu` left them; `grad` the pooled map's gradient (n, F, PH, PW); `weight_grad` float32
+    (F, height, vectors * LANES), rows of kernel width * C numbers filled up; `bias_grad` float32 (F,).
     """
-    count, height, width, channels = rows.shape
-    _, filters, high, wide = winners.shape
-    kernel_rows, length = weight_grad.shape[1:]
-    line, step = width * channels, size * stride[1] * channels
-    offsets = np.empty(256, np.intp)  # from a window's first place to its winner's
-    for k in range(256):
-        offsets[k] = (k // size * stride[0]) * line + (k % size * stride[1]) * channels
-    shift = np.uint32(32 - 8 * grad.itemsize)
-    places = np.empty(wide + STREAMS, np.intp)
-    bits = np.empty(wide + STREAMS, np.uint32)
-    values = bits.view(np.float32)
-    for n in range(count):
-        for y in range(high):
-            for f in range(filters):
-                place, alive = (n * height + y * size * stride[0]) * line, 0
-                for x in range(wide):
-                    winner = winners[n, f, y, x]
-                    places[alive] = place + offsets[winner]
-                    bits[alive] = np.uint32(grad[n, f, y, x]) << shift
-                    alive += winner != DEAD
-                    place += step
-                if not alive:
-                    continue
-                total = np.float32(0)
-                for k in range(alive):
-                    total += values[k]
-                bias_grad[f] += total
-                while alive % STREAMS:
-                    places[alive], values[alive] = places[0], 0
-                    alive += 1
-                for r in range(kernel_rows):
-                    for b in range(length // LANES):
-                        at = (f * kernel_rows + r) * length + b * LANES
-                        _gather(weight_grad, at, rows, r * line + b * LANES, places, values, alive)
+    wide = _most_of(vectors, SUMS)
+    deep = _most_of(height, SUMS // wide)
+
+    @compiled
+    def kernel(
+        rows: Any, winners: Any, grad: Any, size: int, stride: tuple[int, int], weight_grad: Any, bias_grad: Any
+    ) -> None:
+        count, tall, across, channels = rows.shape
+        _, filters, high, windows = winners.shape
+        line, step = across * channels, size * stride[1] * channels
+        offsets = np.empty(256, np.intp)  # from a window's first place to its winner's
+        for k in range(256):
+            offsets[k] = (k // size * stride[0]) * line + (k % size * stride[1]) * channels
+        shift = np.uint32(32 - 8 * grad.itemsize)
+        places = np.empty(windows + 1, np.intp)
+        bits = np.empty(windows + 1, np.uint32)
+        values = bits.view(np.float32)
+        for n in range(count):
+            for y in range(high):
+                for f in range(filters):
+                    place, alive = (n * tall + y * size * stride[0]) * line, 0
+                    for x in range(windows):
+                        winner = winners[n, f, y, x]
+                        places[alive] = place + offsets[winner]
+                        bits[alive] = np.uint32(grad[n, f, y, x]) << shift
+                        alive += winner != DEAD
+                        place += step
+                    if not alive:
+                        continue
+                    total = np.float32(0)
+                    for k in range(alive):
+                        total += values[k]
+                    bias_grad[f] += total
+                    for r in range(0, height, deep):
+                        for b in range(0, vectors, wide):
+                            at = ((f * height + r) * vectors + b) * LANES
+                            _gather(
+                                weight_grad, at, rows, r * line + b * LANES, line, places, values, alive,
+                                deep, wide, vectors,
+                            )  # fmt: skip
+
+    return kernel
+
+
+def _most_of(count: int, most: int) -> int:
+    """The largest part of `count`, up to `most`, of which there is a whole number."""
+    return next(part for part in range(min(count, most), 0, -1) if count % part == 0)
 
 
 @compiled
@@ -140,25 +149,40 @@ def unpool(grad: Any, winners: Any, size: int, maps_grad: Any) -> None:
 
 
 @written_out
-def _gather(typing: Any, sums: Any, at: Any, rows: Any, offset: Any, places: Any, values: Any, count: Any) -> Any:
-    """sums[at:][:LANES] += the sum over i < count of values[i] * rows[places[i] + offset:][:LANES], on flat arrays.
+def _gather(
+    typing: Any, sums: Any, at: Any, rows: Any, offset: Any, line: Any, places: Any, values: Any, count: Any,
+    deep: Any, wide: Any, vectors: Any,
+) -> Any:  # fmt: skip
+    """Add to `deep` rows of `wide` vectors, from sums[at:] on, those at rows[places[i] + offset:] times values[i].
 
-    In STREAMS sums; `count` is a multiple of it.
+    For each i < count, which is 1 or more. On flat arrays: a row of `rows` has `line` numbers, one of `sums` so many
+    `vectors`. The sums stay in registers.
     """
+    size = deep.literal_value, wide.literal_value, vectors.literal_value
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
-        sums, at, rows, offset, places, values, count = flat(context, build, signature, arguments)
-        streams = [cgutils.alloca_once_value(build, ir.Constant(FLOATS, None)) for _ in range(STREAMS)]
-        with cgutils.for_range_slice(build, count.type(0), count, count.type(STREAMS)) as (start, _):
-            for number, stream in enumerate(streams):
-                i = build.add(start, start.type(number))
-                row = vector_at(build, rows, build.add(build.load(build.gep(places, [i])), offset))
-                value = spread(build, build.load(build.gep(values, [i])))
-                build.store(multiply_add(build, value, build.load(row, align=4), build.load(stream)), stream)
-        target = vector_at(build, sums, at)
-        total = build.load(target, align=4)
-        for stream in streams:
-            total = build.fadd(total, build.load(stream))
-        build.store(total, target, align=4)
+        sums, at, rows, offset, line, places, values, count, *_ = flat(context, build, signature, arguments)
+        deep, wide, vectors = size
+        number = at.type
+        targets = [
+            vector_at(build, sums, build.add(at, number((r * vectors + b) * LANES)))
+            for r in range(deep)
+            for b in range(wide)
+        ]
 
-    return types.void(sums, types.intp, rows, types.intp, places, values, types.intp), generate
+        def add(i: Any, totals: list[Any]) -> list[Any]:
+            value = spread(build, build.load(build.gep(values, [i])))
+            start = build.add(build.load(build.gep(places, [i])), offset)
+            for r in range(deep):
+                for b in range(wide):
+                    row = build.load(vector_at(build, rows, build.add(start, number(b * LANES))), **UNALIGNED)
+                    totals[r * wide + b] = multiply_add(build, value, row, totals[r * wide + b])
+                start = build.add(start, line)
+            return totals
+
+        totals = loop(build, count, [build.load(target, **UNALIGNED) for target in targets], add)
+        for target, total in zip(targets, totals, strict=True):
+            build.store(total, target, **UNALIGNED)
+
+    kinds = (sums, types.intp, rows, types.intp, types.intp, places, values, types.intp, deep, wide, vectors)
+    return types.void(*kinds), generate
