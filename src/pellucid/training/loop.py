@@ -35,7 +35,7 @@ REPLAN = 50  # steps between two looks at the time that is left, besides the one
 
 
 class Images(Protocol):
-    """Where batches come from: the memory-mapped store, or anything that hands out rows."""
+    """Where batches come from: the store, or anything that hands out rows."""
 
     def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Rows (n,) -> uint8 (n, H, W, C)."""
