@@ -20,7 +20,7 @@ from pellucid.engine.device import Engine
 from pellucid.engine.fused import Forward
 
 SECONDS = 0.2  # of the race, beside a first round that pays for compiling and for memory
-TRIAL_BYTES = 16 << 20  # of convolutions' outputs, for both ways: a fraction of a second
+TRIAL_BYTES = 64 << 20  # of convolutions' outputs, for both ways: too much for a cache, as in a step
 SMALLEST_BYTES = 16 << 20  # of convolutions' outputs in a step; with less, what could be won is not worth a trial
 CLEAR = 1.1  # a win by less may be chance, and the next run of the same recipe would choose otherwise
 
