@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test bench lint types browser clean
+.PHONY: demo test bench lint types browser triton clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ demo: $(VENV)/installed  ## train on 1,797 handwritten digits, report, classify,
 
 DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pellucid-demo-$$n; done; echo $$d)
 
-test: $(VENV)/installed lint browser  ## everything: style, types, tests
+test: $(VENV)/installed lint browser triton  ## everything: style, types, tests
 	$(BIN)/python -m pytest --numprocesses 2
 
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
@@ -28,6 +28,12 @@ browser: $(VENV)/installed
 	fi; \
 	$(BIN)/python -m playwright install chromium \
 	|| echo "NOT TESTED: the page in a browser; no Chromium is here and none could be installed"
+
+# a GPU's kernels are tested in Triton's interpreter; PyTorch for CUDA brings Triton, the build for CPUs does not
+triton: $(VENV)/installed
+	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("triton") is None)' \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --requirement requirements.gpu.lock \
+	|| echo "NOT TESTED: the kernels of a GPU; Triton could not be installed"
 
 lint: $(VENV)/installed types
 	$(BIN)/ruff check .

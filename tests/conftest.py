@@ -19,6 +19,10 @@ import pellucid
 # Read when torch is first imported, here and in every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# where no GPU is, its kernels are interpreted (tests/gpu); read when Triton is first imported, by PyTorch or by us
+if shutil.which("nvidia-smi") is None:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # whoever starts the tests in the background has Ctrl-C ignored, in them and in every process that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

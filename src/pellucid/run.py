@@ -34,6 +34,7 @@ from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.recorder import Recorder
+from pellucid.training.resident import hold
 from pellucid.training.resolve import resolve, resolve_length
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ class Run:
         scale = standardise.measure(_batches(data, rows), form.channels)
         augment = recipe.augment
         assert augment != "auto"
-        task = Task(recipe, engine, scale, augment, data.store, data.labels, rows, data.rows("val"))
+        images, where = hold(data.store, len(data.labels), engine)
+        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.rows("val"))
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
@@ -196,7 +198,7 @@ class Run:
         limit = int(recipe.megapixels * 1e6)
         classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0, pixel_limit=limit)
         resumed_at = state.step if saved is not None else None
-        return Trained(data, task, state, classifier, keeper, (*reasons, *engine.reasons), resumed_at, recorder)
+        return Trained(data, task, state, classifier, keeper, (*reasons, *engine.reasons, *where), resumed_at, recorder)
 
     def _choose(
         self, catalog: catalogs.Catalog, named: zoo.Named, saved: checkpoint.Checkpoint | None

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pellucid.network.standardise import Stored
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -45,6 +47,21 @@ class Engine:
 
         return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def send(self, numbers: NDArray[Any]) -> Tensor:
+        """A copy on the device, or the same memory where that is the CPU. A GPU of CUDA is not waited for."""
+        import torch
+
+        # CUDA copies what is not pinned before it returns: `numbers` may change then
+        return torch.from_numpy(numbers).to(self.device, non_blocking=self.device.startswith("cuda"))
+
+    def free_bytes(self) -> int | None:
+        """Of the device's own memory; None where it has none, or does not tell."""
+        if not self.device.startswith("cuda"):
+            return None
+        import torch
+
+        return torch.cuda.mem_get_info(self.device)[0]
+
     def settle(self) -> None:
         """Give the memory that is free back, once: what stays from here on has just been made between what went."""
         if self.device == "cpu":
@@ -64,13 +81,16 @@ class Engine:
 
         return fused.forward(module, self.threads)
 
-    def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[NDArray[np.uint8]], Tensor]:
+    def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
         """The same for pictures as they are stored, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
             return lambda pixels: module(standardise(to_unit(pixels, self.device)))
         from pellucid.engine import fused
 
-        return fused.of_stored(module, standardise, self.threads)
+        run = fused.of_stored(module, standardise, self.threads)
+        if self.device == "cpu":
+            return run
+        return lambda pixels: run(self.send(pixels) if isinstance(pixels, np.ndarray) else pixels)
 
 
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:
@@ -106,11 +126,11 @@ def with_blocks(
 
     `fused`: as a resumed run began; None for the trial. The two ways agree but for rounding.
     """
-    if fused is None and engine.device == "cpu":
+    if fused is None:
         from pellucid.engine import trial
 
         fused, reason = trial.choose(engine, module, shape, batch)
-        give_back_memory()
+        engine.settle()
     else:
         reason = "fused blocks: as when this run began" if fused else None
     return replace(engine, fused=bool(fused), reasons=(*engine.reasons, *([reason] if reason else [])))

@@ -1,9 +1,10 @@
-"""Convolution, ReLU and max pooling as one step on the CPU: the convolution's own output is never kept.
+"""Convolution, ReLU and max pooling as one step: the convolution's own output is never kept. Here on the CPU.
 
 One pass leaves the pooled map and a byte for each winner. No more is kept for the way back, since at most one output
 in four has a gradient. There are two ways: by oneDNN's convolution, a few pictures at a time so that its output stays
 in the cache (fused_onednn.py), and in registers, for pictures of few channels (fused_direct.py). Used for training and
 validation in place of the same three modules, whose parameters it reads; whatever else a network has runs as it is.
+On a GPU the same blocks are computed by other kernels (fused_gpu.py).
 
 The pictures are shared out in fixed parts, and what the parts say of a weight is added in their order: the number of
 threads changes no bit of it.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -21,10 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pellucid.engine import fused_gpu
 from pellucid.engine.fused_direct import Direct, applies
 from pellucid.engine.fused_onednn import OneDNN, Winners, input_gradient
 from pellucid.engine.shares import share_out_with_torch
-from pellucid.network.standardise import Standardise
+from pellucid.network.standardise import Standardise, to_unit
+
+if TYPE_CHECKING:
+    from pellucid.network.standardise import Stored
 
 PART_BYTES = 4 << 20  # of the convolution's output, in float32: what the caches hold between them
 SHARES = 16  # sums of gradients, each over every sixteenth part
@@ -36,7 +41,7 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def forward(module: nn.Module, threads: int) -> Forward:
-    """The same function of the same parameters as `module`, on the CPU, its blocks fused where there are any."""
+    """The same function of the same parameters as `module`, its blocks fused where there are any."""
     blocks = steps(module, threads)
     if not any(isinstance(step, Block) for step in blocks):
         return module
@@ -49,15 +54,20 @@ def forward(module: nn.Module, threads: int) -> Forward:
     return run
 
 
-def of_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[NDArray[np.uint8]], Tensor]:
+def of_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[Stored], Tensor]:
     """The same for pictures as they are stored, uint8 (n, H, W, C), yet to be standardised."""
     first, *rest = steps(module, threads)
     table = standardise.table()
 
-    def run(pixels: NDArray[np.uint8]) -> Tensor:
+    def begin(pixels: Stored) -> Tensor:
+        if isinstance(pixels, Tensor):
+            maps = first.of_held(pixels, standardise) if isinstance(first, Block) else None
+            return first(standardise(to_unit(pixels, str(pixels.device)))) if maps is None else maps
         maps = first.of_stored(pixels, table) if isinstance(first, Block) else None
-        if maps is None:
-            maps = first(standardised(pixels, standardise, threads))
+        return first(standardised(pixels, standardise, threads)) if maps is None else maps
+
+    def run(pixels: Stored) -> Tensor:
+        maps = begin(pixels)
         for step in rest:
             maps = step(maps)
         return maps
@@ -95,9 +105,9 @@ def _block(parts: list[nn.Module], threads: int) -> Block | None:
     return Block(conv, relu, pool, size[0], threads, flat=len(parts) > 3 and type(parts[3]) is nn.Flatten)
 
 
-def _computed(given: torch.dtype) -> torch.dtype:
+def _computed(given: torch.dtype, device: str = "cpu") -> torch.dtype:
     """What numbers of this type are computed in."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else given
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else given
 
 
 def _is_watched(module: nn.Module) -> bool:
@@ -122,9 +132,11 @@ class Block:
     flat: bool  # the next step reads the pooled maps as a row: channel by channel in memory
 
     def __call__(self, images: Tensor) -> Tensor:
-        dtype = _computed(images.dtype)
+        dtype = _computed(images.dtype, images.device.type)
         if images.dtype not in _DTYPES or not self._fits(images, dtype):
             return self.plain(images)
+        if fused_gpu.takes(images.device):
+            return fused_gpu.run(self, images, dtype)
         return self._run(images, self.way(images, dtype))
 
     def of_stored(self, pixels: NDArray[np.uint8], table: NDArray[np.float32]) -> Tensor | None:
@@ -134,6 +146,14 @@ class Block:
         if not (self._fits(images, dtype) and self._direct(images, dtype)):
             return None
         return self._run(images, Direct(self.conv, dtype, self.memory, table))
+
+    def of_held(self, pixels: Tensor, standardise: Standardise) -> Tensor | None:
+        """The same of pictures (N, H, W, C) on a GPU; None where it reads no bytes."""
+        images = pixels.permute(0, 3, 1, 2)
+        dtype = _computed(torch.float32, images.device.type)
+        if not (self._fits(images, dtype) and fused_gpu.takes(images.device) and fused_gpu.is_direct(self, images)):
+            return None
+        return fused_gpu.run(self, images, dtype, standardise)
 
     def way(self, images: Tensor, dtype: torch.dtype) -> Way:
         """In registers where that can be done, else by oneDNN."""
@@ -147,7 +167,8 @@ class Block:
 
     def _fits(self, images: Tensor, dtype: torch.dtype) -> bool:
         weight = self.conv.weight
-        there = images.device.type == weight.device.type == "cpu" and images.ndim == 4
+        there = images.device == weight.device and images.ndim == 4
+        there = there and (images.device.type == "cpu" or fused_gpu.fits(self, images))
         numbers = dtype in _DTYPES and weight.dtype == torch.float32
         return numbers and there and images.shape[1] == self.conv.in_channels and min(self.pooled_shape(images)) > 0
 

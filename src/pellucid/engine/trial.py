@@ -1,7 +1,8 @@
 """Whether a network's blocks run fused (fused.py): both ways raced here, on a few pictures of the real size.
 
-On one thread, and by the time that the thread was given: what other programs do meanwhile does not count, and the same
-machine chooses the same way again. Both ways share pictures out among threads.
+On a CPU on one thread, and by the time that the thread was given: what other programs do meanwhile does not count, and
+the same machine chooses the same way again. Both ways share pictures out among threads. On a GPU by the clock, and only
+where both ways give the same numbers: what compiles our kernels there is not ours to test.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pellucid.engine import fused
+from pellucid.engine import fused, fused_gpu
 from pellucid.engine.device import Engine
 from pellucid.engine.fused import Forward
+from pellucid.network.standardise import Standardise, to_unit
 
 SECONDS = 0.2  # of the race, beside a first round that pays for compiling and for memory
-TRIAL_BYTES = 64 << 20  # of convolutions' outputs, for both ways: too much for a cache, as in a step
+TRIAL_BYTES = 32 << 20  # of convolutions' outputs, for both ways: too much for a cache, as in a step
+TRIAL_BYTES_ON_GPU = 512 << 20
 SMALLEST_BYTES = 16 << 20  # of convolutions' outputs in a step; with less, what could be won is not worth a trial
-CLEAR = 1.1  # a win by less may be chance, and the next run of the same recipe would choose otherwise
+ALIKE = 0.05  # of the larger's length, at most, that maps and gradients may differ by where a GPU rounds to bfloat16
+CLEAR = 1.05  # a win by less may be chance, and the next run of the same recipe would choose otherwise
 
 
 class Place(NamedTuple):
@@ -46,16 +50,27 @@ def choose(engine: Engine, module: nn.Module, shape: tuple[int, ...], batch: int
 
     None to say where there is nothing to fuse. No weight, no gradient and no random number changes.
     """
-    if engine.device != "cpu":
+    device = torch.device(engine.device)
+    if device.type not in ("cpu", "cuda"):
         return False, None
     places = tuple(_places(module, shape))
     each = sum(place.bytes for place in places)
     if each * batch < SMALLEST_BYTES:
         return False, None
-    pictures = max(1, min(batch, TRIAL_BYTES // each))
-    if engine.threads > fused.SHARES:
+    if device.type == "cpu" and engine.threads > fused.SHARES:
         return False, f"blocks not fused: their gradients are shared among {fused.SHARES} threads at most"
-    times = _race(places, pictures, engine.precision == "bfloat16")
+    if device.type == "cuda" and not fused_gpu.has_triton():
+        return False, "blocks not fused: Triton is not installed"
+    most = TRIAL_BYTES if device.type == "cpu" else TRIAL_BYTES_ON_GPU
+    try:
+        times = _race(places, max(1, min(batch, most // each)), engine.precision == "bfloat16", device)
+    except Exception as error:  # of a GPU's driver, compiler or memory: without blocks nothing of it is needed
+        if device.type == "cpu":
+            raise
+        line = (str(error).splitlines() or [""])[0]
+        return False, f"blocks not fused: they failed on this GPU ({type(error).__name__}: {line})"
+    if math.isnan(times):
+        return False, "blocks not fused: their numbers differ from PyTorch's own here"
     if times > CLEAR:
         return True, f"fused blocks: {times:.1f} times as fast as PyTorch's own here"
     return False, f"blocks not fused: only {times:.1f} times as fast as PyTorch's own here"
@@ -66,7 +81,7 @@ def _places(module: nn.Module, shape: tuple[int, ...]) -> list[Place]:
     found: list[Place] = []
     images = torch.zeros(1, *shape)
     with torch.no_grad():
-        for step in fused.steps(copy.deepcopy(module).eval(), threads=1):
+        for step in fused.steps(copy.deepcopy(module).cpu().eval(), threads=1):
             if isinstance(step, fused.Block):
                 found.append(_place(step, images, first=not found))
             images = step.plain(images) if isinstance(step, fused.Block) else step(images)
@@ -91,17 +106,22 @@ def _place(block: fused.Block, images: Tensor, first: bool) -> Place:
 
 
 @lru_cache
-def _race(places: tuple[Place, ...], pictures: int, bfloat16: bool) -> float:
-    """How many times as fast the blocks are when fused, forward and backward. Measured once a process."""
+def _race(places: tuple[Place, ...], pictures: int, bfloat16: bool, device: torch.device) -> float:
+    """How many times as fast the blocks are when fused, forward and backward. Measured once a process.
+
+    NaN where a GPU gives other numbers then.
+    """
     runners: list[tuple[Forward, Forward, Tensor]] = []
     with torch.random.fork_rng(devices=[]):
         for place in places:
             conv = nn.Conv2d(place.channels, place.filters, place.kernel, place.stride, place.padding, bias=place.bias)
             block = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(place.pool))
-            block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            images = torch.randn(pictures, place.channels, place.height, place.width)
+            block.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            images = torch.randn(pictures, place.channels, place.height, place.width).to(device)
             images = images.contiguous(memory_format=torch.channels_last).requires_grad_(not place.first)
             runners.append((fused.forward(block, threads=1), block, images))
+            if fused_gpu.takes(device) and not _agree(block, images, bfloat16):
+                return math.nan
     rounds: list[tuple[float, float]] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -117,10 +137,43 @@ def _race(places: tuple[Place, ...], pictures: int, bfloat16: bool) -> float:
 
 def _seconds(block: Forward, images: Tensor, bfloat16: bool) -> float:
     """Of one pass there and back."""
-    start = time.thread_time()
+    gpu = images.device.type == "cuda"
+    clock = time.perf_counter if gpu else time.thread_time
+    start = clock()
+    _there_and_back(block, images, bfloat16)
+    if gpu:
+        torch.cuda.synchronize(images.device)
+    return clock() - start
+
+
+def _there_and_back(block: Forward, images: Tensor, bfloat16: bool) -> Tensor:
+    """The pooled maps; every gradient is that of their sum."""
     with torch.enable_grad():
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
             pooled = block(images)
         ones = torch.ones_like(pooled)
         (pooled * ones).sum().backward()  # given a gradient instead, PyTorch imports SymPy: half a second
-    return time.thread_time() - start
+    return pooled.detach()
+
+
+def _agree(block: nn.Module, images: Tensor, bfloat16: bool) -> bool:
+    """Whether both ways give the same maps and gradients but for rounding, of these images and of stored ones."""
+    ways: list[tuple[Forward, Forward, Tensor]] = [(fused.forward(block, threads=1), block, images)]
+    if not images.requires_grad:
+        depth = images.shape[1]
+        scale = Standardise((0.5,) * depth, (0.25,) * depth)
+        stored = (images.permute(0, 2, 3, 1) * 64 + 128).clamp(0, 255).to(torch.uint8)
+        device = str(images.device)
+        ways.append((fused.of_stored(block, scale, 1), lambda pixels: block(scale(to_unit(pixels, device))), stored))
+    return all(_alike(fast, plain, [given, *block.parameters()], given, bfloat16) for fast, plain, given in ways)
+
+
+def _alike(fast: Forward, plain: Forward, leaves: list[Tensor], given: Tensor, bfloat16: bool) -> bool:
+    found: list[list[Tensor]] = []
+    for way in (fast, plain):
+        for leaf in leaves:
+            leaf.grad = None
+        pooled = _there_and_back(way, given, bfloat16)
+        found.append([pooled, *(leaf.grad for leaf in leaves if leaf.grad is not None)])
+    pairs = [(one.float(), other.float()) for one, other in zip(*found, strict=True)]
+    return all(bool((one - other).norm() <= ALIKE * other.norm()) for one, other in pairs)

@@ -15,13 +15,18 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
+    Stored = NDArray[np.uint8] | Tensor
+    """Pictures as they are stored, uint8 (n, H, W, C): an array, or a tensor on the device that computes."""
 
-def to_unit(images: NDArray[np.uint8], device: str = "cpu") -> Tensor:
+
+def to_unit(images: Stored, device: str = "cpu") -> Tensor:
     """uint8 (n, H, W, C) -> float32 (n, C, H, W) in 0..1 on `device`, channels-last in memory."""
     import torch
 
-    # copied only where it has to be: torch takes no array that is read-only or has gaps
-    pixels = torch.from_numpy(np.require(images, requirements=("C", "W"))).to(device)
+    if isinstance(images, np.ndarray):
+        # copied only where it has to be: torch takes no array that is read-only or has gaps
+        images = torch.from_numpy(np.require(images, requirements=("C", "W")))
+    pixels = images.to(device)
     # (n, H, W, C) seen as (n, C, H, W) is channels-last already: no copy but the conversion to float
     return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
 

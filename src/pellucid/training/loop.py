@@ -29,16 +29,18 @@ from pellucid.training.schedule import learning_rate
 if TYPE_CHECKING:
     import torch
 
+    from pellucid.network.standardise import Stored
+
 
 PIXELS = 6_000_000  # of the pictures that go through the network at once, on a CPU: 64 of 300x300
 REPLAN = 50  # steps between two looks at the time that is left, besides the one after each epoch
 
 
 class Images(Protocol):
-    """Where batches come from: the store, or anything that hands out rows."""
+    """Where batches come from: the store, a GPU that holds it (resident.py), or anything that hands out rows."""
 
-    def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Rows (n,) -> uint8 (n, H, W, C)."""
+    def batch(self, rows: NDArray[np.int64]) -> Stored:
+        """Rows (n,) -> uint8 (n, H, W, C): an array, or a tensor on the engine's device."""
         ...
 
 
@@ -203,28 +205,29 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
 
     if not state.module.training:
         state.module.train()
-    sums = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
+    buffers = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
     state.optimizer.zero_grad(set_to_none=True)
-    losses, correct = [], 0
+    losses, right = [], []
     for part in _parts(task, state.module, rows):
-        labels = torch.from_numpy(task.labels[part]).to(device)
+        labels = task.engine.send(task.labels[part])
         logits = _logits(task, state.module, task.images.batch(part), generator).float()
         loss = loss_of(task.recipe, logits, labels) * (len(part) / len(rows))
         loss.backward()
         losses.append(loss.detach())
-        correct += int((logits.detach().argmax(1) == labels).sum())
+        right.append((logits.detach().argmax(1) == labels).sum())
     gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
-    value, length = torch.stack([torch.stack(losses).sum(), torch.nn.utils.get_total_norm(gradients)]).tolist()
+    sums = torch.stack(losses).sum(), torch.nn.utils.get_total_norm(gradients), torch.stack(right).sum()
+    value, length, correct = torch.stack(sums).tolist()  # together: each reading waits for a GPU
     if not (math.isfinite(value) and math.isfinite(length)):
         state.optimizer.zero_grad(set_to_none=True)
-        for buffer, before in zip(state.module.buffers(), sums, strict=True):
+        for buffer, before in zip(state.module.buffers(), buffers, strict=True):
             buffer.copy_(before)
         what = f"The loss is {value}" if not math.isfinite(value) else f"The gradient's length is {length}"
         raise TrainingError(f"{what} at step {state.step + 1} of {state.steps}, {_advice(task.recipe, rate)}")
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.step()
-    return value, correct
+    return value, int(correct)
 
 
 def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -233,11 +236,10 @@ def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list
     All of them but on a CPU where they have very many pixels: there fewer at a time are as fast and take less memory.
     Batch norm has to see all of them.
     """
-    height, width = task.images.batch(rows[:0]).shape[1:3]
-    several = -(-len(rows) * height * width // PIXELS)
-    if task.engine.device != "cpu" or several == 1 or has_batch_norm(module):
+    if task.engine.device != "cpu" or has_batch_norm(module):
         return [rows]
-    return np.array_split(rows, several)
+    height, width = task.images.batch(rows[:0]).shape[1:3]
+    return np.array_split(rows, -(-len(rows) * height * width // PIXELS))
 
 
 def has_batch_norm(module: torch.nn.Module) -> bool:
@@ -247,12 +249,12 @@ def has_batch_norm(module: torch.nn.Module) -> bool:
     return any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
 
 
-def _logits(task: Task, module: torch.nn.Module, pixels: NDArray[np.uint8], generator: torch.Generator) -> torch.Tensor:
+def _logits(task: Task, module: torch.nn.Module, pixels: Stored, generator: torch.Generator) -> torch.Tensor:
     """The outputs for pictures (n, H, W, C) of the store, augmented first where that is asked for."""
     if task.augment == "none":
         with task.engine.autocast():
             return task.engine.of_stored(module, task.standardise)(pixels)
-    if task.engine.device == "cpu":
+    if isinstance(pixels, np.ndarray) and task.engine.device == "cpu":
         scale = task.standardise
         images = augment_stored(pixels, task.augment, generator, scale.mean, scale.deviation, task.engine.share_out)
     else:

@@ -83,7 +83,9 @@ class Recorder:
         """`paths` of all pictures by row, as in split.csv. Raises StorageError."""
         self.folder, self.task = folder, task
         rows = choose(task)
-        self._images, self._labels = task.images.batch(rows), task.labels[rows]
+        images = task.images.batch(rows)
+        self._images = images if isinstance(images, np.ndarray) else images.cpu().numpy()
+        self._labels = task.labels[rows]
         self._layers = _layers(state.module, self._input())
         with files.storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,62 @@
+"""Compile the kernels for GPUs that are not here; prints what each takes, as JSON. In a process without interpreter."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import triton
+from torch import nn
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from pellucid.engine import fused, fused_gpu, kernels_gpu
+
+SIZES = ["total", "high", "wide", "pooled_high", "pooled_wide", "to_picture", "to_filter", "to_row", "to_column"]
+POINTERS = {
+    "scales": "fp32",
+    "shifts": "fp32",
+    "bias": "fp32",
+    "winners": "u8",
+    "weight_sums": "fp32",
+    "bias_sums": "fp32",
+}
+
+
+def compiled(name: str, images: str, number: str, constants: dict[str, int], capability: int) -> dict[str, object]:
+    kernel = getattr(kernels_gpu, name)
+    others = dict.fromkeys(("weight", "pooled", "grad", "maps", "maps_grad"), number) | {"images": images}
+    kinds = {key: f"*{kind}" for key, kind in (POINTERS | others).items()} | dict.fromkeys(SIZES, "i32")
+    signature = {key: "constexpr" if key in constants else kinds[key] for key in kernel.arg_names}
+    source = ASTSource(kernel, signature, constants)
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_stages": 1})
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(made.asm["cubin"])
+        file.flush()
+        told = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    registers, spilled = re.search(r"REG:(\d+) STACK:(\d+)", told).groups()
+    facts = {"registers": int(registers), "spilled": int(spilled), "shared": made.metadata.shared}
+    return {"kernel": name, "capability": capability, "images": images, "number": number, **facts}
+
+
+def constants(*conv: int, **settings: int) -> dict[str, int]:
+    module = nn.Sequential(nn.Conv2d(*conv, **settings), nn.ReLU(), nn.MaxPool2d(2))
+    block = fused.steps(module, threads=1)[0]
+    assert fused_gpu.is_direct(block, torch.empty(1, conv[0], 64, 64))
+    return fused_gpu._constants(block)
+
+
+found = []
+for capability in (80, 90):
+    for number, images in (("fp32", "fp32"), ("bf16", "u8")):
+        for name in ("pool_relu", "unpool"):
+            passing = {"FILTERS": 32, "SIZE": 2, "BLOCK": fused_gpu.NUMBERS}
+            found.append(compiled(name, number, number, passing, capability))
+        for block in (constants(3, 10, 5), constants(3, 32, 3), constants(1, 8, 3, padding=1)):
+            for name in ("direct", "direct_gradients"):
+                found.append(compiled(name, images, number, block, capability))
+json.dump(found, sys.stdout)

@@ -1,0 +1,42 @@
+"""The kernels of a GPU, on a GPU where there is one, else in Triton's interpreter, number by number.
+
+Triton is no dependency: PyTorch for CUDA brings it. `make test` installs it where it can, and says so where it cannot.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The device whose blocks are the GPU's: a GPU, or the CPU in its place."""
+    pytest.importorskip("triton", reason="NOT TESTED: the kernels of a GPU; Triton is not installed")
+    from pellucid.engine import fused_gpu
+
+    if torch.cuda.is_available() and "TRITON_INTERPRET" not in os.environ:
+        return torch.device("cuda")
+    _widen_products(monkeypatch)
+    monkeypatch.setattr(fused_gpu, "takes", lambda device: True)
+    return torch.device("cpu")
+
+
+def _widen_products(patch: pytest.MonkeyPatch) -> None:
+    """Triton's interpreter keeps bfloat16 as integers, and would multiply these."""
+    import triton.language as tl
+    from triton.runtime import interpreter
+
+    plain = interpreter.InterpreterBuilder.create_dot
+
+    def wide(given: interpreter.TensorHandle) -> interpreter.TensorHandle:
+        if given.dtype.scalar != tl.bfloat16:
+            return given
+        return interpreter.TensorHandle((given.data.astype(np.uint32) << 16).view(np.float32), tl.float32)
+
+    patch.setattr(
+        interpreter.InterpreterBuilder,
+        "create_dot",
+        lambda self, one, other, *rest: plain(self, wide(one), wide(other), *rest),
+    )
