@@ -31,7 +31,12 @@ def compiled(name: str, images: str, number: str, constants: dict[str, int], cap
     others = dict.fromkeys(("weight", "pooled", "grad", "maps", "maps_grad"), number) | {"images": images}
     kinds = {key: f"*{kind}" for key, kind in (POINTERS | others).items()} | dict.fromkeys(SIZES, "i32")
     signature = {key: "constexpr" if key in constants else kinds[key] for key in kernel.arg_names}
-    source = ASTSource(kernel, signature, constants)
+    # as when it is called: tensors begin at whole vectors, and in channels-last order filters lie side by side
+    if "to_filter" in signature:
+        constants, signature["to_filter"] = constants | {"to_filter": 1}, "constexpr"
+    aligned = [["tt.divisibility", 16]]
+    places = [n for n, key in enumerate(kernel.arg_names) if signature[key].startswith("*")]
+    source = ASTSource(kernel, signature, constants, {(place,): aligned for place in places})
     made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_stages": 1})
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
@@ -56,7 +61,7 @@ for capability in (80, 90):
         for name in ("pool_relu", "unpool"):
             passing = {"FILTERS": 32, "SIZE": 2, "BLOCK": fused_gpu.NUMBERS}
             found.append(compiled(name, number, number, passing, capability))
-        for block in (constants(3, 10, 5), constants(3, 32, 3), constants(1, 8, 3, padding=1)):
+        for block in (constants(3, 10, 5), constants(3, 32, 3), constants(1, 8, 3, padding=1), constants(4, 32, 7)):
             for name in ("direct", "direct_gradients"):
                 found.append(compiled(name, images, number, block, capability))
 json.dump(found, sys.stdout)

@@ -266,5 +266,5 @@ def test_kernels_compile_for_gpus_without_one(gpu: torch.device, tmp_path: Path)
     assert {entry["capability"] for entry in compiled} == {80, 90}
     assert {entry["kernel"] for entry in compiled} == {"pool_relu", "unpool", "direct", "direct_gradients"}
     for entry in compiled:
-        assert entry["spilled"] <= 64, entry
+        assert entry["spilled"] == 0, entry
         assert entry["shared"] <= 48 << 10, entry  # what every GPU gives a program unasked

@@ -112,8 +112,6 @@ def weight_gradient(
         across = -(-wide // LANES) * LANES
         stripe = max(1, STRIPE // (4 * halves * 2 * filters * across))
         places = np.zeros((stripe, halves, 2, filters, across), np.uint32)
-        # far from where another core sums: what lies side by side is fetched back and forth between them
-        own, own_biases = np.zeros_like(sums), np.zeros_like(bias_sums)
         for n in range(count):
             lay_out(images, table, n, padding, rows, channels, bits)
             for first in range(0, high, stripe):
@@ -132,7 +130,7 @@ def weight_gradient(
                             to = ((y * halves * 2) * filters + f) * across + x
                             sum_at = f * wide + x
                             sizes = (filters * across, 2 * filters * across, part * LANES - x)
-                            _put_back(line, winners, at, places, to, own_biases, sum_at, sizes, bits)
+                            _put_back(line, winners, at, places, to, bias_sums, sum_at, sizes, bits)
                 for c in range(channels):
                     for r in range(height):
                         start = c * plane + (1 + 2 * first + r) * step
@@ -141,9 +139,7 @@ def weight_gradient(
                             fresh = turn * group - f  # filters that the turn before has seen
                             at = (((c * height + r) * width) * filters + f) * LANES
                             sizes = (step, half, filters, across, there * halves, fresh)
-                            _products(rows, start, places, f * across, own, at, sizes, width, group, bits)
-        sums += own
-        bias_sums += own_biases
+                            _products(rows, start, places, f * across, sums, at, sizes, width, group, bits)
 
     return kernel
 

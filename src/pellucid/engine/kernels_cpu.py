@@ -99,8 +99,6 @@ def parameter_gradients(height: int, vectors: int) -> Callable[..., None]:
         places = np.empty(windows + 1, np.intp)
         bits = np.empty(windows + 1, np.uint32)
         values = bits.view(np.float32)
-        # summed far from where another core sums: what lies side by side is fetched back and forth between them
-        weight_sums, bias_sums = np.zeros_like(weight_grad), np.zeros_like(bias_grad)
         for n in range(count):
             for y in range(high):
                 for f in range(filters):
@@ -116,16 +114,14 @@ def parameter_gradients(height: int, vectors: int) -> Callable[..., None]:
                     total = np.float32(0)
                     for k in range(alive):
                         total += values[k]
-                    bias_sums[f] += total
+                    bias_grad[f] += total
                     for r in range(0, height, deep):
                         for b in range(0, vectors, wide):
                             at = ((f * height + r) * vectors + b) * LANES
                             _gather(
-                                weight_sums, at, rows, r * line + b * LANES, line, places, values, alive,
+                                weight_grad, at, rows, r * line + b * LANES, line, places, values, alive,
                                 deep, wide, vectors,
                             )  # fmt: skip
-        weight_grad += weight_sums
-        bias_grad += bias_sums
 
     return kernel
 
