@@ -155,6 +155,17 @@ def test_more_windows_than_programs(gpu: torch.device, monkeypatch: pytest.Monke
     assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
+def test_training_after_predicting(gpu: torch.device) -> None:
+    """As a run does that is resumed between an epoch's last step and its validation."""
+    case = CASES["flattened next, so channel by channel"]
+    module, images = modules(case, gpu), pictures(case, gpu)
+    fused_gpu._of_taps.cache_clear()
+    with torch.inference_mode():
+        predicted = block_of(module)(images)
+    found = there_and_back(block_of(module), module, images)
+    assert torch.equal(found[0], predicted)
+
+
 def test_maps_with_more_places_than_32_bits_count_are_pytorchs_own(gpu: torch.device) -> None:
     block = block_of(modules(CASES["as a first block"], gpu))
     assert fused_gpu.fits(block, torch.empty(700, 3, 550, 550, device="meta")) is (gpu.type == "cpu")

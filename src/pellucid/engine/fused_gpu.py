@@ -152,8 +152,9 @@ class _Direct(torch.autograd.Function):
             *(images, *values, filters, offset, pooled, winners, *_sizes(images, pooled)),
             **_constants(block),
         )
-        ctx.save_for_backward(images, winners, *values)
+        ctx.save_for_backward(images, winners)
         ctx.block, ctx.dtype, ctx.bias = block, dtype, bias is not None
+        ctx.values = values  # not saved: made while predicting they may not be, and nobody changes them
         return pooled
 
     @staticmethod
@@ -161,7 +162,7 @@ class _Direct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         from pellucid.engine import kernels_gpu
 
-        images, winners, scales, shifts = ctx.saved_tensors
+        images, winners = ctx.saved_tensors
         block, conv = ctx.block, ctx.block.conv
         taps, columns = _padded(block)
         grad = grad.to(ctx.dtype)
@@ -172,7 +173,7 @@ class _Direct(torch.autograd.Function):
         kernels_gpu.launch(
             kernels_gpu.direct_gradients,
             alike * high,
-            *(images, scales, shifts, grad, winners, weights, biases, *_sizes(images, grad)),
+            *(images, *ctx.values, grad, winners, weights, biases, *_sizes(images, grad)),
             **_constants(block),
         )
         rows = weights.sum(0)[:, : wide * channels, :filters]  # (KH, KW * C, F)

@@ -41,7 +41,7 @@ def pool_relu(
     for k in tl.static_range(SIZE * SIZE):
         source = ((n * high + y * SIZE + k // SIZE) * wide + x * SIZE + k % SIZE) * FILTERS + f
         value = tl.load(maps + source, mask=inside, other=0.0)
-        # rounded as a convolution with a bias rounds its output
+        # in bfloat16 PyTorch, too, adds the bias to what is rounded already
         value = (value.to(tl.float32) + offset).to(maps.dtype.element_ty).to(tl.float32)
         wins = (value > best) | (value != value)
         best = tl.where(wins, value, best)

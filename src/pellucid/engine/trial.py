@@ -25,7 +25,7 @@ SECONDS = 0.2  # of the race, beside a first round that pays for compiling and f
 TRIAL_BYTES = 32 << 20  # of convolutions' outputs, for both ways: too much for a cache, as in a step
 TRIAL_BYTES_ON_GPU = 512 << 20
 SMALLEST_BYTES = 16 << 20  # of convolutions' outputs in a step; with less, what could be won is not worth a trial
-ALIKE = 0.05  # of the larger's length, at most, that maps and gradients may differ by where a GPU rounds to bfloat16
+ALIKE = 0.05  # how far a GPU's maps and gradients may be from PyTorch's, of their length: both round to bfloat16
 CLEAR = 1.05  # a win by less may be chance, and the next run of the same recipe would choose otherwise
 
 
