@@ -136,6 +136,26 @@ def test_what_does_not_fit_says_so_and_what_would_is_one_click(served: Page, ser
     )
 
 
+def test_what_is_typed_stays_when_patches_arrive(served: Page, server: Server) -> None:
+    asked: list[Route] = []
+
+    def find_later(route: Route) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            route.fulfill(json={"state": "running", "done": 0, "total": 0, "seconds": 0.0, "error": ""})
+        else:
+            route.continue_()
+
+    served.route("**/api/exemplars?*", find_later)
+    go(served, server, "conv1")
+    stride = served.get_by_label("stride", exact=True)
+    stride.fill("2")
+    expect(served.locator(".exemplars progress")).to_have_count(1)
+    expect(served.locator(".patches li").first).to_be_visible()
+    assert len(asked) > 1
+    expect(stride).to_have_value("2")
+
+
 def test_the_picture_is_painted_by_mouse(served: Page, server: Server) -> None:
     before = glass(server).original_pixels
     served.get_by_role("button", name="Paint over it").click()

@@ -41,8 +41,12 @@ export async function exemplars(run, state, store, served, node, channel) {
   const box = (/** @type {(Node | string | false)[]} */ ...inside) =>
     h("section", { class: "exemplars" }, h("h2", {}, `What excites filter ${channel} most`), ...inside);
   if (answer.state !== "done") {
-    const doing = "Looking through the training pictures";
-    return [box(progress(served.ask, path, answer, doing, () => store.set({}, true)))];
+    // only this part is drawn anew: what the reader has begun to type in another stays
+    const arrived = () =>
+      exemplars(run, state, store, served, node, channel).then(([drawn]) => waiting.replaceWith(drawn));
+    const finished = () => void arrived().catch(() => store.set({}, true));
+    const waiting = box(progress(served.ask, path, answer, "Looking through the training pictures", finished));
+    return [waiting];
   }
   const drawn = box(...patches(answer, state, store, served, place, !!run.about.what_if?.changes.length));
   kept.set(run, { path, drawn });
