@@ -17,6 +17,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
     from pellucid.engine import fused_gpu
 
     if torch.cuda.is_available() and "TRITON_INTERPRET" not in os.environ:
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # it rounds what is to be compared to 10 bits
         return torch.device("cuda")
     _widen_products(monkeypatch)
     monkeypatch.setattr(fused_gpu, "takes", lambda device: True)

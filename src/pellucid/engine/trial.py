@@ -22,8 +22,10 @@ from pellucid.engine.fused import Forward
 from pellucid.network.standardise import Standardise, to_unit
 
 SECONDS = 0.2  # of the race, beside a first round that pays for compiling and for memory
-TRIAL_BYTES = 32 << 20  # of convolutions' outputs, for both ways: too much for a cache, as in a step
-TRIAL_BYTES_ON_GPU = 512 << 20
+TRIAL_BYTES = (
+    32 << 20
+)  # of convolutions' outputs, for both ways: with less a cache holds much of them, unlike in a step
+TRIAL_BYTES_ON_GPU = 512 << 20  # likewise: an H100's cache has 50 MB
 SMALLEST_BYTES = 16 << 20  # of convolutions' outputs in a step; with less, what could be won is not worth a trial
 ALIKE = 0.05  # how far a GPU's maps and gradients may be from PyTorch's, of their length: both round to bfloat16
 CLEAR = 1.05  # a win by less may be chance, and the next run of the same recipe would choose otherwise
@@ -169,6 +171,7 @@ def _agree(block: nn.Module, images: Tensor, bfloat16: bool) -> bool:
 
 
 def _alike(fast: Forward, plain: Forward, leaves: list[Tensor], given: Tensor, bfloat16: bool) -> bool:
+    """Whether the maps of `given`, and the gradients of `leaves`, are about the same in both ways."""
     found: list[list[Tensor]] = []
     for way in (fast, plain):
         for leaf in leaves:
