@@ -1,0 +1,18 @@
+"""PyTorch's tensors as NumPy's arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """On any device, with or without a gradient -> an array; one of 16 bits, exactly, in float32."""
+    import torch
+
+    detached = tensor.detach().cpu()
+    return (detached.float() if detached.dtype in (torch.bfloat16, torch.float16) else detached).numpy()
