@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from pellucid.engine import device
-from pellucid.glassbox import graph as graphs
+from pellucid.glassbox import exporting
 from pellucid.glassbox.recording import record
 from pellucid.glassbox.trace import Trace
 from pellucid.network import zoo
@@ -51,7 +51,7 @@ def measure(name: str) -> str:
         optimizer.step()
 
     module.eval()  # one picture has no batch statistics
-    graph, once = timed(lambda: graphs.capture(module, input))
+    graph, once = timed(lambda: exporting.capture(module, input))
     steps, traces = [], []
     for _ in range(REPEATS):
         steps.append(timed(step)[1])

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import graph as graphs
+from pellucid.glassbox import exporting
 from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.recording import explain
 
@@ -38,7 +38,7 @@ class Written(nn.Module):
 
 
 def capture(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> Graph:
-    return graphs.capture(module.eval(), torch.zeros(shape))
+    return exporting.capture(module.eval(), torch.zeros(shape))
 
 
 def called(graph: Graph) -> list[str]:
@@ -264,7 +264,7 @@ def test_what_the_output_does_not_depend_on_is_left_out() -> None:
         return self.head(self.norm(x).flatten(1))
 
     module = Written(run, norm=nn.BatchNorm2d(3), head=dense())
-    assert called(graphs.capture(module.train(), torch.zeros(SHAPE))) == ["norm", "flatten", "head"]
+    assert called(exporting.capture(module.train(), torch.zeros(SHAPE))) == ["norm", "flatten", "head"]
     assert module.training
     assert int(module.norm.num_batches_tracked) == 0
 
@@ -299,7 +299,7 @@ def test_what_cannot_be_followed_says_why(
 ) -> None:
     module = Written(run, head=dense()).train()
     with pytest.raises(TraceError, match=said) as error:
-        graphs.capture(module, torch.zeros(SHAPE))
+        exporting.capture(module, torch.zeros(SHAPE))
     assert "\n" not in str(error.value)
     assert "<string>" not in str(error.value)
     assert capfd.readouterr() == ("", "")

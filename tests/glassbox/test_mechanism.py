@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pellucid.glassbox import graph as graphs
+from pellucid.glassbox import exporting
 from pellucid.glassbox.loss import Loss
 from pellucid.glassbox.mechanism import Mechanism, mechanism
 from pellucid.glassbox.recording import record
@@ -20,7 +20,7 @@ TERMS = 1000
 
 def taken_apart(module: nn.Module, input: Tensor, first: int = 0, second: int = 1) -> Mechanism:
     module.eval()
-    graph = graphs.capture(module, input)
+    graph = exporting.capture(module, input)
     trace = record(module, graph, input, first, loss=Loss("difference", against=second))
     return mechanism(graph, trace, first, second)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
 from pellucid.errors import TraceError
-from pellucid.glassbox import attribution, exemplars, fitting, graph, mechanism, recording, whatif
+from pellucid.glassbox import attribution, exemplars, exporting, fitting, mechanism, recording, still, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
 from pellucid.glassbox.graph import Graph
@@ -81,7 +82,7 @@ class Classifier(Predictor):
         Raises PictureError, and TraceError where the label is no class or the network cannot be followed.
         """
         loss = self.learning.loss if self.learning is not None else CROSS_ENTROPY
-        optimizer = self.learning.optimizer(self.module) if self.learning is not None else None
+        optimizer = self.learning.optimizer if self.learning is not None else None
         return self._record(*self._prepared(picture), None if label is None else self._class(label), loss, optimizer)
 
     def changed(self, changes: Sequence[whatif.Change]) -> Classifier:
@@ -229,7 +230,7 @@ class Classifier(Predictor):
         """Of the module in evaluation mode; weights may change afterwards."""
         self.module.eval()
         blank = np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
-        return graph.capture(self.module, self._input(blank[None]))
+        return exporting.capture(self.module, self._input(blank[None]))
 
     def _record(
         self,
@@ -237,22 +238,24 @@ class Classifier(Predictor):
         name: str,
         label: int | None,
         loss: Loss,
-        optimizer: torch.optim.Optimizer | None,
+        optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None,
     ) -> Trace:
         self.module.eval()
-        trace = recording.record(
-            self.module,
-            self._graph,
-            self._input(image[None]),
-            label,
-            classes=self.classes,
-            loss=loss,
-            temperature=self.temperature,
-            optimizer=optimizer,
-            preparation=recording.standardising(image, self.standardise),
-            source=name,
-            network=self.network,
-        )
+        with still.gradients():
+            module = deepcopy(self.module)  # recording uses it alone, and others may predict meanwhile
+            trace = recording.record(
+                module,
+                self._graph,
+                self._input(image[None]),
+                label,
+                classes=self.classes,
+                loss=loss,
+                temperature=self.temperature,
+                optimizer=optimizer(module) if optimizer is not None else None,
+                preparation=recording.standardising(image, self.standardise),
+                source=name,
+                network=self.network,
+            )
         return replace(trace, called=self.called)
 
     def _input(self, images: NDArray[np.uint8]) -> torch.Tensor:

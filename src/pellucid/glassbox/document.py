@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pellucid import __version__
 from pellucid.glassbox import working
 from pellucid.glassbox.declaration import Op, Stage
+from pellucid.glassbox.naming import INPUT
 from pellucid.network.plan import Row, plan
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Document:
             "model": {
                 "name": self.name,
                 "network": str(network) if network is not None else "",
-                "input": list(trace.shape("input")),
+                "input": list(trace.shape(trace.roles[INPUT])),
                 "classes": list(trace.classes),
                 "temperature": trace.temperature,
             },
@@ -214,7 +215,7 @@ def _rows(trace: Trace) -> dict[str, Row]:
     """The plan's row of each node of a network of ours; none of another's module."""
     if trace.network is None:
         return {}
-    shape = tuple(trace.values["input"].shape[1:])
+    shape = tuple(trace.values[trace.roles[INPUT]].shape[1:])
     rows = plan(trace.network, shape, len(trace.classes)).rows
     return {trace.called.get(row.name, row.name): row for row in rows}
 

@@ -1,32 +1,27 @@
-"""The operators that a module runs, one after the other, taken by torch.export: any torch.nn.Module, nothing inherited.
+"""The operators that a module runs, one after the other, read from what torch.export made of it (exporting.py).
 
 The calls are named as people find them in their module: `layer1.0.conv1` for what that module computes,
-`layer1.0.add` for an addition in a forward(), `layer1.0.relu@2` for a module's second use.
+`layer1.0.add` for an addition in a forward(), `layer1.0.relu@2` for a module's second use (naming.py).
 """
 
 from __future__ import annotations
 
-import io
-import logging
-import threading
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid.errors import TraceError
+from pellucid.glassbox import marks, naming
+from pellucid.glassbox.lines import line
+from pellucid.glassbox.marks import Mark
+from pellucid.glassbox.naming import INPUT
 from pellucid.glassbox.ops import aten
+from pellucid.glassbox.regions import GRADED
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, fx
-
-INPUT = "input"
-_exporting = threading.Lock()  # what silences torch.export is the process's, and two would undo each other's
 
 
 class Ref(NamedTuple):
@@ -49,6 +44,10 @@ class Call:
     """The same by name with defaults filled in; tensors are Refs."""
     source: str
     """The line of the module's own code that made the call, or ""."""
+    graded: bool = True
+    """False where it runs under torch.no_grad()."""
+    mark: str = ""
+    """marks.FUNCTION or marks.HOOKS, where it is no operator of PyTorch's."""
 
 
 @dataclass(frozen=True)
@@ -60,54 +59,28 @@ class Graph:
     buffers: tuple[str, ...]
     constants: Mapping[str, Tensor]
     output: str
+    shape: tuple[int, ...]
+    """Of what the module returns."""
+    roles: Mapping[str, str]
+    """What a run begins and ends with (naming.ROLES) -> its name here, which nothing else has."""
+    hooks: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
+    """The array on whose gradient the module sets hooks while it runs -> these."""
 
 
-def capture(module: torch.nn.Module, input: Tensor) -> Graph:
-    """Follow a module on an input (N, ...) of the shape that it will be run on; weights may change afterwards.
+def read(
+    program: torch.export.ExportedProgram, flat: fx.Graph, placed: Sequence[Mark], first_names: Mapping[str, str]
+) -> Graph:
+    """The calls of an exported program. `flat`: its graph without regions. `placed`: the marks in it, by number.
 
-    Raises TraceError where torch.export cannot follow it, with the reason and the line of the module's code.
+    `first_names`: every name of a parameter or buffer -> the first name of the same one. Raises TraceError.
     """
-    import torch
-
-    try:
-        with _exporting, _silence(), torch.no_grad():
-            program = torch.export.export(module, (input,))
-    except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
-        raise TraceError(_reason(module, input, error)) from error
-    return _graph(program, _first_names(module))
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """What torch.export logs and prints on failing is in the error, said shorter."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
-
-
-def _first_names(module: torch.nn.Module) -> dict[str, str]:
-    """Every name of a parameter or buffer -> the first name of the same one: parts may be shared."""
-    everything = [
-        *module.named_parameters(remove_duplicate=False),
-        *module.named_buffers(remove_duplicate=False),
-    ]
-    first: dict[int, str] = {}
-    for name, tensor in everything:
-        first.setdefault(id(tensor), name)
-    return {name: first[id(tensor)] for name, tensor in everything}
-
-
-def _graph(program: torch.export.ExportedProgram, first_names: Mapping[str, str]) -> Graph:
-    nodes = _needed(program.graph)
+    nodes, hooks = _needed(flat)
     names: dict[str, str] = {}
     parameters, buffers, constants = [], [], {}
-    for spec in program.graph_signature.input_specs:
+    placeholders = [node for node in flat.nodes if node.op == "placeholder"]  # a copy may have got another name
+    for spec, node in zip(program.graph_signature.input_specs, placeholders, strict=True):
         kind, target = spec.kind.name, first_names.get(str(spec.target), str(spec.target))
-        names[spec.arg.name] = INPUT if kind == "USER_INPUT" else target
+        names[node.name] = _UNNAMED + INPUT if kind == "USER_INPUT" else target
         if kind == "PARAMETER" and target not in parameters:
             parameters.append(target)
         elif kind == "BUFFER" and target not in buffers:
@@ -116,18 +89,31 @@ def _graph(program: torch.export.ExportedProgram, first_names: Mapping[str, str]
             constants[target] = program.constants[target]
     calls: list[Call] = []
     for group in _grouped(nodes):
-        call = _norm_pooling(group, names) if len(group) > 1 else _call(group[0], names)
-        names[group[-1].name] = group[-1].name
-        calls.append(call)
-    results = next(node for node in program.graph.nodes if node.op == "output").args[0]
+        call = _norm_pooling(group, names) if len(group) > 1 else _call(group[0], names, placed)
+        names[group[-1].name] = _UNNAMED + group[-1].name
+        calls.append(replace(call, graded=group[-1].meta.get(GRADED, True)))
+    results: Any = next(node for node in flat.nodes if node.op == "output").args[0]
     if len(results) != 1 or not hasattr(results[0], "name"):
         what = f"{len(results)} results" if len(results) != 1 else f"{results[0]!r}"
         raise TraceError(f"The module returns {what}; one tensor of class scores can be followed.")
-    return _named(calls, nodes, Graph((), tuple(parameters), tuple(buffers), constants, names[results[0].name]))
+    shape = tuple(results[0].meta["val"].shape) if "val" in results[0].meta else ()
+    on: dict[str, tuple[Mark, ...]] = {}
+    for hook in hooks:
+        source: Any = hook.args[0]
+        on[names[source.name]] = (*on.get(names[source.name], ()), placed[hook.args[1]])  # type: ignore[index]
+    graph = Graph((), tuple(parameters), tuple(buffers), constants, names[results[0].name], shape, {}, on)
+    return _named(calls, nodes, graph, {*first_names, *constants})
 
 
-def _needed(graph: fx.Graph) -> list[fx.Node]:
-    """The calls that the output depends on, with every change in place turned into a new value."""
+_UNNAMED = "%"
+"""Begins what a call, or the input, is called until all names are known: no name of a parameter does."""
+
+
+def _needed(graph: fx.Graph) -> tuple[list[fx.Node], list[fx.Node]]:
+    """(the calls that the output depends on, the hooks on what they return).
+
+    Every change in place is turned into a new value.
+    """
     current: dict[fx.Node, fx.Node] = {}
     places: dict[fx.Node, _Place] = {}
     order = {node: number for number, node in enumerate(graph.nodes)}
@@ -149,7 +135,7 @@ def _needed(graph: fx.Graph) -> list[fx.Node]:
                 stale = other is not node and current.get(other) is not node and last_read[other] > order[node]
                 if stale and place.overlaps(places[node]):
                     raise TraceError(
-                        f"The module changes an array in place ({_line(node) or node.name}) that it reads in another "
+                        f"The module changes an array in place ({line(node) or node.name}) that it reads in another "
                         "form as well, a part or a view, which cannot be followed. Write the result to a new array."
                     )
     output = next(node for node in graph.nodes if node.op == "output")
@@ -159,7 +145,14 @@ def _needed(graph: fx.Graph) -> list[fx.Node]:
         if node not in needed:
             needed.add(node)
             waiting.extend(node.all_input_nodes)
-    return [node for node in graph.nodes if node.op == "call_function" and node in needed]
+    calls = [node for node in graph.nodes if node.op == "call_function"]
+    hooks = [node for node in calls if _name_of(node) == marks.HOOKED and node.args[0] in needed]
+    return [node for node in calls if node in needed], hooks
+
+
+def _name_of(node: fx.Node) -> str:
+    target: Any = node.target
+    return aten.name_of(target) if hasattr(target, "_schema") else ""
 
 
 class _Place(NamedTuple):
@@ -198,7 +191,7 @@ def _changed(node: fx.Node) -> fx.Node | None:
     first: Any = node.args[0] if node.args else None
     if written != [schema.arguments[0].name] or not hasattr(first, "all_input_nodes"):
         raise TraceError(
-            f"The module writes into another array ({_line(node) or node.name}), which cannot be followed. "
+            f"The module writes into another array ({line(node) or node.name}), which cannot be followed. "
             "Use what the operator returns."
         )
     return first
@@ -209,8 +202,7 @@ def _grouped(nodes: list[fx.Node]) -> list[list[fx.Node]]:
     groups, start = [], 0
     while start < len(nodes):
         run = nodes[start : start + len(_LP_POOL)]
-        targets: list[Any] = [node.target for node in run]
-        whole = [aten.name_of(target) if hasattr(target, "_schema") else "" for target in targets] == _LP_POOL
+        whole = [_name_of(node) for node in run] == _LP_POOL
         whole = whole and len({_module(n)[0] for n in run}) == 1 and run[0].args[1] == 2 and run[-1].args[1] == 0.5
         groups.append(run if whole else nodes[start : start + 1])
         start += len(groups[-1])
@@ -229,21 +221,24 @@ def _norm_pooling(group: list[fx.Node], names: Mapping[str, str]) -> Call:
     arguments = {"input": source, **settings, "stride": settings["stride"] or ()}
     settings["ceil_mode"] = bool(pool["ceil_mode"])
     return Call(
-        "", "lp_pool2d", F.lp_pool2d, (source,), settings, arguments | {"ceil_mode": pool["ceil_mode"]}, _line(group[0])
+        "", "lp_pool2d", F.lp_pool2d, (source,), settings, arguments | {"ceil_mode": pool["ceil_mode"]}, line(group[0])
     )
 
 
-def _call(node: fx.Node, names: Mapping[str, str]) -> Call:
+def _call(node: fx.Node, names: Mapping[str, str], placed: Sequence[Mark]) -> Call:
     def referred(node: fx.Node) -> Ref:
         return Ref(names[node.name])
 
     args, kwargs = _mapped(tuple(node.args), referred), _mapped(dict(node.kwargs), referred)
     target: Any = node.target
     if not hasattr(target, "_schema"):  # an element of several results, operator.getitem
-        return Call("", "getitem", target, args, kwargs, {"input": args[0], "index": args[1]}, _line(node))
+        return Call("", "getitem", target, args, kwargs, {"input": args[0], "index": args[1]}, line(node))
+    if _name_of(node) == marks.MARKED:
+        mark, tensors = placed[args[1]], args[0]
+        return Call("", mark.called, mark.run, (tensors,), {}, {"tensors": tensors}, line(node), mark=mark.kind)
     if target._schema.is_mutable:
         target = _without_change(target)
-    return Call("", aten.name_of(target), target, args, kwargs, aten.bound(target, args, kwargs), _line(node))
+    return Call("", aten.name_of(target), target, args, kwargs, aten.bound(target, args, kwargs), line(node))
 
 
 def _without_change(target: torch._ops.OpOverload) -> Any:
@@ -257,42 +252,45 @@ def _without_change(target: torch._ops.OpOverload) -> Any:
     return overload
 
 
-def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph) -> Graph:
-    """Calls under the names that people look for, and every reference to them likewise."""
-    groups = _grouped(nodes)
-    paths = [_module(group[-1])[0] for group in groups]
-    made = {group[-1].name: call for group, call in zip(groups, calls, strict=True)}
+def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: set[str]) -> Graph:
+    """Calls under the names that people look for, and every reference to them likewise.
+
+    `others`: the names of the module's parameters and buffers, used or not.
+    """
+    ids = [_UNNAMED + group[-1].name for group in _grouped(nodes)]
+    made = dict(zip(ids, calls, strict=True))
     several = {call.args[0].name for call in calls if call.operator == "getitem"}
-    # a piece is known by what made it; what returns several pieces is not shown itself
-    operators = [made[call.args[0].name].operator if call.operator == "getitem" else call.operator for call in calls]
-    different: dict[str, set[str]] = {}
-    for path, operator in zip(paths, operators, strict=True):
-        different.setdefault(path, set()).add(operator)
-    taken: Counter[str] = Counter()
-    names: dict[str, str] = {}
-    for group, path, operator in zip(groups, paths, operators, strict=True):
-        alone = path and len(different[path]) == 1
-        name = path if alone else f"{path}.{operator}" if path else operator
-        if group[-1].name in several:
-            names[group[-1].name] = f"{group[-1].name} (all)"
-            continue
-        taken[name] += 1
-        names[group[-1].name] = name if taken[name] == 1 else f"{name}@{taken[name]}"
+    places = []
+    for group, each, call in zip(_grouped(nodes), ids, calls, strict=True):
+        if each not in several:  # what returns several pieces is not shown itself; a piece is known by what made it
+            maker = made[call.args[0].name] if call.operator == "getitem" else call
+            places.append(naming.Place(each, _module(group[-1])[0], maker.operator, maker.mark == marks.HOOKS))
+    names, roles = naming.names(places, others)
+    names |= {each: f"{each.removeprefix(_UNNAMED)} (all)" for each in several}
+    names[_UNNAMED + INPUT] = roles[INPUT]
 
-    def renamed(ref: Ref) -> Ref:
-        return Ref(names.get(ref.name, ref.name))
+    identified = tuple(replace(call, name=each) for each, call in made.items())
+    return replace(renamed(replace(graph, calls=identified), names), roles=roles)
 
-    done = tuple(
+
+def renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
+    """The same graph with other names for its arrays, wherever they stand."""
+
+    def ref(old: Ref) -> Ref:
+        return Ref(names.get(old.name, old.name))
+
+    calls = tuple(
         replace(
             call,
-            name=names[group[-1].name],
-            args=_mapped(call.args, renamed),
-            kwargs=_mapped(call.kwargs, renamed),
-            arguments=_mapped(call.arguments, renamed),
+            name=names.get(call.name, call.name),
+            args=_mapped(call.args, ref),
+            kwargs=_mapped(call.kwargs, ref),
+            arguments=_mapped(call.arguments, ref),
         )
-        for group, call in zip(groups, calls, strict=True)
+        for call in graph.calls
     )
-    return replace(graph, calls=done, output=names.get(graph.output, graph.output))
+    hooks = {names.get(name, name): on for name, on in graph.hooks.items()}
+    return replace(graph, calls=calls, output=names.get(graph.output, graph.output), hooks=hooks)
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -311,39 +309,3 @@ def _module(node: fx.Node) -> tuple[str, str]:
     stack = node.meta.get("nn_module_stack") or {"": ("", "")}
     path, kind = list(stack.values())[-1]
     return path.split("@")[0], kind if isinstance(kind, str) else kind.__name__
-
-
-def _line(node: fx.Node) -> str:
-    """`model.py:12: x = self.conv(x)`: the innermost line that is not PyTorch's own."""
-    lines = (node.meta.get("stack_trace") or "").strip().splitlines()
-    places = [(where.strip(), code.strip()) for where, code in zip(lines[::2], lines[1::2], strict=False)]
-    own = [(where, code) for where, code in places if "/torch/" not in where.replace("\\", "/")]
-    if not own:
-        return ""
-    where, code = own[-1]
-    parts = where.split('"')
-    number = parts[2].split(",")[1].replace("line", "").strip() if len(parts) > 2 else "?"
-    return f"{Path(parts[1]).name if len(parts) > 1 else where}:{number}: {code}"
-
-
-def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
-    import torch
-
-    home = str(Path(torch.__file__).parent)
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(home)]
-    own = [frame for frame in own if Path(frame.filename).resolve() != Path(__file__).resolve()]
-    own = [frame for frame in own if frame.line]  # code that was made while running has none
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
-    name = type(module).__name__
-    shape = "x".join(map(str, input.shape))
-    return f"{name} cannot be followed by torch.export on an input of {shape}: {said[0].rstrip('.')}.{where}"
-
-
-def _quoted(message: str) -> str:
-    """The line of the module's code that torch.export names in its message, where it names one."""
-    lines = message.splitlines()
-    for number, line in enumerate(lines[:-1]):
-        if line.strip().startswith('File "') and "/torch/" not in line:
-            return f" At {line.strip().removeprefix('File ')}: {lines[number + 1].strip()}."
-    return ""

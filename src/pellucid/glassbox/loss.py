@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.declaration import Op, Shape
-from pellucid.glassbox.ops import losses
+from pellucid.glassbox.ops import binary, losses
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-Kind = Literal["cross_entropy", "mse", "difference"]
+Kind = Literal["cross_entropy", "mse", "binary_cross_entropy", "difference"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -23,13 +24,17 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Loss:
     """`weights`: one for each class, or None. Smoothing and weights are of the cross-entropy only.
 
-    "difference" is no loss: the logit of the label minus that of class `against`, for asking what made the difference.
+    "binary_cross_entropy" takes each score by itself, as the logit of its class against all others; a module with one
+    score has two classes, 0 and 1, and is measured by it. "difference" is no loss: the logit of the label minus that of
+    class `against`, for asking what made the difference.
     """
 
     kind: Kind = "cross_entropy"
     label_smoothing: float = 0.0
     weights: tuple[float, ...] | None = None
     against: int | None = None
+    probabilities: bool = False
+    """Of the binary cross-entropy: the scores are probabilities already, not logits."""
 
     def check(self, classes: int, label: int) -> None:
         """Raises TraceError where this cannot be the loss of so many classes, or against this one."""
@@ -52,17 +57,46 @@ class Loss:
             return (logits.gather(1, labels[:, None])[:, 0] - logits[:, self.against]).sum()
         if self.kind == "mse":
             return F.mse_loss(logits.softmax(1), F.one_hot(labels, logits.shape[1]).to(logits.dtype))
+        if self.kind == "binary_cross_entropy":
+            one = logits.shape[1] == 1
+            target = (labels[:, None] if one else F.one_hot(labels, logits.shape[1])).to(logits.dtype)
+            return (F.binary_cross_entropy if self.probabilities else F.binary_cross_entropy_with_logits)(
+                logits, target
+            )
         weights = None if self.weights is None else logits.new_tensor(self.weights)
         return F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
 
     def declaration(self, logits: Shape, labels: list[int]) -> Op:
+        """The same as data."""
         if self.kind == "difference":
             assert self.against is not None
             return losses.difference(logits, labels, self.against)
         if self.kind == "mse":
             return losses.brier(logits, labels)
+        if self.kind == "binary_cross_entropy":
+            return binary.binary_cross_entropy(logits, labels, self.probabilities)
         weights = None if self.weights is None else np.array(self.weights)
         return losses.cross_entropy(logits, labels, self.label_smoothing, weights)
 
 
+@dataclass(frozen=True)
+class Own:
+    """Any loss of the user's: scores (1, K) -> scalar. Its operators are followed as the module's are."""
+
+    of: Callable[[Tensor], Tensor]
+    kind: str = "own"
+
+
 CROSS_ENTROPY = Loss()
+
+
+def chosen(loss: Any) -> Loss | Own:
+    """What `explain` was told to measure by. Raises TraceError where it is no loss."""
+    if isinstance(loss, Loss | Own):
+        return loss
+    if callable(loss):
+        return Own(loss)  # type: ignore[arg-type]
+    raise TraceError(
+        f"The loss is {loss!r}; it must be a pellucid.Loss, such as Loss('mse'), or a function of the scores "
+        "(1, classes) that returns one number."
+    )

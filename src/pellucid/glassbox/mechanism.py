@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
-from pellucid.glassbox.recording import filled
-from pellucid.glassbox.trace import LOSS, STRONGEST, Node, Trace
+from pellucid.glassbox.graph import Call, Graph, Ref
+from pellucid.glassbox.naming import INPUT, LOSS
+from pellucid.glassbox.running import filled
+from pellucid.glassbox.trace import STRONGEST, Node, Trace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,7 +102,11 @@ class Mechanism:
 
 def mechanism(graph: Graph, trace: Trace, first: int, second: int) -> Mechanism:
     """Take apart the difference of a trace recorded with Loss("difference") for class `first` against `second`."""
-    inside = [node for node in trace.nodes if node.name == INPUT or any(call.name == node.name for call in graph.calls)]
+    inside = [
+        node
+        for node in trace.nodes
+        if node.name == graph.roles[INPUT] or any(call.name == node.name for call in graph.calls)
+    ]
     calls = {call.name: call for call in graph.calls}
     own = {node.name: _own(calls.get(node.name), node, graph, trace) for node in inside}
     shares, after = [], sum(own.values())
@@ -110,7 +115,7 @@ def mechanism(graph: Graph, trace: Trace, first: int, second: int) -> Mechanism:
         units = _contributions(trace, node.name)
         units = units.reshape(trace.shape(node.name))
         shares.append(Share(node.name, node.kind, units, own[node.name], _alone(inside, position), after))
-    difference = float(trace.values[LOSS])
+    difference = float(trace.values[graph.roles[LOSS]])
     return Mechanism(trace.classes[first], trace.classes[second], difference, tuple(shares), trace.source)
 
 

@@ -6,19 +6,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pellucid.glassbox import marks, naming
 from pellucid.glassbox.declaration import Op
-from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
+from pellucid.glassbox.graph import Call, Graph, Ref
+from pellucid.glassbox.naming import INPUT, PICTURE
 from pellucid.glassbox.ops import aten, shaping
-from pellucid.glassbox.trace import PICTURE, Node
+from pellucid.glassbox.trace import Node
 
 
-def first(prepared: Op | None) -> Iterator[Node]:
-    """Where a run begins: the network's input, or the picture's pixels and what prepares them."""
+def first(roles: Mapping[str, str], prepared: Op | None, used: set[str]) -> Iterator[Node]:
+    """Where a run begins: the network's input, or the picture's pixels and what prepares them.
+
+    `roles`: what the two are called. `used`: the names of all arrays; what prepares the pixels gets others.
+    """
     if prepared is None:
-        yield Node(INPUT, "the network's input", None, {})
+        yield Node(roles[INPUT], "the network's input", None, {})
     else:
-        yield Node(PICTURE, "the picture's pixels", None, {})
-        yield Node(INPUT, prepared.kind, prepared, {name: name for name in prepared.inputs})
+        yield Node(roles[PICTURE], "the picture's pixels", None, {})
+        others = {name: naming.free(name, used) for name in prepared.inputs if name != PICTURE}
+        yield Node(roles[INPUT], prepared.kind, prepared, {PICTURE: roles[PICTURE], **others})
 
 
 def of(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Node]:
@@ -31,9 +37,8 @@ def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
     value = tensors[call.name]
     if not hasattr(value, "shape"):
         return None
-    if call.operator == "getitem":
-        return _piece(call, graph, tensors)
-    return _declared(call.name, call, tensors)
+    node = _piece(call, graph, tensors) if call.operator == "getitem" else _declared(call.name, call, tensors)
+    return replace(node, graded=call.graded)
 
 
 def _declared(name: str, call: Call, tensors: Mapping[str, Any]) -> Node:
@@ -57,6 +62,8 @@ def _piece(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node:
     """One of several results: a slice of what is split, an array that is broadcast, or the first of an operator's."""
     maker = next(each for each in graph.calls if each.name == call.arguments["input"].name)
     several, number = tensors[maker.name], call.arguments["index"]
+    if maker.mark:
+        return _marked(call.name, maker, number, tensors)
     if maker.operator in ("chunk", "split", "split_with_sizes"):
         source, dim = maker.arguments["input"].name, maker.arguments["dim"]
         start = sum(part.shape[dim] for part in several[:number])
@@ -68,6 +75,16 @@ def _piece(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node:
         node = _declared(call.name, maker, tensors)  # a pooling's places of the largest are behind the largest
         return node if number == 0 else replace(node, kind=maker.operator, op=None)
     return Node(call.name, op.kind, op, {"input": source}, maker.source)
+
+
+def _marked(name: str, maker: Call, number: int, tensors: Mapping[str, Any]) -> Node:
+    """What comes out of an autograd.Function of the module's own, or of an end of a module with backward hooks."""
+    reads = [each.name for each in maker.arguments["tensors"]]
+    if maker.mark == marks.HOOKS:
+        op = shaping.copied(tuple(tensors[name].shape), tuple(tensors[name].shape))
+        return Node(name, op.kind, op, {"input": reads[number]}, maker.source, hooked=f"the backward hook at {name}")
+    kind = f"{maker.operator}, an autograd.Function"
+    return Node(name, kind, None, {f"tensors{place}": each for place, each in enumerate(reads)}, maker.source)
 
 
 def _shapes(arguments: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:

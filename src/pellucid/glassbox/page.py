@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from pellucid.errors import TraceError
 from pellucid.glassbox import rebuild
 from pellucid.glassbox.document import Document
-from pellucid.glassbox.trace import PICTURE, Trace
+from pellucid.glassbox.naming import PICTURE
+from pellucid.glassbox.trace import Trace
 
 WEB = Path(__file__).parent.parent / "web"
 """index.html, style.css and the modules, as the served page has them."""
@@ -163,7 +164,7 @@ def _thumbnail(trace: Trace) -> str | None:
     """A data: URL of the picture, small; None where the network was given something else than a picture."""
     from PIL import Image
 
-    values = trace.values.get(PICTURE)
+    values = trace.values.get(trace.roles[PICTURE])
     if values is None or values.ndim != 4 or values.shape[1] not in (1, 3):
         return None
     image = Image.fromarray(np.broadcast_to(values[0].transpose(1, 2, 0), (*values.shape[2:], 3)).astype(np.uint8))

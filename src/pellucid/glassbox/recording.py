@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import graph as graphs
-from pellucid.glassbox import nodes, still
+from pellucid.glassbox import chance, exporting, nodes, running, scoring, still, verify
 from pellucid.glassbox.declaration import Op
-from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
-from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
-from pellucid.glassbox.ops import losses, normalisation
-from pellucid.glassbox.trace import LOSS, PICTURE, PROBABILITY, Node, Trace
-from pellucid.glassbox.update import to_numpy, updates
+from pellucid.glassbox.graph import Graph
+from pellucid.glassbox.loss import CROSS_ENTROPY, Loss, Own, chosen
+from pellucid.glassbox.naming import INPUT, LOSS, PICTURE, PROBABILITY
+from pellucid.glassbox.ops import normalisation
+from pellucid.glassbox.subject import Subject
+from pellucid.glassbox.tensors import to_numpy
+from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.update import check as check_optimizer
+from pellucid.glassbox.update import updates
 from pellucid.network.standardise import Standardise
 
 if TYPE_CHECKING:
@@ -62,60 +64,76 @@ def record(
     label: int | None = None,
     *,
     classes: tuple[str, ...] | None = None,
-    loss: Loss = CROSS_ENTROPY,
+    loss: Loss | Own = CROSS_ENTROPY,
     temperature: float = 1.0,
     optimizer: torch.optim.Optimizer | None = None,
     preparation: Preparation | None = None,
     source: str = "",
     network: Network | None = None,
 ) -> Trace:
-    """Run one input (1, ...) through the module's graph, forward and backward. The module is left as it is.
+    """Run one input (1, ...) through the module's graph, forward and backward, and compare it with the module itself.
 
     `label`: the class of the loss, by default the predicted one. `optimizer`: whose next step is recorded; by default
-    plain gradient descent at the rate 0.01 (and none where no loss is asked for but a difference). Raises TraceError.
+    plain gradient descent at the rate 0.01 (and none where no loss is asked for but a difference). The module, the
+    optimizer and the random state are left as they are; while it runs, no other thread may use them.
+
+    Raises TraceError: the label, loss or optimizer does not fit, or the trace is not what the module
+    computes (verify.py).
     """
     import torch
 
-    tensors = _forward(module, graph, input, preparation)
-    logits = tensors[graph.output]
-    _check_scores(logits)
-    _check_finite(logits, graph, tensors)
-    names = classes or tuple(map(str, range(logits.shape[1])))
-    if len(names) != logits.shape[1]:
-        raise TraceError(f"There are {len(names):,} class names, and the module gives {logits.shape[1]:,} scores.")
-    target = int(logits.argmax()) if label is None else _class(label, names)
-    loss.check(len(names), target)
-    scores = logits if logits.dtype == torch.float64 else logits.float()
-    tensors[PROBABILITY] = (logits.double() / temperature).softmax(1)
-    tensors[LOSS] = loss.of(scores, torch.tensor([target], device=logits.device))
-
-    known = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
-    wanted = {name: tensor for name, tensor in known.items() if tensor.requires_grad and name != PROBABILITY}
-    gradients = _gradients(tensors[LOSS], wanted)
     parameters = dict(module.named_parameters())
     if optimizer is None and parameters and loss.kind != "difference":
         optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
-    ids = {id(parameter): name for name, parameter in parameters.items()}
-    stepped = updates(optimizer, ids, {name: tensors[name] for name in parameters}, gradients) if optimizer else {}
+    elif optimizer is not None:
+        check_optimizer(optimizer, parameters.values())
+    with chance.kept():
+        before = chance.state()
+        tensors = _forward(module, graph, input, preparation)
+        logits = tensors[graph.output]
+        _check_scores(logits)
+        _check_finite(logits, graph, tensors)
+        ends = scoring.ends(graph, tensors, label, classes, loss, temperature)
+        loss_name, probability = graph.roles[LOSS], graph.roles[PROBABILITY]
+        known = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+        wanted = {name: tensor for name, tensor in known.items() if tensor.requires_grad and name != probability}
+        gradients = _gradients(tensors[loss_name], wanted)
 
-    shape = tuple(logits.shape)
-    ends = {PROBABILITY: losses.softmax(shape, 1, temperature), LOSS: loss.declaration(shape, [target])}
+        def real() -> verify.Real:
+            chance.restore(before)
+            given = tensors[graph.roles[INPUT]].detach()
+            return verify.run(module, given, ends.loss, optimizer)
+
+        found = real()
+        gradients = _accumulated(parameters, gradients, found)
+        verify.check(found, logits, {name: gradients[name] for name in parameters if name in gradients}, real, module)
+
+    def again(label: int, loss: Loss) -> Trace:
+        known = {"classes": ends.classes, "temperature": temperature, "preparation": preparation, "source": source}
+        return record(module, graph, input, label, loss=loss, network=network, **known)
+
+    stepped = {} if optimizer is None or found.step is None else updates(optimizer, found.step, parameters, gradients)
+    arrays = {n: to_numpy(t) for n, t in known.items()}
+    begin = list(nodes.first(graph.roles, preparation.op if preparation is not None else None, set(arrays)))
+    if preparation is not None:
+        arrays |= {begin[1].reads[name]: array for name, array in preparation.arrays.items()}
     return Trace(
-        nodes=(
-            *nodes.first(preparation.op if preparation is not None else None),
-            *nodes.of(graph, tensors),
-            *(Node(name, op.kind, op, {"input": graph.output}) for name, op in ends.items()),
-        ),
+        nodes=(*begin, *nodes.of(graph, tensors), *ends.nodes),
         parameters=tuple(parameters),
-        values={n: to_numpy(t) for n, t in known.items()} | dict(preparation.arrays if preparation is not None else {}),
+        values=arrays,
         gradients={name: to_numpy(gradient) for name, gradient in gradients.items()},
         updates=stepped,
-        classes=names,
-        label=target,
+        classes=ends.classes,
+        label=ends.label,
         source=source,
         precision={name: rounding for name, t in known.items() if (rounding := _narrow(t)) is not None},
         network=network,
         temperature=temperature,
+        roles=graph.roles,
+        hooked=dict(_hooked(graph, parameters)),
+        frozen=tuple(name for name, parameter in parameters.items() if not parameter.requires_grad),
+        output=graph.output,
+        subject=Subject(module, graph, input.detach().clone(), again),
     )
 
 
@@ -126,18 +144,32 @@ def explain(
     *,
     classes: tuple[str, ...] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
-    loss: Loss = CROSS_ENTROPY,
+    loss: Loss | Callable[[Tensor], Tensor] = CROSS_ENTROPY,
 ) -> Trace:
     """Follow one image through any torch.nn.Module, in the mode (training or evaluation) in which it stands.
 
-    `image`: what the module takes, (C, H, W) or with a batch axis of 1. `label`: the class (by number) of the loss, by
-    default the predicted one. `optimizer`: whose next step is recorded, made from the module's parameters.
+    `image`: one input of any rank that the module takes, (C, H, W) or (channels, length), with or without a batch axis
+    of 1. The module returns scores (1, classes); one score stands for two classes. `label`: the class (by number) of
+    the loss, by default the predicted one. `optimizer`: whose next step is recorded, made from the module's parameters.
+    `loss`: pellucid.Loss, or any function of the scores that returns one number.
 
     >>> trace = pellucid.explain(module, image, label=3)  # doctest: +SKIP
     >>> print(trace.unit("conv1[3, 10, 12]"))             # doctest: +SKIP
 
-    Raises TraceError: the module cannot be followed (which line, why), or a label or loss that it has no class for.
+    Raises TraceError: the module cannot be followed (which line, why), what it computes differs from what was followed,
+    or a label, loss or optimizer that does not fit.
     """
+    measured = chosen(loss)
+    if not hasattr(module, "named_parameters"):
+        raise TraceError(f"The module is {module!r}; it must be a torch.nn.Module.")
+    if optimizer is not None:
+        check_optimizer(optimizer, list(module.parameters()))
+    graph, tensor = _captured(module, _tensor(module, image))
+    return record(module, graph, tensor, label, classes=classes, loss=measured, optimizer=optimizer)
+
+
+def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
+    """On the module's device; numbers of a picture in the module's dtype."""
     import torch
 
     try:
@@ -146,51 +178,65 @@ def explain(
         raise TraceError(
             f"The image is a {type(image).__name__}; one image is numbers of the shape (C, H, W)."
         ) from error
-    tensor = tensor[None] if tensor.ndim == 3 else tensor
-    if tensor.ndim == 0 or tensor.shape[0] != 1:
+    if tensor.ndim == 0 or tensor.numel() == 0:
         raise TraceError(f"The image has the shape {tuple(tensor.shape)}; one image is (C, H, W) or (1, C, H, W).")
-    parameter = next(module.parameters(), None)
-    if parameter is not None:
-        tensor = tensor.to(parameter.device, parameter.dtype)
-    graph = graphs.capture(module, tensor)
-    return record(module, graph, tensor, label, classes=classes, loss=loss, optimizer=optimizer)
+    if any(parameter.is_inference() for parameter in module.parameters()):
+        raise TraceError(
+            "The module was made under torch.inference_mode(), and its weights can have no gradient. Make it outside."
+        )
+    parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
+    return tensor if parameter is None else tensor.to(parameter.device, parameter.dtype)
+
+
+def _captured(module: torch.nn.Module, image: Tensor) -> tuple[Graph, Tensor]:
+    """The module's graph on an input, and the input with the batch axis that the module takes.
+
+    Whether an axis of 1 in front is the batch's, the module alone knows: the likelier form is tried first.
+    """
+    batched = image.ndim >= 4 and image.shape[0] == 1
+    forms = [image, image[None]] if batched else [image[None], image]
+    if image.shape[0] != 1:
+        forms = [image[None]]
+    first: TraceError | None = None
+    for form in forms:
+        try:
+            graph = exporting.capture(module, form)
+        except TraceError as error:
+            first = first or error
+            continue
+        if len(graph.shape) == 2 and graph.shape[0] == 1:
+            return graph, form
+        first = first or TraceError(
+            f"The module returns {graph.shape}; scores of the classes for one picture are (1, classes)."
+        )
+    assert first is not None
+    if image.ndim == 3 or batched:
+        raise first
+    raise TraceError(
+        f"The image has the shape {tuple(image.shape)}; one image is (C, H, W) or (1, C, H, W), or what else this "
+        f"module takes, and it does not take this: {first}"
+    ) from first
 
 
 def _forward(module: torch.nn.Module, graph: Graph, input: Tensor, preparation: Preparation | None) -> dict[str, Any]:
     """Every tensor of the run by name, parameters and buffers as copies; several, where a call returns several."""
     import torch
 
-    weights = {name: p.detach().clone() for name, p in module.named_parameters()}
-    tensors: dict[str, Any] = {name: w.requires_grad_(w.is_floating_point()) for name, w in weights.items()}
+    tensors: dict[str, Any] = {}
+    for name, parameter in module.named_parameters():
+        tensors[name] = copy = parameter.detach().clone().requires_grad_(parameter.requires_grad)
+        for hook in (parameter._backward_hooks or {}).values():
+            copy.register_hook(hook)
     tensors |= {name: b.detach().clone() for name, b in module.named_buffers()}
     tensors |= {name: constant.clone() for name, constant in graph.constants.items()}
+    inside = graph.roles[INPUT]
     if preparation is None:
-        tensors[INPUT] = input.detach().clone().requires_grad_(input.is_floating_point())
+        tensors[inside] = input.detach().clone().requires_grad_(input.is_floating_point())
     else:
         pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
-        tensors[PICTURE], tensors[INPUT] = pixels, preparation.apply(pixels)
-    for call in graph.calls:
-        tensors[call.name] = _result(call, tensors)
-        _check_numbers(call, tensors[call.name])
+        tensors[graph.roles[PICTURE]], tensors[inside] = pixels, preparation.apply(pixels)
+    running.run(graph.calls, graph.hooks, tensors)
     return tensors
-
-
-def _result(call: Call, tensors: Mapping[str, Any]) -> Any:
-    """What a call returns; a view of what is another call's already, so that each of the two has its own gradient."""
-    import torch
-
-    try:
-        result = call.run(*filled(call.args, tensors), **filled(dict(call.kwargs), tensors))
-    except RuntimeError as error:  # torch.export ran it too, but without gradients
-        raise TraceError(f"{call.name}{_where(call)} cannot be followed: {_first_line(error)}.") from error
-    known = {id(tensor) for tensor in tensors.values()}
-
-    def own(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return list(map(own, value))
-        return value.view_as(value) if isinstance(value, torch.Tensor) and id(value) in known else value
-
-    return own(result)
 
 
 def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -202,16 +248,32 @@ def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     try:
         found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     except RuntimeError as error:
-        raise TraceError(f"PyTorch cannot differentiate this module: {_first_line(error)}.") from error
+        raise TraceError(f"PyTorch cannot differentiate this module: {running.first_line(error)}.") from error
     return {name: gradient for name, gradient in zip(tensors, found, strict=True) if gradient is not None}
 
 
-def _where(call: Call) -> str:
-    return f" ({call.source})" if call.source else ""
+def _accumulated(
+    parameters: Mapping[str, Tensor], gradients: dict[str, Tensor], real: verify.Real
+) -> dict[str, Tensor]:
+    """The gradients with those that a hook changes once they stand at their parameter: known from the module's run."""
+    found = dict(gradients)
+    for name, parameter in parameters.items():
+        if getattr(parameter, "_post_accumulate_grad_hooks", None) and name in found:
+            changed = real.gradients[name]
+            if changed is None:
+                del found[name]
+            else:
+                found[name] = changed
+    return found
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _hooked(graph: Graph, parameters: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    """(array, what changes its gradient)"""
+    for name in graph.hooks:
+        yield name, f"a hook on {name}"
+    for name, parameter in parameters.items():
+        if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
+            yield name, f"a hook on {name}"
 
 
 def _check_scores(logits: Any) -> None:
@@ -220,28 +282,6 @@ def _check_scores(logits: Any) -> None:
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[0] != 1:
         shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise TraceError(f"The module returns {shape}; scores of the classes for one picture are (1, classes).")
-
-
-def _check_numbers(call: Call, value: Any) -> None:
-    import torch
-
-    if not isinstance(value, torch.Tensor | list | tuple):
-        raise TraceError(
-            f"{call.name}{_where(call)} takes a number out of an array and computes with it outside of PyTorch, "
-            "which cannot be followed. Compute with the array instead."
-        )
-    if isinstance(value, torch.Tensor) and value.is_complex():
-        raise TraceError(f"{call.name}{_where(call)} computes complex numbers; only real ones can be followed.")
-
-
-def _class(label: Any, names: tuple[str, ...]) -> int:
-    try:
-        number = operator.index(label)
-    except TypeError:
-        number = -1
-    if isinstance(label, bool) or not 0 <= number < len(names):
-        raise TraceError(f"The label is {label!r}; the {len(names):,} classes are 0 to {len(names) - 1}.")
-    return number
 
 
 def _narrow(tensor: Any) -> tuple[float, float] | None:
@@ -260,21 +300,10 @@ def _check_finite(logits: Tensor, graph: Graph, tensors: Mapping[str, Any]) -> N
 
     if logits.isfinite().all():
         return
-    given = [*graph.parameters, *graph.buffers, INPUT, *(call.name for call in graph.calls)]
-    arrays = {name: tensors[name] for name in given if isinstance(tensors[name], torch.Tensor)}
+    every = [*graph.parameters, *graph.buffers, graph.roles[INPUT], *(call.name for call in graph.calls)]
+    arrays = {name: tensors[name] for name in every if isinstance(tensors[name], torch.Tensor)}
     first = next(name for name, tensor in arrays.items() if not tensor.isfinite().all())
     raise TraceError(
         f"The scores are not finite numbers but {logits.flatten()[:5].tolist()}. The first array with NaN or infinity "
         f"is {first}; the arithmetic of such a run cannot be followed."
     )
-
-
-def filled(value: Any, tensors: Mapping[str, Any]) -> Any:
-    """Arguments with the tensors that their Refs stand for."""
-    if isinstance(value, Ref):
-        return tensors[value.name]
-    if isinstance(value, dict):
-        return {name: filled(each, tensors) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(filled(each, tensors) for each in value)
-    return value

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.errors import TraceError
 from pellucid.glassbox import working
 from pellucid.glassbox.declaration import Op, Shape
+from pellucid.glassbox.naming import LOSS, PROBABILITY, ROLES
 from pellucid.glassbox.update import Update
 from pellucid.glassbox.working import Working
 
 if TYPE_CHECKING:
+    from pellucid.glassbox.attribution import Attribution, Method
+    from pellucid.glassbox.mechanism import Mechanism
+    from pellucid.glassbox.subject import Subject
     from pellucid.network.network import Network
 
-PICTURE, PROBABILITY, LOSS = "picture", "probability", "loss"
 STRONGEST = 5
 
 
@@ -37,6 +41,10 @@ class Node:
     reads: Mapping[str, str]
     """The op's name of each input -> the name of the node or parameter that it is."""
     source: str = ""
+    graded: bool = True
+    """False where it was computed under torch.no_grad(): no gradient goes through."""
+    hooked: str = ""
+    """The hook of the module's that every gradient passes on its way through, where there is one: not written."""
 
     @property
     def written(self) -> bool:
@@ -67,20 +75,37 @@ class Trace:
     """A layer's name in the network's text -> its name here, where the two differ (whatif.py)."""
     temperature: float = 1.0
     """What the logits are divided by before the probabilities."""
+    output: str = ""
+    """The name of the scores."""
+    roles: Mapping[str, str] = field(default_factory=lambda: {role: role for role in ROLES})
+    """What the input, the picture, the probabilities and the loss are called: by these words, where the module has
+    nothing of that name."""
+    hooked: Mapping[str, str] = field(default_factory=dict)
+    """Arrays whose gradient a hook changes once it is added up -> which hook."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that ask for no gradient."""
+    subject: Subject | None = field(default=None, repr=False, compare=False)
+    """What was followed, for what is asked beyond this one run."""
 
     @property
     def logits(self) -> NDArray[Any]:
-        """(classes,)."""
-        return self.values[self.nodes[-1].reads["input"]][0]
+        """(classes,); (1,) of a module with one score."""
+        return self.values[self.output][0]
 
     @property
     def probabilities(self) -> NDArray[Any]:
         """(classes,), calibrated where the classifier is."""
-        return self.values[PROBABILITY][0]
+        return self.values[self.roles[PROBABILITY]][0]
 
     @property
     def loss(self) -> float:
-        return float(self.values[LOSS])
+        return float(self.values[self.roles[LOSS]].reshape(()))
+
+    def logit(self, label: int) -> float | None:
+        """Of a class; None of the first of two that one score stands for."""
+        if len(self.logits) == len(self.classes):
+            return float(self.logits[label])
+        return float(self.logits[0]) if label else None
 
     @property
     def predicted(self) -> int:
@@ -97,6 +122,42 @@ class Trace:
     def update(self, weight: str) -> Working:
         """How one step of the optimizer would change a weight, "conv1.weight[3, 0, 2, 2]". Raises TraceError."""
         return working.update(self, weight)
+
+    def attribute(
+        self, label: int | str | None = None, method: Method = "grad_cam", layer: str | None = None
+    ) -> Attribution:
+        """Where the network looked for a class, by default the predicted one, and how far to trust the map.
+
+        `label`: by number or name. Raises TraceError: no such class, method or layer, or an input that is no picture.
+        """
+        return self._subject().attribute(self._class(label, self.predicted), method, layer, self.temperature)
+
+    def difference(self, label: int | str, against: int | str | None = None) -> Mechanism:
+        """Which units and numbers of the input made the difference between the logits of two classes.
+
+        `against`: by default the predicted class, or the next most probable where `label` is the predicted one. Raises
+        TraceError: no such class, or twice the same.
+        """
+        first = self._class(label, self.predicted)
+        order = np.argsort(-self.probabilities, kind="stable")
+        second = self._class(against, int(next((each for each in order if each != first), first)))
+        if first == second or len(self.logits) < 2:
+            raise TraceError(f"{self.classes[first]!r} cannot be compared with itself; name two classes with scores.")
+        return self._subject().difference(first, second)
+
+    def _subject(self) -> Subject:
+        if self.subject is None:
+            raise TraceError("This trace does not know its module; ask the one that explain() returned.")
+        return self.subject
+
+    def _class(self, label: int | str | None, otherwise: int) -> int:
+        if label is None:
+            return otherwise
+        number = self.classes.index(label) if isinstance(label, str) and label in self.classes else label
+        if isinstance(number, str | bool) or not 0 <= number < len(self.classes):
+            known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
+            raise TraceError(f"{label!r} is no class; the {len(self.classes):,} classes are {known}, counted from 0.")
+        return number
 
     def rounding(self, name: str) -> tuple[float, float]:
         """(unit of rounding, smallest number, where it matters) in which an array was computed."""
@@ -146,7 +207,7 @@ class Trace:
                 {
                     "class": self.classes[index],
                     "probability": float(self.probabilities[index]),
-                    "logit": float(self.logits[index]),
+                    "logit": self.logit(index),
                 }
                 for index in ranked
             ],

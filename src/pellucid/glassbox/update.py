@@ -1,8 +1,8 @@
-"""The step that an optimizer would make now: PyTorch's own on copies of the weights, and its arithmetic beside it."""
+"""The step that an optimizer would make now: what PyTorch's own made of a parameter, and its arithmetic beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pellucid.errors import TraceError
 from pellucid.glassbox.declaration import Op
 from pellucid.glassbox.optimizing import described
+from pellucid.glassbox.stepping import Moment, Step
 from pellucid.glassbox.tensors import to_numpy
 
 if TYPE_CHECKING:
@@ -30,68 +31,64 @@ class Update:
     after: NDArray[Any]
     settings: Mapping[str, Any]
     """The optimizer's settings for this parameter that are not 0; "step", where it counts them, is this one, from 1."""
+    gradient: NDArray[Any] | None = None
+    """What the step used, where a hook of the optimizer has changed the gradient (clipped it, say); else None."""
+    hooked: str = ""
+    """The hook that changed the weight beside the optimizer's arithmetic, where one did: that is not written."""
 
 
-def updates(
-    optimizer: torch.optim.Optimizer,
-    names: Mapping[int, str],
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-) -> dict[str, Update]:
-    """What one step would do to each parameter that has a gradient. The optimizer and its parameters stay as they are.
-
-    `names`: id of the optimizer's parameter -> name. `weights` and `gradients` by name, as they stand now.
-    """
+def check(optimizer: Any, parameters: Collection[Tensor]) -> None:
+    """Raises TraceError where this is no optimizer, or one of another module's parameters."""
     import torch
 
-    if not any(id(parameter) in names for group in optimizer.param_groups for parameter in group["params"]):
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TraceError(
+            f"The optimizer is {optimizer!r}; it must be one made from the module's parameters, such as "
+            "torch.optim.SGD(module.parameters(), lr=0.01)."
+        )
+    ids = {id(parameter) for parameter in parameters}
+    if not any(id(parameter) in ids for group in optimizer.param_groups for parameter in group["params"]):
         raise TraceError(
             "The optimizer holds none of the module's parameters. Make it from this module: "
             "torch.optim.SGD(module.parameters(), lr=0.01)."
         )
-    groups, copies, states = [], {}, {}
-    for group in optimizer.param_groups:
-        known = [p for p in group["params"] if p.requires_grad and names.get(id(p)) in gradients]
-        clones = []
-        for parameter in known:
-            name = names[id(parameter)]
-            clone = weights[name].detach().clone().requires_grad_()
-            clone.grad = gradients[name].detach().clone()
-            clones.append(clone)
-            copies[name] = clone
-            states[clone] = {key: _copied(value) for key, value in optimizer.state.get(parameter, {}).items()}
-        groups.append({**{key: value for key, value in group.items() if key != "params"}, "params": clones})
-    groups = [group for group in groups if group["params"]]
-    if not groups:
-        return {}
+
+
+def updates(
+    optimizer: torch.optim.Optimizer,
+    step: Step,
+    parameters: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+) -> dict[str, Update]:
+    """Of every parameter that the step changed or could have changed.
+
+    `step`: as it was made on copies. `parameters` by name, as they stand before it; `gradients` those of the loss.
+    """
     kind = type(optimizer).__name__
-    make: Any = type(optimizer)  # whose settings are all in the groups
-    try:
-        twin = make(groups)
-    except Exception as error:  # somebody's own optimizer, which may need anything else
-        raise _untried(kind, error) from error
-    arithmetic: dict[str, tuple[Op | None, dict[str, NDArray[Any]], dict[str, Any]]] = {}
-    by_clone = {id(clone): name for name, clone in copies.items()}
-    for group in twin.param_groups:
-        for clone in group["params"]:
-            state = states[clone]
-            arithmetic[by_clone[id(clone)]] = described(optimizer, group, state, clone)
-            if state:
-                twin.state[clone] = {key: _copied(value) for key, value in state.items()}
-    try:
-        with torch.enable_grad():
-            twin.step()
-    except Exception as error:  # likewise, or LBFGS, which wants to compute the loss again
-        raise _untried(kind, error) from error
-    return {
-        name: Update(op, kind, to_numpy(weights[name]), remembered, to_numpy(copies[name]), settings)
-        for name, (op, remembered, settings) in arithmetic.items()
-    }
+    found = {}
+    for name, moment in step.of.items():
+        parameter = parameters[name]
+        op, remembered, settings = described(optimizer, moment.group, optimizer.state.get(parameter, {}), parameter)
+        found[name] = Update(
+            op,
+            kind,
+            to_numpy(parameter.clone()),  # both may be trained on while the trace is looked at
+            {local: array.copy() for local, array in remembered.items()},
+            to_numpy(moment.after),
+            settings,
+            to_numpy(moment.gradient) if _differs(moment.gradient, gradients.get(name)) else None,
+            _hook(moment, parameter) if step.hooked else "",
+        )
+    return found
 
 
-def _untried(kind: str, error: Exception) -> TraceError:
-    return TraceError(f"A step of {kind} cannot be tried on a copy of the weights: {error}. Leave the optimizer out.")
+def _differs(gradient: Tensor, other: Tensor | None) -> bool:
+    import torch
+
+    return other is None or not torch.equal(gradient, other)
 
 
-def _copied(value: Any) -> Any:
-    return value.detach().clone() if hasattr(value, "detach") else value
+def _hook(moment: Moment, parameter: Tensor) -> str:
+    if _differs(moment.before, parameter.detach()):
+        return "a hook before the optimizer's step"
+    return "a hook after the optimizer's step" if _differs(moment.after, moment.made) else ""

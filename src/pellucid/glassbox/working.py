@@ -13,14 +13,15 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
+from pellucid.glassbox import ungraded
 from pellucid.glassbox.arithmetic import GRADIENT, Column, Evaluator, Index, Terms
 from pellucid.glassbox.declaration import OUT, Op, Shape
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 ROUNDING = 8
 """How many units of rounding, times the scale of a number's terms, PyTorch's value may lie away from their sum."""
-LINES = 200  # of numbers between, in one working
+LINES = 5000
+"""Numbers between that one working looks at; a softmax over 1,000 classes has 1,002."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Part:
     index: Index
     terms: Terms
     names: Mapping[str, str]
-    """Column -> the name of the trace's array that its numbers are from; what lies between has its own name."""
+    """Column -> the name of the trace's array that its numbers are from. What lies between has a name that no array of
+    the trace has: its own, or "mean in norm1" where there is an array of that name."""
     short: Mapping[str, int]
     """Column -> how many leading axes of its indices are the batch's, left out where people read them: 0 or 1."""
 
@@ -80,15 +83,20 @@ class Working:
     """Of an update: the optimizer's."""
     given: bool = False
     """Whether it came from outside, as pixels and weights do: then it is its own total."""
+    left_out: int = 0
+    """Numbers between that are not among `between`, because there are so many."""
 
     @property
-    def total(self) -> float:
-        """The sum of all terms, in float64."""
+    def total(self) -> float | None:
+        """The sum of all terms, in float64; None where terms are missing (`unwritten`)."""
+        if not self.complete:
+            return None
         return self.recorded if self.given else float(sum(part.terms.total for part in self.parts))
 
     @property
-    def difference(self) -> float:
-        return self.total - self.recorded
+    def difference(self) -> float | None:
+        """The total minus what PyTorch computed; None where there is no total."""
+        return self.total - self.recorded if self.total is not None else None
 
     @property
     def complete(self) -> bool:
@@ -104,9 +112,10 @@ class Working:
             "formula": self.formula,
             "parts": [_part_json(part) for part in self.parts],
             "between": [_part_json(part) for part in self.between],
-            "total": finite(self.total) if self.complete else None,
+            "left_out": self.left_out,
+            "total": finite(self.total) if self.total is not None else None,
             "recorded": finite(self.recorded),
-            "difference": finite(self.difference) if self.complete else None,
+            "difference": finite(self.difference) if self.difference is not None else None,
             "bound": finite(self.bound),
             "unwritten": list(self.unwritten),
             "settings": dict(self.settings),
@@ -127,9 +136,12 @@ def value(trace: Trace, unit: str) -> Working:
     evaluator = _evaluator(trace, node)
     found = evaluator.forward(index)
     parts = tuple(_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found)
-    between = tuple(_between(trace, node, evaluator, found))
+    between, left_out = _between(trace, node, evaluator, found)
     bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
-    return _checked(Working(shown, "value", node.kind, _formula(parts), parts, between, float(recorded), bound))
+    formula = _formula(parts)
+    return _checked(
+        Working(shown, "value", node.kind, formula, parts, between, float(recorded), bound, left_out=left_out)
+    )
 
 
 def gradient(trace: Trace, unit: str) -> Working:
@@ -137,11 +149,12 @@ def gradient(trace: Trace, unit: str) -> Working:
     name, index = locate(trace, unit)
     shown = _written(trace, name, index)
     if name not in trace.gradients:
-        raise TraceError(f"The loss does not depend on {name}, so that it has no gradient.")
+        raise TraceError(ungraded.reason(trace, name))
     recorded = float(trace.gradients[name][index])
     if name == trace.nodes[-1].name:
         return Working(shown, "gradient", "the loss", "1", (), (), recorded, 0.0, given=True)
-    parts, between, unwritten, scale = [], [], [], 0.0
+    parts, between, unwritten, scale, left_out = [], [], [], 0.0, 0
+    hooks = [trace.hooked[name]] if name in trace.hooked else []
     for node in trace.nodes:
         uses = [local for local, source in node.reads.items() if source == name]
         if not uses or node.name not in trace.gradients:
@@ -149,18 +162,29 @@ def gradient(trace: Trace, unit: str) -> Working:
         if node.op is None:
             unwritten.append(node.name)
             continue
+        hooks += [node.hooked] if node.hooked else []
         evaluator = _evaluator(trace, node)
         for local in uses:
             found = evaluator.backward(local, index)
             scale += sum(terms.scale for terms in found)
             parts += [_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found]
-            between += _between(trace, node, evaluator, found)
+            inner, more = _between(trace, node, evaluator, found)
+            between += inner
+            left_out += more
     bound = _bound(scale, trace.rounding(name))
-    formula = _formula(tuple(parts))
     working = Working(
-        shown, "gradient", "gradient", formula, tuple(parts), tuple(between), recorded, bound, tuple(unwritten)
+        shown,
+        "gradient",
+        "gradient",
+        _formula(tuple(parts)),
+        tuple(parts),
+        tuple(between),
+        recorded,
+        bound,
+        tuple(unwritten),
+        left_out=left_out,
     )
-    return _checked(working)
+    return _checked(working, hooks)
 
 
 def update(trace: Trace, weight: str) -> Working:
@@ -168,13 +192,16 @@ def update(trace: Trace, weight: str) -> Working:
     name, index = locate(trace, weight, parameters_only=True)
     shown = _written(trace, name, index)
     if name not in trace.updates:
-        raise TraceError(f"The optimizer does not change {name}: the loss does not depend on it, or it is frozen.")
+        if name in trace.gradients:
+            raise TraceError(f"The optimizer does not change {name}: it is not among the optimizer's parameters.")
+        raise TraceError(f"The optimizer does not change {name}. {ungraded.reason(trace, name)}")
     step = trace.updates[name]
     recorded = float(step.after[index])
     settings = {**step.settings, "weight": float(step.before[index])}
     if step.op is None:
         return Working(shown, "update", step.optimizer, "", (), (), recorded, 0.0, (step.optimizer,), settings)
-    arrays: dict[str, Any] = {"weight": step.before[index], "gradient": trace.gradients[name][index]}
+    arriving = step.gradient if step.gradient is not None else trace.gradients[name]
+    arrays: dict[str, Any] = {"weight": step.before[index], "gradient": arriving[index]}
     arrays |= {local: array[index] for local, array in step.remembered.items()}
     op = step.op
     evaluator = Evaluator(op, {local: np.asarray(number) for local, number in arrays.items()})
@@ -185,8 +212,9 @@ def update(trace: Trace, weight: str) -> Working:
         _part(trace, name, {}, op, terms, line, ()) for line in lines for terms in evaluator.forward((), line)
     )
     bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
-    working = Working(shown, "update", op.kind, _formula(parts), parts, between, recorded, bound, settings=settings)
-    return _checked(working)
+    kind = op.kind if step.gradient is None else f"{op.kind}, with the gradient as a hook of the optimizer left it"
+    working = Working(shown, "update", kind, _formula(parts), parts, between, recorded, bound, settings=settings)
+    return _checked(working, [step.hooked] if step.hooked else [])
 
 
 def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str, Index]:
@@ -256,14 +284,19 @@ def _evaluator(trace: Trace, node: Node) -> Evaluator:
 def _part(trace: Trace, through: str, reads: Mapping[str, str], op: Op, terms: Terms, of: str, index: Index) -> Part:
     backward = {GRADIENT + local: GRADIENT + name for local, name in (*reads.items(), (OUT, through))}
     names = {**reads, **backward}
-    used = {column.name: names.get(column.name, column.name) for column in terms.columns}
+    used = {column.name: names.get(column.name) or _inner(trace, through, column.name) for column in terms.columns}
     batched = trace.batched(through) or not trace.shape(through)  # a loss has no batch axis, and what it reads has
     short = {
         column.name: _short(trace, reads, op, column.name.removeprefix(GRADIENT), batched) for column in terms.columns
     }
     if of:
         index = index[_short(trace, reads, op, of.removeprefix(GRADIENT), batched) :]
-    return Part(through, of, index, terms, used, short)
+    return Part(through, _inner(trace, through, of), index, terms, used, short)
+
+
+def _inner(trace: Trace, through: str, local: str) -> str:
+    """What an op's own array is called: no array of the trace has that name."""
+    return f"{local} in {through}" if local.removeprefix(GRADIENT) in trace.values else local
 
 
 def _short(trace: Trace, reads: Mapping[str, str], op: Op, local: str, batched: bool) -> int:
@@ -275,11 +308,15 @@ def _short(trace: Trace, reads: Mapping[str, str], op: Op, local: str, batched: 
     return int(batched and len(shape) > 0 and shape[0] == 1 and not own)
 
 
-def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms, ...]) -> Iterator[Part]:
-    """The numbers between that `found` is made of, those that they are made of before them, each once."""
+def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms, ...]) -> tuple[tuple[Part, ...], int]:
+    """The numbers between that `found` is made of, those that they are made of before them, each once.
+
+    And how many there are besides LINES of them.
+    """
     op = evaluator.op
     made = {stage.out for stage in op.stages} - {OUT}
     seen: dict[tuple[str, Index], tuple[Terms, ...]] = {}
+    passed: set[tuple[str, Index]] = set()
 
     def visit(groups: tuple[Terms, ...]) -> None:
         for terms in groups:
@@ -290,7 +327,10 @@ def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms,
     def look(column: Column) -> None:
         for place in np.unique(column.indices, axis=0):
             key = (column.name, tuple(place.tolist()))
-            if key in seen or len(seen) >= LINES:
+            if key in seen:
+                continue
+            if len(seen) >= LINES:
+                passed.add(key)
                 continue
             array = column.name.removeprefix(GRADIENT)
             backward = column.name.startswith(GRADIENT)
@@ -299,8 +339,12 @@ def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms,
             seen[key] = groups
 
     visit(found)
-    for (name, index), groups in seen.items():
-        yield from (_part(trace, node.name, node.reads, evaluator.op, terms, name, index) for terms in groups)
+    parts = (
+        _part(trace, node.name, node.reads, evaluator.op, terms, name, index)
+        for (name, index), groups in seen.items()
+        for terms in groups
+    )
+    return tuple(parts), len(passed)
 
 
 def _formula(parts: tuple[Part, ...]) -> str:
@@ -322,20 +366,27 @@ def _bound(scale: float, rounding: tuple[float, float]) -> float:
     return ROUNDING * (unit * scale + smallest)
 
 
-def _checked(working: Working) -> Working:
-    """The same, or TraceError where rounding does not explain the difference."""
-    if not working.complete:
-        return working
+def _checked(working: Working, hooks: Sequence[str] = ()) -> Working:
+    """The same, or TraceError where rounding does not explain the difference.
+
+    `hooks`: what may have changed the number beside the arithmetic. Where one did, its part is not written.
+    """
     total, recorded = working.total, working.recorded
+    if total is None:
+        return working
     if not (np.isfinite(total) and np.isfinite(recorded)):
-        if str(total) == str(recorded):
-            return working
+        explained = str(total) == str(recorded)
+    else:
+        explained = abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny
+    if explained:
+        return working
+    if hooks:
+        return replace(working, unwritten=tuple(dict.fromkeys(hooks)))
+    if not (np.isfinite(total) and np.isfinite(recorded)):
         raise TraceError(
             f"The {working.quantity} of {working.name} is {recorded!r} and the terms give {total!r}: what is infinite "
             "or no number cannot be added up."
         )
-    if abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny:
-        return working
     raise TraceError(
         f"The {working.quantity} of {working.name} does not add up: PyTorch computed {recorded!r} and the terms give "
         f"{total!r}. The difference of {total - recorded:.3g} is more than the {working.bound:.3g} that rounding "

@@ -59,8 +59,7 @@ def cross_entropy(
 def brier(input: Shape, labels: Sequence[int]) -> Op:
     """The mean squared error of the probabilities of logits (N, K): Brier 1950, averaged over classes and batch."""
     count, classes = input
-    target = np.zeros((count, classes))
-    target[np.arange(count), list(labels)] = 1
+    target = one_hot(labels, classes)
     stages, shapes = _powers(input, 1, 1.0)
     whole, ranges = at("d0", "d1"), _ranges(["d0", "d1"], input)
     probability = Stage("probability", ranges, {"probability": whole, "power": whole, "total": at("d0")}, POWER / TOTAL)
@@ -68,6 +67,13 @@ def brier(input: Shape, labels: Sequence[int]) -> Op:
     final = Stage(OUT, ranges, maps, _square(PROBABILITY - TARGET) * (1 / (count * classes)))
     shapes |= {"probability": input, "target": input, OUT: ()}
     return Op("mean squared error", shapes, ("input",), (*stages, probability, final), {"target": target})
+
+
+def one_hot(labels: Sequence[int], classes: int) -> NDArray[np.float64]:
+    """(N, K): 1 for each label's class, else 0."""
+    target = np.zeros((len(labels), classes))
+    target[np.arange(len(labels)), list(labels)] = 1
+    return target
 
 
 def difference(input: Shape, labels: Sequence[int], against: int) -> Op:

@@ -1,0 +1,103 @@
+"""Following a module by torch.export: any torch.nn.Module, nothing inherited or registered."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.errors import TraceError
+from pellucid.glassbox import chance, graph, marks, regions, still
+from pellucid.glassbox.graph import Graph
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_exporting = threading.Lock()  # what silences torch.export is the process's, and two would undo each other's
+
+
+@still.gradients()
+def capture(module: torch.nn.Module, input: Tensor) -> Graph:
+    """Follow a module on an input (N, ...) of the shape that it will be run on; weights may change afterwards.
+
+    It is followed as it trains: with gradients, unless it says otherwise itself. Of torch.cond the branch is followed
+    that this input takes. Raises TraceError where torch.export cannot follow it, with the reason and the line of the
+    module's code.
+    """
+    import torch
+
+    input = input.clone() if input.is_inference() else input
+    try:
+        with _exporting, _silence(), chance.kept(), marks.marking() as placed:
+            program = torch.export.export(module, (input,))
+    except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
+        raise TraceError(_reason(module, input, error)) from error
+    flat = regions.flattened(program, _values(program, input))
+    return graph.read(program, flat, placed, _first_names(module))
+
+
+def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, Any]:
+    """The arrays behind the program's placeholders."""
+    found: dict[str, Any] = {}
+    for spec in program.graph_signature.input_specs:
+        target = str(spec.target)
+        if spec.kind.name == "USER_INPUT":
+            found[spec.arg.name] = input
+        elif target in program.state_dict:
+            found[spec.arg.name] = program.state_dict[target]
+        elif target in program.constants:
+            found[spec.arg.name] = program.constants[target]
+    return found
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """What torch.export logs and prints on failing is in the error, said shorter."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _first_names(module: torch.nn.Module) -> dict[str, str]:
+    """Every name of a parameter or buffer -> the first name of the same one: parts may be shared."""
+    everything = [
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ]
+    first: dict[int, str] = {}
+    for name, tensor in everything:
+        first.setdefault(id(tensor), name)
+    return {name: first[id(tensor)] for name, tensor in everything}
+
+
+def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
+    import torch
+
+    home = str(Path(torch.__file__).parent)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(home)]
+    own = [frame for frame in own if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
+    own = [frame for frame in own if frame.line]  # code that was made while running has none
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
+    name = type(module).__name__
+    shape = "x".join(map(str, input.shape))
+    return f"{name} cannot be followed by torch.export on an input of {shape}: {said[0].rstrip('.')}.{where}"
+
+
+def _quoted(message: str) -> str:
+    """The line of the module's code that torch.export names in its message, where it names one."""
+    lines = message.splitlines()
+    for number, line in enumerate(lines[:-1]):
+        if line.strip().startswith('File "') and "/torch/" not in line:
+            return f" At {line.strip().removeprefix('File ')}: {lines[number + 1].strip()}."
+    return ""

@@ -1,0 +1,205 @@
+"""What torch.export would drop without a word is marked in the graph: hooks and a module's own autograd.Function.
+
+While a module is exported, its arrays are stand-ins without numbers, and what acts on gradients alone leaves no call
+behind. Here each such place becomes a call of one of two operators of ours, with a number that says which mark it is:
+
+    marked(tensors, number) -> tensors    an autograd.Function, or the two ends of a module with backward hooks
+    hooked(tensor, number)                Tensor.register_hook inside of a forward()
+
+When the graph is run (recording.py), the mark does what the module does: it calls the function, or sets the hooks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MARKED, HOOKED = "marked", "hooked"
+FUNCTION, HOOKS = "function", "backward hook"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One place. `run` takes the tensors that stand there, in order, and returns those that take their place."""
+
+    kind: str
+    """FUNCTION, HOOKS, or HOOKED for a tensor's own hook."""
+    called: str
+    """What people call it: the function's class, or "backward hook"."""
+    run: Callable[[list[Tensor]], list[Tensor]]
+
+
+_active = threading.local()
+
+
+@contextmanager
+def marking() -> Iterator[list[Mark]]:
+    """Within it, what is exported in this thread leaves marks: the list that it yields, by number."""
+    import torch
+    from torch.utils.hooks import BackwardHook
+
+    _operators()
+    marks: list[Mark] = []
+    known = torch.autograd.Function.__dict__["apply"], BackwardHook.setup_input_hook, BackwardHook.setup_output_hook
+    hook = torch.Tensor.register_hook
+    ours = threading.get_ident()
+
+    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        original = known[0].__func__
+        if threading.get_ident() != ours or not _followed(args):
+            return original(cls, *args, **kwargs)
+        if cls.__module__ == "torch.utils.checkpoint":  # saves memory, and computes what its function computes
+            return args[0](*args[2:])
+        if cls.__module__.startswith("torch."):
+            return original(cls, *args, **kwargs)
+        return _function(marks, cls, lambda *given: original(cls, *given, **kwargs), args)
+
+    def enter(self: Any, args: Any) -> Any:
+        if threading.get_ident() != ours or not _followed(args):
+            return known[1](self, args)
+        self.pellucid_pair = pair = _Pair(self, known[1], known[2])
+        return tuple(_placed(marks, HOOKS, "backward hook", pair.enter, tuple(args)))
+
+    def leave(self: Any, result: Any) -> Any:
+        if not hasattr(self, "pellucid_pair"):
+            return known[2](self, result)
+        several = isinstance(result, tuple)
+        placed = _placed(marks, HOOKS, "backward hook", self.pellucid_pair.leave, result if several else (result,))
+        return tuple(placed) if several else placed[0]
+
+    def register(self: Tensor, each: Callable[..., Any]) -> Any:
+        if threading.get_ident() != ours or not _followed((self,)):
+            return hook(self, each)
+        marks.append(Mark(HOOKED, "hook", lambda tensors: [tensors[0].register_hook(each) and tensors[0]]))
+        torch.ops.pellucid.hooked(self, len(marks) - 1)
+        return _Handle()
+
+    torch.autograd.Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
+    BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = enter, leave  # type: ignore[method-assign]
+    torch.Tensor.register_hook = register  # type: ignore[method-assign, assignment]
+    _active.marks = marks
+    try:
+        yield marks
+    finally:
+        torch.autograd.Function.apply = known[0]
+        BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = known[1:]
+        torch.Tensor.register_hook = hook
+        del _active.marks
+
+
+class _Handle:
+    """What register_hook returns: the stand-in's hook is gone with it."""
+
+    def remove(self) -> None:
+        pass
+
+
+class _Pair:
+    """The two ends of a module with backward hooks: one BackwardHook of PyTorch's own for each run."""
+
+    def __init__(self, hook: Any, enter: Callable[..., Any], leave: Callable[..., Any]) -> None:
+        self._made_of = hook.module, hook.user_hooks, hook.user_pre_hooks
+        self._enter, self._leave = enter, leave
+        self._running: Any = None
+
+    def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        self._running = _backward_hook()(*self._made_of)
+        return tuple(self._enter(self._running, args))
+
+    def leave(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        result = self._leave(self._running, args if len(args) != 1 else args[0])
+        return result if isinstance(result, tuple) else (result,)
+
+
+def _backward_hook() -> Any:
+    from torch.utils.hooks import BackwardHook
+
+    return BackwardHook
+
+
+def _followed(args: Any) -> bool:
+    """Whether an export's stand-ins are among the arguments."""
+    from torch._subclasses.fake_tensor import FakeTensor
+    from torch.utils._pytree import tree_leaves
+
+    return any(isinstance(leaf, FakeTensor) for leaf in tree_leaves(args))
+
+
+def _function(marks: list[Mark], cls: Any, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """A module's own autograd.Function: one call, whatever it does inside."""
+    import torch
+    from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
+    from torch.utils._pytree import tree_flatten, tree_unflatten
+
+    leaves, spec = tree_flatten(args)
+    places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+    with disable_proxy_modes_tracing():
+        result = call(*args)
+    made, shape = tree_flatten(result)
+    results = [place for place, leaf in enumerate(made) if isinstance(leaf, torch.Tensor)]
+
+    def run(tensors: list[Tensor]) -> list[Tensor]:
+        filled = list(leaves)
+        for place, tensor in zip(places, tensors, strict=True):
+            filled[place] = tensor
+        answer, _ = tree_flatten(call(*tree_unflatten(filled, spec)))
+        return [answer[place] for place in results]
+
+    marks.append(Mark(FUNCTION, cls.__name__, run))
+    _active.results = [made[place] for place in results]
+    found = torch.ops.pellucid.marked([leaves[place] for place in places], len(marks) - 1)
+    for place, tensor in zip(results, found, strict=True):
+        made[place] = tensor
+    return tree_unflatten(made, shape)
+
+
+def _placed(
+    marks: list[Mark], kind: str, called: str, run: Callable[[tuple[Any, ...]], tuple[Any, ...]], args: tuple[Any, ...]
+) -> list[Any]:
+    """The same arguments, their tensors behind a mark."""
+    import torch
+
+    places = [place for place, arg in enumerate(args) if isinstance(arg, torch.Tensor)]
+    if not places:
+        return list(args)
+
+    def through(tensors: list[Tensor]) -> list[Tensor]:
+        filled = list(args)
+        for place, tensor in zip(places, tensors, strict=True):
+            filled[place] = tensor
+        answer = run(tuple(filled))
+        return [answer[place] for place in places]
+
+    marks.append(Mark(kind, called, through))
+    tensors = [args[place] for place in places]
+    _active.results = tensors
+    answer = list(args)
+    for place, tensor in zip(places, torch.ops.pellucid.marked(tensors, len(marks) - 1), strict=True):
+        answer[place] = tensor
+    return answer
+
+
+@cache
+def _operators() -> Any:
+    """The two operators, made once in a process."""
+    import torch
+    from torch.fx.node import has_side_effect
+
+    library = torch.library.Library("pellucid", "FRAGMENT")
+    library.define(f"{MARKED}(Tensor[] tensors, int number) -> Tensor[]")
+    library.define(f"{HOOKED}(Tensor tensor, int number) -> ()")
+
+    def shapes(tensors: list[Tensor], number: int) -> list[Tensor]:
+        return [torch.empty_like(result) for result in _active.results]
+
+    torch.library.register_fake(f"pellucid::{MARKED}", shapes, lib=library)
+    torch.library.register_fake(f"pellucid::{HOOKED}", lambda tensor, number: None, lib=library)
+    has_side_effect(torch.ops.pellucid.hooked.default)  # or it would be left out: nobody reads it
+    return library

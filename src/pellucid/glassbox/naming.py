@@ -1,0 +1,59 @@
+"""Names for a trace's arrays: those that people look for, and never one name for two arrays.
+
+Whoever wrote the module comes first: parameters and buffers have PyTorch's names, then what a module computes has the
+module's. What a trace adds (the input, the probabilities, the loss) and operators outside of any module make way, and
+get `@2` where their name is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+INPUT, PICTURE, PROBABILITY, LOSS = ROLES = ("input", "picture", "probability", "loss")
+
+
+class Place(NamedTuple):
+    """Where a call stands."""
+
+    id: str
+    path: str
+    """Of the innermost module that makes it; "" for the whole."""
+    operator: str
+    beside: bool
+    """Whether it stands beside what the module computes, as hooks do: then the module's name is not shared with it."""
+
+
+def names(places: Sequence[Place], taken: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """(name of each place by its id, name of each of ROLES), all different and none of them `taken`.
+
+    A module's only operator has the module's name, others are called `path.operator`; a second use is `name@2`.
+    """
+    operators: dict[str, set[str]] = {}
+    for place in places:
+        if not place.beside:
+            operators.setdefault(place.path, set()).add(place.operator)
+    alone = {path for path, several in operators.items() if path and len(several) == 1}
+    used = set(taken)
+    found: dict[str, str] = {}
+    for place in places:
+        if place.path in alone and not place.beside:
+            found[place.id] = free(place.path, used)
+    for place in places:
+        if place.path and place.id not in found:
+            found[place.id] = free(f"{place.path}.{place.operator}", used)
+    roles = {role: free(role, used) for role in ROLES}
+    for place in places:
+        if place.id not in found:
+            found[place.id] = free(place.operator, used)
+    return found, roles
+
+
+def free(name: str, used: set[str]) -> str:
+    """The name, or name@2, name@3, ...: the first that is not used. It is used from then on."""
+    number, candidate = 1, name
+    while candidate in used:
+        number += 1
+        candidate = f"{name}@{number}"
+    used.add(candidate)
+    return candidate

@@ -1,0 +1,142 @@
+"""How a trace ends: from the scores to probabilities, and to the loss."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pellucid.errors import TraceError
+from pellucid.glassbox import exporting, naming, nodes, running
+from pellucid.glassbox.declaration import Op
+from pellucid.glassbox.graph import Graph, renamed
+from pellucid.glassbox.loss import CROSS_ENTROPY, Loss, Own
+from pellucid.glassbox.naming import INPUT, LOSS, PROBABILITY
+from pellucid.glassbox.ops import binary, losses
+from pellucid.glassbox.trace import Node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What follows the scores."""
+
+    label: int
+    classes: tuple[str, ...]
+    loss: Callable[[Tensor], Tensor]
+    """Of the module's scores: what the module's own run is measured by too."""
+    nodes: tuple[Node, ...]
+
+
+def ends(
+    graph: Graph,
+    tensors: dict[str, Any],
+    label: int | None,
+    classes: tuple[str, ...] | None,
+    loss: Loss | Own,
+    temperature: float,
+) -> Ends:
+    """Add the probabilities and the loss to `tensors`.
+
+    `label`: a class by number, by default the most probable. A module with one score (1, 1) has two classes: the score
+    is the second one's logit, or its probability where the module ends in a sigmoid. Raises TraceError: wrong names,
+    label or loss.
+    """
+    import torch
+
+    scores = tensors[graph.output]
+    count = scores.shape[1]
+    one = count == 1
+    squashed = one and any(call.name == graph.output and call.operator == "sigmoid" for call in graph.calls)
+    names = classes or tuple(map(str, range(2 if one else count)))
+    if len(names) != (2 if one else count):
+        fitting = "one score, which stands for two classes" if one else f"{count:,} scores"
+        raise TraceError(f"There are {len(names):,} class names, and the module gives {fitting}.")
+    probability, op = _probabilities(scores, temperature, one, squashed)
+    tensors[graph.roles[PROBABILITY]] = probability
+    target = int(probability.argmax()) if label is None else _class(label, names)
+    first = Node(graph.roles[PROBABILITY], op.kind, op, {"input": graph.output})
+    if isinstance(loss, Own):
+        return Ends(target, names, loss.of, (first, *_followed(graph, tensors, loss)))
+    loss = _of_one(loss, squashed) if one else loss
+    loss.check(len(names), target)
+
+    def of(scores: Tensor) -> Tensor:
+        wide = scores if scores.dtype == torch.float64 else scores.float()
+        return loss.of(wide, torch.tensor([target], device=scores.device))
+
+    tensors[graph.roles[LOSS]] = of(scores)
+    declared = loss.declaration(tuple(scores.shape), [target])
+    last = Node(graph.roles[LOSS], declared.kind, declared, {"input": graph.output})
+    return Ends(target, names, of, (first, last))
+
+
+def _probabilities(scores: Tensor, temperature: float, one: bool, squashed: bool) -> tuple[Tensor, Op]:
+    import torch
+
+    wide = scores.double()
+    if not one:
+        return (wide / temperature).softmax(1), losses.softmax(tuple(scores.shape), 1, temperature)
+    second = wide if squashed else (wide / temperature).sigmoid()
+    op = binary.two_of_probability() if squashed else binary.two_of_logit(temperature)
+    return torch.cat([1 - second if squashed else (-wide / temperature).sigmoid(), second], 1), op
+
+
+def _of_one(loss: Loss, squashed: bool) -> Loss:
+    """The loss of one score: the binary cross-entropy, which is what the cross-entropy of two classes comes to."""
+    if loss.kind == "binary_cross_entropy" or loss == CROSS_ENTROPY:
+        return Loss("binary_cross_entropy", probabilities=squashed or loss.probabilities)
+    raise TraceError(
+        f"The loss {loss.kind!r} needs a score for each class, and the module gives one score. Leave the loss out for "
+        "the binary cross-entropy, or pass a function of the scores."
+    )
+
+
+def _class(label: Any, names: tuple[str, ...]) -> int:
+    try:
+        number = operator.index(label)
+    except TypeError:
+        number = -1
+    if isinstance(label, bool) or not 0 <= number < len(names):
+        raise TraceError(f"The label is {label!r}; the {len(names):,} classes are 0 to {len(names) - 1}.")
+    return number
+
+
+def _followed(graph: Graph, tensors: dict[str, Any], loss: Own) -> tuple[Node, ...]:
+    """The nodes of a loss of the user's own, its operators called "loss.mul" and the like. Adds to `tensors`."""
+    import torch
+
+    class Measured(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.of = loss.of  # a module is registered with its weights
+
+        def forward(self, scores: Tensor) -> Tensor:
+            return self.of(scores)
+
+    scores = tensors[graph.output]
+    try:
+        value = loss.of(scores.detach())
+    except Exception as error:  # whatever the user's function raises
+        what = f"{type(error).__name__}: {running.first_line(error)}"
+        raise TraceError(
+            f"The loss, called with the scores {tuple(scores.shape)} alone, raises {what}. It must be a function of "
+            "the scores, such as lambda scores: torch.nn.functional.cross_entropy(scores, torch.tensor([3]))."
+        ) from error
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise TraceError(f"The loss returns {shape}; it must return one number, a tensor without axes.")
+    measured = Measured()
+    own = exporting.capture(measured, scores.detach())
+    used = {*tensors, *graph.roles.values()}
+    start = {own.roles[INPUT]: graph.output}
+    rest = [*own.parameters, *own.buffers, *own.constants, *(call.name for call in own.calls)]
+    start |= {name: naming.free(f"loss.{name}", used) for name in rest if name != own.output}
+    found = renamed(own, {**start, own.output: graph.roles[LOSS]})
+    state = {**dict(measured.named_parameters()), **dict(measured.named_buffers()), **own.constants}
+    tensors |= {start[name]: tensor.detach() for name, tensor in state.items() if name in start}
+    running.run(found.calls, found.hooks, tensors)
+    return tuple(nodes.of(found, tensors))

@@ -1,0 +1,40 @@
+"""What a trace was made of, for questions that take another run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pellucid.glassbox import attribution, mechanism
+from pellucid.glassbox.graph import Graph
+from pellucid.glassbox.loss import Loss
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pellucid.glassbox.attribution import Attribution, Method
+    from pellucid.glassbox.mechanism import Mechanism
+    from pellucid.glassbox.trace import Trace
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A module and the input that it was followed on. The module may have been trained since."""
+
+    module: torch.nn.Module
+    graph: Graph
+    input: Tensor
+    """(1, ...)"""
+    record: Callable[[int, Loss], Trace]
+    """Follow it again, against another class and loss."""
+
+    def attribute(self, label: int, method: Method, layer: str | None, temperature: float) -> Attribution:
+        """See attribution.attribute."""
+        return attribution.attribute(self.module, self.input, label, method, layer, temperature)
+
+    def difference(self, first: int, second: int) -> Mechanism:
+        """See mechanism.mechanism."""
+        trace = self.record(first, Loss("difference", against=second))
+        return mechanism.mechanism(self.graph, trace, first, second)
