@@ -9,6 +9,7 @@ import pellucid
 
 NAMES = [
     "Classifier",
+    "Loss",
     "PellucidError",
     "Prediction",
     "Recipe",

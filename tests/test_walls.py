@@ -43,7 +43,7 @@ ALLOWED = {
         "outcome",
         "run",
     },
-    "app": {"errors", "files", "api", "predicting"},
+    "app": {"errors", "files", "api", "predicting", "glassbox.serving", "glassbox.replies"},
     # public names, imported when first used
     "__init__": {"errors", "api", "predicting", "classifier", "glassbox", "training"},
     "__main__": {"app"},

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.predictor import Prediction
     from pellucid.errors import PellucidError
+    from pellucid.glassbox.loss import Loss
     from pellucid.glassbox.trace import Trace
     from pellucid.predicting import predict
     from pellucid.training.recipe import Recipe
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
+    "Loss",
     "PellucidError",
     "Prediction",
     "Recipe",
@@ -58,6 +60,7 @@ __all__ = [
 
 _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
+    "Loss": "pellucid.glassbox.loss",
     "PellucidError": "pellucid.errors",
     "Prediction": "pellucid.classifier.predictor",
     "Recipe": "pellucid.training.recipe",

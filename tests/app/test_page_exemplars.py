@@ -15,8 +15,8 @@ from PIL import Image
 
 from pellucid import api
 from pellucid.app.page import exemplars
-from pellucid.app.page.replies import Refused
 from pellucid.app.page.shown import Glass
+from pellucid.glassbox.replies import Refused
 
 
 def waited(glass: Glass, asked: dict[str, str]) -> Any:

@@ -17,9 +17,9 @@ import pellucid
 from pellucid import api
 from pellucid.app.page import difference, mistakes
 from pellucid.app.page.job import Jobs
-from pellucid.app.page.replies import Refused, Reply
 from pellucid.app.page.shown import Glass
 from pellucid.errors import TraceError
+from pellucid.glassbox.replies import Refused, Reply
 
 
 def said(reply: Reply) -> Any:

@@ -24,7 +24,9 @@ def path(trace: api.Trace, backward: bool) -> None:
     order = np.argsort(-trace.probabilities, kind="stable")
     for index in order[:CLASSES]:
         name = printable(trace.classes[index])
-        console.print(Text(f"  {trace.probabilities[index]:>7.2%}  {name}  (logit {trace.logits[index]:.5g})"))
+        logit = trace.logit(int(index))
+        score = f"  (logit {logit:.5g})" if logit is not None else ""
+        console.print(Text(f"  {trace.probabilities[index]:>7.2%}  {name}{score}"))
     if len(order) > CLASSES:
         console.print(f"  … and {len(order) - CLASSES:,} more")
     console.print(Text(f"loss against {printable(trace.classes[trace.label])}: {trace.loss:.6g}"))
@@ -68,14 +70,14 @@ def working(found: api.Working) -> None:
         _between(part, console)
     if len(found.between) > BETWEEN:
         console.print(f"  … and {len(found.between) - BETWEEN:,} more numbers between; --json has them all")
+    if found.left_out:
+        console.print(f"  … and {found.left_out:,} more that no list has, because there are so many")
     running = 0.0
     for part in found.parts:
         running = _part(part, running, len(found.parts) > 1 and found.quantity == "gradient", console)
     for name in found.unwritten:
-        console.print(
-            Text(f"The arithmetic of {name} is not written yet: what passes through it is not shown.", "yellow")
-        )
-    if found.parts and found.complete:
+        console.print(Text(f"The arithmetic of {name} is not written: what passes through it is not shown.", "yellow"))
+    if found.parts and found.difference is not None:
         console.print(Text(f"{_sum_name(found):>24}  {found.total!r}", style="bold"))
         console.print(Text(f"{'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
         explained = f"; rounding explains up to {found.bound:.3g}" if found.difference else ""

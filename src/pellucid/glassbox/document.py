@@ -1,8 +1,8 @@
 """A trace as a versioned document for the page: everything but the arrays as JSON, and the arrays by name.
 
 Names of arrays: `value/conv1` (of a node, parameter or buffer), `gradient/conv1`, `after/conv1.weight` (what a step of
-the optimizer would make of it), `remembered/conv1.weight/mean` (what the optimizer knows of it), `constant/3/share` (a
-large constant of op 3).
+the optimizer would make of it), `remembered/conv1.weight/mean` (what the optimizer knows of it), `used/conv1.weight`
+(the gradient that the step used, where a hook has changed it), `constant/3/share` (a large constant of op 3).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import __version__
-from pellucid.glassbox import working
+from pellucid.glassbox import ungraded, working
 from pellucid.glassbox.declaration import Op, Stage
 from pellucid.glassbox.naming import INPUT
 from pellucid.network.plan import Row, plan
@@ -94,6 +94,9 @@ class Document:
             "picture": PurePath(trace.source).name,
             "label": trace.label,
             "predicted": trace.predicted,
+            "roles": dict(trace.roles),
+            "hooked": dict(trace.hooked),
+            "no_gradient": {name: ungraded.reason(trace, name) for name in self._without_gradient()},
             "loss_kind": trace.nodes[-1].kind,
             "loss": working.finite(trace.loss),
             "logits": [working.finite(float(number)) for number in trace.logits],
@@ -135,6 +138,7 @@ class Document:
             "reads": dict(node.reads),
             "op": number,
             "written": number is not None or not node.reads,
+            "hooked": node.hooked,
             "size_formula": row.output_formula if row is not None else "",
             "parameters_formula": formula if formula != "0" else "",
             "range": _range(trace.values[node.name]),
@@ -149,6 +153,11 @@ class Document:
         }
         return {**_described(op), "constants": constants}
 
+    def _without_gradient(self) -> Iterator[str]:
+        """What the page is asked for and has no gradient to show."""
+        names = (*(node.name for node in self.trace.nodes), *self.trace.parameters)
+        return (name for name in names if name not in self.trace.gradients)
+
     def _stored(self, name: str) -> dict[str, Any]:
         return {"name": name, "shape": list(self.trace.values[name].shape)}
 
@@ -156,6 +165,8 @@ class Document:
         step = self.trace.updates[name]
         return {
             "op": self._of_updates[name],
+            "gradient": f"used/{name}" if step.gradient is not None else f"gradient/{name}",
+            "hooked": step.hooked,
             "remembered": {local: f"remembered/{name}/{local}" for local in step.remembered},
             "after": f"after/{name}",
             "settings": {key: _setting(value) for key, value in step.settings.items()},
@@ -184,6 +195,8 @@ def _named_arrays(trace: Trace) -> Iterator[tuple[str, NDArray[Any]]]:
     backward = [*reversed(nodes), *(name for name in trace.gradients if name not in nodes)]
     yield from ((f"gradient/{name}", trace.gradients[name]) for name in backward if name in trace.gradients)
     for name, step in trace.updates.items():
+        if step.gradient is not None:
+            yield f"used/{name}", step.gradient
         yield from ((f"remembered/{name}/{local}", array) for local, array in step.remembered.items())
     yield from ((f"after/{name}", step.after) for name, step in trace.updates.items())
 

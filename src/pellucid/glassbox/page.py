@@ -190,8 +190,13 @@ def _too_large(document: Document, largest: int) -> str:
     numbers = sum(array.size for name, array in document.arrays.items() if name not in document.same)
     return (
         f"One file with all {numbers:,} numbers of this network would be larger than {largest / 1e6:,.0f} MB. "
-        "`pellucid open MODEL PICTURE` shows it without a file, sending what is looked at."
+        f"{_instead(document.trace)} shows it without a file, sending what is looked at."
     )
+
+
+def _instead(trace: Trace) -> str:
+    """What opens the page of a trace without a file."""
+    return "`trace.open()`" if trace.network is None else "`pellucid open MODEL PICTURE`"
 
 
 def _too_many(number: int, largest: int) -> str:
@@ -223,7 +228,8 @@ def _rebuilt(trace: Trace, name: str) -> tuple[str, NDArray[np.float32] | None]:
     if kind == "gradient":
         return kind, rebuild.gradient(trace, of)
     if kind == "after":
-        return "update", rebuild.update(trace.updates[of], trace.gradients[of])
+        step = trace.updates[of]
+        return "update", rebuild.update(step, step.gradient if step.gradient is not None else trace.gradients[of])
     return kind, None
 
 

@@ -7,6 +7,7 @@ when it is asked for (working.py), and stands beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,17 @@ class Trace:
             "loss": self.loss,
             "layers": [self._layer(node) for node in self.nodes],
         }
+
+    def open(self, port: int = 0, browser: bool = True) -> None:
+        """Serve the page of this trace on this machine until Ctrl-C; a line on the terminal says where.
+
+        `port`: 0 for any that is free. `browser`: open one on it. Raises StorageError where the port is taken.
+        """
+        from pellucid.glassbox.opened import Opened
+
+        name = type(self.subject.module).__name__ if self.subject is not None and self.network is None else ""
+        with Opened(self, name, port) as server, suppress(KeyboardInterrupt):
+            server.serve(self.source or name or "The trace", browser)
 
     def _repr_html_(self) -> str:
         """In a notebook a trace shows itself: the page, in a frame."""

@@ -6,6 +6,7 @@ compared with one run of the module itself. What differs by more than rounding i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,8 @@ def run(
 
     Raises TraceError where the module or the optimizer raises.
     """
-    with borrowed(module, optimizer):
+    with borrowed(module, optimizer), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what PyTorch has to say of the module, its user hears when it is trained
         try:
             scores = module(input)
             total = loss(scores)

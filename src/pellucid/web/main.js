@@ -45,7 +45,7 @@ function complain(error) {
 
 async function start() {
   const host = findHost(document);
-  const served = host.ask && serving(host, host.ask);
+  let served = host.ask && serving(host, host.ask);
   /** @type {ReturnType<typeof drawer> | null} */ let draw = null;
   /** @type {import("./run.js").Run | null} */ let run = null;
   let shown = 0;
@@ -67,6 +67,7 @@ async function start() {
       });
       return watch(store.get());
     }
+    if (about.fixed) served = null; // one run, that nothing can be asked of
     run = createRun(about, chosen);
     shown = picture;
     draw ??= drawer({ page, store, served, complain, showHelp: () => keys.showModal() });

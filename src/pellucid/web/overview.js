@@ -48,7 +48,9 @@ function classes(run, store) {
         {
           type: "button",
           key: `class/${at}`,
-          on: { click: () => store.set({ name: "probability", index: [at], page: 0, channel: -1, sorted: "" }) },
+          on: {
+            click: () => store.set({ name: run.role("probability"), index: [at], page: 0, channel: -1, sorted: "" }),
+          },
         },
         h("span", { class: "label" }, names[at] ?? String(at)),
         h(
@@ -69,6 +71,6 @@ function classes(run, store) {
     { class: "units" },
     h("h2", {}, "Probabilities"),
     h("ol", {}, ...rows),
-    rest > 0 && h("p", { class: "note" }, `and ${rest} more: choose “probability” above`),
+    rest > 0 && h("p", { class: "note" }, `and ${rest} more: choose “${run.role("probability")}” above`),
   );
 }

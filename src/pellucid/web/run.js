@@ -11,13 +11,21 @@
  * @property {Record<string, string>} reads the op's array -> a node, parameter or buffer
  * @property {number | null} op
  * @property {boolean} written
+ * @property {string} hooked the hook that every gradient passes on its way through; "" for none
  * @property {string} size_formula
  * @property {string} parameters_formula
  * @property {number[]} range minimum, mean, maximum
  * @property {number | null} gradient_largest
  * @property {string} source
  */
-/** @typedef {{op: number | null, remembered: Record<string, string>, settings: Record<string, any>}} Update */
+/**
+ * @typedef {object} Update
+ * @property {number | null} op
+ * @property {string} gradient the array that the step used: a hook of the optimizer may have changed it
+ * @property {string} hooked the hook that changed the weight beside the optimizer's arithmetic; "" for none
+ * @property {Record<string, string>} remembered
+ * @property {Record<string, any>} settings
+ */
 /**
  * @typedef {object} Run
  * @property {any} about the document
@@ -33,6 +41,9 @@
  * @property {(name: string) => Update | undefined} update
  * @property {(number: number) => Op} opNumber
  * @property {(name: string) => {node: Node, local: string}[]} users
+ * @property {(name: string) => string} hook what changes an array's gradient once it is added up; "" for nothing
+ * @property {(name: string) => string} noGradient why an array has none
+ * @property {(role: "input" | "picture" | "probability" | "loss") => string} role what the array is called
  * @property {(name: string) => boolean} has an array
  * @property {(name: string) => string} dtype
  * @property {Host["array"]} array
@@ -77,6 +88,10 @@ export function createRun(document, host) {
           .filter(([, source]) => source === name)
           .map(([local]) => ({ node, local })),
       ),
+    hook: (name) => document.hooked[name] ?? "",
+    noGradient: (name) =>
+      document.no_gradient[name] ?? `${name} is stored and not trained: PyTorch computes no gradient of it.`,
+    role: (role) => document.roles[role],
     has: (name) => name in document.arrays,
     dtype,
     array: host.array,

@@ -140,7 +140,7 @@ function folded(run, group, state, store, waiting) {
 function column(run, node, state, store, waiting, title = node.name) {
   const maps = mapsOf(run, node.name, state.direction);
   const isLoss = !node.shape.length;
-  const isBars = node.shape.length === 1 && node.name === "probability" && state.direction !== "backward";
+  const isBars = node.shape.length === 1 && node.name === run.role("probability") && state.direction !== "backward";
   const square = h("span", { class: "square" });
   const item = h("li", { class: "layer" });
   item.dataset.name = node.name;

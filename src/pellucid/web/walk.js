@@ -60,6 +60,16 @@ function classOf(run, name, index) {
 }
 
 /**
+ * Why a step leaves a weight as it is.
+ * @param {Run} run
+ * @param {string} name
+ */
+function unchanged(run, name) {
+  const why = run.has(`gradient/${name}`) ? "It is not among the optimizer's parameters." : run.noGradient(name);
+  return `The optimizer does not change ${name}. ${why}`;
+}
+
+/**
  * The working, or a sentence where there is none.
  * @param {Run} run
  * @param {State} state
@@ -68,7 +78,7 @@ async function workedOut(run, { name, index, direction }) {
   const at = index ?? [];
   if (direction === "forward") return working.value(run, name, at);
   if (direction === "backward") {
-    if (!run.has(`gradient/${name}`)) return `The loss does not depend on ${name}, so that it has no gradient.`;
+    if (!run.has(`gradient/${name}`)) return run.noGradient(name);
     return working.gradient(run, name, at);
   }
   if (run.node(name)) {
@@ -80,5 +90,5 @@ async function workedOut(run, { name, index, direction }) {
       : "This layer has none.";
     return `A step changes weights and not ${name} itself. ${where}`;
   }
-  return (await working.update(run, name, at)) ?? `The optimizer does not change ${name}.`;
+  return (await working.update(run, name, at)) ?? unchanged(run, name);
 }

@@ -80,7 +80,7 @@ export function aboutLayer(run, state) {
     return "Each map shows the gradient of the loss: amber where the loss grows with the number, blue where it falls.";
   }
   if (!Object.keys(node.reads).length) return "The picture as the network gets it, before anything is computed.";
-  if (!node.written) return `What PyTorch calls ${node.kind}. Its arithmetic is not written yet; its numbers are here.`;
+  if (!node.written) return `What PyTorch calls ${node.kind}. Its arithmetic is not written; its numbers are here.`;
   if (node.shape.length < 3) return "Every bar is one number of this layer. Choose one to see how it came about.";
   return "Every map is one channel: amber above zero, blue below, paper at zero. Choose a map, then a number in it.";
 }

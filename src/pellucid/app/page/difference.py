@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from pellucid import api
-from pellucid.app.page import pictures, replies
-from pellucid.app.page.replies import Outdated, Reply
+from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Outdated, Reply
 
 Asked = Mapping[str, str]
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from pellucid import api
-from pellucid.app.page import pictures, replies
-from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Refused, Reply
 
 Asked = Mapping[str, str]
 

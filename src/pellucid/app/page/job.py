@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.app.page.replies import ENDING
 from pellucid.errors import PellucidError
+from pellucid.glassbox.replies import ENDING
 
 Work = Callable[[], Generator[tuple[int, int], None, Any]]
 """Begins the work: it yields (done, total) and returns its result. It shares no classifier with what is shown."""

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid import api
 from pellucid.app import screen
-from pellucid.app.page import replies, training
-from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page import training
 from pellucid.app.page.shown import Glass
 from pellucid.app.words import many
 from pellucid.errors import ArtefactError, PellucidError
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Refused, Reply
 
 if TYPE_CHECKING:
     from pellucid.app.page.server import Server

@@ -8,9 +8,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pellucid import api
-from pellucid.app.page import pictures, replies
-from pellucid.app.page.replies import Refused, Reply
+from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Refused, Reply
 
 Asked = Mapping[str, str]
 

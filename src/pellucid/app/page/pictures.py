@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import api
-from pellucid.app.page import replies
-from pellucid.app.page.replies import Refused, Reply
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PictureError
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Refused, Reply
 
 DIGITS = 10  # of a number
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from pellucid.app.page import difference, exemplars, mistakes, replies, training, whatif
-from pellucid.app.page.replies import Outdated, Refused, Reply
+from pellucid.app.page import difference, exemplars, mistakes, training, whatif
 from pellucid.app.page.shown import Glass
-
-DIGITS = 10  # of a channel's number
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Outdated, Refused, Reply
 
 Asked = Mapping[str, str]
 """What stands behind the ? of an address."""
@@ -25,18 +24,7 @@ def array(glass: Glass, asked: Asked) -> Reply:
     shown = glass.shown
     if "run" in asked and asked["run"] != str(shown.run):
         raise Outdated()
-    array = shown.document.arrays.get(asked.get("name", ""))
-    if array is None:
-        raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {asked.get('name', '')!r}. Reload the page.")
-    if "channel" in asked:
-        channels = array.shape[1] if array.ndim == 4 and array.shape[0] == 1 else 0
-        number = asked["channel"]
-        if not (number.isascii() and number.isdigit() and len(number) < DIGITS and int(number) < channels):
-            raise Refused(
-                HTTPStatus.BAD_REQUEST, f"{asked['name']} has {channels} channels, counted from 0, not {number!r}."
-            )
-        array = array[:, int(number) : int(number) + 1]
-    return replies.numbers(array)
+    return replies.channel_of(shown.document.arrays, asked)
 
 
 def picture(glass: Glass, asked: Asked, body: bytes) -> Reply:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pellucid import api
-from pellucid.app.page import replies
-from pellucid.app.page.replies import Refused, Reply
 from pellucid.errors import ArtefactError
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Refused, Reply
 
 HISTORY = "history.csv"
 EPOCH = ("epoch", "steps", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import api
-from pellucid.app.page import replies
 from pellucid.app.page.altered import as_json
-from pellucid.app.page.replies import Outdated, Refused, Reply
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PellucidError
+from pellucid.glassbox import replies
+from pellucid.glassbox.replies import Outdated, Refused, Reply
 
 MOST = 1_000  # changes at a time
 KINDS = ", ".join(("weight", "stride", "padding", "pooling"))

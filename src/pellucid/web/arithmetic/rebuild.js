@@ -94,7 +94,7 @@ async function gradient(document, name, load) {
  */
 async function update(document, name, load) {
   const step = document.updates[name];
-  const before = { weight: `value/${name}`, gradient: `gradient/${name}`, ...step.remembered };
+  const before = { weight: `value/${name}`, gradient: step.gradient, ...step.remembered };
   /** @type {Record<string, Float64Array>} */
   const arrays = {};
   for (const [local, array] of Object.entries(before)) arrays[local] = Float64Array.from((await load(array)).data);

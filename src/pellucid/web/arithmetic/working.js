@@ -19,7 +19,8 @@ import { indexOf, position } from "../run.js";
  * @property {Terms} terms
  * @property {(column: string) => string} named a column -> the run's array that its numbers are from
  * @property {(column: string) => number} lead how many leading axes of its indices are the batch's
- * @property {{name: string, index: number[]}} [updated] the weight, in an optimizer's lines
+ * @property {{name: string, index: number[], changed: boolean}} [updated] the weight, in an optimizer's lines, and
+ *   whether a hook has changed its gradient before
  */
 /**
  * @typedef {object} Working
@@ -35,9 +36,10 @@ import { indexOf, position } from "../run.js";
  * @property {number} bound how far rounding explains a difference
  * @property {string[]} unwritten nodes whose arithmetic is not written yet
  * @property {Record<string, any>} settings of an optimizer
+ * @property {number} leftOut numbers between that are not shown, because there are so many
  */
 
-const LINES = 200; // of numbers between, in one working
+const LINES = 5000; // numbers between that one working looks at
 const ROUND = /** @type {Record<string, number>} */ ({ float32: 2 ** -24, float64: 2 ** -53 });
 
 /**
@@ -58,8 +60,8 @@ export async function value(run, name, index) {
   const evaluator = await evaluatorOf(run, node, false);
   const found = evaluator.forward(whole);
   const parts = found.map((terms) => part(run, node, evaluator, terms, "", whole));
-  const between = betweens(run, node, evaluator, found);
-  return closed(start, parts, between, recorded, boundOf(run, name, found));
+  const [between, leftOut] = betweens(run, node, evaluator, found);
+  return { ...closed(start, parts, between, recorded, boundOf(run, name, found)), leftOut };
 }
 
 /**
@@ -80,19 +82,25 @@ export async function gradient(run, name, index) {
   /** @type {Part[]} */ const between = [];
   /** @type {string[]} */ const unwritten = [];
   /** @type {Terms[]} */ const all = [];
+  const hooks = [run.hook(name)];
+  let leftOut = 0;
   for (const { node, local } of run.users(name)) {
     if (!run.has(`gradient/${node.name}`)) continue;
     if (node.op === null) {
       if (!unwritten.includes(node.name)) unwritten.push(node.name);
       continue;
     }
+    hooks.push(node.hooked);
     const evaluator = await evaluatorOf(run, node, true);
     const found = evaluator.backward(local, whole);
     all.push(...found);
     parts.push(...found.map((terms) => part(run, node, evaluator, terms, "", whole)));
-    between.push(...betweens(run, node, evaluator, found));
+    const [inner, more] = betweens(run, node, evaluator, found);
+    between.push(...inner);
+    leftOut += more;
   }
-  return closed(start, parts, between, recorded, boundOf(run, name, all), unwritten);
+  const worked = closed(start, parts, between, recorded, boundOf(run, name, all), unwritten);
+  return { ...hooked(worked, hooks), leftOut };
 }
 
 /**
@@ -112,7 +120,7 @@ export async function update(run, name, index) {
   if (step.op === null) return { ...closed(start, [], [], recorded, 0, [run.about.optimizer]), settings };
   const op = run.opNumber(step.op);
   /** @type {Record<string, number[]>} */
-  const arrays = { weight: [weight], gradient: [await stored(run, `gradient/${name}`, index)] };
+  const arrays = { weight: [weight], gradient: [await stored(run, step.gradient, index)] };
   for (const [local, array] of Object.entries(step.remembered)) arrays[local] = [await stored(run, array, index)];
   for (const local of op.inputs) arrays[local] ??= [0];
   const evaluator = new Evaluator(op, arrays);
@@ -121,15 +129,18 @@ export async function update(run, name, index) {
     of,
     index: [],
     terms,
-    named: (/** @type {string} */ column) => column,
+    named: (/** @type {string} */ column) => inner(run, name, column),
     lead: () => 0,
-    updated: { name, index },
+    updated: { name, index, changed: step.gradient !== `gradient/${name}` },
   });
   const found = evaluator.forward([]);
   const lines = op.stages.map((stage) => stage.out).filter((line) => line !== OUT);
   const between = lines.flatMap((line) => evaluator.forward([], line).map((terms) => bare(terms, line)));
   const parts = found.map((terms) => bare(terms, ""));
-  return { ...closed({ ...start, kind: op.kind }, parts, between, recorded, boundOf(run, name, found)), settings };
+  const kind =
+    step.gradient === `gradient/${name}` ? op.kind : `${op.kind}, with the gradient as a hook of the optimizer left it`;
+  const worked = closed({ ...start, kind }, parts, between, recorded, boundOf(run, name, found));
+  return { ...hooked(worked, [step.hooked]), settings };
 }
 
 /**
@@ -195,7 +206,30 @@ async function makeEvaluator(run, node, backward) {
  */
 function closed(start, parts, between, recorded, bound, unwritten = []) {
   const total = parts.reduce((sum, each) => sum + each.terms.total, 0);
-  return { ...start, parts, between, recorded, total, difference: total - recorded, bound, unwritten, settings: {} };
+  const difference = total - recorded;
+  return { ...start, parts, between, recorded, total, difference, bound, unwritten, settings: {}, leftOut: 0 };
+}
+
+/**
+ * The same, with the hooks among what is not written where one has changed the number.
+ * @param {Working} working
+ * @param {string[]} hooks "" for none
+ * @returns {Working}
+ */
+function hooked(working, hooks) {
+  const there = [...new Set(hooks.filter(Boolean))];
+  if (!there.length || working.unwritten.length || Math.abs(working.difference) <= working.bound) return working;
+  return { ...working, unwritten: there };
+}
+
+/**
+ * What an op's own array is called: no array of the run has that name.
+ * @param {Run} run
+ * @param {string} through
+ * @param {string} local
+ */
+function inner(run, through, local) {
+  return run.known(local.replace(GRADIENT, "")) ? `${local} in ${through}` : local;
 }
 
 /**
@@ -221,12 +255,13 @@ function part(run, node, evaluator, terms, of, index) {
   /** @param {string} column */
   const named = (column) => {
     const local = column.replace(GRADIENT, "");
-    const source = local === OUT ? (column === local ? local : node.name) : (node.reads[local] ?? local);
+    const source = local === OUT && column !== local ? node.name : node.reads[local];
+    if (source === undefined) return inner(run, node.name, column);
     return column === local ? source : GRADIENT + source;
   };
   const lead = (/** @type {string} */ column) =>
     batchAxes(run, node, evaluator.op, column === "won" ? OUT : column.replace(GRADIENT, ""));
-  return { through: node.name, of, index: index.slice(of ? lead(of) : 0), terms, named, lead };
+  return { through: node.name, of: of && named(of), index: index.slice(of ? lead(of) : 0), terms, named, lead };
 }
 
 /**
@@ -252,13 +287,15 @@ function batchAxes(run, node, op, local) {
  * @param {Node} node
  * @param {Evaluator} evaluator
  * @param {Terms[]} found
- * @returns {Part[]}
+ * @returns {[Part[], number]} and how many there are besides LINES of them
  */
 function betweens(run, node, evaluator, found) {
   const { op } = evaluator;
   const made = new Set(op.stages.map((stage) => stage.out).filter((name) => name !== OUT));
   /** @type {Map<string, Part[]>} */
   const seen = new Map();
+  /** @type {Set<string>} */
+  const passed = new Set();
   const visit = (/** @type {Terms[]} */ groups) => {
     for (const terms of groups) {
       for (const column of terms.columns) if (made.has(column.name.replace(GRADIENT, ""))) look(column);
@@ -275,7 +312,11 @@ function betweens(run, node, evaluator, found) {
     );
     for (const place of [...new Set(places)].sort((a, b) => a - b)) {
       const key = `${column.name} ${place}`;
-      if (seen.has(key) || seen.size >= LINES) continue;
+      if (seen.has(key)) continue;
+      if (seen.size >= LINES) {
+        passed.add(key);
+        continue;
+      }
       const index = indexOf(place, shape);
       const groups = column.name === array ? evaluator.forward(index, array) : evaluator.backward(array, index);
       visit(groups);
@@ -286,5 +327,5 @@ function betweens(run, node, evaluator, found) {
     }
   };
   visit(found);
-  return [...seen.values()].flat();
+  return [[...seen.values()].flat(), passed.size];
 }

@@ -33,7 +33,7 @@ export async function layer(run, state, store, served, width, hover) {
   stage.append(facts(node, state.direction), layerForm(run, state.name, served) ?? "");
   if (state.direction === "update") stage.append(h("p", { class: "note" }, updated(run, node)));
   if (!maps) {
-    stage.append(h("p", { class: "note" }, "The loss does not reach this layer, so that it has no gradient."));
+    stage.append(h("p", { class: "note" }, run.noGradient(state.name)));
     return stage;
   }
   const data = (await run.array(`${maps.prefix}/${state.name}`)).data;

@@ -69,8 +69,9 @@ function readable(name) {
  */
 function targetOf(run, { updated }, name, index) {
   if (updated) {
-    if (name !== "weight" && name !== "gradient") return null;
-    return { ...updated, direction: name === "weight" ? "forward" : "backward" };
+    const { changed, ...weight } = updated;
+    if (name === "weight") return { ...weight, direction: "forward" };
+    return name === "gradient" && !changed ? { ...weight, direction: "backward" } : null;
   }
   const plain = name.replace(GRADIENT, "");
   return run.known(plain) ? { name: plain, index, direction: name === plain ? "forward" : "backward" } : null;

@@ -45,6 +45,9 @@ export async function numberView(run, state, store, served, working, width) {
   const long = (/** @type {Part} */ part) => termList(context, part, all(part), 0, "order");
   const between = lines(run, working.between, state.exact, follow, long);
   if (between) stage.append(between);
+  if (working.leftOut) {
+    stage.append(h("p", { class: "note" }, `${counted(working.leftOut)} more numbers on the way are not listed.`));
+  }
   if (Object.keys(working.settings).length) stage.append(settings(working, state.exact));
   return stage;
 }

@@ -45,8 +45,7 @@ export function result(working, exact) {
       h(
         "p",
         {},
-        `The arithmetic of ${unwritten.join(", ")} is not written yet, so that this shows what PyTorch ` +
-          `computed and not how.`,
+        `The arithmetic of ${unwritten.join(", ")} is not written: this shows what PyTorch computed, and not how.`,
       ),
   );
 }

@@ -46,7 +46,7 @@ const hands = new WeakMap();
  * @param {Run} run
  */
 export function paintable(run) {
-  return whatIf(run) !== null && run.nodes[0].name === "picture";
+  return whatIf(run) !== null && run.nodes[0].name === run.role("picture");
 }
 
 /**

@@ -15,6 +15,8 @@ from pellucid.errors import PellucidError
 
 ENDING = "Pellucid is ending. Start it again with “pellucid open”."
 
+DIGITS = 10  # of a channel's number
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -53,3 +55,19 @@ def numbers(array: NDArray[Any]) -> Reply:
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
     headers = {"X-Shape": ",".join(map(str, array.shape)), "X-Dtype": str(array.dtype)}
     return Reply("application/octet-stream", little.tobytes(), headers)
+
+
+def channel_of(arrays: Mapping[str, NDArray[Any]], asked: Mapping[str, str]) -> Reply:
+    """The numbers of the array `name`, or those of one `channel` of a (1, C, H, W) array. Raises Refused."""
+    array = arrays.get(asked.get("name", ""))
+    if array is None:
+        raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {asked.get('name', '')!r}. Reload the page.")
+    if "channel" in asked:
+        channels = array.shape[1] if array.ndim == 4 and array.shape[0] == 1 else 0
+        number = asked["channel"]
+        if not (number.isascii() and number.isdigit() and len(number) < DIGITS and int(number) < channels):
+            raise Refused(
+                HTTPStatus.BAD_REQUEST, f"{asked['name']} has {channels} channels, counted from 0, not {number!r}."
+            )
+        array = array[:, int(number) : int(number) + 1]
+    return numbers(array)
