@@ -6,6 +6,7 @@ import io
 import logging
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
 from pellucid.glassbox import chance, graph, marks, regions, still
+from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.graph import Graph
 
 if TYPE_CHECKING:
@@ -34,8 +36,11 @@ def capture(module: torch.nn.Module, input: Tensor) -> Graph:
 
     input = input.clone() if input.is_inference() else input
     try:
-        with _exporting, _silence(), chance.kept(), marks.marking() as placed:
+        # what the module keeps in plain attributes, it may change while it is followed
+        with _exporting, borrowed(module), _silence(), chance.kept(), marks.marking() as placed:
             program = torch.export.export(module, (input,))
+    except TraceError:
+        raise
     except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
         raise TraceError(_reason(module, input, error)) from error
     flat = regions.flattened(program, _values(program, input))
@@ -58,11 +63,12 @@ def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, A
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """What torch.export logs and prints on failing is in the error, said shorter."""
+    """What torch.export logs, warns of and prints on failing is in the error, said shorter."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with redirect_stderr(io.StringIO()):
+        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)
@@ -87,11 +93,20 @@ def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(home)]
     own = [frame for frame in own if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
     own = [frame for frame in own if frame.line]  # code that was made while running has none
-    said = str(error).strip().splitlines() or [type(error).__name__]
+    said = _plainly(str(error).strip().splitlines() or [type(error).__name__])
     where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
     name = type(module).__name__
     shape = "x".join(map(str, input.shape))
-    return f"{name} cannot be followed by torch.export on an input of {shape}: {said[0].rstrip('.')}.{where}"
+    return f"{name} cannot be followed by torch.export on an input of {shape}: {said.rstrip('.')}.{where}"
+
+
+def _plainly(said: list[str]) -> str:
+    """The first line of what torch.export says, or the same for people who do not know its inside."""
+    if "data-dependent" in said[0]:
+        return "what it computes next depends on the numbers in an array (it is data-dependent)"
+    if "fake tensor in the exported program constant" in said[0]:
+        return "it takes an array out of PyTorch's sight, as `.data` does; use `.detach()`"
+    return said[0]
 
 
 def _quoted(message: str) -> str:

@@ -105,6 +105,7 @@ def read(
     return _named(calls, nodes, graph, {*first_names, *constants})
 
 
+_OUT = "out"
 _UNNAMED = "%"
 """Begins what a call, or the input, is called until all names are known: no name of a parameter does."""
 
@@ -189,6 +190,8 @@ def _changed(node: fx.Node) -> fx.Node | None:
         return None
     written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
     first: Any = node.args[0] if node.args else None
+    if written == [_OUT] and hasattr(node.kwargs.get(_OUT), "all_input_nodes"):
+        return node.kwargs[_OUT]  # type: ignore[return-value]
     if written != [schema.arguments[0].name] or not hasattr(first, "all_input_nodes"):
         raise TraceError(
             f"The module writes into another array ({line(node) or node.name}), which cannot be followed. "
@@ -238,15 +241,20 @@ def _call(node: fx.Node, names: Mapping[str, str], placed: Sequence[Mark]) -> Ca
         return Call("", mark.called, mark.run, (tensors,), {}, {"tensors": tensors}, line(node), mark=mark.kind)
     if target._schema.is_mutable:
         target = _without_change(target)
+        kwargs = {name: value for name, value in kwargs.items() if name != _OUT}
     return Call("", aten.name_of(target), target, args, kwargs, aten.bound(target, args, kwargs), line(node))
 
 
 def _without_change(target: torch._ops.OpOverload) -> Any:
-    """aten.relu.default for aten.relu_.default."""
+    """aten.relu.default for aten.relu_.default, aten.div.Tensor for aten.div.out."""
     import torch
 
     packet = getattr(torch.ops.aten, aten.name_of(target), None)
     overload = getattr(packet, target._overloadname, None)
+    if any(argument.name == _OUT for argument in target._schema.arguments):
+        taken = [argument.name for argument in target._schema.arguments if argument.name != _OUT]
+        every = [getattr(packet, name) for name in packet.overloads()] if packet is not None else []
+        overload = next((each for each in every if [a.name for a in each._schema.arguments] == taken), None)
     if overload is None:
         raise TraceError(f"The module changes an array in place by {target}, which cannot be followed.")
     return overload

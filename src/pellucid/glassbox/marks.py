@@ -6,6 +6,8 @@ behind. Here each such place becomes a call of one of two operators of ours, wit
     marked(tensors, number) -> tensors    an autograd.Function, or the two ends of a module with backward hooks
     hooked(tensor, number)                Tensor.register_hook inside of a forward()
 
+torch.inference_mode, which leaves no trace either, is exported as torch.no_grad(): no gradient goes through both.
+
 When the graph is run (recording.py), the mark does what the module does: it calls the function, or sets the hooks.
 """
 
@@ -17,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from pellucid.errors import TraceError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +53,7 @@ def marking() -> Iterator[list[Mark]]:
     marks: list[Mark] = []
     known = torch.autograd.Function.__dict__["apply"], BackwardHook.setup_input_hook, BackwardHook.setup_output_hook
     hook = torch.Tensor.register_hook
+    inference = torch.inference_mode.__enter__, torch.inference_mode.__exit__
     ours = threading.get_ident()
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -81,6 +86,14 @@ def marking() -> Iterator[list[Mark]]:
         torch.ops.pellucid.hooked(self, len(marks) - 1)
         return _Handle()
 
+    def begin(self: Any) -> None:
+        self.pellucid_before = torch.is_grad_enabled()
+        torch.set_grad_enabled(not self.mode and self.pellucid_before)
+
+    def end(self: Any, *_: Any) -> None:
+        torch.set_grad_enabled(self.pellucid_before)
+
+    torch.inference_mode.__enter__, torch.inference_mode.__exit__ = begin, end  # type: ignore[method-assign]
     torch.autograd.Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
     BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = enter, leave  # type: ignore[method-assign]
     torch.Tensor.register_hook = register  # type: ignore[method-assign, assignment]
@@ -91,6 +104,7 @@ def marking() -> Iterator[list[Mark]]:
         torch.autograd.Function.apply = known[0]
         BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = known[1:]
         torch.Tensor.register_hook = hook
+        torch.inference_mode.__enter__, torch.inference_mode.__exit__ = inference  # type: ignore[method-assign]
         del _active.marks
 
 
@@ -140,8 +154,14 @@ def _function(marks: list[Mark], cls: Any, call: Callable[..., Any], args: tuple
 
     leaves, spec = tree_flatten(args)
     places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+    versions = [leaves[place]._version for place in places]
     with disable_proxy_modes_tracing():
         result = call(*args)
+    if versions != [leaves[place]._version for place in places]:
+        raise TraceError(
+            f"{cls.__name__}, an autograd.Function, changes an array in place, which cannot be followed. Let its "
+            "forward return a new array."
+        )
     made, shape = tree_flatten(result)
     results = [place for place, leaf in enumerate(made) if isinstance(leaf, torch.Tensor)]
 

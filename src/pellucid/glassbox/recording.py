@@ -89,7 +89,7 @@ def record(
         check_optimizer(optimizer, parameters.values())
     with chance.kept():
         before = chance.state()
-        tensors = _forward(module, graph, input, preparation)
+        tensors, left = _forward(module, graph, input, preparation)
         logits = tensors[graph.output]
         _check_scores(logits)
         _check_finite(logits, graph, tensors)
@@ -105,7 +105,7 @@ def record(
             return verify.run(module, given, ends.loss, optimizer)
 
         found = real()
-        gradients = _accumulated(parameters, gradients, found)
+        gradients = _accumulated(parameters, gradients | left, found)
         verify.check(found, logits, {name: gradients[name] for name in parameters if name in gradients}, real, module)
 
     def again(label: int, loss: Loss) -> Trace:
@@ -160,12 +160,22 @@ def explain(
     or a label, loss or optimizer that does not fit.
     """
     measured = chosen(loss)
-    if not hasattr(module, "named_parameters"):
-        raise TraceError(f"The module is {module!r}; it must be a torch.nn.Module.")
+    _check_module(module)
     if optimizer is not None:
         check_optimizer(optimizer, list(module.parameters()))
     graph, tensor = _captured(module, _tensor(module, image))
     return record(module, graph, tensor, label, classes=classes, loss=measured, optimizer=optimizer)
+
+
+def _check_module(module: Any) -> None:
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise TraceError(f"The module is {module!r}; it must be a torch.nn.Module.")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TraceError(
+            "The module is a compiled ScriptModule, which cannot be followed; pass the module it came from."
+        )
 
 
 def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
@@ -218,8 +228,13 @@ def _captured(module: torch.nn.Module, image: Tensor) -> tuple[Graph, Tensor]:
     ) from first
 
 
-def _forward(module: torch.nn.Module, graph: Graph, input: Tensor, preparation: Preparation | None) -> dict[str, Any]:
-    """Every tensor of the run by name, parameters and buffers as copies; several, where a call returns several."""
+def _forward(
+    module: torch.nn.Module, graph: Graph, input: Tensor, preparation: Preparation | None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(every tensor of the run by name, what its hooks leave: see running.run).
+
+    Parameters and buffers are copies. Where a call returns several tensors, so does its name.
+    """
     import torch
 
     tensors: dict[str, Any] = {}
@@ -235,8 +250,7 @@ def _forward(module: torch.nn.Module, graph: Graph, input: Tensor, preparation: 
     else:
         pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
         tensors[graph.roles[PICTURE]], tensors[inside] = pixels, preparation.apply(pixels)
-    running.run(graph.calls, graph.hooks, tensors)
-    return tensors
+    return tensors, running.run(graph.calls, graph.hooks, tensors)
 
 
 def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

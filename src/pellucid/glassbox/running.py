@@ -13,19 +13,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def run(calls: Iterable[Call], hooks: Mapping[str, tuple[Mark, ...]], tensors: dict[str, Any]) -> None:
+def run(calls: Iterable[Call], hooks: Mapping[str, tuple[Mark, ...]], tensors: dict[str, Any]) -> dict[str, Tensor]:
     """Add to `tensors` what each call returns: an array, or several where the call returns several.
 
-    `hooks`: those that the module sets on the gradients of arrays. Raises TraceError: a call fails, or computes what
-    cannot be followed.
+    `hooks`: those that the module sets on the gradients of arrays. Returns a dictionary that backward fills: the
+    gradient of each of these arrays as its hooks leave it. Raises TraceError: a call fails, or computes what cannot be
+    followed.
     """
-    for name, marks in hooks.items():
+    left: dict[str, Tensor] = {}
+    for name in hooks:
         if name in tensors:
-            _set_hooks(tensors[name], marks)
+            _set_hooks(name, tensors[name], hooks[name], left)
     for call in calls:
         tensors[call.name] = _result(call, tensors)
         _check_numbers(call, tensors[call.name])
-        _set_hooks(tensors[call.name], hooks.get(call.name, ()))
+        if call.name in hooks:
+            _set_hooks(call.name, tensors[call.name], hooks[call.name], left)
+    return left
 
 
 def filled(value: Any, tensors: Mapping[str, Any]) -> Any:
@@ -44,10 +48,13 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _set_hooks(tensor: Tensor, marks: tuple[Mark, ...]) -> None:
+def _set_hooks(name: str, tensor: Tensor, marks: tuple[Mark, ...], left: dict[str, Tensor]) -> None:
+    if not tensor.requires_grad:
+        return
     for mark in marks:
-        if tensor.requires_grad:
-            mark.run([tensor])
+        mark.run([tensor])
+    # last: torch.autograd.grad gives an array's gradient as it was before its hooks, or after, as it happens
+    tensor.register_hook(lambda gradient: left.__setitem__(name, gradient))
 
 
 def _result(call: Call, tensors: Mapping[str, Any]) -> Any:
