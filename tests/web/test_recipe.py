@@ -60,9 +60,16 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     losses.difference: [((1, 4), [2], 1)],
     losses.mse_loss: [((3, 4), (3, 4)), ((3, 4), (3, 4), 2)],
     optimizers.sgd: [(0.1,), (0.1, 0.9), (0.1, 0.9, 0.2, True, 0.01), (0.1, 0.9, 0.0, False, 0.01, True)],
+    optimizers.asgd: [(0.01, 1e-4, 0.75, 1e6, 3, 0.009, 1.0, 0.1), (0.01, 1e-4, 0.75, 1, 3, 0.009, 0.5)],
+    optimizers.rprop: [(0.5, 1.2, 1e-6, 50.0)],
     optimizers.adam: [ADAM, (*ADAM, 0.05)],
     optimizers.adamw: [ADAM, (*ADAM, 0.05)],
+    optimizers.adamax: [ADAM, (*ADAM, 0.05)],
+    optimizers.nadam: [(*ADAM[:4], 0.004, 7, 0.3), (*ADAM[:4], 0.004, 1, 1.0, 0.05)],
+    optimizers.radam: [ADAM, (*ADAM[:4], 2, 0.05)],
     optimizers.rmsprop: [(0.1, 0.99, 1e-8), (0.1, 0.99, 1e-8, 0.9, 0.01)],
+    optimizers.adagrad: [(0.1, 0.01, 1e-10, 4), (0.1, 0.0, 1e-10, 1, 0.05)],
+    optimizers.adadelta: [(1.0, 0.9, 1e-6), (1.0, 0.9, 1e-6, 0.05)],
     shaping.copied: [(GRID, (6, 4))],
     shaping.flatten: [(PICTURE, 1), ((), 0)],
     shaping.reshape: [(GRID, (4, 6))],
@@ -143,7 +150,7 @@ def test_every_declaration_has_a_case() -> None:
         function
         for module in (e, losses, normalisation, optimizers, pooling, products, shaping)
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not name.startswith("_") and name not in BUILDERS
+        if function.__module__.startswith(module.__name__) and not name.startswith("_") and name not in BUILDERS
         if "Op" in str(inspect.signature(function).return_annotation)
     }
     assert declared == set(CASES)
