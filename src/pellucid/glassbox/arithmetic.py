@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage
 from pellucid.glassbox.expression import Expression, names
-from pellucid.glassbox.precision import rounded
+from pellucid.glassbox.precision import limited
 
 Floats = NDArray[np.float64]
 Index = tuple[int, ...]
@@ -51,14 +51,14 @@ class Terms:
     scale: float
     """What the rounding of the sum is measured by: sqrt(number of terms) * the sum of the terms' magnitudes."""
     precision: str = ""
-    """The dtype that the sum is rounded to; "" is float64."""
+    """The dtype that the sum must fit into: beyond its range it is infinite or 0."""
 
     @property
     def total(self) -> float:
         """The sum of the terms, or the largest candidate."""
         if self.pick == "max":
             return float(self.values.max(initial=-np.inf))
-        return float(rounded(self.values.sum(), self.precision))
+        return float(limited(self.values.sum(), self.precision))
 
     @property
     def winner(self) -> int | None:
@@ -213,7 +213,7 @@ class _Found:
             np.maximum.at(scale, of, self.magnitudes)
             return value, scale
         value, size = (np.bincount(of, each, count).astype(np.float64) for each in (self.values, self.magnitudes))
-        return rounded(value, self.precision), np.sqrt(np.bincount(of, minlength=count)) * size
+        return limited(value, self.precision), np.sqrt(np.bincount(of, minlength=count)) * size
 
 
 def _found(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _Found:

@@ -65,7 +65,7 @@ class Stage:
     the same `out` are added. An index outside of an array is a zero (no candidate, where the largest is picked): that
     is padding.
     `through` is False where no gradient goes through, because the result does not depend on it.
-    `precision` is the dtype that the result is rounded to before others read it (precision.py); "" is float64.
+    `precision` is the dtype whose range the result must fit before others read it (precision.py); "" is float64.
     """
 
     out: str

@@ -333,5 +333,5 @@ def _root_magnitude(size: Array, root: Array) -> Array:
     The slope at 0 has no bound, but a rounding of u * size changes a root by no more than sqrt(u * size): 2^12 is the
     1 / sqrt(u) of float32.
     """
-    by_slope = np.where(size == 0, 0, 0.5 * size / root)
+    by_slope = 0.5 * size / np.where(root > 0, root, np.inf)
     return np.maximum(np.sqrt(size), np.minimum(by_slope, 2.0**12 * np.sqrt(size)))

@@ -98,7 +98,7 @@ def unwritten(optimizer: torch.optim.Optimizer) -> str:
 
 def _is_pytorchs(optimizer: torch.optim.Optimizer) -> bool:
     """Another's may have the same name, and do anything else."""
-    return type(optimizer).__module__.startswith("torch.optim.")
+    return f"{type(optimizer).__module__}.".startswith("torch.optim.")
 
 
 def _op(
@@ -125,7 +125,7 @@ def _op(
         case "NAdam":
             product = state.get("mu_product", _scalar(1.0))
             settings = (rate, beta1, beta2, epsilon, group["momentum_decay"], step, product, decay)
-            return optimizers.nadam(*settings, **decoupled, scalars=_name(product))
+            return optimizers.nadam(*settings, **decoupled)
         case "RAdam":
             return optimizers.radam(rate, beta1, beta2, epsilon, step, decay, **decoupled)
         case "RMSprop":
@@ -138,7 +138,7 @@ def _op(
         case "ASGD":
             eta, mu = state.get("eta", _scalar(float(rate))), state.get("mu", _scalar(1.0))
             settings = (rate, group["lambd"], group["alpha"], group["t0"], step, float(eta), float(mu), decay)
-            return optimizers.asgd(*settings, **common, scalars=_name(eta))
+            return optimizers.asgd(*settings, **common)
         case "Rprop":
             return optimizers.rprop(*group["etas"], *group["step_sizes"], **common)
     return None

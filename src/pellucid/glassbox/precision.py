@@ -1,4 +1,4 @@
-"""Rounding to the dtypes in which PyTorch keeps numbers, with what happens beyond their range.
+"""The range of the dtypes in which PyTorch keeps numbers, and what becomes of numbers beyond it.
 
 web/arithmetic/precision.js does the same to the last bit.
 """
@@ -24,6 +24,11 @@ class Precision(NamedTuple):
         return (2 - 2.0 ** (1 - self.digits)) * 2.0 ** (1 - self.lowest)
 
     @property
+    def beyond(self) -> float:
+        """The smallest number that rounds to infinity."""
+        return (2 - 2.0**-self.digits) * 2.0 ** (1 - self.lowest)
+
+    @property
     def smallest(self) -> float:
         """The smallest number above 0, and the distance of the numbers near 0."""
         return 2.0 ** (self.lowest - self.digits + 1)
@@ -37,20 +42,18 @@ PRECISIONS = {
 }
 
 
-def rounded(values: Any, precision: str) -> NDArray[np.float64]:
-    """The nearest numbers of a dtype, as float64; of two as near the even one. "" and "float64": unchanged.
+def limited(values: Any, precision: str) -> NDArray[np.float64]:
+    """Numbers as a dtype holds them, in float64: what is too large is infinite, and what is too small is 0.
 
-    What is too large becomes infinite, and what is too small becomes 0.
+    In between they stay as they are. Below the smallest normal number, where a dtype has few digits or none, they are
+    rounded to the nearest that it has, and of two as near to the even one. "" and "float64": unchanged.
     """
     numbers = np.asarray(values, np.float64)
     if precision in ("", "float64"):
         return numbers
-    digits, lowest = PRECISIONS[precision]
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if precision == "float32":
-            return numbers.astype(np.float32).astype(np.float64)
-        _, exponents = np.frexp(numbers)
-        # beside 1.5 * 2^52 of these steps, a float64 has no room for parts of a step
-        anchor = np.ldexp(1.5, np.maximum(exponents - 1, lowest) - digits + 1 + 52)
-        near = (numbers + anchor) - anchor
-        return np.where(np.abs(near) > PRECISIONS[precision].largest, np.copysign(np.inf, near), near)
+    limits = PRECISIONS[precision]
+    with np.errstate(invalid="ignore"):
+        # beside 1.5 * 2^52 of the smallest numbers, a float64 has no room for parts of one
+        anchor = 1.5 * 2.0**52 * limits.smallest
+        small = np.where(np.abs(numbers) < 2.0**limits.lowest, (numbers + anchor) - anchor, numbers)
+        return np.where(np.abs(small) >= limits.beyond, np.copysign(np.inf, small), small)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage
 from pellucid.glassbox.expression import Expression
-from pellucid.glassbox.precision import rounded
+from pellucid.glassbox.precision import limited
 from pellucid.glassbox.update import Update
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def update(step: Update, gradient: NDArray[Any]) -> NDArray[np.float32] | None:
     arrays: dict[str, NDArray[Any]] = {**given, **step.op.constants}
     with np.errstate(all="ignore"):
         for stage in step.op.stages:
-            arrays[stage.out] = rounded(stage.term.evaluate(arrays), stage.precision)
+            arrays[stage.out] = limited(stage.term.evaluate(arrays), stage.precision)
     return _rounded(np.broadcast_to(arrays[OUT], step.before.shape))
 
 

@@ -17,9 +17,9 @@ def strain(evaluator: Evaluator, unit: float, index: Index = ()) -> str:
 
     `unit`: of rounding in the dtype of "out". It is read for numbers that are no array's, such as an optimizer's lines.
     """
-    last = next(name for name, each in PRECISIONS.items() if 2.0**-each.digits == unit)
+    last = next(each for each in PRECISIONS.values() if 2.0**-each.digits == unit)
     lines = [(stage.out, terms) for stage in evaluator.op.stages for terms in evaluator.forward(index, stage.out)]
-    precisions = [PRECISIONS[terms.precision or last] for _, terms in lines]
+    precisions = [last if name == OUT else PRECISIONS[terms.precision or "float64"] for name, terms in lines]
     wholes = [(name, float(terms.values.sum()), each) for (name, terms), each in zip(lines, precisions, strict=True)]
     parts = [
         (f"{text} in {name}", value, each)
@@ -30,7 +30,8 @@ def strain(evaluator: Evaluator, unit: float, index: Index = ()) -> str:
         for numbers in (wholes, parts):
             if said := next(filter(None, (judge(*number) for number in numbers)), ""):
                 return said
-    return next(filter(None, (_cancelled(name, terms, last) for name, terms in lines if name != OUT)), "")
+    differences = zip(lines, precisions, strict=True)
+    return next(filter(None, (_cancelled(*line, each) for line, each in differences if line[0] != OUT)), "")
 
 
 def _overflow(text: str, value: float, precision: Precision) -> str:
@@ -45,12 +46,11 @@ def _underflow(text: str, value: float, precision: Precision) -> str:
     return f"{text} is {value:.3g}, and near 0 the numbers of {_called(precision)} lie {precision.smallest:.2g} apart"
 
 
-def _cancelled(line: str, terms: Terms, last: str) -> str:
-    name = terms.precision or last
-    value, rounding = float(terms.values.sum()), 2.0 ** -PRECISIONS[name].digits * terms.scale
-    if not max(abs(value), PRECISIONS[name].smallest) < rounding < np.inf:
+def _cancelled(line: str, terms: Terms, precision: Precision) -> str:
+    value, rounding = float(terms.values.sum()), 2.0**-precision.digits * terms.scale
+    if not max(abs(value), precision.smallest) < rounding < np.inf:
         return ""
-    return f"{line} is {value:.3g}, the rest of a difference whose rounding in {name} is {rounding:.2g}"
+    return f"{line} is {value:.3g}, the rest of a difference whose rounding in {_called(precision)} is {rounding:.2g}"
 
 
 def _called(precision: Precision) -> str:

@@ -4,7 +4,7 @@
  */
 
 import { evaluate, names } from "./expression.js";
-import { rounded } from "./precision.js";
+import { limited } from "./precision.js";
 import { along, flat, places } from "./recipe.js";
 
 /** @typedef {import("./recipe.js").Op} Op */
@@ -104,7 +104,7 @@ async function update(document, name, load) {
   for (const [name, number] of Object.entries(op.constants)) arrays[name] = new Float64Array(count).fill(number);
   for (const stage of op.stages) {
     const found = evaluate(stage.term, (local) => arrays[local], count);
-    arrays[stage.out] = stage.precision ? found.map((each) => rounded(each, stage.precision)) : found;
+    arrays[stage.out] = stage.precision ? found.map((each) => limited(each, stage.precision)) : found;
   }
   return arrays.out;
 }

@@ -7,7 +7,7 @@
  */
 
 import { evaluate, magnitude, names, times } from "./expression.js";
-import { rounded } from "./precision.js";
+import { limited } from "./precision.js";
 
 /** @typedef {import("./expression.js").Expression} Expression */
 /** @typedef {[Record<string, number | number[]>, number]} Axis steps of the index names, and an offset */
@@ -19,7 +19,7 @@ import { rounded } from "./precision.js";
  * @property {Expression} term
  * @property {"sum" | "max"} pick
  * @property {boolean} through
- * @property {string} [precision] the dtype that the result is rounded to; float64 where there is none
+ * @property {string} [precision] the dtype whose range the result must fit; float64 where there is none
  * @property {Record<string, Expression>} [derivatives]
  */
 /**
@@ -330,7 +330,7 @@ function sums({ rows, values: each, magnitudes, pick, precision }, count) {
     scales[of] = pick === "max" ? Math.max(scales[of], magnitudes[row]) : scales[of] + magnitudes[row];
     counts[of] += 1;
   });
-  const near = precision ? values.map((value) => rounded(value, precision)) : values;
+  const near = precision ? values.map((value) => limited(value, precision)) : values;
   return { values: near, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
 }
 

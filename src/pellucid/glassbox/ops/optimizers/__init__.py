@@ -5,8 +5,8 @@ to step; "out" is the new weight, and what will be remembered stands among the n
 "momentum". What PyTorch remembers once for a whole parameter (NAdam's product) is a constant of the op.
 
 Three arguments mean the same everywhere. `decay` is the weight decay, 0 or more. `maximize` goes up the gradient.
-`precision` is the dtype of the weight, "float32" or shorter: a number between that it cannot hold becomes infinite or
-0, as in PyTorch. A `rate` or `step` that is a tensor is computed with in its own precision, as PyTorch does.
+`precision` is the dtype that PyTorch computes in: a number between that it cannot hold becomes infinite or 0, as in
+PyTorch. A `rate` or `step` that is a tensor is computed with in its own precision, as PyTorch does.
 """
 
 from pellucid.glassbox.ops.optimizers.adagrad import adadelta, adagrad, rmsprop

@@ -95,7 +95,7 @@ def _adam(
     remembered = ("mean", "mean_square", *(("largest_mean_square",) if amsgrad else ()))
     kind = f"{kind} with AMSGrad" if amsgrad else kind
     # PyTorch has the step's size and the root divided instead
-    return op(kind, remembered, lines, precision, precisions={"mean_unbiased": "", "mean_square_unbiased": ""})
+    return op(kind, remembered, lines, precision, unlimited=("mean_unbiased", "mean_square_unbiased"))
 
 
 def adamax(
@@ -122,4 +122,4 @@ def adamax(
         "mean_unbiased": AFTER / float(correction),
         OUT: WEIGHT - UNBIASED * (float(rate / correction) * float(correction)) / LARGEST_AFTER,
     }
-    return op("Adamax", ("mean", "largest"), lines, precision, precisions={"mean_unbiased": ""})
+    return op("Adamax", ("mean", "largest"), lines, precision, unlimited=("mean_unbiased",))

@@ -75,17 +75,17 @@ def op(
     lines: Lines,
     precision: str = "",
     constants: Mapping[str, float] | None = None,
-    precisions: Mapping[str, str] | None = None,
+    unlimited: tuple[str, ...] = (),
 ) -> Op:
-    """Lines in order as an op of single numbers, each rounded to `precision` but the last, whose rounding is shown.
+    """Lines in order as an op of single numbers, each in the range of `precision`.
 
-    `precisions`: of the lines that PyTorch keeps in another, or ("") does not keep.
+    `unlimited`: lines that PyTorch computes in another order, and does not keep.
     """
     constants = constants or {}
     inputs = ("weight", "gradient", *remembered)
-    of = {OUT: "", **(precisions or {})}
+    free = (OUT, *unlimited)  # out is what is compared with PyTorch's
     stages = tuple(
-        Stage(out, {}, {out: (), **dict.fromkeys(term.names(), ())}, term, precision=of.get(out, precision))
+        Stage(out, {}, {out: (), **dict.fromkeys(term.names(), ())}, term, precision="" if out in free else precision)
         for out, term in lines.items()
     )
     shapes = dict.fromkeys((*inputs, *constants, *lines), ())

@@ -33,36 +33,34 @@ def nadam(
     decoupled: bool = False,
     maximize: bool = False,
     precision: str = "",
-    scalars: str = "",
 ) -> Op:
     """Dozat 2016, "Incorporating Nesterov momentum into Adam", algorithm 2, with PyTorch's schedule of the momentum.
 
     mu of step t is beta1 * (1 - 0.96^(t * momentum_decay) / 2). `mu_product` is the product of those of all steps
-    before, which PyTorch keeps in the dtype `scalars`. `decoupled`: the weight decays by itself, as in AdamW.
+    before. `decoupled`: the weight decays by itself, as in AdamW.
     """
     weight, gradient, before = start(rate, decay, decoupled, maximize)
     mu, following = (beta1 * (1.0 - 0.5 * (0.96 ** (number * momentum_decay))) for number in (step, step + 1))
     divisor, dividing = denominator(SQUARE_UNBIASED, epsilon, precision)
     product = mu_product * mu
     product = product if hasattr(step, "device") else float(product)
-    towards, onwards = (
-        rate * (1 - mu) / (1 - product),
-        rate * following / (1 - product * following),
-    )  # as PyTorch rounds
-    product, following = float(product), float(following)
+    # the sizes of the two steps, as PyTorch rounds them where the rate is a tensor
+    now, ahead = float(rate * (1 - mu) / (1 - product)), float(rate * following / (1 - product * following))
+    mu, product, following = float(mu), float(product), float(following)
+    factor = product / float(mu_product) if product else mu  # mu as rounded in the product
     lines = {
         **before,
-        "mu_product_after": PRODUCT * _like(mu, mu_product),
+        "mu_product_after": PRODUCT * factor,
         **mean(gradient, beta1),
         **mean_square(gradient, beta2, precision),
         "mean_square_unbiased": SQUARE_AFTER / float(1 - beta2**step),
         **dividing,
         OUT: weight
-        - gradient * (float(towards) * (1 - product)) / (1 - PRODUCT_AFTER) / divisor
-        - AFTER * (float(onwards) * (1 - product * following)) / (1 - PRODUCT_AFTER * following) / divisor,
+        - gradient * (now * (1 - product)) / (1 - PRODUCT_AFTER) / divisor
+        - AFTER * (ahead * (1 - product * following)) / (1 - PRODUCT_AFTER * following) / divisor,
     }
-    constants, precisions = {"mu_product": float(mu_product)}, {"mu_product_after": scalars}
-    return op("NAdamW" if decoupled else "NAdam", ("mean", "mean_square"), lines, precision, constants, precisions)
+    kind, constants = "NAdamW" if decoupled else "NAdam", {"mu_product": float(mu_product)}
+    return op(kind, ("mean", "mean_square"), lines, precision, constants, unlimited=("mu_product_after",))
 
 
 def radam(
@@ -100,8 +98,3 @@ def radam(
     else:
         lines[OUT] = weight - UNBIASED * float(rate)
     return op("RAdamW" if decoupled else "RAdam", ("mean", "mean_square"), lines, precision)
-
-
-def _like(value: Number, other: Number) -> float:
-    """A number in the precision of another."""
-    return float(other.new_tensor(value)) if hasattr(other, "new_tensor") else float(value)

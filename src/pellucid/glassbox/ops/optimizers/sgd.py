@@ -51,14 +51,13 @@ def asgd(
     *,
     maximize: bool = False,
     precision: str = "",
-    scalars: str = "",
 ) -> Op:
     """SGD at the rate eta, and the average of the weights after it.
 
     Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging", with the schedule of Xu 2011,
     "Towards optimal one pass large scale learning with averaged stochastic gradient descent": lambd shrinks the weight,
     and eta_after = rate / (1 + lambd * rate * step)^alpha. The average begins after t0 steps; until then it is the
-    weight. `eta` and `mu` are those that PyTorch remembers, in the dtype `scalars`.
+    weight. `eta` and `mu` are those that PyTorch remembers.
     """
     gradient, before = decayed(decay, maximize)
     out = names(OUT)[0]
@@ -70,8 +69,8 @@ def asgd(
         "eta_after": expression(float(rate / ((1 + lambd * rate * step) ** alpha))),
         "mu_after": expression(float(1 / max(1, step - t0))),
     }
-    precisions = dict.fromkeys(("eta_after", "mu_after"), scalars)
-    return op("averaged SGD", ("average",), lines, precision, {"eta": eta, "mu": mu}, precisions)
+    constants = {"eta": eta, "mu": mu}
+    return op("averaged SGD", ("average",), lines, precision, constants, unlimited=("eta_after", "mu_after"))
 
 
 def rprop(
