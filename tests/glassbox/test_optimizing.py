@@ -226,6 +226,17 @@ def test_what_strains_a_dtype_is_named() -> None:
     assert half == "mean_square_after is 1e-09, and near 0 the numbers of float16 lie 6e-08 apart"
 
 
+def test_a_variance_that_cancels_is_named() -> None:
+    weight = nn.Parameter(torch.ones(1))
+    optimizer = optim.RMSprop([weight], centered=True)
+    state = {"square_avg": torch.ones(1), "grad_avg": torch.ones(1)}
+    op, _, _ = described(optimizer, optimizer.param_groups[0], state, weight)
+    assert op is not None
+    numbers = {"weight": 1.0, "gradient": 1.05, "mean_square": 1.0, "mean": 1.0}
+    told = strain(Evaluator(op, {name: np.array(number) for name, number in numbers.items()}), 2.0**-24)
+    assert told == "centered_mean_square is 2.48e-05, the difference of numbers of the size 2"
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

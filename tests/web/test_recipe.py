@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from playwright.sync_api import Page
 
 from pellucid.glassbox.arithmetic import Evaluator, Terms
@@ -132,7 +133,7 @@ def drawn(op: Op, positive: bool, random: np.random.Generator) -> dict[str, np.n
     """Numbers for every input; whatever stands under a root is positive."""
     arrays = {name: random.standard_normal(op.shapes[name]) for name in op.inputs}
     return {
-        name: np.abs(array) + 0.1 if positive or name in ("mean_square", "running_var", "deviation") else array
+        name: np.abs(array) + 0.1 if positive or "square" in name or name in ("running_var", "deviation") else array
         for name, array in arrays.items()
     }
 
@@ -179,6 +180,21 @@ def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
         assert len(parts) == len(terms), title
         for part, each in zip(parts, terms, strict=True):
             same(title, part, each)
+
+
+def test_the_page_limits_an_optimizers_lines_as_python_does(modules: Page) -> None:
+    cases, expected = [], []
+    for precision, gradient in (("float16", 1e-3), ("float16", 0.01), ("bfloat16", 1e-22), ("float32", 1e-22)):
+        op = optimizers.adam(*ADAM[:4], 1, precision=precision)
+        arrays = {"weight": 0.5, "gradient": gradient, "mean": 0.0, "mean_square": 0.0}
+        evaluator = Evaluator(op, {name: np.array(number) for name, number in arrays.items()})
+        expected.append(evaluator.forward(()))
+        flat = {name: [number] for name, number in arrays.items()}
+        cases.append({"op": as_document(op), "arrays": flat, "gradient": None, "asked": [[OUT, []]]})
+        assert evaluator.value("mean_square_after", ())[0] in (0, 2 * 2.0**-24), "it underflows"
+    for (found,), (terms,) in zip(modules.evaluate(JAVASCRIPT, cases), expected, strict=True):
+        assert [column["values"] for column in found[0]["columns"]] == [each.values.tolist() for each in terms.columns]
+        assert found[0]["total"] == pytest.approx(terms.total, rel=1e-15)
 
 
 def same(title: str, part: dict[str, Any], terms: Terms) -> None:

@@ -316,8 +316,8 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             b = np.abs(_evaluate(node.arguments[1], values))
             size = m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b)
             return np.where(np.isinf(b), 0, size) + _UNDERFLOW  # beside infinity the other's rounding does not matter
-        case "sqrt":
-            return _root_magnitude(m[0], np.sqrt(_evaluate(node.arguments[0], values)))
+        case "sqrt":  # the slope at 0 has no bound, but the root of the magnitude has
+            return np.sqrt(m[0])
         case "power" if 0 < float(node.leaf) < 1:
             return m[0] ** float(node.leaf)
         case "erf":  # PyTorch's GELU approximates it, and the error does not shrink with the value
@@ -325,13 +325,3 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
         case _:
             slope = np.abs(_evaluate(_slope(node, node.arguments[0]), values))
             return np.abs(_evaluate(node, values)) + slope * np.where(slope == 0, 0, m[0])  # 0 * infinity is 0 here
-
-
-def _root_magnitude(size: Array, root: Array) -> Array:
-    """By the slope, 0.5 / root, where the number under the root is what cancelling left.
-
-    The slope at 0 has no bound, but a rounding of u * size changes a root by no more than sqrt(u * size): 2^12 is the
-    1 / sqrt(u) of float32.
-    """
-    by_slope = 0.5 * size / np.where(root > 0, root, np.inf)
-    return np.maximum(np.sqrt(size), np.minimum(by_slope, 2.0**12 * np.sqrt(size)))

@@ -11,6 +11,9 @@ from pellucid.glassbox.declaration import OUT
 from pellucid.glassbox.expression import Expression
 from pellucid.glassbox.precision import PRECISIONS, Precision
 
+CANCELLED = 256
+"""A difference so many times smaller than what it is the difference of: the square of twice working.py's ROUNDING."""
+
 
 def strain(evaluator: Evaluator, unit: float, index: Index = ()) -> str:
     """In words, what overflows, underflows or cancels on the way to one number of "out"; "" where nothing does.
@@ -30,8 +33,7 @@ def strain(evaluator: Evaluator, unit: float, index: Index = ()) -> str:
         for numbers in (wholes, parts):
             if said := next(filter(None, (judge(*number) for number in numbers)), ""):
                 return said
-    differences = zip(lines, precisions, strict=True)
-    return next(filter(None, (_cancelled(*line, each) for line, each in differences if line[0] != OUT)), "")
+    return next(filter(None, (_cancelled(name, terms) for name, terms in lines if name != OUT)), "")
 
 
 def _overflow(text: str, value: float, precision: Precision) -> str:
@@ -46,11 +48,12 @@ def _underflow(text: str, value: float, precision: Precision) -> str:
     return f"{text} is {value:.3g}, and near 0 the numbers of {_called(precision)} lie {precision.smallest:.2g} apart"
 
 
-def _cancelled(line: str, terms: Terms, precision: Precision) -> str:
-    value, rounding = float(terms.values.sum()), 2.0**-precision.digits * terms.scale
-    if not max(abs(value), precision.smallest) < rounding < np.inf:
+def _cancelled(line: str, terms: Terms) -> str:
+    """The root of what cancelling left has an error that the root of a magnitude does not measure."""
+    value = float(terms.values.sum())
+    if not CANCELLED * abs(value) < terms.scale < np.inf:
         return ""
-    return f"{line} is {value:.3g}, the rest of a difference whose rounding in {_called(precision)} is {rounding:.2g}"
+    return f"{line} is {value:.3g}, the difference of numbers of the size {terms.scale:.2g}"
 
 
 def _called(precision: Precision) -> str:

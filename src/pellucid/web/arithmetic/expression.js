@@ -135,8 +135,8 @@ function magnitudeOf(head, a, b, sizeA, sizeB) {
     case "/":
       // beside infinity the other's rounding does not matter
       return (Math.abs(b) === Infinity ? 0 : sizeA / Math.abs(b) + (Math.abs(a) * sizeB) / (b * b)) + UNDERFLOW;
-    case "sqrt": // by the slope, which has no bound at 0; 2^12 is the root of float32's 1 / rounding
-      return Math.sqrt(sizeA) * Math.max(1, Math.min(a > 0 ? 0.5 * Math.sqrt(sizeA / a) : 0, 2 ** 12));
+    case "sqrt": // the slope at 0 has no bound, but the root of the magnitude has
+      return Math.sqrt(sizeA);
     case "erf": // PyTorch's GELU approximates it, and the error does not shrink with the value
       return 1 + Math.abs(SLOPE.erf(a, 0)) * sizeA;
   }
