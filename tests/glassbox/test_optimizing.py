@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn, optim
 
+from pellucid.errors import TraceError
 from pellucid.glassbox.arithmetic import Evaluator
-from pellucid.glassbox.optimizing import REMEMBERED, described, unwritten
+from pellucid.glassbox.optimizing import REMEMBERED, check, described, unwritten
 from pellucid.glassbox.recording import explain
 from pellucid.glassbox.strain import strain
 from pellucid.glassbox.working import Working
@@ -260,10 +261,27 @@ def test_why_an_optimizers_arithmetic_is_not_written(make: Make, said: str) -> N
 
 
 def test_a_fused_sgd_in_16_bits_on_a_cpu_is_not_written() -> None:
-    """PyTorch 2.13 does not add the whole step there. Where this fails, PyTorch is mended, and it can be written."""
+    """PyTorch 2.13 makes another step there. Where this fails, PyTorch is mended, and it can be written."""
     weight = nn.Parameter(torch.zeros(64, dtype=torch.bfloat16))
     weight.grad = torch.ones_like(weight)
     optimizer: Any = optim.SGD([weight], 1.0, fused=True)
     assert described(optimizer, optimizer.param_groups[0], {}, weight)[0] is None
     optimizer.step()
     assert not (weight == -1).all()
+
+
+def test_what_is_no_optimizer_is_told() -> None:
+    optimizer = optim.SGD([nn.Parameter(torch.ones(1))], 0.1)
+    check(optimizer)
+    for wrong, said in (
+        ("adam", r"The optimizer is the text 'adam'\. Give one of PyTorch's: torch\.optim\.Adam\(module"),
+        (optim.Adam, r"The optimizer is the class Adam\. Make one of it .*: Adam\(module\.parameters\(\)\)\.$"),
+        (
+            optim.lr_scheduler.StepLR(optimizer, 5),
+            r"is a StepLR, which sets the learning rate .*: scheduler\.optimizer\.$",
+        ),
+        (0.1, r"The optimizer is a float\. Give one of PyTorch's"),
+        ([optimizer], r"The optimizer is a list\."),
+    ):
+        with pytest.raises(TraceError, match=said):
+            check(wrong)
