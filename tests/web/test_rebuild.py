@@ -1,5 +1,6 @@
 """The offline page's arrays in a real browser: the trace's bits, whether they were stored or worked out again."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,13 @@ OPTIMIZERS = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
     "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, lr=0.01, momentum=0.5),
 }
+OTHERS = {
+    "amsgrad": lambda parameters: torch.optim.Adam(parameters, lr=0.01, amsgrad=True, maximize=True),
+    "nadam": lambda parameters: torch.optim.NAdam(parameters, lr=0.01),
+    "rprop": lambda parameters: torch.optim.Rprop(parameters, lr=0.01),
+    "asgd": lambda parameters: torch.optim.ASGD(parameters, lr=0.01, t0=1),
+}
+CASES = [*product(NETWORKS, OPTIMIZERS), *product(["the article's layers"], OTHERS)]
 
 # a sum over the bits that tells their places apart
 SUMS = """async () => {
@@ -46,12 +54,11 @@ def bits(array: np.ndarray) -> int:
     return int((each * (np.arange(each.size, dtype=np.uint64) % 65521 + 1) % 2**32).sum() % 2**32)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("network", "optimizer"), CASES)
 def test_every_array_has_the_traces_bits(network: str, optimizer: str, browser: Browser, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = text.parse(NETWORKS[network]).module((3, 33, 29), 3).eval()
-    steps = OPTIMIZERS[optimizer](module.parameters())
+    steps = (OPTIMIZERS | OTHERS)[optimizer](module.parameters())
     for _ in range(2):
         module(torch.randn(1, 3, 33, 29)).logsumexp(1).sum().backward()
         steps.step()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from playwright.sync_api import Page
 
 from pellucid.glassbox.arithmetic import Evaluator, Terms
@@ -60,9 +61,16 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     losses.difference: [((1, 4), [2], 1)],
     losses.mse_loss: [((3, 4), (3, 4)), ((3, 4), (3, 4), 2)],
     optimizers.sgd: [(0.1,), (0.1, 0.9), (0.1, 0.9, 0.2, True, 0.01), (0.1, 0.9, 0.0, False, 0.01, True)],
+    optimizers.asgd: [(0.01, 1e-4, 0.75, 1e6, 3, 0.009, 1.0, 0.1), (0.01, 1e-4, 0.75, 1, 3, 0.009, 0.5)],
+    optimizers.rprop: [(0.5, 1.2, 1e-6, 50.0)],
     optimizers.adam: [ADAM, (*ADAM, 0.05)],
     optimizers.adamw: [ADAM, (*ADAM, 0.05)],
+    optimizers.adamax: [ADAM, (*ADAM, 0.05)],
+    optimizers.nadam: [(*ADAM[:4], 0.004, 7, 0.3), (*ADAM[:4], 0.004, 1, 1.0, 0.05)],
+    optimizers.radam: [ADAM, (*ADAM[:4], 2, 0.05)],
     optimizers.rmsprop: [(0.1, 0.99, 1e-8), (0.1, 0.99, 1e-8, 0.9, 0.01)],
+    optimizers.adagrad: [(0.1, 0.01, 1e-10, 4), (0.1, 0.0, 1e-10, 1, 0.05)],
+    optimizers.adadelta: [(1.0, 0.9, 1e-6), (1.0, 0.9, 1e-6, 0.05)],
     shaping.copied: [(GRID, (6, 4))],
     shaping.flatten: [(PICTURE, 1), ((), 0)],
     shaping.reshape: [(GRID, (4, 6))],
@@ -125,7 +133,7 @@ def drawn(op: Op, positive: bool, random: np.random.Generator) -> dict[str, np.n
     """Numbers for every input; whatever stands under a root is positive."""
     arrays = {name: random.standard_normal(op.shapes[name]) for name in op.inputs}
     return {
-        name: np.abs(array) + 0.1 if positive or name in ("mean_square", "running_var", "deviation") else array
+        name: np.abs(array) + 0.1 if positive or "square" in name or name in ("running_var", "deviation") else array
         for name, array in arrays.items()
     }
 
@@ -143,7 +151,7 @@ def test_every_declaration_has_a_case() -> None:
         function
         for module in (e, losses, normalisation, optimizers, pooling, products, shaping)
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not name.startswith("_") and name not in BUILDERS
+        if function.__module__.startswith(module.__name__) and not name.startswith("_") and name not in BUILDERS
         if "Op" in str(inspect.signature(function).return_annotation)
     }
     assert declared == set(CASES)
@@ -172,6 +180,21 @@ def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
         assert len(parts) == len(terms), title
         for part, each in zip(parts, terms, strict=True):
             same(title, part, each)
+
+
+def test_the_page_limits_an_optimizers_lines_as_python_does(modules: Page) -> None:
+    cases, expected = [], []
+    for precision, gradient in (("float16", 1e-3), ("float16", 0.01), ("bfloat16", 1e-22), ("float32", 1e-22)):
+        op = optimizers.adam(*ADAM[:4], 1, precision=precision)
+        arrays = {"weight": 0.5, "gradient": gradient, "mean": 0.0, "mean_square": 0.0}
+        evaluator = Evaluator(op, {name: np.array(number) for name, number in arrays.items()})
+        expected.append(evaluator.forward(()))
+        flat = {name: [number] for name, number in arrays.items()}
+        cases.append({"op": as_document(op), "arrays": flat, "gradient": None, "asked": [[OUT, []]]})
+        assert evaluator.value("mean_square_after", ())[0] in (0, 2 * 2.0**-24), "it underflows"
+    for (found,), (terms,) in zip(modules.evaluate(JAVASCRIPT, cases), expected, strict=True):
+        assert [column["values"] for column in found[0]["columns"]] == [each.values.tolist() for each in terms.columns]
+        assert found[0]["total"] == pytest.approx(terms.total, rel=1e-15)
 
 
 def same(title: str, part: dict[str, Any], terms: Terms) -> None:

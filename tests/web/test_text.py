@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from pellucid.glassbox.precision import limited
+
 
 def asked(page: Page, module: str, code: str, given: Any = None) -> Any:
     return page.evaluate(f"async (given) => {{ const m = await import('./{module}'); return {code}; }}", given)
@@ -41,6 +43,18 @@ def test_an_error_function_as_good_as_pythons(modules: Page) -> None:
     numbers = np.linspace(-7, 7, 141).tolist()
     found = asked(modules, "arithmetic/expression.js", "given.map(m.erf)", numbers)
     assert found == pytest.approx([erf(number) for number in numbers], rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("precision", ["", "float32", "float16", "bfloat16"])
+def test_the_range_of_a_dtype_as_in_python(modules: Page, precision: str) -> None:
+    random = np.random.default_rng(7)
+    numbers = np.concatenate([random.standard_normal(2000) * 2.0 ** random.uniform(-160, 140, 2000), [0, 65519, 65520]])
+    found = asked(
+        modules, "arithmetic/precision.js", f"given.map((n) => m.limited(n, '{precision}'))", numbers.tolist()
+    )
+    expected = limited(numbers, precision)
+    assert precision == "" or (expected != numbers).any()
+    assert np.array_equal(np.array(found, np.float64), expected)
 
 
 @pytest.mark.parametrize(

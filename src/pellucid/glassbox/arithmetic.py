@@ -10,7 +10,7 @@ index maps for the fixed index, let the names that are left run over their range
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage
 from pellucid.glassbox.expression import Expression, names
+from pellucid.glassbox.precision import limited
 
 Floats = NDArray[np.float64]
 Index = tuple[int, ...]
@@ -49,13 +50,15 @@ class Terms:
     pick: Literal["sum", "max"]
     scale: float
     """What the rounding of the sum is measured by: sqrt(number of terms) * the sum of the terms' magnitudes."""
+    precision: str = ""
+    """The dtype that the sum must fit into: beyond its range it is infinite or 0."""
 
     @property
     def total(self) -> float:
         """The sum of the terms, or the largest candidate."""
         if self.pick == "max":
             return float(self.values.max(initial=-np.inf))
-        return float(self.values.sum())
+        return float(limited(self.values.sum(), self.precision))
 
     @property
     def winner(self) -> int | None:
@@ -108,7 +111,7 @@ class Evaluator:
             (candidates,) = columns
             found = np.where(candidates.inside, candidates.values, -np.inf)
             return _Found(rows, stage.term, columns, found, np.abs(candidates.values), "max")
-        return _found(rows, stage.term, columns, magnitudes)
+        return replace(_found(rows, stage.term, columns, magnitudes), precision=stage.precision)
 
     def _backward(self, stage: Stage, name: str, wanted: Indices) -> _Found:
         rows = _solve(stage, name, wanted, self.op.shapes[name])
@@ -194,10 +197,12 @@ class _Found:
     values: Floats
     magnitudes: Floats
     pick: Literal["sum", "max"] = "sum"
+    precision: str = ""
 
     def terms(self) -> Terms:
         """Of one number, which is all that there is."""
-        return Terms(self.formula, tuple(self.columns), self.values, self.pick, float(self.sums(1)[1][0]))
+        scale = float(self.sums(1)[1][0])
+        return Terms(self.formula, tuple(self.columns), self.values, self.pick, scale, self.precision)
 
     def sums(self, count: int) -> tuple[Floats, Floats]:
         """(value, scale) of each of `count` numbers."""
@@ -208,7 +213,7 @@ class _Found:
             np.maximum.at(scale, of, self.magnitudes)
             return value, scale
         value, size = (np.bincount(of, each, count).astype(np.float64) for each in (self.values, self.magnitudes))
-        return value, np.sqrt(np.bincount(of, minlength=count)) * size
+        return limited(value, self.precision), np.sqrt(np.bincount(of, minlength=count)) * size
 
 
 def _found(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _Found:

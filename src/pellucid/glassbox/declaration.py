@@ -65,6 +65,7 @@ class Stage:
     the same `out` are added. An index outside of an array is a zero (no candidate, where the largest is picked): that
     is padding.
     `through` is False where no gradient goes through, because the result does not depend on it.
+    `precision` is the dtype whose range the result must fit before others read it (precision.py); "" is float64.
     """
 
     out: str
@@ -73,6 +74,7 @@ class Stage:
     term: Expression
     pick: Literal["sum", "max"] = "sum"
     through: bool = True
+    precision: str = ""
 
     def reads(self) -> tuple[str, ...]:
         return tuple(self.term.names())
@@ -85,6 +87,7 @@ class Stage:
             "term": self.term.as_json(),
             "pick": self.pick,
             "through": self.through,
+            **({"precision": self.precision} if self.precision else {}),
         }
 
 

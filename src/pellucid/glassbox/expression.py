@@ -314,7 +314,8 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             return _evaluate(node, values)
         case "/":
             b = np.abs(_evaluate(node.arguments[1], values))
-            return m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b) + _UNDERFLOW
+            size = m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b)
+            return np.where(np.isinf(b), 0, size) + _UNDERFLOW  # beside infinity the other's rounding does not matter
         case "sqrt":  # the slope at 0 has no bound, but the root of the magnitude has
             return np.sqrt(m[0])
         case "power" if 0 < float(node.leaf) < 1:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage
 from pellucid.glassbox.expression import Expression
+from pellucid.glassbox.precision import limited
 from pellucid.glassbox.update import Update
 
 if TYPE_CHECKING:
@@ -70,11 +71,12 @@ def update(step: Update, gradient: NDArray[Any]) -> NDArray[np.float32] | None:
         return None
     if not all(_same_everywhere(stage.term) for stage in step.op.stages):
         return None
-    arrays: dict[str, NDArray[Any]] = {"weight": step.before, "gradient": gradient, **step.remembered}
+    given = {"weight": step.before, "gradient": gradient, **step.remembered}
+    arrays: dict[str, NDArray[Any]] = {**given, **step.op.constants}
     with np.errstate(all="ignore"):
         for stage in step.op.stages:
-            arrays[stage.out] = np.broadcast_to(stage.term.evaluate(arrays), step.before.shape)
-    return _rounded(arrays[OUT])
+            arrays[stage.out] = limited(stage.term.evaluate(arrays), stage.precision)
+    return _rounded(np.broadcast_to(arrays[OUT], step.before.shape))
 
 
 def difference(recorded: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> NDArray[np.uint32]:

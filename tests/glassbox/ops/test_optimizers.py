@@ -68,6 +68,107 @@ def test_rmsprop_by_hand() -> None:
     assert value(both, "momentum_after") == pytest.approx(1.5 + 4 / (13**0.5 + 1))
 
 
+def test_amsgrad_by_hand() -> None:
+    # the mean square falls to 0.5 * 8 + 0.5 * 2^2 = 6, and the largest stays 10; freed of its start 10 / (1 - 0.25)
+    op = optimizers.adam(0.1, 0.0, 0.5, 0.0, 2, amsgrad=True)
+    evaluator = step(op, weight=1, gradient=2, mean=0, mean_square=8, largest_mean_square=10)
+    assert value(evaluator, "mean_square_after") == 6
+    assert value(evaluator, "largest_mean_square_after") == 10
+    assert value(evaluator) == pytest.approx(1 - 0.1 * 2 / (10 / 0.75) ** 0.5)
+    evaluator = step(op, weight=1, gradient=2, mean=0, mean_square=8, largest_mean_square=5)
+    assert value(evaluator, "largest_mean_square_after") == 6
+
+
+def test_uphill_by_hand() -> None:
+    decayed = step(optimizers.sgd(0.1, decay=0.5, maximize=True), weight=2, gradient=5)
+    assert value(decayed, "decayed") == -4  # -5 + 0.5 * 2: the weight decays downwards all the same
+    assert value(decayed) == pytest.approx(2.4)
+
+
+def test_adamax_by_hand() -> None:
+    numbers = {"weight": 2, "gradient": -4, "mean": 2}
+    evaluator = step(optimizers.adamax(0.1, 0.5, 0.9, 0.0, 2), **numbers, largest=1)
+    assert value(evaluator, "mean_after") == -1
+    assert value(evaluator, "largest_after") == 4
+    assert value(evaluator) == pytest.approx(2 + 0.1 * (1 / 0.75) / 4)
+    assert value(step(optimizers.adamax(0.1, 0.5, 0.9, 0.0, 2), **numbers, largest=10), "largest_after") == 9
+
+
+def test_centered_rmsprop_by_hand() -> None:
+    # mean square 0.5 * 12 + 0.5 * 16 = 14, mean 0.5 * 2 + 0.5 * 4 = 3, variance 14 - 9 = 5
+    numbers = {"weight": 2, "gradient": 4, "mean_square": 12, "mean": 2}
+    evaluator = step(optimizers.rmsprop(0.1, 0.5, 1, centered=True), **numbers)
+    assert value(evaluator, "centered_mean_square") == 5
+    assert value(evaluator) == pytest.approx(2 - 0.4 / (5**0.5 + 1))
+
+
+def test_nadam_by_hand() -> None:
+    # without a decay of the momentum mu is beta1 / 2, here 0.25 in every step
+    op = optimizers.nadam(0.1, 0.5, 0.75, 0.0, 0.0, 2, 0.25)
+    evaluator = step(op, weight=1, gradient=2, mean=1, mean_square=3)
+    assert value(evaluator, "mu_product_after") == 1 / 16
+    assert value(evaluator, "mean_after") == 1.5
+    assert value(evaluator, "mean_square_unbiased") == 3.25 / (1 - 0.75**2)
+    root = (3.25 / (1 - 0.75**2)) ** 0.5
+    expected = 1 - 0.1 * 0.75 / (15 / 16) * 2 / root - 0.1 * 0.25 / (63 / 64) * 1.5 / root
+    assert value(evaluator) == pytest.approx(expected)
+
+
+def test_radam_by_hand() -> None:
+    numbers = {"weight": 1, "gradient": 2, "mean": 1, "mean_square": 3}
+    evaluator = step(optimizers.radam(0.1, 0.5, 0.75, 0.0, 2), **numbers)  # its length is 7 - 4 * 9/16 / (7/16) = 1.86
+    assert value(evaluator) == pytest.approx(1 - 0.1 * 1.5 / 0.75)
+    length = 7 - 2 * 9 * 0.75**9 / (1 - 0.75**9)
+    assert length > 5
+    rectified = ((length - 4) * (length - 2) * 7 / (3 * 5 * length)) ** 0.5
+    later = step(optimizers.radam(0.1, 0.5, 0.75, 0.0, 9), **numbers)
+    expected = 1 - 0.1 * 1.5 / (1 - 0.5**9) * rectified * (1 - 0.75**9) ** 0.5 / 3.25**0.5
+    assert value(later) == pytest.approx(expected)
+
+
+def test_adagrad_by_hand() -> None:
+    evaluator = step(optimizers.adagrad(0.1, 0.5, 0.0, 3), weight=1, gradient=3, sum_of_squares=16)
+    assert value(evaluator, "sum_of_squares_after") == 25
+    assert value(evaluator) == pytest.approx(1 - 0.1 / 2 * 3 / 5)
+
+
+def test_adadelta_by_hand() -> None:
+    # mean square 0.5 * 14 + 0.5 * 4 = 9; step sqrt(4 / 9) * 2
+    evaluator = step(optimizers.adadelta(0.5, 0.5, 0.0), weight=1, gradient=2, mean_square=14, mean_square_step=4)
+    assert value(evaluator, "step") == pytest.approx(4 / 3)
+    assert value(evaluator, "mean_square_step_after") == pytest.approx(2 + 8 / 9)
+    assert value(evaluator) == pytest.approx(1 - 2 / 3)
+
+
+def test_asgd_by_hand() -> None:
+    op = optimizers.asgd(0.1, 0.5, 1.0, 1.0, 4, 0.2, 0.25)
+    evaluator = step(op, weight=1, gradient=2, average=3)
+    assert value(evaluator, "shrunk") == 0.9
+    assert value(evaluator) == pytest.approx(0.5)
+    assert value(evaluator, "average_after") == pytest.approx(3 - 0.25 * 2.5)
+    assert value(evaluator, "eta_after") == pytest.approx(0.1 / 1.2)
+    assert value(evaluator, "mu_after") == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "size", "previous", "out"),
+    [(2, 0.6, 2, 0.4), (-2, 0.25, 0, 1), (0, 0.5, 0, 1), (9, 0.6, 9, 0.4)],  # grows; shrinks and rests; rests; grows
+)
+def test_rprop_by_hand(gradient: float, size: float, previous: float, out: float) -> None:
+    evaluator = step(
+        optimizers.rprop(0.5, 1.2, 1e-6, 0.6), weight=1, gradient=gradient, previous_gradient=4, step_size=0.5
+    )
+    assert value(evaluator, "step_size_after") == size
+    assert value(evaluator, "previous_gradient_after") == previous
+    assert value(evaluator) == pytest.approx(out)
+
+
+def test_a_rate_that_is_a_tensor_rounds_as_in_pytorch() -> None:
+    rate = torch.tensor(0.01)
+    decayed = step(optimizers.adamw(rate, 0.9, 0.999, 1e-8, 1, 0.1), weight=1, gradient=0, mean=0, mean_square=1)
+    assert value(decayed, "decayed") == float(1 - rate * 0.1) != 1 - 0.01 * 0.1
+
+
 def follow(declare: Callable[[int], Op], make: Callable[[list], torch.optim.Optimizer], seed: int) -> None:
     """Five steps of PyTorch's optimizer, and of the declaration, which remembers what it has worked out itself."""
     random = np.random.default_rng(seed)
@@ -120,6 +221,29 @@ def test_rmsprop_agrees_with_pytorch(rate, decay, alpha, epsilon, momentum, seed
     )
 
 
+@MANY
+@given(RATE, DECAY, st.booleans(), st.booleans(), st.integers(0, 999))
+def test_the_others_agree_with_pytorch(rate, decay, decoupled, maximize, seed) -> None:
+    betas, common = (0.8, 0.9), {"maximize": maximize}
+    theirs = {"weight_decay": decay, **common}
+    both = {"decoupled": decoupled, **common}
+    for declare, make in (
+        (lambda n: optimizers.adam(rate, *betas, 1e-8, n, decay, amsgrad=True, **common),
+         lambda p: torch.optim.Adam(p, rate, betas, amsgrad=True, **theirs)),
+        (lambda n: optimizers.adamax(rate, *betas, 1e-8, n, decay, **common),
+         lambda p: torch.optim.Adamax(p, rate, betas, **theirs)),
+        (lambda n: optimizers.radam(rate, *betas, 1e-8, n, decay, **both),
+         lambda p: torch.optim.RAdam(p, rate, betas, decoupled_weight_decay=decoupled, **theirs)),
+        (lambda n: optimizers.rmsprop(rate, 0.9, 1e-8, 0.5, decay, centered=True, **common),
+         lambda p: torch.optim.RMSprop(p, rate, 0.9, momentum=0.5, centered=True, **theirs)),
+        (lambda n: optimizers.adagrad(rate, 0.1, 1e-8, n, decay, **common),
+         lambda p: torch.optim.Adagrad(p, rate, 0.1, eps=1e-8, **theirs)),
+        (lambda n: optimizers.adadelta(rate, 0.9, 1e-6, decay, **common),
+         lambda p: torch.optim.Adadelta(p, rate, **theirs)),
+    ):  # fmt: skip
+        follow(declare, make, seed)
+
+
 @pytest.mark.parametrize(
     "op",
     [
@@ -128,11 +252,17 @@ def test_rmsprop_agrees_with_pytorch(rate, decay, alpha, epsilon, momentum, seed
         optimizers.adam(0.1, 0.9, 0.99, 0.1, 3, 0.2),
         optimizers.adamw(0.1, 0.9, 0.99, 0.1, 3, 0.2),
         optimizers.rmsprop(0.1, 0.9, 0.1, 0.9, 0.2),
+        optimizers.adamw(0.1, 0.9, 0.99, 0.1, 3, 0.2, amsgrad=True, maximize=True),
+        optimizers.adamax(0.1, 0.9, 0.99, 0.1, 3, 0.2),
+        optimizers.nadam(0.1, 0.9, 0.99, 0.1, 0.004, 3, 0.2, 0.1, decoupled=True),
+        optimizers.radam(0.1, 0.9, 0.99, 0.1, 9, 0.2),
+        optimizers.adagrad(0.1, 0.1, 0.1, 3, 0.2),
+        optimizers.adadelta(0.1, 0.9, 0.1, 0.2),
+        optimizers.asgd(0.1, 0.1, 0.75, 1.0, 4, 0.2, 0.25, 0.2),
     ],
     ids=lambda op: op.kind,
 )
 def test_gradients_by_differences(oracle, op) -> None:
     arrays = oracle.numbers(op)
-    if "mean_square" in arrays:
-        arrays["mean_square"] = np.array(1.7)
+    arrays |= {name: np.array(1.7) for name in arrays if "square" in name}
     oracle.by_differences(op, arrays)

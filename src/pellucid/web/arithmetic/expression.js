@@ -133,7 +133,8 @@ function magnitudeOf(head, a, b, sizeA, sizeB) {
     case "*":
       return sizeA * sizeB + UNDERFLOW;
     case "/":
-      return sizeA / Math.abs(b) + (Math.abs(a) * sizeB) / (b * b) + UNDERFLOW;
+      // beside infinity the other's rounding does not matter
+      return (Math.abs(b) === Infinity ? 0 : sizeA / Math.abs(b) + (Math.abs(a) * sizeB) / (b * b)) + UNDERFLOW;
     case "sqrt": // the slope at 0 has no bound, but the root of the magnitude has
       return Math.sqrt(sizeA);
     case "erf": // PyTorch's GELU approximates it, and the error does not shrink with the value

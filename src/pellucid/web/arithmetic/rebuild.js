@@ -4,6 +4,7 @@
  */
 
 import { evaluate, names } from "./expression.js";
+import { limited } from "./precision.js";
 import { along, flat, places } from "./recipe.js";
 
 /** @typedef {import("./recipe.js").Op} Op */
@@ -99,8 +100,11 @@ async function update(document, name, load) {
   const arrays = {};
   for (const [local, array] of Object.entries(before)) arrays[local] = Float64Array.from((await load(array)).data);
   const count = arrays.weight.length;
-  for (const stage of document.ops[step.op].stages) {
-    arrays[stage.out] = evaluate(stage.term, (local) => arrays[local], count);
+  const op = /** @type {Op} */ (document.ops[step.op]);
+  for (const [name, number] of Object.entries(op.constants)) arrays[name] = new Float64Array(count).fill(number);
+  for (const stage of op.stages) {
+    const found = evaluate(stage.term, (local) => arrays[local], count);
+    arrays[stage.out] = stage.precision ? found.map((each) => limited(each, stage.precision)) : found;
   }
   return arrays.out;
 }

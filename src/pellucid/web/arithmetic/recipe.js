@@ -7,6 +7,7 @@
  */
 
 import { evaluate, magnitude, names, times } from "./expression.js";
+import { limited } from "./precision.js";
 
 /** @typedef {import("./expression.js").Expression} Expression */
 /** @typedef {[Record<string, number | number[]>, number]} Axis steps of the index names, and an offset */
@@ -18,6 +19,7 @@ import { evaluate, magnitude, names, times } from "./expression.js";
  * @property {Expression} term
  * @property {"sum" | "max"} pick
  * @property {boolean} through
+ * @property {string} [precision] the dtype whose range the result must fit; float64 where there is none
  * @property {Record<string, Expression>} [derivatives]
  */
 /**
@@ -58,6 +60,7 @@ import { evaluate, magnitude, names, times } from "./expression.js";
  * @property {Float64Array} values
  * @property {Float64Array} magnitudes
  * @property {"sum" | "max"} pick
+ * @property {string} [precision]
  */
 /** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
 /** @typedef {Map<string, Map<number, [number, number]>>} Memo */
@@ -143,7 +146,7 @@ export class Evaluator {
       const values = candidates.values.map((value, row) => (candidates.inside[row] ? value : -Infinity));
       return { rows, formula: stage.term, columns, values, magnitudes: candidates.values.map(Math.abs), pick: "max" };
     }
-    return found(rows, stage.term, columns, magnitudes);
+    return { ...found(rows, stage.term, columns, magnitudes), precision: stage.precision };
   }
 
   /**
@@ -318,7 +321,7 @@ function terms(part) {
  * @param {Found} part
  * @param {number} count
  */
-function sums({ rows, values: each, magnitudes, pick }, count) {
+function sums({ rows, values: each, magnitudes, pick, precision }, count) {
   const values = new Float64Array(count).fill(pick === "max" ? -Infinity : 0);
   const scales = new Float64Array(count);
   const counts = new Float64Array(count);
@@ -327,7 +330,8 @@ function sums({ rows, values: each, magnitudes, pick }, count) {
     scales[of] = pick === "max" ? Math.max(scales[of], magnitudes[row]) : scales[of] + magnitudes[row];
     counts[of] += 1;
   });
-  return { values, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
+  const near = precision ? values.map((value) => limited(value, precision)) : values;
+  return { values: near, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
 }
 
 /**

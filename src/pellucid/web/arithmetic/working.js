@@ -206,7 +206,7 @@ async function makeEvaluator(run, node, backward) {
  */
 function closed(start, parts, between, recorded, bound, unwritten = []) {
   const total = parts.reduce((sum, each) => sum + each.terms.total, 0);
-  const difference = total - recorded;
+  const difference = total === recorded ? 0 : total - recorded; // infinity minus itself is no number
   return { ...start, parts, between, recorded, total, difference, bound, unwritten, settings: {}, leftOut: 0 };
 }
 
