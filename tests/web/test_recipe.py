@@ -1,6 +1,7 @@
 """The page's evaluator against Python's: every op that is declared, forward and backward, in a real browser."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,11 +9,23 @@ import numpy as np
 from playwright.sync_api import Page
 
 from pellucid.glassbox.arithmetic import Evaluator, Terms
-from pellucid.glassbox.declaration import OUT, Op
+from pellucid.glassbox.declaration import OUT, Op, dtype_of, typed
+from pellucid.glassbox.expression import log, maximum, names
+from pellucid.glassbox.ops import (
+    attention,
+    contractions,
+    lengths,
+    losses,
+    normalisation,
+    optimizers,
+    pooling,
+    products,
+    shaping,
+)
 from pellucid.glassbox.ops import elementwise as e
-from pellucid.glassbox.ops import losses, normalisation, optimizers, pooling, products, shaping
+from pellucid.glassbox.ops import functions as f
 
-PICTURE, ROW, VOLUME, GRID = (2, 4, 6, 7), (2, 4, 6), (1, 2, 4, 4, 3), (2, 3, 4)
+PICTURE, ROW, VOLUME, GRID, HEADS = (2, 4, 6, 7), (2, 4, 6), (1, 2, 4, 4, 3), (2, 3, 4), (2, 2, 5, 3)
 ADAM = (0.01, 0.9, 0.999, 1e-8, 7)
 
 # every declaration with the arguments that make its different cases
@@ -34,6 +47,41 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     ],
     products.linear: [((2, 5), (3, 5), (3,)), ((5,), (3, 5)), (GRID, (2, 4), (2,))],
     products.matmul: [((2, 3, 4), (4, 2)), ((2, 1, 3, 4), (5, 4, 2))],
+    attention.scaled_dot_product_attention: [
+        (HEADS, HEADS, HEADS),
+        (HEADS, HEADS, HEADS, None, 0.0, True, 0.3),
+        (HEADS, HEADS, HEADS, typed((5, 5), "bool")),
+        (HEADS, HEADS, HEADS, (2, 1, 1, 5)),
+        ((1, 4, 5, 3), (1, 2, 5, 3), (1, 2, 5, 3), None, 0.0, False, None, True),
+    ],
+    contractions.einsum: [
+        ("bchw,dc->bdhw", [PICTURE, (3, 4)]),
+        ("...ij,...kj", [(2, 3, 4), (2, 5, 4)]),
+        ("ii->i", [(4, 4)]),
+        ("i,j,k->kji", [(2,), (3,), (4,)]),
+    ],
+    contractions.bilinear: [((2, 3), (2, 4), (5, 3, 4), (5,))],
+    contractions.addbmm: [((3, 4), (2, 3, 5), (2, 5, 4), 0.5, 2)],
+    contractions.addmm: [((4,), (3, 5), (5, 4)), ((4,), (3, 5), (5, 4), 0, 2)],
+    contractions.addmv: [((3,), (3, 4), (4,))],
+    contractions.addr: [((3, 4), (3,), (4,))],
+    contractions.baddbmm: [((3, 1), (2, 3, 5), (2, 5, 4))],
+    contractions.dot: [((4,), (4,))],
+    contractions.inner: [((2, 3, 4), (5, 4))],
+    contractions.kron: [((2, 3), (4,))],
+    contractions.multi_dot: [([(3,), (3, 4), (4, 2)],)],
+    contractions.mv: [((3, 4), (4,))],
+    contractions.outer: [((3,), (4,))],
+    contractions.tensordot: [((3, 4, 5), (5, 3, 2), [2, 0], [0, 1])],
+    contractions.vdot: [((4,), (4,))],
+    lengths.vector_norm: [(GRID,), *((GRID, order, 1, True) for order in (0, 1, 3, 1.5, math.inf, -math.inf))],
+    lengths.norm: [(GRID, None, [0, 2])],
+    lengths.linalg_norm: [(GRID, None, [1, 2]), (GRID, 3, 0)],
+    lengths.matrix_norm: [(GRID,)],
+    lengths.cosine_similarity: [(GRID, GRID), (GRID, (3, 1))],
+    lengths.cdist: [((2, 3, 4), (2, 5, 4)), ((3, 4), (2, 5, 4), 1.0), ((3, 4), (5, 4), 2.5)],
+    lengths.pairwise_distance: [(GRID, GRID), (GRID, (4,), 1.0, 1e-6, True)],
+    lengths.weight_norm: [(PICTURE, (2, 1, 1, 1)), (PICTURE, (), -1)],
     pooling.max_pool: [(PICTURE, 2), (PICTURE, 3, 2, 1, 1, True), (PICTURE, 2, 1, 0, 2), (ROW, (3,), 2, 1)],
     pooling.avg_pool: [
         (PICTURE, 2),
@@ -53,12 +101,25 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     normalisation.standardise: [((1, 3, 4, 5),)],
     normalisation.layer_norm: [(PICTURE, (6, 7), (6, 7), (6, 7)), (GRID, (4,))],
     normalisation.group_norm: [(PICTURE, 2, (4,), (4,)), (PICTURE, 4)],
+    normalisation.instance_norm: [(PICTURE, (4,), (4,)), (PICTURE, (4,), (4,), (4,), (4,), False)],
+    normalisation.rms_norm: [(PICTURE, (6, 7), (6, 7)), (GRID, (4,), None, 0.1)],
+    normalisation.std: [(GRID, [0, 2])],
+    normalisation.var: [(GRID,), (GRID, 1, 0, True)],
     losses.softmax: [((2, 5),), ((2, 5), -1, 0.7), (GRID, 1)],
     losses.log_softmax: [((2, 5),), (GRID, 0)],
     losses.cross_entropy: [((1, 4), [2]), ((3, 4), [0, 3, 1], 0.1, np.array([1.0, 2, 3, 0.5]))],
     losses.brier: [((1, 4), [2]), ((3, 4), [0, 3, 1])],
     losses.difference: [((1, 4), [2], 1)],
-    losses.mse_loss: [((3, 4), (3, 4)), ((3, 4), (3, 4), 2)],
+    losses.mse_loss: [((3, 4), (3, 4)), ((3, 4), (3, 4), 2), ((3, 4), (4,), 0)],
+    losses.l1_loss: [((3, 4), (3, 4))],
+    losses.smooth_l1_loss: [((3, 4), (3, 4), 1, 0.7)],
+    losses.huber_loss: [((3, 4), (3, 4), 2, 0.7)],
+    losses.kl_div: [((3, 4), (3, 4)), ((3, 4), (3, 4), 2, True)],
+    losses.binary_cross_entropy: [((3, 4), (3, 4), (4,))],
+    losses.binary_cross_entropy_with_logits: [((3, 4), (3, 4)), ((3, 4), (3, 4), (4,), (3, 1), 2)],
+    losses.pointwise: [("error", {"input": (3, 4)}, log(maximum(names("input")[0], 0.3)), 1)],
+    losses.nll_loss: [((3, 4), (3,)), ((3, 4), (3,), (4,)), ((2, 4, 5), (2, 5), None, 0, 2), ((3, 4), (3,), None, 2)],
+    losses.logsumexp: [(GRID, 1), (GRID, [0, 2], True)],
     optimizers.sgd: [(0.1,), (0.1, 0.9), (0.1, 0.9, 0.2, True, 0.01), (0.1, 0.9, 0.0, False, 0.01, True)],
     optimizers.adam: [ADAM, (*ADAM, 0.05)],
     optimizers.adamw: [ADAM, (*ADAM, 0.05)],
@@ -82,19 +143,45 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     e.elu: [(GRID, 0.7, 1.1, 0.9)],
     e.gelu: [(GRID,), (GRID, "tanh")],
     e.softplus: [(GRID, 2.0)],
+    e.celu: [(GRID, 0.7)],
+    e.rrelu: [(GRID,)],
+    e.threshold: [(GRID, 0.1, 2.0)],
+    e.glu: [(GRID, 2)],
+    e.div: [(GRID, (3, 1)), (GRID, 2.5, "floor"), (GRID, 2.5, "trunc")],
+    e.clamp_min: [(GRID, 0.1)],
+    e.clamp_max: [(GRID, 0.1)],
+    f.power_of: [(GRID, GRID), (GRID, 2.5), (2.0, GRID)],
+    f.logit_of: [(GRID, 0.1)],
+    f.round_of: [(GRID,), (GRID, 1)],
+    f.addcmul_of: [(GRID, GRID, (3, 1), 0.5)],
+    f.addcdiv_of: [(GRID, GRID, (3, 1), 0.5)],
+    f.lerp_of: [(GRID, GRID, 0.3), (GRID, GRID, (3, 1))],
+    **{each: [(GRID, 0.7), (GRID, (3, 1))] for each in (f.fmod_of, f.remainder_of, f.floor_divide_of, f.xlogy_of)},
+    **{each: [(GRID, (3, 1))] for each in (f.atan2_of, f.hypot_of, f.logaddexp_of)},
+    **{
+        each: [(GRID,)]
+        for name, each in vars(f).items()
+        if name.endswith("_of") and list(inspect.signature(each).parameters) == ["input"]
+    },
     e.pow: [(GRID, 2), (GRID, 3), (GRID, 0.5), (GRID, -1.5)],
     e.clamp: [(GRID, -1, 1), (GRID, 0.2), (GRID, None, 0.5)],
-    **{each: [(GRID, GRID), (GRID, (3, 1)), (GRID, 2.5)] for each in (e.add, e.sub, e.rsub, e.mul, e.div)},
+    **{each: [(GRID, GRID), (GRID, (3, 1)), (GRID, 2.5)] for each in (e.add, e.sub, e.rsub, e.mul)},
     **{
         each: [(GRID,)]
         for each in (
             *(e.relu, e.leaky_relu, e.selu, e.silu, e.hardswish, e.hardsigmoid, e.hardtanh, e.relu6, e.sigmoid_of),
             *(e.tanh_of, e.mish, e.exp_of, e.log_of, e.sqrt_of, e.abs_of, e.neg, e.reciprocal),
+            *(e.hardshrink, e.softshrink, e.log_sigmoid),
         )
     },
 }
-POSITIVE = {e.log_of, e.sqrt_of, e.pow}
-BUILDERS = {"alone", "joined"}  # that others are made by: a formula is their argument
+# under a root or a logarithm
+POSITIVE = {e.log_of, e.sqrt_of, e.pow, f.log2_of, f.log10_of, f.log1p_of, f.rsqrt_of, f.power_of, f.xlogy_of}
+POSITIVE |= {losses.kl_div, losses.nll_loss}
+# between 0 and 1, or above 1
+SHARES = {f.asin_of, f.acos_of, f.atanh_of, f.logit_of, losses.binary_cross_entropy}
+LARGE = {f.acosh_of}
+BUILDERS = {"alone", "joined", "combined", "contraction"}  # that others are made by: a formula is their argument
 
 JAVASCRIPT = """async (cases) => {
     const { Evaluator } = await import("./arithmetic/recipe.js");
@@ -121,27 +208,39 @@ def as_document(op: Op) -> dict[str, Any]:
     return described
 
 
-def drawn(op: Op, positive: bool, random: np.random.Generator) -> dict[str, np.ndarray]:
-    """Numbers for every input; whatever stands under a root is positive."""
-    arrays = {name: random.standard_normal(op.shapes[name]) for name in op.inputs}
-    return {
-        name: np.abs(array) + 0.1 if positive or name in ("mean_square", "running_var", "deviation") else array
-        for name, array in arrays.items()
-    }
+def drawn(op: Op, declare: Callable[..., Any], random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Numbers for every input; whatever stands under a root is positive, classes are whole, truth values 0 or 1."""
+
+    def numbers(name: str) -> np.ndarray:
+        shape = op.shapes[name]
+        if dtype_of(shape) == "bool":
+            return random.integers(2, size=shape).astype(np.float64)
+        if declare is losses.nll_loss and name == "target":
+            return random.integers(4, size=shape).astype(np.float64)
+        array = random.standard_normal(shape)
+        if declare in SHARES:
+            return 1 / (1 + np.exp(-array))
+        positive = declare in POSITIVE or name in ("mean_square", "running_var", "deviation")
+        return np.abs(array) + (0.1 if positive else 1.1) if positive or declare in LARGE else array
+
+    return {name: numbers(name) for name in op.inputs}
 
 
-def ops() -> Iterator[tuple[str, Op, bool]]:
+def ops() -> Iterator[tuple[str, Op, Callable[..., Any]]]:
     for declare, cases in CASES.items():
         for arguments in cases:
             op = declare(*arguments)
             assert op is not None, (declare, arguments)
-            yield f"{declare.__name__}{arguments}", op, declare in POSITIVE
+            yield f"{declare.__name__}{arguments}", op, declare
+
+
+MODULES = (*(attention, contractions, e, f, lengths, losses, normalisation, optimizers, pooling, products, shaping),)
 
 
 def test_every_declaration_has_a_case() -> None:
     declared = {
         function
-        for module in (e, losses, normalisation, optimizers, pooling, products, shaping)
+        for module in MODULES
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_") and name not in BUILDERS
         if "Op" in str(inspect.signature(function).return_annotation)
@@ -152,8 +251,8 @@ def test_every_declaration_has_a_case() -> None:
 def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
     random = np.random.default_rng(5)
     cases, expected, titles = [], [], []
-    for title, op, positive in ops():
-        arrays = drawn(op, positive, random)
+    for title, op, declare in ops():
+        arrays = drawn(op, declare, random)
         gradient = random.standard_normal(op.shapes[OUT])
         evaluator = Evaluator(op, arrays, gradient)
         asked = [

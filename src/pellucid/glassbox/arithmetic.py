@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 Index = tuple[int, ...]
 Indices = NDArray[np.int64]  # (numbers, axes)
 GRADIENT = "gradient of "
+NEAR = 2.0**-16
+"""How near to the largest candidate one must come, in units of its scale, for its rounding to matter."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Evaluator:
         if stage.pick == "max":
             (candidates,) = columns
             found = np.where(candidates.inside, candidates.values, -np.inf)
-            return _Found(rows, stage.term, columns, found, np.abs(candidates.values), "max")
+            return _Found(rows, stage.term, columns, found, magnitudes[candidates.name], "max")
         return _found(rows, stage.term, columns, magnitudes)
 
     def _backward(self, stage: Stage, name: str, wanted: Indices) -> _Found:
@@ -152,7 +154,7 @@ class Evaluator:
             found[inside], scale[inside] = kept
             return found, scale
         found[inside] = array[tuple(indices[inside].T)]
-        return found, np.abs(found)
+        return found, _size(found)
 
     def _gradients_at(self, name: str, indices: Indices) -> tuple[Floats, Floats]:
         if name != OUT:
@@ -161,7 +163,7 @@ class Evaluator:
         assert self.gradient is not None, "a gradient was asked for and none was given"
         found = np.zeros(len(indices))
         found[:] = self.gradient[tuple(indices.T)]
-        return found, np.abs(found)
+        return found, _size(found)
 
 
 @dataclass(frozen=True)
@@ -205,10 +207,17 @@ class _Found:
         if self.pick == "max":
             value, scale = np.full(count, -np.inf), np.zeros(count)
             np.maximum.at(value, of, self.values)
-            np.maximum.at(scale, of, self.magnitudes)
+            # not those that rounding cannot make the largest: masked scores are -1e9, or infinite
+            near = self.values + NEAR * self.magnitudes >= value[of]
+            np.maximum.at(scale, of[near], self.magnitudes[near])
             return value, scale
         value, size = (np.bincount(of, each, count).astype(np.float64) for each in (self.values, self.magnitudes))
         return value, np.sqrt(np.bincount(of, minlength=count)) * size
+
+
+def _size(numbers: Floats) -> Floats:
+    """What the rounding of given numbers is measured by. An infinite one is exact, as a mask's -inf is."""
+    return np.where(np.isinf(numbers), 0.0, np.abs(numbers))
 
 
 def _found(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _Found:

@@ -29,6 +29,24 @@ Shape = tuple[int, ...]
 OUT = "out"
 
 
+class Typed(Shape):
+    """The shape of an array that says what its numbers are, where a declaration asks for it."""
+
+    dtype: str = "float32"
+    """PyTorch's name: "float32", "bool"."""
+
+
+def typed(shape: Shape, dtype: str) -> Typed:
+    made = Typed(shape)
+    made.dtype = dtype
+    return made
+
+
+def dtype_of(shape: Shape) -> str:
+    """Of an array whose shape does not say: float32."""
+    return shape.dtype if isinstance(shape, Typed) else "float32"
+
+
 @dataclass(frozen=True)
 class Axis:
     """The index along one axis: `offset` plus, for each index name, step * n, or table[n] where the steps differ."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pellucid.glassbox.declaration import Op
+from pellucid.glassbox.declaration import Op, typed
 from pellucid.glassbox.graph import INPUT, Call, Graph, Ref
 from pellucid.glassbox.ops import aten, shaping
 from pellucid.glassbox.trace import PICTURE, Node
@@ -73,7 +73,8 @@ def _piece(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node:
 def _shapes(arguments: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
     def shape(value: Any) -> Any:
         if isinstance(value, Ref):
-            return tuple(tensors[value.name].shape)
+            tensor = tensors[value.name]
+            return typed(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         if isinstance(value, list | tuple):
             return [shape(each) for each in value]
         return value

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from pellucid.glassbox.arithmetic import Evaluator
-from pellucid.glassbox.declaration import OUT, Op
+from pellucid.glassbox.declaration import OUT, Op, typed
 from pellucid.glassbox.ops import aten
 
 PICTURE, ROW, VOLUME = (2, 4, 6, 6), (2, 4, 6), (2, 4, 4, 4, 4)
@@ -31,6 +31,25 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "matmul": (torch.matmul, ((2, 3, 4), (4, 2))),
     "mm": (torch.mm, ((3, 4), (4, 2))),
     "bmm": (torch.bmm, ((2, 3, 4), (2, 4, 2))),
+    "addbmm": (lambda a, b, c: torch.addbmm(a, b, c, beta=0.5, alpha=2), ((3, 4), (2, 3, 5), (2, 5, 4))),
+    "addmm": (lambda a, b, c: torch.addmm(a, b, c, beta=0.5, alpha=2), ((4,), (3, 5), (5, 4))),
+    "addmv": (lambda a, b, c: torch.addmv(a, b, c, beta=0.5, alpha=2), ((3,), (3, 4), (4,))),
+    "addr": (lambda a, b, c: torch.addr(a, b, c, beta=0.5, alpha=2), ((3, 4), (3,), (4,))),
+    "baddbmm": (lambda a, b, c: torch.baddbmm(a, b, c, beta=0.5, alpha=2), ((3, 4), (2, 3, 5), (2, 5, 4))),
+    "bilinear": (F.bilinear, ((2, 3), (2, 4), (5, 3, 4), (5,))),
+    "dot": (torch.dot, ((4,), (4,))),
+    "einsum": (lambda x, y: torch.einsum("bchw,dc->bdhw", x, y), (PICTURE, (3, 4))),
+    "inner": (torch.inner, ((2, 3, 4), (5, 4))),
+    "kron": (torch.kron, ((2, 3), (3, 2))),
+    "linalg_multi_dot": (lambda a, b, c: torch.linalg.multi_dot([a, b, c]), ((2, 3), (3, 4), (4, 2))),
+    "mv": (torch.mv, ((3, 4), (4,))),
+    "outer": (torch.outer, ((3,), (4,))),
+    "tensordot": (lambda a, b: torch.tensordot(a, b, ([2, 0], [0, 1])), ((3, 4, 5), (5, 3, 2))),
+    "vdot": (torch.vdot, ((4,), (4,))),
+    "scaled_dot_product_attention": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.7),
+        ((2, 2, 5, 4), (2, 2, 5, 4), (2, 2, 5, 3)),
+    ),
     "max_pool1d": (lambda x: F.max_pool1d(x, 3, 2, 1), (ROW,)),
     "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1, 1, True), (PICTURE,)),
     "max_pool3d": (lambda x: F.max_pool3d(x, 2), (VOLUME,)),
@@ -49,11 +68,30 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "batch_norm": (lambda x, w, b: F.batch_norm(x, None, None, w, b, True), (PICTURE, (4,), (4,))),
     "layer_norm": (lambda x, w, b: F.layer_norm(x, (6, 6), w, b), (PICTURE, (6, 6), (6, 6))),
     "group_norm": (lambda x, w, b: F.group_norm(x, 2, w, b), (PICTURE, (4,), (4,))),
+    "instance_norm": (lambda x, w, b: F.instance_norm(x, None, None, w, b), (PICTURE, (4,), (4,))),
+    "rms_norm": (lambda x, w: F.rms_norm(x, (6, 6), w), (PICTURE, (6, 6))),
+    "std": (lambda x: x.std((2, 3), correction=0, keepdim=True), (PICTURE,)),
+    "var": (lambda x: x.var(1), (PICTURE,)),
+    "_weight_norm": (lambda v, g: torch._weight_norm(v, g, 0), (PICTURE, (2, 1, 1, 1))),
+    "cdist": (torch.cdist, ((2, 3, 4), (2, 5, 4))),
+    "cosine_similarity": (lambda x, y: F.cosine_similarity(x, y, 1), (PICTURE, PICTURE)),
+    "linalg_matrix_norm": (torch.linalg.matrix_norm, (PICTURE,)),
+    "linalg_norm": (lambda x: torch.linalg.norm(x, dim=(2, 3)), (PICTURE,)),
+    "linalg_vector_norm": (lambda x: torch.linalg.vector_norm(x, 3, (1, 2), keepdim=True), (PICTURE,)),
+    "norm": (lambda x: torch.ops.aten.norm.ScalarOpt_dim(x, 2.5, [1], True), (PICTURE,)),
+    "pairwise_distance": (F.pairwise_distance, (ROW, ROW)),
     "relu": (F.relu, (ROW,)),
     "leaky_relu": (lambda x: F.leaky_relu(x, 0.2), (ROW,)),
     "prelu": (F.prelu, (ROW, (4,))),
     "elu": (lambda x: F.elu(x, 0.7), (ROW,)),
     "selu": (F.selu, (ROW,)),
+    "celu": (lambda x: F.celu(x, 0.7), (ROW,)),
+    "glu": (lambda x: F.glu(x, 1), (ROW,)),
+    "hardshrink": (F.hardshrink, (ROW,)),
+    "log_sigmoid": (F.logsigmoid, (ROW,)),
+    "rrelu": (F.rrelu, (ROW,)),
+    "softshrink": (F.softshrink, (ROW,)),
+    "threshold": (lambda x: F.threshold(x, 0.1, 2.0), (ROW,)),
     "gelu": (lambda x: F.gelu(x, approximate="tanh"), (ROW,)),
     "silu": (F.silu, (ROW,)),
     "hardswish": (F.hardswish, (ROW,)),
@@ -70,6 +108,54 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "abs": (torch.abs, (ROW,)),
     "neg": (lambda x: -x, (ROW,)),
     "pow": (lambda x: x**3, (ROW,)),
+    "asinh": (torch.asinh, (ROW,)),
+    "atan": (torch.atan, (ROW,)),
+    "ceil": (torch.ceil, (ROW,)),
+    "cos": (torch.cos, (ROW,)),
+    "cosh": (torch.cosh, (ROW,)),
+    "deg2rad": (torch.deg2rad, (ROW,)),
+    "erf": (torch.erf, (ROW,)),
+    "erfc": (torch.erfc, (ROW,)),
+    "exp2": (torch.exp2, (ROW,)),
+    "expm1": (torch.expm1, (ROW,)),
+    "floor": (torch.floor, (ROW,)),
+    "frac": (torch.frac, (ROW,)),
+    "positive": (torch.positive, (ROW,)),
+    "rad2deg": (torch.rad2deg, (ROW,)),
+    "round": (torch.round, (ROW,)),
+    "sign": (torch.sign, (ROW,)),
+    "sin": (torch.sin, (ROW,)),
+    "sinc": (torch.sinc, (ROW,)),
+    "sinh": (torch.sinh, (ROW,)),
+    "square": (torch.square, (ROW,)),
+    "tan": (torch.tan, (ROW,)),
+    "trunc": (torch.trunc, (ROW,)),
+    "acos": (lambda x: torch.acos(torch.tanh(x)), (ROW,)),
+    "asin": (lambda x: torch.asin(torch.tanh(x)), (ROW,)),
+    "atanh": (lambda x: torch.atanh(torch.tanh(x)), (ROW,)),
+    "acosh": (lambda x: torch.acosh(torch.exp(x) + 1), (ROW,)),
+    "log10": (lambda x: torch.log10(torch.exp(x)), (ROW,)),
+    "log1p": (lambda x: torch.log1p(torch.exp(x)), (ROW,)),
+    "log2": (lambda x: torch.log2(torch.exp(x)), (ROW,)),
+    "rsqrt": (lambda x: torch.rsqrt(torch.exp(x)), (ROW,)),
+    "atan2": (torch.atan2, (ROW, (4, 1))),
+    "hypot": (torch.hypot, (ROW, (4, 1))),
+    "logaddexp": (torch.logaddexp, (ROW, (4, 1))),
+    "addcdiv": (lambda x, y, z: torch.addcdiv(x, y, torch.exp(z), value=0.5), (ROW, (6,), (4, 1))),
+    "addcmul": (lambda x, y, z: torch.addcmul(x, y, z, value=0.5), (ROW, (6,), (4, 1))),
+    "float_power": (lambda x: torch.float_power(torch.exp(x), 1.5), (ROW,)),
+    "floor_divide": (lambda x: x.detach() // 0.7, (ROW,)),
+    "fmod": (lambda x: torch.fmod(x, 0.7), (ROW,)),
+    "remainder": (lambda x: x % 0.7, (ROW,)),
+    "lerp": (lambda x, y: torch.lerp(x, y, 0.3), (ROW, (4, 1))),
+    "logit": (lambda x: torch.logit(torch.sigmoid(x), 0.1), (ROW,)),
+    "xlogy": (lambda x, y: torch.xlogy(x, torch.exp(y)), (ROW, (4, 1))),
+    "clamp_max": (lambda x: x.clamp_max(0.1), (ROW,)),
+    "clamp_min": (lambda x: x.clamp_min(0.1), (ROW,)),
+    "true_divide": (lambda x: torch.true_divide(x, 3), (ROW,)),
+    "multiply": (torch.multiply, (ROW, ROW)),
+    "divide": (lambda x: torch.divide(x, 3, rounding_mode="trunc"), (ROW,)),
+    "subtract": (torch.subtract, (ROW, ROW)),
     "clamp": (lambda x: x.clamp(min=0.1), (ROW,)),
     "add": (lambda x, y: torch.add(x, y, alpha=2), (ROW, (4, 1))),
     "sub": (lambda x, y: x - y, (ROW, (6,))),
@@ -101,8 +187,20 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "softmax": (lambda x: x.softmax(1), (ROW,)),
     "log_softmax": (lambda x: F.log_softmax(x, -1), (ROW,)),
     "mse_loss": (lambda x, y: torch.ops.aten.mse_loss(x, y), (ROW, ROW)),
+    "binary_cross_entropy": (lambda x, y: F.binary_cross_entropy(x.sigmoid(), y.sigmoid()), (ROW, ROW)),
+    "binary_cross_entropy_with_logits": (
+        lambda x, y, w, p: F.binary_cross_entropy_with_logits(x, y.sigmoid(), w.detach(), pos_weight=p.detach()),
+        (ROW, ROW, (6,), (4, 1)),
+    ),
+    "huber_loss": (lambda x, y: torch.ops.aten.huber_loss(x, y, 2, 0.7), (ROW, ROW)),
+    "kl_div": (lambda x, y: F.kl_div(x, y.softmax(1), reduction="sum"), (ROW, ROW)),
+    "l1_loss": (lambda x, y: torch.ops.aten.l1_loss(x, y), (ROW, ROW)),
+    "logsumexp": (lambda x: x.logsumexp((0, 2), True), (ROW,)),
+    "nll_loss": (lambda x: torch.ops.aten.nll_loss(x, torch.tensor([3, 0])), ((2, 4),)),
+    "nll_loss_nd": (lambda x: F.nll_loss(x, torch.tensor([3, 0])), ((2, 4),)),
+    "smooth_l1_loss": (lambda x, y: torch.ops.aten.smooth_l1_loss(x, y, 1, 0.7), (ROW, ROW)),
 }
-LARGE = {"hardswish", "hardsigmoid"}  # a float32's 1/6 in PyTorch, see test_elementwise.py
+LARGE = {"hardswish", "hardsigmoid", "celu"}  # a float32's 1/6 or 1/0.7 in PyTorch, see test_elementwise.py
 
 
 class Code(nn.Module):
@@ -138,7 +236,7 @@ class Calls(fx.Interpreter):
 
 def shapes_of(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return tuple(value.shape)
+        return typed(tuple(value.shape), str(value.dtype).removeprefix("torch."))
     return [shapes_of(each) for each in value] if isinstance(value, list) else value
 
 
@@ -254,17 +352,17 @@ def test_numbers_and_arrays_mix(code: Callable) -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("pow", lambda x: x**x),
-        ("pow", lambda x: 2**x),
         ("clamp", lambda x: x.clamp(x * 0.5)),
         ("dropout", lambda x: F.dropout(x, 0.5, True)),
         ("feature_dropout", lambda x: F.dropout2d(x, 0.5, True)),
-        ("div", lambda x: torch.div(x, 3, rounding_mode="floor")),
+        ("rrelu", lambda x: F.rrelu(x, training=True)),
+        ("scaled_dot_product_attention", lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5)),
+        ("linalg_matrix_norm", lambda x: torch.linalg.matrix_norm(x, "nuc")),
+        ("linalg_norm", lambda x: torch.linalg.norm(x, 2, (2, 3))),
+        ("cdist", lambda x: torch.cdist(x, x, p=float("inf"))),
         ("pad", lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")),
         ("pad", lambda x: F.pad(x, (1, 1), value=1.0)),
-        ("matmul", lambda x: x[0, 0, 0] @ x[0, 0, 1]),
-        ("mse_loss", lambda x: torch.ops.aten.mse_loss(x, x * 2, 0)),
-        ("sin", torch.sin),
+        ("lgamma", torch.lgamma),
     ],
 )
 def test_what_is_not_written_is_none(name: str, code: Callable) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at, each
-from pellucid.glassbox.expression import Expression, exp, log, names
+from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at
+from pellucid.glassbox.expression import Expression, exp, expression, greater, log, maximum, names, where
+from pellucid.glassbox.ops.elementwise import broadcast, softplus_of
 
-INPUT, TARGET, SHARE, LARGEST, POWER, TOTAL, PROBABILITY = names(
-    "input", "target", "share", "largest", "power", "total", "probability"
+INPUT, TARGET, SHARE, LARGEST, POWER, TOTAL, PROBABILITY, WEIGHT, POS_WEIGHT, CLASS = names(
+    "input", "target", "share", "largest", "power", "total", "probability", "weight", "pos_weight", "class"
 )
 
 
@@ -82,14 +84,160 @@ def difference(input: Shape, labels: Sequence[int], against: int) -> Op:
 
 
 def mse_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:
-    """The mean over all numbers of (input - target)^2, or with PyTorch's reduction 2 their sum."""
-    if input != target or reduction not in (1, 2):
-        return None
-    maps = {OUT: at(), "input": at("n"), "target": at("n")}
-    ranges = each(input)
-    final = Stage(OUT, ranges, maps, _square(INPUT - TARGET) * (1 if reduction == 2 else 1 / ranges["n"]))
-    kind = "sum of squared errors" if reduction == 2 else "mean squared error"
-    return Op(kind, {"input": input, "target": target, OUT: ()}, ("input", "target"), (final,))
+    """(input - target)^2; with PyTorch's `reduction` 1 their mean, with 2 their sum, with 0 each alone."""
+    kind = "sum of squared errors" if reduction == 2 else "mean squared error" if reduction else "squared errors"
+    return pointwise(kind, {"input": input, "target": target}, _square(INPUT - TARGET), reduction)
+
+
+def l1_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:
+    """|input - target|."""
+    return pointwise("absolute error", {"input": input, "target": target}, _absolute(INPUT - TARGET), reduction)
+
+
+def smooth_l1_loss(input: Shape, target: Shape, reduction: int = 1, beta: float = 1.0) -> Op | None:
+    """Half the squared error over beta below beta, then the error less beta / 2: Girshick 2015, "Fast R-CNN", eq. 3."""
+    if not beta:
+        return l1_loss(input, target, reduction)
+    size = _absolute(INPUT - TARGET)
+    term = where(greater(beta, size), _square(INPUT - TARGET) * (0.5 / beta), size - beta / 2)
+    return pointwise("smooth absolute error", {"input": input, "target": target}, term, reduction)
+
+
+def huber_loss(input: Shape, target: Shape, reduction: int = 1, delta: float = 1.0) -> Op | None:
+    """Half the squared error up to delta, then delta * (error - delta / 2): Huber 1964."""
+    size = _absolute(INPUT - TARGET)
+    term = where(greater(size, delta), (size - delta / 2) * delta, _square(INPUT - TARGET) * 0.5)
+    return pointwise("Huber loss", {"input": input, "target": target}, term, reduction)
+
+
+def kl_div(input: Shape, target: Shape, reduction: int = 1, log_target: bool = False) -> Op | None:
+    """target * (log(target) - input), input being logarithms: Kullback & Leibler 1951. A target of 0 gives 0."""
+    term = exp(TARGET) * (TARGET - INPUT) if log_target else where(TARGET, TARGET * (log(TARGET) - INPUT), 0)
+    return pointwise("Kullback-Leibler divergence", {"input": input, "target": target}, term, reduction)
+
+
+def binary_cross_entropy(input: Shape, target: Shape, weight: Shape | None = None, reduction: int = 1) -> Op | None:
+    """-(target * log(input) + (1 - target) * log(1 - input)) * weight; a logarithm is at least -100, as in PyTorch."""
+    term = -(_times(TARGET, maximum(-100, log(INPUT))) + _times(1 - TARGET, maximum(-100, log(1 - INPUT))))
+    arrays = {"input": input, "target": target}
+    if weight is not None:
+        arrays, term = arrays | {"weight": weight}, term * WEIGHT
+    return pointwise("binary cross-entropy", arrays, term, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Shape,
+    target: Shape,
+    weight: Shape | None = None,
+    pos_weight: Shape | None = None,
+    reduction: int = 1,
+) -> Op | None:
+    """The same of sigmoid(input), written so that nothing overflows: (1 - y) * x + p * softplus(-x), p being
+    1 + (pos_weight - 1) * y.
+    """
+    arrays = {"input": input, "target": target}
+    more = expression(1)
+    if pos_weight is not None:
+        arrays, more = arrays | {"pos_weight": pos_weight}, (POS_WEIGHT - 1) * TARGET + 1
+    term = (1 - TARGET) * INPUT + more * softplus_of(-INPUT)
+    if weight is not None:
+        arrays, term = arrays | {"weight": weight}, term * WEIGHT
+    return pointwise("binary cross-entropy of logits", arrays, term, reduction)
+
+
+def pointwise(kind: str, arrays: Mapping[str, Shape], term: Expression, reduction: int) -> Op | None:
+    """A loss of each number; with PyTorch's `reduction` 1 their mean, with 2 their sum, with 0 each alone."""
+    shapes = list(arrays.values())
+    out = tuple(max(sizes) for sizes in zip(*(_padded(shape, shapes) for shape in shapes), strict=True))
+    axes = [f"d{axis}" for axis in range(len(out))]
+    maps = {name: broadcast(shape, out) for name, shape in arrays.items()}
+    final = Stage(
+        OUT,
+        _ranges(axes, out),
+        {OUT: at() if reduction else at(*axes), **maps},
+        term * (1 / prod(out)) if reduction == 1 else term,
+    )
+    return Op(kind, {**arrays, OUT: () if reduction else out}, tuple(arrays), (final,))
+
+
+def nll_loss(
+    input: Shape, target: Shape, weight: Shape | None = None, reduction: int = 1, ignore_index: int = -100
+) -> Op:
+    """Minus the input of the true class, averaged: the cross-entropy of log-probabilities (N, K, ...) or (K,).
+
+    target (N, ...) holds the classes. The mean is weighted with the true classes' weights; targets that are
+    `ignore_index` count for nothing.
+    """
+    lead = ["n"] if len(input) > 1 else []
+    places = [*lead, *(f"d{axis}" for axis in range(2, len(input)))]
+    axes = [*lead, "k", *places[len(lead) :]]
+    ranges = _ranges(axes, input)
+    ordered = {name: ranges[name] for name in (*places, "k")}
+    classes = input[len(lead)]
+    numbers = np.arange(classes, dtype=np.float64)
+    if 0 <= ignore_index < classes:
+        numbers[ignore_index] = -1  # that no target is
+    shapes: dict[str, Shape] = {"input": input, "target": target, "class": (classes,)}
+    maps = {"input": at(*axes), "target": at(*places), "class": at("k")}
+    inputs = ("input", "target")
+    share = expression(1)
+    if weight is not None:
+        shapes, maps, share = shapes | {"weight": weight}, maps | {"weight": at("k")}, WEIGHT
+        inputs = (*inputs, "weight")
+    loss, counted = _chosen(-INPUT * share), _chosen(share)
+    constants = {"class": numbers}
+    if reduction == 0:
+        out = tuple(ranges[name] for name in places)
+        final = Stage(OUT, ordered, maps | {OUT: at(*places)}, loss)
+        return Op("negative log-likelihood", {**shapes, OUT: out}, inputs, (final,), constants)
+    if reduction == 2:
+        final = Stage(OUT, ordered, maps | {OUT: at()}, loss)
+        return Op("negative log-likelihood", {**shapes, OUT: ()}, inputs, (final,), constants)
+    read = {name: maps[name] for name in counted.names()}
+    count = Stage("count", ordered, read | {"count": at()}, counted)
+    final = Stage(OUT, ordered, maps | {OUT: at(), "count": at()}, _chosen(-INPUT * share / names("count")[0]))
+    return Op("negative log-likelihood", {**shapes, "count": (), OUT: ()}, inputs, (count, final), constants)
+
+
+def logsumexp(input: Shape, dim: Sequence[int] | int, keepdim: bool = False) -> Op:
+    """log(sum along `dim` of exp(input)), the largest taken out so that nothing overflows."""
+    axes = [f"d{axis}" for axis in range(len(input))]
+    dims = {axes[d] for d in ([dim] if isinstance(dim, int) else dim)}
+    kept = [axis for axis in axes if axis not in dims]
+    to: list[str | int] = [0 if axis in dims else axis for axis in axes] if keepdim else [*kept]
+    shape = tuple(1 if axis in dims else n for axis, n in zip(axes, input, strict=True) if keepdim or axis in kept)
+    ranges, whole, small = _ranges(axes, input), at(*axes), at(*to)
+    ordered = {axis: ranges[axis] for axis in (*kept, *(axis for axis in axes if axis in dims))}
+    stages = (
+        Stage("largest", ordered, {"largest": small, "input": whole}, INPUT, "max", through=False),
+        Stage("total", ordered, {"total": small, "input": whole, "largest": small}, exp(INPUT - LARGEST)),
+        Stage(
+            OUT,
+            {axis: ranges[axis] for axis in kept},
+            {OUT: small, "total": small, "largest": small},
+            LARGEST + log(TOTAL),
+        ),
+    )
+    shapes = {"input": input, "largest": shape, "total": shape, OUT: shape}
+    return Op("log of the sum of exponentials", shapes, ("input",), stages)
+
+
+def _chosen(term: Expression) -> Expression:
+    """The term where the class is the target's, else 0."""
+    return where(greater(TARGET, CLASS), 0, where(greater(CLASS, TARGET), 0, term))
+
+
+def _times(share: Expression, value: Expression) -> Expression:
+    """A product that is 0 where the share is 0, also where the value is infinite."""
+    return where(share, share * value, 0)
+
+
+def _absolute(x: Expression) -> Expression:
+    return maximum(x, 0) + maximum(-x, 0)
+
+
+def _padded(shape: Shape, others: Sequence[Shape]) -> Shape:
+    return (1,) * (max(map(len, others)) - len(shape)) + tuple(shape)
 
 
 def _powers(input: Shape, dim: int, temperature: float) -> tuple[tuple[Stage, ...], dict[str, Shape]]:

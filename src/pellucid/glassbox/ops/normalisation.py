@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
-from pellucid.glassbox.expression import Expression, names, sqrt
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, dtype_of
+from pellucid.glassbox.expression import Expression, greater, names, sqrt, where
 
 INPUT, WEIGHT, BIAS, MEAN, VARIANCE = names("input", "weight", "bias", "mean", "variance")
 RUNNING_MEAN, RUNNING_VAR = names("running_mean", "running_var")
+SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+"""Between 1 and the next number."""
 
 
 def batch_norm(
@@ -90,6 +93,88 @@ def group_norm(
     return Op(
         "group norm", {"input": input, **learned, **statistics, OUT: input}, ("input", *learned), (*stages, final)
     )
+
+
+def instance_norm(
+    input: Shape,
+    weight: Shape | None = None,
+    bias: Shape | None = None,
+    running_mean: Shape | None = None,
+    running_var: Shape | None = None,
+    use_input_stats: bool = True,
+    eps: float = 1e-5,
+) -> Op:
+    """The same over each channel of each picture: Ulyanov et al. 2016, "Instance normalization", eq. 3.
+
+    With running statistics, at inference, it is what batch norm is. input (B, C, ...), the others (C,).
+    """
+    if use_input_stats or running_mean is None or running_var is None:
+        return replace(group_norm(input, input[1], weight, bias, eps), kind="instance norm")
+    op = batch_norm(input, weight, bias, running_mean, running_var, False, eps)
+    return replace(op, kind="instance norm")
+
+
+def rms_norm(
+    input: Shape, normalized_shape: Sequence[int], weight: Shape | None = None, eps: float | None = None
+) -> Op:
+    """input / sqrt(the mean square over the last axes + eps) * weight: Zhang & Sennrich 2019, eq. 4.
+
+    Without an `eps` it is the spacing of the input's numbers at 1: 2^-23 in float32.
+    """
+    axes = [f"d{axis}" for axis in range(len(input))]
+    lead, own = axes[: -len(normalized_shape)], axes[-len(normalized_shape) :]
+    ranges, whole, each = dict(zip(axes, input, strict=True)), at(*axes), at(*lead)
+    eps = SPACING[dtype_of(input)] if eps is None else eps
+    square = names("mean_square")[0]
+    formula = INPUT / sqrt(square + eps)
+    maps = {OUT: whole, "input": whole, "mean_square": each}
+    shapes: dict[str, Shape] = {"input": input, "mean_square": input[: len(lead)], OUT: input}
+    inputs = ("input",)
+    if weight is not None:
+        formula, inputs = formula * WEIGHT, ("input", "weight")
+        maps, shapes = maps | {"weight": at(*own)}, shapes | {"weight": weight}
+    term = INPUT * INPUT * (1 / prod(normalized_shape))
+    stages = (
+        Stage("mean_square", ranges, {"mean_square": each, "input": whole}, term),
+        Stage(OUT, ranges, maps, formula),
+    )
+    return Op("RMS norm", shapes, inputs, stages)
+
+
+def var(input: Shape, dim: Sequence[int] | int | None = None, correction: float = 1, keepdim: bool = False) -> Op:
+    """The sum along `dim` of (input - mean)^2, divided by the count less `correction`."""
+    stages, shapes, _ = _spread(input, dim, correction, keepdim, OUT)
+    return Op("variance", shapes, ("input",), stages)
+
+
+def std(input: Shape, dim: Sequence[int] | int | None = None, correction: float = 1, keepdim: bool = False) -> Op:
+    """The root of the variance. Where that is 0 the gradient is 0, as in PyTorch."""
+    stages, shapes, (ranges, to) = _spread(input, dim, correction, keepdim, "variance")
+    root = where(greater(VARIANCE, 0), sqrt(VARIANCE), 0)
+    final = Stage(OUT, ranges, {OUT: to, "variance": to}, root)
+    return Op("standard deviation", shapes | {OUT: shapes["variance"]}, ("input",), (*stages, final))
+
+
+def _spread(
+    input: Shape, dim: Sequence[int] | int | None, correction: float, keepdim: bool, out: str
+) -> tuple[tuple[Stage, Stage], dict[str, Shape], tuple[dict[str, int], tuple[Axis, ...]]]:
+    """The stages that make "mean" and the variance called `out`, their shapes, and (ranges, index map) of a result."""
+    axes = [f"d{axis}" for axis in range(len(input))]
+    every = dim is None or (not isinstance(dim, int) and len(dim) == 0)
+    dims = {axes[d] for d in (range(len(input)) if every else [dim] if isinstance(dim, int) else dim)}
+    kept = {axis: size for axis, size in zip(axes, input, strict=True) if axis not in dims}
+    to: list[str | int] = [0 if axis in dims else axis for axis in axes] if keepdim else [*kept]
+    shape = tuple(1 if axis in dims else n for axis, n in zip(axes, input, strict=True) if keepdim or axis in kept)
+    ranges = kept | {axis: size for axis, size in zip(axes, input, strict=True) if axis in dims}
+    count = prod(size for axis, size in ranges.items() if axis in dims)
+    whole, small = {"input": at(*axes)}, at(*to)
+    divisor = max(count - correction, 0)
+    if not divisor:
+        raise ValueError(f"the variance of {count} numbers less {correction:g} is no number")
+    away = INPUT - MEAN
+    mean = Stage("mean", ranges, whole | {"mean": small}, INPUT * (1 / count))
+    spread = Stage(out, ranges, whole | {"mean": small, out: small}, away * away * (1 / divisor))
+    return (mean, spread), {"input": input, "mean": shape, out: shape}, (kept, small)
 
 
 def _statistics(

@@ -64,6 +64,7 @@ import { evaluate, magnitude, names, times } from "./expression.js";
 
 export const OUT = "out";
 export const GRADIENT = "gradient of ";
+const NEAR = 2 ** -16; // how near to the largest candidate one must come for its rounding to matter
 
 /** An op with its numbers; what is asked twice is worked out once. */
 export class Evaluator {
@@ -141,7 +142,7 @@ export class Evaluator {
     if (stage.pick === "max") {
       const [candidates] = columns;
       const values = candidates.values.map((value, row) => (candidates.inside[row] ? value : -Infinity));
-      return { rows, formula: stage.term, columns, values, magnitudes: candidates.values.map(Math.abs), pick: "max" };
+      return { rows, formula: stage.term, columns, values, magnitudes: magnitudes[candidates.name], pick: "max" };
     }
     return found(rows, stage.term, columns, magnitudes);
   }
@@ -215,7 +216,7 @@ export class Evaluator {
     const array = this.arrays[name];
     if (array !== undefined) {
       const values = Float64Array.from(positions, (position, row) => (inside[row] ? array[position] : 0));
-      return { values, scales: values.map(Math.abs) };
+      return { values, scales: values.map(sizeOf) };
     }
     const parts = this.stagesOf(name).map(
       (stage) => (/** @type {Indices} */ wanted) => this.forwardStage(stage, wanted),
@@ -233,7 +234,7 @@ export class Evaluator {
       const { gradient } = this;
       if (gradient === null) throw new Error("a gradient was asked for and none was given");
       const values = Float64Array.from(positions, (position) => gradient[position]);
-      return { values, scales: values.map(Math.abs) };
+      return { values, scales: values.map(sizeOf) };
     }
     const inside = new Uint8Array(positions.length).fill(1);
     const parts = this.stagesAfter(name).map(
@@ -241,6 +242,14 @@ export class Evaluator {
     );
     return keptIn(memo(this.gradients, name), positions, inside, this.op.shapes[name], parts);
   }
+}
+
+/**
+ * What the rounding of a given number is measured by. An infinite one is exact, as a mask's -inf is.
+ * @param {number} value
+ */
+function sizeOf(value) {
+  return Math.abs(value) === Infinity ? 0 : Math.abs(value);
 }
 
 /**
@@ -324,9 +333,15 @@ function sums({ rows, values: each, magnitudes, pick }, count) {
   const counts = new Float64Array(count);
   rows.of.forEach((of, row) => {
     values[of] = pick === "max" ? Math.max(values[of], each[row]) : values[of] + each[row];
-    scales[of] = pick === "max" ? Math.max(scales[of], magnitudes[row]) : scales[of] + magnitudes[row];
+    if (pick === "sum") scales[of] += magnitudes[row];
     counts[of] += 1;
   });
+  if (pick === "max") {
+    // not those that rounding cannot make the largest: masked scores are -1e9, or infinite
+    rows.of.forEach((of, row) => {
+      if (each[row] + NEAR * magnitudes[row] >= values[of]) scales[of] = Math.max(scales[of], magnitudes[row]);
+    });
+  }
   return { values, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
 }
 
