@@ -116,8 +116,7 @@ def as_document(op: Op) -> dict[str, Any]:
     """The op as the page gets it: with its derivatives."""
     described = op.as_json()
     for stage, written in zip(op.stages, described["stages"], strict=True):
-        if stage.pick == "sum":
-            written["derivatives"] = {name: stage.term.derivative(name).as_json() for name in stage.reads()}
+        written["derivatives"] = {name: stage.term.derivative(name).as_json() for name in stage.reads()}
     return described
 
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Operand: TypeAlias = "Expression | float | int"
 
-_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0}  # how tightly each binds
+_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0, ">=": 0, "==": 0}  # how tightly each binds
+_COMPARISONS = {">", ">=", "=="}
 # what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
 _UNDERFLOW = 2.0**-125
 _erf = np.frompyfunc(math.erf, 1, 1)
@@ -30,7 +31,8 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 class Expression:
     """A node of the tree: `head` is what is done to `arguments`. Leaves: a "name" or a "number", kept in `leaf`.
 
-    Heads: + - * / > (1 where greater, else 0), max, min, exp, log, sqrt, tanh, erf, power (a constant exponent).
+    Heads: + - * /, > >= == (1 where true, else 0), max, min, exp, log, sqrt, tanh, erf, power (a constant exponent),
+    where (the second argument where the first is not 0, else the third), infinity (JSON has no such number).
     """
 
     head: str
@@ -108,6 +110,14 @@ def expression(value: Operand) -> Expression:
     return value if isinstance(value, Expression) else Expression("number", leaf=value)
 
 
+def number(value: float) -> Expression:
+    """A number, which may be infinite, as a formula that can be written as JSON. NaN cannot."""
+    if not math.isinf(value):
+        return expression(value)
+    infinity = Expression("infinity")
+    return infinity if value > 0 else -infinity
+
+
 def names(*each: str) -> tuple[Expression, ...]:
     return tuple(Expression("name", leaf=name) for name in each)
 
@@ -123,6 +133,21 @@ def minimum(a: Operand, b: Operand) -> Expression:
 def greater(a: Operand, b: Operand) -> Expression:
     """1 where a > b, else 0. Its derivative is 0."""
     return Expression(">", (expression(a), expression(b)))
+
+
+def at_least(a: Operand, b: Operand) -> Expression:
+    """1 where a >= b, else 0. Its derivative is 0."""
+    return Expression(">=", (expression(a), expression(b)))
+
+
+def equal(a: Operand, b: Operand) -> Expression:
+    """1 where a == b, else 0. Its derivative is 0."""
+    return Expression("==", (expression(a), expression(b)))
+
+
+def where(condition: Operand, a: Operand, b: Operand) -> Expression:
+    """a where the condition is not 0, else b. What is not chosen does not count, and may be infinite."""
+    return Expression("where", (expression(condition), expression(a), expression(b)))
 
 
 def exp(a: Operand) -> Expression:
@@ -191,6 +216,8 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
             return values.get(str(node.leaf), str(node.leaf))
         case "number":
             return f"{node.leaf:.9g}"
+        case "infinity":
+            return "inf"
         case "power":
             base = _written(node.arguments[0], values, 3)
             # -2^2 would be -4, and x^2^3 would be x^8
@@ -205,7 +232,7 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
             # a - (b + c) and a / (b * c) keep their parentheses
             right = _written(node.arguments[1], values, binds + (head in "-/"))
             text = f"{left} {head} {right}"
-            return f"({text})" if binds < around or head == ">" else text
+            return f"({text})" if binds < around or head in _COMPARISONS else text
         case head:
             return f"{head}({', '.join(_written(argument, values, 0) for argument in node.arguments)})"
 
@@ -218,7 +245,7 @@ def _names(node: Expression) -> Iterator[str]:
 
 
 def _derivative(node: Expression, name: str) -> Expression:
-    if node.head in ("name", "number", ">"):
+    if node.head in ("name", "number", "infinity", *_COMPARISONS):
         return expression(1 if node.head == "name" and node.leaf == name else 0)
     d = [_derivative(argument, name) for argument in node.arguments]
     if all(_is(each, 0) for each in d):
@@ -236,6 +263,8 @@ def _derivative(node: Expression, name: str) -> Expression:
             return greater(a, b) * d[0] + (1 - greater(a, b)) * d[1] if not _is(d[1], 0) else greater(a, b) * d[0]
         case "min", (a, b):
             return greater(b, a) * d[0] + (1 - greater(b, a)) * d[1] if not _is(d[1], 0) else greater(b, a) * d[0]
+        case "where", (condition, _, _):
+            return where(condition, d[1], d[2]) if not (_is(d[1], 0) and _is(d[2], 0)) else expression(0)
         case _, (a,):
             return _slope(node, a) * d[0]
     raise AssertionError(node.head)
@@ -264,7 +293,11 @@ def _evaluate(node: Expression, values: Mapping[str, Array]) -> Array:
         return np.asarray(values[str(node.leaf)], np.float64)
     if node.head == "number":
         return np.asarray(node.leaf, np.float64)
+    if node.head == "infinity":
+        return np.asarray(np.inf)
     a, *rest = (_evaluate(argument, values) for argument in node.arguments)
+    if node.head == "where":
+        return np.where(a != 0, *rest)
     return _apply(node, a, rest[0] if rest else a)
 
 
@@ -280,6 +313,10 @@ def _apply(node: Expression, a: Array, b: Array) -> Array:
             return a / b
         case ">":
             return (a > b).astype(np.float64)
+        case ">=":
+            return (a >= b).astype(np.float64)
+        case "==":
+            return (a == b).astype(np.float64)
         case "max":
             return np.maximum(a, b)
         case "min":
@@ -304,14 +341,18 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
         return np.asarray(magnitudes[str(node.leaf)], np.float64)
     if node.head == "number":
         return np.abs(np.asarray(node.leaf, np.float64))
+    if node.head == "infinity":
+        return np.asarray(np.inf)
     m = [_magnitude(argument, values, magnitudes) for argument in node.arguments]
     match node.head:
         case "+" | "-" | "max" | "min":
             return m[0] + m[1]
         case "*":
             return m[0] * m[1] + _UNDERFLOW
-        case ">":
+        case ">" | ">=" | "==":
             return _evaluate(node, values)
+        case "where":
+            return np.where(_evaluate(node.arguments[0], values) != 0, m[1], m[2])
         case "/":
             b = np.abs(_evaluate(node.arguments[1], values))
             return m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b) + _UNDERFLOW
