@@ -15,6 +15,7 @@ from pellucid.glassbox.ops import (
     attention,
     contractions,
     lengths,
+    likelihood,
     losses,
     normalisation,
     optimizers,
@@ -118,7 +119,17 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     losses.binary_cross_entropy: [((3, 4), (3, 4), (4,))],
     losses.binary_cross_entropy_with_logits: [((3, 4), (3, 4)), ((3, 4), (3, 4), (4,), (3, 1), 2)],
     losses.pointwise: [("error", {"input": (3, 4)}, log(maximum(names("input")[0], 0.3)), 1)],
-    losses.nll_loss: [((3, 4), (3,)), ((3, 4), (3,), (4,)), ((2, 4, 5), (2, 5), None, 0, 2), ((3, 4), (3,), None, 2)],
+    likelihood.cross_entropy_loss: [
+        ((3, 4), (3,)),
+        ((2, 4, 5), (2, 5), (4,), 1, 2, 0.1),
+        ((3, 4), (3, 4), (4,), 1, -100, 0.1),
+    ],
+    likelihood.nll_loss: [
+        ((3, 4), (3,)),
+        ((3, 4), (3,), (4,)),
+        ((2, 4, 5), (2, 5), None, 0, 2),
+        ((3, 4), (3,), None, 2),
+    ],
     losses.logsumexp: [(GRID, 1), (GRID, [0, 2], True)],
     optimizers.sgd: [(0.1,), (0.1, 0.9), (0.1, 0.9, 0.2, True, 0.01), (0.1, 0.9, 0.0, False, 0.01, True)],
     optimizers.adam: [ADAM, (*ADAM, 0.05)],
@@ -177,10 +188,12 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
 }
 # under a root or a logarithm
 POSITIVE = {e.log_of, e.sqrt_of, e.pow, f.log2_of, f.log10_of, f.log1p_of, f.rsqrt_of, f.power_of, f.xlogy_of}
-POSITIVE |= {losses.kl_div, losses.nll_loss}
+POSITIVE |= {losses.kl_div}
 # between 0 and 1, or above 1
 SHARES = {f.asin_of, f.acos_of, f.atanh_of, f.logit_of, losses.binary_cross_entropy}
 LARGE = {f.acosh_of}
+# against class numbers
+CLASSES = {likelihood.nll_loss, likelihood.cross_entropy_loss}
 BUILDERS = {"alone", "joined", "combined", "contraction"}  # that others are made by: a formula is their argument
 
 JAVASCRIPT = """async (cases) => {
@@ -203,8 +216,7 @@ def as_document(op: Op) -> dict[str, Any]:
     """The op as the page gets it: with its derivatives."""
     described = op.as_json()
     for stage, written in zip(op.stages, described["stages"], strict=True):
-        if stage.pick == "sum":
-            written["derivatives"] = {name: stage.term.derivative(name).as_json() for name in stage.reads()}
+        written["derivatives"] = {name: stage.term.derivative(name).as_json() for name in stage.reads()}
     return described
 
 
@@ -215,7 +227,7 @@ def drawn(op: Op, declare: Callable[..., Any], random: np.random.Generator) -> d
         shape = op.shapes[name]
         if dtype_of(shape) == "bool":
             return random.integers(2, size=shape).astype(np.float64)
-        if declare is losses.nll_loss and name == "target":
+        if declare in CLASSES and name == "target" and len(shape) < len(op.shapes["input"]):
             return random.integers(4, size=shape).astype(np.float64)
         array = random.standard_normal(shape)
         if declare in SHARES:
@@ -234,7 +246,22 @@ def ops() -> Iterator[tuple[str, Op, Callable[..., Any]]]:
             yield f"{declare.__name__}{arguments}", op, declare
 
 
-MODULES = (*(attention, contractions, e, f, lengths, losses, normalisation, optimizers, pooling, products, shaping),)
+MODULES = (
+    *(
+        attention,
+        contractions,
+        e,
+        f,
+        lengths,
+        likelihood,
+        losses,
+        normalisation,
+        optimizers,
+        pooling,
+        products,
+        shaping,
+    ),
+)
 
 
 def test_every_declaration_has_a_case() -> None:

@@ -10,7 +10,7 @@ index maps for the fixed index, let the names that are left run over their range
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, Table
 from pellucid.glassbox.expression import Expression, names
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,8 @@ class Evaluator:
 
     def forward(self, index: Index, name: str = OUT) -> tuple[Terms, ...]:
         """The terms of one number of "out", or of an array between: one Terms for each stage that adds to it."""
-        return tuple(self._forward(stage, _one(index)).terms() for stage in self._stages_of(name))
+        parts = [self._forward(stage, _one(index)) for stage in self._stages_of(name)]
+        return tuple(part.terms() for part in [part for part in parts if part.rows.count] or parts[:1])
 
     def backward(self, name: str, index: Index) -> tuple[Terms, ...]:
         """The terms of the gradient of one number of an input, or of an array between."""
@@ -106,11 +107,10 @@ class Evaluator:
     def _forward(self, stage: Stage, wanted: Indices) -> _Found:
         rows = _solve(stage, stage.out, wanted, self.op.shapes[stage.out])
         columns, magnitudes = self._gather(stage, rows)
+        found = _found(rows, stage.term, columns, magnitudes)
         if stage.pick == "max":
-            (candidates,) = columns
-            found = np.where(candidates.inside, candidates.values, -np.inf)
-            return _Found(rows, stage.term, columns, found, magnitudes[candidates.name], "max")
-        return _found(rows, stage.term, columns, magnitudes)
+            return replace(found, values=np.where(found.inside, found.values, -np.inf), pick="max")
+        return found
 
     def _backward(self, stage: Stage, name: str, wanted: Indices) -> _Found:
         rows = _solve(stage, name, wanted, self.op.shapes[name])
@@ -119,22 +119,37 @@ class Evaluator:
         rows, out = rows.kept(inside), out[inside]
         arriving, scale = self._gradients_at(stage.out, out)
         first = Column(GRADIENT + stage.out, out, arriving, np.ones(len(out), bool))
-        if stage.pick == "max":
-            won = Column("won", out, self._won(stage, out, wanted[rows.of]), first.inside)
-            product = names(first.name)[0] * names(won.name)[0]
-            return _found(rows, product, [first, won], {first.name: scale, won.name: won.values})
         columns, magnitudes = self._gather(stage, rows)
-        formula = names(first.name)[0] * stage.term.derivative(name)
-        used = [column for column in (first, *columns) if column.name in set(formula.names())]
-        return _found(rows, formula, used, {first.name: scale, **magnitudes})
+        columns, magnitudes = [first, *columns], {first.name: scale, **magnitudes}
+        formula = names(first.name)[0]
+        if stage.pick == "max":
+            won = Column("won", out, self._won(stage, name, out, wanted[rows.of]), first.inside)
+            columns.insert(1, won)
+            magnitudes[won.name], formula = won.values, formula * names(won.name)[0]
+        formula *= stage.term.derivative(name)
+        used = [column for column in columns if column.name in set(formula.names())]
+        return _found(rows, formula, used, magnitudes)
 
-    def _won(self, stage: Stage, out: Indices, wanted: Indices) -> Floats:
-        """The gradient goes to the winner: 1 for each window that this number has won, 0 for the others."""
-        won = np.zeros(len(out))
-        for row, window in enumerate(out):
-            found = self._forward(stage, window[None])
-            won[row] = np.array_equal(found.columns[0].indices[found.values.argmax()], wanted[row])
-        return won
+    def _won(self, stage: Stage, name: str, out: Indices, wanted: Indices) -> Floats:
+        """The gradient goes to the winner: 1 for each window that this number has won (or its share), 0 for others."""
+        _, first, which = np.unique(_flattened(out, self.op.shapes[stage.out]), return_index=True, return_inverse=True)
+        found = self._forward(stage, out[first])
+        best = found.sums(len(first))[0]
+        winners = np.flatnonzero((found.values == best[found.rows.of]) & found.inside)
+        windows = found.rows.of[winners]
+        if stage.ties == "first":
+            windows, one = np.unique(windows, return_index=True)
+            winners = winners[one]
+        column = next(column for column in found.columns if column.name == name)
+        shape = self.op.shapes[name]
+        size = prod(shape)
+        won = windows * size + _flattened(column.indices[winners], shape)[:, 0]
+        asked = which.ravel() * size + _flattened(wanted, shape)[:, 0]
+        places, times = np.unique(won, return_counts=True)
+        at = np.minimum(np.searchsorted(places, asked), max(len(places) - 1, 0))
+        hit = places[at] == asked if len(places) else np.zeros(len(asked), bool)
+        share = 1 / np.maximum(np.bincount(windows, minlength=len(first)), 1)
+        return np.where(hit, times[at] if len(places) else 0, 0) * share[which.ravel()]
 
     def _gather(self, stage: Stage, rows: Rows) -> tuple[list[Column], dict[str, Floats]]:
         columns, magnitudes = [], {}
@@ -154,7 +169,11 @@ class Evaluator:
             found[inside], scale[inside] = kept
             return found, scale
         found[inside] = array[tuple(indices[inside].T)]
-        return found, _size(found)
+        if name not in self.op.scales:
+            return found, _size(found)
+        scale = np.zeros(len(indices))
+        scale[inside] = self.op.scales[name][tuple(indices[inside].T)]
+        return found, scale
 
     def _gradients_at(self, name: str, indices: Indices) -> tuple[Floats, Floats]:
         if name != OUT:
@@ -196,6 +215,14 @@ class _Found:
     values: Floats
     magnitudes: Floats
     pick: Literal["sum", "max"] = "sum"
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """(rows,): False where a factor lies in the padding."""
+        inside = np.ones(self.rows.count, bool)
+        for column in self.columns:
+            inside &= column.inside
+        return inside
 
     def terms(self) -> Terms:
         """Of one number, which is all that there is."""
@@ -272,10 +299,8 @@ def _solve(stage: Stage, name: str, wanted: Indices, shape: Shape) -> Rows:
 
 def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int], rows: Rows) -> Rows:
     open_names = [name for name, _ in axis.steps if name not in rows.names]
-    steps = dict(axis.steps)
-    linear = [name for name in open_names if isinstance(steps[name], int)]
     # the widest is solved for, the others are tried
-    solved = max(linear, key=lambda name: ranges[name]) if linear else None
+    solved = max(open_names, key=lambda name: ranges[name]) if open_names else None
     for name in open_names:
         if name != solved:
             rows = rows.expanded(name, ranges[name])
@@ -283,8 +308,10 @@ def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int]
     rest = values[rows.of] - _along(known, rows)
     if solved is None:
         return rows.kept(rest == 0)
-    step = steps[solved]
-    assert isinstance(step, int)
+    step = dict(axis.steps)[solved]
+    if isinstance(step, Table):
+        which, position = step.values_at(rest)
+        return Rows(rows.of[which], {**{name: each[which] for name, each in rows.names.items()}, solved: position})
     position, remainder = np.divmod(rest, step)
     within = (remainder == 0) & (position >= 0) & (position < ranges[solved])
     return Rows(rows.of, {**rows.names, solved: position}).kept(within)
@@ -293,7 +320,7 @@ def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int]
 def _along(axis: Axis, rows: Rows) -> NDArray[np.int64]:
     position = np.full(rows.count, axis.offset, np.int64)
     for name, step in axis.steps:
-        position += step * rows.names[name] if isinstance(step, int) else np.asarray(step, np.int64)[rows.names[name]]
+        position += step.places[rows.names[name]] if isinstance(step, Table) else step * rows.names[name]
     return position
 
 

@@ -202,11 +202,13 @@ def _described(op: Op) -> dict[str, Any]:
         "shapes": {name: list(shape) for name, shape in op.shapes.items()},
         "inputs": list(op.inputs),
         "stages": [_stage(stage) for stage in op.stages],
+        **({"scales": {name: array.tolist() for name, array in op.scales.items()}} if op.scales else {}),
     }
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
-    slopes = {name: stage.term.derivative(name).as_json() for name in stage.reads()} if stage.pick == "sum" else {}
+    winner = stage.pick == "max" and stage.term.head == "name"  # has all of the gradient: the slope is 1
+    slopes = {} if winner else {name: stage.term.derivative(name).as_json() for name in stage.reads()}
     return {**stage.as_json(), "derivatives": slopes}
 
 

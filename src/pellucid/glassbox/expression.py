@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Operand: TypeAlias = "Expression | float | int"
 
-_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0}  # how tightly each binds
+_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0, ">=": 0, "==": 0}  # how tightly each binds
+_COMPARISONS = {">", ">=", "=="}
 # what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
 _UNDERFLOW = 2.0**-125
 # the same for an exponential: PyTorch's vectorised kernels give 0 below float32's smallest normal number, 2^-126
@@ -33,9 +34,9 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 class Expression:
     """A node of the tree: `head` is what is done to `arguments`. Leaves: a "name" or a "number", kept in `leaf`.
 
-    Heads: + - * / > (1 where greater, else 0), max, min, where (the second argument where the first is not 0, else
-    the third), power (a constant exponent), and functions of one argument: exp, expm1, log, log1p, sqrt, sin, cos,
-    asin, atan, tanh, erf, floor, round (halves to even).
+    Heads: + - * /, > >= == (1 where true, else 0), max, min, power (a constant exponent), where (the second argument
+    where the first is not 0, else the third), infinity (JSON has no such number), and functions of one argument: exp,
+    expm1, log, log1p, sqrt, sin, cos, asin, atan, tanh, erf, floor, round (halves to even).
     """
 
     head: str
@@ -113,6 +114,14 @@ def expression(value: Operand) -> Expression:
     return value if isinstance(value, Expression) else Expression("number", leaf=value)
 
 
+def number(value: float) -> Expression:
+    """A number, which may be infinite, as a formula that can be written as JSON. NaN cannot."""
+    if not math.isinf(value):
+        return expression(value)
+    infinity = Expression("infinity")
+    return infinity if value > 0 else -infinity
+
+
 def names(*each: str) -> tuple[Expression, ...]:
     return tuple(Expression("name", leaf=name) for name in each)
 
@@ -130,8 +139,18 @@ def greater(a: Operand, b: Operand) -> Expression:
     return Expression(">", (expression(a), expression(b)))
 
 
+def at_least(a: Operand, b: Operand) -> Expression:
+    """1 where a >= b, else 0. Its derivative is 0."""
+    return Expression(">=", (expression(a), expression(b)))
+
+
+def equal(a: Operand, b: Operand) -> Expression:
+    """1 where a == b, else 0. Its derivative is 0."""
+    return Expression("==", (expression(a), expression(b)))
+
+
 def where(condition: Operand, a: Operand, b: Operand) -> Expression:
-    """a where the condition is not 0, else b. The one that is not chosen may be anything: 0 * infinity is no part."""
+    """a where the condition is not 0, else b. What is not chosen does not count, and may be infinite."""
     return Expression("where", (expression(condition), expression(a), expression(b)))
 
 
@@ -237,6 +256,8 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
             return values.get(str(node.leaf), str(node.leaf))
         case "number":
             return f"{node.leaf:.9g}"
+        case "infinity":
+            return "inf"
         case "power":
             base = _written(node.arguments[0], values, 3)
             # -2^2 would be -4, and x^2^3 would be x^8
@@ -251,7 +272,7 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
             # a - (b + c) and a / (b * c) keep their parentheses
             right = _written(node.arguments[1], values, binds + (head in "-/"))
             text = f"{left} {head} {right}"
-            return f"({text})" if binds < around or head == ">" else text
+            return f"({text})" if binds < around or head in _COMPARISONS else text
         case head:
             return f"{head}({', '.join(_written(argument, values, 0) for argument in node.arguments)})"
 
@@ -264,7 +285,7 @@ def _names(node: Expression) -> Iterator[str]:
 
 
 def _derivative(node: Expression, name: str) -> Expression:
-    if node.head in ("name", "number", ">", "floor", "round"):
+    if node.head in ("name", "number", "infinity", "floor", "round", *_COMPARISONS):
         return expression(1 if node.head == "name" and node.leaf == name else 0)
     d = [_derivative(argument, name) for argument in node.arguments]
     if all(_is(each, 0) for each in d):
@@ -326,6 +347,8 @@ def _evaluate(node: Expression, values: Mapping[str, Array]) -> Array:
         return np.asarray(values[str(node.leaf)], np.float64)
     if node.head == "number":
         return np.asarray(node.leaf, np.float64)
+    if node.head == "infinity":
+        return np.asarray(np.inf)
     a, *rest = (_evaluate(argument, values) for argument in node.arguments)
     if node.head == "where":
         return np.where(a != 0, *rest)
@@ -344,6 +367,10 @@ def _apply(node: Expression, a: Array, b: Array) -> Array:
             return a / b
         case ">":
             return (a > b).astype(np.float64)
+        case ">=":
+            return (a >= b).astype(np.float64)
+        case "==":
+            return (a == b).astype(np.float64)
         case "max":
             return np.maximum(a, b)
         case "min":
@@ -384,19 +411,21 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
         return np.asarray(magnitudes[str(node.leaf)], np.float64)
     if node.head == "number":
         return np.abs(np.asarray(node.leaf, np.float64))
+    if node.head == "infinity":
+        return np.asarray(0.0)  # it is exact
     m = [_magnitude(argument, values, magnitudes) for argument in node.arguments]
     match node.head:
         case "+" | "-" | "max" | "min":
             return m[0] + m[1]
         case "*":
             return m[0] * m[1] + _UNDERFLOW
-        case ">":
+        case ">" | ">=" | "==":
             return _evaluate(node, values)
+        case "where":
+            return np.where(_evaluate(node.arguments[0], values) != 0, m[1], m[2])
         case "/":
             b = np.abs(_evaluate(node.arguments[1], values))
             return m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b) + _UNDERFLOW
-        case "where":
-            return np.where(_evaluate(node.arguments[0], values) != 0, m[1], m[2])
         case "sqrt":
             return _magnitude_of_root(_evaluate(node.arguments[0], values), m[0], 0.5)
         case "power" if 0 < float(node.leaf) < 1:
@@ -411,7 +440,11 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
 
 
 def _magnitude_of_root(a: Array, m: Array, exponent: float) -> Array:
-    """a^exponent, an exponent below 1: the slope at 0 has no bound, but the root of what rounding leaves there has."""
-    slope = exponent * np.abs(a) ** (exponent - 1)
-    left = m**exponent * _ROUNDING ** (exponent - 1)
-    return np.abs(a) ** exponent + np.minimum(np.where(m == 0, 0, slope) * m, left)
+    """a^exponent, an exponent below 1: by the slope, where a is what cancelling left.
+
+    The slope at 0 has no bound, but a rounding of u * m changes a^exponent by no more than (u * m)^exponent.
+    """
+    with np.errstate(all="ignore"):
+        by_slope = np.where(m == 0, 0, exponent * np.abs(a) ** (exponent - 1) * m)
+    root = m**exponent
+    return np.maximum(root, np.minimum(by_slope, root * _ROUNDING ** (exponent - 1)))

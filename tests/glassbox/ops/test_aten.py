@@ -196,6 +196,7 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "kl_div": (lambda x, y: F.kl_div(x, y.softmax(1), reduction="sum"), (ROW, ROW)),
     "l1_loss": (lambda x, y: torch.ops.aten.l1_loss(x, y), (ROW, ROW)),
     "logsumexp": (lambda x: x.logsumexp((0, 2), True), (ROW,)),
+    "cross_entropy_loss": (lambda x: F.cross_entropy(x, torch.tensor([3, 0]), label_smoothing=0.1), ((2, 4),)),
     "nll_loss": (lambda x: torch.ops.aten.nll_loss(x, torch.tensor([3, 0])), ((2, 4),)),
     "nll_loss_nd": (lambda x: F.nll_loss(x, torch.tensor([3, 0])), ((2, 4),)),
     "smooth_l1_loss": (lambda x, y: torch.ops.aten.smooth_l1_loss(x, y, 1, 0.7), (ROW, ROW)),

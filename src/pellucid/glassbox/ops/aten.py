@@ -13,6 +13,7 @@ from pellucid.glassbox.ops import (
     elementwise,
     functions,
     lengths,
+    likelihood,
     losses,
     normalisation,
     pooling,
@@ -196,8 +197,9 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "kl_div": losses.kl_div,
     "l1_loss": losses.l1_loss,
     "logsumexp": losses.logsumexp,
-    "nll_loss": losses.nll_loss,
-    "nll_loss_nd": losses.nll_loss,
+    "cross_entropy_loss": likelihood.cross_entropy_loss,
+    "nll_loss": likelihood.nll_loss,
+    "nll_loss_nd": likelihood.nll_loss,
     "smooth_l1_loss": losses.smooth_l1_loss,
 }
 

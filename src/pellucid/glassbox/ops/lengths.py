@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
 from pellucid.glassbox.expression import Expression, greater, maximum, names, power, sqrt, where
 from pellucid.glassbox.ops.elementwise import broadcast
 
-INPUT, OTHER, SUM, SIZE, LARGEST, COUNT, FIRST, SECOND = names(
-    "input", "other", "sum", "size", "largest", "count", "first", "second"
-)
+INPUT, SUM, LARGEST = names("input", "sum", "largest")
 Dims = Sequence[int] | int | None
+Map = tuple[Axis, ...]
 
 
 def vector_norm(input: Shape, ord: float = 2, dim: Dims = None, keepdim: bool = False) -> Op | None:
@@ -24,7 +23,7 @@ def vector_norm(input: Shape, ord: float = 2, dim: Dims = None, keepdim: bool = 
     whole, out = at(*axes), at(*to)
     shape = tuple(1 if isinstance(axis, int) else input[axes.index(axis)] for axis in to)
     if math.isinf(ord):
-        return _largest(input, ord > 0, ranges, whole, out, shape) if 0 not in input else None
+        return _largest(input, ord > 0, ranges, kept, whole, out, shape) if 0 not in input else None
     kind = "count of what is not 0" if ord == 0 else f"L{ord:g} norm"
     if ord in (0, 1):
         term = where(INPUT, 1, 0) if ord == 0 else _absolute(INPUT)
@@ -130,10 +129,10 @@ def weight_norm(v: Shape, g: Shape, dim: int = 0) -> Op:
 
 def _distance(
     arrays: dict[str, Shape],
-    maps: dict[str, tuple],
+    maps: dict[str, Map],
     ranges: dict[str, int],
     kept: Sequence[str],
-    out: tuple,
+    out: Map,
     shape: Shape,
     p: float,
     eps: float,
@@ -146,19 +145,19 @@ def _distance(
     return Op(f"L{p:g} distance", {**arrays, "sum": shape, OUT: shape}, ("x1", "x2"), stages)
 
 
-def _largest(input: Shape, most: bool, ranges: dict[str, int], whole: tuple, out: tuple, shape: Shape) -> Op:
+def _largest(
+    input: Shape, most: bool, ranges: dict[str, int], kept: Sequence[str], whole: Map, out: Map, shape: Shape
+) -> Op:
     """The largest |x|, or the smallest. Where several are as large the gradient is shared among them, as in PyTorch."""
-    signed = _absolute(INPUT) if most else -_absolute(INPUT)
-    below = greater(LARGEST, SIZE)
-    chosen = where(below, 0, SIZE / COUNT if most else -SIZE / COUNT)
+    if most:
+        stage = Stage(OUT, ranges, {OUT: out, "input": whole}, _absolute(INPUT), "max", ties="shared")
+        return Op("largest size", {"input": input, OUT: shape}, ("input",), (stage,))
+    maps = {"largest": out, "input": whole}
     stages = (
-        Stage("size", ranges, {"size": whole, "input": whole}, signed),
-        Stage("largest", ranges, {"largest": out, "size": whole}, SIZE, "max", through=False),
-        Stage("count", ranges, {"count": out, "largest": out, "size": whole}, where(below, 0, 1), through=False),
-        Stage(OUT, ranges, {OUT: out, "largest": out, "size": whole, "count": out}, chosen),
+        Stage("largest", ranges, maps, -_absolute(INPUT), "max", ties="shared"),
+        Stage(OUT, {name: ranges[name] for name in kept}, {OUT: out, "largest": out}, -LARGEST),
     )
-    shapes = {"input": input, "size": input, "largest": shape, "count": shape, OUT: shape}
-    return Op("largest size" if most else "smallest size", shapes, ("input",), stages)
+    return Op("smallest size", {"input": input, "largest": shape, OUT: shape}, ("input",), stages)
 
 
 def _absolute(x: Expression) -> Expression:
@@ -184,7 +183,7 @@ def _along(input: Shape, dim: Dims, keepdim: bool) -> tuple[list[str], list[str 
     """(a name for each axis, the output's index, the names left in it, all ranges with those first)."""
     axes = [f"d{axis}" for axis in range(len(input))]
     every = dim is None or (not isinstance(dim, int) and len(dim) == 0)
-    dims = range(len(input)) if every else [dim] if isinstance(dim, int) else dim
+    dims = range(len(input)) if every or dim is None else [dim] if isinstance(dim, int) else dim
     summed = {axes[axis] for axis in dims} if input else set()
     kept = [axis for axis in axes if axis not in summed]
     to: list[str | int] = [0 if axis in summed else axis for axis in axes] if keepdim else [*kept]

@@ -12,8 +12,8 @@ from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at
 from pellucid.glassbox.expression import Expression, exp, expression, greater, log, maximum, names, where
 from pellucid.glassbox.ops.elementwise import broadcast, softplus_of
 
-INPUT, TARGET, SHARE, LARGEST, POWER, TOTAL, PROBABILITY, WEIGHT, POS_WEIGHT, CLASS = names(
-    "input", "target", "share", "largest", "power", "total", "probability", "weight", "pos_weight", "class"
+INPUT, TARGET, SHARE, LARGEST, POWER, TOTAL, PROBABILITY, WEIGHT, POS_WEIGHT = names(
+    "input", "target", "share", "largest", "power", "total", "probability", "weight", "pos_weight"
 )
 
 
@@ -23,7 +23,7 @@ def softmax(input: Shape, dim: int = -1, temperature: float = 1.0) -> Op:
     The same number taken from every logit changes no probability: the largest is taken so that no power overflows,
     and no gradient has to go through it. Temperature: Guo et al. 2017, "On calibration of modern networks", eq. 9.
     """
-    stages, shapes = _powers(input, dim, temperature)
+    stages, shapes = powers(input, dim, temperature)
     axes, lead = _axes(input, dim)
     final = Stage(OUT, _ranges(axes, input), {OUT: at(*axes), "power": at(*axes), "total": at(*lead)}, POWER / TOTAL)
     return Op("softmax", {**shapes, OUT: input}, ("input",), (*stages, final))
@@ -31,7 +31,7 @@ def softmax(input: Shape, dim: int = -1, temperature: float = 1.0) -> Op:
 
 def log_softmax(input: Shape, dim: int = -1) -> Op:
     """input - largest - log(total)."""
-    stages, shapes = _powers(input, dim, 1.0)
+    stages, shapes = powers(input, dim, 1.0)
     axes, lead = _axes(input, dim)
     maps = {OUT: at(*axes), "input": at(*axes), "largest": at(*lead), "total": at(*lead)}
     final = Stage(OUT, _ranges(axes, input), maps, INPUT - LARGEST - log(TOTAL))
@@ -52,7 +52,7 @@ def cross_entropy(
     share = np.full((count, classes), label_smoothing / classes)
     share[np.arange(count), list(labels)] += 1 - label_smoothing
     share *= weight / weight[list(labels)].sum()
-    stages, shapes = _powers(input, 1, 1.0)
+    stages, shapes = powers(input, 1, 1.0)
     maps = {OUT: at(), "share": at("d0", "d1"), "input": at("d0", "d1"), "largest": at("d0"), "total": at("d0")}
     final = Stage(OUT, _ranges(["d0", "d1"], input), maps, SHARE * (LARGEST + log(TOTAL) - INPUT))
     return Op("cross-entropy", {**shapes, "share": input, OUT: ()}, ("input",), (*stages, final), {"share": share})
@@ -63,7 +63,7 @@ def brier(input: Shape, labels: Sequence[int]) -> Op:
     count, classes = input
     target = np.zeros((count, classes))
     target[np.arange(count), list(labels)] = 1
-    stages, shapes = _powers(input, 1, 1.0)
+    stages, shapes = powers(input, 1, 1.0)
     whole, ranges = at("d0", "d1"), _ranges(["d0", "d1"], input)
     probability = Stage("probability", ranges, {"probability": whole, "power": whole, "total": at("d0")}, POWER / TOTAL)
     maps = {OUT: at(), "probability": whole, "target": whole}
@@ -160,45 +160,6 @@ def pointwise(kind: str, arrays: Mapping[str, Shape], term: Expression, reductio
     return Op(kind, {**arrays, OUT: () if reduction else out}, tuple(arrays), (final,))
 
 
-def nll_loss(
-    input: Shape, target: Shape, weight: Shape | None = None, reduction: int = 1, ignore_index: int = -100
-) -> Op:
-    """Minus the input of the true class, averaged: the cross-entropy of log-probabilities (N, K, ...) or (K,).
-
-    target (N, ...) holds the classes. The mean is weighted with the true classes' weights; targets that are
-    `ignore_index` count for nothing.
-    """
-    lead = ["n"] if len(input) > 1 else []
-    places = [*lead, *(f"d{axis}" for axis in range(2, len(input)))]
-    axes = [*lead, "k", *places[len(lead) :]]
-    ranges = _ranges(axes, input)
-    ordered = {name: ranges[name] for name in (*places, "k")}
-    classes = input[len(lead)]
-    numbers = np.arange(classes, dtype=np.float64)
-    if 0 <= ignore_index < classes:
-        numbers[ignore_index] = -1  # that no target is
-    shapes: dict[str, Shape] = {"input": input, "target": target, "class": (classes,)}
-    maps = {"input": at(*axes), "target": at(*places), "class": at("k")}
-    inputs = ("input", "target")
-    share = expression(1)
-    if weight is not None:
-        shapes, maps, share = shapes | {"weight": weight}, maps | {"weight": at("k")}, WEIGHT
-        inputs = (*inputs, "weight")
-    loss, counted = _chosen(-INPUT * share), _chosen(share)
-    constants = {"class": numbers}
-    if reduction == 0:
-        out = tuple(ranges[name] for name in places)
-        final = Stage(OUT, ordered, maps | {OUT: at(*places)}, loss)
-        return Op("negative log-likelihood", {**shapes, OUT: out}, inputs, (final,), constants)
-    if reduction == 2:
-        final = Stage(OUT, ordered, maps | {OUT: at()}, loss)
-        return Op("negative log-likelihood", {**shapes, OUT: ()}, inputs, (final,), constants)
-    read = {name: maps[name] for name in counted.names()}
-    count = Stage("count", ordered, read | {"count": at()}, counted)
-    final = Stage(OUT, ordered, maps | {OUT: at(), "count": at()}, _chosen(-INPUT * share / names("count")[0]))
-    return Op("negative log-likelihood", {**shapes, "count": (), OUT: ()}, inputs, (count, final), constants)
-
-
 def logsumexp(input: Shape, dim: Sequence[int] | int, keepdim: bool = False) -> Op:
     """log(sum along `dim` of exp(input)), the largest taken out so that nothing overflows."""
     axes = [f"d{axis}" for axis in range(len(input))]
@@ -222,11 +183,6 @@ def logsumexp(input: Shape, dim: Sequence[int] | int, keepdim: bool = False) -> 
     return Op("log of the sum of exponentials", shapes, ("input",), stages)
 
 
-def _chosen(term: Expression) -> Expression:
-    """The term where the class is the target's, else 0."""
-    return where(greater(TARGET, CLASS), 0, where(greater(CLASS, TARGET), 0, term))
-
-
 def _times(share: Expression, value: Expression) -> Expression:
     """A product that is 0 where the share is 0, also where the value is infinite."""
     return where(share, share * value, 0)
@@ -240,7 +196,7 @@ def _padded(shape: Shape, others: Sequence[Shape]) -> Shape:
     return (1,) * (max(map(len, others)) - len(shape)) + tuple(shape)
 
 
-def _powers(input: Shape, dim: int, temperature: float) -> tuple[tuple[Stage, ...], dict[str, Shape]]:
+def powers(input: Shape, dim: int, temperature: float) -> tuple[tuple[Stage, ...], dict[str, Shape]]:
     """The stages that make "largest", "power" and "total", and their shapes with the input's."""
     axes, lead = _axes(input, dim)
     ranges, whole, kept = _ranges(axes, input), at(*axes), at(*lead)

@@ -141,15 +141,27 @@ def rms_norm(
     return Op("RMS norm", shapes, inputs, stages)
 
 
-def var(input: Shape, dim: Sequence[int] | int | None = None, correction: float = 1, keepdim: bool = False) -> Op:
-    """The sum along `dim` of (input - mean)^2, divided by the count less `correction`."""
-    stages, shapes, _ = _spread(input, dim, correction, keepdim, OUT)
+def var(
+    input: Shape,
+    dim: Sequence[int] | int | None = None,
+    correction: float = 1,
+    keepdim: bool = False,
+    unbiased: bool = True,
+) -> Op:
+    """The sum along `dim` of (input - mean)^2 over the count less `correction`, or less nothing if not `unbiased`."""
+    stages, shapes, _ = _spread(input, dim, correction if unbiased else 0, keepdim, OUT)
     return Op("variance", shapes, ("input",), stages)
 
 
-def std(input: Shape, dim: Sequence[int] | int | None = None, correction: float = 1, keepdim: bool = False) -> Op:
+def std(
+    input: Shape,
+    dim: Sequence[int] | int | None = None,
+    correction: float = 1,
+    keepdim: bool = False,
+    unbiased: bool = True,
+) -> Op:
     """The root of the variance. Where that is 0 the gradient is 0, as in PyTorch."""
-    stages, shapes, (ranges, to) = _spread(input, dim, correction, keepdim, "variance")
+    stages, shapes, (ranges, to) = _spread(input, dim, correction if unbiased else 0, keepdim, "variance")
     root = where(greater(VARIANCE, 0), sqrt(VARIANCE), 0)
     final = Stage(OUT, ranges, {OUT: to, "variance": to}, root)
     return Op("standard deviation", shapes | {OUT: shapes["variance"]}, ("input",), (*stages, final))
@@ -160,8 +172,8 @@ def _spread(
 ) -> tuple[tuple[Stage, Stage], dict[str, Shape], tuple[dict[str, int], tuple[Axis, ...]]]:
     """The stages that make "mean" and the variance called `out`, their shapes, and (ranges, index map) of a result."""
     axes = [f"d{axis}" for axis in range(len(input))]
-    every = dim is None or (not isinstance(dim, int) and len(dim) == 0)
-    dims = {axes[d] for d in (range(len(input)) if every else [dim] if isinstance(dim, int) else dim)}
+    chosen = [dim] if isinstance(dim, int) else dim or range(len(input))
+    dims = {axes[d] for d in chosen}
     kept = {axis: size for axis, size in zip(axes, input, strict=True) if axis not in dims}
     to: list[str | int] = [0 if axis in dims else axis for axis in axes] if keepdim else [*kept]
     shape = tuple(1 if axis in dims else n for axis, n in zip(axes, input, strict=True) if keepdim or axis in kept)

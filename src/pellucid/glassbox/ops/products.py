@@ -135,11 +135,11 @@ def matmul(input: Shape, other: Shape) -> Op:
     lead = [f"b{axis or ''}" for axis in range(count)]
     left, right = _padded(input[:-2], count), _padded(other[:-2], count)
     ranges = {name: max(pair) for name, pair in zip(lead, zip(left, right, strict=True), strict=True)}
-    row = {"r": input[-2]} if len(input) > 1 else {}
-    column = {"c": other[-1]} if len(other) > 1 else {}
+    inner = input[-1]
+    row, column = dict(zip("r", input[-2:-1], strict=False)), dict(zip("c", other[1:][-1:], strict=False))
     stage = Stage(
         OUT,
-        {**ranges, **row, **column, "i": input[-1]},
+        {**ranges, **row, **column, "i": inner},
         {
             OUT: at(*lead, *row, *column),
             "input": at(*_broadcast(lead, left, len(input[:-2])), *row, "i"),

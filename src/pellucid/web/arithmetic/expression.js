@@ -6,22 +6,26 @@
 /** @typedef {number | string | [string, ...any[]]} Expression */
 /** @typedef {(name: string) => Float64Array} Columns */
 
-const INFIX = /** @type {Record<string, number>} */ ({ "+": 1, "-": 1, "*": 2, "/": 2, ">": 0 });
+const INFIX = /** @type {Record<string, number>} */ ({ "+": 1, "-": 1, "*": 2, "/": 2, ">": 0, ">=": 0, "==": 0 });
+const COMPARISONS = new Set([">", ">=", "=="]);
 // what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
 const UNDERFLOW = 2 ** -125;
 // the same for an exponential: PyTorch's vectorised kernels give 0 below float32's smallest normal number, 2^-126
 const UNDERFLOW_OF_EXP = 2 ** -102;
 const ROUNDING = 2 ** -24;
 
-/** @type {Record<string, (a: number, b: number) => number>} */
+/** @type {Record<string, (a: number, b: number, c: number) => number>} */
 const APPLY = {
   "+": (a, b) => a + b,
   "-": (a, b) => a - b,
   "*": (a, b) => a * b,
   "/": (a, b) => a / b,
   ">": (a, b) => (a > b ? 1 : 0),
-  max: Math.max,
-  min: Math.min,
+  ">=": (a, b) => (a >= b ? 1 : 0),
+  "==": (a, b) => (a === b ? 1 : 0),
+  where: (condition, a, b) => (condition !== 0 ? a : b),
+  max: (a, b) => Math.max(a, b),
+  min: (a, b) => Math.min(a, b),
   exp: Math.exp,
   expm1: Math.expm1,
   log: Math.log,
@@ -116,14 +120,12 @@ export function evaluate(node, columns, count) {
   if (typeof node === "string") return columns(node);
   const found = new Float64Array(count);
   if (typeof node === "number") return found.fill(node);
-  if (node[0] === "where") {
-    const [condition, yes, no] = node.slice(1).map((argument) => evaluate(argument, columns, count));
-    return condition.map((each, row) => (each !== 0 ? yes[row] : no[row]));
-  }
+  if (node[0] === "infinity") return found.fill(Infinity); // JSON has no such number
   const apply = APPLY[node[0]];
   const a = evaluate(node[1], columns, count);
   const b = node.length > 2 ? evaluate(node[2], columns, count) : a;
-  for (let row = 0; row < count; row++) found[row] = apply(a[row], b[row]);
+  const c = node.length > 3 ? evaluate(node[3], columns, count) : b;
+  for (let row = 0; row < count; row++) found[row] = apply(a[row], b[row], c[row]);
   return found;
 }
 
@@ -140,15 +142,16 @@ export function magnitude(node, columns, magnitudes, count) {
   if (typeof node === "string") return magnitudes(node);
   if (typeof node === "number") return new Float64Array(count).fill(Math.abs(node));
   const head = node[0];
-  if (head === ">") return evaluate(node, columns, count);
+  if (head === "infinity") return new Float64Array(count); // it is exact
+  if (COMPARISONS.has(head)) return evaluate(node, columns, count);
   const a = evaluate(node[1], columns, count);
-  if (head === "where") {
-    const [yes, no] = node.slice(2).map((argument) => magnitude(argument, columns, magnitudes, count));
-    return a.map((condition, row) => (condition !== 0 ? yes[row] : no[row]));
-  }
   const b = node.length > 2 ? evaluate(node[2], columns, count) : a;
   const sizeA = magnitude(node[1], columns, magnitudes, count);
   const sizeB = node.length > 2 ? magnitude(node[2], columns, magnitudes, count) : sizeA;
+  if (head === "where") {
+    const sizeC = magnitude(node[3], columns, magnitudes, count);
+    return a.map((condition, row) => (condition !== 0 ? sizeB[row] : sizeC[row]));
+  }
   return sizeA.map((size, row) => magnitudeOf(head, a[row], b[row], size, sizeB[row]));
 }
 
@@ -178,7 +181,7 @@ function magnitudeOf(head, a, b, sizeA, sizeB) {
   if (head === "power" && b > 0 && b < 1) return magnitudeOfRoot(a, sizeA, b);
   const slope = Math.abs(SLOPE[head](a, b));
   const lost = head === "exp" || head === "expm1" ? UNDERFLOW_OF_EXP : UNDERFLOW;
-  return Math.abs(APPLY[head](a, b)) + (slope === 0 ? 0 : slope * sizeA) + lost; // 0 * infinity is 0 here
+  return Math.abs(APPLY[head](a, b, b)) + (slope === 0 ? 0 : slope * sizeA) + lost; // 0 * infinity is 0 here
 }
 
 /**
@@ -188,9 +191,9 @@ function magnitudeOf(head, a, b, sizeA, sizeB) {
  * @param {number} exponent
  */
 function magnitudeOfRoot(a, size, exponent) {
-  const slope = exponent * Math.abs(a) ** (exponent - 1);
-  const left = size ** exponent * ROUNDING ** (exponent - 1);
-  return Math.abs(a) ** exponent + Math.min((size === 0 ? 0 : slope) * size, left);
+  const bySlope = size === 0 ? 0 : exponent * Math.abs(a) ** (exponent - 1) * size;
+  const root = size ** exponent;
+  return Math.max(root, Math.min(bySlope, root * ROUNDING ** (exponent - 1)));
 }
 
 /**
@@ -205,6 +208,7 @@ export function written(node, value, number = constant, around = 0) {
   if (typeof node === "string") return value(node);
   if (typeof node === "number") return number(node);
   const [head, first, second] = node;
+  if (head === "infinity") return "inf";
   if (head === "power") {
     const base = written(first, value, number, 3);
     const bare = !base.startsWith("-") && first[0] !== "power";
@@ -224,7 +228,7 @@ export function written(node, value, number = constant, around = 0) {
   const left = written(first, value, number, binds);
   const right = written(second, value, number, binds + (head === "-" || head === "/" ? 1 : 0));
   const text = `${left} ${head} ${right}`;
-  return binds < around || head === ">" ? `(${text})` : text;
+  return binds < around || COMPARISONS.has(head) ? `(${text})` : text;
 }
 
 /** @param {number} value */

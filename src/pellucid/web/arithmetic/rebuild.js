@@ -130,15 +130,13 @@ function run(stage, op, arrays) {
   const found = new Float64Array(size(op.shapes[stage.out])).fill(stage.pick === "max" ? -Infinity : 0);
   for (const rows of assignments(stage.ranges)) {
     const to = where(stage, stage.out, op, rows);
+    const terms = evaluate(stage.term, (name) => read(stage, name, op, rows, arrays), rows.of.length);
     if (stage.pick === "max") {
-      const [name] = names(stage.term);
-      const from = where(stage, name, op, rows);
-      const candidates = arrays[name];
+      const from = names(stage.term).map((name) => where(stage, name, op, rows));
       to.at.forEach((place, row) => {
-        if (to.inside[row] && from.inside[row]) found[place] = Math.max(found[place], candidates[from.at[row]]);
+        if (to.inside[row] && from.every(({ inside }) => inside[row])) found[place] = Math.max(found[place], terms[row]);
       });
     } else {
-      const terms = evaluate(stage.term, (name) => read(stage, name, op, rows, arrays), rows.of.length);
       to.at.forEach((place, row) => {
         if (to.inside[row]) found[place] += terms[row];
       });
