@@ -9,7 +9,7 @@ import numpy as np
 from playwright.sync_api import Page
 
 from pellucid.glassbox.arithmetic import Evaluator, Terms
-from pellucid.glassbox.declaration import OUT, Op, dtype_of, typed
+from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.expression import log, maximum, names
 from pellucid.glassbox.ops import (
     attention,
@@ -51,7 +51,7 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     attention.scaled_dot_product_attention: [
         (HEADS, HEADS, HEADS),
         (HEADS, HEADS, HEADS, None, 0.0, True, 0.3),
-        (HEADS, HEADS, HEADS, typed((5, 5), "bool")),
+        (HEADS, HEADS, HEADS, (5, 5), 0.0, False, None, False, {"attn_mask": "bool"}),
         (HEADS, HEADS, HEADS, (2, 1, 1, 5)),
         ((1, 4, 5, 3), (1, 2, 5, 3), (1, 2, 5, 3), None, 0.0, False, None, True),
     ],
@@ -104,8 +104,6 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     normalisation.group_norm: [(PICTURE, 2, (4,), (4,)), (PICTURE, 4)],
     normalisation.instance_norm: [(PICTURE, (4,), (4,)), (PICTURE, (4,), (4,), (4,), (4,), False)],
     normalisation.rms_norm: [(PICTURE, (6, 7), (6, 7)), (GRID, (4,), None, 0.1)],
-    normalisation.std: [(GRID, [0, 2])],
-    normalisation.var: [(GRID,), (GRID, 1, 0, True)],
     losses.softmax: [((2, 5),), ((2, 5), -1, 0.7), (GRID, 1)],
     losses.log_softmax: [((2, 5),), (GRID, 0)],
     losses.cross_entropy: [((1, 4), [2]), ((3, 4), [0, 3, 1], 0.1, np.array([1.0, 2, 3, 0.5]))],
@@ -159,8 +157,6 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     e.threshold: [(GRID, 0.1, 2.0)],
     e.glu: [(GRID, 2)],
     e.div: [(GRID, (3, 1)), (GRID, 2.5, "floor"), (GRID, 2.5, "trunc")],
-    e.clamp_min: [(GRID, 0.1)],
-    e.clamp_max: [(GRID, 0.1)],
     f.power_of: [(GRID, GRID), (GRID, 2.5), (2.0, GRID)],
     f.logit_of: [(GRID, 0.1)],
     f.round_of: [(GRID,), (GRID, 1)],
@@ -225,7 +221,7 @@ def drawn(op: Op, declare: Callable[..., Any], random: np.random.Generator) -> d
 
     def numbers(name: str) -> np.ndarray:
         shape = op.shapes[name]
-        if dtype_of(shape) == "bool":
+        if declare is attention.scaled_dot_product_attention and shape == (5, 5):
             return random.integers(2, size=shape).astype(np.float64)
         if declare in CLASSES and name == "target" and len(shape) < len(op.shapes["input"]):
             return random.integers(4, size=shape).astype(np.float64)

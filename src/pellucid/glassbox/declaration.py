@@ -15,7 +15,7 @@ of one input or one weight (arithmetic.py). docs/why/arithmetic.md shows how an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -28,24 +28,6 @@ from pellucid.glassbox.expression import Expression
 
 Shape = tuple[int, ...]
 OUT = "out"
-
-
-class Typed(Shape):
-    """The shape of an array that says what its numbers are, where a declaration asks for it."""
-
-    dtype: str = "float32"
-    """PyTorch's name: "float32", "bool"."""
-
-
-def typed(shape: Shape, dtype: str) -> Typed:
-    made = Typed(shape)
-    made.dtype = dtype
-    return made
-
-
-def dtype_of(shape: Shape) -> str:
-    """Of an array whose shape does not say: float32."""
-    return shape.dtype if isinstance(shape, Typed) else "float32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +45,9 @@ class Table:
         before = np.cumsum(counts) - counts
         return which, order[np.arange(len(which)) - before[which] + first[which]]
 
+    def as_json(self) -> list[int]:
+        return self.places.tolist()
+
     @cached_property
     def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         order = np.argsort(self.places, kind="stable")
@@ -70,6 +55,8 @@ class Table:
 
 
 Step = int | Table
+Listed = Callable[[Table], Any]
+"""What stands for a table in JSON."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +71,8 @@ class Axis:
         plain = [(n, s if isinstance(s, int | Table) else Table(np.asarray(s, np.int64))) for n, s in self.steps]
         object.__setattr__(self, "steps", tuple(plain))
 
-    def as_json(self) -> Any:
-        return [{n: s.places.tolist() if isinstance(s, Table) else s for n, s in self.steps}, self.offset]
+    def as_json(self, listed: Listed) -> Any:
+        return [{name: listed(step) if isinstance(step, Table) else step for name, step in self.steps}, self.offset]
 
 
 def table(name: str, places: Sequence[int] | NDArray[np.int64]) -> Axis:
@@ -132,11 +119,11 @@ class Stage:
     def reads(self) -> tuple[str, ...]:
         return tuple(self.term.names())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, listed: Listed = Table.as_json) -> dict[str, Any]:
         return {
             "out": self.out,
             "ranges": dict(self.ranges),
-            "maps": {name: [axis.as_json() for axis in axes] for name, axes in self.maps.items()},
+            "maps": {name: [axis.as_json(listed) for axis in axes] for name, axes in self.maps.items()},
             "term": self.term.as_json(),
             "pick": self.pick,
             "through": self.through,
@@ -185,3 +172,8 @@ class Op:
 def each(shape: Shape) -> dict[str, int]:
     """Ranges for what happens to every number of an array alone, addressed flattened: {"n": count}."""
     return {"n": prod(shape)}
+
+
+def numbered(shape: Shape) -> dict[str, int]:
+    """Ranges with a name for each axis of an array: {"d0": 3, "d1": 224, ...}."""
+    return {f"d{axis}": size for axis, size in enumerate(shape)}

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from pellucid.glassbox.arithmetic import Evaluator
-from pellucid.glassbox.declaration import OUT, Op, typed
+from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.ops import aten
 
 PICTURE, ROW, VOLUME = (2, 4, 6, 6), (2, 4, 6), (2, 4, 4, 4, 4)
@@ -70,8 +70,6 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "group_norm": (lambda x, w, b: F.group_norm(x, 2, w, b), (PICTURE, (4,), (4,))),
     "instance_norm": (lambda x, w, b: F.instance_norm(x, None, None, w, b), (PICTURE, (4,), (4,))),
     "rms_norm": (lambda x, w: F.rms_norm(x, (6, 6), w), (PICTURE, (6, 6))),
-    "std": (lambda x: x.std((2, 3), correction=0, keepdim=True), (PICTURE,)),
-    "var": (lambda x: x.var(1), (PICTURE,)),
     "_weight_norm": (lambda v, g: torch._weight_norm(v, g, 0), (PICTURE, (2, 1, 1, 1))),
     "cdist": (torch.cdist, ((2, 3, 4), (2, 5, 4))),
     "cosine_similarity": (lambda x, y: F.cosine_similarity(x, y, 1), (PICTURE, PICTURE)),
@@ -123,7 +121,6 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "positive": (torch.positive, (ROW,)),
     "rad2deg": (torch.rad2deg, (ROW,)),
     "round": (torch.round, (ROW,)),
-    "sign": (torch.sign, (ROW,)),
     "sin": (torch.sin, (ROW,)),
     "sinc": (torch.sinc, (ROW,)),
     "sinh": (torch.sinh, (ROW,)),
@@ -150,8 +147,6 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "lerp": (lambda x, y: torch.lerp(x, y, 0.3), (ROW, (4, 1))),
     "logit": (lambda x: torch.logit(torch.sigmoid(x), 0.1), (ROW,)),
     "xlogy": (lambda x, y: torch.xlogy(x, torch.exp(y)), (ROW, (4, 1))),
-    "clamp_max": (lambda x: x.clamp_max(0.1), (ROW,)),
-    "clamp_min": (lambda x: x.clamp_min(0.1), (ROW,)),
     "true_divide": (lambda x: torch.true_divide(x, 3), (ROW,)),
     "multiply": (torch.multiply, (ROW, ROW)),
     "divide": (lambda x: torch.divide(x, 3, rounding_mode="trunc"), (ROW,)),
@@ -237,8 +232,8 @@ class Calls(fx.Interpreter):
 
 def shapes_of(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return typed(tuple(value.shape), str(value.dtype).removeprefix("torch."))
-    return [shapes_of(each) for each in value] if isinstance(value, list) else value
+        return tuple(value.shape)
+    return [shapes_of(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def declared(code: Callable, *shapes: tuple[int, ...]) -> Iterator[tuple[str, Op | None, dict[str, Tensor], Tensor]]:
@@ -247,11 +242,24 @@ def declared(code: Callable, *shapes: tuple[int, ...]) -> Iterator[tuple[str, Op
     interpreter = Calls(module)
     interpreter.run(*tensors)
     for target, arguments, result in interpreter.calls:
-        out = result[0] if isinstance(result, tuple) else result
-        op = aten.declare(aten.name_of(target), {k: shapes_of(v) for k, v in arguments.items()}, tuple(out.shape))
-        several = {f"{k}{n}": each for k, v in arguments.items() if isinstance(v, list) for n, each in enumerate(v)}
-        arrays = {name: value for name, value in (arguments | several).items() if isinstance(value, Tensor)}
-        yield aten.name_of(target), op, arrays, out
+        if result is not None:  # some only look at an array
+            yield from pieces(aten.name_of(target), arguments, result)
+
+
+def pieces(
+    name: str, arguments: dict[str, Any], result: Any, every: bool = False
+) -> Iterator[tuple[str, Op | None, dict[str, Tensor], Tensor]]:
+    several = {f"{k}{n}": each for k, v in arguments.items() if isinstance(v, list) for n, each in enumerate(v)}
+    arrays = {key: value for key, value in (arguments | several).items() if isinstance(value, Tensor)}
+    shapes = {key: shapes_of(value) for key, value in arguments.items()}
+    if isinstance(result, Tensor):
+        yield name, aten.declare(name, shapes, tuple(result.shape), {**arguments, OUT: result}), arrays, result
+        return
+    results = {f"result{number}": each for number, each in enumerate(result)}
+    for piece, out in enumerate(result if every else result[:1]):
+        more = {"piece": piece, "pieces": [tuple(each.shape) for each in result]}
+        given = {**arguments, **results, OUT: out}
+        yield name, aten.declare(name, shapes | more, tuple(out.shape), given), arrays, out
 
 
 def operator(name: str, code: Callable, *shapes: tuple[int, ...]) -> tuple[Op | None, dict[str, Tensor], Tensor]:

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid.glassbox.arithmetic import Evaluator, everything
-from pellucid.glassbox.declaration import OUT, Op, typed
+from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.ops.attention import scaled_dot_product_attention
 
 MANY = settings(max_examples=25, deadline=None)
 SIZES = st.integers(1, 4)
+TRUTHS = {"attn_mask": "bool"}
 
 
 def attention(*shapes: Any, **arguments: Any) -> Op:
@@ -50,7 +51,7 @@ def test_a_query_sees_the_keys_up_to_itself() -> None:
 
 def test_a_query_that_sees_nothing_gives_0() -> None:
     arrays = {"query": np.ones((2, 1)), "key": np.ones((2, 1)), "value": np.array([[8.0], [4.0]])}
-    truths = attention((2, 1), (2, 1), (2, 1), typed((2, 2), "bool"))
+    truths = attention((2, 1), (2, 1), (2, 1), (2, 2), types=TRUTHS)
     mask = np.array([[False, False], [False, True]])
     assert everything(truths, arrays | {"attn_mask": mask}).ravel().tolist() == [0, 4]
     added = attention((2, 1), (2, 1), (2, 1), (2, 2))
@@ -80,7 +81,7 @@ def test_masks_of_truth_values_agree_with_pytorch(oracle, heads, queries, keys, 
     shape = {"whole": (queries, keys), "keys": (2, 1, 1, keys), "heads": (heads, queries, keys)}
     shape = shape.get(kind, (2, heads, queries, keys))
     mask = torch.from_numpy(np.random.default_rng(seed).random(shape) < 0.6)
-    op = attention(*shapes, typed(shape, "bool"))
+    op = attention(*shapes, shape, types=TRUTHS)
     q, k, v = (torch.from_numpy(oracle.numbers(op)[name]).requires_grad_() for name in ("query", "key", "value"))
     out = F.scaled_dot_product_attention(q, k, v, mask)
     gradient = torch.from_numpy(oracle.random.standard_normal(out.shape))

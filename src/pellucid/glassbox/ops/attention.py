@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, dtype_of
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
 from pellucid.glassbox.expression import Expression, exp, greater, names, where
 
 QUERY, KEY, VALUE, MASK, SEEN, SCORE, ALLOWED, LARGEST, POWER, TOTAL, SHARE = names(
@@ -26,6 +28,7 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    types: Mapping[str, str] = MappingProxyType({}),
 ) -> Op | None:
     """out[.., l, v] = sum over s of share[.., l, s] * value[.., s, v], where share is the softmax over the keys s of
 
@@ -60,7 +63,7 @@ def scaled_dot_product_attention(
         inputs = (*inputs, "attn_mask")
         place = _broadcast([*own, Axis((("l", 1),)), Axis((("s", 1),))], attn_mask)
         hidden = True
-        if dtype_of(attn_mask) == "bool":
+        if types.get("attn_mask") == "bool":
             fits = "allowed"
             maps = {fits: whole, "score": whole, "attn_mask": place}
             stages.append(Stage(fits, pairs, maps, where(MASK, SCORE, LOWEST)))

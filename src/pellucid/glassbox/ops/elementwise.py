@@ -199,14 +199,6 @@ def pow(input: Shape, exponent: float) -> Op:
     return alone("power", input, power(INPUT, float(exponent)))
 
 
-def clamp_min(input: Shape, min: float) -> Op:
-    return clamp(input, min=min)
-
-
-def clamp_max(input: Shape, max: float) -> Op:
-    return clamp(input, max=max)
-
-
 def clamp(input: Shape, min: float | None = None, max: float | None = None) -> Op:
     """min(max, max(min, x)). At a bound the gradient goes through, as in PyTorch (not so in hard tanh and ReLU6)."""
     low = INPUT if min is None else maximum(min, INPUT)

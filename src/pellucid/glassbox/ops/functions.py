@@ -163,10 +163,6 @@ def round_of(input: Shape, decimals: int = 0) -> Op:
     return alone("rounded", input, nearest(INPUT * scale) / scale)
 
 
-def sign_of(input: Shape) -> Op:
-    return alone("sign", input, greater(INPUT, 0) - greater(0, INPUT))
-
-
 def degrees_of(input: Shape) -> Op:
     return alone("degrees", input, INPUT * (180 / math.pi))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
+from types import MappingProxyType
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, dtype_of
-from pellucid.glassbox.expression import Expression, greater, names, sqrt, where
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
+from pellucid.glassbox.expression import Expression, names, sqrt
 
 INPUT, WEIGHT, BIAS, MEAN, VARIANCE = names("input", "weight", "bias", "mean", "variance")
 RUNNING_MEAN, RUNNING_VAR = names("running_mean", "running_var")
@@ -115,7 +116,11 @@ def instance_norm(
 
 
 def rms_norm(
-    input: Shape, normalized_shape: Sequence[int], weight: Shape | None = None, eps: float | None = None
+    input: Shape,
+    normalized_shape: Sequence[int],
+    weight: Shape | None = None,
+    eps: float | None = None,
+    types: Mapping[str, str] = MappingProxyType({}),
 ) -> Op:
     """input / sqrt(the mean square over the last axes + eps) * weight: Zhang & Sennrich 2019, eq. 4.
 
@@ -124,7 +129,7 @@ def rms_norm(
     axes = [f"d{axis}" for axis in range(len(input))]
     lead, own = axes[: -len(normalized_shape)], axes[-len(normalized_shape) :]
     ranges, whole, each = dict(zip(axes, input, strict=True)), at(*axes), at(*lead)
-    eps = SPACING[dtype_of(input)] if eps is None else eps
+    eps = SPACING[types.get("input", "float32")] if eps is None else eps
     square = names("mean_square")[0]
     formula = INPUT / sqrt(square + eps)
     maps = {OUT: whole, "input": whole, "mean_square": each}
@@ -139,54 +144,6 @@ def rms_norm(
         Stage(OUT, ranges, maps, formula),
     )
     return Op("RMS norm", shapes, inputs, stages)
-
-
-def var(
-    input: Shape,
-    dim: Sequence[int] | int | None = None,
-    correction: float = 1,
-    keepdim: bool = False,
-    unbiased: bool = True,
-) -> Op:
-    """The sum along `dim` of (input - mean)^2 over the count less `correction`, or less nothing if not `unbiased`."""
-    stages, shapes, _ = _spread(input, dim, correction if unbiased else 0, keepdim, OUT)
-    return Op("variance", shapes, ("input",), stages)
-
-
-def std(
-    input: Shape,
-    dim: Sequence[int] | int | None = None,
-    correction: float = 1,
-    keepdim: bool = False,
-    unbiased: bool = True,
-) -> Op:
-    """The root of the variance. Where that is 0 the gradient is 0, as in PyTorch."""
-    stages, shapes, (ranges, to) = _spread(input, dim, correction if unbiased else 0, keepdim, "variance")
-    root = where(greater(VARIANCE, 0), sqrt(VARIANCE), 0)
-    final = Stage(OUT, ranges, {OUT: to, "variance": to}, root)
-    return Op("standard deviation", shapes | {OUT: shapes["variance"]}, ("input",), (*stages, final))
-
-
-def _spread(
-    input: Shape, dim: Sequence[int] | int | None, correction: float, keepdim: bool, out: str
-) -> tuple[tuple[Stage, Stage], dict[str, Shape], tuple[dict[str, int], tuple[Axis, ...]]]:
-    """The stages that make "mean" and the variance called `out`, their shapes, and (ranges, index map) of a result."""
-    axes = [f"d{axis}" for axis in range(len(input))]
-    chosen = [dim] if isinstance(dim, int) else dim or range(len(input))
-    dims = {axes[d] for d in chosen}
-    kept = {axis: size for axis, size in zip(axes, input, strict=True) if axis not in dims}
-    to: list[str | int] = [0 if axis in dims else axis for axis in axes] if keepdim else [*kept]
-    shape = tuple(1 if axis in dims else n for axis, n in zip(axes, input, strict=True) if keepdim or axis in kept)
-    ranges = kept | {axis: size for axis, size in zip(axes, input, strict=True) if axis in dims}
-    count = prod(size for axis, size in ranges.items() if axis in dims)
-    whole, small = {"input": at(*axes)}, at(*to)
-    divisor = max(count - correction, 0)
-    if not divisor:
-        raise ValueError(f"the variance of {count} numbers less {correction:g} is no number")
-    away = INPUT - MEAN
-    mean = Stage("mean", ranges, whole | {"mean": small}, INPUT * (1 / count))
-    spread = Stage(out, ranges, whole | {"mean": small, out: small}, away * away * (1 / divisor))
-    return (mean, spread), {"input": input, "mean": shape, out: shape}, (kept, small)
 
 
 def _statistics(

@@ -4,7 +4,7 @@
  */
 
 import { evaluate, names } from "./expression.js";
-import { along, flat, places } from "./recipe.js";
+import { along, flat, places, withTables } from "./recipe.js";
 
 /** @typedef {import("./recipe.js").Op} Op */
 /** @typedef {import("./recipe.js").Stage} Stage */
@@ -48,7 +48,7 @@ export function restored(stored, from) {
  */
 async function value(document, name, load) {
   const node = document.nodes.find((/** @type {any} */ each) => each.name === name);
-  const op = /** @type {Op} */ (document.ops[node.op]);
+  const op = await withTables(document.ops[node.op], load);
   const arrays = await inputs(op, node.reads, load);
   /** @type {Record<string, Float64Array>} */
   const made = {};
@@ -71,7 +71,7 @@ async function gradient(document, name, load) {
   let total = null;
   for (const node of document.nodes) {
     if (!Object.values(node.reads).includes(name) || !(`gradient/${node.name}` in document.arrays)) continue;
-    const op = /** @type {Op} */ (document.ops[node.op]);
+    const op = await withTables(document.ops[node.op], load);
     const arrays = await inputs(op, node.reads, load);
     const arriving = (await load(`gradient/${node.name}`)).data;
     for (const local of Object.keys(node.reads).filter((each) => node.reads[each] === name)) {

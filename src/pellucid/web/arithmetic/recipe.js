@@ -9,7 +9,8 @@
 import { evaluate, magnitude, names, times } from "./expression.js";
 
 /** @typedef {import("./expression.js").Expression} Expression */
-/** @typedef {[Record<string, number | number[]>, number]} Axis steps of the index names (a list is a table), an offset */
+/** @typedef {Record<string, number | ArrayLike<number>>} Steps of the index names; an array is a table of indices */
+/** @typedef {[Steps, number]} Axis steps, and an offset */
 /**
  * @typedef {object} Stage
  * @property {string} out
@@ -63,6 +64,27 @@ import { evaluate, magnitude, names, times } from "./expression.js";
  */
 /** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
 /** @typedef {Map<string, Map<number, [number, number]>>} Memo */
+
+/**
+ * An op with the long tables of indices that travel as arrays: {array: "table/3/0"} in place of a list.
+ * @param {Op} op
+ * @param {(array: string) => Promise<{data: Numbers}>} load
+ * @returns {Promise<Op>}
+ */
+export async function withTables(op, load) {
+  const filled = async (/** @type {Axis} */ [steps, offset]) => {
+    const each = Object.entries(steps).map(async ([name, /** @type {any} */ step]) => [
+      name,
+      step.array ? (await load(step.array)).data : step,
+    ]);
+    return /** @type {Axis} */ ([Object.fromEntries(await Promise.all(each)), offset]);
+  };
+  const stages = op.stages.map(async (stage) => {
+    const maps = Object.entries(stage.maps).map(async ([name, axes]) => [name, await Promise.all(axes.map(filled))]);
+    return { ...stage, maps: Object.fromEntries(await Promise.all(maps)) };
+  });
+  return { ...op, stages: await Promise.all(stages) };
+}
 
 export const OUT = "out";
 export const GRADIENT = "gradient of ";
@@ -456,25 +478,25 @@ function solveAxis([steps, offset], values, ranges, rows) {
   return kept({ of: rows.of, names: { ...rows.names, [solved]: position } }, within);
 }
 
-/** @type {WeakMap<number[], Map<number, number[]>>} */
+/** @type {WeakMap<object, Map<number, number[]>>} */
 const standing = new WeakMap(); // a table -> the values of its name at each place
 
 /**
  * Every row once for each value of a name that stands in a table at the row's place.
  * @param {Rows} rows
  * @param {string} name
- * @param {number[]} table
+ * @param {ArrayLike<number>} table
  * @param {Int32Array} places
  * @returns {Rows}
  */
 function lookedUp(rows, name, table, places) {
   const known = standing.get(table) ?? new Map();
   if (!standing.has(table)) {
-    table.forEach((place, value) => {
-      const there = known.get(place);
+    for (let value = 0; value < table.length; value++) {
+      const there = known.get(table[value]);
       if (there) there.push(value);
-      else known.set(place, [value]);
-    });
+      else known.set(table[value], [value]);
+    }
     standing.set(table, known);
   }
   /** @type {number[]} */ const which = [];
