@@ -199,8 +199,8 @@ def logaddexp_of(input: Shape, other: Shape) -> Op:
 
 
 def xlogy_of(input: Shape | float, other: Shape | float) -> Op:
-    """a * log(b), and 0 where a is 0, whatever b."""
-    return joined("a * log(b)", input, other, lambda a, b: where(a, a * log(b), 0))
+    """a * log(b), and 0 where a is 0 and b not above it."""
+    return joined("a * log(b)", input, other, lambda a, b: where(greater(b, 0), a * log(b), where(a, a * log(b), 0)))
 
 
 def power_of(input: Shape | float, exponent: Shape | float) -> Op:
