@@ -9,8 +9,23 @@ from playwright.sync_api import Page
 
 from pellucid.glassbox.arithmetic import Evaluator, Terms
 from pellucid.glassbox.declaration import OUT, Op
+from pellucid.glassbox.ops import (
+    choosing,
+    created,
+    extremes,
+    indexing,
+    losses,
+    normalisation,
+    optimizers,
+    padding,
+    pooling,
+    products,
+    rearranging,
+    resampling,
+    shaping,
+    totals,
+)
 from pellucid.glassbox.ops import elementwise as e
-from pellucid.glassbox.ops import losses, normalisation, optimizers, pooling, products, shaping
 
 PICTURE, ROW, VOLUME, GRID = (2, 4, 6, 7), (2, 4, 6), (1, 2, 4, 4, 3), (2, 3, 4)
 ADAM = (0.01, 0.9, 0.999, 1e-8, 7)
@@ -75,7 +90,98 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     shaping.slice_of: [(GRID, 2, 1, None, 2), (GRID, 1, -2)],
     shaping.select: [(GRID, 1, -1)],
     shaping.expand: [((3, 1), (2, 3, 4))],
-    shaping.pad: [(PICTURE, [1, 0, 0, 2]), (PICTURE, [-1, 0])],
+    shaping.movedim: [(GRID, 0, -1), (PICTURE, (0, 1), (-1, 0))],
+    shaping.swapaxes: [(GRID, 0, -1)],
+    shaping.reversed_axes: [((2, 3),)],
+    shaping.stack: [([(2, 3), (2, 3)], 1)],
+    shaping.narrow: [(GRID, 1, -2, 2)],
+    shaping.unbind: [(GRID, 1, 2)],
+    shaping.split: [(GRID, 1, [(2, 1, 4), (2, 2, 4)], 1)],
+    shaping.broadcast_tensors: [([(3, 1), (2, 3, 4)], 0, GRID)],
+    shaping.meshgrid: [([(3,), (2,)], 1, (3, 2)), ([(3,), (2,)], 0, (2, 3), "xy")],
+    padding.pad: [
+        (PICTURE, [1, 0, 0, 2]),
+        (PICTURE, [-1, 0]),
+        (PICTURE, [1, -1, 0, 2], "constant", 0.5),
+        (PICTURE, [1, 1], "constant", -np.inf),
+        (PICTURE, [1, 2, 3, 1], "reflect"),
+        (PICTURE, [1, 2, 3, 1], "circular"),
+    ],
+    padding.reflection_pad: [(ROW, [2, 1])],
+    padding.replication_pad: [(ROW, [2, 1])],
+    rearranging.pixel_shuffle: [(PICTURE, 2)],
+    rearranging.pixel_unshuffle: [((2, 3, 4, 6), 2)],
+    rearranging.channel_shuffle: [(PICTURE, 2)],
+    rearranging.unfold: [(PICTURE, -1, 3, 2)],
+    rearranging.im2col: [(PICTURE, (3, 2), 1, (1, 0), 2)],
+    rearranging.col2im: [((2, 8, 9), (4, 5), 2, 1, 1, 2)],
+    rearranging.roll: [(PICTURE, [1, -2], [1, 2]), (GRID, 5)],
+    rearranging.flip: [(GRID, [0, -1])],
+    rearranging.repeat: [(GRID, [2, 1, 3, 1])],
+    rearranging.repeat_each: [(GRID, 3, 1), (GRID, 2)],
+    rearranging.tile: [(GRID, [3, 2])],
+    rearranging.tril: [(GRID, 1)],
+    rearranging.triu: [(GRID, -1)],
+    rearranging.diagonal: [(GRID, 1, 1, 2)],
+    indexing.index_select: [(GRID, 1, np.array([2, 2, 0]))],
+    indexing.index: [
+        (PICTURE, [None, np.array([1, 3, 1]), np.array([0, 5, -1])]),
+        (PICTURE, [np.array([[1], [0]]), None, np.array([[0, 5, -1]])]),
+        (PICTURE, [None, None, np.array([[1, 3], [2, 0]]), np.array([0, 5])]),
+    ],
+    indexing.gather: [
+        (GRID, 1, np.array([[[1, 0, 2], [2, 2, 1]]])),
+        (GRID, 1, np.array([[[1] * 4, [2] * 4]] * 2)),
+    ],
+    indexing.take_along_dim: [(GRID, np.array([[[1]], [[2]]]), 1)],
+    indexing.take: [(GRID, np.array([[1, -1], [7, 1]]))],
+    indexing.ranked: [(GRID, np.array([[1, 0, 2, 2], [0, 0, 1, 2]]), 0, 1)],
+    indexing.repeat_interleave: [(GRID, np.array([1, 0, 2]), 1), (GRID, 2, 1)],
+    choosing.where_of: [(GRID, GRID, (3, 1)), (GRID, 2.5, GRID)],
+    choosing.masked_fill: [(GRID, (4,), 0.5), (GRID, (4,), -np.inf)],
+    choosing.clamp: [(GRID, -1, 1), (GRID, (4,), (3, 1)), (GRID, None, (3, 1))],
+    choosing.clamp_min: [(GRID, 0.1)],
+    choosing.clamp_max: [(GRID, 0.1)],
+    choosing.sign: [(GRID,)],
+    choosing.logical_not: [(GRID,)],
+    choosing.bitwise_not: [(GRID, {"out": "bool"})],
+    choosing.cast: [(GRID,), (GRID, {"out": "bool"})],
+    **{
+        each: [(GRID, (3, 1))]
+        for each in (choosing.maximum_of, choosing.minimum_of, choosing.fmax, choosing.fmin)
+    },
+    **{
+        each: [(GRID, (3, 1)), (GRID, 0.5)]
+        for each in (
+            *(choosing.eq, choosing.ne, choosing.gt, choosing.ge, choosing.lt, choosing.le),
+            *(choosing.logical_and, choosing.logical_or, choosing.logical_xor),
+        )
+    },
+    **{
+        each: [(GRID, (3, 1), {"out": "bool"})]
+        for each in (choosing.bitwise_and, choosing.bitwise_or, choosing.bitwise_xor)
+    },
+    **{each: [(PICTURE, [2, 3]), (GRID,), (GRID, 1, True)] for each in (extremes.amax, extremes.amin)},
+    **{each: [(GRID, 1), (GRID,), (GRID, None, False, (4,))] for each in (extremes.max_of, extremes.min_of)},
+    **{each: [(GRID, 1), (GRID,)] for each in (extremes.argmax, extremes.argmin, extremes.any_of, extremes.all_of)},
+    extremes.aminmax: [(GRID, 0, 1), (GRID, 1, 1)],
+    totals.cumsum: [(GRID, 1)],
+    totals.var: [(PICTURE, [2, 3]), (GRID, 1, False, 1, True), (GRID, 1, True, 1, False, 1)],
+    totals.std: [(PICTURE, [2, 3])],
+    created.zeros: [(GRID,)],
+    created.ones: [(GRID,)],
+    created.full: [(GRID, 0.5), (GRID, -np.inf)],
+    created.scalar_tensor: [((), 2.5)],
+    created.arange: [((5,), 1, 0.5)],
+    created.eye: [((3, 4),)],
+    resampling.upsample: [
+        ("upsample_nearest2d", PICTURE, (2, 4, 9, 4)),
+        ("upsample_bilinear2d", PICTURE, (2, 4, 9, 4), False),
+        ("upsample_bicubic2d", PICTURE, (2, 4, 18, 9), False, None, None, None, None, None, {"input": "float32"}),
+        ("_upsample_bilinear2d_aa", PICTURE, (2, 4, 3, 4), True),
+        ("upsample_linear1d", ROW, (2, 4, 11), True),
+        ("upsample_trilinear3d", VOLUME, (1, 2, 3, 8, 5), False),
+    ],
     shaping.mean: [(PICTURE, (2, 3)), (GRID,), (GRID, -1, True)],
     shaping.total: [(GRID, 1), (GRID, None)],
     e.prelu: [(ROW, (4,)), (ROW, (1,))],
@@ -94,7 +200,7 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     },
 }
 POSITIVE = {e.log_of, e.sqrt_of, e.pow}
-BUILDERS = {"alone", "joined"}  # that others are made by: a formula is their argument
+BUILDERS = {"alone", "joined", "moved"}  # that others are made by: a formula is their argument
 
 JAVASCRIPT = """async (cases) => {
     const { Evaluator } = await import("./arithmetic/recipe.js");
@@ -140,7 +246,10 @@ def ops() -> Iterator[tuple[str, Op, bool]]:
 def test_every_declaration_has_a_case() -> None:
     declared = {
         function
-        for module in (e, losses, normalisation, optimizers, pooling, products, shaping)
+        for module in (
+            *(choosing, created, e, extremes, indexing, losses, normalisation, optimizers, padding, pooling, products),
+            *(rearranging, resampling, shaping, totals),
+        )
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_") and name not in BUILDERS
         if "Op" in str(inspect.signature(function).return_annotation)

@@ -123,7 +123,7 @@ def _chosen(
 ) -> tuple[dict[str, int], tuple[Axis, ...], dict[int, Axis]]:
     """(ranges, index maps of the arrays' own axes, index map of each axis of the input that an array is for)."""
     arrays = {axis: each % input[axis] for axis, each in arrays.items()}
-    along = {axis: [n for n, size in enumerate(_padded(each.shape, len(shape))) if size > 1] for axis, each in arrays.items()}
+    along = {axis: [n for n, size in enumerate(_padded(each.shape, len(shape))) if size != 1] for axis, each in arrays.items()}
     used = [axis for several in along.values() for axis in several]
     if all(len(several) < 2 for several in along.values()) and len(set(used)) == len(used):  # rows here, columns there
         ranges = {f"n{axis}": size for axis, size in enumerate(shape)}

@@ -19,7 +19,7 @@ def cumsum(input: Shape, dim: int) -> Op:
         return moved("running sum", input, input, {}, (), ())
     axes = numbered(input)
     name = f"d{dim % len(input)}"
-    to = at(*({axis: 1, "later": 1} if axis == name else axis for axis in axes))
+    to = at(*({"later": 1, axis: 1} if axis == name else axis for axis in axes))
     return moved("running sum", input, input, {**axes, "later": axes[name]}, to, at(*axes))
 
 
