@@ -146,10 +146,7 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     choosing.logical_not: [(GRID,)],
     choosing.bitwise_not: [(GRID, {"out": "bool"})],
     choosing.cast: [(GRID,), (GRID, {"out": "bool"})],
-    **{
-        each: [(GRID, (3, 1))]
-        for each in (choosing.maximum_of, choosing.minimum_of, choosing.fmax, choosing.fmin)
-    },
+    **{each: [(GRID, (3, 1))] for each in (choosing.maximum_of, choosing.minimum_of, choosing.fmax, choosing.fmin)},
     **{
         each: [(GRID, (3, 1)), (GRID, 0.5)]
         for each in (
@@ -226,21 +223,23 @@ def as_document(op: Op) -> dict[str, Any]:
     return described
 
 
-def drawn(op: Op, positive: bool, random: np.random.Generator) -> dict[str, np.ndarray]:
-    """Numbers for every input; whatever stands under a root is positive."""
+def drawn(op: Op, positive: bool, tied: bool, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Numbers for every input; whatever stands under a root is positive, and what is compared often equal."""
     arrays = {name: random.standard_normal(op.shapes[name]) for name in op.inputs}
+    arrays = {name: np.round(array) if tied else array for name, array in arrays.items()}
     return {
         name: np.abs(array) + 0.1 if positive or name in ("mean_square", "running_var", "deviation") else array
         for name, array in arrays.items()
     }
 
 
-def ops() -> Iterator[tuple[str, Op, bool]]:
+def ops() -> Iterator[tuple[str, Op, bool, bool]]:
     for declare, cases in CASES.items():
         for arguments in cases:
             op = declare(*arguments)
             assert op is not None, (declare, arguments)
-            yield f"{declare.__name__}{arguments}", op, declare in POSITIVE
+            tied = declare.__module__ in (choosing.__name__, extremes.__name__)
+            yield f"{declare.__name__}{arguments}", op, declare in POSITIVE, tied
 
 
 def test_every_declaration_has_a_case() -> None:
@@ -260,8 +259,8 @@ def test_every_declaration_has_a_case() -> None:
 def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
     random = np.random.default_rng(5)
     cases, expected, titles = [], [], []
-    for title, op, positive in ops():
-        arrays = drawn(op, positive, random)
+    for title, op, positive, tied in ops():
+        arrays = drawn(op, positive, tied, random)
         gradient = random.standard_normal(op.shapes[OUT])
         evaluator = Evaluator(op, arrays, gradient)
         asked = [
@@ -280,6 +279,31 @@ def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
         assert len(parts) == len(terms), title
         for part, each in zip(parts, terms, strict=True):
             same(title, part, each)
+
+
+def test_long_tables_travel_as_arrays(modules: Page) -> None:
+    """A page puts the array in the place of its name, and adds up the same."""
+    index = np.random.default_rng(3).integers(0, 5, (5, 4))
+    op = indexing.gather((5, 4), 0, index)
+    described = as_document(op)
+    (stage,) = described["stages"]
+    long = stage["maps"]["input"][0][0]["n"]
+    stage["maps"]["input"][0][0]["n"] = {"array": "table/0/0"}
+    numbers = np.arange(20.0).reshape(5, 4)
+    found = modules.evaluate(
+        """async ({ op, long, numbers }) => {
+            const { Evaluator, withTables } = await import("./arithmetic/recipe.js");
+            const data = { "table/0/0": Float64Array.from(long) };
+            const filled = await withTables(op, async (array) => ({ data: data[array] }));
+            const evaluator = new Evaluator(filled, { input: numbers }, numbers);
+            const [{ total }] = evaluator.forward([3, 2]);
+            return [total, evaluator.backward("input", [2, 1]).map((part) => part.total)];
+        }""",
+        {"op": described, "long": long, "numbers": numbers.ravel().tolist()},
+    )
+    evaluator = Evaluator(op, {"input": numbers}, numbers)
+    (terms,) = evaluator.forward((3, 2))
+    assert found == [terms.total, [part.total for part in evaluator.backward("input", (2, 1))]]
 
 
 def same(title: str, part: dict[str, Any], terms: Terms) -> None:

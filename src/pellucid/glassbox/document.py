@@ -157,6 +157,7 @@ class Document:
             name: {"array": f"constant/{number}/{name}"} if array.size > LONGEST_CONSTANT else array.tolist()
             for name, array in op.constants.items()
         }
+
         def listed(table: Table) -> Any:
             return {"array": self._tables[id(table)]} if id(table) in self._tables else table.as_json()
 

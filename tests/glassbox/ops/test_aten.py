@@ -311,7 +311,9 @@ def check(op: Op | None, arrays: dict[str, Tensor], out: Tensor, tolerance: floa
     evaluator = Evaluator(op, numbers, gradient.numpy())
     for index in picked(out.shape):
         value, scale = evaluator.value(OUT, index)
-        assert value == pytest.approx(float(out[index].item()), rel=0, abs=tolerance * scale if np.isfinite(scale) else 0)
+        assert value == pytest.approx(
+            float(out[index].item()), rel=0, abs=tolerance * scale if np.isfinite(scale) else 0
+        )
     for name, expected in zip(wanted, found, strict=True):
         for index in picked(expected.shape):
             value, scale = evaluator.gradient_of(name, index)

@@ -24,7 +24,11 @@ def whole(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 def test_a_choice_by_hand() -> None:
     op = choosing.where_of((3,), (3,), (3,))
-    arrays = {"condition": np.array([True, False, True]), "input": np.array([1.0, 2, 3]), "other": np.array([4.0, 5, 6])}
+    arrays = {
+        "condition": np.array([True, False, True]),
+        "input": np.array([1.0, 2, 3]),
+        "other": np.array([4.0, 5, 6]),
+    }
     evaluator = Evaluator(op, arrays, np.array([10.0, 20, 30]))
     assert everything(op, arrays).tolist() == [1, 5, 3]
     assert [evaluator.gradient_of("input", (n,))[0] for n in range(3)] == [10, 0, 30]
@@ -157,7 +161,9 @@ def test_bounds_agree_with_pytorch(oracle, low, high, seed) -> None:
     low = low if isinstance(low, tuple) or low is None or not isinstance(high, tuple) else ()
     high = high if isinstance(high, tuple) or high is None or not isinstance(low, tuple) else ()
     arrays = {"input": whole(GRID, seed)}
-    arrays |= {n: whole(s, seed + k) for k, (n, s) in enumerate((("min", low), ("max", high)), 1) if isinstance(s, tuple)}
+    arrays |= {
+        n: whole(s, seed + k) for k, (n, s) in enumerate((("min", low), ("max", high)), 1) if isinstance(s, tuple)
+    }
 
     def clamped(x: torch.Tensor, *bounds: torch.Tensor) -> torch.Tensor:
         given = list(bounds)

@@ -26,7 +26,9 @@ def test_by_hand() -> None:
 
 
 def test_a_number_taken_twice_has_two_terms() -> None:
-    evaluator = Evaluator(indexing.index_select((2, 3), 1, np.array([2, 2, 0])), SIX, np.array([[1.0, 2, 4], [8, 16, 32]]))
+    evaluator = Evaluator(
+        indexing.index_select((2, 3), 1, np.array([2, 2, 0])), SIX, np.array([[1.0, 2, 4], [8, 16, 32]])
+    )
     (terms,) = evaluator.backward("input", (0, 2))
     assert terms.values.tolist() == [1, 2]
     assert evaluator.backward("input", (0, 1)) == ()
@@ -62,16 +64,18 @@ def test_one_array_of_indices_agrees_with_pytorch(oracle, shape, data) -> None:
     dim = data.draw(st.integers(-len(shape), len(shape) - 1))
     one = st.integers(0, shape[dim] - 1)
     chosen = np.array(data.draw(st.lists(one, min_size=1, max_size=5)))
-    oracle.agrees(
-        indexing.index_select(shape, dim, chosen), lambda x: x.index_select(dim, torch.tensor(chosen)), at=6
-    )
+    oracle.agrees(indexing.index_select(shape, dim, chosen), lambda x: x.index_select(dim, torch.tensor(chosen)), at=6)
     sizes = [data.draw(st.integers(1, size)) for size in shape]
     sizes[dim] = data.draw(st.integers(1, 5))
     random = np.random.default_rng(data.draw(st.integers(0, 99)))
     index = random.integers(0, shape[dim], sizes)
     oracle.agrees(indexing.gather(shape, dim, index), lambda x: x.gather(dim, torch.tensor(index)), at=8)
-    same = np.broadcast_to(np.moveaxis(index, dim, -1)[(0,) * (index.ndim - 1)].reshape(
-        [-1 if axis == dim % len(shape) else 1 for axis in range(len(shape))]), sizes)
+    same = np.broadcast_to(
+        np.moveaxis(index, dim, -1)[(0,) * (index.ndim - 1)].reshape(
+            [-1 if axis == dim % len(shape) else 1 for axis in range(len(shape))]
+        ),
+        sizes,
+    )
     oracle.agrees(indexing.gather(shape, dim, same), lambda x: x.gather(dim, torch.tensor(same.copy())), at=8)
     few = [1 if data.draw(st.booleans()) else size for size in shape]
     few[dim] = 2
@@ -97,9 +101,7 @@ def test_arrays_of_indices_agree_with_pytorch(oracle, shape, data) -> None:
     if all(each is None for each in indices):
         indices[-1] = random.integers(-shape[len(indices) - 1], shape[len(indices) - 1], own)
     tensors = [None if each is None else torch.tensor(each) for each in indices]
-    oracle.agrees(
-        indexing.index(shape, indices), lambda x: torch.ops.aten.index(x, tensors), at=10
-    )
+    oracle.agrees(indexing.index(shape, indices), lambda x: torch.ops.aten.index(x, tensors), at=10)
 
 
 @MANY

@@ -46,7 +46,9 @@ def test_itself_by_hand() -> None:
 
 def test_only_padded_axes_have_tables() -> None:
     (stage,) = padding.pad((2, 64, 112, 112), [1, 1], "reflect").stages
-    tables = [len(steps["d3"]) if isinstance(steps.get("d3"), list) else 0 for steps, _ in stage.as_json()["maps"]["input"]]
+    tables = [
+        len(steps["d3"]) if isinstance(steps.get("d3"), list) else 0 for steps, _ in stage.as_json()["maps"]["input"]
+    ]
     assert tables == [0, 0, 0, 114]
 
 

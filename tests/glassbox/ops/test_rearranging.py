@@ -115,7 +115,11 @@ def test_shuffles_agree_with_pytorch(oracle, lead, channels, height, width, r) -
 @given(st.booleans(), st.data())
 def test_windows_as_columns_agree_with_pytorch(oracle, batch, data) -> None:
     two = st.tuples(st.integers(1, 2), st.integers(1, 2))
-    kernel, dilation, stride = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3))), data.draw(two), data.draw(two)
+    kernel, dilation, stride = (
+        data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        data.draw(two),
+        data.draw(two),
+    )
     padding = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
     size = data.draw(st.tuples(st.integers(5, 7), st.integers(5, 7)))
     lead = (2,) if batch else ()

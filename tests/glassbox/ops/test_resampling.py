@@ -73,7 +73,9 @@ def test_sizes_and_factors_agree_with_pytorch(oracle, last, mode, align, data) -
     if data.draw(st.booleans()):
         asked["size"] = tuple(data.draw(st.integers(1, 9)) for _ in sizes)
     else:
-        factors = asked["scale_factor"] = tuple(data.draw(st.sampled_from([1.0, 1.3, 1.5, 2.0, 2.7, 3.0])) for _ in sizes)
+        factors = asked["scale_factor"] = tuple(
+            data.draw(st.sampled_from([1.0, 1.3, 1.5, 2.0, 2.7, 3.0])) for _ in sizes
+        )
 
     def function(x: torch.Tensor) -> torch.Tensor:
         return F.interpolate(x, **asked)  # type: ignore[arg-type]

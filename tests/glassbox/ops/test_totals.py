@@ -58,6 +58,8 @@ def test_totals_agree_with_pytorch(oracle, shape, keepdim, data) -> None:
         oracle.agrees(totals.std(shape, dims, **settings), lambda x: x.std(dims, **settings), at=4)
 
 
-@pytest.mark.parametrize("op", [totals.cumsum((2, 3), -1), totals.var((2, 3), [1]), totals.std((2, 3), [0, 1], keepdim=True)])
+@pytest.mark.parametrize(
+    "op", [totals.cumsum((2, 3), -1), totals.var((2, 3), [1]), totals.std((2, 3), [0, 1], keepdim=True)]
+)
 def test_gradients_by_differences(oracle, op) -> None:
     oracle.by_differences(op)

@@ -261,9 +261,7 @@ def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     return {{"self": "input", "mat2": "other"}.get(name, name): value for name, value in values.items()}
 
 
-def declare(
-    name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping[str, Any] | None = None
-) -> Op | None:
+def declare(name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping[str, Any] | None = None) -> Op | None:
     """The declaration of a call whose tensors have been replaced by shapes; None where it is not written.
 
     It is None too where an argument has a meaning that the declaration does not know (rounding, another reduction).

@@ -10,7 +10,6 @@ from pellucid.glassbox.expression import (
     Expression,
     at_least,
     equal,
-    expression,
     greater,
     maximum,
     minimum,
@@ -188,7 +187,11 @@ def _truths(types: Types | None) -> bool:
 
 
 def _compared(
-    kind: str, input: Operand, other: Operand, types: Types | None, formula: Callable[[Expression, Expression], Expression]
+    kind: str,
+    input: Operand,
+    other: Operand,
+    types: Types | None,
+    formula: Callable[[Expression, Expression], Expression],
 ) -> Op:
     """A number is compared in the precision of the array, in which PyTorch compares."""
     if isinstance(other, float) and "float" in (type := (types or {}).get("input", "")):

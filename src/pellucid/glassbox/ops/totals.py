@@ -47,7 +47,12 @@ def _spread(
     source = at(*numbered(input))
     average = INPUT * expression(1 / count)
     if piece == 1:
-        return Op("average", {"input": input, OUT: out}, ("input",), (Stage(OUT, ranges, {OUT: to, "input": source}, average),))
+        return Op(
+            "average",
+            {"input": input, OUT: out},
+            ("input",),
+            (Stage(OUT, ranges, {OUT: to, "input": source}, average),),
+        )
     if count <= correction:
         return None  # PyTorch divides by 0
     apart = INPUT - MEAN
