@@ -13,15 +13,23 @@ from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.expression import log, maximum, names
 from pellucid.glassbox.ops import (
     attention,
+    choosing,
     contractions,
+    created,
+    extremes,
+    indexing,
     lengths,
     likelihood,
     losses,
     normalisation,
     optimizers,
+    padding,
     pooling,
     products,
+    rearranging,
+    resampling,
     shaping,
+    totals,
 )
 from pellucid.glassbox.ops import elementwise as e
 from pellucid.glassbox.ops import functions as f
@@ -145,7 +153,95 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     shaping.slice_of: [(GRID, 2, 1, None, 2), (GRID, 1, -2)],
     shaping.select: [(GRID, 1, -1)],
     shaping.expand: [((3, 1), (2, 3, 4))],
-    shaping.pad: [(PICTURE, [1, 0, 0, 2]), (PICTURE, [-1, 0])],
+    shaping.movedim: [(GRID, 0, -1), (PICTURE, (0, 1), (-1, 0))],
+    shaping.swapaxes: [(GRID, 0, -1)],
+    shaping.reversed_axes: [((2, 3),)],
+    shaping.stack: [([(2, 3), (2, 3)], 1)],
+    shaping.narrow: [(GRID, 1, -2, 2)],
+    shaping.unbind: [(GRID, 1, 2)],
+    shaping.split: [(GRID, 1, [(2, 1, 4), (2, 2, 4)], 1)],
+    shaping.broadcast_tensors: [([(3, 1), (2, 3, 4)], 0, GRID)],
+    shaping.meshgrid: [([(3,), (2,)], 1, (3, 2)), ([(3,), (2,)], 0, (2, 3), "xy")],
+    padding.pad: [
+        (PICTURE, [1, 0, 0, 2]),
+        (PICTURE, [-1, 0]),
+        (PICTURE, [1, -1, 0, 2], "constant", 0.5),
+        (PICTURE, [1, 1], "constant", -np.inf),
+        (PICTURE, [1, 2, 3, 1], "reflect"),
+        (PICTURE, [1, 2, 3, 1], "circular"),
+    ],
+    padding.reflection_pad: [(ROW, [2, 1])],
+    padding.replication_pad: [(ROW, [2, 1])],
+    rearranging.pixel_shuffle: [(PICTURE, 2)],
+    rearranging.pixel_unshuffle: [((2, 3, 4, 6), 2)],
+    rearranging.channel_shuffle: [(PICTURE, 2)],
+    rearranging.unfold: [(PICTURE, -1, 3, 2)],
+    rearranging.im2col: [(PICTURE, (3, 2), 1, (1, 0), 2)],
+    rearranging.col2im: [((2, 8, 9), (4, 5), 2, 1, 1, 2)],
+    rearranging.roll: [(PICTURE, [1, -2], [1, 2]), (GRID, 5)],
+    rearranging.flip: [(GRID, [0, -1])],
+    rearranging.repeat: [(GRID, [2, 1, 3, 1])],
+    rearranging.repeat_each: [(GRID, 3, 1), (GRID, 2)],
+    rearranging.tile: [(GRID, [3, 2])],
+    rearranging.tril: [(GRID, 1)],
+    rearranging.triu: [(GRID, -1)],
+    rearranging.diagonal: [(GRID, 1, 1, 2)],
+    indexing.index_select: [(GRID, 1, np.array([2, 2, 0]))],
+    indexing.index: [
+        (PICTURE, [None, np.array([1, 3, 1]), np.array([0, 5, -1])]),
+        (PICTURE, [np.array([[1], [0]]), None, np.array([[0, 5, -1]])]),
+        (PICTURE, [None, None, np.array([[1, 3], [2, 0]]), np.array([0, 5])]),
+    ],
+    indexing.gather: [
+        (GRID, 1, np.array([[[1, 0, 2], [2, 2, 1]]])),
+        (GRID, 1, np.array([[[1] * 4, [2] * 4]] * 2)),
+    ],
+    indexing.take_along_dim: [(GRID, np.array([[[1]], [[2]]]), 1)],
+    indexing.take: [(GRID, np.array([[1, -1], [7, 1]]))],
+    indexing.ranked: [(GRID, np.array([[1, 0, 2, 2], [0, 0, 1, 2]]), 0, 1)],
+    indexing.repeat_interleave: [(GRID, np.array([1, 0, 2]), 1), (GRID, 2, 1)],
+    choosing.where_of: [(GRID, GRID, (3, 1)), (GRID, 2.5, GRID)],
+    choosing.masked_fill: [(GRID, (4,), 0.5), (GRID, (4,), -np.inf)],
+    choosing.clamp: [(GRID, -1, 1), (GRID, (4,), (3, 1)), (GRID, None, (3, 1))],
+    choosing.clamp_min: [(GRID, 0.1)],
+    choosing.clamp_max: [(GRID, 0.1)],
+    choosing.sign: [(GRID,)],
+    choosing.logical_not: [(GRID,)],
+    choosing.bitwise_not: [(GRID, {"out": "bool"})],
+    choosing.cast: [(GRID,), (GRID, {"out": "bool"})],
+    **{each: [(GRID, (3, 1))] for each in (choosing.maximum_of, choosing.minimum_of, choosing.fmax, choosing.fmin)},
+    **{
+        each: [(GRID, (3, 1)), (GRID, 0.5)]
+        for each in (
+            *(choosing.eq, choosing.ne, choosing.gt, choosing.ge, choosing.lt, choosing.le),
+            *(choosing.logical_and, choosing.logical_or, choosing.logical_xor),
+        )
+    },
+    **{
+        each: [(GRID, (3, 1), {"out": "bool"})]
+        for each in (choosing.bitwise_and, choosing.bitwise_or, choosing.bitwise_xor)
+    },
+    **{each: [(PICTURE, [2, 3]), (GRID,), (GRID, 1, True)] for each in (extremes.amax, extremes.amin)},
+    **{each: [(GRID, 1), (GRID,), (GRID, None, False, (4,))] for each in (extremes.max_of, extremes.min_of)},
+    **{each: [(GRID, 1), (GRID,)] for each in (extremes.argmax, extremes.argmin, extremes.any_of, extremes.all_of)},
+    extremes.aminmax: [(GRID, 0, 1), (GRID, 1, 1)],
+    totals.cumsum: [(GRID, 1)],
+    totals.var: [(PICTURE, [2, 3]), (GRID, 1, False, 1, True), (GRID, 1, True, 1, False, 1)],
+    totals.std: [(PICTURE, [2, 3])],
+    created.zeros: [(GRID,)],
+    created.ones: [(GRID,)],
+    created.full: [(GRID, 0.5), (GRID, -np.inf)],
+    created.scalar_tensor: [((), 2.5)],
+    created.arange: [((5,), 1, 0.5)],
+    created.eye: [((3, 4),)],
+    resampling.upsample: [
+        ("upsample_nearest2d", PICTURE, (2, 4, 9, 4)),
+        ("upsample_bilinear2d", PICTURE, (2, 4, 9, 4), False),
+        ("upsample_bicubic2d", PICTURE, (2, 4, 18, 9), False, None, None, None, None, None, {"input": "float32"}),
+        ("_upsample_bilinear2d_aa", PICTURE, (2, 4, 3, 4), True),
+        ("upsample_linear1d", ROW, (2, 4, 11), True),
+        ("upsample_trilinear3d", VOLUME, (1, 2, 3, 8, 5), False),
+    ],
     shaping.mean: [(PICTURE, (2, 3)), (GRID,), (GRID, -1, True)],
     shaping.total: [(GRID, 1), (GRID, None)],
     e.prelu: [(ROW, (4,)), (ROW, (1,))],
@@ -190,7 +286,8 @@ SHARES = {f.asin_of, f.acos_of, f.atanh_of, f.logit_of, losses.binary_cross_entr
 LARGE = {f.acosh_of}
 # against class numbers
 CLASSES = {likelihood.nll_loss, likelihood.cross_entropy_loss}
-BUILDERS = {"alone", "joined", "combined", "contraction"}  # that others are made by: a formula is their argument
+# that others are made by: a formula is their argument
+BUILDERS = {"alone", "joined", "combined", "contraction", "moved"}
 
 JAVASCRIPT = """async (cases) => {
     const { Evaluator } = await import("./arithmetic/recipe.js");
@@ -217,7 +314,8 @@ def as_document(op: Op) -> dict[str, Any]:
 
 
 def drawn(op: Op, declare: Callable[..., Any], random: np.random.Generator) -> dict[str, np.ndarray]:
-    """Numbers for every input; whatever stands under a root is positive, classes are whole, truth values 0 or 1."""
+    """Numbers for every input: positive under a root, whole for classes, 0 or 1 for truth, tied where it counts."""
+    tied = declare.__module__ in (choosing.__name__, extremes.__name__)
 
     def numbers(name: str) -> np.ndarray:
         shape = op.shapes[name]
@@ -229,6 +327,7 @@ def drawn(op: Op, declare: Callable[..., Any], random: np.random.Generator) -> d
         if declare in SHARES:
             return 1 / (1 + np.exp(-array))
         positive = declare in POSITIVE or name in ("mean_square", "running_var", "deviation")
+        array = np.round(array) if tied else array
         return np.abs(array) + (0.1 if positive else 1.1) if positive or declare in LARGE else array
 
     return {name: numbers(name) for name in op.inputs}
@@ -243,20 +342,8 @@ def ops() -> Iterator[tuple[str, Op, Callable[..., Any]]]:
 
 
 MODULES = (
-    *(
-        attention,
-        contractions,
-        e,
-        f,
-        lengths,
-        likelihood,
-        losses,
-        normalisation,
-        optimizers,
-        pooling,
-        products,
-        shaping,
-    ),
+    *(attention, choosing, contractions, created, e, extremes, f, indexing, lengths, likelihood, losses),
+    *(normalisation, optimizers, padding, pooling, products, rearranging, resampling, shaping, totals),
 )
 
 
@@ -294,6 +381,31 @@ def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
         assert len(parts) == len(terms), title
         for part, each in zip(parts, terms, strict=True):
             same(title, part, each)
+
+
+def test_long_tables_travel_as_arrays(modules: Page) -> None:
+    """A page puts the array in the place of its name, and adds up the same."""
+    index = np.random.default_rng(3).integers(0, 5, (5, 4))
+    op = indexing.gather((5, 4), 0, index)
+    described = as_document(op)
+    (stage,) = described["stages"]
+    long = stage["maps"]["input"][0][0]["n"]
+    stage["maps"]["input"][0][0]["n"] = {"array": "table/0/0"}
+    numbers = np.arange(20.0).reshape(5, 4)
+    found = modules.evaluate(
+        """async ({ op, long, numbers }) => {
+            const { Evaluator, withTables } = await import("./arithmetic/recipe.js");
+            const data = { "table/0/0": Float64Array.from(long) };
+            const filled = await withTables(op, async (array) => ({ data: data[array] }));
+            const evaluator = new Evaluator(filled, { input: numbers }, numbers);
+            const [{ total }] = evaluator.forward([3, 2]);
+            return [total, evaluator.backward("input", [2, 1]).map((part) => part.total)];
+        }""",
+        {"op": described, "long": long, "numbers": numbers.ravel().tolist()},
+    )
+    evaluator = Evaluator(op, {"input": numbers}, numbers)
+    (terms,) = evaluator.forward((3, 2))
+    assert found == [terms.total, [part.total for part in evaluator.backward("input", (2, 1))]]
 
 
 def same(title: str, part: dict[str, Any], terms: Terms) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at, numbered
 from pellucid.glassbox.expression import (
     Expression,
     at_least,
     equal,
-    expression,
     greater,
     maximum,
     minimum,
@@ -20,6 +20,7 @@ from pellucid.glassbox.expression import (
 from pellucid.glassbox.ops import elementwise
 from pellucid.glassbox.ops.elementwise import INPUT, alone, broadcast
 
+MIN, MAX = names("min", "max")
 Operand = Shape | float
 Types = Mapping[str, str]
 """The types of an operator's arrays by their names, "float32"; "out" is what it returns."""
@@ -86,7 +87,14 @@ def clamp(input: Shape, min: Operand | None = None, max: Operand | None = None) 
         raised = x if low is None else maximum(low, x)
         return raised if high is None else minimum(high, raised)
 
-    return joined("clamp", {"input": input, "min": min, "max": max}, bounded)
+    operands = {"input": input, "min": min, "max": max}
+    if min is None or max is None:
+        return joined("clamp", operands, bounded)
+    # below two bounds that are one, PyTorch gives the gradient to nobody
+    nobody = equal(MIN, MAX) * greater(MIN, INPUT)
+    op = joined("clamp", operands, lambda x, low, high: where(nobody, 0, bounded(x, low, high)))
+    (stage,) = op.stages
+    return replace(op, stages=(stage, replace(stage, term=where(nobody, MAX, 0), through=False)))
 
 
 def clamp_min(input: Shape, min: Operand) -> Op:
@@ -179,7 +187,11 @@ def _truths(types: Types | None) -> bool:
 
 
 def _compared(
-    kind: str, input: Operand, other: Operand, types: Types | None, formula: Callable[[Expression, Expression], Expression]
+    kind: str,
+    input: Operand,
+    other: Operand,
+    types: Types | None,
+    formula: Callable[[Expression, Expression], Expression],
 ) -> Op:
     """A number is compared in the precision of the array, in which PyTorch compares."""
     if isinstance(other, float) and "float" in (type := (types or {}).get("input", "")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def index(input: Shape, indices: Sequence[Indices | None]) -> Op:
     before = [name for name in whole if int(name[1:]) < named[0]] if beside else []
     after = [name for name in whole if name not in before]
     out = (*(whole[n] for n in before), *shape, *(whole[n] for n in after))
-    source = at(*(sources[axis] if axis in sources else f"d{axis}" for axis in range(len(input))))
+    source = at(*(sources.get(axis, f"d{axis}") for axis in range(len(input))))
     every = {**{n: whole[n] for n in before}, **ranges, **{n: whole[n] for n in after}}
     return moved("indexing", input, out, every, at(*before, *own, *after), source)
 
@@ -68,7 +69,7 @@ def take_along_dim(input: Shape, indices: Indices, dim: int | None = None) -> Op
     lead = [size for axis, size in enumerate(input) if axis != dim]
     other = [size for axis, size in enumerate(indices.shape) if axis != dim]
     common = list(np.broadcast_shapes(lead, other))
-    whole = tuple([*common[:dim], input[dim], *common[dim:]])
+    whole = (*common[:dim], input[dim], *common[dim:])
     if whole != tuple(input):
         raise ValueError("the input is repeated as well, which is not written")
     return gather(input, dim, np.broadcast_to(indices, (*common[:dim], indices.shape[dim], *common[dim:])))
@@ -104,7 +105,7 @@ def repeat_interleave(input: Shape, repeats: Indices | int, dim: int | None = No
 
 def _picked(input: Shape, dim: int, index: Indices, out: Shape) -> Op:
     """An index along `dim` for each number of "out"; `index` has as many axes as the input."""
-    places = list(np.indices(index.shape))
+    places: list[NDArray[Any]] = list(np.indices(index.shape))
     if places:
         places[dim] = index % input[dim]
     flat = np.ravel_multi_index(places, input).reshape(-1) if places else np.zeros(1, np.int64)
@@ -123,7 +124,8 @@ def _chosen(
 ) -> tuple[dict[str, int], tuple[Axis, ...], dict[int, Axis]]:
     """(ranges, index maps of the arrays' own axes, index map of each axis of the input that an array is for)."""
     arrays = {axis: each % input[axis] for axis, each in arrays.items()}
-    along = {axis: [n for n, size in enumerate(_padded(each.shape, len(shape))) if size > 1] for axis, each in arrays.items()}
+    sizes = {axis: (1,) * (len(shape) - each.ndim) + each.shape for axis, each in arrays.items()}
+    along = {axis: [n for n, size in enumerate(own) if size != 1] for axis, own in sizes.items()}
     used = [axis for several in along.values() for axis in several]
     if all(len(several) < 2 for several in along.values()) and len(set(used)) == len(used):  # rows here, columns there
         ranges = {f"n{axis}": size for axis, size in enumerate(shape)}
@@ -137,7 +139,3 @@ def _chosen(
         return {"n": shape[0]}, at("n"), sources
     own = np.indices(shape).reshape(len(shape), -1)
     return {"n": prod(shape)}, at(*(table("n", places) for places in own)), sources
-
-
-def _padded(shape: Shape, count: int) -> Shape:
-    return (1,) * (count - len(shape)) + shape

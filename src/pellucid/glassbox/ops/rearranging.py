@@ -125,7 +125,9 @@ def flip(input: Shape, dims: Sequence[int]) -> Op:
 def repeat(input: Shape, repeats: Sequence[int]) -> Op:
     """The whole array several times along each axis; new axes stand first."""
     whole = (1,) * (len(repeats) - len(input)) + tuple(input)
-    ranges = {name: n for a, (n, times) in enumerate(zip(whole, repeats, strict=True)) for name, n in _pair(a, times, n)}
+    ranges = {}
+    for axis, (n, times) in enumerate(zip(whole, repeats, strict=True)):
+        ranges |= {f"r{axis}": times, f"d{axis}": n}
     to = at(*({f"r{axis}": n, f"d{axis}": 1} for axis, n in enumerate(whole)))
     source = at(*(f"d{axis + len(repeats) - len(input)}" for axis in range(len(input))))
     out = tuple(n * times for n, times in zip(whole, repeats, strict=True))
@@ -147,10 +149,6 @@ def repeat_each(input: Shape, times: int, dim: int | None = None) -> Op:
 def tile(input: Shape, dims: Sequence[int]) -> Op:
     """As `repeat`, where fewer numbers than axes are for the last ones."""
     return repeat(input, (1,) * (len(input) - len(dims)) + tuple(dims))
-
-
-def _pair(axis: int, times: int, n: int) -> list[tuple[str, int]]:
-    return [(f"r{axis}", times), (f"d{axis}", n)]
 
 
 def tril(input: Shape, diagonal: int = 0) -> Op:

@@ -3,8 +3,8 @@
     out[b, c, y, x] = sum over k, l of  input[b, c, row(y, k), column(x, l)] * weight_y[y, k] * weight_x[x, l]
 
 Which numbers an output lies between follows from where it stands in the input: with `align_corners` at y * (H - 1) /
-(h - 1), else at (y + 1/2) * H/h - 1/2, for output row y of h, of input height H. Their weights are 1 - distance (linear)
-or Keys' cubic with A = -3/4 of the distance: Keys 1981, "Cubic convolution interpolation", eq. 4.
+(h - 1), else at (y + 1/2) * H/h - 1/2, for output row y of h, of input height H. Their weights are 1 - distance
+(linear) or Keys' cubic with A = -3/4 of the distance: Keys 1981, "Cubic convolution interpolation", eq. 4.
 PyTorch works both out in the array's own precision, where the last bit of a position decides between two neighbours. So
 the operator itself is asked: applied along one axis to arrays of a single 1, it answers with the weights.
 """
@@ -37,14 +37,15 @@ def upsample(
     scales_w: float | None = None,
     types: Types | None = None,
 ) -> Op:
-    """What the operator of this name (upsample_bilinear2d, ...) makes of the input (B, C, ...): an `out` of this shape."""
+    """What the operator of this name (upsample_bilinear2d, ...) makes of an input (B, C, ...): `out`, of its shape."""
     axes = SPATIAL[-(len(input) - 2) :]
     factors = list(scale_factors or [scales_d, scales_h, scales if len(axes) == 1 else scales_w][-len(axes) :])
     finest = "float64" if (types or {}).get("input") == "float64" else "float32"  # 16 bits are computed in 32
     term: Expression = names("input")[0]
     to: list[str | Axis] = ["b", "c"]
     source: list[str | Axis] = ["b", "c"]
-    ranges, shapes, maps = dict(zip(("b", "c"), input, strict=False)), {"input": input}, {}
+    ranges: dict[str, int] = {"b": input[0], "c": input[1]}
+    shapes, maps = {"input": input}, {}
     constants: dict[str, Matrix] = {}
     rounding: dict[str, Matrix] = {}
     for number, axis in enumerate(axes, 2):

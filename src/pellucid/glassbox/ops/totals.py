@@ -19,7 +19,7 @@ def cumsum(input: Shape, dim: int) -> Op:
         return moved("running sum", input, input, {}, (), ())
     axes = numbered(input)
     name = f"d{dim % len(input)}"
-    to = at(*({axis: 1, "later": 1} if axis == name else axis for axis in axes))
+    to = at(*({"later": 1, axis: 1} if axis == name else axis for axis in axes))
     return moved("running sum", input, input, {**axes, "later": axes[name]}, to, at(*axes))
 
 
@@ -47,7 +47,12 @@ def _spread(
     source = at(*numbered(input))
     average = INPUT * expression(1 / count)
     if piece == 1:
-        return Op("average", {"input": input, OUT: out}, ("input",), (Stage(OUT, ranges, {OUT: to, "input": source}, average),))
+        return Op(
+            "average",
+            {"input": input, OUT: out},
+            ("input",),
+            (Stage(OUT, ranges, {OUT: to, "input": source}, average),),
+        )
     if count <= correction:
         return None  # PyTorch divides by 0
     apart = INPUT - MEAN

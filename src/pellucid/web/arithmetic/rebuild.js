@@ -134,7 +134,8 @@ function run(stage, op, arrays) {
     if (stage.pick === "max") {
       const from = names(stage.term).map((name) => where(stage, name, op, rows));
       to.at.forEach((place, row) => {
-        if (to.inside[row] && from.every(({ inside }) => inside[row])) found[place] = Math.max(found[place], terms[row]);
+        if (to.inside[row] && from.every(({ inside }) => inside[row]))
+          found[place] = Math.max(found[place], terms[row]);
       });
     } else {
       to.at.forEach((place, row) => {

@@ -73,10 +73,10 @@ import { evaluate, magnitude, names, times } from "./expression.js";
  */
 export async function withTables(op, load) {
   const filled = async (/** @type {Axis} */ [steps, offset]) => {
-    const each = Object.entries(steps).map(async ([name, /** @type {any} */ step]) => [
-      name,
-      step.array ? (await load(step.array)).data : step,
-    ]);
+    const each = Object.entries(steps).map(async ([name, step]) => {
+      const { array } = /** @type {any} */ (step);
+      return [name, array ? (await load(array)).data : step];
+    });
     return /** @type {Axis} */ ([Object.fromEntries(await Promise.all(each)), offset]);
   };
   const stages = op.stages.map(async (stage) => {
@@ -242,9 +242,7 @@ export class Evaluator {
     const best = values[largest(values)];
     const axes = columns.find((column) => column.name === name)?.indices ?? [];
     const positions = flat({ count: values.length, axes }, this.op.shapes[name]);
-    let rows = [...values.keys()].filter(
-      (row) => values[row] === best && columns.every(({ inside }) => inside[row]),
-    );
+    let rows = [...values.keys()].filter((row) => values[row] === best && columns.every(({ inside }) => inside[row]));
     if (stage.ties !== "shared") rows = rows.slice(0, 1);
     /** @type {Map<number, number>} */
     const winners = new Map();
