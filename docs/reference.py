@@ -8,6 +8,7 @@ import re
 import textwrap
 
 from pellucid.app import cli
+from pellucid.glassbox.ops import aten
 from pellucid.network import text, zoo
 from pellucid.network.layers import KINDS
 from pellucid.training import recipe as recipes
@@ -63,7 +64,17 @@ def main() -> None:
         "\n`3*(conv(64, 3) relu)` repeats. `padding=same` keeps the size. The last `dense` without a number gets as "
         "many outputs as there are classes.\n"
     )
-    print("## The model folder\n\n| file | holds |\n|---|---|")
+    print("## Operators whose arithmetic is written\n")
+    print(
+        "Of what these make, every number can be taken apart into its terms, forward and backward, in any module. Of "
+        "any other operator the values are shown and the arithmetic is not. The names are PyTorch's "
+        "(`torch.ops.aten`), in whose words a module's code is followed; one that changes its input in place counts as "
+        "the one that does not.\n"
+    )
+    print("| | operators |\n|---|---|")
+    for words, names in operators().items():
+        print(f"| {words} | {', '.join(f'`{name}`' for name in names)} |")
+    print("\n## The model folder\n\n| file | holds |\n|---|---|")
     for name, words in FILES.items():
         print(f"| `{name}` | {words} |")
 
@@ -72,6 +83,15 @@ def exit_statuses() -> str:
     """The paragraph of the command line's docstring."""
     paragraph = (cli.__doc__ or "").strip().split("\n\n")[1]
     return textwrap.fill(paragraph.replace("\n", " "), 118)
+
+
+def operators() -> dict[str, list[str]]:
+    """What a file of declarations is about -> the operators that its declarations are for."""
+    found: dict[str, list[str]] = {}
+    for name, declaration in aten.DECLARATIONS.items():
+        words = (inspect.getdoc(inspect.getmodule(declaration)) or "").split("\n\n")[0]
+        found.setdefault(words.replace("\n", " ").rstrip("."), []).append(name)
+    return found
 
 
 def explanations() -> dict[str, str]:

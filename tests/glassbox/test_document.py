@@ -26,7 +26,7 @@ class Pooled(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = nn.functional.adaptive_avg_pool2d(self.norm(x), (120, 90))
-        x = nn.functional.interpolate(x, (5, 10))
+        x = nn.functional.interpolate(x, (5, 10)).cumprod(2)
         return self.head(x.flatten(1))
 
 
@@ -163,6 +163,29 @@ def test_a_users_module_has_no_formulas_but_all_its_numbers() -> None:
     assert content["ops"][number]["constants"] == {"share": {"array": name}}, "120 * 90 numbers are no JSON"
     np.testing.assert_array_equal(whole.arrays[name], np.full((120, 90), 0.25))
     assert content["arrays"][name] == {"shape": [120, 90], "dtype": "float64"}
+
+
+class Ranked(nn.Module):
+    """An op whose indices are more than a document should hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x.sort(1)[0].amax((2, 3)))
+
+
+def test_a_long_table_of_indices_is_an_array() -> None:
+    trace = recording.explain(Ranked(), torch.randn(3, 60, 70), 1)
+    whole = Document(trace)
+    (number,) = [number for number, op in enumerate(whole.content["ops"]) if op["kind"] == "selection"]
+    (stage,) = whole.content["ops"][number]["stages"]
+    assert stage["maps"]["input"] == [[{"n": {"array": f"table/{number}/0"}}, 0]]
+    table = whole.arrays[f"table/{number}/0"]
+    picked = trace.values["input"].reshape(-1)[table.astype(np.int64)]
+    np.testing.assert_array_equal(picked, trace.values["sort"].reshape(-1))
+    assert len(json.dumps(whole.content, allow_nan=False)) < 20_000
 
 
 def test_numbers_that_are_not_finite_are_null_in_the_document_and_themselves_in_the_arrays() -> None:

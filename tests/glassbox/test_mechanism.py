@@ -92,7 +92,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "gelu": lambda: Residual(nn.functional.gelu),
     "silu": lambda: Residual(nn.functional.silu),
     "concatenation, gate, pieces": Dense,
-    "undeclared": lambda: Residual(lambda x: x.cumsum(2)),
+    "undeclared": lambda: Residual(lambda x: x.cumprod(2)),
     "norms": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.LPPool2d(2, 2), nn.Flatten(), nn.LayerNorm(36), nn.Linear(36, 3)
     ),

@@ -44,7 +44,7 @@ class Cumulative(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x)
-        return self.head((y.cumsum(2) + y).relu().flatten(1))
+        return self.head((y.cumprod(2) + y).relu().flatten(1))
 
 
 @pytest.fixture
@@ -230,20 +230,20 @@ def test_losses_that_do_not_fit(module: Skipped, input: Tensor, loss: Loss, said
 def test_an_op_without_a_declaration_is_shown_and_the_rest_worked_out(input: Tensor) -> None:
     module = Cumulative()
     trace = explain(module, input, 1)
-    node = trace.node("cumsum")
-    assert (node.kind, node.written) == ("cumsum", False)
+    node = trace.node("cumprod")
+    assert (node.kind, node.written) == ("cumprod", False)
     assert not trace.as_json()["layers"][2]["arithmetic_written"]
-    working = trace.unit("cumsum[1, 2, 3]")
-    assert (working.unwritten, working.parts, working.complete) == (("cumsum",), (), False)
-    assert working.recorded == pytest.approx(float(module.conv(input).cumsum(2).detach()[0, 1, 2, 3]))
+    working = trace.unit("cumprod[1, 2, 3]")
+    assert (working.unwritten, working.parts, working.complete) == (("cumprod",), (), False)
+    assert working.recorded == pytest.approx(float(module.conv(input).cumprod(2).detach()[0, 1, 2, 3]))
     assert json.loads(json.dumps(working.as_json(), allow_nan=False))["total"] is None
 
     through = trace.gradient("conv[1, 2, 3]")
-    assert through.unwritten == ("cumsum",)
+    assert through.unwritten == ("cumprod",)
     assert [part.through for part in through.parts] == ["add"]
     for unit in ("conv[1, 2, 3]", "relu[1, 2, 3]", "head[2]", "loss"):
         assert trace.unit(unit).complete
-    for unit in ("cumsum[1, 2, 3]", "add[1, 2, 3]", "conv.weight[1, 0, 2, 2]", "head.weight[2, 5]"):
+    for unit in ("cumprod[1, 2, 3]", "add[1, 2, 3]", "conv.weight[1, 0, 2, 2]", "head.weight[2, 5]"):
         assert trace.gradient(unit).complete
     assert trace.update("conv.weight[1, 0, 2, 2]").complete
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, Table
 from pellucid.glassbox.expression import Expression, names
 from pellucid.glassbox.precision import limited
 
@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 Index = tuple[int, ...]
 Indices = NDArray[np.int64]  # (numbers, axes)
 GRADIENT = "gradient of "
+NEAR = 2.0**-16
+"""How near to the largest candidate one must come, in units of its scale, for its rounding to matter."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Evaluator:
 
     def forward(self, index: Index, name: str = OUT) -> tuple[Terms, ...]:
         """The terms of one number of "out", or of an array between: one Terms for each stage that adds to it."""
-        return tuple(self._forward(stage, _one(index)).terms() for stage in self._stages_of(name))
+        parts = [self._forward(stage, _one(index)) for stage in self._stages_of(name)]
+        return tuple(part.terms() for part in [part for part in parts if part.rows.count] or parts[:1])
 
     def backward(self, name: str, index: Index) -> tuple[Terms, ...]:
         """The terms of the gradient of one number of an input, or of an array between."""
@@ -107,11 +110,10 @@ class Evaluator:
     def _forward(self, stage: Stage, wanted: Indices) -> _Found:
         rows = _solve(stage, stage.out, wanted, self.op.shapes[stage.out])
         columns, magnitudes = self._gather(stage, rows)
+        found = _found(rows, stage.term, columns, magnitudes)
         if stage.pick == "max":
-            (candidates,) = columns
-            found = np.where(candidates.inside, candidates.values, -np.inf)
-            return _Found(rows, stage.term, columns, found, np.abs(candidates.values), "max")
-        return replace(_found(rows, stage.term, columns, magnitudes), precision=stage.precision)
+            return replace(found, values=np.where(found.inside, found.values, -np.inf), pick="max")
+        return replace(found, precision=stage.precision)
 
     def _backward(self, stage: Stage, name: str, wanted: Indices) -> _Found:
         rows = _solve(stage, name, wanted, self.op.shapes[name])
@@ -120,22 +122,37 @@ class Evaluator:
         rows, out = rows.kept(inside), out[inside]
         arriving, scale = self._gradients_at(stage.out, out)
         first = Column(GRADIENT + stage.out, out, arriving, np.ones(len(out), bool))
-        if stage.pick == "max":
-            won = Column("won", out, self._won(stage, out, wanted[rows.of]), first.inside)
-            product = names(first.name)[0] * names(won.name)[0]
-            return _found(rows, product, [first, won], {first.name: scale, won.name: won.values})
         columns, magnitudes = self._gather(stage, rows)
-        formula = names(first.name)[0] * stage.term.derivative(name)
-        used = [column for column in (first, *columns) if column.name in set(formula.names())]
-        return _found(rows, formula, used, {first.name: scale, **magnitudes})
+        columns, magnitudes = [first, *columns], {first.name: scale, **magnitudes}
+        formula = names(first.name)[0]
+        if stage.pick == "max":
+            won = Column("won", out, self._won(stage, name, out, wanted[rows.of]), first.inside)
+            columns.insert(1, won)
+            magnitudes[won.name], formula = won.values, formula * names(won.name)[0]
+        formula *= stage.term.derivative(name)
+        used = [column for column in columns if column.name in set(formula.names())]
+        return _found(rows, formula, used, magnitudes)
 
-    def _won(self, stage: Stage, out: Indices, wanted: Indices) -> Floats:
-        """The gradient goes to the winner: 1 for each window that this number has won, 0 for the others."""
-        won = np.zeros(len(out))
-        for row, window in enumerate(out):
-            found = self._forward(stage, window[None])
-            won[row] = np.array_equal(found.columns[0].indices[found.values.argmax()], wanted[row])
-        return won
+    def _won(self, stage: Stage, name: str, out: Indices, wanted: Indices) -> Floats:
+        """The gradient goes to the winner: 1 for each window that this number has won (or its share), 0 for others."""
+        _, first, which = np.unique(_flattened(out, self.op.shapes[stage.out]), return_index=True, return_inverse=True)
+        found = self._forward(stage, out[first])
+        best = found.sums(len(first))[0]
+        winners = np.flatnonzero((found.values == best[found.rows.of]) & found.inside)
+        windows = found.rows.of[winners]
+        if stage.ties == "first":
+            windows, one = np.unique(windows, return_index=True)
+            winners = winners[one]
+        column = next(column for column in found.columns if column.name == name)
+        shape = self.op.shapes[name]
+        size = prod(shape)
+        won = windows * size + _flattened(column.indices[winners], shape)[:, 0]
+        asked = which.ravel() * size + _flattened(wanted, shape)[:, 0]
+        places, times = np.unique(won, return_counts=True)
+        at = np.minimum(np.searchsorted(places, asked), max(len(places) - 1, 0))
+        hit = places[at] == asked if len(places) else np.zeros(len(asked), bool)
+        share = 1 / np.maximum(np.bincount(windows, minlength=len(first)), 1)
+        return np.where(hit, times[at] if len(places) else 0, 0) * share[which.ravel()]
 
     def _gather(self, stage: Stage, rows: Rows) -> tuple[list[Column], dict[str, Floats]]:
         columns, magnitudes = [], {}
@@ -155,7 +172,11 @@ class Evaluator:
             found[inside], scale[inside] = kept
             return found, scale
         found[inside] = array[tuple(indices[inside].T)]
-        return found, np.abs(found)
+        if name not in self.op.scales:
+            return found, _size(found)
+        scale = np.zeros(len(indices))
+        scale[inside] = self.op.scales[name][tuple(indices[inside].T)]
+        return found, scale
 
     def _gradients_at(self, name: str, indices: Indices) -> tuple[Floats, Floats]:
         if name != OUT:
@@ -164,7 +185,7 @@ class Evaluator:
         assert self.gradient is not None, "a gradient was asked for and none was given"
         found = np.zeros(len(indices))
         found[:] = self.gradient[tuple(indices.T)]
-        return found, np.abs(found)
+        return found, _size(found)
 
 
 @dataclass(frozen=True)
@@ -199,6 +220,14 @@ class _Found:
     pick: Literal["sum", "max"] = "sum"
     precision: str = ""
 
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """(rows,): False where a factor lies in the padding."""
+        inside = np.ones(self.rows.count, bool)
+        for column in self.columns:
+            inside &= column.inside
+        return inside
+
     def terms(self) -> Terms:
         """Of one number, which is all that there is."""
         scale = float(self.sums(1)[1][0])
@@ -210,10 +239,17 @@ class _Found:
         if self.pick == "max":
             value, scale = np.full(count, -np.inf), np.zeros(count)
             np.maximum.at(value, of, self.values)
-            np.maximum.at(scale, of, self.magnitudes)
+            # not those that rounding cannot make the largest: masked scores are -1e9, or infinite
+            near = self.values + NEAR * self.magnitudes >= value[of]
+            np.maximum.at(scale, of[near], self.magnitudes[near])
             return value, scale
         value, size = (np.bincount(of, each, count).astype(np.float64) for each in (self.values, self.magnitudes))
         return limited(value, self.precision), np.sqrt(np.bincount(of, minlength=count)) * size
+
+
+def _size(numbers: Floats) -> Floats:
+    """What the rounding of given numbers is measured by. An infinite one is exact, as a mask's -inf is."""
+    return np.where(np.isinf(numbers), 0.0, np.abs(numbers))
 
 
 def _found(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _Found:
@@ -268,10 +304,8 @@ def _solve(stage: Stage, name: str, wanted: Indices, shape: Shape) -> Rows:
 
 def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int], rows: Rows) -> Rows:
     open_names = [name for name, _ in axis.steps if name not in rows.names]
-    steps = dict(axis.steps)
-    linear = [name for name in open_names if isinstance(steps[name], int)]
     # the widest is solved for, the others are tried
-    solved = max(linear, key=lambda name: ranges[name]) if linear else None
+    solved = max(open_names, key=lambda name: ranges[name]) if open_names else None
     for name in open_names:
         if name != solved:
             rows = rows.expanded(name, ranges[name])
@@ -279,8 +313,10 @@ def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int]
     rest = values[rows.of] - _along(known, rows)
     if solved is None:
         return rows.kept(rest == 0)
-    step = steps[solved]
-    assert isinstance(step, int)
+    step = dict(axis.steps)[solved]
+    if isinstance(step, Table):
+        which, position = step.values_at(rest)
+        return Rows(rows.of[which], {**{name: each[which] for name, each in rows.names.items()}, solved: position})
     position, remainder = np.divmod(rest, step)
     within = (remainder == 0) & (position >= 0) & (position < ranges[solved])
     return Rows(rows.of, {**rows.names, solved: position}).kept(within)
@@ -289,7 +325,7 @@ def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int]
 def _along(axis: Axis, rows: Rows) -> NDArray[np.int64]:
     position = np.full(rows.count, axis.offset, np.int64)
     for name, step in axis.steps:
-        position += step * rows.names[name] if isinstance(step, int) else np.asarray(step, np.int64)[rows.names[name]]
+        position += step.places[rows.names[name]] if isinstance(step, Table) else step * rows.names[name]
     return position
 
 

@@ -3,7 +3,7 @@
 Every step of a network is one or more stages of one form. Over index names n with their ranges,
 
     out[A(n)] = sum over n of  term(first[B(n)], second[C(n)], ...)          pick="sum"
-    out[A(n)] = the largest of the candidates  first[B(n)]                   pick="max"
+    out[A(n)] = the largest of the candidates  term(first[B(n)], ...)        pick="max"
 
 where A, B, C give an index for each axis and `term` is a formula (expression.py). A convolution is
 
@@ -15,8 +15,9 @@ of one input or one weight (arithmetic.py). docs/why/arithmetic.md shows how an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
@@ -29,23 +30,62 @@ Shape = tuple[int, ...]
 OUT = "out"
 
 
+@dataclass(frozen=True, eq=False)
+class Table:
+    """An index for each value of an index name, where no step gives them: numbers that were chosen one by one."""
+
+    places: NDArray[np.int64]  # (the name's range,)
+
+    def values_at(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(which, values): every value of the name that stands at each of the places, rising for each place."""
+        order, ranked = self._order
+        first, end = np.searchsorted(ranked, places, "left"), np.searchsorted(ranked, places, "right")
+        counts = end - first
+        which = np.repeat(np.arange(len(places)), counts)
+        before = np.cumsum(counts) - counts
+        return which, order[np.arange(len(which)) - before[which] + first[which]]
+
+    def as_json(self) -> list[int]:
+        return self.places.tolist()
+
+    @cached_property
+    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        order = np.argsort(self.places, kind="stable")
+        return order, self.places[order]
+
+
+Step = int | Table
+Listed = Callable[[Table], Any]
+"""What stands for a table in JSON."""
+
+
 @dataclass(frozen=True)
 class Axis:
     """The index along one axis: `offset` plus, for each index name, step * n, or table[n] where the steps differ."""
 
-    steps: tuple[tuple[str, int | tuple[int, ...]], ...]
+    steps: tuple[tuple[str, Step], ...]
+    """A sequence of indices in place of a step becomes a Table."""
     offset: int = 0
 
-    def as_json(self) -> Any:
-        return [dict(self.steps), self.offset]
+    def __post_init__(self) -> None:
+        plain = [(n, s if isinstance(s, int | Table) else Table(np.asarray(s, np.int64))) for n, s in self.steps]
+        object.__setattr__(self, "steps", tuple(plain))
+
+    def as_json(self, listed: Listed) -> Any:
+        return [{name: listed(step) if isinstance(step, Table) else step for name, step in self.steps}, self.offset]
 
 
-def at(*axes: str | int | Axis | Mapping[str, int | tuple[int, ...]], offset: int = 0) -> tuple[Axis, ...]:
+def table(name: str, places: Sequence[int] | NDArray[np.int64]) -> Axis:
+    """The index places[n] for each value n of a name."""
+    return Axis(((name, Table(np.asarray(places, np.int64))),))
+
+
+def at(*axes: str | int | Axis | Mapping[str, int], offset: int = 0) -> tuple[Axis, ...]:
     """An index map: a name stands for itself, a number for a fixed index, a mapping for a sum of steps."""
     return tuple(_axis(axis, offset) for axis in axes)
 
 
-def _axis(axis: str | int | Axis | Mapping[str, int | tuple[int, ...]], offset: int) -> Axis:
+def _axis(axis: str | int | Axis | Mapping[str, int], offset: int) -> Axis:
     match axis:
         case Axis():
             return axis
@@ -64,6 +104,7 @@ class Stage:
     A map of one axis addresses an array of any number of axes flattened in C order, and stays inside it. Stages with
     the same `out` are added. An index outside of an array is a zero (no candidate, where the largest is picked): that
     is padding.
+    `ties` says which of several largest candidates has the gradient: the first, or each an equal share.
     `through` is False where no gradient goes through, because the result does not depend on it.
     `precision` is the dtype whose range the result must fit before others read it (precision.py); "" is float64.
     """
@@ -75,19 +116,21 @@ class Stage:
     pick: Literal["sum", "max"] = "sum"
     through: bool = True
     precision: str = ""
+    ties: Literal["first", "shared"] = "first"
 
     def reads(self) -> tuple[str, ...]:
         return tuple(self.term.names())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, listed: Listed = Table.as_json) -> dict[str, Any]:
         return {
             "out": self.out,
             "ranges": dict(self.ranges),
-            "maps": {name: [axis.as_json() for axis in axes] for name, axes in self.maps.items()},
+            "maps": {name: [axis.as_json(listed) for axis in axes] for name, axes in self.maps.items()},
             "term": self.term.as_json(),
             "pick": self.pick,
             "through": self.through,
             **({"precision": self.precision} if self.precision else {}),
+            **({"ties": self.ties} if self.ties != "first" else {}),
         }
 
 
@@ -104,6 +147,8 @@ class Op:
     inputs: tuple[str, ...]
     stages: tuple[Stage, ...]
     constants: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    scales: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """What a constant's rounding is measured by where that is more than its size: PyTorch works it out as well."""
 
     def __post_init__(self) -> None:
         made: set[str] = {*self.inputs, *self.constants}
@@ -123,9 +168,15 @@ class Op:
             "inputs": list(self.inputs),
             "stages": [stage.as_json() for stage in self.stages],
             "constants": {name: array.tolist() for name, array in self.constants.items()},
+            **({"scales": {name: array.tolist() for name, array in self.scales.items()}} if self.scales else {}),
         }
 
 
 def each(shape: Shape) -> dict[str, int]:
     """Ranges for what happens to every number of an array alone, addressed flattened: {"n": count}."""
     return {"n": prod(shape)}
+
+
+def numbered(shape: Shape) -> dict[str, int]:
+    """Ranges with a name for each axis of an array: {"d0": 3, "d1": 224, ...}."""
+    return {f"d{axis}": size for axis, size in enumerate(shape)}

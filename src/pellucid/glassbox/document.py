@@ -2,7 +2,8 @@
 
 Names of arrays: `value/conv1` (of a node, parameter or buffer), `gradient/conv1`, `after/conv1.weight` (what a step of
 the optimizer would make of it), `remembered/conv1.weight/mean` (what the optimizer knows of it), `used/conv1.weight`
-(the gradient that the step used, where a hook has changed it), `constant/3/share` (a large constant of op 3).
+(the gradient that the step used, where a hook has changed it), `constant/3/share` (a large constant of op 3),
+`table/3/0` (its first long table of indices).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from pellucid import __version__
 from pellucid.glassbox import ungraded, working
-from pellucid.glassbox.declaration import Op, Stage
+from pellucid.glassbox.declaration import Listed, Op, Stage, Table
 from pellucid.glassbox.naming import INPUT
 from pellucid.network.plan import Row, plan
 
@@ -58,7 +59,9 @@ class Document:
             for name, array in op.constants.items()
             if array.size > LONGEST_CONSTANT
         }
-        return {name: _plain(array) for name, array in (*constants.items(), *_named_arrays(self.trace))}
+        tables = {self._tables[id(table)]: table.places for op in self._ops for table in _long_tables(op)}
+        given = (*constants.items(), *tables.items(), *_named_arrays(self.trace))
+        return {name: _plain(array) for name, array in given}
 
     @cached_property
     def same(self) -> Mapping[str, str]:
@@ -112,12 +115,21 @@ class Document:
             "arrays": {name: self._entry(name, array) for name, array in self.arrays.items()},
         }
 
+    @cached_property
+    def _tables(self) -> Mapping[int, str]:
+        """The name of every long table's array, by the table's id."""
+        return {
+            id(table): f"table/{number}/{place}"
+            for number, op in enumerate(self._ops)
+            for place, table in enumerate(_long_tables(op))
+        }
+
     def _number(self, op: Op | None) -> int | None:
         """Its place in "ops", where ops that say the same stand once; None where it cannot be written as JSON."""
         if op is None:
             return None
         try:
-            text = json.dumps(_described(op), allow_nan=False)
+            text = json.dumps(_described(op, lambda table: _digest(table.places).hex()), allow_nan=False)
         except ValueError:  # an infinite setting
             return None
         text += "".join(f"{name} {_digest(array).hex()}" for name, array in op.constants.items())
@@ -151,7 +163,11 @@ class Document:
             name: {"array": f"constant/{number}/{name}"} if array.size > LONGEST_CONSTANT else array.tolist()
             for name, array in op.constants.items()
         }
-        return {**_described(op), "constants": constants}
+
+        def listed(table: Table) -> Any:
+            return {"array": self._tables[id(table)]} if id(table) in self._tables else table.as_json()
+
+        return {**_described(op, listed), "constants": constants}
 
     def _without_gradient(self) -> Iterator[str]:
         """What the page is asked for and has no gradient to show."""
@@ -210,18 +226,27 @@ def _digest(array: NDArray[Any]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
 
 
-def _described(op: Op) -> dict[str, Any]:
+def _long_tables(op: Op) -> Iterator[Table]:
+    """Tables of indices that are too long to stand in the document, each once."""
+    axes = (axis for stage in op.stages for each in stage.maps.values() for axis in each)
+    tables = {id(step): step for axis in axes for _, step in axis.steps if isinstance(step, Table)}
+    yield from (table for table in tables.values() if table.places.size > LONGEST_CONSTANT)
+
+
+def _described(op: Op, listed: Listed) -> dict[str, Any]:
     return {
         "kind": op.kind,
         "shapes": {name: list(shape) for name, shape in op.shapes.items()},
         "inputs": list(op.inputs),
-        "stages": [_stage(stage) for stage in op.stages],
+        "stages": [_stage(stage, listed) for stage in op.stages],
+        **({"scales": {name: array.tolist() for name, array in op.scales.items()}} if op.scales else {}),
     }
 
 
-def _stage(stage: Stage) -> dict[str, Any]:
-    slopes = {name: stage.term.derivative(name).as_json() for name in stage.reads()} if stage.pick == "sum" else {}
-    return {**stage.as_json(), "derivatives": slopes}
+def _stage(stage: Stage, listed: Listed) -> dict[str, Any]:
+    winner = stage.pick == "max" and stage.term.head == "name"  # has all of the gradient: the slope is 1
+    slopes = {} if winner else {name: stage.term.derivative(name).as_json() for name in stage.reads()}
+    return {**stage.as_json(listed), "derivatives": slopes}
 
 
 def _rows(trace: Trace) -> dict[str, Row]:

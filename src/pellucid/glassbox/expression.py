@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Operand: TypeAlias = "Expression | float | int"
 
-_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0}  # how tightly each binds
+_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0, ">=": 0, "==": 0}  # how tightly each binds
+_COMPARISONS = {">", ">=", "=="}
 # what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
 _UNDERFLOW = 2.0**-125
+# the same for an exponential: PyTorch's vectorised kernels give 0 below float32's smallest normal number, 2^-126
+_UNDERFLOW_OF_EXP = 2.0**-102
+_ROUNDING = 2.0**-24
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
@@ -30,7 +34,9 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 class Expression:
     """A node of the tree: `head` is what is done to `arguments`. Leaves: a "name" or a "number", kept in `leaf`.
 
-    Heads: + - * / > (1 where greater, else 0), max, min, exp, log, sqrt, tanh, erf, power (a constant exponent).
+    Heads: + - * /, > >= == (1 where true, else 0), max, min, power (a constant exponent), where (the second argument
+    where the first is not 0, else the third), infinity (JSON has no such number), and functions of one argument: exp,
+    expm1, log, log1p, sqrt, sin, cos, asin, atan, tanh, erf, floor, round (halves to even).
     """
 
     head: str
@@ -108,6 +114,14 @@ def expression(value: Operand) -> Expression:
     return value if isinstance(value, Expression) else Expression("number", leaf=value)
 
 
+def number(value: float) -> Expression:
+    """A number, which may be infinite, as a formula that can be written as JSON. NaN cannot."""
+    if not math.isinf(value):
+        return expression(value)
+    infinity = Expression("infinity")
+    return infinity if value > 0 else -infinity
+
+
 def names(*each: str) -> tuple[Expression, ...]:
     return tuple(Expression("name", leaf=name) for name in each)
 
@@ -125,16 +139,67 @@ def greater(a: Operand, b: Operand) -> Expression:
     return Expression(">", (expression(a), expression(b)))
 
 
+def at_least(a: Operand, b: Operand) -> Expression:
+    """1 where a >= b, else 0. Its derivative is 0."""
+    return Expression(">=", (expression(a), expression(b)))
+
+
+def equal(a: Operand, b: Operand) -> Expression:
+    """1 where a == b, else 0. Its derivative is 0."""
+    return Expression("==", (expression(a), expression(b)))
+
+
+def where(condition: Operand, a: Operand, b: Operand) -> Expression:
+    """a where the condition is not 0, else b. What is not chosen does not count, and may be infinite."""
+    return Expression("where", (expression(condition), expression(a), expression(b)))
+
+
 def exp(a: Operand) -> Expression:
     return Expression("exp", (expression(a),))
+
+
+def expm1(a: Operand) -> Expression:
+    """exp(a) - 1, exact near 0."""
+    return Expression("expm1", (expression(a),))
 
 
 def log(a: Operand) -> Expression:
     return Expression("log", (expression(a),))
 
 
+def log1p(a: Operand) -> Expression:
+    """log(1 + a), exact near 0."""
+    return Expression("log1p", (expression(a),))
+
+
 def sqrt(a: Operand) -> Expression:
     return Expression("sqrt", (expression(a),))
+
+
+def sin(a: Operand) -> Expression:
+    return Expression("sin", (expression(a),))
+
+
+def cos(a: Operand) -> Expression:
+    return Expression("cos", (expression(a),))
+
+
+def asin(a: Operand) -> Expression:
+    return Expression("asin", (expression(a),))
+
+
+def atan(a: Operand) -> Expression:
+    return Expression("atan", (expression(a),))
+
+
+def floor(a: Operand) -> Expression:
+    """The largest whole number that is not above a. Its derivative is 0."""
+    return Expression("floor", (expression(a),))
+
+
+def nearest(a: Operand) -> Expression:
+    """The nearest whole number, the even one of two ("round"). Its derivative is 0."""
+    return Expression("round", (expression(a),))
 
 
 def tanh(a: Operand) -> Expression:
@@ -191,6 +256,8 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
             return values.get(str(node.leaf), str(node.leaf))
         case "number":
             return f"{node.leaf:.9g}"
+        case "infinity":
+            return "inf"
         case "power":
             base = _written(node.arguments[0], values, 3)
             # -2^2 would be -4, and x^2^3 would be x^8
@@ -205,7 +272,7 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
             # a - (b + c) and a / (b * c) keep their parentheses
             right = _written(node.arguments[1], values, binds + (head in "-/"))
             text = f"{left} {head} {right}"
-            return f"({text})" if binds < around or head == ">" else text
+            return f"({text})" if binds < around or head in _COMPARISONS else text
         case head:
             return f"{head}({', '.join(_written(argument, values, 0) for argument in node.arguments)})"
 
@@ -218,7 +285,7 @@ def _names(node: Expression) -> Iterator[str]:
 
 
 def _derivative(node: Expression, name: str) -> Expression:
-    if node.head in ("name", "number", ">"):
+    if node.head in ("name", "number", "infinity", "floor", "round", *_COMPARISONS):
         return expression(1 if node.head == "name" and node.leaf == name else 0)
     d = [_derivative(argument, name) for argument in node.arguments]
     if all(_is(each, 0) for each in d):
@@ -236,6 +303,8 @@ def _derivative(node: Expression, name: str) -> Expression:
             return greater(a, b) * d[0] + (1 - greater(a, b)) * d[1] if not _is(d[1], 0) else greater(a, b) * d[0]
         case "min", (a, b):
             return greater(b, a) * d[0] + (1 - greater(b, a)) * d[1] if not _is(d[1], 0) else greater(b, a) * d[0]
+        case "where", (condition, _, _):
+            return where(condition, d[1], d[2]) if not (_is(d[1], 0) and _is(d[2], 0)) else expression(0)
         case _, (a,):
             return _slope(node, a) * d[0]
     raise AssertionError(node.head)
@@ -246,10 +315,24 @@ def _slope(node: Expression, a: Expression) -> Expression:
     match node.head:
         case "exp":
             return node
+        case "expm1":
+            return exp(a)
         case "log":
             return 1 / a
+        case "log1p":
+            return 1 / (a + 1)
         case "sqrt":
             return 0.5 / node
+        case "sin":
+            return cos(a)
+        case "cos":
+            return -sin(a)
+        case "asin":
+            return 1 / sqrt(1 - a * a)
+        case "atan":
+            return 1 / (a * a + 1)
+        case "floor" | "round":
+            return expression(0)
         case "tanh":
             return 1 - node * node
         case "erf":
@@ -264,7 +347,11 @@ def _evaluate(node: Expression, values: Mapping[str, Array]) -> Array:
         return np.asarray(values[str(node.leaf)], np.float64)
     if node.head == "number":
         return np.asarray(node.leaf, np.float64)
+    if node.head == "infinity":
+        return np.asarray(np.inf)
     a, *rest = (_evaluate(argument, values) for argument in node.arguments)
+    if node.head == "where":
+        return np.where(a != 0, *rest)
     return _apply(node, a, rest[0] if rest else a)
 
 
@@ -280,16 +367,36 @@ def _apply(node: Expression, a: Array, b: Array) -> Array:
             return a / b
         case ">":
             return (a > b).astype(np.float64)
+        case ">=":
+            return (a >= b).astype(np.float64)
+        case "==":
+            return (a == b).astype(np.float64)
         case "max":
             return np.maximum(a, b)
         case "min":
             return np.minimum(a, b)
         case "exp":
             return np.exp(a)
+        case "expm1":
+            return np.expm1(a)
         case "log":
             return np.log(a)
+        case "log1p":
+            return np.log1p(a)
         case "sqrt":
             return np.sqrt(a)
+        case "sin":
+            return np.sin(a)
+        case "cos":
+            return np.cos(a)
+        case "asin":
+            return np.arcsin(a)
+        case "atan":
+            return np.arctan(a)
+        case "floor":
+            return np.floor(a)
+        case "round":
+            return np.round(a)
         case "tanh":
             return np.tanh(a)
         case "erf":
@@ -304,24 +411,41 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
         return np.asarray(magnitudes[str(node.leaf)], np.float64)
     if node.head == "number":
         return np.abs(np.asarray(node.leaf, np.float64))
+    if node.head == "infinity":
+        return np.asarray(0.0)  # it is exact
     m = [_magnitude(argument, values, magnitudes) for argument in node.arguments]
     match node.head:
         case "+" | "-" | "max" | "min":
             return m[0] + m[1]
         case "*":
             return m[0] * m[1] + _UNDERFLOW
-        case ">":
+        case ">" | ">=" | "==":
             return _evaluate(node, values)
+        case "where":
+            return np.where(_evaluate(node.arguments[0], values) != 0, m[1], m[2])
         case "/":
             b = np.abs(_evaluate(node.arguments[1], values))
             size = m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b)
             return np.where(np.isinf(b), 0, size) + _UNDERFLOW  # beside infinity the other's rounding does not matter
-        case "sqrt":  # the slope at 0 has no bound, but the root of the magnitude has
-            return np.sqrt(m[0])
+        case "sqrt":
+            return _magnitude_of_root(_evaluate(node.arguments[0], values), m[0], 0.5)
         case "power" if 0 < float(node.leaf) < 1:
-            return m[0] ** float(node.leaf)
+            return _magnitude_of_root(_evaluate(node.arguments[0], values), m[0], float(node.leaf))
         case "erf":  # PyTorch's GELU approximates it, and the error does not shrink with the value
             return 1 + np.abs(_evaluate(_slope(node, node.arguments[0]), values)) * m[0]
         case _:
             slope = np.abs(_evaluate(_slope(node, node.arguments[0]), values))
-            return np.abs(_evaluate(node, values)) + slope * np.where(slope == 0, 0, m[0])  # 0 * infinity is 0 here
+            lost = _UNDERFLOW_OF_EXP if node.head in ("exp", "expm1") else _UNDERFLOW
+            # 0 * infinity is 0 here
+            return np.abs(_evaluate(node, values)) + slope * np.where(slope == 0, 0, m[0]) + lost
+
+
+def _magnitude_of_root(a: Array, m: Array, exponent: float) -> Array:
+    """a^exponent, an exponent below 1: by the slope, where a is what cancelling left.
+
+    The slope at 0 has no bound, but a rounding of u * m changes a^exponent by no more than (u * m)^exponent.
+    """
+    with np.errstate(all="ignore"):
+        by_slope = np.where(m == 0, 0, exponent * np.abs(a) ** (exponent - 1) * m)
+    root = m**exponent
+    return np.maximum(root, np.minimum(by_slope, root * _ROUNDING ** (exponent - 1)))

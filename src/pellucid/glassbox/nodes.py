@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pellucid.glassbox import marks, naming
-from pellucid.glassbox.declaration import Op
+from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.graph import Call, Graph, Ref
 from pellucid.glassbox.naming import INPUT, PICTURE
 from pellucid.glassbox.ops import aten, shaping
@@ -34,47 +34,35 @@ def of(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Node]:
 
 def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
     """The call's node; None for one that returns several arrays, each of which has a node of its own."""
-    value = tensors[call.name]
-    if not hasattr(value, "shape"):
+    if not hasattr(tensors[call.name], "shape"):
         return None
-    node = _piece(call, graph, tensors) if call.operator == "getitem" else _declared(call.name, call, tensors)
-    return replace(node, graded=call.graded)
+    if call.operator != "getitem":
+        return replace(_declared(call.name, call, tensors), graded=call.graded)
+    maker = next(each for each in graph.calls if each.name == call.arguments["input"].name)
+    number = call.arguments["index"] % len(tensors[maker.name])
+    if maker.mark:
+        return _marked(call.name, maker, number, tensors)
+    return replace(_declared(call.name, maker, tensors, number), graded=maker.graded)
 
 
-def _declared(name: str, call: Call, tensors: Mapping[str, Any]) -> Node:
-    """The node of what a call returns, called `name`."""
-    import torch
-
+def _declared(name: str, call: Call, tensors: Mapping[str, Any], piece: int | None = None) -> Node:
+    """The node of what a call returns, or of the piece of this number of it, called `name`."""
     reads: dict[str, str] = {}
     for local, argument in call.arguments.items():
         if isinstance(argument, Ref):
             reads[local] = argument.name
         elif isinstance(argument, list | tuple):
             reads |= {f"{local}{n}": each.name for n, each in enumerate(argument) if isinstance(each, Ref)}
-    value = tensors[name]
-    op = aten.declare(call.operator, _shapes(call.arguments, tensors), tuple(value.shape))
-    if op is None or value.dtype == torch.bool:  # true + true is true
+    arguments = _mapped(call.arguments, lambda name: tuple(tensors[name].shape))
+    arrays = {**_mapped(call.arguments, lambda name: tensors[name]), OUT: tensors[name]}
+    if piece is not None:
+        several = tensors[call.name]
+        arguments |= {"piece": piece, "pieces": [tuple(each.shape) for each in several]}
+        arrays |= {f"result{number}": each for number, each in enumerate(several)}
+    op = aten.declare(call.operator, arguments, tuple(tensors[name].shape), arrays)
+    if op is None:
         return Node(name, call.operator, None, reads, call.source)
     return Node(name, op.kind, op, {local: reads[local] for local in op.inputs}, call.source)
-
-
-def _piece(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node:
-    """One of several results: a slice of what is split, an array that is broadcast, or the first of an operator's."""
-    maker = next(each for each in graph.calls if each.name == call.arguments["input"].name)
-    several, number = tensors[maker.name], call.arguments["index"]
-    if maker.mark:
-        return _marked(call.name, maker, number, tensors)
-    if maker.operator in ("chunk", "split", "split_with_sizes"):
-        source, dim = maker.arguments["input"].name, maker.arguments["dim"]
-        start = sum(part.shape[dim] for part in several[:number])
-        op = shaping.slice_of(tuple(tensors[source].shape), dim, start, start + several[number].shape[dim])
-    elif maker.operator == "broadcast_tensors":
-        source = maker.arguments["tensors"][number].name
-        op = shaping.expand(tuple(tensors[source].shape), tuple(several[number].shape))
-    else:
-        node = _declared(call.name, maker, tensors)  # a pooling's places of the largest are behind the largest
-        return node if number == 0 else replace(node, kind=maker.operator, op=None)
-    return Node(call.name, op.kind, op, {"input": source}, maker.source)
 
 
 def _marked(name: str, maker: Call, number: int, tensors: Mapping[str, Any]) -> Node:
@@ -87,12 +75,12 @@ def _marked(name: str, maker: Call, number: int, tensors: Mapping[str, Any]) -> 
     return Node(name, kind, None, {f"tensors{place}": each for place, each in enumerate(reads)}, maker.source)
 
 
-def _shapes(arguments: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
-    def shape(value: Any) -> Any:
-        if isinstance(value, Ref):
-            return tuple(tensors[value.name].shape)
-        if isinstance(value, list | tuple):
-            return [shape(each) for each in value]
-        return value
-
-    return {name: shape(value) for name, value in arguments.items()}
+def _mapped(value: Any, change: Callable[[str], Any]) -> Any:
+    """A call's arguments with something in the place of every name of an array."""
+    if isinstance(value, Ref):
+        return change(value.name)
+    if isinstance(value, Mapping):
+        return {name: _mapped(each, change) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped(each, change) for each in value]
+    return value

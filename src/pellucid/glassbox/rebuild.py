@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, Table
 from pellucid.glassbox.expression import Expression
 from pellucid.glassbox.precision import limited
 from pellucid.glassbox.update import Update
@@ -31,12 +31,12 @@ TERMS = 16
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
-_SAME_EVERYWHERE = {"name", "number", "+", "-", "*", "/", ">", "max", "min", "sqrt"}
+_SAME_EVERYWHERE = {"name", "number", "infinity", "+", "-", "*", "/", ">", ">=", "==", "where", "max", "min", "sqrt"}
 
 
 def value(op: Op, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:
     """The whole of "out", float32; None where it takes too many terms or a function that differs between machines."""
-    terms = [stage.term for stage in op.stages if stage.pick == "sum"]
+    terms = [stage.term for stage in op.stages]
     if not _cheap(op.stages, prod(op.shapes[OUT])) or not all(map(_same_everywhere, terms)):
         return None
     arrays: dict[str, NDArray[Any]] = {**inputs, **op.constants}
@@ -55,7 +55,7 @@ def gradient(trace: Trace, name: str) -> NDArray[np.float32] | None:
         return None
     if not _cheap([stage for _, _, stage in stages], trace.values[name].size):
         return None
-    if not all(_same_everywhere(s.term.derivative(local)) for _, local, s in stages if s.pick == "sum"):
+    if not all(_same_everywhere(s.term.derivative(local)) and (s.pick == "sum" or _bare(s)) for _, local, s in stages):
         return None
     total = np.zeros(trace.values[name].size)
     for node, local, stage in stages:
@@ -109,6 +109,11 @@ def _same_everywhere(term: Expression) -> bool:
     return term.head in _SAME_EVERYWHERE and all(map(_same_everywhere, term.arguments))
 
 
+def _bare(stage: Stage) -> bool:
+    """Whether the first of the largest numbers of one array is picked: max pooling."""
+    return stage.term.head == "name" and stage.ties == "first"
+
+
 def _through(node: Node, name: str) -> list[tuple[str, Stage]]:
     """(the op's name of the array, stage) of each stage of a node through which the array gets a gradient."""
     if node.op is None:
@@ -123,8 +128,9 @@ def _run(stage: Stage, op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
     count = prod(op.shapes[stage.out])
     if stage.pick == "max":
         out = np.full(count, -np.inf)
-        candidates, inside = _read(stage, stage.reads()[0], op.shapes, arrays)
-        np.maximum.at(out, to[inside & written], candidates[inside & written])
+        for name in stage.reads():
+            written = written & _places(stage, name, op.shapes)[1]
+        np.maximum.at(out, to[written], _evaluated(stage.term, stage, op, arrays)[written])
         return out
     return _added(to, written, _evaluated(stage.term, stage, op, arrays), count)
 
@@ -190,6 +196,6 @@ def _along(axis: Axis, ranges: Mapping[str, int]) -> Places:
     position = np.full((1,) * len(ranges), axis.offset, np.int64)
     for name, step in axis.steps:
         number = list(ranges).index(name)
-        steps = np.arange(ranges[name]) * step if isinstance(step, int) else np.array(step, np.int64)
+        steps = step.places if isinstance(step, Table) else np.arange(ranges[name]) * step
         position = position + steps.reshape((-1,) + (1,) * (len(ranges) - number - 1))
     return position

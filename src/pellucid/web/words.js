@@ -35,7 +35,19 @@ const FORWARD = {
     "How far the probabilities are from the truth: for each class minus the logarithm of its probability, " +
     "times the share of the target that the class has.",
   addition: () => "Two paths meet, and their numbers are added.",
+  resampling: (n) =>
+    `The place of this number lies among ${counted(n)} of the map before. Each is multiplied by the weights of its row ` +
+    `and its column, and the products are added.`,
+  largest: (n) => `Of ${counted(n)} numbers the largest goes on.`,
+  choice: () => "The condition says which of two numbers goes on.",
+  masking: () => "The mask says whether the number goes on or another stands in its place.",
 };
+
+// the number itself from another place
+const MOVED = new Set([
+  ...["selection", "indexing", "slice", "roll", "flip", "repetition", "stack", "concatenation", "diagonal", "windows"],
+  ...["pixel shuffle", "pixel unshuffle", "channel shuffle", "axes in another order", "windows as columns"],
+]);
 
 /**
  * @param {Run} run
@@ -63,6 +75,7 @@ export function aboutNumber(run, state, working) {
     return "A weight: it was learned, and no picture changes it. Backward shows its gradient, Update its next step.";
   if (!working.parts.length)
     return working.unwritten.length ? "" : "This number came from outside: nothing before it computed it.";
+  if (MOVED.has(working.kind)) return "The same number from another place: nothing is computed.";
   return (
     FORWARD[working.kind] ??
     ((n) => `${working.kind}: worked out from ${n === 1 ? "one number" : `${n} numbers`} before it.`)
@@ -79,6 +92,8 @@ export function aboutLayer(run, state) {
   if (state.direction === "backward") {
     return "Each map shows the gradient of the loss: amber where the loss grows with the number, blue where it falls.";
   }
+  if (node !== run.nodes[0] && !Object.keys(node.reads).length)
+    return "Numbers that the network's code writes down: no picture changes them.";
   if (!Object.keys(node.reads).length) return "The picture as the network gets it, before anything is computed.";
   if (!node.written) return `What PyTorch calls ${node.kind}. Its arithmetic is not written; its numbers are here.`;
   if (node.shape.length < 3) return "Every bar is one number of this layer. Choose one to see how it came about.";

@@ -23,6 +23,13 @@ ALONE: dict[str, tuple[Callable[..., Op], Callable, list[float]]] = {
     "leaky_relu": (e.leaky_relu, F.leaky_relu, [0]),
     "elu": (e.elu, F.elu, [0]),
     "selu": (e.selu, F.selu, [0]),
+    "celu": (e.celu, F.celu, [0]),
+    "celu, 0.5": (lambda s: e.celu(s, 0.5), lambda x: F.celu(x, 0.5), [0]),
+    "rrelu": (e.rrelu, F.rrelu, [0]),
+    "threshold": (lambda s: e.threshold(s, 0.5, -2), lambda x: F.threshold(x, 0.5, -2), [0.5]),
+    "hardshrink": (e.hardshrink, F.hardshrink, [-0.5, 0, 0.5]),
+    "softshrink": (e.softshrink, F.softshrink, [-0.5, 0, 0.5]),
+    "log-sigmoid": (e.log_sigmoid, F.logsigmoid, [0]),
     "gelu": (e.gelu, F.gelu, [0]),
     "gelu, tanh": (lambda s: e.gelu(s, "tanh"), lambda x: F.gelu(x, approximate="tanh"), [0]),
     "silu": (e.silu, F.silu, [0]),
@@ -64,6 +71,11 @@ ROUGH = {"hardswish": 1e-7, "hardsigmoid": 1e-7}
         (e.leaky_relu((), 0.1), -2, -0.2, 0.1),
         (e.elu(()), -math.log(2), -0.5, 0.5),  # exp(-log 2) - 1
         (e.selu(()), 1, 1.0507009873554805, 1.0507009873554805),
+        (e.celu((), 2), -2 * math.log(2), -1, 0.5),  # 2 * (exp(-log 2) - 1)
+        (e.threshold((), 1, 20), 1, 20, 0),
+        (e.hardshrink(()), -0.75, -0.75, 1),
+        (e.softshrink(()), -0.75, -0.25, 1),
+        (e.log_sigmoid(()), math.log(3), math.log(0.75), 0.25),  # sigmoid(log 3) = 3/4; 1 - 3/4
         (e.gelu(()), 0, 0, 0.5),  # Phi(0) = 1/2
         (e.gelu((), "tanh"), 0, 0, 0.5),
         (e.silu(()), math.log(3), 0.75 * math.log(3), 0.75 + math.log(3) * 0.75 * 0.25),  # sigmoid(log 3) = 3/4
@@ -242,3 +254,37 @@ def test_gradients_of_pairs_by_differences(oracle, op) -> None:
 def test_the_gradient_of_a_quotient_by_differences(oracle) -> None:
     op = e.div((2, 3), (3,))
     oracle.by_differences(op, oracle.numbers(op, other=np.array([0.5, -2, 3])))
+
+
+@MANY
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=3), st.integers(0, 2))
+def test_gated_linear_units_agree_with_pytorch(oracle, shape, dim) -> None:
+    dim = dim % len(shape)
+    shape[dim] *= 2
+    op = e.glu(tuple(shape), dim - len(shape))
+    oracle.agrees(op, lambda x: F.glu(x, dim), at=5)
+    oracle.by_differences(op)
+
+
+def test_a_gated_linear_unit_by_hand() -> None:
+    op = e.glu((2,))
+    arrays = {"input": np.array([8.0, math.log(3)])}
+    evaluator = Evaluator(op, arrays, np.array([1.0]))
+    assert evaluator.value(OUT, (0,))[0] == pytest.approx(8 * 3 / 4)
+    assert evaluator.gradient_of("input", (1,))[0] == pytest.approx(8 * 3 / 4 * 1 / 4)
+
+
+@MANY
+@given(broadcast(), st.sampled_from(["floor", "trunc"]))
+def test_whole_quotients_agree_with_pytorch(oracle, shapes, mode) -> None:
+    oracle.agrees(e.div(*shapes, mode), lambda a, b: torch.div(a, b, rounding_mode=mode))
+    oracle.agrees(e.div(shapes[0], 0.7, mode), lambda a: torch.div(a, 0.7, rounding_mode=mode))
+
+
+@pytest.mark.parametrize("name", ["relu", "softplus", "hardtanh", "elu", "hardsigmoid", "sigmoid", "tanh", "relu6"])
+def test_infinite_numbers_give_what_pytorch_gives(name) -> None:
+    make, function, _ = ALONE[name]
+    numbers = torch.tensor([math.inf, -math.inf], dtype=torch.float64)
+    op = make((2,))
+    with np.errstate(all="ignore"):
+        assert everything(op, {"input": numbers.numpy()}) == pytest.approx(function(numbers).numpy(), rel=1e-6)

@@ -78,8 +78,9 @@ def test_squared_errors_by_hand() -> None:
     evaluator = Evaluator(mean, arrays, np.array(10.0))
     assert evaluator.gradient_of("input", (1,))[0] == pytest.approx(10 * 2 * -3 / 2)
     assert evaluator.gradient_of("target", (1,))[0] == pytest.approx(10 * 2 * 3 / 2)
-    assert losses.mse_loss((2,), (2,), 0) is None
-    assert losses.mse_loss((2, 2), (2,)) is None
+    alone = losses.mse_loss((2,), (2,), 0)
+    assert alone is not None
+    assert everything(alone, arrays).tolist() == [1, 9]
 
 
 def test_a_difference_of_logits_by_hand(oracle) -> None:
@@ -136,3 +137,104 @@ def test_losses_agree_with_pytorch(oracle, batch, classes, smoothing, weighted) 
 )
 def test_gradients_by_differences(oracle, op) -> None:
     oracle.by_differences(op)
+
+
+REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+POINTWISE = {
+    "l1": (losses.l1_loss, F.l1_loss),
+    "mse": (losses.mse_loss, F.mse_loss),
+    "smooth l1": (losses.smooth_l1_loss, F.smooth_l1_loss),
+    "smooth l1, 0.3": (
+        lambda a, b, r: losses.smooth_l1_loss(a, b, r, 0.3),
+        lambda x, y, reduction: F.smooth_l1_loss(x, y, reduction=reduction, beta=0.3),
+    ),
+    "Huber, 0.3": (
+        lambda a, b, r: losses.huber_loss(a, b, r, 0.3),
+        lambda x, y, reduction: F.huber_loss(x, y, reduction, 0.3),
+    ),
+    "divergence": (
+        lambda a, b, r: losses.kl_div(a, b, r, True),
+        lambda x, y, reduction: F.kl_div(x, y, None, None, reduction, True),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:reduction. .mean. divides the total loss")
+@pytest.mark.parametrize("name", POINTWISE)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_losses_of_each_number_agree_with_pytorch(oracle, name, reduction) -> None:
+    make, function = POINTWISE[name]
+    op = make((3, 4), (3, 4), REDUCTIONS[reduction])
+    oracle.agrees(op, lambda x, y: function(x, y, reduction=reduction), at=12)
+    ties = oracle.numbers(op)
+    ties["target"] = ties["input"].copy()
+    oracle.agrees(op, lambda x, y: function(x, y, reduction=reduction), ties, at=6)
+    oracle.by_differences(op)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weight", [None, (4,), (3, 1)])
+def test_binary_cross_entropies_agree_with_pytorch(oracle, reduction, weight) -> None:
+    target = torch.tensor([[0.0, 1, 0.3, 0.9], [1, 0, 0.5, 0.2], [0, 1, 1, 0]], dtype=torch.float64)
+    shares = torch.from_numpy(oracle.random.uniform(0.01, 0.99, (3, 4)))
+    logits = torch.from_numpy(oracle.random.normal(0, 30, (3, 4)))
+    positive = torch.tensor([[1.0], [2], [0.5]], dtype=torch.float64)
+    weights = None if weight is None else torch.from_numpy(oracle.random.uniform(0.5, 2, weight))
+    number = REDUCTIONS[reduction]
+    cases = [
+        (
+            losses.binary_cross_entropy((3, 4), (3, 4), weight, number),
+            shares,
+            lambda x: F.binary_cross_entropy(x, target, weights, reduction=reduction),
+        ),
+        (
+            losses.binary_cross_entropy_with_logits((3, 4), (3, 4), weight, (3, 1), number),
+            logits,
+            lambda x: F.binary_cross_entropy_with_logits(x, target, weights, reduction=reduction, pos_weight=positive),
+        ),
+    ]
+    for op, input, function in cases:
+        assert op is not None
+        arrays = {"input": input, "target": target, "weight": weights, "pos_weight": positive}
+        numbers = {name: arrays[name].numpy() for name in op.inputs}  # type: ignore[union-attr]
+        x = input.clone().requires_grad_()
+        out = function(x)
+        gradient = torch.from_numpy(oracle.random.standard_normal(out.shape))
+        (found,) = torch.autograd.grad(out, x, gradient)
+        evaluator = Evaluator(op, numbers, gradient.numpy())
+        for index in oracle.indices(tuple(out.shape), 6):
+            value, scale = evaluator.value("out", index)
+            assert value == pytest.approx(out[index].item(), rel=0, abs=1e-11 * scale)
+        for index in oracle.indices((3, 4), 12):
+            value, scale = evaluator.gradient_of("input", index)
+            assert value == pytest.approx(found[index].item(), rel=0, abs=1e-11 * scale)
+
+
+def test_a_divergence_by_hand_with_a_target_of_0() -> None:
+    op = losses.kl_div((3,), (3,), 2)
+    assert op is not None
+    arrays = {"input": np.log([0.5, 0.25, 0.25]), "target": np.array([0.5, 0.5, 0])}
+    assert everything(op, arrays) == pytest.approx(0.5 * np.log(2))
+
+
+@pytest.mark.parametrize(("dim", "keepdim"), [(1, False), ([0, 2], True), (-1, True)])
+def test_logsumexp_agrees_with_pytorch(oracle, dim, keepdim) -> None:
+    op = losses.logsumexp((2, 3, 4), dim, keepdim)
+    oracle.agrees(op, lambda x: x.logsumexp(dim, keepdim), at=6)
+    large = oracle.numbers(op)
+    oracle.agrees(op, lambda x: x.logsumexp(dim, keepdim), {"input": large["input"] * 1000}, at=6)
+    oracle.by_differences(op)
+
+
+def test_what_a_mask_of_minus_infinity_hides_has_no_part(oracle) -> None:
+    for op, function in (
+        (losses.softmax((2, 4)), lambda x: x.softmax(-1)),
+        (losses.logsumexp((2, 4), 1), lambda x: x.logsumexp(1)),
+    ):
+        arrays = oracle.numbers(op, input=[[0.5, -np.inf, 1, -np.inf], [-np.inf, 2, -np.inf, -np.inf]])
+        oracle.agrees(op, function, arrays, at=12)
+        evaluator = Evaluator(op, arrays, np.ones(op.shapes["out"]))
+        for index in oracle.indices(op.shapes["out"], 8):
+            assert np.isfinite(evaluator.value("out", index)).all()
+        for index in oracle.indices((2, 4), 8):
+            assert np.isfinite(evaluator.gradient_of("input", index)).all()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pellucid.glassbox.arithmetic import Evaluator, everything
 from pellucid.glassbox.ops import normalisation
+from pellucid.glassbox.recording import explain
 
 MANY = settings(max_examples=25, deadline=None)
 SIZES = st.lists(st.integers(1, 3), max_size=3)
@@ -143,3 +144,69 @@ def test_standardisation_by_hand_and_in_pytorch(oracle) -> None:
     assert everything(op, arrays).ravel() == pytest.approx([0.2, 1.8, -2, 0])
     oracle.agrees(op, lambda x, m, d: (x / 255 - m[:, None, None]) / d[:, None, None], arrays)
     oracle.by_differences(op, arrays)
+
+
+@MANY
+@given(st.integers(1, 3), st.integers(1, 3), st.lists(st.integers(2, 3), min_size=1, max_size=3), st.booleans(), EPS)
+def test_instance_norm_agrees_with_pytorch(oracle, batch, channels, sizes, affine, eps) -> None:
+    learned = {name: (channels,) for name in ("weight", "bias") if affine}
+    op = normalisation.instance_norm((batch, channels, *sizes), **learned, eps=eps)
+    assert op.kind == "instance norm"
+    oracle.agrees(op, lambda x, *rest: F.instance_norm(x, None, None, *rest, eps=eps))
+
+
+def test_instance_norm_with_running_statistics_agrees_with_pytorch(oracle) -> None:
+    op = normalisation.instance_norm((2, 3, 4), (3,), (3,), (3,), (3,), False)
+    arrays = oracle.numbers(op, running_var=[0.5, 1, 2])
+    oracle.agrees(op, lambda x, w, b, m, v: F.instance_norm(x, m.detach(), v.detach(), w, b, False), arrays, at=0)
+    evaluator = Evaluator(op, arrays, np.ones((2, 3, 4)))
+    tensors = [torch.from_numpy(arrays[name]) for name in op.inputs]
+    x, w, b, m, v = tensors
+    x.requires_grad_()
+    out = F.instance_norm(x, m, v, w, b, False)
+    (found,) = torch.autograd.grad(out.sum(), x)
+    for index in [(0, 1, 2), (1, 2, 0)]:
+        assert evaluator.value("out", index)[0] == pytest.approx(out[index].item(), abs=1e-12)
+        assert evaluator.gradient_of("input", index)[0] == pytest.approx(found[index].item(), abs=1e-12)
+
+
+def test_rms_norm_by_hand() -> None:
+    op = normalisation.rms_norm((1, 2), [2], (2,), 0.0)
+    arrays = {"input": np.array([[1.0, 7]]), "weight": np.array([1.0, 10])}
+    assert everything(op, arrays)[0] == pytest.approx([1 / 5, 70 / 5])  # the root of (1 + 49) / 2
+    (terms,) = Evaluator(op, arrays).forward((0,), "mean_square")
+    assert terms.values.tolist() == [1 / 2, 49 / 2]
+
+
+@MANY
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.booleans(), st.data())
+def test_rms_norm_agrees_with_pytorch(oracle, shape, weight, data) -> None:
+    own = tuple(shape[-data.draw(st.integers(1, len(shape))) :])
+    eps = data.draw(st.one_of(st.none(), EPS))
+    op = normalisation.rms_norm(tuple(shape), own, own if weight else None, eps, {"input": "float64"})
+    oracle.agrees(op, lambda x, w=None: F.rms_norm(x, own, w, eps))
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        normalisation.instance_norm((2, 2, 3, 2), (2,), (2,)),
+        normalisation.rms_norm((2, 3, 2), [3, 2], (3, 2), 0.1),
+    ],
+)
+def test_more_gradients_by_differences(oracle, op) -> None:
+    oracle.by_differences(op)
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.75])
+def test_local_response_norm_is_followed_through_what_pytorch_makes_of_it(beta) -> None:
+    torch.manual_seed(0)
+    norm = torch.nn.LocalResponseNorm(3, 0.1, beta, 2.0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), norm, torch.nn.Flatten(), torch.nn.Linear(4 * 9, 2))
+    trace = explain(module, torch.randn(3, 5, 5), 1)
+    assert all(node.written for node in trace.nodes)
+    for node in trace.nodes:
+        index = ", ".join(str(size // 2) for size in trace.shape(node.name))
+        unit = f"{node.name}[{index}]" if index else node.name
+        assert trace.unit(unit).complete
+        assert node.name not in trace.gradients or trace.gradient(unit).complete

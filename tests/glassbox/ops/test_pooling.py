@@ -65,7 +65,7 @@ def test_padding_is_no_candidate() -> None:
     (terms,) = evaluator.forward((0, 0))
     assert terms.columns[0].inside.tolist() == [False, True, True]
     assert terms.values.tolist() == [-np.inf, -5, -2]
-    assert (terms.total, terms.winner, terms.scale) == (-2, 2, 5)
+    assert (terms.total, terms.winner, terms.scale) == (-2, 2, 2)  # -5 cannot be the largest by rounding
 
 
 def test_a_number_between_windows_has_no_gradient() -> None:

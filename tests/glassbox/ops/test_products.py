@@ -125,9 +125,10 @@ def test_dense_and_matrix_products_by_hand() -> None:
     assert everything(op, arrays).tolist() == [2 * 5 + 3 * 7 + 1, 2 * 11 + 3 * 13 + 2]
     pair = {"input": np.array([[1.0, 2], [3, 4]]), "other": np.array([[5.0, 6], [7, 8]])}
     product = products.matmul((2, 2), (2, 2))
-    assert product is not None
     assert everything(product, pair).tolist() == [[19, 22], [43, 50]]
-    assert products.matmul((2, 2), (2,)) is None
+    vector = {"input": np.array([[1.0, 2], [3, 4]]), "other": np.array([5.0, 6])}
+    assert everything(products.matmul((2, 2), (2,)), vector).tolist() == [1 * 5 + 2 * 6, 3 * 5 + 4 * 6]
+    assert everything(products.matmul((2,), (2,)), {"input": np.array([1.0, 2]), "other": np.array([3.0, 4])}) == 11
 
 
 @st.composite

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,18 +60,6 @@ def test_joined_and_repeated_by_hand() -> None:
     assert terms.values.tolist() == [4, 32]
 
 
-def test_padded_by_hand() -> None:
-    op = shaping.pad((2, 3), [1, 0])
-    assert op is not None
-    evaluator = Evaluator(op, SIX)
-    assert everything(op, SIX).tolist() == [[0, 0, 1, 2], [0, 3, 4, 5]]
-    (terms,) = evaluator.forward((1, 0))
-    assert terms.columns[0].inside.tolist() == [False]
-    cut = shaping.pad((2, 3), [-1, 0])
-    assert cut is not None
-    assert everything(cut, SIX).tolist() == [[1, 2], [4, 5]]
-
-
 def test_added_up_by_hand() -> None:
     assert everything(shaping.mean((2, 3), 1), SIX) == pytest.approx([1, 4])
     assert everything(shaping.total((2, 3)), SIX).tolist() == 15
@@ -96,12 +83,6 @@ def test_dropout_is_written_where_nothing_is_dropped() -> None:
         assert everything(op, SIX).tolist() == SIX["input"].tolist()
 
 
-def test_other_paddings_are_not_written() -> None:
-    assert shaping.pad((2, 3), [1, 1], "reflect") is None
-    assert shaping.pad((2, 3), [1, 1], value=2.0) is None
-    assert shaping.pad((2, 3), [1, 1], value=0.0) is not None
-
-
 @MANY
 @given(SHAPES, st.data())
 def test_moves_agree_with_pytorch(oracle, shape, data) -> None:
@@ -117,6 +98,52 @@ def test_moves_agree_with_pytorch(oracle, shape, data) -> None:
     oracle.agrees(shaping.select(shape, first, index), lambda x: x.select(first, index))
     wider = (*data.draw(SHAPES)[:2], *(n if n > 1 else data.draw(st.integers(1, 3)) for n in shape))
     oracle.agrees(shaping.expand(shape, wider), lambda x: x.expand(wider))
+
+
+@MANY
+@given(SHAPES, st.data())
+def test_axes_in_another_order_agree_with_pytorch(oracle, shape, data) -> None:
+    axes = st.lists(st.sampled_from(range(len(shape))), min_size=1, max_size=len(shape), unique=True)
+    source = data.draw(axes)
+    to = data.draw(st.permutations(range(len(shape))))[: len(source)]
+    to = [axis - len(shape) if data.draw(st.booleans()) else axis for axis in to]
+    oracle.agrees(shaping.movedim(shape, source, to), lambda x: x.movedim(source, to))
+    oracle.agrees(shaping.movedim(shape, source[0], to[0]), lambda x: x.movedim(source[0], to[0]))
+    oracle.agrees(shaping.swapaxes(shape, source[0], to[0]), lambda x: x.swapaxes(source[0], to[0]))
+    if len(shape) <= 2:
+        oracle.agrees(shaping.reversed_axes(shape), lambda x: x.t())
+
+
+@MANY
+@given(SHAPES, st.integers(1, 3), st.data())
+def test_stacks_and_pieces_agree_with_pytorch(oracle, shape, count, data) -> None:
+    dim = data.draw(st.integers(-len(shape) - 1, len(shape)))
+    oracle.agrees(shaping.stack([shape] * count, dim), lambda *tensors: torch.stack(tensors, dim))
+    dim = data.draw(st.integers(-len(shape), len(shape) - 1))
+    start = data.draw(st.integers(-shape[dim], shape[dim] - 1))
+    length = data.draw(st.integers(0, shape[dim] - start % shape[dim]))
+    oracle.agrees(shaping.narrow(shape, dim, start, length), lambda x: x.narrow(dim, start, length))
+    piece = data.draw(st.integers(0, shape[dim] - 1))
+    oracle.agrees(shaping.unbind(shape, piece, dim), lambda x: x.unbind(dim)[piece])
+    for cut in (lambda x: x.split(count, dim), lambda x: x.chunk(count, dim), lambda x: x.tensor_split(count, dim)):
+        pieces = [tuple(each.shape) for each in cut(torch.zeros(shape))]
+        number = data.draw(st.integers(0, len(pieces) - 1))
+        oracle.agrees(shaping.split(shape, number, pieces, dim), lambda x, c=cut, n=number: c(x)[n])
+
+
+@MANY
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.sampled_from(["ij", "xy"]), st.data())
+def test_grids_agree_with_pytorch(oracle, sizes, indexing, data) -> None:
+    piece = data.draw(st.integers(0, len(sizes) - 1))
+    rows = [torch.zeros(size, dtype=torch.float64) for size in sizes]
+    out = tuple(torch.meshgrid(*rows, indexing=indexing)[0].shape)
+    op = shaping.meshgrid([(size,) for size in sizes], piece, out, indexing)
+
+    def grid(x: torch.Tensor) -> torch.Tensor:
+        each = [x if number == piece else row for number, row in enumerate(rows)]
+        return torch.meshgrid(*each, indexing=indexing)[piece]
+
+    oracle.agrees(op, grid)
 
 
 @MANY
@@ -144,15 +171,6 @@ def test_concatenation_agrees_with_pytorch(oracle, shape, data) -> None:
 
 
 @MANY
-@given(SHAPES, st.data())
-def test_padding_agrees_with_pytorch(oracle, shape, data) -> None:
-    sides = data.draw(
-        st.lists(st.integers(0, 3), min_size=2, max_size=2 * len(shape)).filter(lambda s: len(s) % 2 == 0)
-    )
-    oracle.agrees(shaping.pad(shape, sides), lambda x: F.pad(x, sides), at=6)
-
-
-@MANY
 @given(SHAPES, st.booleans(), st.data())
 def test_sums_and_averages_agree_with_pytorch(oracle, shape, keepdim, data) -> None:
     axes = st.integers(-len(shape), len(shape) - 1)
@@ -171,7 +189,9 @@ def test_sums_and_averages_agree_with_pytorch(oracle, shape, keepdim, data) -> N
         shaping.slice_of((2, 5), 1, 1, None, 2),
         shaping.select((2, 3), 1, 2),
         shaping.expand((3, 1), (2, 3, 2)),
-        shaping.pad((2, 3), [1, 2, 0, 1]),
+        shaping.movedim((2, 3, 2), 0, -1),
+        shaping.stack([(2, 3), (2, 3)], 1),
+        shaping.broadcast_tensors([(3, 1), (2, 3, 2)], 0, (2, 3, 2)),
         shaping.mean((2, 3, 2), [0, 2]),
         shaping.total((2, 3), 0, True),
     ],

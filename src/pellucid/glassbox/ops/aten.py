@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pellucid.glassbox.declaration import Op, Shape
-from pellucid.glassbox.ops import elementwise, losses, normalisation, pooling, products, shaping
+from pellucid.glassbox.ops import (
+    attention,
+    choosing,
+    contractions,
+    created,
+    elementwise,
+    extremes,
+    functions,
+    indexing,
+    lengths,
+    likelihood,
+    losses,
+    normalisation,
+    padding,
+    pooling,
+    products,
+    rearranging,
+    resampling,
+    shaping,
+    totals,
+)
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload
 
 # A declaration takes what the operator takes, arrays as their shapes, by PyTorch's names (see `bound`);
-# arguments that it does not name do not matter to the arithmetic. `out`, where it asks for it, is the output's shape.
-# It gives None where its arithmetic is not written for these arguments.
+# arguments that it does not name do not matter to the arithmetic. It gives None where its arithmetic is not written for
+# these arguments. By these names it may ask for more: `out`, the output's shape; `types` of the arrays, "float32";
+# `operator`, PyTorch's name; of an operator with several results `piece`, which one is meant (without it the first),
+# and `pieces`, their shapes. An argument of the type Indices comes as its numbers; `result1` is the second result.
 DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "conv1d": products.conv,
     "conv2d": products.conv,
@@ -26,6 +52,22 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "matmul": products.matmul,
     "mm": products.matmul,
     "bmm": products.matmul,
+    "addbmm": contractions.addbmm,
+    "addmm": contractions.addmm,
+    "addmv": contractions.addmv,
+    "addr": contractions.addr,
+    "baddbmm": contractions.baddbmm,
+    "bilinear": contractions.bilinear,
+    "dot": contractions.dot,
+    "einsum": contractions.einsum,
+    "inner": contractions.inner,
+    "kron": contractions.kron,
+    "linalg_multi_dot": contractions.multi_dot,
+    "mv": contractions.mv,
+    "outer": contractions.outer,
+    "tensordot": contractions.tensordot,
+    "vdot": contractions.vdot,
+    "scaled_dot_product_attention": attention.scaled_dot_product_attention,
     "max_pool1d": pooling.max_pool,
     "max_pool2d": pooling.max_pool,
     "max_pool3d": pooling.max_pool,
@@ -43,11 +85,28 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "batch_norm": normalisation.batch_norm,
     "layer_norm": normalisation.layer_norm,
     "group_norm": normalisation.group_norm,
+    "instance_norm": normalisation.instance_norm,
+    "rms_norm": normalisation.rms_norm,
+    "_weight_norm": lengths.weight_norm,
+    "cdist": lengths.cdist,
+    "cosine_similarity": lengths.cosine_similarity,
+    "linalg_matrix_norm": lengths.matrix_norm,
+    "linalg_norm": lengths.linalg_norm,
+    "linalg_vector_norm": lengths.vector_norm,
+    "norm": lengths.norm,
+    "pairwise_distance": lengths.pairwise_distance,
     "relu": elementwise.relu,
     "leaky_relu": elementwise.leaky_relu,
     "prelu": elementwise.prelu,
     "elu": elementwise.elu,
     "selu": elementwise.selu,
+    "celu": elementwise.celu,
+    "glu": elementwise.glu,
+    "hardshrink": elementwise.hardshrink,
+    "log_sigmoid": elementwise.log_sigmoid,
+    "rrelu": elementwise.rrelu,
+    "softshrink": elementwise.softshrink,
+    "threshold": elementwise.threshold,
     "gelu": elementwise.gelu,
     "silu": elementwise.silu,
     "hardswish": elementwise.hardswish,
@@ -63,17 +122,66 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "sqrt": elementwise.sqrt_of,
     "abs": elementwise.abs_of,
     "neg": elementwise.neg,
-    "pow": elementwise.pow,
-    "clamp": elementwise.clamp,
+    "pow": functions.power_of,
+    "float_power": functions.power_of,
+    "acos": functions.acos_of,
+    "acosh": functions.acosh_of,
+    "addcdiv": functions.addcdiv_of,
+    "addcmul": functions.addcmul_of,
+    "asin": functions.asin_of,
+    "asinh": functions.asinh_of,
+    "atan": functions.atan_of,
+    "atan2": functions.atan2_of,
+    "atanh": functions.atanh_of,
+    "ceil": functions.ceil_of,
+    "cos": functions.cos_of,
+    "cosh": functions.cosh_of,
+    "deg2rad": functions.radians_of,
+    "erf": functions.erf_of,
+    "erfc": functions.erfc_of,
+    "exp2": functions.exp2_of,
+    "expm1": functions.expm1_of,
+    "floor": functions.floor_of,
+    "floor_divide": functions.floor_divide_of,
+    "fmod": functions.fmod_of,
+    "frac": functions.frac_of,
+    "hypot": functions.hypot_of,
+    "lerp": functions.lerp_of,
+    "log10": functions.log10_of,
+    "log1p": functions.log1p_of,
+    "log2": functions.log2_of,
+    "logaddexp": functions.logaddexp_of,
+    "logit": functions.logit_of,
+    "positive": functions.positive_of,
+    "rad2deg": functions.degrees_of,
+    "remainder": functions.remainder_of,
+    "round": functions.round_of,
+    "rsqrt": functions.rsqrt_of,
+    "sin": functions.sin_of,
+    "sinc": functions.sinc_of,
+    "sinh": functions.sinh_of,
+    "square": functions.square_of,
+    "tan": functions.tan_of,
+    "trunc": functions.trunc_of,
+    "xlogy": functions.xlogy_of,
     "add": elementwise.add,
     "sub": elementwise.sub,
     "rsub": elementwise.rsub,
     "reciprocal": elementwise.reciprocal,
     "mul": elementwise.mul,
     "div": elementwise.div,
+    "true_divide": elementwise.div,
+    "multiply": elementwise.mul,
+    "divide": elementwise.div,
+    "subtract": elementwise.sub,
     "flatten": shaping.flatten,
     "view": shaping.view,
     "reshape": shaping.reshape,
+    "unflatten": shaping.reshape,
+    "view_as": shaping.reshape,
+    "reshape_as": shaping.reshape,
+    "_unsafe_view": shaping.reshape,
+    "ravel": shaping.reshape,
     "unsqueeze": shaping.reshape,
     "squeeze": shaping.reshape,
     "contiguous": shaping.reshape,
@@ -86,22 +194,156 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "feature_dropout": shaping.dropout,
     "permute": shaping.permute,
     "transpose": shaping.transpose,
+    "swapdims": shaping.transpose,
+    "swapaxes": shaping.swapaxes,
+    "movedim": shaping.movedim,
+    "moveaxis": shaping.movedim,
+    "t": shaping.reversed_axes,
+    "numpy_T": shaping.reversed_axes,
     "cat": shaping.concatenate,
+    "concat": shaping.concatenate,
+    "concatenate": shaping.concatenate,
+    "stack": shaping.stack,
     "slice": shaping.slice_of,
+    "narrow": shaping.narrow,
     "select": shaping.select,
+    "unbind": shaping.unbind,
+    "chunk": shaping.split,
+    "split": shaping.split,
+    "split_with_sizes": shaping.split,
+    "tensor_split": shaping.split,
+    "unsafe_chunk": shaping.split,
+    "unsafe_split": shaping.split,
     "expand": shaping.expand,
-    "pad": shaping.pad,
+    "expand_as": shaping.expand,
+    "broadcast_to": shaping.expand,
+    "broadcast_tensors": shaping.broadcast_tensors,
+    "meshgrid": shaping.meshgrid,
+    "pad": padding.pad,
+    "constant_pad_nd": padding.pad,
+    "reflection_pad1d": padding.reflection_pad,
+    "reflection_pad2d": padding.reflection_pad,
+    "reflection_pad3d": padding.reflection_pad,
+    "replication_pad1d": padding.replication_pad,
+    "replication_pad2d": padding.replication_pad,
+    "replication_pad3d": padding.replication_pad,
+    "pixel_shuffle": rearranging.pixel_shuffle,
+    "pixel_unshuffle": rearranging.pixel_unshuffle,
+    "channel_shuffle": rearranging.channel_shuffle,
+    "unfold": rearranging.unfold,
+    "im2col": rearranging.im2col,
+    "col2im": rearranging.col2im,
+    "roll": rearranging.roll,
+    "flip": rearranging.flip,
+    "repeat": rearranging.repeat,
+    "tile": rearranging.tile,
+    "tril": rearranging.tril,
+    "triu": rearranging.triu,
+    "diagonal": rearranging.diagonal,
+    "repeat_interleave": indexing.repeat_interleave,
+    "index": indexing.index,
+    "index_select": indexing.index_select,
+    "gather": indexing.gather,
+    "take_along_dim": indexing.take_along_dim,
+    "take": indexing.take,
+    "topk": indexing.ranked,
+    "sort": indexing.ranked,
+    "kthvalue": indexing.ranked,
+    "median": indexing.ranked,
+    "cummax": indexing.ranked,
+    "cummin": indexing.ranked,
+    "upsample_nearest1d": resampling.upsample,
+    "upsample_nearest2d": resampling.upsample,
+    "upsample_nearest3d": resampling.upsample,
+    "_upsample_nearest_exact1d": resampling.upsample,
+    "_upsample_nearest_exact2d": resampling.upsample,
+    "_upsample_nearest_exact3d": resampling.upsample,
+    "upsample_linear1d": resampling.upsample,
+    "upsample_bilinear2d": resampling.upsample,
+    "upsample_trilinear3d": resampling.upsample,
+    "upsample_bicubic2d": resampling.upsample,
+    "_upsample_bilinear2d_aa": resampling.upsample,
+    "_upsample_bicubic2d_aa": resampling.upsample,
+    "where": choosing.where_of,
+    "masked_fill": choosing.masked_fill,
+    "maximum": choosing.maximum_of,
+    "minimum": choosing.minimum_of,
+    "fmax": choosing.fmax,
+    "fmin": choosing.fmin,
+    "clamp": choosing.clamp,
+    "clip": choosing.clamp,
+    "clamp_min": choosing.clamp_min,
+    "clamp_max": choosing.clamp_max,
+    "sign": choosing.sign,
+    "sgn": choosing.sign,
+    "eq": choosing.eq,
+    "ne": choosing.ne,
+    "gt": choosing.gt,
+    "ge": choosing.ge,
+    "lt": choosing.lt,
+    "le": choosing.le,
+    "logical_and": choosing.logical_and,
+    "logical_or": choosing.logical_or,
+    "logical_xor": choosing.logical_xor,
+    "logical_not": choosing.logical_not,
+    "bitwise_and": choosing.bitwise_and,
+    "__and__": choosing.bitwise_and,
+    "bitwise_or": choosing.bitwise_or,
+    "__or__": choosing.bitwise_or,
+    "bitwise_xor": choosing.bitwise_xor,
+    "__xor__": choosing.bitwise_xor,
+    "bitwise_not": choosing.bitwise_not,
+    "to": choosing.cast,
+    "type_as": choosing.cast,
+    "_to_copy": choosing.cast,
+    "amax": extremes.amax,
+    "amin": extremes.amin,
+    "aminmax": extremes.aminmax,
+    "max": extremes.max_of,
+    "min": extremes.min_of,
+    "argmax": extremes.argmax,
+    "argmin": extremes.argmin,
+    "any": extremes.any_of,
+    "all": extremes.all_of,
     "mean": shaping.mean,
     "sum": shaping.total,
+    "cumsum": totals.cumsum,
+    "var": totals.var,
+    "std": totals.std,
+    "var_mean": totals.var,
+    "std_mean": totals.std,
+    "zeros": created.zeros,
+    "zeros_like": created.zeros,
+    "new_zeros": created.zeros,
+    "ones": created.ones,
+    "ones_like": created.ones,
+    "new_ones": created.ones,
+    "full": created.full,
+    "full_like": created.full,
+    "new_full": created.full,
+    "scalar_tensor": created.scalar_tensor,
+    "arange": created.arange,
+    "eye": created.eye,
     "softmax": losses.softmax,
     "log_softmax": losses.log_softmax,
     "mse_loss": losses.mse_loss,
+    "binary_cross_entropy": losses.binary_cross_entropy,
+    "binary_cross_entropy_with_logits": losses.binary_cross_entropy_with_logits,
+    "huber_loss": losses.huber_loss,
+    "kl_div": losses.kl_div,
+    "l1_loss": losses.l1_loss,
+    "logsumexp": losses.logsumexp,
+    "cross_entropy_loss": likelihood.cross_entropy_loss,
+    "nll_loss": likelihood.nll_loss,
+    "nll_loss_nd": likelihood.nll_loss,
+    "smooth_l1_loss": losses.smooth_l1_loss,
 }
 
 
 def name_of(target: OpOverload) -> str:
     """`conv2d` of aten.conv2d.default; of an operator that changes its input in place, the one that does not."""
-    return target._schema.name.split("::")[-1].removesuffix("_")
+    name = target._schema.name.split("::")[-1]
+    return name if name.endswith("__") else name.removesuffix("_")  # __and__ is what & becomes
 
 
 def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,18 +354,48 @@ def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     return {{"self": "input", "mat2": "other"}.get(name, name): value for name, value in values.items()}
 
 
-def declare(name: str, arguments: Mapping[str, Any], out: Shape) -> Op | None:
+def declare(name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping[str, Any] | None = None) -> Op | None:
     """The declaration of a call whose tensors have been replaced by shapes; None where it is not written.
 
     It is None too where an argument has a meaning that the declaration does not know (rounding, another reduction).
+    `arrays`: the same arguments with their tensors, and the result as "out"; without them an op that depends on the
+    numbers of an array, or on its type, is not written.
     """
     function = DECLARATIONS.get(name)
-    if function is None or arguments.get("rounding_mode") is not None:
+    if function is None:
         return None
+    arrays = arrays or {}
+    types = {local: str(each.dtype).removeprefix("torch.") for local, each in arrays.items() if hasattr(each, "dtype")}
     known = inspect.signature(function).parameters
-    usable = {key: value for key, value in arguments.items() if key in known and value is not None}
+    more = {**arrays, **arguments, "out": out, "types": types, "operator": name}
+    usable = {key: more[key] for key in known if more.get(key) is not None}
+    numbers = [key for key in usable if "Indices" in str(known[key].annotation) and not isinstance(usable[key], int)]
+    if arguments.get("piece") and "piece" not in known:
+        return None  # what stands behind the first result is not what the declaration makes
     try:
-        op = function(**usable, **({"out": out} if "out" in known else {}))
-    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+        op = function(**{**usable, **{key: _numbers(arrays[key]) for key in numbers}})
+    except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError):
         return None  # an argument of a kind that the declaration does not take
-    return op if op is not None and op.shapes["out"] == out else None
+    if op is None or op.shapes["out"] != out or (types.get("out") == "bool" and not _of_truths(op)):
+        return None
+    return op
+
+
+def _numbers(value: Any) -> Any:
+    """Tensors as arrays, also in lists; None and whole numbers as they are."""
+    if isinstance(value, list | tuple):
+        return [_numbers(each) for each in value]
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
+
+
+def _of_truths(op: Op) -> bool:
+    """Whether arrays of 1 and 0 become one of 1 and 0; true + true is true in PyTorch, and 2 here."""
+    for stage in op.stages:
+        names = list(stage.term.names())
+        for corner in itertools.product((0.0, 1.0), repeat=len(names)):
+            values = {name: np.asarray(value) for name, value in zip(names, corner, strict=True)}
+            if stage.term.evaluate(values) not in (0, 1):
+                return False
+        if stage.pick == "sum" and prod(stage.ranges.values()) > prod(op.shapes[stage.out]):
+            return False
+    return True

@@ -6,7 +6,7 @@ Where max or min ties, the derivative is that of the second: the order in which 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, each
 from pellucid.glassbox.expression import (
@@ -15,8 +15,10 @@ from pellucid.glassbox.expression import (
     erf,
     exp,
     expression,
+    floor,
     greater,
     log,
+    log1p,
     maximum,
     minimum,
     names,
@@ -24,6 +26,7 @@ from pellucid.glassbox.expression import (
     sigmoid,
     sqrt,
     tanh,
+    where,
 )
 
 INPUT, WEIGHT = names("input", "weight")
@@ -42,7 +45,7 @@ def relu(input: Shape) -> Op:
 
 def leaky_relu(input: Shape, negative_slope: float = 0.01) -> Op:
     """x, or slope * x below 0: Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models"."""
-    return alone("leaky ReLU", input, INPUT * negative_slope + maximum(INPUT, 0) * (1 - negative_slope))
+    return alone("leaky ReLU", input, _leaky(negative_slope))
 
 
 def prelu(input: Shape, weight: Shape) -> Op:
@@ -59,6 +62,11 @@ def elu(input: Shape, alpha: float = 1.0, scale: float = 1.0, input_scale: float
     """x above 0, alpha * (exp(x) - 1) below: Clevert et al. 2015, "Fast and accurate deep network learning by ELUs"."""
     below = (exp(minimum(0, INPUT) * input_scale) - 1) * alpha
     return alone("ELU", input, (maximum(INPUT, 0) + below) * scale)
+
+
+def celu(input: Shape, alpha: float = 1.0) -> Op:
+    """An ELU whose slope at 0 is 1 for every alpha: Barron 2017, "Continuously differentiable ELUs", eq. 2."""
+    return elu(input, alpha, 1.0, 1 / alpha)
 
 
 def selu(input: Shape) -> Op:
@@ -96,6 +104,53 @@ def relu6(input: Shape) -> Op:
     return alone("ReLU6", input, minimum(maximum(INPUT, 0), 6))
 
 
+def threshold(input: Shape, threshold: float, value: float) -> Op:
+    """x above the threshold, `value` at it and below."""
+    return alone("threshold", input, where(greater(INPUT, threshold), INPUT, value))
+
+
+def hardshrink(input: Shape, lambd: float = 0.5) -> Op:
+    """x, and 0 from -lambd to lambd."""
+    return alone("hard shrink", input, where(greater(maximum(INPUT, -INPUT), lambd), INPUT, 0))
+
+
+def softshrink(input: Shape, lambd: float = 0.5) -> Op:
+    """x moved towards 0 by lambd, and 0 from -lambd to lambd."""
+    below = where(greater(-lambd, INPUT), INPUT + lambd, 0)
+    return alone("soft shrink", input, where(greater(INPUT, lambd), INPUT - lambd, below))
+
+
+def rrelu(input: Shape, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Op | None:
+    """A leaky ReLU with the middle slope: Xu et al. 2015, "Empirical evaluation of rectified activations", section 2.4.
+
+    In training each number's slope is drawn, not computed.
+    """
+    return None if training else alone("randomised leaky ReLU", input, _leaky((lower + upper) / 2))
+
+
+def log_sigmoid(input: Shape) -> Op:
+    """log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|)), so that no large x overflows."""
+    return alone("log-sigmoid", input, minimum(INPUT, 0) - log1p(exp(minimum(INPUT, -INPUT))))
+
+
+def glu(input: Shape, dim: int = -1) -> Op:
+    """The first half along an axis, times the sigmoid of the second half: Dauphin et al. 2017, "Language modeling with
+    gated convolutional networks", eq. 1.
+    """
+    dim = dim % len(input)
+    half = input[dim] // 2
+    out = (*input[:dim], half, *input[dim + 1 :])
+    axes = [f"d{axis}" for axis in range(len(input))]
+    later = at(*(Axis(((axis, 1),), half if index == dim else 0) for index, axis in enumerate(axes)))
+    ranges = dict(zip(axes, out, strict=True))
+    whole = at(*axes)
+    stages = (
+        Stage("gate", ranges, {"gate": whole, "input": later}, sigmoid(INPUT)),
+        Stage(OUT, ranges, {OUT: whole, "input": whole, "gate": whole}, INPUT * names("gate")[0]),
+    )
+    return Op("gated linear unit", {"input": input, "gate": out, OUT: out}, ("input",), stages)
+
+
 def sigmoid_of(input: Shape) -> Op:
     return alone("sigmoid", input, sigmoid(INPUT))
 
@@ -106,13 +161,13 @@ def tanh_of(input: Shape) -> Op:
 
 def softplus(input: Shape, beta: float = 1.0, threshold: float = 20.0) -> Op:
     """log(1 + exp(beta * x)) / beta, and x itself where beta * x is above the threshold, as in PyTorch."""
-    above = greater(INPUT * beta, threshold)
-    return alone("softplus", input, above * INPUT + (1 - above) * _softplus(INPUT * beta) / beta)
+    below = softplus_of(INPUT * beta) / beta
+    return alone("softplus", input, where(greater(INPUT * beta, threshold), INPUT, below))
 
 
 def mish(input: Shape) -> Op:
     """x * tanh(softplus(x)): Misra 2019, "Mish: a self regularized non-monotonic activation function"."""
-    return alone("mish", input, INPUT * tanh(_softplus(INPUT)))
+    return alone("mish", input, INPUT * tanh(softplus_of(INPUT)))
 
 
 def exp_of(input: Shape) -> Op:
@@ -168,13 +223,27 @@ def mul(input: Shape | float, other: Shape | float) -> Op:
     return joined("product", input, other, lambda a, b: a * b)
 
 
-def div(input: Shape | float, other: Shape | float) -> Op:
+def div(input: Shape | float, other: Shape | float, rounding_mode: str | None = None) -> Op:
+    """`rounding_mode` "floor" is a whole number that is not above the quotient, "trunc" the one towards 0."""
+    if rounding_mode == "floor":
+        return joined("whole quotient", input, other, lambda a, b: floor(a / b))
+    if rounding_mode == "trunc":
+        return joined("whole quotient", input, other, lambda a, b: truncated(a / b))
     return joined("quotient", input, other, lambda a, b: a / b)
 
 
-def _softplus(x: Expression) -> Expression:
+def softplus_of(x: Expression) -> Expression:
     """log(1 + exp(x)), written so that no large x overflows."""
     return maximum(x, 0) + log(exp(minimum(-x, x)) + 1)
+
+
+def truncated(x: Expression) -> Expression:
+    """The whole number next to x towards 0. Its derivative is 0."""
+    return where(greater(0, x), -floor(-x), floor(x))
+
+
+def _leaky(slope: float) -> Expression:
+    return INPUT * slope + maximum(INPUT, 0) * (1 - slope)
 
 
 def joined(
@@ -184,16 +253,19 @@ def joined(
     formula: Callable[[Expression, Expression], Expression],
 ) -> Op:
     """out = formula(input, other), each an array or a number; arrays are broadcast as in NumPy."""
-    arrays = {name: shape for name, shape in (("input", input), ("other", other)) if isinstance(shape, tuple)}
+    return combined(kind, {"input": input, "other": other}, formula)
+
+
+def combined(kind: str, operands: Mapping[str, Shape | float], formula: Callable[..., Expression]) -> Op:
+    """out = formula of the operands in their order, arrays or numbers; arrays are broadcast as in NumPy."""
+    arrays = {name: shape for name, shape in operands.items() if isinstance(shape, tuple)}
     count = max(map(len, arrays.values()))
-    padded = {name: (1,) * (count - len(shape)) + shape for name, shape in arrays.items()}
-    out = tuple(max(sizes) for sizes in zip(*padded.values(), strict=True))
+    padded = [(1,) * (count - len(shape)) + shape for shape in arrays.values()]
+    out = tuple(0 if 0 in sizes else max(sizes) for sizes in zip(*padded, strict=True))
     axes = [f"d{axis}" for axis in range(count)]
     maps = {OUT: at(*axes), **{name: broadcast(shape, out) for name, shape in arrays.items()}}
-    operands: list[Operand] = [
-        names(name)[0] if isinstance(value, tuple) else value for name, value in (("input", input), ("other", other))
-    ]
-    term = formula(*(expression(operand) for operand in operands))
+    leaves: list[Operand] = [names(name)[0] if isinstance(value, tuple) else value for name, value in operands.items()]
+    term = formula(*(expression(leaf) for leaf in leaves))
     stage = Stage(OUT, dict(zip(axes, out, strict=True)), maps, term)
     return Op(kind, {**arrays, OUT: out}, tuple(arrays), (stage,))
 

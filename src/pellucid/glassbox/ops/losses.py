@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at, each
-from pellucid.glassbox.expression import Expression, exp, log, names
+from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at
+from pellucid.glassbox.expression import Expression, exp, expression, greater, log, maximum, names, where
+from pellucid.glassbox.ops.elementwise import broadcast, softplus_of
 
-INPUT, TARGET, SHARE, LARGEST, POWER, TOTAL, PROBABILITY = names(
-    "input", "target", "share", "largest", "power", "total", "probability"
+INPUT, TARGET, SHARE, LARGEST, POWER, TOTAL, PROBABILITY, WEIGHT, POS_WEIGHT = names(
+    "input", "target", "share", "largest", "power", "total", "probability", "weight", "pos_weight"
 )
 
 
@@ -21,7 +23,7 @@ def softmax(input: Shape, dim: int = -1, temperature: float = 1.0) -> Op:
     The same number taken from every logit changes no probability: the largest is taken so that no power overflows,
     and no gradient has to go through it. Temperature: Guo et al. 2017, "On calibration of modern networks", eq. 9.
     """
-    stages, shapes = _powers(input, dim, temperature)
+    stages, shapes = powers(input, dim, temperature)
     axes, lead = _axes(input, dim)
     final = Stage(OUT, _ranges(axes, input), {OUT: at(*axes), "power": at(*axes), "total": at(*lead)}, POWER / TOTAL)
     return Op("softmax", {**shapes, OUT: input}, ("input",), (*stages, final))
@@ -29,7 +31,7 @@ def softmax(input: Shape, dim: int = -1, temperature: float = 1.0) -> Op:
 
 def log_softmax(input: Shape, dim: int = -1) -> Op:
     """input - largest - log(total)."""
-    stages, shapes = _powers(input, dim, 1.0)
+    stages, shapes = powers(input, dim, 1.0)
     axes, lead = _axes(input, dim)
     maps = {OUT: at(*axes), "input": at(*axes), "largest": at(*lead), "total": at(*lead)}
     final = Stage(OUT, _ranges(axes, input), maps, INPUT - LARGEST - log(TOTAL))
@@ -50,7 +52,7 @@ def cross_entropy(
     share = np.full((count, classes), label_smoothing / classes)
     share[np.arange(count), list(labels)] += 1 - label_smoothing
     share *= weight / weight[list(labels)].sum()
-    stages, shapes = _powers(input, 1, 1.0)
+    stages, shapes = powers(input, 1, 1.0)
     maps = {OUT: at(), "share": at("d0", "d1"), "input": at("d0", "d1"), "largest": at("d0"), "total": at("d0")}
     final = Stage(OUT, _ranges(["d0", "d1"], input), maps, SHARE * (LARGEST + log(TOTAL) - INPUT))
     return Op("cross-entropy", {**shapes, "share": input, OUT: ()}, ("input",), (*stages, final), {"share": share})
@@ -60,7 +62,7 @@ def brier(input: Shape, labels: Sequence[int]) -> Op:
     """The mean squared error of the probabilities of logits (N, K): Brier 1950, averaged over classes and batch."""
     count, classes = input
     target = one_hot(labels, classes)
-    stages, shapes = _powers(input, 1, 1.0)
+    stages, shapes = powers(input, 1, 1.0)
     whole, ranges = at("d0", "d1"), _ranges(["d0", "d1"], input)
     probability = Stage("probability", ranges, {"probability": whole, "power": whole, "total": at("d0")}, POWER / TOTAL)
     maps = {OUT: at(), "probability": whole, "target": whole}
@@ -88,17 +90,119 @@ def difference(input: Shape, labels: Sequence[int], against: int) -> Op:
 
 
 def mse_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:
-    """The mean over all numbers of (input - target)^2, or with PyTorch's reduction 2 their sum."""
-    if input != target or reduction not in (1, 2):
-        return None
-    maps = {OUT: at(), "input": at("n"), "target": at("n")}
-    ranges = each(input)
-    final = Stage(OUT, ranges, maps, _square(INPUT - TARGET) * (1 if reduction == 2 else 1 / ranges["n"]))
-    kind = "sum of squared errors" if reduction == 2 else "mean squared error"
-    return Op(kind, {"input": input, "target": target, OUT: ()}, ("input", "target"), (final,))
+    """(input - target)^2; with PyTorch's `reduction` 1 their mean, with 2 their sum, with 0 each alone."""
+    kind = "sum of squared errors" if reduction == 2 else "mean squared error" if reduction else "squared errors"
+    return pointwise(kind, {"input": input, "target": target}, _square(INPUT - TARGET), reduction)
 
 
-def _powers(input: Shape, dim: int, temperature: float) -> tuple[tuple[Stage, ...], dict[str, Shape]]:
+def l1_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:
+    """|input - target|."""
+    return pointwise("absolute error", {"input": input, "target": target}, _absolute(INPUT - TARGET), reduction)
+
+
+def smooth_l1_loss(input: Shape, target: Shape, reduction: int = 1, beta: float = 1.0) -> Op | None:
+    """Half the squared error over beta below beta, then the error less beta / 2: Girshick 2015, "Fast R-CNN", eq. 3."""
+    if not beta:
+        return l1_loss(input, target, reduction)
+    size = _absolute(INPUT - TARGET)
+    term = where(greater(beta, size), _square(INPUT - TARGET) * (0.5 / beta), size - beta / 2)
+    return pointwise("smooth absolute error", {"input": input, "target": target}, term, reduction)
+
+
+def huber_loss(input: Shape, target: Shape, reduction: int = 1, delta: float = 1.0) -> Op | None:
+    """Half the squared error up to delta, then delta * (error - delta / 2): Huber 1964."""
+    size = _absolute(INPUT - TARGET)
+    term = where(greater(size, delta), (size - delta / 2) * delta, _square(INPUT - TARGET) * 0.5)
+    return pointwise("Huber loss", {"input": input, "target": target}, term, reduction)
+
+
+def kl_div(input: Shape, target: Shape, reduction: int = 1, log_target: bool = False) -> Op | None:
+    """target * (log(target) - input), input being logarithms: Kullback & Leibler 1951. A target of 0 gives 0."""
+    term = exp(TARGET) * (TARGET - INPUT) if log_target else where(TARGET, TARGET * (log(TARGET) - INPUT), 0)
+    return pointwise("Kullback-Leibler divergence", {"input": input, "target": target}, term, reduction)
+
+
+def binary_cross_entropy(input: Shape, target: Shape, weight: Shape | None = None, reduction: int = 1) -> Op | None:
+    """-(target * log(input) + (1 - target) * log(1 - input)) * weight; a logarithm is at least -100, as in PyTorch."""
+    term = -(_times(TARGET, maximum(-100, log(INPUT))) + _times(1 - TARGET, maximum(-100, log(1 - INPUT))))
+    arrays = {"input": input, "target": target}
+    if weight is not None:
+        arrays, term = arrays | {"weight": weight}, term * WEIGHT
+    return pointwise("binary cross-entropy", arrays, term, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Shape,
+    target: Shape,
+    weight: Shape | None = None,
+    pos_weight: Shape | None = None,
+    reduction: int = 1,
+) -> Op | None:
+    """The same of sigmoid(input), written so that nothing overflows: (1 - y) * x + p * softplus(-x), p being
+    1 + (pos_weight - 1) * y.
+    """
+    arrays = {"input": input, "target": target}
+    more = expression(1)
+    if pos_weight is not None:
+        arrays, more = arrays | {"pos_weight": pos_weight}, (POS_WEIGHT - 1) * TARGET + 1
+    term = (1 - TARGET) * INPUT + more * softplus_of(-INPUT)
+    if weight is not None:
+        arrays, term = arrays | {"weight": weight}, term * WEIGHT
+    return pointwise("binary cross-entropy of logits", arrays, term, reduction)
+
+
+def pointwise(kind: str, arrays: Mapping[str, Shape], term: Expression, reduction: int) -> Op | None:
+    """A loss of each number; with PyTorch's `reduction` 1 their mean, with 2 their sum, with 0 each alone."""
+    shapes = list(arrays.values())
+    out = tuple(max(sizes) for sizes in zip(*(_padded(shape, shapes) for shape in shapes), strict=True))
+    axes = [f"d{axis}" for axis in range(len(out))]
+    maps = {name: broadcast(shape, out) for name, shape in arrays.items()}
+    final = Stage(
+        OUT,
+        _ranges(axes, out),
+        {OUT: at() if reduction else at(*axes), **maps},
+        term * (1 / prod(out)) if reduction == 1 else term,
+    )
+    return Op(kind, {**arrays, OUT: () if reduction else out}, tuple(arrays), (final,))
+
+
+def logsumexp(input: Shape, dim: Sequence[int] | int, keepdim: bool = False) -> Op:
+    """log(sum along `dim` of exp(input)), the largest taken out so that nothing overflows."""
+    axes = [f"d{axis}" for axis in range(len(input))]
+    dims = {axes[d] for d in ([dim] if isinstance(dim, int) else dim)}
+    kept = [axis for axis in axes if axis not in dims]
+    to: list[str | int] = [0 if axis in dims else axis for axis in axes] if keepdim else [*kept]
+    shape = tuple(1 if axis in dims else n for axis, n in zip(axes, input, strict=True) if keepdim or axis in kept)
+    ranges, whole, small = _ranges(axes, input), at(*axes), at(*to)
+    ordered = {axis: ranges[axis] for axis in (*kept, *(axis for axis in axes if axis in dims))}
+    stages = (
+        Stage("largest", ordered, {"largest": small, "input": whole}, INPUT, "max", through=False),
+        Stage("total", ordered, {"total": small, "input": whole, "largest": small}, exp(INPUT - LARGEST)),
+        Stage(
+            OUT,
+            {axis: ranges[axis] for axis in kept},
+            {OUT: small, "total": small, "largest": small},
+            LARGEST + log(TOTAL),
+        ),
+    )
+    shapes = {"input": input, "largest": shape, "total": shape, OUT: shape}
+    return Op("log of the sum of exponentials", shapes, ("input",), stages)
+
+
+def _times(share: Expression, value: Expression) -> Expression:
+    """A product that is 0 where the share is 0, also where the value is infinite."""
+    return where(share, share * value, 0)
+
+
+def _absolute(x: Expression) -> Expression:
+    return maximum(x, 0) + maximum(-x, 0)
+
+
+def _padded(shape: Shape, others: Sequence[Shape]) -> Shape:
+    return (1,) * (max(map(len, others)) - len(shape)) + tuple(shape)
+
+
+def powers(input: Shape, dim: int, temperature: float) -> tuple[tuple[Stage, ...], dict[str, Shape]]:
     """The stages that make "largest", "power" and "total", and their shapes with the input's."""
     axes, lead = _axes(input, dim)
     ranges, whole, kept = _ranges(axes, input), at(*axes), at(*lead)

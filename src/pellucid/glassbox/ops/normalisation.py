@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
+from types import MappingProxyType
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
 from pellucid.glassbox.expression import Expression, names, sqrt
 
 INPUT, WEIGHT, BIAS, MEAN, VARIANCE = names("input", "weight", "bias", "mean", "variance")
 RUNNING_MEAN, RUNNING_VAR = names("running_mean", "running_var")
+SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+"""Between 1 and the next number."""
 
 
 def batch_norm(
@@ -90,6 +94,56 @@ def group_norm(
     return Op(
         "group norm", {"input": input, **learned, **statistics, OUT: input}, ("input", *learned), (*stages, final)
     )
+
+
+def instance_norm(
+    input: Shape,
+    weight: Shape | None = None,
+    bias: Shape | None = None,
+    running_mean: Shape | None = None,
+    running_var: Shape | None = None,
+    use_input_stats: bool = True,
+    eps: float = 1e-5,
+) -> Op:
+    """The same over each channel of each picture: Ulyanov et al. 2016, "Instance normalization", eq. 3.
+
+    With running statistics, at inference, it is what batch norm is. input (B, C, ...), the others (C,).
+    """
+    if use_input_stats or running_mean is None or running_var is None:
+        return replace(group_norm(input, input[1], weight, bias, eps), kind="instance norm")
+    op = batch_norm(input, weight, bias, running_mean, running_var, False, eps)
+    return replace(op, kind="instance norm")
+
+
+def rms_norm(
+    input: Shape,
+    normalized_shape: Sequence[int],
+    weight: Shape | None = None,
+    eps: float | None = None,
+    types: Mapping[str, str] = MappingProxyType({}),
+) -> Op:
+    """input / sqrt(the mean square over the last axes + eps) * weight: Zhang & Sennrich 2019, eq. 4.
+
+    Without an `eps` it is the spacing of the input's numbers at 1: 2^-23 in float32.
+    """
+    axes = [f"d{axis}" for axis in range(len(input))]
+    lead, own = axes[: -len(normalized_shape)], axes[-len(normalized_shape) :]
+    ranges, whole, each = dict(zip(axes, input, strict=True)), at(*axes), at(*lead)
+    eps = SPACING[types.get("input", "float32")] if eps is None else eps
+    square = names("mean_square")[0]
+    formula = INPUT / sqrt(square + eps)
+    maps = {OUT: whole, "input": whole, "mean_square": each}
+    shapes: dict[str, Shape] = {"input": input, "mean_square": input[: len(lead)], OUT: input}
+    inputs = ("input",)
+    if weight is not None:
+        formula, inputs = formula * WEIGHT, ("input", "weight")
+        maps, shapes = maps | {"weight": at(*own)}, shapes | {"weight": weight}
+    term = INPUT * INPUT * (1 / prod(normalized_shape))
+    stages = (
+        Stage("mean_square", ranges, {"mean_square": each, "input": whole}, term),
+        Stage(OUT, ranges, maps, formula),
+    )
+    return Op("RMS norm", shapes, inputs, stages)
 
 
 def _statistics(

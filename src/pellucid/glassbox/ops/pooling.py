@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, table
 from pellucid.glassbox.expression import Expression, greater, maximum, names, power
 from pellucid.glassbox.ops.products import SPATIAL, Numbers, for_each
 
@@ -123,8 +123,8 @@ def _adaptive(input: Shape, output_size: Numbers, average: bool) -> Op:
         # the windows have different lengths: one name runs over all pairs of an output and an input index
         pairs = [(i, place) for i, (first, end) in enumerate(windows) for place in range(first, end)]
         places[axis] = len(pairs)
-        to_out.append(Axis(((axis, tuple(i for i, _ in pairs)),)))
-        to_input.append(Axis(((axis, tuple(place for _, place in pairs)),)))
+        to_out.append(table(axis, [i for i, _ in pairs]))
+        to_input.append(table(axis, [place for _, place in pairs]))
         counts.append(np.array([end - first for first, end in windows], np.float64))
     maps = {OUT: at(*lead, *to_out), "input": at(*lead, *to_input)}
     shapes = {"input": input, OUT: (*lead.values(), *spatial)}

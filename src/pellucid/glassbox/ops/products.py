@@ -125,26 +125,29 @@ def linear(input: Shape, weight: Shape, bias: Shape | None = None) -> Op:
     return _with_bias("dense", shapes, products, added, bias)
 
 
-def matmul(input: Shape, other: Shape) -> Op | None:
-    """out[..., r, c] = sum over i of input[..., r, i] * other[..., i, c], leading axes broadcast. Not for vectors."""
-    if min(len(input), len(other)) < 2:
-        return None
+def matmul(input: Shape, other: Shape) -> Op:
+    """out[..., r, c] = sum over i of input[..., r, i] * other[..., i, c], leading axes broadcast.
+
+    A vector has no r, or no c, and neither has its product.
+    """
     first, second = names("input", "other")
-    count = max(len(input), len(other)) - 2
+    count = max(len(input), len(other), 2) - 2
     lead = [f"b{axis or ''}" for axis in range(count)]
     left, right = _padded(input[:-2], count), _padded(other[:-2], count)
     ranges = {name: max(pair) for name, pair in zip(lead, zip(left, right, strict=True), strict=True)}
+    inner = input[-1]
+    row, column = dict(zip("r", input[-2:-1], strict=False)), dict(zip("c", other[1:][-1:], strict=False))
     stage = Stage(
         OUT,
-        {**ranges, "r": input[-2], "c": other[-1], "i": input[-1]},
+        {**ranges, **row, **column, "i": inner},
         {
-            OUT: at(*lead, "r", "c"),
-            "input": at(*_broadcast(lead, left, len(input) - 2), "r", "i"),
-            "other": at(*_broadcast(lead, right, len(other) - 2), "i", "c"),
+            OUT: at(*lead, *row, *column),
+            "input": at(*_broadcast(lead, left, len(input[:-2])), *row, "i"),
+            "other": at(*_broadcast(lead, right, len(other[:-2])), "i", *column),
         },
         first * second,
     )
-    out = (*ranges.values(), input[-2], other[-1])
+    out = (*ranges.values(), *row.values(), *column.values())
     return Op("matrix product", {"input": input, "other": other, OUT: out}, ("input", "other"), (stage,))
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
-from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, each
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, each, numbered
 from pellucid.glassbox.expression import Expression, names
 from pellucid.glassbox.ops.elementwise import broadcast
 
 INPUT = names("input")[0]
+
+
+def moved(
+    kind: str, input: Shape, out: Shape, ranges: Mapping[str, int], to: Sequence[Axis], source: Sequence[Axis]
+) -> Op:
+    """out[to] = input[source] for all values of the index names; where two go to one place, their sum."""
+    stage = Stage(OUT, ranges, {OUT: tuple(to), "input": tuple(source)}, INPUT)
+    return Op(kind, {"input": input, OUT: out}, ("input",), (stage,))
 
 
 def copied(input: Shape, out: Shape) -> Op:
@@ -62,6 +70,27 @@ def transpose(input: Shape, dim0: int, dim1: int) -> Op:
     return permute(input, order)
 
 
+def movedim(input: Shape, source: Sequence[int] | int, destination: Sequence[int] | int) -> Op:
+    """The axes `source` stand at `destination`; the others keep their order."""
+    count = len(input)
+    pairs = zip(_several(destination), _several(source), strict=True)
+    ordered = sorted((to % count, axis % count) for to, axis in pairs)
+    order = [axis for axis in range(count) if axis not in {axis for _, axis in ordered}]
+    for to, axis in ordered:
+        order.insert(to, axis)
+    return permute(input, order)
+
+
+def swapaxes(input: Shape, axis0: int, axis1: int) -> Op:
+    """A transpose, as NumPy calls it."""
+    return transpose(input, axis0, axis1)
+
+
+def reversed_axes(input: Shape) -> Op:
+    """x.T, and t() of a matrix or a row."""
+    return permute(input, list(reversed(range(len(input)))))
+
+
 def concatenate(tensors: Sequence[Shape], dim: int = 0) -> Op:
     """One array after the other along an axis: dense networks (Huang et al. 2017, eq. 2)."""
     dim = dim % len(tensors[0])
@@ -77,6 +106,21 @@ def concatenate(tensors: Sequence[Shape], dim: int = 0) -> Op:
     first = tensors[0]
     shapes[OUT] = (*first[:dim], start, *first[dim + 1 :])
     return Op("concatenation", shapes, tuple(shapes)[:-1], tuple(stages))
+
+
+def stack(tensors: Sequence[Shape], dim: int = 0) -> Op:
+    """Arrays of one shape beside each other along a new axis."""
+    ranges = numbered(tensors[0])
+    dim = dim % (len(ranges) + 1)
+    each_axis = list(ranges)
+    stages, shapes = [], {}
+    for number, shape in enumerate(tensors):
+        name = f"tensors{number}"
+        shapes[name] = shape
+        maps = {OUT: at(*each_axis[:dim], number, *each_axis[dim:]), name: at(*each_axis)}
+        stages.append(Stage(OUT, ranges, maps, names(name)[0]))
+    shapes[OUT] = (*tensors[0][:dim], len(tensors), *tensors[0][dim:])
+    return Op("stack", shapes, tuple(shapes)[:-1], tuple(stages))
 
 
 def slice_of(input: Shape, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Op:
@@ -98,6 +142,22 @@ def select(input: Shape, dim: int, index: int) -> Op:
     return Op("selection", {"input": input, OUT: out}, ("input",), (stage,))
 
 
+def narrow(input: Shape, dim: int, start: int, length: int) -> Op:
+    start = start % input[dim] if start < 0 else start
+    return slice_of(input, dim, start, start + length)
+
+
+def unbind(input: Shape, piece: int, dim: int = 0) -> Op:
+    """The piece of this number along an axis, which is gone."""
+    return select(input, dim, piece)
+
+
+def split(input: Shape, piece: int, pieces: Sequence[Shape], dim: int = 0) -> Op:
+    """The piece of this number along an axis; `pieces` are the shapes of all: split, chunk, tensor_split."""
+    start = sum(shape[dim] for shape in pieces[:piece])
+    return slice_of(input, dim, start, start + pieces[piece][dim])
+
+
 def expand(input: Shape, out: Shape) -> Op:
     """Axes of one number repeated."""
     axes = [f"d{axis}" for axis in range(len(out))]
@@ -105,43 +165,55 @@ def expand(input: Shape, out: Shape) -> Op:
     return Op("repetition", {"input": input, OUT: out}, ("input",), (stage,))
 
 
-def pad(input: Shape, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Op | None:
-    """Zeros at the sides: `pad` is before and after, last axis first. Other paddings are not written yet."""
-    if mode != "constant" or value:
-        return None
-    before, after = [0] * len(input), [0] * len(input)
-    for index in range(len(pad) // 2):
-        before[-1 - index], after[-1 - index] = pad[2 * index], pad[2 * index + 1]
-    out = tuple(n + lo + hi for n, lo, hi in zip(input, before, after, strict=True))
-    axes = [f"d{axis}" for axis in range(len(input))]
-    source = at(*(Axis(((axis, 1),), -lo) for axis, lo in zip(axes, before, strict=True)))
-    stage = Stage(OUT, dict(zip(axes, out, strict=True)), {OUT: at(*axes), "input": source}, INPUT)
-    return Op("padding", {"input": input, OUT: out}, ("input",), (stage,))
+def broadcast_tensors(tensors: Sequence[Shape], piece: int, out: Shape) -> Op:
+    """The array of this number, its axes of one number repeated until its shape is that of all."""
+    name, ranges = f"tensors{piece}", numbered(out)
+    stage = Stage(OUT, ranges, {OUT: at(*ranges), name: broadcast(tensors[piece], out)}, names(name)[0])
+    return Op("repetition", {name: tensors[piece], OUT: out}, (name,), (stage,))
+
+
+def meshgrid(tensors: Sequence[Shape], piece: int, out: Shape, indexing: str = "ij") -> Op:
+    """A row of numbers repeated along all axes but its own; "xy" exchanges the first two."""
+    name, ranges = f"tensors{piece}", numbered(out)
+    axis = 1 - piece if indexing == "xy" and piece < 2 and len(out) > 1 else piece
+    source = at(f"d{axis}") if tensors[piece] else ()
+    stage = Stage(OUT, ranges, {OUT: at(*ranges), name: source}, names(name)[0])
+    return Op("repetition", {name: tensors[piece], OUT: out}, (name,), (stage,))
 
 
 def mean(input: Shape, dim: Sequence[int] | int | None = None, keepdim: bool = False) -> Op:
     """The average along whole axes."""
-    dims = _dims(input, dim)
+    dims = dims_of(input, dim)
     return _reduced("average", input, dims, keepdim, INPUT * (1 / prod(input[axis] for axis in dims)))
 
 
 def total(input: Shape, dim: Sequence[int] | int | None = None, keepdim: bool = False) -> Op:
     """The sum along whole axes."""
-    return _reduced("sum", input, _dims(input, dim), keepdim, INPUT)
+    return _reduced("sum", input, dims_of(input, dim), keepdim, INPUT)
 
 
-def _dims(input: Shape, dim: Sequence[int] | int | None) -> list[int]:
+def _several(dim: Sequence[int] | int) -> Sequence[int]:
+    return [dim] if isinstance(dim, int) else dim
+
+
+def dims_of(input: Shape, dim: Sequence[int] | int | None) -> list[int]:
+    """The axes along which something is added up or compared, from 0: all where none is named."""
     if dim is None or (not isinstance(dim, int) and len(dim) == 0):
         return list(range(len(input)))
-    return [axis % len(input) for axis in ([dim] if isinstance(dim, int) else dim)]
+    return [axis % len(input) for axis in _several(dim)]
+
+
+def reduced(input: Shape, dims: Sequence[int], keepdim: bool) -> tuple[Shape, dict[str, int], tuple[Axis, ...]]:
+    """(the shape without `dims`, the ranges with `dims` last, where the numbers of one reduction go)."""
+    axes = list(numbered(input))
+    left = [index for index in range(len(input)) if index not in dims]
+    to = [0 if index in dims else axis for index, axis in enumerate(axes)] if keepdim else [axes[i] for i in left]
+    out = tuple(1 if index in dims else n for index, n in enumerate(input) if keepdim or index not in dims)
+    ranges = {axes[index]: input[index] for index in [*left, *sorted(dims)]}
+    return out, ranges, at(*to)
 
 
 def _reduced(kind: str, input: Shape, dims: list[int], keepdim: bool, term: Expression) -> Op:
-    axes = [f"d{axis}" for axis in range(len(input))]
-    kept = [axis for index, axis in enumerate(axes) if index not in dims]
-    to: list[str | int] = [0 if index in dims else axis for index, axis in enumerate(axes)] if keepdim else [*kept]
-    out = tuple(1 if index in dims else n for index, n in enumerate(input) if keepdim or index not in dims)
-    ranges = {axis: input[index] for index, axis in enumerate(axes)}
-    ordered = {axis: ranges[axis] for axis in [*kept, *(axis for axis in axes if axis not in kept)]}
-    stage = Stage(OUT, ordered, {OUT: at(*to), "input": at(*axes)}, term)
+    out, ranges, to = reduced(input, dims, keepdim)
+    stage = Stage(OUT, ranges, {OUT: to, "input": at(*numbered(input))}, term)
     return Op(kind, {"input": input, OUT: out}, ("input",), (stage,))

@@ -6,22 +6,37 @@
 /** @typedef {number | string | [string, ...any[]]} Expression */
 /** @typedef {(name: string) => Float64Array} Columns */
 
-const INFIX = /** @type {Record<string, number>} */ ({ "+": 1, "-": 1, "*": 2, "/": 2, ">": 0 });
+const INFIX = /** @type {Record<string, number>} */ ({ "+": 1, "-": 1, "*": 2, "/": 2, ">": 0, ">=": 0, "==": 0 });
+const COMPARISONS = new Set([">", ">=", "=="]);
 // what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
 const UNDERFLOW = 2 ** -125;
+// the same for an exponential: PyTorch's vectorised kernels give 0 below float32's smallest normal number, 2^-126
+const UNDERFLOW_OF_EXP = 2 ** -102;
+const ROUNDING = 2 ** -24;
 
-/** @type {Record<string, (a: number, b: number) => number>} */
+/** @type {Record<string, (a: number, b: number, c: number) => number>} */
 const APPLY = {
   "+": (a, b) => a + b,
   "-": (a, b) => a - b,
   "*": (a, b) => a * b,
   "/": (a, b) => a / b,
   ">": (a, b) => (a > b ? 1 : 0),
-  max: Math.max,
-  min: Math.min,
+  ">=": (a, b) => (a >= b ? 1 : 0),
+  "==": (a, b) => (a === b ? 1 : 0),
+  where: (condition, a, b) => (condition !== 0 ? a : b),
+  max: (a, b) => Math.max(a, b),
+  min: (a, b) => Math.min(a, b),
   exp: Math.exp,
+  expm1: Math.expm1,
   log: Math.log,
+  log1p: Math.log1p,
   sqrt: Math.sqrt,
+  sin: Math.sin,
+  cos: Math.cos,
+  asin: Math.asin,
+  atan: Math.atan,
+  floor: Math.floor,
+  round: nearest,
   tanh: Math.tanh,
   erf,
   power: Math.pow,
@@ -30,8 +45,15 @@ const APPLY = {
 /** @type {Record<string, (a: number, exponent: number) => number>} */
 const SLOPE = {
   exp: Math.exp,
+  expm1: Math.exp,
   log: (a) => 1 / a,
-  sqrt: (a) => 0.5 / Math.sqrt(a),
+  log1p: (a) => 1 / (a + 1),
+  sin: Math.cos,
+  cos: (a) => -Math.sin(a),
+  asin: (a) => 1 / Math.sqrt(1 - a * a),
+  atan: (a) => 1 / (a * a + 1),
+  floor: () => 0,
+  round: () => 0,
   tanh: (a) => 1 - Math.tanh(a) ** 2,
   erf: (a) => (Math.exp(-a * a) * 2) / Math.sqrt(Math.PI),
   power: (a, exponent) => exponent * a ** (exponent - 1),
@@ -52,6 +74,16 @@ export function erf(a) {
     sum += term;
   }
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-a * a) * sum;
+}
+
+/**
+ * The nearest whole number, the even one of two.
+ * @param {number} a
+ */
+function nearest(a) {
+  const below = Math.floor(a);
+  if (a - below === 0.5) return below % 2 === 0 ? below : below + 1;
+  return a - below < 0.5 ? below : below + 1;
 }
 
 /**
@@ -88,10 +120,12 @@ export function evaluate(node, columns, count) {
   if (typeof node === "string") return columns(node);
   const found = new Float64Array(count);
   if (typeof node === "number") return found.fill(node);
+  if (node[0] === "infinity") return found.fill(Infinity); // JSON has no such number
   const apply = APPLY[node[0]];
   const a = evaluate(node[1], columns, count);
   const b = node.length > 2 ? evaluate(node[2], columns, count) : a;
-  for (let row = 0; row < count; row++) found[row] = apply(a[row], b[row]);
+  const c = node.length > 3 ? evaluate(node[3], columns, count) : b;
+  for (let row = 0; row < count; row++) found[row] = apply(a[row], b[row], c[row]);
   return found;
 }
 
@@ -108,11 +142,16 @@ export function magnitude(node, columns, magnitudes, count) {
   if (typeof node === "string") return magnitudes(node);
   if (typeof node === "number") return new Float64Array(count).fill(Math.abs(node));
   const head = node[0];
-  if (head === ">") return evaluate(node, columns, count);
+  if (head === "infinity") return new Float64Array(count); // it is exact
+  if (COMPARISONS.has(head)) return evaluate(node, columns, count);
   const a = evaluate(node[1], columns, count);
   const b = node.length > 2 ? evaluate(node[2], columns, count) : a;
   const sizeA = magnitude(node[1], columns, magnitudes, count);
   const sizeB = node.length > 2 ? magnitude(node[2], columns, magnitudes, count) : sizeA;
+  if (head === "where") {
+    const sizeC = magnitude(node[3], columns, magnitudes, count);
+    return a.map((condition, row) => (condition !== 0 ? sizeB[row] : sizeC[row]));
+  }
   return sizeA.map((size, row) => magnitudeOf(head, a[row], b[row], size, sizeB[row]));
 }
 
@@ -135,14 +174,27 @@ function magnitudeOf(head, a, b, sizeA, sizeB) {
     case "/":
       // beside infinity the other's rounding does not matter
       return (Math.abs(b) === Infinity ? 0 : sizeA / Math.abs(b) + (Math.abs(a) * sizeB) / (b * b)) + UNDERFLOW;
-    case "sqrt": // the slope at 0 has no bound, but the root of the magnitude has
-      return Math.sqrt(sizeA);
+    case "sqrt":
+      return magnitudeOfRoot(a, sizeA, 0.5);
     case "erf": // PyTorch's GELU approximates it, and the error does not shrink with the value
       return 1 + Math.abs(SLOPE.erf(a, 0)) * sizeA;
   }
-  if (head === "power" && b > 0 && b < 1) return sizeA ** b;
+  if (head === "power" && b > 0 && b < 1) return magnitudeOfRoot(a, sizeA, b);
   const slope = Math.abs(SLOPE[head](a, b));
-  return Math.abs(APPLY[head](a, b)) + (slope === 0 ? 0 : slope * sizeA); // 0 * infinity is 0 here
+  const lost = head === "exp" || head === "expm1" ? UNDERFLOW_OF_EXP : UNDERFLOW;
+  return Math.abs(APPLY[head](a, b, b)) + (slope === 0 ? 0 : slope * sizeA) + lost; // 0 * infinity is 0 here
+}
+
+/**
+ * a^exponent, an exponent below 1: the slope at 0 has no bound, but the root of what rounding leaves there has.
+ * @param {number} a
+ * @param {number} size
+ * @param {number} exponent
+ */
+function magnitudeOfRoot(a, size, exponent) {
+  const bySlope = size === 0 ? 0 : exponent * Math.abs(a) ** (exponent - 1) * size;
+  const root = size ** exponent;
+  return Math.max(root, Math.min(bySlope, root * ROUNDING ** (exponent - 1)));
 }
 
 /**
@@ -157,6 +209,7 @@ export function written(node, value, number = constant, around = 0) {
   if (typeof node === "string") return value(node);
   if (typeof node === "number") return number(node);
   const [head, first, second] = node;
+  if (head === "infinity") return "inf";
   if (head === "power") {
     const base = written(first, value, number, 3);
     const bare = !base.startsWith("-") && first[0] !== "power";
@@ -176,7 +229,7 @@ export function written(node, value, number = constant, around = 0) {
   const left = written(first, value, number, binds);
   const right = written(second, value, number, binds + (head === "-" || head === "/" ? 1 : 0));
   const text = `${left} ${head} ${right}`;
-  return binds < around || head === ">" ? `(${text})` : text;
+  return binds < around || COMPARISONS.has(head) ? `(${text})` : text;
 }
 
 /** @param {number} value */

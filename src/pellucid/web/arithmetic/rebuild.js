@@ -5,7 +5,7 @@
 
 import { evaluate, names } from "./expression.js";
 import { limited } from "./precision.js";
-import { along, flat, places } from "./recipe.js";
+import { along, flat, places, withTables } from "./recipe.js";
 
 /** @typedef {import("./recipe.js").Op} Op */
 /** @typedef {import("./recipe.js").Stage} Stage */
@@ -49,7 +49,7 @@ export function restored(stored, from) {
  */
 async function value(document, name, load) {
   const node = document.nodes.find((/** @type {any} */ each) => each.name === name);
-  const op = /** @type {Op} */ (document.ops[node.op]);
+  const op = await withTables(document.ops[node.op], load);
   const arrays = await inputs(op, node.reads, load);
   /** @type {Record<string, Float64Array>} */
   const made = {};
@@ -72,7 +72,7 @@ async function gradient(document, name, load) {
   let total = null;
   for (const node of document.nodes) {
     if (!Object.values(node.reads).includes(name) || !(`gradient/${node.name}` in document.arrays)) continue;
-    const op = /** @type {Op} */ (document.ops[node.op]);
+    const op = await withTables(document.ops[node.op], load);
     const arrays = await inputs(op, node.reads, load);
     const arriving = (await load(`gradient/${node.name}`)).data;
     for (const local of Object.keys(node.reads).filter((each) => node.reads[each] === name)) {
@@ -134,15 +134,14 @@ function run(stage, op, arrays) {
   const found = new Float64Array(size(op.shapes[stage.out])).fill(stage.pick === "max" ? -Infinity : 0);
   for (const rows of assignments(stage.ranges)) {
     const to = where(stage, stage.out, op, rows);
+    const terms = evaluate(stage.term, (name) => read(stage, name, op, rows, arrays), rows.of.length);
     if (stage.pick === "max") {
-      const [name] = names(stage.term);
-      const from = where(stage, name, op, rows);
-      const candidates = arrays[name];
+      const from = names(stage.term).map((name) => where(stage, name, op, rows));
       to.at.forEach((place, row) => {
-        if (to.inside[row] && from.inside[row]) found[place] = Math.max(found[place], candidates[from.at[row]]);
+        if (to.inside[row] && from.every(({ inside }) => inside[row]))
+          found[place] = Math.max(found[place], terms[row]);
       });
     } else {
-      const terms = evaluate(stage.term, (name) => read(stage, name, op, rows, arrays), rows.of.length);
       to.at.forEach((place, row) => {
         if (to.inside[row]) found[place] += terms[row];
       });

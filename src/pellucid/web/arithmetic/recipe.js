@@ -10,7 +10,8 @@ import { evaluate, magnitude, names, times } from "./expression.js";
 import { limited } from "./precision.js";
 
 /** @typedef {import("./expression.js").Expression} Expression */
-/** @typedef {[Record<string, number | number[]>, number]} Axis steps of the index names, and an offset */
+/** @typedef {Record<string, number | ArrayLike<number>>} Steps of the index names; an array is a table of indices */
+/** @typedef {[Steps, number]} Axis steps, and an offset */
 /**
  * @typedef {object} Stage
  * @property {string} out
@@ -18,6 +19,7 @@ import { limited } from "./precision.js";
  * @property {Record<string, Axis[]>} maps
  * @property {Expression} term
  * @property {"sum" | "max"} pick
+ * @property {"first" | "shared"} [ties] which of several largest candidates has the gradient
  * @property {boolean} through
  * @property {string} [precision] the dtype whose range the result must fit; float64 where there is none
  * @property {Record<string, Expression>} [derivatives]
@@ -28,6 +30,7 @@ import { limited } from "./precision.js";
  * @property {Record<string, number[]>} shapes
  * @property {string[]} inputs
  * @property {Record<string, any>} constants nested lists
+ * @property {Record<string, any>} [scales] what a constant's rounding is measured by where that is not its size
  * @property {Stage[]} stages
  */
 /** @typedef {ArrayLike<number>} Numbers a whole array, flattened in C order */
@@ -65,8 +68,30 @@ import { limited } from "./precision.js";
 /** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
 /** @typedef {Map<string, Map<number, [number, number]>>} Memo */
 
+/**
+ * An op with the long tables of indices that travel as arrays: {array: "table/3/0"} in place of a list.
+ * @param {Op} op
+ * @param {(array: string) => Promise<{data: Numbers}>} load
+ * @returns {Promise<Op>}
+ */
+export async function withTables(op, load) {
+  const filled = async (/** @type {Axis} */ [steps, offset]) => {
+    const each = Object.entries(steps).map(async ([name, step]) => {
+      const { array } = /** @type {any} */ (step);
+      return [name, array ? (await load(array)).data : step];
+    });
+    return /** @type {Axis} */ ([Object.fromEntries(await Promise.all(each)), offset]);
+  };
+  const stages = op.stages.map(async (stage) => {
+    const maps = Object.entries(stage.maps).map(async ([name, axes]) => [name, await Promise.all(axes.map(filled))]);
+    return { ...stage, maps: Object.fromEntries(await Promise.all(maps)) };
+  });
+  return { ...op, stages: await Promise.all(stages) };
+}
+
 export const OUT = "out";
 export const GRADIENT = "gradient of ";
+const NEAR = 2 ** -16; // how near to the largest candidate one must come for its rounding to matter
 
 /** An op with its numbers; what is asked twice is worked out once. */
 export class Evaluator {
@@ -79,6 +104,9 @@ export class Evaluator {
     this.op = op;
     this.arrays = { ...arrays };
     for (const [name, nested] of Object.entries(op.constants)) this.arrays[name] = [nested].flat(Infinity);
+    /** @type {Record<string, number[]>} */
+    this.scales = {};
+    for (const [name, nested] of Object.entries(op.scales ?? {})) this.scales[name] = [nested].flat(Infinity);
     this.gradient = gradient;
     /** @type {Memo} */
     this.values = new Map();
@@ -92,7 +120,9 @@ export class Evaluator {
    * @returns {Terms[]}
    */
   forward(index, name = OUT) {
-    return this.stagesOf(name).map((stage) => terms(this.forwardStage(stage, one(index))));
+    const parts = this.stagesOf(name).map((stage) => this.forwardStage(stage, one(index)));
+    const filled = parts.filter((part) => part.values.length > 0);
+    return (filled.length > 0 ? filled : parts.slice(0, 1)).map(terms);
   }
 
   /**
@@ -141,12 +171,10 @@ export class Evaluator {
   forwardStage(stage, wanted) {
     const rows = solve(stage, stage.out, wanted, this.op.shapes[stage.out]);
     const { columns, magnitudes } = this.gather(stage, rows);
-    if (stage.pick === "max") {
-      const [candidates] = columns;
-      const values = candidates.values.map((value, row) => (candidates.inside[row] ? value : -Infinity));
-      return { rows, formula: stage.term, columns, values, magnitudes: candidates.values.map(Math.abs), pick: "max" };
-    }
-    return { ...found(rows, stage.term, columns, magnitudes), precision: stage.precision };
+    const part = found(rows, stage.term, columns, magnitudes);
+    if (stage.pick === "sum") return { ...part, precision: stage.precision };
+    const values = part.values.map((value, row) => (columns.every(({ inside }) => inside[row]) ? value : -Infinity));
+    return { ...part, values, pick: "max" };
   }
 
   /**
@@ -164,32 +192,65 @@ export class Evaluator {
     const arriving = this.gradientsAt(stage.out, out);
     const ones = new Uint8Array(out.count).fill(1);
     const first = { name: GRADIENT + stage.out, indices: out.axes, values: arriving.values, inside: ones };
-    if (stage.pick === "max") {
-      const won = { name: "won", indices: out.axes, values: this.won(stage, out, wanted, rows.of), inside: ones };
-      const product = times(first.name, won.name);
-      return found(rows, product, [first, won], { [first.name]: arriving.scales, won: won.values });
-    }
     const { columns, magnitudes } = this.gather(stage, rows);
-    const formula = times(first.name, stage.derivatives?.[name] ?? 0);
+    const sizes = { ...magnitudes, [first.name]: arriving.scales };
+    /** @type {Column[]} */
+    const factors = [first, ...columns];
+    /** @type {Expression} */
+    let formula = first.name;
+    if (stage.pick === "max") {
+      const won = { name: "won", indices: out.axes, values: this.won(stage, name, out, wanted, rows.of), inside: ones };
+      factors.splice(1, 0, won);
+      sizes.won = won.values;
+      formula = times(formula, won.name);
+    }
+    formula = times(formula, stage.derivatives?.[name] ?? (stage.pick === "max" ? 1 : 0));
     const used = new Set(names(formula));
-    const factors = [first, ...columns].filter((column) => used.has(column.name));
-    return found(rows, formula, factors, { ...magnitudes, [first.name]: arriving.scales });
+    return found(
+      rows,
+      formula,
+      factors.filter((column) => used.has(column.name)),
+      sizes,
+    );
   }
 
   /**
-   * The gradient goes to the winner: 1 for each window that this number has won, 0 for the others.
+   * The gradient goes to the winner: 1 for each window that this number has won (or its share), 0 for the others.
    * @param {Stage} stage
+   * @param {string} name
    * @param {Indices} out
    * @param {Indices} wanted
    * @param {Int32Array} of
    */
-  won(stage, out, wanted, of) {
+  won(stage, name, out, wanted, of) {
+    /** @type {Map<string, Map<number, number>>} */
+    const known = new Map(); // a window's winners: where they stand, and their share
+    const asked = flat(wanted, this.op.shapes[name]);
     return Float64Array.from({ length: out.count }, (_, row) => {
-      const window = this.forwardStage(stage, one(out.axes.map((axis) => axis[row])));
-      const best = largest(window.values);
-      const winner = window.columns[0].indices.map((axis) => axis[best]);
-      return winner.every((place, axis) => place === wanted.axes[axis][of[row]]) ? 1 : 0;
+      const window = out.axes.map((axis) => axis[row]);
+      const key = window.join();
+      const winners = known.get(key) ?? this.winners(stage, name, window);
+      known.set(key, winners);
+      return winners.get(asked[of[row]]) ?? 0;
     });
+  }
+
+  /**
+   * @param {Stage} stage
+   * @param {string} name
+   * @param {number[]} window
+   */
+  winners(stage, name, window) {
+    const { values, columns } = this.forwardStage(stage, one(window));
+    const best = values[largest(values)];
+    const axes = columns.find((column) => column.name === name)?.indices ?? [];
+    const positions = flat({ count: values.length, axes }, this.op.shapes[name]);
+    let rows = [...values.keys()].filter((row) => values[row] === best && columns.every(({ inside }) => inside[row]));
+    if (stage.ties !== "shared") rows = rows.slice(0, 1);
+    /** @type {Map<number, number>} */
+    const winners = new Map();
+    for (const row of rows) winners.set(positions[row], (winners.get(positions[row]) ?? 0) + 1 / rows.length);
+    return winners;
   }
 
   /**
@@ -218,7 +279,9 @@ export class Evaluator {
     const array = this.arrays[name];
     if (array !== undefined) {
       const values = Float64Array.from(positions, (position, row) => (inside[row] ? array[position] : 0));
-      return { values, scales: values.map(Math.abs) };
+      const sizes = this.scales[name];
+      const scales = sizes && Float64Array.from(positions, (position, row) => (inside[row] ? sizes[position] : 0));
+      return { values, scales: scales ?? values.map(sizeOf) };
     }
     const parts = this.stagesOf(name).map(
       (stage) => (/** @type {Indices} */ wanted) => this.forwardStage(stage, wanted),
@@ -236,7 +299,7 @@ export class Evaluator {
       const { gradient } = this;
       if (gradient === null) throw new Error("a gradient was asked for and none was given");
       const values = Float64Array.from(positions, (position) => gradient[position]);
-      return { values, scales: values.map(Math.abs) };
+      return { values, scales: values.map(sizeOf) };
     }
     const inside = new Uint8Array(positions.length).fill(1);
     const parts = this.stagesAfter(name).map(
@@ -244,6 +307,14 @@ export class Evaluator {
     );
     return keptIn(memo(this.gradients, name), positions, inside, this.op.shapes[name], parts);
   }
+}
+
+/**
+ * What the rounding of a given number is measured by. An infinite one is exact, as a mask's -inf is.
+ * @param {number} value
+ */
+function sizeOf(value) {
+  return Math.abs(value) === Infinity ? 0 : Math.abs(value);
 }
 
 /**
@@ -327,9 +398,15 @@ function sums({ rows, values: each, magnitudes, pick, precision }, count) {
   const counts = new Float64Array(count);
   rows.of.forEach((of, row) => {
     values[of] = pick === "max" ? Math.max(values[of], each[row]) : values[of] + each[row];
-    scales[of] = pick === "max" ? Math.max(scales[of], magnitudes[row]) : scales[of] + magnitudes[row];
+    if (pick === "sum") scales[of] += magnitudes[row];
     counts[of] += 1;
   });
+  if (pick === "max") {
+    // not those that rounding cannot make the largest: masked scores are -1e9, or infinite
+    rows.of.forEach((of, row) => {
+      if (each[row] + NEAR * magnitudes[row] >= values[of]) scales[of] = Math.max(scales[of], magnitudes[row]);
+    });
+  }
   const near = precision ? values.map((value) => limited(value, precision)) : values;
   return { values: near, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
 }
@@ -382,9 +459,8 @@ function solve(stage, name, wanted, shape) {
  */
 function solveAxis([steps, offset], values, ranges, rows) {
   const open = Object.keys(steps).filter((name) => !(name in rows.names));
-  const linear = open.filter((name) => typeof steps[name] === "number");
   // the widest is solved for, the others are tried
-  const solved = linear.length ? linear.reduce((a, b) => (ranges[b] > ranges[a] ? b : a)) : null;
+  const solved = open.length ? open.reduce((a, b) => (ranges[b] > ranges[a] ? b : a)) : null;
   for (const name of open) {
     if (name !== solved) rows = expanded(rows, name, ranges[name]);
   }
@@ -395,12 +471,46 @@ function solveAxis([steps, offset], values, ranges, rows) {
       rows,
       Uint8Array.from(rest, (left) => (left === 0 ? 1 : 0)),
     );
-  const step = /** @type {number} */ (steps[solved]);
+  const step = steps[solved];
+  if (typeof step !== "number") return lookedUp(rows, solved, step, rest);
   const position = rest.map((left) => Math.floor(left / step));
   const within = Uint8Array.from(position, (place, row) =>
     place * step === rest[row] && place >= 0 && place < ranges[solved] ? 1 : 0,
   );
   return kept({ of: rows.of, names: { ...rows.names, [solved]: position } }, within);
+}
+
+/** @type {WeakMap<object, Map<number, number[]>>} */
+const standing = new WeakMap(); // a table -> the values of its name at each place
+
+/**
+ * Every row once for each value of a name that stands in a table at the row's place.
+ * @param {Rows} rows
+ * @param {string} name
+ * @param {ArrayLike<number>} table
+ * @param {Int32Array} places
+ * @returns {Rows}
+ */
+function lookedUp(rows, name, table, places) {
+  const known = standing.get(table) ?? new Map();
+  if (!standing.has(table)) {
+    for (let value = 0; value < table.length; value++) {
+      const there = known.get(table[value]);
+      if (there) there.push(value);
+      else known.set(table[value], [value]);
+    }
+    standing.set(table, known);
+  }
+  /** @type {number[]} */ const which = [];
+  /** @type {number[]} */ const values = [];
+  places.forEach((place, row) => {
+    for (const value of known.get(place) ?? []) {
+      which.push(row);
+      values.push(value);
+    }
+  });
+  const pick = (/** @type {Int32Array} */ column) => Int32Array.from(which, (row) => column[row]);
+  return { of: pick(rows.of), names: { ...mapped(rows.names, pick), [name]: Int32Array.from(values) } };
 }
 
 /**

@@ -3,7 +3,7 @@
  * glassbox/working.py. Arrays are fetched first, then everything is worked out at once.
  */
 
-import { Evaluator, GRADIENT, OUT } from "./recipe.js";
+import { Evaluator, GRADIENT, OUT, withTables } from "./recipe.js";
 import { indexOf, position } from "../run.js";
 
 /** @typedef {import("./recipe.js").Terms} Terms */
@@ -180,7 +180,8 @@ export function evaluatorOf(run, node, backward) {
  * @param {boolean} backward
  */
 async function makeEvaluator(run, node, backward) {
-  const op = /** @type {import("./recipe.js").Op} */ (run.op(node.name));
+  const written = /** @type {import("./recipe.js").Op} */ (run.op(node.name));
+  const op = await withTables(written, (array) => run.array(array));
   const names = Object.entries(node.reads);
   const data = await Promise.all(names.map(async ([, source]) => (await run.array(`value/${source}`)).data));
   const arriving = backward ? (await run.array(`gradient/${node.name}`)).data : null;

@@ -1,0 +1,113 @@
+"""Maps of another size: nearest, linear, cubic, with and without antialiasing, in one to three dimensions.
+
+    out[b, c, y, x] = sum over k, l of  input[b, c, row(y, k), column(x, l)] * weight_y[y, k] * weight_x[x, l]
+
+Which numbers an output lies between follows from where it stands in the input: with `align_corners` at y * (H - 1) /
+(h - 1), else at (y + 1/2) * H/h - 1/2, for output row y of h, of input height H. Their weights are 1 - distance
+(linear) or Keys' cubic with A = -3/4 of the distance: Keys 1981, "Cubic convolution interpolation", eq. 4.
+PyTorch works both out in the array's own precision, where the last bit of a position decides between two neighbours. So
+the operator itself is asked: applied along one axis to arrays of a single 1, it answers with the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, table
+from pellucid.glassbox.expression import Expression, names
+from pellucid.glassbox.ops.choosing import Types
+from pellucid.glassbox.ops.products import SPATIAL
+
+Matrix = NDArray[np.float64]
+
+
+def upsample(
+    operator: str,
+    input: Shape,
+    out: Shape,
+    align_corners: bool | None = None,
+    scale_factors: Sequence[float] | None = None,
+    scales: float | None = None,
+    scales_d: float | None = None,
+    scales_h: float | None = None,
+    scales_w: float | None = None,
+    types: Types | None = None,
+) -> Op:
+    """What the operator of this name (upsample_bilinear2d, ...) makes of an input (B, C, ...): `out`, of its shape."""
+    axes = SPATIAL[-(len(input) - 2) :]
+    factors = list(scale_factors or [scales_d, scales_h, scales if len(axes) == 1 else scales_w][-len(axes) :])
+    finest = "float64" if (types or {}).get("input") == "float64" else "float32"  # 16 bits are computed in 32
+    term: Expression = names("input")[0]
+    to: list[str | Axis] = ["b", "c"]
+    source: list[str | Axis] = ["b", "c"]
+    ranges: dict[str, int] = {"b": input[0], "c": input[1]}
+    shapes, maps = {"input": input}, {}
+    constants: dict[str, Matrix] = {}
+    rounding: dict[str, Matrix] = {}
+    for number, axis in enumerate(axes, 2):
+        forward, backward = _weights(
+            operator, len(axes), number, input[number], out[number], align_corners, factors[number - 2], finest
+        )
+        rows, places = np.nonzero((forward != 0) | (backward != 0))
+        values = forward[rows, places]
+        ranges[axis] = len(rows)
+        source.append(table(axis, places))
+        if len(rows) == out[number] and (values == 1).all():  # one number for each: there is nothing to weigh
+            to.append(axis)
+            continue
+        to.append(table(axis, rows))
+        taps = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        name = f"weight_{axis}"
+        shapes[name] = (out[number], int(taps.max(initial=0)) + 1)
+        maps[name] = at(table(axis, rows), table(axis, taps))
+        term *= names(name)[0]
+        constants[name] = _filled(shapes[name], rows, taps, values)
+        apart = np.abs(forward - backward)[rows, places] / (np.finfo(finest).eps / 2)
+        if apart.any():
+            rounding[name] = _filled(shapes[name], rows, taps, np.abs(values) + apart)
+    stage = Stage(OUT, ranges, {OUT: at(*to), "input": at(*source), **maps}, term)
+    return Op("resampling", {**shapes, OUT: out}, ("input",), (stage,), constants, rounding)
+
+
+def _filled(shape: Shape, rows: NDArray[np.int64], taps: NDArray[np.int64], values: Matrix) -> Matrix:
+    whole = np.zeros(shape)
+    whole[rows, taps] = values
+    return whole
+
+
+@cache
+def _weights(
+    operator: str,
+    axes: int,
+    axis: int,
+    size: int,
+    out: int,
+    align_corners: bool | None,
+    factor: float | None,
+    precision: str,
+) -> tuple[Matrix, Matrix]:
+    """The weight of each input place in each output place along an axis, (out, size): forward, and backward.
+
+    For PyTorch's gradient of bicubic resampling works the weights out again, and they differ in the last bits.
+    """
+    import torch
+
+    dtype = getattr(torch, precision)
+
+    def along(count: int) -> list[int]:
+        return [count if number == axis else 1 for number in range(2, 2 + axes)]
+
+    def run(array: torch.Tensor) -> torch.Tensor:
+        corners = () if align_corners is None else (align_corners,)
+        factors = [factor if number == axis else None for number in range(2, 2 + axes)]
+        return getattr(torch.ops.aten, operator).default(array, along(out), *corners, *factors)
+
+    with torch.enable_grad():
+        single = run(torch.eye(size, dtype=dtype).reshape(1, size, *along(size)))
+        array = torch.zeros(1, out, *along(size), dtype=dtype, requires_grad=True)
+        (back,) = torch.autograd.grad(run(array), array, torch.eye(out, dtype=dtype).reshape(1, out, *along(out)))
+    return single.reshape(size, out).T.double().numpy(), back.reshape(out, size).double().numpy()
