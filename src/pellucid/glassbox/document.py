@@ -183,6 +183,7 @@ class Document:
             "op": self._of_updates[name],
             "gradient": f"used/{name}" if step.gradient is not None else f"gradient/{name}",
             "hooked": step.hooked,
+            "unwritten": step.unwritten,
             "remembered": {local: f"remembered/{name}/{local}" for local in step.remembered},
             "after": f"after/{name}",
             "settings": {key: _setting(value) for key, value in step.settings.items()},

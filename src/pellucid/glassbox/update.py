@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
+from pellucid.glassbox import optimizing
 from pellucid.glassbox.declaration import Op
-from pellucid.glassbox.optimizing import described
 from pellucid.glassbox.stepping import Moment, Step
 from pellucid.glassbox.tensors import to_numpy
 
@@ -35,17 +35,13 @@ class Update:
     """What the step used, where a hook of the optimizer has changed the gradient (clipped it, say); else None."""
     hooked: str = ""
     """The hook that changed the weight beside the optimizer's arithmetic, where one did: that is not written."""
+    unwritten: str = ""
+    """Why there is no op: a sentence."""
 
 
 def check(optimizer: Any, parameters: Collection[Tensor]) -> None:
     """Raises TraceError where this is no optimizer, or one of another module's parameters."""
-    import torch
-
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TraceError(
-            f"The optimizer is {optimizer!r}; it must be one made from the module's parameters, such as "
-            "torch.optim.SGD(module.parameters(), lr=0.01)."
-        )
+    optimizing.check(optimizer)
     ids = {id(parameter) for parameter in parameters}
     if not any(id(parameter) in ids for group in optimizer.param_groups for parameter in group["params"]):
         raise TraceError(
@@ -68,7 +64,9 @@ def updates(
     found = {}
     for name, moment in step.of.items():
         parameter = parameters[name]
-        op, remembered, settings = described(optimizer, moment.group, optimizer.state.get(parameter, {}), parameter)
+        op, remembered, settings = optimizing.described(
+            optimizer, moment.group, optimizer.state.get(parameter, {}), parameter
+        )
         found[name] = Update(
             op,
             kind,
@@ -78,6 +76,7 @@ def updates(
             settings,
             to_numpy(moment.gradient) if _differs(moment.gradient, gradients.get(name)) else None,
             _hook(moment, parameter) if step.hooked else "",
+            optimizing.unwritten(optimizer) if op is None else "",
         )
     return found
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,7 @@ from pellucid.errors import TraceError
 from pellucid.glassbox import ungraded
 from pellucid.glassbox.arithmetic import GRADIENT, Column, Evaluator, Index, Terms
 from pellucid.glassbox.declaration import OUT, Op, Shape
+from pellucid.glassbox.strain import strain
 
 if TYPE_CHECKING:
     from pellucid.glassbox.trace import Node, Trace
@@ -85,6 +86,8 @@ class Working:
     """Whether it came from outside, as pixels and weights do: then it is its own total."""
     left_out: int = 0
     """Numbers between that are not among `between`, because there are so many."""
+    note: str = ""
+    """Why the arithmetic is not written, where that can be told: a sentence."""
 
     @property
     def total(self) -> float | None:
@@ -96,7 +99,9 @@ class Working:
     @property
     def difference(self) -> float | None:
         """The total minus what PyTorch computed; None where there is no total."""
-        return self.total - self.recorded if self.total is not None else None
+        if self.total is None:
+            return None
+        return 0.0 if self.total == self.recorded else self.total - self.recorded  # infinity minus itself is no number
 
     @property
     def complete(self) -> bool:
@@ -199,7 +204,10 @@ def update(trace: Trace, weight: str) -> Working:
     recorded = float(step.after[index])
     settings = {**step.settings, "weight": float(step.before[index])}
     if step.op is None:
-        return Working(shown, "update", step.optimizer, "", (), (), recorded, 0.0, (step.optimizer,), settings)
+        unwritten = (step.optimizer,)
+        return Working(
+            shown, "update", step.optimizer, "", (), (), recorded, 0.0, unwritten, settings, note=step.unwritten
+        )
     arriving = step.gradient if step.gradient is not None else trace.gradients[name]
     arrays: dict[str, Any] = {"weight": step.before[index], "gradient": arriving[index]}
     arrays |= {local: array[index] for local, array in step.remembered.items()}
@@ -214,7 +222,8 @@ def update(trace: Trace, weight: str) -> Working:
     bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
     kind = op.kind if step.gradient is None else f"{op.kind}, with the gradient as a hook of the optimizer left it"
     working = Working(shown, "update", kind, _formula(parts), parts, between, recorded, bound, settings=settings)
-    return _checked(working, [step.hooked] if step.hooked else [])
+    unit, _ = trace.rounding(name)
+    return _checked(working, [step.hooked] if step.hooked else [], lambda: strain(evaluator, unit))
 
 
 def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str, Index]:
@@ -366,31 +375,38 @@ def _bound(scale: float, rounding: tuple[float, float]) -> float:
     return ROUNDING * (unit * scale + smallest)
 
 
-def _checked(working: Working, hooks: Sequence[str] = ()) -> Working:
+def _agrees(working: Working) -> bool:
+    """Whether rounding explains the difference; there is nothing to explain where terms are missing."""
+    total, recorded = working.total, working.recorded
+    if total is None:
+        return True
+    if not (np.isfinite(total) and np.isfinite(recorded)):
+        return str(total) == str(recorded)
+    return abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny
+
+
+def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[], str] = str) -> Working:
     """The same, or TraceError where rounding does not explain the difference.
 
     `hooks`: what may have changed the number beside the arithmetic. Where one did, its part is not written.
+    `strained` says what on the way did not fit its dtype, where something did.
     """
-    total, recorded = working.total, working.recorded
-    if total is None:
-        return working
-    if not (np.isfinite(total) and np.isfinite(recorded)):
-        explained = str(total) == str(recorded)
-    else:
-        explained = abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny
-    if explained:
+    if _agrees(working):
         return working
     if hooks:
         return replace(working, unwritten=tuple(dict.fromkeys(hooks)))
+    total, recorded = working.total, working.recorded
+    assert total is not None
+    what, said = f"The {working.quantity} of {working.name}", f"PyTorch computed {recorded!r}"
+    if why := strained():
+        raise TraceError(f"{what} cannot be followed: {why}. {said}, and the terms give {total!r}.")
     if not (np.isfinite(total) and np.isfinite(recorded)):
         raise TraceError(
-            f"The {working.quantity} of {working.name} is {recorded!r} and the terms give {total!r}: what is infinite "
-            "or no number cannot be added up."
+            f"{what} is {recorded!r} and the terms give {total!r}: what is infinite or no number cannot be added up."
         )
     raise TraceError(
-        f"The {working.quantity} of {working.name} does not add up: PyTorch computed {recorded!r} and the terms give "
-        f"{total!r}. The difference of {total - recorded:.3g} is more than the {working.bound:.3g} that rounding "
-        "explains, and so the arithmetic shown is not the arithmetic done. Please report this network."
+        f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is more "
+        f"than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
     )
 
 

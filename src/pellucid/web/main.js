@@ -116,7 +116,7 @@ async function start() {
     if (run && draw) void draw(store.get(), run);
   }).observe(page);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void open().catch(complain));
-  if (served) listen(document, (picture) => void served.choose(picture));
+  if (served) listen(document, (picture) => void served?.choose(picture));
 }
 
 start().catch(complain);

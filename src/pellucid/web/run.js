@@ -23,6 +23,7 @@
  * @property {number | null} op
  * @property {string} gradient the array that the step used: a hook of the optimizer may have changed it
  * @property {string} hooked the hook that changed the weight beside the optimizer's arithmetic; "" for none
+ * @property {string} unwritten why there is no op; "" where there is
  * @property {Record<string, string>} remembered
  * @property {Record<string, any>} settings
  */

@@ -105,7 +105,7 @@ def repeat_interleave(input: Shape, repeats: Indices | int, dim: int | None = No
 
 def _picked(input: Shape, dim: int, index: Indices, out: Shape) -> Op:
     """An index along `dim` for each number of "out"; `index` has as many axes as the input."""
-    places: list[NDArray[Any]] = list(np.indices(index.shape))
+    places: list[Any] = list(np.indices(index.shape))
     if places:
         places[dim] = index % input[dim]
     flat = np.ravel_multi_index(places, input).reshape(-1) if places else np.zeros(1, np.int64)

@@ -36,6 +36,7 @@ import { indexOf, position } from "../run.js";
  * @property {number} bound how far rounding explains a difference
  * @property {string[]} unwritten nodes whose arithmetic is not written yet
  * @property {Record<string, any>} settings of an optimizer
+ * @property {string} note why the arithmetic is not written, where that can be told
  * @property {number} leftOut numbers between that are not shown, because there are so many
  */
 
@@ -117,7 +118,8 @@ export async function update(run, name, index) {
   const weight = await stored(run, `value/${name}`, index);
   const start = { name, index, quantity: /** @type {const} */ ("update"), kind: run.about.optimizer };
   const settings = { ...step.settings, weight };
-  if (step.op === null) return { ...closed(start, [], [], recorded, 0, [run.about.optimizer]), settings };
+  if (step.op === null)
+    return { ...closed(start, [], [], recorded, 0, [run.about.optimizer]), settings, note: step.unwritten };
   const op = run.opNumber(step.op);
   /** @type {Record<string, number[]>} */
   const arrays = { weight: [weight], gradient: [await stored(run, step.gradient, index)] };
@@ -208,7 +210,19 @@ async function makeEvaluator(run, node, backward) {
 function closed(start, parts, between, recorded, bound, unwritten = []) {
   const total = parts.reduce((sum, each) => sum + each.terms.total, 0);
   const difference = total === recorded ? 0 : total - recorded; // infinity minus itself is no number
-  return { ...start, parts, between, recorded, total, difference, bound, unwritten, settings: {}, leftOut: 0 };
+  return {
+    ...start,
+    parts,
+    between,
+    recorded,
+    total,
+    difference,
+    bound,
+    unwritten,
+    settings: {},
+    leftOut: 0,
+    note: "",
+  };
 }
 
 /**

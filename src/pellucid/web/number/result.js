@@ -45,7 +45,8 @@ export function result(working, exact) {
       h(
         "p",
         {},
-        `The arithmetic of ${unwritten.join(", ")} is not written: this shows what PyTorch computed, and not how.`,
+        working.note ||
+          `The arithmetic of ${unwritten.join(", ")} is not written: this shows what PyTorch computed, and not how.`,
       ),
   );
 }
