@@ -76,7 +76,8 @@ def working(found: api.Working) -> None:
     for part in found.parts:
         running = _part(part, running, len(found.parts) > 1 and found.quantity == "gradient", console)
     for name in found.unwritten:
-        console.print(Text(f"The arithmetic of {name} is not written: what passes through it is not shown.", "yellow"))
+        said = found.note or f"The arithmetic of {name} is not written: what passes through it is not shown."
+        console.print(Text(said, "yellow"))
     if found.parts and found.difference is not None:
         console.print(Text(f"{_sum_name(found):>24}  {found.total!r}", style="bold"))
         console.print(Text(f"{'PyTorch computed':>24}  {found.recorded!r}", style="bold"))

@@ -405,8 +405,8 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
             f"{what} is {recorded!r} and the terms give {total!r}: what is infinite or no number cannot be added up."
         )
     raise TraceError(
-        f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is more "
-        f"than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
+        f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
+        f"more than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
     )
 
 
