@@ -16,6 +16,7 @@ from PIL import ExifTags, Image
 
 from pellucid.errors import PictureError
 
+TRUNCATED = "truncated: the file ends before the picture does"
 ICC_MARK = b"ICC_PROFILE\0"  # of a JPEG's APP2 segments (ICC.1:2022, B.4)
 
 # Pillow's lazy loading can miss formats when two threads meet in it. All of its plugins take a tenth of a cold

@@ -70,7 +70,7 @@ def choose(pool: Pool, alone: bool) -> Range:
     """
     if not len(pool.values):
         return (0.0, 1.0) if pool.kind == "real" else FULL
-    if pool.kind == "integer" and pool.values[0] >= 0 and not (pool.values % 257).any():
+    if pool.kind == "integer" and pool.values[0] >= 0 and pool.values.itemsize > 1 and not (pool.values % 257).any():
         return FULL  # 8 bits, written as 16
     low, high = _extent(pool.values)
     natural = _natural(pool, low, high)
@@ -82,11 +82,11 @@ def choose(pool: Pool, alone: bool) -> Range:
 
 
 def _extent(values: NDArray[np.generic]) -> Range:
-    """The values' range but for exceptions. An exception close to the others counts as one of them."""
+    """The values' range but for exceptions; those close to the others are none."""
     out = -(-len(values) // EXCEPTIONS) if len(values) >= FEW else 0
     low, high = float(values[out]), float(values[-1 - out])
-    margin = MARGIN * (high - low)
-    return max(float(values[0]), low - margin), min(float(values[-1]), high + margin)
+    least, most, margin = float(values[0]), float(values[-1]), MARGIN * (high - low)
+    return least if least >= low - margin else low, most if most <= high + margin else high
 
 
 def _natural(pool: Pool, low: float, high: float) -> Range | None:
@@ -110,9 +110,11 @@ def _natural(pool: Pool, low: float, high: float) -> Range | None:
 
 
 def scaled(values: NDArray[np.generic], black_white: Range, most: int = 255) -> NDArray[np.float32]:
-    """Values of any shape -> float32 from 0 (black and below, and no number) to `most` (white and above)."""
+    """Values of any shape -> float32 from 0 (black and below, and no measurement) to `most` (white and above)."""
     black, white = black_white
     wide = np.float64 if values.dtype.itemsize > (2 if values.dtype.kind in "iu" else 4) else np.float32
     with np.errstate(invalid="ignore", over="ignore"):
         share = (values.astype(wide) - wide(black)) * wide(most / (white - black))
-    return np.clip(np.nan_to_num(share, copy=False, nan=0.0), 0, most).astype(np.float32)
+        if values.dtype.kind == "f":
+            share[~(np.abs(values) < ABSURD)] = 0
+    return np.clip(share, 0, most, out=share).astype(np.float32, copy=False)

@@ -8,8 +8,8 @@ import re
 from PIL import Image, UnidentifiedImageError
 
 from pellucid.pictures import formats
+from pellucid.pictures.header import TRUNCATED
 
-TRUNCATED = "truncated: the file ends before the picture does"
 _SIGNATURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",

@@ -104,8 +104,10 @@ def _coloured(light: NDArray[np.float32], samples: Samples) -> NDArray[np.uint8]
 
 def _from_lab(samples: Samples, light: NDArray[np.float32]) -> NDArray[np.uint8]:
     """CIELab of 8 or 16 bits, whose a and b are signed; Pillow keeps them with 128 added (TIFF 6.0, section 23)."""
-    signed = samples.values[:, :, 1:]
-    opponents = (signed.view(signed.dtype.str.replace("i", "u")) >> (8 * (signed.dtype.itemsize - 1))) ^ 128
+    step = 1 << 8 * (samples.values.dtype.itemsize - 1)
+    signed = samples.values[:, :, 1:].astype(np.int64)
+    signed = np.where(signed >= 128 * step, signed - 256 * step, signed)  # as unsigned numbers hold them
+    opponents = np.clip((signed + step // 2) // step, -128, 127) + 128
     bands = np.dstack([np.floor(light[:, :, 0] + 0.5), opponents]).astype(np.uint8)
     return lab_to_rgb(
         Image.merge("LAB", [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(bands, 2, 0)])

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pellucid.errors import PictureError
-from pellucid.pictures import formats, profile, reasons, render, samples, tiff
-from pellucid.pictures.header import LOADING, check_size, orientation, upright
+from pellucid.pictures import formats, profile, render, samples, tiff
+from pellucid.pictures.header import LOADING, TRUNCATED, check_size, orientation, upright
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.samples import Samples
 
@@ -65,7 +65,7 @@ def _read_pillow(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
         image.load()
         check_size(*image.size, pixel_limit)  # an icon can hold a picture of another size than it declares
         if image.format == "PNG" and b"IEND" not in data:
-            raise PictureError(reasons.TRUNCATED)  # all pixels are there, but Pillow minds only now and then
+            raise PictureError(TRUNCATED)  # all pixels are there, but Pillow minds only now and then
         if image.mode == "F" or image.mode.startswith("I"):
             deep = deep or samples.of_grey(image, data)
         if deep is not None:

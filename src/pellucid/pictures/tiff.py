@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFile
 
 from pellucid.errors import PictureError
+from pellucid.pictures.header import TRUNCATED, check_size
 from pellucid.pictures.ranges import Range
 from pellucid.pictures.samples import Colours, Samples
 
@@ -115,6 +117,7 @@ def samples(data: bytes, pixel_limit: int) -> Samples | None:
     tags = directory(data)
     if tags is None or (layout := _layout(data, tags)) is None:
         return None
+    check_size(layout.width, layout.height, pixel_limit)
     if layout.width * layout.height * max(1, layout.channels * layout.bits // 8) > pixel_limit * _MOST:
         size = f"{layout.width} x {layout.height} pixels of {layout.channels} x {layout.bits} bits"
         raise PictureError(f"{size}, over the limit of {pixel_limit * _MOST / 1e6:.6g} MB unpacked")
@@ -180,14 +183,40 @@ def _plane(data: bytes, tags: dict[int, Any], layout: _Layout, plane: int) -> ND
         entries |= {ROWS: (min(int(tags.get(ROWS, (layout.height,))[0]), layout.height),)}
     if FILL_ORDER in tags:
         entries |= {FILL_ORDER: tags[FILL_ORDER]}
-    from PIL import TiffImagePlugin  # takes a tenth of a cold prediction's imports
-
-    with TiffImagePlugin.TiffImageFile(io.BytesIO(_redirected(data, entries))) as image:
-        image.load()
-        unpacked = np.asarray(image)
+    _check_length(data, entries, row * across)
+    unpacked = _unpacked(_redirected(data, entries))
     tiles = unpacked.reshape(layout.height, across, row)
     values = _numbers(tiles, layout).reshape(layout.height, -1, layout.together)
     return np.ascontiguousarray(values[:, : layout.width])
+
+
+def _check_length(data: bytes, entries: dict[int, tuple[int, ...]], row: int) -> None:
+    """Raise PictureError where pixels lie behind the end: another directory stands there, and would be read as such."""
+    tiled = TILE_WIDTH in entries
+    offsets, counts = (entries[tag] for tag in ((TILE_OFFSETS, TILE_COUNTS) if tiled else (OFFSETS, COUNTS)))
+    if entries[COMPRESSION] == (1,):
+        height, rows = entries[HEIGHT][0], entries[TILE_HEIGHT if tiled else ROWS][0]
+        whole = rows * (entries[TILE_WIDTH][0] if tiled else row)
+        counts = [whole] * len(offsets)
+        if not tiled and rows and height % rows:
+            counts[-1] = height % rows * row
+    if any(offset + count > len(data) for offset, count in zip(offsets, counts, strict=True)):
+        raise PictureError(TRUNCATED)
+
+
+def _unpacked(data: bytes) -> NDArray[np.uint8]:
+    """The bytes of a TIFF of one channel of 8 bits, (H, W), whose size has been checked."""
+    from PIL import TiffImagePlugin  # half of what a TIFF costs in a cold command
+
+    class Bytes(TiffImagePlugin.TiffImageFile):
+        def load_prepare(self) -> None:
+            # without Pillow's guard against bombs, which takes every byte for a pixel
+            self.im = Image.core.new(self.mode, self.size)
+            ImageFile.ImageFile.load_prepare(self)
+
+    with Bytes(io.BytesIO(data)) as image:
+        image.load()
+        return np.asarray(image)
 
 
 def _numbers(tiles: NDArray[np.uint8], layout: _Layout) -> NDArray[np.generic]:
