@@ -108,19 +108,21 @@ def decode(data: bytes, pixel_limit: int = PIXEL_LIMIT, ranges: Ranges = ALONE) 
     Returns uint8 (height, width, 3). Raises PictureError, and nothing else, for whatever cannot be decoded in
     full; a picture of more than `pixel_limit` pixels is refused by its header, before memory is taken for it.
     """
-    with _judged(data, pixel_limit):
-        if data.startswith(b"\xff\xd8") and (image := _decode_jpeg(data, pixel_limit)) is not None:
-            return image
-        from pellucid.pictures import through_pillow
+    if data.startswith(b"\xff\xd8"):
+        with _judged(data, pixel_limit):
+            if (image := _decode_jpeg(data, pixel_limit)) is not None:
+                return image
+    from pellucid.pictures import through_pillow
 
+    with _judged(data, pixel_limit):
         return through_pillow.decode(data, pixel_limit, ranges)
 
 
 def samples_of(data: bytes, pixel_limit: int = PIXEL_LIMIT) -> Samples | None:
     """The values of a file of more than 8 bits a sample; None for any other picture. Raises PictureError."""
-    with _judged(data, pixel_limit):
-        from pellucid.pictures import through_pillow
+    from pellucid.pictures import through_pillow
 
+    with _judged(data, pixel_limit):
         found = through_pillow.read(data, pixel_limit)
         return None if isinstance(found, np.ndarray) else found
 

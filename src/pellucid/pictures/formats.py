@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import features
 
-from pellucid.pictures import tiff
+from pellucid.pictures import tiff_tags as tag
 
 HEIC = "a HEIC picture, which needs an extra: pip install 'pellucid[heic]', or convert it to JPEG"
 _CONVERT = "which Pellucid does not read: convert it to JPEG or PNG"
@@ -76,7 +76,6 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _IN_ZIP = {b"word/": "a Word document", b"ppt/": "a PowerPoint document", b"xl/": "an Excel document"}
 # maker, as TIFF's tag 271 begins -> the suffix of its RAW files
 _MAKERS = {b"NIKON": "NEF", b"SONY": "ARW", b"PENTAX": "PEF", b"RICOH": "PEF", b"SAMSUNG": "SRW", b"CANON": "CR2"}
-_MAKER, _SUBFILE, _SUBDIRECTORIES, _DNG = 271, 254, 330, 50706
 _SENSOR = {32803, 34892}  # photometric interpretations: a colour filter's mosaic, and the same made linear
 _HEAD = 1024  # bytes in which text says what it is
 
@@ -119,13 +118,13 @@ def named(data: bytes) -> str | None:
 
 def unsupported_tiff(data: bytes) -> str | None:
     """Names a TIFF whose directory can be read and which is of no known kind; None for any other file."""
-    tags = tiff.directory(data)
-    if not tags or not {tiff.WIDTH, tiff.HEIGHT} <= tags.keys():
+    tags = tag.directory(data)
+    if not tags or not {tag.WIDTH, tag.HEIGHT} <= tags.keys():
         return None
-    bits, channels = (tuple(tags.get(tag, (1,))) for tag in (tiff.BITS, tiff.CHANNELS))
+    bits, channels = (tuple(tags.get(one, (1,))) for one in (tag.BITS, tag.CHANNELS))
     depth = "/".join(str(each) for each in dict.fromkeys(bits))
-    kind = {1: "", 2: " signed", 3: " floating-point"}.get(int(tags.get(tiff.FORMAT, (1,))[0]), " complex")
-    inks, packing = (int(tags.get(tag, (1,))[0]) for tag in (tiff.PHOTOMETRIC, tiff.COMPRESSION))
+    kind = {1: "", 2: " signed", 3: " floating-point"}.get(int(tags.get(tag.FORMAT, (1,))[0]), " complex")
+    inks, packing = (int(tags.get(one, (1,))[0]) for one in (tag.PHOTOMETRIC, tag.COMPRESSION))
     plural = "" if channels[0] == 1 else "s"
     return (
         f"a TIFF of {channels[0]} channel{plural} of {depth}{kind} bits (photometric interpretation {inks}, "
@@ -199,14 +198,14 @@ def _sensor(data: bytes) -> str | None:
     """RAW files are TIFFs whose first page is a small preview, which would pass for the picture."""
     if data[8:10] == b"CR":
         return _RAW.format("CR2")
-    tags: dict[int, Any] = tiff.directory(data) or {}
-    maker = tags.get(_MAKER, b"")
+    tags: dict[int, Any] = tag.directory(data) or {}
+    maker = tags.get(tag.MAKER, b"")
     maker = maker.strip(b"\0 ").upper() if isinstance(maker, bytes) else b""
-    photometric = tags.get(tiff.PHOTOMETRIC, (None,))[0]
-    preview = bool(tags.get(_SUBFILE, (0,))[0] & 1) and _SUBDIRECTORIES in tags
+    photometric = tags.get(tag.PHOTOMETRIC, (None,))[0]
+    preview = bool(tags.get(tag.SUBFILE, (0,))[0] & 1) and tag.SUBDIRECTORIES in tags
     suffix = next((suffix for name, suffix in _MAKERS.items() if maker.startswith(name)), None)
-    if _DNG in tags or photometric in _SENSOR:
-        return _RAW.format("DNG" if _DNG in tags or suffix is None else suffix)
+    if tag.DNG_VERSION in tags or photometric in _SENSOR:
+        return _RAW.format("DNG" if tag.DNG_VERSION in tags or suffix is None else suffix)
     return _RAW.format(suffix or "TIFF with a preview") if preview and maker else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ class Pool:
     * declared: the range that the file states; None where it states none, or where files state different ones
     """
 
-    values: NDArray[np.generic]
+    values: NDArray[Any]
     declared: Range | None = None
 
     @property
@@ -32,11 +33,11 @@ class Pool:
         return kind_of(self.values)
 
 
-def kind_of(values: NDArray[np.generic]) -> Kind:
+def kind_of(values: NDArray[Any]) -> Kind:
     return "real" if values.dtype.kind == "f" else "integer"
 
 
-def usable(values: NDArray[np.generic], nodata: float | None) -> NDArray[np.generic]:
+def usable(values: NDArray[Any], nodata: float | None) -> NDArray[Any]:
     """The measured ones among `values` of any shape, (n,) sorted: no NaN, no infinity, no marker for "no data".
 
     A marker is what the file declares (`nodata`), a float beyond 1e30, or a repeated negative minimum (-9999, -32768)
@@ -81,7 +82,7 @@ def choose(pool: Pool, alone: bool) -> Range:
     return low, high
 
 
-def _extent(values: NDArray[np.generic]) -> Range:
+def _extent(values: NDArray[Any]) -> Range:
     """The values' range but for exceptions; those close to the others are none."""
     out = -(-len(values) // EXCEPTIONS) if len(values) >= FEW else 0
     low, high = float(values[out]), float(values[-1 - out])
@@ -109,7 +110,7 @@ def _natural(pool: Pool, low: float, high: float) -> Range | None:
     return (0.0, float(2**32 - 1)) if high >= 2**31 else None
 
 
-def scaled(values: NDArray[np.generic], black_white: Range, most: int = 255) -> NDArray[np.float32]:
+def scaled(values: NDArray[Any], black_white: Range, most: int = 255) -> NDArray[np.float32]:
     """Values of any shape -> float32 from 0 (black and below, and no measurement) to `most` (white and above)."""
     black, white = black_white
     wide = np.float64 if values.dtype.itemsize > (2 if values.dtype.kind in "iu" else 4) else np.float32

@@ -46,8 +46,14 @@ class Ranges:
     @classmethod
     def from_json(cls, stated: Any) -> Ranges:
         """What `as_json` wrote. Raises TypeError, ValueError, KeyError for anything else."""
-        pairs = {name: stated[name] for name in ("integer", "real")}
-        return cls(**{name: None if pair is None else (float(pair[0]), float(pair[1])) for name, pair in pairs.items()})
+        pairs: dict[str, Range | None] = {}
+        for name in ("integer", "real"):
+            if (pair := stated[name]) is None:
+                pairs[name] = None
+            else:
+                black, white = pair
+                pairs[name] = float(black), float(white)
+        return cls(**pairs)
 
     @property
     def sentences(self) -> tuple[str, ...]:

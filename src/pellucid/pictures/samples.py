@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class Samples:
     * orientation: 1 to 8, as EXIF has it
     """
 
-    values: NDArray[np.generic]
+    values: NDArray[Any]
     colours: Colours
     alpha: NDArray[np.float32] | None = None
     premultiplied: bool = False
@@ -119,7 +119,7 @@ def _bytes(image: Image.Image, mode: str, raw: str) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _significant(data: bytes, values: NDArray[np.generic]) -> Range | None:
+def _significant(data: bytes, values: NDArray[Any]) -> Range | None:
     """The range that a PNG's sBIT chunk states.
 
     The specification wants values of fewer bits scaled up to 16; many writers leave them as they are.
@@ -135,7 +135,7 @@ def _significant(data: bytes, values: NDArray[np.generic]) -> Range | None:
     return (0.0, float(white)) if int(values.max()) <= white else FULL
 
 
-def _calibrated(values: NDArray[np.generic], data: bytes) -> NDArray[np.generic]:
+def _calibrated(values: NDArray[Any], data: bytes) -> NDArray[Any]:
     """FITS: BZERO + BSCALE * value (FITS standard 4.0, 4.4.2.5). Integers are signed there, which Pillow leaves out."""
     if values.dtype == np.uint16:
         values = values.view(np.int16)

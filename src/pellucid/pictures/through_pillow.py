@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pellucid.errors import PictureError
-from pellucid.pictures import formats, profile, render, samples, tiff
+from pellucid.pictures import formats, profile, render, samples, tiff, tiff_tags
 from pellucid.pictures.header import LOADING, TRUNCATED, check_size, orientation, upright
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.samples import Samples
@@ -33,7 +33,7 @@ def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
         raise PictureError(other)
     if (found := samples.of_pixmap(data, pixel_limit)) is not None:
         return found
-    if (tags := tiff.directory(data)) is not None and tiff.is_deep(tags):
+    if (tags := tiff_tags.directory(data)) is not None and tiff.is_deep(tags):
         found = tiff.samples(data, pixel_limit)
     try:
         return found or _read_pillow(data, pixel_limit)
