@@ -17,7 +17,7 @@ from pellucid.pictures.levels import Pool, choose
 from pellucid.pictures.ranges import Kind, Range, Ranges
 from pellucid.pictures.render import is_measured, pool_of
 
-LOOKED_AT = 4096  # files whose first bytes are read
+LOOKED_AT = 1024  # files whose first bytes are read
 MEASURED = 256  # files, of those, that are decoded
 SIDE = 64  # rows and columns of each that count
 HEAD = 32  # bytes that tell

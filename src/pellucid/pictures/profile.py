@@ -39,7 +39,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """A picture of mode L, RGB or CMYK as RGB. Transparency is not carried over."""
     found = None if profile is None else _transform(profile, image.mode)
     if found is None:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     mode, transform = found
     if mode == "L":
         curve = grey_curve(profile)

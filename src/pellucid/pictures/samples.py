@@ -19,7 +19,7 @@ from pellucid.pictures.ranges import FULL, Range
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"  # white space and comments
-_PIXMAP = re.compile(rb"P([56])" + 3 * (_GAP + rb"(\d{1,9})") + rb"\s")
+_PIXMAP = re.compile(rb"P([256])" + 3 * (_GAP + rb"(\d{1,9})") + rb"\s")
 Colours = Literal["grey", "rgb", "cmyk", "lab"]
 Key = tuple[int, ...]
 
@@ -92,14 +92,17 @@ def of_grey(image: Image.Image, data: bytes) -> Samples:
     if image.format == "FITS":
         values = _calibrated(values, data)
     elif image.format == "PPM" and image.mode == "I":
-        values, declared = values.astype(np.uint16), FULL  # Pillow has scaled it by the white that the file states
+        # a plain one: Pillow has scaled it by the white that the file states
+        header = _PIXMAP.match(data)
+        values = values.astype(np.uint16)
+        declared = None if header is not None and int(header[4]) == FULL[1] else FULL
     return Samples(values[:, :, None], "grey", declared=declared)
 
 
 def of_pixmap(data: bytes, pixel_limit: int) -> Samples | None:
     """A binary PPM or PGM of 16 bits a sample; None for any other file. White is what the header states."""
     header = _PIXMAP.match(data)
-    if header is None or not 255 < int(header[4]) <= 65535:
+    if header is None or header[1] == b"2" or not 255 < int(header[4]) <= 65535:
         return None
     width, height, white = int(header[2]), int(header[3]), int(header[4])
     channels = 1 if header[1] == b"5" else 3

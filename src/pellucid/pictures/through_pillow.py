@@ -80,14 +80,13 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
         return render.lab_to_rgb(image)
     icc = image.info.get("icc_profile")
     grey = image.mode in ("1", "L", "LA")
+    alpha, plain = None, image
     if image.has_transparency_data:
-        with_alpha = image.convert("LA" if grey else "RGBA")
-        alpha = with_alpha.getchannel("A")
-        colours = profile.to_srgb(with_alpha.convert("L" if grey else "RGB"), icc)
-    else:
-        alpha = None
-        plain = image.convert("L") if grey else image if image.mode == "CMYK" else image.convert("RGB")
-        colours = profile.to_srgb(plain, icc)
+        plain = image.convert("LA" if grey else "RGBA")
+        alpha = plain.getchannel("A")
+    if plain.mode not in ("L", "RGB", "CMYK"):
+        plain = plain.convert("L" if grey else "RGB")
+    colours = profile.to_srgb(plain, icc)
     curve = None if icc else profile.gamma_curve(_gamma(image))
     if curve is not None:
         colours = Image.fromarray(curve[np.asarray(colours)])
