@@ -138,8 +138,18 @@ def test_pictures_are_not_mistaken_for_anything_else(encode: Make) -> None:
 def test_what_pillow_was_built_without(encode: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     avif, jpeg2000 = encode(PIXELS, "AVIF"), encode(PIXELS, "JPEG2000")
     monkeypatch.setattr("PIL.features.check", lambda _: False)
+    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name not in ("AVIF", "JPEG2000")])
     assert reason(avif).startswith("an AVIF picture, which this Pillow was built without")
     assert reason(jpeg2000).startswith("a JPEG 2000 picture, which this Pillow was built without")
+
+
+def test_a_plugin_of_the_users_counts_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    jpeg_xl = CASES["JPEG XL"][0]
+    assert "JPEG XL" in reason(jpeg_xl)
+    factory = lambda file, name: Image.new("RGB", (3, 2), "red")  # noqa: E731
+    monkeypatch.setitem(Image.OPEN, "PLUGIN", (factory, lambda beginning: beginning.startswith(b"\xff\x0a")))
+    monkeypatch.setattr(Image, "ID", [*Image.ID, "PLUGIN"])
+    assert decode(jpeg_xl).tolist() == [[[255, 0, 0]] * 3] * 2
 
 
 # --------------------------------------------------------------------------------------------------- HEIC

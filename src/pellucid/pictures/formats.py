@@ -109,11 +109,26 @@ def named(data: bytes) -> str | None:
         return _NUMBERS.format("NIfTI")
     if data[257:262] == b"ustar":
         return _ARCHIVE.format("tar")
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _sensor(data)
     if data[:4] == b"\x01\0\0\0" and data[40:44] == b" EMF":
         return f"a Windows metafile, {_CONVERT}"
     return _text(data)
+
+
+def camera_raw(data: bytes, tags: dict[int, Any]) -> str | None:
+    """The reason why a TIFF with these tags cannot be used that is a camera's RAW file; None for any other.
+
+    Their first page is a small preview, which would pass for the picture.
+    """
+    if data[8:10] == b"CR":
+        return _RAW.format("CR2")
+    maker = tags.get(tag.MAKER, b"")
+    maker = maker.strip(b"\0 ").upper() if isinstance(maker, bytes) else b""
+    photometric = tags.get(tag.PHOTOMETRIC, (None,))[0]
+    preview = bool(tags.get(tag.SUBFILE, (0,))[0] & 1) and tag.SUBDIRECTORIES in tags
+    suffix = next((suffix for name, suffix in _MAKERS.items() if maker.startswith(name)), None)
+    if tag.DNG_VERSION in tags or photometric in _SENSOR:
+        return _RAW.format("DNG" if tag.DNG_VERSION in tags or suffix is None else suffix)
+    return _RAW.format(suffix or "TIFF with a preview") if preview and maker else None
 
 
 def unsupported_tiff(data: bytes) -> str | None:
@@ -192,21 +207,6 @@ def _packed(data: bytes) -> str:
 
 def _is_nifti(data: bytes) -> bool:
     return data[344:348] in (b"n+1\0", b"ni1\0") or data[4:8] in (b"n+2\0", b"ni2\0")
-
-
-def _sensor(data: bytes) -> str | None:
-    """RAW files are TIFFs whose first page is a small preview, which would pass for the picture."""
-    if data[8:10] == b"CR":
-        return _RAW.format("CR2")
-    tags: dict[int, Any] = tag.directory(data) or {}
-    maker = tags.get(tag.MAKER, b"")
-    maker = maker.strip(b"\0 ").upper() if isinstance(maker, bytes) else b""
-    photometric = tags.get(tag.PHOTOMETRIC, (None,))[0]
-    preview = bool(tags.get(tag.SUBFILE, (0,))[0] & 1) and tag.SUBDIRECTORIES in tags
-    suffix = next((suffix for name, suffix in _MAKERS.items() if maker.startswith(name)), None)
-    if tag.DNG_VERSION in tags or photometric in _SENSOR:
-        return _RAW.format("DNG" if tag.DNG_VERSION in tags or suffix is None else suffix)
-    return _RAW.format(suffix or "TIFF with a preview") if preview and maker else None
 
 
 def _text(data: bytes) -> str | None:

@@ -26,20 +26,25 @@ def decode(data: bytes, pixel_limit: int, ranges: Ranges) -> NDArray[np.uint8]:
 
 
 def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
-    """An upright RGB image; of a file of more than 8 bits a sample its samples, of no more than 8 that Pillow refuses
-    as well."""
-    heic = formats.is_heic(data) and _load_heic()
-    if not heic and (other := formats.named(data)) is not None:
-        raise PictureError(other)
+    """An upright RGB image; of a file of more than 8 bits a sample its samples, as of one of 8 that Pillow refuses."""
+    tags = tiff_tags.directory(data)
+    if tags is not None and (raw := formats.camera_raw(data, tags)) is not None:
+        raise PictureError(raw)
     if (found := samples.of_pixmap(data, pixel_limit)) is not None:
         return found
-    if (tags := tiff_tags.directory(data)) is not None and tiff.is_deep(tags):
-        found = tiff.samples(data, pixel_limit)
+    if tags is not None and tiff.is_deep(tags) and (found := tiff.samples(data, pixel_limit)) is not None:
+        return found
+    readable = formats.is_heic(data) and _load_heic()
     try:
-        return found or _read_pillow(data, pixel_limit)
-    except UnidentifiedImageError:
-        if tags is not None and (found := tiff.samples(data, pixel_limit)) is not None:
+        return _read_pillow(data, pixel_limit)
+    except PictureError:
+        raise
+    except Exception as error:
+        if isinstance(error, UnidentifiedImageError) and (found := tiff.samples(data, pixel_limit)) is not None:
             return found
+        # asked last: the user may have registered a plugin for such files
+        if not readable and (other := formats.named(data)) is not None:
+            raise PictureError(other) from error
         raise
 
 
