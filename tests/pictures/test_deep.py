@@ -110,13 +110,29 @@ def test_a_third_without_data(tiff: Make, marker: int, kind: str) -> None:
     assert np.array_equal(grey(named), grey(tiff(holes)))
 
 
+@pytest.mark.parametrize(("marker", "kind"), [(65535, "u2"), (32767, "i2"), (9999.0, "f4"), (1e20, "f8")])
+def test_a_third_far_above(tiff: Make, marker: float, kind: str) -> None:
+    values = (RAMP * 60 if kind == "u2" else RAMP * 4).astype(kind)
+    holes = values.copy()
+    holes[:20] = marker
+    assert np.array_equal(grey(tiff(holes))[20:], grey(tiff(values))[20:])
+    assert (grey(tiff(holes))[:20] == 255).all()
+
+
+def test_a_mask_has_no_markers(tiff: Make) -> None:
+    assert np.unique(grey(tiff(np.array([[0, 1, 1, 65535, 65535]] * 9, np.uint16)))).tolist() == [0, 255]
+    page = np.full((64, 64), 65535, np.uint16)  # white paper, and ink in a corner
+    page[:20, :20] = RAMP[:20, :20] * 30
+    assert grey(tiff(page))[:20, :20].max() == 2
+
+
 def test_nodata_that_only_its_tag_tells(tiff: Make) -> None:
     values = (RAMP * 16 + 1).astype(np.uint16)
     values[:20] = 65000
     image = grey(tiff(values, tags={42113: b"65000\0"}))
     assert not image[:20].any()
     assert image[20:].max() == 252  # 1009 of 1023
-    assert grey(tiff(values, tags={42113: b"none\0"})).max() == 253  # 65000 of 65535: no number, no marker
+    assert (grey(tiff(values, tags={42113: b"none\0"}))[:20] == 255).all()  # the tag names no number
 
 
 def test_signed_measurements_are_stretched(tiff: Make) -> None:

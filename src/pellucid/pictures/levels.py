@@ -14,6 +14,7 @@ FEW = 100  # values; of fewer, none is left out as an exception
 EXCEPTIONS = 1000  # one value in so many may lie outside the range, at each end
 MARGIN = 0.5  # of the range's width: exceptions nearer than this to the others are inside all the same
 TOLERANCE = 0.05  # of white, by which floats may miss 0 and 1: filters overshoot
+LEVELS = 16  # different values, of which a picture has more; a mask or a drawing has fewer
 ABSURD = 1e30  # floats beyond stand for "no data" (GDAL's -3.4e38, 1e38)
 
 
@@ -40,8 +41,8 @@ def kind_of(values: NDArray[Any]) -> Kind:
 def usable(values: NDArray[Any], nodata: float | None) -> NDArray[Any]:
     """The measured ones among `values` of any shape, (n,) sorted: no NaN, no infinity, no marker for "no data".
 
-    A marker is what the file declares (`nodata`), a float beyond 1e30, or a repeated negative minimum (-9999, -32768)
-    that lies further below all other values than these are apart.
+    A marker is what the file declares (`nodata`), a float beyond 1e30, or a repeated value that lies further from all
+    others than these are apart: a negative minimum (-9999, -32768), or a maximum of at most half of the values.
     """
     flat = values.ravel()
     if flat.dtype.kind == "f":
@@ -52,10 +53,21 @@ def usable(values: NDArray[Any], nodata: float | None) -> NDArray[Any]:
     flat = np.sort(flat)
     if len(flat) and flat[0] < 0:
         rest = flat[np.searchsorted(flat, flat[0], side="right") :]
-        width = float(rest[-1]) - float(rest[0]) if len(rest) else 0.0
-        if width > 0 and len(flat) - len(rest) > 1 and float(rest[0]) - float(flat[0]) > width:
-            return rest
+        if len(flat) - len(rest) > 1 and _far_off(float(flat[0]), rest):
+            flat = rest
+    if len(flat):
+        rest = flat[: np.searchsorted(flat, flat[-1], side="left")]
+        if 1 < len(flat) - len(rest) <= len(rest) and _far_off(float(flat[-1]), rest):
+            flat = rest
     return flat
+
+
+def _far_off(marker: float, rest: NDArray[Any]) -> bool:
+    """Whether a value is further from all of `rest`, sorted, than these are apart; of a few levels nobody can tell."""
+    if len(rest) < LEVELS or len(np.unique(rest)) < LEVELS:
+        return False
+    low, high = float(rest[0]), float(rest[-1])
+    return max(low - marker, marker - high) > high - low
 
 
 def choose(pool: Pool, alone: bool) -> Range:
