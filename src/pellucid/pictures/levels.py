@@ -64,10 +64,10 @@ def usable(values: NDArray[Any], nodata: float | None) -> NDArray[Any]:
 
 def _far_off(marker: float, rest: NDArray[Any]) -> bool:
     """Whether a value is further from all of `rest`, sorted, than these are apart; of a few levels nobody can tell."""
-    if len(rest) < LEVELS or len(np.unique(rest)) < LEVELS:
+    if len(rest) < LEVELS:
         return False
     low, high = float(rest[0]), float(rest[-1])
-    return max(low - marker, marker - high) > high - low
+    return max(low - marker, marker - high) > high - low and len(np.unique(rest)) >= LEVELS
 
 
 def choose(pool: Pool, alone: bool) -> Range:

@@ -6,7 +6,8 @@ A store is a folder below the cache, one for each (data folder, form, pixel limi
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
     files.npy          one record (`ledger.RECORD`) for each file of the catalog, in the catalog's order
     paths.json         [[path, ...], {file's number: why it cannot be used}]
-    store.json         what the store is of, the lengths and hashes of the files above, and a hash of itself
+    store.json         what the store is of, the range that deep pictures were seen in, the lengths and hashes of the
+                       files above, and a hash of itself
 
 The next run takes over what it can by (path, size, times) and decodes the rest. A store is built beside its
 place and renamed, under a lock that its process loses by dying: what stands there is whole, and a `.part` without

@@ -118,7 +118,7 @@ def _layout(data: bytes, tags: dict[int, Any]) -> _Layout | None:
         return None
     if not _COLOURS[photometric][1] <= channels <= _CHANNELS:
         return None
-    if predictor not in (1, 3 if number == "f" else 2):
+    if predictor not in (1, 3 if number == "f" else 2) or (photometric == 8 and (number == "f" or depth > 16)):
         return None
     order = "<" if data[:2] == b"II" else ">"
     kind = np.dtype(f"{order}u2" if packed else f"{order}{number}{depth // 8}")
