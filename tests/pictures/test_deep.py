@@ -186,6 +186,13 @@ def test_white_of_a_pixmap(white: int) -> None:
     assert abs(grey(b"P2\n" + size + b"0 %d %d" % (white // 2, white))[0] - np.array(expected)).max() <= 1
 
 
+def test_pixmaps_of_one_folder_may_state_different_whites() -> None:
+    ranges = Ranges(integer=(0, 65535))
+    for white in (1000, 4095, 30000):
+        data = b"P5 2 1 %d\n" % white + np.array([white // 4, white]).astype(">u2").tobytes()
+        assert abs(grey(data, ranges)[0] - np.array([63.75, 255])).max() <= 1
+
+
 def test_fits_is_calibrated() -> None:
     def card(key: str, value: str) -> bytes:
         return f"{key:8}= {value:>20}".ljust(80).encode()
@@ -207,6 +214,14 @@ def test_white_is_zero(tiff: Make) -> None:
     for kind in ("u1", "u2", "f4"):
         white = 1 if kind == "f4" else 255
         assert grey(tiff(row([0, white], kind), 0))[0].tolist() == [255, 0]
+
+
+def test_one_bit_and_chroma(tiff: Make, encode: Make) -> None:
+    bits = np.array([[0b10110000]], np.uint8)
+    assert grey(tiff(bits, 0, tags={256: [4], 258: [1]}))[0].tolist() == [0, 255, 0, 0]
+    assert grey(tiff(bits, 1, tags={256: [4], 258: [1]}))[0].tolist() == [255, 0, 255, 255]
+    chroma = Image.new("RGB", (8, 8), (200, 100, 50)).convert("YCbCr")
+    assert abs(decode(encode(chroma, "TIFF"))[0, 0].astype(int) - [200, 100, 50]).max() <= 2
 
 
 def test_rgb_of_every_depth(tiff: Make, png: Make) -> None:

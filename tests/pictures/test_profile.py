@@ -34,7 +34,7 @@ def srgb(light: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["adobe", "p3"])
-@pytest.mark.parametrize(("form", "options"), [*EXACT, JPEG])
+@pytest.mark.parametrize(("form", "options"), [*EXACT, JPEG, ("AVIF", {"quality": 100})])
 def test_wide_gamut_is_converted(encode: Make, icc: Make, name: str, form: str, options: dict) -> None:
     plain = decode(encode(COLOURS, form, **options))
     found = decode(encode(COLOURS, form, icc_profile=icc(name), **options))

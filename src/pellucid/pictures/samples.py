@@ -109,9 +109,13 @@ def of_pixmap(data: bytes, pixel_limit: int) -> Samples | None:
     count = height * width * channels
     if not 0 < height * width <= pixel_limit or len(data) - header.end() < 2 * count:
         return None  # Pillow says what is wrong
-    values = np.frombuffer(data, ">u2", count, header.end()).astype(np.uint16).reshape(height, width, channels)
-    declared = None if white == 65535 else (0.0, float(white))
-    return Samples(values, "grey" if channels == 1 else "rgb", declared=declared)
+    values = np.frombuffer(data, ">u2", count, header.end()).reshape(height, width, channels)
+    colours: Colours = "grey" if channels == 1 else "rgb"
+    if white == FULL[1]:
+        return Samples(values.astype(np.uint16), colours)
+    # brought to one white, as files of one folder may state different ones
+    scaled = np.minimum(np.floor(values * (FULL[1] / white) + 0.5), FULL[1]).astype(np.uint16)
+    return Samples(scaled, colours, declared=FULL)
 
 
 def _bytes(image: Image.Image, mode: str, raw: str) -> NDArray[np.uint8]:
