@@ -79,6 +79,7 @@ def test_floats_are_shares_of_white_or_8_bits(tiff: Make, kind: str, order: str)
     assert grey(tiff(row([0, 100, 255], kind), order=order))[0].tolist() == [0, 100, 255]
     assert grey(tiff(row([-10, 0, 10], kind), order=order))[0].tolist() == [0, 128, 255]
     assert grey(tiff(row([300, 400, 500], kind), order=order))[0].tolist() == [0, 128, 255]
+    assert grey(tiff(row([-0.25, 0, 0.25], kind) / 8, order=order))[0].tolist() == [0, 128, 255]  # no overshoot
 
 
 @pytest.mark.parametrize("odd", [1.02, 1.5, 300.0, -0.02, -9999.0, -3.4e38, 3.4e38, np.inf, -np.inf, np.nan])

@@ -94,10 +94,15 @@ def choose(pool: Pool, alone: bool) -> Range:
     return low, high
 
 
+def _trimmed(values: NDArray[Any]) -> Range:
+    """The values' range without the exceptions at each end."""
+    out = -(-len(values) // EXCEPTIONS) if len(values) >= FEW else 0
+    return float(values[out]), float(values[-1 - out])
+
+
 def _extent(values: NDArray[Any]) -> Range:
     """The values' range but for exceptions; those close to the others are none."""
-    out = -(-len(values) // EXCEPTIONS) if len(values) >= FEW else 0
-    low, high = float(values[out]), float(values[-1 - out])
+    low, high = _trimmed(values)
     least, most, margin = float(values[0]), float(values[-1]), MARGIN * (high - low)
     return least if least >= low - margin else low, most if most <= high + margin else high
 
@@ -107,13 +112,12 @@ def _natural(pool: Pool, low: float, high: float) -> Range | None:
     if pool.declared is not None and pool.declared[0] <= low and high <= pool.declared[1]:
         return pool.declared
     if pool.kind == "real":
-        out = -(-len(pool.values) // EXCEPTIONS) if len(pool.values) >= FEW else 0
-        least, most = float(pool.values[out]), float(pool.values[-1 - out])
-        for white in (1, *WHITES.values()):
-            if least >= -TOLERANCE * white and most <= (1 + TOLERANCE) * white:
-                # more than 1 and less than half of 255: neither shares of white nor 8 bits
-                return (0.0, float(white)) if white == 1 or most >= white / 2 or least == most else None
-        return None
+        low, high = _trimmed(pool.values)
+        white = next((white for white in (1, *WHITES.values()) if high <= (1 + TOLERANCE) * white), None)
+        if white is None or low < -TOLERANCE * high:
+            return None
+        # more than 1 and less than half of 255 are neither shares of white nor 8 bits
+        return (0.0, float(white)) if white == 1 or high >= white / 2 or low == high else None
     if low < 0:
         return None
     white = next((white for white in WHITES.values() if high <= white), None)
@@ -122,12 +126,12 @@ def _natural(pool: Pool, low: float, high: float) -> Range | None:
     return (0.0, float(2**32 - 1)) if high >= 2**31 else None
 
 
-def scaled(values: NDArray[Any], black_white: Range, most: int = 255) -> NDArray[np.float32]:
-    """Values of any shape -> float32 from 0 (black and below, and no measurement) to `most` (white and above)."""
+def scaled(values: NDArray[Any], black_white: Range) -> NDArray[np.float32]:
+    """Values of any shape -> float32 from 0 (black and below, and no measurement) to 255 (white and above)."""
     black, white = black_white
     wide = np.float64 if values.dtype.itemsize > (2 if values.dtype.kind in "iu" else 4) else np.float32
     with np.errstate(invalid="ignore", over="ignore"):
-        share = (values.astype(wide) - wide(black)) * wide(most / (white - black))
+        share = (values.astype(wide) - wide(black)) * wide(255 / (white - black))
         if values.dtype.kind == "f":
             share[~(np.abs(values) < ABSURD)] = 0
-    return np.clip(share, 0, most, out=share).astype(np.float32, copy=False)
+    return np.clip(share, 0, 255, out=share).astype(np.float32, copy=False)
