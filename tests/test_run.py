@@ -108,6 +108,32 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_12_bits_in_16_are_seen_alike_in_training_and_prediction(begin: Begin, tmp_path: Path) -> None:
+    folder = tmp_path / "detector"
+    for label, name in enumerate(("dim", "bright")):
+        (folder / name).mkdir(parents=True)
+        for number in range(12):
+            picture = draw(tmp_path / "plain.png", 100 * label + number).convert("L").resize((24, 24))
+            values = 900 + np.asarray(picture).astype(np.uint16) // (2 - label)  # 900 to 1155 of 65535
+            Image.fromarray(values).save(folder / name / f"{number:02}.png")
+    one = begin(folder)
+    started = next(event for event in one if isinstance(event, Started))
+    told = [reason for reason in started.reasons if reason.startswith("pictures of more than 8 bits: ")]
+    report = finished(one)
+    ranges = report.classifier.ranges
+    assert ranges.integer is not None
+    assert told == list(ranges.sentences)
+    assert 900 <= ranges.integer[0] < ranges.integer[1] <= 1155
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["preprocessing"]["ranges"] == ranges.as_json()
+    store = one._ready.data.store  # type: ignore[union-attr]
+    for saved in (artefact.read(tmp_path / "out"), artefact.load(tmp_path / "out")):
+        for row in (0, 23):
+            path = folder / store.catalog.pictures[row].path
+            assert np.array_equal(saved.prepared(path), store.images[row])
+            assert np.array_equal(saved.prepared(path.read_bytes()), store.images[row])
+    assert np.ptp(store.images) > 200
+
+
 def test_what_a_run_tells_and_leaves(begin: Begin, tmp_path: Path, photos: Path) -> None:
     one = begin()
     assert not one.worth_finishing

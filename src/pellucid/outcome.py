@@ -96,7 +96,7 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     _remove_model(out)
     thumbnails = [f"{THUMBNAILS}/{number:02}.jpg" for number in range(1, len(worst) + 1)]
     for mistake, thumbnail in zip(worst, thumbnails, strict=True):
-        card.write_thumbnail(directory / paths[mistake.row], out / thumbnail)
+        card.write_thumbnail(directory / paths[mistake.row], out / thumbnail, data.store.ranges)
     mistakes = [_described(m, paths[m.row], classes, thumb) for m, thumb in zip(worst, thumbnails, strict=True)]
     files.write(out / artefact.HISTORY, loop.history_csv(state.history))
     sides = {side: measured.as_json() for side, measured in metrics.items()}

@@ -196,9 +196,10 @@ class Run:
         self._begin(data, keeper, state)
         recorder = self._recorder(data, task, state) if recipe.replay else None
         limit = int(recipe.megapixels * 1e6)
-        classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0, pixel_limit=limit)
+        classifier = Classifier(named.network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges)
         resumed_at = state.step if saved is not None else None
-        return Trained(data, task, state, classifier, keeper, (*reasons, *engine.reasons, *where), resumed_at, recorder)
+        reasons = (*reasons, *data.store.ranges.sentences, *engine.reasons, *where)
+        return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
 
     def _choose(
         self, catalog: catalogs.Catalog, named: zoo.Named, saved: checkpoint.Checkpoint | None

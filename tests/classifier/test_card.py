@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pellucid.classifier import card
+from pellucid.pictures.decode import Ranges
 from pellucid.training import evaluate
 from pellucid.training.evaluate import calibration, measure, probabilities
 
@@ -207,6 +208,25 @@ def test_without_a_test_side_the_card_does_not_boast(model: Path) -> None:
     assert "no measure of how good it is" in text
     assert "left at 1: there was nothing to fit it on" in text
     assert "best on the validation" not in text
+
+
+def test_the_range_of_deep_pictures_is_told(model: Path) -> None:
+    config, stated = (json.loads((model / name).read_text()) for name in ("config.json", "metrics.json"))
+    assert "becomes black" not in card.text(config, stated)
+    config["preprocessing"]["ranges"] = {"integer": [0, 4095], "real": [-0.5, 1.25]}
+    told = "Pictures of more than 8 bits: 0 becomes black and 4,095 becomes white (12 bits). Predictions use the same"
+    assert told in card.text(config, stated)
+    assert "floating-point numbers: -0.5 becomes black and 1.25 becomes white." in card.text(config, stated)
+    del config["preprocessing"]["ranges"]  # of an older Pellucid
+    assert "becomes black" not in card.text(config, stated)
+
+
+def test_thumbnails_are_seen_in_the_range(tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64), 1000, np.uint16)).save(tmp_path / "a.png")
+    for white, shown in ((1000, 255), (2000, 128), (65535, 4)):
+        card.write_thumbnail(tmp_path / "a.png", tmp_path / "a.jpg", Ranges(integer=(0, white)))
+        with Image.open(tmp_path / "a.jpg") as thumbnail:
+            assert abs(np.asarray(thumbnail).astype(int) - shown).max() <= 1
 
 
 def test_a_training_that_was_stopped_says_so(model: Path) -> None:

@@ -20,7 +20,7 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError, StorageError
 from pellucid.network import zoo
 from pellucid.network.standardise import Standardise
-from pellucid.pictures.decode import Form
+from pellucid.pictures.decode import Form, Ranges
 
 
 def same_weights(one: Classifier, other: Classifier) -> bool:
@@ -51,6 +51,21 @@ def test_round_trip_bit_for_bit(network: str, tmp_path: Path) -> None:
     assert np.abs(read.logits(images) - made.logits(images)).max() < 1e-4
     assert all(parameter.requires_grad for parameter in read.module.parameters())
     assert not read.module.training
+
+
+def test_the_ranges_of_deep_pictures(model: Path) -> None:
+    def stated(ranges: object) -> Ranges:
+        config = json.loads((model / store.CONFIG).read_text())
+        config["preprocessing"]["ranges"] = ranges
+        if ranges is None:
+            del config["preprocessing"]["ranges"]
+        (model / store.CONFIG).write_text(json.dumps(config))
+        assert store.load(model).ranges == store.read(model).ranges
+        return store.read(model).ranges
+
+    assert store.read(model).ranges == Ranges()  # learned from 8 bits alone
+    assert stated({"integer": [0, 4095], "real": [-1, 1]}) == Ranges((0, 4095), (-1, 1))
+    assert stated(None) == Ranges(integer=(0, 65535))  # of an older Pellucid, which took all integers for 16 bits
 
 
 def test_loading_leaves_the_random_numbers_alone(trained: Path) -> None:
@@ -187,6 +202,7 @@ def a_file(model: Path) -> None:
     model.write_text("")
 
 
+PREPROCESSING = {"fit": "pad", "mean": [0, 0, 0], "deviation": [1, 1, 1]}
 DAMAGE = {
     "cut weights": (
         lambda m: (m / store.WEIGHTS).write_bytes((m / store.WEIGHTS).read_bytes()[:-7]),
@@ -224,6 +240,18 @@ DAMAGE = {
     "classes that are no names": (change(classes="ab"), "config.json is damaged: its classes are not a list of names."),
     "temperature 0": (change(temperature=0), "config.json is damaged: 0 stands where it needs a positive number."),
     "temperature NaN": (change(temperature=float("nan")), "config.json is damaged: nan stands where"),
+    "a range without white": (
+        change(preprocessing={**PREPROCESSING, "ranges": {"integer": [5], "real": None}}),
+        "config.json is damaged: ",
+    ),
+    "a range upside down": (
+        change(preprocessing={**PREPROCESSING, "ranges": {"integer": [5, 4], "real": None}}),
+        "config.json is damaged: the integer range 5 to 4 needs two finite numbers, black first.",
+    ),
+    "half of the ranges": (
+        change(preprocessing={**PREPROCESSING, "ranges": {"integer": [4, 5]}}),
+        "config.json is damaged: it has no 'real'.",
+    ),
     "no preprocessing": (change(preprocessing=None), "config.json is damaged: it has no 'preprocessing'."),
     "an unknown fit": (
         change(preprocessing={"fit": "zoom", "mean": [0, 0, 0], "deviation": [1, 1, 1]}),

@@ -249,7 +249,8 @@ def test_reasons(encode: Encode) -> None:
     png, jpeg = encode(NOISE, "PNG"), encode(NOISE, "JPEG")
     assert reason(b"") == "empty file"
     assert reason(b"Dear diary, today no pictures.\n" * 40) == "not a picture"
-    assert reason(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n") == "not a picture"
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    assert reason(program) == "a PostScript file (EPS), which is a program: convert it to PNG"
     assert reason(png[:-40]).startswith("truncated: ")
     assert reason(jpeg[:-10]).startswith("truncated: ")
     assert reason(png[:20]).startswith("truncated: ")

@@ -1,10 +1,14 @@
 """What a store keeps of its files' contents."""
 
 import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 
-from pellucid.pictures.ledger import Digests
+from pellucid.pictures import ledger
+from pellucid.pictures.decode import Form
+from pellucid.pictures.ledger import Digests, identity_of
 
 
 def test_digests_are_those_of_the_files() -> None:
@@ -17,3 +21,17 @@ def test_digests_are_those_of_the_files() -> None:
     assert digests.repeated() == [0, 1, 2, 4, 5]
     assert digests[3:].repeated() == []
     assert (len(Digests(raw[:0])), Digests(raw[:0]).repeated()) == (0, [])
+
+
+def test_what_was_refused_for_want_of_an_extra_is_looked_at_again(tmp_path: Path, monkeypatch) -> None:
+    def installed(*missing: str) -> dict:
+        def find(name: str) -> str:
+            if name in missing:
+                raise PackageNotFoundError(name)
+            return "1.0" if name == "pillow_heif" else version(name)
+
+        monkeypatch.setattr(ledger, "version", find)
+        return identity_of(tmp_path, Form(4, 4), 100)
+
+    assert installed() == installed()
+    assert installed() != installed("pillow_heif")

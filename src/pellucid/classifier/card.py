@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid import files
 from pellucid.classifier import store
 from pellucid.errors import PictureError
-from pellucid.pictures.decode import decode, read, resize
+from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,6 +106,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
         f"near-duplicates in two classes: {data['twins_across_classes']:,}.",
         "",
+        *_ranges(config),
         f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; "
         f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}; "
         f"the weights are those of epoch {training['best_epoch']}"
@@ -136,7 +137,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_thumbnail(picture: Path, thumbnail: Path) -> None:
+def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> None:
     """Write a JPEG of at most 160 pixels a side, a tiny picture with each pixel a square, so that it can be seen.
 
     A picture that is gone meanwhile has none. Raises StorageError.
@@ -144,7 +145,7 @@ def write_thumbnail(picture: Path, thumbnail: Path) -> None:
     from PIL import Image
 
     try:
-        image = decode(read(picture))
+        image = decode(read(picture), ranges=ranges)
     except PictureError:
         return
     image = image.repeat(enlarged := max(1, TINY // max(image.shape[:2])), axis=0).repeat(enlarged, axis=1)
@@ -213,6 +214,14 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _ranges(config: dict[str, Any]) -> list[str]:
+    """Of a model that learned from files of more than 8 bits a sample."""
+    stated = config["preprocessing"].get("ranges")
+    sentences = Ranges.from_json(stated).sentences if stated is not None else ()
+    lines = [f"{sentence[0].upper()}{sentence[1:]}. Predictions use the same range." for sentence in sentences]
+    return [" ".join(lines), ""] if lines else []
 
 
 def _optimizer(config: dict[str, Any]) -> list[str]:

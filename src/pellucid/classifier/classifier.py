@@ -28,7 +28,7 @@ from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
 from pellucid.network.network import Network
 from pellucid.network.standardise import Standardise, to_unit
-from pellucid.pictures.decode import PIXEL_LIMIT, Form, expect_many
+from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +57,8 @@ class Classifier(Predictor):
     temperature: float
     pixel_limit: int = PIXEL_LIMIT
     """A picture of more pixels is refused by its header, before memory is taken for it."""
+    ranges: Ranges = ALONE
+    """Which values are black and white in files of more than 8 bits a sample, as in training."""
     learning: Learning | None = None
     called: Mapping[str, str] = field(default_factory=dict)
     """A layer's name in the network's text -> its name in the module, where the two differ: see `changed`."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.crew import answered
 from pellucid.errors import PictureError, RecipeError
-from pellucid.pictures.decode import Form, decode, expect_many, read
+from pellucid.pictures.decode import ALONE, Form, Ranges, decode, expect_many, read
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,7 @@ class Predictor(ABC):
     form: Form
     temperature: float
     pixel_limit: int
+    ranges: Ranges
 
     @abstractmethod
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -203,13 +204,13 @@ class Predictor(ABC):
             return (picture.name, image, None) if fits else (picture.name, None, reason)
         name = str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"
         try:
-            return name, self.form.apply(decoded(picture, self.pixel_limit)), None
+            return name, self.form.apply(decoded(picture, self.pixel_limit, self.ranges)), None
         except PictureError as error:
             return name, None, error.reason
 
 
-def decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
-    """A picture in whatever form -> its image uint8 (H, W, 3). Raises PictureError."""
+def decoded(picture: Source, pixel_limit: int, ranges: Ranges = ALONE) -> NDArray[np.uint8]:
+    """A picture in whatever form -> its image uint8 (H, W, 3); see `decode`. Raises PictureError."""
     if isinstance(picture, Prepared):
         raise PictureError("it is prepared for a network already")
     if isinstance(picture, np.ndarray):
@@ -217,9 +218,9 @@ def decoded(picture: Source, pixel_limit: int) -> NDArray[np.uint8]:
             raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")
         return picture
     if isinstance(picture, bytes):
-        return decode(picture, pixel_limit)
+        return decode(picture, pixel_limit, ranges)
     try:
         content = read(Path(picture))
     except ValueError as error:  # a NUL character, which no path has
         raise PictureError(f"not a path: {error}") from error
-    return decode(content, pixel_limit)
+    return decode(content, pixel_limit, ranges)

@@ -23,7 +23,7 @@ from pellucid.network.network import Network
 from pellucid.network.plan import plan
 from pellucid.network.residual import Step
 from pellucid.network.standardise import Standardise
-from pellucid.pictures.decode import Form, expect_many
+from pellucid.pictures.decode import ALONE, Form, Ranges, expect_many
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +46,7 @@ class Saved(Predictor):
     standardise: Standardise
     temperature: float
     pixel_limit: int
+    ranges: Ranges = ALONE
     many: bool = False
     """Whether more pictures than `few` are known to come: then all of them go through torch."""
 
@@ -74,7 +75,7 @@ class Saved(Predictor):
         tensors = {name: torch.from_numpy(numbers) for name, numbers in self.weights.items()}
         module.load_state_dict(tensors, assign=True)
         given = self.network, _placed(module, device), self.classes, self.form, self.standardise, self.temperature
-        return Classifier(*given, self.pixel_limit)
+        return Classifier(*given, self.pixel_limit, self.ranges)
 
     def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
         keep_memory()

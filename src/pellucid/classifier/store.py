@@ -23,7 +23,7 @@ from pellucid.network import residual, text
 from pellucid.network.layer import State
 from pellucid.network.standardise import Standardise
 from pellucid.network.window import Shape
-from pellucid.pictures.decode import PIXEL_LIMIT, Form
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, Ranges
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +38,7 @@ _AGAIN = "Copy the folder again, or train again."
 # numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
 _TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
+_EARLIER = Ranges(integer=(0, 65535))  # what a model learned from whose config.json does not say
 HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS)
 
 
@@ -73,6 +74,7 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
             "fit": classifier.form.fit,
             "mean": list(classifier.standardise.mean),
             "deviation": list(classifier.standardise.deviation),
+            "ranges": classifier.ranges.as_json(),
         },
         "temperature": classifier.temperature,
         **about,
@@ -100,6 +102,8 @@ def read(folder: Path) -> Saved:
             _numbers(config["preprocessing"]["mean"], channels, positive=False),
             _numbers(config["preprocessing"]["deviation"], channels),
         )
+        stated = config["preprocessing"].get("ranges")
+        ranges = Ranges.from_json(stated) if stated is not None else _EARLIER
         (temperature,) = _numbers([config["temperature"]], 1)
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
         expected = residual.state(network.shapes((channels, height, width), len(classes)))
@@ -108,7 +112,7 @@ def read(folder: Path) -> Saved:
     except (AttributeError, TypeError, ValueError, PellucidError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
     weights = _weights(folder / WEIGHTS, expected)
-    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit)
+    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges)
 
 
 def read_optimizer(folder: Path) -> OptimizerState | None:

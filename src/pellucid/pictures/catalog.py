@@ -87,8 +87,18 @@ def check(catalog: Catalog) -> None:
         more = f" and {len(few) - 5} more classes have too few" if len(few) > 5 else ""
         raise CatalogError(
             f"Every class needs at least {LEAST} usable pictures: in {root}, {', '.join(told)}{more}. "
-            "Add pictures or remove the folder."
+            f"{_why(catalog, {classes[bad] for bad in few})}Add pictures or remove the folder."
         )
+
+
+def _why(catalog: Catalog, names: set[str]) -> str:
+    """A sentence with the commonest reason for which files of these classes are in quarantine; "" where none is."""
+    reasons = Counter(bad.reason for bad in catalog.quarantine if catalog.class_of(bad.path) in names)
+    if not reasons:
+        return ""
+    reason, count = reasons.most_common(1)[0]
+    files = "1 file" if count == 1 else f"{count:,} files"
+    return f"The commonest reason in quarantine, {files}: {reason}. "
 
 
 def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes: Sequence[str]) -> dict[int, str]:

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from io import FileIO
 from pathlib import Path
 from typing import Any, overload
@@ -24,8 +24,9 @@ from pellucid import files
 from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, contradictions
 from pellucid.pictures.decode import Form
+from pellucid.pictures.ranges import Ranges
 
-VERSION = 1  # of the layout, and of what decode.py and twins.py make of a file; another is rebuilt
+VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; another is rebuilt
 RECORD = np.dtype(
     [
         ("stamp", "<i8", 3),  # size, mtime_ns, ctime_ns of the file that was read; -1 where it could not be
@@ -75,13 +76,20 @@ class Ledger:
     """What is known of each file of a store, by its number in the catalog."""
 
     def __init__(
-        self, folder: Path, labels: str, paths: list[str], reasons: dict[int, str], records: NDArray[np.void]
+        self,
+        folder: Path,
+        labels: str,
+        paths: list[str],
+        reasons: dict[int, str],
+        records: NDArray[np.void],
+        ranges: Ranges,
     ) -> None:
         self.folder = folder
         self.labels = labels  # hash over the (path, class) of all files
         self.paths = paths
         self.reasons = reasons
         self.records = records
+        self.ranges = ranges  # with which its pictures were decoded
 
     @classmethod
     def load(cls, folder: Path, identity: dict[str, Any]) -> Ledger | None:
@@ -97,7 +105,8 @@ class Ledger:
                 return None
             paths, reasons = json.loads((folder / "paths.json").read_bytes())
             records = np.load(folder / "files.npy", allow_pickle=False)
-            return cls(folder, header["labels"], paths, {int(n): why for n, why in reasons.items()}, records)
+            ranges = Ranges.from_json(header["ranges"])
+            return cls(folder, header["labels"], paths, {int(n): why for n, why in reasons.items()}, records, ranges)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
@@ -108,6 +117,7 @@ class Ledger:
         names = ["images.raw", "descriptions.raw", "files.npy", "paths.json"]
         header = identity | {
             "labels": self.labels,
+            "ranges": self.ranges.as_json(),
             "pictures": int((self.records["row"] >= 0).sum()),
             "lengths": {name: (self.folder / name).stat().st_size for name in names},
             "hashes": {name: files.sha256(self.folder / name) for name in names[2:]},
@@ -169,12 +179,20 @@ def identity_of(root: Path, form: Form, pixel_limit: int) -> dict[str, Any]:
     """All that decides what decoding a given file gives."""
     return {
         "version": VERSION,
-        "decoders": {name: version(name) for name in ("pillow", "simplejpeg")},
+        "decoders": {name: _version(name) for name in ("pillow", "simplejpeg", "pillow_heif")},
         "description": twins.DESCRIPTION,
         "root": str(root.resolve()),
         "form": asdict(form),
         "pixel_limit": pixel_limit,
     }
+
+
+def _version(name: str) -> str | None:
+    """None where it is not installed: what was refused for that is looked at again once it is."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def read_header(folder: Path) -> dict[str, Any]:

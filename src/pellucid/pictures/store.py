@@ -6,7 +6,8 @@ A store is a folder below the cache, one for each (data folder, form, pixel limi
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
     files.npy          one record (`ledger.RECORD`) for each file of the catalog, in the catalog's order
     paths.json         [[path, ...], {file's number: why it cannot be used}]
-    store.json         what the store is of, the lengths and hashes of the files above, and a hash of itself
+    store.json         what the store is of, the range that deep pictures were seen in, the lengths and hashes of the
+                       files above, and a hash of itself
 
 The next run takes over what it can by (path, size, times) and decodes the rest. A store is built beside its
 place and renamed, under a lock that its process loses by dying: what stands there is whole, and a `.part` without
@@ -54,6 +55,8 @@ from pellucid.pictures.ledger import (
     stamp_of,
 )
 from pellucid.pictures.lock import Lock
+from pellucid.pictures.measure import measure
+from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import Rows
 
 # all that may stand in a cache; group 1 is the store's name
@@ -93,18 +96,26 @@ class Store:
     * form: size and fit of `images`
     * digests: SHA-256 of each picture's file, hexadecimal
     * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
+    * ranges: which values are black and white in files of more than 8 bits a sample, as measured over the folder
     * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
     * descriptions: rows of uint8 (N, DESCRIPTION)
     """
 
     def __init__(
-        self, folder: Path, catalog: Catalog, form: Form, digests: Sequence[str], sizes: NDArray[np.int32]
+        self,
+        folder: Path,
+        catalog: Catalog,
+        form: Form,
+        digests: Sequence[str],
+        sizes: NDArray[np.int32],
+        ranges: Ranges,
     ) -> None:
         self.folder = folder
         self.catalog = catalog
         self.form = form
         self.digests = digests
         self.sizes = sizes
+        self.ranges = ranges
         self.fingerprint = _fingerprint(catalog, digests)
         self.descriptions = Rows(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
         self._images = Rows(folder / "images.raw", (len(digests), *form.shape))
@@ -155,7 +166,10 @@ def build(
         if old is not None and old.describes(catalog, stamps):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form)
-        yield from _rebuild(folder, identity, catalog, form, pixel_limit, old, stamps)
+        ranges = measure(catalog, pixel_limit)
+        if old is not None and old.ranges != ranges:
+            old = None  # what it holds was seen otherwise
+        yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
         new = Ledger.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
@@ -204,7 +218,7 @@ def _open(ledger: Ledger, catalog: Catalog, form: Form) -> Store:
     with suppress(OSError):
         os.utime(ledger.folder / "store.json")  # the time of its last use
     records = ledger.records[good]
-    return Store(ledger.folder, usable, form, Digests(records["digest"]), records["size"].copy())
+    return Store(ledger.folder, usable, form, Digests(records["digest"]), records["size"].copy(), ledger.ranges)
 
 
 def _rebuild(
@@ -213,6 +227,7 @@ def _rebuild(
     catalog: Catalog,
     form: Form,
     pixel_limit: int,
+    ranges: Ranges,
     old: Ledger | None,
     stamps: NDArray[np.int64],
 ) -> Generator[Decoding, None, None]:
@@ -223,11 +238,11 @@ def _rebuild(
     needed = total * (sum(lengths) + RECORD.itemsize)
     paths = [picture.path for picture in catalog.pictures]
     with _full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
-        new = Ledger(part, labels_of(catalog), paths, {}, np.zeros(total, RECORD))
+        new = Ledger(part, labels_of(catalog), paths, {}, np.zeros(total, RECORD), ranges)
         with (
             (part / "images.raw").open("w+b", buffering=0) as images,
             (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
-            closing(_results(catalog, form, pixel_limit, old, stamps)) as results,
+            closing(_results(catalog, form, pixel_limit, ranges, old, stamps)) as results,
         ):
             yield Decoding(0, total, 0)  # what resizes may have to be compiled first
             for number, result in enumerate(results):
@@ -250,7 +265,12 @@ def _rebuild(
 
 
 def _results(
-    catalog: Catalog, form: Form, pixel_limit: int, old: Ledger | None, stamps: NDArray[np.int64]
+    catalog: Catalog,
+    form: Form,
+    pixel_limit: int,
+    ranges: Ranges,
+    old: Ledger | None,
+    stamps: NDArray[np.int64],
 ) -> Generator[Result, None, None]:
     """The results of all files, in the catalog's order: taken over, or decoded by threads, a few ahead."""
     small = len(stamps) > 0 and stamps[:, 0].mean() < _SMALL
@@ -269,7 +289,7 @@ def _results(
             known = [reuse and reuse.find(picture.path, stamp) for picture, stamp in pairs]
             whole = [result for result in known if result is not None]
             if len(whole) < len(known):
-                waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit))
+                waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit, ranges))
             else:
                 waiting.append(whole)
             if len(waiting) >= 4 * workers:
@@ -282,16 +302,18 @@ def _results(
             reuse.close()
 
 
-def _look_at(known: list[Result | None], paths: list[Path], form: Form, pixel_limit: int) -> list[Result]:
+def _look_at(
+    known: list[Result | None], paths: list[Path], form: Form, pixel_limit: int, ranges: Ranges
+) -> list[Result]:
     """What is known of each file, else what it is."""
-    return [one or _look(path, form, pixel_limit) for one, path in zip(known, paths, strict=True)]
+    return [one or _look(path, form, pixel_limit, ranges) for one, path in zip(known, paths, strict=True)]
 
 
 def _finished(item: list[Result] | Future[list[Result]]) -> list[Result]:
     return item.result() if isinstance(item, Future) else item
 
 
-def _look(path: Path, form: Form, pixel_limit: int) -> Result:
+def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
     """Read, hash, decode and describe one file."""
     try:
         data, status = read_with_stat(path)
@@ -302,7 +324,7 @@ def _look(path: Path, form: Form, pixel_limit: int) -> Result:
     stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
     digest = hashlib.sha256(data).digest()
     try:
-        image = decode(data, pixel_limit)
+        image = decode(data, pixel_limit, ranges)
         return Result(stamp, digest, image.shape[:2], form.apply(image), twins.describe(image))
     except PictureError as error:
         passing = isinstance(error.__cause__, MemoryError)

@@ -1,0 +1,76 @@
+"""The range of a data set: which values its files of more than 8 bits a sample use, so that all are seen alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from pellucid.errors import PictureError
+from pellucid.pictures.catalog import Catalog
+from pellucid.pictures.cores import cores
+from pellucid.pictures.decode import read, samples_of
+from pellucid.pictures.levels import Pool, choose
+from pellucid.pictures.ranges import Kind, Range, Ranges
+from pellucid.pictures.render import is_measured, pool_of
+
+LOOKED_AT = 1024  # files whose first bytes are read
+MEASURED = 256  # files, of those, that are decoded
+SIDE = 64  # rows and columns of each that count
+HEAD = 32  # bytes that tell
+# formats of 8 bits, whatever stands in them; a file that is not what its name says is still decoded as what it is
+_LIGHT = {".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".bmp", ".heic", ".heif", ".avif", ".ico"}
+
+
+def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
+    """Of the pictures to train on, where the folders say which those are; else of all.
+
+    Files spread evenly over the catalog are measured. One that cannot be read is left out: the store says why.
+    """
+    pictures = [one for one in catalog.pictures if one.side in (None, "train")] or catalog.pictures
+    paths = [catalog.root / one.path for one in pictures]
+    looked_at = _spread([path for path in paths if path.suffix.lower() not in _LIGHT], LOOKED_AT)
+    deep = _spread([path for path in looked_at if _may_be_deep(path)], MEASURED)
+    if not deep:
+        return Ranges()
+
+    def pool(path: Path) -> Pool | None:
+        with suppress(PictureError):
+            samples = samples_of(read(path), pixel_limit)
+            return pool_of(samples, SIDE) if samples is not None and is_measured(samples) else None
+        return None
+
+    with ThreadPoolExecutor(cores()) as executor:
+        pools = [found for found in executor.map(pool, deep) if found is not None and len(found.values)]
+    return Ranges(_chosen(pools, "integer"), _chosen(pools, "real"))
+
+
+def _chosen(pools: Iterable[Pool], kind: Kind) -> Range | None:
+    same = [pool for pool in pools if pool.kind == kind]
+    if not same:
+        return None
+    stated = {pool.declared for pool in same}
+    declared = stated.pop() if len(stated) == 1 else None
+    wide = np.int64 if kind == "integer" else np.float64
+    values = np.sort(np.concatenate([pool.values.astype(wide) for pool in same]))
+    return choose(Pool(values, declared), alone=False)
+
+
+def _spread(paths: Sequence[Path], most: int) -> list[Path]:
+    rows = sorted({int(row) for row in np.linspace(0, len(paths) - 1, min(most, len(paths)))})
+    return [paths[row] for row in rows]
+
+
+def _may_be_deep(path: Path) -> bool:
+    """By the first bytes: false for what is certainly of 8 bits."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return False
+    if head.startswith(b"\x89PNG"):
+        return head[24:25] == b"\x10"
+    return not head.startswith((b"\xff\xd8", b"GIF8", b"BM", b"RIFF"))
