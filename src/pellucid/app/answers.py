@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +11,10 @@ from pathlib import Path
 from typing import TextIO
 
 from pellucid import files, predicting
-from pellucid.app import bars
+from pellucid.app import bars, lists, streams
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
-from pellucid.predicting import Prediction, Saved, Source
+from pellucid.predicting import LeftOut, Prediction, Saved, Source
 
 STANDARD_INPUT = "-"
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
@@ -36,7 +34,7 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
         return None if STANDARD_INPUT in pictures else sum(1 for _ in predicting.expand(pictures))
 
     unusable = 0
-    answers = classifier.stream(predicting.expand(_sources(pictures)), batch)
+    answers = classifier.stream(_walked(pictures), batch)
     for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
         unusable += answer.error is not None
         named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
@@ -73,30 +71,21 @@ def check(**numbers: int) -> None:
             raise RecipeError(f"--{name} is {value}; it must be 1 or more.")
 
 
+def _walked(pictures: tuple[str, ...]) -> Iterator[Source]:
+    """The pictures that are named; a folder below them that is left out is told on standard error."""
+    for each in predicting.walked(_sources(pictures)):
+        if isinstance(each, LeftOut):
+            print(f"left out: {printable(each.path)} ({each.reason})", file=sys.stderr)
+        else:
+            yield each
+
+
 def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
     for picture in pictures:
         if picture == STANDARD_INPUT:
-            yield from _standard_input()
+            yield from lists.standard_input()
         else:
             yield picture
-
-
-def _standard_input() -> Iterator[Source]:
-    """A picture's bytes, or a path a line: pictures hold bytes that no text does."""
-    stream = sys.stdin.buffer
-    if _is_text(stream.peek(512)[:512]):  # type: ignore[attr-defined]
-        for line in stream:
-            if path := line.rstrip(b"\r\n").decode("utf-8", "surrogateescape"):
-                yield path
-    else:
-        yield stream.read()
-
-
-def _is_text(start: bytes) -> bool:
-    """Whether bytes could be paths: every picture format but Netpbm's has control characters in its first line."""
-    if not start or re.match(rb"P[1-7]\s+(#|\d|WIDTH)", start):
-        return False
-    return not any(byte < 32 and byte not in b"\t\r\n" for byte in start)
 
 
 def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
@@ -118,8 +107,7 @@ def _csv(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> Non
 
 
 def _jsonl(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
-    # a byte of a name that is no UTF-8 becomes JSON's own \udc80, from which Python's os.fsencode gets it back
-    stream.write(json.dumps(answer.as_json(top), ensure_ascii=False) + "\n")
+    streams.write_json(answer.as_json(top), stream)
 
 
 def _cells(name: str) -> int:
