@@ -13,7 +13,7 @@ _MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_ZEROS = 0.25  # of the bytes of UTF-16 in which line ends, dots and slashes are; a NUL after each path is rarer
+_ZEROS = 0.25  # of the bytes of UTF-16 in which line ends, dots and slashes are; a zero byte after each path is rarer
 _UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf"}  # spaces, and characters without a shape, as Unicode's categories
 
 
@@ -26,8 +26,8 @@ def encoding(start: bytes) -> str:
         if start.startswith(mark):
             return name
     even, odd = start[::2].count(0), start[1::2].count(0)
-    if even + odd > _ZEROS * len(start) and not (even and odd):
-        return "utf-16-be" if even else "utf-16-le"
+    if max(even, odd) > _ZEROS * len(start) and min(even, odd) < max(even, odd) / 4:
+        return "utf-16-be" if even > odd else "utf-16-le"
     return "utf-8"
 
 

@@ -15,7 +15,7 @@ from pellucid.pictures.sides import read, suspects, told
     ],
 )
 def test_names_of_sides(side: str, names: str) -> None:
-    assert {name: read(name) for name in names.split()} == {name: (side, ()) for name in names.split()}
+    assert {name: read(name) for name in names.split()} == dict.fromkeys(names.split(), (side, ()))
 
 
 def test_what_is_left_of_a_name_is_what_has_to_be_the_same() -> None:
@@ -56,7 +56,7 @@ def test_names_that_are_none(names: str) -> None:
     ],
 )
 def test_names_that_look_like_a_split(names: str, looks: str) -> None:
-    assert sorted(suspects({name: () for name in names.split()})) == sorted(looks.split())
+    assert sorted(suspects(dict.fromkeys(names.split(), ()))) == sorted(looks.split())
 
 
 def test_a_side_beside_the_same_folders_under_another_name() -> None:
@@ -66,4 +66,4 @@ def test_a_side_beside_the_same_folders_under_another_name() -> None:
 
 @pytest.mark.parametrize("names", ["train cat", "steam_train test_tube car", "valid invalid", "cat dog", "train"])
 def test_names_that_may_well_be_classes(names: str) -> None:
-    assert suspects({name: () for name in names.split()}) == []
+    assert suspects(dict.fromkeys(names.split(), ())) == []

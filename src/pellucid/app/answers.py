@@ -17,6 +17,7 @@ from pellucid.errors import RecipeError, StorageError
 from pellucid.predicting import LeftOut, Prediction, Saved, Source
 
 STANDARD_INPUT = "-"
+LISTED = 5  # folders that are left out, by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
 
@@ -73,11 +74,16 @@ def check(**numbers: int) -> None:
 
 def _walked(pictures: tuple[str, ...]) -> Iterator[Source]:
     """The pictures that are named; a folder below them that is left out is told on standard error."""
+    left_out = 0
     for each in predicting.walked(_sources(pictures)):
-        if isinstance(each, LeftOut):
-            print(f"left out: {printable(each.path)} ({each.reason})", file=sys.stderr)
-        else:
+        if not isinstance(each, LeftOut):
             yield each
+            continue
+        left_out += 1
+        if left_out <= LISTED:
+            print(f"left out: {printable(each.path)} ({each.reason})", file=sys.stderr)
+    if left_out > LISTED:
+        print(f"left out: {left_out - LISTED:,} folders more", file=sys.stderr)
 
 
 def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:

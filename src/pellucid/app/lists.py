@@ -40,7 +40,8 @@ def is_list(start: bytes) -> bool:
     if not start or re.match(rb"P[1-7]\s+(#|\d|WIDTH)", start) or _PICTURES.match(start):
         return False
     if (encoding := texts.encoding(start)) in _BYTES:
-        return not any(byte < 32 and byte not in b"\t\r\n\0" for byte in start)
+        few = start.count(0) <= len(start) / 4  # more are no list of paths with a zero byte after each
+        return few and not any(byte < 32 and byte not in b"\t\r\n\0" for byte in start)
     try:
         letters = codecs.getincrementaldecoder(encoding)("surrogatepass").decode(start)
     except UnicodeDecodeError:

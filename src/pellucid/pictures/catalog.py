@@ -151,9 +151,9 @@ def _lone_side(catalog: Catalog) -> str:
     (name,) = catalog.classes
     if sides.read(name) is None:
         return ""
-    return (
-        f' Sides of a split need "train" and "val" or "test" beside each other. Or name {catalog.root / name} itself.'
-    )
+    path = catalog.pictures[0].path if catalog.pictures else f"{name}/"
+    folder = catalog.root / path[: f"/{path}".index(f"/{name}/") + len(name)]
+    return f' Sides of a split need "train" and "val" or "test" beside each other. Or name {folder} itself.'
 
 
 def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes: Sequence[str]) -> dict[int, str]:
