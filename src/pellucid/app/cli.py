@@ -99,8 +99,11 @@ def _run(args: list[str]) -> int:
         from pellucid.app import predict
 
         return predict.predict(args[1:])
+    import logging
+
     from pellucid.app import commands
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that it has no home for its own cache harms nothing
     return getattr(commands, args[0])(args[1:])
 
 
