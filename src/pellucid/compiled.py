@@ -23,7 +23,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _may_be_kept(function: Callable[..., Any]) -> bool:
-    """Where no home folder is known, Numba's place in the user's cache would be a folder called ~ in the current one."""
+    """Where no home folder is known, Numba's place in the user's cache would be a folder ~ in the current one."""
     if os.path.expanduser("~") != "~" or os.environ.get("XDG_CACHE_HOME") or os.environ.get("NUMBA_CACHE_DIR"):
         return True
     folder = Path(function.__code__.co_filename).parent

@@ -96,6 +96,7 @@ def _matches(pattern: str) -> Iterator[Source | LeftOut]:
 def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
     """Names that the glob does not spell out are passed over or left out as in a folder."""
     spelt = set(pattern.split(os.sep))
+    told: set[str] = set()
     for path in sorted(glob.glob(_literal(pattern)) or glob.glob(pattern)):
         names = path.split(os.sep)
         holders = {at: os.sep.join(names[: at + 1]) for at, name in enumerate(names) if name not in spelt}
@@ -103,7 +104,11 @@ def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
             continue
         ours = ((folder, written_by_us(folder)) for folder in holders.values() if os.path.isdir(folder))
         left_out = next((LeftOut(folder, what) for folder, what in ours if what is not None), None)
-        yield from walked([path]) if left_out is None else [left_out]
+        if left_out is None:
+            yield from walked([path])
+        elif left_out.path not in told:
+            told.add(left_out.path)
+            yield left_out
 
 
 def _matches_below(start: str, names: list[str]) -> Iterator[Source | LeftOut]:

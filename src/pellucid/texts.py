@@ -23,7 +23,7 @@ def encoding(start: bytes) -> str:
     "utf-8-sig", "utf-16" or "utf-32" with a mark, "utf-16-le" or "utf-16-be" without one, else "utf-8".
     """
     for mark, name in _MARKS:
-        if start.startswith(mark):
+        if start.startswith(mark) and start != mark:  # a mark alone says nothing
             return name
     even, odd = start[::2].count(0), start[1::2].count(0)
     if max(even, odd) > _ZEROS * len(start) and min(even, odd) < max(even, odd) / 4:

@@ -125,8 +125,8 @@ def read(path: Path) -> dict[str, Any]:
         raise RecipeError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise RecipeError(
-            f"The recipe {path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}. "
-            "Save it as UTF-8."
+            f"The recipe {path} cannot be read: it is not UTF-8 text, byte {error.start} is "
+            f"{error.object[error.start]:#04x}. Save it as UTF-8."
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
