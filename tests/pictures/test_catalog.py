@@ -127,6 +127,10 @@ def test_a_class_of_the_model_is_no_wrapper_and_no_side(tmp_path: Path) -> None:
             ["photos/Training/a/1", "photos/Test/a/1", "more/1"],
             "photos holds Test, Training, which look like the sides",
         ),
+        (
+            [f"{fold}/{side}/{name}/1" for fold in ("one", "two") for side in ("train", "test") for name in "ab"],
+            "one holds test, train, which look like the sides",
+        ),
         (["only/train/a/1", "only/train/b/1"], "data/only/train itself"),
     ],
 )

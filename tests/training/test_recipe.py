@@ -165,5 +165,5 @@ def test_a_recipe_that_windows_wrote(tmp_path: Path, encoding: str) -> None:
 def test_a_recipe_that_is_no_utf8(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_bytes("# für Katzen\nepochs = 3\n".encode("latin-1"))
-    with pytest.raises(RecipeError, match=r"cannot be read: it is not UTF-8 text, byte 3 is 0xfc\. Save it as UTF-8\.$"):
+    with pytest.raises(RecipeError, match=r": it is not UTF-8 text, byte 3 is 0xfc\. Save it as UTF-8\.$"):
         recipes.read(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
         return None if STANDARD_INPUT in pictures else sum(1 for _ in predicting.expand(pictures))
 
     unusable = 0
-    answers = classifier.stream(_walked(pictures), batch)
+    answers = classifier.stream(told(_sources(pictures)), batch)
     for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
         unusable += answer.error is not None
         named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
@@ -72,10 +72,10 @@ def check(**numbers: int) -> None:
             raise RecipeError(f"--{name} is {value}; it must be 1 or more.")
 
 
-def _walked(pictures: tuple[str, ...]) -> Iterator[Source]:
-    """The pictures that are named; a folder below them that is left out is told on standard error."""
+def told(pictures: Iterable[Source]) -> Iterator[Source]:
+    """What the pictures that are named stand for; a folder that is left out is told on standard error."""
     left_out = 0
-    for each in predicting.walked(_sources(pictures)):
+    for each in predicting.walked(pictures):
         if not isinstance(each, LeftOut):
             yield each
             continue

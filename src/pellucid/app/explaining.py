@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import api, files
-from pellucid.app import bars, glass, screen, streams
+from pellucid.app import answers, bars, glass, screen, streams
 from pellucid.app.words import many, printable
 from pellucid.errors import ArtefactError, PictureError, RecipeError, StorageError
 
@@ -189,7 +189,7 @@ def filters(
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise StorageError(f"{place} is there already, and nothing of yours is overwritten. Choose another --out.")
     classifier = api.load(model)
-    sources = list(api.expand(pictures)) if pictures else api.trained_on(model)
+    sources = list(answers.told(pictures)) if pictures else api.trained_on(model)
     if not sources:
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)

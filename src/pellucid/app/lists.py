@@ -9,6 +9,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator
+from typing import cast
 
 from pellucid import texts
 from pellucid.errors import PictureError
@@ -23,9 +24,9 @@ def standard_input() -> Iterator[str | bytes]:
     """A picture's bytes, or the paths of a list, a line or a zero byte after each. Raises PictureError."""
     if sys.stdin is None:
         raise PictureError("Standard input is closed, and - stands for it. Name files or folders instead.")
-    stream = sys.stdin.buffer
+    stream = cast(io.BufferedReader, sys.stdin.buffer)
     try:
-        start = stream.peek(_START)[:_START]  # type: ignore[attr-defined]
+        start = stream.peek(_START)[:_START]
         if is_list(start):
             yield from _paths(stream, start)
         else:

@@ -54,10 +54,9 @@ def write_json(content: object, stream: TextIO | None = None, indent: int | None
     In UTF-8, names stay readable, and a byte of a name that is no UTF-8 becomes JSON's own \\udc80, from which
     Python's os.fsencode gets it back. In any other encoding all but ASCII is escaped.
     """
-    stream = sys.stdout if stream is None else stream
-    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-")
+    encoding = (getattr(stream or sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
     text = json.dumps(content, indent=indent, ensure_ascii=encoding not in ("utf-8", "utf8"), default=str)
-    stream.write(text + "\n")
+    print(text, file=stream)
 
 
 def stop_writing() -> None:

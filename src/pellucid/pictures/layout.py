@@ -51,13 +51,18 @@ class _Search:
             return self.find(prefix + names[0] + "/")
         folders = {prefix + name + "/": composed(name) for name in names}
         within = [sides.told(self._names(folder) or ()) for folder in folders]
-        if not within or not all(within):
+        if not within or not all(within) or self._hold_classes(folders):
             return [ClassFolder(folder, name, None) for folder, name in folders.items()]
         found = []
         for (folder, name), told in zip(folders.items(), within, strict=True):
             assert told is not None
             found += [ClassFolder(f"{folder}{inner}/", name, told[inner]) for inner in self._folders(folder)]
         return found
+
+    def _hold_classes(self, folders: Collection[str]) -> bool:
+        """Whether the sides in any of the folders hold class folders: these are data sets of their own, no classes."""
+        sides_of = [f"{folder}{name}/" for folder in folders for name in self._names(folder) or ()]
+        return any(len(self._names(side) or ()) > 1 for side in sides_of)
 
     def _in_sides(self, told: dict[str, str]) -> list[ClassFolder]:
         """The class folders of sides, also where they stand a level deeper: train/train/cat, train/photos/cat."""
