@@ -89,6 +89,14 @@ def test_sides_under_other_names_and_at_other_depths(
     }
 
 
+def test_a_link_to_itself_does_not_hide_the_sides(tmp_path: Path) -> None:
+    root = make(tmp_path, ["train/train/cat/1", "train/train/dog/1", "test/cat/1", "test/dog/1"])
+    (root / "train/self").symlink_to("self")
+    catalog = scan(root)
+    assert catalog.classes == ("cat", "dog")
+    assert reasons(catalog) == {"train/self": "a broken link"}
+
+
 def test_sides_in_each_class(tmp_path: Path) -> None:
     catalog = scan(make(tmp_path, ["cat/train/1", "cat/test/2", "dog/Training/3", "dog/valid/4", "dog/note.txt"]))
     assert catalog.classes == ("cat", "dog")

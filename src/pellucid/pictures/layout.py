@@ -95,7 +95,7 @@ class _Search:
                 for entry in listing:
                     if is_system(entry.name):
                         continue
-                    if entry.is_dir():
+                    if os.path.isdir(entry.path):  # entry.is_dir() raises of a link to itself
                         names.append(entry.name)
                     elif _PICTURE.search(entry.name):
                         return None
