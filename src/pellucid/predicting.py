@@ -71,12 +71,14 @@ def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
 
     What is unusable is among them: reading it as a picture says why.
     """
+    top = os.path.join(folder, "")
     for entry in walk(folder):
-        path = os.path.join(folder, entry.path)
-        if entry.kind in ("file", "unusable"):
-            yield path.rstrip("/") if entry.path else os.fspath(folder)
+        if entry.kind == "file":
+            yield top + entry.path
+        elif entry.kind == "unusable":
+            yield top + entry.path.rstrip("/") if entry.path else os.fspath(folder)
         elif entry.kind in ("again", "ours"):
-            yield LeftOut(path, entry.reason)
+            yield LeftOut(top + entry.path, entry.reason)
 
 
 def _matches(pattern: str) -> Iterator[Source | LeftOut]:

@@ -127,8 +127,8 @@ def _check_sides(catalog: Catalog) -> None:
     if any(picture.side is not None for picture in catalog.pictures):
         return
     inside: dict[str, set[str]] = {name: set() for name in catalog.classes}
-    for picture in catalog.pictures:
-        name, folders = catalog.classes[picture.label], [*map(composed, picture.path.split("/")[:-1]), ""]
+    for holder, label in {(picture.path.rpartition("/")[0], picture.label) for picture in catalog.pictures}:
+        name, folders = catalog.classes[label], [*map(composed, holder.split("/")), ""]
         inside[name].add(folders[folders.index(name) + 1])  # "" of a picture that stands in the class folder itself
     for name, folders in inside.items():
         if sides.told(folders) is not None:
