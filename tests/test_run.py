@@ -626,3 +626,28 @@ def test_one_picture_a_step_is_too_few_for_batch_norm(begin: Begin) -> None:
         list(begin(batch=1))
     events = list(begin(batch=1, epochs=1, model="flatten dense"))
     assert any(isinstance(event, Epoch) for event in events)
+
+
+def test_a_model_folder_inside_the_pictures_is_no_class_and_can_be_resumed(
+    begin: Begin, photos: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(photos, tmp_path / "own")
+    out, other = own / "deep" / "model", own / "other"
+    stopped(begin(own, out, every=0.0), 2)
+    resumed = begin(own, out, resume=True)
+    events = list(resumed)
+    assert next(event for event in events if isinstance(event, Started)).resumed_at == 2
+    assert last(resumed).complete
+    found = next(event for event in begin(own, other) if isinstance(event, Found))
+    assert (found.classes, found.pictures) == (("blue", "red"), (20, 20))
+    assert [folder.path for folder in found.left_out] == ["deep/"]
+    config = finished(begin(own, other)).folder / "config.json"
+    assert json.loads(config.read_text())["data"]["left_out"] == ["deep/"]
+
+
+def test_class_names_that_hardly_differ_are_told(begin: Begin, photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / "blue", tmp_path / "own" / "Cat")
+    shutil.copytree(photos / "red", tmp_path / "own" / "cat")
+    one = begin(tmp_path / "own")
+    found = next(event for event in one if isinstance(event, Found))
+    assert found.classes_alike == (("Cat", "cat"),)

@@ -9,6 +9,7 @@
 The map, from the ground up; each part knows only those above it in this list:
 
     errors, files   what can go wrong; how files are written
+    texts           text of the user's: its encoding, and names that are the same
     memory          freed memory is kept
     compiled, vectors  loops of our own, and vectors by hand
     pictures        a folder -> upright images -> a store on disk, twins found, split without a leak

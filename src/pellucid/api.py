@@ -44,6 +44,7 @@ from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.predicting import expand, predict
 from pellucid.run import Event, Found, Run, Started
+from pellucid.texts import alike, composed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
@@ -160,10 +161,13 @@ class Evaluation:
     unusable: tuple[tuple[str, str], ...]  # path, reason
     answers: tuple[Answer, ...] = ()
     """Of each picture that could be used, in the order in which they were classified."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of the folder: what was left out of it, and classes whose names hardly differ."""
 
     def as_json(self) -> dict[str, Any]:
-        """The metrics, and `unusable` as a list of picture and reason."""
-        return {**self.metrics.as_json(), "unusable": [{"picture": p, "reason": r} for p, r in self.unusable]}
+        """The metrics, `unusable` as a list of picture and reason, and `notes`."""
+        unusable = [{"picture": p, "reason": r} for p, r in self.unusable]
+        return {**self.metrics.as_json(), "unusable": unusable, "notes": list(self.notes)}
 
 
 def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluation:
@@ -174,13 +178,14 @@ def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluati
 def evaluating(model: str | Path, directory: str | Path | None = None) -> Generator[Evaluating, None, Evaluation]:
     """The same, yielding progress. Memory does not grow with the pictures, but for their logits."""
     classifier = load(model)
+    notes: tuple[str, ...] = ()
     if directory is None:
         side, kept = evaluated_on(model)
         looked = list(kept)
         labelled = [(str(path), label) for path, label, reason in looked if reason is None]
         unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
     else:
-        side, labelled, unusable = _labelled(Path(directory), classifier.classes)
+        side, labelled, unusable, notes = _labelled(Path(directory), classifier.classes)
     paths, labels, logits = [], [], []
     answers = classifier.stream([path for path, _ in labelled])
     for done, ((path, label), answer) in enumerate(zip(labelled, answers, strict=True)):
@@ -198,7 +203,7 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
         )
     scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels, np.int64)
     metrics = evaluation.measure(side, scores, truth, classifier.classes, classifier.temperature)
-    return Evaluation(metrics, tuple(unusable), _answers(paths, scores, truth, classifier.temperature))
+    return Evaluation(metrics, tuple(unusable), _answers(paths, scores, truth, classifier.temperature), notes)
 
 
 def _answers(
@@ -267,14 +272,26 @@ def free_place(directory: Path) -> Path:
     return next(path for path in taken if not path.exists())
 
 
-def _labelled(directory: Path, classes: tuple[str, ...]) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
-    catalog = catalogs.scan(directory)
-    unknown = [name for name in catalog.classes if name not in classes]
+def _labelled(
+    directory: Path, classes: tuple[str, ...]
+) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]], tuple[str, ...]]:
+    """(the folder, (path, class of the model), (path, why it cannot be used), what else is to be known of it)."""
+    catalog = catalogs.scan(directory, known=classes)
+    names = {composed(name): name for name in reversed(classes)}
+    unknown = [name for name in catalog.classes if name not in names]
     if unknown:
         known = ", ".join(classes[:10]) + (f" and {len(classes) - 10:,} more" if len(classes) > 10 else "")
-        raise CatalogError(f"{directory} has a class {unknown[0]!r} that the model does not know; it knows {known}.")
-    labelled = [(str(directory / p.path), catalog.classes[p.label]) for p in catalog.pictures]
-    return str(directory), labelled, [(str(directory / q.path), q.reason) for q in catalog.quarantine]
+        near = alike([unknown[0], *classes])
+        hint = f" Rename the folder to {near[0][1]!r} if that is meant." if near and near[0][0] == unknown[0] else ""
+        what = f"has a class {unknown[0]!r} that the model does not know; it knows {known}"
+        raise CatalogError(f"{directory} {what}.{hint}")
+    labelled = [(str(directory / p.path), names[catalog.classes[p.label]]) for p in catalog.pictures]
+    unusable = [(str(directory / q.path), q.reason) for q in catalog.quarantine]
+    notes = [f"left out: {directory / folder.path} ({folder.reason})" for folder in catalog.left_out]
+    notes += [
+        f"class names that differ only by case or spaces: {', '.join(map(repr, each))}" for each in alike(classes)
+    ]
+    return str(directory), labelled, unusable, tuple(notes)
 
 
 def _cache(folder: str | Path | None) -> Path:

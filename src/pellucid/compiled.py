@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -15,6 +17,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     does that it is built from: who changes vectors.py or layout_cpu.py removes the *.nbi and *.nbc in __pycache__.
     """
     try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        return njit(nogil=True, error_model="numpy", cache=_may_be_kept(function))(function)
     except RuntimeError:  # there is no place where it may be kept
         return njit(nogil=True, error_model="numpy")(function)
+
+
+def _may_be_kept(function: Callable[..., Any]) -> bool:
+    """Where no home folder is known, Numba's place in the user's cache would be a folder ~ in the current one."""
+    if os.path.expanduser("~") != "~" or os.environ.get("XDG_CACHE_HOME") or os.environ.get("NUMBA_CACHE_DIR"):
+        return True
+    folder = Path(function.__code__.co_filename).parent
+    beside = folder / "__pycache__"
+    return os.access(beside if beside.exists() else folder, os.W_OK)

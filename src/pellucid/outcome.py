@@ -176,6 +176,8 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "validation": len(task.validation),
             "test": len(data.rows("test")),
             "quarantined": len(data.quarantine),
+            "left_out": [folder.path for folder in data.catalog.left_out],
+            "classes_alike": [list(names) for names in data.catalog.alike],
             "twin_pictures": data.twin_pictures,
             "twins_across_classes": len(data.twins_across_classes),
         },

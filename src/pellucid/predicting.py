@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 
@@ -14,13 +15,15 @@ import numpy as np
 from pellucid.classifier import store as artefact
 from pellucid.classifier.predictor import Prediction, Prepared, Source
 from pellucid.classifier.saved import Saved
+from pellucid.pictures.walk import is_system, walk, written_by_us
 
 
 def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
     """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
 
-    A folder stands for all visible files in it and below, each folder's by name. A picture that cannot be used, or a
-    path or glob that nothing is found under, is a Prediction with an error. See Classifier.stream, and `predictor`.
+    A folder stands for all visible files in it and below, each folder's by name, as a training walks it: links are
+    followed, model folders left out. A picture that cannot be used, or a path or glob that nothing is found under, is a
+    Prediction with an error. See Classifier.stream, and `predictor`.
     """
     several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
     return predictor(model, several).stream(expand(several), batch)
@@ -37,29 +40,105 @@ def predictor(model: str | Path, pictures: Iterable[Source]) -> Saved:
     return replace(saved, many=many)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A folder below one that was named whose files stand for no pictures, and why."""
+
+    path: str
+    reason: str
+
+
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:
     """Folders and globs become the files they stand for; everything else passes as it is, also what is not there."""
+    return (each for each in walked(pictures) if not isinstance(each, LeftOut))
+
+
+def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
+    """The same, and between them the folders that were left out: those that Pellucid wrote, links in a circle."""
     for picture in pictures:
         if not isinstance(picture, str | Path):
             yield picture
         elif os.path.isdir(picture):
-            yield from _files_below(picture)
+            yield from _below(picture)
         elif glob.has_magic(str(picture)) and not os.path.lexists(picture):
-            found = sorted(glob.glob(str(picture), recursive=True))
-            # ** names the files in a folder as well as the folder
-            files_only = [path for path in found if not ("**" in str(picture) and os.path.isdir(path))]
-            yield from expand(files_only) if files_only else [picture]
+            yield from _matches(str(picture))
         else:
             yield picture
 
 
-def _files_below(folder: str | Path) -> Iterator[str]:
-    """All visible files below a folder, each folder's in order, so that the list need not be held to be sorted.
+def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
+    """All files below a folder but the system's, each folder's in order: the list need not be held to be sorted.
 
-    A folder that may not be opened comes last, as it is: reading it as a picture says why.
+    What is unusable is among them: reading it as a picture says why.
     """
-    closed: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(os.fspath(error.filename))):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
-    yield from closed
+    top = os.path.join(folder, "")
+    for entry in walk(folder):
+        if entry.kind == "file":
+            yield top + entry.path
+        elif entry.kind == "unusable":
+            yield top + entry.path.rstrip("/") if entry.path else os.fspath(folder)
+        elif entry.kind in ("again", "ours"):
+            yield LeftOut(top + entry.path, entry.reason)
+
+
+def _matches(pattern: str) -> Iterator[Source | LeftOut]:
+    """What a glob stands for; the glob itself where nothing matches it."""
+    pattern = pattern.replace(os.altsep, os.sep) if os.altsep else pattern
+    names = pattern.split(os.sep)
+    if "**" in names:
+        at = names.index("**")
+        found = _matches_below(os.sep.join(names[:at]), names[at:])
+    else:
+        found = _matches_here(pattern)
+    first = next(found, None)
+    yield pattern if first is None else first
+    yield from found
+
+
+def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
+    """Names that the glob does not spell out are passed over or left out as in a folder."""
+    spelt = set(pattern.split(os.sep))
+    told: set[str] = set()
+    for path in sorted(glob.glob(_literal(pattern)) or glob.glob(pattern)):
+        names = path.split(os.sep)
+        holders = {at: os.sep.join(names[: at + 1]) for at, name in enumerate(names) if name not in spelt}
+        if any(is_system(names[at]) for at in holders):
+            continue
+        ours = ((folder, written_by_us(folder)) for folder in holders.values() if os.path.isdir(folder))
+        left_out = next((LeftOut(folder, what) for folder, what in ours if what is not None), None)
+        if left_out is None:
+            yield from walked([path])
+        elif left_out.path not in told:
+            told.add(left_out.path)
+            yield left_out
+
+
+def _matches_below(start: str, names: list[str]) -> Iterator[Source | LeftOut]:
+    """The files below the folders `start` that the rest of a glob fits, of which ** stands for any folders."""
+    folders = glob.glob(_literal(start)) or glob.glob(start) if start else [""]
+    for folder in sorted(folders):
+        for entry in walk(folder or "."):
+            path = os.path.join(folder, entry.path)
+            if entry.kind in ("again", "ours"):
+                yield LeftOut(path, entry.reason)
+            elif entry.kind in ("file", "unusable") and _fits(entry.path.split("/"), names):
+                yield path
+
+
+def _fits(path: list[str], names: list[str]) -> bool:
+    if not names or not path:
+        return not path and all(name == "**" for name in names)
+    if names[0] == "**":
+        return _fits(path, names[1:]) or _fits(path[1:], names)
+    return (path[0] == names[0] or fnmatch(path[0], names[0])) and _fits(path[1:], names[1:])
+
+
+def _literal(pattern: str) -> str:
+    """A glob in which the names that stand there as they are written are no patterns: trip [2020]/*.png."""
+    escaped: list[str] = []
+    for name in pattern.split(os.sep):
+        ways = [glob.escape(name), name.replace("[", "[[]"), name] if glob.has_magic(name) else [name]
+        tried = (os.sep.join([*escaped, way]) for way in ways)
+        there = (way for way, path in zip(ways, tried, strict=True) if next(glob.iglob(path), None) is not None)
+        escaped.append(next(there, name) if len(ways) > 1 else name)
+    return os.sep.join(escaped)

@@ -54,6 +54,8 @@ class Found:
     pictures: tuple[int, ...]  # for each class
     quarantine: tuple[catalogs.Quarantined, ...]
     ignored: int
+    left_out: tuple[catalogs.Quarantined, ...]
+    classes_alike: tuple[tuple[str, ...], ...]
     twin_pictures: int
     twin_pairs: int
     twins_across_classes: tuple[tuple[str, str], ...]
@@ -145,7 +147,7 @@ class Run:
     def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
         began = time.perf_counter()
         saved, self._saved = self._saved, None  # its tensors are not needed twice
-        catalog = catalogs.scan(self.directory)
+        catalog = catalogs.scan(self.directory, leave_out=self.out)
         catalogs.check(catalog)
         named = zoo.find(self.recipe.model)
         device.check(self.recipe.device)
@@ -294,6 +296,8 @@ def _found(directory: Path, data: Data) -> Found:
         tuple(np.bincount(data.labels[data.sides >= 0], minlength=len(data.catalog.classes)).tolist()),
         data.quarantine,
         data.catalog.ignored,
+        data.catalog.left_out,
+        data.catalog.alike,
         data.twin_pictures,
         len(data.twins),
         tuple(data.twins_across_classes),

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pellucid import load
-from pellucid.app import answers
+from pellucid.app import answers, lists
 from pellucid.classifier.predictor import Prediction
 
 
@@ -16,14 +16,14 @@ def test_no_picture_passes_for_text(form: str) -> None:
     for colour in ((255, 255, 255), (120, 60, 33)):
         stream = io.BytesIO()
         Image.new("RGB", (64, 64), colour).save(stream, form)
-        assert not answers._is_text(stream.getvalue()[:512])
+        assert not lists.is_list(stream.getvalue()[:4096])
 
 
 @pytest.mark.parametrize(
     "text", [b"a.png", b"a.png\nb.png\n", b"a.png\r\nb.png", "grün.png\n".encode(), b"caf\xe9.png\n", b"P6.png\n"]
 )
 def test_paths_are_text(text: bytes) -> None:
-    assert answers._is_text(text)
+    assert lists.is_list(text)
 
 
 def test_wide_and_long_class_names_keep_the_columns(trained: Path) -> None:

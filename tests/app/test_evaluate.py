@@ -61,3 +61,32 @@ def test_errors_are_one_line(pellucid: Callable, trained: Path, photos: Path, tm
         result = pellucid("evaluate", *arguments)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
         assert said in result.err
+
+
+def test_folders_that_are_the_models_classes_in_another_form(
+    pellucid: Callable, trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    """The model says café in one Unicode form, the folder in the other, and a model folder stands beside them."""
+    model, data = tmp_path / "data" / "model", tmp_path / "data"
+    shutil.copytree(trained, model)
+    config = json.loads((model / "config.json").read_text())
+    config["classes"] = ["cafe\u0301", "red"]
+    (model / "config.json").write_text(json.dumps(config))
+    shutil.copytree(photos / "blue", data / "caf\u00e9")
+    shutil.copytree(photos / "red", data / "red")
+    found = json.loads(pellucid("evaluate", model, data, "--json").out)
+    assert [(each["name"], each["pictures"]) for each in found["classes"]] == [("cafe\u0301", 16), ("red", 16)]
+    assert found["notes"] == [f"left out: {model} (a model folder)"]
+    assert f"left out: {model} (a model folder)\n" in pellucid("evaluate", model, data).out
+    explained = json.loads(pellucid("explain", model, photos / "red/0.png", "--label", "caf\u00e9", "--json").out)
+    assert explained["label"] == "cafe\u0301"
+
+
+def test_a_class_that_hardly_differs_from_the_models(
+    pellucid: Callable, trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photos / "red", tmp_path / "data" / "Red")
+    assert pellucid("evaluate", trained, tmp_path / "data").err.endswith(
+        "has a class 'Red' that the model does not know; it knows blue, red. "
+        "Rename the folder to 'red' if that is meant.\n"
+    )

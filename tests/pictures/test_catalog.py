@@ -1,5 +1,6 @@
 import os
 import socket
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -69,6 +70,130 @@ def test_sides(tmp_path: Path, validation: str, test: str) -> None:
 def test_what_is_not_sides_is_classes(tmp_path: Path, folders: list[str]) -> None:
     catalog = scan(make(tmp_path, folders))
     assert catalog.classes == tuple(sorted(folder[:-1] for folder in folders))
+
+
+@pytest.mark.parametrize("sides", [("Training", "Test"), ("training_set", "test_set"), ("fruits-train", "fruits-eval")])
+@pytest.mark.parametrize("above", ["", "photos/", "data/archive/"])
+@pytest.mark.parametrize("between", ["", "{side}/", "images/", "fruits/"])
+def test_sides_under_other_names_and_at_other_depths(
+    tmp_path: Path, sides: tuple[str, str], above: str, between: str
+) -> None:
+    parts = [f"{above}{side}/{between.format(side=side)}{name}/1" for side in sides for name in ("apple", "pear")]
+    catalog = scan(make(tmp_path, parts))
+    assert catalog.classes == ("apple", "pear")
+    assert {(picture.path, picture.side) for picture in catalog.pictures} == {
+        (parts[0], "train"),
+        (parts[1], "train"),
+        (parts[2], "test"),
+        (parts[3], "test"),
+    }
+
+
+def test_a_link_to_itself_does_not_hide_the_sides(tmp_path: Path) -> None:
+    root = make(tmp_path, ["train/train/cat/1", "train/train/dog/1", "test/cat/1", "test/dog/1"])
+    (root / "train/self").symlink_to("self")
+    catalog = scan(root)
+    assert catalog.classes == ("cat", "dog")
+    assert reasons(catalog) == {"train/self": "a broken link"}
+
+
+def test_sides_in_each_class(tmp_path: Path) -> None:
+    catalog = scan(make(tmp_path, ["cat/train/1", "cat/test/2", "dog/Training/3", "dog/valid/4", "dog/note.txt"]))
+    assert catalog.classes == ("cat", "dog")
+    assert {(p.path, p.label, p.side) for p in catalog.pictures} == {
+        ("cat/train/1", 0, "train"),
+        ("cat/test/2", 0, "test"),
+        ("dog/Training/3", 1, "train"),
+        ("dog/valid/4", 1, "val"),
+    }
+    assert reasons(catalog) == {"dog/note.txt": "lies outside a class folder"}
+
+
+def test_a_folder_that_stands_alone_is_passed_through(tmp_path: Path) -> None:
+    catalog = scan(make(tmp_path, ["photos/photos/cat/1", "photos/photos/dog/2", "README.txt"]))
+    assert [(p.path, p.label, p.side) for p in catalog.pictures] == [
+        ("photos/photos/cat/1", 0, None),
+        ("photos/photos/dog/2", 1, None),
+    ]
+    assert reasons(catalog) == {"README.txt": "lies outside a class folder"}
+    assert catalog.class_of("photos/photos/dog/2") == "dog"
+
+
+def test_a_class_of_the_model_is_no_wrapper_and_no_side(tmp_path: Path) -> None:
+    root = make(tmp_path, ["one/cat/2019/1", "one/cat/2020/2", "two/train/1", "two/test/2"])
+    assert scan(root / "one", known=("cat", "dog")).classes == ("cat",)
+    assert scan(root / "two", known=("train", "test")).classes == ("test", "train")
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["seg_train/a/1", "seg_test/a/1", "seg_pred/a/1"], "has seg_test, seg_train, which look like the sides"),
+        (["dev/a/1", "eval/a/1"], "has dev, eval, which look like the sides"),
+        (["Training/a/1", "Training/b/1", "Query/a/1", "Query/b/1"], "has Training, Query, which look like the sides"),
+        (
+            ["photos/Training/a/1", "photos/Test/a/1", "more/1"],
+            "photos holds Test, Training, which look like the sides",
+        ),
+        (
+            [f"{fold}/{side}/{name}/1" for fold in ("one", "two") for side in ("train", "test") for name in "ab"],
+            "one holds test, train, which look like the sides",
+        ),
+        (["only/train/a/1", "only/train/b/1"], "data/only/train itself"),
+    ],
+)
+def test_what_looks_like_sides_is_refused_with_what_to_do(tmp_path: Path, paths: list[str], said: str) -> None:
+    assert said in complaint(make(tmp_path, paths))
+
+
+def test_model_folders_are_no_classes_and_are_named(tmp_path: Path) -> None:
+    model = ["config.json", "model.safetensors", "thumbnails/01.jpg"]
+    root = make(
+        tmp_path,
+        ["a/1", "a/2", "b/1", "b/2", "out/x"]
+        + [f"{place}/{name}" for place in ("m", "a/deep/m", "models/one", "models/two") for name in model],
+    )
+    catalog = scan(root, leave_out=root / "out")
+    assert catalog.classes == ("a", "b")
+    assert [picture.path for picture in catalog.pictures] == ["a/1", "a/2", "b/1", "b/2"]
+    assert catalog.quarantine == ()
+    assert {bad.path: bad.reason for bad in catalog.left_out} == {
+        "m/": "a model folder",
+        "a/deep/m/": "a model folder",
+        "models/": "holds nothing but folders that Pellucid wrote",
+        "out/": "the model folder of this training",
+    }
+    check(catalog)
+
+
+def test_a_model_folder_beside_sides(tmp_path: Path) -> None:
+    root = make(tmp_path, ["train/a/1", "test/a/1", "model/config.json", "model/model.safetensors"])
+    assert {picture.side for picture in scan(root).pictures} == {"train", "test"}
+
+
+def test_names_that_are_equal_composed_are_one_class(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    catalog = scan(make(tmp_path, [f"train/{composed}/1", f"test/{decomposed}/2", "train/bar/3"]))
+    assert catalog.classes == ("bar", composed)
+    assert [(p.path, p.label) for p in catalog.pictures][1:] == [
+        (f"test/{decomposed}/2", 1),
+        (f"train/{composed}/1", 1),
+    ]
+    assert catalog.class_of(f"test/{decomposed}/2") == composed
+
+
+def test_names_that_hardly_differ_are_told(tmp_path: Path) -> None:
+    catalog = scan(make(tmp_path, ["Cat/1", "cat/1", "dog/1", "dog /1", "New York/1", "New_York/1", "owl/1"]))
+    assert catalog.alike == (("Cat", "cat"), ("dog", "dog "), ("New York", "New_York"))
+
+
+def test_a_class_folder_that_links_to_what_holds_it(tmp_path: Path) -> None:
+    root = make(tmp_path, ["cat/1", "dog/1"])
+    (root / "owl").symlink_to(root)
+    catalog = scan(root)
+    assert catalog.classes == ("cat", "dog")
+    assert reasons(catalog) == {"owl/": "a link to a folder that it lies in"}
 
 
 def test_classes_are_in_natural_order(tmp_path: Path) -> None:
@@ -158,7 +283,8 @@ def test_complaints(tmp_path: Path) -> None:
     assert "found nothing" in complaint(root / "few/owl")
     assert "found 2 files and no folder" in complaint(root / "few/cat")
     assert "DIR/train/CLASS/picture" in complaint(root / "few/cat")
-    one = complaint(root)
+    make(tmp_path / "one", ["few/dog/1", "few/cat.jpg", "few/cat/2"])
+    one = complaint(tmp_path / "one/data")
     assert "only one class, few (3 usable pictures)" in one
     assert "Sides" not in one
     few = complaint(root / "few")

@@ -153,3 +153,17 @@ def test_a_toml_file_that_cannot_be_read(tmp_path: Path, content: bytes | None, 
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Recipe().batch = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_recipe_that_windows_wrote(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes("# für Katzen\r\nepochs = 3\r\n".encode(encoding))
+    assert recipes.read(path) == {"epochs": 3}
+
+
+def test_a_recipe_that_is_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes("# für Katzen\nepochs = 3\n".encode("latin-1"))
+    with pytest.raises(RecipeError, match=r": it is not UTF-8 text, byte 3 is 0xfc\. Save it as UTF-8\.$"):
+        recipes.read(path)

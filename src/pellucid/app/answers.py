@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from pellucid import files, predicting
-from pellucid.app import bars
+from pellucid.app import bars, lists, streams
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
-from pellucid.predicting import Prediction, Saved, Source
+from pellucid.predicting import LeftOut, Prediction, Saved, Source
 
 STANDARD_INPUT = "-"
+LISTED = 5  # folders that are left out, by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
 
@@ -36,7 +35,7 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
         return None if STANDARD_INPUT in pictures else sum(1 for _ in predicting.expand(pictures))
 
     unusable = 0
-    answers = classifier.stream(predicting.expand(_sources(pictures)), batch)
+    answers = classifier.stream(told(_sources(pictures)), batch)
     for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
         unusable += answer.error is not None
         named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
@@ -73,30 +72,26 @@ def check(**numbers: int) -> None:
             raise RecipeError(f"--{name} is {value}; it must be 1 or more.")
 
 
+def told(pictures: Iterable[Source]) -> Iterator[Source]:
+    """What the pictures that are named stand for; a folder that is left out is told on standard error."""
+    left_out = 0
+    for each in predicting.walked(pictures):
+        if not isinstance(each, LeftOut):
+            yield each
+            continue
+        left_out += 1
+        if left_out <= LISTED:
+            print(f"left out: {printable(each.path)} ({each.reason})", file=sys.stderr)
+    if left_out > LISTED:
+        print(f"left out: {left_out - LISTED:,} folders more", file=sys.stderr)
+
+
 def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
     for picture in pictures:
         if picture == STANDARD_INPUT:
-            yield from _standard_input()
+            yield from lists.standard_input()
         else:
             yield picture
-
-
-def _standard_input() -> Iterator[Source]:
-    """A picture's bytes, or a path a line: pictures hold bytes that no text does."""
-    stream = sys.stdin.buffer
-    if _is_text(stream.peek(512)[:512]):  # type: ignore[attr-defined]
-        for line in stream:
-            if path := line.rstrip(b"\r\n").decode("utf-8", "surrogateescape"):
-                yield path
-    else:
-        yield stream.read()
-
-
-def _is_text(start: bytes) -> bool:
-    """Whether bytes could be paths: every picture format but Netpbm's has control characters in its first line."""
-    if not start or re.match(rb"P[1-7]\s+(#|\d|WIDTH)", start):
-        return False
-    return not any(byte < 32 and byte not in b"\t\r\n" for byte in start)
 
 
 def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
@@ -118,8 +113,7 @@ def _csv(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> Non
 
 
 def _jsonl(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
-    # a byte of a name that is no UTF-8 becomes JSON's own \udc80, from which Python's os.fsencode gets it back
-    stream.write(json.dumps(answer.as_json(top), ensure_ascii=False) + "\n")
+    streams.write_json(answer.as_json(top), stream)
 
 
 def _cells(name: str) -> int:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import atexit
 import difflib
-import io
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from pellucid.app import streams
 from pellucid.errors import PellucidError
 
 COMMANDS = ("train", "predict", "evaluate", "explain", "open", "filters", "article", "plan", "cache", "demo")
@@ -61,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(args: list[str]) -> int:
     """Run a command; what goes wrong is told in a line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
+    streams.open_all()
     try:
         status = _run(args)
         sys.stdout.flush()
@@ -76,8 +74,7 @@ def _told(args: list[str]) -> int:
         print("\npellucid: stopped.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # whoever read our output has seen enough (`| head`); what is still in the buffer goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.stop_writing()  # whoever read our output has seen enough (`| head`)
         return 1
     except OSError as error:
         print(f"pellucid: {error}", file=sys.stderr)
@@ -102,8 +99,11 @@ def _run(args: list[str]) -> int:
         from pellucid.app import predict
 
         return predict.predict(args[1:])
+    import logging
+
     from pellucid.app import commands
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that it has no home for its own cache harms nothing
     return getattr(commands, args[0])(args[1:])
 
 

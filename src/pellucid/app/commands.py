@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api
 from pellucid.api import Recipe, recipes
-from pellucid.app import answers, explaining, lessons, screen, tables
+from pellucid.app import answers, explaining, lessons, screen, streams, tables
 from pellucid.app.flags import Folder, Model, Place, Switch, parse
 from pellucid.errors import PictureError, RecipeError
 
@@ -117,7 +116,7 @@ def evaluate(args: list[str]) -> int:
             json: Everything as JSON.
         """
         evaluation = screen.progress(api.evaluating(model, directory), "evaluating")
-        _dump(evaluation.as_json()) if json else tables.evaluation(evaluation)
+        streams.write_json(evaluation.as_json(), indent=2) if json else tables.evaluation(evaluation)
         return UNUSABLE if evaluation.unusable else 0
 
     return parse(evaluate, args, "evaluate")
@@ -243,7 +242,7 @@ def article(args: list[str]) -> int:
         except PictureError as error:
             raise PictureError(f"{picture}: {error.reason}") from error
         if json:
-            _dump(api.lessons_as_json(found), indent=None)
+            streams.write_json(api.lessons_as_json(found))
         else:
             lessons.show(found)
         return 0
@@ -279,7 +278,8 @@ def plan(args: list[str]) -> int:
         planned = api.plan(network, input, classes, batch)
         probed = api.probe(network, input, classes, batch) if probe else None
         if json:
-            _dump({**planned.as_json(), **({"probe": probed.as_json(pictures, epochs)} if probed else {})})
+            measured = {"probe": probed.as_json(pictures, epochs)} if probed else {}
+            streams.write_json({**planned.as_json(), **measured}, indent=2)
         else:
             tables.plan(planned, probed, pictures, epochs)
         return 0
@@ -298,9 +298,9 @@ def cache(args: list[str]) -> int:
         """
         if clear:
             freed = api.clear_cache(cache)
-            _dump({"freed_bytes": freed}) if json else print(f"{freed / 1e6:,.1f} MB freed.")
+            streams.write_json({"freed_bytes": freed}, indent=2) if json else print(f"{freed / 1e6:,.1f} MB freed.")
         elif json:
-            _dump([asdict(store) for store in api.cached(cache)])
+            streams.write_json([asdict(store) for store in api.cached(cache)], indent=2)
         else:
             tables.cache(api.cached(cache))
         return 0
@@ -320,8 +320,3 @@ def demo(args: list[str]) -> int:
         return demos.run(out)
 
     return parse(demo, args, "demo")
-
-
-def _dump(content: object, indent: int | None = 2) -> None:
-    json.dump(content, sys.stdout, indent=indent, ensure_ascii=False, default=str)
-    print()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import api, files
-from pellucid.app import bars, glass, screen
+from pellucid.app import answers, bars, glass, screen, streams
 from pellucid.app.words import many, printable
 from pellucid.errors import ArtefactError, PictureError, RecipeError, StorageError
 
@@ -74,7 +74,7 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked) -> int:
     if asked.json:
         for each in followed if asked.html is not None else ():
             each["html"] = {"written": str(asked.html), "bytes": size}
-        _dump(found if several else found[0])
+        streams.write_json(found if several else found[0])
     elif asked.html is not None:
         on = f" on {len(followed)} pictures" if len(followed) > 1 else ""
         print(f"the network{on} as a page, for any browser: {printable(asked.html)} ({size / 1e6:,.1f} MB)")
@@ -189,7 +189,7 @@ def filters(
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise StorageError(f"{place} is there already, and nothing of yours is overwritten. Choose another --out.")
     classifier = api.load(model)
-    sources = list(api.expand(pictures)) if pictures else api.trained_on(model)
+    sources = list(answers.told(pictures)) if pictures else api.trained_on(model)
     if not sources:
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)
@@ -213,7 +213,7 @@ def filters(
     text = json.dumps(content, indent=1, ensure_ascii=False)
     files.write(place / "filters.json", text.encode("utf-8", "backslashreplace"))
     if as_json:
-        _dump(content)
+        streams.write_json(content)
     return UNUSABLE if unusable else 0
 
 
@@ -231,8 +231,3 @@ def _write_map(classifier: api.Classifier, picture: Path, values: Any, place: Pa
 def _colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 1) or (H, W, 3) -> (H, W, 3)."""
     return np.broadcast_to(image, (*image.shape[:2], 3)).copy()
-
-
-def _dump(content: Any) -> None:
-    json.dump(content, sys.stdout, ensure_ascii=False, default=str)
-    print()

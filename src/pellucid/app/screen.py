@@ -144,6 +144,11 @@ def _show_found(found: api.Found, console: Console) -> None:
         _list([f"{printable(bad.path)}: {bad.reason}" for bad in found.quarantine], "quarantine.csv", console)
     if found.ignored:
         console.print(f"passed over: {many(found.ignored, 'hidden or system file')}")
+    for folder in found.left_out:
+        console.print(f"left out: {printable(folder.path)} ({folder.reason})", markup=False)
+    for names in found.classes_alike:
+        shown = ", ".join(repr(printable(name)) for name in names)
+        console.print(f"[yellow]class names that differ only by case or spaces:[/] {escape(shown)}; one class or two?")
     if found.twin_pairs:
         pairs = many(found.twin_pairs, "pair")
         console.print(f"{found.twin_pictures:,} pictures have a near-duplicate ({pairs}); none is split from its twin")

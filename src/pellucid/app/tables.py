@@ -35,6 +35,8 @@ def evaluation(result: api.Evaluation) -> None:
         console.print(Text(f"{count:,} x {what}"))
     for path, reason in result.unusable[:LISTED]:
         console.print(Text(f"not used: {printable(path)}: {printable(reason)}"))
+    for note in result.notes:
+        console.print(Text(printable(note)))
     if len(result.unusable) > LISTED:
         console.print(f"… {len(result.unusable):,} in all were not used; --json names them")
 

@@ -29,6 +29,7 @@ from pellucid.glassbox.trace import Trace
 from pellucid.network.network import Network
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
+from pellucid.texts import composed
 
 if TYPE_CHECKING:
     import torch
@@ -264,8 +265,9 @@ class Classifier(Predictor):
         return self.standardise(to_unit(images, self.device))
 
     def _class(self, label: str) -> int:
-        if label in self.classes:
-            return self.classes.index(label)
+        names = [composed(name) for name in self.classes]
+        if composed(label) in names:
+            return names.index(composed(label))
         near = difflib.get_close_matches(label, self.classes, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         known = ", ".join(self.classes[:10]) + (

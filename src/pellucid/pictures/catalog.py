@@ -1,20 +1,22 @@
 """A folder -> its pictures, their labels, and the quarantine. Only names are read here, no picture is opened.
 
-Two layouts: DIR/CLASS/**/* and DIR/SIDE/CLASS/**/*. Sides are train, val (valid, validation) and test; the second
-layout is recognised when `train` and another side are there and no other folder is, hidden ones aside.
+Three layouts: DIR/CLASS/**/*, DIR/SIDE/CLASS/**/* and DIR/CLASS/SIDE/**/*. The sides of a split are recognised where
+one to train on and another stand beside each other and no other folder does, hidden ones aside; `sides` knows their
+names. A folder that stands alone is passed through: DIR/photos/CLASS, DIR/train/train/CLASS.
 """
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pellucid.errors import CatalogError
+from pellucid.pictures import layout, sides
+from pellucid.pictures.walk import Entry, walk
+from pellucid.texts import alike, composed
 
-_SIDES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
 LEAST = 2  # usable pictures a class: one to learn from, one to check with
 
@@ -38,48 +40,77 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is in a folder. Classes are in natural order ("9" before "10"), pictures by label, then path."""
+    """What is in a folder. Classes are in natural order ("9" before "10"), pictures by label, then path.
+
+    A class's name is its folder's in Unicode's composed form (NFC): folders whose names differ in nothing else are one.
+    """
 
     root: Path
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     quarantine: tuple[Quarantined, ...]
-    ignored: int  # the operating system's: hidden files and folders, Thumbs.db, desktop.ini, __MACOSX
+    ignored: int  # files and folders that are hidden or the operating system's: Thumbs.db, __MACOSX
+    left_out: tuple[Quarantined, ...] = ()
+    """Folders that Pellucid wrote, such as a model folder, each with what it is."""
 
     def class_of(self, path: str) -> str | None:
         """The class in whose folder `path` lies; None for what lies outside all of them."""
-        first, *rest = path.split("/")
-        if rest and first in self.classes:
-            return first
-        return rest[0] if len(rest) > 1 and first.lower() in _SIDES and rest[0] in self.classes else None
+        folders = map(composed, path.split("/")[:-1])
+        return next((name for name in folders if name in self.classes), None)
+
+    @property
+    def alike(self) -> tuple[tuple[str, ...], ...]:
+        """Classes whose names differ only by case or spaces: probably one class with two names."""
+        return alike(self.classes)
 
 
-def scan(root: Path) -> Catalog:
-    """Read the names below `root`. Raises CatalogError where it is missing, a file, or may not be opened."""
+def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
+    """Read the names below `root`. Raises CatalogError where it is missing, a file, or may not be opened.
+
+    `leave_out`: the model folder that is about to be written. `known`: the classes of a model, which are classes here
+    too whatever else their names could mean.
+    """
     if not root.is_dir():
         wrong = "is not a folder" if root.exists() else "does not exist"
         raise CatalogError(f"{root} {wrong}. Name a folder that holds one folder of pictures for each class.")
-    return _Scan(root).catalog()
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise CatalogError(f"{root} cannot be opened: {error.strerror}. Change its permissions or copy it.") from error
+    folders, beside = layout.find(root, leave_out, known)
+    found: list[tuple[str, str, str | None]] = []  # path, class, side
+    others: list[Entry] = [
+        entry._replace(kind="unusable", reason="lies outside a class folder") if entry.kind == "file" else entry
+        for entry in beside
+    ]
+    for folder in folders:
+        for entry in walk(root / folder.path, leave_out):
+            if entry.kind == "file":
+                found.append((folder.path + entry.path, folder.name, folder.side))
+            else:
+                others.append(entry._replace(path=folder.path + entry.path))
+    ordered = tuple(sorted({folder.name for folder in folders}, key=_natural))
+    labels = {name: label for label, name in enumerate(ordered)}
+    pictures = [Picture(path, labels[name], side) for path, name, side in found]
+    pictures.sort(key=lambda picture: (picture.label, picture.path))
+    bad = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind in ("unusable", "again")]
+    left_out = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind == "ours"]
+    ignored = sum(entry.kind == "system" for entry in others)
+    return Catalog(root, ordered, tuple(pictures), by_path(bad), ignored, by_path(left_out))
 
 
 def check(catalog: Catalog) -> None:
     """Raise CatalogError, in one line that names class and count, where nothing sensible can be learned."""
     root, classes = catalog.root, catalog.classes
     if not classes:
-        found = f"{len(catalog.quarantine):,} files and no folder" if catalog.quarantine else "nothing"
-        raise CatalogError(f"{root} has no class folders: found {found} in it. Accepted: {_LAYOUTS}.")
-    if "train" in classes and len(sides := [name for name in classes if name.lower() in _SIDES]) > 1:
-        others = [name for name in classes if name not in sides]
-        raise CatalogError(
-            f"{root} has {_names(sides)}, which look like the sides of a split, beside {_names(others)}. "
-            f"Move one kind elsewhere. Accepted: {_LAYOUTS}."
-        )
+        found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
+        ours = f" Left out are {_names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
+        raise CatalogError(f"{root} has no class folders: found {found} in it.{ours} Accepted: {_LAYOUTS}.")
+    _check_sides(catalog)
     counts = Counter(picture.label for picture in catalog.pictures)
     if len(classes) == 1:
-        side = classes[0].lower() in _SIDES
-        hint = ' Sides of a split need "train" and "val" or "test" beside each other.' if side else ""
         found = f"{classes[0]} ({counts[0]:,} usable pictures)"
-        raise CatalogError(f"{root} has only one class, {found}; two or more are needed.{hint}")
+        raise CatalogError(f"{root} has only one class, {found}; two or more are needed.{_lone_side(catalog)}")
     few = [label for label in range(len(classes)) if counts[label] < LEAST]
     if few:
         lost = Counter(catalog.class_of(bad.path) for bad in catalog.quarantine)
@@ -87,7 +118,7 @@ def check(catalog: Catalog) -> None:
         more = f" and {len(few) - 5} more classes have too few" if len(few) > 5 else ""
         raise CatalogError(
             f"Every class needs at least {LEAST} usable pictures: in {root}, {', '.join(told)}{more}. "
-            f"{_why(catalog, {classes[bad] for bad in few})}Add pictures or remove the folder."
+            f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or move the folder elsewhere."
         )
 
 
@@ -99,6 +130,40 @@ def _why(catalog: Catalog, names: set[str]) -> str:
     reason, count = reasons.most_common(1)[0]
     files = "1 file" if count == 1 else f"{count:,} files"
     return f"The commonest reason in quarantine, {files}: {reason}. "
+
+
+def _check_sides(catalog: Catalog) -> None:
+    """Refuse folders that look like the sides of a split, and were not recognised as such: they are no classes."""
+    if any(picture.side is not None for picture in catalog.pictures):
+        return
+    inside: dict[str, set[str]] = {name: set() for name in catalog.classes}
+    for holder, label in {(picture.path.rpartition("/")[0], picture.label) for picture in catalog.pictures}:
+        name, folders = catalog.classes[label], [*map(composed, holder.split("/")), ""]
+        inside[name].add(folders[folders.index(name) + 1])  # "" of a picture that stands in the class folder itself
+    for name, folders in inside.items():
+        if sides.told(folders) is not None:
+            raise CatalogError(
+                f"{catalog.root} has {_names(catalog.classes)}, and {name} holds {_names(sorted(folders))}, which look "
+                f"like the sides of a split. Name {catalog.root / name} itself, or move the rest elsewhere."
+            )
+    if looks := sides.suspects({name: folders - {""} for name, folders in inside.items()}):
+        others = [name for name in catalog.classes if name not in looks]
+        beside = f", beside {_names(others)}" if others else ""
+        raise CatalogError(
+            f"{catalog.root} has {_names(looks)}, which look like the sides of a split{beside}. Name them train, val "
+            "and test and move the rest elsewhere, or train on the one folder that holds the classes. "
+            f"Accepted: {_LAYOUTS}."
+        )
+
+
+def _lone_side(catalog: Catalog) -> str:
+    """What to do where the only class is rather a side of a split."""
+    (name,) = catalog.classes
+    if sides.read(name) is None:
+        return ""
+    path = catalog.pictures[0].path if catalog.pictures else f"{name}/"
+    folder = catalog.root / path[: f"/{path}".index(f"/{name}/") + len(name)]
+    return f' Sides of a split need "train" and "val" or "test" beside each other. Or name {folder} itself.'
 
 
 def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes: Sequence[str]) -> dict[int, str]:
@@ -124,112 +189,6 @@ def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes:
 def by_path(quarantine: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
     """The quarantine in its one order."""
     return tuple(sorted(quarantine, key=lambda bad: bad.path))
-
-
-class _Scan:
-    """One walk; collects pictures, quarantine and the count of what is ignored."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.found: list[tuple[str, str, str | None]] = []  # path, class, side
-        self.quarantine: list[Quarantined] = []
-        self.ignored = 0
-
-    def catalog(self) -> Catalog:
-        try:
-            os.scandir(self.root).close()
-        except OSError as error:
-            raise CatalogError(f"{self.root} cannot be opened: {error.strerror}.") from error
-        top = self._folders("")
-        sides = {_SIDES.get(name.lower()) for name in top}
-        classes: set[str] = set()
-        if None not in sides and "train" in sides and len(sides) > 1:
-            for folder in top:
-                classes |= self._classes(folder + "/", _SIDES[folder.lower()])
-        else:
-            classes = self._classes("", None, top)
-        ordered = tuple(sorted(classes, key=_natural))
-        labels = {name: label for label, name in enumerate(ordered)}
-        pictures = [Picture(path, labels[name], side) for path, name, side in self.found]
-        pictures.sort(key=lambda picture: (picture.label, picture.path))
-        return Catalog(self.root, ordered, tuple(pictures), by_path(self.quarantine), self.ignored)
-
-    def _classes(self, prefix: str, side: str | None, names: list[str] | None = None) -> set[str]:
-        """Read the class folders that stand in `prefix`, "" or "SIDE/"; return their names."""
-        names = self._folders(prefix) if names is None else names
-        for name in names:
-            self._class(prefix + name, name, side)
-        return set(names)
-
-    def _folders(self, prefix: str) -> list[str]:
-        """Names of the folders in `prefix`; files there lie outside a class, and go into quarantine."""
-        folders = []
-        for entry in self._entries(prefix):
-            if (kind := _kind(entry)) == "folder":
-                folders.append(entry.name)
-            else:
-                self._refuse(prefix + entry.name, "lies outside a class folder" if kind == "file" else kind)
-        return folders
-
-    def _class(self, folder: str, name: str, side: str | None) -> None:
-        """Read everything below a class folder, each folder once, however links lead to it."""
-        seen: set[tuple[int, int]] = set()
-        folders, links = [folder + "/"], []  # links last, so that a folder is read under its own name
-        while folders or links:
-            prefix = folders.pop() if folders else links.pop()
-            try:
-                status = os.stat(self.root / prefix)
-            except OSError as error:
-                self._refuse(prefix, f"a folder that cannot be opened: {error.strerror}")
-                continue
-            identity = (status.st_dev, status.st_ino)
-            if identity in seen and status.st_ino:  # 0 where the file system numbers nothing
-                self._refuse(prefix, "a link to a folder that was read already")
-                continue
-            seen.add(identity)
-            for entry in self._entries(prefix):
-                path = prefix + entry.name
-                match _kind(entry):
-                    case "file":
-                        self.found.append((path, name, side))
-                    case "folder":
-                        (links if entry.is_symlink() else folders).append(path + "/")
-                    case reason:
-                        self._refuse(path, reason)
-
-    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
-        """What stands in a folder, by name, without the operating system's files; those are counted."""
-        try:
-            with os.scandir(self.root / prefix) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except PermissionError:
-            self._refuse(prefix, "a folder that may not be opened (no permission)")
-            return
-        except OSError as error:
-            self._refuse(prefix, f"a folder that cannot be opened: {error.strerror}")
-            return
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
-                self.ignored += 1
-            else:
-                yield entry
-
-    def _refuse(self, path: str, reason: str) -> None:
-        self.quarantine.append(Quarantined(path, reason))
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    """ "file", "folder", or the reason why it is neither. Nothing is opened: a pipe would hang."""
-    try:
-        if entry.is_file():
-            return "file"
-        if entry.is_dir():
-            return "folder"
-        if entry.is_symlink() and not os.path.exists(entry.path):
-            return "a broken link"
-    except OSError:  # a link to itself
-        return "a broken link"
-    return "not a regular file (a pipe, a socket or a device)"
 
 
 def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

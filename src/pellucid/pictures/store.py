@@ -65,6 +65,7 @@ _EVERY = 0.1  # seconds between reports of progress
 _MANY = 300  # pictures for which the kernel that resizes is loaded; most of that a training needs later in any case
 _SMALL = 8 << 10  # bytes of a file: threads that share pictures so small wait for Python's lock more than they decode
 _GROUP = 16  # of these at a time
+_ELSEWHERE = "Name another place for them with --cache, or cache=... in Python."
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -151,12 +152,15 @@ def build(
     """
     folder = _folder(cache, catalog.root, form, pixel_limit)
     identity = identity_of(catalog.root, form, pixel_limit)
-    with files.storage_errors(cache):
+    with _another_place(), files.storage_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
     with closing(Lock(folder)) as lock:
-        while not lock.acquire():
+        with _another_place():
+            free = lock.acquire()
+        while not free:
             yield Decoding(0, len(catalog.pictures), 0)
             time.sleep(_EVERY)
+            free = lock.acquire()
         if lock.held:
             _remove_leftovers(folder)
         old = Ledger.load(folder, identity)
@@ -177,8 +181,14 @@ def build(
 
 
 def default_cache() -> Path:
-    """Where stores lie unless the user says otherwise: the system's place for what can be made again."""
-    return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
+    """Where stores lie unless the user says otherwise: the system's place for what can be made again.
+
+    Raises StorageError where this user has no home folder, as in some containers.
+    """
+    try:
+        return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
+    except (RuntimeError, KeyError, OSError) as error:
+        raise StorageError(f"No home folder is known in which decoded pictures could be kept. {_ELSEWHERE}") from error
 
 
 def stores(cache: Path) -> list[StoreInfo]:
@@ -362,6 +372,15 @@ def _keep_rows(file: FileIO, rows: NDArray[np.int64], length: int) -> None:
 
 
 @contextmanager
+def _another_place() -> Iterator[None]:
+    """Say what to do where the cache cannot be written."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{error} {_ELSEWHERE}") from error.__cause__
+
+
+@contextmanager
 def _full_disk(cache: Path, needed: int) -> Iterator[None]:
     """Check that `needed` bytes are free; say how many it takes where the disk runs full all the same."""
     try:
@@ -375,7 +394,7 @@ def _full_disk(cache: Path, needed: int) -> Iterator[None]:
         free = shutil.disk_usage(cache).free
         raise StorageError(
             f"The disk is full: the decoded pictures need {needed / 1e6:,.0f} MB in {cache}, "
-            f"{free / 1e6:,.0f} MB are free. Free some space or take a smaller image size."
+            f"{free / 1e6:,.0f} MB are free. Free some space, take a smaller image size, or name another --cache."
         ) from error.__cause__
 
 

@@ -16,6 +16,7 @@ from pellucid.engine.device import Precision
 from pellucid.errors import RecipeError
 from pellucid.pictures.augment import Augment
 from pellucid.pictures.decode import Fit
+from pellucid.texts import decoded
 
 AugmentChoice = Literal["auto"] | Augment
 
@@ -119,9 +120,14 @@ def make(**settings: Any) -> Recipe:
 def read(path: Path) -> dict[str, Any]:
     """Settings from a TOML file, not yet checked (see `make`). Raises RecipeError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        return tomllib.loads(decoded(path.read_bytes()))
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"The recipe {path} cannot be read: it is not UTF-8 text, byte {error.start} is "
+            f"{error.object[error.start]:#04x}. Save it as UTF-8."
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
 

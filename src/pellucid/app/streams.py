@@ -1,0 +1,65 @@
+"""The standard streams as they are found: closed, or in an encoding that not every name fits in."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+
+def open_all() -> None:
+    """Make writing to a closed standard output or error harmless, as to a file that nobody reads.
+
+    A file that is opened later must not get the number of a closed stream: a library's warnings would go into it.
+    Standard input stays None in Python where it is closed: nothing can be read there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+    if sys.stderr is None:
+        sys.stderr = _Nowhere("")
+    if sys.stdout is None:
+        sys.stdout = _Nowhere("pellucid: standard output is closed, and what would stand there is lost.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
+
+
+class _Nowhere(io.TextIOWrapper):
+    """Takes whatever is written, and says once on standard error that it is lost."""
+
+    def __init__(self, lost: str) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8")
+        self._lost = lost
+
+    def write(self, text: str) -> int:
+        if self._lost and text:
+            print(self._lost, file=sys.stderr)
+            self._lost = ""
+        return len(text)
+
+
+def write_json(content: object, stream: TextIO | None = None, indent: int | None = None) -> None:
+    """Write one JSON value and a line end, valid in whatever encoding the stream has; standard output by default.
+
+    In UTF-8, names stay readable, and a byte of a name that is no UTF-8 becomes JSON's own \\udc80, from which
+    Python's os.fsencode gets it back. In any other encoding all but ASCII is escaped.
+    """
+    encoding = (getattr(stream or sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
+    text = json.dumps(content, indent=indent, ensure_ascii=encoding not in ("utf-8", "utf8"), default=str)
+    print(text, file=stream)
+
+
+def stop_writing() -> None:
+    """Nobody reads standard output any more: what is still in its buffer goes nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,120 @@
+"""Where in a folder the class folders stand, and on which side: DIR/CLASS, DIR/SIDE/CLASS, DIR/CLASS/SIDE."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from pellucid.pictures import sides
+from pellucid.pictures.walk import Entry, entries, is_system, leads_back, only_ours
+from pellucid.texts import composed
+
+_PICTURE = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|heic|avif)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFolder:
+    """A folder whose pictures are of one class; a class may have several."""
+
+    path: str  # relative to the root, ends in "/"
+    name: str  # of the class, in Unicode's composed form (NFC): the same name on every system
+    side: str | None  # "train", "val" or "test" where the folders say so
+
+
+def find(
+    root: Path, leave_out: Path | None = None, known: Collection[str] = ()
+) -> tuple[list[ClassFolder], list[Entry]]:
+    """The class folders, and all else that stands on the levels above them.
+
+    `leave_out`: as in `walk`. `known`: names that are classes for certain, whatever else they could mean.
+    """
+    search = _Search(root, leave_out, frozenset(map(composed, known)))
+    return search.find(""), search.beside
+
+
+class _Search:
+    """One search; collects what stands beside the folders that it passes."""
+
+    def __init__(self, root: Path, leave_out: Path | None, known: frozenset[str]) -> None:
+        self.root, self.leave_out, self.known = root, leave_out, known
+        self.beside: list[Entry] = []
+
+    def find(self, prefix: str) -> list[ClassFolder]:
+        names = self._folders(prefix)
+        certain = all(composed(name) in self.known for name in names)
+        if not certain and (told := sides.told(names)) is not None:
+            return self._in_sides({prefix + name + "/": side for name, side in told.items()})
+        if len(names) == 1 and not certain and sides.read(names[0]) is None and self._wraps(prefix + names[0] + "/"):
+            return self.find(prefix + names[0] + "/")
+        folders = {prefix + name + "/": composed(name) for name in names}
+        within = [sides.told(self._names(folder) or ()) for folder in folders]
+        if not within or not all(within) or self._hold_classes(folders):
+            return [ClassFolder(folder, name, None) for folder, name in folders.items()]
+        found = []
+        for (folder, name), told in zip(folders.items(), within, strict=True):
+            assert told is not None
+            found += [ClassFolder(f"{folder}{inner}/", name, told[inner]) for inner in self._folders(folder)]
+        return found
+
+    def _hold_classes(self, folders: Collection[str]) -> bool:
+        """Whether the sides in any of the folders hold class folders: these are data sets of their own, no classes."""
+        sides_of = [f"{folder}{name}/" for folder in folders for name in self._names(folder) or ()]
+        return any(len(self._names(side) or ()) > 1 for side in sides_of)
+
+    def _in_sides(self, told: dict[str, str]) -> list[ClassFolder]:
+        """The class folders of sides, also where they stand a level deeper: train/train/cat, train/photos/cat."""
+        lone = {self._lone(folder) for folder in told}
+        found = []
+        for folder, side in told.items():
+            names = self._folders(folder)
+            while len(names) == 1 and composed(names[0]) not in self.known and self._names(f"{folder}{names[0]}/"):
+                if not sides.wraps(names[0]) and (len(lone) > 1 or None in lone):
+                    break
+                folder += names[0] + "/"
+                names = self._folders(folder)
+            found += [ClassFolder(f"{folder}{name}/", composed(name), side) for name in names]
+        return found
+
+    def _lone(self, folder: str) -> str | None:
+        names = self._names(folder)
+        return names[0] if names and len(names) == 1 else None
+
+    def _wraps(self, folder: str) -> bool:
+        """Whether a folder that stands alone holds the classes, and is none itself."""
+        names = self._names(folder)
+        return bool(names) and (len(names) > 1 or self._wraps(f"{folder}{names[0]}/"))
+
+    def _names(self, folder: str) -> list[str] | None:
+        """The names of the folders in a folder; None where a picture stands there. Looks no further than that."""
+        names = []
+        try:
+            with os.scandir(self.root / folder) as listing:
+                for entry in listing:
+                    if is_system(entry.name):
+                        continue
+                    if os.path.isdir(entry.path):  # entry.is_dir() raises of a link to itself
+                        names.append(entry.name)
+                    elif _PICTURE.search(entry.name):
+                        return None
+        except OSError:
+            return None
+        linked = [name for name in names if os.path.islink(self.root / folder / name)]
+        return sorted(name for name in names if name not in linked or not leads_back(self.root, folder + name))
+
+    def _folders(self, prefix: str) -> list[str]:
+        """The names of the folders in a folder that is passed. What else stands there is noted in `beside`."""
+        folders = []
+        for entry in entries(self.root, prefix, self.leave_out):
+            path = str(self.root / entry.path)
+            if entry.kind != "folder":
+                self.beside.append(entry)
+            elif os.path.islink(path) and leads_back(self.root, entry.path):
+                self.beside.append(Entry(entry.path, "again", "a link to a folder that it lies in"))
+            elif only_ours(path, self.leave_out):
+                self.beside.append(Entry(entry.path, "ours", "holds nothing but folders that Pellucid wrote"))
+            else:
+                folders.append(entry.path.removeprefix(prefix).rstrip("/"))
+        return folders

@@ -1,0 +1,177 @@
+"""What stands in and below a folder: the one walk behind every command. Only names are read, no picture is opened.
+
+Files of the operating system are passed over. Folders that Pellucid wrote are left out: their thumbnails are copies of
+pictures, and a model folder is no class. Links are followed, but not in circles.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+_SYSTEM = {
+    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information",
+    "__macosx", "icon\r", "@eadir", "lost+found",
+}  # fmt: skip
+_STEP = re.compile(r"step-\d+\.safetensors|\..+\.part")  # what stands in the checkpoint folder of a training
+
+Kind = Literal["file", "folder", "unusable", "again", "ours", "system"]
+
+
+class Entry(NamedTuple):
+    """A name below a folder, and what stands there.
+
+    * file: it may hold a picture; its content will tell
+    * folder: only from `entries`
+    * unusable: a broken link, a pipe, a folder that may not be opened
+    * again: a link to a folder whose content comes under another name
+    * ours: a folder that Pellucid wrote
+    * system: hidden, or of the operating system
+    """
+
+    path: str  # relative to the folder, with "/" on every system; a folder's ends in "/"
+    kind: Kind
+    reason: str = ""  # a phrase; empty for a file, a folder and what is the system's
+
+
+def walk(folder: str | Path, leave_out: Path | None = None) -> Iterator[Entry]:
+    """All that stands below `folder`, each folder's by name, before what stands in the folders in it.
+
+    Each folder is read once, however links lead to it, and links come last: a folder is read under its own name.
+    `leave_out`: the folder that a training is about to write, whatever it holds by now.
+    """
+    top = os.path.join(folder, "")
+    seen: set[tuple[int, int]] = set()
+    folders, links = [""], deque[str]()
+    while folders or links:
+        linked = not folders
+        prefix = links.popleft() if linked else folders.pop()
+        try:
+            status = os.stat(top + prefix)
+        except OSError as error:
+            yield Entry(prefix, "unusable", f"a folder that cannot be opened: {error.strerror}")
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen and status.st_ino:  # 0 where the file system numbers nothing
+            yield Entry(prefix, "again", "a link to a folder that was read already")
+            continue
+        if linked and leads_back(top, prefix):
+            yield Entry(prefix, "again", "a link to a folder that it lies in")
+            continue
+        seen.add(identity)
+        inner: list[str] = []
+        for entry in entries(top, prefix, leave_out):
+            if entry.kind != "folder":
+                yield entry
+            elif os.path.islink(top + entry.path.rstrip("/")):
+                links.append(entry.path)
+            else:
+                inner.append(entry.path)
+        folders += reversed(inner)
+
+
+def entries(top: str | Path, prefix: str = "", leave_out: Path | None = None) -> Iterator[Entry]:
+    """What stands in one folder, `prefix` below `top`, by name."""
+    try:
+        with os.scandir(os.path.join(top, prefix)) as listing:
+            found = sorted(listing, key=lambda entry: entry.name)
+    except PermissionError:
+        yield Entry(prefix, "unusable", "a folder that may not be opened (no permission)")
+        return
+    except OSError as error:
+        yield Entry(prefix, "unusable", f"a folder that cannot be opened: {error.strerror}")
+        return
+    for entry in found:
+        path = prefix + entry.name
+        if is_system(entry.name):
+            yield Entry(path, "system")
+        elif (kind := _kind(entry)) == "file":
+            yield Entry(path, "file")
+        elif kind != "folder":
+            yield Entry(path, "unusable", kind)
+        elif leave_out is not None and _same(entry.path, leave_out):
+            yield Entry(path + "/", "ours", "the model folder of this training")
+        elif what := written_by_us(entry.path):
+            yield Entry(path + "/", "ours", what)
+        else:
+            yield Entry(path + "/", "folder")
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder of this name is hidden or the operating system's."""
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
+def written_by_us(folder: str | Path) -> str | None:
+    """What Pellucid wrote into a folder, also where that has not ended; None where it is not one of ours."""
+
+    def has(*names: str) -> bool:
+        return all(os.path.isfile(os.path.join(folder, name)) for name in names)
+
+    if has("config.json", "model.safetensors"):
+        return "a model folder"
+    if has("split.csv", "quarantine.csv") or _has_checkpoint(folder):
+        return "the folder of a training that has not ended"
+    if has("filters.json"):
+        return "what `pellucid filters` wrote"
+    return "decoded pictures kept for the next training" if has("store.json", "images.raw") else None
+
+
+def only_ours(folder: str | Path, leave_out: Path | None = None) -> bool:
+    """Whether folders that Pellucid wrote stand in a folder, and nothing else."""
+    some = False
+    try:
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                if is_system(entry.name):
+                    continue
+                if not entry.is_dir(follow_symlinks=False):
+                    return False
+                ours = (leave_out is not None and _same(entry.path, leave_out)) or written_by_us(entry.path)
+                if not ours and not only_ours(entry.path, leave_out):
+                    return False
+                some = True
+    except OSError:
+        return False
+    return some
+
+
+def leads_back(top: str | Path, path: str) -> bool:
+    """Whether a link `path` below `top` leads to `top`, to a folder that holds it, or to one that the link lies in."""
+    target = os.path.realpath(os.path.join(top, path))
+    holders = (os.path.realpath(top), os.path.realpath(os.path.join(top, os.path.dirname(path.rstrip("/")))))
+    return any(os.path.join(holder, "").startswith(os.path.join(target, "")) for holder in holders)
+
+
+def _has_checkpoint(folder: str | Path) -> bool:
+    """Also of a training that was killed before its first checkpoint stood."""
+    try:
+        inside = os.listdir(os.path.join(folder, "checkpoint"))
+        return any(map(_STEP.fullmatch, inside)) or (not inside and os.listdir(folder) == ["checkpoint"])
+    except OSError:
+        return False
+
+
+def _same(path: str, other: Path) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """ "file", "folder", or the reason why it is neither. Nothing is opened: a pipe would hang."""
+    try:
+        if entry.is_file():
+            return "file"
+        if entry.is_dir():
+            return "folder"
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            return "a broken link"
+    except OSError:  # a link to itself
+        return "a broken link"
+    return "not a regular file (a pipe, a socket or a device)"

@@ -1,0 +1,78 @@
+"""Closed standard streams, and JSON in whatever encoding standard output has."""
+
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pellucid.app import streams
+
+LOST = "pellucid: standard output is closed, and what would stand there is lost.\n"
+
+
+def run(command: list[object], closed: str, tmp_path: Path) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command that begins with the streams `closed` by a shell."""
+    line = " ".join(shlex.quote(str(word)) for word in [sys.executable, "-m", "pellucid", *command])
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+        status = subprocess.run(["sh", "-c", f"exec {line} {closed}"], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+    return status.returncode, (tmp_path / "out").read_text(), (tmp_path / "err").read_text()
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_the_answer_comes_where_it_can(closed: str, trained: Path, photos: Path, tmp_path: Path) -> None:
+    status, out, err = run(["predict", trained, photos / "red/0.png"], closed, tmp_path)
+    assert (status, out.split()[0], err) == (0, "red", "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-"])
+def test_an_answer_that_can_go_nowhere_is_said_to_be_lost(closed: str, tmp_path: Path) -> None:
+    assert run(["plan", "article"], closed, tmp_path) == (0, "", LOST)
+
+
+def test_where_all_are_closed_the_exit_status_is_the_answer(trained: Path, tmp_path: Path) -> None:
+    closed = "<&- >&- 2>&-"
+    assert run(["predict", trained, tmp_path / "nowhere.png"], closed, tmp_path) == (3, "", "")
+    assert run(["predict", trained, "-"], closed, tmp_path) == (1, "", "")
+    assert run(["plan", "article"], closed, tmp_path) == (0, "", "")
+
+
+def test_a_picture_from_a_closed_standard_input(trained: Path, tmp_path: Path) -> None:
+    said = "pellucid: Standard input is closed, and - stands for it. Name files or folders instead.\n"
+    assert run(["predict", trained, "-"], "<&-", tmp_path) == (1, "", said)
+
+
+def test_a_file_does_not_get_the_number_of_a_closed_stream(trained: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "answers.txt"
+    assert run(["predict", trained, photos / "red/0.png", "--out", out], "<&- >&- 2>&-", tmp_path)[0] == 0
+    assert out.read_text().split()[0] == "red"
+    code = (
+        "from pellucid.app import streams; streams.open_all(); print(open('/dev/null').fileno(), file=open('n', 'w'))"
+    )
+    line = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} <&- >&- 2>&-"
+    subprocess.run(["sh", "-c", line], cwd=tmp_path, check=True)
+    assert int((tmp_path / "n").read_text()) > 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-16", "utf-8"])
+def test_json_is_valid_in_every_encoding(encoding: str) -> None:
+    content = {"picture": "crème 😀 \udce9.png"}
+    stream = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
+    streams.write_json(content, stream)
+    stream.flush()
+    written = stream.buffer.getvalue()  # type: ignore[attr-defined]
+    assert json.loads(written.decode(encoding)) == content
+    assert ("crème 😀".encode() in written) == (encoding == "utf-8")
+
+
+def test_lines_of_json_on_a_terminal_of_windows(trained: Path, photos: Path, tmp_path: Path) -> None:
+    name = tmp_path / "crème 😀.png"
+    name.write_bytes((photos / "red" / "0.png").read_bytes())
+    command = [sys.executable, "-m", "pellucid", "predict", str(trained), str(name), "--format", "jsonl"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    out = subprocess.run(command, capture_output=True, env=environment, check=True).stdout
+    assert json.loads(out.decode("ascii"))["picture"] == str(name)

@@ -1,0 +1,105 @@
+"""What stands for which pictures: folders are walked as a training walks them, globs are tried literally first."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pellucid.pictures.catalog import scan
+from pellucid.predicting import LeftOut, expand, walked
+
+
+def make(root: Path, *paths: str) -> Path:
+    for path in paths:
+        place = root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(path)
+    return root
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pictures(*sources: str) -> list[str]:
+    return [str(source) for source in expand(sources)]
+
+
+def test_a_folder_stands_for_what_a_training_reads_in_it(here: Path) -> None:
+    make(
+        here,
+        "data/a/1.png",
+        "data/a/Thumbs.db",
+        "data/a/__MACOSX/2.png",
+        "data/b/3.png",
+        "data/b/._3.png",
+        "more/4.png",
+    )
+    make(here, "data/b/model/config.json", "data/b/model/model.safetensors", "data/b/model/thumbnails/01.jpg")
+    (here / "data/b/linked").symlink_to("../../more")
+    (here / "data/b/up").symlink_to("..")
+    assert pictures("data") == ["data/a/1.png", "data/b/3.png", "data/b/linked/4.png"]
+    assert pictures("data") == sorted(f"data/{picture.path}" for picture in scan(here / "data").pictures)
+    assert [each for each in walked(["data"]) if isinstance(each, LeftOut)] == [
+        LeftOut("data/b/model/", "a model folder"),
+        LeftOut("data/b/up/", "a link to a folder that was read already"),
+    ]
+
+
+def test_what_cannot_be_used_is_among_the_files(here: Path) -> None:
+    make(here, "data/1.png")
+    (here / "data/broken").symlink_to("nowhere")
+    os.mkfifo(here / "data/pipe")
+    assert pictures("data") == ["data/1.png", "data/broken", "data/pipe"]
+
+
+@pytest.mark.parametrize("start", ["", "{here}/"])
+def test_names_that_are_there_are_no_patterns(here: Path, start: str) -> None:
+    start = start.format(here=here)
+    make(
+        here,
+        "trip [2020]/1.png",
+        "trip [2020]/2.png",
+        "trip 0/3.png",
+        "a[1]/b[2]/x[3].png",
+        "what?/4.png",
+        "whats/5.png",
+    )
+    assert pictures(f"{start}trip [2020]/*.png") == [f"{start}trip [2020]/1.png", f"{start}trip [2020]/2.png"]
+    assert pictures(f"{start}trip [2020]/[1]*.png") == [f"{start}trip [2020]/1.png"]
+    assert pictures(f"{start}trip [2020]*/*.png") == [f"{start}trip [2020]/1.png", f"{start}trip [2020]/2.png"]
+    assert pictures(f"{start}a[1]/b[2]/x[3].*") == [f"{start}a[1]/b[2]/x[3].png"]
+    assert pictures(f"{start}what?/*.png") == [f"{start}what?/4.png"]
+    assert pictures(f"{start}**/trip [2020]/1.png") == [f"{start}trip [2020]/1.png"]
+
+
+def test_what_is_not_there_literally_is_a_pattern(here: Path) -> None:
+    make(here, "trip 0/1.png", "trip 2/2.png", "trip 1/3.png")
+    assert pictures("trip [2020]/*.png") == ["trip 0/1.png", "trip 2/2.png"]
+    (here / "trip [2020]").mkdir()
+    assert pictures("trip [2020]/*.png") == ["trip 0/1.png", "trip 2/2.png"]  # the folder of that name is empty
+    assert pictures("trip [9]/*.png") == ["trip [9]/*.png"]
+
+
+def test_a_glob_passes_over_what_a_folder_does(here: Path) -> None:
+    make(here, "win/1.png", "win/Thumbs.db", "win/desktop.ini", "win/__MACOSX/1.png", "win/.hidden")
+    make(here, "win/m/config.json", "win/m/model.safetensors", "win/m/thumbnails/01.png")
+    left_out = LeftOut("win/m", "a model folder")
+    assert list(walked(["win/*"])) == ["win/1.png", left_out]
+    make(here, "win/m/thumbnails/02.png")
+    assert list(walked(["win/*/*/*.png"])) == [left_out]
+    assert pictures("win/*/*.png") == ["win/*/*.png"]
+    assert pictures("win/**/*.png") == ["win/1.png"]
+    assert pictures("win/__MACOSX/*.png") == ["win/__MACOSX/1.png"]  # that is spelt out
+    assert pictures("win/Thumbs.db") == ["win/Thumbs.db"]
+
+
+def test_two_stars_end_where_links_go_in_circles(here: Path) -> None:
+    make(here, "a/1.png", "a/b/2.png", "a/b/3.jpg")
+    for name in ("one", "two", "three"):
+        (here / "a/b" / name).symlink_to("../..")
+    assert pictures("**/*.png") == ["a/1.png", "a/b/2.png"]
+    assert pictures("a/**/b/*") == ["a/b/2.png", "a/b/3.jpg"]
+    assert pictures("a/**") == ["a/1.png", "a/b/2.png", "a/b/3.jpg"]
