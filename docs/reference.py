@@ -25,7 +25,8 @@ FILES = {
     "history.csv": "a line an epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
     "quarantine.csv": "every file that was not used, with the reason",
-    "twins.csv": "pairs of near-duplicates, and whether both have the same class",
+    "twins.csv": "pairs of near-duplicates, whether both have the same class, and if not, what they are to each other: "
+    "copy, mirrored, partly (different in a part), unseen (not compared closely)",
     "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
     "replay/": "with `--replay`: how filters, maps, gradients and predictions of a few pictures changed in training",
     "checkpoint/": "where an unfinished training stands; `--resume` goes on from it",

@@ -259,7 +259,7 @@ def test_twins_never_straddle_the_split_and_a_planted_leak_is_reported(begin: Be
                 assert side[path] == side[path.split(" ")[0] + ".png"]
         assert side["blue/20.png"] == side["red/planted.jpg"]
         across = [pair for pair in pairs if pair["same_class"] == "0"]
-        assert across == [{"path": "blue/20.png", "twin": "red/planted.jpg", "same_class": "0"}]
+        assert across == [{"path": "blue/20.png", "twin": "red/planted.jpg", "same_class": "0", "across": "copy"}]
         assert {side[pair["path"]] for pair in pairs} == {"train", "val", "test"}  # they are not simply all in train
 
 

@@ -42,7 +42,11 @@ class Evaluating:
 
 @dataclass(frozen=True)
 class Report:
-    """How a run ended: `reported` names the metrics that count, test where there are test pictures."""
+    """How a run ended: `reported` names the metrics that count, test where there are test pictures.
+
+    `chosen`: whether the epoch and the temperature were chosen on the validation pictures. They are not where there
+    are none, or where these lack a class.
+    """
 
     folder: Path
     classifier: Classifier
@@ -53,6 +57,12 @@ class Report:
     seconds: float
     replay: Size | None = None
     """What the replay takes, of a training with one."""
+    chosen: bool = True
+
+    @property
+    def quotable(self) -> bool:
+        """Whether the reported accuracy is one to quote: of test pictures, of every class."""
+        return self.reported == "test" and not self.metrics["test"].lacking
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,8 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
             logits[side] = yield from _logits(classifier, trained, side, rows)
     labels = {side: data.labels[data.rows(_SHORT[side])] for side in logits}
     reported = "test" if "test" in logits else next(iter(logits))
-    fitted = evaluate.temperature(logits["validation"], labels["validation"]) if "validation" in logits else 1.0
+    chosen = bool(len(trained.task.validation))
+    fitted = evaluate.temperature(logits["validation"], labels["validation"]) if chosen else 1.0
     classifier = dataclasses.replace(classifier, temperature=fitted)
     metrics = {side: evaluate.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
 
@@ -100,13 +111,14 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     mistakes = [_described(m, paths[m.row], classes, thumb) for m, thumb in zip(worst, thumbnails, strict=True)]
     files.write(out / artefact.HISTORY, loop.history_csv(state.history))
     sides = {side: measured.as_json() for side, measured in metrics.items()}
-    artefact.write_json(out / artefact.METRICS, {"reported": reported, **sides, "mistakes": mistakes})
+    report = Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, chosen=chosen)
+    about = {"reported": reported, "quotable": report.quotable, "chosen": chosen}
+    artefact.write_json(out / artefact.METRICS, {**about, **sides, "mistakes": mistakes})
     tensors = state.best_optimizer if state.best else loop.optimizer_tensors(state)
     artefact.write_tensors(out / artefact.OPTIMIZER, tensors)
     artefact.save(out, classifier, _about(trained, directory, out))
     card.write(out)
-    size = trained.recorder.size if trained.recorder is not None else None
-    return Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, size)
+    return dataclasses.replace(report, replay=trained.recorder.size) if trained.recorder is not None else report
 
 
 @dataclass(frozen=True)
@@ -173,11 +185,17 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "fingerprint": data.store.fingerprint,
             "split_fingerprint": files.sha256(out / artefact.SPLIT),
             "train": len(task.train),
-            "validation": len(task.validation),
+            "validation": len(data.rows("val")),
             "test": len(data.rows("test")),
             "quarantined": len(data.quarantine),
             "twin_pictures": data.twin_pictures,
             "twins_across_classes": len(data.twins_across_classes),
+            "alike_across_classes": data.alike_across_classes,
+            "lacking": {_LONG[side]: list(names) for side, names in data.lacking.items()},
+            "swallowed": [
+                {"class": data.catalog.classes[each.label], "alike": each.alike, "pictures": each.pictures}
+                for each in data.swallowed
+            ],
         },
         "training": {
             "complete": state.finished,
@@ -212,3 +230,4 @@ def best_epoch(state: State) -> int:
 
 
 _SHORT = {"test": "test", "validation": "val", "train": "train"}
+_LONG = {short: long for long, short in _SHORT.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,12 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def printable(words: str | Path) -> str:
     """A file's or a class's name on one line, also where it holds line ends, escapes or bytes that are no UTF-8."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(words))
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """class a; classes a, b and 3 more."""
+    shown = ", ".join(map(printable, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    return f"class {shown}" if len(names) == 1 else f"classes {shown}"
 
 
 def many(count: int, thing: str) -> str:

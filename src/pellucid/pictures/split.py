@@ -114,9 +114,9 @@ def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple
 
 @dataclass(frozen=True)
 class _Group:
-    """Twins: their place in the order, their rows, the class that they count for, and the sides that they may be put on.
+    """Twins: their place in the order, their rows, the class that they count for, and the sides that are open to them.
 
-    Where folders decide, no side is allowed.
+    None is where folders decide.
     """
 
     order: bytes
