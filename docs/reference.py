@@ -24,6 +24,8 @@ FILES = {
     "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes",
     "history.csv": "a line an epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
+    "known.safetensors": "289 bytes of each picture that it learned from or chose by, coarse thumbnails, from which "
+    "`evaluate` recognises copies. Nothing else needs it, and it may be deleted; then copies cannot be told",
     "quarantine.csv": "every file that was not used, with the reason",
     "twins.csv": "pairs of near-duplicates, whether both have the same class, and if not, what they are to each other: "
     "copy, mirrored, partly (different in a part), unseen (not compared closely)",

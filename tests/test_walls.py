@@ -26,7 +26,8 @@ ALLOWED = {
     "glassbox": {"errors", "files", "network"},
     "classifier": {"errors", "files", "memory", "pictures.decode", "pictures.cores", "network", "engine", "glassbox"},
     "predicting": {"errors", "classifier"},
-    "kept": {"errors", "files", "classifier"},
+    "kept": {"errors", "files", "pictures", "classifier"},
+    "evaluating": {"errors", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome"},
     "api": {
@@ -40,6 +41,7 @@ ALLOWED = {
         "classifier",
         "predicting",
         "kept",
+        "evaluating",
         "outcome",
         "run",
     },

@@ -19,6 +19,7 @@ from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
+from pellucid.pictures import familiar
 from pellucid.pictures.store import Store
 from pellucid.training import checkpoint, evaluate, loop
 from pellucid.training.data import Data
@@ -29,6 +30,7 @@ from pellucid.training.schedule import learning_rate
 
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
+DESCRIBED = 1024  # pictures of which what is kept is made at a time
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     artefact.write_json(out / artefact.METRICS, {**about, **sides, "mistakes": mistakes})
     tensors = state.best_optimizer if state.best else loop.optimizer_tensors(state)
     artefact.write_tensors(out / artefact.OPTIMIZER, tensors)
+    files.write(out / artefact.KNOWN, _known(data))
     artefact.save(out, classifier, _about(trained, directory, out))
     card.write(out)
     return dataclasses.replace(report, replay=trained.recorder.size) if trained.recorder is not None else report
@@ -151,6 +154,22 @@ def _logits(
             f"Try a smaller --learning-rate than {trained.task.recipe.learning_rate:g}."
         )
     return logits
+
+
+def _known(data: Data) -> bytes:
+    """As safetensors, {side: uint8 (n, familiar.COARSE)} of the pictures that training and validation saw.
+
+    In the order of split.csv, in which all pictures stand as in the catalog.
+    """
+    from safetensors.numpy import save as encode
+
+    coarse = {}
+    for side in ("train", "val"):
+        rows = data.rows(side)
+        parts = [rows[at : at + DESCRIBED] for at in range(0, len(rows), DESCRIBED)]
+        some = [familiar.coarse(data.store.descriptions[part]) for part in parts]
+        coarse[side] = np.concatenate([np.zeros((0, familiar.COARSE), np.uint8), *some])
+    return encode(coarse)
 
 
 def _remove_model(out: Path) -> None:

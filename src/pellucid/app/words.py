@@ -25,9 +25,9 @@ def few(names: Sequence[str], most: int = 5) -> str:
     return f"class {shown}" if len(names) == 1 else f"classes {shown}"
 
 
-def many(count: int, thing: str) -> str:
-    """1 epoch, 1,200 epochs."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+def many(count: int, thing: str, things: str | None = None) -> str:
+    """1 epoch, 1,200 epochs; 2 copies."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {things or thing + 's'}"
 
 
 def share(metrics: api.Metrics) -> str:

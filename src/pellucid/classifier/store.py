@@ -34,11 +34,12 @@ FORMAT = 1
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 OPTIMIZER = "optimizer.safetensors"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
+KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that it has seen; see kept.py
 _AGAIN = "Copy the folder again, or train again."
 # numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
 _TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
-HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS)
+HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,17 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     files.write(path, encode(plain, {"format": "pt"}))
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file as arrays. Raises ArtefactError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode
+
+    try:
+        return decode(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}.") from error
 
 
 def describe(path: Path) -> dict[str, Any]:

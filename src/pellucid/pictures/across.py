@@ -96,9 +96,9 @@ def differs(a: NDArray[np.uint8], b: NDArray[np.uint8], scale: float | None = No
 def _upright(
     descriptions: twins.Descriptions, pairs: NDArray[np.int64]
 ) -> tuple[list[tuple[float | None, bool] | None], NDArray[np.floating]]:
-    """How each pair's thumbnails fit without a mirror, (scale, swap) as `differs` takes it, or None; their distance (P,).
+    """How each pair's thumbnails fit unmirrored, as (scale, swap) for `differs`, or None; and their distance (P,).
 
-    That is the mean absolute difference of brightness in grey levels, where it lies.
+    That is the mean absolute difference of brightness in grey levels, without moving either.
     """
     ways: list[tuple[float | None, bool] | None] = []
     apart = []

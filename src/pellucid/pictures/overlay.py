@@ -17,6 +17,7 @@ FLAT = 1.0  # grey levels of deviation: below it gain and offset mean nothing
 PHOTOGRAPH = 0.6  # share of cells with texture that makes a photograph; handwritten digits reach 0.56
 TEXTURE = 6.0  # grey levels between neighbouring cells that count as texture
 MOVED = 0.15  # cells; pages with other words are fitted to within 0.11, a border of 6 pixels moves by 0.2 or more
+UNEXPLAINED = 0.05  # of the variance, which may be left of a picture that was moved
 COLOURED = 8.0  # largest colour difference of a picture that counts as grey
 
 Floats = NDArray[np.floating]
@@ -38,11 +39,12 @@ def same_picture(
     photograph: NDArray[np.bool_],
     scale: float,
     mirrored: bool,
+    unexplained: float = UNEXPLAINED,
 ) -> NDArray[np.bool_]:
     """Whether P pairs of pictures are twins -> (P,).
 
     a, b: (P, n, n), brightness 0..255; p, q: (P, 2, m, m), colour differences -128..127; photograph (P,): both are.
-    scale, mirrored: how b has to be cut and turned to be like a.
+    scale, mirrored: how b has to be cut and turned to be like a. unexplained: see UNEXPLAINED.
     """
     if mirrored:
         b, q = b[..., ::-1], q[..., ::-1]
@@ -55,12 +57,18 @@ def same_picture(
         start = np.tile(np.array([scale, 0, scale, 0], np.float32), (len(rest), 1))
         place = register(half(a[rest]), half(b[rest]), start, 4)
         place = register(a[rest], b[rest], place * np.array([1, 2, 1, 2], np.float32), 4)
-        good[rest] = explained(a[rest], b[rest], p[rest], q[rest], photograph[rest], place)
+        good[rest] = explained(a[rest], b[rest], p[rest], q[rest], photograph[rest], place, unexplained)
     return good
 
 
 def explained(
-    a: Floats, b: Floats, p: Floats, q: Floats, photograph: NDArray[np.bool_], place: Floats | None
+    a: Floats,
+    b: Floats,
+    p: Floats,
+    q: Floats,
+    photograph: NDArray[np.bool_],
+    place: Floats | None,
+    most: float = UNEXPLAINED,
 ) -> NDArray[np.bool_]:
     """Whether b, moved to `place` (None: where it is), is a up to gain, offset and what copying does -> (P,)."""
     if place is None:
@@ -84,7 +92,7 @@ def explained(
     changed = changed[:, 0, 0] & photograph
     unexplained = mean(rest**2, inside)[:, 0, 0]  # variance, grey levels squared
     variance = mean((b - mean(b, inside)) ** 2, inside)[:, 0, 0]
-    share = np.where(moved, 0.05, np.where(changed, 0.03, 0.02))
+    share = np.where(moved, most, np.where(changed, 0.03, 0.02))
     near = unexplained <= share * variance + 0.25
     gain, offset = gain[:, 0, 0], offset[:, 0, 0]
     same = (np.abs(gain - 1) < 0.1) & (np.abs(offset) < 20)

@@ -147,15 +147,15 @@ def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -> Floats:
-    """`_hash` of these rows as `_tiles`."""
+    """`hash_of` of these rows as `_tiles`."""
     tiles = _room(len(rows))
     hashes = tiles.reshape(-1, FREQUENCIES**2)[: len(rows)]
     for at in range(0, len(rows), ROWS):
-        hashes[at : at + ROWS] = _hash(grey_of(descriptions[rows[at : at + ROWS]]), scale)
+        hashes[at : at + ROWS] = hash_of(grey_of(descriptions[rows[at : at + ROWS]]), scale)
     return tiles
 
 
-def _hash(grey: Floats, scale: float) -> Floats:
+def hash_of(grey: Floats, scale: float) -> Floats:
     """(N, 32, 32) -> (N, 64): low frequencies of the inner `scale` of a picture, unit length, without the mean.
 
     A discrete cosine transform, weighted by the square root of the frequency, against the fall of natural pictures'
