@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.classifier import matrix
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predictor import Prepared, Source
@@ -266,4 +267,5 @@ def _answers(
 
 
 def _stored(metrics: Metrics) -> dict[str, Any]:
-    return metrics.as_json()
+    """As metrics.json has a side."""
+    return {**metrics.as_json(), "confusion": matrix.stored(metrics.confusion)}

@@ -1,7 +1,7 @@
 """Which pictures a model was made from: those it learned from, those that chose, those kept from it.
 
 Its split.csv names them all, with their digests. Of those that it has seen, known.safetensors keeps what their copies
-are recognised by (pictures/familiar.py): two tensors uint8 (n, familiar.COARSE), "train" and "val", in split.csv's order.
+are recognised by (pictures/familiar.py): tensors uint8 (n, familiar.COARSE), "train" and "val", in split.csv's order.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.classifier import card
+from pellucid.classifier import card, matrix
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predictor import Prepared
@@ -112,7 +112,10 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
         card.write_thumbnail(directory / paths[mistake.row], out / thumbnail)
     mistakes = [_described(m, paths[m.row], classes, thumb) for m, thumb in zip(worst, thumbnails, strict=True)]
     files.write(out / artefact.HISTORY, loop.history_csv(state.history))
-    sides = {side: measured.as_json() for side, measured in metrics.items()}
+    sides = {
+        side: {**measured.as_json(), "confusion": matrix.stored(measured.confusion)}
+        for side, measured in metrics.items()
+    }
     report = Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, chosen=chosen)
     about = {"reported": reported, "quotable": report.quotable, "chosen": chosen}
     artefact.write_json(out / artefact.METRICS, {**about, **sides, "mistakes": mistakes})

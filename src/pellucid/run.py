@@ -305,9 +305,9 @@ def _found(directory: Path, data: Data) -> Found:
         len(data.twins),
         tuple(data.twins_across_classes),
         *(len(data.rows(side)) for side in ("train", "val", "test")),
-        data.alike_across_classes,
-        data.lacking,
-        tuple((data.catalog.classes[each.label], each.alike, each.pictures) for each in data.swallowed),
+        alike_across_classes=data.alike_across_classes,
+        lacking=data.lacking,
+        swallowed=tuple((data.catalog.classes[each.label], each.alike, each.pictures) for each in data.swallowed),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import files
-from pellucid.classifier import store
+from pellucid.classifier import matrix, store
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import decode, read, resize
 
@@ -24,6 +24,7 @@ TINY = 64  # pixels; what is not half as large is enlarged
 THUMBNAIL = 160  # pixels
 MOST_NAMED = 60  # classes; more names than that cannot be read on the confusion matrix
 NAMED = 5  # classes in a sentence
+WORST = 20  # rows of a table that would else have more than MOST_NAMED
 MOST_COUNTED = 30  # classes; more numbers than that cannot be read in its cells
 
 
@@ -69,9 +70,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
         *[_side_row(metrics, side) for side in ("test", "validation") if metrics.get(side)],
         "",
-        "| class | pictures | precision | recall | F1 |",
-        "|---|---|---|---|---|",
-        *[_class_row(item) for item in reported["classes"]],
+        *_classes(reported),
         "",
         "![confusion matrix](confusion.png)",
         "",
@@ -244,6 +243,35 @@ def _side_row(metrics: dict[str, Any], side: str) -> str:
     )
 
 
+def _classes(metrics: dict[str, Any]) -> list[str]:
+    """A row a class; of more than can be read the worst, and what was most often taken for what."""
+    rows = [_class_row(item) for item in metrics["classes"]]
+    if len(rows) <= MOST_NAMED:
+        return ["| class | pictures | precision | recall | F1 |", "|---|---|---|---|---|", *rows]
+    there = [number for number, item in enumerate(metrics["classes"]) if item["pictures"]]
+    worst = sorted(there, key=lambda number: (metrics["classes"][number]["recall"], number))[:WORST]
+    names = [_plain(item["name"]) for item in metrics["classes"]]
+    mistakes = matrix.mistakes(metrics["confusion"])
+    lines = [
+        f"The {len(worst)} classes of {len(rows):,} that are recognised least often, numbered from 1 in the order of "
+        "`classes` in [config.json](config.json); [metrics.json](metrics.json) has all of them.",
+        "",
+        "| no. | class | pictures | precision | recall | F1 |",
+        "|---|---|---|---|---|---|",
+        *[f"| {number + 1:,} {rows[number]}" for number in worst],
+    ]
+    if mistakes:
+        lines += [
+            "",
+            f"Taken for another most often, {min(WORST, len(mistakes))} of {len(mistakes):,} pairs:",
+            "",
+            "| class | called | times |",
+            "|---|---|---|",
+            *[f"| {names[true]} | {names[called]} | {count:,} |" for count, true, called in mistakes[:WORST]],
+        ]
+    return lines
+
+
 def _class_row(item: dict[str, Any]) -> str:
     share = ["–" if item[key] is None else f"{item[key]:.1%}" for key in ("precision", "recall", "f1")]
     return f"| {_plain(item['name'])} | {item['pictures']:,} | {' | '.join(share)} |"
@@ -315,15 +343,17 @@ def curves(history: list[dict[str, str]]) -> Figure:
 
 def confusion(metrics: dict[str, Any]) -> Figure:
     """Rows are labels, columns what they were called; each row is coloured by its shares."""
-    matrix = metrics["confusion"]
-    names = [_short(item["name"], number) for number, item in enumerate(metrics["classes"], start=1)]
-    count = len(names)
+    counts = matrix.rows(metrics["confusion"])
+    count = len(counts)
+    shown = metrics["classes"] if count <= MOST_NAMED else []
+    names = [_short(item["name"], number) for number, item in enumerate(shown, start=1)]
     size = 9 if count <= MOST_COUNTED else 7
-    side = min(max(3.4, 1.6 + 0.42 * count), 12)
+    side = min(max(3.4, 1.6 + 0.42 * count), 12) if count <= MOST_NAMED else 7  # more would be noise, and large
     figure = _figure(side + 0.6, side)
     axes = figure.add_subplot()
-    shares = [[value / max(sum(row), 1) for value in row] for row in matrix]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    shares = [[value / total for value in row] for row, total in ((row, max(sum(row), 1)) for row in counts)]
+    place = None if count <= MOST_NAMED else (0.5, count + 0.5, count + 0.5, 0.5)  # numbered from 1, as in the table
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, extent=place)
     if count <= MOST_NAMED:
         upright = max(map(len, names)) * count <= 24
         turned = {} if upright else {"rotation": 90 if count > MOST_COUNTED else 45, "ha": "center"}
@@ -335,7 +365,7 @@ def confusion(metrics: dict[str, Any]) -> Figure:
     order = "" if count <= MOST_NAMED else " (classes numbered as in the table)"
     axes.set_xlabel(f"called{order}")
     axes.set_ylabel(f"is{order}")
-    for y, row in enumerate(matrix) if count <= MOST_COUNTED else ():
+    for y, row in enumerate(counts) if count <= MOST_COUNTED else ():
         for x, value in enumerate(row):
             if value:
                 colour = "white" if shares[y][x] > 0.5 else "black"
