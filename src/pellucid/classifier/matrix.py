@@ -12,7 +12,7 @@ WHOLE = 100  # classes up to which all cells are written
 
 
 def stored(matrix: Sequence[Sequence[int]]) -> Any:
-    """[true][predicted] as JSON has it: the same as lists; of more than WHOLE classes {"classes": n, "called": rows, "times": rows}.
+    """[true][predicted] as JSON has it: as lists, or of more than WHOLE classes {"classes": n, "called", "times"}.
 
     called[true] has the classes that pictures of this class were taken for, ascending, and times[true] how often.
     """
