@@ -205,7 +205,7 @@ class Run:
         limit = int(recipe.megapixels * 1e6)
         classifier = Classifier(named.network, module, catalog.classes, form, scale, temperature=1.0, pixel_limit=limit)
         resumed_at = state.step if saved is not None else None
-        reasons = (*reasons, *_choice(data), *engine.reasons, *where)
+        reasons = (*reasons, *_choice(data, recipe), *engine.reasons, *where)
         return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
 
     def _choose(
@@ -311,10 +311,12 @@ def _found(directory: Path, data: Data) -> Found:
     )
 
 
-def _choice(data: Data) -> tuple[str, ...]:
-    """Why no epoch is chosen, where validation could not choose a sound one."""
-    if len(data.choosing) or not len(data.rows("val")):
+def _choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
+    """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
+    if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
         return ()
+    if not len(data.rows("val")):
+        return ("weights of the last epoch, and temperature 1: the pictures are too much alike to leave a validation",)
     first, *more = data.lacking["val"]
     lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
     return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)

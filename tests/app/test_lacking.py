@@ -178,3 +178,13 @@ def test_a_run_tells_it_in_python(tmp_path: Path) -> None:
     assert not report.quotable
     assert not report.chosen
     assert report.metrics["test"].lacking == ("good",)
+
+
+def test_two_scenes_in_every_class_leave_no_validation(train: Callable, tmp_path: Path) -> None:
+    for label, name in enumerate("ab"):
+        fixed_camera(tmp_path / "in" / name, 6, 20 + label)
+        fixed_camera(tmp_path / "in" / name / "later", 5, 30 + label)
+    out, metrics, _, counts = train()
+    assert counts == {("a", "train"): 6, ("a", "test"): 5, ("b", "train"): 6, ("b", "test"): 5}
+    assert "the pictures are too much alike to leave a validation" in out
+    assert (metrics["quotable"], metrics["chosen"]) == (True, False)

@@ -53,7 +53,8 @@ def _figures(result: api.Evaluation, console: Console) -> None:
         lines[0] += "; no figure to quote"
     if trained:
         copies = sum(not each.same_file for each in trained)
-        how = f" ({many(copies, 'copy', 'copies')} of training pictures, else the same files)" if copies else ""
+        same = f"{len(trained) - copies:,} the same files, " if len(trained) > copies else ""
+        how = f" ({same}{many(copies, 'copy', 'copies')} of training pictures)" if copies else ""
         if result.without_trained_on is None:
             lines.append(f"it was trained on all of these pictures{how}: there is no honest figure")
         else:
