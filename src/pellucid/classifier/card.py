@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import files
-from pellucid.classifier import matrix, store
+from pellucid.classifier import caveats, matrix, store
+from pellucid.classifier.caveats import plain as _plain
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import decode, read, resize
 
@@ -23,7 +23,6 @@ BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#8a8a8a"
 TINY = 64  # pixels; what is not half as large is enlarged
 THUMBNAIL = 160  # pixels
 MOST_NAMED = 60  # classes; more names than that cannot be read on the confusion matrix
-NAMED = 5  # classes in a sentence
 WORST = 20  # rows of a table that would else have more than MOST_NAMED
 MOST_COUNTED = 30  # classes; more numbers than that cannot be read in its cells
 
@@ -57,9 +56,9 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"**{_headline(reported)}**",
         "",
-        _which(metrics),
+        caveats.which(metrics),
         "",
-        *_warnings(metrics, data),
+        *caveats.warnings(metrics, data),
     ]
     if not training["complete"]:
         lines += [f"> The training was stopped after {training['epochs']} of {training['epochs_planned']} epochs.", ""]
@@ -79,7 +78,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"Probabilities are softmax(logits / {config['temperature']:.3f}), the temperature "
         + (
             "fitted on the validation pictures"
-            if _chosen(metrics)
+            if caveats.chosen(metrics)
             else "left at 1: the validation pictures lack a class"
             if metrics.get("validation")
             else "left at 1: there was nothing to fit it on"
@@ -97,7 +96,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         + "; "
         + (
             "the dotted line is the epoch whose weights were kept."
-            if _chosen(metrics)
+            if caveats.chosen(metrics)
             else "the last weights were kept."
         ),
         "",
@@ -108,12 +107,12 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv)). Pictures with a "
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
         f"copies in two classes, of which one label is probably wrong: {data['twins_across_classes']:,}."
-        + _alike(data.get("alike_across_classes", {})),
+        + caveats.alike(data.get("alike_across_classes", {})),
         "",
         f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; "
         f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}; "
         f"the weights are those of epoch {training['best_epoch']}"
-        + (", the best on the validation pictures." if _chosen(metrics) else ".")
+        + (", the best on the validation pictures." if caveats.chosen(metrics) else ".")
         + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
         f"augmentation {recipe['augment']}, seed {recipe['seed']}.",
         "",
@@ -167,75 +166,17 @@ def _headline(metrics: dict[str, Any]) -> str:
         f"{metrics['accuracy']:.1%} accuracy on {metrics['pictures']:,} {metrics['side']} pictures "
         f"(95% interval {low:.1%} to {high:.1%})"
     )
-    if lacking := _lacking(metrics):
-        return f"No figure to quote: no {metrics['side']} picture shows {_few(lacking)}. On the other classes: {figure}"
+    if lacking := caveats.lacking(metrics):
+        shown = f"no {metrics['side']} picture shows {caveats.few(lacking)}"
+        return f"No figure to quote: {shown}. On the other classes: {figure}"
     return figure
-
-
-def _which(metrics: dict[str, Any]) -> str:
-    if metrics["reported"] == "test":
-        return "The test pictures took no part in training or in any choice."
-    if metrics["reported"] == "validation":
-        chosen = (
-            "on which the best epoch and the temperature were chosen, and is therefore a little too good"
-            if _chosen(metrics)
-            else "which chose nothing"
-        )
-        return f"There is no test side: this figure comes from the validation pictures, {chosen}."
-    return (
-        "There is neither a test nor a validation side: this is the accuracy on the training pictures themselves, "
-        "no measure of how good it is."
-    )
-
-
-def _warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
-    """What makes the figures less than they seem, a quoted paragraph each."""
-    lines = []
-    for side in ("test", "validation"):
-        if metrics.get(side) and (lacking := _lacking(metrics[side])):
-            follows = {
-                "test": "What the model makes of such pictures was not measured, and the accuracy must not be quoted.",
-                "validation": "These pictures chose neither the epoch nor the temperature: the last weights were kept.",
-            }[side]
-            lines += [f"> No {side} picture shows {_few(lacking)}. {follows}", ""]
-    for each in data.get("swallowed", [])[:NAMED]:
-        lines += [
-            f"> {each['alike']:,} of the {each['pictures']:,} pictures of class {_plain(each['class'])} are nearly the "
-            "same picture (a fixed camera, say). They stand on one side of the split and count as one.",
-            "",
-        ]
-    if len(data.get("swallowed", [])) > NAMED:
-        lines += [f"> So are those of {len(data['swallowed']) - NAMED:,} more classes.", ""]
-    return lines
-
-
-def _lacking(metrics: dict[str, Any]) -> list[str]:
-    """The classes of which a side has no picture."""
-    return [item["name"] for item in metrics["classes"] if not item["pictures"]]
-
-
-def _few(names: list[str]) -> str:
-    """class a; classes a, b and 3 more."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return f"class{'es' if len(names) > 1 else ''} {', '.join(map(_plain, names[:NAMED]))}{more}"
-
-
-def _chosen(metrics: dict[str, Any]) -> bool:
-    """Whether validation chose epoch and temperature; it did wherever there was one in models of an older Pellucid."""
-    return bool(metrics.get("validation")) and metrics.get("chosen", True)
-
-
-def _alike(counts: dict[str, int]) -> str:
-    said = {"mirrored": "mirror images", "partly": "differ in a part of the picture", "unseen": "not compared closely"}
-    parts = [f"{count:,} {said[kind]}" for kind, count in counts.items() if count and kind in said]
-    return f" Other pairs in two classes: {', '.join(parts)}." if parts else ""
 
 
 def _side_row(metrics: dict[str, Any], side: str) -> str:
     measured = metrics[side]
-    use = "choosing epoch and temperature" if _chosen(metrics) else "nothing: it lacks a class"
+    use = "choosing epoch and temperature" if caveats.chosen(metrics) else "nothing: it lacks a class"
     if side == "test":
-        use = "not to be quoted: it lacks a class" if _lacking(measured) else "the reported figure"
+        use = "not to be quoted: it lacks a class" if caveats.lacking(measured) else "the reported figure"
     low, high = measured["interval"]
     return (
         f"| {side} | {use} | {measured['pictures']:,} | {measured['accuracy']:.1%} | {low:.1%} to {high:.1%} "
@@ -308,11 +249,6 @@ def _optimizer(config: dict[str, Any]) -> list[str]:
         "which the update that was next can be computed. Predictions do not need it, and it may be deleted.",
         "",
     ]
-
-
-def _plain(words: str) -> str:
-    """A name as Markdown shows it letter by letter, also inside a table: on one line, its signs escaped."""
-    return re.sub(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(words.split()))
 
 
 def curves(history: list[dict[str, str]]) -> Figure:
