@@ -108,7 +108,12 @@ class Evaluation:
 
 
 def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluation:
-    """How good a saved model is: on a labelled folder, or on the test pictures that it remembers."""
+    """How good a saved model is: on a labelled folder, or on the test pictures that it remembers.
+
+    Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
+    that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
+    and CatalogError where there is nothing to evaluate or a class that the model does not know.
+    """
     steps = evaluating(model, directory)
     while True:
         try:
