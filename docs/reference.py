@@ -22,11 +22,16 @@ FILES = {
     "optimizer.safetensors": "what the optimizer knew at the saved weights, for computing the update that was next: as "
     "large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and it may be "
     "deleted",
-    "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes",
+    "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes; which classes a side lacks "
+    "(`lacking`), and whether the test accuracy is one to quote (`quotable`). Of more than 100 classes only the counts "
+    "above 0 of the matrix: of each true class what it was `called`, and how many `times`",
     "history.csv": "a line an epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
+    "known.safetensors": "289 bytes of each picture that it learned from or chose by, coarse thumbnails, from which "
+    "`evaluate` recognises copies. Nothing else needs it, and it may be deleted; then copies cannot be told",
     "quarantine.csv": "every file that was not used, with the reason",
-    "twins.csv": "pairs of near-duplicates, and whether both have the same class",
+    "twins.csv": "pairs of near-duplicates, whether both have the same class, and if not, what they are to each other: "
+    "copy, mirrored, partly (different in a part), unseen (not compared closely)",
     "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
     "replay/": "with `--replay`: how filters, maps, gradients and predictions of a few pictures changed in training",
     "checkpoint/": "where an unfinished training stands; `--resume` goes on from it",

@@ -158,7 +158,7 @@ def test_what_a_run_tells_and_leaves(begin: Begin, tmp_path: Path, photos: Path)
     left = {path.name for path in report.folder.iterdir()} - {"thumbnails"}
     assert left == {
         *("config.json", "model.safetensors", "optimizer.safetensors", "metrics.json", "history.csv", "README.md"),
-        *("split.csv", "twins.csv", "quarantine.csv"),
+        *("split.csv", "twins.csv", "quarantine.csv", "known.safetensors"),
     }
     config = json.loads((report.folder / "config.json").read_text())
     assert config["training"]["complete"] is True
@@ -285,7 +285,7 @@ def test_twins_never_straddle_the_split_and_a_planted_leak_is_reported(begin: Be
                 assert side[path] == side[path.split(" ")[0] + ".png"]
         assert side["blue/20.png"] == side["red/planted.jpg"]
         across = [pair for pair in pairs if pair["same_class"] == "0"]
-        assert across == [{"path": "blue/20.png", "twin": "red/planted.jpg", "same_class": "0"}]
+        assert across == [{"path": "blue/20.png", "twin": "red/planted.jpg", "same_class": "0", "across": "copy"}]
         assert {side[pair["path"]] for pair in pairs} == {"train", "val", "test"}  # they are not simply all in train
 
 

@@ -37,7 +37,8 @@ ALLOWED = {
         "glassbox",
     },
     "predicting": {"errors", "classifier", "pictures.walk"},
-    "kept": {"errors", "files", "classifier"},
+    "kept": {"errors", "files", "pictures", "classifier"},
+    "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome"},
     "api": {
@@ -52,6 +53,7 @@ ALLOWED = {
         "classifier",
         "predicting",
         "kept",
+        "evaluating",
         "outcome",
         "run",
     },

@@ -21,6 +21,7 @@ The map, from the ground up; each part knows only those above it in this list:
     predicting      from a model folder to predictions, without importing what they do not need
     kept            which pictures a model was made from
     run, outcome    one training from a folder of pictures to a model folder; how it ends
+    evaluating      a saved model on a folder, and which of its pictures it has seen
     api             the verbs, re-exported here
     app             the command line, and what serves the page (web/)
 """

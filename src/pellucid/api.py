@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier, Learning
@@ -16,7 +13,8 @@ from pellucid.classifier.predictor import Prediction, Prepared, Source, decoded
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
-from pellucid.errors import CatalogError, PellucidError, RecipeError, TrainingError
+from pellucid.errors import PellucidError, RecipeError, TrainingError
+from pellucid.evaluating import Answer, Evaluation, evaluate, evaluating
 from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -32,20 +30,17 @@ from pellucid.glassbox.trace import Trace
 from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight, latest, written
 from pellucid.glassbox.whatif import adjustable as settings_of
 from pellucid.glassbox.working import Part, Working
-from pellucid.kept import evaluated_on, remembered, remembers, trained_on
+from pellucid.kept import Seen, remembered, remembers, trained_on
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.plan import Plan, Row
 from pellucid.outcome import Evaluating, Report
-from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.predicting import expand, predict
 from pellucid.run import Event, Found, Run, Started
-from pellucid.texts import alike, composed
-from pellucid.training import evaluate as evaluation
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training import replay as replays
@@ -141,80 +136,6 @@ def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
     return replace(classifier, learning=Learning(Loss(recipe.loss, recipe.label_smoothing), optimizer))
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one picture was taken for. Classes by number; the probabilities are calibrated."""
-
-    picture: str
-    """Its path."""
-    label: int
-    predicted: int
-    label_probability: float
-    predicted_probability: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics of a classifier on pictures, and those of the pictures that could not be used."""
-
-    metrics: Metrics
-    unusable: tuple[tuple[str, str], ...]  # path, reason
-    answers: tuple[Answer, ...] = ()
-    """Of each picture that could be used, in the order in which they were classified."""
-    notes: tuple[str, ...] = ()
-    """What else is to be known of the folder: what was left out of it, and classes whose names hardly differ."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The metrics, `unusable` as a list of picture and reason, and `notes`."""
-        unusable = [{"picture": p, "reason": r} for p, r in self.unusable]
-        return {**self.metrics.as_json(), "unusable": unusable, "notes": list(self.notes)}
-
-
-def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluation:
-    """How good a saved model is: on a labelled folder, or on the test pictures that it remembers."""
-    return _last(evaluating(model, directory))
-
-
-def evaluating(model: str | Path, directory: str | Path | None = None) -> Generator[Evaluating, None, Evaluation]:
-    """The same, yielding progress. Memory does not grow with the pictures, but for their logits."""
-    classifier = load(model)
-    notes: tuple[str, ...] = ()
-    if directory is None:
-        side, kept = evaluated_on(model)
-        looked = list(kept)
-        labelled = [(str(path), label) for path, label, reason in looked if reason is None]
-        unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
-    else:
-        side, labelled, unusable, notes = _labelled(Path(directory), classifier.classes)
-    paths, labels, logits = [], [], []
-    answers = classifier.stream([path for path, _ in labelled])
-    for done, ((path, label), answer) in enumerate(zip(labelled, answers, strict=True)):
-        yield Evaluating(side, done, len(labelled))
-        if answer.error is not None:
-            unusable.append((path, answer.error))
-        else:
-            paths.append(path)
-            labels.append(classifier.classes.index(label))
-            logits.append(answer.logits)
-    if not labels and unusable:
-        path, reason = unusable[0]
-        raise CatalogError(
-            f"None of the {len(unusable):,} pictures ({side}) can be used; the first is {path}: {reason}."
-        )
-    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels, np.int64)
-    metrics = evaluation.measure(side, scores, truth, classifier.classes, classifier.temperature)
-    return Evaluation(metrics, tuple(unusable), _answers(paths, scores, truth, classifier.temperature), notes)
-
-
-def _answers(
-    paths: list[str], logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float
-) -> tuple[Answer, ...]:
-    p, predicted = evaluation.probabilities(logits, temperature), logits.argmax(axis=1)
-    rows = np.arange(len(labels))
-    columns = labels.tolist(), predicted.tolist(), p[rows, labels].tolist(), p[rows, predicted].tolist()
-    return tuple(Answer(*each) for each in zip(paths, *columns, strict=True))
-
-
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
     """What a network is made of and would cost, before anything trains.
 
@@ -272,28 +193,6 @@ def free_place(directory: Path) -> Path:
     return next(path for path in taken if not path.exists())
 
 
-def _labelled(
-    directory: Path, classes: tuple[str, ...]
-) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]], tuple[str, ...]]:
-    """(the folder, (path, class of the model), (path, why it cannot be used), what else is to be known of it)."""
-    catalog = catalogs.scan(directory, known=classes)
-    names = {composed(name): name for name in reversed(classes)}
-    unknown = [name for name in catalog.classes if name not in names]
-    if unknown:
-        known = ", ".join(classes[:10]) + (f" and {len(classes) - 10:,} more" if len(classes) > 10 else "")
-        near = alike([unknown[0], *classes])
-        hint = f" Rename the folder to {near[0][1]!r} if that is meant." if near and near[0][0] == unknown[0] else ""
-        what = f"has a class {unknown[0]!r} that the model does not know; it knows {known}"
-        raise CatalogError(f"{directory} {what}.{hint}")
-    labelled = [(str(directory / p.path), names[catalog.classes[p.label]]) for p in catalog.pictures]
-    unusable = [(str(directory / q.path), q.reason) for q in catalog.quarantine]
-    notes = [f"left out: {directory / folder.path} ({folder.reason})" for folder in catalog.left_out]
-    notes += [
-        f"class names that differ only by case or spaces: {', '.join(map(repr, each))}" for each in alike(classes)
-    ]
-    return str(directory), labelled, unusable, tuple(notes)
-
-
 def _cache(folder: str | Path | None) -> Path:
     return Path(folder) if folder is not None else stores.default_cache()
 
@@ -340,6 +239,7 @@ __all__ = [
     "Report",
     "Row",
     "Run",
+    "Seen",
     "Setting",
     "Source",
     "Started",

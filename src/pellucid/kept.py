@@ -1,18 +1,30 @@
-"""Which pictures a model was made from, as its split.csv remembers them: those it learned from, those kept from it."""
+"""Which pictures a model was made from: those it learned from, those that chose, those kept from it.
+
+Its split.csv names them all, with their digests. Of those that it has seen, known.safetensors keeps what their copies
+are recognised by (pictures/familiar.py): tensors uint8 (n, familiar.COARSE), "train" and "val", in split.csv's order.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError, PellucidError
+from pellucid.pictures import familiar
 
 SIDES = {"test": "test", "val": "validation"}
 """That a model is evaluated on, the first of them that there is: as split.csv writes it, and as people do."""
+
+
+_SEEN = {"train": "train", "val": "validation"}
 
 
 class Kept(NamedTuple):
@@ -21,6 +33,79 @@ class Kept(NamedTuple):
     path: Path
     label: str
     reason: str | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture that a model has seen while it was made, or a copy of one."""
+
+    picture: str
+    """Its path, as it was asked for."""
+    side: str
+    """"train": the model learned from it; "validation": it took part in choosing epoch and temperature."""
+    of: str
+    """The path of the model's own picture, as split.csv has it."""
+    same_file: bool
+    """The same bytes; otherwise a near-duplicate."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a model knows of the pictures that it has seen.
+
+    `digests`: SHA-256, hexadecimal, -> (side, path). `copies`: side -> paths and their coarse descriptions, uint8
+    (n, familiar.COARSE). `untold`: what of it is not known, and why, as a sentence; None where all is.
+    """
+
+    digests: dict[str, tuple[str, str]]
+    copies: dict[str, tuple[list[str], NDArray[np.uint8]]]
+    untold: str | None
+
+    def recognise(self, paths: list[str], digests: list[str], coarse: NDArray[np.uint8]) -> list[Seen]:
+        """Those of M pictures that the model has seen, in their order. coarse: uint8 (M, familiar.COARSE)."""
+        seen: dict[int, Seen] = {}
+        for row, (path, digest) in enumerate(zip(paths, digests, strict=True)):
+            if digest in self.digests:
+                seen[row] = Seen(path, *self.digests[digest], same_file=True)
+        for side, (names, known) in self.copies.items():
+            rest = np.array([row for row in range(len(paths)) if row not in seen], np.int64)
+            for row, twin in zip(rest.tolist(), familiar.familiar(known, coarse[rest]).tolist(), strict=True):
+                if twin >= 0:
+                    seen[row] = Seen(paths[row], side, names[twin], same_file=False)
+        return [seen[row] for row in sorted(seen)]
+
+
+def memory(model: str | Path) -> Memory:
+    """What a model knows of the pictures that it has seen. Raises ArtefactError where it is no model folder."""
+    folder = Path(model)
+    config = artefact.read_config(folder)
+    again = "so it cannot be told which of these pictures the model has seen"
+    stated = config.get("files", {})
+    if artefact.SPLIT not in stated:
+        return Memory({}, {}, f"{folder} was saved without {artefact.SPLIT}, {again}.")
+    try:
+        artefact.check_file(folder, artefact.SPLIT, config)
+        with (folder / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["side"] in _SEEN]
+        digests = {row["sha256"]: (_SEEN[row["side"]], row["path"]) for row in rows}
+    except (ArtefactError, OSError, KeyError, csv.Error) as error:
+        what = str(error) if isinstance(error, ArtefactError) else f"{folder / artefact.SPLIT} cannot be read: {error}."
+        return Memory({}, {}, f"{what.rstrip('.')}; {again}.")
+    copies = "so copies of the pictures that it has seen cannot be told, only the very same files"
+    if artefact.KNOWN not in stated:
+        return Memory(digests, {}, f"{folder} was saved by an older Pellucid without {artefact.KNOWN}, {copies}.")
+    try:
+        artefact.check_file(folder, artefact.KNOWN, config)
+        tensors = artefact.read_arrays(folder / artefact.KNOWN)
+        names = {side: [row["path"] for row in rows if row["side"] == side] for side in _SEEN}
+        kept = {_SEEN[side]: (names[side], tensors[side]) for side in _SEEN}
+        if any(known.shape != (len(paths), familiar.COARSE) for paths, known in kept.values()):
+            raise ArtefactError(f"{folder / artefact.KNOWN} is not of the pictures in {artefact.SPLIT}")
+    except KeyError as error:
+        return Memory(digests, {}, f"{folder / artefact.KNOWN} has no {error}, {copies}.")
+    except ArtefactError as error:
+        return Memory(digests, {}, f"{str(error).rstrip('.')}; {copies}.")
+    return Memory(digests, kept, None)
 
 
 def evaluated_on(model: str | Path) -> tuple[str, Iterator[Kept]]:

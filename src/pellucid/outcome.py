@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.classifier import card
+from pellucid.classifier import card, matrix
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
+from pellucid.pictures import familiar
 from pellucid.pictures.store import Store
 from pellucid.training import checkpoint, evaluate, loop
 from pellucid.training.data import Data
@@ -29,6 +30,7 @@ from pellucid.training.schedule import learning_rate
 
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
+DESCRIBED = 1024  # pictures of which what is kept is made at a time
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,11 @@ class Evaluating:
 
 @dataclass(frozen=True)
 class Report:
-    """How a run ended: `reported` names the metrics that count, test where there are test pictures."""
+    """How a run ended: `reported` names the metrics that count, test where there are test pictures.
+
+    `chosen`: whether the epoch and the temperature were chosen on the validation pictures. They are not where there
+    are none, or where these lack a class.
+    """
 
     folder: Path
     classifier: Classifier
@@ -53,6 +59,12 @@ class Report:
     seconds: float
     replay: Size | None = None
     """What the replay takes, of a training with one."""
+    chosen: bool = True
+
+    @property
+    def quotable(self) -> bool:
+        """Whether the reported accuracy is one to quote: of test pictures, of every class."""
+        return self.reported == "test" and not self.metrics["test"].lacking
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,8 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
             logits[side] = yield from _logits(classifier, trained, side, rows)
     labels = {side: data.labels[data.rows(_SHORT[side])] for side in logits}
     reported = "test" if "test" in logits else next(iter(logits))
-    fitted = evaluate.temperature(logits["validation"], labels["validation"]) if "validation" in logits else 1.0
+    chosen = bool(len(trained.task.validation))
+    fitted = evaluate.temperature(logits["validation"], labels["validation"]) if chosen else 1.0
     classifier = dataclasses.replace(classifier, temperature=fitted)
     metrics = {side: evaluate.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
 
@@ -99,14 +112,19 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
         card.write_thumbnail(directory / paths[mistake.row], out / thumbnail, data.store.ranges)
     mistakes = [_described(m, paths[m.row], classes, thumb) for m, thumb in zip(worst, thumbnails, strict=True)]
     files.write(out / artefact.HISTORY, loop.history_csv(state.history))
-    sides = {side: measured.as_json() for side, measured in metrics.items()}
-    artefact.write_json(out / artefact.METRICS, {"reported": reported, **sides, "mistakes": mistakes})
+    sides = {
+        side: {**measured.as_json(), "confusion": matrix.stored(measured.confusion)}
+        for side, measured in metrics.items()
+    }
+    report = Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, chosen=chosen)
+    about = {"reported": reported, "quotable": report.quotable, "chosen": chosen}
+    artefact.write_json(out / artefact.METRICS, {**about, **sides, "mistakes": mistakes})
     tensors = state.best_optimizer if state.best else loop.optimizer_tensors(state)
     artefact.write_tensors(out / artefact.OPTIMIZER, tensors)
+    files.write(out / artefact.KNOWN, _known(data))
     artefact.save(out, classifier, _about(trained, directory, out))
     card.write(out)
-    size = trained.recorder.size if trained.recorder is not None else None
-    return Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, size)
+    return dataclasses.replace(report, replay=trained.recorder.size) if trained.recorder is not None else report
 
 
 @dataclass(frozen=True)
@@ -141,6 +159,22 @@ def _logits(
     return logits
 
 
+def _known(data: Data) -> bytes:
+    """As safetensors, {side: uint8 (n, familiar.COARSE)} of the pictures that training and validation saw.
+
+    In the order of split.csv, in which all pictures stand as in the catalog.
+    """
+    from safetensors.numpy import save as encode
+
+    coarse = {}
+    for side in ("train", "val"):
+        rows = data.rows(side)
+        parts = [rows[at : at + DESCRIBED] for at in range(0, len(rows), DESCRIBED)]
+        some = [familiar.coarse(data.store.descriptions[part]) for part in parts]
+        coarse[side] = np.concatenate([np.zeros((0, familiar.COARSE), np.uint8), *some])
+    return encode(coarse)
+
+
 def _remove_model(out: Path) -> None:
     """What an earlier `save` left, config.json first: never do two models stand mixed and look whole."""
     with files.storage_errors(out):
@@ -173,13 +207,19 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "fingerprint": data.store.fingerprint,
             "split_fingerprint": files.sha256(out / artefact.SPLIT),
             "train": len(task.train),
-            "validation": len(task.validation),
+            "validation": len(data.rows("val")),
             "test": len(data.rows("test")),
             "quarantined": len(data.quarantine),
             "left_out": [folder.path for folder in data.catalog.left_out],
             "classes_alike": [list(names) for names in data.catalog.alike],
             "twin_pictures": data.twin_pictures,
             "twins_across_classes": len(data.twins_across_classes),
+            "alike_across_classes": data.alike_across_classes,
+            "lacking": {_LONG[side]: list(names) for side, names in data.lacking.items()},
+            "swallowed": [
+                {"class": data.catalog.classes[each.label], "alike": each.alike, "pictures": each.pictures}
+                for each in data.swallowed
+            ],
         },
         "training": {
             "complete": state.finished,
@@ -214,3 +254,4 @@ def best_epoch(state: State) -> int:
 
 
 _SHORT = {"test": "test", "validation": "val", "train": "train"}
+_LONG = {short: long for long, short in _SHORT.items()}

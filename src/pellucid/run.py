@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,9 +59,16 @@ class Found:
     twin_pictures: int
     twin_pairs: int
     twins_across_classes: tuple[tuple[str, str], ...]
+    """Copies in two classes: one of the two labels is probably wrong."""
     train: int
     validation: int
     test: int
+    alike_across_classes: dict[str, int] = field(default_factory=dict)
+    """Of the other twins in two classes, how many are mirror images, differ in a part, were not looked at closely."""
+    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The classes of which a side, "train", "val" or "test", has no picture."""
+    swallowed: tuple[tuple[str, int, int], ...] = ()
+    """Classes of which most pictures are twins of one another: name, how many, of how many."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,7 @@ class Run:
         augment = recipe.augment
         assert augment != "auto"
         images, where = hold(data.store, len(data.labels), engine)
-        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.rows("val"))
+        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.choosing)
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
@@ -200,7 +207,7 @@ class Run:
         limit = int(recipe.megapixels * 1e6)
         classifier = Classifier(named.network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges)
         resumed_at = state.step if saved is not None else None
-        reasons = (*reasons, *data.store.ranges.sentences, *engine.reasons, *where)
+        reasons = (*reasons, *data.store.ranges.sentences, *_choice(data, recipe), *engine.reasons, *where)
         return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
 
     def _choose(
@@ -302,7 +309,21 @@ def _found(directory: Path, data: Data) -> Found:
         len(data.twins),
         tuple(data.twins_across_classes),
         *(len(data.rows(side)) for side in ("train", "val", "test")),
+        alike_across_classes=data.alike_across_classes,
+        lacking=data.lacking,
+        swallowed=tuple((data.catalog.classes[each.label], each.alike, each.pictures) for each in data.swallowed),
     )
+
+
+def _choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
+    """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
+    if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
+        return ()
+    if not len(data.rows("val")):
+        return ("weights of the last epoch, and temperature 1: the pictures are too much alike to leave a validation",)
+    first, *more = data.lacking["val"]
+    lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
+    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)
 
 
 def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:

@@ -1,9 +1,13 @@
 """`pellucid evaluate`: the figure that was reported, and figures on other folders."""
 
+import csv
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
+from pellucid import api
 
 
 def test_it_repeats_the_reported_figure(pellucid: Callable, trained: Path) -> None:
@@ -90,3 +94,78 @@ def test_a_class_that_hardly_differs_from_the_models(
         "has a class 'Red' that the model does not know; it knows blue, red. "
         "Rename the folder to 'red' if that is meant.\n"
     )
+
+
+def sides(model: Path) -> Counter[str]:
+    with (model / "split.csv").open(newline="") as file:
+        return Counter(row["side"] for row in csv.DictReader(file))
+
+
+def test_it_says_which_pictures_it_was_trained_on(pellucid: Callable, trained: Path, photos: Path) -> None:
+    count = sides(trained)
+    result = pellucid("evaluate", trained, photos)
+    lines = result.out.splitlines()
+    assert lines[0].startswith(f"{photos}: ")
+    assert lines[0].endswith("; no figure to quote")
+    rest = 32 - count["train"]
+    assert lines[1].startswith(f"it was trained on {count['train']} of these 32 pictures; without them: ")
+    assert f" of {rest} pictures, 95% interval " in lines[1]
+    assert lines[2].startswith(f"{count['val']} of the others are its validation pictures, on which ")
+    assert lines[2].endswith("; this is the figure to quote")
+    own = pellucid("evaluate", trained).out.splitlines()
+    assert own[0].removeprefix("test: ") in lines[2]
+    assert lines[3] == f"what follows is of the {count['test']} pictures that the model had not seen:"
+    assert lines[4:] == own[1:]
+
+
+def test_of_training_pictures_alone_there_is_no_honest_figure(
+    pellucid: Callable, trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    with (trained / "split.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["side"] == "train":
+                (tmp_path / "in" / row["path"]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(photos / row["path"], tmp_path / "in" / row["path"])
+    result = pellucid("evaluate", trained, tmp_path / "in")
+    assert result.status == 0
+    assert "\nit was trained on all of these pictures: there is no honest figure\n" in result.out
+    assert "figure to quote\n" not in result.out.replace("no figure to quote\n", "")
+    said = json.loads(pellucid("evaluate", trained, tmp_path / "in", "--json").out)
+    assert (said["trained_on"], said["pictures"], said["unseen"]) == (16, 16, None)
+
+
+def test_each_side_of_a_split_folder_has_its_figure(
+    pellucid: Callable, trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    for side in ("train", "val", "test"):
+        for name in ("red", "blue"):
+            (tmp_path / "in" / side / name).mkdir(parents=True)
+    with (trained / "split.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            shutil.copy(photos / row["path"], tmp_path / "in" / row["side"] / row["path"])
+    out = pellucid("evaluate", trained, tmp_path / "in").out
+    own = pellucid("evaluate", trained).out.splitlines()[0].removeprefix("test: ")
+    assert f"{tmp_path}/in (test): {own}; the model has seen none of these: this is the figure to quote\n" in out
+    assert f"{tmp_path}/in (validation): " in out
+    assert f"{tmp_path}/in (train): " in out
+    assert out.count("this is the figure to quote") == 1
+    assert out.count("there is no honest figure") == 2
+    assert f"what follows is of {tmp_path}/in (test):\n" in out
+
+
+def test_a_model_that_cannot_tell_says_so(pellucid: Callable, model: Path, photos: Path) -> None:
+    config = json.loads((model / "config.json").read_text())
+    del config["files"]["known.safetensors"]
+    (model / "config.json").write_text(json.dumps(config))
+    out = pellucid("evaluate", model, photos).out
+    assert "without known.safetensors, so copies of the pictures that it has seen cannot be told" in out
+    assert "; this is the figure to quote" not in out
+
+
+def test_validation_pictures_are_called_a_little_too_good(pellucid: Callable, photos: Path, tmp_path: Path) -> None:
+    tiny = {"model": "conv(2, 3) relu globalavgpool dense", "size": 8, "epochs": 1, "device": "cpu", "test": 0.0}
+    api.train(photos, tmp_path / "m", cache=tmp_path / "cache", **tiny)
+    result = pellucid("evaluate", tmp_path / "m")
+    assert result.out.splitlines()[0].startswith("validation: ")
+    assert result.out.splitlines()[0].endswith("chosen on these, so it is a little too good")
+    assert json.loads(pellucid("evaluate", tmp_path / "m", "--json").out)["quotable"] is False

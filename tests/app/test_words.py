@@ -72,3 +72,11 @@ def test_many() -> None:
 def test_share() -> None:
     metrics = SimpleNamespace(accuracy=0.5, pictures=1, interval=(0.1, 0.9))
     assert words.share(metrics) == "50.0% of 1 picture, 95% interval 10.0% to 90.0%"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["a"], "class a"), (["a", "b\n"], "classes a, b\\n"), (list("abcdefg"), "classes a, b, c, d, e and 2 more")],
+)
+def test_few_names(names: list[str], said: str) -> None:
+    assert words.few(names) == said

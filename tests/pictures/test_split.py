@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pellucid.errors import RecipeError
-from pellucid.pictures.split import SIDES, split
+from pellucid.pictures.split import SIDES, Swallowed, lacking, split, swallowed
 
 TRAIN, VAL, TEST = 0, 1, 2
 
@@ -160,3 +160,92 @@ def test_fractions_that_leave_no_train_are_refused_with_their_values(validation:
 def test_nothing_to_split() -> None:
     assert alone(np.zeros(0, int)).shape == (0,)
     assert SIDES == ("train", "val", "test")
+
+
+def on(sides: NDArray[np.int8], labels: NDArray[np.int64], label: int) -> set[int]:
+    return set(sides[labels == label].tolist())
+
+
+@settings(max_examples=300)
+@given(data_sets())
+def test_each_class_is_spread_as_far_as_its_groups_go(
+    data: tuple[NDArray[np.int64], NDArray[np.int64], float, float, int],
+) -> None:
+    labels, groups, validation, test, seed = data
+    groups = groups * 4 + labels  # of one class each
+    sides = split(labels, digests(len(labels)), groups, free(len(labels)), validation, test, seed)
+    asked = [TRAIN, *([TEST] if test > 0 else []), *([VAL] if validation > 0 else [])]
+    for label in np.unique(labels):
+        alike = len(np.unique(groups[labels == label]))
+        assert on(sides, labels, label) >= set(asked[:alike])
+        if alike == 1:
+            assert on(sides, labels, label) == {TRAIN}
+
+
+@given(data_sets(), st.lists(st.sampled_from([-1, 0]), min_size=60, max_size=60))
+def test_no_class_is_without_training_pictures_that_could_have_some(
+    data: tuple[NDArray[np.int64], NDArray[np.int64], float, float, int], given_sides: list[int]
+) -> None:
+    labels, groups, validation, test, seed = data  # groups of several classes, too
+    told = np.array(given_sides[: len(labels)], dtype=np.int8)
+    sides = split(labels, digests(len(labels)), groups, told, validation, test, seed)
+    alone = [label for label in np.unique(labels) if len(np.unique(groups[labels == label])) == 1]
+    assert all(TRAIN in on(sides, labels, label) for label in alone)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("sizes", "spread"), [((40,), [40]), ((38, 2), [38, 2]), ((37, 2, 1), [37, 2, 1])])
+def test_the_largest_group_of_a_class_trains(sizes: tuple[int, ...], spread: list[int], seed: int) -> None:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    count = len(groups)
+    sides = split(np.zeros(count, int), digests(count), groups, free(count), 0.15, 0.15, seed)
+    assert counts(sides)[TRAIN] == spread[0]
+    assert sorted(filter(None, counts(sides)), reverse=True) == spread
+    assert (len(sizes) > 1) == (TEST in sides)
+
+
+def test_of_two_groups_one_trains_and_one_tests_or_validates_where_there_is_no_test() -> None:
+    for seed in range(8):
+        assert counts(alone(np.zeros(2, int), seed=seed)) == [1, 0, 1]
+        assert counts(alone(np.zeros(2, int), 0.3, 0, seed)) == [1, 1, 0]
+
+
+def test_a_class_that_only_shares_groups_with_a_larger_one_is_spread_as_well() -> None:
+    labels = np.array([0, 0, 1] * 3 + [0] * 20)
+    groups = np.concatenate([np.repeat(np.arange(3), 3), np.arange(3, 23)])
+    for seed in range(8):
+        sides = split(labels, digests(29), groups, free(29), 0.15, 0.15, seed)
+        assert on(sides, labels, 0) == on(sides, labels, 1) == {TRAIN, VAL, TEST}
+
+
+def test_a_class_within_one_group_of_another_class_trains() -> None:
+    labels = np.array([0, 0, 0, 1] + [0] * 3)
+    groups = np.array([0, 0, 0, 0, 1, 2, 3])
+    for seed in range(20):
+        sides = split(labels, digests(7), groups, free(7), 0.4, 0.4, seed)
+        assert on(sides, labels, 1) == {TRAIN}
+        assert on(sides, labels, 0) == {TRAIN, VAL, TEST}
+
+
+def test_a_class_of_two_in_a_train_folder_is_carved_for_validation_only_where_test_has_it() -> None:
+    labels = np.array([0] * 20 + [1, 1] + [0, 1, 0])
+    told = np.array([TRAIN] * 22 + [TEST] * 3, np.int8)
+    sides = split(labels, digests(25), np.arange(25), told, 0.15, 0.15, 0)
+    assert sorted(sides[20:22].tolist()) == [TRAIN, VAL]  # three groups with the one in test
+    told[23] = labels[23] = 0
+    labels = np.array([0] * 20 + [1, 1])
+    sides = split(labels, digests(22), np.arange(22), told[:22], 0.15, 0.15, 0)
+    assert on(sides, labels, 1) == {TRAIN, TEST}
+
+
+def test_the_classes_that_a_side_lacks() -> None:
+    labels, sides = np.array([0, 0, 0, 1, 1, 2]), np.array([TRAIN, VAL, TEST, TRAIN, VAL, TRAIN], np.int8)
+    assert lacking(labels, sides, 3) == {"val": (2,), "test": (1, 2)}
+    assert lacking(labels, np.where(sides == TEST, -1, sides), 3) == {"val": (2,)}  # no side, no lack
+
+
+def test_a_class_that_a_group_of_twins_swallows() -> None:
+    labels = np.repeat([0, 1, 2, 3], [4, 4, 3, 1])
+    groups = np.array([0, 0, 0, 1, 2, 2, 3, 4, 0, 5, 6, 7])
+    assert swallowed(labels, groups) == (Swallowed(0, 3, 4),)
+    assert swallowed(labels, np.where(labels == 2, 0, groups)) == (Swallowed(0, 3, 4), Swallowed(2, 3, 3))

@@ -84,7 +84,7 @@ def test_rows_and_lists(tmp_path: Path, draw: Draw) -> None:
     assert data.sides[0] == data.sides[20]
 
     write_lists(data, tmp_path)
-    assert (tmp_path / "twins.csv").read_text() == "path,twin,same_class\na/0.png,b/leak.jpg,0\n"
+    assert (tmp_path / "twins.csv").read_text() == "path,twin,same_class,across\na/0.png,b/leak.jpg,0,copy\n"
     assert (tmp_path / "quarantine.csv").read_text().splitlines()[1].startswith("a/broken.png,")
     with (tmp_path / "split.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from pellucid import api
 from pellucid.app.bars import only_bar, progress_bars
-from pellucid.app.words import duration, many, printable, share
+from pellucid.app.words import duration, few, many, printable, share
 
 T = TypeVar("T")
 
@@ -25,6 +25,17 @@ LISTED = 5  # lines of a list that may be long
 NAMED = 12  # classes named with their counts
 LINES = 20  # epochs named where no bar can be drawn
 STOPPED = 130
+ALIKE = {
+    "mirrored": "mirrored (where the classes say left and right, --augment light mirrors nothing)",
+    "partly": "that differ in a part of the picture",
+    "unseen": "not compared closely",
+}
+WORDS = {"train": "training", "val": "validation", "test": "test"}
+LACKING = {
+    "train": "",
+    "val": ": it chooses no epoch, and the last weights are kept",
+    "test": ": its figure will be none to quote; more pictures of that class, taken apart, would help",
+}
 
 
 class Watched(Protocol):
@@ -156,10 +167,23 @@ def _show_found(found: api.Found, console: Console) -> None:
         pairs = many(len(across), "pair")
         console.print(f"[yellow]near-duplicates in two classes, {pairs}[/]; one of the two labels is probably wrong:")
         _list([f"{printable(first)} ~ {printable(second)}" for first, second in across], "twins.csv", console)
+    if alike := [f"{count:,} {ALIKE[kind]}" for kind, count in found.alike_across_classes.items() if count]:
+        console.print(f"alike in two classes, and no sign of a wrong label: {', '.join(alike)}")
     sides = [f"{found.train:,} to train"]
     sides += [f"{found.validation:,} to choose by (validation)"] if found.validation else []
     sides += [f"{found.test:,} kept for the final figure (test)"] if found.test else []
     console.print(f"split: {', '.join(sides)}")
+    for name, alike, of in found.swallowed[:LISTED]:
+        console.print(
+            f"[yellow]class {escape(printable(name))}: {alike:,} of its {of:,} pictures are nearly the same picture[/] "
+            "(a fixed camera?); they stand on one side and count as one"
+        )
+    if len(found.swallowed) > LISTED:
+        console.print(f"  … and {len(found.swallowed) - LISTED:,} more classes")
+    for side, classes in found.lacking.items():
+        console.print(f"[yellow]{WORDS[side]} has no picture of {escape(few(classes))}[/]{LACKING[side]}")
+    if not found.validation and not found.test:
+        console.print("[yellow]nothing is left to test on[/]: no figure of this training will say how good it is")
 
 
 def _list(lines: list[str], file: str, console: Console) -> None:
@@ -201,16 +225,23 @@ def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
 def _show_report(report: api.Report, console: Console) -> None:
     reported = report.metrics[report.reported]
     if "validation" in report.metrics and report.reported != "validation":
-        console.print(f"validation: {share(report.metrics['validation'])}; epoch and temperature were chosen on these")
+        validation = report.metrics["validation"]
+        lacks = f"no picture of {few(validation.lacking)} is among these, and nothing was chosen on them"
+        how = "epoch and temperature were chosen on these" if report.chosen else lacks
+        console.print(f"validation: {share(validation)}; {how}", markup=False)
     note = {
         "test": "no choice was made on these: this is the figure to quote",
-        "validation": "there is no test side; epoch and temperature were chosen on these, so it is a little too good",
+        "validation": "there is no test side; "
+        + ("epoch and temperature were chosen on these, so it is a little too good" if report.chosen else ""),
         "train": "on the training pictures themselves: no measure of how good it is",
     }[report.reported]
-    console.print(f"[bold green]{report.reported}: {share(reported)}[/]; {note}")
+    if reported.lacking:
+        note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
+    colour = "bold green" if report.quotable else "bold yellow"
+    console.print(f"[{colour}]{report.reported}: {share(reported)}[/]; {escape(note)}")
+    scaled = f", after temperature scaling {reported.calibration.error:.3f}" if report.chosen else ""
     console.print(
-        f"calibration error {reported.calibration_before.error:.3f}, after temperature scaling "
-        f"{reported.calibration.error:.3f}; weights of epoch {report.best_epoch}; "
+        f"calibration error {reported.calibration_before.error:.3f}{scaled}; weights of epoch {report.best_epoch}; "
         f"trained for {duration(report.seconds)}"
     )
     if report.replay is not None:

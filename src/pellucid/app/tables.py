@@ -9,15 +9,21 @@ from rich.table import Table
 from rich.text import Text
 
 from pellucid import api
-from pellucid.app.words import duration, many, operations, printable, share, size
+from pellucid.app.words import duration, few, many, operations, printable, share, size
 
 LISTED = 5  # lines of a list that may be long
 
 
 def evaluation(result: api.Evaluation) -> None:
     """Accuracy, a row a class, the most frequent confusions, what could not be used."""
-    console, metrics = Console(highlight=False, soft_wrap=True), result.metrics
-    console.print(Text(f"{printable(metrics.side)}: {share(metrics)}", style="bold"))
+    console = Console(highlight=False, soft_wrap=True)
+    for each in result.sides or (result,):
+        _figures(each, console)
+    metrics = result.unseen or result.metrics
+    if metrics.pictures < result.metrics.pictures:
+        console.print(f"what follows is of the {many(metrics.pictures, 'picture')} that the model had not seen:")
+    elif result.sides:
+        console.print(Text(f"what follows is of {printable(metrics.side)}:"))
     console.print(f"cross-entropy {metrics.loss:.4f}, calibration error {metrics.calibration.error:.3f}")
     table = _table("class", "pictures>", "precision>", "recall>", "F1>")
     for item in metrics.classes:
@@ -35,10 +41,48 @@ def evaluation(result: api.Evaluation) -> None:
         console.print(Text(f"{count:,} x {what}"))
     for path, reason in result.unusable[:LISTED]:
         console.print(Text(f"not used: {printable(path)}: {printable(reason)}"))
-    for note in result.notes:
-        console.print(Text(printable(note)))
     if len(result.unusable) > LISTED:
         console.print(f"… {len(result.unusable):,} in all were not used; --json names them")
+    for note in result.notes:
+        console.print(Text(printable(note)))
+
+
+def _figures(result: api.Evaluation, console: Console) -> None:
+    """The accuracy on all pictures of a folder or a side, and without those that the model had seen."""
+    metrics, trained, chosen = result.metrics, result.trained_on, result.chosen_on
+    lines = [f"{printable(metrics.side)}: {share(metrics)}"]
+    if trained or chosen:
+        lines[0] += "; no figure to quote"
+    if trained:
+        copies = sum(not each.same_file for each in trained)
+        same = f"{len(trained) - copies:,} the same files, " if len(trained) > copies else ""
+        how = f" ({same}{many(copies, 'copy', 'copies')} of training pictures)" if copies else ""
+        if result.without_trained_on is None:
+            lines.append(f"it was trained on all of these pictures{how}: there is no honest figure")
+        else:
+            which = f"{len(trained):,} of these {metrics.pictures:,} pictures"
+            lines.append(f"it was trained on {which}{how}; without them: {share(result.without_trained_on)}")
+    if chosen:
+        which = f"{len(chosen):,} of {'the others' if trained else 'these'} are its validation pictures"
+        said = f"{which}, on which epoch and temperature were chosen"
+        without = "there is no honest figure" if result.unseen is None else f"without them: {share(result.unseen)}"
+        lines.append(f"{said}{':' if result.unseen is None else ';'} {without}")
+    last = metrics if result.kept else result.unseen
+    if last is not None:
+        if last.lacking:
+            lines[-1] += f"; no figure to quote: none of these pictures shows {few(last.lacking)}"
+        elif result.kept and result.side == "validation":
+            lines[-1] += "; epoch and temperature were chosen on these, so it is a little too good"
+        elif result.honest is not None and not result.kept:
+            lines[-1] += "; " + ("" if trained or chosen else "the model has seen none of these: ")
+            lines[-1] += "this is the figure to quote"
+        elif result.side == "validation" and not chosen:
+            lines[-1] += "; a side to choose by, not the figure to quote"
+    console.print(Text(lines[0], style="bold"))
+    for line in lines[1:]:
+        console.print(Text(line, style="yellow"))
+    if result.untold is not None:
+        console.print(Text(printable(result.untold), style="yellow"))
 
 
 def plan(planned: api.Plan, probe: api.Probe | None, pictures: int, epochs: int) -> None:

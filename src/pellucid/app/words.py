@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,15 @@ def printable(words: str | Path) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(words))
 
 
-def many(count: int, thing: str) -> str:
-    """1 epoch, 1,200 epochs."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+def few(names: Sequence[str], most: int = 5) -> str:
+    """class a; classes a, b and 3 more."""
+    shown = ", ".join(map(printable, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    return f"class {shown}" if len(names) == 1 else f"classes {shown}"
+
+
+def many(count: int, thing: str, things: str | None = None) -> str:
+    """1 epoch, 1,200 epochs; 2 copies."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {things or thing + 's'}"
 
 
 def share(metrics: api.Metrics) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import files
-from pellucid.classifier import store
+from pellucid.classifier import caveats, matrix, store
+from pellucid.classifier.caveats import plain as _plain
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
 
@@ -23,6 +23,7 @@ BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#8a8a8a"
 TINY = 64  # pixels; what is not half as large is enlarged
 THUMBNAIL = 160  # pixels
 MOST_NAMED = 60  # classes; more names than that cannot be read on the confusion matrix
+WORST = 20  # rows of a table that would else have more than MOST_NAMED
 MOST_COUNTED = 30  # classes; more numbers than that cannot be read in its cells
 
 
@@ -55,8 +56,9 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"**{_headline(reported)}**",
         "",
-        _which(metrics),
+        caveats.which(metrics),
         "",
+        *caveats.warnings(metrics, data),
     ]
     if not training["complete"]:
         lines += [f"> The training was stopped after {training['epochs']} of {training['epochs_planned']} epochs.", ""]
@@ -65,11 +67,9 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         "| side | used for | pictures | accuracy | 95% interval | cross-entropy | calibration error |",
         "|---|---|---|---|---|---|---|",
-        *[_side_row(metrics[side], side) for side in ("test", "validation") if metrics.get(side)],
+        *[_side_row(metrics, side) for side in ("test", "validation") if metrics.get(side)],
         "",
-        "| class | pictures | precision | recall | F1 |",
-        "|---|---|---|---|---|",
-        *[_class_row(item) for item in reported["classes"]],
+        *_classes(reported),
         "",
         "![confusion matrix](confusion.png)",
         "",
@@ -78,6 +78,8 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"Probabilities are softmax(logits / {config['temperature']:.3f}), the temperature "
         + (
             "fitted on the validation pictures"
+            if caveats.chosen(metrics)
+            else "left at 1: the validation pictures lack a class"
             if metrics.get("validation")
             else "left at 1: there was nothing to fit it on"
         )
@@ -94,7 +96,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         + "; "
         + (
             "the dotted line is the epoch whose weights were kept."
-            if metrics.get("validation")
+            if caveats.chosen(metrics)
             else "the last weights were kept."
         ),
         "",
@@ -104,13 +106,14 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
         f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv)). Pictures with a "
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
-        f"near-duplicates in two classes: {data['twins_across_classes']:,}.",
+        f"copies in two classes, of which one label is probably wrong: {data['twins_across_classes']:,}."
+        + caveats.alike(data.get("alike_across_classes", {})),
         "",
         *_ranges(config),
         f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; "
         f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}; "
         f"the weights are those of epoch {training['best_epoch']}"
-        + (", the best on the validation pictures." if metrics.get("validation") else ".")
+        + (", the best on the validation pictures." if caveats.chosen(metrics) else ".")
         + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
         f"augmentation {recipe['augment']}, seed {recipe['seed']}.",
         "",
@@ -160,33 +163,55 @@ def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> N
 
 def _headline(metrics: dict[str, Any]) -> str:
     low, high = metrics["interval"]
-    return (
+    figure = (
         f"{metrics['accuracy']:.1%} accuracy on {metrics['pictures']:,} {metrics['side']} pictures "
         f"(95% interval {low:.1%} to {high:.1%})"
     )
-
-
-def _which(metrics: dict[str, Any]) -> str:
-    if metrics["reported"] == "test":
-        return "The test pictures took no part in training or in any choice."
-    if metrics["reported"] == "validation":
-        return (
-            "There is no test side: this figure comes from the validation pictures, on which the best epoch and the "
-            "temperature were chosen, and is therefore a little too good."
-        )
-    return (
-        "There is neither a test nor a validation side: this is the accuracy on the training pictures themselves, "
-        "no measure of how good it is."
-    )
+    if lacking := caveats.lacking(metrics):
+        shown = f"no {metrics['side']} picture shows {caveats.few(lacking)}"
+        return f"No figure to quote: {shown}. On the other classes: {figure}"
+    return figure
 
 
 def _side_row(metrics: dict[str, Any], side: str) -> str:
-    use = "the reported figure" if side == "test" else "choosing epoch and temperature"
-    low, high = metrics["interval"]
+    measured = metrics[side]
+    use = "choosing epoch and temperature" if caveats.chosen(metrics) else "nothing: it lacks a class"
+    if side == "test":
+        use = "not to be quoted: it lacks a class" if caveats.lacking(measured) else "the reported figure"
+    low, high = measured["interval"]
     return (
-        f"| {side} | {use} | {metrics['pictures']:,} | {metrics['accuracy']:.1%} | {low:.1%} to {high:.1%} "
-        f"| {metrics['loss']:.3f} | {metrics['calibration']['error']:.3f} |"
+        f"| {side} | {use} | {measured['pictures']:,} | {measured['accuracy']:.1%} | {low:.1%} to {high:.1%} "
+        f"| {measured['loss']:.3f} | {measured['calibration']['error']:.3f} |"
     )
+
+
+def _classes(metrics: dict[str, Any]) -> list[str]:
+    """A row a class; of more than can be read the worst, and what was most often taken for what."""
+    rows = [_class_row(item) for item in metrics["classes"]]
+    if len(rows) <= MOST_NAMED:
+        return ["| class | pictures | precision | recall | F1 |", "|---|---|---|---|---|", *rows]
+    there = [number for number, item in enumerate(metrics["classes"]) if item["pictures"]]
+    worst = sorted(there, key=lambda number: (metrics["classes"][number]["recall"], number))[:WORST]
+    names = [_plain(item["name"]) for item in metrics["classes"]]
+    mistakes = matrix.mistakes(metrics["confusion"])
+    lines = [
+        f"The {len(worst)} classes of {len(rows):,} that are recognised least often, numbered from 1 in the order of "
+        "`classes` in [config.json](config.json); [metrics.json](metrics.json) has all of them.",
+        "",
+        "| no. | class | pictures | precision | recall | F1 |",
+        "|---|---|---|---|---|---|",
+        *[f"| {number + 1:,} {rows[number]}" for number in worst],
+    ]
+    if mistakes:
+        lines += [
+            "",
+            f"Taken for another most often, {min(WORST, len(mistakes))} of {len(mistakes):,} pairs:",
+            "",
+            "| class | called | times |",
+            "|---|---|---|",
+            *[f"| {names[true]} | {names[called]} | {count:,} |" for count, true, called in mistakes[:WORST]],
+        ]
+    return lines
 
 
 def _class_row(item: dict[str, Any]) -> str:
@@ -235,11 +260,6 @@ def _optimizer(config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _plain(words: str) -> str:
-    """A name as Markdown shows it letter by letter, also inside a table: on one line, its signs escaped."""
-    return re.sub(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(words.split()))
-
-
 def curves(history: list[dict[str, str]]) -> Figure:
     """Loss and accuracy of training and validation over the epochs."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -268,15 +288,17 @@ def curves(history: list[dict[str, str]]) -> Figure:
 
 def confusion(metrics: dict[str, Any]) -> Figure:
     """Rows are labels, columns what they were called; each row is coloured by its shares."""
-    matrix = metrics["confusion"]
-    names = [_short(item["name"], number) for number, item in enumerate(metrics["classes"], start=1)]
-    count = len(names)
+    counts = matrix.rows(metrics["confusion"])
+    count = len(counts)
+    shown = metrics["classes"] if count <= MOST_NAMED else []
+    names = [_short(item["name"], number) for number, item in enumerate(shown, start=1)]
     size = 9 if count <= MOST_COUNTED else 7
-    side = min(max(3.4, 1.6 + 0.42 * count), 12)
+    side = min(max(3.4, 1.6 + 0.42 * count), 12) if count <= MOST_NAMED else 7  # more would be noise, and large
     figure = _figure(side + 0.6, side)
     axes = figure.add_subplot()
-    shares = [[value / max(sum(row), 1) for value in row] for row in matrix]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    shares = [[value / total for value in row] for row, total in ((row, max(sum(row), 1)) for row in counts)]
+    place = None if count <= MOST_NAMED else (0.5, count + 0.5, count + 0.5, 0.5)  # numbered from 1, as in the table
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, extent=place)
     if count <= MOST_NAMED:
         upright = max(map(len, names)) * count <= 24
         turned = {} if upright else {"rotation": 90 if count > MOST_COUNTED else 45, "ha": "center"}
@@ -288,7 +310,7 @@ def confusion(metrics: dict[str, Any]) -> Figure:
     order = "" if count <= MOST_NAMED else " (classes numbered as in the table)"
     axes.set_xlabel(f"called{order}")
     axes.set_ylabel(f"is{order}")
-    for y, row in enumerate(matrix) if count <= MOST_COUNTED else ():
+    for y, row in enumerate(counts) if count <= MOST_COUNTED else ():
         for x, value in enumerate(row):
             if value:
                 colour = "white" if shares[y][x] > 0.5 else "black"

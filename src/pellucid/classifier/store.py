@@ -34,12 +34,14 @@ FORMAT = 1
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 OPTIMIZER = "optimizer.safetensors"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
+KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that it has seen; see kept.py
+LINE = 120  # characters of a line of JSON
 _AGAIN = "Copy the folder again, or train again."
 # numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
 _TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
 _EARLIER = Ranges(integer=(0, 65535))  # what a model learned from whose config.json does not say
-HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS)
+HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
 
 
 @dataclass(frozen=True)
@@ -185,9 +187,30 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON in UTF-8; a file name's byte that is none is written as JSON's \\udc80. Raises StorageError."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Indented JSON in UTF-8; a file name's byte that is none is written as JSON's \\udc80. Raises StorageError.
+
+    What fits on a line stands on one, and numbers in any case: a matrix would else be mostly spaces and line ends.
+    """
+    text = _lines(content, "") + "\n"
     files.write(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _lines(content: Any, margin: str) -> str:
+    flat = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    short = not content or len(margin) + len(flat) <= LINE if isinstance(content, dict | list | tuple) else True
+    if short or (isinstance(content, list | tuple) and all(isinstance(each, int | float) for each in content)):
+        return flat
+    inner = margin + "  "
+    if isinstance(content, dict):
+        # a key that is no text becomes one, as json.dumps does it
+        parts = [
+            f"{json.dumps(str(key), ensure_ascii=False)}: {_lines(value, inner)}" for key, value in content.items()
+        ]
+        ends = "{}"
+    else:
+        parts, ends = [_lines(value, inner) for value in content], "[]"
+    body = f",\n{inner}".join(parts)
+    return f"{ends[0]}\n{inner}{body}\n{margin}{ends[1]}"
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -196,6 +219,17 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     files.write(path, encode(plain, {"format": "pt"}))
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file as arrays. Raises ArtefactError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode
+
+    try:
+        return decode(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}.") from error
 
 
 def describe(path: Path) -> dict[str, Any]:

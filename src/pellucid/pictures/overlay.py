@@ -17,6 +17,7 @@ FLAT = 1.0  # grey levels of deviation: below it gain and offset mean nothing
 PHOTOGRAPH = 0.6  # share of cells with texture that makes a photograph; handwritten digits reach 0.56
 TEXTURE = 6.0  # grey levels between neighbouring cells that count as texture
 MOVED = 0.15  # cells; pages with other words are fitted to within 0.11, a border of 6 pixels moves by 0.2 or more
+UNEXPLAINED = 0.05  # of the variance, which may be left of a picture that was moved
 COLOURED = 8.0  # largest colour difference of a picture that counts as grey
 
 Floats = NDArray[np.floating]
@@ -27,7 +28,7 @@ def is_photograph(grey: Floats, side: NDArray[np.integer]) -> NDArray[np.bool_]:
 
     That is, whether moving one picture onto another proves something. Of fewer pixels than cells, cells are guesses.
     """
-    return ((_range(grey) > TEXTURE).mean(axis=(1, 2)) >= PHOTOGRAPH) & (side >= grey.shape[1])
+    return ((contrast(grey) > TEXTURE).mean(axis=(1, 2)) >= PHOTOGRAPH) & (side >= grey.shape[1])
 
 
 def same_picture(
@@ -38,53 +39,60 @@ def same_picture(
     photograph: NDArray[np.bool_],
     scale: float,
     mirrored: bool,
+    unexplained: float = UNEXPLAINED,
 ) -> NDArray[np.bool_]:
     """Whether P pairs of pictures are twins -> (P,).
 
     a, b: (P, n, n), brightness 0..255; p, q: (P, 2, m, m), colour differences -128..127; photograph (P,): both are.
-    scale, mirrored: how b has to be cut and turned to be like a.
+    scale, mirrored: how b has to be cut and turned to be like a. unexplained: see UNEXPLAINED.
     """
     if mirrored:
         b, q = b[..., ::-1], q[..., ::-1]
     good = np.zeros(len(a), dtype=bool)
     if scale == 1:
         still = np.flatnonzero(photograph) if mirrored else np.arange(len(a))
-        good[still] = _explained(a[still], b[still], p[still], q[still], photograph[still], None)
+        good[still] = explained(a[still], b[still], p[still], q[still], photograph[still], None)
     rest = np.flatnonzero(photograph & ~good)
     if len(rest):
         start = np.tile(np.array([scale, 0, scale, 0], np.float32), (len(rest), 1))
-        place = _register(_half(a[rest]), _half(b[rest]), start, 4)
-        place = _register(a[rest], b[rest], place * np.array([1, 2, 1, 2], np.float32), 4)
-        good[rest] = _explained(a[rest], b[rest], p[rest], q[rest], photograph[rest], place)
+        place = register(half(a[rest]), half(b[rest]), start, 4)
+        place = register(a[rest], b[rest], place * np.array([1, 2, 1, 2], np.float32), 4)
+        good[rest] = explained(a[rest], b[rest], p[rest], q[rest], photograph[rest], place, unexplained)
     return good
 
 
-def _explained(
-    a: Floats, b: Floats, p: Floats, q: Floats, photograph: NDArray[np.bool_], place: Floats | None
+def explained(
+    a: Floats,
+    b: Floats,
+    p: Floats,
+    q: Floats,
+    photograph: NDArray[np.bool_],
+    place: Floats | None,
+    most: float = UNEXPLAINED,
 ) -> NDArray[np.bool_]:
     """Whether b, moved to `place` (None: where it is), is a up to gain, offset and what copying does -> (P,)."""
     if place is None:
         inside, moved = np.ones(a.shape, dtype=bool), np.zeros(len(a), dtype=bool)
     else:
-        b, inside = _move(b, place)
+        b, inside = move(b, place)
         shift = np.abs(place[:, [0, 2]] - 1) * (a.shape[1] - 1) / 2 + np.abs(place[:, [1, 3]])  # cells, at the corners
         moved = shift.max(axis=1) > MOVED
         small = q.shape[-1] / a.shape[1]  # the same place, in cells of the colour thumbnails
         shrunk = np.repeat(place * np.array([1, small, 1, small], np.float32), 2, axis=0)
-        q, _ = _move(q.reshape(-1, *q.shape[2:]), shrunk)
+        q, _ = move(q.reshape(-1, *q.shape[2:]), shrunk)
         q = q.reshape(p.shape)
-    darker = _mean(a, inside) <= _mean(b, inside)  # the brighter follows from the darker, not where it was clipped back
+    darker = mean(a, inside) <= mean(b, inside)  # the brighter follows from the darker, not where it was clipped back
     a, b = np.where(darker, a, b), np.where(darker, b, a)
-    gain, offset = _line(a, b, inside)
+    gain, offset = fit_line(a, b, inside)
     expected = np.clip(gain * a + offset, 0, 255)
     rest = np.abs(b - expected) * inside
     # Brightening clips what was bright, which no line can follow: a photograph brightened as a whole gets the wide
     # tolerance. Words or a logo that differ change the whole too little for that.
-    changed = (np.abs(gain - 1) > 0.08) | (np.abs(_mean(b, inside) - _mean(a, inside)) > 8)
+    changed = (np.abs(gain - 1) > 0.08) | (np.abs(mean(b, inside) - mean(a, inside)) > 8)
     changed = changed[:, 0, 0] & photograph
-    unexplained = _mean(rest**2, inside)[:, 0, 0]  # variance, grey levels squared
-    variance = _mean((b - _mean(b, inside)) ** 2, inside)[:, 0, 0]
-    share = np.where(moved, 0.05, np.where(changed, 0.03, 0.02))
+    unexplained = mean(rest**2, inside)[:, 0, 0]  # variance, grey levels squared
+    variance = mean((b - mean(b, inside)) ** 2, inside)[:, 0, 0]
+    share = np.where(moved, most, np.where(changed, 0.03, 0.02))
     near = unexplained <= share * variance + 0.25
     gain, offset = gain[:, 0, 0], offset[:, 0, 0]
     same = (np.abs(gain - 1) < 0.1) & (np.abs(offset) < 20)
@@ -93,7 +101,9 @@ def _explained(
     line = np.where(blank, np.abs(a.mean(axis=(1, 2)) - b.mean(axis=(1, 2))) <= 3, (gain > 0.6) & (gain < 1 / 0.6))
     good = near & line & inside.any(axis=(1, 2))
     left = np.flatnonzero(good)  # the rest is costly, and few come this far
-    local = np.minimum(_range(expected[left]), _range(b[left]))  # an error of place shows as a share of the contrast
+    local = np.minimum(
+        contrast(expected[left]), contrast(b[left])
+    )  # an error of place shows as a share of the contrast
     wide = (moved | changed)[left, None, None]
     close = (rest[left] <= np.where(wide, 12 + 0.6 * local, 5 + 0.06 * local)).all(axis=(1, 2))
     good[left] = close & _same_colour(p[left], q[left], (photograph & same)[left], moved[left])
@@ -111,7 +121,7 @@ def _same_colour(p: Floats, q: Floats, grey_copy: NDArray[np.bool_], moved: NDAr
     return np.where(grey, grey_copy | (np.abs(p - q).max(axis=(1, 2, 3)) <= COLOURED), close)
 
 
-def _register(a: Floats, b: Floats, place: Floats, steps: int) -> Floats:
+def register(a: Floats, b: Floats, place: Floats, steps: int) -> Floats:
     """Moves b onto a: (P, n, n) both, `place` (P, 4) to start from -> better `place`.
 
     Gauss-Newton on the squared difference, brightness line included (Lucas and Kanade 1981): linear in the change
@@ -120,7 +130,7 @@ def _register(a: Floats, b: Floats, place: Floats, steps: int) -> Floats:
     n = a.shape[1]
     x = (np.arange(n, dtype=np.float32) - (n - 1) / 2) * (2 / n)  # -1..1
     for _ in range(steps):
-        moved, inside = _move(b, place)
+        moved, inside = move(b, place)
         down, right = np.gradient(moved, axis=(1, 2))
         columns = np.stack([-right * x, -right, -down * x[:, None], -down, a, np.ones_like(a)], axis=1)
         columns = (columns * (inside & (np.maximum(a, moved) < 250))[:, None]).reshape(len(a), 6, n * n)
@@ -135,7 +145,7 @@ def _register(a: Floats, b: Floats, place: Floats, steps: int) -> Floats:
     return place
 
 
-def _move(b: Floats, place: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def move(b: Floats, place: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """(P, n, n), read at x' = place[:, 0] x + place[:, 1], y' = place[:, 2] y + place[:, 3], from the centre, in cells.
 
     Cubic interpolation (Keys 1981, a = -1/2); with it, which of the cells were inside, one cell from any edge.
@@ -154,24 +164,24 @@ def _move(b: Floats, place: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     return matrices[0] @ b @ matrices[1].transpose(0, 2, 1), insides[0][:, :, None] & insides[1][:, None, :]
 
 
-def _line(a: Floats, b: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def fit_line(a: Floats, b: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Gain and offset, (P, 1, 1), of the straight line from a to b by least squares, without what was clipped."""
     use = inside & ((np.maximum(a, b) < 250) | (np.minimum(a, b) > 235))
-    ma, mb = _mean(a, use), _mean(b, use)
-    gain = _mean((a - ma) * (b - mb), use) / np.maximum(_mean((a - ma) ** 2, use), 1e-3)
+    ma, mb = mean(a, use), mean(b, use)
+    gain = mean((a - ma) * (b - mb), use) / np.maximum(mean((a - ma) ** 2, use), 1e-3)
     return gain, mb - gain * ma
 
 
-def _mean(x: Floats, use: NDArray[np.bool_]) -> Floats:
+def mean(x: Floats, use: NDArray[np.bool_]) -> Floats:
     return (x * use).sum(axis=(1, 2), keepdims=True) / np.maximum(use.sum(axis=(1, 2), keepdims=True), 1).astype("f4")
 
 
-def _half(x: Floats) -> Floats:
+def half(x: Floats) -> Floats:
     """(P, n, n), n even -> (P, n / 2, n / 2), means of 2 x 2 cells."""
     return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
 
 
-def _range(x: Floats) -> Floats:
+def contrast(x: Floats) -> Floats:
     """Largest less smallest of the 3 x 3 cells around each cell, (P, n, n)."""
     around = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="edge")
     ends = []

@@ -2,10 +2,13 @@
 
 Every class's groups of twins are laid in an order that only the seed and the files' contents decide, and the order is
 cut at the fractions. A file that is added moves the cuts by a fraction of a picture, so only neighbours of a cut
-change sides. `docs/why/split.md` has the measurements.
+change sides. Where the cuts leave a class without a side that it has groups enough for, its smallest group moves there.
+`docs/why/split.md` has the measurements.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
@@ -15,6 +18,17 @@ from pellucid.errors import RecipeError
 
 SIDES = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
+FIRST = (TRAIN, TEST, VAL)
+"""Which side a class needs most: without the first it is not learned, without the second its figure is not known."""
+
+
+@dataclass(frozen=True)
+class Swallowed:
+    """A class of which more than half stands in one group of twins, and so on one side."""
+
+    label: int
+    alike: int  # its pictures in that group
+    pictures: int  # all of its pictures
 
 
 def split(
@@ -34,7 +48,9 @@ def split(
     * Free pictures are divided among all three sides, each class at the fractions to within one group. Pictures whose
       folder says train are divided between train and the sides that no folder gives; given val and test are kept.
     * A group of twins stands on one side. It counts for the class of most of its members (ties: the smallest label).
-    * Two groups or more of a class: at least one in train. Three: at least one on every side that is asked for.
+    * A class that has members in one group is on train, in two on train and test, in three on every side that is asked
+      for; without a test side, two are enough for train and val. Where groups hold several classes, or folders give a
+      side, that may not be possible for all: then train comes before test, and test before val.
     * Twins that folders put on several sides: the members on the last (test after val after train) stay, and the
       others, free ones included, are left out: learning from them would make the reported figure untrue.
     """
@@ -47,20 +63,70 @@ def split(
     given_sides = {int(side) for side in np.unique(given)}
     fractions = {VAL: validation, TEST: test}
     from_train = {side: 0.0 if side in given_sides else fraction for side, fraction in fractions.items()}
-    divided: dict[tuple[int, bool], list[tuple[bytes, NDArray[np.intp]]]] = {}
+    divided: dict[tuple[int, bool], list[_Group]] = {}
+    every: list[_Group] = []
     for members in _members(groups):
         last = int(given[members].max())
         if last in (VAL, TEST):
             sides[members] = np.where(given[members] == last, last, -1)
+            there = members[sides[members] >= 0]
+            every.append(_Group(b"", there, int(np.bincount(labels[there]).argmax()), ()))
             continue
         label = int(np.bincount(labels[members]).argmax())
         smallest = min(_bytes(digests[i]) for i in members)
         order = sha256(f"{seed}:".encode() + smallest).digest()
-        divided.setdefault((label, last == TRAIN), []).append((order, members))
-    for (_, in_train), order in divided.items():
-        order.sort(key=lambda item: (item[0], int(item[1][0])))
-        _cut([members for _, members in order], from_train if in_train else fractions, sides)
+        open_to = from_train if last == TRAIN else fractions
+        allowed = (TRAIN, *(side for side in (TEST, VAL) if open_to[side] > 0))
+        group = _Group(order, members, label, allowed)
+        every.append(group)
+        divided.setdefault((label, last == TRAIN), []).append(group)
+    for (_, in_train), some in divided.items():
+        some.sort(key=lambda group: group.key)
+        _cut([group.members for group in some], from_train if in_train else fractions, sides)
+    wanted = [side for side in FIRST if side == TRAIN or fractions[side] > 0 or side in given_sides]
+    _spread(every, labels, wanted, sides)
     return sides
+
+
+def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: int) -> dict[str, tuple[int, ...]]:
+    """The classes that have no picture on a side, by its name in SIDES; only sides that have pictures and lack some.
+
+    labels, sides: (N,), as of `split`; labels below `classes`.
+    """
+    found = {}
+    for side, name in enumerate(SIDES):
+        there = np.bincount(labels[sides == side], minlength=classes)
+        if there.any() and not there.all():
+            found[name] = tuple(np.flatnonzero(there == 0).tolist())
+    return found
+
+
+def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[Swallowed, ...]:
+    """The classes of which one group of twins holds two pictures or more, and more than half. labels, groups: (N,)."""
+    found = []
+    for label in np.unique(labels):
+        of_class = groups[labels == label]
+        largest = int(np.unique(of_class, return_counts=True)[1].max())
+        if largest >= 2 and 2 * largest > len(of_class):
+            found.append(Swallowed(int(label), largest, len(of_class)))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Twins: their place in the order, their rows, the class that they count for, and the sides that are open to them.
+
+    None is where folders decide.
+    """
+
+    order: bytes
+    members: NDArray[np.intp]
+    label: int
+    allowed: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[bytes, int]:
+        return self.order, int(self.members[0])
 
 
 def _cut(order: list[NDArray[np.intp]], fractions: dict[int, float], sides: NDArray[np.int8]) -> None:
@@ -70,14 +136,58 @@ def _cut(order: list[NDArray[np.intp]], fractions: dict[int, float], sides: NDAr
     middles = ends - sizes / 2  # a group is on the side of a cut on which more than half of it is
     cuts = [int(np.searchsorted(middles, ends[-1] * f)) for f in (fractions[TEST], fractions[TEST] + fractions[VAL])]
     n_test, n_val = cuts[0], cuts[1] - cuts[0]
-    asked_test, asked_val = fractions[TEST] > 0, fractions[VAL] > 0
-    if len(order) >= 1 + asked_test + asked_val:  # enough for one group on every side
-        n_test = max(n_test, int(asked_test))
-        n_val = max(n_val, int(asked_val))
     while n_test + n_val >= len(order):  # train keeps one
         n_test, n_val = (n_test - 1, n_val) if n_test > n_val else (n_test, n_val - 1)
     for k, members in enumerate(order):
         sides[members] = TEST if k < n_test else VAL if k < n_test + n_val else TRAIN
+
+
+def _spread(every: list[_Group], labels: NDArray[np.integer], wanted: list[int], sides: NDArray[np.int8]) -> None:
+    """Moves groups, the smallest first, until each class is on the first of the `wanted` sides, as many as its groups.
+
+    A move leaves no class without a side that is as much needed as the one it serves, and none without a training
+    group that counts for it.
+    """
+    held = [np.unique(labels[group.members]).tolist() for group in every]  # classes of each group
+    of_class: dict[int, list[int]] = {}
+    count: Counter[tuple[int, int]] = Counter()  # groups with members of a class on a side
+    own: Counter[int] = Counter()  # groups that count for a class and train
+    for number, group in enumerate(every):
+        side = int(sides[group.members[0]])
+        own[group.label] += side == TRAIN
+        for label in held[number]:
+            of_class.setdefault(label, []).append(number)
+            count[label, side] += 1
+
+    def needs(label: int, side: int) -> bool:
+        return side in wanted[: len(of_class[label])]
+
+    def missed(number: int, side: int) -> int:
+        """How many classes would lack a side that they need, if this group left it."""
+        lost = sum(count[label, side] == 1 and needs(label, side) for label in held[number])
+        return lost or (side == TRAIN and own[every[number].label] == 1)
+
+    for target in wanted:
+        as_much = wanted[: wanted.index(target) + 1]
+        for label in sorted(of_class):
+            if count[label, target] or not needs(label, target):
+                continue
+            moves = []
+            for number in of_class[label]:
+                group, side = every[number], int(sides[every[number].members[0]])
+                lost = missed(number, side)
+                if target in group.allowed and not (lost and side in as_much):
+                    size = len(group.members)
+                    moves.append((lost, -size if target == TRAIN else size, group.key, number, side))
+            if not moves:
+                continue
+            *_, number, side = min(moves)
+            group = every[number]
+            sides[group.members] = target
+            own[group.label] += (target == TRAIN) - (side == TRAIN)
+            for each in held[number]:
+                count[each, side] -= 1
+                count[each, target] += 1
 
 
 def _members(groups: NDArray[np.integer]) -> list[NDArray[np.intp]]:

@@ -87,7 +87,7 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
     photograph = np.zeros(len(descriptions), dtype=bool)
     for at in range(0, len(first), ROWS):
         block = descriptions[first[at : at + ROWS]]
-        photograph[first[at : at + ROWS]] = is_photograph(_grey(block), block[:, -1])
+        photograph[first[at : at + ROWS]] = photographs(block)
     whole, moving = _hashes(descriptions, first, 1.0), photograph[first]
     others = whole if moving.all() else _tiles(whole.reshape(-1, FREQUENCIES**2)[: len(first)][moving])
     done, total = 0, len(first) + (len(INNER) + 1) * int(moving.sum())
@@ -147,15 +147,15 @@ def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -> Floats:
-    """`_hash` of these rows as `_tiles`."""
+    """`hash_of` of these rows as `_tiles`."""
     tiles = _room(len(rows))
     hashes = tiles.reshape(-1, FREQUENCIES**2)[: len(rows)]
     for at in range(0, len(rows), ROWS):
-        hashes[at : at + ROWS] = _hash(_grey(descriptions[rows[at : at + ROWS]]), scale)
+        hashes[at : at + ROWS] = hash_of(grey_of(descriptions[rows[at : at + ROWS]]), scale)
     return tiles
 
 
-def _hash(grey: Floats, scale: float) -> Floats:
+def hash_of(grey: Floats, scale: float) -> Floats:
     """(N, 32, 32) -> (N, 64): low frequencies of the inner `scale` of a picture, unit length, without the mean.
 
     A discrete cosine transform, weighted by the square root of the frequency, against the fall of natural pictures'
@@ -247,12 +247,19 @@ def _look(
     """The twins among the pairs `proposed`, (P, 2) -> (Q, 2)."""
     i, j = proposed.T
     one, two, both = descriptions[i], descriptions[j], photograph[i] & photograph[j]
-    return proposed[same_picture(_grey(one), _grey(two), _colour(one), _colour(two), both, scale, mirrored)]
+    return proposed[same_picture(grey_of(one), grey_of(two), colour_of(one), colour_of(two), both, scale, mirrored)]
 
 
-def _grey(descriptions: NDArray[np.uint8]) -> Floats:
+def photographs(descriptions: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which are of pictures with texture nearly everywhere (overlay.is_photograph), (N, DESCRIPTION) -> (N,)."""
+    return is_photograph(grey_of(descriptions), descriptions[:, -1])
+
+
+def grey_of(descriptions: NDArray[np.uint8]) -> Floats:
+    """The brightness in them, (N, DESCRIPTION) uint8 -> (N, 32, 32) float32, 0..255."""
     return descriptions[:, : GREY * GREY].reshape(-1, GREY, GREY).astype(np.float32)
 
 
-def _colour(descriptions: NDArray[np.uint8]) -> Floats:
+def colour_of(descriptions: NDArray[np.uint8]) -> Floats:
+    """The colour differences in them, (N, DESCRIPTION) uint8 -> (N, 2, 8, 8) float32, -128..127."""
     return descriptions[:, GREY * GREY : -1].reshape(-1, 2, COLOUR, COLOUR).astype(np.float32) - 128

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.errors import CatalogError, PictureError
+from pellucid.pictures import across, twins
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
-from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
 from pellucid.pictures.store import Decoding, Store
@@ -51,6 +51,7 @@ class Data:
     labels: NDArray[np.int64]  # (N,)
     sides: NDArray[np.int8]  # (N,) index into split.SIDES; -1: left out
     twins: NDArray[np.int64]  # (P, 2) pairs of rows
+    kinds: NDArray[np.int8]  # (P,) of pairs in two classes, index into across.KINDS; -1: one class
 
     def rows(self, side: str) -> NDArray[np.int64]:
         return np.flatnonzero(self.sides == splits.SIDES.index(side))
@@ -71,9 +72,33 @@ class Data:
 
     @property
     def twins_across_classes(self) -> list[tuple[str, str]]:
-        """Twins under two labels: one of the two is probably wrong."""
+        """Copies under two labels: one of the two is probably wrong."""
         pictures = self.catalog.pictures
-        return [(pictures[a].path, pictures[b].path) for a, b in self.twins if self.labels[a] != self.labels[b]]
+        return [(pictures[a].path, pictures[b].path) for a, b in self.twins[self.kinds == across.COPY]]
+
+    @property
+    def alike_across_classes(self) -> dict[str, int]:
+        """Of the other twins under two labels, how many there are of each of across.KINDS."""
+        return {name: int((self.kinds == kind).sum()) for kind, name in enumerate(across.KINDS) if kind != across.COPY}
+
+    @property
+    def lacking(self) -> dict[str, tuple[str, ...]]:
+        """The classes that a side has no picture of, by the side's name in split.SIDES."""
+        classes = self.catalog.classes
+        found = splits.lacking(self.labels, self.sides, len(classes))
+        return {side: tuple(classes[label] for label in labels) for side, labels in found.items()}
+
+    @property
+    def swallowed(self) -> tuple[splits.Swallowed, ...]:
+        """The classes of which one group of twins holds more than half."""
+        used = self.sides >= 0
+        return splits.swallowed(self.labels[used], twins.groups(len(self.labels), self.twins)[used])
+
+    @property
+    def choosing(self) -> NDArray[np.int64]:
+        """The rows that may choose an epoch and a temperature: validation, unless a class is missing there."""
+        rows = self.rows("val")
+        return rows if "val" not in self.lacking else rows[:0]
 
     @property
     def twin_pictures(self) -> int:
@@ -114,7 +139,7 @@ def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Genera
         recipe.seed,
     )
     _check_train(usable, labels[sides == splits.TRAIN])
-    return Data(usable, store, labels, sides, pairs)
+    return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 
 
 def _compare(store: Store) -> Generator[Comparing, None, NDArray[np.int64]]:
@@ -125,6 +150,21 @@ def _compare(store: Store) -> Generator[Comparing, None, NDArray[np.int64]]:
         except StopIteration as end:
             return end.value
         yield Comparing(done, total)
+
+
+def _kinds(store: Store, labels: NDArray[np.int64], pairs: NDArray[np.int64], pixel_limit: int) -> NDArray[np.int8]:
+    """See Data.kinds."""
+
+    def image(row: int) -> NDArray[np.uint8] | None:
+        try:
+            return decode(read(store.catalog.root / store.catalog.pictures[row].path), pixel_limit)
+        except PictureError:
+            return None
+
+    kinds = np.full(len(pairs), -1, np.int8)
+    two = labels[pairs[:, 0]] != labels[pairs[:, 1]]
+    kinds[two] = across.kinds(store.descriptions, pairs[two], image)
+    return kinds
 
 
 def _check_train(catalog: Catalog, labels: NDArray[np.int64]) -> None:
@@ -144,8 +184,11 @@ def write_lists(data: Data, folder: Path) -> None:
     _write(folder / "quarantine.csv", ["path", "reason"], ([q.path, q.reason] for q in data.quarantine))
     _write(
         folder / "twins.csv",
-        ["path", "twin", "same_class"],
-        ([pictures[a].path, pictures[b].path, int(data.labels[a] == data.labels[b])] for a, b in data.twins),
+        ["path", "twin", "same_class", "across"],
+        (
+            [pictures[a].path, pictures[b].path, int(kind < 0), across.KINDS[kind] if kind >= 0 else ""]
+            for (a, b), kind in zip(data.twins, data.kinds, strict=True)
+        ),
     )
     _write(
         folder / "split.csv",

@@ -65,8 +65,14 @@ class Metrics:
     classes: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]  # [true][predicted]
 
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The classes of which there was no picture: the accuracy says nothing of them, and is none to quote."""
+        return tuple(item.name for item in self.classes if not item.pictures)
+
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """All fields, and `lacking`, as JSON has them."""
+        return {**asdict(self), "lacking": list(self.lacking)}
 
 
 @dataclass(frozen=True)

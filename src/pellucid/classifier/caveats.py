@@ -1,0 +1,74 @@
+"""What makes a model's figures less than they seem, as its card says it: a class that a side lacks, look-alikes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+NAMED = 5  # classes in a sentence
+
+
+def which(metrics: dict[str, Any]) -> str:
+    """Which pictures the reported figure is of, and what part these took in the training."""
+    if metrics["reported"] == "test":
+        return "The test pictures took no part in training or in any choice."
+    if metrics["reported"] == "validation":
+        how = (
+            "on which the best epoch and the temperature were chosen, and is therefore a little too good"
+            if chosen(metrics)
+            else "which chose nothing"
+        )
+        return f"There is no test side: this figure comes from the validation pictures, {how}."
+    return (
+        "There is neither a test nor a validation side: this is the accuracy on the training pictures themselves, "
+        "no measure of how good it is."
+    )
+
+
+def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
+    """What makes the figures less than they seem, a quoted paragraph each."""
+    lines = []
+    for side in ("test", "validation"):
+        if metrics.get(side) and (names := lacking(metrics[side])):
+            follows = {
+                "test": "What the model makes of such pictures was not measured, and the accuracy must not be quoted.",
+                "validation": "These pictures chose neither the epoch nor the temperature: the last weights were kept.",
+            }[side]
+            lines += [f"> No {side} picture shows {few(names)}. {follows}", ""]
+    for each in data.get("swallowed", [])[:NAMED]:
+        lines += [
+            f"> {each['alike']:,} of the {each['pictures']:,} pictures of class {plain(each['class'])} are nearly the "
+            "same picture (a fixed camera, say). They stand on one side of the split and count as one.",
+            "",
+        ]
+    if len(data.get("swallowed", [])) > NAMED:
+        lines += [f"> So are those of {len(data['swallowed']) - NAMED:,} more classes.", ""]
+    return lines
+
+
+def lacking(metrics: dict[str, Any]) -> list[str]:
+    """The classes of which a side has no picture; `metrics` are those of one side."""
+    return [item["name"] for item in metrics["classes"] if not item["pictures"]]
+
+
+def few(names: list[str]) -> str:
+    """class a; classes a, b and 3 more."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"class{'es' if len(names) > 1 else ''} {', '.join(map(plain, names[:NAMED]))}{more}"
+
+
+def chosen(metrics: dict[str, Any]) -> bool:
+    """Whether validation chose epoch and temperature; it did wherever there was one in models of an older Pellucid."""
+    return bool(metrics.get("validation")) and metrics.get("chosen", True)
+
+
+def alike(counts: dict[str, int]) -> str:
+    """Twins in two classes that are no sign of a wrong label, by pictures/across.py's kinds, as a sentence or ""."""
+    said = {"mirrored": "mirror images", "partly": "differ in a part of the picture", "unseen": "not compared closely"}
+    parts = [f"{count:,} {said[kind]}" for kind, count in counts.items() if count and kind in said]
+    return f" Other pairs in two classes: {', '.join(parts)}." if parts else ""
+
+
+def plain(words: str) -> str:
+    """A name as Markdown shows it letter by letter, also inside a table: on one line, its signs escaped."""
+    return re.sub(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(words.split()))

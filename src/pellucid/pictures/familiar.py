@@ -1,0 +1,138 @@
+"""Whether a picture is a twin of one that a model has seen, of which only a coarse description is kept.
+
+A model folder cannot keep 1,153 bytes of each of its pictures (twins.DESCRIPTION); 289 are enough to recognise a copy:
+half as many cells along each side of the thumbnails, and whether it is a photograph. They are brought back to the full
+number of cells, smoothly, and then compared as twins are, everything of one kind with everything of the other.
+`docs/why/twins.md` has the measurements.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.pictures import overlay, twins
+from pellucid.pictures.twins import COLOUR, GREY
+
+COARSE = (GREY // 2) ** 2 + 2 * (COLOUR // 2) ** 2 + 1  # bytes for each picture
+UNEXPLAINED = 0.02  # less than overlay.UNEXPLAINED: of so few cells less is left of different pictures, too
+ASKED = 256  # pictures at a time that are compared with
+KNOWN = 16384  # of those that are known, at a time: 16 MB of likenesses
+
+
+def coarse(descriptions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What is kept of descriptions, uint8 (N, twins.DESCRIPTION) -> (N, COARSE): means of 2 x 2 cells, and 1 or 0."""
+    grey, colour = _halved(twins.grey_of(descriptions)), _halved(twins.colour_of(descriptions)) + 128
+    numbers = np.concatenate([grey.reshape(-1, (GREY // 2) ** 2), colour.reshape(-1, 2 * (COLOUR // 2) ** 2)], axis=1)
+    photograph = twins.photographs(descriptions)[:, None]
+    return np.concatenate([np.clip(np.rint(numbers), 0, 255).astype(np.uint8), photograph.astype(np.uint8)], axis=1)
+
+
+def familiar(known: NDArray[np.uint8], asked: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Of each of M pictures the row of a known picture that is its twin, or -1 -> (M,) int64.
+
+    known: uint8 (N, COARSE); asked: uint8 (M, COARSE). Time grows with N * M, memory with neither.
+    """
+    found = np.full(len(asked), -1, np.int64)
+    if not len(known):
+        return found
+    for at in range(0, len(asked), ASKED):
+        rows = np.arange(at, min(at + ASKED, len(asked)))
+        for scale, swap, mirrored in _ways():
+            rest = rows[found[rows] < 0]
+            if scale != 1 or mirrored:
+                rest = rest[asked[rest, -1] == 1]  # nothing else may be moved or mirrored
+            if not len(rest):
+                continue
+            proposed = _proposed(known, asked[rest], scale, swap, mirrored)
+            for start in range(0, len(proposed), twins.LOOKS):
+                part = proposed[start : start + twins.LOOKS]
+                same = _same(known[part[:, 1]], asked[rest[part[:, 0]]], scale, swap, mirrored)
+                for row, twin in part[same][::-1]:  # the most alike stands first, and is written last
+                    found[rest[row]] = twin
+    return found
+
+
+def _ways() -> Iterator[tuple[float, bool, bool]]:
+    """(scale, swap, mirrored): a picture as it is, cut, cut the other way round, mirrored."""
+    yield 1.0, False, False
+    for scale in twins.INNER:
+        yield scale, False, False
+        yield scale, True, False
+    yield 1.0, False, True
+
+
+def _proposed(
+    known: NDArray[np.uint8], asked: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
+) -> NDArray[np.int64]:
+    """(row of asked, row of known) of hashes that correlate by twins.ALIKE, each row's NEAREST at most, best first."""
+    keys = twins.hash_of(_grey(asked), scale if swap else 1.0)
+    keys = keys * twins.MIRROR if mirrored else keys
+    blank = ~keys.any(axis=1)
+    rows, columns, likeness = [], [], []
+    for at in range(0, len(known), KNOWN):
+        block = known[at : at + KNOWN]
+        hashes = twins.hash_of(_grey(block), 1.0 if swap else scale)
+        alike = keys @ hashes.T
+        if blank.any() and scale == 1 and not mirrored:  # without contrast there is only brightness to go by
+            others = np.flatnonzero(~hashes.any(axis=1))
+            apart = np.abs(_mean(asked[blank])[:, None] - _mean(block[others]))
+            alike[np.ix_(np.flatnonzero(blank), others)] = 1 - apart / 255 * 0.05
+        row, column = np.nonzero(alike > twins.ALIKE)
+        rows.append(row)
+        columns.append(column + at)
+        likeness.append(alike[row, column])
+    row, column, alike = (np.concatenate(parts) for parts in (rows, columns, likeness))
+    order = np.lexsort((column, -alike, row))
+    row, column = row[order], column[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    return np.stack([row, column], axis=1)[rank < twins.NEAREST]
+
+
+def _same(
+    known: NDArray[np.uint8], asked: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
+) -> NDArray[np.bool_]:
+    """Whether pairs are twins, (P, COARSE) both -> (P,)."""
+    first, second = (known, asked) if swap else (asked, known)  # the second is the one that is cut
+    photograph = (known[:, -1] == 1) & (asked[:, -1] == 1)
+    return overlay.same_picture(
+        _grey(first), _grey(second), _colour(first), _colour(second), photograph, scale, mirrored, UNEXPLAINED
+    )
+
+
+def _grey(coarse: NDArray[np.uint8]) -> overlay.Floats:
+    """(N, COARSE) -> (N, 32, 32) float32."""
+    n = GREY // 2
+    return _doubled(coarse[:, : n * n].reshape(-1, n, n).astype(np.float32))
+
+
+def _colour(coarse: NDArray[np.uint8]) -> overlay.Floats:
+    """(N, COARSE) -> (N, 2, 8, 8) float32, -128..127."""
+    n = COLOUR // 2
+    return _doubled(coarse[:, (GREY // 2) ** 2 : -1].reshape(-1, 2, n, n).astype(np.float32) - 128)
+
+
+def _mean(coarse: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return coarse[:, : (GREY // 2) ** 2].mean(axis=1)
+
+
+def _halved(planes: overlay.Floats) -> overlay.Floats:
+    """(..., n, n) -> (..., n / 2, n / 2), weighted 1, 3, 3, 1: smooth enough to be moved by a part of a cell."""
+    around = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(1, 1)] * 2, mode="edge")
+    for _ in range(2):
+        around = (around[..., :-3:2] + 3 * around[..., 1:-2:2] + 3 * around[..., 2:-1:2] + around[..., 3::2]) / 8
+        around = around.swapaxes(-1, -2)
+    return around
+
+
+def _doubled(planes: overlay.Floats) -> overlay.Floats:
+    """(..., n, n) -> (..., 2 n, 2 n), cubic (Keys 1981, a = -1/2) between the middles of cells; the edge goes on."""
+    n = planes.shape[-1]
+    at = (np.arange(2 * n) - 0.5) / 2
+    cells = np.arange(-2, n + 2)
+    d = np.abs(at[:, None] - cells)
+    kernel = np.where(d < 1, (1.5 * d - 2.5) * d * d + 1, ((2.5 - 0.5 * d) * d - 4) * d + 2)
+    kernel = np.where(d < 2, kernel, 0)
+    weights = np.zeros((2 * n, n), np.float32)
+    np.add.at(weights.T, np.clip(cells, 0, n - 1), kernel.T)
+    return weights @ planes @ weights.T
