@@ -53,7 +53,7 @@ from pellucid.pictures.ledger import (
     read_row,
     stamp_of,
 )
-from pellucid.pictures.lock import Lock
+from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.rows import Rows
 
 # all that may stand in a cache; group 1 is the store's name
@@ -142,7 +142,7 @@ def build(
     identity = identity_of(catalog.root, form, pixel_limit)
     with files.storage_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-    with closing(Lock(folder)) as lock:
+    with closing(Lock(beside(folder))) as lock:
         while not lock.acquire():
             yield Decoding(0, len(catalog.pictures), 0)
             time.sleep(_EVERY)
@@ -187,7 +187,7 @@ def clear(cache: Path) -> int:
     freed = 0
     names = os.listdir(cache) if cache.is_dir() else []
     for name in sorted({match[1] for name in names if (match := _NAME.fullmatch(name))}):
-        with files.storage_errors(cache / name), closing(Lock(cache / name)) as lock:
+        with files.storage_errors(cache / name), closing(Lock(beside(cache / name))) as lock:
             if lock.acquire():
                 freed += _remove_leftovers(cache / name) + _remove(cache / name)
     return freed
