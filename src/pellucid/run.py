@@ -27,7 +27,7 @@ from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, pace, replay
+from pellucid.training import checkpoint, loop, replay
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim, inside
@@ -139,7 +139,9 @@ class Run:
             yield self._started(self._ready)
         ready = self._ready
         self._claim.check()
+        start = time.perf_counter()
         self._record(ready)
+        ready.state.seconds += time.perf_counter() - start
         for event in loop.run(ready.task, ready.state):
             self._claim.check()
             ready.keeper.step_done(ready.state)
@@ -168,9 +170,7 @@ class Run:
     def _record(self, ready: Trained, last: bool = False) -> None:
         """A frame of the replay, where one is kept and due. Its time is the training's, and counts in its minutes."""
         if ready.recorder is not None:
-            start = time.perf_counter()
             ready.recorder.note(ready.state, last)
-            ready.state.seconds += time.perf_counter() - start
 
     def _started(self, ready: Trained) -> Started:
         return Started(
@@ -215,16 +215,19 @@ class Run:
         augment = recipe.augment
         assert augment != "auto"
         images, where = hold(data.store, len(data.labels), engine)
-        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.rows("val"))
+        reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
+        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.rows("val"), reported)
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if saved is not None:
             checkpoint.restore(saved, state)
+            if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
+                state.seconds += time.perf_counter() - began
         elif recipe.minutes is not None:
-            per_step = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
+            state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
             state.seconds_allowed = max(0.0, recipe.minutes * 60 - (time.perf_counter() - began))
-            state.steps = pace.plan_steps(per_step, state.seconds_allowed, len(rows), len(task.validation))
+            loop.replan(task, state)
 
         context = {
             "asked": self.recipe.as_json(),
