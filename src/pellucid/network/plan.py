@@ -12,6 +12,7 @@ from pellucid.network.layers import Conv, Pair, Residual, Shape
 from pellucid.network.network import Network
 from pellucid.network.residual import Item, itemised, peak_bytes
 
+SET_ASIDE = 0.03  # of a step's numbers: what PyTorch sets aside besides, such as reordered weights (docs/why/plan.md)
 LARGEST_SIDE = 100_000  # pixels; a picture that is larger is a slip of the keyboard
 
 
@@ -64,7 +65,11 @@ class Plan:
     peak_bytes: int
     """The most that stands in memory at one time while one picture passes and nothing is kept."""
     training_bytes: int
-    """A training step on a batch: see `training_formula`."""
+    """The peak of a training step on a batch, see `training_formula`.
+
+    That is the most bytes of numbers that PyTorch holds at one time, in float32, channels-last, by its own modules.
+    Fused blocks and bfloat16 take less. The program and the gaps that the allocator leaves come on top.
+    """
     training_formula: str
     predicting_bytes: int
     """Parameters, and the batch at its widest place."""
@@ -99,8 +104,8 @@ def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimize
     """What training `network` on pictures of shape `input` needs. Raises NetworkError where sizes do not fit.
 
     `optimizer_states`: numbers that the optimizer keeps for each parameter: 2 for Adam, 1 for SGD with momentum.
-    The memory is what the numbers themselves take in float32; the program, PyTorch and what it sets aside for its own
-    arithmetic come on top.
+    The memory is what the numbers themselves take in float32, at the peak of training with what PyTorch sets aside for
+    its own arithmetic (`Plan.training_bytes`); the program and PyTorch come on top.
     """
     network.shapes(input, classes)
     layers = network.filled(classes)
@@ -108,7 +113,8 @@ def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimize
     rows = tuple(_row(item, input) for item in items)
     parameters = sum(row.parameters for row in rows)
     step, peak = _step_bytes(items), peak_bytes(layers, input)
-    training = FLOAT * parameters * (2 + optimizer_states) + batch * step
+    numbers = FLOAT * parameters * (2 + optimizer_states) + batch * step
+    training = numbers + round(SET_ASIDE * numbers)
     return Plan(
         network=str(network),
         input=input,
@@ -124,7 +130,7 @@ def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimize
         training_bytes=training,
         training_formula=(
             f"{FLOAT} bytes * {parameters} parameters * (1 value + 1 gradient + {optimizer_states} of the optimizer) "
-            f"+ {batch} pictures * {step} bytes = {training}"
+            f"+ {batch} pictures * {step} bytes + {SET_ASIDE:.0%} = {training}"
         ),
         predicting_bytes=FLOAT * parameters + batch * peak,
         fully_connected=_fully_connected(items),

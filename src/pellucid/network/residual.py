@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from itertools import zip_longest
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -93,13 +94,17 @@ def itemised(
     gradients that wait while the row runs backward.
     """
     items: list[Item] = []
-    for step in chain(layers, input):
+    steps = chain(layers, input)
+    for step, after in zip_longest(steps, steps[1:]):
         if isinstance(step.layer, Residual):
             inner, before = _itemised_residual(step.layer, step, before, path + step.name, waiting)
             items += inner
         else:
             cost = step.layer.cost(step.input, first=not before.learns, input_is_kept=before.keeps)
-            work = waiting + cost.forward_bytes + (FLOAT * prod(step.input) if before.learns else 0)
+            work = waiting + cost.forward_bytes
+            if before.learns:
+                work += FLOAT * prod(step.input) + step.layer.scratch_bytes(step.input)
+                work += step.layer.reordered_bytes(step.input) if after and isinstance(after.layer, Flatten) else 0
             before = _after(step, before)
             items.append(Item(path + step.name, step, cost, work, before.sees))
     return items, before

@@ -42,7 +42,7 @@ class Recipe:
     epochs: int | None = None
     """How often each training picture is seen."""
     minutes: float | None = None
-    """Take so many minutes instead of epochs, from reading the pictures to the saved model; the pace of late plans the rest."""
+    """Take so many minutes instead of epochs, from the first picture to the saved model; each step plans the rest."""
     batch: int | None = None
     """Pictures in a step."""
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
