@@ -72,12 +72,12 @@ def test_article_memory() -> None:
     # max pooling's backward: its gradients, and as the one that comes out of flatten is in plain order, its input and
     # the winners once more in that order; the pooled maps are gone
     step = 4 * 270000 + 4 * 876160 + 8 * 219040 + 4 * (219040 + 876160) + 4 * 876160 + 8 * 219040
-    short, adam = article(2, batch=128), 4 * 438842 * 4
+    short, adam = article(2, batch=128), 4 * (438842 * 3 + 438082)  # the filters have no gradient yet
     training = round(1.03 * (adam + 128 * step))
     assert (short.kept_bytes, short.step_bytes, short.peak_bytes) == (kept, step, widest)
     assert short.training_bytes == training
     assert short.training_formula == (
-        f"4 bytes * 438842 parameters * (1 value + 1 gradient + 2 of the optimizer) "
+        f"4 bytes * (438842 parameters * (1 value + 2 of the optimizer) + 438082 gradients) "
         f"+ 128 pictures * {step} bytes + 3% = {training}"
     )
     assert short.predicting_bytes == 4 * 438842 + 128 * widest
@@ -97,6 +97,8 @@ def test_article_memory() -> None:
             32,
             "adamw",
         ),
+        ("conv(16, 3) relu avgpool(2) flatten dense", (3, 40, 40), 32, "adam"),
+        ("conv(16, 3) maxpool(2) dropout(0.2) flatten dense", (3, 40, 40), 32, "sgd"),
         ("flatten dense(300) relu dense(300) relu dense", (3, 24, 24), 16, "adamw"),
         ("conv(16, 3) silu avgpool(2) conv(32, 3) gelu l2pool(2) flatten dense", (3, 32, 32), 32, "sgd"),
     ],

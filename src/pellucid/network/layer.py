@@ -128,6 +128,10 @@ class Layer(ABC):
         """Bytes that its backward pass takes for a while, for each picture, beside gradients and what is kept."""
         return 0
 
+    def weight_copies(self) -> int:
+        """How often its backward pass copies the weights, whatever the number of pictures."""
+        return 0
+
     def reordered_bytes(self, input: Shape) -> int:
         """Bytes that its backward pass copies, for each picture, where the gradient comes in plain order of memory.
 

@@ -112,8 +112,9 @@ def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimize
     items, _ = itemised(layers, input)
     rows = tuple(_row(item, input) for item in items)
     parameters = sum(row.parameters for row in rows)
-    step, peak = _step_bytes(items), peak_bytes(layers, input)
-    numbers = FLOAT * parameters * (2 + optimizer_states) + batch * step
+    step, gradients, copied = _step_bytes(items, batch)
+    peak = peak_bytes(layers, input)
+    numbers = FLOAT * (parameters * (1 + optimizer_states) + gradients) + batch * step + copied
     training = numbers + round(SET_ASIDE * numbers)
     return Plan(
         network=str(network),
@@ -129,8 +130,11 @@ def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimize
         peak_bytes=peak,
         training_bytes=training,
         training_formula=(
-            f"{FLOAT} bytes * {parameters} parameters * (1 value + 1 gradient + {optimizer_states} of the optimizer) "
-            f"+ {batch} pictures * {step} bytes + {SET_ASIDE:.0%} = {training}"
+            f"{FLOAT} bytes * ({parameters} parameters * (1 value + {optimizer_states} of the optimizer) "
+            f"+ {gradients} gradients) "
+            f"+ {batch} pictures * {step} bytes "
+            + (f"+ {copied} bytes of weights in another order " if copied else "")
+            + f"+ {SET_ASIDE:.0%} = {training}"
         ),
         predicting_bytes=FLOAT * parameters + batch * peak,
         fully_connected=_fully_connected(items),
@@ -154,10 +158,21 @@ def parse_input(text: str) -> Shape:
     return channels, height, width
 
 
-def _step_bytes(items: list[Item]) -> int:
-    """A layer's backward pass stands beside what it and the layers before it keep; those after it have let go."""
-    kept = accumulate(item.cost.backward_bytes for item in items)
-    return max(before + item.work_bytes for before, item in zip(kept, items, strict=True))
+def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
+    """Bytes for each picture, gradients of weights, and bytes of copied weights, where together they are the most.
+
+    A layer's backward pass stands beside what it and the layers before it keep; those after it have let go, and the
+    gradients of their weights are there.
+    """
+    kept = list(accumulate(item.cost.backward_bytes for item in items))
+    layers = [(item.step.layer, item.step.input) for item in items]
+    learned = [0 if isinstance(layer, Residual) else layer.parameters(input) for layer, input in layers]
+    gradients = list(accumulate(reversed(learned)))[::-1]
+    steps = [
+        (before + item.work_bytes, there, item.copied_bytes)
+        for before, there, item in zip(kept, gradients, items, strict=True)
+    ]
+    return max(steps, key=lambda step: batch * step[0] + FLOAT * step[1] + step[2])
 
 
 def _row(item: Item, input: Shape) -> Row:

@@ -102,6 +102,9 @@ class AvgPool(PaddedPool):
 
     word: ClassVar[str] = "avgpool"
 
+    def reordered_bytes(self, input: Shape) -> int:
+        return FLOAT * prod(input)
+
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
 
