@@ -27,7 +27,7 @@ from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, replay
+from pellucid.training import checkpoint, loop, minutes, replay
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim, inside
@@ -227,7 +227,7 @@ class Run:
         elif recipe.minutes is not None:
             state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
             state.seconds_allowed = max(0.0, recipe.minutes * 60 - (time.perf_counter() - began))
-            loop.replan(task, state)
+            minutes.replan(task, state)
 
         context = {
             "asked": self.recipe.as_json(),

@@ -20,7 +20,7 @@ from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
-from pellucid.training import pace
+from pellucid.training import minutes, pace
 from pellucid.training.evaluate import cross_entropy
 from pellucid.training.optimizer import loss as loss_of
 from pellucid.training.recipe import Recipe
@@ -57,8 +57,7 @@ class Task:
     labels: NDArray[np.int64]  # (N,)
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
-    reported: int = 0
-    """Pictures that are classified once more after the last step, of a run in minutes."""
+    reported: int = 0  # pictures that are classified once more after the last step, of a run in minutes
 
     @property
     def steps_per_epoch(self) -> int:
@@ -143,9 +142,9 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
     last = time.perf_counter()
     while True:
         # asked before the step and not after it: a run resumed between an epoch's last step and its end passes here
-        if state.epoch_pictures and (state.step >= state.steps or _is_due(task, state)):
+        if state.epoch_pictures and (state.step >= state.steps or minutes.is_due(task, state)):
             result, last = end_epoch(task, state, last)
-            replan(task, state)
+            minutes.replan(task, state)
             yield result
         if state.finished:
             return
@@ -171,7 +170,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         if state.seconds_allowed is not None:
             state.step_seconds = pace.mean_seconds(state.step_seconds, seconds, state.seconds_allowed)
             if state.step % REPLAN == 0:
-                replan(task, state)
+                minutes.replan(task, state)
         yield Step(
             epoch + 1,
             state.step,
@@ -180,48 +179,8 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
             state.epoch_correct / state.epoch_pictures,
             rate,
             speed.images_per_second,
-            _seconds_left(state, speed),
+            minutes.seconds_left(state, speed),
         )
-
-
-def _seconds_left(state: State, speed: pace.Speed) -> float:
-    if state.seconds_allowed is not None:
-        return max(0.0, state.seconds_allowed - state.seconds)
-    return (state.steps - state.step) * speed.seconds_per_step
-
-
-def replan(task: Task, state: State) -> None:
-    """Where minutes were asked for: as many steps in all, one at least, as fit into them at the speed of late."""
-    if state.seconds_allowed is None:
-        return
-    left, per_validation = _left(task, state)
-    per_epoch = task.steps_per_epoch
-    to_boundary = per_epoch - state.step % per_epoch
-    steps = state.step + pace.fitting_steps(left, state.step_seconds, per_validation, to_boundary, per_epoch)
-    state.steps = max(1, steps)
-
-
-def _left(task: Task, state: State) -> tuple[float, float]:
-    """Seconds for steps and validations, without those of the report, and the seconds of a validation."""
-    assert state.seconds_allowed is not None
-    batch = len(task.train) / task.steps_per_epoch
-    estimated = pace.validation_steps(len(task.validation), batch)
-    per_picture = pace.validation_steps(1, batch)
-    if state.validation_steps and len(task.validation):
-        estimated = state.validation_steps
-        per_picture = estimated / len(task.validation)
-    report = per_picture * task.reported * state.step_seconds + pace.REPORT_SECONDS if task.reported else 0.0
-    return state.seconds_allowed - state.seconds - report, estimated * state.step_seconds
-
-
-def _is_due(task: Task, state: State) -> bool:
-    """Whether the epoch ends here: after all its pictures, and where a validation leaves time to go on."""
-    if state.step % task.steps_per_epoch:
-        return False
-    if state.seconds_allowed is None:
-        return True
-    left, per_validation = _left(task, state)
-    return pace.leaves_time(left, state.step_seconds, per_validation)
 
 
 def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
@@ -341,7 +300,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
     now = time.perf_counter()
-    seconds = now - last
+    seconds, last = now - last, now
     state.seconds += seconds
     if state.step_seconds and len(task.validation):
         state.validation_steps = seconds / state.step_seconds
@@ -368,7 +327,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     if patience is not None and validation_loss is not None:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
         state.stopped_early = since >= patience
-    return result, now
+    return result, last
 
 
 def _keep(kept: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
