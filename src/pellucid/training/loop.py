@@ -155,9 +155,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
 
         rate = learning_rate(task.recipe, state.step, state.steps)
         loss, correct = train_step(task, state, rows, rate)
-        now = time.perf_counter()
-        seconds, last = now - last, now
-
+        seconds, last = (now := time.perf_counter()) - last, now
         state.step += 1
         state.seconds += seconds
         state.epoch_seconds += seconds
@@ -299,8 +297,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
-    now = time.perf_counter()
-    seconds, last = now - last, now
+    seconds = (now := time.perf_counter()) - last
     state.seconds += seconds
     if state.step_seconds and len(task.validation):
         state.validation_steps = seconds / state.step_seconds
@@ -327,7 +324,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     if patience is not None and validation_loss is not None:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
         state.stopped_early = since >= patience
-    return result, last
+    return result, now
 
 
 def _keep(kept: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
