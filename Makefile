@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-demo: $(VENV)/installed  ## train on 1,797 handwritten digits, report, classify, open: about a minute
+demo: $(VENV)/runs  ## train on 1,797 handwritten digits, report, classify, open: about a minute
 	@$(BIN)/pellucid demo --out $(DEMO)
 
 DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pellucid-demo-$$n; done; echo $$d)
@@ -32,7 +32,7 @@ browser: $(VENV)/installed
 # a GPU's kernels are tested in Triton's interpreter; PyTorch for CUDA brings Triton, the build for CPUs does not
 triton: $(VENV)/installed
 	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("triton") is None)' \
-	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --requirement requirements.gpu.lock \
+	|| $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock \
 	|| echo "NOT TESTED: the kernels of a GPU; Triton could not be installed"
 
 lint: $(VENV)/installed types
@@ -53,11 +53,19 @@ types:
 		$(NODE_TOOLS) sh -c 'tsc --project . && prettier --log-level warn --print-width 120 --check "src/pellucid/web/**/*.{js,css}" "!src/pellucid/web/vendor/**"'; \
 	fi
 
-$(VENV)/installed: requirements.lock pyproject.toml
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# what the demo needs and no more: no test tools, no browser
+$(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Pellucid needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --requirement requirements.lock --requirement requirements.demo.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# and the rest
+$(VENV)/installed: $(VENV)/runs requirements.dev.lock
+	$(PIP) --requirement requirements.dev.lock
 	@touch $@
 
 clean:

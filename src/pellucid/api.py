@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ from pellucid.run import Event, Found, Run, Started
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training import replay as replays
+from pellucid.training.claim import Claim, inside
 from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
 from pellucid.training.loop import Epoch, Step
@@ -69,12 +71,14 @@ def start(
     if resume and out is None:
         raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
     given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
-    place = Path(out) if out is not None else free_place(folder)
+    place = Path(out) if out is not None else partial(free_place, folder)
     run = Run(folder, recipes.make(**given), place, _cache(cache), resume)
     changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != value}
     for name, value in changed.items():
+        run.close()
         raise RecipeError(
-            f"{name} is {value!r} here and {getattr(run.recipe, name)!r} in {place}; a resumed run keeps its settings."
+            f"{name} is {value!r} here and {getattr(run.recipe, name)!r} in {run.out}; "
+            "a resumed run keeps its settings."
         )
     return run
 
@@ -101,11 +105,14 @@ def train(
     try:
         for _ in run:
             pass
+        report = finish(run)
     except KeyboardInterrupt:
         if run.worth_finishing:
             finish(run)
         raise
-    return _with_learning(finish(run).classifier, Path(run.out))
+    finally:
+        run.close()
+    return _with_learning(report.classifier, Path(run.out))
 
 
 def finish(run: Run) -> Report:
@@ -212,6 +219,7 @@ __all__ = [
     "Answer",
     "Attribution",
     "Change",
+    "Claim",
     "Classifier",
     "Comparing",
     "Decoding",
@@ -263,6 +271,7 @@ __all__ = [
     "explain",
     "finish",
     "free_place",
+    "inside",
     "latest",
     "lessons_as_json",
     "load",

@@ -23,9 +23,25 @@ def write(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(data)
 
 
+def create(path: Path, content: bytes | str) -> None:
+    """The same, but nothing is replaced, also where another process writes `path` meanwhile. Raises StorageError."""
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with storage_errors(path), replacing(path, new=True) as temporary:
+            temporary.write_bytes(data)
+    except StorageError as error:
+        if not isinstance(error.__cause__, FileExistsError):
+            raise
+        said = "was written by another program meanwhile, and nothing is overwritten. Choose another place"
+        raise StorageError(f"{path} {said}.") from error
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a free path beside `path`; on leaving, its file is synced and renamed to `path`, or removed on error."""
+def replacing(path: Path, new: bool = False) -> Iterator[Path]:
+    """Yield a free path beside `path`; on leaving, its file is synced and renamed to `path`, or removed on error.
+
+    `new`: FileExistsError where `path` is there by then.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -34,6 +50,8 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(temporary)
         # mkstemp gives 0600; a model folder is meant to be shared as any other file
         temporary.chmod(0o666 & ~_umask())
+        if new:  # taken by an empty file first: a second name for a file (os.link) is not to be had on every disk
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         temporary.replace(path)
         sync(path.parent)
     except BaseException:

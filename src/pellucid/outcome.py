@@ -60,6 +60,8 @@ class Report:
     replay: Size | None = None
     """What the replay takes, of a training with one."""
     chosen: bool = True
+    early: str | None = None
+    """Why it ended before its epochs or its minutes were over, in a sentence without a full stop."""
 
     @property
     def quotable(self) -> bool:
@@ -124,7 +126,8 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     files.write(out / artefact.KNOWN, _known(data))
     artefact.save(out, classifier, _about(trained, directory, out))
     card.write(out)
-    return dataclasses.replace(report, replay=trained.recorder.size) if trained.recorder is not None else report
+    size = trained.recorder.size if trained.recorder is not None else None
+    return dataclasses.replace(report, replay=size, early=_early(trained))
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
         "training": {
             "complete": state.finished,
             "stopped_early": state.stopped_early,
+            "early": _early(trained),
             "epochs": len(state.history),
             "epochs_planned": epochs(state.steps, task),
             "best_epoch": best_epoch(state),
@@ -235,6 +239,18 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
         },
         "optimizer": _next_update(trained),
     }
+
+
+def _early(trained: Trained) -> str | None:
+    """Why a complete training is shorter than it was planned to be; None where it is not."""
+    state, recipe = trained.state, trained.task.recipe
+    if not state.stopped_early:
+        return None
+    none_better = f"no better validation in {recipe.patience:,} epoch{'s' if recipe.patience != 1 else ''} (patience)"
+    if recipe.minutes is None:
+        return f"stopped after epoch {len(state.history):,} of {epochs(state.steps, trained.task):,}: {none_better}"
+    allowed = state.seconds_allowed or 0.0
+    return f"stopped after {state.seconds:.0f} of {allowed:.0f} seconds: {none_better}"
 
 
 def _next_update(trained: Trained) -> dict[str, Any]:

@@ -9,7 +9,7 @@ report = run.finish()        # the best weights so far, evaluated and saved
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +27,10 @@ from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, pace, replay
+from pellucid.training import checkpoint, loop, minutes, replay
 from pellucid.training import recipe as recipes
+from pellucid.training.claim import NAME as LOCK
+from pellucid.training.claim import Claim, inside
 from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
@@ -89,8 +91,11 @@ Event = Decoding | Comparing | Found | Started | Step | Epoch
 class Run:
     """One training. Iterate to train, then `finish()`. Both raise PellucidError of every kind.
 
-    `out` is a new or empty folder. With `resume`, one where a training was stopped or killed goes on, with the
-    settings it began with; where it was killed before its first checkpoint, or never begun, it begins.
+    `out` is a new or empty folder, or a function that names one that is not there, and is called again where another
+    process takes that first. With `resume`, one where a training was stopped or killed goes on, with the settings it
+    began with; where it was killed before its first checkpoint, or never begun, it begins. From the first event, or
+    from here where `out` is there, to the end of a complete training or to `close()`, no other process can train into
+    `out`.
     `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
     """
 
@@ -98,29 +103,61 @@ class Run:
         self,
         directory: Path,
         recipe: Recipe,
-        out: Path,
+        out: Path | Callable[[], Path],
         cache: Path,
         resume: bool = False,
         checkpoint_seconds: float = 15.0,
     ) -> None:
-        self._saved = _find_place(out, resume)
-        self.directory, self.out, self.cache = directory, out, cache
-        self.recipe = recipes.make(**self._saved.context["asked"]) if self._saved else recipe
+        self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
+        self.directory, self.cache, self.recipe, self.resume = directory, cache, recipe, resume
+        if not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
+            _find_place(self.out, resume)  # what cannot be used stays as it is
+        self._claim = Claim(self.out)
+        self._saved: checkpoint.Checkpoint | None = None
+        if self.out.is_dir():  # else it is made when the training begins
+            self._take()
         self.checkpoint_seconds = checkpoint_seconds
         self._ready: Trained | None = None
+
+    def _take(self) -> None:
+        """Claim the folder, and look into it once nobody else can change it."""
+        while True:
+            try:
+                self._claim.take(new=self._free is not None)
+                break
+            except FileExistsError:
+                assert self._free is not None
+                self.out = self._free()
+                self._claim = Claim(self.out)
+        try:
+            self._saved = _find_place(self.out, self.resume)
+        except BaseException:
+            self.close()
+            raise
+        if self._saved is not None:
+            self.recipe = recipes.make(**self._saved.context["asked"])
 
     def __iter__(self) -> Iterator[Event]:
         """Events as they happen. Who stopped asking and asks again goes on where the run stands."""
         if self._ready is None:
-            self._ready = yield from self._prepare()
+            try:
+                self._ready = yield from self._prepare()
+            except BaseException:
+                self.close()
+                raise
             yield self._started(self._ready)
         ready = self._ready
+        self._claim.check()
+        start = time.perf_counter()
         self._record(ready)
+        ready.state.seconds += time.perf_counter() - start
         for event in loop.run(ready.task, ready.state):
+            self._claim.check()
             ready.keeper.step_done(ready.state)
             if isinstance(event, Step):
                 self._record(ready)
             yield event
+        self._claim.check()
         self._record(ready, last=True)
         ready.keeper.save(ready.state)  # killed from here on, it resumes at the end
 
@@ -132,14 +169,17 @@ class Run:
     def save_checkpoint(self) -> None:
         """Save where the run stands, to go on with `resume`. Only between two events: the state is whole there."""
         assert self._ready is not None, "there is nothing to save before Started"
+        self._claim.check()
         self._ready.keeper.save(self._ready.state)
+
+    def close(self) -> None:
+        """Let go of the folder, which another process may then use. The run cannot go on after that."""
+        self._claim.release()
 
     def _record(self, ready: Trained, last: bool = False) -> None:
         """A frame of the replay, where one is kept and due. Its time is the training's, and counts in its minutes."""
         if ready.recorder is not None:
-            start = time.perf_counter()
             ready.recorder.note(ready.state, last)
-            ready.state.seconds += time.perf_counter() - start
 
     def _started(self, ready: Trained) -> Started:
         return Started(
@@ -153,8 +193,10 @@ class Run:
 
     def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
         began = time.perf_counter()
-        saved, self._saved = self._saved, None  # its tensors are not needed twice
         catalog = catalogs.scan(self.directory, leave_out=self.out)
+        if not self._claim.held:  # after the scan: the folder may be made among the pictures
+            self._take()
+        saved, self._saved = self._saved, None  # its tensors are not needed twice
         catalogs.check(catalog)
         named = zoo.find(self.recipe.model)
         device.check(self.recipe.device)
@@ -182,16 +224,19 @@ class Run:
         augment = recipe.augment
         assert augment != "auto"
         images, where = hold(data.store, len(data.labels), engine)
-        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.choosing)
+        reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
+        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.choosing, reported)
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if saved is not None:
             checkpoint.restore(saved, state)
+            if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
+                state.seconds += time.perf_counter() - began
         elif recipe.minutes is not None:
-            per_step = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
+            state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
             state.seconds_allowed = max(0.0, recipe.minutes * 60 - (time.perf_counter() - began))
-            state.steps = pace.plan_steps(per_step, state.seconds_allowed, len(rows), len(task.validation))
+            minutes.replan(task, state)
 
         context = {
             "asked": self.recipe.as_json(),
@@ -242,9 +287,11 @@ class Run:
         are there, `resume` finishes what was broken off.
         """
         assert self._ready is not None, "there is nothing to finish before Started"
+        self._claim.check()
         report = yield from save(self._ready, self.directory, self.out)
         if report.complete:
             checkpoint.remove(self.out / CHECKPOINTS)
+            self.close()
         return report
 
 
@@ -275,8 +322,9 @@ def _find_place(out: Path, resume: bool) -> checkpoint.Checkpoint | None:
 def _untouched(out: Path) -> bool:
     """Whether a folder is empty, but for what a run leaves that was killed before its first checkpoint stood."""
     checkpoints = out / CHECKPOINTS
-    inside = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
-    return all(path == checkpoints or files.is_part(path) for path in out.iterdir()) and all(map(files.is_part, inside))
+    begun = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
+    rest = [path for path in inside(out) if path != checkpoints]
+    return all(map(files.is_part, [*rest, *begun]))
 
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:

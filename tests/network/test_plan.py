@@ -1,7 +1,9 @@
 """The plan: the article's figures by hand, ResNet-18's published ones, and PyTorch as the judge of the rest."""
 
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,16 +69,52 @@ def test_article_memory() -> None:
     """Kept: the picture, ReLU's output (which max pooling keeps too), the winners' 8-byte indices, the pooled maps."""
     kept = 4 * 270000 + 4 * 876160 + 8 * 219040 + 4 * 219040
     widest = 4 * (876160 + 876160)  # ReLU's input and output, or their gradients
-    step = 4 * 270000 + 4 * 876160 + widest  # ReLU's backward: the indices and the pooled maps are gone
-    short, adam = article(2, batch=128), 4 * 438842 * 4
+    # max pooling's backward: its gradients, and as the one that comes out of flatten is in plain order, its input and
+    # the winners once more in that order; the pooled maps are gone
+    step = 4 * 270000 + 4 * 876160 + 8 * 219040 + 4 * (219040 + 876160) + 4 * 876160 + 8 * 219040
+    short, adam = article(2, batch=128), 4 * (438842 * 3 + 438082)  # the filters have no gradient yet
+    training = round(1.03 * (adam + 128 * step))
     assert (short.kept_bytes, short.step_bytes, short.peak_bytes) == (kept, step, widest)
-    assert short.training_bytes == adam + 128 * step
+    assert short.training_bytes == training
     assert short.training_formula == (
-        f"4 bytes * 438842 parameters * (1 value + 1 gradient + 2 of the optimizer) "
-        f"+ 128 pictures * {step} bytes = {adam + 128 * step}"
+        f"4 bytes * (438842 parameters * (1 value + 2 of the optimizer) + 438082 gradients) "
+        f"+ 128 pictures * {step} bytes + 3% = {training}"
     )
     assert short.predicting_bytes == 4 * 438842 + 128 * widest
-    assert article(2, batch=128, optimizer_states=1).training_bytes == short.training_bytes - 4 * 438842
+    fewer = article(2, batch=128, optimizer_states=1).training_bytes
+    assert fewer == round(1.03 * (adam - 4 * 438842 + 128 * step))
+
+
+@pytest.mark.parametrize(
+    ("text", "input", "batch", "optimizer"),
+    [
+        ("conv(10, 5) relu maxpool(2) flatten dense", (3, 60, 60), 32, "adam"),
+        ("conv(8, 3, padding=1) batchnorm relu conv(8, 3, padding=1) relu globalavgpool dense", (3, 40, 40), 32, "sgd"),
+        (
+            "conv(8, 3, padding=1) relu residual(conv(8, 3, padding=1) batchnorm relu conv(8, 3, padding=1)) relu "
+            "residual(conv(16, 3, stride=2, padding=1) | conv(16, 1, stride=2)) relu globalavgpool dense",
+            (3, 40, 40),
+            32,
+            "adamw",
+        ),
+        ("conv(16, 3) relu avgpool(2) flatten dense", (3, 40, 40), 32, "adam"),
+        ("conv(16, 3) maxpool(2) dropout(0.2) flatten dense", (3, 40, 40), 32, "sgd"),
+        ("flatten dense(300) relu dense(300) relu dense", (3, 24, 24), 16, "adamw"),
+        ("conv(16, 3) silu avgpool(2) conv(32, 3) gelu l2pool(2) flatten dense", (3, 32, 32), 32, "sgd"),
+    ],
+)
+def test_training_takes_what_is_planned_or_a_tenth_less(text: str, input: Shape, batch: int, optimizer: str) -> None:
+    """Beside PyTorch's own count of what its allocator has handed out; benchmarks/memory.py measures more networks."""
+    path = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+    spec = importlib.util.spec_from_file_location("benchmarks_memory", path)
+    assert spec is not None
+    assert spec.loader is not None
+    memory = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(memory)
+    peak = memory.measure(text, input, batch, optimizer)
+    states = 1 if optimizer == "sgd" else 2
+    planned = plan(parse(text), input, memory.CLASSES, batch, states).training_bytes
+    assert 1.0 <= planned / peak <= 1.1
 
 
 def test_resnet18() -> None:

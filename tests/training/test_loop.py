@@ -3,6 +3,8 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise
-from pellucid.training import loop
+from pellucid.training import checkpoint, loop
 from pellucid.training.loop import Epoch, State, Step, Task
+from pellucid.training.pace import REPORT_SECONDS
 
 Begin = Callable[..., tuple[Task, State]]
 Numbers = Callable[[State], dict[str, bytes]]
@@ -309,10 +313,115 @@ def test_time_that_is_up_ends_an_epoch_in_its_middle(begin: Begin, monkeypatch: 
     state.seconds_allowed = 40.0
     monkeypatch.setattr(loop, "time", Clock())
     events = list(loop.run(task, state))
-    assert 80 <= state.step <= 100  # looked at every 50 steps
+    assert 76 <= state.step <= 79  # half a second each, and a validation
+    assert state.seconds <= 40.0
     assert [type(event) for event in events[-2:]] == [Step, Epoch]
     assert len(state.history) == 1
     assert state.best
+
+
+class Load:
+    """A clock that other programs slow down: a step takes `step(now)` seconds, a picture without gradient a third."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: Callable[[float], float], batch: int) -> None:
+        self.now, self.step, self.batch = 0.0, step, batch
+        self.longest = 0.0
+        monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(loop, "train_step", self.train)
+        monkeypatch.setattr(loop, "predict_rows", self.predict)
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        self.longest = max(self.longest, seconds)
+
+    def train(self, task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
+        self.pass_by(self.step(self.now))
+        return 0.5, len(rows)
+
+    def predict(self, task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        self.pass_by(self.step(self.now) * len(rows) / self.batch / 3)
+        return np.zeros((len(rows), 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("load", "steady"),
+    [
+        (lambda now: 0.2, True),
+        (lambda now: 0.2 if now < 50 else 0.6, True),  # three times slower midway
+        (lambda now: 0.6 if now < 50 else 0.2, True),  # and faster
+        (lambda now: 0.6 if now < 10 else 0.2, True),  # the plan was made while others ran
+        (lambda now: 2.0 if now < 50 else 0.7, True),  # few steps
+        (lambda now: 0.2 if now < 95 else 0.6, False),  # slower at the end
+        (lambda now: 0.2 if int(now / 7) % 2 else 0.6, False),  # on and off
+    ],
+)
+@pytest.mark.parametrize("planned", [5, 50_000])
+@pytest.mark.parametrize(("train", "validation"), [(120, 6), (40, 40), (400, 80), (120, 0)])
+def test_a_changing_load_leaves_the_time_used(
+    begin: Begin,
+    monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[float], float],
+    steady: bool,
+    planned: int,
+    train: int,
+    validation: int,
+) -> None:
+    """From 95% of the time to 100%. Where it is slower at the end, over by a step, a validation and the report at most.
+
+    That is: by how much longer these take than before.
+    """
+    task, state = begin(train=train, validation=validation, batch=8, steps=planned)
+    task = replace(task, reported=2 * validation)
+    clock = Load(monkeypatch, load, batch=8)
+    state.seconds_allowed, state.step_seconds = 100.0, load(0.0)
+    rates = [event.learning_rate for event in loop.run(task, state) if isinstance(event, Step)]
+    report = load(clock.now) / 8 / 3 * task.reported + (REPORT_SECONDS if task.reported else 0)
+    assert state.finished
+    assert state.seconds == pytest.approx(clock.now)
+    total = state.seconds + report
+    assert total >= 95 or 100 - total < load(clock.now)  # a step more would not have fitted
+    longer = 0.0 if steady else (0.6 - 0.2) * (1 + (validation + task.reported) / 8 / 3)
+    assert total <= 100 + longer + 1e-6
+    assert rates[-1] < 0.05 * max(rates)  # the schedule has come to its end
+
+
+def test_who_iterates_and_checkpoints_take_of_the_time(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, state = begin(train=120, batch=8, steps=500)
+    clock = Load(monkeypatch, lambda now: 0.2, batch=8)
+    state.seconds_allowed, state.step_seconds = 100.0, 0.2
+    for _ in loop.run(task, state):
+        clock.now += 0.3
+    assert 95 <= clock.now <= 100.5
+    assert state.seconds == pytest.approx(clock.now, abs=0.3)  # what comes after the last event is not seen
+
+
+def test_a_resumed_plan_keeps_to_the_time_that_is_left(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same steps at the same rates as if it had not been stopped: the pace stands in the checkpoint."""
+
+    def load(now: float) -> float:
+        return 0.2 if now < 30 else 0.5
+
+    def begun() -> tuple[Task, State, Load]:
+        task, state = begin(train=120, validation=12, batch=8, steps=500)
+        clock = Load(monkeypatch, load, batch=8)
+        state.seconds_allowed, state.step_seconds = 100.0, load(0.0)
+        return task, state, clock
+
+    task, whole, _ = begun()
+    events = list(loop.run(task, whole))
+    task, state, clock = begun()
+    first = list(itertools.islice(loop.run(task, state), 170))
+    path = checkpoint.save(tmp_path, state, {})
+    task, again, later = begun()
+    checkpoint.restore(checkpoint.read(path), again)
+    later.now = clock.now
+    rest = list(loop.run(task, again))
+    told = [(event.step, event.steps, event.learning_rate) for event in events if isinstance(event, Step)]
+    assert [(e.step, e.steps, e.learning_rate) for e in [*first, *rest] if isinstance(e, Step)] == told
+    assert 95 <= again.seconds <= 100
+    assert again.seconds == pytest.approx(whole.seconds)
 
 
 def test_history_as_csv() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -70,13 +71,15 @@ def train(args: list[str]) -> int:
         if no_browser and not open:
             raise RecipeError("--no-browser is for --open, and that is not there.")
         run = api.start(directory, out, resume=resume, cache=cache, **{**given, **flags})
-        if not open:
-            return screen.watch(run)
-        if not run.recipe.replay:
-            raise RecipeError(f"The training in {run.out} keeps no replay, which --open shows. Go on without --open.")
-        from pellucid.app.page import live
+        with closing(run):
+            if not open:
+                return screen.watch(run)
+            if not run.recipe.replay:
+                said = f"The training in {run.out} keeps no replay, which --open shows. Go on without --open."
+                raise RecipeError(said)
+            from pellucid.app.page import live
 
-        return live.train(run, not no_browser)
+            return live.train(run, not no_browser)
 
     # where --recipe has it on already, there is no flag for that, only --no-replay
     return parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,16 +34,28 @@ class Mistake:
 
 def run(out: Path) -> int:
     """Write pictures, train, classify a few, open the network. Returns the exit status. Raises PellucidError."""
+    if out.exists() and not out.is_dir():
+        raise ArtefactError(f"{out} is a file, and nothing of yours is overwritten. Choose another --out.")
+    claim = api.Claim(out)
+    claim.take()
+    try:
+        if api.inside(out):
+            what = "is not empty, and nothing of yours is overwritten"
+            raise ArtefactError(f"{out} {what}. Remove it or choose another --out.")
+        return _run(out)
+    finally:
+        claim.release()
+
+
+def _run(out: Path) -> int:
     console = Console(soft_wrap=True, highlight=False)
     pictures, model, page = out / "digits", out / "model", out / PAGE
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "is not empty" if out.is_dir() else "is a file"
-        raise ArtefactError(f"{out} {what}, and nothing of yours is overwritten. Remove it or choose another --out.")
     count = write_digits(pictures)
     shown, kept = (escape(shlex.quote(printable(path))) for path in (pictures, model))
     console.print(f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {shown}/0 to {shown}/9.\n")
     console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {kept} --epochs {EPOCHS}")
-    status = screen.watch(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS))
+    with closing(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS)) as training:
+        status = screen.watch(training)
     if status:
         return status
     console.print("\n[bold]3. Classifying[/] a few that it never saw:")

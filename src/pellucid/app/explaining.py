@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked) -> int:
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if asked.html is not None and (first := next(usable, None)) is not None:
-        files.write(asked.html, api.offline(chain([first], usable), model.resolve().name))
+        files.create(asked.html, api.offline(chain([first], usable), model.resolve().name))
     for _ in usable:  # those that no page has asked for
         pass
     followed = [each for each in found if "error" not in each]
@@ -186,16 +186,27 @@ def filters(
 ) -> int:
     """A picture for each convolution into a new folder."""
     place = out if out is not None else Path(f"{model.resolve().name}-filters")
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise StorageError(f"{place} is there already, and nothing of yours is overwritten. Choose another --out.")
+    if place.exists() and not place.is_dir():
+        _check_free(place)
+    claim = api.Claim(place)
+    claim.take()
+    try:
+        if api.inside(place):
+            _refuse(place)
+        return _filters(model, pictures, place, count, layers, as_json)
+    finally:
+        claim.release()
+
+
+def _filters(
+    model: Path, pictures: tuple[str, ...], place: Path, count: int, layers: tuple[str, ...], as_json: bool
+) -> int:
     classifier = api.load(model)
     sources = list(answers.told(pictures)) if pictures else api.trained_on(model)
     if not sources:
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)
     found, unusable = screen.finished(steps, len(sources), "looking")
-    with files.storage_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
     for name, layer in found.items():
         written = place / f"{files.safe(name)}.png"
         files.write(written, api.png(api.sheet(layer, lambda source: _colour(classifier.prepared(source)))))
@@ -221,11 +232,15 @@ def _check_free(place: Path, flag: str = "--out") -> None:
     if place.is_dir():
         raise StorageError(f"{place} is a folder; {flag} names the file to write.")
     if place.exists():
-        raise StorageError(f"{place} is there already, and nothing of yours is overwritten. Choose another {flag}.")
+        _refuse(place, flag)
+
+
+def _refuse(place: Path, flag: str = "--out") -> NoReturn:
+    raise StorageError(f"{place} is there already, and nothing of yours is overwritten. Choose another {flag}.")
 
 
 def _write_map(classifier: api.Classifier, picture: Path, values: Any, place: Path) -> None:
-    files.write(place, api.png(api.overlay(_colour(classifier.prepared(picture)), values)))
+    files.create(place, api.png(api.overlay(_colour(classifier.prepared(picture)), values)))
 
 
 def _colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -244,6 +244,8 @@ def _show_report(report: api.Report, console: Console) -> None:
         f"calibration error {reported.calibration_before.error:.3f}{scaled}; weights of epoch {report.best_epoch}; "
         f"trained for {duration(report.seconds)}"
     )
+    if report.early is not None:
+        console.print(report.early, markup=False)
     if report.replay is not None:
         size = f"{many(report.replay.frames, 'frame')}, {report.replay.bytes / 1e6:.1f} MB"
         console.print(f"replay: {size} in {printable(report.folder / 'replay')}", markup=False)

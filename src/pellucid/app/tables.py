@@ -100,8 +100,8 @@ def plan(planned: api.Plan, probe: api.Probe | None, pictures: int, epochs: int)
         f"{operations(planned.backward_flops)} backward (a multiply-add counts as two)"
     )
     console.print(
-        f"a training step on {many(planned.batch, 'picture')} holds {size(planned.training_bytes)} of numbers, "
-        f"predicting takes {size(planned.predicting_bytes)}"
+        f"a training step on {many(planned.batch, 'picture')} holds {size(planned.training_bytes)} of numbers at "
+        f"its peak, predicting takes {size(planned.predicting_bytes)}"
     )
     if (instead := planned.fully_connected) is not None:
         console.print(

@@ -114,6 +114,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}; "
         f"the weights are those of epoch {training['best_epoch']}"
         + (", the best on the validation pictures." if caveats.chosen(metrics) else ".")
+        + (f" It was {early}." if (early := training.get("early")) else "")
         + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
         f"augmentation {recipe['augment']}, seed {recipe['seed']}.",
         "",

@@ -124,6 +124,21 @@ class Layer(ABC):
         """Bytes kept for the backward pass that are neither input nor output."""
         return 0
 
+    def scratch_bytes(self, input: Shape) -> int:
+        """Bytes that its backward pass takes for a while, for each picture, beside gradients and what is kept."""
+        return 0
+
+    def weight_copies(self) -> int:
+        """How often its backward pass copies the weights, whatever the number of pictures."""
+        return 0
+
+    def reordered_bytes(self, input: Shape) -> int:
+        """Bytes that its backward pass copies, for each picture, where the gradient comes in plain order of memory.
+
+        Networks train channels-last; the gradient that comes out of a flatten is in plain order.
+        """
+        return 0
+
     def window(self) -> Window | None:
         """The window that slides over the input, where there is one."""
         return None

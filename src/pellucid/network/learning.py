@@ -98,6 +98,9 @@ class Conv(Layer):
         """F*F*C multiply-adds an output; the bias is the sum's first term and costs nothing more."""
         return 2 * prod(self.size) * (input[0] // self.groups) * prod(self.output(input))
 
+    def weight_copies(self) -> int:
+        return 2  # the filters and their gradient, in the order that the library computes in
+
     def module(self, input: Shape) -> "nn.Conv2d":
         from torch import nn
 

@@ -12,6 +12,7 @@ from pellucid.network.layers import Conv, Pair, Residual, Shape
 from pellucid.network.network import Network
 from pellucid.network.residual import Item, itemised, peak_bytes
 
+SET_ASIDE = 0.03  # of a step's numbers: what PyTorch sets aside besides, such as reordered weights (docs/why/plan.md)
 LARGEST_SIDE = 100_000  # pixels; a picture that is larger is a slip of the keyboard
 
 
@@ -64,7 +65,11 @@ class Plan:
     peak_bytes: int
     """The most that stands in memory at one time while one picture passes and nothing is kept."""
     training_bytes: int
-    """A training step on a batch: see `training_formula`."""
+    """The peak of a training step on a batch, see `training_formula`.
+
+    That is the most bytes of numbers that PyTorch holds at one time, in float32, channels-last, by its own modules.
+    Fused blocks and bfloat16 take less. The program and the gaps that the allocator leaves come on top.
+    """
     training_formula: str
     predicting_bytes: int
     """Parameters, and the batch at its widest place."""
@@ -99,16 +104,18 @@ def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimize
     """What training `network` on pictures of shape `input` needs. Raises NetworkError where sizes do not fit.
 
     `optimizer_states`: numbers that the optimizer keeps for each parameter: 2 for Adam, 1 for SGD with momentum.
-    The memory is what the numbers themselves take in float32; the program, PyTorch and what it sets aside for its own
-    arithmetic come on top.
+    The memory is what the numbers themselves take in float32, at the peak of training with what PyTorch sets aside for
+    its own arithmetic (`Plan.training_bytes`); the program and PyTorch come on top.
     """
     network.shapes(input, classes)
     layers = network.filled(classes)
     items, _ = itemised(layers, input)
     rows = tuple(_row(item, input) for item in items)
     parameters = sum(row.parameters for row in rows)
-    step, peak = _step_bytes(items), peak_bytes(layers, input)
-    training = FLOAT * parameters * (2 + optimizer_states) + batch * step
+    step, gradients, copied = _step_bytes(items, batch)
+    peak = peak_bytes(layers, input)
+    numbers = FLOAT * (parameters * (1 + optimizer_states) + gradients) + batch * step + copied
+    training = numbers + round(SET_ASIDE * numbers)
     return Plan(
         network=str(network),
         input=input,
@@ -123,8 +130,11 @@ def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimize
         peak_bytes=peak,
         training_bytes=training,
         training_formula=(
-            f"{FLOAT} bytes * {parameters} parameters * (1 value + 1 gradient + {optimizer_states} of the optimizer) "
-            f"+ {batch} pictures * {step} bytes = {training}"
+            f"{FLOAT} bytes * ({parameters} parameters * (1 value + {optimizer_states} of the optimizer) "
+            f"+ {gradients} gradients) "
+            f"+ {batch} pictures * {step} bytes "
+            + (f"+ {copied} bytes of weights in another order " if copied else "")
+            + f"+ {SET_ASIDE:.0%} = {training}"
         ),
         predicting_bytes=FLOAT * parameters + batch * peak,
         fully_connected=_fully_connected(items),
@@ -148,10 +158,21 @@ def parse_input(text: str) -> Shape:
     return channels, height, width
 
 
-def _step_bytes(items: list[Item]) -> int:
-    """A layer's backward pass stands beside what it and the layers before it keep; those after it have let go."""
-    kept = accumulate(item.cost.backward_bytes for item in items)
-    return max(before + item.work_bytes for before, item in zip(kept, items, strict=True))
+def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
+    """Bytes for each picture, gradients of weights, and bytes of copied weights, where together they are the most.
+
+    A layer's backward pass stands beside what it and the layers before it keep; those after it have let go, and the
+    gradients of their weights are there.
+    """
+    kept = list(accumulate(item.cost.backward_bytes for item in items))
+    layers = [(item.step.layer, item.step.input) for item in items]
+    learned = [0 if isinstance(layer, Residual) else layer.parameters(input) for layer, input in layers]
+    gradients = list(accumulate(reversed(learned)))[::-1]
+    steps = [
+        (before + item.work_bytes, there, item.copied_bytes)
+        for before, there, item in zip(kept, gradients, items, strict=True)
+    ]
+    return max(steps, key=lambda step: batch * step[0] + FLOAT * step[1] + step[2])
 
 
 def _row(item: Item, input: Shape) -> Row:

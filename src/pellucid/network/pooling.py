@@ -85,6 +85,11 @@ class MaxPool(PaddedPool):
     def extra_bytes(self, input: Shape) -> int:
         return INDEX * prod(self.output(input))  # where the winners are
 
+    def reordered_bytes(self, input: Shape) -> int:
+        channels, height, width = self.output(input)
+        alike = channels == 1 or height == width == 1  # both orders are the same
+        return 0 if alike else FLOAT * prod(input) + self.extra_bytes(input)
+
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
 
@@ -96,6 +101,9 @@ class AvgPool(PaddedPool):
     """The mean of each window, zeros of the padding included: the sum divided by F*F."""
 
     word: ClassVar[str] = "avgpool"
+
+    def reordered_bytes(self, input: Shape) -> int:
+        return FLOAT * prod(input)
 
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
@@ -123,6 +131,9 @@ class L2Pool(Pool):
     def extra_bytes(self, input: Shape) -> int:
         """nn.LPPool2d also keeps the squares, and four steps between their mean and the root."""
         return FLOAT * (prod(input) + 4 * prod(self.output(input)))
+
+    def scratch_bytes(self, input: Shape) -> int:
+        return FLOAT * prod(input)  # the gradient of the squares beside that of the input
 
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn

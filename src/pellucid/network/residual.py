@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pellucid.errors import NetworkError
+from pellucid.network.activations import Dropout
 from pellucid.network.layer import FLOAT, Cost, Layer, State
 from pellucid.network.pooling import Flatten
 from pellucid.network.window import Pair, Shape, pair
@@ -37,6 +38,8 @@ class Item(NamedTuple):
     their gradients, and the gradient that waits for a residual's other branch."""
     sees: Pair | None
     """The receptive field: height and width of the part of the picture that one output sees; None is all."""
+    copied_bytes: int = 0
+    """Of weights that the backward pass copies, whatever the number of pictures."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +96,26 @@ def itemised(
     gradients that wait while the row runs backward.
     """
     items: list[Item] = []
-    for step in chain(layers, input):
+    steps = chain(layers, input)
+    for number, step in enumerate(steps):
         if isinstance(step.layer, Residual):
             inner, before = _itemised_residual(step.layer, step, before, path + step.name, waiting)
             items += inner
         else:
             cost = step.layer.cost(step.input, first=not before.learns, input_is_kept=before.keeps)
-            work = waiting + cost.forward_bytes + (FLOAT * prod(step.input) if before.learns else 0)
+            work = waiting + cost.forward_bytes
+            if before.learns:
+                work += FLOAT * prod(step.input) + step.layer.scratch_bytes(step.input)
+                work += step.layer.reordered_bytes(step.input) if _flattened(steps[number + 1 :]) else 0
+            copied = FLOAT * step.layer.parameters(step.input) * step.layer.weight_copies() if before.learns else 0
             before = _after(step, before)
-            items.append(Item(path + step.name, step, cost, work, before.sees))
+            items.append(Item(path + step.name, step, cost, work, before.sees, copied))
     return items, before
+
+
+def _flattened(steps: Sequence[Step]) -> bool:
+    """Whether these begin with a flatten; dropout leaves the gradient in the order in which it comes."""
+    return next((isinstance(step.layer, Flatten) for step in steps if not isinstance(step.layer, Dropout)), False)
 
 
 def _after(step: Step, before: Before) -> Before:

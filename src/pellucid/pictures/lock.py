@@ -7,15 +7,24 @@ from pathlib import Path
 
 from pellucid import files
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
+
+FAR = 1 << 30  # on Windows, the byte that is locked: nobody else may read it, and the file is shorter
+
+
+def beside(folder: Path) -> Path:
+    """The place of the lock of a folder that is replaced as a whole."""
+    return folder.with_name(f".{folder.name}.lock")
 
 
 class Lock:
-    """A file beside `folder`, locked while `held`."""
+    """The file `path`, locked while `held`: made for that, and removed with it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder.with_name(f".{folder.name}.lock")
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.file = -1
 
     @property
@@ -24,12 +33,10 @@ class Lock:
 
     def acquire(self) -> bool:
         """False while another process has it; True, but not `held`, where the system or disk has no locks."""
-        if sys.platform == "win32":
-            return True
         with files.storage_errors(self.path):
             file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
             if os.path.samestat(os.fstat(file), os.stat(self.path)):
                 self.file = file
                 return True
@@ -42,8 +49,24 @@ class Lock:
         return False
 
     def close(self) -> None:
-        if self.held:
-            with suppress(OSError):
-                self.path.unlink()
-            os.close(self.file)
-            self.file = -1
+        if not self.held:
+            return
+        file, self.file = self.file, -1
+        if sys.platform == "win32":  # removes no file that is open
+            os.close(file)
+        with suppress(OSError):
+            self.path.unlink()
+        if sys.platform != "win32":
+            os.close(file)
+
+
+def _lock(file: int) -> None:
+    """Raises BlockingIOError where another process has it, OSError where there are no locks."""
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    try:
+        os.lseek(file, FAR, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    except PermissionError as error:
+        raise BlockingIOError(*error.args) from error

@@ -54,7 +54,7 @@ from pellucid.pictures.ledger import (
     read_row,
     stamp_of,
 )
-from pellucid.pictures.lock import Lock
+from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import Rows
@@ -154,7 +154,7 @@ def build(
     identity = identity_of(catalog.root, form, pixel_limit)
     with _another_place(), files.storage_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-    with closing(Lock(folder)) as lock:
+    with closing(Lock(beside(folder))) as lock:
         with _another_place():
             free = lock.acquire()
         while not free:
@@ -211,7 +211,7 @@ def clear(cache: Path) -> int:
     freed = 0
     names = os.listdir(cache) if cache.is_dir() else []
     for name in sorted({match[1] for name in names if (match := _NAME.fullmatch(name))}):
-        with files.storage_errors(cache / name), closing(Lock(cache / name)) as lock:
+        with files.storage_errors(cache / name), closing(Lock(beside(cache / name))) as lock:
             if lock.acquire():
                 freed += _remove_leftovers(cache / name) + _remove(cache / name)
     return freed

@@ -20,7 +20,7 @@ from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
-from pellucid.training import pace
+from pellucid.training import minutes, pace
 from pellucid.training.evaluate import cross_entropy
 from pellucid.training.optimizer import loss as loss_of
 from pellucid.training.recipe import Recipe
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 
 PIXELS = 6_000_000  # of the pictures that go through the network at once, on a CPU: 64 of 300x300
-REPLAN = 50  # steps between two looks at the time that is left, besides the one after each epoch
+PROBE = 5.0  # seconds: the plan follows the pace of later steps anyway
+REPLAN = 1  # steps between two looks at the time that is left
 
 
 class Images(Protocol):
@@ -56,6 +57,7 @@ class Task:
     labels: NDArray[np.int64]  # (N,)
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
+    reported: int = 0  # pictures that are classified once more after the last step, of a run in minutes
 
     @property
     def steps_per_epoch(self) -> int:
@@ -118,6 +120,8 @@ class State:
     best_step: int = 0  # steps done then
     stopped_early: bool = False
     seconds_allowed: float | None = None  # where minutes were asked for; `steps` then follows the speed
+    step_seconds: float = 0.0  # the mean of late
+    validation_steps: float = 0.0  # as many steps as the last validation took, by that mean; 0 before the first
 
     @property
     def finished(self) -> bool:
@@ -128,17 +132,19 @@ class State:
 def run(task: Task, state: State) -> Iterator[Step | Epoch]:
     """Train `state` in place until it is finished, yielding a Step after each step and an Epoch after each epoch.
 
+    Its seconds are those of the clock, from one step to the next: what whoever iterates does meanwhile counts.
     Whoever iterates may stop asking at any yield: `state` is then whole. Raises TrainingError when the loss is
     not finite, before that loss changes any weight.
     """
     per_epoch = task.steps_per_epoch
     speed = pace.Speed()
     order: list[NDArray[np.int64]] = []
+    last = time.perf_counter()
     while True:
         # asked before the step and not after it: a run resumed between an epoch's last step and its end passes here
-        if state.epoch_pictures and (state.step % per_epoch == 0 or state.step >= state.steps):
-            result = end_epoch(task, state)
-            replan(state)
+        if state.epoch_pictures and (state.step >= state.steps or minutes.is_due(task, state)):
+            result, last = end_epoch(task, state, last)
+            minutes.replan(task, state)
             yield result
         if state.finished:
             return
@@ -147,11 +153,9 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
             order = epoch_order(task, epoch)
         rows = order[position]
 
-        start = time.perf_counter()
         rate = learning_rate(task.recipe, state.step, state.steps)
         loss, correct = train_step(task, state, rows, rate)
-        seconds = time.perf_counter() - start
-
+        seconds, last = (now := time.perf_counter()) - last, now
         state.step += 1
         state.seconds += seconds
         state.epoch_seconds += seconds
@@ -161,8 +165,10 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         speed.note(len(rows), seconds)
         if state.step == 1:
             task.engine.settle()  # the optimizer's numbers are made, and stay, between a step's large blocks
-        if state.step % REPLAN == 0:
-            replan(state)
+        if state.seconds_allowed is not None:
+            state.step_seconds = pace.mean_seconds(state.step_seconds, seconds, state.seconds_allowed)
+            if state.step % REPLAN == 0:
+                minutes.replan(task, state)
         yield Step(
             epoch + 1,
             state.step,
@@ -171,14 +177,8 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
             state.epoch_correct / state.epoch_pictures,
             rate,
             speed.images_per_second,
-            (state.steps - state.step) * speed.seconds_per_step,
+            minutes.seconds_left(state, speed),
         )
-
-
-def replan(state: State) -> None:
-    """Where minutes were asked for: as many steps in all as fit into them at the speed seen so far."""
-    if state.seconds_allowed is not None and state.step < state.steps:
-        state.steps = pace.fitting_steps(state.step, state.seconds, state.seconds_allowed)
 
 
 def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
@@ -280,14 +280,14 @@ def _advice(recipe: Recipe, rate: float) -> str:
     )
 
 
-def end_epoch(task: Task, state: State) -> Epoch:
+def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     """Validate, keep the best weights, decide on early stopping, and start the next epoch's sums.
 
-    Raises TrainingError where the loss on the validation pictures is not finite.
+    `last`: when the last step had ended, by the clock. Returns also when this has. Raises TrainingError where the loss
+    on the validation pictures is not finite.
     """
     epoch = (state.step - 1) // task.steps_per_epoch + 1
     rate = learning_rate(task.recipe, state.step - 1, state.steps)
-    start = time.perf_counter()
     validation_loss = validation_accuracy = None
     if len(task.validation):
         logits = predict_rows(task, state.module, task.validation)
@@ -297,8 +297,10 @@ def end_epoch(task: Task, state: State) -> Epoch:
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
-    seconds = time.perf_counter() - start
+    seconds = (now := time.perf_counter()) - last
     state.seconds += seconds
+    if state.step_seconds and len(task.validation):
+        state.validation_steps = seconds / state.step_seconds
     result = Epoch(
         epoch,
         state.step,
@@ -322,7 +324,7 @@ def end_epoch(task: Task, state: State) -> Epoch:
     if patience is not None and validation_loss is not None:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
         state.stopped_early = since >= patience
-    return result
+    return result, now
 
 
 def _keep(kept: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
@@ -374,12 +376,12 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
 def measure_steps(task: Task, state: State, seconds: float) -> float:
     """Seconds that one step takes, measured on the first real batches; `state` is left as it was.
 
-    The first step pays for memory and is not counted. Runs for about `seconds`, and at least two steps.
+    The first step pays for memory and is not counted. Runs for about `seconds`, PROBE at most, and at least two steps.
     """
     trial = copy.deepcopy(state)
     times: list[float] = []
     order = epoch_order(task, 0)
-    while len(times) < 2 or sum(times) < seconds:
+    while len(times) < 2 or sum(times) < min(seconds, PROBE):
         start = time.perf_counter()
         train_step(task, trial, order[trial.step % len(order)], rate=0.0)
         times.append(time.perf_counter() - start)

@@ -43,7 +43,7 @@ class Recipe:
     epochs: int | None = None
     """How often each training picture is seen."""
     minutes: float | None = None
-    """Train for so many minutes instead of epochs: the first steps are measured, the rest planned to end in time."""
+    """Take so many minutes instead of epochs, from the first picture to the saved model; each step plans the rest."""
     batch: int | None = None
     """Pictures in a step."""
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"

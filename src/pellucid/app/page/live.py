@@ -42,13 +42,16 @@ class Live:
 
     def __init__(self, run: api.Run) -> None:
         self.run = run
-        self.out: Path = run.out
         self.news: dict[str, Any] = {"state": "preparing", "said": "Looking at the folder."}
         self._epochs: list[dict[str, float | None]] = []
         self._asked = -WATCHED
         self._told = threading.Event()
 
     # ---- as a run
+
+    @property
+    def out(self) -> Path:
+        return self.run.out  # of a run without --out it may change when it begins
 
     @property
     def worth_finishing(self) -> bool:

@@ -1,0 +1,51 @@
+"""The plan of a run in minutes, made anew from its pace: how many steps fit, and which epochs are validated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pellucid.training import pace
+
+if TYPE_CHECKING:
+    from pellucid.training.loop import State, Task
+
+
+def seconds_left(state: State, speed: pace.Speed) -> float:
+    """How long the training will still take."""
+    if state.seconds_allowed is not None:
+        return max(0.0, state.seconds_allowed - state.seconds)
+    return (state.steps - state.step) * speed.seconds_per_step
+
+
+def replan(task: Task, state: State) -> None:
+    """Where minutes were asked for: as many steps in all, one at least, as fit into them at the speed of late."""
+    if state.seconds_allowed is None:
+        return
+    left, per_validation = _left(task, state)
+    per_epoch = task.steps_per_epoch
+    to_boundary = per_epoch - state.step % per_epoch
+    steps = state.step + pace.fitting_steps(left, state.step_seconds, per_validation, to_boundary, per_epoch)
+    state.steps = max(1, steps)
+
+
+def _left(task: Task, state: State) -> tuple[float, float]:
+    """Seconds for steps and validations, without those of the report, and the seconds of a validation."""
+    assert state.seconds_allowed is not None
+    batch = len(task.train) / task.steps_per_epoch
+    estimated = pace.validation_steps(len(task.validation), batch)
+    per_picture = pace.validation_steps(1, batch)
+    if state.validation_steps and len(task.validation):
+        estimated = state.validation_steps
+        per_picture = estimated / len(task.validation)
+    report = per_picture * task.reported * state.step_seconds + pace.REPORT_SECONDS if task.reported else 0.0
+    return state.seconds_allowed - state.seconds - report, estimated * state.step_seconds
+
+
+def is_due(task: Task, state: State) -> bool:
+    """Whether the epoch ends here: after all its pictures, and where a validation leaves time to go on."""
+    if state.step % task.steps_per_epoch:
+        return False
+    if state.seconds_allowed is None:
+        return True
+    left, per_validation = _left(task, state)
+    return pace.leaves_time(left, state.step_seconds, per_validation)
