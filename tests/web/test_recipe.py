@@ -22,6 +22,7 @@ from pellucid.glassbox.ops import (
     products,
     rearranging,
     resampling,
+    rounding,
     shaping,
     totals,
 )
@@ -145,7 +146,13 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     choosing.sign: [(GRID,)],
     choosing.logical_not: [(GRID,)],
     choosing.bitwise_not: [(GRID, {"out": "bool"})],
-    choosing.cast: [(GRID,), (GRID, {"out": "bool"})],
+    rounding.cast: [(GRID,), (GRID, {"out": "bool"}), (GRID, {"input": "float32", "out": "int64"})],
+    **{each: [(GRID,)] for each in (rounding.floor_of, rounding.ceil, rounding.trunc, rounding.round_of)},
+    **{each: [(GRID,)] for each in (choosing.isnan, choosing.isinf, choosing.isfinite)},
+    **{each: [(GRID,)] for each in (shaping.matrix_transpose, rearranging.fliplr, rearranging.flipud)},
+    **{each: [(GRID, 0, [GRID])] for each in (shaping.hsplit, shaping.vsplit, shaping.dsplit)},
+    rearranging.rot90: [(GRID, 1, (0, -1)), (GRID, 3), (GRID, 2)],
+    rearranging.diag_embed: [(GRID, 1, 0, -1)],
     **{each: [(GRID, (3, 1))] for each in (choosing.maximum_of, choosing.minimum_of, choosing.fmax, choosing.fmin)},
     **{
         each: [(GRID, (3, 1)), (GRID, 0.5)]
@@ -247,7 +254,7 @@ def test_every_declaration_has_a_case() -> None:
         function
         for module in (
             *(choosing, created, e, extremes, indexing, losses, normalisation, optimizers, padding, pooling, products),
-            *(rearranging, resampling, shaping, totals),
+            *(rearranging, resampling, rounding, shaping, totals),
         )
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_") and name not in BUILDERS

@@ -214,7 +214,7 @@ def _grid(values: NDArray[np.float64], outside: NDArray[np.bool_]) -> list[str]:
 
 
 def _rows(part: api.Part, running: float, console: Console) -> float:
-    """A line a term, the largest first where there are many; the last column is the running sum, or marks the winner."""
+    """A line a term, the largest first where there are many. The last column: the running sum, or which won."""
     terms = part.terms
     if len(terms) == 0:
         console.print("  no number goes into it", style="dim")

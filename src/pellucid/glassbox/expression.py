@@ -31,8 +31,8 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 class Expression:
     """A node of the tree: `head` is what is done to `arguments`. Leaves: a "name" or a "number", kept in `leaf`.
 
-    Heads: + - * /, > >= == (1 where true, else 0), max, min, exp, log, sqrt, tanh, erf, power (a constant exponent),
-    where (the second argument where the first is not 0, else the third), infinity (JSON has no such number).
+    Heads: + - * /, > >= == (1 where true, else 0), max, min, floor, exp, log, sqrt, tanh, erf, power (a constant
+    exponent), where (the second argument where the first is not 0, else the third), infinity (no number of JSON's).
     """
 
     head: str
@@ -148,6 +148,11 @@ def equal(a: Operand, b: Operand) -> Expression:
 def where(condition: Operand, a: Operand, b: Operand) -> Expression:
     """a where the condition is not 0, else b. What is not chosen does not count, and may be infinite."""
     return Expression("where", (expression(condition), expression(a), expression(b)))
+
+
+def floor(a: Operand) -> Expression:
+    """The largest whole number that is not above a. Its derivative is 0."""
+    return Expression("floor", (expression(a),))
 
 
 def exp(a: Operand) -> Expression:
@@ -273,6 +278,8 @@ def _derivative(node: Expression, name: str) -> Expression:
 def _slope(node: Expression, a: Expression) -> Expression:
     """The derivative of a function of one argument."""
     match node.head:
+        case "floor":
+            return expression(0)
         case "exp":
             return node
         case "log":
@@ -321,6 +328,8 @@ def _apply(node: Expression, a: Array, b: Array) -> Array:
             return np.maximum(a, b)
         case "min":
             return np.minimum(a, b)
+        case "floor":
+            return np.floor(a)
         case "exp":
             return np.exp(a)
         case "log":

@@ -23,6 +23,7 @@ const APPLY = {
   where: (condition, a, b) => (condition !== 0 ? a : b),
   max: (a, b) => Math.max(a, b),
   min: (a, b) => Math.min(a, b),
+  floor: Math.floor,
   exp: Math.exp,
   log: Math.log,
   sqrt: Math.sqrt,
@@ -33,6 +34,7 @@ const APPLY = {
 
 /** @type {Record<string, (a: number, exponent: number) => number>} */
 const SLOPE = {
+  floor: () => 0,
   exp: Math.exp,
   log: (a) => 1 / a,
   sqrt: (a) => 0.5 / Math.sqrt(a),
