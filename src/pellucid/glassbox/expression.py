@@ -250,7 +250,7 @@ def _names(node: Expression) -> Iterator[str]:
 
 
 def _derivative(node: Expression, name: str) -> Expression:
-    if node.head in ("name", "number", "infinity", *_COMPARISONS):
+    if node.head in ("name", "number", "infinity", "floor", *_COMPARISONS):
         return expression(1 if node.head == "name" and node.leaf == name else 0)
     d = [_derivative(argument, name) for argument in node.arguments]
     if all(_is(each, 0) for each in d):

@@ -369,6 +369,36 @@ def test_the_two_that_are_not_exported_as_they_are() -> None:
     check(same, {"input": x}, x.contiguous() * 1)
 
 
+AT = torch.ops.aten
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "written"),
+    [
+        (AT.unbind.int, (1,), 4),
+        (AT.split.Tensor, (4, -1), 2),
+        (AT.split_with_sizes.default, ([1, 2, 1], 1), 3),
+        (AT.chunk.default, (3, 1), 2),
+        (AT.tensor_split.sections, (4, -1), 4),
+        (AT.aminmax.default, (), 2),
+        (AT.var_mean.correction, ([2, 3],), 2),
+        (AT.max.dim, (1,), 2),
+        (AT.min.dim, (-1, True), 2),
+        (AT.topk.default, (2, 1), 1),  # where they were is not worked out
+        (AT.sort.default, (2,), 1),
+        (AT.max_pool2d_with_indices.default, ([2, 2],), 1),
+    ],
+    ids=str,
+)
+def test_every_piece_of_several_results(target: Any, arguments: tuple[Any, ...], written: int) -> None:
+    x = torch.randn(PICTURE, dtype=torch.float64, requires_grad=True)
+    bound = aten.bound(target, (x, *arguments), {})
+    found = list(pieces(aten.name_of(target), bound, target(x, *arguments), every=True))
+    for _, op, arrays, out in found[:written]:
+        check(op, arrays, out)
+    assert [op for _, op, _, _ in found[written:]] == [None] * (len(found) - written)
+
+
 def test_what_follows_from_its_name() -> None:
     assert aten.name_of(torch.ops.aten.relu_.default) == "relu"
     assert aten.name_of(torch.ops.aten.max_pool2d.default) == "max_pool2d"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # A declaration takes what the operator takes, arrays as their shapes, by PyTorch's names (see `bound`);
 # arguments that it does not name do not matter to the arithmetic. It gives None where its arithmetic is not written for
 # these arguments. By these names it may ask for more: `out`, the output's shape; `types` of the arrays, "float32";
-# `operator`, PyTorch's name; of an operator with several results `piece`, which one is meant (without it the first),
+# `operator`, PyTorch's name; the run's `device`; of several results `piece`, which one is meant (without it the first),
 # and `pieces`, their shapes. An argument of the type Indices comes as its numbers; `result1` is the second result.
 DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "conv1d": products.conv,
@@ -297,6 +297,8 @@ def declare(name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping
     types = {local: str(each.dtype).removeprefix("torch.") for local, each in arrays.items() if hasattr(each, "dtype")}
     known = inspect.signature(function).parameters
     more = {**arrays, **arguments, "out": out, "types": types, "operator": name}
+    if "out" in arrays:
+        more["device"] = str(arrays["out"].device)
     usable = {key: more[key] for key in known if more.get(key) is not None}
     numbers = [key for key in usable if "Indices" in str(known[key].annotation) and not isinstance(usable[key], int)]
     if arguments.get("piece") and "piece" not in known:
