@@ -17,6 +17,7 @@ from pellucid.glassbox.ops import (
     losses,
     normalisation,
     optimizers,
+    overwriting,
     padding,
     pooling,
     products,
@@ -138,6 +139,14 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     indexing.take: [(GRID, np.array([[1, -1], [7, 1]]))],
     indexing.ranked: [(GRID, np.array([[1, 0, 2, 2], [0, 0, 1, 2]]), 0, 1)],
     indexing.repeat_interleave: [(GRID, np.array([1, 0, 2]), 1), (GRID, 2, 1)],
+    overwriting.select_scatter: [(GRID, (2, 4), 1, 2)],
+    overwriting.slice_scatter: [(GRID, (2, 3, 2), 2, 0, None, 2)],
+    overwriting.index_fill: [(GRID, 1, np.array([0, 2]), 0.5)],
+    overwriting.index_copy: [(GRID, 1, np.array([2, 0]), (2, 2, 4))],
+    overwriting.index_add: [(GRID, 1, np.array([2, 2]), (2, 2, 4), 0.5)],
+    overwriting.index_put: [(GRID, [np.array([1]), np.array([2])], (4,)), (GRID, [np.array([1])], (1,), True)],
+    overwriting.scatter: [(GRID, 1, np.array([[[0, 2]]]), (2, 2, 2)), (GRID, 1, np.array([[[0, 2]]]), None, 2.5)],
+    overwriting.scatter_add: [(GRID, 1, np.array([[[0], [0]]]), (1, 2, 1))],
     choosing.where_of: [(GRID, GRID, (3, 1)), (GRID, 2.5, GRID)],
     choosing.masked_fill: [(GRID, (4,), 0.5), (GRID, (4,), -np.inf)],
     choosing.clamp: [(GRID, -1, 1), (GRID, (4,), (3, 1)), (GRID, None, (3, 1))],
@@ -253,7 +262,20 @@ def test_every_declaration_has_a_case() -> None:
     declared = {
         function
         for module in (
-            *(choosing, created, e, extremes, indexing, losses, normalisation, optimizers, padding, pooling, products),
+            *(
+                choosing,
+                created,
+                e,
+                extremes,
+                indexing,
+                losses,
+                normalisation,
+                optimizers,
+                overwriting,
+                padding,
+                pooling,
+                products,
+            ),
             *(rearranging, resampling, rounding, shaping, totals),
         )
         for name, function in inspect.getmembers(module, inspect.isfunction)
