@@ -171,7 +171,9 @@ export class Evaluator {
     const part = found(rows, stage.term, columns, magnitudes);
     if (stage.pick === "sum") return part;
     const values = part.values.map((value, row) => (columns.every(({ inside }) => inside[row]) ? value : -Infinity));
-    return { ...part, values, pick: "max" };
+    // a mask's -Infinity is exact, and rounds nothing
+    const sizes = part.magnitudes.map((size, row) => (Number.isFinite(values[row]) ? size : 0));
+    return { ...part, values, magnitudes: sizes, pick: "max" };
   }
 
   /**
