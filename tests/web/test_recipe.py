@@ -410,7 +410,8 @@ def test_long_tables_travel_as_arrays(modules: Page) -> None:
     numbers = np.arange(20.0).reshape(5, 4)
     found = modules.evaluate(
         """async ({ op, long, numbers }) => {
-            const { Evaluator, withTables } = await import("./arithmetic/recipe.js");
+            const { Evaluator } = await import("./arithmetic/recipe.js");
+            const { withTables } = await import("./arithmetic/rows.js");
             const data = { "table/0/0": Float64Array.from(long) };
             const filled = await withTables(op, async (array) => ({ data: data[array] }));
             const evaluator = new Evaluator(filled, { input: numbers }, numbers);

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, at, each, numbered, table
 from pellucid.glassbox.expression import Expression, names, number
-from pellucid.glassbox.ops.indexing import Indices
+from pellucid.glassbox.ops.indexing import Indices, addressed
 
 INPUT = names("input")[0]
 
@@ -58,7 +58,7 @@ def scatter(
     reduce: str | None = None,
 ) -> Op | None:
     """out[..., index[..., n, ...], ...] = src[..., n, ...], or one number. Not written: a place twice, a reduction."""
-    to = _addressed(input, dim, index)
+    to = addressed(input, dim, index)
     if reduce is not None or (src is None) == (value is None):
         return None
     return _put(input, to, value, "src", src, _first(index.shape, src))
@@ -66,7 +66,7 @@ def scatter(
 
 def scatter_add(input: Shape, dim: int, index: Indices, src: Shape) -> Op | None:
     """input, and src[..., n, ...] added at [..., index[..., n, ...], ...]."""
-    return _put(input, _addressed(input, dim, index), None, "src", src, _first(index.shape, src), added=True)
+    return _put(input, addressed(input, dim, index), None, "src", src, _first(index.shape, src), added=True)
 
 
 def index_put(input: Shape, indices: Sequence[Indices | None], values: Shape, accumulate: bool = False) -> Op | None:
@@ -132,17 +132,8 @@ def _run(name: str, places: Indices) -> Axis:
     return table(name, places)
 
 
-def _addressed(input: Shape, dim: int, index: Indices) -> Indices:
-    """Positions in the input of [..., index[..., n, ...], ...]."""
-    places = list(np.indices(index.shape))
-    if not places or not input:
-        return np.zeros(max(index.size, 1), np.int64)
-    places[dim] = index
-    return np.ravel_multi_index(places, input).reshape(-1)
-
-
 def _first(shape: Shape, source: Shape | None) -> Indices:
     """Positions in a source of its first numbers along each axis, as many as the shape says."""
     if not source:
         return np.zeros(prod(shape), np.int64)
-    return np.ravel_multi_index(list(np.indices(shape)), source).reshape(-1)
+    return np.arange(prod(source)).reshape(source)[tuple(map(slice, shape))].reshape(-1)
