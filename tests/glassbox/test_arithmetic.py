@@ -95,6 +95,16 @@ def test_the_scale_of_what_lies_between_counts() -> None:
     assert variance == pytest.approx(2**0.5 * ((1 + mean) ** 2 + (3 + mean) ** 2) / 2)
 
 
+def test_a_mask_of_minus_infinity_rounds_nothing() -> None:
+    evaluator = Evaluator(losses.softmax((1, 3)), {"input": np.array([[1.0, -np.inf, 2]])}, np.array([[1.0, 0, 0]]))
+    assert evaluator.value("largest", (0,)) == (2, 2)
+    assert evaluator.value(OUT, (0, 1))[0] == 0
+    for index in ((0, 0), (0, 1), (0, 2)):
+        value, scale = evaluator.gradient_of("input", index)
+        assert np.isfinite(value)
+        assert np.isfinite(scale)
+
+
 def test_infinite_slopes_are_told_and_warn_nobody() -> None:
     evaluator = Evaluator(elementwise.sqrt_of((1,)), {"input": np.zeros(1)}, np.ones(1))
     assert evaluator.value(OUT, (0,)) == (0, 0)

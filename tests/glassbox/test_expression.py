@@ -1,5 +1,6 @@
 """Formulas: values, derivatives, text and JSON of the same tree agree."""
 
+import json
 import math
 import operator
 from collections.abc import Iterator
@@ -11,14 +12,18 @@ from hypothesis import strategies as st
 
 from pellucid.glassbox.expression import (
     Expression,
+    at_least,
+    equal,
     erf,
     exp,
     expression,
+    floor,
     greater,
     log,
     maximum,
     minimum,
     names,
+    number,
     power,
     sigmoid,
     sqrt,
@@ -28,8 +33,9 @@ from pellucid.glassbox.expression import (
 
 X, Y, W = names("x", "y", "w")
 MANY = settings(max_examples=150, deadline=None)
-PAIRS = [operator.add, operator.sub, operator.mul, operator.truediv, maximum, minimum, greater]
-ALONE = [exp, log, sqrt, tanh, erf, sigmoid, operator.neg, lambda a: power(a, 2), lambda a: power(a, -1.5)]
+SMOOTH = [operator.add, operator.sub, operator.mul, operator.truediv, maximum, minimum, lambda a, b: where(a, b, W)]
+PAIRS = [*SMOOTH, greater, at_least, equal]
+ALONE = [exp, log, sqrt, tanh, erf, sigmoid, floor, operator.neg, lambda a: power(a, 2), lambda a: power(a, -1.5)]
 
 
 def trees(pairs=PAIRS, alone=ALONE):
@@ -83,9 +89,15 @@ def test_derivatives_are_those_of_central_differences(tree: Expression, numbers:
 
 
 # Python has no number for a comparison, nor a real root of a negative number
-PYTHON_PAIRS = [*PAIRS[:-1], lambda a, b: greater(a, b) * W]
+PYTHON_PAIRS = [
+    *SMOOTH,
+    lambda a, b: greater(a, b) * W,
+    lambda a, b: at_least(a, b) * W,
+    lambda a, b: equal(a, b) * W,
+]
 PYTHON_ALONE = [*ALONE[:-1], lambda a: power(a, 3)]
 PYTHON = {"max": np.maximum, "min": np.minimum, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh}
+PYTHON |= {"where": np.where, "floor": np.floor}
 
 
 @MANY
@@ -158,6 +170,11 @@ def rebuilt(data) -> Expression:
         (X / W * Y, "x / w * y", ["*", ["/", "x", "w"], "y"]),
         (maximum(X * W, 0), "max(x * w, 0)", ["max", ["*", "x", "w"], 0]),
         (greater(X, 0) * W, "(x > 0) * w", ["*", [">", "x", 0], "w"]),
+        (at_least(X, 0) * W, "(x >= 0) * w", ["*", [">=", "x", 0], "w"]),
+        (1 - equal(X, W), "1 - (x == w)", ["-", 1, ["==", "x", "w"]]),
+        (where(X, W, number(-math.inf)), "where(x, w, -inf)", ["where", "x", "w", ["*", -1, ["infinity"]]]),
+        (floor(X / 2), "floor(x / 2)", ["floor", ["/", "x", 2]]),
+        (number(0.5), "0.5", 0.5),
         (power(X + 1, 3), "(x + 1)^3", ["power", ["+", "x", 1], 3]),
         (power(power(X, 2), 3), "(x^2)^3", ["power", ["power", "x", 2], 3]),
         (power(-X, 2), "(-x)^2", ["power", ["*", -1, "x"], 2]),
@@ -184,11 +201,28 @@ def test_text_and_json_by_hand(tree: Expression, text: str, data: list) -> None:
         (sqrt(X), "0.5 / sqrt(x)"),
         (tanh(X), "1 - tanh(x) * tanh(x)"),
         (greater(X, W), "0"),
+        (at_least(X, W), "0"),
+        (equal(X, W), "0"),
+        (floor(X * X), "0"),
+        (where(X, X * W, Y), "where(x, w, 0)"),
+        (where(X, W, Y), "0"),
         (W * Y + 3, "0"),
     ],
 )
 def test_derivatives_by_hand(tree: Expression, derivative: str) -> None:
     assert str(tree.derivative("x")) == derivative
+
+
+def test_what_is_not_chosen_does_not_count() -> None:
+    tree = where(greater(X, 0), log(X), number(-math.inf))
+    for x, value, slope in ((2.0, math.log(2), 0.5), (-2.0, -math.inf, 0)):
+        assert at(tree, {"x": x}) == value
+        assert at(tree.derivative("x"), {"x": x}) == slope
+    values = {"x": np.array(2.0)}
+    assert np.isfinite(tree.magnitude(values, values))
+    with pytest.raises(ValueError, match="Out of range"):
+        json.dumps(expression(math.inf).as_json(), allow_nan=False)
+    assert json.dumps(number(math.inf).as_json(), allow_nan=False) == '["infinity"]'
 
 
 def test_what_is_known_to_be_0_or_1_is_left_out() -> None:

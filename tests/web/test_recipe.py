@@ -24,11 +24,13 @@ from pellucid.glassbox.ops import (
     losses,
     normalisation,
     optimizers,
+    overwriting,
     padding,
     pooling,
     products,
     rearranging,
     resampling,
+    rounding,
     shaping,
     totals,
 )
@@ -208,6 +210,14 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     indexing.take: [(GRID, np.array([[1, -1], [7, 1]]))],
     indexing.ranked: [(GRID, np.array([[1, 0, 2, 2], [0, 0, 1, 2]]), 0, 1)],
     indexing.repeat_interleave: [(GRID, np.array([1, 0, 2]), 1), (GRID, 2, 1)],
+    overwriting.select_scatter: [(GRID, (2, 4), 1, 2)],
+    overwriting.slice_scatter: [(GRID, (2, 3, 2), 2, 0, None, 2)],
+    overwriting.index_fill: [(GRID, 1, np.array([0, 2]), 0.5)],
+    overwriting.index_copy: [(GRID, 1, np.array([2, 0]), (2, 2, 4))],
+    overwriting.index_add: [(GRID, 1, np.array([2, 2]), (2, 2, 4), 0.5)],
+    overwriting.index_put: [(GRID, [np.array([1]), np.array([2])], (4,)), (GRID, [np.array([1])], (1,), True)],
+    overwriting.scatter: [(GRID, 1, np.array([[[0, 2]]]), (2, 2, 2)), (GRID, 1, np.array([[[0, 2]]]), None, 2.5)],
+    overwriting.scatter_add: [(GRID, 1, np.array([[[0], [0]]]), (1, 2, 1))],
     choosing.where_of: [(GRID, GRID, (3, 1)), (GRID, 2.5, GRID)],
     choosing.masked_fill: [(GRID, (4,), 0.5), (GRID, (4,), -np.inf)],
     choosing.clamp: [(GRID, -1, 1), (GRID, (4,), (3, 1)), (GRID, None, (3, 1))],
@@ -216,7 +226,13 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     choosing.sign: [(GRID,)],
     choosing.logical_not: [(GRID,)],
     choosing.bitwise_not: [(GRID, {"out": "bool"})],
-    choosing.cast: [(GRID,), (GRID, {"out": "bool"})],
+    rounding.cast: [(GRID,), (GRID, {"out": "bool"}), (GRID, {"input": "float32", "out": "int64"})],
+    **{each: [(GRID,)] for each in (rounding.floor_of, rounding.ceil, rounding.trunc, rounding.round_of)},
+    **{each: [(GRID,)] for each in (choosing.isnan, choosing.isinf, choosing.isfinite)},
+    **{each: [(GRID,)] for each in (shaping.matrix_transpose, rearranging.fliplr, rearranging.flipud)},
+    **{each: [(GRID, 0, [GRID])] for each in (shaping.hsplit, shaping.vsplit, shaping.dsplit)},
+    rearranging.rot90: [(GRID, 1, (0, -1)), (GRID, 3), (GRID, 2)],
+    rearranging.diag_embed: [(GRID, 1, 0, -1)],
     **{each: [(GRID, (3, 1))] for each in (choosing.maximum_of, choosing.minimum_of, choosing.fmax, choosing.fmin)},
     **{
         each: [(GRID, (3, 1)), (GRID, 0.5)]
@@ -263,7 +279,6 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     e.div: [(GRID, (3, 1)), (GRID, 2.5, "floor"), (GRID, 2.5, "trunc")],
     f.power_of: [(GRID, GRID), (GRID, 2.5), (2.0, GRID)],
     f.logit_of: [(GRID, 0.1)],
-    f.round_of: [(GRID,), (GRID, 1)],
     f.addcmul_of: [(GRID, GRID, (3, 1), 0.5)],
     f.addcdiv_of: [(GRID, GRID, (3, 1), 0.5)],
     f.lerp_of: [(GRID, GRID, 0.3), (GRID, GRID, (3, 1))],
@@ -351,7 +366,8 @@ def ops() -> Iterator[tuple[str, Op, Callable[..., Any]]]:
 
 MODULES = (
     *(attention, choosing, contractions, created, e, extremes, f, indexing, lengths, likelihood, losses),
-    *(normalisation, optimizers, padding, pooling, products, rearranging, resampling, shaping, totals),
+    *(normalisation, optimizers, overwriting, padding, pooling, products, rearranging, resampling, rounding, shaping),
+    totals,
 )
 
 
@@ -417,7 +433,8 @@ def test_long_tables_travel_as_arrays(modules: Page) -> None:
     numbers = np.arange(20.0).reshape(5, 4)
     found = modules.evaluate(
         """async ({ op, long, numbers }) => {
-            const { Evaluator, withTables } = await import("./arithmetic/recipe.js");
+            const { Evaluator } = await import("./arithmetic/recipe.js");
+            const { withTables } = await import("./arithmetic/rows.js");
             const data = { "table/0/0": Float64Array.from(long) };
             const filled = await withTables(op, async (array) => ({ data: data[array] }));
             const evaluator = new Evaluator(filled, { input: numbers }, numbers);

@@ -217,13 +217,17 @@ def _grid(values: NDArray[np.float64], outside: NDArray[np.bool_]) -> list[str]:
 
 
 def _rows(part: api.Part, running: float, console: Console) -> float:
-    """A line a term, the largest first where there are many; the last column is the running sum."""
+    """A line a term, the largest first where there are many. The last column: the running sum, or which won."""
     terms = part.terms
+    if len(terms) == 0:
+        console.print("  no number goes into it", style="dim")
+        return running
     if len(terms) == 1:
         return _single(part, running, console)
+    largest = terms.pick == "max"
     order = np.arange(len(terms))
     if len(terms) > ROWS:
-        order = np.argsort(-np.abs(terms.values), kind="stable")[:ROWS]
+        order = np.argsort(-terms.values if largest else -np.abs(terms.values), kind="stable")[:ROWS]
     places = {column.name: part.places(column) for column in terms.columns}
     # what is the same in every term is said once
     fixed = [column for column in terms.columns if (places[column.name] == places[column.name][0]).all()]
@@ -231,7 +235,8 @@ def _rows(part: api.Part, running: float, console: Console) -> float:
         name = _indexed(part.names[column.name], places[column.name][0])
         console.print(Text(f"  {name} = {_short(column.values[0])} in every term", style="dim"))
     if len(terms) > ROWS:
-        console.print(f"  {len(terms):,} terms, the largest first:", style="dim")
+        what = "candidates" if largest else "terms"
+        console.print(f"  {len(terms):,} {what}, the largest first:", style="dim")
     varying = [column for column in terms.columns if all(column is not other for other in fixed)]
     lines = []
     for row in order:
@@ -240,9 +245,12 @@ def _rows(part: api.Part, running: float, console: Console) -> float:
             for column in varying
         ]
         running += float(terms.values[row])
-        lines.append((*cells, f"-> {_short(terms.values[row])}", f"sum {running:.9g}"))
+        last = ("the largest" if row == terms.winner else "") if largest else f"sum {running:.9g}"
+        lines.append((*cells, f"-> {_short(terms.values[row])}", last))
     for line in _aligned(lines, len(varying), heading=False):
         console.print(Text("  ").append(line))
+    if largest:
+        return terms.total
     if len(terms) > ROWS:
         rest = terms.total - float(terms.values[order].sum())
         running += rest

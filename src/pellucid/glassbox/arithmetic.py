@@ -112,7 +112,9 @@ class Evaluator:
         columns, magnitudes = self._gather(stage, rows)
         found = _found(rows, stage.term, columns, magnitudes)
         if stage.pick == "max":
-            return replace(found, values=np.where(found.inside, found.values, -np.inf), pick="max")
+            values = np.where(found.inside, found.values, -np.inf)
+            # a mask's -inf is exact, and rounds nothing
+            return replace(found, values=values, magnitudes=np.where(np.isinf(values), 0, found.magnitudes), pick="max")
         return replace(found, precision=stage.precision)
 
     def _backward(self, stage: Stage, name: str, wanted: Indices) -> _Found:

@@ -31,7 +31,9 @@ TERMS = 16
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
-_SAME_EVERYWHERE = {"name", "number", "infinity", "+", "-", "*", "/", ">", ">=", "==", "where", "max", "min", "sqrt"}
+_SAME_EVERYWHERE = {
+    *("name", "number", "infinity", "+", "-", "*", "/", ">", ">=", "==", "where", "max", "min", "floor", "sqrt")
+}
 
 
 def value(op: Op, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:

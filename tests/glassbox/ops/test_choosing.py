@@ -97,12 +97,11 @@ def test_what_counts_as_true_by_hand() -> None:
     assert choosing.bitwise_not((4,), numbers) is None
 
 
-def test_casts_by_hand() -> None:
-    row = {"input": np.array([0.0, 0.5, -2])}
-    assert everything(choosing.cast((3,), {"input": "float32", "out": "bool"}), row).tolist() == [0, 1, 1]
-    assert everything(choosing.cast((3,), {"input": "float32", "out": "float64"}), row).tolist() == [0, 0.5, -2]
-    assert choosing.cast((3,), {"input": "float32", "out": "int64"}) is None
-    assert choosing.cast((3,), {"input": "bool", "out": "int64"}) is not None
+def test_what_is_no_number_by_hand() -> None:
+    odd = {"input": np.array([np.nan, np.inf, -np.inf, 3])}
+    assert everything(choosing.isnan((4,)), odd).tolist() == [1, 0, 0, 0]
+    assert everything(choosing.isinf((4,)), odd).tolist() == [0, 1, 1, 0]
+    assert everything(choosing.isfinite((4,)), odd).tolist() == [0, 0, 0, 1]
 
 
 @MANY

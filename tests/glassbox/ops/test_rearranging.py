@@ -73,6 +73,12 @@ def test_orders_agree_with_pytorch(oracle, shape, data) -> None:
     shifts = [data.draw(st.integers(-6, 6)) for _ in rolled]
     oracle.agrees(rearranging.roll(shape, shifts, rolled), lambda x: x.roll(shifts, rolled), at=5)
     oracle.agrees(rearranging.roll(shape, shifts[0]), lambda x: x.roll(shifts[0]), at=5)
+    if len(shape) > 1:
+        turned = data.draw(st.permutations(range(-len(shape), 0)))[:2]
+        k = data.draw(st.integers(-4, 4))
+        oracle.agrees(rearranging.rot90(shape, k, turned), lambda x: x.rot90(k, turned), at=5)
+        oracle.agrees(rearranging.fliplr(shape), torch.fliplr)
+        oracle.agrees(rearranging.flipud(shape), torch.flipud)
     dim = data.draw(axes)
     size = data.draw(st.integers(1, shape[dim]))
     step = data.draw(st.integers(1, 3))
@@ -97,6 +103,8 @@ def test_triangles_and_diagonals_agree_with_pytorch(oracle, shape, offset, data)
     oracle.agrees(rearranging.tril(shape, offset), lambda x: x.tril(offset), at=6)
     oracle.agrees(rearranging.triu(shape, offset), lambda x: x.triu(offset), at=6)
     first, second = data.draw(st.permutations(range(len(shape))))[:2]
+    new = data.draw(st.permutations(range(-len(shape) - 1, 0)))[:2]
+    oracle.agrees(rearranging.diag_embed(shape, offset, *new), lambda x: torch.diag_embed(x, offset, *new), at=6)
     assume(-shape[first] < offset < shape[second])
     oracle.agrees(rearranging.diagonal(shape, offset, first, second), lambda x: x.diagonal(offset, first, second), at=4)
 

@@ -125,6 +125,11 @@ def test_stacks_and_pieces_agree_with_pytorch(oracle, shape, count, data) -> Non
     oracle.agrees(shaping.narrow(shape, dim, start, length), lambda x: x.narrow(dim, start, length))
     piece = data.draw(st.integers(0, shape[dim] - 1))
     oracle.agrees(shaping.unbind(shape, piece, dim), lambda x: x.unbind(dim)[piece])
+    if len(shape) >= 3:
+        oracle.agrees(shaping.hsplit(shape, 0, [shape]), lambda x: x.hsplit(1)[0])
+        oracle.agrees(shaping.vsplit(shape, 0, [shape]), lambda x: x.vsplit(1)[0])
+        oracle.agrees(shaping.dsplit(shape, 0, [shape]), lambda x: x.dsplit(1)[0])
+        oracle.agrees(shaping.matrix_transpose(shape), lambda x: x.mT)
     for cut in (lambda x: x.split(count, dim), lambda x: x.chunk(count, dim), lambda x: x.tensor_split(count, dim)):
         pieces = [tuple(each.shape) for each in cut(torch.zeros(shape))]
         number = data.draw(st.integers(0, len(pieces) - 1))

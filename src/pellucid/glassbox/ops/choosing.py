@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -167,14 +168,17 @@ def bitwise_not(input: Shape, types: Types | None = None) -> Op | None:
     return logical_not(input) if _truths(types) else None
 
 
-def cast(input: Shape, types: Types | None = None) -> Op | None:
-    """The same numbers in another type, rounded to it. Fractions that a whole number loses are not written."""
-    made, source = ((types or {}).get(name, "float32") for name in (OUT, "input"))
-    if made == "bool":
-        return alone("true where not 0", input, true(INPUT))
-    if "int" in made and "float" in source:
-        return None
-    return alone("same numbers", input, INPUT)
+def isnan(input: Shape) -> Op:
+    """Not a number equals nothing, not even itself."""
+    return alone("is no number", input, 1 - equal(INPUT, INPUT))
+
+
+def isinf(input: Shape) -> Op:
+    return alone("is infinite", input, equal(maximum(INPUT, -INPUT), number(math.inf)))
+
+
+def isfinite(input: Shape) -> Op:
+    return alone("is finite", input, greater(number(math.inf), maximum(INPUT, -INPUT)))
 
 
 def true(value: Expression) -> Expression:

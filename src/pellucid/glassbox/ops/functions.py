@@ -22,7 +22,6 @@ from pellucid.glassbox.expression import (
     log1p,
     maximum,
     minimum,
-    nearest,
     power,
     sin,
     sqrt,
@@ -141,26 +140,8 @@ def erfc_of(input: Shape) -> Op:
     return alone("1 - error function", input, 1 - erf(INPUT))
 
 
-def floor_of(input: Shape) -> Op:
-    return alone("rounded down", input, floor(INPUT))
-
-
-def ceil_of(input: Shape) -> Op:
-    return alone("rounded up", input, -floor(-INPUT))
-
-
-def trunc_of(input: Shape) -> Op:
-    return alone("rounded towards 0", input, truncated(INPUT))
-
-
 def frac_of(input: Shape) -> Op:
     return alone("part after the point", input, INPUT - truncated(INPUT))
-
-
-def round_of(input: Shape, decimals: int = 0) -> Op:
-    """To the nearest, the even one of two."""
-    scale = 10.0**decimals
-    return alone("rounded", input, nearest(INPUT * scale) / scale)
 
 
 def degrees_of(input: Shape) -> Op:

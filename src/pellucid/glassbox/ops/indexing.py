@@ -103,13 +103,18 @@ def repeat_interleave(input: Shape, repeats: Indices | int, dim: int | None = No
     return index_select(input, dim, np.repeat(np.arange(input[dim]), repeats))
 
 
+def addressed(input: Shape, dim: int, index: Indices) -> Indices:
+    """Positions in the input, as one long row, of [..., index[..., n, ...], ...]: int64 (numbers of the index,)."""
+    if not input or not index.ndim:
+        return np.zeros(index.size, np.int64)
+    places: list[Any] = list(np.indices(index.shape))
+    places[dim] = index % input[dim]
+    return np.ravel_multi_index(places, input).reshape(-1)
+
+
 def _picked(input: Shape, dim: int, index: Indices, out: Shape) -> Op:
     """An index along `dim` for each number of "out"; `index` has as many axes as the input."""
-    places: list[Any] = list(np.indices(index.shape))
-    if places:
-        places[dim] = index % input[dim]
-    flat = np.ravel_multi_index(places, input).reshape(-1) if places else np.zeros(1, np.int64)
-    return moved("selection", input, out, {"n": len(flat)}, at("n"), (table("n", flat),))
+    return moved("selection", input, out, {"n": index.size}, at("n"), (table("n", addressed(input, dim, index)),))
 
 
 def _without_masks(indices: Sequence[Indices | None]) -> list[Indices | None]:

@@ -122,6 +122,31 @@ def flip(input: Shape, dims: Sequence[int]) -> Op:
     return moved("flip", input, input, axes, at(*axes), at(*source))
 
 
+def fliplr(input: Shape) -> Op:
+    """Columns backwards."""
+    return flip(input, [1])
+
+
+def flipud(input: Shape) -> Op:
+    """Rows backwards."""
+    return flip(input, [0])
+
+
+def rot90(input: Shape, k: int = 1, dims: Sequence[int] = (0, 1)) -> Op:
+    """A quarter turn, `k` times, from the first axis of `dims` towards the second."""
+    first, second = dims_of(input, dims)
+    axes, turns = numbered(input), k % 4
+    if turns in (0, 2):
+        return flip(input, dims if turns == 2 else ())
+    a, b = f"d{first}", f"d{second}"
+    out = list(input)
+    out[first], out[second] = input[second], input[first]
+    back = Axis(((a, -1),), input[second] - 1) if turns == 1 else Axis(((b, -1),), input[first] - 1)
+    source: list[str | Axis] = list(axes)
+    source[first], source[second] = (b, back) if turns == 1 else (back, a)
+    return moved("quarter turns", input, tuple(out), numbered(tuple(out)), at(*axes), at(*source))
+
+
 def repeat(input: Shape, repeats: Sequence[int]) -> Op:
     """The whole array several times along each axis; new axes stand first."""
     whole = (1,) * (len(repeats) - len(input)) + tuple(input)
@@ -177,6 +202,19 @@ def diagonal(input: Shape, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Op:
     start = {first: max(-offset, 0), second: max(offset, 0)}
     source = (Axis((("n", 1),), start[axis]) if axis in start else f"d{axis}" for axis in range(len(input)))
     return moved("diagonal", input, (*left.values(), size), {**left, "n": size}, at(*left, "n"), at(*source))
+
+
+def diag_embed(input: Shape, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Op:
+    """The last axis along a diagonal of two new ones, zeros elsewhere."""
+    count, size = len(input) + 1, input[-1] + abs(offset)
+    first, second = dim1 % count, dim2 % count
+    left = iter(numbered(input[:-1]).items())
+    start = {first: max(-offset, 0), second: max(offset, 0)}
+    whole = [("n", size) if axis in start else next(left) for axis in range(count)]
+    to = (Axis((("n", 1),), start[axis]) if axis in start else name for axis, (name, _) in enumerate(whole))
+    lead = numbered(input[:-1])
+    out = tuple(n for _, n in whole)
+    return moved("diagonal", input, out, {**lead, "n": input[-1]}, at(*to), at(*lead, "n"))
 
 
 def _lead(input: Shape, own: int) -> dict[str, int]:

@@ -36,6 +36,7 @@ def upsample(
     scales_h: float | None = None,
     scales_w: float | None = None,
     types: Types | None = None,
+    device: str = "cpu",
 ) -> Op:
     """What the operator of this name (upsample_bilinear2d, ...) makes of an input (B, C, ...): `out`, of its shape."""
     axes = SPATIAL[-(len(input) - 2) :]
@@ -50,7 +51,7 @@ def upsample(
     rounding: dict[str, Matrix] = {}
     for number, axis in enumerate(axes, 2):
         forward, backward = _weights(
-            operator, len(axes), number, input[number], out[number], align_corners, factors[number - 2], finest
+            operator, len(axes), number, input[number], out[number], align_corners, factors[number - 2], finest, device
         )
         rows, places = np.nonzero((forward != 0) | (backward != 0))
         values = forward[rows, places]
@@ -89,6 +90,7 @@ def _weights(
     align_corners: bool | None,
     factor: float | None,
     precision: str,
+    device: str,
 ) -> tuple[Matrix, Matrix]:
     """The weight of each input place in each output place along an axis, (out, size): forward, and backward.
 
@@ -96,7 +98,7 @@ def _weights(
     """
     import torch
 
-    dtype = getattr(torch, precision)
+    of = {"dtype": getattr(torch, precision), "device": device}
 
     def along(count: int) -> list[int]:
         return [count if number == axis else 1 for number in range(2, 2 + axes)]
@@ -107,7 +109,7 @@ def _weights(
         return getattr(torch.ops.aten, operator).default(array, along(out), *corners, *factors)
 
     with torch.enable_grad():
-        single = run(torch.eye(size, dtype=dtype).reshape(1, size, *along(size)))
-        array = torch.zeros(1, out, *along(size), dtype=dtype, requires_grad=True)
-        (back,) = torch.autograd.grad(run(array), array, torch.eye(out, dtype=dtype).reshape(1, out, *along(out)))
-    return single.reshape(size, out).T.double().numpy(), back.reshape(out, size).double().numpy()
+        single = run(torch.eye(size, **of).reshape(1, size, *along(size)))
+        array = torch.zeros(1, out, *along(size), requires_grad=True, **of)
+        (back,) = torch.autograd.grad(run(array), array, torch.eye(out, **of).reshape(1, out, *along(out)))
+    return single.reshape(size, out).T.double().cpu().numpy(), back.reshape(out, size).double().cpu().numpy()

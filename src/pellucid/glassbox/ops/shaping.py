@@ -91,6 +91,11 @@ def reversed_axes(input: Shape) -> Op:
     return permute(input, list(reversed(range(len(input)))))
 
 
+def matrix_transpose(input: Shape) -> Op:
+    """The last two axes exchanged: x.mT; of real numbers x.mH too."""
+    return transpose(input, -2, -1)
+
+
 def concatenate(tensors: Sequence[Shape], dim: int = 0) -> Op:
     """One array after the other along an axis: dense networks (Huang et al. 2017, eq. 2)."""
     dim = dim % len(tensors[0])
@@ -156,6 +161,21 @@ def split(input: Shape, piece: int, pieces: Sequence[Shape], dim: int = 0) -> Op
     """The piece of this number along an axis; `pieces` are the shapes of all: split, chunk, tensor_split."""
     start = sum(shape[dim] for shape in pieces[:piece])
     return slice_of(input, dim, start, start + pieces[piece][dim])
+
+
+def hsplit(input: Shape, piece: int, pieces: Sequence[Shape]) -> Op:
+    """Along the second axis, or the only one."""
+    return split(input, piece, pieces, min(1, len(input) - 1))
+
+
+def vsplit(input: Shape, piece: int, pieces: Sequence[Shape]) -> Op:
+    """Along the first axis."""
+    return split(input, piece, pieces, 0)
+
+
+def dsplit(input: Shape, piece: int, pieces: Sequence[Shape]) -> Op:
+    """Along the third axis."""
+    return split(input, piece, pieces, 2)
 
 
 def expand(input: Shape, out: Shape) -> Op:

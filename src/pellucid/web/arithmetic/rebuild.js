@@ -5,12 +5,12 @@
 
 import { evaluate, names } from "./expression.js";
 import { limited } from "./precision.js";
-import { along, flat, places, withTables } from "./recipe.js";
+import { along, flat, places, withTables } from "./rows.js";
 
 /** @typedef {import("./recipe.js").Op} Op */
 /** @typedef {import("./recipe.js").Stage} Stage */
 /** @typedef {import("./recipe.js").Numbers} Numbers */
-/** @typedef {import("./recipe.js").Rows} Rows */
+/** @typedef {import("./rows.js").Rows} Rows */
 /** @typedef {(name: string) => Promise<{data: Numbers}>} Load a whole array of the page */
 
 const CHUNK = 1 << 15; // assignments at a time

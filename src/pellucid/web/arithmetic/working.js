@@ -3,7 +3,8 @@
  * glassbox/working.py. Arrays are fetched first, then everything is worked out at once.
  */
 
-import { Evaluator, GRADIENT, OUT, withTables } from "./recipe.js";
+import { Evaluator, GRADIENT, OUT } from "./recipe.js";
+import { withTables } from "./rows.js";
 import { indexOf, position } from "../run.js";
 
 /** @typedef {import("./recipe.js").Terms} Terms */

@@ -1,0 +1,41 @@
+"""A number of any module as `pellucid explain` prints it: one of no terms, and the largest of a long list."""
+
+import pytest
+import torch
+from torch import nn
+
+from pellucid.app import glass
+from pellucid.glassbox.recording import explain
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x.tril().flatten(2).amax(2))
+
+
+@pytest.fixture(scope="module")
+def image() -> torch.Tensor:
+    return torch.arange(3 * 5 * 6, dtype=torch.float32).reshape(3, 5, 6) - 20
+
+
+def test_a_number_of_no_terms(image: torch.Tensor, capsys: pytest.CaptureFixture[str]) -> None:
+    glass.working(explain(Own(), image, 1).unit("tril[0, 1, 4]"))
+    printed = capsys.readouterr().out
+    assert "no number goes into it" in printed
+    assert "PyTorch computed  0.0" in printed
+
+
+def test_the_largest_of_a_list_has_no_running_sum(image: torch.Tensor, capsys: pytest.CaptureFixture[str]) -> None:
+    glass.working(explain(Own(), image, 1).unit("amax[0]"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "= largest of flatten"
+    assert "30 candidates, the largest first:" in lines[2]
+    assert [line.split() for line in lines[3:5]] == [
+        ["flatten[0,", "28]", "8", "->", "8", "the", "largest"],
+        ["flatten[0,", "27]", "7", "->", "7"],
+    ]
+    assert not any("sum" in line for line in lines)
