@@ -58,7 +58,7 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
         (VOLUME, (2, 2, 2, 1, 2)),
     ],
     products.linear: [((2, 5), (3, 5), (3,)), ((5,), (3, 5)), (GRID, (2, 4), (2,))],
-    products.matmul: [((2, 3, 4), (4, 2)), ((2, 1, 3, 4), (5, 4, 2))],
+    products.matmul: [((2, 3, 4), (4, 2)), ((2, 1, 3, 4), (5, 4, 2)), ((2, 3, 4), (4,)), ((4,), (4,))],
     attention.scaled_dot_product_attention: [
         (HEADS, HEADS, HEADS),
         (HEADS, HEADS, HEADS, None, 0.0, True, 0.3),
