@@ -10,7 +10,6 @@ and if by more, that is an error.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 from pellucid.errors import TraceError
 from pellucid.glassbox import ungraded
 from pellucid.glassbox.arithmetic import GRADIENT, Column, Evaluator, Index, Terms
-from pellucid.glassbox.declaration import OUT, Op, Shape
+from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.strain import strain
+from pellucid.glassbox.units import locate
 
 if TYPE_CHECKING:
     from pellucid.glassbox.trace import Node, Trace
@@ -224,59 +224,6 @@ def update(trace: Trace, weight: str) -> Working:
     working = Working(shown, "update", kind, _formula(parts), parts, between, recorded, bound, settings=settings)
     unit, _ = trace.rounding(name)
     return _checked(working, [step.hooked] if step.hooked else [], lambda: strain(evaluator, unit))
-
-
-def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str, Index]:
-    """(array, index in it, with the batch axis) of "conv1[3, 10, 12]".
-
-    Raises TraceError that gives the nearest names or the valid ranges.
-    """
-    found = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
-    if found is None:
-        raise TraceError(f"{unit!r} names no unit. Write the layer and its index: conv1[3, 10, 12].")
-    name, inside = found[1], found[2]
-    names = list(trace.parameters) if parameters_only else _names(trace)
-    if name not in names:
-        raise TraceError(_unknown(trace, name, names, parameters_only))
-    shape = trace.shape(name)
-    try:
-        index = [int(number) for number in inside.split(",")] if inside and inside.strip() else []
-    except ValueError:
-        raise TraceError(f"{unit!r}: an index is whole numbers, {_example(name, shape)}.") from None
-    if len(index) == len(shape) + 1 == trace.values[name].ndim and index[0] == 0:
-        del index[0]
-    if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
-        raise TraceError(f"{unit!r} is not there: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
-    return name, trace.whole_index(name, tuple(index))
-
-
-def _names(trace: Trace) -> list[str]:
-    """Everything that has numbers, layers first."""
-    nodes = [node.name for node in trace.nodes]
-    return [*nodes, *(name for name in trace.values if name not in nodes and trace.values[name].dtype.kind == "f")]
-
-
-def _unknown(trace: Trace, name: str, names: list[str], parameters_only: bool) -> str:
-    what = "weight" if parameters_only else "layer or weight"
-    near = (
-        difflib.get_close_matches(name, names, 3, 0.5) or [each for each in names if name.lower() in each.lower()][:3]
-    )
-    hint = f" Nearest: {', '.join(near)}." if near else ""
-    some = names if parameters_only else [node.name for node in trace.nodes]
-    shown = ", ".join(some[:12]) + (f" and {len(some) - 12:,} more" if len(some) > 12 else "")
-    return f"There is no {what} {name!r}.{hint} There are {shown}."
-
-
-def _ranges(shape: Shape) -> str:
-    if not shape:
-        return "a single number and no index"
-    words = {1: ("units",), 3: ("channels", "rows", "columns")}.get(len(shape), ("",) * len(shape))
-    each = [f"{word} 0 to {size - 1}".strip() for word, size in zip(words, shape, strict=True)]
-    return ", ".join(each)
-
-
-def _example(name: str, shape: Shape) -> str:
-    return f"{name}[{', '.join(str(size // 2) for size in shape)}]" if shape else name
 
 
 def _written(trace: Trace, name: str, index: Index) -> str:

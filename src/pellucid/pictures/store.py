@@ -14,7 +14,6 @@ place and renamed, under a lock that its process loses by dying: what stands the
 a lock is a dead run's. One whose lengths or hashes are wrong is not trusted but built anew.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -22,9 +21,9 @@ import re
 import shutil
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
 from pathlib import Path
@@ -58,6 +57,7 @@ from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import Rows
+from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
 
 # all that may stand in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
@@ -65,7 +65,6 @@ _EVERY = 0.1  # seconds between reports of progress
 _MANY = 300  # pictures for which the kernel that resizes is loaded; most of that a training needs later in any case
 _SMALL = 8 << 10  # bytes of a file: threads that share pictures so small wait for Python's lock more than they decode
 _GROUP = 16  # of these at a time
-_ELSEWHERE = "Name another place for them with --cache, or cache=... in Python."
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -152,10 +151,10 @@ def build(
     """
     folder = _folder(cache, catalog.root, form, pixel_limit)
     identity = identity_of(catalog.root, form, pixel_limit)
-    with _another_place(), files.storage_errors(cache):
+    with another_place(), files.storage_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
     with closing(Lock(beside(folder))) as lock:
-        with _another_place():
+        with another_place():
             free = lock.acquire()
         while not free:
             yield Decoding(0, len(catalog.pictures), 0)
@@ -188,7 +187,7 @@ def default_cache() -> Path:
     try:
         return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
     except (RuntimeError, KeyError, OSError) as error:
-        raise StorageError(f"No home folder is known in which decoded pictures could be kept. {_ELSEWHERE}") from error
+        raise StorageError(f"No home folder is known in which decoded pictures could be kept. {ELSEWHERE}") from error
 
 
 def stores(cache: Path) -> list[StoreInfo]:
@@ -247,7 +246,7 @@ def _rebuild(
     done, rows, reused, told = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
     paths = [picture.path for picture in catalog.pictures]
-    with _full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
+    with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
         new = Ledger(part, labels_of(catalog), paths, {}, np.zeros(total, RECORD), ranges)
         with (
             (part / "images.raw").open("w+b", buffering=0) as images,
@@ -369,33 +368,6 @@ def _keep_rows(file: FileIO, rows: NDArray[np.int64], length: int) -> None:
             file.seek(target * length)
             _write(file.fileno(), data)
     file.truncate(len(rows) * length)
-
-
-@contextmanager
-def _another_place() -> Iterator[None]:
-    """Say what to do where the cache cannot be written."""
-    try:
-        yield
-    except StorageError as error:
-        raise StorageError(f"{error} {_ELSEWHERE}") from error.__cause__
-
-
-@contextmanager
-def _full_disk(cache: Path, needed: int) -> Iterator[None]:
-    """Check that `needed` bytes are free; say how many it takes where the disk runs full all the same."""
-    try:
-        with files.storage_errors(cache):
-            if shutil.disk_usage(cache).free < needed:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            yield
-    except StorageError as error:
-        if getattr(error.__cause__, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        free = shutil.disk_usage(cache).free
-        raise StorageError(
-            f"The disk is full: the decoded pictures need {needed / 1e6:,.0f} MB in {cache}, "
-            f"{free / 1e6:,.0f} MB are free. Free some space, take a smaller image size, or name another --cache."
-        ) from error.__cause__
 
 
 def _remove_leftovers(folder: Path) -> int:
