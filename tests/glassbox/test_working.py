@@ -146,7 +146,7 @@ def test_a_falsified_value_is_found_out(trace: Trace, array: str, unit: str, ind
     said = str(error.value)
     assert repr(float(wrong[index])) in said
     assert f"{true:.6g}"[:6] in said
-    assert "Please report this network" in said
+    assert "rounding explains" in said
 
 
 def test_falsified_gradients_and_updates_are_found_out(trace: Trace) -> None:

@@ -115,8 +115,8 @@ class Stage:
     term: Expression
     pick: Literal["sum", "max"] = "sum"
     through: bool = True
-    precision: str = ""
     ties: Literal["first", "shared"] = "first"
+    precision: str = ""
 
     def reads(self) -> tuple[str, ...]:
         return tuple(self.term.names())

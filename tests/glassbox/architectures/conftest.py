@@ -121,14 +121,15 @@ class Reader:
         elif bare in op.constants:
             array, whole = op.constants[bare], [tuple(place) for place in column.indices.tolist()]
         else:
-            return np.array([self.worked_out(part.through, column, row) for row in range(len(places))])
+            return np.array([self.worked_out(part, column, row) for row in range(len(places))])
         inside = zip(whole, column.inside, strict=True)
         return np.array([float(array[index]) if there else 0.0 for index, there in inside])
 
-    def worked_out(self, through: str, column: Column, row: int) -> float:
+    def worked_out(self, part: Part, column: Column, row: int) -> float:
         """A number between, whose own sum is printed too (the first 200 of them; others are taken as they stand)."""
-        index = tuple(column.indices[row].tolist())
-        keys = [(through, column.name, index[lead:]) for lead in (0, 1)]  # with and without the batch's axis
+        through, index = part.through, tuple(column.indices[row].tolist())
+        name = part.names[column.name]
+        keys = [(through, name, index[lead:]) for lead in (0, 1)]  # with and without the batch's axis
         key = next((key for key in keys if key in self.between), None)
         if key is None:
             assert sum(map(len, self.between.values())) >= 200, (through, column.name, index)
