@@ -514,3 +514,27 @@ def test_an_exception_leaves_the_module_whole(image: Tensor) -> None:
     assert [parameter.data_ptr() for parameter in module.parameters()] == pointers
     assert optimizer.state_dict()["state"] == {}
     assert len(optimizer._optimizer_step_pre_hooks) == 1
+
+
+PARAMETRIZED: dict[str, Callable[[nn.Module], Any]] = {
+    "weight norm": nn.utils.parametrizations.weight_norm,
+    "spectral norm": nn.utils.parametrizations.spectral_norm,
+    "spectral norm as a hook": nn.utils.spectral_norm,
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("kind", PARAMETRIZED)
+def test_weights_that_are_computed_are_followed(kind: str, training: bool, image: Tensor) -> None:
+    """In training, spectral norm iterates under no_grad and overwrites its buffers, which stay as they were here."""
+    module = chain()
+    PARAMETRIZED[kind](module[4])
+    module.train(training)
+    before = copy.deepcopy(module.state_dict())
+    trace = explain(module, image, LABEL, optimizer=torch.optim.SGD(module.parameters(), lr=0.1))
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+    scores, gradients = plain(module, image)
+    assert np.array_equal(trace.logits, scores.numpy())
+    assert all(np.array_equal(trace.gradients[n], g.numpy()) for n, g in gradients.items() if g is not None)
+    assert [node.name for node in trace.nodes if not node.written] == []
+    assert_all_adds_up(trace)

@@ -191,6 +191,7 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "mT": (lambda x: x.mT, (PICTURE,)),
     "mH": (lambda x: x.mH, (PICTURE,)),
     "adjoint": (lambda x: x.adjoint(), (PICTURE,)),
+    "matrix_H": (lambda x: x.H, ((2, 3),)),
     "numpy_T": (lambda x: x.T, ((2, 3),)),
     "concat": (lambda x, y: torch.concat([x, y], 1), (ROW, (2, 3, 6))),
     "concatenate": (lambda x, y: torch.concatenate([x, y], 1), (ROW, (2, 3, 6))),

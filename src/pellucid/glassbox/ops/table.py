@@ -194,6 +194,7 @@ DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "numpy_T": shaping.reversed_axes,
     "mT": shaping.matrix_transpose,
     "mH": shaping.matrix_transpose,
+    "matrix_H": shaping.matrix_transpose,
     "adjoint": shaping.matrix_transpose,
     "cat": shaping.concatenate,
     "concat": shaping.concatenate,
