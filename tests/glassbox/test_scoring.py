@@ -50,7 +50,7 @@ def test_one_score_stands_for_two_classes(label: int | None, squashed: bool, ima
     module = chain(*([nn.Sigmoid()] if squashed else []), classes=1)
     trace = explain(module, image, label)
     score = module(image[None])
-    p = float(score if squashed else score.sigmoid())
+    p = float((score if squashed else score.sigmoid()).detach())
     assert trace.classes == ("0", "1")
     assert trace.probabilities == pytest.approx([1 - p, p])
     assert trace.predicted == int(p > 0.5)
@@ -59,7 +59,7 @@ def test_one_score_stands_for_two_classes(label: int | None, squashed: bool, ima
     measure = F.binary_cross_entropy if squashed else F.binary_cross_entropy_with_logits
     loss = measure(score, target)
     loss.backward()
-    assert trace.loss == pytest.approx(float(loss), rel=1e-6)
+    assert trace.loss == pytest.approx(float(loss.detach()), rel=1e-6)
     assert trace.gradients["4.weight"] == pytest.approx(module[4].weight.grad.numpy(), rel=1e-6)  # type: ignore[union-attr]
     assert np.abs(trace.gradients["0.weight"]).max() > 0
     assert_ends_add_up(trace)
@@ -70,7 +70,9 @@ def test_the_binary_cross_entropy_of_many_scores(image: Tensor) -> None:
     module = chain()
     trace = explain(module, image, 3, loss=Loss("binary_cross_entropy"))
     target = F.one_hot(torch.tensor([3]), 5).float()
-    assert trace.loss == pytest.approx(float(F.binary_cross_entropy_with_logits(module(image[None]), target)), rel=1e-6)
+    assert trace.loss == pytest.approx(
+        float(F.binary_cross_entropy_with_logits(module(image[None]).detach(), target)), rel=1e-6
+    )
     assert_ends_add_up(trace)
 
 
@@ -241,3 +243,18 @@ def test_open_says_where_and_ends_with_ctrl_c(
     monkeypatch.setattr(Opened, "serve_forever", interrupted)
     pellucid.explain(chain(), image).open(browser=False)
     assert capsys.readouterr().out.startswith("Sequential is open at http://127.0.0.1:")
+
+
+def test_one_score_has_a_map_for_the_class_that_it_speaks_for(image: Tensor) -> None:
+    module = chain(classes=1)
+    with torch.no_grad():
+        module[4].bias -= 5
+    trace = pellucid.explain(module, image)
+    assert trace.predicted == 0
+    found = trace.attribute()
+    assert found.target == 1
+    assert found.logit == pytest.approx(float(trace.logits[0]))
+    with pytest.raises(TraceError, match="One score speaks for '1'"):
+        trace.attribute(0)
+    with pytest.raises(TraceError, match=r"1\.5 is no class"):
+        trace.attribute(1.5)  # type: ignore[arg-type]

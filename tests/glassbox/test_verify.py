@@ -538,3 +538,190 @@ def test_weights_that_are_computed_are_followed(kind: str, training: bool, image
     assert all(np.array_equal(trace.gradients[n], g.numpy()) for n, g in gradients.items() if g is not None)
     assert [node.name for node in trace.nodes if not node.written] == []
     assert_all_adds_up(trace)
+
+
+class Twice(nn.Module):
+    """What stands before a torch.cond: batch norm that counts, dropout that draws, a function, a change in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.head = nn.BatchNorm2d(3), nn.Linear(192, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = Straight.apply(F.dropout(self.norm(x.mul_(2.0)), 0.5, self.training))  # type: ignore[attr-defined]
+        return torch.cond(h.sum() > -1e9, lambda a: self.head(a.flatten(1)), lambda a: -self.head(a.flatten(1)), (h,))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_what_decides_a_condition_changes_nothing(image: Tensor) -> None:
+    module, before = Twice(), image.clone()
+    torch.manual_seed(3)
+    trace = explain(module, image, LABEL)
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(1))
+    assert torch.equal(module.norm.running_mean, torch.zeros(3))  # type: ignore[arg-type]
+    assert torch.equal(image, before)
+    assert np.array_equal(trace.values["input"][0], image.numpy())
+    assert np.array_equal(trace.values["norm.running_mean"], np.zeros(3))
+
+
+def test_a_module_that_writes_into_its_input_and_a_loss_into_its_scores(image: Tensor) -> None:
+    module = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(192, 5))
+    trace = explain(module, image - 0.5, LABEL, loss=lambda scores: (scores.clone().div_(2.0) ** 2).sum())
+    assert np.array_equal(trace.values["input"][0], (image - 0.5).numpy())
+    assert_all_adds_up(trace)
+
+
+def test_a_backward_that_is_still_to_come_works(image: Tensor) -> None:
+    module = chain()
+    waiting = module(image[None]).sum()
+    explain(module, image, LABEL, optimizer=torch.optim.Adam(module.parameters()))
+    waiting.backward()
+    assert module[0].weight.grad is not None
+
+
+class Warming(torch.optim.Optimizer):
+    """Makes another optimizer's step with ten times the rate: the two share their groups."""
+
+    def __init__(self, base: torch.optim.Optimizer) -> None:
+        super().__init__(base.param_groups, {})
+        self.base, self.param_groups = base, base.param_groups
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            group["lr"] *= 10
+        return self.base.step()
+
+
+def test_what_two_attributes_share_their_copies_share(image: Tensor) -> None:
+    module = chain()
+    optimizer = Warming(torch.optim.SGD(module.parameters(), lr=0.01))
+    trace = explain(module, image, LABEL, optimizer=optimizer)
+    assert optimizer.param_groups[0]["lr"] == 0.01
+    plain(module, image)
+    optimizer.step()
+    assert np.array_equal(trace.updates["4.weight"].after, module[4].weight.detach().numpy())
+
+
+def test_two_weights_in_one_storage_move_together(image: Tensor) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(192, 192), nn.Linear(192, 192), nn.Linear(192, 5))
+    module[2].weight.data = module[1].weight.data
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    trace = explain(module, image, LABEL, optimizer=optimizer)
+    plain(module, image)
+    optimizer.step()
+    assert np.array_equal(trace.updates["1.weight"].after, module[1].weight.detach().numpy())
+
+
+def test_an_array_that_autocast_casts_for_two_calls(image: Tensor) -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.a, self.b = nn.Conv2d(3, 4, 3), nn.Linear(144, 5), nn.Linear(144, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = torch.tanh(self.conv(x)).flatten(1)
+            with torch.autocast("cpu", torch.bfloat16):
+                return (self.a(h) + self.b(h) + self.a(h)).float()
+
+    module = Both()
+    trace = explain(module, image, LABEL)
+    _, gradients = plain(module, image)
+    assert all(np.array_equal(trace.gradients[n], g.numpy()) for n, g in gradients.items() if g is not None)
+
+
+def test_a_hook_that_is_removed_again_and_one_on_a_frozen_weight(image: Tensor) -> None:
+    module = Shared(lambda _, y: (y.register_hook(lambda g: g * 3).remove(), y)[1])
+    module.conv.bias.register_hook(lambda g: g * 2)  # type: ignore[union-attr]
+    module.conv.bias.requires_grad_(False)  # type: ignore[union-attr]
+    trace = explain(module, image, LABEL)
+    _, gradients = plain(module, image)
+    assert np.array_equal(trace.gradients["conv.weight"], gradients["conv.weight"].numpy())  # type: ignore[union-attr]
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_a_module_without_numbers_is_one_sentence(image: Tensor) -> None:
+    for module in (nn.Sequential(nn.Flatten(), nn.LazyLinear(5)), chain().to("meta")):
+        with pytest.raises(TraceError, match="parameters without numbers"):
+            explain(module, image)
+
+
+def test_a_loss_with_weights_is_left_as_it_was(image: Tensor) -> None:
+    weight = torch.ones(5, requires_grad=True)
+    explain(chain(), image, loss=lambda scores: F.cross_entropy(scores * weight, torch.tensor([1])))
+    assert weight.grad is None
+
+    class Counted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(5))
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, scores: Tensor) -> Tensor:
+            self.calls += 1  # type: ignore[operator]
+            return F.cross_entropy(scores * self.weight, torch.tensor([1]))
+
+    loss = Counted()
+    trace = explain(chain(), image, loss=loss)
+    assert (float(loss.calls), loss.weight.grad) == (0, None)  # type: ignore[arg-type]
+    assert "loss.weight" in trace.values
+
+
+def test_a_loss_that_draws_is_followed(image: Tensor) -> None:
+    trace = explain(chain(), image, loss=lambda scores: F.cross_entropy(F.dropout(scores, 0.5), torch.tensor([1])))
+    assert trace.loss > 0
+
+
+def test_what_is_asked_afterwards_is_of_the_same_run(image: Tensor) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(144, 5))
+    trace = explain(module, image)
+    torch.rand(3)
+    assert trace.difference(0, 1).difference == pytest.approx(float(trace.logits[0] - trace.logits[1]), abs=1e-6)
+    with torch.no_grad():
+        module[4].bias += 1
+    with pytest.raises(TraceError, match="weights have changed since"):
+        trace.difference(0, 1)
+    with pytest.raises(TraceError, match="weights have changed since"):
+        trace.attribute()
+
+
+def test_a_module_that_is_followed_in_one_thread_predicts_in_another(tmp_path: Any) -> None:
+    from threading import Thread
+
+    from pellucid.glassbox import verify
+
+    module, image = chain(), torch.randn(1, 3, 8, 8)
+
+    def runs() -> None:
+        for _ in range(20):
+            verify.run(copy.deepcopy(module), image, lambda scores: scores.sum())
+
+    import warnings
+
+    before = list(warnings.filters)
+    threads = [Thread(target=runs) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
+
+
+def test_pytorch_has_what_is_replaced_while_a_module_is_followed() -> None:
+    """Private names of PyTorch: this fails first where a new version lacks one."""
+    import inspect
+
+    from torch.autograd.grad_mode import _unsafe_preserve_version_counter
+    from torch.optim import optimizer as optimizers
+    from torch.utils.hooks import BackwardHook
+
+    assert list(inspect.signature(BackwardHook.__init__).parameters)[1:] == ["module", "user_hooks", "user_pre_hooks"]
+    assert list(inspect.signature(BackwardHook.setup_input_hook).parameters) == ["self", "args"]
+    assert list(inspect.signature(BackwardHook.setup_output_hook).parameters) == ["self", "args"]
+    assert isinstance(torch.autograd.Function.__dict__["apply"], classmethod)
+    assert callable(torch.inference_mode.__enter__)
+    assert callable(_unsafe_preserve_version_counter)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    assert optimizer._optimizer_step_pre_hooks == optimizer._optimizer_step_post_hooks == {}
+    assert optimizers._global_optimizer_pre_hooks == optimizers._global_optimizer_post_hooks == {}

@@ -233,7 +233,7 @@ class Classifier(Predictor):
         """Of the module in evaluation mode; weights may change afterwards."""
         self.module.eval()
         blank = np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
-        return exporting.capture(self.module, self._input(blank[None]))
+        return exporting.capture(deepcopy(self.module), self._input(blank[None]))  # others may predict meanwhile
 
     def _record(
         self,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 _PLAIN = (bool, int, float, complex, str, bytes, NoneType, FunctionType, type)
 _CONTENTS = ("_parameters", "_buffers", "_modules")
@@ -27,6 +28,8 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
     exception. Other attributes are copied too, where they can be. The module must not be used by another thread
     meanwhile.
     """
+    from torch.autograd.grad_mode import _unsafe_preserve_version_counter
+
     held = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     for group in optimizer.param_groups if optimizer is not None else ():
         held |= {id(parameter): parameter for parameter in group["params"]}
@@ -37,14 +40,15 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
     parts = [(part, dict(vars(part)), [dict(vars(part)[name]) for name in _CONTENTS]) for part in module.modules()]
     optimizing = dict(vars(optimizer)) if optimizer is not None else {}
     try:
-        for tensor, own, _ in data:
-            tensor.data = own.clone()
+        for (tensor, _, _), copy in zip(data, _copies([own for _, own, _ in data]), strict=True):
+            tensor.data = copy
             tensor.grad = None
         for part, attributes, _ in parts:
             vars(part).update(_copied(attributes, stays))
         if optimizer is not None:
             vars(optimizer).update(_copied(optimizing, stays))
-        yield
+        with _unsafe_preserve_version_counter(tuple(tensor for tensor in held.values() if not tensor.is_inference())):
+            yield
     finally:
         for part, attributes, contents in parts:
             vars(part).clear()
@@ -60,14 +64,30 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
             tensor.grad = gradient
 
 
+def _copies(tensors: list[Tensor]) -> Iterator[Tensor]:
+    """A copy of each, and one copy of numbers that several of them share."""
+    places = [tensor.untyped_storage().data_ptr() for tensor in tensors]
+    shared: dict[int, Any] = {}
+    for tensor, place in zip(tensors, places, strict=True):
+        if not place or places.count(place) == 1:
+            yield tensor.clone()
+            continue
+        if place not in shared:
+            shared[place] = tensor.untyped_storage().clone()
+        empty = tensor.new_empty(0)
+        yield empty.set_(shared[place], tensor.storage_offset(), tensor.size(), tensor.stride())
+
+
 def _copied(attributes: dict[str, Any], stays: dict[int, Any]) -> dict[str, Any]:
     """Copies of what may be changed in place; `stays`: what a copy goes on to refer to, by id."""
     found = {}
     for name, value in attributes.items():
         if name in _CONTENTS or isinstance(value, _PLAIN):
             continue
+        before = {*stays, id(stays)}  # deepcopy keeps alive what it copies under its memo's own id
         try:
-            found[name] = deepcopy(value, dict(stays))
+            found[name] = deepcopy(value, stays)  # one memo: what two attributes share, their copies share
         except Exception:  # a lock, a file, an array on its way to a gradient: it is used as it is
-            continue
+            for half in stays.keys() - before:
+                del stays[half]
     return found

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import threading
+import sysconfig
 import traceback
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import chance, graph, marks, regions, still
+from pellucid.glassbox import chance, graph, marks, quiet, regions, still
 from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.graph import Graph
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-_exporting = threading.Lock()  # what silences torch.export is the process's, and two would undo each other's
 
 
 @still.gradients()
@@ -37,13 +30,14 @@ def capture(module: torch.nn.Module, input: Tensor) -> Graph:
     input = input.clone() if input.is_inference() else input
     try:
         # what the module keeps in plain attributes, it may change while it is followed
-        with _exporting, borrowed(module), _silence(), chance.kept(), marks.marking() as placed:
+        with quiet.silent(), borrowed(module), chance.kept(), marks.marking() as placed:
             program = torch.export.export(module, (input,))
     except TraceError:
         raise
     except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
         raise TraceError(_reason(module, input, error)) from error
-    flat = regions.flattened(program, _values(program, input))
+    with chance.kept():  # what decides a torch.cond may draw
+        flat = regions.flattened(program, _values(program, input), placed)
     return graph.read(program, flat, placed, _first_names(module))
 
 
@@ -53,25 +47,19 @@ def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, A
     for spec in program.graph_signature.input_specs:
         target = str(spec.target)
         if spec.kind.name == "USER_INPUT":
-            found[spec.arg.name] = input
+            found[spec.arg.name] = input.clone()
         elif target in program.state_dict:
-            found[spec.arg.name] = program.state_dict[target]
+            found[spec.arg.name] = _copied(program.state_dict[target])
         elif target in program.constants:
-            found[spec.arg.name] = program.constants[target]
+            found[spec.arg.name] = program.constants[target].clone()
     return found
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """What torch.export logs, warns of and prints on failing is in the error, said shorter."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+def _copied(tensor: Tensor) -> Tensor:
+    import torch
+
+    copy = tensor.detach().clone()
+    return torch.nn.Parameter(copy) if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad else copy
 
 
 def _first_names(module: torch.nn.Module) -> dict[str, str]:
@@ -92,12 +80,18 @@ def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
     home = str(Path(torch.__file__).parent)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(home)]
     own = [frame for frame in own if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
+    own = [frame for frame in own if not _standard(frame.filename)]
     own = [frame for frame in own if frame.line]  # code that was made while running has none
     said = _plainly(str(error).strip().splitlines() or [type(error).__name__])
     where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
     name = type(module).__name__
     shape = "x".join(map(str, input.shape))
     return f"{name} cannot be followed by torch.export on an input of {shape}: {said.rstrip('.')}.{where}"
+
+
+def _standard(file: str) -> bool:
+    """Whether a file is of Python's own library."""
+    return file.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in file
 
 
 def _plainly(said: list[str]) -> str:

@@ -262,7 +262,7 @@ def _written(node: Expression, values: Mapping[str, str], around: int) -> str:
             base = _written(node.arguments[0], values, 3)
             # -2^2 would be -4, and x^2^3 would be x^8
             bare = not base.startswith("-") and node.arguments[0].head != "power"
-            return f"{base}^{node.leaf:g}" if bare else f"({base})^{node.leaf:g}"
+            return f"{base}^{node.leaf:.9g}" if bare else f"({base})^{node.leaf:.9g}"
         case "*" if _is(node.arguments[0], -1):
             negated = _written(node.arguments[1], values, 3)
             return f"-({negated})" if negated.startswith("-") else f"-{negated}"

@@ -84,14 +84,20 @@ def marking() -> Iterator[list[Mark]]:
             return hook(self, each)
         marks.append(Mark(HOOKED, "hook", lambda tensors: [tensors[0].register_hook(each) and tensors[0]]))
         torch.ops.pellucid.hooked(self, len(marks) - 1)
-        return _Handle()
+        return _Handle(marks, len(marks) - 1)
 
     def begin(self: Any) -> None:
-        self.pellucid_before = torch.is_grad_enabled()
-        torch.set_grad_enabled(not self.mode and self.pellucid_before)
+        if threading.get_ident() == ours:
+            self.pellucid_before = torch.is_grad_enabled()
+            torch.set_grad_enabled(not self.mode and self.pellucid_before)
+        else:
+            inference[0](self)
 
-    def end(self: Any, *_: Any) -> None:
-        torch.set_grad_enabled(self.pellucid_before)
+    def end(self: Any, *error: Any) -> None:
+        if hasattr(self, "pellucid_before"):
+            torch.set_grad_enabled(self.pellucid_before)
+        else:
+            inference[1](self, *error)
 
     torch.inference_mode.__enter__, torch.inference_mode.__exit__ = begin, end  # type: ignore[method-assign]
     torch.autograd.Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
@@ -108,11 +114,16 @@ def marking() -> Iterator[list[Mark]]:
         del _active.marks
 
 
+@dataclass(frozen=True)
 class _Handle:
-    """What register_hook returns: the stand-in's hook is gone with it."""
+    """What register_hook returns."""
+
+    marks: list[Mark]
+    number: int
 
     def remove(self) -> None:
-        pass
+        """The hook is set and removed again, and does nothing."""
+        self.marks[self.number] = Mark(HOOKED, "hook", lambda tensors: tensors)
 
 
 class _Pair:

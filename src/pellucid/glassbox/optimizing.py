@@ -114,7 +114,7 @@ def unwritten(optimizer: torch.optim.Optimizer) -> str:
     """Why the arithmetic of an optimizer is not written, as a sentence."""
     kind = type(optimizer).__name__
     reason = UNWRITTEN.get(kind) if _is_pytorchs(optimizer) else f"{kind} is none of PyTorch's own optimizers"
-    return f"{reason or f'The arithmetic of {kind} is not written yet'}, so that only the values are shown."
+    return f"{reason or f'The arithmetic of {kind} is not written'}. Only the values are shown."
 
 
 def _is_pytorchs(optimizer: torch.optim.Optimizer) -> bool:

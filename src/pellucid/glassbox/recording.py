@@ -101,19 +101,27 @@ def record(
 
         def real() -> verify.Real:
             chance.restore(before)
-            given = tensors[graph.roles[INPUT]].detach()
-            return verify.run(module, given, ends.loss, optimizer)
+            given = tensors[graph.roles[INPUT]].detach().clone()  # the module may write into it
+            return verify.run(module, given, ends.loss, optimizer, ends.measured)
 
         found = real()
         gradients = _accumulated(parameters, gradients | left, found)
         verify.check(found, logits, {name: gradients[name] for name in parameters if name in gradients}, real, module)
 
+    def unchanged() -> bool:
+        return all(torch.equal(tensors[name], parameter) for name, parameter in module.named_parameters())
+
     def again(label: int, loss: Loss) -> Trace:
         known = {"classes": ends.classes, "temperature": temperature, "preparation": preparation, "source": source}
-        return record(module, graph, input, label, loss=loss, network=network, **known)
+        with chance.kept():
+            chance.restore(before)
+            return record(module, graph, input, label, loss=loss, network=network, **known)
 
-    stepped = {} if optimizer is None or found.step is None else updates(optimizer, found.step, parameters, gradients)
+    stepped = {}
+    if optimizer is not None and found.step is not None:
+        stepped = updates(optimizer, found.step, parameters, tensors, gradients)
     arrays = {n: to_numpy(t) for n, t in known.items()}
+    arrays |= {n: to_numpy(b.clone()) for n, b in module.named_buffers() if n in arrays}  # as they were before the run
     begin = list(nodes.first(graph.roles, preparation.op if preparation is not None else None, set(arrays)))
     if preparation is not None:
         arrays |= {begin[1].reads[name]: array for name, array in preparation.arrays.items()}
@@ -133,7 +141,7 @@ def record(
         hooked=dict(_hooked(graph, parameters)),
         frozen=tuple(name for name, parameter in parameters.items() if not parameter.requires_grad),
         output=graph.output,
-        subject=Subject(module, graph, input.detach().clone(), again),
+        subject=Subject(module, graph, input.detach().clone(), again, unchanged),
     )
 
 
@@ -190,12 +198,20 @@ def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
         ) from error
     if tensor.ndim == 0 or tensor.numel() == 0:
         raise TraceError(f"The image has the shape {tuple(tensor.shape)}; one image is (C, H, W) or (1, C, H, W).")
+    if any(torch.nn.parameter.is_lazy(parameter) or parameter.is_meta for parameter in module.parameters()):
+        raise TraceError(
+            "The module has parameters without numbers (a lazy layer, or the device meta). Run it once on an input, or "
+            "load its weights, and explain it then."
+        )
     if any(parameter.is_inference() for parameter in module.parameters()):
         raise TraceError(
             "The module was made under torch.inference_mode(), and its weights can have no gradient. Make it outside."
         )
     parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
-    return tensor if parameter is None else tensor.to(parameter.device, parameter.dtype)
+    if parameter is None:
+        return tensor
+    indices = not tensor.is_floating_point() and any(isinstance(m, torch.nn.Embedding) for m in module.modules())
+    return tensor.to(parameter.device) if indices else tensor.to(parameter.device, parameter.dtype)
 
 
 def _captured(module: torch.nn.Module, image: Tensor) -> tuple[Graph, Tensor]:
@@ -240,7 +256,7 @@ def _forward(
     tensors: dict[str, Any] = {}
     for name, parameter in module.named_parameters():
         tensors[name] = copy = parameter.detach().clone().requires_grad_(parameter.requires_grad)
-        for hook in (parameter._backward_hooks or {}).values():
+        for hook in (parameter._backward_hooks or {}).values() if parameter.requires_grad else ():
             copy.register_hook(hook)
     tensors |= {name: b.detach().clone() for name, b in module.named_buffers()}
     tensors |= {name: constant.clone() for name, constant in graph.constants.items()}

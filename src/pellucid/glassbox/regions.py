@@ -6,11 +6,12 @@ takes is followed. Casts that torch.autocast makes by itself become calls, becau
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.lines import line
+from pellucid.glassbox.marks import Mark
 
 if TYPE_CHECKING:
     import torch
@@ -20,22 +21,23 @@ GRADED = "graded"
 """In a node's meta: False where it runs under torch.no_grad()."""
 
 
-def flattened(program: torch.export.ExportedProgram, values: Mapping[str, Any]) -> fx.Graph:
+def flattened(program: torch.export.ExportedProgram, values: Mapping[str, Any], placed: Sequence[Mark]) -> fx.Graph:
     """The program's graph with every region's calls among the others.
 
-    `values`: the real arrays behind the placeholders, by name; they decide which branch of a torch.cond is followed.
+    `values`: copies of the real arrays behind the placeholders, by name; they decide which branch of a torch.cond is
+    followed. `placed`: the marks in the program, by number.
     Raises TraceError for a region whose calls are not known before it runs, such as torch.while_loop.
     """
     from torch import fx
 
     flat = fx.Graph()
-    _Flattening(flat, values).add(program.graph_module, {}, True, top=True)
+    _Flattening(flat, values, placed).add(program.graph_module, {}, True, top=True)
     return flat
 
 
 class _Flattening:
-    def __init__(self, flat: fx.Graph, values: Mapping[str, Any]) -> None:
-        self._flat, self._given = flat, values
+    def __init__(self, flat: fx.Graph, values: Mapping[str, Any], placed: Sequence[Mark]) -> None:
+        self._flat, self._given, self._placed = flat, values, placed
         self._computed: dict[Any, Any] = {}
 
     def add(self, module: torch.nn.Module, known: dict[Any, Any], graded: bool, top: bool = False) -> Any:
@@ -62,6 +64,8 @@ class _Flattening:
         return None
 
     def _region(self, node: fx.Node, known: dict[Any, Any], graded: bool) -> Any:
+        import torch
+
         name = node.target.name()  # type: ignore[union-attr]
         args = [_mapped(arg, known) for arg in node.args]
         if name == "wrap_with_set_grad_enabled":
@@ -69,7 +73,10 @@ class _Flattening:
             return self._inside(body, inputs, bool(enabled))
         if name == "wrap_with_autocast":
             device, dtype, enabled, _cached, body, *inputs = args
-            body = _with_casts(body, device, dtype) if enabled else body
+            if enabled:
+                weights = [isinstance(self._computed.get(each), torch.nn.Parameter) for each in inputs]
+                places = [each for each in body.graph.nodes if each.op == "placeholder"]
+                body = _with_casts(body, device, dtype, {p for p, w in zip(places, weights, strict=True) if w})
             return self._inside(body, inputs, graded)
         if name == "tag_activation_checkpoint":
             body, *inputs = args
@@ -97,7 +104,10 @@ class _Flattening:
         if node not in self._computed:
             args, kwargs = fx.map_arg(node.args, self._value), fx.map_arg(node.kwargs, self._value)
             with torch.no_grad():
-                self._computed[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+                if node.target is torch.ops.pellucid.marked.default:
+                    self._computed[node] = self._placed[args[1]].run(args[0])
+                else:
+                    self._computed[node] = node.target(*args, **kwargs)  # type: ignore[operator]
         return self._computed[node]
 
 
@@ -121,27 +131,28 @@ def _mapped(value: Any, known: Mapping[Any, Any]) -> Any:
     return value
 
 
-def _with_casts(body: torch.nn.Module, device: str, dtype: Any) -> torch.nn.Module:
+def _with_casts(body: torch.nn.Module, device: str, dtype: Any, weights: set[Any]) -> torch.nn.Module:
     """A region of torch.autocast in which every cast is a call.
 
-    PyTorch itself is asked which arguments it would cast, on stand-ins without numbers. A weight that is used twice is
-    cast once, as autocast does.
+    PyTorch itself is asked which arguments it would cast, on stand-ins without numbers. One of the `weights` that is
+    used twice is cast once, as autocast keeps the casts of weights; another array is cast for each call.
     """
     import torch
 
     graph: Any = body.graph
-    casts: dict[tuple[Any, Any], Any] = {}
+    casts: dict[tuple[Any, ...], Any] = {}
     for node in list(graph.nodes):
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
             continue
         for source, to in _casts(node, device, dtype):
-            if (source, to) not in casts:
+            key = (source, to) if source in weights else (source, to, node)  # autocast caches leaves alone
+            if key not in casts:
                 with graph.inserting_before(node):
-                    casts[source, to] = graph.call_function(torch.ops.aten.to.dtype, (source, to))
-                made = casts[source, to]
+                    casts[key] = graph.call_function(torch.ops.aten.to.dtype, (source, to))
+                made = casts[key]
                 made.meta = {key: value for key, value in node.meta.items() if key != "val"}
                 made.meta["val"] = source.meta["val"].to(to)
-            node.replace_input_with(source, casts[source, to])
+            node.replace_input_with(source, casts[key])
     return body
 
 

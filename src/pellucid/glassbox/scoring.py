@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import exporting, naming, nodes, running
+from pellucid.glassbox import chance, exporting, naming, nodes, running
+from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.declaration import Op
 from pellucid.glassbox.graph import Graph, renamed
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss, Own
@@ -17,6 +18,7 @@ from pellucid.glassbox.ops import binary, losses
 from pellucid.glassbox.trace import Node
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -29,6 +31,8 @@ class Ends:
     loss: Callable[[Tensor], Tensor]
     """Of the module's scores: what the module's own run is measured by too."""
     nodes: tuple[Node, ...]
+    measured: torch.nn.Module | None = None
+    """The loss as a module, where it is the user's."""
 
 
 def ends(
@@ -60,7 +64,8 @@ def ends(
     target = int(probability.argmax()) if label is None else _class(label, names)
     first = Node(graph.roles[PROBABILITY], op.kind, op, {"input": graph.output})
     if isinstance(loss, Own):
-        return Ends(target, names, loss.of, (first, *_followed(graph, tensors, loss)))
+        followed, measured = _followed(graph, tensors, loss)
+        return Ends(target, names, loss.of, (first, *followed), measured)
     loss = _of_one(loss, squashed) if one else loss
     loss.check(len(names), target)
 
@@ -105,8 +110,11 @@ def _class(label: Any, names: tuple[str, ...]) -> int:
     return number
 
 
-def _followed(graph: Graph, tensors: dict[str, Any], loss: Own) -> tuple[Node, ...]:
-    """The nodes of a loss of the user's own, its operators called "loss.mul" and the like. Adds to `tensors`."""
+def _followed(graph: Graph, tensors: dict[str, Any], loss: Own) -> tuple[tuple[Node, ...], torch.nn.Module]:
+    """(the nodes of a loss of the user's own, the loss as a module). Adds to `tensors`.
+
+    Its operators are called "loss.mul" and the like.
+    """
     import torch
 
     class Measured(torch.nn.Module):
@@ -115,11 +123,13 @@ def _followed(graph: Graph, tensors: dict[str, Any], loss: Own) -> tuple[Node, .
             self.of = loss.of  # a module is registered with its weights
 
         def forward(self, scores: Tensor) -> Tensor:
-            return self.of(scores)
+            value = self.of(scores)
+            return value.reshape(()) if value.ndim else value  # the scores themselves become a call
 
-    scores = tensors[graph.output]
+    scores, measured = tensors[graph.output], Measured()
     try:
-        value = loss.of(scores.detach())
+        with chance.kept(), borrowed(measured):
+            value = loss.of(scores.detach().clone())
     except Exception as error:  # whatever the user's function raises
         what = f"{type(error).__name__}: {running.first_line(error)}"
         raise TraceError(
@@ -129,14 +139,13 @@ def _followed(graph: Graph, tensors: dict[str, Any], loss: Own) -> tuple[Node, .
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise TraceError(f"The loss returns {shape}; it must return one number, a tensor without axes.")
-    measured = Measured()
     own = exporting.capture(measured, scores.detach())
     used = {*tensors, *graph.roles.values()}
     start = {own.roles[INPUT]: graph.output}
     rest = [*own.parameters, *own.buffers, *own.constants, *(call.name for call in own.calls)]
-    start |= {name: naming.free(f"loss.{name}", used) for name in rest if name != own.output}
+    start |= {name: naming.free(f"loss.{name.removeprefix('of.')}", used) for name in rest if name != own.output}
     found = renamed(own, {**start, own.output: graph.roles[LOSS]})
     state = {**dict(measured.named_parameters()), **dict(measured.named_buffers()), **own.constants}
     tensors |= {start[name]: tensor.detach() for name, tensor in state.items() if name in start}
     running.run(found.calls, found.hooks, tensors)
-    return tuple(nodes.of(found, tensors))
+    return tuple(nodes.of(found, tensors)), measured

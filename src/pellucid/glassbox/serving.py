@@ -69,7 +69,7 @@ class PageServer(ThreadingHTTPServer, ABC):
             super().__init__((HOST, port), Handler)
         except OSError as error:
             raise StorageError(
-                f"Port {port} cannot be used: {error.strerror}. Leave --port out for a free one."
+                f"Port {port} cannot be used: {error.strerror}. Take another, or 0 for any that is free."
             ) from error
 
     @abstractmethod

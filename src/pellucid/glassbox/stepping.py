@@ -48,6 +48,11 @@ def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> 
     names = {id(parameter): name for name, parameter in parameters.items()}
     entering: dict[str, tuple[dict[str, Any], Tensor, Tensor]] = {}
     made: dict[str, Tensor] = {}
+    if not hasattr(optimizer, "_optimizer_step_pre_hooks"):
+        raise TraceError(
+            f"{type(optimizer).__name__} does not call torch.optim.Optimizer.__init__, and its step cannot be "
+            "followed. Leave the optimizer out."
+        )
     pre, post = _hooks(optimizer)
 
     def enter(*_: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pellucid.errors import TraceError
 from pellucid.glassbox import attribution, mechanism
 from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.loss import Loss
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A module and the input that it was followed on. The module may have been trained since."""
+    """A module and the input that it was followed on."""
 
     module: torch.nn.Module
     graph: Graph
@@ -29,12 +30,20 @@ class Subject:
     """(1, ...)"""
     record: Callable[[int, Loss], Trace]
     """Follow it again, against another class and loss."""
+    unchanged: Callable[[], bool]
+    """Whether the module still has the weights that it was followed with."""
 
     def attribute(self, label: int, method: Method, layer: str | None, temperature: float) -> Attribution:
-        """See attribution.attribute."""
+        """See attribution.attribute. Raises TraceError where the module has been trained since."""
+        self._check()
         return attribution.attribute(self.module, self.input, label, method, layer, temperature)
 
     def difference(self, first: int, second: int) -> Mechanism:
-        """See mechanism.mechanism."""
+        """See mechanism.mechanism. Raises TraceError where the module has been trained since."""
+        self._check()
         trace = self.record(first, Loss("difference", against=second))
         return mechanism.mechanism(self.graph, trace, first, second)
+
+    def _check(self) -> None:
+        if not self.unchanged():
+            raise TraceError("The module's weights have changed since this trace was made. Call explain() again.")

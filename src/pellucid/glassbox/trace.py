@@ -6,9 +6,10 @@ when it is asked for (working.py), and stands beside them.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,9 +130,14 @@ class Trace:
     ) -> Attribution:
         """Where the network looked for a class, by default the predicted one, and how far to trust the map.
 
-        `label`: by number or name. Raises TraceError: no such class, method or layer, or an input that is no picture.
+        `label`: by number or name; of a module with one score it is class 1. Raises TraceError: no such class,
+        method or layer, or an input that is no picture.
         """
-        return self._subject().attribute(self._class(label, self.predicted), method, layer, self.temperature)
+        if len(self.logits) > 1:
+            return self._subject().attribute(self._class(label, self.predicted), method, layer, self.temperature)
+        if not self._class(label, 1):
+            raise TraceError(f"One score speaks for {self.classes[1]!r}; what speaks against it is negative there.")
+        return replace(self._subject().attribute(0, method, layer, self.temperature), target=1)
 
     def difference(self, label: int | str, against: int | str | None = None) -> Mechanism:
         """Which units and numbers of the input made the difference between the logits of two classes.
@@ -154,8 +160,11 @@ class Trace:
     def _class(self, label: int | str | None, otherwise: int) -> int:
         if label is None:
             return otherwise
-        number = self.classes.index(label) if isinstance(label, str) and label in self.classes else label
-        if isinstance(number, str | bool) or not 0 <= number < len(self.classes):
+        try:
+            number = self.classes.index(label) if isinstance(label, str) else operator.index(label)
+        except (TypeError, ValueError):
+            number = -1
+        if isinstance(label, bool) or not 0 <= number < len(self.classes):
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
             raise TraceError(f"{label!r} is no class; the {len(self.classes):,} classes are {known}, counted from 0.")
         return number

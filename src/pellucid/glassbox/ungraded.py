@@ -15,13 +15,13 @@ def reason(trace: Trace, name: str) -> str:
     if trace.values[name].dtype.kind != "f":
         return f"{name} holds no floating-point numbers, and only these have a gradient."
     if name not in trace.parameters and all(node.name != name for node in trace.nodes):
-        return f"{name} is stored and not trained: PyTorch computes no gradient of it."
+        return f"{name} is no parameter of the module: no gradient of it is recorded."
     made = next((node for node in trace.nodes if node.name == name), None)
     if made is not None and not made.graded:
         return f"{name} was computed under torch.no_grad(), where PyTorch computes no gradient."
     after = _after(trace, name)
     if trace.nodes[-1].name not in {node.name for node in after}:
-        return f"The loss does not depend on {name}, so that it has no gradient."
+        return f"The loss does not depend on {name}. It has no gradient."
     barrier = next((node for node in after if _stops(node)), None)
     if barrier is None:
         return f"No gradient of the loss reaches {name}."

@@ -54,11 +54,13 @@ def updates(
     optimizer: torch.optim.Optimizer,
     step: Step,
     parameters: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
 ) -> dict[str, Update]:
     """Of every parameter that the step changed or could have changed.
 
-    `step`: as it was made on copies. `parameters` by name, as they stand before it; `gradients` those of the loss.
+    `step`: as it was made on copies. `parameters` by name, `weights` copies of them as they stand before the step,
+    `gradients` those of the loss.
     """
     kind = type(optimizer).__name__
     found = {}
@@ -70,8 +72,8 @@ def updates(
         found[name] = Update(
             op,
             kind,
-            to_numpy(parameter.clone()),  # both may be trained on while the trace is looked at
-            {local: array.copy() for local, array in remembered.items()},
+            to_numpy(weights[name]),
+            {local: array.copy() for local, array in remembered.items()},  # the optimizer may go on meanwhile
             to_numpy(moment.after),
             settings,
             to_numpy(moment.gradient) if _differs(moment.gradient, gradients.get(name)) else None,

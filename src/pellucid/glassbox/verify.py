@@ -6,12 +6,13 @@ compared with one run of the module itself. What differs by more than rounding i
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
+from pellucid.glassbox import quiet
 from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.stepping import Step, step
 
@@ -39,24 +40,52 @@ def run(
     input: Tensor,
     loss: Callable[[Tensor], Tensor],
     optimizer: torch.optim.Optimizer | None = None,
+    measured: torch.nn.Module | None = None,
 ) -> Real:
     """Forward, backward, and where there is an optimizer its step, on copies: see `borrowed`.
 
-    Raises TraceError where the module or the optimizer raises.
+    `measured`: the loss, where it is a module with numbers of its own. Raises TraceError where the module, the loss or
+    the optimizer raises.
     """
-    with borrowed(module, optimizer), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what PyTorch has to say of the module, its user hears when it is trained
+    import torch
+
+    # what PyTorch warns of, the user hears when the module is trained
+    with quiet.unwarned(), borrowed(module, optimizer), borrowed(measured or torch.nn.Identity()):
         try:
             scores = module(input)
+            recorded = scores.detach().clone()  # the loss or the step may write into them
             total = loss(scores)
-            if total.requires_grad:
-                total.backward()
+            with _ungathered(total, module):
+                if total.requires_grad:
+                    total.backward()
         except Exception as error:  # whatever the module's code, or a hook, raises
             what = f"{type(error).__name__}: {error}".rstrip(": ")
             raise TraceError(f"The module itself, run on this input, raises {what}") from error
-        gradients = {name: p.grad.detach().clone() if p.grad is not None else None for name, p in _parameters(module)}
-        stepped = step(optimizer, dict(_parameters(module))) if optimizer is not None else None
-        return Real(scores.detach(), gradients, stepped)
+        parameters = dict(module.named_parameters())
+        gradients = {name: p.grad.detach().clone() if p.grad is not None else None for name, p in parameters.items()}
+        stepped = step(optimizer, parameters) if optimizer is not None else None
+        return Real(recorded, gradients, stepped)
+
+
+@contextmanager
+def _ungathered(total: Tensor, module: torch.nn.Module) -> Iterator[None]:
+    """Within it, backward leaves no gradient at what is not the module's: a weight in the user's loss."""
+    own, seen, waiting = set(module.parameters()), set(), [total.grad_fn]
+    before = {}
+    while waiting:
+        node: Any = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and leaf not in own:
+            before[leaf], leaf.grad = leaf.grad, None
+        waiting += [each for each, _ in node.next_functions]
+    try:
+        yield
+    finally:
+        for leaf, gradient in before.items():
+            leaf.grad = gradient
 
 
 def check(
@@ -71,10 +100,6 @@ def check(
         said = _difference(what, theirs, ours)
         if said:
             raise TraceError(f"{said} {_cause(module, real, again)}")
-
-
-def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    return module.named_parameters()
 
 
 def _pairs(
@@ -122,10 +147,7 @@ def _cause(module: torch.nn.Module, real: Real, again: Callable[[], Real]) -> st
             "The module gives other numbers when it runs again: it keeps something from run to run that is neither a "
             f"parameter nor a buffer.{_hooks(module)}"
         )
-    hooks = _hooks(module)
-    if hooks:
-        return f"It does something when it runs that torch.export does not record.{hooks}"
-    return "It does something when it runs that torch.export does not record."
+    return f"It does something when it runs that torch.export does not record.{_hooks(module)}"
 
 
 def _pairs_of(first: Real, second: Real) -> Iterator[tuple[str, Tensor | None, Tensor | None]]:

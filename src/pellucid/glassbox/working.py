@@ -341,7 +341,8 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
     if _agrees(working):
         return working
     if hooks:
-        return replace(working, unwritten=tuple(dict.fromkeys(hooks)))
+        names = tuple(dict.fromkeys(hooks))
+        return replace(working, unwritten=names, note=_hooks_note(names))
     total, recorded = working.total, working.recorded
     assert total is not None
     what, said = f"The {working.quantity} of {working.name}", f"PyTorch computed {recorded!r}"
@@ -355,6 +356,12 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
         f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
         f"more than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
     )
+
+
+def _hooks_note(names: Sequence[str]) -> str:
+    """What is said of a number that hooks have changed. As in web/arithmetic/working.js."""
+    said = " and ".join(names)
+    return f"{said[0].upper()}{said[1:]} changed this number. The terms add up to what it was before."
 
 
 def _part_json(part: Part) -> dict[str, Any]:

@@ -91,7 +91,7 @@ export function createRun(document, host) {
       ),
     hook: (name) => document.hooked[name] ?? "",
     noGradient: (name) =>
-      document.no_gradient[name] ?? `${name} is stored and not trained: PyTorch computes no gradient of it.`,
+      document.no_gradient[name] ?? `${name} is no parameter of the module: no gradient of it is recorded.`,
     role: (role) => document.roles[role],
     has: (name) => name in document.arrays,
     dtype,

@@ -235,7 +235,9 @@ function closed(start, parts, between, recorded, bound, unwritten = []) {
 function hooked(working, hooks) {
   const there = [...new Set(hooks.filter(Boolean))];
   if (!there.length || working.unwritten.length || Math.abs(working.difference) <= working.bound) return working;
-  return { ...working, unwritten: there };
+  const said = there.join(" and ");
+  const note = `${said[0].toUpperCase()}${said.slice(1)} changed this number. The terms add up to what it was before.`;
+  return { ...working, unwritten: there, note };
 }
 
 /**
