@@ -17,7 +17,7 @@ from pellucid.training.recipe import PRESETS, Recipe
 FILES = {
     "README.md": "the model card",
     "config.json": "network, classes in order, preprocessing, temperature, recipe, versions, fingerprints; sizes and "
-    "hashes of the files beside it. Written last: a folder that has it is whole",
+    "hashes of the files beside it. Whoever has it can predict; the card and its plots are written after it",
     "model.safetensors": "the weights",
     "optimizer.safetensors": "what the optimizer knew at the saved weights, for computing the update that was next: as "
     "large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and it may be "
@@ -34,6 +34,7 @@ FILES = {
     "copy, mirrored, partly (different in a part), unseen (not compared closely)",
     "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
     "replay/": "with `--replay`: how filters, maps, gradients and predictions of a few pictures changed in training",
+    ".pellucid.lock": "while a training runs, and after one that was killed: which process writes here, since when",
     "checkpoint/": "where an unfinished training stands; `--resume` goes on from it",
 }
 

@@ -60,6 +60,8 @@ class Memory:
     digests: dict[str, tuple[str, str]]
     copies: dict[str, tuple[list[str], NDArray[np.uint8]]]
     untold: str | None
+    apart: frozenset[str] = frozenset()
+    """SHA-256 of the pictures that were kept apart, for test: whatever they are like, the model has not seen them."""
 
     def recognise(self, paths: list[str], digests: list[str], coarse: NDArray[np.uint8]) -> list[Seen]:
         """Those of M pictures that the model has seen, in their order. coarse: uint8 (M, familiar.COARSE)."""
@@ -68,7 +70,8 @@ class Memory:
             if digest in self.digests:
                 seen[row] = Seen(path, *self.digests[digest], same_file=True)
         for side, (names, known) in self.copies.items():
-            rest = np.array([row for row in range(len(paths)) if row not in seen], np.int64)
+            unknown = (row for row in range(len(paths)) if row not in seen and digests[row] not in self.apart)
+            rest = np.array(list(unknown), np.int64)
             for row, twin in zip(rest.tolist(), familiar.familiar(known, coarse[rest]).tolist(), strict=True):
                 if twin >= 0:
                     seen[row] = Seen(paths[row], side, names[twin], same_file=False)
@@ -86,7 +89,9 @@ def memory(model: str | Path) -> Memory:
     try:
         artefact.check_file(folder, artefact.SPLIT, config)
         with (folder / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["side"] in _SEEN]
+            every = list(csv.DictReader(file))
+        rows = [row for row in every if row["side"] in _SEEN]
+        apart = frozenset(row["sha256"] for row in every if row["side"] == "test")
         digests = {row["sha256"]: (_SEEN[row["side"]], row["path"]) for row in rows}
     except (ArtefactError, OSError, KeyError, csv.Error) as error:
         what = str(error) if isinstance(error, ArtefactError) else f"{folder / artefact.SPLIT} cannot be read: {error}."
@@ -105,7 +110,7 @@ def memory(model: str | Path) -> Memory:
         return Memory(digests, {}, f"{folder / artefact.KNOWN} has no {error}, {copies}.")
     except ArtefactError as error:
         return Memory(digests, {}, f"{str(error).rstrip('.')}; {copies}.")
-    return Memory(digests, kept, None)
+    return Memory(digests, kept, None, apart)
 
 
 def evaluated_on(model: str | Path) -> tuple[str, Iterator[Kept]]:

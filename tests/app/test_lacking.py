@@ -186,5 +186,5 @@ def test_two_scenes_in_every_class_leave_no_validation(train: Callable, tmp_path
         fixed_camera(tmp_path / "in" / name / "later", 5, 30 + label)
     out, metrics, _, counts = train()
     assert counts == {("a", "train"): 6, ("a", "test"): 5, ("b", "train"): 6, ("b", "test"): 5}
-    assert "the pictures are too much alike to leave a validation" in out
+    assert "the pictures are too few, or too much alike, to leave a validation" in out
     assert (metrics["quotable"], metrics["chosen"]) == (True, False)

@@ -725,3 +725,106 @@ def test_pytorch_has_what_is_replaced_while_a_module_is_followed() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
     assert optimizer._optimizer_step_pre_hooks == optimizer._optimizer_step_post_hooks == {}
     assert optimizers._global_optimizer_pre_hooks == optimizers._global_optimizer_post_hooks == {}
+
+
+class Inside(torch.autograd.Function):
+    """As reversible networks do: it looks at gradients inside of its forward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            y = (x.detach().requires_grad_() * 2).detach()
+        with torch.no_grad():
+            return y + 1
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
+        return g * 2
+
+
+def dropped_paths(module: Shared, y: Tensor) -> Tensor:
+    """timm's DropPath in training."""
+    return y * y.new_empty(y.shape[0], 1, 1, 1).bernoulli_(0.7).div_(0.7)
+
+
+def noisy(module: Shared, y: Tensor) -> Tensor:
+    return y + torch.empty_like(y).normal_() * 0.1
+
+
+@pytest.mark.parametrize("middle", [lambda _, y: Inside.apply(y), dropped_paths, noisy])
+def test_functions_with_modes_of_their_own_and_arrays_that_are_filled(middle: Callable, image: Tensor) -> None:
+    module = Shared(middle)
+    torch.manual_seed(4)
+    trace = explain(module, image, LABEL)
+    scores, gradients = plain(module, image)
+    assert np.array_equal(trace.logits, scores.numpy())
+    assert all(np.array_equal(trace.gradients[n], g.numpy()) for n, g in gradients.items() if g is not None)
+    assert_all_adds_up(trace)
+
+
+class Raising(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x * 1
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
+        raise ValueError("no way back")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Shared(lambda _, y: Raising.apply(y)), "cannot differentiate this module: no way back"),
+        (lambda: nn.Sequential(nn.Flatten(), torch.jit.script(nn.Linear(192, 5))), "Its part 1 is a compiled"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_what_a_module_holds_or_raises_is_told(make: Callable[[], nn.Module], said: str, image: Tensor) -> None:
+    with pytest.raises(TraceError, match=said):
+        explain(make(), image, LABEL)
+
+
+def test_a_dictionary_of_scores_is_one_sentence(image: Tensor) -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = chain()
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"scores": self.inner(x)}
+
+    with pytest.raises(TraceError, match="The module returns a dict; one tensor of class scores can be followed"):
+        explain(Named(), image, LABEL)
+
+
+def test_pictures_as_arrays_of_any_order(image: Tensor) -> None:
+    module = chain()
+    expected = explain(module, image.flip(2), LABEL).logits
+    turned = image.numpy()[..., ::-1]
+    for array in (turned, turned.astype(">f4"), np.asfortranarray(turned)):
+        assert np.array_equal(explain(module, array, LABEL).logits, expected)
+    for other in (image.to(torch.complex64), image.to_sparse(), image.to("meta")):
+        with pytest.raises(TraceError, match="no plain array of real numbers"):
+            explain(module, other, LABEL)
+
+
+def test_the_callers_autocast_is_left_out(image: Tensor) -> None:
+    module = chain()
+    expected = explain(module, image, LABEL)
+    with torch.autocast("cpu", torch.bfloat16):
+        trace = explain(module, image, LABEL)
+        assert torch.is_autocast_enabled("cpu")
+    assert np.array_equal(trace.logits, expected.logits)
+    assert_all_adds_up(trace)
+
+
+def test_boolean_arrays_and_infinite_losses_are_json(image: Tensor) -> None:
+    import json
+
+    trace = explain(Shared(lambda _, y: y.masked_fill(y > 0, 0.0)), image, LABEL)
+    json.dumps(trace.as_json(), allow_nan=False)
+    endless = explain(chain(), image, LABEL, loss=lambda scores: scores.sum() * torch.inf)
+    assert endless.as_json()["loss"] is None
+    with pytest.raises(TraceError, match="3 names no unit"):
+        trace.unit(3)  # type: ignore[arg-type]

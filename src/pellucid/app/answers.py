@@ -17,6 +17,7 @@ from pellucid.errors import RecipeError, StorageError
 from pellucid.predicting import LeftOut, Prediction, Saved, Source
 
 STANDARD_INPUT = "-"
+_HEAD = 4096  # bytes of a file, by which a text is told from a picture
 LISTED = 5  # folders that are left out, by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
@@ -54,6 +55,11 @@ def sink(out: Path | None) -> Iterator[TextIO]:
     if out.is_dir():
         raise StorageError(f"{out} is a folder; --out names the file to write.")
     with files.storage_errors(out):
+        if out.is_file() and b"\0" in out.open("rb").read(_HEAD):
+            raise StorageError(
+                f"{out} is there already and holds no text, so it is no earlier answer: nothing of yours is "
+                "overwritten. Choose another --out."
+            )
         if out.exists() and not out.is_file():  # /dev/stdout, a named pipe: nothing that could be replaced
             with out.open("w", buffering=1, encoding="utf-8", errors="backslashreplace", newline="") as file:
                 yield file  # a line at a time, for who reads it meanwhile

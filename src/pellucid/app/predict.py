@@ -51,7 +51,7 @@ def _parsed(args: list[str]) -> int:
             pictures: Files, folders (everything in them), globs, or - for standard input: a picture, or a path a line.
             top: How many classes to name for each picture.
             format: table to read, csv or jsonl for a script.
-            out: Write to this file instead of standard output.
+            out: Write to this file instead of standard output. An earlier text of that name is replaced.
             batch: Pictures classified at once.
         """
         if not pictures:

@@ -50,18 +50,18 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
         with _unsafe_preserve_version_counter(tuple(tensor for tensor in held.values() if not tensor.is_inference())):
             yield
     finally:
+        for tensor, own, gradient in data:
+            tensor.data = own
+            tensor.grad = gradient
+        if optimizer is not None:
+            vars(optimizer).clear()
+            vars(optimizer).update(optimizing)
         for part, attributes, contents in parts:
             vars(part).clear()
             vars(part).update(attributes)
             for name, content in zip(_CONTENTS, contents, strict=True):
                 vars(part)[name].clear()
                 vars(part)[name].update(content)
-        if optimizer is not None:
-            vars(optimizer).clear()
-            vars(optimizer).update(optimizing)
-        for tensor, own, gradient in data:
-            tensor.data = own
-            tensor.grad = gradient
 
 
 def _copies(tensors: list[Tensor]) -> Iterator[Tensor]:

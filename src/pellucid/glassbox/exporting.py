@@ -51,7 +51,8 @@ def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, A
         elif target in program.state_dict:
             found[spec.arg.name] = _copied(program.state_dict[target])
         elif target in program.constants:
-            found[spec.arg.name] = program.constants[target].clone()
+            constant: Any = program.constants[target]
+            found[spec.arg.name] = constant.clone()
     return found
 
 

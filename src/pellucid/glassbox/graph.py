@@ -239,10 +239,12 @@ def _call(node: fx.Node, names: Mapping[str, str], placed: Sequence[Mark]) -> Ca
     if _name_of(node) == marks.MARKED:
         mark, tensors = placed[args[1]], args[0]
         return Call("", mark.called, mark.run, (tensors,), {}, {"tensors": tensors}, line(node), mark=mark.kind)
+    run = target
     if target._schema.is_mutable:
-        target = _without_change(target)
+        run = _without_change(target)
         kwargs = {name: value for name, value in kwargs.items() if name != _OUT}
-    return Call("", aten.name_of(target), target, args, kwargs, aten.bound(target, args, kwargs), line(node))
+    named = run if hasattr(run, "_schema") else target
+    return Call("", aten.name_of(target), run, args, kwargs, aten.bound(named, args, kwargs), line(node))
 
 
 def _without_change(target: torch._ops.OpOverload) -> Any:
@@ -255,9 +257,12 @@ def _without_change(target: torch._ops.OpOverload) -> Any:
         taken = [argument.name for argument in target._schema.arguments if argument.name != _OUT]
         every = [getattr(packet, name) for name in packet.overloads()] if packet is not None else []
         overload = next((each for each in every if [a.name for a in each._schema.arguments] == taken), None)
-    if overload is None:
+    if overload is not None:
+        return overload
+    if target._schema.arguments[0].alias_info is None:
         raise TraceError(f"The module changes an array in place by {target}, which cannot be followed.")
-    return overload
+    # such as bernoulli_, which fills an array: there it is done to a copy
+    return lambda array, *args, **kwargs: target(array.clone(), *args, **kwargs)
 
 
 def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: set[str]) -> Graph:

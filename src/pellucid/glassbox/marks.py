@@ -166,7 +166,8 @@ def _function(marks: list[Mark], cls: Any, call: Callable[..., Any], args: tuple
     leaves, spec = tree_flatten(args)
     places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
     versions = [leaves[place]._version for place in places]
-    with disable_proxy_modes_tracing():
+    # without the second, a no_grad() inside of the function would be taken for one around what follows
+    with disable_proxy_modes_tracing(), torch._C.DisableTorchFunction():
         result = call(*args)
     if versions != [leaves[place]._version for place in places]:
         raise TraceError(

@@ -57,7 +57,7 @@ def _declared(name: str, call: Call, tensors: Mapping[str, Any], piece: int | No
     arrays = {**_mapped(call.arguments, lambda name: tensors[name]), OUT: tensors[name]}
     if piece is not None:
         several = tensors[call.name]
-        arguments |= {"piece": piece, "pieces": [tuple(each.shape) for each in several]}
+        arguments |= {"piece": piece, "pieces": [_shape(each) for each in several]}
         arrays |= {f"result{number}": each for number, each in enumerate(several)}
     op = aten.declare(call.operator, arguments, tuple(tensors[name].shape), arrays)
     if op is None:
@@ -73,6 +73,11 @@ def _marked(name: str, maker: Call, number: int, tensors: Mapping[str, Any]) -> 
         return Node(name, op.kind, op, {"input": reads[number]}, maker.source, hooked=f"the backward hook at {name}")
     kind = f"{maker.operator}, an autograd.Function"
     return Node(name, kind, None, {f"tensors{place}": each for place, each in enumerate(reads)}, maker.source)
+
+
+def _shape(piece: Any) -> tuple[int, ...]:
+    """Of one of several results; some operators return nothing in a place, as a gradient that is not wanted."""
+    return tuple(piece.shape) if piece is not None else ()
 
 
 def _mapped(value: Any, change: Callable[[str], Any]) -> Any:

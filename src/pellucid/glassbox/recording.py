@@ -180,10 +180,10 @@ def _check_module(module: Any) -> None:
 
     if not isinstance(module, torch.nn.Module):
         raise TraceError(f"The module is {module!r}; it must be a torch.nn.Module.")
-    if isinstance(module, torch.jit.ScriptModule):
-        raise TraceError(
-            "The module is a compiled ScriptModule, which cannot be followed; pass the module it came from."
-        )
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            what = f"Its part {name}" if name else "The module"
+            raise TraceError(f"{what} is a compiled ScriptModule, which cannot be followed; pass what it was made of.")
 
 
 def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
@@ -191,11 +191,15 @@ def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
     import torch
 
     try:
+        if isinstance(image, np.ndarray):  # turned pictures and other byte orders, which PyTorch does not take
+            image = np.ascontiguousarray(image.astype(image.dtype.newbyteorder("="), copy=False))
         tensor = torch.as_tensor(image)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TraceError(
             f"The image is a {type(image).__name__}; one image is numbers of the shape (C, H, W)."
         ) from error
+    if tensor.is_complex() or tensor.is_sparse or tensor.is_meta or tensor.is_nested or tensor.is_quantized:
+        raise TraceError("The image is no plain array of real numbers; one image is numbers of the shape (C, H, W).")
     if tensor.ndim == 0 or tensor.numel() == 0:
         raise TraceError(f"The image has the shape {tuple(tensor.shape)}; one image is (C, H, W) or (1, C, H, W).")
     if any(torch.nn.parameter.is_lazy(parameter) or parameter.is_meta for parameter in module.parameters()):
@@ -277,7 +281,7 @@ def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
         return {}
     try:
         found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
-    except RuntimeError as error:
+    except Exception as error:  # PyTorch's, or what a hook or an autograd.Function of the module's raises
         raise TraceError(f"PyTorch cannot differentiate this module: {running.first_line(error)}.") from error
     return {name: gradient for name, gradient in zip(tensors, found, strict=True) if gradient is not None}
 

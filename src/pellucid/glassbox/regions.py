@@ -102,7 +102,8 @@ class _Flattening:
         if not isinstance(node, fx.Node):
             return node
         if node not in self._computed:
-            args, kwargs = fx.map_arg(node.args, self._value), fx.map_arg(node.kwargs, self._value)
+            args: Any = fx.map_arg(node.args, self._value)
+            kwargs = fx.map_arg(node.kwargs, self._value)
             with torch.no_grad():
                 if node.target is torch.ops.pellucid.marked.default:
                     self._computed[node] = self._placed[args[1]].run(args[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -33,10 +33,13 @@ def still(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """A place where gradients can be asked for, whatever mode the caller is in."""
+    """A place where gradients can be asked for, whatever mode the caller is in; the caller's autocast is off too."""
     import torch
 
-    with torch.inference_mode(False), torch.enable_grad():
+    casting = [device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device)]
+    with torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
+        for device in casting:
+            stack.enter_context(torch.autocast(device, enabled=False))
         yield
 
 

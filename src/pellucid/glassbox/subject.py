@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pellucid.errors import TraceError
+from pellucid.errors import PellucidError, TraceError
 from pellucid.glassbox import attribution, mechanism
 from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.loss import Loss
+from pellucid.glassbox.running import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -36,14 +38,27 @@ class Subject:
     def attribute(self, label: int, method: Method, layer: str | None, temperature: float) -> Attribution:
         """See attribution.attribute. Raises TraceError where the module has been trained since."""
         self._check()
-        return attribution.attribute(self.module, self.input, label, method, layer, temperature)
+        with _told("The map cannot be made of this module"):
+            return attribution.attribute(self.module, self.input, label, method, layer, temperature)
 
     def difference(self, first: int, second: int) -> Mechanism:
         """See mechanism.mechanism. Raises TraceError where the module has been trained since."""
         self._check()
         trace = self.record(first, Loss("difference", against=second))
-        return mechanism.mechanism(self.graph, trace, first, second)
+        with _told("The difference cannot be taken apart for this module"):
+            return mechanism.mechanism(self.graph, trace, first, second)
 
     def _check(self) -> None:
         if not self.unchanged():
             raise TraceError("The module's weights have changed since this trace was made. Call explain() again.")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """A module that was followed once may refuse to be copied, or to take several inputs at once."""
+    try:
+        yield
+    except PellucidError:
+        raise
+    except Exception as error:  # whatever the module's code raises
+        raise TraceError(f"{what}: {type(error).__name__}: {first_line(error)}.") from error

@@ -199,7 +199,7 @@ class Trace:
     def strongest(self, name: str, count: int = STRONGEST) -> list[tuple[tuple[int, ...], float]]:
         """(index, value) of the units of a layer that are furthest from 0, furthest first."""
         values = self.values[name]
-        flat = values.reshape(-1)
+        flat = values.reshape(-1).astype(np.uint8) if values.dtype == np.bool_ else values.reshape(-1)
         count = min(count, flat.size)
         places = np.argpartition(-np.abs(flat), count - 1)[:count]
         places = places[np.argsort(-np.abs(flat[places]), kind="stable")]
@@ -221,7 +221,7 @@ class Trace:
                 }
                 for index in ranked
             ],
-            "loss": self.loss,
+            "loss": working.finite(self.loss),
             "layers": [self._layer(node) for node in self.nodes],
         }
 

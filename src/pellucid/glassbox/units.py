@@ -19,6 +19,8 @@ def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str,
 
     Raises TraceError that gives the nearest names or the valid ranges.
     """
+    if not isinstance(unit, str):
+        raise TraceError(f"{unit!r} names no unit. Write the layer and its index as a text: 'conv1[3, 10, 12]'.")
     found = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
     if found is None:
         raise TraceError(f"{unit!r} names no unit. Write the layer and its index: conv1[3, 10, 12].")

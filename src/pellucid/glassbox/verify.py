@@ -53,11 +53,16 @@ def run(
     with quiet.unwarned(), borrowed(module, optimizer), borrowed(measured or torch.nn.Identity()):
         try:
             scores = module(input)
+            if not isinstance(scores, torch.Tensor):
+                what = f"a {type(scores).__name__}; one tensor of class scores can be followed"
+                raise TraceError(f"The module returns {what}.")
             recorded = scores.detach().clone()  # the loss or the step may write into them
             total = loss(scores)
             with _ungathered(total, module):
                 if total.requires_grad:
                     total.backward()
+        except TraceError:
+            raise
         except Exception as error:  # whatever the module's code, or a hook, raises
             what = f"{type(error).__name__}: {error}".rstrip(": ")
             raise TraceError(f"The module itself, run on this input, raises {what}") from error

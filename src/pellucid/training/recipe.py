@@ -166,7 +166,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "test": (0, 0.9, "from 0 to 0.9"),
     "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
     "epochs": (1, 1e6, "1 or more"),
-    "minutes": (0.01, 1e6, "more than 0.01"),
+    "minutes": (0.01, 1e6, "0.01 or more"),
     "batch": (1, 65536, "from 1 to 65536"),
     "learning_rate": (1e-12, 1e3, "more than 0 and at most 1000"),
     "momentum": (0, 0.9999, "from 0 to 0.9999"),

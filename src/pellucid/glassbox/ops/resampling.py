@@ -37,8 +37,13 @@ def upsample(
     scales_w: float | None = None,
     types: Types | None = None,
     device: str = "cpu",
-) -> Op:
-    """What the operator of this name (upsample_bilinear2d, ...) makes of an input (B, C, ...): `out`, of its shape."""
+) -> Op | None:
+    """What the operator of this name (upsample_bilinear2d, ...) makes of an input (B, C, ...): `out`, of its shape.
+
+    None for antialiasing where an axis has one number: PyTorch 2.13 takes other weights there than elsewhere.
+    """
+    if operator.endswith("_aa") and 1 in (*input[2:], *out[2:]):
+        return None
     axes = SPATIAL[-(len(input) - 2) :]
     factors = list(scale_factors or [scales_d, scales_h, scales if len(axes) == 1 else scales_w][-len(axes) :])
     finest = "float64" if (types or {}).get("input") == "float64" else "float32"  # 16 bits are computed in 32
@@ -80,6 +85,9 @@ def _filled(shape: Shape, rows: NDArray[np.int64], taps: NDArray[np.int64], valu
     return whole
 
 
+SIDE = 2
+
+
 @cache
 def _weights(
     operator: str,
@@ -94,14 +102,18 @@ def _weights(
 ) -> tuple[Matrix, Matrix]:
     """The weight of each input place in each output place along an axis, (out, size): forward, and backward.
 
-    For PyTorch's gradient of bicubic resampling works the weights out again, and they differ in the last bits.
+    For PyTorch's gradient of bicubic resampling works the weights out again, and they differ in the last bits. The
+    other axes are SIDE long: beside an axis of one number PyTorch 2.13's antialiasing takes wrong weights.
     """
     import torch
 
     of = {"dtype": getattr(torch, precision), "device": device}
 
-    def along(count: int) -> list[int]:
-        return [count if number == axis else 1 for number in range(2, 2 + axes)]
+    def along(count: int, others: int = SIDE) -> list[int]:
+        return [count if number == axis else others for number in range(2, 2 + axes)]
+
+    def wide(identity: torch.Tensor, count: int) -> torch.Tensor:
+        return identity.reshape(1, count, *along(count, 1)).expand(1, count, *along(count))
 
     def run(array: torch.Tensor) -> torch.Tensor:
         corners = () if align_corners is None else (align_corners,)
@@ -109,7 +121,10 @@ def _weights(
         return getattr(torch.ops.aten, operator).default(array, along(out), *corners, *factors)
 
     with torch.enable_grad():
-        single = run(torch.eye(size, **of).reshape(1, size, *along(size)))
+        single = run(wide(torch.eye(size, **of), size).contiguous())
         array = torch.zeros(1, out, *along(size), requires_grad=True, **of)
-        (back,) = torch.autograd.grad(run(array), array, torch.eye(out, **of).reshape(1, out, *along(out)))
-    return single.reshape(size, out).T.double().cpu().numpy(), back.reshape(out, size).double().cpu().numpy()
+        (back,) = torch.autograd.grad(run(array), array, wide(torch.eye(out, **of), out).contiguous())
+    first = (0, slice(None), *(slice(None) if number == axis else 0 for number in range(2, 2 + axes)))
+    forward, backward = single[first].T.double().cpu().numpy(), back[first].double().cpu().numpy()
+    assert np.abs(forward - backward).max(initial=0) < 1e-3, "the gradient goes back by the weights that were used"
+    return forward, backward
