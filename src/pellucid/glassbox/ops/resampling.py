@@ -56,9 +56,9 @@ def upsample(
     constants: dict[str, Matrix] = {}
     rounding: dict[str, Matrix] = {}
     for number, axis in enumerate(axes, 2):
-        forward, backward = _weights(
-            operator, len(axes), number, input[number], out[number], align_corners, factors[number - 2], finest, device
-        )
+        others = all(input[other] == out[other] for other in range(2, 2 + len(axes)) if other != number)
+        sizes, factor = (input[number], out[number]), factors[number - 2]
+        forward, backward = _weights(operator, len(axes), number, sizes, others, align_corners, factor, finest, device)
         if np.abs(forward - backward).max(initial=0) > APART:
             return None
         rows, places = np.nonzero((forward != 0) | (backward != 0))
@@ -98,8 +98,8 @@ def _weights(
     operator: str,
     axes: int,
     axis: int,
-    size: int,
-    out: int,
+    sizes: tuple[int, int],
+    others_stay: bool,
     align_corners: bool | None,
     factor: float | None,
     precision: str,
@@ -108,26 +108,34 @@ def _weights(
     """The weight of each input place in each output place along an axis, (out, size): forward, and backward.
 
     For PyTorch's gradient of bicubic resampling works the weights out again, and they differ in the last bits. The
-    other axes are SIDE long: beside an axis of one number PyTorch 2.13's antialiasing takes wrong weights.
+    other axes are SIDE long: beside an axis of one number PyTorch 2.13's antialiasing takes wrong weights. They stay so
+    long where the run's do: where no axis changes, PyTorch copies. Along them all numbers are the same, and so is what
+    comes out, since the weights of a place add up to 1.
     """
     import torch
 
+    size, out = sizes
+    other = SIDE if others_stay else SIDE + 1
     of = {"dtype": getattr(torch, precision), "device": device}
+    rest = tuple(number for number in range(2, 2 + axes) if number != axis)
 
-    def along(count: int, others: int = SIDE) -> list[int]:
+    def along(count: int, others: int) -> list[int]:
         return [count if number == axis else others for number in range(2, 2 + axes)]
 
-    def wide(identity: torch.Tensor, count: int) -> torch.Tensor:
-        return identity.reshape(1, count, *along(count, 1)).expand(1, count, *along(count))
+    def wide(count: int, others: int) -> torch.Tensor:
+        identity = torch.eye(count, **of).reshape(1, count, *along(count, 1))
+        return identity.expand(1, count, *along(count, others)).contiguous()
 
     def run(array: torch.Tensor) -> torch.Tensor:
         corners = () if align_corners is None else (align_corners,)
         factors = [factor if number == axis else None for number in range(2, 2 + axes)]
-        return getattr(torch.ops.aten, operator).default(array, along(out), *corners, *factors)
+        return getattr(torch.ops.aten, operator).default(array, along(out, other), *corners, *factors)
 
     with torch.enable_grad():
-        single = run(wide(torch.eye(size, **of), size).contiguous())
-        array = torch.zeros(1, out, *along(size), requires_grad=True, **of)
-        (back,) = torch.autograd.grad(run(array), array, wide(torch.eye(out, **of), out).contiguous())
+        single = run(wide(size, SIDE))
+        array = torch.zeros(1, out, *along(size, SIDE), requires_grad=True, **of)
+        (back,) = torch.autograd.grad(run(array), array, wide(out, other))
     first = (0, slice(None), *(slice(None) if number == axis else 0 for number in range(2, 2 + axes)))
+    # what goes back to all places along the other axes came from as many places as they have in the output
+    back = (back.sum(rest, keepdim=True) if rest else back) / other ** len(rest)
     return single[first].T.double().cpu().numpy(), back[first].double().cpu().numpy()
