@@ -32,7 +32,8 @@ PLACES = 300
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES))
-    print("| network | first explain | graph, once | training step | trace | ratio | trace's arrays | unit, worst | weight, worst |")
+    heads = ("network", "first explain", "graph, once", "training step", "trace", "ratio", "trace's arrays")
+    print(f"| {' | '.join((*heads, 'unit, worst', 'weight, worst'))} |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in parser.parse_args().only:
         print(measure(name), flush=True)
@@ -65,7 +66,8 @@ def measure(name: str) -> str:
     one, other = float(np.median(steps)), float(np.median(traces))
     unit = worst(trace, [node.name for node in trace.nodes], trace.unit)
     weight = worst(trace, list(trace.parameters), trace.gradient)
-    cells = [name, f"{first:.2f} s", f"{once:.2f} s", *(f"{t * 1e3:.1f} ms" for t in (one, other)), f"{other / one:.2f}"]
+    cells = [name, *(f"{t:.2f} s" for t in (first, once)), *(f"{t * 1e3:.1f} ms" for t in (one, other))]
+    cells += [f"{other / one:.2f}"]
     cells += [f"{kept / 1e6:.0f} MB", f"{unit * 1e3:.1f} ms", f"{weight * 1e3:.1f} ms"]
     return f"| {' | '.join(cells)} |"
 
