@@ -508,3 +508,16 @@ def test_a_form_that_makes_no_sense() -> None:
         Form(5, 5, 4)  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="'squash' is unknown"):
         Form(5, 5, 3, "squash")  # type: ignore[arg-type]
+
+
+def test_a_tiff_palette_of_small_colours_is_not_black() -> None:
+    """Old writers put 0 to 255 where 0 to 65,535 belong, as libtiff's viewers know too."""
+    colours = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint8)
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    image.putpalette(colours.tobytes(), "RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF")
+    large, small = ((colours.T.astype("<u2") * factor).tobytes() for factor in (256, 1))
+    assert buffer.getvalue().count(large) == 1
+    for content in (buffer.getvalue(), buffer.getvalue().replace(large, small)):
+        assert np.array_equal(decode(content, 1_000_000), colours.reshape(16, 16, 3))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pellucid.errors import PictureError
 from pellucid.pictures import formats, profile, render, samples, tiff, tiff_tags
@@ -15,6 +16,7 @@ from pellucid.pictures.header import LOADING, TRUNCATED, check_size, orientation
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.samples import Samples
 
+_COLORMAP = 320
 # EPS is a program for Ghostscript, WMF one for Windows; for the others Pillow has a header but no decoder
 _NOT_PICTURES = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 
@@ -68,6 +70,7 @@ def _read_pillow(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
         check_size(*image.size, pixel_limit)
         deep = samples.of_png(image, data) if samples.is_deep_png(data) else None
         image.load()
+        _mend_palette(image)
         check_size(*image.size, pixel_limit)  # an icon can hold a picture of another size than it declares
         if image.format == "PNG" and b"IEND" not in data:
             raise PictureError(TRUNCATED)  # all pixels are there, but Pillow minds only now and then
@@ -77,6 +80,13 @@ def _read_pillow(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
             icc, gamma = image.info.get("icc_profile"), _gamma(image)
             return replace(deep, profile=icc, gamma=gamma, orientation=orientation(image))
         return upright(_rgb(image), orientation(image))
+
+
+def _mend_palette(image: Image.Image) -> None:
+    """Old writers put colours of 8 bits into a TIFF's palette of 16; viewers see that by the largest, and so do we."""
+    colours = image.tag_v2.get(_COLORMAP) if isinstance(image, TiffImageFile) and image.mode == "P" else None
+    if colours and 0 < max(colours) <= 255:
+        image.putpalette(np.array(colours, np.uint8).reshape(3, -1).T.tobytes(), "RGB")
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
