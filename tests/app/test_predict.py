@@ -190,6 +190,16 @@ def test_out_is_the_same_as_standard_output(pellucid: Callable, trained: Path, p
     assert out.read_text() == pellucid("predict", trained, pictures, "--format", "csv").out
 
 
+def test_out_replaces_no_picture(pellucid: Callable, trained: Path, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.png"
+    out.write_bytes(next(pictures.rglob("*.png")).read_bytes())
+    before = out.read_bytes()
+    result = pellucid("predict", trained, out, "--out", out)
+    assert result.status == 1
+    assert "holds no text, so it is no earlier answer: nothing of yours is overwritten" in result.err
+    assert out.read_bytes() == before
+
+
 def test_an_error_leaves_the_old_file_and_nothing_else(
     pellucid: Callable, trained: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -241,7 +241,7 @@ def test_a_variance_that_cancels_is_named() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (optim.Adafactor, "Adafactor keeps means over the rows and columns of a whole array, so that only"),
+        (optim.Adafactor, "Adafactor keeps means over the rows and columns of a whole array. Only"),
         (
             lambda p: optim.Muon([each for each in p if each.ndim == 2]),
             "Muon makes the whole matrix of a step orthogonal",

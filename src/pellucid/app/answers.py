@@ -55,7 +55,7 @@ def sink(out: Path | None) -> Iterator[TextIO]:
     if out.is_dir():
         raise StorageError(f"{out} is a folder; --out names the file to write.")
     with files.storage_errors(out):
-        if out.is_file() and b"\0" in out.open("rb").read(_HEAD):
+        if out.is_file() and not _is_text(out):
             raise StorageError(
                 f"{out} is there already and holds no text, so it is no earlier answer: nothing of yours is "
                 "overwritten. Choose another --out."
@@ -69,6 +69,11 @@ def sink(out: Path | None) -> Iterator[TextIO]:
             temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
         ):
             yield file
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"\0" not in file.read(_HEAD)
 
 
 def check(**numbers: int) -> None:
