@@ -28,6 +28,7 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
     exception. Other attributes are copied too, where they can be. The module must not be used by another thread
     meanwhile.
     """
+    import torch
     from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
     held = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
@@ -43,8 +44,10 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
         for (tensor, _, _), copy in zip(data, _copies([own for _, own, _ in data]), strict=True):
             tensor.data = copy
             tensor.grad = None
+        internal = vars(torch.nn.Module())  # every module's own: its hooks, its mode
         for part, attributes, _ in parts:
-            vars(part).update(_copied(attributes, stays))
+            mine = {name: value for name, value in attributes.items() if name not in internal}
+            vars(part).update(_copied(mine, stays))
         if optimizer is not None:
             vars(optimizer).update(_copied(optimizing, stays))
         with _unsafe_preserve_version_counter(tuple(tensor for tensor in held.values() if not tensor.is_inference())):

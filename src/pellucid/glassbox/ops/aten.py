@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def declare(name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping
         return None
     arrays = arrays or {}
     types = {local: str(each.dtype).removeprefix("torch.") for local, each in arrays.items() if hasattr(each, "dtype")}
-    known = inspect.signature(function).parameters
+    known = _parameters(function)
     more = {**arrays, **arguments, "out": out, "types": types, "operator": name}
     if "out" in arrays:
         more["device"] = str(arrays["out"].device)
@@ -58,6 +59,11 @@ def declare(name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping
     if op is None or op.shapes["out"] != out or (types.get("out") == "bool" and not _of_truths(op)):
         return None
     return op
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
 def _numbers(value: Any) -> Any:

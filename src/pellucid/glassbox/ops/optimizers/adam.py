@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.expression import maximum, names
 from pellucid.glassbox.ops.optimizers.lines import (
@@ -63,6 +65,7 @@ def adamw(
     return _adam("AdamW", rate, beta1, beta2, epsilon, step, decay, True, amsgrad, maximize, precision)
 
 
+@lru_cache(maxsize=64)  # every parameter of a group makes the same step
 def _adam(
     kind: str,
     rate: Number,
