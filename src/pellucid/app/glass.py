@@ -75,8 +75,10 @@ def working(found: api.Working) -> None:
     running = 0.0
     for part in found.parts:
         running = _part(part, running, len(found.parts) > 1 and found.quantity == "gradient", console)
-    for name in found.unwritten:
-        said = found.note or f"The arithmetic of {name} is not written: what passes through it is not shown."
+    missing = [
+        f"The arithmetic of {name} is not written: what passes through it is not shown." for name in found.unwritten
+    ]
+    for said in [found.note] if found.note else missing:
         console.print(Text(said, "yellow"))
     if found.parts and found.difference is not None:
         console.print(Text(f"{_sum_name(found):>24}  {found.total!r}", style="bold"))

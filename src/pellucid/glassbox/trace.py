@@ -39,7 +39,7 @@ class Node:
     kind: str
     """What made it, in people's words, or PyTorch's name where it is not declared."""
     op: Op | None
-    """None: it came from outside, or its arithmetic is not written yet."""
+    """None: it came from outside, or its arithmetic is not written."""
     reads: Mapping[str, str]
     """The op's name of each input -> the name of the node or parameter that it is."""
     source: str = ""

@@ -79,7 +79,7 @@ class Working:
     bound: float
     """How far rounding explains a difference."""
     unwritten: tuple[str, ...] = ()
-    """Nodes whose arithmetic is not written yet, so that their terms are missing."""
+    """Nodes whose arithmetic is not written: their terms are missing."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of an update: the optimizer's."""
     given: bool = False
