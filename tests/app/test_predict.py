@@ -101,7 +101,8 @@ def test_missing_files_globs_without_a_match_and_an_empty_folder(
     result = pellucid("predict", trained, tmp_path / "no.png", tmp_path / "*.gif", tmp_path / "empty")
     assert result.status == 3
     assert [line.split(": ")[1] for line in result.out.splitlines()] == ["not found", "not found"]
-    assert pellucid("predict", trained, tmp_path / "empty") == (0, "", "")
+    nothing = f"There is no picture in {tmp_path / 'empty'}.\n"
+    assert pellucid("predict", trained, tmp_path / "empty") == (0, "", nothing)
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,17 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
         """Counted in a walk of its own, so that a folder's names are never all held; None where they stream in."""
         return None if STANDARD_INPUT in pictures else sum(1 for _ in predicting.expand(pictures))
 
-    unusable = 0
+    count = unusable = 0
     answers = classifier.stream(told(_sources(pictures)), batch)
     for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
+        count += 1
         unusable += answer.error is not None
         named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
         row(replace(answer, source=named_source), classifier, top, stream)
         if stream is sys.stdout:
             stream.flush()
+    if not count:
+        print(f"There is no picture in {', '.join(map(printable, pictures))}.", file=sys.stderr)
     return unusable
 
 
