@@ -26,8 +26,10 @@ class Picture:
     """A file that should hold a picture."""
 
     path: str  # relative to the root, with "/" on every system
-    label: int  # index into Catalog.classes
-    side: str | None  # "train", "val" or "test" where the folders say so
+    label: int  # index into Catalog.classes; -1 where it has none, which only Catalog.several allows
+    side: str | None  # "train", "val" or "test" where the folders, or a table, say so
+    also: tuple[int, ...] = ()  # its further labels, ascending, where Catalog.several
+    group: int = -1  # pictures with one number stay on one side of a split; -1: in no group
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Catalog:
     ignored: int  # files and folders that are hidden or the operating system's: Thumbs.db, __MACOSX
     left_out: tuple[Quarantined, ...] = ()
     """Folders that Pellucid wrote, such as a model folder, each with what it is."""
+    several: bool = False
+    """Whether a picture may have several labels, or none."""
 
     def class_of(self, path: str) -> str | None:
         """The class in whose folder `path` lies; None for what lies outside all of them."""
