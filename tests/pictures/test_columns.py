@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid.pictures.columns import Picture, Pictures, Texts
+from pellucid.pictures.columns import Picture, Pictures
+from pellucid.pictures.strings import Texts
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=30)
 SOME = st.lists(
