@@ -208,7 +208,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
         "data": {
             "root": str(directory.absolute()),
             "table": None if data.catalog.table is None else str(Path(data.catalog.table).absolute()),
-            "groups": data.groups,
+            "groups": data.named_groups,
             "fingerprint": data.store.fingerprint,
             "split_fingerprint": files.sha256(out / artefact.SPLIT),
             "train": len(task.train),

@@ -364,7 +364,7 @@ def _found(directory: Path, data: Data) -> Found:
         alike_across_classes=data.alike_across_classes,
         lacking=data.lacking,
         swallowed=tuple((data.catalog.classes[each.label], each.alike, each.pictures) for each in data.swallowed),
-        groups=data.groups,
+        groups=data.named_groups,
         repeated=data.catalog.repeated,
     )
 

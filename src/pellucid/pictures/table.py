@@ -193,5 +193,5 @@ def _unlisted(root: Path, parts: list[Part], listed: Texts, leave_out: Path | No
     first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
     unknown = order[first] >= len(listed)  # the first of each name's places is the table's, where that has it
     rows = np.sort(order[unknown]) - len(listed)
-    reason = f"{' and '.join(sorted(metadata))} does not list it"
+    reason = f"is not listed in {' or '.join(sorted(metadata))}"
     return [walked[row]._replace(reason=reason) if walked[row].kind == "file" else walked[row] for row in rows.tolist()]

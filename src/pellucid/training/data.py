@@ -74,8 +74,13 @@ class Data:
         return (*self.catalog.quarantine, *left)
 
     @property
-    def groups(self) -> int:
-        """How many groups a table has put the pictures in, of those that are used."""
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) equal for pictures that stand on one side together: twins, and those of one group of a table."""
+        return splits.together(self.catalog.pictures.groups, self.twins)
+
+    @property
+    def named_groups(self) -> int:
+        """How many groups of a table the pictures are in that are used."""
         groups = self.catalog.pictures.groups[self.sides >= 0]
         return len(np.unique(groups[groups >= 0]))
 
@@ -158,15 +163,8 @@ def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Genera
     catalogs.check(usable)
     labels, given = usable.pictures.labels.astype(np.int64), usable.pictures.sides
     pairs = yield from _compare(store)
-    sides = splits.split(
-        labels,
-        store.digests,
-        splits.together(usable.pictures.groups, pairs),
-        given,
-        recipe.validation,
-        recipe.test,
-        recipe.seed,
-    )
+    groups = splits.together(usable.pictures.groups, pairs)
+    sides = splits.split(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
     _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 
