@@ -183,6 +183,9 @@ def test_the_model_folder_says_which_table(photos: Path, tmp_path: Path, cache: 
     assert own.metrics.pictures == config["data"]["test"]
     again = pellucid.evaluate(model, table)
     assert again.metrics.pictures == 32
+    usual = table_of(photos / "usual.csv", ("path", "label"), [row[:2] for row in rows])
+    assert pellucid.evaluate(model, usual).metrics.pictures == 32
+    usual.unlink()
     assert len(again.trained_on) == config["data"]["train"]
     table.unlink()
 

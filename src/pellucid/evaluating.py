@@ -122,7 +122,8 @@ def evaluate(
 ) -> Evaluation:
     """How good a saved model is: on a labelled folder or table, or on the test pictures that it remembers.
 
-    A table's column that is not named here is called as in the table that the model was trained on.
+    A table's column that is not named here is called as in the table that the model was trained on, or has its usual
+    name.
 
     Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
     that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
@@ -163,10 +164,10 @@ def evaluating(
 
 
 def _columns(model: str | Path, columns: Columns) -> Columns:
-    """The same, with the names that the model's recipe has for those that are not named."""
+    """The same, with the names that the model's recipe has as likely ones."""
     recipe = artefact.read_config(Path(model)).get("recipe") or {}
-    of_recipe = {role: name for role in NAMES if (name := recipe.get(f"{role}_column")) is not None}
-    return replace(columns, **{**of_recipe, **columns.chosen})
+    likely = ((role, name) for role in NAMES if (name := recipe.get(f"{role}_column")) is not None)
+    return replace(columns, likely=tuple(likely))
 
 
 class _Part(NamedTuple):

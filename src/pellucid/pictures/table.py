@@ -7,7 +7,7 @@ A path is relative to the folder in which the table stands, or absolute. A folde
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -104,6 +104,20 @@ def scan(place: Path, parts: list[Part], columns: Columns, leave_out: Path | Non
     )
 
 
+def listed(file: Path) -> Iterator[str]:
+    """The path of each picture in a table, as this process finds it; of a row without one, which row it is.
+
+    Raises CatalogError.
+    """
+    table, folder = open_table(file, USUAL), os.path.dirname(file)
+    roles = table.find(USUAL, needed=("path",), do="Call one of them {}.")
+    for row in table.rows({"path": roles["path"]}):
+        try:
+            yield os.path.join(folder, cells.path_of(row.path, os.path.abspath(folder)))
+        except Unusable as error:
+            yield f"{file}, line {row.line:,}: {error}"
+
+
 class _Reading:
     """The rows of tables on their way into columns."""
 
@@ -125,7 +139,7 @@ class _Reading:
                 if row.fault is not None:
                     raise Unusable(row.fault)
                 path = cells.path_of(row.path, folder)
-                path = path if os.path.isabs(path) else part.prefix + path
+                path = part.prefix + path if part.prefix and not os.path.isabs(path) else path
                 label, also = self._labels(part, row, path)
             except Unusable as error:
                 named = path or f"{part.prefix}{part.table.file.name}, line {row.line:,}"

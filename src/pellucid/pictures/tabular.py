@@ -27,18 +27,28 @@ PARQUET = "needs an extra: pip install 'pellucid[tables]', or save the table as 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table by name; None for the usual names of `NAMES`. `several`: a row may have several labels."""
+    """The columns of a table by name; None for the usual names of `NAMES`. `several`: a row may have several labels.
+
+    `likely`: (role, name) of names that count before the usual ones, where a table has them.
+    """
 
     path: str | None = None
     label: str | None = None
     split: str | None = None
     group: str | None = None
     several: bool = False
+    likely: tuple[tuple[str, str], ...] = ()
 
     @property
     def chosen(self) -> dict[str, str]:
         """Those that were named."""
         return {role: name for role in NAMES if (name := getattr(self, role)) is not None}
+
+    def names(self, role: str) -> tuple[str, ...]:
+        """What the column for "path", "label", "split" or "group" may be called, the first that is there counts."""
+        named = getattr(self, role)
+        likely = (name for other, name in self.likely if other == role)
+        return (*likely, *NAMES[role]) if named is None else (named,)
 
 
 USUAL = Columns()
@@ -66,25 +76,29 @@ class Table:
     delimiter: str = ","
     skipped: int = 0  # lines before the header
 
-    def find(self, columns: Columns, needed: Sequence[str] = ("path", "label")) -> dict[str, str]:
+    def find(
+        self,
+        columns: Columns,
+        needed: Sequence[str] = ("path", "label"),
+        do: str = "Name one of them with --{}-column.",
+    ) -> dict[str, str]:
         """Role ("path", "label", "split", "group") -> the column's name, of those that are there.
 
-        Raises CatalogError that lists the columns where one is missing that is `needed` or was named.
+        Raises CatalogError that lists the columns where one is missing that is `needed` or was named, and says what to
+        `do`, with the role in it.
         """
         found = {}
-        for role, usual in NAMES.items():
-            named = getattr(columns, role)
-            name = next((name for want in ((named,) if named else usual) if (name := self.column(want))), None)
-            if name is not None:
-                found[role] = name
-            elif named is not None or role in needed:
-                raise CatalogError(self._missing(role, named, usual))
+        for role in NAMES:
+            names = [name for want in columns.names(role) if (name := self.column(want)) is not None]
+            if names:
+                found[role] = names[0]
+            elif role in columns.chosen or role in needed:
+                raise CatalogError(self._missing(role, columns.names(role), do))
         return found
 
     def has(self, role: str, columns: Columns) -> bool:
         """Whether there is a column for "path", "label", "split" or "group"."""
-        named = getattr(columns, role)
-        return any(self.column(name) for name in ((named,) if named else NAMES[role]))
+        return any(self.column(name) is not None for name in columns.names(role))
 
     def rows(self, columns: dict[str, str]) -> Iterator[Row]:
         """The rows, of the columns that `find` gave. Raises CatalogError where the file cannot be read to its end."""
@@ -103,14 +117,15 @@ class Table:
             return want
         return next((name for name in self.columns if name.strip().casefold() == want.strip().casefold()), None)
 
-    def _missing(self, role: str, named: str | None, usual: tuple[str, ...]) -> str:
-        what = f"no column {named!r}" if named is not None else f"no column {' or '.join(map(repr, usual))}"
+    def _missing(self, role: str, names: tuple[str, ...], do: str) -> str:
+        what = f"no column {' or '.join(map(repr, names))}"
         there = ", ".join(map(repr, self.columns[:20])) + (" and more" if len(self.columns) > 20 else "")
         first = " The first line of a CSV names its columns." if self.form == "CSV" else ""
-        return f"{self.file} has {what}. Its columns are {there}. Name one of them with --{role}-column.{first}"
+        return f"{self.file} has {what}. Its columns are {there}. {do.format(role)}{first}"
 
     def _csv(self, names: list[str | None]) -> Iterator[Row]:
-        places = [None if name is None else self.columns.index(name) for name in names]
+        width = len(self.columns)
+        path, label, split, group = (width if name is None else self.columns.index(name) for name in names)
         with _text(self.file, self.encoding) as file:
             for _ in range(self.skipped):
                 file.readline()
@@ -119,11 +134,14 @@ class Table:
                 next(reader)
                 for cells in reader:
                     line = reader.line_num + self.skipped
-                    if len(cells) > len(self.columns) and any(cells[len(self.columns) :]):
-                        fault = f"{len(cells)} cells, where the header has {len(self.columns)}"
+                    if len(cells) > width and any(cells[width:]):
+                        fault = f"{len(cells)} cells, where the header has {width}"
                         yield Row(line, None, None, None, None, fault)
                     elif cells:
-                        yield Row(line, *(cells[at] if at is not None and at < len(cells) else None for at in places))
+                        cells[width:] = [None]  # what an absent column has
+                        if len(cells) <= width:
+                            cells += [None] * (width + 1 - len(cells))
+                        yield Row(line, cells[path], cells[label], cells[split], cells[group])
             except csv.Error as error:
                 line = reader.line_num + self.skipped
                 raise CatalogError(f"{self.file} cannot be read as CSV: line {line}, {error}.") from error
