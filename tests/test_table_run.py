@@ -17,6 +17,8 @@ from pellucid.app import cli
 from pellucid.classifier import card
 from pellucid.errors import CatalogError, PellucidError, RecipeError
 from pellucid.pictures import store as stores
+from pellucid.pictures.decode import Form
+from pellucid.pictures.table import read
 from pellucid.run import Found, Started
 from pellucid.training import recipe as recipes
 from pellucid.training.data import read_catalog
@@ -158,10 +160,20 @@ def test_missing_files_unlabelled_rows_and_rows_that_come_again(photos: Path, tm
 
 
 def test_two_tables_and_the_folder_keep_stores_of_their_own(photos: Path, tmp_path: Path, cache: Path) -> None:
+    """And take over from each other what is decoded already."""
     every = [(path, name) for path, name, _ in paths(photos)]
     tables = [table_of(photos / f"{n}.csv", ("path", "label"), every[n:]) for n in range(2)]
-    for number, place in enumerate([*tables, photos]):
-        found_in(place, tmp_path / f"{number}", cache)
+    reused = []
+    for place in (*tables, photos, *tables):
+        steps = stores.build(read(place), Form(16, 16), cache)
+        while True:
+            try:
+                last = next(steps)
+            except StopIteration as end:
+                end.value.close()
+                break
+        reused.append((last.reused, last.total))
+    assert reused == [(0, 32), (31, 31), (31, 32), (32, 32), (31, 31)]
     kept = {store.root: store.pictures for store in stores.stores(cache)}
     assert kept == {tables[0]: 32, tables[1]: 31, photos: 32}
     for table in tables:

@@ -80,7 +80,7 @@ class Ledger:
         self,
         folder: Path,
         labels: str,
-        paths: list[str],
+        paths: Sequence[str],
         reasons: dict[int, str],
         records: NDArray[np.void],
         ranges: Ranges,
@@ -114,7 +114,7 @@ class Ledger:
     def save(self, identity: dict[str, Any]) -> None:
         """Write everything but the images and descriptions, which are there."""
         np.save(self.folder / "files.npy", self.records, allow_pickle=False)
-        (self.folder / "paths.json").write_text(json.dumps([self.paths, self.reasons]))
+        (self.folder / "paths.json").write_text(json.dumps([list(self.paths), self.reasons]))
         names = ["images.raw", "descriptions.raw", "files.npy", "paths.json"]
         header = identity | {
             "labels": self.labels,

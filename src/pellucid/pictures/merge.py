@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ from pellucid.errors import CatalogError
 from pellucid.pictures.columns import Pictures
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.strings import Texts
+
+Number = TypeVar("Number", np.int8, np.int32)
 
 
 def relabelled(pictures: Pictures, order: list[int]) -> Pictures:
@@ -58,7 +62,7 @@ def two_labels(table: str, path: str, one: str, other: str) -> str:
     )
 
 
-def _one(values: NDArray[np.integer], number: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.integer]:
+def _one(values: NDArray[Number], number: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Number]:
     """Of each picture the largest value of its rows, of -1 and others."""
     largest = values[rows]
     np.maximum.at(largest, number, values)

@@ -9,7 +9,8 @@ A store is a folder below the cache, one for each (data folder, table if any, fo
     store.json         what the store is of, the range that deep pictures were seen in, the lengths and hashes of the
                        files above, and a hash of itself
 
-The next run takes over what it can by (path, size, times) and decodes the rest. A store is built beside its
+The next run takes over what it can by (path, size, times) and decodes the rest, and so does the first run of another
+table over the same folder. A store is built beside its
 place and renamed, under a lock that its process loses by dying: what stands there is whole, and a `.part` without
 a lock is a dead run's. One whose lengths or hashes are wrong is not trusted but built anew.
 """
@@ -23,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
 from pathlib import Path
@@ -56,6 +57,7 @@ from pellucid.pictures.ledger import (
 )
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
+from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import Rows
 from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
@@ -169,9 +171,12 @@ def build(
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form)
         ranges = measure(catalog, pixel_limit)
-        if old is not None and old.ranges != ranges:
-            old = None  # what it holds was seen otherwise
-        yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
+        with ExitStack() as others:
+            if old is None:
+                old = others.enter_context(neighbour(folder, identity))
+            if old is not None and old.ranges != ranges:
+                old = None  # what it holds was seen otherwise
+            yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
         new = Ledger.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
@@ -244,9 +249,8 @@ def _rebuild(
     lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes a picture in the two raw files
     done, rows, reused, told = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
-    paths = list(catalog.pictures.paths)
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
-        new = Ledger(part, labels_of(catalog), paths, {}, np.zeros(total, RECORD), ranges)
+        new = Ledger(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
         with (
             (part / "images.raw").open("w+b", buffering=0) as images,
             (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,9 +229,12 @@ def write_lists(data: Data, folder: Path) -> None:
 
 
 def _write(path: Path, header: list[str], rows: Iterable[list[object]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    # surrogateescape: a file name that is not UTF-8 keeps its bytes
-    files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    with (
+        files.storage_errors(path),
+        files.replacing(path) as part,
+        # surrogateescape: a file name that is not UTF-8 keeps its bytes
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
