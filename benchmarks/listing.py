@@ -72,10 +72,10 @@ def files(folder: Path) -> Iterator[str]:
         yield path.relative_to(folder).as_posix()
 
 
-def peak() -> float:
-    """Of this process since it began, in MB, as Linux tells. `getrusage` would count the process that started it."""
+def memory(which: str) -> float:
+    """Of this process in MB, as Linux tells: "VmHWM" its peak, "VmRSS" now. `getrusage` would count its parent, too."""
     status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+    return int(next(line for line in status.splitlines() if line.startswith(which)).split()[1]) * 1024 / 1e6
 
 
 def measured(way: str, file: Path) -> dict[str, float]:
@@ -85,12 +85,13 @@ def measured(way: str, file: Path) -> dict[str, float]:
         paths = list(files(file))
         catalog = Catalog(file, ("a",), [Picture(path, 0, None) for path in paths], (), 0)
         work = lambda _: there(catalog)  # noqa: E731
-    before, start = peak(), time.process_time()
+    before, start = memory("VmRSS"), time.process_time()
     result = work(file)
     seconds = time.process_time() - start
     return {
         "seconds": seconds,
-        "mb": peak() - before,
+        "mb": memory("VmHWM") - before,
+        "kept": memory("VmRSS") - before,
         "count": len(result[0].pictures if way == "there" else getattr(result, "pictures", result)),
     }
 
@@ -103,7 +104,10 @@ def main() -> None:
     if given.measure:
         print(json.dumps(measured(given.measure[0], Path(given.measure[1]))))
         return
-    print(f"| {given.rows:,} rows | file, MB | seconds | peak, MB | bytes a row |\n|---|---|---|---|---|")
+    print(
+        f"| {given.rows:,} rows | file, MB | seconds | peak, MB | kept, MB | kept, bytes a row |\n"
+        "|---|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name, way in (("t.csv", "read"), ("t.jsonl", "read"), ("t.parquet", "read"), ("t.csv", "objects")):
             file = Path(folder) / name
@@ -111,10 +115,14 @@ def main() -> None:
                 write(file, given.rows)
             found = measure(way, file)
             assert found["count"] == given.rows
-            what = f"{file.suffix[1:].upper()}" if way == "read" else "the CSV, a Python object a row"
-            each = found["mb"] * 1e6 / given.rows
-            size = os.path.getsize(file) / 1e6
-            print(f"| {what} | {size:,.0f} | {found['seconds']:.1f} | {found['mb']:,.0f} | {each:,.0f} |", flush=True)
+            what = (
+                {".csv": "CSV", ".jsonl": "JSONL", ".parquet": "Parquet"}[file.suffix]
+                if way == "read"
+                else "the CSV, a Python object a row"
+            )
+            size, each = os.path.getsize(file) / 1e6, found["kept"] * 1e6 / given.rows
+            took = f"{found['seconds']:.1f} | {found['mb']:,.0f} | {found['kept']:,.0f} | {each:,.0f}"
+            print(f"| {what} | {size:,.0f} | {took} |", flush=True)
         found = measure("there", Path(folder))
         print(f"\nLooking whether a file is there: {found['seconds'] / FILES * 1e6:.1f} microseconds each.")
 

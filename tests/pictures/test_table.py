@@ -234,7 +234,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty"),
+        (b"", "is not a folder, and as a table it is empty"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not a folder, and no table either"),
         (b'[{"path": "a", "label": "b"}]', "is one JSON array"),
         (b'{"path": "a", "label": "b"}\n{"path": "c"', "line 2"),
@@ -263,8 +263,8 @@ def test_too_few_pictures_are_said_of_the_table(tmp_path: Path) -> None:
     assert said.endswith("Add pictures, or take the class out of the table.")
     none = write(tmp_path, csv_of([("a", "", ""), ("b", "", "")]))
     assert complaint(lambda: check(read(none))) == (
-        f"{none} lists no picture that has a label. 2 rows are in quarantine. The commonest reason in "
-        "quarantine, 2 files: the table has no label for it."
+        f"{none} lists no picture that has a label. The commonest reason in quarantine, 2 files: the "
+        "table has no label for it."
     )
 
 

@@ -94,7 +94,9 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
     """
     if not root.is_dir():
         wrong = "is not a folder" if root.exists() else "does not exist"
-        raise CatalogError(f"{root} {wrong}. Name a folder that holds one folder of pictures for each class.")
+        raise CatalogError(
+            f"{root} {wrong}. Name a folder that holds one folder of pictures for each class, or a table."
+        )
     try:
         os.scandir(root).close()
     except OSError as error:
@@ -124,10 +126,7 @@ def check(catalog: Catalog) -> None:
     """Raise CatalogError, in one line that names class and count, where nothing sensible can be learned."""
     root, classes = catalog.place, catalog.classes
     if not classes and catalog.table is not None:
-        rows = (
-            f"{len(catalog.quarantine):,} rows are in quarantine. {_why(catalog, None)}" if catalog.quarantine else ""
-        )
-        raise CatalogError(f"{root} lists no picture that has a label. {rows}".rstrip())
+        raise CatalogError(f"{root} lists no picture that has a label. {_why(catalog, None)}".rstrip())
     if not classes:
         found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
         ours = f" Left out are {_names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""

@@ -98,12 +98,8 @@ class Pictures(Sequence[Picture]):
 
     def take(self, rows: NDArray[np.integer]) -> Pictures:
         """Those of `rows`, (n,), in that order."""
-        many = (self.also_ends[1:] - self.also_ends[:-1])[rows]
-        also_ends = np.concatenate([[0], np.cumsum(many)]).astype(np.int64)
-        shift = np.repeat(self.also_ends[rows] - also_ends[:-1], many)
-        also = self.also[np.arange(len(shift)) + shift]
         columns = self.labels[rows], self.sides[rows], self.groups[rows]
-        return Pictures(self.paths.take(rows), *columns, also, also_ends)
+        return Pictures(self.paths.take(rows), *columns, *ragged(self.also, self.also_ends, rows))
 
     def ordered(self) -> Pictures:
         """By label, then path."""
@@ -114,6 +110,16 @@ class Pictures(Sequence[Picture]):
         """How many have each label, (classes,)."""
         first = np.bincount(self.labels[self.labels >= 0], minlength=classes)
         return first + np.bincount(self.also, minlength=classes)
+
+
+def ragged(
+    values: NDArray[np.int32], ends: NDArray[np.int64], rows: NDArray[np.integer]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Of rows of unequal lengths those of `rows`, (n,): row r is values[ends[r]:ends[r + 1]]. Values and ends."""
+    many = (ends[1:] - ends[:-1])[rows]
+    new = np.concatenate([[0], np.cumsum(many)]).astype(np.int64)
+    shift = np.repeat(ends[rows] - new[:-1], many)
+    return values[np.arange(len(shift)) + shift], new
 
 
 class Writer:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import CatalogError
-from pellucid.pictures.columns import Pictures
+from pellucid.pictures.columns import Pictures, ragged
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.strings import Texts
 
@@ -27,7 +27,7 @@ def relabelled(pictures: Pictures, order: list[int]) -> Pictures:
 def merged(
     pictures: Pictures, groups: Texts, classes: tuple[str, ...], several: bool, table: str
 ) -> tuple[Pictures, int]:
-    """Each picture once, and how many rows listed one once more.
+    """Each picture once, by label, then path; and how many rows listed one once more.
 
     groups: the name of each row's group, "" for none. With `several`, a picture has the labels of all its rows. Raises
     CatalogError, naming `table` and the picture, where rows give it two labels, two sides or two groups.
@@ -52,7 +52,11 @@ def merged(
         if (bad := _differs(pictures.labels, labels[number])) is not None:
             one, other = (classes[label] for label in (labels[number[bad]], pictures.labels[bad]))
             raise CatalogError(two_labels(table, pictures.paths[bad], one, other))
-    return Pictures(pictures.paths.take(rows), labels, sides, of_group, also, also_ends), len(order) - len(rows)
+    again, by_label = len(order) - len(rows), np.argsort(labels, kind="stable")
+    del order, new, number, numbered  # the paths are copied next
+    also, also_ends = ragged(also, also_ends, by_label)
+    paths = pictures.paths.take(rows[by_label])
+    return Pictures(paths, labels[by_label], sides[by_label], of_group[by_label], also, also_ends), again
 
 
 def two_labels(table: str, path: str, one: str, other: str) -> str:

@@ -66,24 +66,23 @@ class Texts(Sequence[str]):
         Compares a word of all texts that are still alike, then the next word: memory does not grow with the longest.
         """
         order = np.arange(len(self), dtype=np.int64)
-        first = np.zeros(len(self), np.int64)  # of each place, the first place with a text that was alike so far
-        places, at = order.copy(), 0
+        first = np.zeros(len(self), np.int32)  # of each place, the first place with a text that was alike so far
+        places, at = np.arange(len(self), dtype=np.int32), 0
         while len(places) > 1:
-            rows = order[places]
+            rows, alike = order[places], first[places]
             words, rest = self._words(rows, at)
-            if (words != words[0]).any() or (rest != rest[0]).any() or (first[places] != first[places[0]]).any():
-                sort = np.lexsort((rest, words, first[places]))
-                order[places] = rows[sort]
-                words, rest, alike = words[sort], rest[sort], first[places]
-                new = np.ones(len(places), np.bool_)
+            new = np.zeros(len(places), np.bool_)
+            if (words != words[0]).any() or (rest != rest[0]).any() or alike[0] != alike[-1]:
+                sort = np.lexsort((rest, words, alike))  # groups of texts that were alike stay together
+                order[places], words, rest = rows[sort], words[sort], rest[sort]
                 new[1:] = (words[1:] != words[:-1]) | (rest[1:] != rest[:-1]) | (alike[1:] != alike[:-1])
+                new[0] = True
                 first[places] = np.maximum.accumulate(np.where(new, places, 0))
-            alone = np.bincount(np.searchsorted(places, first[places]), minlength=len(places)) == 1
-            open_ = (rest > WORD) & ~alone[np.searchsorted(places, first[places])]
-            places, at = places[open_], at + WORD
+            alone = new & np.append(new[1:], True)
+            places, at = places[(rest > WORD) & ~alone], at + WORD
         return order, first == np.arange(len(self))
 
-    def _words(self, rows: NDArray[np.int64], at: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    def _words(self, rows: NDArray[np.int64], at: int) -> tuple[NDArray[np.uint64], NDArray[np.int8]]:
         """WORD bytes from byte `at` of each text, zeros behind its end, as one number; how many bytes are left."""
         rest = self.ends[rows + 1] - self.ends[rows] - at
         words = np.zeros((len(rows), WORD), np.uint8)
@@ -92,7 +91,7 @@ class Texts(Sequence[str]):
             places = (self.ends[rows[some]] + at)[:, None] + np.arange(WORD)
             words[some] = self.content[np.minimum(places, len(self.content) - 1)]
             words[some][np.arange(WORD) >= rest[some][:, None]] = 0
-        return words.view(">u8").ravel(), np.minimum(rest, WORD + 1)
+        return words.view(">u8").ravel(), np.minimum(rest, WORD + 1).astype(np.int8)
 
 
 class TextWriter:

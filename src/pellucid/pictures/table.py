@@ -94,7 +94,7 @@ def scan(place: Path, parts: list[Part], columns: Columns, leave_out: Path | Non
     return Catalog(
         root,
         classes,
-        pictures.ordered(),
+        pictures,
         by_path([*reading.quarantine, *told]),
         sum(other.kind == "system" for other in others),
         by_path(ours),

@@ -182,7 +182,7 @@ def open_table(file: Path, columns: Columns) -> Table:
     encoding = texts.encoding(start)
     head = codecs.getincrementaldecoder(encoding)("replace").decode(start).removeprefix("\ufeff")
     if not head.strip():
-        raise CatalogError(f"{file} is empty. {_ACCEPTED}")
+        raise CatalogError(f"{file} is not a folder, and as a table it is empty. {_ACCEPTED}")
     if any(letter < " " and letter not in "\t\r\n\f\v" for letter in head[:4096]):
         raise CatalogError(f"{file} is not a folder, and no table either. {_ACCEPTED}")
     if head.lstrip().startswith("{"):
