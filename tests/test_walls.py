@@ -37,7 +37,7 @@ ALLOWED = {
         "glassbox",
     },
     "pretrained": {"errors", "files", "network", "pictures.decode", "classifier"},
-    "predicting": {"errors", "classifier", "pictures.walk"},
+    "predicting": {"errors", "classifier", "pictures.walk", "pictures.table"},
     "kept": {"errors", "files", "pictures", "classifier"},
     "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},

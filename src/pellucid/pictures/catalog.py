@@ -9,11 +9,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pellucid.errors import CatalogError
 from pellucid.pictures import layout, sides
+from pellucid.pictures.columns import Picture, Pictures, Writer
+from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed
 
@@ -22,20 +24,12 @@ LEAST = 2  # usable pictures a class: one to learn from, one to check with
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A file that should hold a picture."""
-
-    path: str  # relative to the root, with "/" on every system
-    label: int  # index into Catalog.classes
-    side: str | None  # "train", "val" or "test" where the folders say so
-
-
-@dataclass(frozen=True, slots=True)
 class Quarantined:
     """A file or folder that cannot be used; `path` is relative to the root, a folder's ends in "/"."""
 
     path: str
     reason: str
+    of: str | None = field(default=None, compare=False)  # its class, where that is known
 
 
 @dataclass(frozen=True)
@@ -47,16 +41,44 @@ class Catalog:
 
     root: Path
     classes: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    pictures: Pictures
     quarantine: tuple[Quarantined, ...]
     ignored: int  # files and folders that are hidden or the operating system's: Thumbs.db, __MACOSX
     left_out: tuple[Quarantined, ...] = ()
     """Folders that Pellucid wrote, such as a model folder, each with what it is."""
+    several: bool = False
+    """Whether a picture may have several labels, or none."""
+    table: str | None = None
+    """The table that lists the pictures, as messages name it; None where class folders hold them."""
+    repeated: int = 0
+    """Rows of the table that list a picture once more."""
+
+    def __post_init__(self) -> None:
+        """Any sequence of Picture will do for `pictures`; it is kept as columns."""
+        if not isinstance(self.pictures, Pictures):
+            object.__setattr__(self, "pictures", Pictures.of(self.pictures))
+
+    def classes_of(self, picture: Picture) -> str:
+        """The names of its classes, with a zero character between them; one name where it has one."""
+        first = (self.classes[picture.label],) if picture.label >= 0 else ()
+        return "\0".join((*first, *(self.classes[label] for label in picture.also)))
+
+    @property
+    def place(self) -> str:
+        """What was read, as messages name it: the table, or the folder."""
+        return self.table or str(self.root)
 
     def class_of(self, path: str) -> str | None:
-        """The class in whose folder `path` lies; None for what lies outside all of them."""
+        """The class in whose folder `path` lies; None for what lies outside all of them, and for a table's."""
+        if self.table is not None:
+            return None
         folders = map(composed, path.split("/")[:-1])
         return next((name for name in folders if name in self.classes), None)
+
+    def class_at(self, row: int) -> str | None:
+        """The name of a picture's class, the first where it has several; None where it has none."""
+        label = int(self.pictures.labels[row])
+        return self.classes[label] if label >= 0 else None
 
     @property
     def alike(self) -> tuple[tuple[str, ...], ...]:
@@ -72,59 +94,64 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
     """
     if not root.is_dir():
         wrong = "is not a folder" if root.exists() else "does not exist"
-        raise CatalogError(f"{root} {wrong}. Name a folder that holds one folder of pictures for each class.")
+        raise CatalogError(
+            f"{root} {wrong}. Name a folder that holds one folder of pictures for each class, or a table."
+        )
     try:
         os.scandir(root).close()
     except OSError as error:
         raise CatalogError(f"{root} cannot be opened: {error.strerror}. Change its permissions or copy it.") from error
     folders, beside = layout.find(root, leave_out, known)
-    found: list[tuple[str, str, str | None]] = []  # path, class, side
+    ordered = tuple(sorted({folder.name for folder in folders}, key=natural))
+    labels = {name: label for label, name in enumerate(ordered)}
+    pictures = Writer()
     others: list[Entry] = [
         entry._replace(kind="unusable", reason="lies outside a class folder") if entry.kind == "file" else entry
         for entry in beside
     ]
     for folder in folders:
+        label, side = labels[folder.name], -1 if folder.side is None else SIDES.index(folder.side)
         for entry in walk(root / folder.path, leave_out):
             if entry.kind == "file":
-                found.append((folder.path + entry.path, folder.name, folder.side))
+                pictures.add(folder.path + entry.path, label, side)
             else:
                 others.append(entry._replace(path=folder.path + entry.path))
-    ordered = tuple(sorted({folder.name for folder in folders}, key=_natural))
-    labels = {name: label for label, name in enumerate(ordered)}
-    pictures = [Picture(path, labels[name], side) for path, name, side in found]
-    pictures.sort(key=lambda picture: (picture.label, picture.path))
     bad = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind in ("unusable", "again")]
     left_out = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind == "ours"]
     ignored = sum(entry.kind == "system" for entry in others)
-    return Catalog(root, ordered, tuple(pictures), by_path(bad), ignored, by_path(left_out))
+    return Catalog(root, ordered, pictures.pictures().ordered(), by_path(bad), ignored, by_path(left_out))
 
 
 def check(catalog: Catalog) -> None:
     """Raise CatalogError, in one line that names class and count, where nothing sensible can be learned."""
-    root, classes = catalog.root, catalog.classes
+    root, classes = catalog.place, catalog.classes
+    if not classes and catalog.table is not None:
+        raise CatalogError(f"{root} lists no picture that has a label. {_why(catalog, None)}".rstrip())
     if not classes:
         found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
         ours = f" Left out are {_names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
         raise CatalogError(f"{root} has no class folders: found {found} in it.{ours} Accepted: {_LAYOUTS}.")
     _check_sides(catalog)
-    counts = Counter(picture.label for picture in catalog.pictures)
-    if len(classes) == 1:
+    counts = catalog.pictures.counts(len(classes)).tolist()
+    if len(classes) == 1 and not catalog.several:
         found = f"{classes[0]} ({counts[0]:,} usable pictures)"
         raise CatalogError(f"{root} has only one class, {found}; two or more are needed.{_lone_side(catalog)}")
     few = [label for label in range(len(classes)) if counts[label] < LEAST]
     if few:
-        lost = Counter(catalog.class_of(bad.path) for bad in catalog.quarantine)
+        lost = Counter(bad.of or catalog.class_of(bad.path) for bad in catalog.quarantine)
         told = [f"{classes[bad]} has {counts[bad]} ({lost[classes[bad]]:,} in quarantine)" for bad in few[:5]]
         more = f" and {len(few) - 5} more classes have too few" if len(few) > 5 else ""
         raise CatalogError(
             f"Every class needs at least {LEAST} usable pictures: in {root}, {', '.join(told)}{more}. "
-            f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or move the folder elsewhere."
+            f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or "
+            f"{'move the folder elsewhere' if catalog.table is None else 'take the class out of the table'}."
         )
 
 
-def _why(catalog: Catalog, names: set[str]) -> str:
+def _why(catalog: Catalog, names: set[str] | None) -> str:
     """A sentence with the commonest reason for which files of these classes are in quarantine; "" where none is."""
-    reasons = Counter(bad.reason for bad in catalog.quarantine if catalog.class_of(bad.path) in names)
+    bad = catalog.quarantine
+    reasons = Counter(b.reason for b in bad if names is None or (b.of or catalog.class_of(b.path)) in names)
     if not reasons:
         return ""
     reason, count = reasons.most_common(1)[0]
@@ -134,7 +161,7 @@ def _why(catalog: Catalog, names: set[str]) -> str:
 
 def _check_sides(catalog: Catalog) -> None:
     """Refuse folders that look like the sides of a split, and were not recognised as such: they are no classes."""
-    if any(picture.side is not None for picture in catalog.pictures):
+    if catalog.table is not None or (catalog.pictures.sides >= 0).any():
         return
     inside: dict[str, set[str]] = {name: set() for name in catalog.classes}
     for holder, label in {(picture.path.rpartition("/")[0], picture.label) for picture in catalog.pictures}:
@@ -159,7 +186,7 @@ def _check_sides(catalog: Catalog) -> None:
 def _lone_side(catalog: Catalog) -> str:
     """What to do where the only class is rather a side of a split."""
     (name,) = catalog.classes
-    if sides.read(name) is None:
+    if catalog.table is not None or sides.read(name) is None:
         return ""
     path = catalog.pictures[0].path if catalog.pictures else f"{name}/"
     folder = catalog.root / path[: f"/{path}".index(f"/{name}/") + len(name)]
@@ -191,7 +218,7 @@ def by_path(quarantine: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
     return tuple(sorted(quarantine, key=lambda bad: bad.path))
 
 
-def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key: runs of digits by their value, the rest alphabetically without regard to case."""
     parts = re.findall(r"([0-9]+)|([^0-9]+)", name.casefold())
     return [(0, int(digits), "") if digits else (1, 0, text) for digits, text in parts], name

@@ -1,6 +1,6 @@
 """Every picture decoded once, to `uint8` at training size, in one file from which batches are read.
 
-A store is a folder below the cache, one for each (data folder, form, pixel limit):
+A store is a folder below the cache, one for each (data folder, table if any, form, pixel limit):
 
     images.raw         uint8 (N, height, width, channels), one usable picture after the other
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
@@ -9,7 +9,8 @@ A store is a folder below the cache, one for each (data folder, form, pixel limi
     store.json         what the store is of, the range that deep pictures were seen in, the lengths and hashes of the
                        files above, and a hash of itself
 
-The next run takes over what it can by (path, size, times) and decodes the rest. A store is built beside its
+The next run takes over what it can by (path, size, times) and decodes the rest, and so does the first run of another
+table over the same folder. A store is built beside its
 place and renamed, under a lock that its process loses by dying: what stands there is whole, and a `.part` without
 a lock is a dead run's. One whose lengths or hashes are wrong is not trusted but built anew.
 """
@@ -23,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
 from pathlib import Path
@@ -52,9 +53,11 @@ from pellucid.pictures.ledger import (
     read_header,
     read_row,
     stamp_of,
+    there,
 )
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
+from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import Rows
 from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
@@ -79,7 +82,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """A store in the cache; `used` is the time of its last use, seconds since 1970."""
+    """A store in the cache; `root` is its folder or table, `used` the time of its last use, seconds since 1970."""
 
     folder: Path
     root: Path
@@ -149,8 +152,8 @@ def build(
     stops the threads and leaves the cache as it was. A second process that wants the same store waits for the
     first. Raises StorageError where the disk is full or cannot be written.
     """
-    folder = _folder(cache, catalog.root, form, pixel_limit)
-    identity = identity_of(catalog.root, form, pixel_limit)
+    folder = _folder(cache, catalog, form, pixel_limit)
+    identity = identity_of(catalog.root, form, pixel_limit, catalog.table)
     with another_place(), files.storage_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
     with closing(Lock(beside(folder))) as lock:
@@ -163,16 +166,17 @@ def build(
         if lock.held:
             _remove_leftovers(folder)
         old = Ledger.load(folder, identity)
-        stamps = np.empty((len(catalog.pictures), 3), np.int64)
-        for stamp, picture in zip(stamps, catalog.pictures, strict=True):
-            stamp[:] = stamp_of(f"{catalog.root}/{picture.path}")
+        catalog, stamps = there(catalog)
         if old is not None and old.describes(catalog, stamps):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form)
         ranges = measure(catalog, pixel_limit)
-        if old is not None and old.ranges != ranges:
-            old = None  # what it holds was seen otherwise
-        yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
+        with ExitStack() as others:
+            if old is None:
+                old = others.enter_context(neighbour(folder, identity))
+            if old is not None and old.ranges != ranges:
+                old = None  # what it holds was seen otherwise
+            yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
         new = Ledger.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
@@ -196,7 +200,7 @@ def stores(cache: Path) -> list[StoreInfo]:
     for folder in cache.glob("*.store"):
         with suppress(OSError, ValueError, TypeError, KeyError):
             header = read_header(folder)
-            form, root = Form(**header["form"]), Path(header["root"])
+            form, root = Form(**header["form"]), Path(header.get("table", header["root"]))
             used = (folder / "store.json").stat().st_mtime
             found.append(StoreInfo(folder, root, form, header["pictures"], _occupied(folder), used))
     return sorted(found, key=lambda info: -info.used)
@@ -221,8 +225,8 @@ def _open(ledger: Ledger, catalog: Catalog, form: Form) -> Store:
     bad = ledger.reasons | ledger.clashes(catalog)
     good = np.delete(np.arange(len(ledger.paths)), list(bad))
     assert np.array_equal(ledger.records["row"][good], np.arange(len(good)))
-    refused = [Quarantined(ledger.paths[number], reason) for number, reason in bad.items()]
-    pictures = tuple(catalog.pictures[number] for number in good)
+    refused = [Quarantined(ledger.paths[n], reason, catalog.class_at(n)) for n, reason in bad.items()]
+    pictures = catalog.pictures.take(good)
     usable = replace(catalog, pictures=pictures, quarantine=by_path((*catalog.quarantine, *refused)))
     with suppress(OSError):
         os.utime(ledger.folder / "store.json")  # the time of its last use
@@ -245,9 +249,8 @@ def _rebuild(
     lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes a picture in the two raw files
     done, rows, reused, told = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
-    paths = [picture.path for picture in catalog.pictures]
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
-        new = Ledger(part, labels_of(catalog), paths, {}, np.zeros(total, RECORD), ranges)
+        new = Ledger(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
         with (
             (part / "images.raw").open("w+b", buffering=0) as images,
             (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
@@ -293,9 +296,9 @@ def _results(
     try:
         for start in range(0, len(stamps), group):
             here = slice(start, start + group)
-            paths = [catalog.root / picture.path for picture in catalog.pictures[here]]
-            pairs = zip(catalog.pictures[here], stamps[here], strict=True)
-            known = [reuse and reuse.find(picture.path, stamp) for picture, stamp in pairs]
+            names = list(catalog.pictures.paths[here])
+            paths = [catalog.root / name for name in names]
+            known = [reuse and reuse.find(*pair) for pair in zip(names, stamps[here], strict=True)]
             whole = [result for result in known if result is not None]
             if len(whole) < len(known):
                 waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit, ranges))
@@ -340,17 +343,17 @@ def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
         return Result((-1, -1, -1) if passing else stamp, digest, reason=error.reason)
 
 
-def _folder(cache: Path, root: Path, form: Form, pixel_limit: int) -> Path:
-    key = json.dumps([str(root.resolve()), asdict(form), pixel_limit])
-    name = re.sub(r"\W+", "_", root.resolve().name)[:40]
+def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
+    root, table = catalog.root.resolve(), [] if catalog.table is None else [os.path.abspath(catalog.table)]
+    key = json.dumps([str(root), asdict(form), pixel_limit, *table])
+    name = re.sub(r"\W+", "_", Path(*table).stem if table else root.name)[:40]
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
 
 
 def _fingerprint(catalog: Catalog, digests: Sequence[str]) -> str:
-    pictures = catalog.pictures
-    order = sorted(range(len(pictures)), key=lambda row: pictures[row].path)
-    rows = ((pictures[row].path, digests[row], catalog.classes[pictures[row].label]) for row in order)
-    return hash_lines("\0".join((*row, "")) for row in rows)
+    order, _ = catalog.pictures.paths.order()
+    rows = ((picture, digests[row]) for picture, row in zip(catalog.pictures.take(order), order, strict=True))
+    return hash_lines(f"{picture.path}\0{digest}\0{catalog.classes_of(picture)}\0" for picture, digest in rows)
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import shrink
 from pellucid.pictures.overlay import FLAT, Floats, is_photograph, same_picture
+from pellucid.pictures.split import together
 
 GREY = 32  # cells along each side of the grey thumbnail
 COLOUR = 8  # cells along each side of the two colour-difference thumbnails
@@ -120,17 +121,7 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
 
 def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Group number of each of `count` pictures, (count,) int64: the smallest index that twins lead to."""
-    parent = list(range(count))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
-    for i, j in pairs.tolist():
-        a, b = root(i), root(j)
-        parent[max(a, b)] = min(a, b)
-    return np.array([root(i) for i in range(count)], dtype=np.int64)
+    return together(np.full(count, -1), pairs)
 
 
 def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.errors import CatalogError, PictureError
-from pellucid.pictures import across, twins
+from pellucid.errors import CatalogError, PictureError, RecipeError
+from pellucid.pictures import across, table, twins
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
 from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
 from pellucid.pictures.store import Decoding, Store
+from pellucid.pictures.tabular import Columns
 from pellucid.training.recipe import Recipe
 
 SAMPLE = 48
@@ -64,11 +64,24 @@ class Data:
     @property
     def quarantine(self) -> tuple[Quarantined, ...]:
         """The catalog's, and the pictures that the split had to leave out."""
-        out = [
-            Quarantined(self.catalog.pictures[row].path, "its twin stands on another side of the folders' split")
-            for row in np.flatnonzero(self.sides < 0)
-        ]
-        return (*self.catalog.quarantine, *out)
+        pictures = self.catalog.pictures
+        out = np.flatnonzero(self.sides < 0)
+        of_group = splits.overruled(pictures.groups, pictures.sides)[out]
+        where = "the folders' split" if self.catalog.table is None else "the table's split"
+        reasons = [f"its {'group' if group else 'twin'} stands on another side of {where}" for group in of_group]
+        left = (Quarantined(pictures[row].path, why) for row, why in zip(out.tolist(), reasons, strict=True))
+        return (*self.catalog.quarantine, *left)
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) equal for pictures that stand on one side together: twins, and those of one group of a table."""
+        return splits.together(self.catalog.pictures.groups, self.twins)
+
+    @property
+    def named_groups(self) -> int:
+        """How many groups of a table the pictures are in that are used."""
+        groups = self.catalog.pictures.groups[self.sides >= 0]
+        return len(np.unique(groups[groups >= 0]))
 
     @property
     def twins_across_classes(self) -> list[tuple[str, str]]:
@@ -106,6 +119,27 @@ class Data:
         return len(np.unique(self.twins))
 
 
+def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> Catalog:
+    """What stands in a folder of pictures or in a table, with the columns that the recipe names.
+
+    Raises CatalogError, and RecipeError where a column is named and there is no table.
+    """
+    columns = columns_of(recipe)
+    catalog = table.read(place, columns, leave_out)
+    if catalog.table is None and columns.chosen:
+        role, name = next(iter(columns.chosen.items()))
+        raise RecipeError(
+            f"{role}_column is {name!r}, and {place} is no table: its class folders say what is what. Name a table, or "
+            f"leave out --{role}-column."
+        )
+    return catalog
+
+
+def columns_of(recipe: Recipe) -> Columns:
+    """The columns of a table, as a recipe names them."""
+    return Columns(recipe.path_column, recipe.label_column, recipe.split_column, recipe.group_column)
+
+
 def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
     """Look at up to 48 pictures, spread evenly over the catalog; 300 pixels and colour where none can be read."""
     count = len(catalog.pictures)
@@ -126,18 +160,10 @@ def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Genera
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
     catalogs.check(usable)
-    labels = np.array([picture.label for picture in usable.pictures], np.int64)
-    given = np.array([-1 if p.side is None else splits.SIDES.index(p.side) for p in usable.pictures], np.int8)
+    labels, given = usable.pictures.labels.astype(np.int64), usable.pictures.sides
     pairs = yield from _compare(store)
-    sides = splits.split(
-        labels,
-        store.digests,
-        twins.groups(len(labels), pairs),
-        given,
-        recipe.validation,
-        recipe.test,
-        recipe.seed,
-    )
+    groups = splits.together(usable.pictures.groups, pairs)
+    sides = splits.split(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
     _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 
@@ -170,11 +196,12 @@ def _kinds(store: Store, labels: NDArray[np.int64], pairs: NDArray[np.int64], pi
 def _check_train(catalog: Catalog, labels: NDArray[np.int64]) -> None:
     """Every class has to be learned from something. `labels` are those of the training pictures."""
     counts = np.bincount(labels, minlength=len(catalog.classes))
+    twins_of = "twins" if (catalog.pictures.groups < 0).all() else "twins, or of a group,"
     for name, count in zip(catalog.classes, counts, strict=True):
         if not count:
             raise CatalogError(
-                f"Class {name} of {catalog.root} has 0 pictures to train on: all of its usable ones stand in val or "
-                "test, or are twins of pictures there. Put some into train."
+                f"Class {name} of {catalog.place} has 0 pictures to train on: all of its usable ones stand in val or "
+                f"test, or are {twins_of} of pictures there. Put some into train."
             )
 
 
@@ -202,9 +229,12 @@ def write_lists(data: Data, folder: Path) -> None:
 
 
 def _write(path: Path, header: list[str], rows: Iterable[list[object]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    # surrogateescape: a file name that is not UTF-8 keeps its bytes
-    files.write(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    with (
+        files.storage_errors(path),
+        files.replacing(path) as part,
+        # surrogateescape: a file name that is not UTF-8 keeps its bytes
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

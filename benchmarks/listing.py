@@ -1,0 +1,136 @@
+"""What a table of many rows takes to read: `python benchmarks/listing.py [--rows 2000000]`.
+
+Each way is a new process. Seconds are those of the processor, since other programs may run beside; megabytes are the
+process's peak, without what it had after its imports. The pictures do not exist: reading a table looks at none. Looking
+whether files are there is timed apart, over 100,000 that are. Prints the table of docs/why/tables.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from pellucid.pictures import table as tables
+from pellucid.pictures.catalog import Catalog
+from pellucid.pictures.columns import Picture
+from pellucid.pictures.ledger import there
+
+CLASSES, OF_GROUP = 100, 20  # classes, and pictures a group
+FILES = 100_000  # that are there
+SIDES = ("train", "train", "train", "val", "test")
+
+
+def row(number: int, rows: int) -> tuple[str, str, str, str]:
+    """Path, label, split and group, in no order of the catalog's."""
+    place = number * 104_729 % rows
+    group = number // OF_GROUP
+    path = f"images/part-{place % 1000:03}/picture-{place:07}.jpg"
+    return path, f"class {number % CLASSES}", SIDES[group % len(SIDES)], f"patient {group}"
+
+
+def write(file: Path, rows: int) -> None:
+    names = ("path", "label", "split", "group")
+    every = (row(number, rows) for number in range(rows))
+    if file.suffix == ".parquet":
+        parquet.write_table(pyarrow.table(dict(zip(names, zip(*every, strict=True), strict=True))), file)
+        return
+    with file.open("w", newline="") as stream:
+        if file.suffix == ".csv":
+            csv.writer(stream).writerows([names, *every])
+        else:
+            stream.writelines(json.dumps(dict(zip(names, one, strict=True))) + "\n" for one in every)
+
+
+def objects(file: Path) -> list[Picture]:
+    """The rows of a CSV as a list of Picture, in the catalog's order: what the columns stand in for."""
+    with file.open(newline="") as stream:
+        found = [
+            Picture(one["path"], int(one["label"].split()[1]), one["split"], (), int(one["group"].split()[1]))
+            for one in csv.DictReader(stream)
+        ]
+    found.sort(key=lambda picture: (picture.label, picture.path))
+    return found
+
+
+def files(folder: Path) -> Iterator[str]:
+    for number in range(FILES):
+        path = folder / f"{number % 100}" / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        yield path.relative_to(folder).as_posix()
+
+
+def memory(which: str) -> float:
+    """Of this process in MB, as Linux tells: "VmHWM" its peak, "VmRSS" now. `getrusage` would count its parent, too."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(which)).split()[1]) * 1024 / 1e6
+
+
+def measured(way: str, file: Path) -> dict[str, float]:
+    """In this process. Peak memory in MB, seconds of the processor."""
+    work: Any = tables.read if way == "read" else objects
+    if way == "there":
+        paths = list(files(file))
+        catalog = Catalog(file, ("a",), [Picture(path, 0, None) for path in paths], (), 0)
+        work = lambda _: there(catalog)  # noqa: E731
+    before, start = memory("VmRSS"), time.process_time()
+    result = work(file)
+    seconds = time.process_time() - start
+    return {
+        "seconds": seconds,
+        "mb": memory("VmHWM") - before,
+        "kept": memory("VmRSS") - before,
+        "count": len(result[0].pictures if way == "there" else getattr(result, "pictures", result)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--measure", nargs=2, metavar=("WAY", "FILE"), help="one way, in this process")
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measured(given.measure[0], Path(given.measure[1]))))
+        return
+    print(
+        f"| {given.rows:,} rows | file, MB | seconds | peak, MB | kept, MB | kept, bytes a row |\n"
+        "|---|---|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for name, way in (("t.csv", "read"), ("t.jsonl", "read"), ("t.parquet", "read"), ("t.csv", "objects")):
+            file = Path(folder) / name
+            if not file.exists():
+                write(file, given.rows)
+            found = measure(way, file)
+            assert found["count"] == given.rows
+            what = (
+                {".csv": "CSV", ".jsonl": "JSONL", ".parquet": "Parquet"}[file.suffix]
+                if way == "read"
+                else "the CSV, a Python object a row"
+            )
+            size, each = os.path.getsize(file) / 1e6, found["kept"] * 1e6 / given.rows
+            took = f"{found['seconds']:.1f} | {found['mb']:,.0f} | {found['kept']:,.0f} | {each:,.0f}"
+            print(f"| {what} | {size:,.0f} | {took} |", flush=True)
+        found = measure("there", Path(folder))
+        print(f"\nLooking whether a file is there: {found['seconds'] / FILES * 1e6:.1f} microseconds each.")
+
+
+def measure(way: str, file: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, "--measure", way, str(file)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""A store of the same pictures under another name: of another table over the folder, or of the folder itself.
+
+Its files are decoded already. A new store takes over what it can.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pellucid.pictures.ledger import Ledger, read_header
+from pellucid.pictures.lock import Lock, beside
+
+
+@contextmanager
+def neighbour(folder: Path, identity: dict[str, Any]) -> Iterator[Ledger | None]:
+    """The ledger of the last used store beside `folder` that differs from `identity` in its table alone, or None.
+
+    Nobody replaces that store meanwhile. One that another process is building is passed over.
+    """
+    same = {key: value for key, value in identity.items() if key != "table"}
+    for other in _by_use(folder, same):
+        with closing(Lock(beside(other))) as lock:
+            if lock.acquire() and (ledger := Ledger.load(other, same)) is not None:
+                yield ledger
+                return
+    yield None
+
+
+def _by_use(folder: Path, same: dict[str, Any]) -> list[Path]:
+    found = []
+    for other in folder.parent.glob("*.store"):
+        with suppress(OSError, ValueError):
+            header = read_header(other)
+            if other != folder and {key: header.get(key) for key in same} == same:
+                found.append((os.stat(other / "store.json").st_mtime, other))
+    return [other for _, other in sorted(found, reverse=True)]
