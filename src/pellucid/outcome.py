@@ -236,6 +236,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "device": task.engine.device,
             "precision": task.engine.precision,
             "threads": task.engine.threads,
+            "class_weights": None if task.weights is None else list(task.weights),
         },
         "optimizer": _next_update(trained),
     }

@@ -27,7 +27,7 @@ from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, minutes, replay
+from pellucid.training import checkpoint, loop, minutes, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim, inside
@@ -209,8 +209,10 @@ class Run:
             _check_same(saved, data)
         yield _found(self.directory, data)
         rows = data.rows("train")
+        counts = np.bincount(data.labels[rows], minlength=len(catalog.classes)).tolist()
         recipe, more = resolve_length(recipe, len(rows))
-        reasons = (*reasons, *more)
+        recipe, weighted = weighting.resolve(recipe, counts, catalog.classes)
+        reasons = (*reasons, *more, *(weighted if saved is None else ()))
 
         import torch
 
@@ -225,7 +227,18 @@ class Run:
         assert augment != "auto"
         images, where = hold(data.store, len(data.labels), engine)
         reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
-        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.choosing, reported)
+        task = Task(
+            recipe,
+            engine,
+            scale,
+            augment,
+            images,
+            data.labels,
+            rows,
+            data.choosing,
+            reported,
+            weighting.of(recipe, counts),
+        )
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
@@ -260,7 +273,9 @@ class Run:
     ) -> tuple[Recipe, tuple[str, ...], Form]:
         """What the recipe leaves open, chosen from the pictures; in a resumed run it stays as it was chosen."""
         if saved is not None:
-            recipe, reasons = recipes.make(**saved.context["recipe"]), tuple(saved.context["reasons"])
+            # begun by an earlier Pellucid, it does not say how classes are weighted: they were not
+            recipe = recipes.make(**{"class_weights": "none", **saved.context["recipe"]})
+            reasons = tuple(saved.context["reasons"])
         else:
             recipe, reasons = resolve(self.recipe, named, sample(catalog, int(self.recipe.megapixels * 1e6)))
         assert recipe.size is not None

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from pellucid import api
 from pellucid.app.bars import only_bar, progress_bars
-from pellucid.app.words import duration, few, many, printable, share
+from pellucid.app.words import balanced, duration, few, many, printable, share
 
 T = TypeVar("T")
 
@@ -239,6 +239,7 @@ def _show_report(report: api.Report, console: Console) -> None:
         note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
     colour = "bold green" if report.quotable else "bold yellow"
     console.print(f"[{colour}]{report.reported}: {share(reported)}[/]; {escape(note)}")
+    console.print(balanced(reported), markup=False)
     scaled = f", after temperature scaling {reported.calibration.error:.3f}" if report.chosen else ""
     console.print(
         f"calibration error {reported.calibration_before.error:.3f}{scaled}; weights of epoch {report.best_epoch}; "

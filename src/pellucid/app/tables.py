@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pellucid import api
-from pellucid.app.words import duration, few, many, operations, printable, share, size
+from pellucid.app.words import balanced, duration, few, many, operations, printable, share, size
 
 LISTED = 5  # lines of a list that may be long
 
@@ -24,6 +24,7 @@ def evaluation(result: api.Evaluation) -> None:
         console.print(f"what follows is of the {many(metrics.pictures, 'picture')} that the model had not seen:")
     elif result.sides:
         console.print(Text(f"what follows is of {printable(metrics.side)}:"))
+    console.print(Text(balanced(metrics)))
     console.print(f"cross-entropy {metrics.loss:.4f}, calibration error {metrics.calibration.error:.3f}")
     table = _table("class", "pictures>", "precision>", "recall>", "F1>")
     for item in metrics.classes:

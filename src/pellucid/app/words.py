@@ -36,6 +36,17 @@ def share(metrics: api.Metrics) -> str:
     return f"{metrics.accuracy:.1%} of {many(metrics.pictures, 'picture')}, 95% interval {low:.1%} to {high:.1%}"
 
 
+def balanced(metrics: api.Metrics, most: int = 5) -> str:
+    """Balanced accuracy with its interval, and the recall of each class, of many the lowest, in one phrase."""
+    low, high = metrics.balanced_interval
+    figure = f"balanced accuracy {metrics.balanced_accuracy:.1%}, 95% interval {low:.1%} to {high:.1%}"
+    recalls = [(item.recall, printable(item.name)) for item in metrics.classes if item.recall is not None]
+    if len(recalls) > most:
+        recalls = sorted(recalls)[:most]
+        return f"{figure}; lowest recall {', '.join(f'{name} {recall:.1%}' for recall, name in recalls)}"
+    return f"{figure}; recall {', '.join(f'{name} {recall:.1%}' for recall, name in recalls)}"
+
+
 def duration(seconds: float) -> str:
     """42 s, 3:05 min, 2:10 h."""
     whole = round(seconds)

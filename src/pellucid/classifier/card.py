@@ -65,9 +65,13 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     lines += [
         "## How good",
         "",
-        "| side | used for | pictures | accuracy | 95% interval | cross-entropy | calibration error |",
-        "|---|---|---|---|---|---|---|",
+        "| side | used for | pictures | accuracy | 95% interval | balanced accuracy | 95% interval | cross-entropy "
+        "| calibration error |",
+        "|---|---|---|---|---|---|---|---|---|",
         *[_side_row(metrics, side) for side in ("test", "validation") if metrics.get(side)],
+        "",
+        "Balanced accuracy is the mean of the classes' recalls: every class counts the same, however many pictures it "
+        "has.",
         "",
         *_classes(reported),
         "",
@@ -116,7 +120,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         + (", the best on the validation pictures." if caveats.chosen(metrics) else ".")
         + (f" It was {early}." if (early := training.get("early")) else "")
         + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
-        f"augmentation {recipe['augment']}, seed {recipe['seed']}.",
+        f"augmentation {recipe['augment']}, seed {recipe['seed']}." + _weighted(config),
         "",
         *_optimizer(config),
         "## Use it",
@@ -180,9 +184,11 @@ def _side_row(metrics: dict[str, Any], side: str) -> str:
     if side == "test":
         use = "not to be quoted: it lacks a class" if caveats.lacking(measured) else "the reported figure"
     low, high = measured["interval"]
+    lower, upper = measured["balanced_interval"]
+    balanced = f"{measured['balanced_accuracy']:.1%} | {lower:.1%} to {upper:.1%}"
     return (
         f"| {side} | {use} | {measured['pictures']:,} | {measured['accuracy']:.1%} | {low:.1%} to {high:.1%} "
-        f"| {measured['loss']:.3f} | {measured['calibration']['error']:.3f} |"
+        f"| {balanced} | {measured['loss']:.3f} | {measured['calibration']['error']:.3f} |"
     )
 
 
@@ -240,6 +246,19 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _weighted(config: dict[str, Any]) -> str:
+    """Of a model whose classes were weighted in the loss."""
+    weights = config["training"].get("class_weights")
+    if weights is None:
+        return ""
+    named = [f"{_plain(name)} {weight:.2f}" for name, weight in zip(config["classes"], weights, strict=True)]
+    shown = ", ".join(named[:8]) + (f" and {len(named) - 8:,} more in config.json" if len(named) > 8 else "")
+    return (
+        f" In the loss each picture counted by its class: {shown}. Every class had the same part in the loss. The "
+        "temperature was fitted on the pictures as they are, unweighted."
+    )
 
 
 def _ranges(config: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
@@ -92,8 +92,8 @@ def _probabilities(scores: Tensor, temperature: float, one: bool, squashed: bool
 
 def _of_one(loss: Loss, squashed: bool) -> Loss:
     """The loss of one score: the binary cross-entropy, which is what the cross-entropy of two classes comes to."""
-    if loss.kind == "binary_cross_entropy" or loss == CROSS_ENTROPY:
-        return Loss("binary_cross_entropy", probabilities=squashed or loss.probabilities)
+    if loss.kind == "binary_cross_entropy" or replace(loss, importance=None) == CROSS_ENTROPY:
+        return replace(loss, kind="binary_cross_entropy", probabilities=squashed or loss.probabilities)
     raise TraceError(
         f"The loss {loss.kind!r} needs a score for each class, and the module gives one score. Leave the loss out for "
         "the binary cross-entropy, or pass a function of the scores."

@@ -58,6 +58,7 @@ class Task:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     reported: int = 0  # pictures that are classified once more after the last step, of a run in minutes
+    weights: tuple[float, ...] | None = None  # how many times a picture of each class counts in the loss
 
     @property
     def steps_per_epoch(self) -> int:
@@ -211,7 +212,7 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     for part in _parts(task, state.module, rows):
         labels = task.engine.send(task.labels[part])
         logits = _logits(task, state.module, task.images.batch(part), generator).float()
-        loss = loss_of(task.recipe, logits, labels) * (len(part) / len(rows))
+        loss = loss_of(task.recipe, logits, labels, task.weights) * (len(part) / len(rows))
         loss.backward()
         losses.append(loss.detach())
         right.append((logits.detach().argmax(1) == labels).sum())

@@ -62,6 +62,9 @@ class Recipe:
     """Categorical cross-entropy, or the mean squared error of the probabilities."""
     label_smoothing: float = 0.1
     """Share of the target that is spread over all classes (cross-entropy only)."""
+    class_weights: Literal["auto", "balanced", "none"] = "auto"
+    """balanced: pictures of a rare class count more in the loss, so that each class counts the same; auto: balanced
+    where the largest class has over twice the training pictures of the smallest."""
     augment: AugmentChoice = "auto"
     """How training pictures are varied: light by shift, scale, rotation and brightness; strong also by mirror and
     colour; auto chooses light for grey pictures and strong for colour."""
@@ -99,6 +102,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "schedule": "constant",
         "warmup": 0.0,
         "label_smoothing": 0.0,
+        "class_weights": "none",
         "augment": "none",
     },
 }

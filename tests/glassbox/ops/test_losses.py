@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid.glassbox.arithmetic import Evaluator, everything
-from pellucid.glassbox.ops import losses
+from pellucid.glassbox.ops import binary, losses
+from pellucid.network.loss import mean_loss
 
 MANY = settings(max_examples=25, deadline=None)
 LOGITS = {"input": np.log([[1.0, 3, 4]])}  # powers in the proportions 1 : 3 : 4
@@ -118,6 +119,13 @@ def test_losses_agree_with_pytorch(oracle, batch, classes, smoothing, weighted) 
 
     oracle.agrees(losses.cross_entropy((batch, classes), labels.tolist(), smoothing, weight), entropy)
     oracle.agrees(losses.brier((batch, classes), labels.tolist()), brier)
+    if weight is not None:  # each picture's loss so many times, divided by nothing
+        for op, kind in (
+            (losses.cross_entropy((batch, classes), labels.tolist(), smoothing, None, weight), "cross_entropy"),
+            (losses.brier((batch, classes), labels.tolist(), weight), "mse"),
+            (binary.binary_cross_entropy((batch, classes), labels.tolist(), False, weight), "binary_cross_entropy"),
+        ):
+            oracle.agrees(op, lambda x, kind=kind: mean_loss(kind, x, torch.from_numpy(labels), smoothing, weight))
     oracle.agrees(losses.mse_loss((batch, classes), (batch, classes)), F.mse_loss)
     both = losses.mse_loss((batch, classes), (batch, classes), 2)
     oracle.agrees(both, lambda x, y: F.mse_loss(x, y, reduction="sum"))
