@@ -14,20 +14,13 @@ from pathlib import Path
 
 from pellucid.errors import CatalogError
 from pellucid.pictures import layout, sides
+from pellucid.pictures.columns import Picture, Pictures, Writer
+from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
 LEAST = 2  # usable pictures a class: one to learn from, one to check with
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A file that should hold a picture."""
-
-    path: str  # relative to the root, with "/" on every system
-    label: int  # index into Catalog.classes
-    side: str | None  # "train", "val" or "test" where the folders say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +40,23 @@ class Catalog:
 
     root: Path
     classes: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    pictures: Pictures
     quarantine: tuple[Quarantined, ...]
     ignored: int  # files and folders that are hidden or the operating system's: Thumbs.db, __MACOSX
     left_out: tuple[Quarantined, ...] = ()
     """Folders that Pellucid wrote, such as a model folder, each with what it is."""
+    several: bool = False
+    """Whether a picture may have several labels, or none."""
+
+    def __post_init__(self) -> None:
+        """Any sequence of Picture will do for `pictures`; it is kept as columns."""
+        if not isinstance(self.pictures, Pictures):
+            object.__setattr__(self, "pictures", Pictures.of(self.pictures))
+
+    def classes_of(self, picture: Picture) -> str:
+        """The names of its classes, with a zero character between them; one name where it has one."""
+        first = (self.classes[picture.label],) if picture.label >= 0 else ()
+        return "\0".join((*first, *(self.classes[label] for label in picture.also)))
 
     def class_of(self, path: str) -> str | None:
         """The class in whose folder `path` lies; None for what lies outside all of them."""
@@ -78,25 +83,24 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
     except OSError as error:
         raise CatalogError(f"{root} cannot be opened: {error.strerror}. Change its permissions or copy it.") from error
     folders, beside = layout.find(root, leave_out, known)
-    found: list[tuple[str, str, str | None]] = []  # path, class, side
+    ordered = tuple(sorted({folder.name for folder in folders}, key=natural))
+    labels = {name: label for label, name in enumerate(ordered)}
+    pictures = Writer()
     others: list[Entry] = [
         entry._replace(kind="unusable", reason="lies outside a class folder") if entry.kind == "file" else entry
         for entry in beside
     ]
     for folder in folders:
+        label, side = labels[folder.name], -1 if folder.side is None else SIDES.index(folder.side)
         for entry in walk(root / folder.path, leave_out):
             if entry.kind == "file":
-                found.append((folder.path + entry.path, folder.name, folder.side))
+                pictures.add(folder.path + entry.path, label, side)
             else:
                 others.append(entry._replace(path=folder.path + entry.path))
-    ordered = tuple(sorted({folder.name for folder in folders}, key=_natural))
-    labels = {name: label for label, name in enumerate(ordered)}
-    pictures = [Picture(path, labels[name], side) for path, name, side in found]
-    pictures.sort(key=lambda picture: (picture.label, picture.path))
     bad = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind in ("unusable", "again")]
     left_out = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind == "ours"]
     ignored = sum(entry.kind == "system" for entry in others)
-    return Catalog(root, ordered, tuple(pictures), by_path(bad), ignored, by_path(left_out))
+    return Catalog(root, ordered, pictures.pictures().ordered(), by_path(bad), ignored, by_path(left_out))
 
 
 def check(catalog: Catalog) -> None:
@@ -107,7 +111,7 @@ def check(catalog: Catalog) -> None:
         ours = f" Left out are {_names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
         raise CatalogError(f"{root} has no class folders: found {found} in it.{ours} Accepted: {_LAYOUTS}.")
     _check_sides(catalog)
-    counts = Counter(picture.label for picture in catalog.pictures)
+    counts = catalog.pictures.counts(len(classes)).tolist()
     if len(classes) == 1:
         found = f"{classes[0]} ({counts[0]:,} usable pictures)"
         raise CatalogError(f"{root} has only one class, {found}; two or more are needed.{_lone_side(catalog)}")
@@ -134,7 +138,7 @@ def _why(catalog: Catalog, names: set[str]) -> str:
 
 def _check_sides(catalog: Catalog) -> None:
     """Refuse folders that look like the sides of a split, and were not recognised as such: they are no classes."""
-    if any(picture.side is not None for picture in catalog.pictures):
+    if (catalog.pictures.sides >= 0).any():
         return
     inside: dict[str, set[str]] = {name: set() for name in catalog.classes}
     for holder, label in {(picture.path.rpartition("/")[0], picture.label) for picture in catalog.pictures}:
@@ -191,7 +195,7 @@ def by_path(quarantine: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
     return tuple(sorted(quarantine, key=lambda bad: bad.path))
 
 
-def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key: runs of digits by their value, the rest alphabetically without regard to case."""
     parts = re.findall(r"([0-9]+)|([^0-9]+)", name.casefold())
     return [(0, int(digits), "") if digits else (1, 0, text) for digits, text in parts], name

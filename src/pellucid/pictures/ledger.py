@@ -204,8 +204,7 @@ def read_header(folder: Path) -> dict[str, Any]:
 
 
 def labels_of(catalog: Catalog) -> str:
-    lines = (f"{picture.path}\0{catalog.classes[picture.label]}\0" for picture in catalog.pictures)
-    return hash_lines(lines)
+    return hash_lines(f"{picture.path}\0{catalog.classes_of(picture)}\0" for picture in catalog.pictures)
 
 
 def hash_lines(lines: Iterable[str]) -> str:

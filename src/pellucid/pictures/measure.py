@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from pellucid.pictures.decode import read, samples_of
 from pellucid.pictures.levels import Pool, choose
 from pellucid.pictures.ranges import Kind, Range, Ranges
 from pellucid.pictures.render import is_measured, pool_of
+from pellucid.pictures.split import SIDES
+
+T = TypeVar("T")
 
 LOOKED_AT = 1024  # files whose first bytes are read
 MEASURED = 256  # files, of those, that are decoded
@@ -30,9 +35,11 @@ def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
 
     Files spread evenly over the catalog are measured. One that cannot be read is left out: the store says why.
     """
-    pictures = [one for one in catalog.pictures if one.side in (None, "train")] or catalog.pictures
-    paths = [catalog.root / one.path for one in pictures]
-    looked_at = _spread([path for path in paths if path.suffix.lower() not in _LIGHT], LOOKED_AT)
+    sides = catalog.pictures.sides
+    rows = np.flatnonzero(sides <= SIDES.index("train"))
+    paths = catalog.pictures.paths.take(rows if len(rows) else np.arange(len(sides)))
+    heavy = [at for at, path in enumerate(paths) if os.path.splitext(path)[1].lower() not in _LIGHT]
+    looked_at = [catalog.root / paths[at] for at in _spread(heavy, LOOKED_AT)]
     deep = _spread([path for path in looked_at if _may_be_deep(path)], MEASURED)
     if not deep:
         return Ranges()
@@ -59,9 +66,9 @@ def _chosen(pools: Iterable[Pool], kind: Kind) -> Range | None:
     return choose(Pool(values, declared), alone=False)
 
 
-def _spread(paths: Sequence[Path], most: int) -> list[Path]:
-    rows = sorted({int(row) for row in np.linspace(0, len(paths) - 1, min(most, len(paths)))})
-    return [paths[row] for row in rows]
+def _spread(every: Sequence[T], most: int) -> list[T]:
+    rows = sorted({int(row) for row in np.linspace(0, len(every) - 1, min(most, len(every)))})
+    return [every[row] for row in rows]
 
 
 def _may_be_deep(path: Path) -> bool:

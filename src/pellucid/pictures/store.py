@@ -164,8 +164,8 @@ def build(
             _remove_leftovers(folder)
         old = Ledger.load(folder, identity)
         stamps = np.empty((len(catalog.pictures), 3), np.int64)
-        for stamp, picture in zip(stamps, catalog.pictures, strict=True):
-            stamp[:] = stamp_of(f"{catalog.root}/{picture.path}")
+        for stamp, path in zip(stamps, catalog.pictures.paths, strict=True):
+            stamp[:] = stamp_of(os.path.join(catalog.root, path))
         if old is not None and old.describes(catalog, stamps):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form)
@@ -222,7 +222,7 @@ def _open(ledger: Ledger, catalog: Catalog, form: Form) -> Store:
     good = np.delete(np.arange(len(ledger.paths)), list(bad))
     assert np.array_equal(ledger.records["row"][good], np.arange(len(good)))
     refused = [Quarantined(ledger.paths[number], reason) for number, reason in bad.items()]
-    pictures = tuple(catalog.pictures[number] for number in good)
+    pictures = catalog.pictures.take(good)
     usable = replace(catalog, pictures=pictures, quarantine=by_path((*catalog.quarantine, *refused)))
     with suppress(OSError):
         os.utime(ledger.folder / "store.json")  # the time of its last use
@@ -245,7 +245,7 @@ def _rebuild(
     lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes a picture in the two raw files
     done, rows, reused, told = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
-    paths = [picture.path for picture in catalog.pictures]
+    paths = list(catalog.pictures.paths)
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
         new = Ledger(part, labels_of(catalog), paths, {}, np.zeros(total, RECORD), ranges)
         with (
@@ -293,9 +293,9 @@ def _results(
     try:
         for start in range(0, len(stamps), group):
             here = slice(start, start + group)
-            paths = [catalog.root / picture.path for picture in catalog.pictures[here]]
-            pairs = zip(catalog.pictures[here], stamps[here], strict=True)
-            known = [reuse and reuse.find(picture.path, stamp) for picture, stamp in pairs]
+            names = list(catalog.pictures.paths[here])
+            paths = [catalog.root / name for name in names]
+            known = [reuse and reuse.find(*pair) for pair in zip(names, stamps[here], strict=True)]
             whole = [result for result in known if result is not None]
             if len(whole) < len(known):
                 waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit, ranges))
@@ -347,10 +347,9 @@ def _folder(cache: Path, root: Path, form: Form, pixel_limit: int) -> Path:
 
 
 def _fingerprint(catalog: Catalog, digests: Sequence[str]) -> str:
-    pictures = catalog.pictures
-    order = sorted(range(len(pictures)), key=lambda row: pictures[row].path)
-    rows = ((pictures[row].path, digests[row], catalog.classes[pictures[row].label]) for row in order)
-    return hash_lines("\0".join((*row, "")) for row in rows)
+    order, _ = catalog.pictures.paths.order()
+    rows = ((picture, digests[row]) for picture, row in zip(catalog.pictures.take(order), order, strict=True))
+    return hash_lines(f"{picture.path}\0{digest}\0{catalog.classes_of(picture)}\0" for picture, digest in rows)
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:

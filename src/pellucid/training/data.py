@@ -126,8 +126,7 @@ def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Genera
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
     catalogs.check(usable)
-    labels = np.array([picture.label for picture in usable.pictures], np.int64)
-    given = np.array([-1 if p.side is None else splits.SIDES.index(p.side) for p in usable.pictures], np.int8)
+    labels, given = usable.pictures.labels.astype(np.int64), usable.pictures.sides
     pairs = yield from _compare(store)
     sides = splits.split(
         labels,

@@ -1,0 +1,144 @@
+"""The pictures of a catalog as columns: about 25 bytes each beside the path, and an object only for one that is used.
+
+A table may list millions of pictures. As objects they would take ten times the memory.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.pictures.split import SIDES
+from pellucid.pictures.strings import BLOCK, Texts, TextWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file that should hold a picture."""
+
+    path: str  # relative to the root or absolute, with "/" on every system
+    label: int  # index into Catalog.classes; -1 where it has none, which only Catalog.several allows
+    side: str | None  # "train", "val" or "test" where the folders, or a table, say so
+    also: tuple[int, ...] = ()  # its further labels, ascending, where Catalog.several
+    group: int = -1  # pictures with one number stay on one side of a split; -1: in no group
+
+
+class Pictures(Sequence[Picture]):
+    """N pictures, each made into a Picture when it is looked at.
+
+    * paths: N texts
+    * labels: int32 (N,), as Picture.label
+    * sides: int8 (N,), index into split.SIDES, or -1
+    * groups: int32 (N,), as Picture.group
+    * also: int32 (M,), the further labels of all; those of picture n stand from also_ends[n] to also_ends[n + 1]
+    """
+
+    def __init__(
+        self,
+        paths: Texts,
+        labels: NDArray[np.int32],
+        sides: NDArray[np.int8],
+        groups: NDArray[np.int32],
+        also: NDArray[np.int32],
+        also_ends: NDArray[np.int64],
+    ) -> None:
+        self.paths, self.labels, self.sides, self.groups = paths, labels, sides, groups
+        self.also, self.also_ends = also, also_ends
+
+    @classmethod
+    def of(cls, pictures: Iterable[Picture]) -> Pictures:
+        writer = Writer()
+        for one in pictures:
+            writer.add(one.path, one.label, -1 if one.side is None else SIDES.index(one.side), one.group, one.also)
+        return writer.pictures()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @overload
+    def __getitem__(self, at: int) -> Picture: ...
+    @overload
+    def __getitem__(self, at: slice) -> Pictures: ...
+    def __getitem__(self, at: int | slice) -> Picture | Pictures:
+        if isinstance(at, slice):
+            return self.take(np.arange(len(self))[at])
+        at = range(len(self))[at]
+        side, also = int(self.sides[at]), self._also(*self.also_ends[at : at + 2])
+        label, group = int(self.labels[at]), int(self.groups[at])
+        return Picture(self.paths[at], label, None if side < 0 else SIDES[side], also, group)
+
+    def __iter__(self) -> Iterator[Picture]:
+        names, paths = (*SIDES, None), iter(self.paths)
+        for start in range(0, len(self), BLOCK):
+            some = slice(start, start + BLOCK)
+            labels, groups = self.labels[some].tolist(), self.groups[some].tolist()
+            sides = (names[side] for side in self.sides[some].tolist())
+            also = (self._also(*ends) for ends in pairwise(self.also_ends[start : start + BLOCK + 1].tolist()))
+            yield from map(Picture, islice(paths, len(labels)), labels, sides, also, groups)
+
+    def _also(self, start: int, end: int) -> tuple[int, ...]:
+        return tuple(self.also[start:end].tolist()) if end > start else ()
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to any sequence of the same pictures."""
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} pictures>"
+
+    def take(self, rows: NDArray[np.integer]) -> Pictures:
+        """Those of `rows`, (n,), in that order."""
+        many = (self.also_ends[1:] - self.also_ends[:-1])[rows]
+        also_ends = np.concatenate([[0], np.cumsum(many)]).astype(np.int64)
+        shift = np.repeat(self.also_ends[rows] - also_ends[:-1], many)
+        also = self.also[np.arange(len(shift)) + shift]
+        columns = self.labels[rows], self.sides[rows], self.groups[rows]
+        return Pictures(self.paths.take(rows), *columns, also, also_ends)
+
+    def ordered(self) -> Pictures:
+        """By label, then path."""
+        by_path, _ = self.paths.order()
+        return self.take(by_path[np.argsort(self.labels[by_path], kind="stable")])
+
+    def counts(self, classes: int) -> NDArray[np.int64]:
+        """How many have each label, (classes,)."""
+        first = np.bincount(self.labels[self.labels >= 0], minlength=classes)
+        return first + np.bincount(self.also, minlength=classes)
+
+
+class Writer:
+    """Pictures, one after the other."""
+
+    def __init__(self) -> None:
+        self._paths = TextWriter()
+        self._labels, self._sides, self._groups = array("i"), array("b"), array("i")
+        self._also, self._also_ends = array("i"), array("q", [0])
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def add(self, path: str, label: int, side: int = -1, group: int = -1, also: Sequence[int] = ()) -> None:
+        """`side`: index into split.SIDES, or -1. Raises UnicodeEncodeError as TextWriter does."""
+        self._paths.add(path)
+        self._labels.append(label)
+        self._sides.append(side)
+        self._groups.append(group)
+        self._also.extend(also)
+        self._also_ends.append(len(self._also))
+
+    def pictures(self) -> Pictures:
+        """All of them. Nothing can be added afterwards."""
+        columns = (np.frombuffer(column, np.int32) for column in (self._labels, self._groups, self._also))
+        labels, groups, also = columns
+        sides, also_ends = np.frombuffer(self._sides, np.int8), np.frombuffer(self._also_ends, np.int64)
+        return Pictures(self._paths.texts(), labels, sides, groups, also, also_ends)

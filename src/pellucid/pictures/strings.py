@@ -1,0 +1,114 @@
+"""Many texts in one array of bytes: a million paths without a million objects."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 1 << 16  # rows at a time, where a step needs more memory than its result
+WORD = 8  # bytes of a text that are compared at a time
+_CODE = ("utf-8", "surrogateescape")  # a file's name need not be valid UTF-8
+
+
+class Texts(Sequence[str]):
+    """N texts: text n is content[ends[n]:ends[n + 1]]. `content`: uint8; `ends`: int64 (N + 1), the first is 0."""
+
+    def __init__(self, content: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
+        self.content, self.ends = content, ends
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Texts:
+        """Texts without lone surrogates other than those of `surrogateescape`; others raise UnicodeEncodeError."""
+        writer = TextWriter()
+        for text in texts:
+            writer.add(text)
+        return writer.texts()
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Texts: ...
+    def __getitem__(self, at: int | slice) -> str | Texts:
+        if isinstance(at, slice):
+            return self.take(np.arange(len(self))[at])
+        at = range(len(self))[at]
+        return self.content[self.ends[at] : self.ends[at + 1]].tobytes().decode(*_CODE)
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), BLOCK):
+            ends = self.ends[start : start + BLOCK + 1]
+            block = self.content[ends[0] : ends[-1]].tobytes()
+            yield from (block[a:b].decode(*_CODE) for a, b in pairwise((ends - ends[0]).tolist()))
+
+    def take(self, rows: NDArray[np.integer]) -> Texts:
+        """The texts of `rows`, (n,), in that order."""
+        lengths = (self.ends[1:] - self.ends[:-1])[rows]
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        content = np.empty(ends[-1], np.uint8)
+        for start in range(0, len(rows), BLOCK):
+            some = slice(start, start + BLOCK)
+            first, last = ends[start], ends[min(start + BLOCK, len(rows))]
+            shift = np.repeat(self.ends[rows[some]] - ends[:-1][some], lengths[some])
+            content[first:last] = self.content[np.arange(first, last) + shift]
+        return Texts(content, ends)
+
+    def order(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The rows by their texts' bytes, equal ones as they stand, int64 (N,); which differ from the one before, (N,).
+
+        Compares a word of all texts that are still alike, then the next word: memory does not grow with the longest.
+        """
+        order = np.arange(len(self), dtype=np.int64)
+        first = np.zeros(len(self), np.int64)  # of each place, the first place with a text that was alike so far
+        places, at = order.copy(), 0
+        while len(places) > 1:
+            rows = order[places]
+            words, rest = self._words(rows, at)
+            if (words != words[0]).any() or (rest != rest[0]).any() or (first[places] != first[places[0]]).any():
+                sort = np.lexsort((rest, words, first[places]))
+                order[places] = rows[sort]
+                words, rest, alike = words[sort], rest[sort], first[places]
+                new = np.ones(len(places), np.bool_)
+                new[1:] = (words[1:] != words[:-1]) | (rest[1:] != rest[:-1]) | (alike[1:] != alike[:-1])
+                first[places] = np.maximum.accumulate(np.where(new, places, 0))
+            alone = np.bincount(np.searchsorted(places, first[places]), minlength=len(places)) == 1
+            open_ = (rest > WORD) & ~alone[np.searchsorted(places, first[places])]
+            places, at = places[open_], at + WORD
+        return order, first == np.arange(len(self))
+
+    def _words(self, rows: NDArray[np.int64], at: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """WORD bytes from byte `at` of each text, zeros behind its end, as one number; how many bytes are left."""
+        rest = self.ends[rows + 1] - self.ends[rows] - at
+        words = np.zeros((len(rows), WORD), np.uint8)
+        for start in range(0, len(rows) if len(self.content) else 0, BLOCK):
+            some = slice(start, start + BLOCK)
+            places = (self.ends[rows[some]] + at)[:, None] + np.arange(WORD)
+            words[some] = self.content[np.minimum(places, len(self.content) - 1)]
+            words[some][np.arange(WORD) >= rest[some][:, None]] = 0
+        return words.view(">u8").ravel(), np.minimum(rest, WORD + 1)
+
+
+class TextWriter:
+    """Texts, one after the other."""
+
+    def __init__(self) -> None:
+        self._content, self._ends = bytearray(), array("q", [0])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def add(self, text: str) -> None:
+        """Raises UnicodeEncodeError for a lone surrogate that stands for no byte."""
+        self._content += text.encode(*_CODE)
+        self._ends.append(len(self._content))
+
+    def texts(self) -> Texts:
+        """All of them. Nothing can be added afterwards."""
+        return Texts(np.frombuffer(self._content, np.uint8), np.frombuffer(self._ends, np.int64))
