@@ -25,9 +25,12 @@ from pellucid.pictures import familiar, twins
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import decode, read
+from pellucid.pictures.joined import SEPARATOR, joined
 from pellucid.texts import alike, composed
 from pellucid.training import evaluate as evaluation
+from pellucid.training import targets
 from pellucid.training.evaluate import Metrics
+from pellucid.training.targets import Fitted
 
 SIDES = {"test": "test", "val": "validation", "train": "train"}
 """Of a folder that is split, in the order in which one of them is the figure: as the catalog and as people write it."""
@@ -58,7 +61,7 @@ class Evaluation:
     """On all of the pictures that could be used."""
     unusable: tuple[tuple[str, str], ...]  # path, reason
     answers: tuple[Answer, ...] = ()
-    """Of each picture that could be used, in the order in which they were classified."""
+    """Of each picture that could be used, in the order in which they were classified; none of several labels."""
     side: str | None = None
     """ "train", "validation" or "test": of the model's own pictures or of a split folder; None for a plain folder."""
     trained_on: tuple[Seen, ...] = ()
@@ -139,6 +142,8 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
     known = memory(model)
     results = []
     catalog = catalogs.scan(Path(directory), known=classifier.classes)
+    if classifier.thresholds is not None:
+        catalog = joined(catalog)
     notes = _notes(catalog, classifier.classes)
     for part in _parts(catalog, Path(directory), classifier.classes):
         results.append((yield from _judge(classifier, part, known)))
@@ -176,7 +181,8 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
     refused = [(str(directory / q.path), q.reason) for q in catalog.quarantine]
     of_side: dict[str | None, list[tuple[str, str]]] = {}
     for picture in catalog.pictures:
-        labelled = str(directory / picture.path), names[catalog.classes[picture.label]]
+        own = (names[name] for name in catalog.classes_of(picture).split("\0") if name)
+        labelled = str(directory / picture.path), SEPARATOR.join(own)
         of_side.setdefault(picture.side, []).append(labelled)
     if of_side.keys() <= {None}:
         return [_Part(str(directory), None, of_side.get(None, []), refused)]
@@ -200,7 +206,7 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
             unusable.append((path, answer.error))
             continue
         paths.append(path)
-        labels.append(classifier.classes.index(label))
+        labels.append(targets.read(label, classifier.classes, classifier.thresholds is not None))
         logits.append(answer.logits)
         if seen is not None:
             digests.append(seen.digest)
@@ -210,15 +216,16 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
         raise CatalogError(
             f"None of the {len(unusable):,} pictures ({part.name}) can be used; the first is {path}: {reason}."
         )
-    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels, np.int64)
+    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels)
+    fitted = Fitted(classifier.temperature, classifier.thresholds)
 
     def measured(rows: NDArray[np.bool_]) -> Metrics | None:
         if not rows.any():
             return None
-        return evaluation.measure(part.name, scores[rows], truth[rows], classifier.classes, classifier.temperature)
+        return targets.measure(part.name, scores[rows], truth[rows], classifier.classes, fitted)
 
-    metrics = evaluation.measure(part.name, scores, truth, classifier.classes, classifier.temperature)
-    answered = _answers(paths, scores, truth, classifier.temperature)
+    metrics = targets.measure(part.name, scores, truth, classifier.classes, fitted)
+    answered = () if metrics.several else _answers(paths, scores, truth, classifier.temperature)
     if known is None:
         own = Evaluation(metrics, tuple(unusable), answered, part.side, kept=True)
         return replace(own, without_trained_on=metrics, unseen=metrics if part.side == "test" else None)

@@ -26,8 +26,9 @@ from pellucid.network import standardise, zoo
 from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
+from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, minutes, replay, weighting
+from pellucid.training import checkpoint, loop, minutes, replay, targets, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim, inside
@@ -197,6 +198,8 @@ class Run:
         if not self._claim.held:  # after the scan: the folder may be made among the pictures
             self._take()
         saved, self._saved = self._saved, None  # its tensors are not needed twice
+        if self.recipe.labels == "several":
+            catalog = joined(catalog)
         catalogs.check(catalog)
         named = zoo.find(self.recipe.model)
         device.check(self.recipe.device)
@@ -209,7 +212,7 @@ class Run:
             _check_same(saved, data)
         yield _found(self.directory, data)
         rows = data.rows("train")
-        counts = np.bincount(data.labels[rows], minlength=len(catalog.classes)).tolist()
+        counts = targets.counts(data.labels[rows], len(catalog.classes))
         recipe, more = resolve_length(recipe, len(rows))
         recipe, weighted = weighting.resolve(recipe, counts, catalog.classes)
         reasons = (*reasons, *more, *(weighted if saved is None else ()))
@@ -363,7 +366,7 @@ def _found(directory: Path, data: Data) -> Found:
     return Found(
         directory,
         data.catalog.classes,
-        tuple(np.bincount(data.labels[data.sides >= 0], minlength=len(data.catalog.classes)).tolist()),
+        tuple(targets.counts(data.labels[data.sides >= 0], len(data.catalog.classes))),
         data.quarantine,
         data.catalog.ignored,
         data.catalog.left_out,

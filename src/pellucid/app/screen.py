@@ -149,7 +149,8 @@ def _show_found(found: api.Found, console: Console) -> None:
     counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
     counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
     directory = escape(printable(found.directory))
-    console.print(f"[bold]{sum(found.pictures):,} pictures[/] in {directory}: {escape(counts)}")
+    total = found.train + found.validation + found.test
+    console.print(f"[bold]{total:,} pictures[/] in {directory}: {escape(counts)}")
     if found.quarantine:
         console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (left where they are, not used):")
         _list([f"{printable(bad.path)}: {bad.reason}" for bad in found.quarantine], "quarantine.csv", console)
@@ -227,7 +228,8 @@ def _show_report(report: api.Report, console: Console) -> None:
     if "validation" in report.metrics and report.reported != "validation":
         validation = report.metrics["validation"]
         lacks = f"no picture of {few(validation.lacking)} is among these, and nothing was chosen on them"
-        how = "epoch and temperature were chosen on these" if report.chosen else lacks
+        what = "epoch, temperature and thresholds" if validation.several else "epoch and temperature"
+        how = f"{what} were chosen on these" if report.chosen else lacks
         console.print(f"validation: {share(validation)}; {how}", markup=False)
     note = {
         "test": "no choice was made on these: this is the figure to quote",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.declaration import Op, Shape
@@ -61,12 +62,15 @@ class Loss:
             raise TraceError(f"The class to compare with is {self.against}; the classes are 0 to {classes - 1}.")
 
     def of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits (N, K), labels int64 (N,) -> scalar. "mse" is that of the probabilities, over classes (Brier 1950)."""
+        """logits (N, K), labels int64 (N,) -> scalar. "mse" is that of the probabilities, over classes (Brier 1950).
+
+        Of several labels a picture, for "binary_cross_entropy", 1 for each that it has and 0 for the others, (N, K).
+        """
         import torch.nn.functional as F
 
         if self.kind == "difference":
             return (logits.gather(1, labels[:, None])[:, 0] - logits[:, self.against]).sum()
-        if self.kind == "binary_cross_entropy" and (self.probabilities or logits.shape[1] == 1):
+        if labels.ndim == 1 and self.kind == "binary_cross_entropy" and (self.probabilities or logits.shape[1] == 1):
             one = logits.shape[1] == 1
             target = (labels[:, None] if one else F.one_hot(labels, logits.shape[1])).to(logits.dtype)
             measure = F.binary_cross_entropy if self.probabilities else F.binary_cross_entropy_with_logits
@@ -80,8 +84,10 @@ class Loss:
             return F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
         return mean_loss(self.kind, logits, labels, self.label_smoothing, self.importance)
 
-    def declaration(self, logits: Shape, labels: list[int]) -> Op:
-        """The same as data."""
+    def declaration(self, logits: Shape, labels: list[int] | NDArray[np.float64]) -> Op:
+        """The same as data. Of several labels a picture, 1 for each that it has and 0 for the others, (N, K)."""
+        if isinstance(labels, np.ndarray):
+            return binary.binary_cross_entropy(logits, labels)
         if self.kind == "difference":
             assert self.against is not None
             return losses.difference(logits, labels, self.against)

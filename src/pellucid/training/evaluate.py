@@ -30,6 +30,10 @@ class ClassMetrics:
     precision: float | None
     recall: float | None
     f1: float | None
+    average_precision: float | None = None
+    """Of several labels a picture: see several.py."""
+    threshold: float | None = None
+    """Of several labels a picture: the probability from which on it is called."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,20 @@ class Metrics:
     correct: int
     accuracy: float
     interval: tuple[float, float]  # 95 %
-    balanced_accuracy: float  # the mean of the classes' recalls, of those that have pictures
-    balanced_interval: tuple[float, float]  # 95 %
+    balanced_accuracy: float | None  # the mean of the classes' recalls, of those that have pictures
+    balanced_interval: tuple[float, float] | None  # 95 %
     loss: float  # mean cross-entropy in nats, after temperature scaling
     loss_uncalibrated: float
     calibration: Calibration
     calibration_before: Calibration
     classes: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]  # [true][predicted]
+    confusion: tuple[tuple[int, ...], ...]  # [true][predicted]; empty of several labels
+    several: bool = False
+    """Whether a picture may have several labels. Then `accuracy` is the share with exactly the right ones, exact match.
+    Instead of a balanced accuracy there are macro F1, the mean over labels, and micro F1, over all decisions."""
+    macro_f1: float | None = None
+    micro_f1: float | None = None
+    mean_average_precision: float | None = None
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -74,8 +84,17 @@ class Metrics:
         return tuple(item.name for item in self.classes if not item.pictures)
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, and `lacking`, as JSON has them."""
-        return {**asdict(self), "lacking": list(self.lacking)}
+        """All fields that say something, and `lacking`, as JSON has them."""
+        content = {**asdict(self), "lacking": list(self.lacking)}
+        for name in _SEVERAL if not self.several else ("balanced_accuracy", "balanced_interval"):
+            del content[name]
+        if not self.several:
+            content["classes"] = [{key: item[key] for key in _PLAIN} for item in content["classes"]]
+        return content
+
+
+_SEVERAL = ("several", "macro_f1", "micro_f1", "mean_average_precision")
+_PLAIN = ("name", "pictures", "precision", "recall", "f1")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def resolve(recipe: Recipe, counts: Sequence[int], classes: Sequence[str]) -> tu
     least, most = min(counts), max(counts)
     chosen = recipe.class_weights
     if chosen == "auto":
-        chosen = "balanced" if most > UNEQUAL * least else "none"
+        chosen = "balanced" if most > UNEQUAL * least and recipe.labels == "one" else "none"
     if chosen == "none":
         return dataclasses.replace(recipe, class_weights=chosen), ()
     weights = balanced(counts)
