@@ -148,7 +148,7 @@ def test_confusion_of_few_and_many_classes(count: int, tmp_path: Path) -> None:
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert ("class 1" in labels) == (count <= figures.MOST_NAMED)
     assert ("numbered as in the table" in axes.get_xlabel()) == (count > figures.MOST_NAMED)
-    card._save(tmp_path / "picture.png", figure)
+    figures.save(tmp_path / "picture.png", figure)
     assert max(drawn(tmp_path / "picture.png").shape) < 1600
 
 
@@ -168,7 +168,7 @@ def test_curves(epochs: int, validated: bool, tmp_path: Path) -> None:
     loss, accuracy = figure.axes
     assert loss.lines[0].get_ydata()[0] == pytest.approx(2)
     assert accuracy.lines[0].get_ydata()[-1] == pytest.approx(1 - 0.5 / epochs)
-    card._save(tmp_path / "picture.png", figure)
+    figures.save(tmp_path / "picture.png", figure)
     drawn(tmp_path / "picture.png")
 
 
@@ -180,7 +180,7 @@ def test_calibration_shows_both_sides_or_the_only_one(tmp_path: Path) -> None:
     ]
     one = figures.calibration(metrics(["a", "b"], each=40, temperature=1.0))
     assert [axes.get_title().split(":")[0] for axes in one.axes] == ["no temperature scaling"]
-    card._save(tmp_path / "picture.png", both)
+    figures.save(tmp_path / "picture.png", both)
     drawn(tmp_path / "picture.png")
 
 

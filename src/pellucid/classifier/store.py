@@ -110,6 +110,8 @@ def read(folder: Path) -> Saved:
         (temperature,) = _numbers([config["temperature"]], 1)
         stated = config.get("thresholds")  # of several labels a picture
         thresholds = _numbers(stated, len(classes)) if stated is not None else None
+        if thresholds is not None and max(thresholds) >= 1:
+            raise ValueError(f"{max(thresholds)} stands where it needs a threshold below 1.")
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
         expected = residual.state(network.shapes((channels, height, width), len(classes)))
     except KeyError as error:

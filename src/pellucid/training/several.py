@@ -16,7 +16,7 @@ from pellucid.network import scores
 from pellucid.training.evaluate import BINS, Bin, Calibration, ClassMetrics, Metrics, interval
 
 Targets = NDArray[np.bool_]
-PULL = 10.0  # pictures that have a label: so many weigh as much as what all labels together say (docs/why/labels.md)
+PULL = 3.0  # pictures that have a label: so many weigh as much as what all labels together say (docs/why/labels.md)
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
