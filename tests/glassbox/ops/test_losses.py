@@ -131,6 +131,16 @@ def test_losses_agree_with_pytorch(oracle, batch, classes, smoothing, weighted) 
     oracle.agrees(both, lambda x, y: F.mse_loss(x, y, reduction="sum"))
 
 
+@MANY
+@given(st.integers(1, 4), st.integers(2, 5), st.floats(0.1, 5))
+def test_several_labels_agree_with_pytorch(oracle, batch, classes, temperature) -> None:
+    targets = oracle.random.integers(0, 2, (batch, classes)).astype(float)
+    op = binary.binary_cross_entropy((batch, classes), targets)
+    oracle.agrees(op, lambda x: mean_loss("binary_cross_entropy", x, torch.from_numpy(targets)))
+    oracle.agrees(op, lambda x: F.binary_cross_entropy_with_logits(x, torch.from_numpy(targets)))
+    oracle.agrees(binary.each_of_logit((1, classes), temperature), lambda x: (x / temperature).sigmoid())
+
+
 @pytest.mark.parametrize(
     "op",
     [
@@ -139,6 +149,8 @@ def test_losses_agree_with_pytorch(oracle, batch, classes, smoothing, weighted) 
         losses.log_softmax((2, 4)),
         losses.cross_entropy((3, 4), [0, 3, 3], 0.1, np.array([1.0, 2, 3, 0.5])),
         losses.brier((3, 4), [0, 3, 3]),
+        losses.brier((3, 4), [0, 3, 3], np.array([1.0, 2, 3, 0.5])),
+        binary.binary_cross_entropy((2, 3), np.array([[1.0, 0, 1], [0, 0, 0]])),
         losses.mse_loss((2, 3), (2, 3)),
     ],
     ids=lambda op: op.kind,
