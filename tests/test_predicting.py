@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pellucid.errors import CatalogError
 from pellucid.pictures.catalog import scan
 from pellucid.predicting import LeftOut, expand, walked
 
@@ -46,6 +47,17 @@ def test_a_folder_stands_for_what_a_training_reads_in_it(here: Path) -> None:
         LeftOut("data/b/model/", "a model folder"),
         LeftOut("data/b/up/", "a link to a folder that was read already"),
     ]
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.TSV"])
+def test_a_table_stands_for_the_files_that_it_lists(here: Path, name: str) -> None:
+    make(here, "in/a/1.png", "in/plain.csv")
+    (here / "in" / name).write_text("n\tfile_name\n1\ta/1.png\n2\tgone.png\n3\t\n4\t/far/2.png\n")
+    listed = ["in/a/1.png", "in/gone.png", f"in/{name}, line 4: the table has no path for it", "/far/2.png"]
+    assert pictures(f"in/{name}") == listed
+    assert f"in/{name}" in pictures("in")  # among the files of a folder it is one of them
+    with pytest.raises(CatalogError, match=r"has no column 'path' or 'file_name'. Its columns are 'in/plain.csv'"):
+        pictures("in/plain.csv")
 
 
 def test_what_cannot_be_used_is_among_the_files(here: Path) -> None:

@@ -36,7 +36,7 @@ ALLOWED = {
         "engine",
         "glassbox",
     },
-    "predicting": {"errors", "classifier", "pictures.walk"},
+    "predicting": {"errors", "classifier", "pictures.walk", "pictures.table"},
     "kept": {"errors", "files", "pictures", "classifier"},
     "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},

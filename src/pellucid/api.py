@@ -40,6 +40,7 @@ from pellucid.pictures import store as stores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
+from pellucid.pictures.tabular import Columns
 from pellucid.predicting import expand, predict
 from pellucid.run import Event, Found, Run, Started
 from pellucid.training import optimizer as optimizers
@@ -92,12 +93,13 @@ def train(
     recipe: str | Path | None = None,
     **settings: Any,
 ) -> Classifier:
-    """Train a classifier on a folder of pictures, save it to `out`, return it.
+    """Train a classifier on a folder of pictures or on a table, save it to `out`, return it.
 
-    `directory` holds a folder a class, or train, val and test folders with a folder a class each. `out` is a new
-    folder, by default the directory's name with "-model" in the current one. `settings` are the fields of
-    pellucid.Recipe by name, over those of the TOML file `recipe`. Interrupted (Ctrl-C), it saves the best model so
-    far before KeyboardInterrupt goes on; `resume=True` continues.
+    `directory` holds a folder a class, or train, val and test folders with a folder a class each. Or it is a table
+    (CSV, JSONL, Parquet) with a path and a label in each row, and if you like a split and a group; or a folder with
+    such a table in it, metadata.csv. `out` is a new folder, by default the directory's name with "-model" in the
+    current one. `settings` are the fields of pellucid.Recipe by name, over those of the TOML file `recipe`. Interrupted
+    (Ctrl-C), it saves the best model so far before KeyboardInterrupt goes on; `resume=True` continues.
 
     Raises PellucidError: CatalogError, RecipeError, NetworkError, TrainingError, ArtefactError, StorageError.
     """
@@ -197,8 +199,9 @@ def clear_cache(cache: str | Path | None = None) -> int:
 
 
 def free_place(directory: Path) -> Path:
-    """A folder name for the model that is not taken: photos-model, photos-model-2, …"""
-    name = f"{directory.resolve().name or 'pictures'}-model"
+    """A folder name for the model that is not taken: photos-model, photos-model-2, …; table-model for table.csv."""
+    place = directory.resolve()
+    name = f"{(place.stem if place.is_file() else place.name) or 'pictures'}-model"
     taken = (Path(name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
     return next(path for path in taken if not path.exists())
 
@@ -224,6 +227,7 @@ __all__ = [
     "Change",
     "Claim",
     "Classifier",
+    "Columns",
     "Comparing",
     "Decoding",
     "Document",

@@ -1,4 +1,4 @@
-"""A saved model judged on labelled pictures: those that it kept for that, or a folder, which it may have seen."""
+"""A saved model judged on labelled pictures: those that it kept for that, or a folder or a table that it may know."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pellucid.classifier.predictor import Prepared, Source
 from pellucid.errors import CatalogError, PictureError
 from pellucid.kept import Memory, Seen, evaluated_on, memory
 from pellucid.outcome import Evaluating
-from pellucid.pictures import catalog as catalogs
-from pellucid.pictures import familiar, twins
+from pellucid.pictures import familiar, table, twins
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import decode, read
 from pellucid.pictures.joined import SEPARATOR, joined
+from pellucid.pictures.tabular import NAMES, USUAL, Columns
 from pellucid.texts import alike, composed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import targets
@@ -115,14 +115,24 @@ class Evaluation:
         return {**content, "unusable": unusable, "notes": list(self.notes)}
 
 
-def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluation:
-    """How good a saved model is: on a labelled folder, or on the test pictures that it remembers.
+def evaluate(
+    model: str | Path,
+    directory: str | Path | None = None,
+    *,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+) -> Evaluation:
+    """How good a saved model is: on a labelled folder or table, or on the test pictures that it remembers.
+
+    A table's column that is not named here is called as in the table that the model was trained on, or has its usual
+    name.
 
     Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
     that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
     and CatalogError where there is nothing to evaluate or a class that the model does not know.
     """
-    steps = evaluating(model, directory)
+    steps = evaluating(model, directory, Columns(path_column, label_column, split_column))
     while True:
         try:
             next(steps)
@@ -130,7 +140,9 @@ def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluati
             return end.value
 
 
-def evaluating(model: str | Path, directory: str | Path | None = None) -> Generator[Evaluating, None, Evaluation]:
+def evaluating(
+    model: str | Path, directory: str | Path | None = None, columns: Columns = USUAL
+) -> Generator[Evaluating, None, Evaluation]:
     """The same, yielding progress. Memory does not grow with the pictures, but for their logits and 400 bytes each."""
     classifier = artefact.load(Path(model))
     if directory is None:
@@ -141,8 +153,13 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
         return (yield from _judge(classifier, _Part(side, side, labelled, unusable), None))
     known = memory(model)
     results = []
-    catalog = catalogs.scan(Path(directory), known=classifier.classes)
-    if classifier.thresholds is not None:
+    several = classifier.thresholds is not None
+    named = replace(_columns(model, columns), several=several)
+    catalog = table.read(Path(directory), named, known=classifier.classes)
+    if catalog.table is None and columns.chosen:
+        name = next(iter(columns.chosen.values()))
+        raise CatalogError(f"{directory} is no table, and has no column {name!r}: its class folders say what is what.")
+    if several:
         catalog = joined(catalog)
     notes = _notes(catalog, classifier.classes)
     for part in _parts(catalog, Path(directory), classifier.classes):
@@ -151,6 +168,13 @@ def evaluating(model: str | Path, directory: str | Path | None = None) -> Genera
         return replace(results[0], notes=notes)
     unusable = [bad for result in results for bad in result.unusable]
     return replace(results[0], unusable=tuple(unusable), sides=tuple(results), notes=notes)
+
+
+def _columns(model: str | Path, columns: Columns) -> Columns:
+    """The same, with the names that the model's recipe has as likely ones."""
+    recipe = artefact.read_config(Path(model)).get("recipe") or {}
+    likely = ((role, name) for role in NAMES if (name := recipe.get(f"{role}_column")) is not None)
+    return replace(columns, likely=tuple(likely))
 
 
 class _Part(NamedTuple):
@@ -165,7 +189,8 @@ class _Part(NamedTuple):
 def _notes(catalog: Catalog, classes: tuple[str, ...]) -> tuple[str, ...]:
     left_out = [f"left out: {catalog.root / folder.path} ({folder.reason})" for folder in catalog.left_out]
     near = [f"class names that differ only by case or spaces: {', '.join(map(repr, each))}" for each in alike(classes)]
-    return (*left_out, *near)
+    again = [f"listed more than once: {catalog.repeated:,} rows of the table"] if catalog.repeated else []
+    return (*left_out, *near, *again)
 
 
 def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[_Part]:
@@ -175,14 +200,15 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
     if unknown:
         known = ", ".join(classes[:10]) + (f" and {len(classes) - 10:,} more" if len(classes) > 10 else "")
         near = alike([unknown[0], *classes])
-        hint = f" Rename the folder to {near[0][1]!r} if that is meant." if near and near[0][0] == unknown[0] else ""
+        do = "Rename the folder to" if catalog.table is None else "Write"
+        hint = f" {do} {near[0][1]!r} if that is meant." if near and near[0][0] == unknown[0] else ""
         what = f"has a class {unknown[0]!r} that the model does not know; it knows {known}"
         raise CatalogError(f"{directory} {what}.{hint}")
-    refused = [(str(directory / q.path), q.reason) for q in catalog.quarantine]
+    refused = [(str(catalog.root / q.path), q.reason) for q in catalog.quarantine]
     of_side: dict[str | None, list[tuple[str, str]]] = {}
     for picture in catalog.pictures:
         own = (names[name] for name in catalog.classes_of(picture).split("\0") if name)
-        labelled = str(directory / picture.path), SEPARATOR.join(own)
+        labelled = str(catalog.root / picture.path), SEPARATOR.join(own)
         of_side.setdefault(picture.side, []).append(labelled)
     if of_side.keys() <= {None}:
         return [_Part(str(directory), None, of_side.get(None, []), refused)]

@@ -86,8 +86,8 @@ class Trained:
 def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, None, Report]:
     """Evaluate the best weights so far and write the model folder; yields progress, returns the report.
 
-    `trained` itself is left as it is. `directory`: where the pictures are. Raises StorageError, and TrainingError
-    where the network's outputs are not finite.
+    `trained` itself is left as it is. `directory`: to which the pictures' paths are relative. Raises StorageError, and
+    TrainingError where the network's outputs are not finite.
     """
     state, data, classes = trained.state, trained.data, trained.classifier.classes
     best = copy.deepcopy(state.module)
@@ -205,6 +205,8 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
         "reasons": list(trained.reasons),
         "data": {
             "root": str(directory.absolute()),
+            "table": None if data.catalog.table is None else str(Path(data.catalog.table).absolute()),
+            "groups": data.named_groups,
             "fingerprint": data.store.fingerprint,
             "split_fingerprint": files.sha256(out / artefact.SPLIT),
             "train": len(task.train),

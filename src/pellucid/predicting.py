@@ -22,8 +22,9 @@ def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int =
     """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
 
     A folder stands for all visible files in it and below, each folder's by name, as a training walks it: links are
-    followed, model folders left out. A picture that cannot be used, or a path or glob that nothing is found under, is a
-    Prediction with an error. See Classifier.stream, and `predictor`.
+    followed, model folders left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or
+    file_name. A picture that cannot be used, or a path or glob that nothing is found under, is a Prediction with an
+    error. See Classifier.stream, and `predictor`.
     """
     several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
     return predictor(model, several).stream(expand(several), batch)
@@ -40,6 +41,9 @@ def predictor(model: str | Path, pictures: Iterable[Source]) -> Saved:
     return replace(saved, many=many)
 
 
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files that list pictures
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A folder below one that was named whose files stand for no pictures, and why."""
@@ -49,7 +53,7 @@ class LeftOut:
 
 
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:
-    """Folders and globs become the files they stand for; everything else passes as it is, also what is not there."""
+    """Folders, globs and tables become the files they stand for; all else passes as it is, also what is not there."""
     return (each for each in walked(pictures) if not isinstance(each, LeftOut))
 
 
@@ -60,6 +64,10 @@ def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
             yield picture
         elif os.path.isdir(picture):
             yield from _below(picture)
+        elif os.path.splitext(picture)[1].lower() in TABLES and os.path.isfile(picture):
+            from pellucid.pictures.table import listed
+
+            yield from listed(Path(picture))
         elif glob.has_magic(str(picture)) and not os.path.lexists(picture):
             yield from _matches(str(picture))
         else:

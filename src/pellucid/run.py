@@ -1,4 +1,4 @@
-"""One training from a folder of pictures to a model folder: where training and classifier meet.
+"""One training from a folder or a table of pictures to a model folder: where training and classifier meet.
 
 run = Run(directory, recipe, out)
 for event in run:            # stop asking at any event, and the run stops there
@@ -32,7 +32,7 @@ from pellucid.training import checkpoint, loop, minutes, replay, targets, weight
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim, inside
-from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
+from pellucid.training.data import Comparing, Data, prepare, read_catalog, sample, write_lists
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
@@ -72,6 +72,10 @@ class Found:
     """The classes of which a side, "train", "val" or "test", has no picture."""
     swallowed: tuple[tuple[str, int, int], ...] = ()
     """Classes of which most pictures are twins of one another: name, how many, of how many."""
+    groups: int = 0
+    """Groups of a table, such as patients, each of which stands on one side."""
+    repeated: int = 0
+    """Rows of a table that list a picture once more."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ class Run:
 
     def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
         began = time.perf_counter()
-        catalog = catalogs.scan(self.directory, leave_out=self.out)
+        catalog = read_catalog(self.directory, self.recipe, leave_out=self.out)
         if not self._claim.held:  # after the scan: the folder may be made among the pictures
             self._take()
         saved, self._saved = self._saved, None  # its tensors are not needed twice
@@ -295,7 +299,7 @@ class Run:
         write_lists(data, self.out)
 
     def _recorder(self, data: Data, task: Task, state: State) -> Recorder:
-        paths = [picture.path for picture in data.catalog.pictures]
+        paths = data.catalog.pictures.paths
         return Recorder(self.out / replay.FOLDER, task, state, paths, data.catalog.classes)
 
     def finish(self) -> Generator[Evaluating, None, Report]:
@@ -306,7 +310,7 @@ class Run:
         """
         assert self._ready is not None, "there is nothing to finish before Started"
         self._claim.check()
-        report = yield from save(self._ready, self.directory, self.out)
+        report = yield from save(self._ready, self._ready.data.catalog.root, self.out)
         if report.complete:
             checkpoint.remove(self.out / CHECKPOINTS)
             self.close()
@@ -357,7 +361,7 @@ def _check_batch(task: Task, module: torch.nn.Module) -> None:
 def _check_same(saved: checkpoint.Checkpoint, data: Data) -> None:
     if saved.context["fingerprint"] != data.fingerprint:
         raise ArtefactError(
-            f"The pictures in {data.catalog.root} have changed since {saved.path} was written, and a resumed run "
+            f"The pictures in {data.catalog.place} have changed since {saved.path} was written, and a resumed run "
             "must see the same ones. Put them back, or train anew with another --out."
         )
 
@@ -378,6 +382,8 @@ def _found(directory: Path, data: Data) -> Found:
         alike_across_classes=data.alike_across_classes,
         lacking=data.lacking,
         swallowed=tuple((data.catalog.classes[each.label], each.alike, each.pictures) for each in data.swallowed),
+        groups=data.named_groups,
+        repeated=data.catalog.repeated,
     )
 
 

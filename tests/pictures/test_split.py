@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pellucid.errors import RecipeError
-from pellucid.pictures.split import SIDES, Swallowed, lacking, split, swallowed
+from pellucid.pictures import twins
+from pellucid.pictures.split import SIDES, Swallowed, lacking, overruled, split, swallowed, together
 
 TRAIN, VAL, TEST = 0, 1, 2
 
@@ -249,3 +250,33 @@ def test_a_class_that_a_group_of_twins_swallows() -> None:
     groups = np.array([0, 0, 0, 1, 2, 2, 3, 4, 0, 5, 6, 7])
     assert swallowed(labels, groups) == (Swallowed(0, 3, 4),)
     assert swallowed(labels, np.where(labels == 2, 0, groups)) == (Swallowed(0, 3, 4), Swallowed(2, 3, 3))
+
+
+@st.composite
+def ties(draw: st.DrawFn) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Groups of pictures, and pairs of twins."""
+    n = draw(st.integers(1, 40))
+    groups = np.array(draw(st.lists(st.integers(-1, n), min_size=n, max_size=n)), np.int32)
+    pairs = draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=30))
+    return groups, np.array(pairs, np.int64).reshape(-1, 2)
+
+
+@given(ties())
+def test_twins_and_groups_are_joined_through_each_other(data: tuple[NDArray[np.int32], NDArray[np.int64]]) -> None:
+    groups, pairs = data
+    chains = [[a, b] for a in range(len(groups)) for b in range(a) if groups[a] == groups[b] >= 0]
+    every = np.concatenate([pairs, np.array(chains, np.int64).reshape(-1, 2)])
+    assert together(groups, pairs).tolist() == twins.groups(len(groups), every).tolist()
+
+
+def test_a_long_chain_is_one() -> None:
+    order = np.random.default_rng(0).permutation(5000)
+    pairs = np.stack([order[:-1], order[1:]], axis=1)
+    assert (together(np.full(5000, -1), pairs) == 0).all()
+
+
+def test_a_group_on_two_given_sides_stays_on_the_later_one() -> None:
+    groups, told = np.array([0, 0, 0, 1, 1, -1]), np.array([0, 2, -1, 0, 0, 1])
+    tied = together(groups, np.zeros((0, 2), np.int64))
+    assert split(np.array([0, 1, 0, 0, 1, 1]), digests(6), tied, told, 0.0, 0.0, 0).tolist() == [-1, 2, -1, 0, 0, 1]
+    assert overruled(groups, told).tolist() == [True, False, True, False, False, False]

@@ -23,6 +23,7 @@ USAGE = """usage: pellucid COMMAND ...
 An image classifier you can see through.
 
   pellucid train photos/                  a folder with a folder of pictures for each class -> a model folder
+  pellucid train table.csv                the same from a table: path, label, and if you like split and group
   pellucid predict MODEL picture.jpg      what is in a picture, with probabilities; folders and globs too
   pellucid evaluate MODEL [DIR]           how good it is, on the pictures it kept for that or on others
   pellucid explain MODEL picture.jpg      follow any number: forward, backward, into the optimizer's step

@@ -14,7 +14,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from pellucid import api
 from pellucid.api import Recipe, recipes
 from pellucid.app import answers, explaining, lessons, screen, streams, tables
-from pellucid.app.flags import Folder, Model, Place, Switch, parse
+from pellucid.app.flags import Column, Folder, Model, Place, Switch, parse
 from pellucid.errors import PictureError, RecipeError
 
 USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
@@ -27,6 +27,10 @@ UNSET = {
     "batch": "by the number of pictures",
     "minutes": "as long as the epochs take",
     "patience": "never",
+    "path_column": "path or file_name",
+    "label_column": "label",
+    "split_column": "split, if there is one",
+    "group_column": "group, if there is one",
     "replay_every": "by the number of steps",
 }
 
@@ -47,12 +51,13 @@ def train(args: list[str]) -> int:
         open: Switch = False,
         no_browser: Switch = False,
     ) -> int:
-        """Train a classifier on a folder of pictures and save it as a model folder.
+        """Train a classifier on a folder or a table of pictures and save it as a model folder.
 
         Ctrl-C ends it cleanly with the best model so far; --resume goes on, also after a crash.
 
         Args:
-            directory: Folder with a folder of pictures for each class, or with train, val and test folders of such.
+            directory: Folder with a folder of pictures for each class, or with train, val and test folders of such. Or
+                a table (CSV, JSONL, Parquet) with a path and a label in each row.
             settings: How to train.
             out: The model folder to write; by default the directory's name with -model, in the current folder.
             resume: Go on with the training in --out, as if it had never been stopped.
@@ -110,15 +115,27 @@ def _with_hints(base: Recipe) -> Recipe:
 
 
 def evaluate(args: list[str]) -> int:
-    def evaluate(model: Model, directory: Folder = None, /, json: Switch = False) -> int:
+    def evaluate(
+        model: Model,
+        directory: Folder = None,
+        /,
+        path_column: Column = None,
+        label_column: Column = None,
+        split_column: Column = None,
+        json: Switch = False,
+    ) -> int:
         """Say how good a model is.
 
         Args:
             model: Model folder.
-            directory: Labelled folder; without it, the test pictures that the model remembers.
+            directory: Labelled folder or table; without it, the test pictures that the model remembers.
+            path_column: The table's column with the paths; by default as in the training's table, or path or file_name.
+            label_column: The column with the labels; by default as in the training's table, or label.
+            split_column: The column with train, val or test; by default as in the training's table, or split.
             json: Everything as JSON.
         """
-        evaluation = screen.progress(api.evaluating(model, directory), "evaluating")
+        columns = api.Columns(path_column, label_column, split_column)
+        evaluation = screen.progress(api.evaluating(model, directory, columns), "evaluating")
         streams.write_json(evaluation.as_json(), indent=2) if json else tables.evaluation(evaluation)
         return UNUSABLE if evaluation.unusable else 0
 

@@ -13,6 +13,7 @@ T = TypeVar("T")
 Place = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
 Folder = Annotated[Positional[Path | None], arg(metavar="[DIR]", help_behavior_hint="")]
 Model = Annotated[Positional[Path], arg(metavar="MODEL")]
+Column = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 
 

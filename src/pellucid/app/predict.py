@@ -48,7 +48,8 @@ def _parsed(args: list[str]) -> int:
 
         Args:
             model: Model folder.
-            pictures: Files, folders (everything in them), globs, or - for standard input: a picture, or a path a line.
+            pictures: Files, folders (everything in them), globs, tables (CSV, JSONL, Parquet) with a column path, or -
+                for standard input: a picture, or a path a line.
             top: How many classes to name for each picture.
             format: table to read, csv or jsonl for a script.
             out: Write to this file instead of standard output. An earlier text of that name is replaced.

@@ -161,6 +161,10 @@ def _show_found(found: api.Found, console: Console) -> None:
     for names in found.classes_alike:
         shown = ", ".join(repr(printable(name)) for name in names)
         console.print(f"[yellow]class names that differ only by case or spaces:[/] {escape(shown)}; one class or two?")
+    if found.repeated:
+        console.print(f"listed more than once: {many(found.repeated, 'row')} of the table; each picture is used once")
+    if found.groups:
+        console.print(f"{many(found.groups, 'group')}, each on one side of the split")
     if found.twin_pairs:
         pairs = many(found.twin_pairs, "pair")
         console.print(f"{found.twin_pictures:,} pictures have a near-duplicate ({pairs}); none is split from its twin")

@@ -101,7 +101,8 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv)). Pictures with a "
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
         f"copies in two classes, of which one label is probably wrong: {data['twins_across_classes']:,}."
-        + caveats.alike(data.get("alike_across_classes", {})),
+        + caveats.alike(data.get("alike_across_classes", {}))
+        + _table(data),
         "",
         *_ranges(config),
         f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; "
@@ -244,6 +245,14 @@ def _ranges(config: dict[str, Any]) -> list[str]:
     sentences = Ranges.from_json(stated).sentences if stated is not None else ()
     lines = [f"{sentence[0].upper()}{sentence[1:]}. Predictions use the same range." for sentence in sentences]
     return [" ".join(lines), ""] if lines else []
+
+
+def _table(data: dict[str, Any]) -> str:
+    """Of pictures that a table lists: which, and its groups."""
+    if data.get("table") is None:
+        return ""
+    groups = f" Its {data['groups']:,} groups stand on one side each." if data.get("groups") else ""
+    return f" The table {_plain(Path(data['table']).name)} lists the pictures.{groups}"
 
 
 def _optimizer(config: dict[str, Any]) -> list[str]:

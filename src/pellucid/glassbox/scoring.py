@@ -61,14 +61,13 @@ def ends(
 
     scores = tensors[graph.output]
     count = scores.shape[1]
-    one = count == 1
+    one = count == 1 and thresholds is None
     squashed = one and any(call.name == graph.output and call.operator == "sigmoid" for call in graph.calls)
     names = classes or tuple(map(str, range(2 if one else count)))
     if len(names) != (2 if one else count):
         fitting = "one score, which stands for two classes" if one else f"{count:,} scores"
         raise TraceError(f"There are {len(names):,} class names, and the module gives {fitting}.")
-    several = thresholds is not None
-    probability, op = _probabilities(scores, temperature, one, squashed, several)
+    probability, op = _probabilities(scores, temperature, one, squashed, thresholds is not None)
     tensors[graph.roles[PROBABILITY]] = probability
     labels = None
     if thresholds is not None and loss.kind != "difference":

@@ -151,7 +151,7 @@ class Trace:
         `label`: by number or name; of a module with one score it is class 1. Raises TraceError: no such class,
         method or layer, or an input that is no picture.
         """
-        if len(self.logits) > 1:
+        if len(self.logits) == len(self.classes):
             target, several = self._class(label, self.predicted), self.thresholds is not None
             return self._subject().attribute(target, method, layer, self.temperature, several)
         if not self._class(label, 1):

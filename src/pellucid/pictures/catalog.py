@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pellucid.errors import CatalogError
@@ -29,6 +29,7 @@ class Quarantined:
 
     path: str
     reason: str
+    of: str | None = field(default=None, compare=False)  # its class, where that is known
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Catalog:
     """Folders that Pellucid wrote, such as a model folder, each with what it is."""
     several: bool = False
     """Whether a picture may have several labels, or none."""
+    table: str | None = None
+    """The table that lists the pictures, as messages name it; None where class folders hold them."""
+    repeated: int = 0
+    """Rows of the table that list a picture once more."""
 
     def __post_init__(self) -> None:
         """Any sequence of Picture will do for `pictures`; it is kept as columns."""
@@ -58,10 +63,22 @@ class Catalog:
         first = (self.classes[picture.label],) if picture.label >= 0 else ()
         return "\0".join((*first, *(self.classes[label] for label in picture.also)))
 
+    @property
+    def place(self) -> str:
+        """What was read, as messages name it: the table, or the folder."""
+        return self.table or str(self.root)
+
     def class_of(self, path: str) -> str | None:
-        """The class in whose folder `path` lies; None for what lies outside all of them."""
+        """The class in whose folder `path` lies; None for what lies outside all of them, and for a table's."""
+        if self.table is not None:
+            return None
         folders = map(composed, path.split("/")[:-1])
         return next((name for name in folders if name in self.classes), None)
+
+    def class_at(self, row: int) -> str | None:
+        """The name of a picture's class, the first where it has several; None where it has none."""
+        label = int(self.pictures.labels[row])
+        return self.classes[label] if label >= 0 else None
 
     @property
     def alike(self) -> tuple[tuple[str, ...], ...]:
@@ -105,30 +122,37 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
 
 def check(catalog: Catalog) -> None:
     """Raise CatalogError, in one line that names class and count, where nothing sensible can be learned."""
-    root, classes = catalog.root, catalog.classes
+    root, classes = catalog.place, catalog.classes
+    if not classes and catalog.table is not None:
+        rows = (
+            f"{len(catalog.quarantine):,} rows are in quarantine. {_why(catalog, None)}" if catalog.quarantine else ""
+        )
+        raise CatalogError(f"{root} lists no picture that has a label. {rows}".rstrip())
     if not classes:
         found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
         ours = f" Left out are {_names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
         raise CatalogError(f"{root} has no class folders: found {found} in it.{ours} Accepted: {_LAYOUTS}.")
     _check_sides(catalog)
     counts = catalog.pictures.counts(len(classes)).tolist()
-    if len(classes) == 1:
+    if len(classes) == 1 and not catalog.several:
         found = f"{classes[0]} ({counts[0]:,} usable pictures)"
         raise CatalogError(f"{root} has only one class, {found}; two or more are needed.{_lone_side(catalog)}")
     few = [label for label in range(len(classes)) if counts[label] < LEAST]
     if few:
-        lost = Counter(catalog.class_of(bad.path) for bad in catalog.quarantine)
+        lost = Counter(bad.of or catalog.class_of(bad.path) for bad in catalog.quarantine)
         told = [f"{classes[bad]} has {counts[bad]} ({lost[classes[bad]]:,} in quarantine)" for bad in few[:5]]
         more = f" and {len(few) - 5} more classes have too few" if len(few) > 5 else ""
         raise CatalogError(
             f"Every class needs at least {LEAST} usable pictures: in {root}, {', '.join(told)}{more}. "
-            f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or move the folder elsewhere."
+            f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or "
+            f"{'move the folder elsewhere' if catalog.table is None else 'take the class out of the table'}."
         )
 
 
-def _why(catalog: Catalog, names: set[str]) -> str:
+def _why(catalog: Catalog, names: set[str] | None) -> str:
     """A sentence with the commonest reason for which files of these classes are in quarantine; "" where none is."""
-    reasons = Counter(bad.reason for bad in catalog.quarantine if catalog.class_of(bad.path) in names)
+    bad = catalog.quarantine
+    reasons = Counter(b.reason for b in bad if names is None or (b.of or catalog.class_of(b.path)) in names)
     if not reasons:
         return ""
     reason, count = reasons.most_common(1)[0]
@@ -138,7 +162,7 @@ def _why(catalog: Catalog, names: set[str]) -> str:
 
 def _check_sides(catalog: Catalog) -> None:
     """Refuse folders that look like the sides of a split, and were not recognised as such: they are no classes."""
-    if (catalog.pictures.sides >= 0).any():
+    if catalog.table is not None or (catalog.pictures.sides >= 0).any():
         return
     inside: dict[str, set[str]] = {name: set() for name in catalog.classes}
     for holder, label in {(picture.path.rpartition("/")[0], picture.label) for picture in catalog.pictures}:
@@ -163,7 +187,7 @@ def _check_sides(catalog: Catalog) -> None:
 def _lone_side(catalog: Catalog) -> str:
     """What to do where the only class is rather a side of a split."""
     (name,) = catalog.classes
-    if sides.read(name) is None:
+    if catalog.table is not None or sides.read(name) is None:
         return ""
     path = catalog.pictures[0].path if catalog.pictures else f"{name}/"
     folder = catalog.root / path[: f"/{path}".index(f"/{name}/") + len(name)]

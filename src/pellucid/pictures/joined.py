@@ -19,10 +19,13 @@ SEPARATOR = "|"  # between the labels of one picture in split.csv and in predict
 def joined(catalog: Catalog) -> Catalog:
     """The catalog of class folders as one of pictures with several labels, each once, under the first of its paths.
 
+    A catalog that says its labels already, as a table does, stays as it is.
     Copies on different sides of the folders' split are left apart. What cannot be read is left as it is: decoding says
     why. Raises CatalogError where a class has the separator in its name.
     """
     check_names(catalog)
+    if catalog.several:  # a table says it already
+        return catalog
     sizes: dict[tuple[int, str | None], list[Picture]] = {}
     pictures = list(catalog.pictures)
     for picture in pictures:
@@ -59,6 +62,6 @@ def check_names(catalog: Catalog) -> None:
     for name in catalog.classes:
         if SEPARATOR in name:
             raise CatalogError(
-                f"The class {name!r} of {catalog.root} has a {SEPARATOR} in its name, which stands between the labels "
+                f"The class {name!r} of {catalog.place} has a {SEPARATOR} in its name, which stands between the labels "
                 "of a picture. Rename it."
             )

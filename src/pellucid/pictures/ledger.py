@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from io import FileIO
 from pathlib import Path
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.pictures import twins
-from pellucid.pictures.catalog import Catalog, contradictions
+from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradictions
 from pellucid.pictures.decode import Form
 from pellucid.pictures.ranges import Ranges
+from pellucid.pictures.reasons import open_reason
 
 VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; another is rebuilt
 RECORD = np.dtype(
@@ -175,13 +176,14 @@ class Reuse:
         self.descriptions.close()
 
 
-def identity_of(root: Path, form: Form, pixel_limit: int) -> dict[str, Any]:
-    """All that decides what decoding a given file gives."""
+def identity_of(root: Path, form: Form, pixel_limit: int, table: str | None = None) -> dict[str, Any]:
+    """All that decides what decoding a given file gives, and the table: the stores of two tables stay apart."""
     return {
         "version": VERSION,
         "decoders": {name: _version(name) for name in ("pillow", "simplejpeg", "pillow_heif")},
         "description": twins.DESCRIPTION,
         "root": str(root.resolve()),
+        **({} if table is None else {"table": os.path.abspath(table)}),
         "form": asdict(form),
         "pixel_limit": pixel_limit,
     }
@@ -221,6 +223,30 @@ def stamp_of(path: str | Path) -> tuple[int, int, int]:
     except OSError:
         return -1, -1, -1
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
+    """The catalog without the files that are not there, which join the quarantine; the stamps of the others, (N, 3).
+
+    A table may list them, and a file may go after a folder was read. Else no store would be whole as long as they lack.
+    """
+    stamps = np.empty((len(catalog.pictures), 3), np.int64)
+    for stamp, path in zip(stamps, catalog.pictures.paths, strict=True):
+        stamp[:] = stamp_of(os.path.join(catalog.root, path))
+    lost = []
+    for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
+        path = catalog.pictures.paths[number]
+        try:
+            os.stat(os.path.join(catalog.root, path))
+        except FileNotFoundError as error:
+            lost.append((number, Quarantined(path, open_reason(error), catalog.class_at(number))))
+        except OSError:
+            continue  # a disk or network that fails now may recover
+    if not lost:
+        return catalog, stamps
+    rows = np.delete(np.arange(len(stamps)), [number for number, _ in lost])
+    quarantine = by_path((*catalog.quarantine, *(bad for _, bad in lost)))
+    return replace(catalog, pictures=catalog.pictures.take(rows), quarantine=quarantine), stamps[rows]
 
 
 def read_row(file: FileIO, row: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:

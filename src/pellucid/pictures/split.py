@@ -93,6 +93,35 @@ def check(validation: float, test: float) -> None:
         )
 
 
+def together(groups: NDArray[np.integer], pairs: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Which of N pictures must stand on one side, (N,) int64: equal numbers for twins and for those of one group.
+
+    groups: (N,), equal numbers for pictures of one group, -1 for none. pairs: (P, 2) rows of twins. A picture's number
+    is the smallest row that groups and twins lead to, one from the other.
+    """
+    rows = np.flatnonzero(groups >= 0)
+    _, first, number = np.unique(groups[rows], return_index=True, return_inverse=True)
+    edges = np.concatenate([pairs.reshape(-1, 2), np.stack([rows[first][number], rows], axis=1)])
+    root = np.arange(len(groups), dtype=np.int64)
+    while True:
+        low, high = np.sort(root[edges], axis=1).T
+        if (low == high).all():
+            return root
+        np.minimum.at(root, high, low)
+        while (root[root] != root).any():
+            root = root[root]
+
+
+def overruled(groups: NDArray[np.integer], given: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which pictures have another of their group on a later side, of those that are given; all (N,), as in `split`."""
+    rows = np.flatnonzero(groups >= 0)
+    last = np.full(int(groups.max(initial=-1)) + 1, -1)
+    np.maximum.at(last, groups[rows], given[rows])
+    found = np.zeros(len(groups), np.bool_)
+    found[rows] = (last[groups[rows]] > TRAIN) & (given[rows] < last[groups[rows]])
+    return found
+
+
 def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: int) -> dict[str, tuple[int, ...]]:
     """The classes that have no picture on a side, by its name in SIDES; only sides that have pictures and lack some.
 

@@ -1,6 +1,6 @@
 """Every picture decoded once, to `uint8` at training size, in one file from which batches are read.
 
-A store is a folder below the cache, one for each (data folder, form, pixel limit):
+A store is a folder below the cache, one for each (data folder, table if any, form, pixel limit):
 
     images.raw         uint8 (N, height, width, channels), one usable picture after the other
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
@@ -52,6 +52,7 @@ from pellucid.pictures.ledger import (
     read_header,
     read_row,
     stamp_of,
+    there,
 )
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
@@ -79,7 +80,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """A store in the cache; `used` is the time of its last use, seconds since 1970."""
+    """A store in the cache; `root` is its folder or table, `used` the time of its last use, seconds since 1970."""
 
     folder: Path
     root: Path
@@ -149,8 +150,8 @@ def build(
     stops the threads and leaves the cache as it was. A second process that wants the same store waits for the
     first. Raises StorageError where the disk is full or cannot be written.
     """
-    folder = _folder(cache, catalog.root, form, pixel_limit)
-    identity = identity_of(catalog.root, form, pixel_limit)
+    folder = _folder(cache, catalog, form, pixel_limit)
+    identity = identity_of(catalog.root, form, pixel_limit, catalog.table)
     with another_place(), files.storage_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
     with closing(Lock(beside(folder))) as lock:
@@ -163,9 +164,7 @@ def build(
         if lock.held:
             _remove_leftovers(folder)
         old = Ledger.load(folder, identity)
-        stamps = np.empty((len(catalog.pictures), 3), np.int64)
-        for stamp, path in zip(stamps, catalog.pictures.paths, strict=True):
-            stamp[:] = stamp_of(os.path.join(catalog.root, path))
+        catalog, stamps = there(catalog)
         if old is not None and old.describes(catalog, stamps):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form)
@@ -196,7 +195,7 @@ def stores(cache: Path) -> list[StoreInfo]:
     for folder in cache.glob("*.store"):
         with suppress(OSError, ValueError, TypeError, KeyError):
             header = read_header(folder)
-            form, root = Form(**header["form"]), Path(header["root"])
+            form, root = Form(**header["form"]), Path(header.get("table", header["root"]))
             used = (folder / "store.json").stat().st_mtime
             found.append(StoreInfo(folder, root, form, header["pictures"], _occupied(folder), used))
     return sorted(found, key=lambda info: -info.used)
@@ -221,7 +220,7 @@ def _open(ledger: Ledger, catalog: Catalog, form: Form) -> Store:
     bad = ledger.reasons | ledger.clashes(catalog)
     good = np.delete(np.arange(len(ledger.paths)), list(bad))
     assert np.array_equal(ledger.records["row"][good], np.arange(len(good)))
-    refused = [Quarantined(ledger.paths[number], reason) for number, reason in bad.items()]
+    refused = [Quarantined(ledger.paths[n], reason, catalog.class_at(n)) for n, reason in bad.items()]
     pictures = catalog.pictures.take(good)
     usable = replace(catalog, pictures=pictures, quarantine=by_path((*catalog.quarantine, *refused)))
     with suppress(OSError):
@@ -340,9 +339,10 @@ def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
         return Result((-1, -1, -1) if passing else stamp, digest, reason=error.reason)
 
 
-def _folder(cache: Path, root: Path, form: Form, pixel_limit: int) -> Path:
-    key = json.dumps([str(root.resolve()), asdict(form), pixel_limit])
-    name = re.sub(r"\W+", "_", root.resolve().name)[:40]
+def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
+    root, table = catalog.root.resolve(), [] if catalog.table is None else [os.path.abspath(catalog.table)]
+    key = json.dumps([str(root), asdict(form), pixel_limit, *table])
+    name = re.sub(r"\W+", "_", Path(*table).stem if table else root.name)[:40]
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.errors import CatalogError, PictureError
-from pellucid.pictures import across, iterative, twins
+from pellucid.errors import CatalogError, PictureError, RecipeError
+from pellucid.pictures import across, iterative, table, twins
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
@@ -22,6 +22,7 @@ from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
 from pellucid.pictures.joined import SEPARATOR
 from pellucid.pictures.store import Decoding, Store
+from pellucid.pictures.tabular import Columns
 from pellucid.training import targets
 from pellucid.training.recipe import Recipe
 from pellucid.training.targets import Targets
@@ -67,11 +68,24 @@ class Data:
     @property
     def quarantine(self) -> tuple[Quarantined, ...]:
         """The catalog's, and the pictures that the split had to leave out."""
-        out = [
-            Quarantined(self.catalog.pictures[row].path, "its twin stands on another side of the folders' split")
-            for row in np.flatnonzero(self.sides < 0)
-        ]
-        return (*self.catalog.quarantine, *out)
+        pictures = self.catalog.pictures
+        out = np.flatnonzero(self.sides < 0)
+        of_group = splits.overruled(pictures.groups, pictures.sides)[out]
+        where = "the folders' split" if self.catalog.table is None else "the table's split"
+        reasons = [f"its {'group' if group else 'twin'} stands on another side of {where}" for group in of_group]
+        left = (Quarantined(pictures[row].path, why) for row, why in zip(out.tolist(), reasons, strict=True))
+        return (*self.catalog.quarantine, *left)
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) equal for pictures that stand on one side together: twins, and those of one group of a table."""
+        return splits.together(self.catalog.pictures.groups, self.twins)
+
+    @property
+    def named_groups(self) -> int:
+        """How many groups of a table the pictures are in that are used."""
+        groups = self.catalog.pictures.groups[self.sides >= 0]
+        return len(np.unique(groups[groups >= 0]))
 
     @property
     def twins_across_classes(self) -> list[tuple[str, str]]:
@@ -115,6 +129,28 @@ class Data:
         return len(np.unique(self.twins))
 
 
+def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> Catalog:
+    """What stands in a folder of pictures or in a table, with the columns that the recipe names.
+
+    Raises CatalogError, and RecipeError where a column is named and there is no table.
+    """
+    columns = columns_of(recipe)
+    catalog = table.read(place, columns, leave_out)
+    if catalog.table is None and columns.chosen:
+        role, name = next(iter(columns.chosen.items()))
+        raise RecipeError(
+            f"{role}_column is {name!r}, and {place} is no table: its class folders say what is what. Name a table, or "
+            f"leave out --{role}-column."
+        )
+    return catalog
+
+
+def columns_of(recipe: Recipe) -> Columns:
+    """The columns of a table, as a recipe names them."""
+    several = recipe.labels == "several"
+    return Columns(recipe.path_column, recipe.label_column, recipe.split_column, recipe.group_column, several=several)
+
+
 def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
     """Look at up to 48 pictures, spread evenly over the catalog; 300 pixels and colour where none can be read."""
     count = len(catalog.pictures)
@@ -137,15 +173,9 @@ def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Genera
     catalogs.check(usable)
     labels, given = targets.of(usable), usable.pictures.sides
     pairs = yield from _compare(store)
-    sides = (iterative.split if usable.several else splits.split)(
-        labels,
-        store.digests,
-        twins.groups(len(labels), pairs),
-        given,
-        recipe.validation,
-        recipe.test,
-        recipe.seed,
-    )
+    groups = splits.together(usable.pictures.groups, pairs)
+    dealt = iterative.split if usable.several else splits.split
+    sides = dealt(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
     _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 
@@ -178,11 +208,12 @@ def _kinds(store: Store, labels: Targets, pairs: NDArray[np.int64], pixel_limit:
 def _check_train(catalog: Catalog, labels: Targets) -> None:
     """Every class has to be learned from something. `labels` are those of the training pictures."""
     counts = targets.counts(labels, len(catalog.classes))
+    twins_of = "twins" if (catalog.pictures.groups < 0).all() else "twins, or of a group,"
     for name, count in zip(catalog.classes, counts, strict=True):
         if not count:
             raise CatalogError(
-                f"Class {name} of {catalog.root} has 0 pictures to train on: all of its usable ones stand in val or "
-                "test, or are twins of pictures there. Put some into train."
+                f"Class {name} of {catalog.place} has 0 pictures to train on: all of its usable ones stand in val or "
+                f"test, or are {twins_of} of pictures there. Put some into train."
             )
 
 

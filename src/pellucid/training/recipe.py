@@ -79,6 +79,14 @@ class Recipe:
     """Number format of the convolutions while training. Predictions are always made in float32."""
     megapixels: float = 100.0
     """Larger pictures are quarantined without being decoded."""
+    path_column: str | None = None
+    """The column of a table that holds the pictures' paths."""
+    label_column: str | None = None
+    """The column of a table that holds the labels."""
+    split_column: str | None = None
+    """The column of a table that holds train, val or test; empty where a picture may stand on any side."""
+    group_column: str | None = None
+    """The column of a table whose equal values are pictures that must not stand on two sides: a patient, a camera."""
     replay: bool = False
     """Keep how the filters and the maps, gradients and predictions of a few pictures change while it trains."""
     replay_every: int | None = None

@@ -1,0 +1,119 @@
+"""What a cell of a table means: a path, labels, a side, a group. A cell is text, a number, a list, or nothing."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import Any
+
+from pellucid.pictures import sides
+from pellucid.texts import composed
+
+SEPARATOR = "|"  # between the labels of one cell, where a picture may have several
+
+
+class Unusable(Exception):
+    """A cell that keeps its row from being used; the text is the reason, a phrase."""
+
+
+def path_of(cell: Any, root: str) -> str:
+    """The path with "/" on every system, relative to `root` (absolute) where it lies below it. Raises Unusable.
+
+    Where no file has the name as it is written, and one has it with the other separators, in another form of Unicode or
+    in an old encoding, the path is that file's.
+    """
+    if not isinstance(cell, str | bytes) and not _is_nothing(cell):
+        raise Unusable(f"its path is no text: {cell!r:.60}")
+    path = os.fsdecode(cell) if isinstance(cell, bytes) else cell
+    if path is None or not isinstance(path, str) or not path.strip():
+        raise Unusable("the table has no path for it")
+    if not path.isascii() or "\\" in path or "\0" in path:
+        path = _standing(path, root)
+    if "//" in path or "./" in path:
+        start = "/" if path.startswith("/") else ""
+        path = start + "/".join(part for part in path.split("/") if part not in ("", "."))
+    if os.path.isabs(path) and path.startswith(below := os.path.join(root, "").replace(os.sep, "/")):
+        path = path[len(below) :]
+    return path
+
+
+def labels_of(cell: Any, several: bool) -> list[str] | None:
+    """The labels, none of them empty, in Unicode's composed form; None where nothing is said. Raises Unusable.
+
+    Text is one label, or where there may be `several`, those between SEPARATOR: empty text says that there is none.
+    """
+    if isinstance(cell, str) and several:
+        return [label for part in cell.split(SEPARATOR) if (label := _label(part))]
+    if isinstance(cell, list | tuple):
+        return [label for each in cell if (label := _label(each))]
+    label = _label(cell)
+    return [label] if label else None
+
+
+def side_of(cell: Any) -> str | None:
+    """ "train", "val", "test" or "eval"; None for an empty cell. Raises ValueError for what is no side."""
+    text = _text(cell)
+    if not text:
+        return None
+    found = sides.read(text)
+    if found is None or found[1]:
+        raise ValueError(text)
+    return found[0]
+
+
+def group_of(cell: Any) -> str:
+    """The name of the group; "" for none."""
+    return "" if _is_nothing(cell) else composed(str(_whole(cell)).strip())
+
+
+def _label(cell: Any) -> str:
+    text = _text(cell)
+    if text is None:
+        raise Unusable(f"its label is neither text nor a whole number: {cell!r:.60}")
+    return text
+
+
+def _text(cell: Any) -> str | None:
+    """Text without spaces around it, or a whole number as text; "" for nothing, None for anything else."""
+    if _is_nothing(cell):
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    cell = _whole(cell)
+    if isinstance(cell, int):
+        return str(cell)
+    if not isinstance(cell, str):
+        return None
+    try:
+        cell.encode()
+    except UnicodeEncodeError:  # its bytes were no UTF-8, as Excel on Windows writes them
+        cell = cell.encode("utf-8", "surrogateescape").decode("cp1252", "replace") if _is_escaped(cell) else None
+    return None if cell is None else composed(cell.strip())
+
+
+def _whole(cell: Any) -> Any:
+    """A number without a fraction as an int: where a column has gaps, pandas makes floats of its numbers."""
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+
+
+def _is_nothing(cell: Any) -> bool:
+    return cell is None or cell != cell  # NaN is the one value that differs from itself
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether all lone surrogates in a text stand for bytes."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _standing(path: str, root: str) -> str:
+    """The name under which a file stands there, of those that the text may mean. Raises Unusable."""
+    if "\0" in path or not _is_escaped(path):
+        raise Unusable(f"its path holds a character that no file's name has: {path!r:.60}")
+    old = path.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    names = [path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")), old]
+    names += [name.replace("\\", "/") for name in names]
+    return next((name for name in names if os.path.lexists(os.path.join(root, name))), names[0])

@@ -1,0 +1,97 @@
+"""A table's rows -> its pictures: each once, with its labels in order and its group as a number."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import CatalogError
+from pellucid.pictures.columns import Pictures
+from pellucid.pictures.split import SIDES
+from pellucid.pictures.strings import Texts
+
+
+def relabelled(pictures: Pictures, order: list[int]) -> Pictures:
+    """The same with other numbers for the classes: class order[n] becomes n."""
+    rank = np.full(len(order) + 1, -1, np.int32)  # the last is what -1 stays
+    rank[order] = np.arange(len(order))
+    return Pictures(
+        pictures.paths, rank[pictures.labels], pictures.sides, pictures.groups, rank[pictures.also], pictures.also_ends
+    )
+
+
+def merged(
+    pictures: Pictures, groups: Texts, classes: tuple[str, ...], several: bool, table: str
+) -> tuple[Pictures, int]:
+    """Each picture once, and how many rows listed one once more.
+
+    groups: the name of each row's group, "" for none. With `several`, a picture has the labels of all its rows. Raises
+    CatalogError, naming `table` and the picture, where rows give it two labels, two sides or two groups.
+    """
+    order, new = pictures.paths.order()
+    number = np.empty(len(order), np.int64)  # of each row, its picture's
+    number[order] = np.cumsum(new) - 1
+    rows = order[new]  # the first of each picture
+    sides = _one(pictures.sides, number, rows)
+    if (bad := _differs(pictures.sides, sides[number])) is not None:
+        one, other = (SIDES[side] for side in (sides[number[bad]], pictures.sides[bad]))
+        raise CatalogError(f"{table} puts {pictures.paths[bad]} on two sides, {one} and {other}. Keep one of them.")
+    numbered = _numbered(groups)
+    of_group = _one(numbered, number, rows)
+    if (bad := _differs(numbered, of_group[number])) is not None:
+        one, other = (groups[int(np.flatnonzero(numbered == n)[0])] for n in (of_group[number[bad]], numbered[bad]))
+        raise CatalogError(f"{table} puts {pictures.paths[bad]} in two groups, {one} and {other}. Keep one of them.")
+    if several:
+        labels, also, also_ends = _united(pictures, number, len(rows), len(classes))
+    else:
+        labels, also, also_ends = pictures.labels[rows], pictures.also, np.zeros(len(rows) + 1, np.int64)
+        if (bad := _differs(pictures.labels, labels[number])) is not None:
+            one, other = (classes[label] for label in (labels[number[bad]], pictures.labels[bad]))
+            raise CatalogError(two_labels(table, pictures.paths[bad], one, other))
+    return Pictures(pictures.paths.take(rows), labels, sides, of_group, also, also_ends), len(order) - len(rows)
+
+
+def two_labels(table: str, path: str, one: str, other: str) -> str:
+    """One line that says so, and what to do."""
+    return (
+        f"{table} gives {path} two labels, {one} and {other}. Keep one of them, or train with several labels a picture."
+    )
+
+
+def _one(values: NDArray[np.integer], number: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.integer]:
+    """Of each picture the largest value of its rows, of -1 and others."""
+    largest = values[rows]
+    np.maximum.at(largest, number, values)
+    return largest
+
+
+def _differs(values: NDArray[np.integer], wanted: NDArray[np.integer]) -> int | None:
+    """The first row whose value is neither -1 nor the one that is wanted."""
+    bad = np.flatnonzero((values >= 0) & (values != wanted))
+    return int(bad[0]) if len(bad) else None
+
+
+def _numbered(names: Texts) -> NDArray[np.int32]:
+    """Equal numbers from 0 for equal names, (N,); -1 for ""."""
+    order, new = names.order()
+    numbers = np.empty(len(order), np.int32)
+    numbers[order] = np.cumsum(new) - 1
+    empty = names.ends[1:] == names.ends[:-1]
+    return np.where(empty, -1, numbers - empty.any()).astype(np.int32)  # "" is the first, where it is there
+
+
+def _united(
+    pictures: Pictures, number: NDArray[np.int64], count: int, classes: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """Of each of `count` pictures the smallest label of its rows, and the others: labels, also, also_ends."""
+    many = np.diff(pictures.also_ends)
+    owner = np.concatenate([number, np.repeat(number, many)])
+    label = np.concatenate([pictures.labels, pictures.also]).astype(np.int64)
+    keys = np.unique(owner[label >= 0] * max(classes, 1) + label[label >= 0])  # by picture, then label
+    owner, label = keys // max(classes, 1), (keys % max(classes, 1)).astype(np.int32)
+    first = np.ones(len(keys), np.bool_)
+    first[1:] = owner[1:] != owner[:-1]
+    labels = np.full(count, -1, np.int32)
+    labels[owner[first]] = label[first]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(owner[~first], minlength=count))]).astype(np.int64)
+    return labels, label[~first], ends

@@ -1,0 +1,211 @@
+"""A table -> a catalog: which pictures, with which labels, sides and groups. No picture is opened.
+
+A path is relative to the folder in which the table stands, or absolute. A folder with `metadata.csv`, `.jsonl` or
+`.parquet`, or whose train and test folders have one each, is such a table too: an image folder of Hugging Face.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import CatalogError
+from pellucid.pictures import catalog as catalogs
+from pellucid.pictures import cells, merge, sides
+from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
+from pellucid.pictures.cells import Unusable
+from pellucid.pictures.columns import Pictures, Writer
+from pellucid.pictures.split import SIDES, TEST, VAL
+from pellucid.pictures.strings import Texts, TextWriter
+from pellucid.pictures.tabular import USUAL, Columns, Row, Table, open_table
+from pellucid.pictures.walk import Entry, walk
+
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_EVAL = len(SIDES)  # a side that is test, or validation where another is test
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table that lists pictures of a catalog. Its paths are relative to the folder `prefix` below the root."""
+
+    table: Table
+    prefix: str = ""  # ends in "/"
+    side: str | None = None  # that its folder means
+
+
+def read(place: Path, columns: Columns = USUAL, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
+    """The catalog of what `place` names: a table, a folder with metadata, or a folder of class folders.
+
+    `columns` are a table's. `leave_out` and `known`: as in `catalog.scan`. Raises CatalogError.
+    """
+    parts = find(place, columns)
+    labelled = all(part.table.has(role, columns) for part in parts for role in ("path", "label"))
+    if parts and (labelled or columns.chosen or place.is_file()):
+        return scan(place, parts, columns, leave_out)
+    catalog = catalogs.scan(place, leave_out, known)
+    if parts and len(catalog.classes) < 2:  # then metadata was meant, but lacks something
+        parts[0].table.find(columns)
+    return catalog
+
+
+def find(place: Path, columns: Columns = USUAL) -> list[Part]:
+    """The tables that `place` stands for: itself, or a folder's metadata. Raises CatalogError."""
+    if place.is_file():
+        return [Part(open_table(place, columns))]
+    if (file := _metadata(place)) is not None:
+        return [Part(open_table(file, columns))]
+    try:
+        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+    except OSError:
+        return []
+    inside = {name: file for name in names if (file := _metadata(place / name)) is not None}
+    told = sides.told(inside) or {}
+    return [Part(open_table(file, columns), f"{name}/", told[name]) for name, file in inside.items() if name in told]
+
+
+def scan(place: Path, parts: list[Part], columns: Columns, leave_out: Path | None = None) -> Catalog:
+    """The catalog of the tables that `find` gave, with what stands in a folder of metadata and is listed nowhere.
+
+    Raises CatalogError where a column is missing, and where a table cannot be read or contradicts itself.
+    """
+    of_folder = place.is_dir()
+    root = place if of_folder else place.parent
+    shown = str(parts[0].table.file if len(parts) == 1 else place)
+    reading = _Reading(root, columns)
+    for part in parts:
+        reading.read(part)
+    pictures = reading.pictures()
+    if of_folder and not (pictures.sides >= 0).any():
+        pictures.sides[:] = _sides_of_folders(pictures.paths)
+    classes = tuple(reading.labels)
+    order = sorted(range(len(classes)), key=lambda label: natural(classes[label]))
+    classes = tuple(classes[label] for label in order)
+    pictures = merge.relabelled(pictures, order)
+    pictures, repeated = merge.merged(pictures, reading.groups.texts(), classes, columns.several, shown)
+    others = _unlisted(root, parts, pictures.paths, leave_out) if of_folder else []
+    told = [Quarantined(other.path, other.reason) for other in others if other.kind in ("file", "unusable", "again")]
+    ours = [Quarantined(other.path, other.reason) for other in others if other.kind == "ours"]
+    return Catalog(
+        root,
+        classes,
+        pictures.ordered(),
+        by_path([*reading.quarantine, *told]),
+        sum(other.kind == "system" for other in others),
+        by_path(ours),
+        columns.several,
+        shown,
+        repeated,
+    )
+
+
+def listed(file: Path) -> Iterator[str]:
+    """The path of each picture in a table, as this process finds it; of a row without one, which row it is.
+
+    Raises CatalogError.
+    """
+    table, folder = open_table(file, USUAL), os.path.dirname(file)
+    roles = table.find(USUAL, needed=("path",), do="Call one of them {}.")
+    for row in table.rows({"path": roles["path"]}):
+        try:
+            yield os.path.join(folder, cells.path_of(row.path, os.path.abspath(folder)))
+        except Unusable as error:
+            yield f"{file}, line {row.line:,}: {error}"
+
+
+class _Reading:
+    """The rows of tables on their way into columns."""
+
+    def __init__(self, root: Path, columns: Columns) -> None:
+        self.root, self.columns = os.path.abspath(root), columns
+        self.labels: dict[str, int] = {}
+        self.groups = TextWriter()  # the name of each picture's group, "" for none
+        self.quarantine: list[Quarantined] = []
+        self._writer = Writer()
+        self._of_cell: dict[str, tuple[int, tuple[int, ...]]] = {}  # the labels in a cell of text
+        self._sides: dict[str, int] = {}  # the side in a cell of text
+
+    def read(self, part: Part) -> None:
+        folder = os.path.join(self.root, part.prefix)
+        self._sides.clear()  # an empty cell means the side of the part
+        for row in part.table.rows(part.table.find(self.columns)):
+            path = None
+            try:
+                if row.fault is not None:
+                    raise Unusable(row.fault)
+                path = cells.path_of(row.path, folder)
+                path = part.prefix + path if part.prefix and not os.path.isabs(path) else path
+                label, also = self._labels(part, row, path)
+            except Unusable as error:
+                named = path or f"{part.prefix}{part.table.file.name}, line {row.line:,}"
+                self.quarantine.append(Quarantined(named, str(error)))
+                continue
+            self._writer.add(path, label, self._side(part, row), also=also)
+            self.groups.add(cells.group_of(row.group))
+
+    def pictures(self) -> Pictures:
+        """All rows that can be used, in the tables' order, without groups."""
+        pictures = self._writer.pictures()
+        evaluated = pictures.sides == _EVAL
+        pictures.sides[evaluated] = VAL if (pictures.sides == TEST).any() else TEST
+        return pictures
+
+    def _labels(self, part: Part, row: Row, path: str) -> tuple[int, tuple[int, ...]]:
+        cell = row.label
+        if isinstance(cell, str) and (known := self._of_cell.get(cell)) is not None:
+            return known
+        names = cells.labels_of(cell, self.columns.several)
+        if names is None or not (names or self.columns.several):
+            raise Unusable("the table has no label for it")
+        if len(names) > 1 and not self.columns.several:
+            raise CatalogError(merge.two_labels(str(part.table.file), path, names[0], names[1]))
+        first, *also = [self.labels.setdefault(name, len(self.labels)) for name in names] or [-1]
+        if isinstance(cell, str):
+            self._of_cell[cell] = first, tuple(also)
+        return first, tuple(also)
+
+    def _side(self, part: Part, row: Row) -> int:
+        cell = row.split
+        if isinstance(cell, str) and (known := self._sides.get(cell)) is not None:
+            return known
+        try:
+            name = cells.side_of(cell) or part.side
+        except ValueError as error:
+            where = f"{part.table.file}, line {row.line:,}"
+            raise CatalogError(
+                f"{where}: split is {str(error)!r}; it must be train, val or test, or empty where it may be any."
+            ) from error
+        side = -1 if name is None else _EVAL if name == "eval" else SIDES.index(name)
+        if isinstance(cell, str):
+            self._sides[cell] = side
+        return side
+
+
+def _metadata(folder: Path) -> Path | None:
+    return next((folder / name for name in METADATA if (folder / name).is_file()), None)
+
+
+def _sides_of_folders(paths: Texts) -> NDArray[np.int8]:
+    """The side that the first folder of each path means, (N,); -1 for all, unless these are the sides of a split."""
+    told = sides.told({path.partition("/")[0] if "/" in path else "" for path in paths}) or {}
+    if not told:
+        return np.full(len(paths), -1, np.int8)
+    return np.fromiter((SIDES.index(told[path.partition("/")[0]]) for path in paths), np.int8, len(paths))
+
+
+def _unlisted(root: Path, parts: list[Part], listed: Texts, leave_out: Path | None) -> list[Entry]:
+    """What stands below a folder of metadata and is in no table, each with a reason."""
+    metadata = {part.prefix + part.table.file.name for part in parts}
+    walked = [entry for entry in walk(root, leave_out) if entry.path not in metadata]
+    names = Texts.of(chain(listed, (entry.path for entry in walked)))
+    order, new = names.order()
+    first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    unknown = order[first] >= len(listed)  # the first of each name's places is the table's, where that has it
+    rows = np.sort(order[unknown]) - len(listed)
+    reason = f"is not listed in {' or '.join(sorted(metadata))}"
+    return [walked[row]._replace(reason=reason) if walked[row].kind == "file" else walked[row] for row in rows.tolist()]

@@ -1,0 +1,257 @@
+"""Training from a table, from the file to the model folder: the same as from folders, and what only a table can say."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pellucid
+from pellucid import files
+from pellucid.app import cli
+from pellucid.classifier import card
+from pellucid.errors import CatalogError, PellucidError, RecipeError
+from pellucid.pictures import store as stores
+from pellucid.run import Found, Started
+from pellucid.training import recipe as recipes
+from pellucid.training.data import read_catalog
+
+SETTINGS = {
+    "model": "conv(4, 3) batchnorm relu globalavgpool dense",
+    "size": 16,
+    "epochs": 2,
+    "batch": 16,
+    "augment": "light",
+    "precision": "float32",
+}
+Row = tuple[str, ...]
+
+
+@pytest.fixture(autouse=True)
+def plain_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card's figures take longer than all that is tested here; its text is read from the function."""
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+
+
+def draw(path: Path, seed: int) -> Path:
+    """A smooth picture, as no other seed gives."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8))
+    coarse.resize((48, 48), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen pictures a class, on the sides of a split of its own; 2 comes before 10."""
+    root = tmp_path_factory.mktemp("table") / "photos"
+    for label, name in enumerate(("10", "2")):
+        for number in range(16):
+            side = "train" if number < 12 else "test"
+            draw(root / side / name / f"{number}.png", 100 * label + number)
+    return root
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def paths(photos: Path) -> Iterator[tuple[str, str, str]]:
+    """(path, class, side) of each picture, in no order of the catalog's."""
+    for path in sorted(photos.rglob("*.png"), key=lambda path: (path.name, path)):
+        side, name, _ = path.relative_to(photos).parts
+        yield path.relative_to(photos).as_posix(), name, side
+
+
+def table_of(path: Path, header: Row, rows: list[Row]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_a_table_trains_what_folders_train(photos: Path, tmp_path: Path, cache: Path) -> None:
+    """Bit for bit: with the sides in a column, and with none over folders that have none."""
+    pellucid.train(photos, tmp_path / "folders", cache=cache, **SETTINGS)
+    table = table_of(
+        photos.parent / "sides.csv", ("path", "label", "split"), [(f"photos/{p}", c, s) for p, c, s in paths(photos)]
+    )
+    pellucid.train(table, tmp_path / "table", cache=cache, **SETTINGS)
+    assert weights(tmp_path / "table") == weights(tmp_path / "folders")
+
+    plain = tmp_path / "plain"
+    for path, name, _ in paths(photos):
+        (plain / name).mkdir(parents=True, exist_ok=True)
+        (plain / name / Path(path).name).write_bytes((photos / path).read_bytes())
+    rows = [
+        {"file": path.relative_to(plain).as_posix(), "kind": int(path.parent.name)} for path in plain.rglob("*.png")
+    ]
+    lines = tmp_path / "plain" / "list.jsonl"
+    pellucid.train(plain, tmp_path / "free", cache=cache, **SETTINGS)
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    named = {"path_column": "file", "label_column": "kind"}
+    pellucid.train(lines, tmp_path / "listed", cache=cache, **SETTINGS, **named)
+    assert weights(tmp_path / "listed") == weights(tmp_path / "free")
+    for name in ("split.csv", "quarantine.csv", "twins.csv"):
+        assert (tmp_path / "listed" / name).read_bytes() == (tmp_path / "free" / name).read_bytes()
+
+
+def found_in(table: Path, out: Path, cache: Path, **settings: object) -> Found:
+    run = pellucid.start(table, out, cache=cache, **{**SETTINGS, **settings})
+    try:
+        events = list(takewhile(lambda event: not isinstance(event, Started), run))
+        return next(event for event in events if isinstance(event, Found))
+    finally:
+        run.close()
+
+
+def test_groups_stand_on_one_side_with_their_twins(photos: Path, tmp_path: Path, cache: Path) -> None:
+    """Eight patients with pictures of both classes, and a copy of one of the first that no patient has."""
+    rows = [(path, name, f"patient {int(Path(path).stem) % 8}") for path, name, _ in paths(photos)]
+    copy = photos / "copy.png"
+    copy.write_bytes((photos / rows[0][0]).read_bytes())
+    try:
+        table = table_of(photos / "t.csv", ("path", "label", "group"), [*rows, ("copy.png", rows[0][1], "")])
+        found = found_in(table, tmp_path / "out", cache)
+    finally:
+        copy.unlink()
+    assert (found.groups, found.twin_pairs, found.quarantine) == (8, 1, ())
+    with (tmp_path / "out" / "split.csv").open(newline="") as file:
+        side = {row["path"]: row["side"] for row in csv.DictReader(file)}
+    for patient in range(8):
+        assert len({side[path] for path, _, group in rows if group == f"patient {patient}"}) == 1
+    assert side["copy.png"] == side[rows[0][0]]
+    assert set(side.values()) == {"train", "val", "test"}
+
+
+def test_a_group_on_two_sides_of_the_table_keeps_the_later_one(photos: Path, tmp_path: Path, cache: Path) -> None:
+    rows = [(path, name, side, "") for path, name, side in paths(photos)]
+    first, test = (next(row for row in rows if row[2] == side) for side in ("train", "test"))
+    rows = [(*row[:3], "p" if row in (first, test) else "") for row in rows]
+    found = found_in(table_of(photos / "t.csv", ("path", "label", "split", "group"), rows), tmp_path / "out", cache)
+    told = [(bad.path, bad.reason) for bad in found.quarantine]
+    assert told == [(first[0], "its group stands on another side of the table's split")]
+    assert (found.test, found.groups) == (8, 1)
+
+
+def test_missing_files_unlabelled_rows_and_rows_that_come_again(photos: Path, tmp_path: Path, cache: Path) -> None:
+    rows = [(path, name) for path, name, _ in paths(photos)]
+    more = [("gone.png", "2"), (rows[0][0], ""), rows[1], (".", "2")]
+    table = table_of(photos / "t.csv", ("path", "label"), [*rows, *more])
+    for again in ("new", "kept"):
+        found = found_in(table, tmp_path / again, cache)
+        assert {bad.path: bad.reason for bad in found.quarantine} == {
+            "gone.png": "not found",
+            rows[0][0]: "the table has no label for it",
+            ".": "a folder",
+        }
+        assert (sum(found.pictures), found.repeated) == (32, 1)
+
+
+def test_two_tables_and_the_folder_keep_stores_of_their_own(photos: Path, tmp_path: Path, cache: Path) -> None:
+    every = [(path, name) for path, name, _ in paths(photos)]
+    tables = [table_of(photos / f"{n}.csv", ("path", "label"), every[n:]) for n in range(2)]
+    for number, place in enumerate([*tables, photos]):
+        found_in(place, tmp_path / f"{number}", cache)
+    kept = {store.root: store.pictures for store in stores.stores(cache)}
+    assert kept == {tables[0]: 32, tables[1]: 31, photos: 32}
+    for table in tables:
+        table.unlink()
+
+
+def test_the_model_folder_says_which_table(photos: Path, tmp_path: Path, cache: Path) -> None:
+    rows = [(path, name, str(int(Path(path).stem) // 2)) for path, name, _ in paths(photos)]
+    table = table_of(photos / "t_1.csv", ("image", "label", "group"), rows)
+    model = tmp_path / "model"
+    pellucid.train(table, model, cache=cache, path_column="image", **SETTINGS)
+    config = json.loads((model / "config.json").read_text())
+    assert (config["data"]["root"], config["data"]["table"]) == (str(photos), str(table))
+    assert config["data"]["groups"] == 8
+    text = card.text(config, json.loads((model / "metrics.json").read_text()))
+    assert "The table t_1.csv lists the pictures. Its 8 groups stand on one side each." in text
+
+    own = pellucid.evaluate(model)  # it finds its own pictures again
+    assert own.metrics.pictures == config["data"]["test"]
+    again = pellucid.evaluate(model, table)
+    assert again.metrics.pictures == 32
+    usual = table_of(photos / "usual.csv", ("path", "label"), [row[:2] for row in rows])
+    assert pellucid.evaluate(model, usual).metrics.pictures == 32
+    usual.unlink()
+    assert len(again.trained_on) == config["data"]["train"]
+    table.unlink()
+
+
+def test_evaluate_on_a_table(photos: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model"
+    pellucid.train(photos, model, cache=cache, **SETTINGS)
+    rows = [(path, name, side) for path, name, side in paths(photos)]
+    table = table_of(tmp_path / "t.csv", ("file", "kind", "split"), [(str(photos / p), c, s) for p, c, s in rows])
+    result = pellucid.evaluate(model, table, path_column="file", label_column="kind")
+    assert [side.side for side in result.sides] == ["test", "train"]
+    folder = pellucid.evaluate(model, photos)
+    assert result.metrics == replace(folder.metrics, side=result.metrics.side)
+    assert result.unusable == ()
+    flags = ["--path-column", "file", "--label-column", "kind"]
+    assert cli.main(["evaluate", str(model), str(table), *flags]) == 0
+    assert "of 8 pictures" in capsys.readouterr().out
+    table_of(table, ("path", "label"), [(str(photos / p), c) for p, c, _ in rows] + [("gone.png", "2"), ("x", "")])
+    result = pellucid.evaluate(model, table)
+    assert dict(result.unusable) == {
+        str(tmp_path / "gone.png"): "not found",
+        str(tmp_path / "x"): "the table has no label for it",
+    }
+    table_of(table, ("path", "label"), [(str(photos / p), "3") for p, _, _ in rows])
+    with pytest.raises(CatalogError, match="has a class '3' that the model does not know; it knows 2, 10"):
+        pellucid.evaluate(model, table)
+    with pytest.raises(CatalogError, match="is no table, and has no column 'kind'"):
+        pellucid.evaluate(model, photos, label_column="kind")
+
+
+def test_columns_are_settings_and_need_a_table(photos: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "recipe.toml"
+    toml.write_text('path_column = "image"\nlabel_column = "species"\n')
+    table = table_of(tmp_path / "t.csv", ("image", "species"), [("a", "x"), ("b", "y")])
+    recipe = recipes.make(**recipes.read(toml))
+    assert read_catalog(table, recipe).classes == ("x", "y")
+    with pytest.raises(RecipeError, match=r"path_column is 'image', and .* is no table"):
+        read_catalog(photos, recipe)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("image,species\na,b\n", "has no column 'path' or 'file_name'. Its columns are 'image', 'species'"),
+        ("path,label\na,b\na,c\n", "gives a two labels, b and c"),
+        ("path,label\n1,a\n2,a\n3,b\n4,b\n", "The commonest reason in quarantine, 4 files: not found"),
+    ],
+)
+def test_bad_input_is_a_line_and_leaves_nothing(
+    tmp_path: Path, cache: Path, content: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Callable
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text(content)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(PellucidError) as caught:
+        pellucid.train("t.csv", cache=cache, **SETTINGS)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [path for path in sorted(tmp_path.iterdir()) if path != cache] == before
+
+
+def test_a_model_folder_beside_the_table_has_the_tables_name(
+    photos: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = table_of(tmp_path / "birds.csv", ("path", "label"), [(str(photos / p), c) for p, c, _ in paths(photos)])
+    run = pellucid.start(table, cache=cache, **SETTINGS)
+    assert run.out == Path("birds-model")
+    run.close()
