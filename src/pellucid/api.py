@@ -129,7 +129,8 @@ def load(model: str | Path, device: str = "cpu") -> Classifier:
 
 def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
     """The same, knowing how it was trained, so that what it explains is the step that training would make next."""
-    given = artefact.read_config(folder).get("recipe")
+    config = artefact.read_config(folder)
+    given, weights = config.get("recipe"), config.get("training", {}).get("class_weights")
     if given is None:
         return classifier
     try:
@@ -137,12 +138,14 @@ def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
     except (RecipeError, TypeError):  # of a later version: it predicts all the same
         return classifier
 
+    loss = Loss(recipe.loss, recipe.label_smoothing, importance=None if weights is None else tuple(weights))
+
     def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
         state = artefact.read_optimizer(folder)
         rate, tensors = (state.learning_rate, state.tensors) if state is not None else (recipe.learning_rate, {})
         return optimizers.remembering(recipe, module, rate, tensors)
 
-    return replace(classifier, learning=Learning(Loss(recipe.loss, recipe.label_smoothing), optimizer))
+    return replace(classifier, learning=Learning(loss, optimizer))
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:

@@ -24,10 +24,13 @@ from pellucid.pictures import familiar, table, twins
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import decode, read
+from pellucid.pictures.joined import SEPARATOR, joined
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
 from pellucid.texts import alike, composed
 from pellucid.training import evaluate as evaluation
+from pellucid.training import targets
 from pellucid.training.evaluate import Metrics
+from pellucid.training.targets import Fitted
 
 SIDES = {"test": "test", "val": "validation", "train": "train"}
 """Of a folder that is split, in the order in which one of them is the figure: as the catalog and as people write it."""
@@ -58,7 +61,7 @@ class Evaluation:
     """On all of the pictures that could be used."""
     unusable: tuple[tuple[str, str], ...]  # path, reason
     answers: tuple[Answer, ...] = ()
-    """Of each picture that could be used, in the order in which they were classified."""
+    """Of each picture that could be used, in the order in which they were classified; none of several labels."""
     side: str | None = None
     """ "train", "validation" or "test": of the model's own pictures or of a split folder; None for a plain folder."""
     trained_on: tuple[Seen, ...] = ()
@@ -150,10 +153,14 @@ def evaluating(
         return (yield from _judge(classifier, _Part(side, side, labelled, unusable), None))
     known = memory(model)
     results = []
-    catalog = table.read(Path(directory), _columns(model, columns), known=classifier.classes)
+    several = classifier.thresholds is not None
+    named = replace(_columns(model, columns), several=several)
+    catalog = table.read(Path(directory), named, known=classifier.classes)
     if catalog.table is None and columns.chosen:
         name = next(iter(columns.chosen.values()))
         raise CatalogError(f"{directory} is no table, and has no column {name!r}: its class folders say what is what.")
+    if several:
+        catalog = joined(catalog)
     notes = _notes(catalog, classifier.classes)
     for part in _parts(catalog, Path(directory), classifier.classes):
         results.append((yield from _judge(classifier, part, known)))
@@ -200,7 +207,8 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
     refused = [(str(catalog.root / q.path), q.reason) for q in catalog.quarantine]
     of_side: dict[str | None, list[tuple[str, str]]] = {}
     for picture in catalog.pictures:
-        labelled = str(catalog.root / picture.path), names[catalog.classes[picture.label]]
+        own = (names[name] for name in catalog.classes_of(picture).split("\0") if name)
+        labelled = str(catalog.root / picture.path), SEPARATOR.join(own)
         of_side.setdefault(picture.side, []).append(labelled)
     if of_side.keys() <= {None}:
         return [_Part(str(directory), None, of_side.get(None, []), refused)]
@@ -224,7 +232,7 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
             unusable.append((path, answer.error))
             continue
         paths.append(path)
-        labels.append(classifier.classes.index(label))
+        labels.append(targets.read(label, classifier.classes, classifier.thresholds is not None))
         logits.append(answer.logits)
         if seen is not None:
             digests.append(seen.digest)
@@ -234,15 +242,16 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
         raise CatalogError(
             f"None of the {len(unusable):,} pictures ({part.name}) can be used; the first is {path}: {reason}."
         )
-    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels, np.int64)
+    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels)
+    fitted = Fitted(classifier.temperature, classifier.thresholds)
 
     def measured(rows: NDArray[np.bool_]) -> Metrics | None:
         if not rows.any():
             return None
-        return evaluation.measure(part.name, scores[rows], truth[rows], classifier.classes, classifier.temperature)
+        return targets.measure(part.name, scores[rows], truth[rows], classifier.classes, fitted)
 
-    metrics = evaluation.measure(part.name, scores, truth, classifier.classes, classifier.temperature)
-    answered = _answers(paths, scores, truth, classifier.temperature)
+    metrics = targets.measure(part.name, scores, truth, classifier.classes, fitted)
+    answered = () if metrics.several else _answers(paths, scores, truth, classifier.temperature)
     if known is None:
         own = Evaluation(metrics, tuple(unusable), answered, part.side, kept=True)
         return replace(own, without_trained_on=metrics, unseen=metrics if part.side == "test" else None)

@@ -21,9 +21,9 @@ from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
 from pellucid.pictures import familiar
 from pellucid.pictures.store import Store
-from pellucid.training import checkpoint, evaluate, loop
+from pellucid.training import checkpoint, loop, targets
 from pellucid.training.data import Data
-from pellucid.training.evaluate import Metrics, Mistake
+from pellucid.training.evaluate import Metrics
 from pellucid.training.loop import State, Task
 from pellucid.training.recorder import Recorder, Size
 from pellucid.training.schedule import learning_rate
@@ -101,18 +101,27 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     labels = {side: data.labels[data.rows(_SHORT[side])] for side in logits}
     reported = "test" if "test" in logits else next(iter(logits))
     chosen = bool(len(trained.task.validation))
-    fitted = evaluate.temperature(logits["validation"], labels["validation"]) if chosen else 1.0
-    classifier = dataclasses.replace(classifier, temperature=fitted)
-    metrics = {side: evaluate.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
+    side = "validation" if chosen else reported
+    some = slice(None) if chosen else slice(0)  # of no pictures: nothing is fitted
+    fitted = targets.fitted(logits[side][some], labels[side][some])
+    classifier = dataclasses.replace(classifier, temperature=fitted.temperature, thresholds=fitted.thresholds)
+    metrics = {side: targets.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
 
     p = classifier.probabilities(logits[reported])
     paths = [data.catalog.pictures[row].path for row in data.rows(_SHORT[reported])]
-    worst = evaluate.mistakes(p, labels[reported], MISTAKES)
+    worst = targets.mistakes(p, labels[reported], fitted, MISTAKES)
     _remove_model(out)
     thumbnails = [f"{THUMBNAILS}/{number:02}.jpg" for number in range(1, len(worst) + 1)]
     for mistake, thumbnail in zip(worst, thumbnails, strict=True):
         card.write_thumbnail(directory / paths[mistake.row], out / thumbnail, data.store.ranges)
-    mistakes = [_described(m, paths[m.row], classes, thumb) for m, thumb in zip(worst, thumbnails, strict=True)]
+    mistakes = [
+        {
+            **targets.described(mistake, p, labels[reported], classes, fitted),
+            "picture": paths[mistake.row],
+            "thumbnail": thumb,
+        }
+        for mistake, thumb in zip(worst, thumbnails, strict=True)
+    ]
     files.write(out / artefact.HISTORY, loop.history_csv(state.history))
     sides = {
         side: {**measured.as_json(), "confusion": matrix.stored(measured.confusion)}
@@ -187,17 +196,6 @@ def _remove_model(out: Path) -> None:
             shutil.rmtree(out / THUMBNAILS)
 
 
-def _described(mistake: Mistake, path: str, classes: tuple[str, ...], thumbnail: str) -> dict[str, Any]:
-    return {
-        "picture": path,
-        "label": classes[mistake.label],
-        "label_probability": mistake.label_probability,
-        "predicted": classes[mistake.predicted],
-        "predicted_probability": mistake.predicted_probability,
-        "thumbnail": thumbnail,
-    }
-
-
 def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
     """What config.json says of the recipe, the data and the training."""
     state, data, task = trained.state, trained.data, trained.task
@@ -238,6 +236,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "device": task.engine.device,
             "precision": task.engine.precision,
             "threads": task.engine.threads,
+            "class_weights": None if task.weights is None else list(task.weights),
         },
         "optimizer": _next_update(trained),
     }

@@ -26,8 +26,9 @@ from pellucid.network import standardise, zoo
 from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
+from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, minutes, replay
+from pellucid.training import checkpoint, loop, minutes, replay, targets, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim, inside
@@ -201,6 +202,8 @@ class Run:
         if not self._claim.held:  # after the scan: the folder may be made among the pictures
             self._take()
         saved, self._saved = self._saved, None  # its tensors are not needed twice
+        if self.recipe.labels == "several":
+            catalog = joined(catalog)
         catalogs.check(catalog)
         named = zoo.find(self.recipe.model)
         device.check(self.recipe.device)
@@ -213,8 +216,10 @@ class Run:
             _check_same(saved, data)
         yield _found(self.directory, data)
         rows = data.rows("train")
+        counts = targets.counts(data.labels[rows], len(catalog.classes))
         recipe, more = resolve_length(recipe, len(rows))
-        reasons = (*reasons, *more)
+        recipe, weighted = weighting.resolve(recipe, counts, catalog.classes)
+        reasons = (*reasons, *more, *(weighted if saved is None else ()))
 
         import torch
 
@@ -229,7 +234,18 @@ class Run:
         assert augment != "auto"
         images, where = hold(data.store, len(data.labels), engine)
         reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
-        task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.choosing, reported)
+        task = Task(
+            recipe,
+            engine,
+            scale,
+            augment,
+            images,
+            data.labels,
+            rows,
+            data.choosing,
+            reported,
+            weighting.of(recipe, counts),
+        )
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
@@ -264,7 +280,9 @@ class Run:
     ) -> tuple[Recipe, tuple[str, ...], Form]:
         """What the recipe leaves open, chosen from the pictures; in a resumed run it stays as it was chosen."""
         if saved is not None:
-            recipe, reasons = recipes.make(**saved.context["recipe"]), tuple(saved.context["reasons"])
+            # begun by an earlier Pellucid, it does not say how classes are weighted: they were not
+            recipe = recipes.make(**{"class_weights": "none", **saved.context["recipe"]})
+            reasons = tuple(saved.context["reasons"])
         else:
             recipe, reasons = resolve(self.recipe, named, sample(catalog, int(self.recipe.megapixels * 1e6)))
         assert recipe.size is not None
@@ -352,7 +370,7 @@ def _found(directory: Path, data: Data) -> Found:
     return Found(
         directory,
         data.catalog.classes,
-        tuple(np.bincount(data.labels[data.sides >= 0], minlength=len(data.catalog.classes)).tolist()),
+        tuple(targets.counts(data.labels[data.sides >= 0], len(data.catalog.classes))),
         data.quarantine,
         data.catalog.ignored,
         data.catalog.left_out,

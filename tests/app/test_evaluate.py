@@ -20,14 +20,17 @@ def test_it_repeats_the_reported_figure(pellucid: Callable, trained: Path) -> No
         lines[0]
         == f"test: {stated['accuracy']:.1%} of {stated['pictures']} pictures, 95% interval {low:.1%} to {high:.1%}"
     )
-    assert lines[2].split() == ["class", "pictures", "precision", "recall", "F1"]
-    for line, item in zip(lines[3:5], stated["classes"], strict=True):
+    balanced = f"balanced accuracy {stated['balanced_accuracy']:.1%}, 95% interval "
+    assert lines[1].startswith(balanced)
+    assert "; recall blue " in lines[1]
+    assert lines[3].split() == ["class", "pictures", "precision", "recall", "F1"]
+    for line, item in zip(lines[4:6], stated["classes"], strict=True):
         figures = (item[key] for key in ("precision", "recall", "f1"))
         assert line.split() == [item["name"], str(item["pictures"]), *(f"{figure:.1%}" for figure in figures)]
     wrong = sorted(
         count for t, row in enumerate(stated["confusion"]) for c, count in enumerate(row) if t != c and count
     )
-    assert sorted(int(line.split(" x ")[0]) for line in lines[5:]) == wrong != []
+    assert sorted(int(line.split(" x ")[0]) for line in lines[6:]) == wrong != []
 
 
 def test_json_is_the_same(pellucid: Callable, trained: Path) -> None:

@@ -74,6 +74,17 @@ def test_share() -> None:
     assert words.share(metrics) == "50.0% of 1 picture, 95% interval 10.0% to 90.0%"  # type: ignore[arg-type]
 
 
+def test_balanced_names_the_recalls_or_the_lowest_of_many() -> None:
+    def metrics(recalls: list[float | None]) -> SimpleNamespace:
+        classes = [SimpleNamespace(name=f"c{n}", recall=recall) for n, recall in enumerate(recalls)]
+        return SimpleNamespace(balanced_accuracy=0.75, balanced_interval=(0.5, 0.9), classes=classes)
+
+    start = "balanced accuracy 75.0%, 95% interval 50.0% to 90.0%; "
+    assert words.balanced(metrics([1.0, None, 0.5])) == f"{start}recall c0 100.0%, c2 50.0%"  # type: ignore[arg-type]
+    many = metrics([0.9, 0.1, 0.8, 0.2, 0.7, 0.6])
+    assert words.balanced(many, 2) == f"{start}lowest recall c1 10.0%, c3 20.0%"  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [(["a"], "class a"), (["a", "b\n"], "classes a, b\\n"), (list("abcdefg"), "classes a, b, c, d, e and 2 more")],

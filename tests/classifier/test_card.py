@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pellucid.classifier import card
+from pellucid.classifier import card, figures
 from pellucid.pictures.decode import Ranges
 from pellucid.training import evaluate
 from pellucid.training.evaluate import calibration, measure, probabilities
@@ -143,18 +143,18 @@ def test_odd_class_names_make_a_card(model: Path) -> None:
 
 @pytest.mark.parametrize("count", [2, 10, 40, 120])
 def test_confusion_of_few_and_many_classes(count: int, tmp_path: Path) -> None:
-    figure = card.confusion(metrics([f"class {number}" for number in range(count)]))
+    figure = figures.confusion(metrics([f"class {number}" for number in range(count)]))
     axes = figure.axes[0]
     labels = [label.get_text() for label in axes.get_xticklabels()]
-    assert ("class 1" in labels) == (count <= card.MOST_NAMED)
-    assert ("numbered as in the table" in axes.get_xlabel()) == (count > card.MOST_NAMED)
-    card._save(tmp_path / "picture.png", figure)
+    assert ("class 1" in labels) == (count <= figures.MOST_NAMED)
+    assert ("numbered as in the table" in axes.get_xlabel()) == (count > figures.MOST_NAMED)
+    figures.save(tmp_path / "picture.png", figure)
     assert max(drawn(tmp_path / "picture.png").shape) < 1600
 
 
 def test_confusion_shows_the_counts(tmp_path: Path) -> None:
     stated = {"confusion": [[7, 3], [0, 5]], "classes": [{"name": "a"}, {"name": "b"}], "pictures": 15, "side": "test"}
-    axes = card.confusion(stated).axes[0]
+    axes = figures.confusion(stated).axes[0]
     assert sorted(text.get_text() for text in axes.texts) == ["3", "5", "7"]
     assert axes.images[0].get_array().tolist() == [[0.7, 0.3], [0, 1]]
     assert axes.get_title() == "15 test pictures"
@@ -162,25 +162,25 @@ def test_confusion_shows_the_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("epochs", "validated"), [(1, True), (1, False), (2, True), (100, True), (100, False)])
 def test_curves(epochs: int, validated: bool, tmp_path: Path) -> None:
-    figure = card.curves(history(epochs, validated))
+    figure = figures.curves(history(epochs, validated))
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == (["train", "validation", "best"] if validated else ["train"])
     loss, accuracy = figure.axes
     assert loss.lines[0].get_ydata()[0] == pytest.approx(2)
     assert accuracy.lines[0].get_ydata()[-1] == pytest.approx(1 - 0.5 / epochs)
-    card._save(tmp_path / "picture.png", figure)
+    figures.save(tmp_path / "picture.png", figure)
     drawn(tmp_path / "picture.png")
 
 
 def test_calibration_shows_both_sides_or_the_only_one(tmp_path: Path) -> None:
-    both = card.calibration(metrics(["a", "b"], each=40))
+    both = figures.calibration(metrics(["a", "b"], each=40))
     assert [axes.get_title().split(":")[0] for axes in both.axes] == [
         "before temperature scaling",
         "after temperature scaling",
     ]
-    one = card.calibration(metrics(["a", "b"], each=40, temperature=1.0))
+    one = figures.calibration(metrics(["a", "b"], each=40, temperature=1.0))
     assert [axes.get_title().split(":")[0] for axes in one.axes] == ["no temperature scaling"]
-    card._save(tmp_path / "picture.png", both)
+    figures.save(tmp_path / "picture.png", both)
     drawn(tmp_path / "picture.png")
 
 
@@ -188,7 +188,7 @@ def test_calibration_bars_are_the_bins() -> None:
     p = np.array([[0.65, 0.35], [0.62, 0.38], [0.05, 0.95]])
     labels = np.array([0, 1, 1])
     stated = json.loads(json.dumps(evaluate.asdict(calibration(p, labels))))
-    axes = card.calibration({"calibration": stated, "calibration_before": stated}).axes[0]
+    axes = figures.calibration({"calibration": stated, "calibration_before": stated}).axes[0]
     # two of about 0.6, one of them right; one of about 0.9, right
     assert [bar.get_height() for bar in axes.patches] == [0.5, 1]
     assert [bar.get_x() + bar.get_width() / 2 for bar in axes.patches] == pytest.approx([0.65, 0.95])

@@ -41,6 +41,33 @@ def test_an_interval_holds_the_share_and_stays_between_0_and_1(total: int, data:
     assert 0 <= low <= correct / total <= high <= 1
 
 
+def test_balanced_accuracy_is_the_mean_of_the_recalls() -> None:
+    value, (low, high) = evaluate.balanced_accuracy([90, 5], [100, 10])
+    assert value == pytest.approx((0.9 + 0.5) / 2)
+    (first_low, first_high), (second_low, second_high) = evaluate.interval(90, 100), evaluate.interval(5, 10)
+    assert low == pytest.approx(0.7 - math.hypot(0.9 - first_low, 0.5 - second_low) / 2)
+    assert high == pytest.approx(0.7 + math.hypot(first_high - 0.9, second_high - 0.5) / 2)
+    # of one class it is the interval of its recall; a class without pictures is left out
+    alone = evaluate.balanced_accuracy([81, 0], [263, 0])
+    assert alone == (81 / 263, pytest.approx(evaluate.interval(81, 263)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), min_size=1, max_size=9))
+def test_a_balanced_interval_holds_the_mean_and_stays_between_0_and_1(classes: list[tuple[int, int]]) -> None:
+    value, (low, high) = evaluate.balanced_accuracy([min(n, k) for n, k in classes], [k for _, k in classes])
+    assert 0 <= low <= value + 1e-12
+    assert value <= high + 1e-12 <= 1 + 1e-12
+
+
+def test_a_balanced_interval_holds_the_truth_19_times_in_20() -> None:
+    generator, truth, pictures = np.random.default_rng(0), np.array([0.95, 0.7, 0.85]), np.array([200, 30, 60])
+    inside = 0
+    for hits in generator.binomial(pictures, truth, (2000, 3)).tolist():
+        low, high = evaluate.balanced_accuracy(hits, pictures.tolist())[1]
+        inside += low <= truth.mean() <= high
+    assert 0.935 < inside / 2000 < 0.975
+
+
 def test_confusion_precision_and_recall_by_hand() -> None:
     metrics = evaluate.measure("test", LOGITS, LABELS, CLASSES, temperature=1.0)
     assert (metrics.pictures, metrics.correct, metrics.accuracy) == (6, 4, 4 / 6)

@@ -18,6 +18,7 @@ from pellucid.predicting import LeftOut, Prediction, Saved, Source
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file, by which a text is told from a picture
+SEPARATOR = "|"  # between the labels of one picture in a CSV
 LISTED = 5  # folders that are left out, by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
@@ -29,7 +30,8 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
     if format == "csv":
         named = range(1, min(top, len(classifier.classes)) + 1)
         ranks = [f"{word}_{rank}" for rank in named for word in ("label", "probability")]
-        csv.writer(stream, lineterminator="\n").writerow(["picture", *ranks, "error"])
+        labels = ["labels"] if classifier.thresholds is not None else []
+        csv.writer(stream, lineterminator="\n").writerow(["picture", *labels, *ranks, "error"])
 
     def total() -> int | None:
         """Counted in a walk of its own, so that a folder's names are never all held; None where they stream in."""
@@ -114,6 +116,11 @@ def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> N
     if answer.error is not None:
         stream.write(f"{'–':<{width}}          {path}: {printable(answer.error)}\n")
         return
+    if answer.labels is not None:
+        label = ", ".join(map(printable, answer.labels)) or "–"
+        shares = "  ".join(f"{printable(name)} {share:.1%}" for name, share in answer.top(top))
+        stream.write(f"{label}{' ' * max(0, width - _cells(label))}  {path}  ({shares})\n")
+        return
     (label, probability), *others = ((printable(name), share) for name, share in answer.top(top))
     rest = "  ".join(f"{name} {share:.1%}" for name, share in others)
     padding = " " * max(0, width - _cells(label))
@@ -123,7 +130,8 @@ def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> N
 def _csv(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
     named = min(top, len(classifier.classes))
     cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * named)
-    csv.writer(stream, lineterminator="\n").writerow([answer.source, *cells, answer.error or ""])
+    labels = [SEPARATOR.join(answer.labels or ())] if classifier.thresholds is not None else []
+    csv.writer(stream, lineterminator="\n").writerow([answer.source, *labels, *cells, answer.error or ""])
 
 
 def _jsonl(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:

@@ -147,7 +147,7 @@ def explain(args: list[str]) -> int:
         model: Model,
         pictures: Annotated[Positional[tuple[Path, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
         /,
-        label: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None,
+        label: Annotated[tuple[str, ...], arg(metavar="CLASS", help_behavior_hint=""), UseAppendAction] = (),
         unit: Annotated[tuple[str, ...], arg(metavar="UNIT", help_behavior_hint=""), UseAppendAction] = (),
         backward: Switch = False,
         update: Annotated[tuple[str, ...], arg(metavar="WEIGHT", help_behavior_hint=""), UseAppendAction] = (),
@@ -166,7 +166,8 @@ def explain(args: list[str]) -> int:
             model: Model folder.
             pictures: A picture's file, or several, one after the other. Of several, one that cannot be used is told,
                 the others go on, and the exit status is 3.
-            label: The class that the loss is measured against; by default the predicted one.
+            label: The class that the loss is measured against; by default the predicted one. May be given several times
+                where a picture may have several labels.
             unit: A number to work out, LAYER[channel, row, column] counted from 0, such as "conv1[3, 10, 12]".
             backward: The gradient of the loss, of --unit or of every layer.
             update: The optimizer's step for one weight, such as "conv1.weight[3, 0, 2, 2]".

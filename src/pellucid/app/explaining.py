@@ -27,7 +27,7 @@ UNUSABLE = 3  # exit status
 class Asked:
     """What is to be explained of a picture, as the flags of `pellucid explain` say it."""
 
-    label: str | None
+    labels: tuple[str, ...]
     units: tuple[str, ...]
     backward: bool
     updates: tuple[str, ...]
@@ -37,6 +37,11 @@ class Asked:
     out: Path | None
     html: Path | None
     json: bool
+
+    @property
+    def label(self) -> str | None:
+        """The one class that --map and --why-not are about; of several the first."""
+        return self.labels[0] if self.labels else None
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def _followed(
     for picture, places in pictures:
         try:
             with _waiting("following the picture through the network", several):
-                trace = classifier.explain(picture, asked.label)
+                trace = classifier.explain(picture, asked.labels or None)
         except PictureError as error:
             if not several:
                 raise PictureError(f"{picture}: {error.reason}") from error
@@ -98,7 +103,7 @@ def _followed(
             yield None
             continue
         if several and not asked.json and (asked.units or asked.updates or asked.method):
-            print(f"{printable(picture)}: {printable(trace.classes[trace.predicted])}")
+            print(f"{printable(picture)}: {glass.called(trace)}")
         answered = _answer(classifier, picture, trace, asked, places, several)
         found.append({**trace.as_json(), **answered} if asked.json else {})
         yield trace

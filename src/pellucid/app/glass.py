@@ -20,7 +20,7 @@ WIDE = 11  # columns of numbers that a grid may have
 def path(trace: api.Trace, backward: bool) -> None:
     """Top classes, the loss, and a line a layer: shape, range, strongest units; with `backward` the gradients' too."""
     console = _console()
-    console.print(Text(f"{printable(trace.source)}: {printable(trace.classes[trace.predicted])}", style="bold"))
+    console.print(Text(f"{printable(trace.source)}: {called(trace)}", style="bold"))
     order = np.argsort(-trace.probabilities, kind="stable")
     for index in order[:CLASSES]:
         name = printable(trace.classes[index])
@@ -29,7 +29,8 @@ def path(trace: api.Trace, backward: bool) -> None:
         console.print(Text(f"  {trace.probabilities[index]:>7.2%}  {name}{score}"))
     if len(order) > CLASSES:
         console.print(f"  … and {len(order) - CLASSES:,} more")
-    console.print(Text(f"loss against {printable(trace.classes[trace.label])}: {trace.loss:.6g}"))
+    against = ", ".join(map(printable, trace.against)) or "no label"
+    console.print(Text(f"loss against {against}: {trace.loss:.6g}"))
     console.print()
     gradients = ["gradient"] if backward else []
     lines: list[tuple[str, ...]] = [
@@ -50,6 +51,11 @@ def path(trace: api.Trace, backward: bool) -> None:
         console.print(line)
     example = _example(trace)
     console.print(Text(f"\n--unit '{example}' shows how a number came about; --backward its gradient.", style="dim"))
+
+
+def called(trace: api.Trace) -> str:
+    """What the picture is called: a class, or any number of labels."""
+    return ", ".join(printable(trace.classes[number]) for number in trace.predictions) or "no label"
 
 
 def working(found: api.Working) -> None:

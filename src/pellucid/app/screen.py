@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from pellucid import api
 from pellucid.app.bars import only_bar, progress_bars
-from pellucid.app.words import duration, few, many, printable, share
+from pellucid.app.words import balanced, duration, few, many, printable, share
 
 T = TypeVar("T")
 
@@ -149,7 +149,8 @@ def _show_found(found: api.Found, console: Console) -> None:
     counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
     counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
     directory = escape(printable(found.directory))
-    console.print(f"[bold]{sum(found.pictures):,} pictures[/] in {directory}: {escape(counts)}")
+    total = found.train + found.validation + found.test
+    console.print(f"[bold]{total:,} pictures[/] in {directory}: {escape(counts)}")
     if found.quarantine:
         console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (left where they are, not used):")
         _list([f"{printable(bad.path)}: {bad.reason}" for bad in found.quarantine], "quarantine.csv", console)
@@ -231,7 +232,8 @@ def _show_report(report: api.Report, console: Console) -> None:
     if "validation" in report.metrics and report.reported != "validation":
         validation = report.metrics["validation"]
         lacks = f"no picture of {few(validation.lacking)} is among these, and nothing was chosen on them"
-        how = "epoch and temperature were chosen on these" if report.chosen else lacks
+        what = "epoch, temperature and thresholds" if validation.several else "epoch and temperature"
+        how = f"{what} were chosen on these" if report.chosen else lacks
         console.print(f"validation: {share(validation)}; {how}", markup=False)
     note = {
         "test": "no choice was made on these: this is the figure to quote",
@@ -243,6 +245,7 @@ def _show_report(report: api.Report, console: Console) -> None:
         note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
     colour = "bold green" if report.quotable else "bold yellow"
     console.print(f"[{colour}]{report.reported}: {share(reported)}[/]; {escape(note)}")
+    console.print(balanced(reported), markup=False)
     scaled = f", after temperature scaling {reported.calibration.error:.3f}" if report.chosen else ""
     console.print(
         f"calibration error {reported.calibration_before.error:.3f}{scaled}; weights of epoch {report.best_epoch}; "

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pellucid import api
-from pellucid.app.words import duration, few, many, operations, printable, share, size
+from pellucid.app.words import balanced, duration, few, many, operations, printable, share, size
 
 LISTED = 5  # lines of a list that may be long
 
@@ -24,10 +24,14 @@ def evaluation(result: api.Evaluation) -> None:
         console.print(f"what follows is of the {many(metrics.pictures, 'picture')} that the model had not seen:")
     elif result.sides:
         console.print(Text(f"what follows is of {printable(metrics.side)}:"))
+    console.print(Text(balanced(metrics)))
     console.print(f"cross-entropy {metrics.loss:.4f}, calibration error {metrics.calibration.error:.3f}")
-    table = _table("class", "pictures>", "precision>", "recall>", "F1>")
+    more = ("average precision>", "threshold>") if metrics.several else ()
+    table = _table("label" if metrics.several else "class", "pictures>", "precision>", "recall>", "F1>", *more)
     for item in metrics.classes:
-        values = ("–" if v is None else f"{v:.1%}" for v in (item.precision, item.recall, item.f1))
+        figures = [item.precision, item.recall, item.f1]
+        figures += [item.average_precision, item.threshold] if metrics.several else []
+        values = ("–" if v is None else f"{v:.1%}" for v in figures)
         table.add_row(Text(printable(item.name)), f"{item.pictures:,}", *values)
     console.print(table)
     names = [printable(item.name) for item in metrics.classes]
@@ -64,7 +68,8 @@ def _figures(result: api.Evaluation, console: Console) -> None:
             lines.append(f"it was trained on {which}{how}; without them: {share(result.without_trained_on)}")
     if chosen:
         which = f"{len(chosen):,} of {'the others' if trained else 'these'} are its validation pictures"
-        said = f"{which}, on which epoch and temperature were chosen"
+        fitted = "epoch, temperature and thresholds" if metrics.several else "epoch and temperature"
+        said = f"{which}, on which {fitted} were chosen"
         without = "there is no honest figure" if result.unseen is None else f"without them: {share(result.unseen)}"
         lines.append(f"{said}{':' if result.unseen is None else ';'} {without}")
     last = metrics if result.kept else result.unseen
@@ -72,7 +77,8 @@ def _figures(result: api.Evaluation, console: Console) -> None:
         if last.lacking:
             lines[-1] += f"; no figure to quote: none of these pictures shows {few(last.lacking)}"
         elif result.kept and result.side == "validation":
-            lines[-1] += "; epoch and temperature were chosen on these, so it is a little too good"
+            fitted = "epoch, temperature and thresholds" if metrics.several else "epoch and temperature"
+            lines[-1] += f"; {fitted} were chosen on these, so it is a little too good"
         elif result.honest is not None and not result.kept:
             lines[-1] += "; " + ("" if trained or chosen else "the model has seen none of these: ")
             lines[-1] += "this is the figure to quote"

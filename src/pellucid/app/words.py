@@ -31,9 +31,31 @@ def many(count: int, thing: str, things: str | None = None) -> str:
 
 
 def share(metrics: api.Metrics) -> str:
-    """Accuracy with count and interval, in one phrase."""
+    """Accuracy with count and interval, in one phrase; of several labels the share with exactly the right ones."""
     low, high = metrics.interval
+    if metrics.several:
+        of = f"of {many(metrics.pictures, 'picture')} have exactly the right labels"
+        return f"{metrics.accuracy:.1%} {of}, 95% interval {low:.1%} to {high:.1%}"
     return f"{metrics.accuracy:.1%} of {many(metrics.pictures, 'picture')}, 95% interval {low:.1%} to {high:.1%}"
+
+
+def balanced(metrics: api.Metrics, most: int = 5) -> str:
+    """Balanced accuracy with its interval, and the recall of each class, of many the lowest, in one phrase.
+
+    Of several labels the F1 of all of them and the mean average precision.
+    """
+    if metrics.balanced_accuracy is None or metrics.balanced_interval is None:
+        figures = {"macro F1": metrics.macro_f1, "micro F1": metrics.micro_f1}
+        figures |= {"mean average precision": metrics.mean_average_precision}
+        figure = ", ".join(f"{name} {value:.1%}" for name, value in figures.items() if value is not None)
+    else:
+        low, high = metrics.balanced_interval
+        figure = f"balanced accuracy {metrics.balanced_accuracy:.1%}, 95% interval {low:.1%} to {high:.1%}"
+    recalls = [(item.recall, printable(item.name)) for item in metrics.classes if item.recall is not None]
+    if len(recalls) > most:
+        recalls = sorted(recalls)[:most]
+        return f"{figure}; lowest recall {', '.join(f'{name} {recall:.1%}' for recall, name in recalls)}"
+    return f"{figure}; recall {', '.join(f'{name} {recall:.1%}' for recall, name in recalls)}"
 
 
 def duration(seconds: float) -> str:

@@ -7,24 +7,18 @@ import io
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pellucid import files
-from pellucid.classifier import caveats, matrix, store
+from pellucid.classifier import caveats, figures, labels, matrix, store
 from pellucid.classifier.caveats import plain as _plain
+from pellucid.classifier.figures import MOST_NAMED
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#8a8a8a"
 TINY = 64  # pixels; what is not half as large is enlarged
 THUMBNAIL = 160  # pixels
-MOST_NAMED = 60  # classes; more names than that cannot be read on the confusion matrix
 WORST = 20  # rows of a table that would else have more than MOST_NAMED
-MOST_COUNTED = 30  # classes; more numbers than that cannot be read in its cells
 
 
 def write(folder: Path) -> None:
@@ -34,9 +28,10 @@ def write(folder: Path) -> None:
     with (folder / store.HISTORY).open(encoding="utf-8", newline="") as file:
         history = list(csv.DictReader(file))
     reported = metrics[metrics["reported"]]
-    _save(folder / "curves.png", curves(history))
-    _save(folder / "confusion.png", confusion(reported))
-    _save(folder / "calibration.png", calibration(reported))
+    figures.save(folder / "curves.png", figures.curves(history))
+    if not reported.get("several"):
+        figures.save(folder / "confusion.png", figures.confusion(reported))
+    figures.save(folder / "calibration.png", figures.calibration(reported))
     # a file name's byte that is no UTF-8 is written as \\udc80
     files.write(folder / "README.md", text(config, metrics).encode("utf-8", "backslashreplace"))
 
@@ -65,17 +60,16 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     lines += [
         "## How good",
         "",
-        "| side | used for | pictures | accuracy | 95% interval | cross-entropy | calibration error |",
-        "|---|---|---|---|---|---|---|",
+        *labels.heading(reported),
         *[_side_row(metrics, side) for side in ("test", "validation") if metrics.get(side)],
         "",
-        *_classes(reported),
+        *labels.explained(reported),
         "",
-        "![confusion matrix](confusion.png)",
+        *(labels.classes(reported) if reported.get("several") else _classes(reported)),
         "",
         "![calibration](calibration.png)",
         "",
-        f"Probabilities are softmax(logits / {config['temperature']:.3f}), the temperature "
+        f"Probabilities are {labels.squashing(reported)}(logits / {config['temperature']:.3f}), the temperature "
         + (
             "fitted on the validation pictures"
             if caveats.chosen(metrics)
@@ -117,7 +111,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         + (", the best on the validation pictures." if caveats.chosen(metrics) else ".")
         + (f" It was {early}." if (early := training.get("early")) else "")
         + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
-        f"augmentation {recipe['augment']}, seed {recipe['seed']}.",
+        f"augmentation {recipe['augment']}, seed {recipe['seed']}." + labels.weighted(config),
         "",
         *_optimizer(config),
         "## Use it",
@@ -133,7 +127,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         'print(classifier.predict("picture.jpg"))',
         "```",
         "",
-        "It always answers with one of its classes, also when a picture shows something else.",
+        labels.answers(reported),
         "",
         f"Made with Pellucid {config['versions']['pellucid']}, PyTorch {config['versions']['torch']}. "
         f"Data fingerprint `{data['fingerprint'][:16]}`.",
@@ -166,7 +160,7 @@ def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> N
 def _headline(metrics: dict[str, Any]) -> str:
     low, high = metrics["interval"]
     figure = (
-        f"{metrics['accuracy']:.1%} accuracy on {metrics['pictures']:,} {metrics['side']} pictures "
+        f"{metrics['accuracy']:.1%} {labels.accuracy(metrics)} {metrics['pictures']:,} {metrics['side']} pictures "
         f"(95% interval {low:.1%} to {high:.1%})"
     )
     if lacking := caveats.lacking(metrics):
@@ -177,13 +171,13 @@ def _headline(metrics: dict[str, Any]) -> str:
 
 def _side_row(metrics: dict[str, Any], side: str) -> str:
     measured = metrics[side]
-    use = "choosing epoch and temperature" if caveats.chosen(metrics) else "nothing: it lacks a class"
+    use = f"choosing {labels.chosen(measured)}" if caveats.chosen(metrics) else "nothing: it lacks a class"
     if side == "test":
         use = "not to be quoted: it lacks a class" if caveats.lacking(measured) else "the reported figure"
     low, high = measured["interval"]
     return (
         f"| {side} | {use} | {measured['pictures']:,} | {measured['accuracy']:.1%} | {low:.1%} to {high:.1%} "
-        f"| {measured['loss']:.3f} | {measured['calibration']['error']:.3f} |"
+        f"| {labels.beside(measured)} | {measured['loss']:.3f} | {measured['calibration']['error']:.3f} |"
     )
 
 
@@ -225,6 +219,8 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
     listed = metrics["mistakes"]
     if not listed:
         return ["## The worst mistakes", "", "None.", ""]
+    if metrics[metrics["reported"]].get("several"):
+        return labels.mistakes(metrics)
     rows = [
         f"| ![]({m['thumbnail']}) | {_plain(m['picture'])} | {_plain(m['label'])}, {m['label_probability']:.1%} "
         f"| {_plain(m['predicted'])}, {m['predicted_probability']:.1%} |"
@@ -268,133 +264,3 @@ def _optimizer(config: dict[str, Any]) -> list[str]:
         "which the update that was next can be computed. Predictions do not need it, and it may be deleted.",
         "",
     ]
-
-
-def curves(history: list[dict[str, str]]) -> Figure:
-    """Loss and accuracy of training and validation over the epochs."""
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    figure = _figure(9, 3.4)
-    epochs = [int(row["epoch"]) for row in history]
-    validated = any(row["validation_loss"] for row in history)
-    best = [int(row["epoch"]) for row in history if row["best"] == "1"][-1:] if validated else []
-    loss, accuracy = figure.subplots(1, 2)
-    for axes, quantity in ((loss, "loss"), (accuracy, "accuracy")):
-        for side, colour in (("train", GREY), ("validation", BLUE)) if validated else (("train", GREY),):
-            values = [float(row[f"{side}_{quantity}"] or "nan") for row in history]
-            axes.plot(epochs, values, color=colour, label=side, marker="o" if len(epochs) < 3 else None)
-        for epoch in best:
-            axes.axvline(epoch, color=ORANGE, linewidth=1, linestyle=":", label="best")
-        axes.set_xlabel("epoch")
-        axes.set_title(quantity, fontsize=10)
-        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _quiet(axes)
-    accuracy.set_ylim(0, 1.02)
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
-    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return figure
-
-
-def confusion(metrics: dict[str, Any]) -> Figure:
-    """Rows are labels, columns what they were called; each row is coloured by its shares."""
-    counts = matrix.rows(metrics["confusion"])
-    count = len(counts)
-    shown = metrics["classes"] if count <= MOST_NAMED else []
-    names = [_short(item["name"], number) for number, item in enumerate(shown, start=1)]
-    size = 9 if count <= MOST_COUNTED else 7
-    side = min(max(3.4, 1.6 + 0.42 * count), 12) if count <= MOST_NAMED else 7  # more would be noise, and large
-    figure = _figure(side + 0.6, side)
-    axes = figure.add_subplot()
-    shares = [[value / total for value in row] for row, total in ((row, max(sum(row), 1)) for row in counts)]
-    place = None if count <= MOST_NAMED else (0.5, count + 0.5, count + 0.5, 0.5)  # numbered from 1, as in the table
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, extent=place)
-    if count <= MOST_NAMED:
-        upright = max(map(len, names)) * count <= 24
-        turned = {} if upright else {"rotation": 90 if count > MOST_COUNTED else 45, "ha": "center"}
-        if turned and count <= MOST_COUNTED:
-            turned |= {"ha": "right", "rotation_mode": "anchor"}
-        # a $ in a name is no formula
-        axes.set_xticks(range(count), names, fontsize=size, parse_math=False, **turned)
-        axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
-    order = "" if count <= MOST_NAMED else " (classes numbered as in the table)"
-    axes.set_xlabel(f"called{order}")
-    axes.set_ylabel(f"is{order}")
-    for y, row in enumerate(counts) if count <= MOST_COUNTED else ():
-        for x, value in enumerate(row):
-            if value:
-                colour = "white" if shares[y][x] > 0.5 else "black"
-                axes.text(x, y, f"{value}", ha="center", va="center", fontsize=8, color=colour)
-    axes.set_title(f"{metrics['pictures']:,} {metrics['side']} pictures", fontsize=10)
-    return figure
-
-
-def calibration(metrics: dict[str, Any]) -> Figure:
-    """Of the pictures called with a probability of about p, how many were right; before and after scaling."""
-    panels = [("calibration_before", "before temperature scaling"), ("calibration", "after temperature scaling")]
-    if metrics["calibration_before"] == metrics["calibration"]:
-        panels = [("calibration", "no temperature scaling")]
-    figure = _figure(4.5 * len(panels), 3.6)
-    for place, (key, title) in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), place + 1)
-        bins = [item for item in metrics[key]["bins"] if item["pictures"]]
-        axes.bar([b["low"] + 0.05 for b in bins], [b["accuracy"] for b in bins], width=0.09, color=BLUE, alpha=0.75)
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
-        axes.plot(
-            [b["confidence"] for b in bins],
-            [b["accuracy"] for b in bins],
-            "o",
-            color=ORANGE,
-            markersize=4,
-            clip_on=False,
-        )
-        for b in bins:
-            inside = b["accuracy"] > 0.1
-            height = 0.02 if inside else b["accuracy"] + 0.03
-            axes.text(
-                b["low"] + 0.05,
-                height,
-                f"{b['pictures']:,}",
-                ha="center",
-                fontsize=7,
-                color="white" if inside else "black",
-            )
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.02)
-        axes.set_xlabel("probability it gives")
-        axes.set_ylabel("share that is right")
-        axes.set_title(f"{title}: error {metrics[key]['error']:.3f}", fontsize=10)
-        _quiet(axes)
-    return figure
-
-
-def _quiet(axes: Axes) -> None:
-    """Only the two axes that carry numbers."""
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure that belongs to no window and to no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure((width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(path: Path, figure: Figure) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    files.write(path, content.getvalue())
-
-
-def _short(name: str, number: int, most: int = 18) -> str:
-    """A class's name beside the matrix: cut where it is long, its number in the table where the font lacks a letter."""
-    from matplotlib.font_manager import findfont, get_font
-
-    known = get_font(findfont("DejaVu Sans")).get_charmap()
-    shown = " ".join(name.split())
-    if not all(ord(character) in known for character in shown):
-        return f"no. {number}"
-    return shown if len(shown) <= most else shown[: most - 1] + "…"

@@ -30,6 +30,12 @@ def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
     lines = []
     for side in ("test", "validation"):
         if metrics.get(side) and (names := lacking(metrics[side])):
+            if side == "validation" and metrics[side].get("several"):
+                lines += [
+                    f"> No validation picture has {few(names)}: the threshold is that of all labels together.",
+                    "",
+                ]
+                continue
             follows = {
                 "test": "What the model makes of such pictures was not measured, and the accuracy must not be quoted.",
                 "validation": "These pictures chose neither the epoch nor the temperature: the last weights were kept.",

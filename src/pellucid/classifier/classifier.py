@@ -27,6 +27,7 @@ from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
 from pellucid.network.network import Network
+from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
 from pellucid.texts import composed
@@ -60,6 +61,7 @@ class Classifier(Predictor):
     """A picture of more pixels is refused by its header, before memory is taken for it."""
     ranges: Ranges = ALONE
     """Which values are black and white in files of more than 8 bits a sample, as in training."""
+    thresholds: Thresholds = None
     learning: Learning | None = None
     called: Mapping[str, str] = field(default_factory=dict)
     """A layer's name in the network's text -> its name in the module, where the two differ: see `changed`."""
@@ -73,20 +75,23 @@ class Classifier(Predictor):
         parameter = next(self.module.parameters(), None)
         return str(parameter.device) if parameter is not None else "cpu"
 
-    def explain(self, picture: Source, label: str | None = None) -> Trace:
+    def explain(self, picture: Source, label: str | Sequence[str] | None = None) -> Trace:
         """Follow one picture through the network: every value, every gradient, and the step that training would make.
 
-        `label`: the class that the loss is measured against; by default the one that is predicted. The loss and the
-        optimizer are those that the classifier was trained with, or else cross-entropy and plain gradient descent.
+        `label`: the class that the loss is measured against; by default the one that is predicted. Where a picture may
+        have several labels, any number of them. The loss and the optimizer are those that the classifier was trained
+        with, or else cross-entropy (of several labels binary) and plain gradient descent.
 
         >>> trace = classifier.explain("cat.jpg", "cat")   # doctest: +SKIP
         >>> trace.unit("conv1[3, 10, 12]").total           # doctest: +SKIP
 
         Raises PictureError, and TraceError where the label is no class or the network cannot be followed.
         """
-        loss = self.learning.loss if self.learning is not None else CROSS_ENTROPY
+        several = self.thresholds is not None
+        usual = Loss("binary_cross_entropy") if several else CROSS_ENTROPY
+        loss = self.learning.loss if self.learning is not None else usual
         optimizer = self.learning.optimizer if self.learning is not None else None
-        return self._record(*self._prepared(picture), None if label is None else self._class(label), loss, optimizer)
+        return self._record(*self._prepared(picture), None if label is None else self._target(label), loss, optimizer)
 
     def changed(self, changes: Sequence[whatif.Change]) -> Classifier:
         """What if: another classifier, with these changes of weights, strides, paddings and poolings; this one stays.
@@ -142,7 +147,8 @@ class Classifier(Predictor):
         image, _ = self._prepared(picture)
         input = self._input(image[None])
         target = int(self.logits(image[None])[0].argmax()) if label is None else self._class(label)
-        return attribution.attribute(self.module, input, target, method, layer, self.temperature)
+        several = self.thresholds is not None
+        return attribution.attribute(self.module, input, target, method, layer, self.temperature, several)
 
     def exemplars(
         self, pictures: Iterable[Source], count: int = 9, layers: Sequence[str] | None = None
@@ -239,7 +245,7 @@ class Classifier(Predictor):
         self,
         image: NDArray[np.uint8],
         name: str,
-        label: int | None,
+        label: int | Sequence[int] | None,
         loss: Loss,
         optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None,
     ) -> Trace:
@@ -254,6 +260,7 @@ class Classifier(Predictor):
                 classes=self.classes,
                 loss=loss,
                 temperature=self.temperature,
+                thresholds=self.thresholds,
                 optimizer=optimizer(module) if optimizer is not None else None,
                 preparation=recording.standardising(image, self.standardise),
                 source=name,
@@ -263,6 +270,19 @@ class Classifier(Predictor):
 
     def _input(self, images: NDArray[np.uint8]) -> torch.Tensor:
         return self.standardise(to_unit(images, self.device))
+
+    def _target(self, label: str | Sequence[str]) -> int | tuple[int, ...]:
+        """What the loss is measured against: a class by number, or where a picture may have several, all its labels.
+
+        These may come in one text with | between them, as split.csv has them.
+        """
+        if self.thresholds is not None:
+            names = label.split("|") if isinstance(label, str) else label
+            return tuple(self._class(name) for name in names if name)
+        given = [label] if isinstance(label, str) else list(label)
+        if len(given) != 1:
+            raise TraceError(f"The labels are {', '.join(given) or 'none'}; a picture of this model has exactly one.")
+        return self._class(given[0])
 
     def _class(self, label: str) -> int:
         names = [composed(name) for name in self.classes]

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.crew import answered
 from pellucid.errors import PictureError, RecipeError
+from pellucid.network import scores
+from pellucid.network.scores import Thresholds
 from pellucid.pictures.decode import ALONE, Form, Ranges, decode, expect_many, read
 
 
@@ -52,6 +54,9 @@ class Prediction:
 
     `probabilities` follow the order of the classifier's classes, are calibrated and sum to 1; `logits` are the
     network's raw outputs. Of a picture that cannot be used, `error` is the reason and all else is None.
+
+    A classifier of several labels gives each label a probability by itself. `labels` are those from their thresholds
+    on, the most probable first, and there may be none. `label` is the first of them, or None; `probability` is its own.
     """
 
     source: str
@@ -60,6 +65,8 @@ class Prediction:
     probabilities: dict[str, float] | None = None
     logits: tuple[float, ...] | None = None
     error: str | None = None
+    labels: tuple[str, ...] | None = None
+    """None of a classifier of one label a picture."""
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """The `count` most probable classes with their probabilities, best first; none where there is an error."""
@@ -71,6 +78,8 @@ class Prediction:
         if self.error is not None:
             return {"picture": self.source, "error": self.error}
         ranked = dict(self.top(top if top is not None else len(self.probabilities or {})))
+        if self.labels is not None:
+            return {"picture": self.source, "labels": list(self.labels), "probabilities": ranked}
         return {
             "picture": self.source,
             "label": self.label,
@@ -87,6 +96,8 @@ class Predictor(ABC):
     temperature: float
     pixel_limit: int
     ranges: Ranges
+    thresholds: Thresholds
+    """Of several labels a picture, the probability from which on each is called; None of one label."""
 
     @abstractmethod
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -160,11 +171,8 @@ class Predictor(ABC):
         return self._prepared(picture)[0]
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated probabilities: softmax(logits / temperature), float64 (n, classes)."""
-        scaled = logits.astype(np.float64) / self.temperature
-        with np.errstate(invalid="ignore"):  # of a network that gives infinity
-            powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        """Calibrated, float64 (n, classes): softmax(logits / temperature), or of several labels sigmoid."""
+        return scores.probabilities(logits, self.temperature, self.thresholds is not None)
 
     def _prepared(self, picture: Source) -> tuple[NDArray[np.uint8], str]:
         name, image, error = self._image(picture)
@@ -173,13 +181,16 @@ class Predictor(ABC):
         return image, name
 
     def _prediction(self, name: str, logits: NDArray[np.float32], p: NDArray[np.float64]) -> Prediction:
-        best = int(p.argmax())
+        every = dict(zip(self.classes, p.tolist(), strict=True))
+        names = scores.names(self.classes, p, self.thresholds)
+        first = names[0] if names else None
         return Prediction(
             source=name,
-            label=self.classes[best],
-            probability=float(p[best]),
-            probabilities=dict(zip(self.classes, p.tolist(), strict=True)),
+            label=first,
+            probability=None if first is None else every[first],
+            probabilities=every,
             logits=tuple(logits.tolist()),
+            labels=None if self.thresholds is None else names,
         )
 
     def _images(self, pictures: Iterable[Source]) -> Iterator[_Item]:

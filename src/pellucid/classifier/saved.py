@@ -22,6 +22,7 @@ from pellucid.network.forward import forward
 from pellucid.network.network import Network
 from pellucid.network.plan import plan
 from pellucid.network.residual import Step
+from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import ALONE, Form, Ranges, expect_many
 
@@ -47,6 +48,7 @@ class Saved(Predictor):
     temperature: float
     pixel_limit: int
     ranges: Ranges = ALONE
+    thresholds: Thresholds = None
     many: bool = False
     """Whether more pictures than `few` are known to come: then all of them go through torch."""
 
@@ -75,7 +77,7 @@ class Saved(Predictor):
         tensors = {name: torch.from_numpy(numbers) for name, numbers in self.weights.items()}
         module.load_state_dict(tensors, assign=True)
         given = self.network, _placed(module, device), self.classes, self.form, self.standardise, self.temperature
-        return Classifier(*given, self.pixel_limit, self.ranges)
+        return Classifier(*given, self.pixel_limit, self.ranges, self.thresholds)
 
     def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
         keep_memory()

@@ -81,6 +81,7 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
             "ranges": classifier.ranges.as_json(),
         },
         "temperature": classifier.temperature,
+        **({} if classifier.thresholds is None else {"thresholds": list(classifier.thresholds)}),
         **about,
         "versions": versions(),
         "files": {name: describe(folder / name) for name in HASHED if (folder / name).exists()},
@@ -111,6 +112,10 @@ def read(folder: Path) -> Saved:
         stated = config["preprocessing"].get("ranges")
         ranges = Ranges.from_json(stated) if stated is not None else _EARLIER
         (temperature,) = _numbers([config["temperature"]], 1)
+        stated = config.get("thresholds")  # of several labels a picture
+        thresholds = _numbers(stated, len(classes)) if stated is not None else None
+        if thresholds is not None and max(thresholds) >= 1:
+            raise ValueError(f"{max(thresholds)} stands where it needs a threshold below 1.")
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
         expected = residual.state(network.shapes((channels, height, width), len(classes)))
     except KeyError as error:
@@ -118,7 +123,7 @@ def read(folder: Path) -> Saved:
     except (AttributeError, TypeError, ValueError, PellucidError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
     weights = _weights(folder / WEIGHTS, expected)
-    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges)
+    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges, thresholds)
 
 
 def read_optimizer(folder: Path) -> OptimizerState | None:

@@ -79,12 +79,14 @@ def attribute(
     method: Method,
     layer: str | None = None,
     temperature: float = 1.0,
+    several: bool = False,
 ) -> Attribution:
     """Where `module` looked in `input`, float32 (1, C, H, W) standardised, when it scored class `target`.
 
     `layer` is for Grad-CAM and chosen where it is None: see `grad_cam_layer`. `temperature` is that of the calibrated
-    probabilities in the deletion score. The module is copied and stays as it was. Raises TraceError where the method,
-    the class or the layer does not exist, where the network cannot be differentiated, or the map is not finite.
+    probabilities in the deletion score; with `several` labels a picture they are sigmoids. The module is copied and
+    stays as it was. Raises TraceError where the method, the class or the layer does not exist, where the network cannot
+    be differentiated, or the map is not finite.
     """
     if method not in METHODS:
         raise TraceError(f"There is no method {method!r}; the methods are {', '.join(METHODS)}.")
@@ -106,7 +108,7 @@ def attribute(
                 map = _integrated_gradients(copy, picture, target, logit - baseline_logit)
         if not np.isfinite(map).all():
             raise TraceError(f"The map of {method} has values that are not finite; so has the network or the picture.")
-        score = deletion(copy, picture, target, map, temperature)
+        score = deletion(copy, picture, target, map, temperature, several)
     adds_up = method == "integrated_gradients"
     error = float(map.sum(dtype=np.float64)) - (logit - baseline_logit) if adds_up else None
     return Attribution(method, layer, target, map, logit, baseline_logit, error, score)

@@ -72,24 +72,30 @@ class Deletion:
 
 
 def deletion(
-    module: nn.Module, input: Tensor, target: int, map: NDArray[np.float32], temperature: float = 1.0
+    module: nn.Module,
+    input: Tensor,
+    target: int,
+    map: NDArray[np.float32],
+    temperature: float = 1.0,
+    several: bool = False,
 ) -> Deletion:
     """Score `map`, float (H, W), for class `target` of `input`, float32 (1, C, H, W).
 
     The pixels with the largest values go first and are replaced with 0, the mean colour, in 20 steps; the probability
-    is softmax(logits / temperature)[target]. Equal values go in random order, and a map that is the same everywhere
-    orders nothing: its figures are those of chance. `module` is in evaluation mode; it is not changed.
+    is softmax(logits / temperature)[target], or with `several` labels a picture sigmoid. Equal values go in random
+    order, and a map that is the same everywhere orders nothing: its figures are those of chance. `module` is in
+    evaluation mode; it is not changed.
     """
     random = np.random.default_rng(SEED)
     shares = np.linspace(0, 1, STEPS + 1)
     removed = np.rint(shares * map.size).astype(int)
     moved = [_order(_elsewhere(map, random), random) for _ in range(ORDERS)]
-    chance = [_curve(module, input, target, order, removed, temperature) for order in moved]
+    chance = [_curve(module, input, target, order, removed, temperature, several) for order in moved]
     areas = [float(np.trapezoid(curve, shares)) for curve in chance]
     if map.min() == map.max():
         curve = np.mean(chance, axis=0)
     else:
-        curve = _curve(module, input, target, _order(map, random), removed, temperature)
+        curve = _curve(module, input, target, _order(map, random), removed, temperature, several)
     return Deletion(
         shares=tuple(shares.tolist()),
         probabilities=tuple(curve.tolist()),
@@ -116,6 +122,7 @@ def _curve(
     order: NDArray[np.int64],
     removed: NDArray[np.int64],
     temperature: float,
+    several: bool,
 ) -> NDArray[np.float64]:
     """The probability after each number of pixels removed, float64 (steps,)."""
     import torch
@@ -128,7 +135,7 @@ def _curve(
         for counts in _pieces(removed):
             kept = ranks >= torch.from_numpy(counts).to(input.device).view(-1, 1, 1, 1)
             logits = module(input * kept).double() / temperature
-            found.append(logits.softmax(1)[:, target].cpu().numpy())
+            found.append((logits.sigmoid() if several else logits.softmax(1))[:, target].cpu().numpy())
     return np.concatenate(found)
 
 

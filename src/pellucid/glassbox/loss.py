@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.declaration import Op, Shape
 from pellucid.glassbox.ops import binary, losses
+from pellucid.network.loss import mean_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +24,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Loss:
-    """`weights`: one for each class, or None. Smoothing and weights are of the cross-entropy only.
+    """`weights`: one for each class, or None, as PyTorch takes them: the sum is divided by that of the labels' weights,
+    and what is left of a weight on one picture is how it spreads the smoothing. `importance`: one for each class, or
+    None; how many times a picture of the class counts, divided by nothing: what training with class weights uses.
+    Smoothing and `weights` are of the cross-entropy only.
 
     "binary_cross_entropy" takes each score by itself, as the logit of its class against all others; a module with one
     score has two classes, 0 and 1, and is measured by it. "difference" is no loss: the logit of the label minus that of
@@ -35,6 +40,7 @@ class Loss:
     against: int | None = None
     probabilities: bool = False
     """Of the binary cross-entropy: the scores are probabilities already, not logits."""
+    importance: tuple[float, ...] | None = None
 
     def check(self, classes: int, label: int) -> None:
         """Raises TraceError where this cannot be the loss of so many classes, or against this one."""
@@ -46,37 +52,52 @@ class Loss:
             raise TraceError(f"The loss has {len(self.weights):,} class weights, and there are {classes:,} classes.")
         if self.weights is not None and not self.weights[label] > 0:
             raise TraceError(f"The weight of class {label} is {self.weights[label]}; the label's must be above 0.")
+        if self.importance is not None and len(self.importance) != classes:
+            given = f"{len(self.importance):,} numbers of importance"
+            raise TraceError(f"The loss has {given}, and there are {classes:,} classes.")
+        if self.importance is not None and (self.weights is not None or self.kind == "difference"):
+            other = "class weights" if self.weights is not None else "the difference of two logits"
+            raise TraceError(f"The loss has importance beside {other}; take one of the two.")
         if self.kind == "difference" and (self.against is None or not 0 <= self.against < classes):
             raise TraceError(f"The class to compare with is {self.against}; the classes are 0 to {classes - 1}.")
 
     def of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits (N, K), labels int64 (N,) -> scalar. "mse" is that of the probabilities, over classes (Brier 1950)."""
+        """logits (N, K), labels int64 (N,) -> scalar. "mse" is that of the probabilities, over classes (Brier 1950).
+
+        Of several labels a picture, for "binary_cross_entropy", 1 for each that it has and 0 for the others, (N, K).
+        """
         import torch.nn.functional as F
 
         if self.kind == "difference":
             return (logits.gather(1, labels[:, None])[:, 0] - logits[:, self.against]).sum()
-        if self.kind == "mse":
-            return F.mse_loss(logits.softmax(1), F.one_hot(labels, logits.shape[1]).to(logits.dtype))
-        if self.kind == "binary_cross_entropy":
+        if labels.ndim == 1 and self.kind == "binary_cross_entropy" and (self.probabilities or logits.shape[1] == 1):
             one = logits.shape[1] == 1
             target = (labels[:, None] if one else F.one_hot(labels, logits.shape[1])).to(logits.dtype)
-            return (F.binary_cross_entropy if self.probabilities else F.binary_cross_entropy_with_logits)(
-                logits, target
-            )
-        weights = None if self.weights is None else logits.new_tensor(self.weights)
-        return F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
+            measure = F.binary_cross_entropy if self.probabilities else F.binary_cross_entropy_with_logits
+            if self.importance is None:
+                return measure(logits, target)
+            return (
+                measure(logits, target, reduction="none").mean(1) * logits.new_tensor(self.importance)[labels]
+            ).mean()
+        if self.weights is not None:
+            weights = logits.new_tensor(self.weights)
+            return F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
+        return mean_loss(self.kind, logits, labels, self.label_smoothing, self.importance)
 
-    def declaration(self, logits: Shape, labels: list[int]) -> Op:
-        """The same as data."""
+    def declaration(self, logits: Shape, labels: list[int] | NDArray[np.float64]) -> Op:
+        """The same as data. Of several labels a picture, 1 for each that it has and 0 for the others, (N, K)."""
+        if isinstance(labels, np.ndarray):
+            return binary.binary_cross_entropy(logits, labels)
         if self.kind == "difference":
             assert self.against is not None
             return losses.difference(logits, labels, self.against)
+        importance = None if self.importance is None else np.array(self.importance)
         if self.kind == "mse":
-            return losses.brier(logits, labels)
+            return losses.brier(logits, labels, importance)
         if self.kind == "binary_cross_entropy":
-            return binary.binary_cross_entropy(logits, labels, self.probabilities)
+            return binary.binary_cross_entropy(logits, labels, self.probabilities, importance)
         weights = None if self.weights is None else np.array(self.weights)
-        return losses.cross_entropy(logits, labels, self.label_smoothing, weights)
+        return losses.cross_entropy(logits, labels, self.label_smoothing, weights, importance)
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def pack(
 
 def _told(trace: Trace, content: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says of a picture before its numbers are read."""
-    known = {key: content[key] for key in ("picture", "label", "predicted")}
+    known = {key: content[key] for key in ("picture", "against", "predicted", "called")}
     return {**known, "probability": content["probabilities"][content["predicted"]], "thumbnail": _thumbnail(trace)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +61,12 @@ def record(
     module: torch.nn.Module,
     graph: Graph,
     input: Tensor,
-    label: int | None = None,
+    label: int | Sequence[int] | None = None,
     *,
     classes: tuple[str, ...] | None = None,
     loss: Loss | Own = CROSS_ENTROPY,
     temperature: float = 1.0,
+    thresholds: tuple[float, ...] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     preparation: Preparation | None = None,
     source: str = "",
@@ -73,9 +74,10 @@ def record(
 ) -> Trace:
     """Run one input (1, ...) through the module's graph, forward and backward, and compare it with the module itself.
 
-    `label`: the class of the loss, by default the predicted one. `optimizer`: whose next step is recorded; by default
-    plain gradient descent at the rate 0.01 (and none where no loss is asked for but a difference). The module, the
-    optimizer and the random state are left as they are; while it runs, no other thread may use them.
+    `label`: the class of the loss, by default the predicted one; where a picture may have several labels, a sequence
+    of them, and `thresholds` has the probability from which on each is called. `optimizer`: whose next step is
+    recorded; by default plain gradient descent at the rate 0.01 (and none where no loss is asked for but a difference).
+    The module, the optimizer and the random state are left as they are; while it runs, no other thread may use them.
 
     Raises TraceError: the label, loss or optimizer does not fit, or the trace is not what the module
     computes (verify.py).
@@ -93,7 +95,7 @@ def record(
         logits = tensors[graph.output]
         _check_scores(logits)
         _check_finite(logits, graph, tensors)
-        ends = scoring.ends(graph, tensors, label, classes, loss, temperature)
+        ends = scoring.ends(graph, tensors, label, classes, loss, temperature, thresholds)
         loss_name, probability = graph.roles[LOSS], graph.roles[PROBABILITY]
         known = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
         wanted = {name: tensor for name, tensor in known.items() if tensor.requires_grad and name != probability}
@@ -113,6 +115,7 @@ def record(
 
     def again(label: int, loss: Loss) -> Trace:
         known = {"classes": ends.classes, "temperature": temperature, "preparation": preparation, "source": source}
+        known["thresholds"] = thresholds
         with chance.kept():
             chance.restore(before)
             return record(module, graph, input, label, loss=loss, network=network, **known)
@@ -133,6 +136,8 @@ def record(
         updates=stepped,
         classes=ends.classes,
         label=ends.label,
+        labels=ends.labels,
+        thresholds=thresholds,
         source=source,
         precision={name: rounding for name, t in known.items() if (rounding := _narrow(t)) is not None},
         network=network,

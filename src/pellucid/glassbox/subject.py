@@ -35,11 +35,13 @@ class Subject:
     unchanged: Callable[[], bool]
     """Whether the module still has the weights that it was followed with."""
 
-    def attribute(self, label: int, method: Method, layer: str | None, temperature: float) -> Attribution:
+    def attribute(
+        self, label: int, method: Method, layer: str | None, temperature: float, several: bool = False
+    ) -> Attribution:
         """See attribution.attribute. Raises TraceError where the module has been trained since."""
         self._check()
         with _told("The map cannot be made of this module"):
-            return attribution.attribute(self.module, self.input, label, method, layer, temperature)
+            return attribution.attribute(self.module, self.input, label, method, layer, temperature, several)
 
     def difference(self, first: int, second: int) -> Mechanism:
         """See mechanism.mechanism. Raises TraceError where the module has been trained since."""

@@ -67,6 +67,11 @@ class Trace:
     classes: tuple[str, ...]
     label: int
     """The class that the loss is measured against."""
+    labels: tuple[int, ...] | None = None
+    """Where a picture may have several labels, those that the loss is measured against; `label` is then the first, or
+    the most probable where there is none."""
+    thresholds: tuple[float, ...] | None = None
+    """Of several labels a picture, the probability from which on each is called."""
     source: str = ""
     """What the picture is called."""
     precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -113,6 +118,19 @@ class Trace:
     def predicted(self) -> int:
         return int(self.probabilities.argmax())
 
+    @property
+    def predictions(self) -> tuple[int, ...]:
+        """The class, or the labels that the picture is called, the most probable first."""
+        if self.thresholds is None:
+            return (self.predicted,)
+        ranked = np.argsort(-self.probabilities, kind="stable").tolist()
+        return tuple(n for n in ranked if self.probabilities[n] >= self.thresholds[n])
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """The names of the class, or of the labels, that the loss is measured against."""
+        return tuple(self.classes[n] for n in ((self.label,) if self.labels is None else self.labels))
+
     def unit(self, unit: str) -> Working:
         """How a unit came about, "conv1[3, 10, 12]": terms, their sum, what PyTorch computed. Raises TraceError."""
         return working.value(self, unit)
@@ -133,8 +151,9 @@ class Trace:
         `label`: by number or name; of a module with one score it is class 1. Raises TraceError: no such class,
         method or layer, or an input that is no picture.
         """
-        if len(self.logits) > 1:
-            return self._subject().attribute(self._class(label, self.predicted), method, layer, self.temperature)
+        if len(self.logits) == len(self.classes):
+            target, several = self._class(label, self.predicted), self.thresholds is not None
+            return self._subject().attribute(target, method, layer, self.temperature, several)
         if not self._class(label, 1):
             raise TraceError(f"One score speaks for {self.classes[1]!r}; what speaks against it is negative there.")
         return replace(self._subject().attribute(0, method, layer, self.temperature), target=1)
@@ -211,8 +230,7 @@ class Trace:
         ranked = np.argsort(-self.probabilities, kind="stable")
         return {
             "picture": self.source,
-            "label": self.classes[self.label],
-            "predicted": self.classes[self.predicted],
+            **self._told(),
             "classes": [
                 {
                     "class": self.classes[index],
@@ -241,6 +259,11 @@ class Trace:
         from pellucid.glassbox import page
 
         return page.framed(self)
+
+    def _told(self) -> dict[str, Any]:
+        if self.labels is None:
+            return {"label": self.classes[self.label], "predicted": self.classes[self.predicted]}
+        return {"labels": list(self.against), "called": [self.classes[n] for n in self.predictions]}
 
     def _layer(self, node: Node) -> dict[str, Any]:
         values = self.values[node.name]

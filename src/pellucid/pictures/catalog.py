@@ -201,16 +201,22 @@ def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes:
     first: dict[str, int] = {}  # digest -> its first picture
     other: dict[str, int] = {}  # digest -> the first picture of another class
     for index, digest in enumerate(digests):
-        if pictures[first.setdefault(digest, index)].label != pictures[index].label:
+        if _labels(pictures[first.setdefault(digest, index)]) != _labels(pictures[index]):
             other.setdefault(digest, index)
     reasons = {}
     for index, digest in enumerate(digests):
         if digest in other:
             twin = pictures[first[digest]]
-            if twin.label == pictures[index].label:
+            if _labels(twin) == _labels(pictures[index]):
                 twin = pictures[other[digest]]
-            reasons[index] = f"the same file also stands in class {classes[twin.label]}: {twin.path}"
+            named = ", ".join(classes[label] for label in _labels(twin)) or "none"
+            where = f"stands in class {named}" if twin.label >= 0 and not twin.also else f"has the labels {named}"
+            reasons[index] = f"the same file also {where}: {twin.path}"
     return reasons
+
+
+def _labels(picture: Picture) -> tuple[int, ...]:
+    return (picture.label, *picture.also) if picture.label >= 0 else picture.also
 
 
 def by_path(quarantine: Iterable[Quarantined]) -> tuple[Quarantined, ...]:

@@ -54,11 +54,7 @@ def split(
     * Twins that folders put on several sides: the members on the last (test after val after train) stay, and the
       others, free ones included, are left out: learning from them would make the reported figure untrue.
     """
-    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
-        raise RecipeError(
-            f"validation {validation} and test {test}: fractions of 0 or more that leave something for training are "
-            f"needed (together below 1, here {validation + test:g}); 0.15 and 0.15 are usual"
-        )
+    check(validation, test)
     sides = np.full(len(labels), -1, dtype=np.int8)
     given_sides = {int(side) for side in np.unique(given)}
     fractions = {VAL: validation, TEST: test}
@@ -86,6 +82,15 @@ def split(
     wanted = [side for side in FIRST if side == TRAIN or fractions[side] > 0 or side in given_sides]
     _spread(every, labels, wanted, sides)
     return sides
+
+
+def check(validation: float, test: float) -> None:
+    """Raises RecipeError where these are no fractions, or leave nothing for training."""
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise RecipeError(
+            f"validation {validation} and test {test}: fractions of 0 or more that leave something for training are "
+            f"needed (together below 1, here {validation + test:g}); 0.15 and 0.15 are usual"
+        )
 
 
 def together(groups: NDArray[np.integer], pairs: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -133,8 +138,11 @@ def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: in
 def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[Swallowed, ...]:
     """The classes of which one group of twins holds two pictures or more, and more than half. labels, groups: (N,)."""
     found = []
-    for label in np.unique(labels):
-        of_class = groups[labels == label]
+    several = labels.ndim == 2  # bool (N, classes)
+    for label in range(labels.shape[1]) if several else np.unique(labels):
+        of_class = groups[labels[:, label] if several else labels == label]
+        if not len(of_class):
+            continue
         largest = int(np.unique(of_class, return_counts=True)[1].max())
         if largest >= 2 and 2 * largest > len(of_class):
             found.append(Swallowed(int(label), largest, len(of_class)))

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.errors import CatalogError, PictureError, RecipeError
-from pellucid.pictures import across, table, twins
+from pellucid.pictures import across, iterative, table, twins
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
 from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
+from pellucid.pictures.joined import SEPARATOR
 from pellucid.pictures.store import Decoding, Store
 from pellucid.pictures.tabular import Columns
+from pellucid.training import targets
 from pellucid.training.recipe import Recipe
+from pellucid.training.targets import Targets
 
 SAMPLE = 48
 
@@ -48,7 +51,7 @@ class Data:
 
     catalog: Catalog
     store: Store
-    labels: NDArray[np.int64]  # (N,)
+    labels: Targets  # int64 (N,), or of several labels bool (N, classes)
     sides: NDArray[np.int8]  # (N,) index into split.SIDES; -1: left out
     twins: NDArray[np.int64]  # (P, 2) pairs of rows
     kinds: NDArray[np.int8]  # (P,) of pairs in two classes, index into across.KINDS; -1: one class
@@ -98,8 +101,11 @@ class Data:
     def lacking(self) -> dict[str, tuple[str, ...]]:
         """The classes that a side has no picture of, by the side's name in split.SIDES."""
         classes = self.catalog.classes
-        found = splits.lacking(self.labels, self.sides, len(classes))
-        return {side: tuple(classes[label] for label in labels) for side, labels in found.items()}
+        found = {side: targets.lacking(self.labels[self.rows(side)], len(classes)) for side in splits.SIDES}
+        there = {side: labels for side, labels in found.items() if labels and len(self.rows(side))}
+        if self.catalog.several:  # then a label that validation lacks keeps no other from choosing: see `choosing`
+            there.pop("val", None)
+        return {side: tuple(classes[label] for label in labels) for side, labels in there.items()}
 
     @property
     def swallowed(self) -> tuple[splits.Swallowed, ...]:
@@ -109,7 +115,10 @@ class Data:
 
     @property
     def choosing(self) -> NDArray[np.int64]:
-        """The rows that may choose an epoch and a temperature: validation, unless a class is missing there."""
+        """The rows that may choose an epoch and a temperature: validation, unless a class is missing there.
+
+        Of several labels each is judged by itself, and one that is missing gets the threshold of all together.
+        """
         rows = self.rows("val")
         return rows if "val" not in self.lacking else rows[:0]
 
@@ -137,7 +146,8 @@ def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> 
 
 def columns_of(recipe: Recipe) -> Columns:
     """The columns of a table, as a recipe names them."""
-    return Columns(recipe.path_column, recipe.label_column, recipe.split_column, recipe.group_column)
+    several = recipe.labels == "several"
+    return Columns(recipe.path_column, recipe.label_column, recipe.split_column, recipe.group_column, several=several)
 
 
 def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
@@ -160,10 +170,11 @@ def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Genera
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
     catalogs.check(usable)
-    labels, given = usable.pictures.labels.astype(np.int64), usable.pictures.sides
+    labels, given = targets.of(usable), usable.pictures.sides
     pairs = yield from _compare(store)
     groups = splits.together(usable.pictures.groups, pairs)
-    sides = splits.split(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
+    dealt = iterative.split if usable.several else splits.split
+    sides = dealt(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
     _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 
@@ -178,7 +189,7 @@ def _compare(store: Store) -> Generator[Comparing, None, NDArray[np.int64]]:
         yield Comparing(done, total)
 
 
-def _kinds(store: Store, labels: NDArray[np.int64], pairs: NDArray[np.int64], pixel_limit: int) -> NDArray[np.int8]:
+def _kinds(store: Store, labels: Targets, pairs: NDArray[np.int64], pixel_limit: int) -> NDArray[np.int8]:
     """See Data.kinds."""
 
     def image(row: int) -> NDArray[np.uint8] | None:
@@ -188,14 +199,14 @@ def _kinds(store: Store, labels: NDArray[np.int64], pairs: NDArray[np.int64], pi
             return None
 
     kinds = np.full(len(pairs), -1, np.int8)
-    two = labels[pairs[:, 0]] != labels[pairs[:, 1]]
+    two = targets.differ(labels, pairs)
     kinds[two] = across.kinds(store.descriptions, pairs[two], image)
     return kinds
 
 
-def _check_train(catalog: Catalog, labels: NDArray[np.int64]) -> None:
+def _check_train(catalog: Catalog, labels: Targets) -> None:
     """Every class has to be learned from something. `labels` are those of the training pictures."""
-    counts = np.bincount(labels, minlength=len(catalog.classes))
+    counts = targets.counts(labels, len(catalog.classes))
     twins_of = "twins" if (catalog.pictures.groups < 0).all() else "twins, or of a group,"
     for name, count in zip(catalog.classes, counts, strict=True):
         if not count:
@@ -207,7 +218,7 @@ def _check_train(catalog: Catalog, labels: NDArray[np.int64]) -> None:
 
 def write_lists(data: Data, folder: Path) -> None:
     """Write quarantine.csv, twins.csv and split.csv: what was left out, what is alike, what stands where."""
-    pictures, classes = data.catalog.pictures, data.catalog.classes
+    pictures, catalog = data.catalog.pictures, data.catalog
     _write(folder / "quarantine.csv", ["path", "reason"], ([q.path, q.reason] for q in data.quarantine))
     _write(
         folder / "twins.csv",
@@ -221,7 +232,7 @@ def write_lists(data: Data, folder: Path) -> None:
         folder / "split.csv",
         ["path", "class", "side", "sha256"],
         (
-            [picture.path, classes[picture.label], splits.SIDES[side], digest]
+            [picture.path, catalog.classes_of(picture).replace("\0", SEPARATOR), splits.SIDES[side], digest]
             for picture, side, digest in zip(pictures, data.sides, data.store.digests, strict=True)
             if side >= 0
         ),

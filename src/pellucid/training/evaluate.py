@@ -6,6 +6,7 @@ Plain arithmetic on logits and labels: where they come from is the caller's busi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +30,10 @@ class ClassMetrics:
     precision: float | None
     recall: float | None
     f1: float | None
+    average_precision: float | None = None
+    """Of several labels a picture: see several.py."""
+    threshold: float | None = None
+    """Of several labels a picture: the probability from which on it is called."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,20 @@ class Metrics:
     correct: int
     accuracy: float
     interval: tuple[float, float]  # 95 %
+    balanced_accuracy: float | None  # the mean of the classes' recalls, of those that have pictures
+    balanced_interval: tuple[float, float] | None  # 95 %
     loss: float  # mean cross-entropy in nats, after temperature scaling
     loss_uncalibrated: float
     calibration: Calibration
     calibration_before: Calibration
     classes: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]  # [true][predicted]
+    confusion: tuple[tuple[int, ...], ...]  # [true][predicted]; empty of several labels
+    several: bool = False
+    """Whether a picture may have several labels. Then `accuracy` is the share with exactly the right ones, exact match.
+    Instead of a balanced accuracy there are macro F1, the mean over labels, and micro F1, over all decisions."""
+    macro_f1: float | None = None
+    micro_f1: float | None = None
+    mean_average_precision: float | None = None
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -71,8 +84,17 @@ class Metrics:
         return tuple(item.name for item in self.classes if not item.pictures)
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, and `lacking`, as JSON has them."""
-        return {**asdict(self), "lacking": list(self.lacking)}
+        """All fields that say something, and `lacking`, as JSON has them."""
+        content = {**asdict(self), "lacking": list(self.lacking)}
+        for name in _SEVERAL if not self.several else ("balanced_accuracy", "balanced_interval"):
+            del content[name]
+        if not self.several:
+            content["classes"] = [{key: item[key] for key in _PLAIN} for item in content["classes"]]
+        return content
+
+
+_SEVERAL = ("several", "macro_f1", "micro_f1", "mean_average_precision")
+_PLAIN = ("name", "pictures", "precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -96,12 +118,15 @@ def measure(
     correct = int((predicted == labels).sum())
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
+    balanced, balanced_interval = balanced_accuracy(confusion.diagonal().tolist(), confusion.sum(axis=1).tolist())
     return Metrics(
         side=side,
         pictures=len(labels),
         correct=correct,
         accuracy=correct / len(labels),
         interval=interval(correct, len(labels)),
+        balanced_accuracy=balanced,
+        balanced_interval=balanced_interval,
         loss=cross_entropy(logits, labels, temperature),
         loss_uncalibrated=cross_entropy(logits, labels, 1.0),
         calibration=calibration(probabilities(logits, temperature), labels),
@@ -118,6 +143,22 @@ def interval(correct: int, total: int) -> tuple[float, float]:
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     return (0.0 if correct == 0 else centre - half, 1.0 if correct == total else centre + half)
+
+
+def balanced_accuracy(hits: Sequence[int], pictures: Sequence[int]) -> tuple[float, tuple[float, float]]:
+    """(the mean of the classes' recalls, its 95 % interval): of each class the hits and its pictures, some above 0.
+
+    A class without pictures is left out. The interval is worked out from those of the recalls (the Wilson interval of
+    each): their distances from the recall, squared, are added up and divided by the number of classes squared, for the
+    lower end and for the upper (MOVER, Zou & Donner 2008, eq. 3, for a mean of independent proportions).
+    """
+    there = [(hit, count) for hit, count in zip(hits, pictures, strict=True) if count]
+    recalls = [hit / count for hit, count in there]
+    ends = [interval(hit, count) for hit, count in there]
+    mean = sum(recalls) / len(there)
+    below = math.sqrt(sum((recall - low) ** 2 for recall, (low, _) in zip(recalls, ends, strict=True))) / len(there)
+    above = math.sqrt(sum((high - recall) ** 2 for recall, (_, high) in zip(recalls, ends, strict=True))) / len(there)
+    return mean, (max(0.0, mean - below), min(1.0, mean + above))
 
 
 def log_probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:

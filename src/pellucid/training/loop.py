@@ -20,8 +20,7 @@ from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
-from pellucid.training import minutes, pace
-from pellucid.training.evaluate import cross_entropy
+from pellucid.training import minutes, pace, targets
 from pellucid.training.optimizer import loss as loss_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
@@ -54,10 +53,11 @@ class Task:
     standardise: Standardise
     augment: Augment
     images: Images
-    labels: NDArray[np.int64]  # (N,)
+    labels: targets.Targets
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     reported: int = 0  # pictures that are classified once more after the last step, of a run in minutes
+    weights: tuple[float, ...] | None = None  # how many times a picture of each class counts in the loss
 
     @property
     def steps_per_epoch(self) -> int:
@@ -211,10 +211,10 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     for part in _parts(task, state.module, rows):
         labels = task.engine.send(task.labels[part])
         logits = _logits(task, state.module, task.images.batch(part), generator).float()
-        loss = loss_of(task.recipe, logits, labels) * (len(part) / len(rows))
+        loss = loss_of(task.recipe, logits, labels, task.weights) * (len(part) / len(rows))
         loss.backward()
         losses.append(loss.detach())
-        right.append((logits.detach().argmax(1) == labels).sum())
+        right.append(targets.right(logits.detach(), labels))
     gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
     sums = torch.stack(losses).sum(), torch.nn.utils.get_total_norm(gradients), torch.stack(right).sum()
     value, length, correct = torch.stack(sums).tolist()  # together: each reading waits for a GPU
@@ -292,8 +292,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     if len(task.validation):
         logits = predict_rows(task, state.module, task.validation)
         labels = task.labels[task.validation]
-        validation_loss = cross_entropy(logits, labels, temperature=1.0)
-        validation_accuracy = float((logits.argmax(axis=1) == labels).mean())
+        validation_loss, validation_accuracy = targets.judged(logits, labels)
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
@@ -310,7 +309,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         validation_accuracy,
         rate,
         state.epoch_seconds + seconds,
-        is_best(state.history, validation_accuracy, validation_loss),
+        is_best(state.history, None if task.labels.ndim == 2 else validation_accuracy, validation_loss),
     )
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0
@@ -348,14 +347,16 @@ def optimizer_tensors(state: State) -> dict[str, torch.Tensor]:
 
 def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) -> bool:
     """More accurate on the validation pictures than every epoch before, or as accurate with a smaller loss."""
-    if accuracy is None or loss is None:
+    if loss is None:
         return True
     bests = [epoch for epoch in history if epoch.best]
     if not bests:
         return True
     last = bests[-1]
-    assert last.validation_accuracy is not None
     assert last.validation_loss is not None
+    if accuracy is None:  # of several labels: all of them right is too rare to choose by
+        return loss < last.validation_loss
+    assert last.validation_accuracy is not None
     return (accuracy, -loss) > (last.validation_accuracy, -last.validation_loss)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import NetworkError
+from pellucid.network.loss import mean_loss
 from pellucid.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -60,14 +61,9 @@ def remembering(
     return restored
 
 
-def loss(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss of a batch: logits float32 (n, classes), labels int64 (n,) -> scalar.
+def loss(recipe: Recipe, logits: Tensor, labels: Tensor, weights: Sequence[float] | None = None) -> Tensor:
+    """Mean loss of a batch: logits float32 (n, classes), labels int64 (n,) -> scalar. See network/loss.py.
 
-    `mse` is the mean over classes of (softmax probability - one-hot target) squared (Brier 1950, over classes).
+    `weights`: one for each class, where classes are weighted (weighting.py).
     """
-    import torch.nn.functional as F
-
-    if recipe.loss == "mse":
-        target = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
-        return F.mse_loss(logits.softmax(1), target)
-    return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    return mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, weights)

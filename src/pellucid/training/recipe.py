@@ -32,6 +32,8 @@ class Recipe:
     """Height and width of the square that every picture is brought to, in pixels."""
     channels: Literal[1, 3] | None = None
     """3: red, green, blue; 1: grey."""
+    labels: Literal["one", "several"] = "one"
+    """one: a picture is of one class; several: it may have any number of labels, each judged by itself."""
     fit: Fit = "stretch"
     """How a picture meets the square: pad keeps all of it and its shape, crop keeps its middle, stretch distorts it."""
     validation: float = 0.15
@@ -58,10 +60,14 @@ class Recipe:
     """How the learning rate moves after the warm-up: stays, falls along a cosine, or rises and falls as one cycle."""
     warmup: float = 0.15
     """Fraction of all steps over which the learning rate rises to its largest value."""
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    """Categorical cross-entropy, or the mean squared error of the probabilities."""
+    loss: Literal["cross_entropy", "mse", "binary_cross_entropy"] = "cross_entropy"
+    """Categorical cross-entropy, or the mean squared error of the probabilities; with several labels the binary
+    cross-entropy of each."""
     label_smoothing: float = 0.1
-    """Share of the target that is spread over all classes (cross-entropy only)."""
+    """Share of the target that is spread over all classes (one label, cross-entropy)."""
+    class_weights: Literal["auto", "balanced", "none"] = "auto"
+    """balanced: pictures of a rare class count more in the loss, so that each class counts the same; auto: balanced
+    where the largest class has over twice the training pictures of the smallest."""
     augment: AugmentChoice = "auto"
     """How training pictures are varied: light by shift, scale, rotation and brightness; strong also by mirror and
     colour; auto chooses light for grey pictures and strong for colour."""
@@ -90,6 +96,9 @@ class Recipe:
         for name, annotation in typing.get_type_hints(Recipe).items():
             _check_type(name, getattr(self, name), annotation)
         _check_ranges(self)
+        _check_labels(self)
+        if self.labels == "several":  # what the cross-entropy comes to there
+            object.__setattr__(self, "loss", "binary_cross_entropy")
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -107,6 +116,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "schedule": "constant",
         "warmup": 0.0,
         "label_smoothing": 0.0,
+        "class_weights": "none",
         "augment": "none",
     },
 }
@@ -165,6 +175,24 @@ def _is_union(annotation: Any) -> bool:
 def _literals(option: Any) -> list[object]:
     nested = [_literals(arg) if typing.get_origin(arg) is Literal else [arg] for arg in typing.get_args(option)]
     return [value for values in nested for value in values]
+
+
+def _check_labels(recipe: Recipe) -> None:
+    if recipe.labels == "one":
+        if recipe.loss == "binary_cross_entropy":
+            raise RecipeError("loss is 'binary_cross_entropy', which takes each label by itself; add labels several.")
+        return
+    if recipe.loss == "mse":
+        raise RecipeError(
+            "loss is 'mse', and labels is 'several'. Leave the loss out: it is binary_cross_entropy there."
+        )
+    if recipe.class_weights == "balanced":
+        raise RecipeError(
+            "class_weights is 'balanced', and labels is 'several'. Weights are for pictures of one class; with several "
+            "labels each has a threshold of its own instead. Leave class_weights out."
+        )
+    if recipe.replay:
+        raise RecipeError("replay is on, and labels is 'several'. A replay shows one label a picture; leave it out.")
 
 
 # name -> (smallest, largest, what is allowed, in words)

@@ -176,7 +176,8 @@ class Recorder:
         images = self._input().requires_grad_()
         with torch.enable_grad(), _watched(state.module, {layer.name for layer in self._layers}) as seen:
             logits = state.module(images).float()
-            losses = [loss_of(self.task.recipe, logits[n : n + 1], labels[n : n + 1]) for n in range(len(labels))]
+            recipe, weights = self.task.recipe, self.task.weights
+            losses = [loss_of(recipe, logits[n : n + 1], labels[n : n + 1], weights) for n in range(len(labels))]
             outputs = [seen[layer.name] for layer in self._layers]
             # in evaluation mode no picture sees another: the sum's gradient is that of each picture's own loss
             gradients = torch.autograd.grad(torch.stack(losses).sum(), outputs, allow_unused=True)

@@ -15,7 +15,7 @@ export function bars(run) {
     .map((at) =>
       h(
         "span",
-        { class: at === run.about.predicted ? "bar first" : "bar" },
+        { class: run.about.called.includes(at) ? "bar first" : "bar" },
         h("span", { class: "label" }, classes[at] ?? String(at)),
         h("i", {}, h("i", { style: { width: `${100 * probabilities[at]}%` } })),
         h("span", {}, probability(probabilities[at], 3)),

@@ -57,7 +57,7 @@ function classes(run, store) {
           "span",
           { class: "track whole" },
           h("i", {
-            class: at === run.about.predicted ? "first" : "",
+            class: run.about.called.includes(at) ? "first" : "",
             style: { width: `${100 * probabilities[at]}%` },
           }),
         ),

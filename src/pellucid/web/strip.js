@@ -5,6 +5,7 @@ import { h, sharpCanvas } from "./element.js";
 import { number, size } from "./format.js";
 import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "./layer/maps.js";
 import { evaluatorOf } from "./arithmetic/working.js";
+import { names } from "./labels.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./run.js").Node} Node */
@@ -101,8 +102,8 @@ function fold({ prefix, nodes }, opened, state, store) {
  * @param {import("./main.js").Served | null} served
  */
 function against(run, served) {
-  const { model, label } = run.about;
-  if (!served) return h("small", {}, `against ${model.classes[label]}`);
+  const { model, label, several } = run.about;
+  if (!served || several) return h("small", {}, `against ${names(model.classes, run.about.against)}`);
   const options = model.classes.map((/** @type {string} */ name, /** @type {number} */ at) =>
     h("option", { value: name, selected: at === label }, name),
   );

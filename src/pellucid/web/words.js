@@ -31,6 +31,12 @@ const FORWARD = {
   softmax: () =>
     "Every logit becomes a power of e, and each power is divided by the sum of all, so that the probabilities " +
     "add up to one.",
+  sigmoid: () =>
+    "Every score becomes a probability by itself, between 0 and 1, whatever the others are: 1 divided by 1 plus e to " +
+    "the power of minus the score.",
+  "binary cross-entropy": () =>
+    "Each label is judged by itself: minus the logarithm of its probability where the picture has it, and of 1 minus " +
+    "the probability where it has not; then the mean.",
   "cross-entropy": () =>
     "How far the probabilities are from the truth: for each class minus the logarithm of its probability, " +
     "times the share of the target that the class has.",

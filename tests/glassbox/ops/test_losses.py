@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid.glassbox.arithmetic import Evaluator, everything
-from pellucid.glassbox.ops import losses
+from pellucid.glassbox.ops import binary, losses
+from pellucid.network.loss import mean_loss
 
 MANY = settings(max_examples=25, deadline=None)
 LOGITS = {"input": np.log([[1.0, 3, 4]])}  # powers in the proportions 1 : 3 : 4
@@ -118,9 +119,26 @@ def test_losses_agree_with_pytorch(oracle, batch, classes, smoothing, weighted) 
 
     oracle.agrees(losses.cross_entropy((batch, classes), labels.tolist(), smoothing, weight), entropy)
     oracle.agrees(losses.brier((batch, classes), labels.tolist()), brier)
+    if weight is not None:  # each picture's loss so many times, divided by nothing
+        for op, kind in (
+            (losses.cross_entropy((batch, classes), labels.tolist(), smoothing, None, weight), "cross_entropy"),
+            (losses.brier((batch, classes), labels.tolist(), weight), "mse"),
+            (binary.binary_cross_entropy((batch, classes), labels.tolist(), False, weight), "binary_cross_entropy"),
+        ):
+            oracle.agrees(op, lambda x, kind=kind: mean_loss(kind, x, torch.from_numpy(labels), smoothing, weight))
     oracle.agrees(losses.mse_loss((batch, classes), (batch, classes)), F.mse_loss)
     both = losses.mse_loss((batch, classes), (batch, classes), 2)
     oracle.agrees(both, lambda x, y: F.mse_loss(x, y, reduction="sum"))
+
+
+@MANY
+@given(st.integers(1, 4), st.integers(2, 5), st.floats(0.1, 5))
+def test_several_labels_agree_with_pytorch(oracle, batch, classes, temperature) -> None:
+    targets = oracle.random.integers(0, 2, (batch, classes)).astype(float)
+    op = binary.binary_cross_entropy((batch, classes), targets)
+    oracle.agrees(op, lambda x: mean_loss("binary_cross_entropy", x, torch.from_numpy(targets)))
+    oracle.agrees(op, lambda x: F.binary_cross_entropy_with_logits(x, torch.from_numpy(targets)))
+    oracle.agrees(binary.each_of_logit((1, classes), temperature), lambda x: (x / temperature).sigmoid())
 
 
 @pytest.mark.parametrize(
@@ -131,6 +149,8 @@ def test_losses_agree_with_pytorch(oracle, batch, classes, smoothing, weighted) 
         losses.log_softmax((2, 4)),
         losses.cross_entropy((3, 4), [0, 3, 3], 0.1, np.array([1.0, 2, 3, 0.5])),
         losses.brier((3, 4), [0, 3, 3]),
+        losses.brier((3, 4), [0, 3, 3], np.array([1.0, 2, 3, 0.5])),
+        binary.binary_cross_entropy((2, 3), np.array([[1.0, 0, 1], [0, 0, 0]])),
         losses.mse_loss((2, 3), (2, 3)),
     ],
     ids=lambda op: op.kind,

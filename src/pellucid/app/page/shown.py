@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +48,7 @@ class Glass:
 
     def __init__(self, classifier: api.Classifier, model: Path, picture: Path) -> None:
         self.classifier, self.model = classifier, model
-        self._offers = _offers(model)
+        self._offers = _offers(model, classifier)
         self.jobs = Jobs()
         self._lock = threading.Lock()
         self._resized: tuple[tuple[api.Setting, ...], api.Classifier] = ((), classifier)
@@ -130,7 +131,7 @@ class Glass:
         if altered:
             pixels = altered.pixels if altered.pixels is not None else _pixels(plain)
             trace = plain.document.trace
-            label = trace.classes[trace.label]  # the losses before and after are against the same class
+            label = trace.against  # the losses before and after are against the same class
             image = api.Prepared(pixels, plain.called)
             shown = self._follow(plain.run, self._changed(altered), image, plain.called, label)
         self.plain, self.altered, self.aside, self.picture, self._aside = plain, altered, aside, picture, None
@@ -145,7 +146,7 @@ class Glass:
         return resized.changed(altered.weights) if altered.weights else resized
 
     def _follow(
-        self, run: int, classifier: api.Classifier, picture: api.Source, called: str, label: str | None
+        self, run: int, classifier: api.Classifier, picture: api.Source, called: str, label: str | Sequence[str] | None
     ) -> Shown:
         trace = replace(classifier.explain(picture, label), source=called)
         document = api.Document(trace, self.model.resolve().name)
@@ -165,7 +166,11 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
     return trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
 
 
-def _offers(model: Path) -> list[str]:
-    """What this model's folder has to show besides the walk, by the names of the page's views."""
-    offers = ["mistakes", "difference"] if api.remembers(model) else ["difference"]
+def _offers(model: Path, classifier: api.Classifier) -> list[str]:
+    """What this model's folder has to show besides the walk, by the names of the page's views.
+
+    Mistakes are a confusion of classes, which several labels a picture do not have.
+    """
+    confused = classifier.thresholds is None and api.remembers(model)
+    offers = ["mistakes", "difference"] if confused else ["difference"]
     return [*offers, "training"] if training.has(model) else offers

@@ -39,36 +39,55 @@ def log_softmax(input: Shape, dim: int = -1) -> Op:
 
 
 def cross_entropy(
-    input: Shape, labels: Sequence[int], label_smoothing: float = 0.0, weight: NDArray[np.float64] | None = None
+    input: Shape,
+    labels: Sequence[int],
+    label_smoothing: float = 0.0,
+    weight: NDArray[np.float64] | None = None,
+    importance: NDArray[np.float64] | None = None,
 ) -> Op:
     """The loss of logits (N, K): minus the logarithm of the true class's probability, averaged over the batch.
 
     Written with each class's share of the target q, out = sum over n, k of q[n, k] * (largest + log(total) - input).
     With smoothing e the true class has 1 - e + e/K and every other e/K: Szegedy et al. 2016, "Rethinking the Inception
     architecture", eq. 3. Class weights multiply the shares, and the sum is divided by the sum of the labels' weights.
+    Importance (K,), instead of weights: a picture's shares times that of its label, the sum divided by N.
     """
     count, classes = input
     weight = np.ones(classes) if weight is None else np.asarray(weight, np.float64)
     share = np.full((count, classes), label_smoothing / classes)
     share[np.arange(count), list(labels)] += 1 - label_smoothing
     share *= weight / weight[list(labels)].sum()
+    if importance is not None:
+        share *= importance[list(labels)][:, None]
     stages, shapes = powers(input, 1, 1.0)
     maps = {OUT: at(), "share": at("d0", "d1"), "input": at("d0", "d1"), "largest": at("d0"), "total": at("d0")}
     final = Stage(OUT, _ranges(["d0", "d1"], input), maps, SHARE * (LARGEST + log(TOTAL) - INPUT))
     return Op("cross-entropy", {**shapes, "share": input, OUT: ()}, ("input",), (*stages, final), {"share": share})
 
 
-def brier(input: Shape, labels: Sequence[int]) -> Op:
-    """The mean squared error of the probabilities of logits (N, K): Brier 1950, averaged over classes and batch."""
+def brier(input: Shape, labels: Sequence[int], importance: NDArray[np.float64] | None = None) -> Op:
+    """The mean squared error of the probabilities of logits (N, K): Brier 1950, averaged over classes and batch.
+
+    Importance (K,): each picture's error times that of its label.
+    """
     count, classes = input
     target = one_hot(labels, classes)
     stages, shapes = powers(input, 1, 1.0)
     whole, ranges = at("d0", "d1"), _ranges(["d0", "d1"], input)
     probability = Stage("probability", ranges, {"probability": whole, "power": whole, "total": at("d0")}, POWER / TOTAL)
     maps = {OUT: at(), "probability": whole, "target": whole}
-    final = Stage(OUT, ranges, maps, _square(PROBABILITY - TARGET) * (1 / (count * classes)))
+    term, constants = _square(PROBABILITY - TARGET) * (1 / (count * classes)), {"target": target}
     shapes |= {"probability": input, "target": input, OUT: ()}
-    return Op("mean squared error", shapes, ("input",), (*stages, probability, final), {"target": target})
+    if importance is not None:
+        term, constants["weight"] = WEIGHT * term, weighing(labels, importance, classes)
+        maps, shapes = maps | {"weight": whole}, shapes | {"weight": input}
+    final = Stage(OUT, ranges, maps, term)
+    return Op("mean squared error", shapes, ("input",), (*stages, probability, final), constants)
+
+
+def weighing(labels: Sequence[int], importance: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
+    """(N, K): in each picture's row the importance of its label."""
+    return np.repeat(importance[list(labels)][:, None], classes, axis=1)
 
 
 def one_hot(labels: Sequence[int], classes: int) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 /** The lessons from the scores to what is learned: output, loss, the gradient on its way back, the optimizer's step. */
 
 import { counted, number, unit } from "../format.js";
+import { names } from "../labels.js";
 import { product, short } from "./convolution.js";
 import { placeIn } from "./layers.js";
 import { read, strongest, windowOf } from "./route.js";
@@ -15,7 +16,7 @@ const NEAR = 1e-4;
 const LITTLE = 1e-6; // a gradient below which a score has nothing left to learn
 
 /** @param {Base} base */
-export async function output({ run, route: { scores, softmax } }) {
+export async function output({ run, route: { scores, softmax, sigmoid } }) {
   const { predicted } = run.about;
   const { data } = await run.array(`value/${scores.name}`);
   const order = Array.from(data, (_, at) => at).sort((a, b) => data[b] - data[a]);
@@ -34,7 +35,9 @@ export async function output({ run, route: { scores, softmax } }) {
       place: { name: scores.name, index: [predicted] },
     },
     {
-      text: `The scores: ${shown.join(", ")}${more}. The largest wins, but a score is no probability yet.`,
+      text:
+        `The scores: ${shown.join(", ")}${more}. ` +
+        `${run.about.several ? "A" : "The largest wins, but a"} score is no probability yet.`,
       place: { name: scores.name },
     },
   ];
@@ -49,6 +52,17 @@ export async function output({ run, route: { scores, softmax } }) {
         `Softmax makes probabilities of the scores. ${divided}The number e to the power of each is divided by the sum of ` +
         `all these powers, so that none is below 0 and together they are 1. ${called(run, predicted)} gets ${short(found)}.`,
       place: { name: softmax.name, index: [predicted] },
+    });
+  }
+  if (sigmoid) {
+    const found = await read(run, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
+    steps.push({
+      text:
+        "A picture may have several labels, so each score becomes a probability by itself: 1 divided by 1 plus e to the " +
+        `power of minus the score${tempered(run) ? ", the score divided by the temperature first" : ""}. ` +
+        `${called(run, predicted)} gets ${short(found)}. Together they need not be 1. A label is given from a threshold ` +
+        `on that was chosen for it; this picture is called ${names(run.about.model.classes, run.about.called)}.`,
+      place: { name: sigmoid.name, index: [predicted] },
     });
   }
   return steps;
@@ -90,21 +104,51 @@ function shareOf({ run, route }) {
   return Array.isArray(share?.[0]) ? (share[0][run.about.label] ?? 1) : 1;
 }
 
+/**
+ * How many times a picture of this class counts: what its shares add up to, 1 where classes are not weighted.
+ * @param {Base} base
+ * @returns {number}
+ */
+function weightOfClass({ run, route }) {
+  const share = run.op(route.loss.name)?.constants.share;
+  const row = Array.isArray(share?.[0]) ? /** @type {number[]} */ (share[0]) : [1];
+  const sum = row.reduce((a, b) => a + b, 0);
+  return Math.abs(sum - 1) < NEAR ? 1 : sum;
+}
+
+/**
+ * What the loss is measured against, in quotes.
+ * @param {Run} run
+ */
+function truthOf(run) {
+  return run.about.against.map((/** @type {number} */ at) => called(run, at)).join(", ") || "no label at all";
+}
+
 /** @param {Base} base */
 export async function loss(base) {
   const { run, route } = base;
-  const truth = called(run, run.about.label);
-  const found = short(await read(run, `value/${route.loss.name}`, route.loss.name, []));
+  const truth = truthOf(run);
+  const value = await read(run, `value/${route.loss.name}`, route.loss.name, []);
+  const weight = weightOfClass(base);
+  const found = short(value / weight);
   const probability = await believed(base);
-  const share = shareOf(base);
+  const share = shareOf(base) / weight;
   const scored = `${truth}${tempered(run) ? ", without the temperature" : ""}`;
+  const weighted =
+    weight === 1
+      ? ""
+      : ` A picture of this class counts ${short(weight)} times, because the classes are unequal: that makes ${short(value)}.`;
   const logarithm =
     share === 1
       ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${found}. At a ` +
         "probability of 1 it is 0, and the smaller that is, the faster it grows."
       : `It adds up, for each class, minus the logarithm of its probability times its share of the target: ` +
         `${short(share)} for ${scored}, the rest for the others. That makes ${found}.`;
-  const how = route.loss.kind === "cross-entropy" ? logarithm : `By ${route.loss.kind} it is ${found}.`;
+  const other = run.about.several
+    ? "Each label is judged by itself: minus the logarithm of its probability where the picture has it, and of 1 minus the " +
+      `probability where it has not. The mean of these is ${found}.`
+    : `By ${route.loss.kind} it is ${found}.`;
+  const how = (route.loss.kind === "cross-entropy" ? logarithm : other) + weighted;
   return [
     {
       text:
@@ -136,7 +180,7 @@ export async function backward(base) {
   const ofScore = await gradient(scores.name, [label]);
   const probability = await believed(base);
   const share = shareOf(base);
-  const simple = Math.abs(probability - share - ofScore) < NEAR;
+  const simple = weightOfClass(base) === 1 && Math.abs(probability - share - ofScore) < NEAR;
   const little = Math.abs(ofScore) < LITTLE;
   const means = little
     ? `The network is sure of ${truth}, and right: next to nothing comes back. Measured against another class, much would.`

@@ -23,6 +23,7 @@ import { evaluatorOf, value } from "../arithmetic/working.js";
  * @property {Node | null} flat
  * @property {Node} scores what the loss reads
  * @property {Node | null} softmax
+ * @property {Node | null} sigmoid of each score, where a picture may have several labels
  * @property {Node} loss
  */
 
@@ -52,6 +53,7 @@ export function routeOf(run) {
     flat: find(({ kind, shape, reads }) => kind === "same numbers" && shape.length === 1 && maps(reads.input)),
     scores,
     softmax: find(({ kind, reads }) => kind === "softmax" && reads.input === scores.name),
+    sigmoid: run.about.several ? find(({ kind, reads }) => kind === "sigmoid" && reads.input === scores.name) : null,
     loss,
   };
 }

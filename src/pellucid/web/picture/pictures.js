@@ -2,13 +2,20 @@
 
 import { h } from "../element.js";
 import { percent } from "../format.js";
+import { names, same } from "../labels.js";
 
 /** @typedef {import("../run.js").Run} Run */
 /** @typedef {import("../store.js").State} State */
 /** @typedef {import("../store.js").Store} Store */
 /**
  * What is told of a picture before its numbers are read. Classes by number; a thumbnail is a data: URL.
- * @typedef {{picture: string, label: number, predicted: number, probability: number | null, thumbnail: string | null}} Told
+ * @typedef {object} Told
+ * @property {string} picture
+ * @property {number[]} against what its loss is measured against
+ * @property {number} predicted
+ * @property {number[]} called
+ * @property {number | null} probability
+ * @property {string | null} thumbnail
  */
 
 /**
@@ -78,25 +85,24 @@ function shown(run, number) {
  * @param {boolean} chosen
  * @param {Store} store
  */
-function button(run, { picture, label, predicted, probability, thumbnail }, number, chosen, store) {
+function button(run, { picture, against: truth, called, probability, thumbnail }, number, chosen, store) {
   const { classes } = run.about.model;
-  const share = probability === null ? "" : percent(probability);
-  const against = label === predicted ? "" : `loss against ${classes[label]}`;
+  const share = probability === null || run.about.several ? "" : percent(probability);
+  const against = same(truth, called) ? "" : `loss against ${names(classes, truth)}`;
+  const name = names(classes, called);
   return h(
     "button",
     {
       type: "button",
       key: `picture/${number}`,
       "aria-pressed": String(chosen),
-      "aria-label": [`${picture || `picture ${number}`}: ${classes[predicted]}`, share, against]
-        .filter(Boolean)
-        .join(", "),
+      "aria-label": [`${picture || `picture ${number}`}: ${name}`, share, against].filter(Boolean).join(", "),
       title: picture || false,
       tabindex: chosen ? 0 : -1,
       on: { click: () => store.set({ picture: number }) },
     },
     thumbnail ? h("img", { src: thumbnail, alt: "", draggable: "false" }) : h("span", { class: "file" }, picture),
-    h("b", {}, classes[predicted]),
+    h("b", {}, name),
     h("small", {}, against || share),
   );
 }

@@ -2,6 +2,7 @@
 
 import { h } from "../element.js";
 import { counted, exact, number, unit } from "../format.js";
+import { names } from "../labels.js";
 import { shifts } from "./shift.js";
 
 /** @typedef {import("../run.js").Run} Run */
@@ -219,7 +220,7 @@ function loss(run, { before: old }) {
   return h(
     "p",
     { class: "loss" },
-    `loss against ${run.about.model.classes[run.about.label]}: ${was} → `,
+    `loss against ${names(run.about.model.classes, run.about.against)}: ${was} → `,
     h("b", {}, is),
   );
 }

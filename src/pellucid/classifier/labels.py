@@ -1,0 +1,126 @@
+"""What a card says of classes and labels: of one label a picture, of several, and of unequal classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.classifier.caveats import plain
+
+LOWEST = 60  # rows; of more labels the table has those with the lowest average precision
+
+
+def heading(metrics: dict[str, Any]) -> list[str]:
+    """The heading of the table of sides."""
+    figures = "exact match | 95% interval | macro F1 | micro F1" if metrics.get("several") else _ONE
+    columns = f"| side | used for | pictures | {figures} | cross-entropy | calibration error |"
+    return [columns, "|---" * (columns.count("|") - 1) + "|"]
+
+
+_ONE = "accuracy | 95% interval | balanced accuracy | 95% interval"
+
+
+def beside(metrics: dict[str, Any]) -> str:
+    """The two cells beside the accuracy."""
+    if metrics.get("several"):
+        return f"{_share(metrics['macro_f1'])} | {_share(metrics['micro_f1'])}"
+    low, high = metrics["balanced_interval"]
+    return f"{metrics['balanced_accuracy']:.1%} | {low:.1%} to {high:.1%}"
+
+
+def explained(metrics: dict[str, Any]) -> list[str]:
+    """What the figures mean, and the confusion matrix where there is one."""
+    if metrics.get("several"):
+        return [
+            "A picture may have several labels. Exact match is the share of pictures that got exactly the right ones. "
+            "Macro F1 is the mean over the labels, micro F1 is that of all decisions together. A label is given from "
+            "its threshold on. Average precision needs no threshold: it says how far the pictures that have the label "
+            "come first."
+        ]
+    return [
+        "Balanced accuracy is the mean of the classes' recalls: every class counts the same, however many pictures it "
+        "has.",
+        "",
+        "![confusion matrix](confusion.png)",
+    ]
+
+
+def classes(metrics: dict[str, Any]) -> list[str]:
+    """A row a label; of more than can be read the worst."""
+    listed = metrics["classes"]
+    lines = []
+    if len(listed) > LOWEST:
+        there = [item for item in listed if item["average_precision"] is not None]
+        listed = sorted(there, key=lambda item: (item["average_precision"], item["name"]))[:LOWEST]
+        total = len(metrics["classes"])
+        lines = [f"The {len(listed)} labels of {total:,} with the lowest average precision; metrics.json has all.", ""]
+    keys = ("precision", "recall", "f1", "average_precision", "threshold")
+    return [
+        *lines,
+        "| label | pictures | precision | recall | F1 | average precision | threshold |",
+        "|---|---|---|---|---|---|---|",
+        *[
+            f"| {plain(item['name'])} | {item['pictures']:,} | {' | '.join(_share(item[key]) for key in keys)} |"
+            for item in listed
+        ],
+    ]
+
+
+def mistakes(metrics: dict[str, Any]) -> list[str]:
+    """The pictures that did not get exactly their labels, where there are some and several labels a picture."""
+    reported = metrics[metrics["reported"]]
+    rows = [
+        f"| ![]({m['thumbnail']}) | {plain(m['picture'])} | {_names(m['labels'])} | {_names(m['called'])} "
+        f"| {plain(m['worst'])}, {m['worst_probability']:.1%} |"
+        for m in metrics["mistakes"]
+    ]
+    return [
+        "## The worst mistakes",
+        "",
+        f"{len(rows)} of {reported['pictures'] - reported['correct']:,}, those first with a label furthest from the "
+        "truth; the last column names it. A wrong label looks the same.",
+        "",
+        "| | picture | labels | called | furthest off |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def squashing(metrics: dict[str, Any]) -> str:
+    return "sigmoid" if metrics.get("several") else "softmax"
+
+
+def accuracy(metrics: dict[str, Any]) -> str:
+    return "exact match on" if metrics.get("several") else "accuracy on"
+
+
+def chosen(metrics: dict[str, Any]) -> str:
+    """What validation chooses."""
+    return "epoch, temperature and thresholds" if metrics.get("several") else "epoch and temperature"
+
+
+def answers(metrics: dict[str, Any]) -> str:
+    if metrics.get("several"):
+        return "It answers with any number of its labels, none among them; it knows no others."
+    return "It always answers with one of its classes, also when a picture shows something else."
+
+
+def weighted(config: dict[str, Any]) -> str:
+    """Of a model whose classes were weighted in the loss."""
+    weights = config["training"].get("class_weights")
+    if weights is None:
+        return ""
+    named = [f"{plain(name)} {weight:.2f}" for name, weight in zip(config["classes"], weights, strict=True)]
+    shown = ", ".join(named[:8]) + (f" and {len(named) - 8:,} more in config.json" if len(named) > 8 else "")
+    return (
+        f" In the loss each picture counted by its class: {shown}. Every class had the same part in the loss. The "
+        "temperature was fitted on the pictures as they are, unweighted."
+    )
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(map(plain, names)) or "none"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

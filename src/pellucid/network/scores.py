@@ -1,0 +1,45 @@
+"""From a network's scores to probabilities, and from these to what a picture is called. NumPy only.
+
+With one label a picture the classes share a softmax, and the most probable is called. Where a picture may have several,
+each class has a sigmoid and a threshold of its own. `thresholds` None means one label, everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Thresholds = tuple[float, ...] | None
+
+
+def probabilities(logits: NDArray[np.floating], temperature: float, several: bool) -> NDArray[np.float64]:
+    """softmax(logits / temperature), or sigmoid with `several` labels: (n, classes) -> float64 (n, classes)."""
+    scaled = logits.astype(np.float64) / temperature
+    if several:
+        return sigmoid(scaled)
+    with np.errstate(invalid="ignore"):  # of a network that gives infinity
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)), without overflow."""
+    power = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, power) / (1 + power)
+
+
+def called(p: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.bool_]:
+    """Which classes a picture is called, bool (n, classes): the most probable, or all from their thresholds on."""
+    if thresholds is not None:
+        return p >= np.asarray(thresholds)
+    best = np.zeros(p.shape, bool)
+    best[np.arange(len(p)), p.argmax(axis=1)] = True
+    return best
+
+
+def names(classes: Sequence[str], p: NDArray[np.float64], thresholds: Thresholds) -> tuple[str, ...]:
+    """The names that one picture is called, p (classes,), the most probable first."""
+    (chosen,) = called(p[None], thresholds)
+    return tuple(classes[index] for index in np.argsort(-p, kind="stable") if chosen[index])

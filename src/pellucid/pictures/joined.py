@@ -1,0 +1,67 @@
+"""Several labels from folders: a picture that stands in several class folders has all of their labels.
+
+The copies are recognised by their bytes. Only files of equal size in different classes are read for that.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from pellucid import files
+from pellucid.errors import CatalogError
+from pellucid.pictures.catalog import Catalog
+from pellucid.pictures.columns import Picture, Pictures
+
+SEPARATOR = "|"  # between the labels of one picture in split.csv and in predictions
+
+
+def joined(catalog: Catalog) -> Catalog:
+    """The catalog of class folders as one of pictures with several labels, each once, under the first of its paths.
+
+    A catalog that says its labels already, as a table does, stays as it is.
+    Copies on different sides of the folders' split are left apart. What cannot be read is left as it is: decoding says
+    why. Raises CatalogError where a class has the separator in its name.
+    """
+    check_names(catalog)
+    if catalog.several:  # a table says it already
+        return catalog
+    sizes: dict[tuple[int, str | None], list[Picture]] = {}
+    pictures = list(catalog.pictures)
+    for picture in pictures:
+        try:
+            size = os.stat(catalog.root / picture.path).st_size
+        except OSError:
+            size = -1
+        sizes.setdefault((size, picture.side), []).append(picture)
+    labels: dict[str, set[int]] = {}  # of the first path of each content
+    gone: set[str] = set()
+    for (size, _), some in sizes.items():
+        if size < 0 or len({picture.label for picture in some}) < 2:
+            continue
+        first: dict[str, Picture] = {}
+        for picture in some:
+            try:
+                digest = files.sha256(catalog.root / picture.path)
+            except OSError:
+                continue
+            earlier = first.setdefault(digest, picture)
+            if earlier is not picture and earlier.label != picture.label:
+                labels.setdefault(earlier.path, set()).add(picture.label)
+                gone.add(picture.path)
+    kept = [
+        replace(picture, also=tuple(sorted(labels.get(picture.path, ()))))
+        for picture in pictures
+        if picture.path not in gone
+    ]
+    return replace(catalog, pictures=Pictures.of(kept), several=True)
+
+
+def check_names(catalog: Catalog) -> None:
+    """Raise CatalogError where a class has the separator in its name."""
+    for name in catalog.classes:
+        if SEPARATOR in name:
+            raise CatalogError(
+                f"The class {name!r} of {catalog.place} has a {SEPARATOR} in its name, which stands between the labels "
+                "of a picture. Rename it."
+            )

@@ -1,0 +1,193 @@
+"""How good it is where a picture may have several labels: each label judged by itself, and all of them together.
+
+Plain arithmetic on logits float32 (n, classes) and targets bool (n, classes).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import CatalogError
+from pellucid.network import scores
+from pellucid.training.evaluate import BINS, Bin, Calibration, ClassMetrics, Metrics, interval
+
+Targets = NDArray[np.bool_]
+PULL = 3.0  # pictures that have a label: so many weigh as much as what all labels together say (docs/why/labels.md)
+
+
+def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """sigmoid(logits / temperature), float64 (n, classes); a row need not sum to 1."""
+    return scores.probabilities(logits, temperature, several=True)
+
+
+def cross_entropy(logits: NDArray[np.float32], targets: Targets, temperature: float) -> float:
+    """Mean binary cross-entropy over pictures and labels, in nats."""
+    scaled = logits.astype(np.float64) / temperature
+    return float((np.maximum(scaled, 0) - scaled * targets + np.log1p(np.exp(-np.abs(scaled)))).mean())
+
+
+def temperature(logits: NDArray[np.float32], targets: Targets) -> float:
+    """The temperature T > 0 for which sigmoid(logits / T) has the least binary cross-entropy.
+
+    Against targets that are a little away from 0 and 1, (n * t + 1/2) / (n + 1), as in evaluate.temperature. Convex in
+    1/T; its derivative is bisected between T = 1/20 and 20. 1 where there are no pictures.
+    """
+    if not len(targets):
+        return 1.0
+    wide, count = logits.astype(np.float64), len(targets)
+    soft = (count * targets + 0.5) / (count + 1)
+
+    def slope(inverse: float) -> float:
+        return float(((scores.sigmoid(wide * inverse) - soft) * wide).mean())
+
+    low, high = 1 / 20, 20.0
+    if slope(low) >= 0:
+        return 1 / low
+    if slope(high) <= 0:
+        return 1 / high
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return 1 / math.sqrt(low * high)
+
+
+def thresholds(p: NDArray[np.float64], targets: Targets) -> tuple[float, ...]:
+    """For each label the probability from which on it is called: where its F1 is best, drawn towards all labels'.
+
+    The threshold of a label that n pictures have is, in logits, the mean of its own, n times, and of the one with the
+    best F1 over all labels together, PULL times: of few pictures the best threshold is mostly chance. A label that no
+    picture has gets that of all, and without any at all it is 1/2.
+    """
+    classes = p.shape[1]
+    if not targets.any():
+        return (0.5,) * classes
+    together, found = _logit(best_threshold(p.ravel(), targets.ravel())), []
+    for label in range(classes):
+        count = int(targets[:, label].sum())
+        own = _logit(best_threshold(p[:, label], targets[:, label])) if count else 0.0
+        found.append(float(scores.sigmoid(np.array((count * own + PULL * together) / (count + PULL)))))
+    return tuple(found)
+
+
+def best_threshold(p: NDArray[np.float64], has: NDArray[np.bool_]) -> float:
+    """Where F1 is largest, halfway between two of the probabilities p (n,); has bool (n,), some of them true."""
+    order = np.argsort(-p, kind="stable")
+    ranked, hits = p[order], np.cumsum(has[order])
+    f1 = 2 * hits / (np.arange(1, len(p) + 1) + hits[-1])
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # those that are equal are called together
+    last = int(ends[f1[ends].argmax()])
+    below = ranked[last + 1] if last + 1 < len(p) else 0.0
+    return float((ranked[last] + below) / 2)
+
+
+def average_precision(p: NDArray[np.float64], has: NDArray[np.bool_]) -> float | None:
+    """The precision at each picture that has the label, averaged, the most probable first (Salton & McGill 1983).
+
+    That is the sum of precision times the rise of recall, as scikit-learn has it. None where no picture has the label.
+    """
+    order = np.argsort(-p, kind="stable")
+    ranked, hits = p[order], np.cumsum(has[order])
+    if not len(p) or not hits[-1]:
+        return None
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
+    return float((np.diff(hits[ends], prepend=0) / hits[-1] * hits[ends] / (ends + 1)).sum())
+
+
+def measure(
+    side: str,
+    logits: NDArray[np.float32],
+    targets: Targets,
+    classes: tuple[str, ...],
+    temperature: float,
+    chosen: tuple[float, ...],
+) -> Metrics:
+    """Metrics under these thresholds; `correct` are the pictures with exactly the right labels. Raises CatalogError."""
+    if not len(targets):
+        raise CatalogError(f"There is no picture to evaluate ({side}).")
+    p = probabilities(logits, temperature)
+    called = scores.called(p, chosen)
+    correct = int((called == targets).all(axis=1).sum())
+    rows = zip(classes, p.T, called.T, targets.T, chosen, strict=True)
+    of_class = tuple(_class_metrics(*row) for row in rows)
+    f1s = [each.f1 for each in of_class if each.f1 is not None]
+    precisions = [each.average_precision for each in of_class if each.average_precision is not None]
+    either = int(called.sum() + targets.sum())
+    return Metrics(
+        side=side,
+        pictures=len(targets),
+        correct=correct,
+        accuracy=correct / len(targets),
+        interval=interval(correct, len(targets)),
+        balanced_accuracy=None,
+        balanced_interval=None,
+        loss=cross_entropy(logits, targets, temperature),
+        loss_uncalibrated=cross_entropy(logits, targets, 1.0),
+        calibration=calibration(p, targets),
+        calibration_before=calibration(probabilities(logits, 1.0), targets),
+        classes=of_class,
+        confusion=(),
+        several=True,
+        macro_f1=float(np.mean(f1s)) if f1s else None,
+        micro_f1=2 * int((called & targets).sum()) / either if either else None,
+        mean_average_precision=float(np.mean(precisions)) if precisions else None,
+    )
+
+
+def calibration(p: NDArray[np.float64], targets: Targets) -> Calibration:
+    """Of the labels that a probability of about p was given to, how many were right; each picture's each label counts.
+
+    `pictures` of a bin are pairs of a picture and a label.
+    """
+    number = np.minimum((p * BINS).astype(int), BINS - 1)
+    bins, error = [], 0.0
+    for index in range(BINS):
+        inside = number == index
+        count = int(inside.sum())
+        confidence = float(p[inside].mean()) if count else None
+        share = float(targets[inside].mean()) if count else None
+        bins.append(Bin(index / BINS, count, confidence, share))
+        if confidence is not None and share is not None:
+            error += count / p.size * abs(share - confidence)
+    return Calibration(error, tuple(bins))
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture that was not called exactly what it is: row among those evaluated, and the label most amiss in it."""
+
+    row: int
+    worst: int
+    probability: float
+    """Of that label: low where the picture has it, high where it has not."""
+
+
+def mistakes(p: NDArray[np.float64], targets: Targets, chosen: tuple[float, ...], most: int) -> list[Mistake]:
+    """The pictures that were not called exactly what they are, those first with the label furthest from the truth."""
+    amiss = np.where(scores.called(p, chosen) != targets, np.abs(p - targets), -1.0)
+    wrong = np.flatnonzero((amiss >= 0).any(axis=1))
+    rows = wrong[np.lexsort((wrong, -amiss[wrong].max(axis=1)))][:most]
+    return [Mistake(int(r), int(amiss[r].argmax()), float(p[r, amiss[r].argmax()])) for r in rows]
+
+
+def _class_metrics(
+    name: str, p: NDArray[np.float64], called: NDArray[np.bool_], has: NDArray[np.bool_], threshold: float
+) -> ClassMetrics:
+    hits, calls, real = int((called & has).sum()), int(called.sum()), int(has.sum())
+    return ClassMetrics(
+        name,
+        real,
+        hits / calls if calls else None,
+        hits / real if real else None,
+        2 * hits / (calls + real) if calls + real else None,
+        average_precision(p, has),
+        threshold,
+    )
+
+
+def _logit(p: float) -> float:
+    kept = min(max(p, 1e-6), 1 - 1e-6)
+    return math.log(kept / (1 - kept))

@@ -1,0 +1,134 @@
+"""What pictures should be called: one class each, or any number of labels. Where the two part ways, they part here.
+
+Targets are int64 (N,), the class of each picture, or bool (N, classes), which labels it has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.network.scores import Thresholds, names
+from pellucid.pictures.catalog import Catalog
+from pellucid.pictures.joined import SEPARATOR
+from pellucid.training import evaluate, several
+from pellucid.training.evaluate import Metrics
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Targets = NDArray[np.int64] | NDArray[np.bool_]
+
+
+class Fitted(NamedTuple):
+    """What is chosen on validation once the weights stand: see evaluate.temperature and several.thresholds."""
+
+    temperature: float
+    thresholds: Thresholds
+
+
+def of(catalog: Catalog) -> Targets:
+    """The targets of a catalog's pictures, in their order."""
+    pictures = catalog.pictures
+    if not catalog.several:
+        return pictures.labels.astype(np.int64)
+    targets = np.zeros((len(pictures), len(catalog.classes)), bool)
+    labelled = np.flatnonzero(pictures.labels >= 0)
+    targets[labelled, pictures.labels[labelled]] = True
+    targets[np.repeat(np.arange(len(pictures)), np.diff(pictures.also_ends)), pictures.also] = True
+    return targets
+
+
+def read(labels: str, classes: tuple[str, ...], several: bool) -> int | NDArray[np.bool_]:
+    """The target of one picture from its column in split.csv: a class, or with `several` labels with | between them.
+
+    Raises ValueError where a name is no class.
+    """
+    if not several:
+        return classes.index(labels)
+    target = np.zeros(len(classes), bool)
+    target[[classes.index(name) for name in labels.split(SEPARATOR) if name]] = True
+    return target
+
+
+def counts(targets: Targets, classes: int) -> list[int]:
+    """How many pictures have each class."""
+    if targets.ndim == 2:
+        return targets.sum(axis=0).tolist()
+    return np.bincount(targets, minlength=classes).tolist()
+
+
+def lacking(targets: Targets, classes: int) -> tuple[int, ...]:
+    """The classes that none of the pictures has."""
+    return tuple(label for label, count in enumerate(counts(targets, classes)) if not count)
+
+
+def differ(targets: Targets, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of pairs of rows (P, 2), which are not of the same class or labels, (P,)."""
+    apart = targets[pairs[:, 0]] != targets[pairs[:, 1]]
+    return apart.any(axis=1) if targets.ndim == 2 else apart
+
+
+def right(logits: Tensor, targets: Tensor) -> Tensor:
+    """How many pictures are called right: the largest logit; of several labels, all of them, each against 1/2."""
+    if targets.ndim == 1:
+        return (logits.argmax(1) == targets).sum()
+    return ((logits > 0) == targets).all(1).sum()
+
+
+def judged(logits: NDArray[np.float32], targets: Targets) -> tuple[float, float]:
+    """(mean cross-entropy in nats, share of pictures that are called right), uncalibrated, each label against 1/2."""
+    if targets.ndim == 2:
+        return several.cross_entropy(logits, targets, 1.0), float(((logits > 0) == targets).all(axis=1).mean())
+    return evaluate.cross_entropy(logits, targets, 1.0), float((logits.argmax(axis=1) == targets).mean())
+
+
+def fitted(logits: NDArray[np.float32], targets: Targets) -> Fitted:
+    """The temperature, and with several labels a threshold for each; of no pictures 1 and 1/2."""
+    if targets.ndim == 2:
+        temperature = several.temperature(logits, targets)
+        return Fitted(temperature, several.thresholds(several.probabilities(logits, temperature), targets))
+    return Fitted(evaluate.temperature(logits, targets), None)
+
+
+def measure(
+    side: str, logits: NDArray[np.float32], targets: Targets, classes: tuple[str, ...], chosen: Fitted
+) -> Metrics:
+    """Metrics of logits float32 (n, classes) against targets. Raises CatalogError where n is 0."""
+    if chosen.thresholds is not None:
+        return several.measure(side, logits, targets, classes, chosen.temperature, chosen.thresholds)
+    return evaluate.measure(side, logits, targets, classes, chosen.temperature)
+
+
+def mistakes(
+    p: NDArray[np.float64], targets: Targets, chosen: Fitted, most: int
+) -> list[evaluate.Mistake] | list[several.Mistake]:
+    """The pictures that were not called what they are, the worst first: of calibrated probabilities (n, classes)."""
+    if chosen.thresholds is not None:
+        return several.mistakes(p, targets, chosen.thresholds, most)
+    return evaluate.mistakes(p, targets, most)
+
+
+def described(
+    mistake: evaluate.Mistake | several.Mistake,
+    p: NDArray[np.float64],
+    targets: Targets,
+    classes: tuple[str, ...],
+    chosen: Fitted,
+) -> dict[str, Any]:
+    """A mistake as metrics.json has it, but for the picture's path."""
+    if isinstance(mistake, evaluate.Mistake):
+        return {
+            "label": classes[mistake.label],
+            "label_probability": mistake.label_probability,
+            "predicted": classes[mistake.predicted],
+            "predicted_probability": mistake.predicted_probability,
+        }
+    return {
+        "labels": [classes[label] for label in np.flatnonzero(targets[mistake.row])],
+        "called": list(names(classes, p[mistake.row], chosen.thresholds)),
+        "worst": classes[mistake.worst],
+        "worst_probability": mistake.probability,
+    }
