@@ -1,4 +1,4 @@
-"""The torch module of a residual layer. Imports torch, so it is imported only where one is built."""
+"""The torch modules of layers that hold rows. Imports torch, so it is imported only where one is built."""
 
 from torch import Tensor, nn
 
@@ -13,3 +13,15 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x) + self.shortcut(x)
+
+
+class Gated(nn.Module):
+    """The input, (n, C, ...), times what the body makes of it, (n, C), a number for each channel."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        row = self.body(x)
+        return x * row.reshape(*row.shape, *[1] * (x.dim() - 2))
