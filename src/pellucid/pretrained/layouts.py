@@ -18,7 +18,7 @@ from pellucid.network.network import Network
 from pellucid.network.window import Shape
 
 COUNTER = "num_batches_tracked"  # of steps that batch norm has seen: nothing is computed from it
-TENSORFLOW = "tf_"
+TENSORFLOW, LITE0 = "tf_", "efficientnet_lite0"
 NAMED = 3  # tensors that a refusal names of each kind
 
 
@@ -29,6 +29,10 @@ class Architecture(NamedTuple):
     """In the zoo."""
     tensorflow: bool
     """TensorFlow's padding and epsilon."""
+
+    @property
+    def called(self) -> str:
+        return f"{TENSORFLOW}{self.name}" if self.tensorflow else self.name
 
     @property
     def network(self) -> Network:
@@ -42,6 +46,13 @@ def architecture(called: str) -> Architecture | None:
         return Architecture(name, False)
     name = name.removeprefix(TENSORFLOW)
     return Architecture(name, True) if name in published.MOBILES else None
+
+
+def of_zoo(name: str) -> Architecture | None:
+    """A network by the name that it has in the zoo, where efficientnet_lite0 is TensorFlow's. None: no such weights."""
+    if name == LITE0:
+        return Architecture(name, True)
+    return architecture(name)
 
 
 def architectures() -> tuple[str, ...]:
@@ -60,6 +71,12 @@ def pairs(name: str, network: Network, input: Shape, classes: int) -> dict[str, 
         for part in parts:
             paired[f"{layer}.{part}"] = theirs if theirs.endswith(".gamma") else f"{theirs}.{part}"
     return paired
+
+
+def head(name: str) -> str:
+    """What they call the last layer."""
+    *_, last = _layers(name)
+    return last
 
 
 def state(network: Network, input: Shape, classes: int) -> State:
@@ -83,7 +100,7 @@ def check(shapes: Mapping[str, Shape], paired: Mapping[str, str], expected: Stat
     ]
     faults = [
         f"{what} {', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''}"
-        for what, names in (("it lacks", missing), ("it has", further), ("it has", others))
+        for what, names in (("it lacks", missing), ("it adds", further), ("it differs in", others))
         if names
     ]
     if faults:
