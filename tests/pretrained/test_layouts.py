@@ -169,8 +169,8 @@ def test_a_shape_that_differs_is_named(save, timm, tmp_path: Path) -> None:
     tensors["conv_stem.weight"] = tensors["conv_stem.weight"][:, :, :2]
     folder = save(SMALL, 4, tensors=tensors)
     assert refused(folder, tmp_path) == (
-        f"{folder / 'model.safetensors'} holds the weights of another network than {SMALL}: it differs in conv_stem.weight "
-        "[32, 3, 2, 3] instead of [32, 3, 3, 3]."
+        f"{folder / 'model.safetensors'} holds the weights of another network than {SMALL}: it differs in "
+        "conv_stem.weight [32, 3, 2, 3] instead of [32, 3, 3, 3]."
     )
 
 

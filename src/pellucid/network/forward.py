@@ -116,7 +116,7 @@ def _layernorm(layer: LayerNorm, x: Map, weights: Weights, name: str) -> Map:
     return y
 
 
-def _across(numbers: Map, x: Map) -> Map:
+def _across(numbers: NDArray[Any], x: Map) -> NDArray[Any]:
     """A number for each channel, beside all places of it."""
     return numbers.reshape((-1,) + (1,) * (x.ndim - 1))
 

@@ -69,7 +69,7 @@ def read(path: Path) -> Description:
             f"{path}: the architecture {called!r} cannot be read. These can: {', '.join(layouts.architectures())}."
         )
     classes = said.get("num_classes", prepared.get("num_classes"))
-    if not _whole(classes):
+    if not isinstance(classes, int) or not _whole(classes):
         raise _wrong(path, "num_classes", classes, "a whole number, 1 or more: weights without a head are not read")
     form = _form(path, prepared)
     standardise = Standardise(
