@@ -283,6 +283,11 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str, confi
         ({"num_classes": 3}, ": architecture is missing; it has to be one of resnet18, "),
         ({"architecture": SMALL}, ": num_classes is missing; it has to be a whole number, 1 or more"),
         ({"architecture": SMALL, "num_classes": 0}, ": num_classes is 0; it has to be a whole number, 1 or more"),
+        (
+            {"architecture": SMALL, "num_classes": 3, "model_args": {"act_layer": "gelu"}},
+            ": model_args is {'act_layer'",
+        ),
+        ({"architecture": SMALL, "num_classes": 3, "global_pool": "max"}, ": global_pool is 'max'; it has to be avg"),
         ({"architecture": SMALL, "num_classes": 3, "pretrained_cfg": []}, ": pretrained_cfg is []; "),
     ],
 )
@@ -290,6 +295,21 @@ def test_files_that_are_refused(said: Any, message: str, tmp_path: Path) -> None
     with pytest.raises(ArtefactError) as raised:
         read(tmp_path, said)
     assert str(raised.value).startswith(f"{tmp_path / 'config.json'}{message}")
+
+
+@pytest.mark.parametrize(
+    ("tag", "seen"),
+    [
+        ("a1_in1k", lite0.SEEN),
+        ("in12k_ft_in1k", f"ImageNet-12k, then {lite0.SEEN}"),
+        ("fb_swsl_ig1b_ft_in1k", f"a billion pictures of Instagram, then {lite0.SEEN}"),
+        ("secret_ft_in1k", f"other pictures (secret_ft_in1k), then {lite0.SEEN}"),
+        ("mine", "unknown pictures: WEIGHTS does not say which"),
+    ],
+)
+def test_what_the_weights_had_seen(tag: str, seen: str, save, config, tmp_path: Path) -> None:
+    folder = save(SMALL, 2, config=config(SMALL, 2, hf_hub_id=f"timm/{SMALL}.{tag}"))
+    assert find(str(folder), tmp_path).seen == seen.replace("WEIGHTS", str(folder))
 
 
 # --- what find understands -------------------------------------------------------------------------------------------

@@ -18,6 +18,16 @@ from pellucid.pretrained.lite0 import SEEN
 
 CONVERTED = ("F16", "BF16", "F32", "F64")
 """As safetensors calls what can become float32."""
+DATA_SETS = {
+    "in1k": SEEN,
+    "in12k": "ImageNet-12k",
+    "in21k": "ImageNet-21k",
+    "in22k": "ImageNet-22k",
+    "ig1b": "a billion pictures of Instagram",
+    "yfcc100m": "YFCC-100M",
+    "laion2b": "LAION-2B",
+}
+"""As timm's tags call them."""
 
 
 def load(weights: Path, config: Path, source: str) -> Known:
@@ -114,6 +124,8 @@ def _check_head(path: Path, shapes: Mapping[str, Shape], name: str, description:
 
 def _seen(tag: str, source: str) -> str:
     """What the weights had seen, in words for the card. `tag`: `a1_in1k`, `in12k_ft_in1k`."""
-    names = {"in1k": SEEN, "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k"}
-    sets = [names[word] for word in tag.split("_") if word in names]
+    words = tag.split("_")
+    sets = [DATA_SETS[word] for word in words if word in DATA_SETS]
+    if sets and "ft" in words and len(sets) == 1:  # fine-tuned after something that is not in the table
+        sets.insert(0, f"other pictures ({tag})")
     return ", then ".join(sets) or f"unknown pictures: {source} does not say which"

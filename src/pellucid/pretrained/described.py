@@ -71,6 +71,10 @@ def read(path: Path) -> Description:
     classes = said.get("num_classes", prepared.get("num_classes"))
     if not isinstance(classes, int) or not _whole(classes):
         raise _wrong(path, "num_classes", classes, "a whole number, 1 or more: weights without a head are not read")
+    if said.get("model_args"):
+        raise _wrong(path, "model_args", said["model_args"], "empty: with other settings it is another network")
+    if said.get("global_pool") not in (None, "", "avg"):
+        raise _wrong(path, "global_pool", said["global_pool"], "avg, the mean of each channel")
     form = _form(path, prepared)
     standardise = Standardise(
         _numbers(path, prepared, "mean", form.channels), _numbers(path, prepared, "std", form.channels)
