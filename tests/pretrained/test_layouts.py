@@ -11,8 +11,12 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
+from pellucid.classifier import store
+from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError
 from pellucid.network.forward import forward
+from pellucid.network.standardise import Standardise
+from pellucid.network.text import parse
 from pellucid.pictures.decode import Form
 from pellucid.pretrained import described, layouts, lite0
 from pellucid.pretrained.find import find
@@ -347,7 +351,7 @@ def test_a_file_with_its_config_beside_it(save, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder, r"holds no model\.safetensors\. Write efficientnet_lite0, OWNER/NAME"),
+        (lambda folder: folder, r"holds no model\.safetensors\. Write imagenet, OWNER/NAME"),
         (lambda folder: folder / "absent.safetensors", r"There is no file .*absent\.safetensors\."),
         (lambda folder: "resnet50", r"resnet50 comes without weights\."),
         (lambda folder: "imagenett", r"There are no known weights 'imagenett'\. Did you mean imagenet\?"),
@@ -365,6 +369,22 @@ def test_a_folder_without_config(save, tmp_path: Path) -> None:
     folder = save(SMALL, 2)
     (folder / "config.json").unlink()
     assert "holds no config.json, which says what network its weights are for." in refused(folder, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mine", "mine/model.safetensors"])
+def test_a_model_folder_of_ours(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "conv(4, 3) layernorm gate(globalavgpool dense(2) relu dense(4) hardsigmoid) scale(0.5) globalavgpool dense"
+    network, form = parse(text), Form(16, 16)
+    module = network.module((3, 16, 16), 2).eval()
+    scale = Standardise((0.5,) * 3, (0.25,) * 3)
+    store.save(tmp_path / "mine", Classifier(network, module, ("cat", "dog"), form, scale, 1.0), {})
+    known = find(name, tmp_path / "cache")
+    assert (known.network, known.form, known.standardise, known.classes) == (network, form, scale, ("cat", "dog"))
+    assert np.array_equal(known.tensors["scale1.weight"], np.full(4, 0.5, np.float32))
+    image = wave(16)
+    with torch.inference_mode():
+        assert np.array_equal(outputs(known, image), module(torch.from_numpy(image)[None])[0].numpy())
 
 
 @pytest.mark.parametrize("file", [True, False])

@@ -44,6 +44,15 @@ def usual(architecture: layouts.Architecture, classes: int) -> Description:
     return Description(architecture, classes, form, plain, (), "")
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a config.json is that of a model folder of ours, which says its format."""
+    try:
+        said = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(said, dict) and "format" in said and "architecture" not in said
+
+
 def read(path: Path) -> Description:
     """Raises ArtefactError: which key of the file is wrong, its value, and what it may be."""
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pellucid.errors import ArtefactError
 from pellucid.network import published, zoo
-from pellucid.pretrained import checkpoint, hub, layouts, lite0
+from pellucid.pretrained import checkpoint, described, hub, layouts, lite0, ours
 from pellucid.pretrained.known import Known
 
 SUFFIX = ".safetensors"
@@ -15,7 +15,8 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 NAMES = (lite0.NAME, "imagenet")
 """What has weights without a download; the second is the first, for who knows no networks by name."""
 FORMS = (
-    "efficientnet_lite0, OWNER/NAME of a repository, a folder with config.json and model.safetensors, or such a file"
+    "imagenet, OWNER/NAME of a repository on the hub, a model folder, a folder with config.json and model.safetensors, "
+    "or a file of safetensors"
 )
 
 
@@ -24,7 +25,8 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
 
     * `efficientnet_lite0` or `imagenet`: those of the package
     * `timm/resnet18.a1_in1k`, with `@` and a revision where it is not the newest: a repository on the hub
-    * a folder that holds its two files, config.json and model.safetensors
+    * a model folder of ours, or a folder that holds the two files of such a repository, config.json and
+      model.safetensors
     * a file of safetensors; config.json beside it says what network they are for, else `model` does
 
     `cache`: where what is converted is kept. What is at a path goes before a repository of that name. Raises
@@ -52,6 +54,8 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
 
 
 def _of_folder(folder: Path) -> Known:
+    if described.is_ours(folder / hub.CONFIG):
+        return ours.load(folder)
     weights = folder / hub.WEIGHTS
     if not weights.is_file():
         pickle = next((each.name for each in sorted(folder.iterdir()) if each.suffix in PICKLES), None)
@@ -72,6 +76,8 @@ def _of_file(path: Path, model: str | None) -> Known:
     if path.suffix != SUFFIX:
         raise ArtefactError(f"{path} is no file of weights. Write {FORMS}.")
     config = path.with_name(hub.CONFIG)
+    if path.name == hub.WEIGHTS and described.is_ours(config):
+        return ours.load(path.parent)
     if config.is_file():
         return checkpoint.load(path, config, str(path))
     if not path.is_file():
