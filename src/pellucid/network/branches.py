@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from pellucid.network.placewise import Spread
+
 
 class Branches(nn.Module):
     """Two branches over one input, added."""
@@ -21,7 +23,7 @@ class Gated(nn.Module):
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
+        self.spread = Spread()
 
     def forward(self, x: Tensor) -> Tensor:
-        row = self.body(x)
-        return x * row.reshape(*row.shape, *[1] * (x.dim() - 2))
+        return x * self.spread(self.body(x), x)

@@ -132,7 +132,26 @@ def _after(step: Step, before: Before) -> Before:
     return Before(learns, keeps, (grown[0], grown[1]), (strides[0], strides[1]))
 
 
-def keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> bool:
+def _itemised_residual(
+    layer: "Residual", step: Step, before: Before, at: str, waiting: int
+) -> tuple[list[Item], Before]:
+    input, output = FLOAT * prod(step.input), FLOAT * prod(step.output)
+    # backward, the shortcut comes first: the body's gradient waits for it, then its own waits for the body
+    body, after_body = itemised(layer.body, step.input, before, f"{at}.body.", waiting + input)
+    keeps = before.keeps or _keeps_its_input(layer.body, step.input, before.learns)
+    shortcut, after_shortcut = itemised(
+        layer.shortcut, step.input, replace(before, keeps=keeps), f"{at}.shortcut.", waiting + output
+    )
+    both_see = (after_body.sees, after_shortcut.sees)
+    sees = None if None in both_see else max(each for each in both_see if each)
+    # backward, the addition hands its gradient on as it is; where the branches part, theirs are added
+    addition = Cost(prod(step.output), prod(step.input) if before.learns else 0, output, 0)
+    work = waiting + (3 if layer.shortcut else 2) * output
+    learns = after_body.learns or after_shortcut.learns
+    return [*body, *shortcut, Item(at, step, addition, work, sees)], Before(learns, False, sees, after_body.step)
+
+
+def _keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> bool:
     """Whether a row keeps its input until the backward pass. `learns`: something before it learns."""
     for layer in layers:
         if isinstance(layer, Branched):
@@ -251,23 +270,10 @@ class Residual(Branched):
         return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
 
     def itemised(self, step: Step, before: Before, at: str, waiting: int) -> tuple[list[Item], Before]:
-        input, output = FLOAT * prod(step.input), FLOAT * prod(step.output)
-        # backward, the shortcut comes first: the body's gradient waits for it, then its own waits for the body
-        body, after_body = itemised(self.body, step.input, before, f"{at}.body.", waiting + input)
-        keeps = before.keeps or keeps_its_input(self.body, step.input, before.learns)
-        shortcut, after_shortcut = itemised(
-            self.shortcut, step.input, replace(before, keeps=keeps), f"{at}.shortcut.", waiting + output
-        )
-        both_see = (after_body.sees, after_shortcut.sees)
-        sees = None if None in both_see else max(each for each in both_see if each)
-        # backward, the addition hands its gradient on as it is; where the branches part, theirs are added
-        addition = Cost(prod(step.output), prod(step.input) if before.learns else 0, output, 0)
-        work = waiting + (3 if self.shortcut else 2) * output
-        learns = after_body.learns or after_shortcut.learns
-        return [*body, *shortcut, Item(at, step, addition, work, sees)], Before(learns, False, sees, after_body.step)
+        return _itemised_residual(self, step, before, at, waiting)
 
     def keeps_the_input(self, input: Shape, learns: bool) -> bool:
-        return any(keeps_its_input(branch, input, learns) for branch in (self.body, self.shortcut))
+        return any(_keeps_its_input(branch, input, learns) for branch in (self.body, self.shortcut))
 
     def peak_bytes(self, input: Shape) -> int:
         before, after = FLOAT * prod(input), FLOAT * prod(self.output(input))
