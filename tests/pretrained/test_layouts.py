@@ -14,6 +14,7 @@ from safetensors.torch import save_file as save_torch
 from pellucid.classifier import store
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError
+from pellucid.files import sha256
 from pellucid.network.forward import forward
 from pellucid.network.standardise import Standardise
 from pellucid.network.text import parse
@@ -313,7 +314,9 @@ def test_files_that_are_refused(said: Any, message: str, tmp_path: Path) -> None
 )
 def test_what_the_weights_had_seen(tag: str, seen: str, save, config, tmp_path: Path) -> None:
     folder = save(SMALL, 2, config=config(SMALL, 2, hf_hub_id=f"timm/{SMALL}.{tag}"))
-    assert find(str(folder), tmp_path).seen == seen.replace("WEIGHTS", str(folder))
+    known = find(str(folder), tmp_path)
+    assert known.source == f"weights (SHA-256 {sha256(folder / 'model.safetensors')[:16]})"
+    assert known.seen == seen.replace("WEIGHTS", known.source)
 
 
 # --- what find understands -------------------------------------------------------------------------------------------
@@ -337,7 +340,8 @@ def test_a_file_alone_needs_its_network(save, tmp_path: Path) -> None:
     known = find(str(path), tmp_path, model="resnet18")
     assert known.tensors[f"{known.head}.weight"].shape == (6, 512)
     assert known.standardise.mean == (0.485, 0.456, 0.406)
-    assert known.seen == f"unknown pictures: {path} does not say which"
+    assert known.source == f"model.safetensors (SHA-256 {sha256(path)[:16]})"
+    assert known.seen == f"unknown pictures: {known.source} does not say which"
     with pytest.raises(ArtefactError, match=r"another network than resnet34: it lacks layer1\.2\.conv1\.weight, "):
         find(str(path), tmp_path, model="resnet34")
 
@@ -394,6 +398,16 @@ def test_a_pickle_is_refused(file: bool, tmp_path: Path) -> None:
     path.write_bytes(b"\x80\x02.")
     message = refused(path if file else path.parent, tmp_path)
     assert message.startswith(f"{path} is a pickle, which can run code when it is read. It is not read.")
+
+
+def test_a_file_that_cannot_be_read_is_named(save, tmp_path: Path) -> None:
+    folder = save(SMALL, 2)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to(folder / "model.safetensors")  # a loop
+    path = folder / "elsewhere.safetensors"
+    path.mkdir()
+    assert refused(folder, tmp_path).startswith(f"{folder} holds no model.safetensors")
+    assert refused(path, tmp_path).startswith(f"{path} holds no model.safetensors")
 
 
 def test_metadata_in_a_file_does_no_harm(save, timm, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+from pellucid import files
 from pellucid.errors import ArtefactError
 from pellucid.network import published, zoo
 from pellucid.pretrained import checkpoint, described, hub, layouts, lite0, ours
@@ -67,7 +68,7 @@ def _of_folder(folder: Path) -> Known:
             f"{folder} holds no {hub.CONFIG}, which says what network its weights are for. Get it from where "
             f"{hub.WEIGHTS} came from."
         )
-    return checkpoint.load(weights, folder / hub.CONFIG, str(folder))
+    return checkpoint.load(weights, folder / hub.CONFIG, _source(folder, weights))
 
 
 def _of_file(path: Path, model: str | None) -> Known:
@@ -79,16 +80,24 @@ def _of_file(path: Path, model: str | None) -> Known:
     if path.name == hub.WEIGHTS and described.is_ours(config):
         return ours.load(path.parent)
     if config.is_file():
-        return checkpoint.load(path, config, str(path))
+        return checkpoint.load(path, config, _source(path, path))
     if not path.is_file():
         raise ArtefactError(f"There is no file {path}.")
     architecture = layouts.of_zoo(model.strip()) if model is not None else None
     if architecture is not None:
-        return checkpoint.load_as(path, architecture, str(path))
+        return checkpoint.load_as(path, architecture, _source(path, path))
     raise ArtefactError(
         f"Nothing says what network {path} is for. Put its {hub.CONFIG} beside it, or name the network with --model: "
         f"{', '.join(published.NAMES)}."
     )
+
+
+def _source(named: Path, weights: Path) -> str:
+    """Where weights on this disk come from: a name, and the file's hash, by which they are known again."""
+    try:
+        return f"{named.resolve().name} (SHA-256 {files.sha256(weights)[:16]})"
+    except OSError as error:
+        raise ArtefactError(f"{weights} cannot be read: {error.strerror or error}.") from error
 
 
 def _refused(path: Path) -> ArtefactError:
