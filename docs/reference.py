@@ -9,7 +9,7 @@ import textwrap
 
 from pellucid.app import cli
 from pellucid.glassbox.ops import aten
-from pellucid.network import text, zoo
+from pellucid.network import plan, published, text, zoo
 from pellucid.network.layers import KINDS
 from pellucid.training import recipe as recipes
 from pellucid.training.recipe import PRESETS, Recipe
@@ -61,7 +61,13 @@ def main() -> None:
     for name in zoo.NAMES:
         named = zoo.find(name)
         size = f"{named.input[1]}x{named.input[2]}x{named.input[0]}" if named.input else "any from 28x28 up"
-        print(f"| `{name}` | {size} | `{text.write(named.network).replace('|', chr(92) + '|')}` |")
+        written = f"`{text.write(named.network).replace('|', chr(92) + '|')}`"
+        if name in published.NAMES:
+            parameters = plan.plan(named.network, (3, 224, 224), 1000).parameters
+            written = (
+                f"as published, {parameters:,} parameters for 1,000 classes; `pellucid plan {name}` shows its layers"
+            )
+        print(f"| `{name}` | {size} | {written} |")
     print("\n## Layers\n\n| as written | |\n|---|---|")
     for kind in KINDS:
         words = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")

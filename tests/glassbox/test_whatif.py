@@ -275,6 +275,23 @@ def test_of_two_changes_of_the_same_the_later_counts() -> None:
     assert SHARED.stored(Pooling("maxpool1", "l2")) == "max"
 
 
+def test_a_layer_inside_a_gate_changes_too() -> None:
+    text = (
+        "conv(4, 3) layernorm gate(conv(6, 3) relu globalavgpool dense(4) hardsigmoid) scale(0.5) globalavgpool dense"
+    )
+    one, pixels = classifier(text), image()
+    place = "gate1.body.conv1"
+    assert [each.layer for each in adjustable(one.network, CLASSES)] == ["conv1", place]
+    assert {name for name, _ in places(one.network, CLASSES)} <= {name for name, _ in one.module.named_modules()}
+    other = one.changed([Stride(place, (2, 2)), Weight("scale1.weight", (1,), 2.0)])
+    assert other.network == parse(text.replace("conv(6, 3)", "conv(6, 3, stride=2)"))
+    assert not np.array_equal(one.logits(pixels[None]), other.logits(pixels[None]))
+    trace = other.explain(Prepared(pixels))
+    assert np.abs(trace.logits - other.logits(pixels[None])[0]).max() < 1e-5
+    with pytest.raises(NetworkError, match="sizes do not fit"):
+        one.changed([Stride(place, (1, 1)), Padding("conv1", (0, 0)), Stride("conv1", (6, 6))])
+
+
 def test_names_are_those_of_the_module() -> None:
     one = classifier(FREE)
     named = {name for name, _ in one.module.named_modules()}

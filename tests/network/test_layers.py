@@ -24,18 +24,21 @@ from pellucid.network.layers import (
     Flatten,
     Gelu,
     GlobalAvgPool,
+    Hardsigmoid,
     Hardswish,
     L2Pool,
     Layer,
+    LayerNorm,
     LeakyRelu,
     MaxPool,
     Relu,
+    Scale,
     Sigmoid,
     Silu,
     Tanh,
 )
 
-ACTIVATIONS = [Relu(), LeakyRelu(), Elu(), Gelu(), Silu(), Hardswish(), Sigmoid(), Tanh()]
+ACTIVATIONS = [Relu(), LeakyRelu(), Elu(), Gelu(), Silu(), Hardswish(), Hardsigmoid(), Sigmoid(), Tanh()]
 
 
 def flops(module: nn.Module, x: torch.Tensor) -> tuple[int, int]:
@@ -166,6 +169,8 @@ def test_output_formula(layer: Layer, input: tuple[int, ...], formula: str) -> N
         (Conv(64, (3, 5), bias=False), (3, 8, 8), "3*5*3*64 = 2880"),
         (Dense(10, bias=False), (84,), "84*10 = 840"),
         (BatchNorm(), (64, 8, 8), "64 + 64 = 128"),
+        (LayerNorm(), (64, 8, 8), "64 + 64 = 128"),
+        (Scale(), (64, 8, 8), "64"),
         (Relu(), (64, 8, 8), "0"),
     ],
 )
@@ -288,6 +293,47 @@ def test_batch_norm_on_maps_and_rows(input: tuple[int, ...]) -> None:
     assert module(torch.rand(3, *input)).shape[1:] == BatchNorm().output(input) == input
     assert sum(weight.numel() for weight in module.parameters()) == BatchNorm().parameters(input)
     assert BatchNorm().cost(input) == Cost(7 * prod(input), 9 * prod(input), 4 * prod(input), 4 * prod(input))
+
+
+@given(
+    st.tuples(st.integers(2, 9), st.integers(1, 7), st.integers(1, 7)) | st.tuples(st.integers(2, 9)),
+    st.sampled_from([0.0, 1e-6, 0.5]),
+)
+@settings(max_examples=40, deadline=None)
+def test_layer_norm_is_the_papers(input: tuple[int, ...], eps: float) -> None:
+    """Over the channels of each place; and what autograd keeps of it, in the order of memory that training has."""
+    layer, x = LayerNorm(eps=eps), torch.randn(2, *input)
+    if len(input) == 3:
+        x = x.to(memory_format=torch.channels_last)
+    x.requires_grad_()
+    module = layer.module(input)
+    torch.nn.init.normal_(module.get_parameter("weight"))
+    torch.nn.init.normal_(module.get_parameter("bias"))
+    across = (-1, *[1] * (len(input) - 1))
+    centred = x - x.mean(1, keepdim=True)
+    expected = centred / (centred.square().mean(1, keepdim=True) + eps).sqrt()
+    expected = expected * module.get_parameter("weight").view(across) + module.get_parameter("bias").view(across)
+
+    assert torch.allclose(module(x), expected, atol=2e-3 if eps == 0 else 1e-4, rtol=1e-3)
+    assert module(x).shape[1:] == layer.output(input) == input
+    assert layer.parameters(input) == sum(weight.numel() for weight in module.parameters())
+    assert 2 * layer.cost(input).backward_bytes == kept_bytes(module, x)
+    assert {name: tuple(each.shape) for name, each in module.state_dict().items()} == {
+        name: shape for name, (_, shape) in layer.state(input).items()
+    }
+
+
+@pytest.mark.parametrize("input", [(4, 6, 5), (7,)])
+def test_a_scale_starts_as_written_and_multiplies_each_channel(input: tuple[int, ...]) -> None:
+    layer, x = Scale(0.25), torch.rand(2, *input, requires_grad=True)
+    module = layer.module(input)
+    assert torch.equal(module(x), x * 0.25)
+    with torch.no_grad():
+        module.get_parameter("weight")[1] = 3
+    assert torch.equal(module(x)[:, 1], x[:, 1] * 3)
+    assert torch.equal(module(x)[:, 0], x[:, 0] * 0.25)
+    assert layer.parameters(input) == module.get_parameter("weight").numel() == input[0]
+    assert 2 * layer.cost(input).backward_bytes == kept_bytes(module, x)
 
 
 def test_l2_pooling_is_the_root_of_the_sum_of_squares_with_a_gradient_at_zero() -> None:

@@ -100,6 +100,20 @@ def test_article_memory() -> None:
         ("conv(16, 3) relu avgpool(2) flatten dense", (3, 40, 40), 32, "adam"),
         ("conv(16, 3) maxpool(2) dropout(0.2) flatten dense", (3, 40, 40), 32, "sgd"),
         ("flatten dense(300) relu dense(300) relu dense", (3, 24, 24), 16, "adamw"),
+        (
+            "conv(16, 3, bias=false) relu gate(globalavgpool dense(4) relu dense(16) hardsigmoid) "
+            "conv(24, 1) gate(globalavgpool sigmoid) globalavgpool dense",
+            (3, 40, 40),
+            32,
+            "sgd",
+        ),
+        (
+            "conv(24, 4, stride=4) layernorm residual(conv(24, 7, padding=3, groups=24) layernorm conv(96, 1) gelu "
+            "conv(24, 1) scale) layernorm conv(48, 2, stride=2) globalavgpool layernorm dense",
+            (3, 64, 64),
+            32,
+            "adamw",
+        ),
         ("conv(16, 3) silu avgpool(2) conv(32, 3) gelu l2pool(2) flatten dense", (3, 32, 32), 32, "sgd"),
     ],
 )
@@ -140,6 +154,14 @@ def test_resnet18() -> None:
         (MIXED, (3, 17, 20)),
         (str(find("lenet5").network), (1, 32, 32)),
         ("maxpool(2) dropout conv(2, 3) dropout flatten dense", (1, 9, 9)),
+        ("gate(globalavgpool sigmoid) gate(globalavgpool dense(3)) relu flatten dense", (3, 6, 6)),
+        ("conv(4, 3) relu gate(globalavgpool dense(3) relu dense(4) hardsigmoid) conv(5, 1) flatten dense", (3, 9, 9)),
+        ("conv(4, 3) gate(globalavgpool dense(4) sigmoid) gate(globalavgpool) relu flatten dense", (3, 9, 9)),
+        (
+            "conv(4, 3) scale tanh residual(gate(globalavgpool tanh) | relu) conv(5, 2) scale(1) flatten dense",
+            (3, 9, 9),
+        ),
+        ("conv(4, 3) globalavgpool layernorm dense(6) gate(hardsigmoid) dense", (3, 9, 9)),
         ("conv(4, 1) relu residual(tanh | conv(4, 1)) flatten dense", (3, 6, 6)),
         ("residual(tanh | conv(1, 1)) relu flatten dense", (1, 9, 9)),
         (

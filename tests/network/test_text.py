@@ -13,6 +13,7 @@ from pellucid.network.layers import (
     Dropout,
     Elu,
     Flatten,
+    Gate,
     Gelu,
     GlobalAvgPool,
     Hardswish,
@@ -30,8 +31,8 @@ from pellucid.network.network import Network
 from pellucid.network.text import parse, signature, write
 
 LAYERS = (
-    "conv, dense, batchnorm, relu, relu6, leaky_relu, elu, gelu, silu, hardswish, sigmoid, tanh, maxpool, avgpool, "
-    "l2pool, globalavgpool, flatten, dropout, residual"
+    "conv, dense, batchnorm, layernorm, scale, relu, relu6, leaky_relu, elu, gelu, silu, hardswish, hardsigmoid, "
+    "sigmoid, tanh, maxpool, avgpool, l2pool, globalavgpool, flatten, dropout, residual, gate"
 )
 CONV = "conv(filters, size, stride=1, padding=0, dilation=1, groups=1, bias=true, init=he)"
 
@@ -60,6 +61,11 @@ def test_the_articles_network() -> None:
         ("residual(conv(8, 3, padding=same))",) * 2,
         ("residual(conv(8, 3, stride=2, padding=1), relu | conv(8, 1, stride=2)) relu",) * 2,
         ("residual(relu|)", "residual(relu)"),
+        ("gate(globalavgpool, dense(4) sigmoid)", "gate(globalavgpool dense(4) sigmoid)"),
+        (
+            "layernorm(eps=0.00001) layernorm(eps=1e-6) scale scale(1)",
+            "layernorm(eps=1e-05) layernorm scale(1e-06) scale(1.0)",
+        ),
         ("dense(bias=false)",) * 2,
     ],
 )
@@ -194,6 +200,10 @@ REFUSED = [
         "expected ( after residual: residual(conv(64, 3, padding=1) relu), or residual(body | shortcut).",
     ),
     ("residual()", 0, "residual: its body is empty; write layers, residual(conv(64, 3, padding=1) relu)."),
+    ("gate relu", 5, "expected ( after gate: gate(globalavgpool dense(8) relu dense(32) sigmoid)."),
+    ("gate()", 0, "gate: its body is empty; write layers, gate(globalavgpool dense(8) relu dense(32) sigmoid)."),
+    ("gate(globalavgpool | relu)", 19, "expected a layer or ), found '|'."),
+    ("scale(-1)", 6, "scale: init must be 0 or more, not -1.0."),
     ("residual(relu | tanh | elu)", 21, "expected a layer or ), found '|'."),
     ("0*relu", 0, "a count is a whole number from 1 to 10,000, 2*(conv(8, 3) relu)."),
     ("1.5*relu", 0, "a count is a whole number from 1 to 10,000, 2*(conv(8, 3) relu)."),
@@ -237,3 +247,4 @@ def test_signature() -> None:
     assert signature(MaxPool) == "maxpool(size, stride, padding=0)"
     assert signature(Relu) == "relu"
     assert signature(Residual) == "residual(body | shortcut)"
+    assert signature(Gate) == "gate(body)"

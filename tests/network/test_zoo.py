@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from pellucid.errors import NetworkError
+from pellucid.network import published
+from pellucid.network.plan import plan
 from pellucid.network.text import parse, write
 from pellucid.network.zoo import NAMES, find
 
@@ -52,6 +54,39 @@ def test_resnet18() -> None:
     assert sum(weight.numel() for weight in module.parameters()) == 11_689_512
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [  # of the weights in timm's repositories
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("mobilenetv2_100", 3_504_872),
+        ("mobilenetv3_large_100", 5_483_032),
+        ("efficientnet_lite0", 4_652_008),
+        ("convnext_tiny", 28_589_128),
+    ],
+)
+def test_the_published_parameters(name: str, parameters: int) -> None:
+    network = find(name).network
+    with torch.device("meta"):
+        module = network.module((3, 224, 224), 1000)
+    assert sum(weight.numel() for weight in module.parameters()) == parameters
+    assert plan(network, (3, 224, 224), 1000).parameters == parameters
+
+
+@pytest.mark.parametrize(("name", "last"), [("resnet50", (2048, 7, 7)), ("mobilenetv3_large_100", (960, 7, 7))])
+def test_maps_before_the_mean(name: str, last: tuple[int, int, int]) -> None:
+    steps = find(name).network.shapes((3, 224, 224), 1000)
+    assert next(step.input for step in steps if step.name == "globalavgpool1") == last
+
+
+def test_tensorflows_variant_pads_and_norms_its_own_way() -> None:
+    own, plain = (parse(published.text("mobilenetv3_large_100", tensorflow)) for tensorflow in (True, False))
+    assert str(own.layers[0]) == "conv(16, 3, stride=2, padding=same, bias=false)"
+    assert str(plain.layers[0]) == "conv(16, 3, stride=2, padding=1, bias=false)"
+    assert (str(own.layers[1]), str(plain.layers[1])) == ("batchnorm(eps=0.001)", "batchnorm")
+
+
 @pytest.mark.parametrize("input", [(1, 28, 28), (3, 28, 28), (3, 97, 61)])
 def test_compact_takes_any_picture_from_28_up(input: tuple[int, int, int]) -> None:
     module = find("compact").network.module(input, 3).eval()
@@ -72,8 +107,9 @@ def test_unknown_names() -> None:
     with pytest.raises(NetworkError) as raised:
         find("ResNet81")
     assert str(raised.value) == (
-        "There is no network ResNet81. Did you mean resnet18? Names: article, lenet5, resnet18, compact, "
-        "efficientnet_lite0; or write the layers, 'conv(10, 5) relu maxpool(2) flatten dense'."
+        "There is no network ResNet81. Did you mean resnet18? Names: article, lenet5, compact, resnet18, resnet34, "
+        "resnet50, mobilenetv2_100, mobilenetv3_large_100, efficientnet_lite0, convnext_tiny; or write the layers, "
+        "'conv(10, 5) relu maxpool(2) flatten dense'."
     )
     with pytest.raises(NetworkError, match=r"^There is no network q\. Names: article"):
         find("q")

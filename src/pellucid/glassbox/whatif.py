@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from pellucid.errors import NetworkError, TraceError
 from pellucid.glassbox import still
 from pellucid.network.layer import FLOAT, Layer
-from pellucid.network.layers import AvgPool, Conv, L2Pool, MaxPool, Residual
+from pellucid.network.layers import AvgPool, Branched, Conv, L2Pool, MaxPool
 from pellucid.network.network import Network
 from pellucid.network.pooling import PaddedPool, Pool
 from pellucid.network.residual import chain, itemised
@@ -152,7 +152,7 @@ def resized(
     after, _ = itemised(sized.filled(classes), input)
     for old, new in zip(before, after, strict=True):
         layer = old.step.layer
-        if not isinstance(layer, Residual) and layer.parameters(old.step.input) != layer.parameters(new.step.input):
+        if not isinstance(layer, Branched) and layer.parameters(old.step.input) != layer.parameters(new.step.input):
             has, gets = old.step.input[0], new.step.input[0]
             raise Unfitting(settings, f"{old.path} would get {gets:,} numbers and has weights for {has:,}")
     size = sum(item.cost.forward_bytes for item in after)
@@ -236,14 +236,14 @@ def _places(layers: Sequence[Layer], path: str) -> Iterator[tuple[str, Layer]]:
     for layer in layers:
         counts[layer.word] += 1
         name = f"{path}{layer.word}{counts[layer.word]}"
-        if isinstance(layer, Residual):
-            yield from _places(layer.body, f"{name}.body.")
-            yield from _places(layer.shortcut, f"{name}.shortcut.")
+        if isinstance(layer, Branched):
+            for each in layer.rows:
+                yield from _places(getattr(layer, each), f"{name}.{each}.")
         yield name, layer
 
 
 def _rewritten(network: Network, change: Any) -> Network:
-    """The network with `change(place, layer)` for every layer, those of residuals included."""
+    """The network with `change(place, layer)` for every layer, those of rows within layers included."""
 
     def row(layers: Sequence[Layer], path: str) -> tuple[Layer, ...]:
         counts: Counter[str] = Counter()
@@ -251,9 +251,10 @@ def _rewritten(network: Network, change: Any) -> Network:
         for layer in layers:
             counts[layer.word] += 1
             name = f"{path}{layer.word}{counts[layer.word]}"
-            if isinstance(layer, Residual):
-                body, shortcut = row(layer.body, f"{name}.body."), row(layer.shortcut, f"{name}.shortcut.")
-                found.append(replace(layer, body=body, shortcut=shortcut))
+            if isinstance(layer, Branched):
+                found.append(
+                    replace(layer, **{each: row(getattr(layer, each), f"{name}.{each}.") for each in layer.rows})
+                )
             else:
                 found.append(change(name, layer))
         return tuple(found)

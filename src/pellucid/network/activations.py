@@ -125,6 +125,19 @@ class Hardswish(Elementwise):
 
 
 @dataclass(frozen=True)
+class Hardsigmoid(Elementwise):
+    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)."""
+
+    word: ClassVar[str] = "hardsigmoid"
+    keeps_input: ClassVar[bool] = True
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        return nn.Hardsigmoid()
+
+
+@dataclass(frozen=True)
 class Sigmoid(Elementwise):
     """1 / (1 + exp(-x))."""
 

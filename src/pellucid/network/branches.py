@@ -1,6 +1,8 @@
-"""The torch module of a residual layer. Imports torch, so it is imported only where one is built."""
+"""The torch modules of layers that hold rows. Imports torch, so it is imported only where one is built."""
 
 from torch import Tensor, nn
+
+from pellucid.network.placewise import Spread
 
 
 class Branches(nn.Module):
@@ -13,3 +15,15 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x) + self.shortcut(x)
+
+
+class Gated(nn.Module):
+    """The input, (n, C, ...), times what the body makes of it, (n, C), a number for each channel."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.spread = Spread()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.spread(self.body(x), x)

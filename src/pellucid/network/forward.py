@@ -22,6 +22,7 @@ from pellucid.network.activations import (
     Dropout,
     Elu,
     Gelu,
+    Hardsigmoid,
     Hardswish,
     LeakyRelu,
     Relu,
@@ -30,6 +31,8 @@ from pellucid.network.activations import (
     Silu,
     Tanh,
 )
+from pellucid.network.channels import LayerNorm, Scale
+from pellucid.network.gate import Gate
 from pellucid.network.layer import Layer
 from pellucid.network.learning import BatchNorm, Conv, Dense
 from pellucid.network.pooling import AvgPool, Flatten, GlobalAvgPool, L2Pool, MaxPool, Pool
@@ -60,6 +63,9 @@ def _row(steps: Sequence[Step], weights: Weights, path: str, x: Map) -> Map:
         if isinstance(step.layer, Residual):
             body, shortcut = step.layer.branches(step.input)
             x = _row(body, weights, f"{name}.body.", x) + _row(shortcut, weights, f"{name}.shortcut.", x)
+        elif isinstance(step.layer, Gate):
+            (body,) = step.layer.branches(step.input)
+            x = x * _across(_row(body, weights, f"{name}.body.", x), x)
         else:
             x = _FORWARD[type(step.layer)](step.layer, x, weights, name)
     return x
@@ -97,10 +103,22 @@ def _batchnorm(layer: BatchNorm, x: Map, weights: Weights, name: str) -> Map:
         weights[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
     )
     factor = scale / np.sqrt(variance + np.float32(layer.eps))
-    across = (-1,) + (1,) * (x.ndim - 1)
-    y = np.multiply(x, factor.reshape(across))
-    y += (shift - mean * factor).reshape(across)
+    y = np.multiply(x, _across(factor, x))
+    y += _across(shift - mean * factor, x)
     return y
+
+
+def _layernorm(layer: LayerNorm, x: Map, weights: Weights, name: str) -> Map:
+    y = x - x.mean(axis=0)
+    y /= np.sqrt(np.square(y).mean(axis=0) + np.float32(layer.eps))
+    y *= _across(weights[f"{name}.weight"], x)
+    y += _across(weights[f"{name}.bias"], x)
+    return y
+
+
+def _across(numbers: NDArray[Any], x: Map) -> NDArray[Any]:
+    """A number for each channel, beside all places of it."""
+    return numbers.reshape((-1,) + (1,) * (x.ndim - 1))
 
 
 def _maxpool(layer: MaxPool, x: Map, weights: Weights, name: str) -> Map:
@@ -164,6 +182,8 @@ _FORWARD: dict[type[Layer], Callable[[Any, Map, Weights, str], Any]] = {
     Conv: _conv,
     Dense: _dense,
     BatchNorm: _batchnorm,
+    LayerNorm: _layernorm,
+    Scale: lambda layer, x, weights, name: x * _across(weights[f"{name}.weight"], x),
     MaxPool: _maxpool,
     AvgPool: _avgpool,
     L2Pool: _l2pool,
@@ -177,6 +197,7 @@ _FORWARD: dict[type[Layer], Callable[[Any, Map, Weights, str], Any]] = {
     Gelu: lambda layer, x, weights, name: _gelu(x),
     Silu: lambda layer, x, weights, name: x * _sigmoid(x),
     Hardswish: lambda layer, x, weights, name: x * np.clip(x + np.float32(3), 0, 6) / np.float32(6),
+    Hardsigmoid: lambda layer, x, weights, name: np.clip(x + np.float32(3), 0, 6) / np.float32(6),
     Sigmoid: lambda layer, x, weights, name: _sigmoid(x),
     Tanh: lambda layer, x, weights, name: np.tanh(x),
 }

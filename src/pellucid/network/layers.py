@@ -4,6 +4,7 @@ from pellucid.network.activations import (
     Dropout,
     Elu,
     Gelu,
+    Hardsigmoid,
     Hardswish,
     LeakyRelu,
     Relu,
@@ -12,16 +13,20 @@ from pellucid.network.activations import (
     Silu,
     Tanh,
 )
+from pellucid.network.channels import LayerNorm, Scale
+from pellucid.network.gate import Gate
 from pellucid.network.layer import Cost, Layer
 from pellucid.network.learning import BatchNorm, Conv, Dense
 from pellucid.network.pooling import AvgPool, Flatten, GlobalAvgPool, L2Pool, MaxPool
-from pellucid.network.residual import Residual
+from pellucid.network.residual import Branched, Residual
 from pellucid.network.window import Pair, Shape, Window
 
 KINDS: tuple[type[Layer], ...] = (
     Conv,
     Dense,
     BatchNorm,
+    LayerNorm,
+    Scale,
     Relu,
     Relu6,
     LeakyRelu,
@@ -29,6 +34,7 @@ KINDS: tuple[type[Layer], ...] = (
     Gelu,
     Silu,
     Hardswish,
+    Hardsigmoid,
     Sigmoid,
     Tanh,
     MaxPool,
@@ -38,6 +44,7 @@ KINDS: tuple[type[Layer], ...] = (
     Flatten,
     Dropout,
     Residual,
+    Gate,
 )
 
 WORDS: dict[str, type[Layer]] = {kind.word: kind for kind in KINDS}
@@ -47,23 +54,28 @@ __all__ = [
     "WORDS",
     "AvgPool",
     "BatchNorm",
+    "Branched",
     "Conv",
     "Cost",
     "Dense",
     "Dropout",
     "Elu",
     "Flatten",
+    "Gate",
     "Gelu",
     "GlobalAvgPool",
+    "Hardsigmoid",
     "Hardswish",
     "L2Pool",
     "Layer",
+    "LayerNorm",
     "LeakyRelu",
     "MaxPool",
     "Pair",
     "Relu",
     "Relu6",
     "Residual",
+    "Scale",
     "Shape",
     "Sigmoid",
     "Silu",

@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid.errors import NetworkError
 from pellucid.network.layer import FLOAT, Cost
-from pellucid.network.layers import Conv, Pair, Residual, Shape
+from pellucid.network.layers import Branched, Conv, Pair, Shape
 from pellucid.network.network import Network
 from pellucid.network.residual import Item, itemised, peak_bytes
 
@@ -18,7 +18,7 @@ LARGEST_SIDE = 100_000  # pixels; a picture that is larger is a slip of the keyb
 
 @dataclass(frozen=True)
 class Row:
-    """A layer. Residual layers are taken apart: their branches' layers first, then the addition, `residual1`."""
+    """A layer. Layers that hold rows are taken apart: the rows' layers first, then what joins them, `residual1`."""
 
     name: str
     """`conv1`, or `residual1.body.conv1` inside a residual: the module's name in the torch module."""
@@ -166,7 +166,7 @@ def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
     """
     kept = list(accumulate(item.cost.backward_bytes for item in items))
     layers = [(item.step.layer, item.step.input) for item in items]
-    learned = [0 if isinstance(layer, Residual) else layer.parameters(input) for layer, input in layers]
+    learned = [0 if isinstance(layer, Branched) else layer.parameters(input) for layer, input in layers]
     gradients = list(accumulate(reversed(learned)))[::-1]
     steps = [
         (before + item.work_bytes, there, item.copied_bytes)
@@ -177,15 +177,15 @@ def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
 
 def _row(item: Item, input: Shape) -> Row:
     step = item.step
-    # what a residual's branches learn stands in their own rows
-    learns = not isinstance(step.layer, Residual)
+    # what a layer's branches learn stands in their own rows
+    branched = isinstance(step.layer, Branched)
     return Row(
         name=item.path,
-        layer=str(step.layer) if learns else "addition",
+        layer=step.layer.joining if isinstance(step.layer, Branched) else str(step.layer),
         output=step.output,
         output_formula=step.layer.output_formula(step.input),
-        parameters=step.layer.parameters(step.input) if learns else 0,
-        parameters_formula=step.layer.parameters_formula(step.input) if learns else "0",
+        parameters=0 if branched else step.layer.parameters(step.input),
+        parameters_formula="0" if branched else step.layer.parameters_formula(step.input),
         cost=item.cost,
         receptive_field=item.sees or (input[1], input[2]),
     )

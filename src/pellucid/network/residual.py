@@ -1,5 +1,6 @@
-"""Layers in a row, and the residual layer, which holds two rows: what walks over them is here."""
+"""Layers in a row, and layers that hold rows, as the residual layer does: what walks over them is here."""
 
+from abc import abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
@@ -63,7 +64,7 @@ def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[Step]:
     for layer in layers:
         counts[layer.word] += 1
         name = f"{layer.word}{counts[layer.word]}"
-        if isinstance(layer, Residual):
+        if isinstance(layer, Branched):
             output = layer.output(input, path + name)
         else:
             try:
@@ -92,14 +93,14 @@ def itemised(
 ) -> tuple[list[Item], Before]:
     """What every layer of a row costs, and what a next row would have before it.
 
-    Residuals are taken apart: the layers of the body, those of the shortcut, then the addition. `waiting`: bytes of
-    gradients that wait while the row runs backward.
+    Layers that hold rows are taken apart: the layers of each row, then what joins them. `waiting`: bytes of gradients
+    that wait while the row runs backward.
     """
     items: list[Item] = []
     steps = chain(layers, input)
     for number, step in enumerate(steps):
-        if isinstance(step.layer, Residual):
-            inner, before = _itemised_residual(step.layer, step, before, path + step.name, waiting)
+        if isinstance(step.layer, Branched):
+            inner, before = step.layer.itemised(step, before, path + step.name, waiting)
             items += inner
         else:
             cost = step.layer.cost(step.input, first=not before.learns, input_is_kept=before.keeps)
@@ -153,8 +154,8 @@ def _itemised_residual(
 def _keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> bool:
     """Whether a row keeps its input until the backward pass. `learns`: something before it learns."""
     for layer in layers:
-        if isinstance(layer, Residual):
-            return any(_keeps_its_input(branch, input, learns) for branch in (layer.body, layer.shortcut))
+        if isinstance(layer, Branched):
+            return layer.keeps_the_input(input, learns)
         if not isinstance(layer, Flatten):
             return layer.keeps_input and (learns or layer.parameters(input) > 0)
         input = layer.output(input)
@@ -164,18 +165,15 @@ def _keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> boo
 def peak_bytes(layers: Sequence[Layer], input: Shape, input_waits: bool = False) -> int:
     """The most float32 bytes that stand in memory at one time while one picture passes.
 
-    That is a layer's input and output, and what waits for a residual's addition. `input_waits`: the row's own
-    input is needed again after the row.
+    That is a layer's input and output, and what waits until rows are joined. `input_waits`: the row's own input is
+    needed again after the row.
     """
     peak = 0
     for index, step in enumerate(chain(layers, input)):
         waiting = FLOAT * prod(input) if input_waits and index > 0 else 0
         before, after = FLOAT * prod(step.input), FLOAT * prod(step.output)
-        if isinstance(step.layer, Residual):
-            body = peak_bytes(step.layer.body, step.input, input_waits=True)
-            shortcut = after + peak_bytes(step.layer.shortcut, step.input, input_waits=True)
-            addition = before + (3 if step.layer.shortcut else 2) * after
-            here = max(body, shortcut, addition)
+        if isinstance(step.layer, Branched):
+            here = step.layer.peak_bytes(step.input)
         else:
             here = before + (0 if isinstance(step.layer, Flatten) else after)
         peak = max(peak, waiting + here)
@@ -183,51 +181,58 @@ def peak_bytes(layers: Sequence[Layer], input: Shape, input_waits: bool = False)
 
 
 @dataclass(frozen=True)
-class Residual(Layer):
-    """`residual(conv(64, 3, padding=1) relu conv(64, 3, padding=1) | conv(64, 1))`: body plus shortcut.
+class Branched(Layer):
+    """A layer that holds rows of layers over one input, and joins what they give."""
 
-    Without a shortcut the input itself is added (He et al. 2015, "Deep residual learning", eq. 1 and 2).
-    """
-
-    word: ClassVar[str] = "residual"
+    rows: ClassVar[tuple[str, ...]]
+    """The fields that hold a row each, in the order in which they run."""
+    joining: ClassVar[str]
+    """What joins them, "addition"."""
+    example: ClassVar[str]
 
     body: tuple[Layer, ...]
-    shortcut: tuple[Layer, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.body:
-            raise NetworkError("residual: its body is empty; write layers, residual(conv(64, 3, padding=1) relu).")
+            raise NetworkError(f"{self.word}: its body is empty; write layers, {self.example}.")
 
     def __str__(self) -> str:
-        body = " ".join(map(str, self.body))
-        return f"residual({body} | {' '.join(map(str, self.shortcut))})" if self.shortcut else f"residual({body})"
+        texts = [" ".join(map(str, getattr(self, row))) for row in self.rows]
+        return f"{self.word}({' | '.join(filter(None, texts))})"
 
-    def branches(self, input: Shape, path: str = "residual") -> tuple[list[Step], list[Step]]:
-        return chain(self.body, input, f"{path}.body."), chain(self.shortcut, input, f"{path}.shortcut.")
+    def branches(self, input: Shape, path: str | None = None) -> tuple[list[Step], ...]:
+        """The steps of each row. Raises NetworkError with the layer's name."""
+        return tuple(chain(getattr(self, row), input, f"{path or self.word}.{row}.") for row in self.rows)
 
-    def output(self, input: Shape, path: str = "residual") -> Shape:
-        body, shortcut = (steps[-1].output if steps else input for steps in self.branches(input, path))
-        if body != shortcut:
-            given = "the shortcut" if self.shortcut else "the input, which is added as it is,"
-            raise NetworkError(
-                f"{path}: the body gives {list(body)} but {given} {list(shortcut)}, and only equal sizes "
-                f"can be added; {_matching(input, body)}"
-            )
-        return body
+    @abstractmethod
+    def output(self, input: Shape, path: str | None = None) -> Shape:
+        """The output's shape. `path`: the layer's name. Raises NetworkError where the rows cannot be joined."""
 
-    def output_formula(self, input: Shape) -> str:
-        return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
+    @abstractmethod
+    def itemised(self, step: Step, before: Before, at: str, waiting: int) -> tuple[list[Item], Before]:
+        """What every layer of its rows costs, and the joining, which is named `at`."""
+
+    @abstractmethod
+    def keeps_the_input(self, input: Shape, learns: bool) -> bool:
+        """Whether its input is kept until the backward pass. `learns`: something before it learns."""
+
+    @abstractmethod
+    def peak_bytes(self, input: Shape) -> int:
+        """The most float32 bytes that stand in memory at one time while one picture passes."""
 
     def state(self, input: Shape) -> State:
-        branches = zip(("body", "shortcut"), self.branches(input), strict=True)
-        return {f"{branch}.{name}": kept for branch, steps in branches for name, kept in state(steps).items()}
+        rows = zip(self.rows, self.branches(input), strict=True)
+        return {f"{row}.{name}": kept for row, steps in rows for name, kept in state(steps).items()}
 
     def parameters(self, input: Shape) -> int:
-        return sum(step.layer.parameters(step.input) for branch in self.branches(input) for step in branch)
+        return sum(self._counts(input))
 
     def parameters_formula(self, input: Shape) -> str:
-        counts = [sum(step.layer.parameters(step.input) for step in branch) for branch in self.branches(input)]
-        return f"{counts[0]} + {counts[1]} = {sum(counts)}"
+        counts = self._counts(input)
+        return " + ".join(map(str, counts)) + (f" = {sum(counts)}" if len(counts) > 1 else "")
+
+    def _counts(self, input: Shape) -> list[int]:
+        return [sum(step.layer.parameters(step.input) for step in steps) for steps in self.branches(input)]
 
     def cost(self, input: Shape, first: bool = False, input_is_kept: bool = False) -> Cost:
         items, _ = itemised((self,), input, Before(learns=not first, keeps=input_is_kept))
@@ -235,6 +240,46 @@ class Residual(Layer):
 
     def forward_flops(self, input: Shape) -> int:
         return self.cost(input).forward_flops
+
+
+@dataclass(frozen=True)
+class Residual(Branched):
+    """`residual(conv(64, 3, padding=1) relu conv(64, 3, padding=1) | conv(64, 1))`: body plus shortcut.
+
+    Without a shortcut the input itself is added (He et al. 2015, "Deep residual learning", eq. 1 and 2).
+    """
+
+    word: ClassVar[str] = "residual"
+    rows: ClassVar[tuple[str, ...]] = ("body", "shortcut")
+    joining: ClassVar[str] = "addition"
+    example: ClassVar[str] = "residual(conv(64, 3, padding=1) relu)"
+
+    shortcut: tuple[Layer, ...] = ()
+
+    def output(self, input: Shape, path: str | None = None) -> Shape:
+        body, shortcut = (steps[-1].output if steps else input for steps in self.branches(input, path))
+        if body != shortcut:
+            given = "the shortcut" if self.shortcut else "the input, which is added as it is,"
+            raise NetworkError(
+                f"{path or self.word}: the body gives {list(body)} but {given} {list(shortcut)}, and only equal sizes "
+                f"can be added; {_matching(input, body)}"
+            )
+        return body
+
+    def output_formula(self, input: Shape) -> str:
+        return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
+
+    def itemised(self, step: Step, before: Before, at: str, waiting: int) -> tuple[list[Item], Before]:
+        return _itemised_residual(self, step, before, at, waiting)
+
+    def keeps_the_input(self, input: Shape, learns: bool) -> bool:
+        return any(_keeps_its_input(branch, input, learns) for branch in (self.body, self.shortcut))
+
+    def peak_bytes(self, input: Shape) -> int:
+        before, after = FLOAT * prod(input), FLOAT * prod(self.output(input))
+        body = peak_bytes(self.body, input, input_waits=True)
+        shortcut = after + peak_bytes(self.shortcut, input, input_waits=True)
+        return max(body, shortcut, before + (3 if self.shortcut else 2) * after)
 
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn

@@ -1,8 +1,10 @@
 """The torch module of a convolution with TensorFlow's "same" padding. Imports torch: only where one is built."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from pellucid.network.window import same_zeros
+from pellucid.network.placewise import Zeros
 
 
 class SameConv2d(nn.Conv2d):
@@ -11,7 +13,10 @@ class SameConv2d(nn.Conv2d):
     Its own `padding` is 0. Weights have the names that nn.Conv2d gives them.
     """
 
+    def __init__(self, *settings: Any) -> None:
+        super().__init__(*settings)
+        down, across = (self.dilation[axis] * (self.kernel_size[axis] - 1) + 1 for axis in (0, 1))
+        self.zeros = Zeros((down, across), (self.stride[0], self.stride[1]))
+
     def forward(self, input: Tensor) -> Tensor:
-        reach = [self.dilation[axis] * (self.kernel_size[axis] - 1) + 1 for axis in (0, 1)]
-        down, across = (same_zeros(input.shape[2 + axis], reach[axis], self.stride[axis]) for axis in (0, 1))
-        return super().forward(nn.functional.pad(input, (*across, *down)))
+        return super().forward(self.zeros(input))

@@ -4,6 +4,7 @@
     item     = [count *] layer | [count *] ( network )    `2*(conv(8, 3) relu)` is written out when read
     layer    = word [ ( setting, ..., name=setting, ... ) ]
     residual = residual ( network [ | network ] )         body | shortcut
+    gate     = gate ( network )
     setting  = 3 | 3x5 (height x width) | 0.5 | true | same | ...
 
 What a layer's settings are, their order, defaults and ranges, stands in its dataclass alone (layers.py).
@@ -17,7 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from pellucid.errors import NetworkError
 from pellucid.network.layer import Layer, out_of_range
-from pellucid.network.layers import WORDS, Residual
+from pellucid.network.layers import WORDS, Branched
 from pellucid.network.network import Network
 from pellucid.network.window import Pair, pair
 
@@ -56,8 +57,8 @@ def write(network: Network) -> str:
 
 def signature(kind: type[Layer]) -> str:
     """`conv(filters, size, stride=1, ...)`: how a layer is written, with its defaults."""
-    if kind is Residual:
-        return "residual(body | shortcut)"
+    if issubclass(kind, Branched):
+        return f"{kind.word}({' | '.join(kind.rows)})"
     settings = [
         each.name if each.default in (MISSING, None) else f"{each.name}={_shown(each.default)}" for each in fields(kind)
     ]
@@ -130,8 +131,8 @@ class _Parser:
         if kind is None:
             raise self._error(_unknown_layer(word.text), word)
         settings: dict[str, Any] = {}
-        if kind is Residual:
-            settings = self._branches()
+        if issubclass(kind, Branched):
+            settings = self._branches(kind)
         elif self._skip("("):
             settings = self._settings(kind)
         else:
@@ -141,15 +142,16 @@ class _Parser:
         except NetworkError as error:
             raise self._error(str(error).removesuffix("."), word) from None
 
-    def _branches(self) -> dict[str, Any]:
+    def _branches(self, kind: type[Branched]) -> dict[str, Any]:
         if not self._skip("("):
-            raise self._error(
-                "expected ( after residual: residual(conv(64, 3, padding=1) relu), or residual(body | shortcut)"
-            )
+            several = f", or {signature(kind)}" if len(kind.rows) > 1 else ""
+            raise self._error(f"expected ( after {kind.word}: {kind.example}{several}")
         opened = self._down()
-        branches = {"body": tuple(self._row())}
-        if self._skip("|"):
-            branches["shortcut"] = tuple(self._row())
+        first, *further = kind.rows
+        branches = {first: tuple(self._row())}
+        for row in further:
+            if self._skip("|"):
+                branches[row] = tuple(self._row())
         self._close(opened)
         return branches
 

@@ -1,0 +1,66 @@
+"""The gate: a row of layers that says how much of each channel passes."""
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from pellucid.errors import NetworkError
+from pellucid.network.layer import FLOAT, Cost
+from pellucid.network.residual import Before, Branched, Item, Step, itemised, modules, peak_bytes
+from pellucid.network.window import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Gate(Branched):
+    """`gate(globalavgpool dense(8) relu dense(32) sigmoid)`: each channel times the number that the body gives for it.
+
+    Squeeze-and-excitation (Hu, Shen, Sun 2018, "Squeeze-and-excitation networks", eq. 2 to 4).
+    """
+
+    word: ClassVar[str] = "gate"
+    rows: ClassVar[tuple[str, ...]] = ("body",)
+    joining: ClassVar[str] = "multiplication"
+    example: ClassVar[str] = "gate(globalavgpool dense(8) relu dense(32) sigmoid)"
+
+    def output(self, input: Shape, path: str | None = None) -> Shape:
+        body = self.branches(input, path)[0][-1].output
+        if body != input[:1]:
+            raise NetworkError(
+                f"{path or self.word}: the body gives {list(body)}, and the input {list(input)} needs a number for "
+                f"each channel, [{input[0]}]; end the body with dense({input[0]}) and sigmoid"
+            )
+        return input
+
+    def output_formula(self, input: Shape) -> str:
+        return f"{list(input)} * body"
+
+    def itemised(self, step: Step, before: Before, at: str, waiting: int) -> tuple[list[Item], Before]:
+        input, row = FLOAT * prod(step.input), FLOAT * step.input[0]
+        learns = before.learns or self.parameters(step.input) > 0
+        # the multiplication keeps both that it multiplies; backward, the input's gradient waits for the body
+        body, after = itemised(
+            self.body, step.input, replace(before, keeps=before.keeps or learns), f"{at}.body.", waiting + input
+        )
+        kept = input if learns and not before.keeps else 0
+        kept += row if before.learns and not after.keeps else 0
+        # backward: a product and a sum for the body, a product for the input, and its two gradients added
+        flops = (2 * prod(step.input) if learns else 0) + (2 * prod(step.input) if before.learns else 0)
+        cost = Cost(prod(step.input), flops, input, kept)
+        sees = None if after.sees is None or before.sees is None else max(before.sees, after.sees)
+        item = Item(at, step, cost, waiting + (3 if before.learns else 2) * input + row, sees)
+        return [*body, item], Before(learns, False, sees, before.step)
+
+    def keeps_the_input(self, input: Shape, learns: bool) -> bool:
+        return learns or self.parameters(input) > 0
+
+    def peak_bytes(self, input: Shape) -> int:
+        body = peak_bytes(self.body, input, input_waits=True)
+        return max(body, FLOAT * (2 * prod(input) + input[0]))
+
+    def module(self, input: Shape) -> "nn.Module":
+        from pellucid.network.branches import Gated
+
+        return Gated(modules(self.branches(input)[0]))
