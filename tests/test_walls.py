@@ -41,6 +41,7 @@ ALLOWED = {
     "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome"},
+    "folds": {"errors", "files", "pictures", "training", "classifier", "outcome", "run"},
     "api": {
         "errors",
         "files",
@@ -56,6 +57,7 @@ ALLOWED = {
         "evaluating",
         "outcome",
         "run",
+        "folds",
     },
     "app": {"errors", "files", "texts", "api", "predicting", "glassbox.serving", "glassbox.replies"},
     # public names, imported when first used

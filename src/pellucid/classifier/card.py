@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import files
-from pellucid.classifier import caveats, matrix, store
+from pellucid.classifier import caveats, crossed, matrix, store
 from pellucid.classifier.caveats import plain as _plain
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
@@ -54,7 +54,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"# {', '.join(map(_plain, config['classes'][:8]))}{more}: an image classifier",
         "",
-        f"**{_headline(reported)}**",
+        f"**{_headline(metrics)}**",
         "",
         caveats.which(metrics),
         "",
@@ -67,8 +67,10 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         "| side | used for | pictures | accuracy | 95% interval | cross-entropy | calibration error |",
         "|---|---|---|---|---|---|---|",
+        *([crossed.row(metrics["folds"])] if metrics.get("folds") else []),
         *[_side_row(metrics, side) for side in ("test", "validation") if metrics.get(side)],
         "",
+        *(crossed.table(metrics["folds"]) if metrics.get("folds") else []),
         *_classes(reported),
         "",
         "![confusion matrix](confusion.png)",
@@ -83,7 +85,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
             if metrics.get("validation")
             else "left at 1: there was nothing to fit it on"
         )
-        + f". Expected calibration error before: {reported['calibration_before']['error']:.3f}, "
+        + f". Expected calibration error{' in the folds' if metrics.get('folds') else ''} before: {reported['calibration_before']['error']:.3f}, "
         f"after: {reported['calibration']['error']:.3f}.",
         "",
         *_mistakes(metrics),
@@ -102,8 +104,9 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"`{config['network']}`",
         "",
-        f"{data['train']:,} training pictures, {data['validation']:,} for validation, {data['test']:,} for the test, "
-        f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
+        f"{data['train']:,} training pictures, {data['validation']:,} for validation, "
+        + ("all of them for the test, in the folds, " if metrics.get("folds") else f"{data['test']:,} for the test, ")
+        + f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
         f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv)). Pictures with a "
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
         f"copies in two classes, of which one label is probably wrong: {data['twins_across_classes']:,}."
@@ -162,7 +165,10 @@ def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> N
     files.write(thumbnail, content.getvalue())
 
 
-def _headline(metrics: dict[str, Any]) -> str:
+def _headline(every: dict[str, Any]) -> str:
+    if every["reported"] == "folds":
+        return crossed.headline(every["folds"])
+    metrics = every[every["reported"]]
     low, high = metrics["interval"]
     figure = (
         f"{metrics['accuracy']:.1%} accuracy on {metrics['pictures']:,} {metrics['side']} pictures "

@@ -8,6 +8,7 @@ import io
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
 from pellucid.pictures.store import Decoding, Store
 from pellucid.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pellucid.training.folds import Part
 
 SAMPLE = 48
 
@@ -55,6 +59,11 @@ class Data:
 
     def rows(self, side: str) -> NDArray[np.int64]:
         return np.flatnonzero(self.sides == splits.SIDES.index(side))
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) equal for pictures that stand on one side together."""
+        return twins.groups(len(self.labels), self.twins)
 
     @property
     def fingerprint(self) -> str:
@@ -92,7 +101,7 @@ class Data:
     def swallowed(self) -> tuple[splits.Swallowed, ...]:
         """The classes of which one group of twins holds more than half."""
         used = self.sides >= 0
-        return splits.swallowed(self.labels[used], twins.groups(len(self.labels), self.twins)[used])
+        return splits.swallowed(self.labels[used], self.groups[used])
 
     @property
     def choosing(self) -> NDArray[np.int64]:
@@ -121,23 +130,24 @@ def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
     return Sample(int(np.median(sides)), grey) if sides else Sample(300, grey=False)
 
 
-def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Generator[Decoding | Comparing, None, Data]:
-    """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError."""
+def prepare(
+    catalog: Catalog, form: Form, recipe: Recipe, cache: Path, part: Part | None = None
+) -> Generator[Decoding | Comparing, None, Data]:
+    """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError.
+
+    `part`: of a cross-validation, whose folds then are the sides.
+    """
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
     catalogs.check(usable)
     labels = np.array([picture.label for picture in usable.pictures], np.int64)
     given = np.array([-1 if p.side is None else splits.SIDES.index(p.side) for p in usable.pictures], np.int8)
     pairs = yield from _compare(store)
-    sides = splits.split(
-        labels,
-        store.digests,
-        twins.groups(len(labels), pairs),
-        given,
-        recipe.validation,
-        recipe.test,
-        recipe.seed,
-    )
+    groups = twins.groups(len(labels), pairs)
+    if part is None:
+        sides = splits.split(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
+    else:
+        sides = part.sides(usable, labels, store.digests, groups, recipe)
     _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 
