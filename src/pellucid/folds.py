@@ -227,7 +227,8 @@ class CrossValidation:
                     every = sum(event.pictures)
                     yield replace(event, train=every, validation=0, test=every, lacking={}, folds=self.count)
             elif isinstance(event, Started):
-                self._check(run)
+                if "alike" not in self._plan:
+                    self._note(alike=_alike(run.trained))
                 if event.resumed_at is not None:  # what it took before it was stopped
                     self._clock -= run.trained.state.seconds
                 if not self._told:
@@ -253,20 +254,6 @@ class CrossValidation:
         values = {**asdict(step), "seconds_left": max(0.0, left)}
         done, total = before * step.steps + step.step, (self.count + 1) * step.steps
         return FoldStep(**values, fold=number, folds=self.count, done=done, total=total)
-
-    def _check(self, run: Run) -> None:
-        """All trainings have the same pictures, and compute alike. Raises ArtefactError."""
-        context, fingerprint = run.trained.keeper.context, run.trained.data.store.fingerprint
-        if "fingerprint" not in self._plan:
-            alike = {"threads": context["threads"], "fused": context["fused"]}
-            self._note(fingerprint=fingerprint, alike=alike)
-        elif self._plan["fingerprint"] != fingerprint:
-            if not run.trained.state.step:
-                checkpoint.remove(run.out / CHECKPOINTS)  # of the pictures as they are now
-            raise ArtefactError(
-                f"The pictures in {self.directory} have changed since the folds in {self.out} were begun, and all must "
-                "see the same ones. Put them back, or train anew with another --out."
-            )
 
     def _note(self, **more: Any) -> None:
         """Write the plan: what was asked for, and what the first training chose for all."""
@@ -305,6 +292,16 @@ def _figures(number: int, trained: Trained, judged: Judged) -> Fold:
         epoch=best_epoch(state),
         seconds=round(state.seconds, 3),
     )
+
+
+def _alike(trained: Trained) -> dict[str, Any]:
+    """What all trainings have in common with the first; see Part."""
+    context = trained.keeper.context
+    return {
+        "threads": context["threads"],
+        "fused": context["fused"],
+        "fingerprint": trained.data.store.fingerprint,
+    }
 
 
 def _judged(trained: Trained) -> Judged:

@@ -256,10 +256,11 @@ def test_a_class_that_a_group_of_twins_swallows() -> None:
 
 @st.composite
 def crossed(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
-    """labels, groups of one class each, how many folds, a seed: enough groups for every fold."""
+    """labels, groups of one class each, how many folds, a seed."""
     count = draw(st.integers(2, 6))
-    sizes = [draw(st.lists(st.integers(1, 5), min_size=count, max_size=12)) for _ in range(draw(st.integers(1, 4)))]
+    sizes = [draw(st.lists(st.integers(1, 5), min_size=2, max_size=12)) for _ in range(draw(st.integers(1, 4)))]
     labels = np.repeat(np.arange(len(sizes)), [sum(some) for some in sizes])
+    count = min(count, sum(map(len, sizes)))
     groups = np.repeat(np.arange(sum(map(len, sizes))), [size for some in sizes for size in some])
     order = np.random.default_rng(draw(st.integers(0, 99))).permutation(len(labels))
     return labels[order], groups[order], count, draw(st.integers(0, 2**32))
@@ -270,12 +271,7 @@ def test_each_picture_is_in_one_fold_with_its_twins_and_each_class_in_its_share(
     data: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
 ) -> None:
     labels, groups, count, seed = data
-    try:
-        found = folds(labels, digests(len(labels)), groups, count, seed)
-    except CatalogError as error:
-        assert "would be empty" in str(error)
-        assert len(np.unique(groups)) < 3 * count  # large groups of a lone class
-        return
+    found = folds(labels, digests(len(labels)), groups, count, seed)
     assert found.shape == labels.shape
     assert set(found.tolist()) == set(range(count))
     for group in np.unique(groups):
@@ -283,7 +279,8 @@ def test_each_picture_is_in_one_fold_with_its_twins_and_each_class_in_its_share(
     for label in np.unique(labels):
         largest = np.unique(groups[labels == label], return_counts=True)[1].max()
         shares = np.bincount(found[labels == label], minlength=count)
-        assert np.abs(shares - shares.sum() / count).max() <= largest
+        moved = len(np.unique(groups)) < 2 * count  # into a fold that would be empty
+        assert np.abs(shares - shares.sum() / count).max() <= largest * (2 if moved else 1)
         assert (shares > 0).sum() >= 2
 
 
@@ -328,7 +325,7 @@ def test_a_class_that_shares_its_groups_stands_in_two_folds() -> None:
 
 
 def test_more_folds_than_groups_are_refused_with_what_would_do() -> None:
-    with pytest.raises(CatalogError, match=r"2 of 5 folds would be empty: 3 pictures.*Choose fewer --folds, 3 or less"):
+    with pytest.raises(CatalogError, match=r"folds is 5, and there are only 3 pictures that are no near-duplicates"):
         folds(np.zeros(3, int), digests(3), np.arange(3), 5, 0)
 
 

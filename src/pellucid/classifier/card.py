@@ -45,6 +45,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The card as Markdown."""
     reported = metrics[metrics["reported"]]
     recipe, data, training = config["recipe"], config["data"], config["training"]
+    where = " in the folds" if metrics["reported"] == "folds" else ""
     more = f" and {len(config['classes']) - 8:,} more" if len(config["classes"]) > 8 else ""
     lines = [
         "---",
@@ -85,7 +86,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
             if metrics.get("validation")
             else "left at 1: there was nothing to fit it on"
         )
-        + f". Expected calibration error{' in the folds' if metrics.get('folds') else ''} before: {reported['calibration_before']['error']:.3f}, "
+        + f". Expected calibration error{where} before: {reported['calibration_before']['error']:.3f}, "
         f"after: {reported['calibration']['error']:.3f}.",
         "",
         *_mistakes(metrics),

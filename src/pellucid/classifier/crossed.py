@@ -19,9 +19,9 @@ def which(folds: dict[str, Any]) -> str:
     each = folds["each"][0]
     share = each["pictures"] / (each["pictures"] + each["train"] + each["validation"])
     return (
-        f"All {folds['pictures']:,} pictures were tested, in {folds['count']} trainings that each kept about {share:.0%} "
-        "of them apart. The model in this folder is that of one more training, on all pictures: no picture is left to "
-        "test it by itself, and it has learned from more than those that were tested."
+        f"All {folds['pictures']:,} pictures were tested, in {folds['count']} trainings that each kept about "
+        f"{share:.0%} of them apart. The model in this folder comes from one more training, on all pictures: none "
+        "is left to test it by itself, and it has learned from more than those that were tested."
     )
 
 

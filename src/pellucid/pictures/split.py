@@ -98,7 +98,8 @@ def folds(
 
     A group stands in one fold. Of the groups that count for a class, a fold gets the class's share to within the
     largest group. Each class of two groups or more (see `indivisible`) stands in two folds or more, wherever moving a
-    group does it: whichever fold is tested, the others can teach it. Raises CatalogError where a fold would be empty.
+    group does it: whichever fold is tested, the others can teach it. Raises CatalogError where there are fewer groups
+    than folds.
     """
     found = np.zeros(len(labels), np.int64)
     of_class: dict[int, list[_Group]] = {}
@@ -112,12 +113,14 @@ def folds(
             # the middle of a group decides. Each class begins at another fold, or small classes would fill the first.
             middle = (2 * end - len(group.members)) * count // (2 * int(ends[-1]))
             found[group.members] = (middle + label) % count
-    _part_classes([group for some in of_class.values() for group in some], labels, count, found)
-    if empty := count - len(np.unique(found)):
+    every = [group for some in of_class.values() for group in some]
+    if len(every) < count:
         raise CatalogError(
-            f"{empty} of {count} folds would be empty: {len(labels):,} pictures, of which "
-            f"{len(np.unique(groups)):,} are no near-duplicates of one another, are too few. Choose fewer --folds, {max(2, count - empty)} or less, or add pictures."
+            f"folds is {count}, and there are only {len(every):,} pictures that are no near-duplicates of one another. "
+            "Choose fewer --folds, or add pictures."
         )
+    _part_classes(every, labels, count, found)
+    _fill(every, count, found)
     return found
 
 
@@ -197,6 +200,19 @@ def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, 
             if all(len(spread(other)) > 1 or len(of_class[other]) < 2 for other in others):
                 break
             found[group.members] = before
+
+
+def _fill(every: list[_Group], count: int, found: NDArray[np.int64]) -> None:
+    """Moves the smallest group of the fold that has most of them into each fold that has none."""
+    held = Counter(int(found[group.members[0]]) for group in every)
+    for fold in range(count):
+        if not held[fold]:
+            most = max(held, key=lambda each: (held[each], -each))
+            there = [group for group in every if found[group.members[0]] == most]
+            group = min(there, key=lambda group: (len(group.members), *group.key))
+            found[group.members] = fold
+            held[most] -= 1
+            held[fold] += 1
 
 
 def _cut(order: list[NDArray[np.intp]], fractions: dict[int, float], sides: NDArray[np.int8]) -> None:

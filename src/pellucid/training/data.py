@@ -147,7 +147,7 @@ def prepare(
     if part is None:
         sides = splits.split(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
     else:
-        sides = part.sides(usable, labels, store.digests, groups, recipe)
+        sides = part.sides(store, labels, groups, recipe)
     _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 

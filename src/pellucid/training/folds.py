@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import CatalogError, RecipeError
+from pellucid.errors import ArtefactError, CatalogError, RecipeError
 from pellucid.pictures import split as splits
 from pellucid.training import evaluate
 from pellucid.training.evaluate import Metrics
 
 if TYPE_CHECKING:
     from pellucid.pictures.catalog import Catalog
+    from pellucid.pictures.store import Store
     from pellucid.training.data import Data
     from pellucid.training.recipe import Recipe
 
@@ -39,7 +40,8 @@ class Part:
     """Which of the trainings of a cross-validation one is. `place` is the model folder that they all end in.
 
     `number`: the fold that is tested, from 1 to `count`; 0 for the last training, which learns from all pictures.
-    `alike`: "threads" and "fused" as the first training chose them, for all others; empty for the first.
+    `alike`: for all but the first training, "threads" and "fused" as that chose them, and the "fingerprint" of the
+    pictures that it saw.
     """
 
     number: int
@@ -57,29 +59,30 @@ class Part:
             )
 
     def sides(
-        self,
-        catalog: Catalog,
-        labels: NDArray[np.int64],
-        digests: Sequence[str],
-        groups: NDArray[np.int64],
-        recipe: Recipe,
+        self, store: Store, labels: NDArray[np.int64], groups: NDArray[np.int64], recipe: Recipe
     ) -> NDArray[np.int8]:
         """The sides of the pictures in this training, (N,) as `split` has them: its fold is the test side.
 
-        Of the rest, and in the last training of all, `recipe.validation` is kept to choose by. Raises CatalogError.
+        Of the rest, and in the last training of all, `recipe.validation` is kept to choose by. Raises CatalogError,
+        and ArtefactError where the pictures are not those of the first training.
         """
+        if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
+            raise ArtefactError(
+                f"The pictures in {store.catalog.root} have changed since the folds in {self.place} were begun, and "
+                "all must see the same ones. Put them back, or train anew with another --out."
+            )
         if whole := splits.indivisible(labels, groups):
             count = int((labels == whole[0]).sum())
             raise CatalogError(
-                f"The {count:,} pictures of class {catalog.classes[whole[0]]} are near-duplicates of one another and "
-                "stay together: no fold can test what another teaches. Add pictures of it, or leave out --folds."
+                f"The {count:,} pictures of class {store.catalog.classes[whole[0]]} are near-duplicates of one another "
+                "and stay together: no fold can test what another teaches. Add pictures of it, or leave out --folds."
             )
         given = np.full(len(labels), -1, np.int8)
         if self.number:
-            tested = splits.folds(labels, digests, groups, self.count, recipe.seed) == self.number - 1
+            tested = splits.folds(labels, store.digests, groups, self.count, recipe.seed) == self.number - 1
             given = np.where(tested, splits.TEST, splits.TRAIN).astype(np.int8)
         order = recipe.seed + self.number * OTHER  # or all would choose by the same pictures
-        return splits.split(labels, digests, groups, given, recipe.validation, 0.0, order)
+        return splits.split(labels, store.digests, groups, given, recipe.validation, 0.0, order)
 
 
 @dataclass(frozen=True)
