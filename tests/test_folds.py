@@ -297,7 +297,7 @@ def test_what_cannot_begin_leaves_nothing(begin: Begin, photos: Path, tmp_path: 
     elif fails == "twins":
         for path in (root / "red").iterdir():
             shutil.copy(root / "red" / "00.png", path) if path.name != "00.png" else None
-        said = "15 pictures of class red are near-duplicates of one another"
+        said = "The 15 pictures of class red stay together"
     elif fails == "batch":
         more, said = {"batch": 1}, "batch is 1, and a step of one picture"
     elif fails == "network":

@@ -41,8 +41,9 @@ from pellucid.pictures import store as stores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
+from pellucid.place import CHECKPOINTS
 from pellucid.predicting import expand, predict
-from pellucid.run import CHECKPOINTS, Event, Found, Run, Started
+from pellucid.run import Event, Found, Run, Started
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training import replay as replays

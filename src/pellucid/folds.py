@@ -21,9 +21,9 @@ from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError, RecipeError, TrainingError
 from pellucid.outcome import Evaluating, Judged, Report, Trained, best_epoch, judge
-from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.store import Decoding
-from pellucid.run import CHECKPOINTS, Event, Found, Run, Started
+from pellucid.place import CHECKPOINTS
+from pellucid.run import Event, Found, Run, Started
 from pellucid.training import checkpoint
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing
@@ -98,6 +98,7 @@ class CrossValidation:
                 f"{LEAST * (self.count + 1):.2f} together."
             )
         self._last = Run(directory, self.recipe, out, cache, resume, checkpoint_seconds, self._part(0, out))
+        self._last.part = self._part(0, self.out)
         self._run: Run | None = None
         self._done: list[Fold] = []
         self._told = self._read = False
@@ -138,7 +139,7 @@ class CrossValidation:
         data = self._last.trained.data
         answers = [_answers(self._place(fold.number)) for fold in self._done]
         rows, logits = [each.rows for each in answers], [each.logits for each in answers]
-        crossed = pooled(self._done, rows, logits, data.labels, data.groups, data.catalog.classes)
+        crossed = pooled(self._done, rows, logits, data.labels, data.together, data.catalog.classes)
         report = yield from self._last.finish(crossed)
         if report.complete:
             with files.storage_errors(self.out / FOLDER):
@@ -174,9 +175,7 @@ class CrossValidation:
 
     def _take(self) -> None:
         """Claim the folder once the pictures are there, and read which folds are done."""
-        catalog = catalogs.scan(self.directory, leave_out=self.out)
-        catalogs.check(catalog)
-        self._part(0, self.out).check(catalog)
+        self._last.look()
         self._last.take()
         while len(self._done) < self.count and (self._place(len(self._done) + 1) / ANSWERS).is_file():
             answers = _answers(self._place(len(self._done) + 1))

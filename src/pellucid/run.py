@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.errors import ArtefactError, RecipeError
@@ -27,10 +26,11 @@ from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Decoding
+from pellucid.place import CHECKPOINTS, find_place
 from pellucid.training import checkpoint, folds, loop, minutes, replay
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
-from pellucid.training.claim import Claim, inside
+from pellucid.training.claim import Claim
 from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
 from pellucid.training.folds import Folds, Part
 from pellucid.training.loop import Epoch, State, Step, Task
@@ -43,7 +43,6 @@ from pellucid.training.resolve import resolve, resolve_length
 if TYPE_CHECKING:
     import torch
 
-CHECKPOINTS = "checkpoint"  # folder
 FEW = 32  # pictures at a time of which mean and deviation are measured
 PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
 
@@ -116,13 +115,21 @@ class Run:
         self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
         self.directory, self.cache, self.recipe, self.resume, self.part = directory, cache, recipe, resume, part
         if not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
-            _find_place(self.out, resume, part)  # what cannot be used stays as it is
+            find_place(self.out, resume, part)  # what cannot be used stays as it is
         self._claim = Claim(self.out)
         self._saved: checkpoint.Checkpoint | None = None
         if self.out.is_dir():  # else it is made when the training begins
             self.take()
         self.checkpoint_seconds = checkpoint_seconds
         self._ready: Trained | None = None
+
+    def look(self) -> catalogs.Catalog:
+        """The pictures by their names. Raises CatalogError, and RecipeError where they are none to cross-validate."""
+        catalog = catalogs.scan(self.directory, leave_out=self.out if self.part is None else self.part.place)
+        catalogs.check(catalog)
+        if self.part is not None:
+            self.part.check(catalog)
+        return catalog
 
     def take(self) -> None:
         """Claim the folder, and look into it once nobody else can change it. Nothing where that is done."""
@@ -136,7 +143,7 @@ class Run:
                 self.out = self._free()
                 self._claim = Claim(self.out)
         try:
-            self._saved = _find_place(self.out, self.resume, self.part)
+            self._saved = find_place(self.out, self.resume, self.part)
         except BaseException:
             self.close()
             raise
@@ -205,12 +212,9 @@ class Run:
 
     def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
         began = time.perf_counter()
-        catalog = catalogs.scan(self.directory, leave_out=self.out if self.part is None else self.part.place)
+        catalog = self.look()
         self.take()  # after the scan: the folder may be made among the pictures
         saved, self._saved = self._saved, None  # its tensors are not needed twice
-        catalogs.check(catalog)
-        if self.part is not None:
-            self.part.check(catalog)
         named = zoo.find(self.recipe.model)
         device.check(self.recipe.device)
         recipe, reasons, form = self._choose(catalog, named, saved)
@@ -314,38 +318,6 @@ class Run:
             checkpoint.remove(self.out / CHECKPOINTS)
             self.close()
         return report
-
-
-def _find_place(out: Path, resume: bool, part: Part | None) -> checkpoint.Checkpoint | None:
-    """Check that `out` can be used; the checkpoint to go on from, if there is one to be.
-
-    Raises ArtefactError, and StorageError where the folder may not be read.
-    """
-    with files.storage_errors(out):
-        if out.exists() and not out.is_dir():
-            raise ArtefactError(f"{out} is a file; choose another --out.")
-        if resume and (saved := checkpoint.newest(out / CHECKPOINTS)) is not None:
-            return saved
-        if not out.is_dir() or _untouched(out, folds.FOLDER if resume and part and folds.begun(out) else None):
-            return None
-    if resume and (out / artefact.CONFIG).exists():
-        if artefact.read_config(out).get("training", {}).get("complete"):
-            raise ArtefactError(f"The training in {out} is complete; there is nothing to resume.")
-        raise ArtefactError(f"{out} has no checkpoint to resume from. Train anew with another --out.")
-    if resume:
-        raise ArtefactError(f"There is no training in {out} to resume, and it holds other files. Check --out.")
-    raise ArtefactError(
-        f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
-        + (", or go on with --resume." if (out / CHECKPOINTS).is_dir() or folds.begun(out) else ".")
-    )
-
-
-def _untouched(out: Path, but: str | None) -> bool:
-    """Whether a folder is empty, but for `but` and what a run leaves that was killed before its first checkpoint."""
-    checkpoints = out / CHECKPOINTS
-    begun = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
-    rest = [path for path in inside(out) if path != checkpoints and path.name != but]
-    return all(map(files.is_part, [*rest, *begun]))
 
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:

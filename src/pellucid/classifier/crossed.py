@@ -42,7 +42,7 @@ def table(folds: dict[str, Any]) -> list[str]:
         for fold in folds["each"]
     ]
     units = (
-        f" Near-duplicates count together, as {folds['units']:,.0f} independent pictures."
+        f" Pictures that stay together, such as near-duplicates, count together: all of them as {folds['units']:,.0f}."
         if folds["units"] < folds["pictures"] - 0.5
         else ""
     )

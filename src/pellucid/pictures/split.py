@@ -116,7 +116,7 @@ def folds(
     every = [group for some in of_class.values() for group in some]
     if len(every) < count:
         raise CatalogError(
-            f"folds is {count}, and there are only {len(every):,} pictures that are no near-duplicates of one another. "
+            f"folds is {count}, and without near-duplicates there are only {len(every):,} pictures. "
             "Choose fewer --folds, or add pictures."
         )
     _part_classes(every, labels, count, found)

@@ -74,8 +74,8 @@ class Part:
         if whole := splits.indivisible(labels, groups):
             count = int((labels == whole[0]).sum())
             raise CatalogError(
-                f"The {count:,} pictures of class {store.catalog.classes[whole[0]]} are near-duplicates of one another "
-                "and stay together: no fold can test what another teaches. Add pictures of it, or leave out --folds."
+                f"The {count:,} pictures of class {store.catalog.classes[whole[0]]} stay together (near-duplicates, or "
+                "one group): no fold can test what another teaches. Add pictures of it, or leave out --folds."
             )
         given = np.full(len(labels), -1, np.int8)
         if self.number:
@@ -182,11 +182,10 @@ def interval(accuracy: float, independent: float, each: Sequence[float]) -> tupl
 
 def suggestion(data: Data, recipe: Recipe) -> tuple[str, ...]:
     """A sentence where a cross-validation would say much more than the few test pictures; () where it would not."""
-    count, test = len(data.labels), len(data.rows("test"))
-    given = any(picture.side is not None for picture in data.catalog.pictures)
-    if recipe.folds is not None or not test or count > FEW or given or splits.indivisible(data.labels, data.groups):
+    count, test, together = len(data.labels), len(data.rows("test")), data.together
+    if recipe.folds is not None or not test or count > FEW or len(np.unique(together)) < 2 * USUAL:
         return ()
-    if len(np.unique(data.groups)) < 2 * USUAL:
+    if any(picture.side is not None for picture in data.catalog.pictures) or splits.indivisible(data.labels, together):
         return ()
     pictures = "1 picture" if test == 1 else f"{test} pictures"
     return (f"{pictures} to test on: --folds {USUAL} would test on all {count}",)
