@@ -36,6 +36,7 @@ ALLOWED = {
         "engine",
         "glassbox",
     },
+    "describing": {"errors", "files", "texts", "classifier", "predicting"},
     "predicting": {"errors", "classifier", "pictures.walk"},
     "kept": {"errors", "files", "pictures", "classifier"},
     "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
@@ -61,7 +62,7 @@ ALLOWED = {
         "run",
         "folds",
     },
-    "app": {"errors", "files", "texts", "api", "predicting", "glassbox.serving", "glassbox.replies"},
+    "app": {"errors", "files", "texts", "api", "predicting", "describing", "glassbox.serving", "glassbox.replies"},
     # public names, imported when first used
     "__init__": {"errors", "api", "predicting", "classifier", "glassbox", "training"},
     "__main__": {"app"},

@@ -16,7 +16,7 @@ from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
 from pellucid.errors import PellucidError, RecipeError, TrainingError
 from pellucid.evaluating import Answer, Evaluation, evaluate, evaluating
-from pellucid.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
+from pellucid.folds import CrossValidation, Event, FoldBegun, FoldDone, FoldStep
 from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -43,7 +43,7 @@ from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.place import CHECKPOINTS
 from pellucid.predicting import expand, predict
-from pellucid.run import Event, Found, Run, Started
+from pellucid.run import Found, Run, Started
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training import replay as replays

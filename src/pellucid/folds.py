@@ -23,7 +23,8 @@ from pellucid.errors import ArtefactError, RecipeError, TrainingError
 from pellucid.outcome import Evaluating, Judged, Report, Trained, best_epoch, judge
 from pellucid.pictures.store import Decoding
 from pellucid.place import CHECKPOINTS
-from pellucid.run import Event, Found, Run, Started
+from pellucid.run import Event as RunEvent
+from pellucid.run import Found, Run, Started
 from pellucid.training import checkpoint
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing
@@ -67,6 +68,9 @@ class FoldStep(Step):
     folds: int = field(kw_only=True)
     done: int = field(kw_only=True)
     total: int = field(kw_only=True)
+
+
+Event = RunEvent | FoldBegun | FoldDone
 
 
 class CrossValidation:
@@ -116,7 +120,7 @@ class CrossValidation:
         """Whether all folds are done, and of the last training an epoch."""
         return self._last.worth_finishing
 
-    def __iter__(self) -> Iterator[Event | FoldBegun | FoldDone]:
+    def __iter__(self) -> Iterator[Event]:
         """Events as they happen: of the first training also how it was prepared, of all FoldBegun, FoldStep, Epoch."""
         try:
             if not self._read:
@@ -183,7 +187,7 @@ class CrossValidation:
             self._spent.append(answers.spent)
         self._read = True
 
-    def _fold(self, number: int) -> Iterator[Event | FoldBegun | FoldDone]:
+    def _fold(self, number: int) -> Iterator[Event]:
         """Train on all folds but one and test on that; what it answers is then in one file."""
         if self._run is None:
             self._clock = time.monotonic()
@@ -205,7 +209,7 @@ class CrossValidation:
         self._done.append(fold)
         yield FoldDone(fold, self.count)
 
-    def _on_all(self) -> Iterator[Event | FoldBegun | FoldDone]:
+    def _on_all(self) -> Iterator[Event]:
         """The last training, whose model is saved."""
         if self._run is None:
             self._run, self._clock = self._last, time.monotonic()
@@ -214,7 +218,7 @@ class CrossValidation:
                 self._last.recipe = replace(self.recipe, minutes=self._minutes())
         yield from self._events(self._last, 0)
 
-    def _events(self, run: Run, number: int) -> Iterator[Event | FoldBegun | FoldDone]:
+    def _events(self, run: Run, number: int) -> Iterator[Event]:
         """What a training tells, as part of the whole."""
         for event in run:
             if isinstance(event, Decoding | Comparing):
