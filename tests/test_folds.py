@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pellucid.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
 from pellucid.run import Decoding, Epoch, Found, Report, Run, Started
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
+from pellucid.training.folds import Part
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "strong", "folds": 3, "seed": 4}
@@ -338,11 +340,11 @@ def test_minutes_are_for_all_trainings(begin: Begin, monkeypatch: pytest.MonkeyP
     shares: list[float] = []
     made = folds.Run
 
-    def noting(directory: Path, recipe: recipes.Recipe, *more: Any) -> Run:
-        if recipe.minutes is not None and len(more) == 5 and more[-1].number:
+    def noting(directory: Path, recipe: recipes.Recipe, *more: Any, part: Part) -> Run:
+        if recipe.minutes is not None and part.number:
             shares.append(recipe.minutes)
             recipe = replace(recipe, minutes=None)
-        return made(directory, recipe, *more)
+        return made(directory, recipe, *more, part=part)
 
     monkeypatch.setattr(folds, "Run", noting)
     clock = iter(range(0, 10**6, 1))
@@ -354,6 +356,26 @@ def test_minutes_are_for_all_trainings(begin: Begin, monkeypatch: pytest.MonkeyP
     assert shares[0] == 25.0
     assert shares[1] == pytest.approx((100 - one._spent[0] / 60) / 3)
     assert shares[2] == pytest.approx((100 - sum(one._spent) / 60) / 2)
+
+
+def test_without_validation_every_picture_teaches(begin: Begin, tmp_path: Path) -> None:
+    one = begin(validation=0.0)
+    begun = [event for event in one if isinstance(event, FoldBegun)]
+    assert [(event.train, event.validation) for event in begun] == [
+        *((34 - event.test, 0) for event in begun[:3]),
+        (34, 0),
+    ]
+    report = api.finish(one)
+    assert (report.reported, report.chosen, report.quotable) == ("folds", False, True)
+    assert report.folds is not None
+    assert [fold.temperature for fold in report.folds.each] == [1.0, 1.0, 1.0]
+
+
+def test_several_labels_a_picture_are_refused() -> None:
+    part = Part(1, 3, Path("out"))
+    store = SimpleNamespace(fingerprint="1", digests=["a", "b"])
+    with pytest.raises(RecipeError, match="folds is 3, and pictures with several labels"):
+        part.sides(store, np.zeros((2, 3), bool), np.arange(2), recipes.make())  # type: ignore[arg-type]
 
 
 def test_only_the_last_training_keeps_a_replay(begin: Begin) -> None:

@@ -77,7 +77,7 @@ class CrossValidation:
     """All trainings of a cross-validation, watched, stopped, resumed and finished as one Run; see there.
 
     `recipe.folds` is their number without the last one. Of `recipe.minutes` each takes an equal share of what is left;
-    only the last keeps a replay.
+    only the last keeps a replay. `more`: what else a Run takes, for all of them.
     """
 
     def __init__(
@@ -88,8 +88,9 @@ class CrossValidation:
         cache: Path,
         resume: bool = False,
         checkpoint_seconds: float = 15.0,
+        **more: Any,
     ) -> None:
-        self.directory, self.cache, self.checkpoint_seconds = directory, cache, checkpoint_seconds
+        self.directory, self.cache, self.checkpoint_seconds, self._more = directory, cache, checkpoint_seconds, more
         self.recipe = recipe
         self._plan: dict[str, Any] = {}
         if resume and isinstance(out, Path) and begun(out):
@@ -101,7 +102,8 @@ class CrossValidation:
                 f"minutes is {self.recipe.minutes:g}; {self.count} folds and the last training need {LEAST} each, "
                 f"{LEAST * (self.count + 1):.2f} together."
             )
-        self._last = Run(directory, self.recipe, out, cache, resume, checkpoint_seconds, self._part(0, out))
+        part = self._part(0, out)
+        self._last = Run(directory, self.recipe, out, cache, resume, checkpoint_seconds, part=part, **more)
         self._last.part = self._part(0, self.out)
         self._run: Run | None = None
         self._done: list[Fold] = []
@@ -143,7 +145,7 @@ class CrossValidation:
         data = self._last.trained.data
         answers = [_answers(self._place(fold.number)) for fold in self._done]
         rows, logits = [each.rows for each in answers], [each.logits for each in answers]
-        crossed = pooled(self._done, rows, logits, data.labels, data.together, data.catalog.classes)
+        crossed = pooled(self._done, rows, logits, data.labels, data.groups, data.catalog.classes)
         report = yield from self._last.finish(crossed)
         if report.complete:
             with files.storage_errors(self.out / FOLDER):
@@ -193,7 +195,8 @@ class CrossValidation:
             self._clock = time.monotonic()
             recipe = replace(self.recipe, minutes=self._minutes(), replay=False, replay_every=None)
             place, part = self._place(number), self._part(number, self.out)
-            self._run = Run(self.directory, recipe, place, self.cache, True, self.checkpoint_seconds, part)
+            seconds = self.checkpoint_seconds
+            self._run = Run(self.directory, recipe, place, self.cache, True, seconds, part=part, **self._more)
         run = self._run
         try:
             yield from self._events(run, number)

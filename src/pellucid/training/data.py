@@ -61,7 +61,7 @@ class Data:
         return np.flatnonzero(self.sides == splits.SIDES.index(side))
 
     @property
-    def together(self) -> NDArray[np.int64]:
+    def groups(self) -> NDArray[np.int64]:
         """(N,) equal for pictures that stand on one side together."""
         return twins.groups(len(self.labels), self.twins)
 
@@ -101,7 +101,7 @@ class Data:
     def swallowed(self) -> tuple[splits.Swallowed, ...]:
         """The classes of which one group of twins holds more than half."""
         used = self.sides >= 0
-        return splits.swallowed(self.labels[used], self.together[used])
+        return splits.swallowed(self.labels[used], self.groups[used])
 
     @property
     def choosing(self) -> NDArray[np.int64]:

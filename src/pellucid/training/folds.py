@@ -64,12 +64,17 @@ class Part:
         """The sides of the pictures in this training, (N,) as `split` has them: its fold is the test side.
 
         Of the rest, and in the last training of all, `recipe.validation` is kept to choose by. Raises CatalogError,
-        and ArtefactError where the pictures are not those of the first training.
+        ArtefactError where the pictures are not those of the first training, and RecipeError where they have several
+        labels each.
         """
         if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
             raise ArtefactError(
                 f"The pictures in {store.catalog.root} have changed since the folds in {self.place} were begun, and "
                 "all must see the same ones. Put them back, or train anew with another --out."
+            )
+        if labels.ndim != 1:
+            raise RecipeError(
+                f"folds is {self.count}, and pictures with several labels are not divided into folds yet."
             )
         if whole := splits.indivisible(labels, groups):
             count = int((labels == whole[0]).sum())
@@ -182,10 +187,12 @@ def interval(accuracy: float, independent: float, each: Sequence[float]) -> tupl
 
 def suggestion(data: Data, recipe: Recipe) -> tuple[str, ...]:
     """A sentence where a cross-validation would say much more than the few test pictures; () where it would not."""
-    count, test, together = len(data.labels), len(data.rows("test")), data.together
-    if recipe.folds is not None or not test or count > FEW or len(np.unique(together)) < 2 * USUAL:
+    if data.labels.ndim != 1:  # several labels a picture
         return ()
-    if any(picture.side is not None for picture in data.catalog.pictures) or splits.indivisible(data.labels, together):
+    count, test, groups = len(data.labels), len(data.rows("test")), data.groups
+    if recipe.folds is not None or not test or count > FEW or len(np.unique(groups)) < 2 * USUAL:
+        return ()
+    if any(picture.side is not None for picture in data.catalog.pictures) or splits.indivisible(data.labels, groups):
         return ()
     pictures = "1 picture" if test == 1 else f"{test} pictures"
     return (f"{pictures} to test on: --folds {USUAL} would test on all {count}",)
