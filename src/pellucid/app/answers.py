@@ -14,7 +14,7 @@ from pellucid import files, predicting
 from pellucid.app import bars, lists, streams
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
-from pellucid.predicting import LeftOut, Prediction, Source
+from pellucid.predicting import LeftOut, Prediction, Predictor, Source
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file, by which a text is told from a picture
@@ -25,11 +25,11 @@ WIDEST = 30  # cells of a class name in the table; longer ones push their row to
 def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO) -> int:
     """Classify and write row by row. Returns how many pictures could not be used."""
     classifier = predicting.predictor(model, pictures)
-    return listed(classifier.classes, classifier.stream(sources(pictures), batch), pictures, top, format, stream)
+    return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, format, stream)
 
 
 def listed(
-    classes: tuple[str, ...],
+    classifier: Predictor,
     answers: Iterator[Prediction],
     pictures: tuple[str, ...],
     top: int,
@@ -39,7 +39,7 @@ def listed(
     """Write the answers to `pictures` row by row as they come. Returns how many pictures could not be used."""
     row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[format]
     if format == "csv":
-        places = range(1, min(top, len(classes)) + 1)
+        places = range(1, min(top, len(classifier.classes)) + 1)
         ranks = [f"{word}_{rank}" for rank in places for word in ("label", "probability")]
         csv.writer(stream, lineterminator="\n").writerow(["picture", *ranks, "error"])
 
@@ -51,7 +51,7 @@ def listed(
     for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
         count += 1
         unusable += answer.error is not None
-        row(replace(answer, source=named(answer.source)), classes, top, stream)
+        row(replace(answer, source=named(answer.source)), classifier, top, stream)
         if stream is sys.stdout:
             stream.flush()
     if not count:
@@ -128,8 +128,8 @@ def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
             yield picture
 
 
-def _table(answer: Prediction, classes: tuple[str, ...], top: int, stream: TextIO) -> None:
-    width = min(max(_cells(printable(name)) for name in classes), WIDEST)
+def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
+    width = min(max(_cells(printable(name)) for name in classifier.classes), WIDEST)
     path = printable(answer.source)
     if answer.error is not None:
         stream.write(f"{'–':<{width}}          {path}: {printable(answer.error)}\n")
@@ -140,13 +140,13 @@ def _table(answer: Prediction, classes: tuple[str, ...], top: int, stream: TextI
     stream.write(f"{label}{padding}  {probability:>6.1%}  {path}{f'  ({rest})' if rest else ''}\n")
 
 
-def _csv(answer: Prediction, classes: tuple[str, ...], top: int, stream: TextIO) -> None:
-    count = min(top, len(classes))
+def _csv(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
+    count = min(top, len(classifier.classes))
     cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * count)
     csv.writer(stream, lineterminator="\n").writerow([answer.source, *cells, answer.error or ""])
 
 
-def _jsonl(answer: Prediction, classes: tuple[str, ...], top: int, stream: TextIO) -> None:
+def _jsonl(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     streams.write_json(answer.as_json(top), stream)
 
 

@@ -34,4 +34,4 @@ def write(
                 table.add(answers.named(row.prediction.source), row)
                 yield row.prediction
 
-        return answers.listed(classifier.classes, noted(), pictures, top, format, stream)
+        return answers.listed(classifier, noted(), pictures, top, format, stream)
