@@ -24,7 +24,8 @@ FILES = {
     "deleted",
     "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes; which classes a side lacks "
     "(`lacking`), and whether the test accuracy is one to quote (`quotable`). Of more than 100 classes only the counts "
-    "above 0 of the matrix: of each true class what it was `called`, and how many `times`",
+    "above 0 of the matrix: of each true class what it was `called`, and how many `times`. Of a cross-validation, "
+    "`folds`: the figures over all pictures, and of `each` fold",
     "history.csv": "a line an epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
     "known.safetensors": "289 bytes of each picture that it learned from or chose by, coarse thumbnails, from which "
@@ -34,6 +35,7 @@ FILES = {
     "copy, mirrored, partly (different in a part), unseen (not compared closely)",
     "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
     "replay/": "with `--replay`: how filters, maps, gradients and predictions of a few pictures changed in training",
+    "folds/": "while a cross-validation (`--folds`) is on its way: a training a fold; it goes at the end",
     ".pellucid.lock": "while a training runs, and after one that was killed: which process writes here, since when",
     "checkpoint/": "where an unfinished training stands; `--resume` goes on from it",
 }

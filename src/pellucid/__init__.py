@@ -19,8 +19,11 @@ The map, from the ground up; each part knows only those above it in this list:
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
     predicting      from a model folder to predictions, without importing what they do not need
+    describing      predictions with the features of each picture, as Parquet
     kept            which pictures a model was made from
+    place           whether a folder can be written, and what stands in it to go on from
     run, outcome    one training from a folder of pictures to a model folder; how it ends
+    folds           a cross-validation: a training a fold, then one on all pictures
     evaluating      a saved model on a folder, and which of its pictures it has seen
     api             the verbs, re-exported here
     app             the command line, and what serves the page (web/)

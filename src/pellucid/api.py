@@ -16,6 +16,7 @@ from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
 from pellucid.errors import PellucidError, RecipeError, TrainingError
 from pellucid.evaluating import Answer, Evaluation, evaluate, evaluating
+from pellucid.folds import CrossValidation, Event, FoldBegun, FoldDone, FoldStep
 from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -41,14 +42,16 @@ from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.pictures.tabular import Columns
+from pellucid.place import CHECKPOINTS
 from pellucid.predicting import expand, predict
-from pellucid.run import Event, Found, Run, Started
+from pellucid.run import Found, Run, Started
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training import replay as replays
 from pellucid.training.claim import Claim, inside
 from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
+from pellucid.training.folds import Fold, Folds, begun
 from pellucid.training.loop import Epoch, Step
 from pellucid.training.recipe import Recipe
 
@@ -66,14 +69,19 @@ def start(
     cache: str | Path | None = None,
     recipe: str | Path | None = None,
     **settings: Any,
-) -> Run:
+) -> Run | CrossValidation:
     """Begin a training that you iterate yourself; see pellucid.run.Run and `train` for the arguments."""
     folder = Path(directory)
     if resume and out is None:
         raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
     given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
     place = Path(out) if out is not None else partial(free_place, folder)
-    run = Run(folder, recipes.make(**given), place, _cache(cache), resume)
+    asked = recipes.make(**given)
+    if resume and isinstance(place, Path) and (begun(place) or (place / CHECKPOINTS).is_dir()):
+        crossed = begun(place)  # what was begun goes on
+    else:
+        crossed = asked.folds is not None
+    run = (CrossValidation if crossed else Run)(folder, asked, place, _cache(cache), resume)
     changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != value}
     for name, value in changed.items():
         run.close()
@@ -117,7 +125,7 @@ def train(
     return _with_learning(report.classifier, Path(run.out))
 
 
-def finish(run: Run) -> Report:
+def finish(run: Run | CrossValidation) -> Report:
     """Evaluate and save a run, without watching."""
     return _last(run.finish())
 
@@ -229,12 +237,18 @@ __all__ = [
     "Classifier",
     "Columns",
     "Comparing",
+    "CrossValidation",
     "Decoding",
     "Document",
     "Epoch",
     "Evaluating",
     "Evaluation",
     "Event",
+    "Fold",
+    "FoldBegun",
+    "FoldDone",
+    "FoldStep",
+    "Folds",
     "Found",
     "Grid",
     "LayerExemplars",

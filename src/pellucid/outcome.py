@@ -21,9 +21,10 @@ from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
 from pellucid.pictures import familiar
 from pellucid.pictures.store import Store
-from pellucid.training import checkpoint, loop, targets
+from pellucid.training import checkpoint, evaluate, loop, targets
 from pellucid.training.data import Data
 from pellucid.training.evaluate import Metrics
+from pellucid.training.folds import Folds
 from pellucid.training.loop import State, Task
 from pellucid.training.recorder import Recorder, Size
 from pellucid.training.schedule import learning_rate
@@ -46,6 +47,8 @@ class Evaluating:
 class Report:
     """How a run ended: `reported` names the metrics that count, test where there are test pictures.
 
+    After a cross-validation that is "folds", the figures of all pictures, each by a model that had not seen it.
+
     `chosen`: whether the epoch and the temperature were chosen on the validation pictures. They are not where there
     are none, or where these lack a class.
     """
@@ -62,11 +65,28 @@ class Report:
     chosen: bool = True
     early: str | None = None
     """Why it ended before its epochs or its minutes were over, in a sentence without a full stop."""
+    folds: Folds | None = None
+    """What a cross-validation of the same recipe said; the classifier is that of the last training, on all pictures."""
 
     @property
     def quotable(self) -> bool:
-        """Whether the reported accuracy is one to quote: of test pictures, of every class."""
-        return self.reported == "test" and not self.metrics["test"].lacking
+        """Whether the reported accuracy is one to quote: of pictures that no choice was made on, of every class."""
+        return self.reported in ("test", "folds") and not self.metrics[self.reported].lacking
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The best weights, calibrated, and what they make of the pictures that they did not learn from.
+
+    `logits`: float32 (n, classes) for "validation" and "test", in the order of the rows of these sides; for "train"
+    where there are neither. `chosen` as in Report.
+    """
+
+    classifier: Classifier
+    logits: dict[str, NDArray[np.float32]]
+    metrics: dict[str, Metrics]
+    fitted: targets.Fitted
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -83,11 +103,10 @@ class Trained:
     recorder: Recorder | None = None  # of a training with a replay
 
 
-def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, None, Report]:
-    """Evaluate the best weights so far and write the model folder; yields progress, returns the report.
+def judge(trained: Trained) -> Generator[Evaluating, None, Judged]:
+    """Evaluate the best weights so far, and calibrate them; yields progress. `trained` itself is left as it is.
 
-    `trained` itself is left as it is. `directory`: to which the pictures' paths are relative. Raises StorageError, and
-    TrainingError where the network's outputs are not finite.
+    Raises TrainingError where the network's outputs are not finite.
     """
     state, data, classes = trained.state, trained.data, trained.classifier.classes
     best = copy.deepcopy(state.module)
@@ -99,24 +118,42 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
         if len(rows := data.rows(_SHORT[side])):
             logits[side] = yield from _logits(classifier, trained, side, rows)
     labels = {side: data.labels[data.rows(_SHORT[side])] for side in logits}
-    reported = "test" if "test" in logits else next(iter(logits))
     chosen = bool(len(trained.task.validation))
-    side = "validation" if chosen else reported
+    side = "validation" if chosen else next(iter(logits))
     some = slice(None) if chosen else slice(0)  # of no pictures: nothing is fitted
     fitted = targets.fitted(logits[side][some], labels[side][some])
     classifier = dataclasses.replace(classifier, temperature=fitted.temperature, thresholds=fitted.thresholds)
     metrics = {side: targets.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
+    return Judged(classifier, logits, metrics, fitted, chosen)
 
-    p = classifier.probabilities(logits[reported])
-    paths = [data.catalog.pictures[row].path for row in data.rows(_SHORT[reported])]
-    worst = targets.mistakes(p, labels[reported], fitted, MISTAKES)
+
+def save(
+    trained: Trained, directory: Path, out: Path, folds: Folds | None = None
+) -> Generator[Evaluating, None, Report]:
+    """Evaluate the best weights so far and write the model folder; yields progress, returns the report.
+
+    `trained` itself is left as it is. `directory`: to which the pictures' paths are relative. `folds`: of a
+    cross-validation, the figure that is then reported. Raises StorageError, and TrainingError where the network's
+    outputs are not finite.
+    """
+    judged = yield from judge(trained)
+    state, data, classes = trained.state, trained.data, trained.classifier.classes
+    classifier, metrics, chosen = judged.classifier, judged.metrics, judged.chosen
+    if folds is not None:
+        reported, p, rows = "folds", evaluate.probabilities(folds.logits, 1.0), np.arange(len(data.labels))
+        metrics = {**metrics, "folds": folds.metrics}
+    else:
+        reported = "test" if "test" in metrics else next(iter(metrics))
+        p, rows = classifier.probabilities(judged.logits[reported]), data.rows(_SHORT[reported])
+    paths = [data.catalog.pictures[row].path for row in rows]
+    worst = targets.mistakes(p, data.labels[rows], judged.fitted, MISTAKES)
     _remove_model(out)
     thumbnails = [f"{THUMBNAILS}/{number:02}.jpg" for number in range(1, len(worst) + 1)]
     for mistake, thumbnail in zip(worst, thumbnails, strict=True):
         card.write_thumbnail(directory / paths[mistake.row], out / thumbnail, data.store.ranges)
     mistakes = [
         {
-            **targets.described(mistake, p, labels[reported], classes, fitted),
+            **targets.described(mistake, p, data.labels[rows], classes, judged.fitted),
             "picture": paths[mistake.row],
             "thumbnail": thumb,
         }
@@ -127,6 +164,8 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
         side: {**measured.as_json(), "confusion": matrix.stored(measured.confusion)}
         for side, measured in metrics.items()
     }
+    if folds is not None:
+        sides["folds"] |= folds.as_json() | {"confusion": sides["folds"]["confusion"]}
     report = Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, chosen=chosen)
     about = {"reported": reported, "quotable": report.quotable, "chosen": chosen}
     artefact.write_json(out / artefact.METRICS, {**about, **sides, "mistakes": mistakes})
@@ -136,7 +175,7 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     artefact.save(out, classifier, _about(trained, directory, out))
     card.write(out)
     size = trained.recorder.size if trained.recorder is not None else None
-    return dataclasses.replace(report, replay=size, early=_early(trained))
+    return dataclasses.replace(report, replay=size, early=_early(trained), folds=folds)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.classifier import store as artefact
-from pellucid.classifier.predictor import Prediction, Prepared, Source
-from pellucid.classifier.saved import Saved
+from pellucid.classifier.predictor import Prediction, Predictor, Prepared, Source
 from pellucid.pictures.walk import is_system, walk, written_by_us
 
 
@@ -30,7 +29,7 @@ def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int =
     return predictor(model, several).stream(expand(several), batch)
 
 
-def predictor(model: str | Path, pictures: Iterable[Source]) -> Saved:
+def predictor(model: str | Path, pictures: Iterable[Source]) -> Predictor:
     """What classifies these pictures soonest: without importing torch where they are few.
 
     Where nobody can tell how many there are, the first few go without torch, and the rest with it; the two agree but

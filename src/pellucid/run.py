@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.errors import ArtefactError, RecipeError
@@ -28,11 +27,13 @@ from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
-from pellucid.training import checkpoint, loop, minutes, replay, targets, weighting
+from pellucid.place import CHECKPOINTS, find_place
+from pellucid.training import checkpoint, folds, loop, minutes, replay, targets, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
-from pellucid.training.claim import Claim, inside
+from pellucid.training.claim import Claim
 from pellucid.training.data import Comparing, Data, prepare, read_catalog, sample, write_lists
+from pellucid.training.folds import Folds, Part
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
@@ -43,7 +44,6 @@ from pellucid.training.resolve import resolve, resolve_length
 if TYPE_CHECKING:
     import torch
 
-CHECKPOINTS = "checkpoint"  # folder
 FEW = 32  # pictures at a time of which mean and deviation are measured
 PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
 
@@ -70,6 +70,8 @@ class Found:
     """Of the other twins in two classes, how many are mirror images, differ in a part, were not looked at closely."""
     lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The classes of which a side, "train", "val" or "test", has no picture."""
+    folds: int = 0
+    """Of a cross-validation: all pictures count as `train`, and as `test`."""
     swallowed: tuple[tuple[str, int, int], ...] = ()
     """Classes of which most pictures are twins of one another: name, how many, of how many."""
     groups: int = 0
@@ -102,6 +104,7 @@ class Run:
     from here where `out` is there, to the end of a complete training or to `close()`, no other process can train into
     `out`.
     `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
+    `part`: which training of a cross-validation it is (folds.py), if it is one.
     """
 
     def __init__(
@@ -112,30 +115,43 @@ class Run:
         cache: Path,
         resume: bool = False,
         checkpoint_seconds: float = 15.0,
+        part: Part | None = None,
     ) -> None:
         self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
-        self.directory, self.cache, self.recipe, self.resume = directory, cache, recipe, resume
+        self.directory, self.cache, self.recipe, self.resume, self.part = directory, cache, recipe, resume, part
         if not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
-            _find_place(self.out, resume)  # what cannot be used stays as it is
+            find_place(self.out, resume, part)  # what cannot be used stays as it is
         self._claim = Claim(self.out)
         self._saved: checkpoint.Checkpoint | None = None
         if self.out.is_dir():  # else it is made when the training begins
-            self._take()
+            self.take()
         self.checkpoint_seconds = checkpoint_seconds
         self._ready: Trained | None = None
 
-    def _take(self) -> None:
-        """Claim the folder, and look into it once nobody else can change it."""
-        while True:
+    def look(self) -> catalogs.Catalog:
+        """The pictures by their names. Raises CatalogError, and RecipeError where they are none to cross-validate."""
+        place = self.out if self.part is None else self.part.place
+        catalog = read_catalog(self.directory, self.recipe, leave_out=place)
+        if self.recipe.labels == "several":
+            catalog = joined(catalog)
+        catalogs.check(catalog)
+        if self.part is not None:
+            self.part.check(catalog)
+        return catalog
+
+    def take(self) -> None:
+        """Claim the folder, and look into it once nobody else can change it. Nothing where that is done."""
+        if self._claim.held:
+            return
+        while not self._claim.held:
             try:
                 self._claim.take(new=self._free is not None)
-                break
             except FileExistsError:
                 assert self._free is not None
                 self.out = self._free()
                 self._claim = Claim(self.out)
         try:
-            self._saved = _find_place(self.out, self.resume)
+            self._saved = find_place(self.out, self.resume, self.part)
         except BaseException:
             self.close()
             raise
@@ -165,6 +181,12 @@ class Run:
         self._claim.check()
         self._record(ready, last=True)
         ready.keeper.save(ready.state)  # killed from here on, it resumes at the end
+
+    @property
+    def trained(self) -> Trained:
+        """What it works on, and what it has reached so far; there from `Started` on."""
+        assert self._ready is not None, "there is nothing trained before Started"
+        return self._ready
 
     @property
     def worth_finishing(self) -> bool:
@@ -198,20 +220,16 @@ class Run:
 
     def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
         began = time.perf_counter()
-        catalog = read_catalog(self.directory, self.recipe, leave_out=self.out)
-        if not self._claim.held:  # after the scan: the folder may be made among the pictures
-            self._take()
+        catalog = self.look()
+        self.take()  # after the scan: the folder may be made among the pictures
         saved, self._saved = self._saved, None  # its tensors are not needed twice
-        if self.recipe.labels == "several":
-            catalog = joined(catalog)
-        catalogs.check(catalog)
         named = zoo.find(self.recipe.model)
         device.check(self.recipe.device)
         recipe, reasons, form = self._choose(catalog, named, saved)
         shape = (form.channels, form.height, form.width)
         named.network.shapes(shape, len(catalog.classes))  # an error here costs no decoding
 
-        data = yield from prepare(catalog, form, recipe, self.cache)
+        data = yield from prepare(catalog, form, recipe, self.cache, self.part)
         if saved is not None:
             _check_same(saved, data)
         yield _found(self.directory, data)
@@ -223,11 +241,16 @@ class Run:
 
         import torch
 
-        engine = device.choose(recipe.device, recipe.precision, saved.context["threads"] if saved else None)
+        alike = self.part.alike if self.part is not None else {}
+        engine = device.choose(
+            recipe.device, recipe.precision, saved.context["threads"] if saved else alike.get("threads")
+        )
         torch.manual_seed(recipe.seed)
         module = engine.place(named.network.module(shape, len(catalog.classes)))
         assert recipe.batch is not None
-        fused = saved.context.get("fused", False) if saved else None  # not there: begun when nothing was fused
+        fused = (
+            saved.context.get("fused", False) if saved else alike.get("fused")
+        )  # not there: begun when nothing was fused
         engine = device.with_blocks(engine, module, shape, min(recipe.batch, len(rows)), fused)
         scale = standardise.measure(_batches(data, rows), form.channels)
         augment = recipe.augment
@@ -273,6 +296,7 @@ class Run:
         classifier = Classifier(named.network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges)
         resumed_at = state.step if saved is not None else None
         reasons = (*reasons, *data.store.ranges.sentences, *_choice(data, recipe), *engine.reasons, *where)
+        reasons = (*reasons, *folds.suggestion(data, recipe))
         return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
 
     def _choose(
@@ -302,51 +326,21 @@ class Run:
         paths = data.catalog.pictures.paths
         return Recorder(self.out / replay.FOLDER, task, state, paths, data.catalog.classes)
 
-    def finish(self) -> Generator[Evaluating, None, Report]:
+    def finish(self, crossed: Folds | None = None) -> Generator[Evaluating, None, Report]:
         """Evaluate the best weights so far and save the model folder; yields progress, returns the report.
+
+        `crossed`: what a cross-validation says of this recipe, for the last of its trainings.
 
         The run itself is left as it is. Of a complete one the checkpoints go at the very end: as long as they
         are there, `resume` finishes what was broken off.
         """
         assert self._ready is not None, "there is nothing to finish before Started"
         self._claim.check()
-        report = yield from save(self._ready, self._ready.data.catalog.root, self.out)
+        report = yield from save(self._ready, self._ready.data.catalog.root, self.out, crossed)
         if report.complete:
             checkpoint.remove(self.out / CHECKPOINTS)
             self.close()
         return report
-
-
-def _find_place(out: Path, resume: bool) -> checkpoint.Checkpoint | None:
-    """Check that `out` can be used; the checkpoint to go on from, if there is one to be.
-
-    Raises ArtefactError, and StorageError where the folder may not be read.
-    """
-    with files.storage_errors(out):
-        if out.exists() and not out.is_dir():
-            raise ArtefactError(f"{out} is a file; choose another --out.")
-        if resume and (saved := checkpoint.newest(out / CHECKPOINTS)) is not None:
-            return saved
-        if not out.is_dir() or _untouched(out):
-            return None
-    if resume and (out / artefact.CONFIG).exists():
-        if artefact.read_config(out).get("training", {}).get("complete"):
-            raise ArtefactError(f"The training in {out} is complete; there is nothing to resume.")
-        raise ArtefactError(f"{out} has no checkpoint to resume from. Train anew with another --out.")
-    if resume:
-        raise ArtefactError(f"There is no training in {out} to resume, and it holds other files. Check --out.")
-    raise ArtefactError(
-        f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
-        + (", or go on with --resume." if (out / CHECKPOINTS).is_dir() else ".")
-    )
-
-
-def _untouched(out: Path) -> bool:
-    """Whether a folder is empty, but for what a run leaves that was killed before its first checkpoint stood."""
-    checkpoints = out / CHECKPOINTS
-    begun = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
-    rest = [path for path in inside(out) if path != checkpoints]
-    return all(map(files.is_part, [*rest, *begun]))
 
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:

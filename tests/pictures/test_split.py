@@ -6,9 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pellucid.errors import RecipeError
+from pellucid.errors import CatalogError, RecipeError
 from pellucid.pictures import twins
-from pellucid.pictures.split import SIDES, Swallowed, lacking, overruled, split, swallowed, together
+from pellucid.pictures.split import (
+    SIDES,
+    Swallowed,
+    folds,
+    indivisible,
+    lacking,
+    overruled,
+    split,
+    swallowed,
+    together,
+)
 
 TRAIN, VAL, TEST = 0, 1, 2
 
@@ -250,6 +260,88 @@ def test_a_class_that_a_group_of_twins_swallows() -> None:
     groups = np.array([0, 0, 0, 1, 2, 2, 3, 4, 0, 5, 6, 7])
     assert swallowed(labels, groups) == (Swallowed(0, 3, 4),)
     assert swallowed(labels, np.where(labels == 2, 0, groups)) == (Swallowed(0, 3, 4), Swallowed(2, 3, 3))
+
+
+# ---- the folds of a cross-validation
+
+
+@st.composite
+def crossed(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
+    """labels, groups of one class each, how many folds, a seed."""
+    count = draw(st.integers(2, 6))
+    sizes = [draw(st.lists(st.integers(1, 5), min_size=2, max_size=12)) for _ in range(draw(st.integers(1, 4)))]
+    labels = np.repeat(np.arange(len(sizes)), [sum(some) for some in sizes])
+    count = min(count, sum(map(len, sizes)))
+    groups = np.repeat(np.arange(sum(map(len, sizes))), [size for some in sizes for size in some])
+    order = np.random.default_rng(draw(st.integers(0, 99))).permutation(len(labels))
+    return labels[order], groups[order], count, draw(st.integers(0, 2**32))
+
+
+@given(crossed())
+def test_each_picture_is_in_one_fold_with_its_twins_and_each_class_in_its_share(
+    data: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
+) -> None:
+    labels, groups, count, seed = data
+    found = folds(labels, digests(len(labels)), groups, count, seed)
+    assert found.shape == labels.shape
+    assert set(found.tolist()) == set(range(count))
+    for group in np.unique(groups):
+        assert len(set(found[groups == group].tolist())) == 1
+    for label in np.unique(labels):
+        largest = np.unique(groups[labels == label], return_counts=True)[1].max()
+        shares = np.bincount(found[labels == label], minlength=count)
+        moved = len(np.unique(groups)) < 2 * count  # into a fold that would be empty
+        assert np.abs(shares - shares.sum() / count).max() <= largest * (2 if moved else 1)
+        assert (shares > 0).sum() >= 2
+
+
+@given(st.integers(0, 1000), st.permutations(range(40)))
+def test_the_order_of_the_files_does_not_matter(seed: int, order: list[int]) -> None:
+    labels, names, groups = np.arange(40) % 3, digests(40), np.arange(40) // 2 % 17
+    found = folds(labels, names, groups, 5, seed)
+    again = folds(labels[order], [names[each] for each in order], groups[order], 5, seed)
+    np.testing.assert_array_equal(found[order], again)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_ten_percent_more_files_change_the_fold_of_few_others(seed: int) -> None:
+    before = folds(np.arange(2000) % 2, digests(2000), np.arange(2000), 5, seed)
+    after = folds(np.arange(2200) % 2, digests(2200), np.arange(2200), 5, seed)[:2000]
+    assert (before != after).mean() < 0.035
+    assert set(((after - before) % 5).tolist()) <= {0, 1, 4}  # to a neighbour
+
+
+def test_one_more_file_moves_a_few_next_to_the_cuts() -> None:
+    for seed in range(20):
+        before = folds(np.arange(300) % 3, digests(300), np.arange(300), 5, seed)
+        after = folds(np.arange(301) % 3, digests(301), np.arange(301), 5, seed)[:300]
+        assert (before != after).sum() <= 4  # a cut each, of one class
+
+
+def test_small_classes_do_not_fill_the_same_folds() -> None:
+    labels = np.repeat(np.arange(10), 3)
+    sizes = np.bincount(folds(labels, digests(30), np.arange(30), 5, 0), minlength=5)
+    assert sizes.tolist() == [6, 6, 6, 6, 6]
+
+
+def test_a_class_that_shares_its_groups_stands_in_two_folds() -> None:
+    # class 1 only has members in groups of class 0
+    labels = np.concatenate([np.zeros(36, int), [0, 0, 1], [0, 0, 1]])
+    groups = np.concatenate([np.arange(36), [36] * 3, [37] * 3])
+    for seed in range(30):
+        found = folds(labels, digests(42), groups, 2, seed)
+        assert set(found[labels == 1].tolist()) == {0, 1}
+        assert set(found[labels == 0].tolist()) == {0, 1}
+
+
+def test_more_folds_than_groups_are_refused_with_what_would_do() -> None:
+    with pytest.raises(CatalogError, match=r"folds is 5, and without near-duplicates there are only 3 pictures"):
+        folds(np.zeros(3, int), digests(3), np.arange(3), 5, 0)
+
+
+def test_the_classes_of_one_group() -> None:
+    assert indivisible(np.array([0, 0, 1, 1, 2]), np.array([0, 0, 1, 2, 3])) == (0, 2)
 
 
 @st.composite

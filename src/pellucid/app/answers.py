@@ -14,7 +14,7 @@ from pellucid import files, predicting
 from pellucid.app import bars, lists, streams
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
-from pellucid.predicting import LeftOut, Prediction, Saved, Source
+from pellucid.predicting import LeftOut, Prediction, Predictor, Source
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file, by which a text is told from a picture
@@ -26,10 +26,22 @@ WIDEST = 30  # cells of a class name in the table; longer ones push their row to
 def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO) -> int:
     """Classify and write row by row. Returns how many pictures could not be used."""
     classifier = predicting.predictor(model, pictures)
+    return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, format, stream)
+
+
+def listed(
+    classifier: Predictor,
+    answers: Iterator[Prediction],
+    pictures: tuple[str, ...],
+    top: int,
+    format: str,
+    stream: TextIO,
+) -> int:
+    """Write the answers to `pictures` row by row as they come. Returns how many pictures could not be used."""
     row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[format]
     if format == "csv":
-        named = range(1, min(top, len(classifier.classes)) + 1)
-        ranks = [f"{word}_{rank}" for rank in named for word in ("label", "probability")]
+        places = range(1, min(top, len(classifier.classes)) + 1)
+        ranks = [f"{word}_{rank}" for rank in places for word in ("label", "probability")]
         labels = ["labels"] if classifier.thresholds is not None else []
         csv.writer(stream, lineterminator="\n").writerow(["picture", *labels, *ranks, "error"])
 
@@ -38,12 +50,10 @@ def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: 
         return None if STANDARD_INPUT in pictures else sum(1 for _ in predicting.expand(pictures))
 
     count = unusable = 0
-    answers = classifier.stream(told(_sources(pictures)), batch)
     for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
         count += 1
         unusable += answer.error is not None
-        named_source = STANDARD_INPUT if answer.source == "<bytes>" else answer.source
-        row(replace(answer, source=named_source), classifier, top, stream)
+        row(replace(answer, source=named(answer.source)), classifier, top, stream)
         if stream is sys.stdout:
             stream.flush()
     if not count:
@@ -102,6 +112,16 @@ def told(pictures: Iterable[Source]) -> Iterator[Source]:
         print(f"left out: {left_out - LISTED:,} folders more", file=sys.stderr)
 
 
+def sources(pictures: tuple[str, ...]) -> Iterator[Source]:
+    """What the names on a command line stand for, - among them; what is left out is told."""
+    return told(_sources(pictures))
+
+
+def named(source: str) -> str:
+    """What a row calls a picture."""
+    return STANDARD_INPUT if source == "<bytes>" else source
+
+
 def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
     for picture in pictures:
         if picture == STANDARD_INPUT:
@@ -110,7 +130,7 @@ def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
             yield picture
 
 
-def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
+def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     width = min(max(_cells(printable(name)) for name in classifier.classes), WIDEST)
     path = printable(answer.source)
     if answer.error is not None:
@@ -127,14 +147,14 @@ def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> N
     stream.write(f"{label}{padding}  {probability:>6.1%}  {path}{f'  ({rest})' if rest else ''}\n")
 
 
-def _csv(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
-    named = min(top, len(classifier.classes))
-    cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * named)
+def _csv(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
+    count = min(top, len(classifier.classes))
+    cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * count)
     labels = [SEPARATOR.join(answer.labels or ())] if classifier.thresholds is not None else []
     csv.writer(stream, lineterminator="\n").writerow([answer.source, *labels, *cells, answer.error or ""])
 
 
-def _jsonl(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
+def _jsonl(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     streams.write_json(answer.as_json(top), stream)
 
 

@@ -23,6 +23,7 @@ USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
 UNSET = {
     "size": "by the network or the pictures",
     "channels": "by the network",
+    "folds": "one split",
     "epochs": "by the number of pictures",
     "batch": "by the number of pictures",
     "minutes": "as long as the epochs take",

@@ -24,10 +24,15 @@ def _run(
     format: str = FORMAT,
     out: Path | None = None,
     batch: int = BATCH,
+    features: Path | None = None,
 ) -> int:
     answers.check(top=top, batch=batch)
     with answers.sink(out) as stream:
-        return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
+        if features is None:
+            return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
+        from pellucid.app import featured
+
+        return UNUSABLE if featured.write(model, pictures, top, format, batch, stream, features, out) else 0
 
 
 def _parsed(args: list[str]) -> int:
@@ -43,6 +48,7 @@ def _parsed(args: list[str]) -> int:
         format: Literal["table", "csv", "jsonl"] = FORMAT,
         out: Place = None,
         batch: int = BATCH,
+        features: Place = None,
     ) -> int:
         """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
 
@@ -54,10 +60,12 @@ def _parsed(args: list[str]) -> int:
             format: table to read, csv or jsonl for a script.
             out: Write to this file instead of standard output. An earlier text of that name is replaced.
             batch: Pictures classified at once.
+            features: Also write what the network's last dense layer gets of each picture, as Parquet, to this file; an
+                earlier Parquet file of that name is replaced. Needs pip install 'pellucid[tables]'.
         """
         if not pictures:
             print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
             return USAGE
-        return _run(model, pictures, top, format, out, batch)
+        return _run(model, pictures, top, format, out, batch, features)
 
     return parse(predict, args, "predict")

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from pellucid import api
+from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
 from pellucid.app.words import balanced, duration, few, many, printable, share
 
@@ -30,6 +31,7 @@ ALIKE = {
     "partly": "that differ in a part of the picture",
     "unseen": "not compared closely",
 }
+SHOWN = {"folds": "cross-validated"}
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 LACKING = {
     "train": "",
@@ -61,7 +63,7 @@ def watch(run: Watched) -> int:
         raise
     go_on = f"go on with --out {shlex.quote(printable(run.out))} --resume"
     if asked and not run.worth_finishing:
-        console.print(f"Stopped before the first epoch was done; {go_on}.", markup=False)
+        console.print(f"Stopped before there was a model to save; {go_on}.", markup=False)
         return STOPPED
     report = progress(run.finish(), "evaluating")
     _show_report(report, console)
@@ -76,7 +78,7 @@ def _train(run: Watched, console: Console) -> bool:
     with _stop_after_the_step() as asked, progress_bars() as bars:
         for event in run:
             _show(event, console, bars)
-            if asked and isinstance(event, api.Started | api.Step | api.Epoch):
+            if asked and isinstance(event, api.Started | api.Step | api.Epoch | api.FoldBegun | api.FoldDone):
                 run.save_checkpoint()
                 return True
             if asked:
@@ -119,6 +121,8 @@ def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
 
 def _show(event: object, console: Console, bars: Progress) -> None:
     match event:
+        case api.FoldBegun() | api.FoldDone() | api.FoldStep():
+            folding.show(event, console, bars)
         case api.Decoding(done, total, reused):
             note = f"{reused:,} kept from before" if reused else ""
             bars.update(only_bar(bars), description="reading pictures", completed=done, total=total, note=note)
@@ -174,10 +178,13 @@ def _show_found(found: api.Found, console: Console) -> None:
         _list([f"{printable(first)} ~ {printable(second)}" for first, second in across], "twins.csv", console)
     if alike := [f"{count:,} {ALIKE[kind]}" for kind, count in found.alike_across_classes.items() if count]:
         console.print(f"alike in two classes, and no sign of a wrong label: {', '.join(alike)}")
+    if found.folds:
+        console.print(folding.plan(found))
     sides = [f"{found.train:,} to train"]
     sides += [f"{found.validation:,} to choose by (validation)"] if found.validation else []
     sides += [f"{found.test:,} kept for the final figure (test)"] if found.test else []
-    console.print(f"split: {', '.join(sides)}")
+    if not found.folds:
+        console.print(f"split: {', '.join(sides)}")
     for name, alike, of in found.swallowed[:LISTED]:
         console.print(
             f"[yellow]class {escape(printable(name))}: {alike:,} of its {of:,} pictures are nearly the same picture[/] "
@@ -229,6 +236,8 @@ def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
 
 def _show_report(report: api.Report, console: Console) -> None:
     reported = report.metrics[report.reported]
+    if report.folds is not None:
+        folding.report(report.folds, console)
     if "validation" in report.metrics and report.reported != "validation":
         validation = report.metrics["validation"]
         lacks = f"no picture of {few(validation.lacking)} is among these, and nothing was chosen on them"
@@ -237,6 +246,7 @@ def _show_report(report: api.Report, console: Console) -> None:
         console.print(f"validation: {share(validation)}; {how}", markup=False)
     note = {
         "test": "no choice was made on these: this is the figure to quote",
+        "folds": "each picture by a model that had not seen it: this is the figure to quote",
         "validation": "there is no test side; "
         + ("epoch and temperature were chosen on these, so it is a little too good" if report.chosen else ""),
         "train": "on the training pictures themselves: no measure of how good it is",
@@ -244,7 +254,7 @@ def _show_report(report: api.Report, console: Console) -> None:
     if reported.lacking:
         note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
     colour = "bold green" if report.quotable else "bold yellow"
-    console.print(f"[{colour}]{report.reported}: {share(reported)}[/]; {escape(note)}")
+    console.print(f"[{colour}]{SHOWN.get(report.reported, report.reported)}: {share(reported)}[/]; {escape(note)}")
     console.print(balanced(reported), markup=False)
     scaled = f", after temperature scaling {reported.calibration.error:.3f}" if report.chosen else ""
     console.print(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid import files
-from pellucid.classifier import caveats, figures, labels, matrix, store
+from pellucid.classifier import caveats, crossed, figures, labels, matrix, store
 from pellucid.classifier.caveats import plain as _plain
 from pellucid.classifier.figures import MOST_NAMED
 from pellucid.errors import PictureError
@@ -40,6 +40,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The card as Markdown."""
     reported = metrics[metrics["reported"]]
     recipe, data, training = config["recipe"], config["data"], config["training"]
+    where = " in the folds" if metrics["reported"] == "folds" else ""
     more = f" and {len(config['classes']) - 8:,} more" if len(config["classes"]) > 8 else ""
     lines = [
         "---",
@@ -49,7 +50,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"# {', '.join(map(_plain, config['classes'][:8]))}{more}: an image classifier",
         "",
-        f"**{_headline(reported)}**",
+        f"**{_headline(metrics)}**",
         "",
         caveats.which(metrics),
         "",
@@ -61,8 +62,10 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "## How good",
         "",
         *labels.heading(reported),
+        *([crossed.row(metrics["folds"])] if metrics.get("folds") else []),
         *[_side_row(metrics, side) for side in ("test", "validation") if metrics.get(side)],
         "",
+        *(crossed.table(metrics["folds"]) if metrics.get("folds") else []),
         *labels.explained(reported),
         "",
         *(labels.classes(reported) if reported.get("several") else _classes(reported)),
@@ -77,7 +80,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
             if metrics.get("validation")
             else "left at 1: there was nothing to fit it on"
         )
-        + f". Expected calibration error before: {reported['calibration_before']['error']:.3f}, "
+        + f". Expected calibration error{where} before: {reported['calibration_before']['error']:.3f}, "
         f"after: {reported['calibration']['error']:.3f}.",
         "",
         *_mistakes(metrics),
@@ -96,8 +99,9 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"`{config['network']}`",
         "",
-        f"{data['train']:,} training pictures, {data['validation']:,} for validation, {data['test']:,} for the test, "
-        f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
+        f"{data['train']:,} training pictures, {data['validation']:,} for validation, "
+        + ("all of them for the test, in the folds, " if metrics.get("folds") else f"{data['test']:,} for the test, ")
+        + f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
         f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv)). Pictures with a "
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
         f"copies in two classes, of which one label is probably wrong: {data['twins_across_classes']:,}."
@@ -157,7 +161,10 @@ def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> N
     files.write(thumbnail, content.getvalue())
 
 
-def _headline(metrics: dict[str, Any]) -> str:
+def _headline(every: dict[str, Any]) -> str:
+    if every["reported"] == "folds":
+        return crossed.headline(every["folds"])
+    metrics = every[every["reported"]]
     low, high = metrics["interval"]
     figure = (
         f"{metrics['accuracy']:.1%} {labels.accuracy(metrics)} {metrics['pictures']:,} {metrics['side']} pictures "

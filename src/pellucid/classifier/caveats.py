@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pellucid.classifier import crossed
+
 NAMED = 5  # classes in a sentence
 
 
 def which(metrics: dict[str, Any]) -> str:
     """Which pictures the reported figure is of, and what part these took in the training."""
+    if metrics["reported"] == "folds":
+        return crossed.which(metrics["folds"])
     if metrics["reported"] == "test":
         return "The test pictures took no part in training or in any choice."
     if metrics["reported"] == "validation":

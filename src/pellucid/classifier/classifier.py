@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from operator import length_hint
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
-from pellucid.errors import TraceError
+from pellucid.classifier.crew import answered
+from pellucid.classifier.predictor import GROUP, Described, Item, Logits, Prediction, Predictor, Prepared, Source
+from pellucid.errors import PictureError, RecipeError, TraceError
 from pellucid.glassbox import attribution, exemplars, exporting, fitting, mechanism, recording, still, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -34,6 +36,8 @@ from pellucid.texts import composed
 
 if TYPE_CHECKING:
     import torch
+
+    from pellucid.classifier.backbone import Backbone
 
 WORTH_FUSING = 256  # pictures that save, fused, about the time that loading the kernels takes
 
@@ -175,6 +179,43 @@ class Classifier(Predictor):
         found = yield from exemplars.find(self.module, usable(), count, layers)
         return found, tuple(unusable)
 
+    def features(self, pictures: Source | Sequence[Source], batch: int = 32) -> NDArray[np.float32]:
+        """What the last dense layer gets of each picture, float32 (n, F): times its weight, plus bias, the logits.
+
+        >>> classifier.features(["cat.jpg", "dog.jpg"]).shape  # doctest: +SKIP
+        (2, 512)
+
+        Raises PictureError for the first picture that cannot be used (`described` goes on), and NetworkError where the
+        network does not end in a dense layer.
+        """
+        several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
+        rows = []
+        for each in self.described(several, batch):
+            if each.features is None:
+                raise PictureError(f"{each.prediction.source}: {each.prediction.error}")
+            rows.append(each.features)
+        return np.stack(rows) if rows else np.empty((0, self.backbone.width), np.float32)
+
+    def described(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Described]:
+        """As `stream`, with the features of each picture.
+
+        Raises RecipeError where `batch` is below 1, and NetworkError where the network does not end in a dense layer.
+        """
+        if batch < 1:
+            raise RecipeError(f"batch is {batch}; it must be 1 or more.")
+        return self._described(pictures, min(batch, GROUP), self.backbone)
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """Where the features come from. Raises NetworkError where the network does not end in a dense layer."""
+        from pellucid.classifier import backbone
+
+        return backbone.of(self)
+
+    def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """Prepared images uint8 (n, H, W, C) as the module gets them, float32 (n, C, H, W), where its weights are."""
+        return self._input(images)
+
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's raw outputs, float32 (n, classes), for prepared images uint8 (n, H, W, C) of `form`'s size."""
         import torch
@@ -227,6 +268,37 @@ class Classifier(Predictor):
                 islice(rest, WORTH_FUSING), size, lambda: self.alone(fuse=False), lambda: self.logits
             )
         yield from self._answered(rest, size, self.alone, lambda: self.logits)
+
+    def _described(self, pictures: Iterable[Source], size: int, backbone: Backbone) -> Iterator[Described]:
+        """In groups of `size`, each by a thread alone."""
+
+        def decode(group: list[Source]) -> list[Item]:
+            return [self._image(picture) for picture in group]
+
+        def describe(group: list[Item]) -> list[Described]:
+            rows: list[NDArray[np.float32]] = []
+
+            def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+                outputs, features = backbone.both(images)
+                rows.extend(features)
+                return outputs
+
+            answers = self._predictions(logits, group)
+            given = iter(rows)
+            return [Described(answer, None if answer.error is not None else next(given)) for answer in answers]
+
+        def load() -> Callable[[list[Item]], list[Described]]:
+            if self.device != "cpu":
+                return describe
+            from pellucid.engine.alone import work_alone
+
+            def alone(group: list[Item]) -> list[Described]:
+                work_alone()
+                return describe(group)
+
+            return alone
+
+        return answered(pictures, size, decode, load, lambda: describe)
 
     def _has_blocks(self) -> bool:
         """Whether anything of the module can be fused. The kernels take a while to be loaded."""

@@ -44,8 +44,8 @@ DECODERS = 2
 GROUP = 16  # pictures that go through the network at once on a core: more is no faster, and takes memory
 MANY = 1000  # pictures in a stream for which the kernel that resizes is worth loading
 
-# name, the prepared image, or else the reason why there is none
-_Item = tuple[str, NDArray[np.uint8] | None, str | None]
+Item = tuple[str, NDArray[np.uint8] | None, str | None]
+"""A name, the prepared image, or else the reason why there is none."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,14 @@ class Prediction:
             "probability": self.probability,
             "probabilities": ranked,
         }
+
+
+@dataclass(frozen=True)
+class Described:
+    """A prediction, and what the network's last dense layer made it of: float32 (F,), None where there is an error."""
+
+    prediction: Prediction
+    features: NDArray[np.float32] | None
 
 
 class Predictor(ABC):
@@ -147,17 +155,17 @@ class Predictor(ABC):
 
         decoded = count()
 
-        def decode(group: list[Source]) -> list[_Item]:
+        def decode(group: list[Source]) -> list[Item]:
             if next(decoded) == MANY // size:
                 expect_many()
             return [self._image(picture) for picture in group]
 
-        def answering(load: Callable[[], Logits]) -> Callable[[], Callable[[list[_Item]], list[Prediction]]]:
+        def answering(load: Callable[[], Logits]) -> Callable[[], Callable[[list[Item]], list[Prediction]]]:
             return lambda: partial(self._predictions, load())
 
         return answered(pictures, size, decode, answering(load), answering(load_for_one))
 
-    def _predictions(self, logits: Logits, group: list[_Item]) -> list[Prediction]:
+    def _predictions(self, logits: Logits, group: list[Item]) -> list[Prediction]:
         images = [image for _, image, _ in group if image is not None]
         outputs = logits(np.stack(images)) if images else np.empty((0, len(self.classes)), np.float32)
         rows = zip(outputs, self.probabilities(outputs), strict=True)
@@ -193,10 +201,10 @@ class Predictor(ABC):
             labels=None if self.thresholds is None else names,
         )
 
-    def _images(self, pictures: Iterable[Source]) -> Iterator[_Item]:
+    def _images(self, pictures: Iterable[Source]) -> Iterator[Item]:
         """(name, prepared image or None, reason or None), decoded by a few threads that run a little ahead."""
         with ThreadPoolExecutor(DECODERS) as pool:
-            pending: deque[Future[_Item]] = deque()
+            pending: deque[Future[Item]] = deque()
             try:
                 for picture in pictures:
                     pending.append(pool.submit(self._image, picture))
@@ -207,7 +215,7 @@ class Predictor(ABC):
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _image(self, picture: Source) -> _Item:
+    def _image(self, picture: Source) -> Item:
         if isinstance(picture, Prepared):
             image, size = picture.image, (self.form.height, self.form.width, self.form.channels)
             fits = image.dtype == np.uint8 and image.shape == size

@@ -150,7 +150,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder} {what}. A model folder is what `pellucid train` writes with --out.")
     if not (folder / CONFIG).exists():
-        if (folder / "checkpoint").is_dir():
+        if (folder / "checkpoint").is_dir() or (folder / "folds" / "plan.json").is_file():
             raise ArtefactError(
                 f"The training in {folder} has not ended. Go on with `pellucid train … --out {folder} --resume`."
             )

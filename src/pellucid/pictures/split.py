@@ -3,7 +3,7 @@
 Every class's groups of twins are laid in an order that only the seed and the files' contents decide, and the order is
 cut at the fractions. A file that is added moves the cuts by a fraction of a picture, so only neighbours of a cut
 change sides. Where the cuts leave a class without a side that it has groups enough for, its smallest group moves there.
-`docs/why/split.md` has the measurements.
+`docs/why/split.md` has the measurements. The folds of a cross-validation are cut from the same order.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import RecipeError
+from pellucid.errors import CatalogError, RecipeError
 
 SIDES = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
@@ -69,8 +69,7 @@ def split(
             every.append(_Group(b"", there, int(np.bincount(labels[there]).argmax()), ()))
             continue
         label = int(np.bincount(labels[members]).argmax())
-        smallest = min(_bytes(digests[i]) for i in members)
-        order = sha256(f"{seed}:".encode() + smallest).digest()
+        order = _place(digests, members, seed)
         open_to = from_train if last == TRAIN else fractions
         allowed = (TRAIN, *(side for side in (TEST, VAL) if open_to[side] > 0))
         group = _Group(order, members, label, allowed)
@@ -122,6 +121,48 @@ def overruled(groups: NDArray[np.integer], given: NDArray[np.integer]) -> NDArra
     return found
 
 
+def folds(
+    labels: NDArray[np.integer],
+    digests: Sequence[bytes | str],
+    groups: NDArray[np.integer],
+    count: int,
+    seed: int,
+) -> NDArray[np.int64]:
+    """The fold, 0 to count - 1, that tests each of N pictures, (N,) int64. labels, digests, groups as in `split`.
+
+    A group stands in one fold. Of the groups that count for a class, a fold gets the class's share to within the
+    largest group. Each class of two groups or more (see `indivisible`) stands in two folds or more, wherever moving a
+    group does it: whichever fold is tested, the others can teach it. Raises CatalogError where there are fewer groups
+    than folds.
+    """
+    found = np.zeros(len(labels), np.int64)
+    of_class: dict[int, list[_Group]] = {}
+    for members in _members(groups):
+        label = int(np.bincount(labels[members]).argmax())
+        of_class.setdefault(label, []).append(_Group(_place(digests, members, seed), members, label, ()))
+    for label, some in of_class.items():
+        some.sort(key=lambda group: group.key)
+        ends = np.cumsum([len(group.members) for group in some])
+        for group, end in zip(some, ends.tolist(), strict=True):
+            # the middle of a group decides. Each class begins at another fold, or small classes would fill the first.
+            middle = (2 * end - len(group.members)) * count // (2 * int(ends[-1]))
+            found[group.members] = (middle + label) % count
+    every = [group for some in of_class.values() for group in some]
+    if len(every) < count:
+        raise CatalogError(
+            f"folds is {count}, and without near-duplicates there are only {len(every):,} pictures. "
+            "Choose fewer --folds, or add pictures."
+        )
+    _part_classes(every, labels, count, found)
+    _fill(every, count, found)
+    return found
+
+
+def indivisible(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[int, ...]:
+    """The classes whose pictures are all of one group, ascending: no fold could test what another teaches."""
+    return tuple(int(label) for label in np.unique(labels) if len(np.unique(groups[labels == label])) == 1)
+
+
 def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: int) -> dict[str, tuple[int, ...]]:
     """The classes that have no picture on a side, by its name in SIDES; only sides that have pictures and lack some.
 
@@ -164,6 +205,51 @@ class _Group:
     @property
     def key(self) -> tuple[bytes, int]:
         return self.order, int(self.members[0])
+
+
+def _place(digests: Sequence[bytes | str], members: NDArray[np.intp], seed: int) -> bytes:
+    """What a group is ordered by: the seed, and the smallest digest of its files."""
+    return sha256(f"{seed}:".encode() + min(_bytes(digests[i]) for i in members)).digest()
+
+
+def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, found: NDArray[np.int64]) -> None:
+    """Moves groups, the smallest first, until no class stands in one fold alone.
+
+    Only a class that shares all its groups with larger ones can. A move leaves no other class in one fold.
+    """
+    of_class: dict[int, list[_Group]] = {}
+    for group in sorted(every, key=lambda group: (len(group.members), *group.key)):
+        for label in np.unique(labels[group.members]).tolist():
+            of_class.setdefault(label, []).append(group)
+
+    def spread(label: int) -> set[int]:
+        return {int(found[group.members[0]]) for group in of_class[label]}
+
+    for label in sorted(of_class):
+        if len(of_class[label]) < 2 or len(spread(label)) > 1:
+            continue
+        for group in of_class[label]:
+            before = int(found[group.members[0]])
+            sizes = np.bincount(found, minlength=count)
+            sizes[before] = len(found) + 1
+            found[group.members] = int(sizes.argmin())
+            others = np.unique(labels[group.members]).tolist()
+            if all(len(spread(other)) > 1 or len(of_class[other]) < 2 for other in others):
+                break
+            found[group.members] = before
+
+
+def _fill(every: list[_Group], count: int, found: NDArray[np.int64]) -> None:
+    """Moves the smallest group of the fold that has most of them into each fold that has none."""
+    held = Counter(int(found[group.members[0]]) for group in every)
+    for fold in range(count):
+        if not held[fold]:
+            most = max(held, key=lambda each: (held[each], -each))
+            there = [group for group in every if found[group.members[0]] == most]
+            group = min(there, key=lambda group: (len(group.members), *group.key))
+            found[group.members] = fold
+            held[most] -= 1
+            held[fold] += 1
 
 
 def _cut(order: list[NDArray[np.intp]], fractions: dict[int, float], sides: NDArray[np.int8]) -> None:

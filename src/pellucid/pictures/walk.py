@@ -114,7 +114,7 @@ def written_by_us(folder: str | Path) -> str | None:
 
     if has("config.json", "model.safetensors"):
         return "a model folder"
-    if has("split.csv", "quarantine.csv") or _has_checkpoint(folder):
+    if has("split.csv", "quarantine.csv") or has(os.path.join("folds", "plan.json")) or _has_checkpoint(folder):
         return "the folder of a training that has not ended"
     if has("filters.json"):
         return "what `pellucid filters` wrote"

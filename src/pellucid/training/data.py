@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from pellucid.pictures.tabular import Columns
 from pellucid.training import targets
 from pellucid.training.recipe import Recipe
 from pellucid.training.targets import Targets
+
+if TYPE_CHECKING:
+    from pellucid.training.folds import Part
 
 SAMPLE = 48
 
@@ -111,7 +115,7 @@ class Data:
     def swallowed(self) -> tuple[splits.Swallowed, ...]:
         """The classes of which one group of twins holds more than half."""
         used = self.sides >= 0
-        return splits.swallowed(self.labels[used], twins.groups(len(self.labels), self.twins)[used])
+        return splits.swallowed(self.labels[used], self.groups[used])
 
     @property
     def choosing(self) -> NDArray[np.int64]:
@@ -165,16 +169,24 @@ def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
     return Sample(int(np.median(sides)), grey) if sides else Sample(300, grey=False)
 
 
-def prepare(catalog: Catalog, form: Form, recipe: Recipe, cache: Path) -> Generator[Decoding | Comparing, None, Data]:
-    """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError."""
+def prepare(
+    catalog: Catalog, form: Form, recipe: Recipe, cache: Path, part: Part | None = None
+) -> Generator[Decoding | Comparing, None, Data]:
+    """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError.
+
+    `part`: of a cross-validation, whose folds then are the sides.
+    """
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
     catalogs.check(usable)
     labels, given = targets.of(usable), usable.pictures.sides
     pairs = yield from _compare(store)
     groups = splits.together(usable.pictures.groups, pairs)
-    dealt = iterative.split if usable.several else splits.split
-    sides = dealt(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
+    if part is None:
+        dealt = iterative.split if usable.several else splits.split
+        sides = dealt(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
+    else:
+        sides = part.sides(store, labels, groups, recipe)
     _check_train(usable, labels[sides == splits.TRAIN])
     return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
 

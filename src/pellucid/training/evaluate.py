@@ -136,8 +136,11 @@ def measure(
     )
 
 
-def interval(correct: int, total: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927, the score interval): sensible also at 0 %, 100 % and few pictures."""
+def interval(correct: float, total: float) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927, the score interval): sensible also at 0 %, 100 % and few pictures.
+
+    The numbers need not be whole: of pictures that are not independent, `total` is as how many they count.
+    """
     z = 1.959963984540054
     share = correct / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)

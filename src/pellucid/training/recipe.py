@@ -40,6 +40,9 @@ class Recipe:
     """Fraction of the pictures on which choices are made."""
     test: float = 0.15
     """Fraction of the pictures that only the reported figure sees; 0 for none."""
+    folds: int | None = None
+    """Cross-validate: train so many times, each time tested on another part; the saved model learns from all pictures.
+    `test` does not count then."""
     seed: int = 0
     """Seed of everything random: the split, the first weights, the order, the augmentation."""
     epochs: int | None = None
@@ -200,6 +203,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "size": (8, 4096, "from 8 to 4096 pixels"),
     "validation": (0, 0.9, "from 0 to 0.9"),
     "test": (0, 0.9, "from 0 to 0.9"),
+    "folds": (2, 20, "from 2 to 20"),
     "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
     "epochs": (1, 1e6, "1 or more"),
     "minutes": (0.01, 1e6, "0.01 or more"),

@@ -40,7 +40,7 @@ class Live:
     "state" is preparing, training, evaluating, opening, or one of OVER; "said" is a sentence of what is or was done.
     """
 
-    def __init__(self, run: api.Run) -> None:
+    def __init__(self, run: api.Run | api.CrossValidation) -> None:
         self.run = run
         self.news: dict[str, Any] = {"state": "preparing", "said": "Looking at the folder."}
         self._epochs: list[dict[str, float | None]] = []
@@ -126,6 +126,9 @@ class Live:
             case api.Started():
                 self.news = {**self.news, "epochs": event.epochs, "steps": event.steps, "step": event.resumed_at or 0}
                 self._say("training", "The first step is being made.")
+            case api.FoldBegun(fold, folds):
+                self._epochs = []  # each has curves of its own
+                self._say("training", f"Fold {fold} of {folds}." if fold else "The last training, on all pictures.")
             case api.Step():
                 seen = asdict(event)
                 told = {key: seen[key] for key in ("epoch", "step", "steps", "images_per_second", "seconds_left")}
@@ -135,7 +138,7 @@ class Live:
                 self._epochs = [*self._epochs, {name: known[name] for name in training.EPOCH}]
 
 
-def train(run: api.Run, browser: bool) -> int:
+def train(run: api.Run | api.CrossValidation, browser: bool) -> int:
     """Train under the eyes of a person at the terminal and in the browser; then open the model until Ctrl-C.
 
     Returns the exit status. Stopped by Ctrl-C, or failed, it ends as without a page.

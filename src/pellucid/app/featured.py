@@ -1,0 +1,37 @@
+"""`pellucid predict --features`: the answers as without it, and beside them a Parquet file of features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from pellucid import describing
+from pellucid.app import answers
+from pellucid.errors import RecipeError
+from pellucid.predicting import Prediction
+
+
+def write(
+    model: Path,
+    pictures: tuple[str, ...],
+    top: int,
+    format: str,
+    batch: int,
+    stream: TextIO,
+    features: Path,
+    out: Path | None,
+) -> int:
+    """As answers.write, in one pass. Raises StorageError, and NetworkError where there are no features."""
+    if out is not None and out.resolve() == features.resolve():
+        raise RecipeError(f"--out and --features are both {out}; they are two files.")
+    describing.check(features)  # before torch is imported
+    classifier = describing.opened(model)
+    with describing.table(features, classifier) as table:
+
+        def noted() -> Iterator[Prediction]:
+            for row in classifier.described(answers.sources(pictures), batch):
+                table.add(answers.named(row.prediction.source), row)
+                yield row.prediction
+
+        return answers.listed(classifier, noted(), pictures, top, format, stream)

@@ -1,0 +1,56 @@
+"""What people see of a cross-validation: which fold it is at, how each fold did, what they say together."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from pellucid import api
+from pellucid.app.bars import only_bar
+from pellucid.app.words import duration, few, many
+
+
+def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, bars: Progress) -> None:
+    match event:
+        case api.FoldBegun():
+            sizes = [f"{event.train:,} to train"]
+            sizes += [f"{event.validation:,} to choose by"] if event.validation else []
+            sizes += [f"{event.test:,} to test"] if event.test else []
+            console.print(f"{_name(event.fold, event.folds)}: {', '.join(sizes)}")
+            for side in ("train", "val"):
+                if classes := event.lacking.get(side):
+                    console.print(f"  [yellow]{WORDS[side]} has no picture of {escape(few(classes))}[/]")
+        case api.FoldDone(fold, folds):
+            right = f"{fold.correct:,} of {fold.pictures:,} right, {fold.accuracy:.1%}"
+            console.print(f"{_name(fold.number, folds)}: {right}", style="bold")
+        case api.FoldStep():
+            bars.update(
+                only_bar(bars),
+                description=f"{_name(event.fold, event.folds)}, epoch {event.epoch}",
+                completed=event.done,
+                total=event.total,
+                note=f"loss {event.loss:.3f}  accuracy {event.accuracy:.1%}  {event.images_per_second:,.0f} images/s",
+                left=f"{duration(event.seconds_left)} left",
+            )
+
+
+def plan(found: api.Found) -> str:
+    """Instead of the sizes of the sides."""
+    return (
+        f"{found.folds} folds: each of the {many(found.test, 'picture')} is tested once, by a training on the other "
+        "folds; the model that is saved comes from a last training, on all pictures"
+    )
+
+
+def report(folds: api.Folds, console: Console) -> None:
+    """Above the figure of all of them."""
+    each = ", ".join(f"{fold.accuracy:.1%}" for fold in folds.each)
+    console.print(f"folds: {each}; standard deviation {folds.spread:.1%}")
+
+
+WORDS = {"train": "training", "val": "validation"}
+
+
+def _name(fold: int, folds: int) -> str:
+    return f"fold {fold} of {folds}" if fold else "on all pictures"

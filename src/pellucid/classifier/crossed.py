@@ -1,0 +1,60 @@
+"""What the card of a cross-validated model says: a figure that comes from the folds, and a row for each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.classifier import labels
+
+
+def headline(folds: dict[str, Any]) -> str:
+    """The figure, its interval, and where it comes from. `folds` is what metrics.json has under that name."""
+    low, high = folds["interval"]
+    return (
+        f"{folds['accuracy']:.1%} accuracy (95% interval {low:.1%} to {high:.1%}), from {folds['count']}-fold "
+        "cross-validation of the same recipe: each picture predicted by a model that had not seen it"
+    )
+
+
+def which(folds: dict[str, Any]) -> str:
+    """Which pictures the figure is of, and what it says of this model."""
+    each = folds["each"][0]
+    share = each["pictures"] / (each["pictures"] + each["train"] + each["validation"])
+    return (
+        f"All {folds['pictures']:,} pictures were tested, in {folds['count']} trainings that each kept about "
+        f"{share:.0%} of them apart. The model in this folder comes from one more training, on all pictures: none "
+        "is left to test it by itself, and it has learned from more than those that were tested."
+    )
+
+
+def row(folds: dict[str, Any]) -> str:
+    """Of the table of sides."""
+    low, high = folds["interval"]
+    return (
+        f"| cross-validation | the reported figure | {folds['pictures']:,} | {folds['accuracy']:.1%} "
+        f"| {low:.1%} to {high:.1%} | {labels.beside(folds)} | {folds['loss']:.3f} "
+        f"| {folds['calibration']['error']:.3f} |"
+    )
+
+
+def table(folds: dict[str, Any]) -> list[str]:
+    """A row a fold."""
+    rows = [
+        f"| {fold['number']} | {fold['train']:,} | {fold['validation']:,} | {fold['pictures']:,} "
+        f"| {fold['accuracy']:.1%} | {fold['loss']:.3f} |"
+        for fold in folds["each"]
+    ]
+    units = (
+        f" Pictures that stay together, such as near-duplicates, count together: all of them as {folds['units']:,.0f}."
+        if folds["units"] < folds["pictures"] - 0.5
+        else ""
+    )
+    return [
+        "| fold | learned from | chose by | tested | accuracy | cross-entropy |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        f"The folds' accuracies have a standard deviation of {folds['spread']:.1%}. The interval holds both how few "
+        f"pictures there are and how much the folds differ.{units}",
+        "",
+    ]

@@ -1,0 +1,354 @@
+"""A cross-validation from a folder of pictures to a model folder: a training a fold, then one on all pictures.
+
+Each training is a Run in a folder of its own, OUT/folds/1 and so on, with its own checkpoints, and the last one is the
+Run of OUT itself. A fold that is done is one file, which holds its answers; at the very end OUT/folds goes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.classifier import store as artefact
+from pellucid.errors import ArtefactError, RecipeError, TrainingError
+from pellucid.outcome import Evaluating, Judged, Report, Trained, best_epoch, judge
+from pellucid.pictures.store import Decoding
+from pellucid.place import CHECKPOINTS
+from pellucid.run import Event as RunEvent
+from pellucid.run import Found, Run, Started
+from pellucid.training import checkpoint
+from pellucid.training import recipe as recipes
+from pellucid.training.data import Comparing
+from pellucid.training.folds import FOLDER, PLAN, Fold, Part, begun, pooled
+from pellucid.training.loop import Step
+from pellucid.training.recipe import Recipe
+
+ANSWERS = "answers.safetensors"  # of a fold that is done
+LEAST = 0.01  # minutes of a training
+
+
+@dataclass(frozen=True)
+class FoldBegun:
+    """A training of the cross-validation begins or goes on: pictures to learn from, to choose by, to test on.
+
+    `fold` counts from 1 to `folds`; 0 is the last training, on all pictures, which nothing tests.
+    """
+
+    fold: int
+    folds: int
+    train: int
+    validation: int
+    test: int
+    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """As in Found."""
+
+
+@dataclass(frozen=True)
+class FoldDone:
+    """A fold is tested; also told, once, of those that were done before a run was resumed."""
+
+    fold: Fold
+    folds: int
+
+
+@dataclass(frozen=True)
+class FoldStep(Step):
+    """A step of one of the trainings. `seconds_left` is that of all of them, and so are the steps `done` of `total`."""
+
+    fold: int = field(kw_only=True)  # as in FoldBegun
+    folds: int = field(kw_only=True)
+    done: int = field(kw_only=True)
+    total: int = field(kw_only=True)
+
+
+Event = RunEvent | FoldBegun | FoldDone
+
+
+class CrossValidation:
+    """All trainings of a cross-validation, watched, stopped, resumed and finished as one Run; see there.
+
+    `recipe.folds` is their number without the last one. Of `recipe.minutes` each takes an equal share of what is left;
+    only the last keeps a replay. `more`: what else a Run takes, for all of them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        recipe: Recipe,
+        out: Path | Callable[[], Path],
+        cache: Path,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        **more: Any,
+    ) -> None:
+        self.directory, self.cache, self.checkpoint_seconds, self._more = directory, cache, checkpoint_seconds, more
+        self.recipe = recipe
+        self._plan: dict[str, Any] = {}
+        if resume and isinstance(out, Path) and begun(out):
+            self._resume(out)
+        assert self.recipe.folds is not None, "a recipe without folds is a Run's"
+        self.count: int = self.recipe.folds
+        if self.recipe.minutes is not None and self.recipe.minutes / (self.count + 1) < LEAST:
+            raise RecipeError(
+                f"minutes is {self.recipe.minutes:g}; {self.count} folds and the last training need {LEAST} each, "
+                f"{LEAST * (self.count + 1):.2f} together."
+            )
+        part = self._part(0, out)
+        self._last = Run(directory, self.recipe, out, cache, resume, checkpoint_seconds, part=part, **more)
+        self._last.part = self._part(0, self.out)
+        self._run: Run | None = None
+        self._done: list[Fold] = []
+        self._told = self._read = False
+        self._spent: list[float] = []  # seconds of each training that is done
+        self._clock = 0.0  # when the one on its way began, if it had begun in this process
+
+    # ---- as a run
+
+    @property
+    def out(self) -> Path:
+        return self._last.out
+
+    @property
+    def worth_finishing(self) -> bool:
+        """Whether all folds are done, and of the last training an epoch."""
+        return self._last.worth_finishing
+
+    def __iter__(self) -> Iterator[Event]:
+        """Events as they happen: of the first training also how it was prepared, of all FoldBegun, FoldStep, Epoch."""
+        try:
+            if not self._read:
+                self._take()
+            while len(self._done) < self.count:
+                yield from self._fold(len(self._done) + 1)
+            yield from self._on_all()
+        except BaseException:
+            if not self._told:
+                self._leave()
+            raise
+
+    def save_checkpoint(self) -> None:
+        """Save where the training on its way stands, to go on with `resume`. Only between two events."""
+        if self._run is not None:
+            self._run.save_checkpoint()
+
+    def finish(self) -> Generator[Evaluating, None, Report]:
+        """Evaluate the last training and save the model folder, with what the folds say; see Run.finish."""
+        data = self._last.trained.data
+        answers = [_answers(self._place(fold.number)) for fold in self._done]
+        rows, logits = [each.rows for each in answers], [each.logits for each in answers]
+        crossed = pooled(self._done, rows, logits, data.labels, data.groups, data.catalog.classes)
+        report = yield from self._last.finish(crossed)
+        if report.complete:
+            with files.storage_errors(self.out / FOLDER):
+                shutil.rmtree(self.out / FOLDER)
+            self.close()
+        return report
+
+    def close(self) -> None:
+        """Let go of the folder, which another process may then use. It cannot go on after that."""
+        if self._run is not None:
+            self._run.close()
+        self._last.close()
+
+    def _leave(self) -> None:
+        """Close what could not begin. Of the first training nothing stays, but where there is something to resume."""
+        if self._run is not None:
+            self._run.close()
+        folder = self.out / FOLDER
+        if self._read and begun(self.out) and not [*folder.glob(f"*/{CHECKPOINTS}"), *folder.glob(f"*/{ANSWERS}")]:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._last.close()
+
+    # ---- one training after the other
+
+    def _resume(self, out: Path) -> None:
+        self._plan = artefact.read_json(out / FOLDER / PLAN)
+        try:
+            self.recipe = recipes.make(**self._plan["asked"])
+        except (KeyError, TypeError) as error:
+            raise ArtefactError(f"{out / FOLDER / PLAN} is damaged; train anew with another --out.") from error
+        if (out / artefact.CONFIG).is_file() and not (out / CHECKPOINTS).is_dir():  # killed at the very end
+            shutil.rmtree(out / FOLDER, ignore_errors=True)
+
+    def _take(self) -> None:
+        """Claim the folder once the pictures are there, and read which folds are done."""
+        self._last.look()
+        self._last.take()
+        while len(self._done) < self.count and (self._place(len(self._done) + 1) / ANSWERS).is_file():
+            answers = _answers(self._place(len(self._done) + 1))
+            self._done.append(answers.fold)
+            self._spent.append(answers.spent)
+        self._read = True
+
+    def _fold(self, number: int) -> Iterator[Event]:
+        """Train on all folds but one and test on that; what it answers is then in one file."""
+        if self._run is None:
+            self._clock = time.monotonic()
+            recipe = replace(self.recipe, minutes=self._minutes(), replay=False, replay_every=None)
+            place, part = self._place(number), self._part(number, self.out)
+            seconds = self.checkpoint_seconds
+            self._run = Run(self.directory, recipe, place, self.cache, True, seconds, part=part, **self._more)
+        run = self._run
+        try:
+            yield from self._events(run, number)
+            judged = _judged(run.trained)
+        except TrainingError as error:
+            raise TrainingError(f"Fold {number} of {self.count}: {error}") from error
+        fold, place = _figures(number, run.trained, judged), self._place(number)
+        self._spent.append(time.monotonic() - self._clock)
+        _Answers(fold, self._spent[-1], run.trained.data.rows("test"), judged.logits["test"]).write(place)
+        run.close()
+        checkpoint.remove(place / CHECKPOINTS)
+        self._run = None
+        self._done.append(fold)
+        yield FoldDone(fold, self.count)
+
+    def _on_all(self) -> Iterator[Event]:
+        """The last training, whose model is saved."""
+        if self._run is None:
+            self._run, self._clock = self._last, time.monotonic()
+            self._last.part = self._part(0, self.out)
+            if checkpoint.newest(self.out / CHECKPOINTS) is None:  # else it goes on with the settings it began with
+                self._last.recipe = replace(self.recipe, minutes=self._minutes())
+        yield from self._events(self._last, 0)
+
+    def _events(self, run: Run, number: int) -> Iterator[Event]:
+        """What a training tells, as part of the whole."""
+        for event in run:
+            if isinstance(event, Decoding | Comparing):
+                if not self._told:
+                    yield event
+            elif isinstance(event, Found):
+                if not self._told:
+                    self._note()
+                    every = sum(event.pictures)
+                    yield replace(event, train=every, validation=0, test=every, lacking={}, folds=self.count)
+            elif isinstance(event, Started):
+                if "alike" not in self._plan:
+                    self._note(alike=_alike(run.trained))
+                if event.resumed_at is not None:  # what it took before it was stopped
+                    self._clock -= run.trained.state.seconds
+                if not self._told:
+                    self._told = True
+                    yield event
+                    yield from (FoldDone(fold, self.count) for fold in self._done)
+                data = run.trained.data
+                sizes = (len(data.rows(side)) for side in ("train", "val", "test"))
+                yield FoldBegun(number, self.count, *sizes, lacking=data.lacking)
+            elif isinstance(event, Step):
+                yield self._step(event, number)
+            else:
+                yield event
+
+    def _step(self, step: Step, number: int) -> FoldStep:
+        before = number - 1 if number else self.count
+        after = self.count - before
+        if self.recipe.minutes is not None:
+            left = self.recipe.minutes * 60 - sum(self._spent) - (time.monotonic() - self._clock)
+        else:
+            this = time.monotonic() - self._clock + step.seconds_left
+            left = step.seconds_left + after * (sum(self._spent) / len(self._spent) if self._spent else this)
+        values = {**asdict(step), "seconds_left": max(0.0, left)}
+        done, total = before * step.steps + step.step, (self.count + 1) * step.steps
+        return FoldStep(**values, fold=number, folds=self.count, done=done, total=total)
+
+    def _note(self, **more: Any) -> None:
+        """Write the plan: what was asked for, and what the first training chose for all."""
+        self._plan |= {"asked": self.recipe.as_json(), **more}
+        folder = self.out / FOLDER
+        with files.storage_errors(folder):
+            folder.mkdir(exist_ok=True)
+        artefact.write_json(folder / PLAN, self._plan)
+
+    def _minutes(self) -> float | None:
+        """The share of the next training in the minutes that are left."""
+        if self.recipe.minutes is None:
+            return None
+        left = self.recipe.minutes - sum(self._spent) / 60
+        return max(LEAST, left / (self.count + 1 - len(self._done)))
+
+    def _part(self, number: int, out: Path | Callable[[], Path]) -> Part:
+        place = out if isinstance(out, Path) else Path()
+        return Part(number, self.count, place, self._plan.get("alike", {}))
+
+    def _place(self, number: int) -> Path:
+        return self.out / FOLDER / str(number)
+
+
+def _figures(number: int, trained: Trained, judged: Judged) -> Fold:
+    tested, data, state = judged.metrics["test"], trained.data, trained.state
+    return Fold(
+        number,
+        train=len(data.rows("train")),
+        validation=len(data.rows("val")),
+        pictures=tested.pictures,
+        correct=tested.correct,
+        accuracy=tested.accuracy,
+        loss=tested.loss,
+        temperature=judged.classifier.temperature,
+        epoch=best_epoch(state),
+        seconds=round(state.seconds, 3),
+    )
+
+
+def _alike(trained: Trained) -> dict[str, Any]:
+    """What all trainings have in common with the first; see Part."""
+    context = trained.keeper.context
+    return {
+        "threads": context["threads"],
+        "fused": context["fused"],
+        "fingerprint": trained.data.store.fingerprint,
+    }
+
+
+def _judged(trained: Trained) -> Judged:
+    judging = judge(trained)
+    while True:
+        try:
+            next(judging)
+        except StopIteration as end:
+            return end.value
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """A fold that is done, in one file: its figures, the seconds that it took in all, and what its model answered.
+
+    `rows` int64 (n,) are the pictures of the fold, `logits` float32 (n, classes).
+    """
+
+    fold: Fold
+    spent: float
+    rows: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+    def write(self, place: Path) -> None:
+        from safetensors.numpy import save as encode
+
+        about = {"fold": json.dumps(asdict(self.fold)), "spent": json.dumps(self.spent)}
+        files.write(place / ANSWERS, encode({"rows": self.rows, "logits": self.logits}, about))
+
+
+def _answers(place: Path) -> _Answers:
+    """What was written. Raises ArtefactError."""
+    from safetensors import SafetensorError, safe_open
+
+    path = place / ANSWERS
+    try:
+        with safe_open(path, "np") as file:
+            about = file.metadata() or {}
+            fold, spent = Fold(**json.loads(about["fold"])), float(about["spent"])
+            return _Answers(fold, spent, file.get_tensor("rows"), file.get_tensor("logits"))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{path} is damaged: {error}. Remove {place}, and --resume trains that fold again."
+        ) from error

@@ -1,0 +1,46 @@
+"""Where a training writes: whether a folder can be used, and what stands in it to go on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pellucid import files
+from pellucid.classifier import store as artefact
+from pellucid.errors import ArtefactError
+from pellucid.training import checkpoint, folds
+from pellucid.training.claim import inside
+from pellucid.training.folds import Part
+
+CHECKPOINTS = "checkpoint"  # folder
+
+
+def find_place(out: Path, resume: bool, part: Part | None) -> checkpoint.Checkpoint | None:
+    """Check that `out` can be used; the checkpoint to go on from, if there is one to be.
+
+    Raises ArtefactError, and StorageError where the folder may not be read.
+    """
+    with files.storage_errors(out):
+        if out.exists() and not out.is_dir():
+            raise ArtefactError(f"{out} is a file; choose another --out.")
+        if resume and (saved := checkpoint.newest(out / CHECKPOINTS)) is not None:
+            return saved
+        if not out.is_dir() or _untouched(out, folds.FOLDER if resume and part and folds.begun(out) else None):
+            return None
+    if resume and (out / artefact.CONFIG).exists():
+        if artefact.read_config(out).get("training", {}).get("complete"):
+            raise ArtefactError(f"The training in {out} is complete; there is nothing to resume.")
+        raise ArtefactError(f"{out} has no checkpoint to resume from. Train anew with another --out.")
+    if resume:
+        raise ArtefactError(f"There is no training in {out} to resume, and it holds other files. Check --out.")
+    raise ArtefactError(
+        f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
+        + (", or go on with --resume." if (out / CHECKPOINTS).is_dir() or folds.begun(out) else ".")
+    )
+
+
+def _untouched(out: Path, but: str | None) -> bool:
+    """Whether a folder is empty, but for `but` and what a run leaves that was killed before its first checkpoint."""
+    checkpoints = out / CHECKPOINTS
+    begun = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
+    rest = [path for path in inside(out) if path != checkpoints and path.name != but]
+    return all(map(files.is_part, [*rest, *begun]))
