@@ -112,14 +112,15 @@ class Evaluation:
         return {**content, "unusable": unusable, "notes": list(self.notes)}
 
 
-def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluation:
+def evaluate(model: str | Path, directory: str | Path | None = None, trust: bool = False) -> Evaluation:
     """How good a saved model is: on a labelled folder, or on the test pictures that it remembers.
 
     Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
     that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
-    and CatalogError where there is nothing to evaluate or a class that the model does not know.
+    and CatalogError where there is nothing to evaluate or a class that the model does not know. `trust`: as for
+    pellucid.load.
     """
-    steps = evaluating(model, directory)
+    steps = evaluating(model, directory, trust)
     while True:
         try:
             next(steps)
@@ -127,9 +128,11 @@ def evaluate(model: str | Path, directory: str | Path | None = None) -> Evaluati
             return end.value
 
 
-def evaluating(model: str | Path, directory: str | Path | None = None) -> Generator[Evaluating, None, Evaluation]:
+def evaluating(
+    model: str | Path, directory: str | Path | None = None, trust: bool = False
+) -> Generator[Evaluating, None, Evaluation]:
     """The same, yielding progress. Memory does not grow with the pictures, but for their logits and 400 bytes each."""
-    classifier = artefact.load(Path(model))
+    classifier = artefact.load(Path(model), trust=trust)
     if directory is None:
         side, kept = evaluated_on(model)
         looked = list(kept)

@@ -14,7 +14,7 @@ from pellucid import files, predicting
 from pellucid.app import bars, lists, streams
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
-from pellucid.predicting import LeftOut, Prediction, Saved, Source
+from pellucid.predicting import LeftOut, Prediction, Predictor, Source
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file, by which a text is told from a picture
@@ -22,9 +22,11 @@ LISTED = 5  # folders that are left out, by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
 
-def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO) -> int:
+def write(
+    model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO, trust: bool = False
+) -> int:
     """Classify and write row by row. Returns how many pictures could not be used."""
-    classifier = predicting.predictor(model, pictures)
+    classifier = predicting.predictor(model, pictures, trust)
     row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[format]
     if format == "csv":
         named = range(1, min(top, len(classifier.classes)) + 1)
@@ -108,7 +110,7 @@ def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
             yield picture
 
 
-def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
+def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     width = min(max(_cells(printable(name)) for name in classifier.classes), WIDEST)
     path = printable(answer.source)
     if answer.error is not None:
@@ -120,13 +122,13 @@ def _table(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> N
     stream.write(f"{label}{padding}  {probability:>6.1%}  {path}{f'  ({rest})' if rest else ''}\n")
 
 
-def _csv(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
+def _csv(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     named = min(top, len(classifier.classes))
     cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * named)
     csv.writer(stream, lineterminator="\n").writerow([answer.source, *cells, answer.error or ""])
 
 
-def _jsonl(answer: Prediction, classifier: Saved, top: int, stream: TextIO) -> None:
+def _jsonl(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     streams.write_json(answer.as_json(top), stream)
 
 

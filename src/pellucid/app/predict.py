@@ -24,16 +24,17 @@ def _run(
     format: str = FORMAT,
     out: Path | None = None,
     batch: int = BATCH,
+    trust: bool = False,
 ) -> int:
     answers.check(top=top, batch=batch)
     with answers.sink(out) as stream:
-        return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
+        return UNUSABLE if answers.write(model, pictures, top, format, batch, stream, trust) else 0
 
 
 def _parsed(args: list[str]) -> int:
     from tyro.conf import Positional, arg
 
-    from pellucid.app.flags import Model, Place, parse
+    from pellucid.app.flags import Model, Place, Switch, parse
 
     def predict(
         model: Model,
@@ -43,6 +44,7 @@ def _parsed(args: list[str]) -> int:
         format: Literal["table", "csv", "jsonl"] = FORMAT,
         out: Place = None,
         batch: int = BATCH,
+        trust: Switch = False,
     ) -> int:
         """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
 
@@ -53,10 +55,11 @@ def _parsed(args: list[str]) -> int:
             format: table to read, csv or jsonl for a script.
             out: Write to this file instead of standard output. An earlier text of that name is replaced.
             batch: Pictures classified at once.
+            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
         """
         if not pictures:
             print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
             return USAGE
-        return _run(model, pictures, top, format, out, batch)
+        return _run(model, pictures, top, format, out, batch, trust)
 
     return parse(predict, args, "predict")

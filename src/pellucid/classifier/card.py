@@ -45,6 +45,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The card as Markdown."""
     reported = metrics[metrics["reported"]]
     recipe, data, training = config["recipe"], config["data"], config["training"]
+    trust = ", trust=True" if config.get("program") else ""
     more = f" and {len(config['classes']) - 8:,} more" if len(config["classes"]) > 8 else ""
     lines = [
         "---",
@@ -100,7 +101,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
             else "the last weights were kept."
         ),
         "",
-        f"`{config['network']}`",
+        *_network(config),
         "",
         f"{data['train']:,} training pictures, {data['validation']:,} for validation, {data['test']:,} for the test, "
         f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
@@ -122,13 +123,13 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "## Use it",
         "",
         "```bash",
-        f"pellucid predict {shlex.quote(config['name'])} picture.jpg",
+        f"pellucid predict {shlex.quote(config['name'])} picture.jpg{' --trust' if trust else ''}",
         "```",
         "",
         "```python",
         "import pellucid",
         "",
-        f"classifier = pellucid.load({json.dumps(config['name'], ensure_ascii=False)})",
+        f"classifier = pellucid.load({json.dumps(config['name'], ensure_ascii=False)}{trust})",
         'print(classifier.predict("picture.jpg"))',
         "```",
         "",
@@ -248,6 +249,17 @@ def _ranges(config: dict[str, Any]) -> list[str]:
     sentences = Ranges.from_json(stated).sentences if stated is not None else ()
     lines = [f"{sentence[0].upper()}{sentence[1:]}. Predictions use the same range." for sentence in sentences]
     return [" ".join(lines), ""] if lines else []
+
+
+def _network(config: dict[str, Any]) -> list[str]:
+    program = config.get("program")
+    if program is None:
+        return [f"`{config['network']}`"]
+    return [
+        f"The network is a PyTorch module of its maker's, {_plain(program['name'])} "
+        f"({_plain(config['recipe']['model'])}), saved as a program in `{store.PROGRAM}`. Opening it may run code that "
+        "it brings along, so it takes `--trust`, or `trust=True` in Python. Say so if you trust who made this folder."
+    ]
 
 
 def _optimizer(config: dict[str, Any]) -> list[str]:
