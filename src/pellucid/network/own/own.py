@@ -164,8 +164,10 @@ class Own:
                 f"{self.kind} has nothing to train: it has no weights, or all are frozen (requires_grad is False)."
             )
         for mode in ("train", "eval"):
+            tried = _copied(copy, plain).train(mode == "train")
             with torch.no_grad():
-                output: Any = _copied(copy, plain).train(mode == "train")(example)
+                output: Any = tried(example)
+            self._check_buffers(copy, tried)
             while_ = " while it trains" if mode == "train" else ""
             if not hasattr(output, "shape") or not hasattr(output, "is_floating_point"):
                 raise NetworkError(
@@ -178,6 +180,16 @@ class Own:
             if not output.is_floating_point():
                 kind = str(output.dtype).removeprefix("torch.")
                 raise NetworkError(f"{self.kind} returns {kind}; the score of a class is a float.")
+
+    def _check_buffers(self, copy: nn.Module, tried: nn.Module) -> None:
+        """Raises NetworkError for numbers that a run has changed, and that neither a checkpoint nor a model keeps."""
+        kept, before = copy.state_dict(), dict(copy.named_buffers())
+        for name, buffer in tried.named_buffers():
+            if name not in kept and not buffer.equal(before[name]):
+                raise NetworkError(
+                    f"{self.kind} cannot be trained: it changes its buffer {name}, which its state_dict leaves out "
+                    "(persistent=False), so that it would be lost. Register it as persistent."
+                )
 
     def _wrong_shape(self, shape: tuple[int, ...], classes: int) -> str:
         needed = f"{classes} classes need [{TRIED}, {classes}]"

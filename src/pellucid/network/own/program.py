@@ -107,9 +107,15 @@ def in_plain_order(pictures: Tensor) -> Tensor:
 
 
 def _without_weights(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """The same, each array of its state a single number that is repeated, and without the example."""
-    from torch import nn
+    """The same, each array of its state a single number that is repeated, and without the example.
 
+    Nor does it tell where the module's code lies on its maker's machine.
+    """
+    from torch import fx, nn
+
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
     for name, tensor in list(program.state_dict.items()):
         repeated = tensor.new_zeros(()).expand(tensor.shape)
         is_parameter = isinstance(tensor, nn.Parameter)
