@@ -68,7 +68,9 @@ def test_its_neighbours_can_be_imported_and_nothing_is_left_behind(write, tmp_pa
 
 def test_dataclasses_in_the_file_work(write) -> None:
     code = "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom torch import nn\n\n"
-    code += "@dataclass\nclass Settings:\n    width: int = 3\n\ndef build(k):\n    return nn.Linear(Settings().width, k)"
+    code += (
+        "@dataclass\nclass Settings:\n    width: int = 3\n\ndef build(k):\n    return nn.Linear(Settings().width, k)"
+    )
     path = write("")
     path.write_text(code)
     assert make(Reference(path, "build"), 4).out_features == 4
@@ -83,7 +85,10 @@ def test_dataclasses_in_the_file_work(write) -> None:
         ("def build(k):\n    return None", "build(2) in {path} returns nothing; it has to return a torch.nn.Module"),
         ("def build(k):\n    return [k]", "build(2) in {path} returns a list; it has to return"),
         ("def build(k):\n    return nn.Linear", "returns the class Linear and no instance of it; it has to return"),
-        ("def build(k, width):\n    return nn.Linear(width, k)", "build in {path} needs k, width; it gets one argument"),
+        (
+            "def build(k, width):\n    return nn.Linear(width, k)",
+            "build in {path} needs k, width; it gets one argument",
+        ),
         ("def build(*, classes):\n    return nn.Linear(3, classes)", "build in {path} needs classes; it gets one"),
         ("def build(k):\n    return nn.Linear(3, k) + 1", "{path}, build(2): TypeError: unsupported operand"),
         ("def build(k):\n    raise ValueError('no\\nway')", "{path}, build(2): ValueError: no, at line 4."),
