@@ -228,8 +228,8 @@ DAMAGE = {
     "JSON that is a list": (lambda m: (m / store.CONFIG).write_text("[]"), "is of format 'list'; this Pellucid reads"),
     "a later format": (
         change(format=3, versions={"pellucid": "7.1.0"}),
-        f"of format 3; this Pellucid {pellucid.__version__} reads formats 1 to 2. Pellucid 7.1.0 wrote it: install that "
-        "version, pip install 'pellucid>=7.1.0', or train again.",
+        f"of format 3; this Pellucid {pellucid.__version__} reads formats 1 to 2. Pellucid 7.1.0 wrote it: install "
+        "that version, pip install 'pellucid>=7.1.0', or train again.",
     ),
     "a later format of nobody": (change(format=9), "config.json is of format 9; this Pellucid"),
     "no format": (change(format=None), "config.json is of format None; this Pellucid reads formats 1 to 2."),
