@@ -316,6 +316,14 @@ def test_what_is_no_program_is_told() -> None:
             programs.opened(programs.Program("Net", content), {})
 
 
+def test_a_compiled_module_is_taken_out_of_its_wrapper() -> None:
+    compiled = torch.compile(Means())
+    assert owns.label(compiled) == "module:Means"
+    found = owns.find("module:Means", compiled, 2, 0)
+    assert found is not None
+    assert list(found.ready((3, 8, 8), 2).module.state_dict()) == ["head.weight", "head.bias"]
+
+
 def test_a_module_that_was_not_passed_again() -> None:
     assert owns.label(Means()) == "module:Means"
     assert owns.find("compact", None, 2, 0) is None

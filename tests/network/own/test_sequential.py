@@ -101,7 +101,6 @@ UNWRITTEN = {
     "frozen weights": _frozen,
     "a layer that stands twice": _shared,
     "padding by reflection": lambda: ending(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")),
-    "padding of an even filter": lambda: ending(nn.Conv2d(3, 4, 4, padding="same")),
     "another alpha": lambda: ending(nn.Conv2d(3, 4, 3), nn.ELU(0.5)),
     "another gelu": lambda: ending(nn.Conv2d(3, 4, 3), nn.GELU("tanh")),
     "batch norm without its own weights": lambda: ending(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)),

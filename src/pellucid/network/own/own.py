@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid.errors import NetworkError
 from pellucid.network.network import Network
@@ -48,7 +48,7 @@ class Ready:
         plain = self.program is not None and self.program.plain
         with torch.random.fork_rng(devices=[]), autocast():
             example = torch.randn(TRIED, *shape)
-            error = _trial(self.module, example if plain else _channels_last(example), plain)
+            error = _try(self.module, example if plain else _channels_last(example), plain).error
         return None if error is None else _said(error)
 
     def placed(self, place: Callable[[nn.Module], nn.Module], device: str) -> nn.Module:
@@ -60,7 +60,7 @@ class Ready:
 
 def label(module: nn.Module) -> str:
     """What a recipe calls a module that came from Python: `module:Net`."""
-    return f"{_FROM_PYTHON}{type(module).__name__}"
+    return f"{_FROM_PYTHON}{type(_bare(module)).__name__}"
 
 
 def find(model: str, module: nn.Module | None, classes: int, seed: int) -> Own | None:
@@ -72,7 +72,7 @@ def find(model: str, module: nn.Module | None, classes: int, seed: int) -> Own |
     import torch
 
     if module is not None:
-        return Own(model, module)
+        return Own(model, _bare(module))
     if model.startswith(_FROM_PYTHON):
         name = model.removeprefix(_FROM_PYTHON)
         raise NetworkError(
@@ -83,7 +83,12 @@ def find(model: str, module: nn.Module | None, classes: int, seed: int) -> Own |
     if named is None:
         return None
     torch.manual_seed(seed)
-    return Own(model, file.make(named, classes))
+    return Own(model, _bare(file.make(named, classes)))
+
+
+def _bare(module: nn.Module) -> nn.Module:
+    """Without the wrapper of torch.compile, which cannot be exported; its weights are the module's own."""
+    return getattr(module, "_orig_mod", module)
 
 
 @dataclass(frozen=True)
@@ -119,14 +124,19 @@ class Own:
         import torch
 
         copy = self._copy()
+        if not any(parameter.requires_grad for parameter in copy.parameters()):
+            raise NetworkError(
+                f"{self.kind} has nothing to train: it has no weights, or all are frozen (requires_grad is False)."
+            )
         _materialise(copy, shape)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(0)
             example = torch.randn(TRIED, *shape)
-            plain = self._order(copy, example)
+            trial, plain = self._tried(copy, example)
+            self._check_outputs(trial, classes)
+            self._check_buffers(copy, trial.module)
             example = example if plain else _channels_last(example)
-            self._check_outputs(copy, example, classes, plain)
-            return self._written(copy, example, classes) or self._exported(copy, example, plain)
+            return self._written(copy, example, trial) or self._exported(copy, example, trial, plain)
 
     def _copy(self) -> nn.Module:
         import torch
@@ -138,13 +148,18 @@ class Own:
             raise NetworkError(f"{self.kind} cannot be copied: {_said(error)}.") from error
         return copy
 
-    def _order(self, copy: nn.Module, example: Tensor) -> bool:
-        """Whether pictures have to come in plain order of memory. Raises NetworkError where neither order works."""
-        if _trial(copy, _channels_last(example), plain=False) is None:
-            return False
-        error = _trial(copy, example, plain=True)
+    def _tried(self, copy: nn.Module, example: Tensor) -> tuple[_Trial, bool]:
+        """What the module gives, and whether its pictures have to come in plain order of memory.
+
+        Raises NetworkError where neither order works.
+        """
+        trial = _try(copy, _channels_last(example), plain=False)
+        if trial.error is None:
+            return trial, False
+        trial = _try(copy, example, plain=True)
+        error = trial.error
         if error is None:
-            return True
+            return trial, True
         shape = tuple(example.shape[1:])
         other = self.taken(shape)
         hint = ""
@@ -155,27 +170,16 @@ class Own:
         what = "cannot be trained on" if other == shape else "does not take"
         raise NetworkError(f"{self.kind} {what} pictures of {_sized(shape)}: {_said(error)}.{hint}") from error
 
-    def _check_outputs(self, copy: nn.Module, example: Tensor, classes: int, plain: bool) -> None:
+    def _check_outputs(self, trial: _Trial, classes: int) -> None:
         """One float number a class, in training as in evaluation. Raises NetworkError."""
-        import torch
-
-        if not any(parameter.requires_grad for parameter in copy.parameters()):
-            raise NetworkError(
-                f"{self.kind} has nothing to train: it has no weights, or all are frozen (requires_grad is False)."
-            )
-        for mode in ("train", "eval"):
-            tried = _copied(copy, plain).train(mode == "train")
-            with torch.no_grad():
-                output: Any = tried(example)
-            self._check_buffers(copy, tried)
-            while_ = " while it trains" if mode == "train" else ""
+        for output, while_ in ((trial.trained, " while it trains"), (trial.predicted, "")):
             if not hasattr(output, "shape") or not hasattr(output, "is_floating_point"):
                 raise NetworkError(
                     f"{self.kind} returns a {type(output).__name__}{while_}; it has to return one tensor, a number for "
                     "each picture and class."
                 )
             shape = tuple(output.shape)
-            if shape != (len(example), classes):
+            if shape != (TRIED, classes):
                 raise NetworkError(self._wrong_shape(shape, classes))
             if not output.is_floating_point():
                 kind = str(output.dtype).removeprefix("torch.")
@@ -198,8 +202,11 @@ class Own:
             return f"{given}: it gives {shape[1]:,} numbers a picture. Build it for {classes} classes."
         return f"{given}. Its last layer has to give a number for each class."
 
-    def _written(self, copy: nn.Module, example: Tensor, classes: int) -> Ready | None:
+    def _written(self, copy: nn.Module, example: Tensor, trial: _Trial) -> Ready | None:
         """As our text, where that computes the same."""
+        import torch
+
+        classes = trial.predicted.shape[1]
         found = sequential.write(copy, classes)
         if found is None:
             return None
@@ -208,17 +215,23 @@ class Own:
             module.load_state_dict(found.state)
         except (NetworkError, RuntimeError):
             return None
-        if not _agree(copy, module, example):
-            return None
+        with torch.no_grad():
+            if not _agree(module.eval()(example), trial.predicted):
+                return None
         text = str(found.network)
         return Ready(module, found.network, None, text, (f"saved as text, {text}",))
 
-    def _exported(self, copy: nn.Module, example: Tensor, plain: bool) -> Ready:
+    def _exported(self, copy: nn.Module, example: Tensor, trial: _Trial, plain: bool) -> Ready:
+        import torch
+
         self._check_state(copy)
         program, digest = programs.export(deepcopy(copy), example, plain)
         try:
             again = programs.opened(program, {n: t for n, t in copy.state_dict().items() if n not in program.shared})
-            same = all(_agree(copy, again, example[:1].repeat(count, 1, 1, 1)) for count in (1, TRIED, TRIED + 1))
+            with torch.no_grad():
+                first, more = again(example[:1]), again(torch.cat([example, example[:1]]))
+            wanted = trial.predicted
+            same = _agree(first, wanted[:1]) and _agree(more, torch.cat([wanted, wanted[:1]]))
             deepcopy(again)
         except Exception as error:  # whatever torch.export's own modules raise
             raise NetworkError(
@@ -246,17 +259,29 @@ class Own:
                 )
 
 
-def _trial(module: nn.Module, example: Tensor, plain: bool) -> Exception | None:
-    """What a step of training and a prediction raise, on a copy; None where both work."""
+class _Trial(NamedTuple):
+    """What a prediction and then a step of training gave, on a copy, or the error that came."""
+
+    module: nn.Module
+    trained: Any
+    predicted: Any
+    error: Exception | None
+
+
+def _try(module: nn.Module, example: Tensor, plain: bool) -> _Trial:
+    """Evaluation comes first: training may change what it gives."""
+    import torch
+
+    copy, trained, predicted = _copied(module, plain), None, None
     try:
-        copy = _copied(module, plain)
-        output: Any = copy.train()(example)
-        if getattr(output, "requires_grad", False):
-            output.float().sum().backward()
-        copy.eval()(example)
+        with torch.no_grad():
+            predicted = copy.eval()(example)
+        trained = copy.train()(example)
+        if getattr(trained, "requires_grad", False):
+            trained.float().sum().backward()
     except Exception as error:  # whatever the module's code raises
-        return error
-    return None
+        return _Trial(copy, trained, predicted, error)
+    return _Trial(copy, trained, predicted, None)
 
 
 def _takes(module: nn.Module, shape: Shape) -> bool:
@@ -281,14 +306,11 @@ def _materialise(module: nn.Module, shape: Shape) -> None:
             module.eval()(torch.zeros(TRIED, *shape))
 
 
-def _agree(one: nn.Module, other: nn.Module, example: Tensor) -> bool:
-    """Whether two modules in evaluation mode give the same but for rounding."""
+def _agree(found: Tensor, wanted: Tensor) -> bool:
+    """Whether two outputs are the same but for rounding."""
     import torch
 
-    copy = deepcopy(one).eval()
-    with torch.no_grad():
-        wanted, found = copy(example), other.eval()(example) if other.training else other(example)
-    if wanted.shape != found.shape:
+    if found.shape != wanted.shape:
         return False
     scale = max(1.0, float(wanted.abs().max()))
     return bool(torch.allclose(found.float(), wanted.float(), rtol=0, atol=CLOSE * scale, equal_nan=True))
