@@ -19,6 +19,8 @@ FILES = {
     "config.json": "network, classes in order, preprocessing, temperature, recipe, versions, fingerprints; sizes and "
     "hashes of the files beside it. Whoever has it can predict; the card and its plots are written after it",
     "model.safetensors": "the weights",
+    "program.pt2": "of a module of your own that has no text: what it computes, as a torch.export program without "
+    "weights. Opened only with `--trust`",
     "optimizer.safetensors": "what the optimizer knew at the saved weights, for computing the update that was next: as "
     "large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and it may be "
     "deleted",

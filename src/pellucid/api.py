@@ -35,6 +35,8 @@ from pellucid.glassbox.working import Part, Working
 from pellucid.kept import Seen, remembered, remembers, trained_on
 from pellucid.network import plan as plans
 from pellucid.network import zoo
+from pellucid.network.own import own as owns
+from pellucid.network.own.file import reference
 from pellucid.network.plan import Plan, Row
 from pellucid.outcome import Evaluating, Report
 from pellucid.pictures import store as stores
@@ -75,13 +77,16 @@ def start(
     if resume and out is None:
         raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
     given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
+    module = None if isinstance(given.get("model", ""), str) else given["model"]
+    if module is not None:
+        given["model"] = _label(module)
     place = Path(out) if out is not None else partial(free_place, folder)
     asked = recipes.make(**given)
     if resume and isinstance(place, Path) and (begun(place) or (place / CHECKPOINTS).is_dir()):
         crossed = begun(place)  # what was begun goes on
     else:
         crossed = asked.folds is not None
-    run = (CrossValidation if crossed else Run)(folder, asked, place, _cache(cache), resume)
+    run = (CrossValidation if crossed else Run)(folder, asked, place, _cache(cache), resume, module=module)
     changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != value}
     for name, value in changed.items():
         run.close()
@@ -106,8 +111,14 @@ def train(
     `directory` holds a folder a class, or train, val and test folders with a folder a class each. Or it is a table
     (CSV, JSONL, Parquet) with a path and a label in each row, and if you like a split and a group; or a folder with
     such a table in it, metadata.csv. `out` is a new folder, by default the directory's name with "-model" in the
-    current one. `settings` are the fields of pellucid.Recipe by name, over those of the TOML file `recipe`. Interrupted
-    (Ctrl-C), it saves the best model so far before KeyboardInterrupt goes on; `resume=True` continues.
+    current one. `settings` are the fields of pellucid.Recipe by name, over those of the TOML file `recipe`.
+
+    `model` may also be a torch.nn.Module that takes float32 (n, C, H, W) and returns a float a class, (n, classes). A
+    copy of it is trained, from the weights that it has, and becomes the `module` of the returned classifier; yours
+    stays as it is. A resumed training needs it again. Pictures are standardised by the mean and deviation of those that
+    it trains on. "net.py:build" runs that file and trains what its function `build` returns.
+
+    Interrupted (Ctrl-C), it saves the best model so far before KeyboardInterrupt goes on; `resume=True` continues.
 
     Raises PellucidError: CatalogError, RecipeError, NetworkError, TrainingError, ArtefactError, StorageError.
     """
@@ -130,9 +141,13 @@ def finish(run: Run | CrossValidation) -> Report:
     return _last(run.finish())
 
 
-def load(model: str | Path, device: str = "cpu") -> Classifier:
-    """Load a classifier from its folder. Raises ArtefactError that says what is wrong."""
-    return _with_learning(artefact.load(Path(model), device), Path(model))
+def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classifier:
+    """Load a classifier from its folder. Raises ArtefactError that says what is wrong.
+
+    `trust`: also where the folder holds a module of somebody's as a program. PyTorch may then run code that the folder
+    brings along: trust who made it.
+    """
+    return _with_learning(artefact.load(Path(model), device, trust), Path(model))
 
 
 def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
@@ -154,6 +169,17 @@ def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
         return optimizers.remembering(recipe, module, rate, tensors)
 
     return replace(classifier, learning=Learning(loss, optimizer))
+
+
+def _label(module: object) -> str:
+    """What the recipe calls a module. Raises RecipeError where it is none."""
+    from torch import nn
+
+    if isinstance(module, nn.Module):
+        return owns.label(module)
+    what = f"the class {module.__name__} itself" if isinstance(module, type) else repr(module)
+    hint = f"; pass one of it, {module.__name__}(...)" if isinstance(module, type) else ""
+    raise RecipeError(f"model is {what}{hint}; it must be a network's name or text, or a torch.nn.Module.")
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
@@ -303,6 +329,7 @@ __all__ = [
     "predict",
     "probe",
     "recipes",
+    "reference",
     "remembered",
     "remembers",
     "replays",

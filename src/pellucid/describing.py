@@ -26,9 +26,9 @@ ROWS, BYTES = 1024, 32 << 20  # of a row group, at most, by its features
 EXTRA = "Parquet needs an extra: pip install 'pellucid[tables]'."
 
 
-def opened(model: str | Path) -> Classifier:
-    """The classifier in a folder. Raises ArtefactError."""
-    return artefact.load(Path(model))
+def opened(model: str | Path, trust: bool = False) -> Classifier:
+    """The classifier in a folder; `trust` as for pellucid.load. Raises ArtefactError."""
+    return artefact.load(Path(model), trust=trust)
 
 
 def described(model: str | Path, pictures: Iterable[Source], batch: int = 32) -> Iterator[Described]:

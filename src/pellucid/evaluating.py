@@ -122,6 +122,7 @@ def evaluate(
     path_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
+    trust: bool = False,
 ) -> Evaluation:
     """How good a saved model is: on a labelled folder or table, or on the test pictures that it remembers.
 
@@ -130,9 +131,10 @@ def evaluate(
 
     Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
     that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
-    and CatalogError where there is nothing to evaluate or a class that the model does not know.
+    and CatalogError where there is nothing to evaluate or a class that the model does not know. `trust`: as for
+    pellucid.load.
     """
-    steps = evaluating(model, directory, Columns(path_column, label_column, split_column))
+    steps = evaluating(model, directory, Columns(path_column, label_column, split_column), trust)
     while True:
         try:
             next(steps)
@@ -141,10 +143,10 @@ def evaluate(
 
 
 def evaluating(
-    model: str | Path, directory: str | Path | None = None, columns: Columns = USUAL
+    model: str | Path, directory: str | Path | None = None, columns: Columns = USUAL, trust: bool = False
 ) -> Generator[Evaluating, None, Evaluation]:
     """The same, yielding progress. Memory does not grow with the pictures, but for their logits and 400 bytes each."""
-    classifier = artefact.load(Path(model))
+    classifier = artefact.load(Path(model), trust=trust)
     if directory is None:
         side, kept = evaluated_on(model)
         looked = list(kept)

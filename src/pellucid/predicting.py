@@ -14,28 +14,34 @@ import numpy as np
 
 from pellucid.classifier import store as artefact
 from pellucid.classifier.predictor import Prediction, Predictor, Prepared, Source
+from pellucid.classifier.saved import Saved
 from pellucid.pictures.walk import is_system, walk, written_by_us
 
 
-def predict(model: str | Path, pictures: Source | Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
+def predict(
+    model: str | Path, pictures: Source | Iterable[Source], batch: int = 32, trust: bool = False
+) -> Iterator[Prediction]:
     """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
 
     A folder stands for all visible files in it and below, each folder's by name, as a training walks it: links are
     followed, model folders left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or
     file_name. A picture that cannot be used, or a path or glob that nothing is found under, is a Prediction with an
-    error. See Classifier.stream, and `predictor`.
+    error. See Classifier.stream, `predictor`, and for `trust` pellucid.load.
     """
     several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
-    return predictor(model, several).stream(expand(several), batch)
+    return predictor(model, several, trust).stream(expand(several), batch)
 
 
-def predictor(model: str | Path, pictures: Iterable[Source]) -> Predictor:
+def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
     """What classifies these pictures soonest: without importing torch where they are few.
 
     Where nobody can tell how many there are, the first few go without torch, and the rest with it; the two agree but
-    for rounding. Torch is imported by the stream, while its first pictures are decoded. Raises ArtefactError.
+    for rounding. Torch is imported by the stream, while its first pictures are decoded. A program needs torch at once.
+    Raises ArtefactError.
     """
-    saved = artefact.read(Path(model))
+    saved = artefact.read(Path(model), trust)
+    if not isinstance(saved, Saved):
+        return saved
     many = isinstance(pictures, Sequence) and next(islice(expand(pictures), saved.few, None), None) is not None
     return replace(saved, many=many)
 

@@ -22,13 +22,15 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.network import standardise, zoo
+from pellucid.network.own import own as owns
+from pellucid.network.own.own import Own
 from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
 from pellucid.place import CHECKPOINTS, find_place
-from pellucid.training import checkpoint, folds, loop, minutes, replay, targets, weighting
+from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, targets, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim
@@ -105,6 +107,7 @@ class Run:
     `out`.
     `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
     `part`: which training of a cross-validation it is (folds.py), if it is one.
+    `module`: the user's own, of which a copy is trained, where the recipe's model is only its name.
     """
 
     def __init__(
@@ -116,12 +119,13 @@ class Run:
         resume: bool = False,
         checkpoint_seconds: float = 15.0,
         part: Part | None = None,
+        module: torch.nn.Module | None = None,
     ) -> None:
         self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
         self.directory, self.cache, self.recipe, self.resume, self.part = directory, cache, recipe, resume, part
         if not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
             find_place(self.out, resume, part)  # what cannot be used stays as it is
-        self._claim = Claim(self.out)
+        self._claim, self._module = Claim(self.out), module
         self._saved: checkpoint.Checkpoint | None = None
         if self.out.is_dir():  # else it is made when the training begins
             self.take()
@@ -223,11 +227,18 @@ class Run:
         catalog = self.look()
         self.take()  # after the scan: the folder may be made among the pictures
         saved, self._saved = self._saved, None  # its tensors are not needed twice
-        named = zoo.find(self.recipe.model)
+        classes = len(catalog.classes)
+        own = owns.find(self.recipe.model, self._module, classes, self.recipe.seed)
+        named = own or zoo.find(self.recipe.model)
         device.check(self.recipe.device)
         recipe, reasons, form = self._choose(catalog, named, saved)
         shape = (form.channels, form.height, form.width)
-        named.network.shapes(shape, len(catalog.classes))  # an error here costs no decoding
+        ready = None
+        if isinstance(named, Own):  # an error here costs no decoding
+            ready = named.ready(shape, classes)
+            bring.check_same(saved, ready)
+        else:
+            named.network.shapes(shape, classes)
 
         data = yield from prepare(catalog, form, recipe, self.cache, self.part)
         if saved is not None:
@@ -246,7 +257,12 @@ class Run:
             recipe.device, recipe.precision, saved.context["threads"] if saved else alike.get("threads")
         )
         torch.manual_seed(recipe.seed)
-        module = engine.place(named.network.module(shape, len(catalog.classes)))
+        if isinstance(named, Own):
+            assert ready is not None
+            engine = bring.computing(engine, recipe, ready, shape)
+            module, network, program = ready.placed(engine.place, engine.device), ready.network, ready.program
+        else:
+            module, network, program = engine.place(named.network.module(shape, classes)), named.network, None
         assert recipe.batch is not None
         fused = (
             saved.context.get("fused", False) if saved else alike.get("fused")
@@ -288,19 +304,22 @@ class Run:
             "threads": engine.threads,
             "fused": engine.fused,
             "fingerprint": data.fingerprint,
+            "module": ready.digest if ready is not None else None,
         }
         keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)
         self._begin(data, keeper, state)
         recorder = self._recorder(data, task, state) if recipe.replay else None
         limit = int(recipe.megapixels * 1e6)
-        classifier = Classifier(named.network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges)
+        classifier = Classifier(
+            network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges, program=program
+        )
         resumed_at = state.step if saved is not None else None
-        reasons = (*reasons, *data.store.ranges.sentences, *_choice(data, recipe), *engine.reasons, *where)
-        reasons = (*reasons, *folds.suggestion(data, recipe))
+        reasons = (*reasons, *(ready.reasons if ready is not None else ()), *data.store.ranges.sentences)
+        reasons = (*reasons, *_choice(data, recipe), *engine.reasons, *where, *folds.suggestion(data, recipe))
         return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
 
     def _choose(
-        self, catalog: catalogs.Catalog, named: zoo.Named, saved: checkpoint.Checkpoint | None
+        self, catalog: catalogs.Catalog, named: zoo.Named | Own, saved: checkpoint.Checkpoint | None
     ) -> tuple[Recipe, tuple[str, ...], Form]:
         """What the recipe leaves open, chosen from the pictures; in a resumed run it stays as it was chosen."""
         if saved is not None:
@@ -309,6 +328,8 @@ class Run:
             reasons = tuple(saved.context["reasons"])
         else:
             recipe, reasons = resolve(self.recipe, named, sample(catalog, int(self.recipe.megapixels * 1e6)))
+            if isinstance(named, Own):
+                recipe, reasons = bring.fitted(named, self.recipe, recipe, reasons)
         assert recipe.size is not None
         assert recipe.channels is not None
         return recipe, reasons, Form(recipe.size, recipe.size, recipe.channels, recipe.fit)

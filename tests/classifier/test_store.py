@@ -58,6 +58,7 @@ def test_the_ranges_of_deep_pictures(model: Path) -> None:
         config = json.loads((model / store.CONFIG).read_text())
         config["preprocessing"]["ranges"] = ranges
         if ranges is None:
+            config["format"] = 1
             del config["preprocessing"]["ranges"]
         (model / store.CONFIG).write_text(json.dumps(config))
         assert store.load(model).ranges == store.read(model).ranges
@@ -142,7 +143,7 @@ def test_what_lies_in_the_folder(trained: Path) -> None:
     assert len(config["data"]["fingerprint"]) == len(config["data"]["split_fingerprint"]) == 64
     for name, stated in config["files"].items():
         assert store.describe(trained / name) == stated
-    assert set(config["files"]) == set(store.HASHED)
+    assert set(config["files"]) == set(store.HASHED) - {store.PROGRAM}  # a network of ours needs none
 
 
 def flip(path: Path) -> None:
@@ -225,8 +226,15 @@ DAMAGE = {
     "not UTF-8": (lambda m: (m / store.CONFIG).write_bytes(b"\xff\xfe{}"), "config.json is damaged: "),
     "deep JSON": (lambda m: (m / store.CONFIG).write_text("[" * 100_000), "config.json is damaged: "),
     "JSON that is a list": (lambda m: (m / store.CONFIG).write_text("[]"), "is of format 'list'; this Pellucid reads"),
-    "another format": (change(format=2), "config.json is of format 2; this Pellucid reads format 1."),
-    "no format": (change(format=None), "config.json is of format None; this Pellucid reads format 1."),
+    "a later format": (
+        change(format=3, versions={"pellucid": "7.1.0"}),
+        f"of format 3; this Pellucid {pellucid.__version__} reads formats 1 to 2. Pellucid 7.1.0 wrote it: install "
+        "that version, pip install 'pellucid>=7.1.0', or train again.",
+    ),
+    "a later format of nobody": (change(format=9), "config.json is of format 9; this Pellucid"),
+    "no format": (change(format=None), "config.json is of format None; this Pellucid reads formats 1 to 2."),
+    "a format that is no number": (change(format="1"), "config.json is of format '1'; this Pellucid reads formats 1"),
+    "a format before the first": (change(format=0), "config.json is of format 0; this Pellucid reads formats 1 to 2."),
     "no network": (change(network=None), "config.json is damaged: it has no 'network'."),
     "a bad network": (change(network="conv(4, 3) relux dense"), "config.json is damaged: "),
     "a network that is no text": (change(network=3), "config.json is damaged: "),

@@ -23,9 +23,11 @@ LISTED = 5  # folders that are left out, by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
 
-def write(model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO) -> int:
+def write(
+    model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO, trust: bool = False
+) -> int:
     """Classify and write row by row. Returns how many pictures could not be used."""
-    classifier = predicting.predictor(model, pictures)
+    classifier = predicting.predictor(model, pictures, trust)
     return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, format, stream)
 
 

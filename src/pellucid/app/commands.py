@@ -15,6 +15,7 @@ from pellucid import api
 from pellucid.api import Recipe, recipes
 from pellucid.app import answers, explaining, lessons, screen, streams, tables
 from pellucid.app.flags import Column, Folder, Model, Place, Switch, parse
+from pellucid.app.words import printable
 from pellucid.errors import PictureError, RecipeError
 
 USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
@@ -78,6 +79,8 @@ def train(args: list[str]) -> int:
             raise RecipeError("--no-browser is for --open, and that is not there.")
         run = api.start(directory, out, resume=resume, cache=cache, **{**given, **flags})
         with closing(run):
+            if (named := api.reference(run.recipe.model)) is not None:
+                print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)
             if not open:
                 return screen.watch(run)
             if not run.recipe.replay:
@@ -124,6 +127,7 @@ def evaluate(args: list[str]) -> int:
         label_column: Column = None,
         split_column: Column = None,
         json: Switch = False,
+        trust: Switch = False,
     ) -> int:
         """Say how good a model is.
 
@@ -134,9 +138,10 @@ def evaluate(args: list[str]) -> int:
             label_column: The column with the labels; by default as in the training's table, or label.
             split_column: The column with train, val or test; by default as in the training's table, or split.
             json: Everything as JSON.
+            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
         """
         columns = api.Columns(path_column, label_column, split_column)
-        evaluation = screen.progress(api.evaluating(model, directory, columns), "evaluating")
+        evaluation = screen.progress(api.evaluating(model, directory, columns, trust), "evaluating")
         streams.write_json(evaluation.as_json(), indent=2) if json else tables.evaluation(evaluation)
         return UNUSABLE if evaluation.unusable else 0
 
@@ -158,6 +163,7 @@ def explain(args: list[str]) -> int:
         out: Place = None,
         html: Place = None,
         json: Switch = False,
+        trust: Switch = False,
     ) -> int:
         """Follow a picture through a network, to any number: forward, backward and into the optimizer's step.
 
@@ -179,12 +185,13 @@ def explain(args: list[str]) -> int:
             html: Also write the page that `pellucid open` shows, as one file that needs nothing else; several pictures
                 share it.
             json: Everything as JSON; of several pictures, a list.
+            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
         """
         if not pictures:
             print("pellucid explain: no picture is named. See `pellucid explain --help`.", file=sys.stderr)
             return USAGE
         asked = explaining.Asked(label, unit, backward, update, why_not, map, layer, out, html, json)
-        return explaining.run(model, pictures, asked)
+        return explaining.run(model, pictures, asked, trust)
 
     return parse(explain, args, "explain")
 
@@ -198,6 +205,7 @@ def open(args: list[str]) -> int:
         /,
         port: int = 0,
         no_browser: Switch = False,
+        trust: Switch = False,
     ) -> int:
         """Open a network in the browser: every layer, every number, forward, backward and into the optimizer's step.
 
@@ -208,8 +216,9 @@ def open(args: list[str]) -> int:
             picture: The picture's file; by default the first of those that the model keeps for evaluation.
             port: Where it answers; 0 is any port that is free.
             no_browser: Only print the address.
+            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
         """
-        return server.run(model, picture, port, not no_browser)
+        return server.run(model, picture, port, not no_browser, trust)
 
     return parse(open, args, "open")
 
@@ -223,6 +232,7 @@ def filters(args: list[str]) -> int:
         count: int = 9,
         layer: Annotated[tuple[str, ...], arg(metavar="LAYER", help_behavior_hint=""), UseAppendAction] = (),
         json: Switch = False,
+        trust: Switch = False,
     ) -> int:
         """Show what each filter looks for: the filter, and the patches of your pictures that excite it most.
 
@@ -235,9 +245,10 @@ def filters(args: list[str]) -> int:
             count: Patches for each filter.
             layer: Only this convolution; may be given several times.
             json: What filters.json holds, on standard output as well.
+            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
         """
         answers.check(count=count)
-        return explaining.filters(model, pictures, out, count, layer, json)
+        return explaining.filters(model, pictures, out, count, layer, json, trust)
 
     return parse(filters, args, "filters")
 

@@ -52,7 +52,7 @@ class Places:
     map: Path
 
 
-def run(model: Path, pictures: tuple[Path, ...], asked: Asked) -> int:
+def run(model: Path, pictures: tuple[Path, ...], asked: Asked, trust: bool = False) -> int:
     """Each picture explained, in order. What is not asked for is left out, and the path stands for none of it.
 
     Of several, one that cannot be used is told on standard error, and the others go on. Returns the exit status.
@@ -61,7 +61,7 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked) -> int:
     _check(asked, places)
     several = len(pictures) > 1
     with screen.waiting("opening the model"):
-        classifier = api.load(model)
+        classifier = api.load(model, trust=trust)
     found: list[dict[str, Any]] = []
     traces = _followed(classifier, list(zip(pictures, places, strict=True)), asked, found)
     if several:
@@ -187,7 +187,13 @@ def _why_not(classifier: api.Classifier, picture: Path, label: str, asked: Asked
 
 
 def filters(
-    model: Path, pictures: tuple[str, ...], out: Path | None, count: int, layers: tuple[str, ...], as_json: bool
+    model: Path,
+    pictures: tuple[str, ...],
+    out: Path | None,
+    count: int,
+    layers: tuple[str, ...],
+    as_json: bool,
+    trust: bool = False,
 ) -> int:
     """A picture for each convolution into a new folder."""
     place = out if out is not None else Path(f"{model.resolve().name}-filters")
@@ -198,15 +204,20 @@ def filters(
     try:
         if api.inside(place):
             _refuse(place)
-        return _filters(model, pictures, place, count, layers, as_json)
+        return _filters(api.load(model, trust=trust), model, pictures, place, count, layers, as_json)
     finally:
         claim.release()
 
 
 def _filters(
-    model: Path, pictures: tuple[str, ...], place: Path, count: int, layers: tuple[str, ...], as_json: bool
+    classifier: api.Classifier,
+    model: Path,
+    pictures: tuple[str, ...],
+    place: Path,
+    count: int,
+    layers: tuple[str, ...],
+    as_json: bool,
 ) -> int:
-    classifier = api.load(model)
     sources = list(answers.told(pictures)) if pictures else api.trained_on(model)
     if not sources:
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")

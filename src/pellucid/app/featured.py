@@ -21,12 +21,13 @@ def write(
     stream: TextIO,
     features: Path,
     out: Path | None,
+    trust: bool = False,
 ) -> int:
     """As answers.write, in one pass. Raises StorageError, and NetworkError where there are no features."""
     if out is not None and out.resolve() == features.resolve():
         raise RecipeError(f"--out and --features are both {out}; they are two files.")
     describing.check(features)  # before torch is imported
-    classifier = describing.opened(model)
+    classifier = describing.opened(model, trust)
     with describing.table(features, classifier) as table:
 
         def noted() -> Iterator[Prediction]:

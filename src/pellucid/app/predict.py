@@ -25,20 +25,21 @@ def _run(
     out: Path | None = None,
     batch: int = BATCH,
     features: Path | None = None,
+    trust: bool = False,
 ) -> int:
     answers.check(top=top, batch=batch)
     with answers.sink(out) as stream:
         if features is None:
-            return UNUSABLE if answers.write(model, pictures, top, format, batch, stream) else 0
+            return UNUSABLE if answers.write(model, pictures, top, format, batch, stream, trust) else 0
         from pellucid.app import featured
 
-        return UNUSABLE if featured.write(model, pictures, top, format, batch, stream, features, out) else 0
+        return UNUSABLE if featured.write(model, pictures, top, format, batch, stream, features, out, trust) else 0
 
 
 def _parsed(args: list[str]) -> int:
     from tyro.conf import Positional, arg
 
-    from pellucid.app.flags import Model, Place, parse
+    from pellucid.app.flags import Model, Place, Switch, parse
 
     def predict(
         model: Model,
@@ -49,6 +50,7 @@ def _parsed(args: list[str]) -> int:
         out: Place = None,
         batch: int = BATCH,
         features: Place = None,
+        trust: Switch = False,
     ) -> int:
         """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
 
@@ -62,10 +64,11 @@ def _parsed(args: list[str]) -> int:
             batch: Pictures classified at once.
             features: Also write what the network's last dense layer gets of each picture, as Parquet, to this file; an
                 earlier Parquet file of that name is replaced. Needs pip install 'pellucid[tables]'.
+            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
         """
         if not pictures:
             print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
             return USAGE
-        return _run(model, pictures, top, format, out, batch, features)
+        return _run(model, pictures, top, format, out, batch, features, trust)
 
     return parse(predict, args, "predict")

@@ -41,6 +41,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     reported = metrics[metrics["reported"]]
     recipe, data, training = config["recipe"], config["data"], config["training"]
     where = " in the folds" if metrics["reported"] == "folds" else ""
+    trust = ", trust=True" if config.get("program") else ""
     more = f" and {len(config['classes']) - 8:,} more" if len(config["classes"]) > 8 else ""
     lines = [
         "---",
@@ -97,7 +98,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
             else "the last weights were kept."
         ),
         "",
-        f"`{config['network']}`",
+        *_network(config),
         "",
         f"{data['train']:,} training pictures, {data['validation']:,} for validation, "
         + ("all of them for the test, in the folds, " if metrics.get("folds") else f"{data['test']:,} for the test, ")
@@ -121,13 +122,13 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "## Use it",
         "",
         "```bash",
-        f"pellucid predict {shlex.quote(config['name'])} picture.jpg",
+        f"pellucid predict {shlex.quote(config['name'])} picture.jpg{' --trust' if trust else ''}",
         "```",
         "",
         "```python",
         "import pellucid",
         "",
-        f"classifier = pellucid.load({json.dumps(config['name'], ensure_ascii=False)})",
+        f"classifier = pellucid.load({json.dumps(config['name'], ensure_ascii=False)}{trust})",
         'print(classifier.predict("picture.jpg"))',
         "```",
         "",
@@ -260,6 +261,17 @@ def _table(data: dict[str, Any]) -> str:
         return ""
     groups = f" Its {data['groups']:,} groups stand on one side each." if data.get("groups") else ""
     return f" The table {_plain(Path(data['table']).name)} lists the pictures.{groups}"
+
+
+def _network(config: dict[str, Any]) -> list[str]:
+    program = config.get("program")
+    if program is None:
+        return [f"`{config['network']}`"]
+    return [
+        f"The network is a PyTorch module of its maker's, {_plain(program['name'])} "
+        f"({_plain(config['recipe']['model'])}), saved as a program in `{store.PROGRAM}`. Opening it may run code that "
+        "it brings along, so it takes `--trust`, or `trust=True` in Python. Say so if you trust who made this folder."
+    ]
 
 
 def _optimizer(config: dict[str, Any]) -> list[str]:

@@ -28,7 +28,9 @@ from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
+from pellucid.memory import keep_memory
 from pellucid.network.network import Network
+from pellucid.network.own.program import Program, in_plain_order
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
@@ -55,7 +57,8 @@ class Learning:
 class Classifier(Predictor):
     """A trained network ready to be asked. `module` is an ordinary torch.nn.Module in evaluation mode."""
 
-    network: Network
+    network: Network | None
+    """None: a module of the user's that our text cannot write."""
     module: torch.nn.Module
     classes: tuple[str, ...]
     form: Form
@@ -72,12 +75,24 @@ class Classifier(Predictor):
     original: Classifier | None = field(default=None, repr=False)
     """What this one was changed from, by `changes`."""
     changes: tuple[whatif.Change, ...] = ()
+    program: Program | None = field(default=None, repr=False)
+    """What stands for the module in a model folder, where there is no network."""
 
     @property
     def device(self) -> str:
         """Where the weights are: "cpu", "cuda:0", ..."""
         parameter = next(self.module.parameters(), None)
         return str(parameter.device) if parameter is not None else "cpu"
+
+    def on(self, device: str) -> Classifier:
+        """The same on a device, its filters in channels-last order where the module takes that."""
+        import torch
+
+        order = torch.contiguous_format if self._plain else torch.channels_last
+        if device == "cpu":
+            keep_memory()
+        module = self.module.to(device=device, memory_format=order)  # type: ignore[call-overload]
+        return replace(self, module=module)
 
     def explain(self, picture: Source, label: str | Sequence[str] | None = None) -> Trace:
         """Follow one picture through the network: every value, every gradient, and the step that training would make.
@@ -124,6 +139,8 @@ class Classifier(Predictor):
     def instead(self, changes: Sequence[whatif.Change]) -> tuple[whatif.Setting, ...]:
         """The fewest further strides and paddings with which changes fit that do not; () where none was found."""
         settings = [change for change in changes if not isinstance(change, whatif.Weight)]
+        if self.network is None:
+            return ()
         return fitting.instead(self.network, self.input_shape, len(self.classes), settings)
 
     def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
@@ -334,14 +351,24 @@ class Classifier(Predictor):
                 temperature=self.temperature,
                 thresholds=self.thresholds,
                 optimizer=optimizer(module) if optimizer is not None else None,
-                preparation=recording.standardising(image, self.standardise),
+                preparation=self._preparation(image),
                 source=name,
                 network=self.network,
             )
         return replace(trace, called=self.called)
 
     def _input(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        return self.standardise(to_unit(images, self.device))
+        input = self.standardise(to_unit(images, self.device))
+        return in_plain_order(input) if self._plain else input
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the module needs its pictures in plain order; torch.export passes over the hook that sees to it."""
+        return self.program is not None and self.program.plain
+
+    def _preparation(self, image: NDArray[np.uint8]) -> recording.Preparation:
+        found = recording.standardising(image, self.standardise)
+        return replace(found, apply=lambda pixels: in_plain_order(found.apply(pixels))) if self._plain else found
 
     def _target(self, label: str | Sequence[str]) -> int | tuple[int, ...]:
         """What the loss is measured against: a class by number, or where a picture may have several, all its labels.

@@ -1,5 +1,8 @@
 """The artefact: a folder of JSON, CSV, safetensors and pictures. Nothing in it can run code.
 
+One file is the exception, program.pt2, where our text cannot write the network (network/own/program.py). It is opened
+only for who trusts the folder, once its hash is checked.
+
 `config.json` is written last: a folder that has it is whole. It states the size and hash of the files beside it that
 carry numbers, and loading checks those it reads. The model card and the pictures may be edited freely.
 """
@@ -17,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
+from pellucid.classifier.migrate import FORMAT, migrated
 from pellucid.classifier.saved import Saved
-from pellucid.errors import ArtefactError, PellucidError
+from pellucid.errors import ArtefactError, NetworkError, PellucidError
 from pellucid.network import residual, text
 from pellucid.network.layer import State
+from pellucid.network.own.program import Program, opened
 from pellucid.network.standardise import Standardise
 from pellucid.network.window import Shape
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, Ranges
@@ -30,9 +35,8 @@ if TYPE_CHECKING:
 
     from pellucid.classifier.classifier import Classifier
 
-FORMAT = 1
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
-OPTIMIZER = "optimizer.safetensors"
+OPTIMIZER, PROGRAM = "optimizer.safetensors", "program.pt2"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
 KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that it has seen; see kept.py
 LINE = 120  # characters of a line of JSON
@@ -40,8 +44,7 @@ _AGAIN = "Copy the folder again, or train again."
 # numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
 _TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
-_EARLIER = Ranges(integer=(0, 65535))  # what a model learned from whose config.json does not say
-HASHED = (WEIGHTS, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
+HASHED = (WEIGHTS, PROGRAM, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,16 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
     """
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / WEIGHTS, dict(classifier.module.state_dict()))
+    program = classifier.program
+    further = program.shared if program is not None else {}
+    state = classifier.module.state_dict()
+    write_tensors(folder / WEIGHTS, {name: tensor for name, tensor in state.items() if name not in further})
+    if program is not None:
+        files.write(folder / PROGRAM, program.content)
     config = {
         "format": FORMAT,
-        "network": text.write(classifier.network),
+        "network": text.write(classifier.network) if classifier.network is not None else None,
+        "program": program.as_json() if program is not None else None,
         "input": [classifier.form.channels, classifier.form.height, classifier.form.width],
         "classes": list(classifier.classes),
         "preprocessing": {
@@ -89,17 +98,22 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
     write_json(folder / CONFIG, config)
 
 
-def load(folder: Path, device: str = "cpu") -> Classifier:
-    """Read a classifier from its folder. Raises ArtefactError that says what is wrong with which file."""
-    return read(folder).classifier(device)
+def load(folder: Path, device: str = "cpu", trust: bool = False) -> Classifier:
+    """Read a classifier from its folder. Raises ArtefactError that says what is wrong with which file.
+
+    `trust`: open program.pt2 too, where there is one. PyTorch's loader may then run code that the folder brings.
+    """
+    found = read(folder, trust)
+    return found.classifier(device) if isinstance(found, Saved) else found.on(device)
 
 
-def read(folder: Path) -> Saved:
-    """The same without torch, which is imported only when it pays. Raises ArtefactError as `load` does."""
+def read(folder: Path, trust: bool = False) -> Saved | Classifier:
+    """The same; one that needs no program without torch, which is imported only when it pays."""
     config = read_config(folder)
+    program = _program(folder, config, trust) if config.get("program") is not None else None
     check_file(folder, WEIGHTS, config)
     try:
-        network = text.parse(config["network"])
+        network = text.parse(config["network"]) if program is None else None
         channels, height, width = _sizes(config["input"])
         prepared = config["preprocessing"]
         rest = prepared.get("crop", 1.0), prepared.get("filter", "bilinear")  # not there in older folders
@@ -109,21 +123,50 @@ def read(folder: Path) -> Saved:
             _numbers(config["preprocessing"]["mean"], channels, positive=False),
             _numbers(config["preprocessing"]["deviation"], channels),
         )
-        stated = config["preprocessing"].get("ranges")
-        ranges = Ranges.from_json(stated) if stated is not None else _EARLIER
+        ranges = Ranges.from_json(config["preprocessing"]["ranges"])
         (temperature,) = _numbers([config["temperature"]], 1)
         stated = config.get("thresholds")  # of several labels a picture
         thresholds = _numbers(stated, len(classes)) if stated is not None else None
         if thresholds is not None and max(thresholds) >= 1:
             raise ValueError(f"{max(thresholds)} stands where it needs a threshold below 1.")
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
-        expected = residual.state(network.shapes((channels, height, width), len(classes)))
+        expected = residual.state(network.shapes((channels, height, width), len(classes))) if network else {}
     except KeyError as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: it has no {error}.") from error
     except (AttributeError, TypeError, ValueError, PellucidError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
+    if network is None:
+        assert program is not None
+        return _opened(folder, program, classes, form, standardise, temperature, pixel_limit, ranges)
     weights = _weights(folder / WEIGHTS, expected)
     return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges, thresholds)
+
+
+def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
+    """What program.pt2 holds and config.json says of it; the file is neither read nor opened without trust."""
+    try:
+        name, plain = str(config["program"]["name"]), bool(config["program"]["plain"])
+        shared = {str(further): str(first) for further, first in config["program"]["shared"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{folder / CONFIG} is damaged: its program is {config['program']!r}.") from error
+    if not trust:
+        raise ArtefactError(
+            f"{folder} holds a network that somebody wrote in Python, {name}, as a program ({PROGRAM}). Opening it may "
+            "run code that the folder brings. If you trust who made it, say so: --trust, or trust=True in Python."
+        )
+    check_file(folder, PROGRAM, config)
+    return Program(name, (folder / PROGRAM).read_bytes(), plain, shared)
+
+
+def _opened(folder: Path, program: Program, *about: Any) -> Classifier:
+    """The classifier of a program. `about`: what a Classifier has beside network and module, in its order."""
+    from pellucid.classifier.classifier import Classifier
+
+    try:
+        module = opened(program, _tensors(folder / WEIGHTS))
+    except NetworkError as error:
+        raise ArtefactError(f"{folder / PROGRAM}: {error}") from error
+    return Classifier(None, module, *about, program=program).on("cpu")
 
 
 def read_optimizer(folder: Path) -> OptimizerState | None:
@@ -145,7 +188,10 @@ def read_optimizer(folder: Path) -> OptimizerState | None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config of a model folder. Raises ArtefactError where it is missing, unfinished or of another format."""
+    """The config of a model folder, in the words of today's format.
+
+    Raises ArtefactError where it is missing, unfinished, damaged or of a later format.
+    """
     if not folder.is_dir():
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder} {what}. A model folder is what `pellucid train` writes with --out.")
@@ -155,11 +201,7 @@ def read_config(folder: Path) -> dict[str, Any]:
                 f"The training in {folder} has not ended. Go on with `pellucid train … --out {folder} --resume`."
             )
         raise ArtefactError(f"{folder} is not a model folder: it has no {CONFIG}.")
-    config = read_json(folder / CONFIG)
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        found = config.get("format") if isinstance(config, dict) else type(config).__name__
-        raise ArtefactError(f"{folder / CONFIG} is of format {found!r}; this Pellucid reads format {FORMAT}.")
-    return config
+    return migrated(read_json(folder / CONFIG), folder / CONFIG)
 
 
 def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:

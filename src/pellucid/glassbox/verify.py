@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pellucid import quiet
 from pellucid.errors import TraceError
-from pellucid.glassbox import quiet
 from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.stepping import Step, step
 

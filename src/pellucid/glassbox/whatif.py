@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -91,7 +92,7 @@ class Adjustable(NamedTuple):
 class Changed(NamedTuple):
     """A network with its changes."""
 
-    network: Network
+    network: Network | None
     module: nn.Module
     called: Mapping[str, str]
     """What the changed network's text would call a layer -> what it is called here, where the two differ."""
@@ -109,21 +110,24 @@ def latest(changes: Sequence[Change]) -> tuple[Change, ...]:
     return tuple({target(change): change for change in changes}.values())
 
 
-def changed(network: Network, module: nn.Module, input: Shape, classes: int, changes: Sequence[Change]) -> Changed:
-    """The network and a module of its own, with the changes. `input`: (C, H, W).
+def changed(
+    network: Network | None, module: nn.Module, input: Shape, classes: int, changes: Sequence[Change]
+) -> Changed:
+    """The network and a module of its own, with the changes. `input`: (C, H, W). Without a network only weights change.
 
     Raises TraceError for a layer, weight or value that there is not, and Unfitting where weights would not fit the
     sizes that follow, or NetworkError where a layer cannot be so.
     """
     last = latest(changes)
     settings = [change for change in last if not isinstance(change, Weight)]
+    if network is None:
+        for setting in settings:
+            raise _without_text(setting)
+        return Changed(None, _with_weights(deepcopy(module), last), {})
     sized, inputs = resized(network, input, classes, settings)
     kinds = {change.layer: change for change in settings if isinstance(change, Pooling)}
     final = _rewritten(sized, lambda place, layer: _pooled(layer, kinds[place]) if place in kinds else layer)
-    copy = _module(module, final, inputs, {change.layer for change in settings})
-    for change in last:
-        if isinstance(change, Weight):
-            _set(copy, change)
+    copy = _with_weights(_module(module, final, inputs, {change.layer for change in settings}), last)
     pairs = zip(places(final, classes), places(network, classes), strict=True)
     return Changed(final, copy, {there: here for (there, _), (here, _) in pairs if there != here})
 
@@ -164,10 +168,12 @@ def resized(
     return sized, {item.path: item.step.input for item in after}
 
 
-def stored(network: Network, module: nn.Module, classes: int, change: Change) -> float | Pair | str:
+def stored(network: Network | None, module: nn.Module, classes: int, change: Change) -> float | Pair | str:
     """What a change would replace, as it stands in the original. Raises TraceError as `changed`."""
     if isinstance(change, Weight):
         return float(_numbers(module, change)[change.index].item())
+    if network is None:
+        raise _without_text(change)
     known = dict(places(network, classes))
     layer = known.get(change.layer)
     if layer is None:
@@ -180,10 +186,13 @@ def stored(network: Network, module: nn.Module, classes: int, change: Change) ->
     return window.stride if isinstance(change, Stride) else window.padding
 
 
-def adjustable(network: Network, classes: int) -> tuple[Adjustable, ...]:
-    """The layers whose stride, padding or kind of pooling can be changed, in the order in which they run."""
+def adjustable(network: Network | None, classes: int) -> tuple[Adjustable, ...]:
+    """The layers whose stride, padding or kind of pooling can be changed, in the order in which they run.
+
+    None of a module that has no network in our text.
+    """
     found = []
-    for place, layer in places(network, classes):
+    for place, layer in places(network, classes) if network is not None else ():
         window = layer.window()
         if window is not None:
             most = most_padding(layer)
@@ -324,8 +333,6 @@ def _pooled(layer: Layer, change: Pooling) -> Layer:
 
 def _module(module: nn.Module, network: Network, inputs: Mapping[str, Shape], places_: set[str]) -> nn.Module:
     """A copy of the module in which the layers at these places are new, with the old weights."""
-    from copy import deepcopy
-
     import torch
 
     copy = deepcopy(module)
@@ -356,6 +363,21 @@ def _numbers(module: nn.Module, change: Weight) -> Tensor:
         last = ", ".join(str(size - 1) for size in shape)
         raise TraceError(f"{change.name}{list(change.index)} is not there; the indices go from 0 to [{last}].")
     return array
+
+
+def _without_text(change: Setting) -> TraceError:
+    return TraceError(
+        f"{change.layer} cannot be changed so: this network is a module of its own, without layers in our text. "
+        "Its weights can be changed."
+    )
+
+
+def _with_weights(module: nn.Module, changes: Sequence[Change]) -> nn.Module:
+    """The module itself, with the weights among the changes."""
+    for change in changes:
+        if isinstance(change, Weight):
+            _set(module, change)
+    return module
 
 
 def _set(module: nn.Module, change: Weight) -> None:

@@ -206,7 +206,18 @@ def _tensors(state: State) -> dict[str, torch.Tensor]:
         for key, value in state.optimizer.state.get(parameter, {}).items():
             if value is not None:
                 named[f"optimizer/{index}/{key}"] = value
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+    return _apart({name: tensor.detach().cpu().contiguous() for name, tensor in named.items()})
+
+
+def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Each in memory of its own, as the format needs it: a module may use one tensor in several places."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
 
 
 def _digest(header: str, tensors: dict[str, torch.Tensor]) -> str:

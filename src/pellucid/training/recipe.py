@@ -26,8 +26,9 @@ class Recipe:
     """All settings of one training. `None` or "auto": chosen from the pictures, and said with the reason."""
 
     model: str = "compact"
-    """The network: a name (compact, article, lenet5, resnet18, efficientnet_lite0) or a line of text such as
-    "conv(10, 5) relu maxpool(2) flatten dense"."""
+    """The network: a name (compact, article, lenet5, resnet18, efficientnet_lite0), a line of text such as
+    "conv(10, 5) relu maxpool(2) flatten dense", or FILE.py:FUNCTION. That runs the file and trains the torch.nn.Module
+    that its function returns; the function gets the number of classes, if it takes an argument."""
     size: int | None = None
     """Height and width of the square that every picture is brought to, in pixels."""
     channels: Literal[1, 3] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from pellucid.network.own.own import Own
 from pellucid.network.zoo import Named
 from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
@@ -16,7 +17,7 @@ SMALLEST, LARGEST = 48, 128
 SMALL_BATCH, LARGE_BATCH, MANY = 16, 32, 2000
 
 
-def resolve(recipe: Recipe, named: Named, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
+def resolve(recipe: Recipe, named: Named | Own, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
     """Size, channels and augmentation that were left open. Returns the recipe and a sentence a choice."""
     reasons: list[str] = []
     size, channels, augment = recipe.size, recipe.channels, recipe.augment

@@ -41,7 +41,7 @@ class Looked:
 
 def exemplars(glass: Glass, asked: Asked) -> Reply:
     """How far the search is, of all layers at once; once it is done the patches of ?layer= and its ?channel=."""
-    progress = glass.jobs.ask("exemplars", lambda: look(glass.model))
+    progress = glass.jobs.ask("exemplars", lambda: look(glass.model, _trusted(glass)))
     content = progress.as_json()
     if progress.result is not None:
         found: Looked = progress.result
@@ -75,14 +75,14 @@ def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
     return pictures.show(glass, _exemplar(glass, asked)[0])
 
 
-def look(model: Path) -> Generator[tuple[int, int], None, Looked]:
+def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, Looked]:
     """Through at most MOST training pictures and LONGEST seconds, by a classifier of its own."""
     there = api.trained_on(model)
     if not there:
         raise ArtefactError(f"None of the pictures that {model} was trained on is there any more.")
     chosen = spread(there)[:MOST]
     seen = 0
-    steps = api.load(model).exemplars(_in_time(chosen), COUNT)
+    steps = api.load(model, trust=trust).exemplars(_in_time(chosen), COUNT)
     while True:
         try:
             seen = next(steps)
@@ -90,6 +90,11 @@ def look(model: Path) -> Generator[tuple[int, int], None, Looked]:
             layers, unusable = end.value
             return Looked(layers, seen, len(there), len(unusable))
         yield seen, len(chosen)
+
+
+def _trusted(glass: Glass) -> bool:
+    """Whether the folder holds a program: it was trusted when it was opened."""
+    return glass.classifier.program is not None
 
 
 def spread(items: Sequence[str]) -> list[str]:
@@ -108,7 +113,7 @@ def _in_time(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _exemplar(glass: Glass, asked: Asked) -> tuple[str, tuple[int, int, int, int]]:
-    progress = glass.jobs.ask("exemplars", lambda: look(glass.model))
+    progress = glass.jobs.ask("exemplars", lambda: look(glass.model, _trusted(glass)))
     if progress.result is None:
         raise Refused(
             HTTPStatus.CONFLICT,

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pellucid.app.page.live import Live
 
 
-def run(model: Path, picture: Path | None, port: int, browser: bool) -> int:
+def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
     """Open a model until Ctrl-C. Without a picture, on the first of those that the model keeps for evaluation."""
     if not 0 <= port <= LARGEST_PORT:
         raise RecipeError(f"--port is {port}; it must be from 0 (any that is free) to {LARGEST_PORT}.")
-    classifier = api.load(model)
+    classifier = api.load(model, trust=trust)
     chosen = picture if picture is not None else _first(model)
     try:
         glass = Glass(classifier, model, chosen)

@@ -1,0 +1,52 @@
+"""What a recipe becomes for a module that the user brings: its size, its channels, its precision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pellucid.engine.device import Engine
+from pellucid.errors import ArtefactError, RecipeError
+from pellucid.network.own.own import Own, Ready
+from pellucid.training.checkpoint import Checkpoint
+from pellucid.training.recipe import Recipe
+
+
+def fitted(own: Own, asked: Recipe, recipe: Recipe, reasons: tuple[str, ...]) -> tuple[Recipe, tuple[str, ...]]:
+    """The size and the channels that a module takes, where it does not take those chosen and none were asked for.
+
+    Returns the recipe and the reasons for its choices. Where no choice would do, both stay: what the module says of
+    such pictures is the error that comes.
+    """
+    assert recipe.size is not None
+    assert recipe.channels is not None
+    taken = own.taken((recipe.channels, recipe.size, recipe.size))
+    if taken is None or asked.size not in (None, taken[1]) or asked.channels not in (None, taken[0]):
+        return recipe, reasons
+    if taken[1] != recipe.size:
+        others = tuple(reason for reason in reasons if not reason.startswith("size "))
+        reasons = (*others, f"size {taken[1]}: {own.kind} does not take {recipe.size}x{recipe.size}")
+    if taken[0] != recipe.channels:
+        reasons = (*reasons, f"channels {taken[0]}: {own.kind} does not take {recipe.channels}")
+    return replace(recipe, channels=1 if taken[0] == 1 else 3, size=taken[1]), reasons
+
+
+def computing(engine: Engine, recipe: Recipe, ready: Ready, shape: tuple[int, ...]) -> Engine:
+    """The engine, in float32 where the module mixes types of numbers in a way that does not work in bfloat16.
+
+    Raises RecipeError where bfloat16 was asked for.
+    """
+    if engine.precision == "float32" or (fault := ready.fault(shape, engine.autocast)) is None:
+        return engine
+    if recipe.precision != "auto":
+        raise RecipeError(f"The module does not work in {engine.precision}: {fault}. Use --precision float32.")
+    others = tuple(reason for reason in engine.reasons if not reason.startswith(engine.precision))
+    return replace(engine, precision="float32", reasons=(*others, f"float32: in bfloat16 the module raises {fault}"))
+
+
+def check_same(saved: Checkpoint | None, ready: Ready) -> None:
+    """Raises ArtefactError where a resumed run began with a module that computes something else."""
+    if saved is not None and saved.context.get("module") != ready.digest:
+        raise ArtefactError(
+            f"The module computes something else than the one that {saved.path} was written with, and a resumed run "
+            "goes on with the same. Pass that one, or train anew with another --out."
+        )
