@@ -1,0 +1,45 @@
+"""Where the reading of a network stands: what flows into the next layer, and what a layer became."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.network.layer import Layer
+from pellucid.network.window import Shape
+
+Weights = dict[str, NDArray[np.float32]]
+Zeros = tuple[int, int, int, int]
+"""Zeros at the top, bottom, left and right."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A layer of ours with its weights, by the names of its module; a residual layer has those of its branches."""
+
+    layer: Layer
+    weights: Weights = field(default_factory=dict)
+    branches: tuple[tuple[Part, ...], tuple[Part, ...]] = ((), ())
+
+
+@dataclass
+class Flow:
+    """What one picture is at this place of the network.
+
+    * shape: (channels, height, width) or (features,), as ours has it
+    * order: of a flattened row, where each of our numbers stands in Keras's row, int64 (features,); None: as in ours.
+      Keras flattens row by row with the channels innermost, ours channel by channel
+    * plane: the picture has no axis of channels in Keras, (height, width)
+    * zeros: a ZeroPadding2D that waits for the layer it pads
+    * positive: no number is below 0, so that zeros never win a maximum over them
+    * notes: what the user has to know
+    """
+
+    shape: Shape
+    order: NDArray[np.int64] | None = None
+    plane: bool = False
+    zeros: Zeros = (0, 0, 0, 0)
+    positive: bool = False
+    notes: list[str] = field(default_factory=list)
