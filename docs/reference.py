@@ -67,7 +67,8 @@ def main() -> None:
         words = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
         print(f"| `{text.signature(kind).replace('|', chr(92) + '|')}` | {words} |")
     print(
-        "\n`3*(conv(64, 3) relu)` repeats. `padding=same` keeps the size. The last `dense` without a number gets as "
+        "\n`3*(conv(64, 3) relu)` repeats. `padding=same` keeps the size; with a stride S it gives "
+        "ceil(W / S), as TensorFlow does it. The last `dense` without a number gets as "
         "many outputs as there are classes.\n"
     )
     print("## Operators whose arithmetic is written\n")

@@ -6,7 +6,7 @@
   + NetworkError        a network's text or its sizes do not work out
   + RecipeError         a training setting is unknown or out of range
   + TrainingError       training cannot go on: a loss that is not finite
-  + ArtefactError       a model folder is missing, unfinished, damaged, or in the way
+  + ArtefactError       a model folder or known weights are missing, unfinished, damaged, or in the way
   + TraceError          something asked of the glass box that it cannot show: the nearest names, the valid ranges
   + StorageError        the disk is full or cannot be written
 """
@@ -41,7 +41,7 @@ class TrainingError(PellucidError):
 
 
 class ArtefactError(PellucidError):
-    """A model folder that cannot be used or written."""
+    """A model folder, or known weights, that cannot be used or written."""
 
 
 class TraceError(PellucidError):

@@ -293,7 +293,7 @@ def test_a_folder_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
         store.save(tmp_path / "file" / "model", pellucid.load(trained), {})
 
 
-def test_no_pickle_is_read_or_written_anywhere() -> None:
+def test_no_pickle_is_written_and_none_read_but_a_known_one_without_code() -> None:
     for path in Path(pellucid.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text())
         imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
@@ -301,7 +301,12 @@ def test_no_pickle_is_read_or_written_anywhere() -> None:
         modules = {name.split(".")[0] for name in imported}
         assert modules & {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"} == set(), path
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        assert {ast.unparse(call.func) for call in calls} & {"torch.load", "torch.save"} == set(), path
+        assert "torch.save" not in {ast.unparse(call.func) for call in calls}, path
+        # published weights, of which lite0.py checks the hash first
+        loads = [call for call in calls if ast.unparse(call.func) == "torch.load"]
+        assert not loads or path.name == "lite0.py", path
+        safe = [key for call in loads for key in call.keywords if key.arg == "weights_only"]
+        assert [ast.unparse(key.value) for key in safe] == ["True"] * len(loads), path
         allowed = [key for call in calls for key in call.keywords if key.arg == "allow_pickle"]
         assert all(ast.unparse(key.value) == "False" for key in allowed), path
 

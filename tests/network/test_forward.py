@@ -124,10 +124,15 @@ def test_every_kind_has_its_function() -> None:
 
 
 LAYERS = st.one_of(
-    st.sampled_from(["relu", "leaky_relu(0.1)", "elu", "gelu", "silu", "hardswish", "sigmoid", "tanh", "dropout"]),
-    st.sampled_from(["batchnorm", "maxpool(2)", "maxpool(3, stride=2, padding=1)", "avgpool(2x3, padding=1)"]),
+    st.sampled_from(
+        ["relu", "relu6", "leaky_relu(0.1)", "elu", "gelu", "silu", "hardswish", "sigmoid", "tanh", "dropout"]
+    ),
+    st.sampled_from(
+        ["batchnorm", "batchnorm(eps=0.01)", "maxpool(2)", "maxpool(3, stride=2, padding=1)", "avgpool(2x3, padding=1)"]
+    ),
     st.sampled_from(["maxpool(3x2, stride=1)", "l2pool(2)", "l2pool(2, stride=1x2)", "avgpool(3, stride=2)"]),
     st.sampled_from(["conv(4, 1)", "conv(6, 3, padding=same)", "conv(4, 2, stride=2, bias=false)", "conv(2, 1x3)"]),
+    st.sampled_from(["conv(4, 3, stride=2, padding=same)", "conv(4, 2x4, padding=same)"]),
     st.sampled_from(["conv(4, 3, dilation=2)", "conv(4, 3, padding=3, groups=2)", "conv(6, 1, stride=2, groups=2)"]),
     st.sampled_from(
         [

@@ -95,6 +95,50 @@ def test_articles_output_sizes(width: int, size: int, padding: int, filters: int
     assert conv.output((channels, width, width)) == (filters, expected, expected)
 
 
+# --- TensorFlow's "same" padding --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "length", "zeros"),
+    [  # (before, after), as tf.nn.conv2d(padding="SAME") puts them: docs of tf.nn, "Notes on padding"
+        (Conv(1, (3, 3), stride=(2, 2), padding="same"), 224, (0, 1)),
+        (Conv(1, (3, 3), stride=(2, 2), padding="same"), 7, (1, 1)),
+        (Conv(1, (5, 5), stride=(2, 2), padding="same"), 56, (1, 2)),
+        (Conv(1, (2, 2), padding="same"), 6, (0, 1)),
+        (Conv(1, (1, 1), stride=(2, 2), padding="same"), 5, (0, 0)),
+        (Conv(1, (3, 3), stride=(5, 5), padding="same"), 13, (0, 0)),
+        (Conv(1, (3, 3), stride=(2, 2), padding="same", dilation=(3, 3)), 10, (2, 3)),
+    ],
+)
+def test_same_padding_puts_the_odd_zero_after(layer: Conv, length: int, zeros: tuple[int, int]) -> None:
+    assert layer.window().zeros(length, length) == (zeros, zeros)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # of PyTorch's own, with even sizes
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.integers(1, 3),
+    st.tuples(st.integers(1, 17), st.integers(1, 17)),
+)
+@settings(max_examples=60)
+def test_same_padding_gives_an_output_for_each_stride(size, stride, dilation, input) -> None:
+    layer = Conv(4, size, stride=stride, padding="same", dilation=(dilation, dilation), groups=2)
+    shape = (2, *input)
+    expected = (4, -(-input[0] // stride[0]), -(-input[1] // stride[1]))
+    x = torch.randn(2, *shape)
+    module = layer.module(shape)
+
+    assert layer.output(shape) == expected
+    assert module(x).shape[1:] == expected
+    if stride == (1, 1):  # where PyTorch has a "same" of its own
+        own = torch.nn.functional.conv2d(x, module.weight, module.bias, padding="same", dilation=dilation, groups=2)
+        assert torch.allclose(module(x), own, atol=1e-5)
+    assert {name: tuple(t.shape) for name, t in module.state_dict().items()} == {
+        name: shape for name, (_, shape) in layer.state(shape).items()
+    }
+
+
 # --- formulas --------------------------------------------------------------------------------------------------------
 
 
@@ -105,6 +149,7 @@ def test_articles_output_sizes(width: int, size: int, padding: int, filters: int
         (MaxPool((2, 2)), (1, 7, 7), "floor([7 - 2 + 2*0] / 2) + 1 = 3"),
         (Conv(1, (3, 3), dilation=(2, 2)), (1, 32, 32), "([32 - (2*(3 - 1) + 1) + 2*0] / 1) + 1 = 28"),
         (Conv(1, (3, 3), padding="same"), (1, 6, 6), "([6 - 3 + 2*1] / 1) + 1 = 6"),
+        (Conv(1, (3, 3), stride=(2, 2), padding="same"), (1, 7, 7), "ceil(7 / 2) = 4"),
         (Conv(1, (1, 3)), (1, 4, 4), "height ([4 - 1 + 2*0] / 1) + 1 = 4, width ([4 - 3 + 2*0] / 1) + 1 = 2"),
         (Relu(), (1, 4, 4), "as its input"),
         (GlobalAvgPool(), (512, 7, 7), "512 means of 7*7"),
@@ -303,15 +348,6 @@ def test_initialisation_follows_the_seed(layer: Layer) -> None:
         (lambda: Conv(10**400, (3, 3)), "conv: filters must be at most 100,000,000, not 1"),
         (lambda: Conv(1, (3, 3), padding=(-1, 0)), "conv: padding must be 0 or more, not -1."),
         (lambda: Conv(4, (3, 3), groups=3), "conv: 4 filters cannot be shared among 3 groups."),
-        (
-            lambda: Conv(4, (5, 3), stride=(2, 2), padding="same"),
-            "conv: padding=same keeps the size, which stride 2 does not; write the number of zeros, padding=2x1.",
-        ),
-        (
-            lambda: Conv(4, (2, 2), padding="same"),
-            "conv: padding=same puts D*(F-1)/2 zeros on each side, no whole number for size 2; "
-            "use an odd size, or write padding as a number.",
-        ),
         (
             lambda: MaxPool((3, 3), padding=(2, 2)),
             "maxpool: padding=2 is more than half of size 3; some windows would see no number of the picture.",

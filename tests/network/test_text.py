@@ -30,8 +30,8 @@ from pellucid.network.network import Network
 from pellucid.network.text import parse, signature, write
 
 LAYERS = (
-    "conv, dense, batchnorm, relu, leaky_relu, elu, gelu, silu, hardswish, sigmoid, tanh, maxpool, avgpool, l2pool, "
-    "globalavgpool, flatten, dropout, residual"
+    "conv, dense, batchnorm, relu, relu6, leaky_relu, elu, gelu, silu, hardswish, sigmoid, tanh, maxpool, avgpool, "
+    "l2pool, globalavgpool, flatten, dropout, residual"
 )
 CONV = "conv(filters, size, stride=1, padding=0, dilation=1, groups=1, bias=true, init=he)"
 

@@ -72,8 +72,8 @@ def test_unknown_names() -> None:
     with pytest.raises(NetworkError) as raised:
         find("ResNet81")
     assert str(raised.value) == (
-        "There is no network ResNet81. Did you mean resnet18? Names: article, lenet5, resnet18, compact; "
-        "or write the layers, 'conv(10, 5) relu maxpool(2) flatten dense'."
+        "There is no network ResNet81. Did you mean resnet18? Names: article, lenet5, resnet18, compact, "
+        "efficientnet_lite0; or write the layers, 'conv(10, 5) relu maxpool(2) flatten dense'."
     )
     with pytest.raises(NetworkError, match=r"^There is no network q\. Names: article"):
         find("q")

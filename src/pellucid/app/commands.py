@@ -268,7 +268,8 @@ def plan(args: list[str]) -> int:
         """Show what a network is made of and what it would cost, before anything trains.
 
         Args:
-            network: A name (compact, article, lenet5, resnet18) or text: "conv(10, 5) relu maxpool(2) flatten dense".
+            network: A name (compact, article, lenet5, resnet18, efficientnet_lite0) or text:
+                "conv(10, 5) relu maxpool(2) flatten dense".
             input: Picture size as HEIGHTxWIDTHxCHANNELS, such as 300x300x3; by default what it was published for.
             classes: How many classes to tell apart.
             batch: Pictures in a training step.

@@ -74,6 +74,8 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
         "classes": list(classifier.classes),
         "preprocessing": {
             "fit": classifier.form.fit,
+            "crop": classifier.form.crop,
+            "filter": classifier.form.filter,
             "mean": list(classifier.standardise.mean),
             "deviation": list(classifier.standardise.deviation),
             "ranges": classifier.ranges.as_json(),
@@ -98,7 +100,9 @@ def read(folder: Path) -> Saved:
     try:
         network = text.parse(config["network"])
         channels, height, width = _sizes(config["input"])
-        form = Form(height, width, channels, config["preprocessing"]["fit"])
+        prepared = config["preprocessing"]
+        rest = prepared.get("crop", 1.0), prepared.get("filter", "bilinear")  # not there in older folders
+        form = Form(height, width, channels, prepared["fit"], *rest)
         classes = _classes(config["classes"])
         standardise = Standardise(
             _numbers(config["preprocessing"]["mean"], channels, positive=False),

@@ -33,7 +33,9 @@ def applies(steps: Sequence[Step]) -> bool:
     conv, pool, rest = steps[0].layer, steps[2].layer, steps[3:]
     assert isinstance(conv, Conv)
     assert isinstance(pool, MaxPool)
-    plain = conv.groups == 1 and conv.stride == conv.dilation == (1, 1) and conv.size[1] <= MOST_WIDE
+    plain = (
+        conv.groups == 1 and not conv.lopsided and conv.stride == conv.dilation == (1, 1) and conv.size[1] <= MOST_WIDE
+    )
     pairs = pool.size == pool.step == (2, 2) and pool.padding == (0, 0)
     if not (plain and pairs and steps[0].input[0] <= MOST_CHANNELS):
         return False

@@ -299,8 +299,8 @@ def _sized(place: str, layer: Layer, changes: Sequence[Setting]) -> Layer:
         return layer
     try:
         if isinstance(layer, Conv):
-            zeros = padding if padding is not None else layer.zeros  # "same" is a padding of stride 1 alone
-            return replace(layer, stride=stride or layer.stride, padding=zeros)
+            same = layer.padding if layer.lopsided else layer.zeros  # numbers stay as they are with another stride
+            return replace(layer, stride=stride or layer.stride, padding=padding if padding is not None else same)
         assert isinstance(layer, Pool)
         moved = replace(layer, stride=stride or layer.stride)
         if padding is None or (not any(padding) and not isinstance(layer, PaddedPool)):

@@ -45,6 +45,19 @@ class Relu(Elementwise):
 
 
 @dataclass(frozen=True)
+class Relu6(Elementwise):
+    """min(max(0, x), 6) (Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10")."""
+
+    word: ClassVar[str] = "relu6"
+    keeps_input: ClassVar[bool] = True
+
+    def module(self, input: Shape) -> "nn.Module":
+        from torch import nn
+
+        return nn.ReLU6()
+
+
+@dataclass(frozen=True)
 class LeakyRelu(Elementwise):
     """x where x > 0, else slope * x."""
 

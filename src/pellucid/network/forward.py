@@ -25,6 +25,7 @@ from pellucid.network.activations import (
     Hardswish,
     LeakyRelu,
     Relu,
+    Relu6,
     Sigmoid,
     Silu,
     Tanh,
@@ -41,7 +42,6 @@ Weights = Mapping[str, Map]
 
 COLUMNS = 1 << 18  # numbers in the columns of a convolution: 1 MB, which a core's cache holds
 ONE = np.float32(1)
-EPSILON = 1e-5  # that nn.BatchNorm2d adds to the variance
 
 
 def forward(steps: Sequence[Step], weights: Weights, image: Map) -> Map:
@@ -67,13 +67,13 @@ def _row(steps: Sequence[Step], weights: Weights, path: str, x: Map) -> Map:
 
 def _conv(layer: Conv, x: Map, weights: Weights, name: str) -> Map:
     (filters, groups), (channels, *_) = (layer.filters, layer.groups), x.shape
-    rows, columns = layer.window().output(x.shape[1], x.shape[2])
+    (rows, columns), zeros = layer.window().output(*x.shape[1:]), layer.window().zeros(*x.shape[1:])
     kernels = weights[f"{name}.weight"].reshape(groups, filters // groups, -1)
-    if layer.size == layer.stride == (1, 1) and layer.zeros == (0, 0):
+    if layer.size == layer.stride == (1, 1) and not any(map(any, zeros)):
         y = (kernels @ x.reshape(groups, channels // groups, -1)).reshape(filters, rows, columns)
     else:
         # (channels, rows, columns, F, F) -> (channels, F, F, rows, columns), nothing copied yet
-        windows = _windows(_padded(x, layer.zeros, 0.0), layer.size, layer.stride, layer.dilation)
+        windows = _windows(_padded(x, zeros, 0.0), layer.size, layer.stride, layer.dilation)
         windows = windows.transpose(0, 3, 4, 1, 2)
         y = np.empty((groups, filters // groups, rows, columns), np.float32)
         height = max(1, min(rows, COLUMNS // (prod(windows.shape[:3]) * columns)))
@@ -96,7 +96,7 @@ def _batchnorm(layer: BatchNorm, x: Map, weights: Weights, name: str) -> Map:
     mean, variance, scale, shift = (
         weights[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
     )
-    factor = scale / np.sqrt(variance + np.float32(EPSILON))
+    factor = scale / np.sqrt(variance + np.float32(layer.eps))
     across = (-1,) + (1,) * (x.ndim - 1)
     y = np.multiply(x, factor.reshape(across))
     y += (shift - mean * factor).reshape(across)
@@ -104,11 +104,11 @@ def _batchnorm(layer: BatchNorm, x: Map, weights: Weights, name: str) -> Map:
 
 
 def _maxpool(layer: MaxPool, x: Map, weights: Weights, name: str) -> Map:
-    return _reduced(np.maximum, layer, _padded(x, layer.padding, -np.inf))
+    return _reduced(np.maximum, layer, _padded(x, layer.window().zeros(*x.shape[1:]), -np.inf))
 
 
 def _avgpool(layer: AvgPool, x: Map, weights: Weights, name: str) -> Map:
-    return _reduced(np.add, layer, _padded(x, layer.padding, 0.0)) / np.float32(prod(layer.size))
+    return _reduced(np.add, layer, _padded(x, layer.window().zeros(*x.shape[1:]), 0.0)) / np.float32(prod(layer.size))
 
 
 def _l2pool(layer: L2Pool, x: Map, weights: Weights, name: str) -> Map:
@@ -149,12 +149,14 @@ def _windows(x: Map, size: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Map:
     return every[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
 
 
-def _padded(x: Map, zeros: Pair, value: float) -> Map:
-    if zeros == (0, 0):
+def _padded(x: Map, zeros: tuple[Pair, Pair], value: float) -> Map:
+    """`value` before and after the rows and the columns, as many times as Window.zeros says."""
+    if not any(map(any, zeros)):
         return x
     channels, height, width = x.shape
-    wider = np.full((channels, height + 2 * zeros[0], width + 2 * zeros[1]), value, np.float32)
-    wider[:, zeros[0] : zeros[0] + height, zeros[1] : zeros[1] + width] = x
+    (top, bottom), (left, right) = zeros
+    wider = np.full((channels, top + height + bottom, left + width + right), value, np.float32)
+    wider[:, top : top + height, left : left + width] = x
     return wider
 
 
@@ -169,6 +171,7 @@ _FORWARD: dict[type[Layer], Callable[[Any, Map, Weights, str], Any]] = {
     Flatten: lambda layer, x, weights, name: x.reshape(-1),
     Dropout: lambda layer, x, weights, name: x,
     Relu: lambda layer, x, weights, name: np.maximum(x, 0),
+    Relu6: lambda layer, x, weights, name: np.clip(x, 0, 6),
     LeakyRelu: lambda layer, x, weights, name: np.where(x > 0, x, x * np.float32(layer.slope)),
     Elu: lambda layer, x, weights, name: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     Gelu: lambda layer, x, weights, name: _gelu(x),

