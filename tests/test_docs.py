@@ -129,6 +129,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "filters",
         "article",
         "plan",
+        "import",
         "cache",
         "demo",
     }

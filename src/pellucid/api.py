@@ -1,4 +1,7 @@
-"""The verbs: train, load, predict, evaluate, explain, article, plan. The command line calls these, and so may you."""
+"""The verbs: train, load, predict, evaluate, explain, article, plan, import_keras.
+
+The command line calls these, and so may you.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, 
 from pellucid.glassbox.whatif import adjustable as settings_of
 from pellucid.glassbox.working import Part, Working
 from pellucid.kept import Seen, remembered, remembers, trained_on
+from pellucid.keras.importing import Imported, import_keras
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.plan import Plan, Row
@@ -230,6 +234,7 @@ __all__ = [
     "Event",
     "Found",
     "Grid",
+    "Imported",
     "LayerExemplars",
     "Lesson",
     "Mechanism",
@@ -271,6 +276,7 @@ __all__ = [
     "explain",
     "finish",
     "free_place",
+    "import_keras",
     "inside",
     "latest",
     "lessons_as_json",

@@ -102,14 +102,16 @@ def _zipped(path: Path) -> Iterator[Archive]:
             groups = _groups(path, file)
             arrays = {place: found for place, (_, found) in groups.items() if found}
             with _damage(path):
-                names = {place: _text(group.attrs["name"]) for place, (group, _) in groups.items() if "name" in group.attrs}
+                named = {place: group.attrs.get("name") for place, (group, _) in groups.items()}
+                names = {place: _text(name) for place, name in named.items() if name is not None}
             yield Archive(config, str(about.get("keras_version", "unknown")), "keras", arrays, names)
 
 
 def _from_hdf5(path: Path, file: h5py.File) -> Archive:
     with _damage(path):
         if "model_config" not in file.attrs:
-            what = "holds weights and no network" if "layers" in file or "layer_names" in file.attrs else "holds no model"
+            weights = "layers" in file or "layer_names" in file.attrs
+            what = "holds weights and no network" if weights else "holds no model"
             raise ArtefactError(f"{path} {what}. Save the whole model in Keras, with model.save('model.keras').")
         config = _json(path, "model_config", _text(file.attrs["model_config"]).encode())
         version = _text(file.attrs.get("keras_version", "unknown"))

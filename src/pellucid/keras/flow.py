@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from pellucid.network.layer import Layer
 from pellucid.network.window import Shape
 
-Weights = dict[str, NDArray[np.float32]]
+Weights = Mapping[str, NDArray[Any]]
 Zeros = tuple[int, int, int, int]
 """Zeros at the top, bottom, left and right."""
 

@@ -108,7 +108,7 @@ def _model(archive: Archive, described: dict[str, Any], place: tuple[tuple[str, 
     return _laid_out(config, parts)
 
 
-def _laid_out(config: dict[str, Any], parts: list[tuple[dict[str, Any], Row]]) -> Row:
+def _laid_out(config: Any, parts: list[tuple[dict[str, Any], Row]]) -> Row:
     graph = _Graph(str(config.get("name", "the model")))
     for layer, part in parts:
         name = str(layer["name"])
@@ -194,11 +194,14 @@ def _constant(layer: dict[str, Any]) -> float | None:
     """The number of an operator's call such as x / 127.5, behind its tensor; None where the call is another."""
     match layer.get("inbound_nodes"):
         case [{"args": [{"class_name": "__keras_tensor__"}, int() | float() as number], "kwargs": {}}]:
-            return None if isinstance(number, bool) else float(number)
-        case [[str(), int(), int(), {"y": int() | float() as number}]] | [[[str(), int(), int(), {"y": int() | float() as number}]]]:
-            return None if isinstance(number, bool) else float(number)
+            pass
+        case [[str(), int(), int(), {"y": int() | float() as number}]]:  # Keras 2, an operator
+            pass
+        case [[[str(), int(), int(), {"y": int() | float() as number}]]]:
+            pass
         case _:
             return None
+    return None if isinstance(number, bool) else float(number)
 
 
 def _one(config: dict[str, Any], key: str, what: str) -> str:
