@@ -38,7 +38,7 @@ def run(args: list[str]) -> int:
             out: The model folder to write, a new one.
             classes: Names in the order of the outputs, such as cat,dog; of one sigmoid unit, what 0 and what 1 meant.
             size: Side of the pictures, or height and width, for a model that leaves them open.
-            pixels: What black and white were made outside the model: 0..1 where pixels were divided by 255.
+            pixels: What black and white were made outside the model: 0..1 where pixels were divided by 255; --pixels=-1..1.
             json: What became of each layer, and everything else, as JSON.
         """
         names = None if classes is None else [name.strip() for name in classes.split(",")]
@@ -62,7 +62,7 @@ def _range(text: str) -> tuple[float, float]:
     number = r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*"
     ends = re.fullmatch(rf"{number}\.\.{number}", text)
     if ends is None:
-        raise RecipeError(f"--pixels is {text!r}; write what black and white became, such as 0..1 or -1..1.")
+        raise RecipeError(f"--pixels is {text!r}; write what black and white became, such as 0..1.")
     return float(ends[1]), float(ends[2])
 
 

@@ -54,14 +54,15 @@ class Archive:
     * version: of the Keras that saved it, or "unknown"
     * layout: "keras" (a zip) or "h5" (one HDF5 file); the places of the arrays differ
     * arrays: group, "layers/conv2d/vars" or "conv2d/conv2d" -> name, "0" or "kernel:0" -> array
-    * names: of "keras", group -> the layer's name that stands there; of "h5", a layer's group -> its arrays in order
+    * names: of "keras", (folder of groups, a layer's name) -> its group, where the file has names; of "h5", a layer's
+      group -> its arrays in order
     """
 
     config: dict[str, Any]
     version: str
     layout: str
     arrays: dict[str, dict[str, Stored]]
-    names: dict[str, Any]
+    names: dict[Any, Any]
 
 
 @contextmanager
@@ -103,7 +104,11 @@ def _zipped(path: Path) -> Iterator[Archive]:
             arrays = {place: found for place, (_, found) in groups.items() if found}
             with _damage(path):
                 named = {place: group.attrs.get("name") for place, (group, _) in groups.items()}
-                names = {place: _text(name) for place, name in named.items() if name is not None}
+                names = {
+                    (place.rsplit("/", 2)[0], _text(name)): place.rsplit("/", 1)[0]
+                    for place, name in named.items()
+                    if name is not None and place.count("/") >= 2
+                }
             yield Archive(config, str(about.get("keras_version", "unknown")), "keras", arrays, names)
 
 

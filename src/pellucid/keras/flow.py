@@ -31,8 +31,8 @@ class Flow:
     """What one picture is at this place of the network.
 
     * shape: (channels, height, width) or (features,), as ours has it
-    * order: of a flattened row, where each of our numbers stands in Keras's row, int64 (features,); None: as in ours.
-      Keras flattens row by row with the channels innermost, ours channel by channel
+    * flattened: the (channels, height, width) of which the row was made, where Keras's row has another order than ours;
+      see `as_ours`
     * plane: the picture has no axis of channels in Keras, (height, width)
     * zeros: a ZeroPadding2D that waits for the layer it pads
     * positive: no number is below 0, so that zeros never win a maximum over them
@@ -40,8 +40,20 @@ class Flow:
     """
 
     shape: Shape
-    order: NDArray[np.int64] | None = None
+    flattened: Shape | None = None
     plane: bool = False
     zeros: Zeros = (0, 0, 0, 0)
     positive: bool = False
     notes: list[str] = field(default_factory=list)
+
+
+def as_ours(array: NDArray[np.float32], flattened: Shape | None) -> NDArray[np.float32]:
+    """An array (features, ...) whose first axis is Keras's flattened row, in the order of ours.
+
+    Keras flattens row by row with the channels innermost, ours channel by channel.
+    """
+    if flattened is None:
+        return array
+    channels, height, width = flattened
+    inside = array.shape[1:]
+    return np.moveaxis(array.reshape(height, width, channels, *inside), 2, 0).reshape(-1, *inside)

@@ -235,13 +235,13 @@ def _arrays(archive: Archive, place: tuple[tuple[str, str], ...]) -> tuple[Store
 
 
 def _of_zip(archive: Archive, place: tuple[tuple[str, str], ...]) -> tuple[Stored, ...]:
-    """Layers stand there by their kind and number, conv2d_1, and since Keras 3.5 or so with their name beside it."""
+    """A layer's group is named after its kind and number, conv2d_1; later versions wrote the layer's name beside it."""
     for folder in ("layers", "_layer_checkpoint_dependencies"):
-        group = "/".join(f"{folder}/{counted}" for counted, _ in place) + "/vars"
-        if archive.names.get(group, place[-1][1]) != place[-1][1]:
-            stands = f"{archive.names[group]} where its network has {place[-1][1]}"
-            raise ArtefactError(f"The weights do not belong to the network: {group} is of {stands}.")
-        if found := archive.arrays.get(group):
+        group = ""
+        for counted, own in place:
+            inside = f"{group}/{folder}".lstrip("/")
+            group = archive.names.get((inside, own), "") if archive.names else f"{inside}/{counted}"
+        if found := archive.arrays.get(f"{group}/vars"):
             return tuple(found[key] for key in sorted(found, key=lambda name: (len(name), name)))
     return ()
 

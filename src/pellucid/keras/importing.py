@@ -14,6 +14,7 @@ from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.keras import archive, card, graph, reading
 from pellucid.keras.reading import Line, Read
+from pellucid.keras.settings import LARGEST_SIDE
 from pellucid.network import residual, text
 from pellucid.network.plan import plan
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
@@ -22,7 +23,6 @@ from pellucid.texts import composed
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
 
-LARGEST_SIDE = 1 << 14  # pixels
 BYTES = (0.0, 255.0)  # what goes into a model that scales its pixels itself
 
 
@@ -171,8 +171,9 @@ def _notes(read: Read, unnamed: bool, pixels: tuple[float, float]) -> list[str]:
     if unnamed:
         names = "what 0 and what 1 meant" if read.classes == 2 else f"the {read.classes} names, in order"
         notes.append(f"Keras keeps no class names. Give {names}: --classes cat,dog.")
+    size = f"{read.shape[1]}x{read.shape[2]}"
     notes.append(
-        f"Pictures are brought to {read.shape[1]}x{read.shape[2]} with antialiasing. Keras leaves that out when it loads "
-        "a folder, so probabilities of larger pictures differ a little from those there."
+        f"Pictures are brought to {size} with antialiasing. Keras leaves that out when it loads a folder, so "
+        "probabilities of larger pictures differ a little from those there."
     )
     return notes

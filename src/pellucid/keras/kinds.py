@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import NetworkError
 from pellucid.keras import spatial
-from pellucid.keras.flow import Flow, Part
+from pellucid.keras.flow import Flow, Part, as_ours
 from pellucid.keras.graph import Node
 from pellucid.keras.pixels import AUGMENTATIONS
 from pellucid.keras.settings import arrays, flag, number, whole
@@ -76,16 +76,16 @@ def activation(node: Node) -> Layer | str | None:
     value = node.config.get("activation")
     if isinstance(value, dict):  # an object: a function by its name, or a layer of its own
         kind, inner = value.get("class_name"), value.get("config")
-        if isinstance(inner, dict) and kind in LAYERS_OF_ACTIVATION:
-            return LAYERS_OF_ACTIVATION[kind](Node(str(kind), node.name, inner))
+        if isinstance(inner, dict) and isinstance(kind, str) and kind in LAYERS_OF_ACTIVATION:
+            return LAYERS_OF_ACTIVATION[kind](Node(kind, node.name, inner))
         value = inner if isinstance(inner, str) else kind
     if value is None or value == "linear":
         return None
     if value == "softmax":
         return SOFTMAX
-    if value not in ACTIVATIONS:
+    if not isinstance(value, str) or value not in ACTIVATIONS:
         raise NetworkError(f"{node.called}: its activation {value} is not supported. {_instead()}")
-    return ACTIVATIONS[str(value)]
+    return ACTIVATIONS[value]
 
 
 def _relu(node: Node) -> Layer:
@@ -116,7 +116,7 @@ def _softmax(node: Node) -> str:
     return SOFTMAX
 
 
-LAYERS_OF_ACTIVATION: dict[object, Callable[[Node], Layer | str]] = {
+LAYERS_OF_ACTIVATION: dict[str, Callable[[Node], Layer | str]] = {
     "ReLU": _relu,
     "LeakyReLU": _leaky,
     "ELU": _elu,
@@ -143,7 +143,7 @@ def _flatten(node: Node, flow: Flow) -> list[Part] | str:
     channels, height, width = flow.shape
     flow.plane = False
     if channels > 1 and height * width > 1:
-        flow.order = np.arange(channels * height * width).reshape(height, width, channels).transpose(2, 0, 1).ravel()
+        flow.flattened = flow.shape
     return [Part(Flatten())]
 
 
@@ -176,8 +176,7 @@ def _dense(node: Node, flow: Flow) -> list[Part]:
     if len(flow.shape) == 3:  # at each place over its channels: a convolution of 1x1
         weight = np.ascontiguousarray(kernel.T)[:, :, None, None]
         return [Part(Conv(units, (1, 1), bias=bool(bias)), {"weight": weight, **named})]
-    if flow.order is not None:
-        kernel, flow.order = kernel[flow.order], None
+    kernel, flow.flattened = as_ours(kernel, flow.flattened), None
     return [Part(Dense(units, bias=bool(bias)), {"weight": np.ascontiguousarray(kernel.T), **named})]
 
 
@@ -199,8 +198,7 @@ def _batch_norm(node: Node, flow: Flow) -> list[Part]:
         "running_mean": found["mean"],
         "running_var": found["variance"],
     }
-    if flow.order is not None:
-        weights = {name: numbers[flow.order] for name, numbers in weights.items()}
+    weights = {name: as_ours(numbers, flow.flattened) for name, numbers in weights.items()}
     counted = {"num_batches_tracked": np.zeros((), np.int64)}
     return [Part(BatchNorm(eps=number(node, "epsilon", 1e-3)), weights | counted)]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pellucid.errors import ArtefactError, NetworkError
 from pellucid.keras.graph import Node
-from pellucid.keras.settings import flag, numbers, per_channel, whole
+from pellucid.keras.settings import LARGEST_SIDE, flag, numbers, per_channel, whole
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import Fit
 
@@ -92,6 +92,8 @@ class Pixels:
 
     def _resize(self, node: Node) -> str:
         self.size = whole(node, "height"), whole(node, "width")
+        if max(self.size) > LARGEST_SIDE:
+            raise NetworkError(f"{node.called} makes pictures of {self.size}; up to {LARGEST_SIDE:,} pixels are read.")
         self.fit = _fit(node)
         if self.fit == "pad":
             self.notes.append(f"{node.called} pads with black where our fit pads with grey.")

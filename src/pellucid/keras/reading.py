@@ -15,6 +15,7 @@ from pellucid.keras import kinds
 from pellucid.keras.flow import Flow, Part
 from pellucid.keras.graph import Fork, Node, Row, every
 from pellucid.keras.pixels import Pixels
+from pellucid.keras.settings import LARGEST_SIDE, precision
 from pellucid.keras.spatial import NONE
 from pellucid.network.layer import Elementwise, Layer
 from pellucid.network.layers import (
@@ -109,6 +110,7 @@ class _Reader:
             return []
         if node.kind not in kinds.IN_TRAINING:
             self._check_size()
+        self._check_precision(node)
         made = kinds.parts(node, self.flow)
         if isinstance(made, str):
             self.lines.append(Line(node.name, node.kind, made))
@@ -135,8 +137,16 @@ class _Reader:
 
     def _check_size(self) -> None:
         if self.pixels.size is None:
-            raise RecipeError(
-                "The model leaves the size of its pictures open. Say which, --size 150 or --size 150x200."
+            raise RecipeError("The model leaves the size of its pictures open. Say which: --size 150 or 150x200.")
+
+    def _check_precision(self, node: Node) -> None:
+        """What Keras computed in 16 bits is computed in 32 here. Raises NetworkError for what is quantised."""
+        policy = precision(node)
+        if "_from_" in policy:  # int8_from_float32
+            raise NetworkError(f"{node.called} is quantised ({policy}). Save the model as it was before that.")
+        if "16" in policy and not any("16 bits" in note for note in self.flow.notes):
+            self.flow.notes.append(
+                f"Keras computed in 16 bits ({policy}). Here it is 32, so probabilities differ a little."
             )
 
     def _fork(self, fork: Fork) -> list[Part]:
@@ -152,10 +162,7 @@ class _Reader:
                 raise NetworkError(f"A branch ends with zeros or a softmax before Add {fork.name}, which is not read.")
             ends.append(self.flow)
         (one, other), (body, shortcut) = ends, branches
-        alike = one.order is other.order or (
-            one.order is not None and other.order is not None and np.array_equal(one.order, other.order)
-        )
-        if one.shape != other.shape or not alike:
+        if one.shape != other.shape or one.flattened != other.flattened:
             raise NetworkError(
                 f"Add {fork.name} brings {list(one.shape)} and {list(other.shape)} together; branches of the same "
                 "shape and order are read."
@@ -198,12 +205,16 @@ def _input(row: Row) -> tuple[Any, ...]:
             break
     else:
         raise NetworkError("The model does not say what it takes: it was never built. Call it on a picture, then save.")
-    sides = shape[1:]
-    if len(sides) not in (2, 3) or (len(sides) == 3 and not isinstance(sides[2], int)):
-        raise NetworkError(f"The model takes {sides}; pictures, [height, width, channels], are read.")
-    if not all(side is None or (isinstance(side, int) and side > 0) for side in sides[:2]):
-        raise NetworkError(f"The model takes {sides}, and whole numbers from 1 are needed.")
+    sides = shape[1:] if isinstance(shape, list) else []
+    if len(sides) not in (2, 3) or (len(sides) == 3 and not _is_side(sides[2])):
+        raise NetworkError(f"The model takes {sides or shape}; pictures, [height, width, channels], are read.")
+    if not all(side is None or _is_side(side) for side in sides[:2]):
+        raise NetworkError(f"The model takes {sides}; sides of 1 to {LARGEST_SIDE:,} pixels are read.")
     return tuple(sides)
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_SIDE
 
 
 def _ended(parts: list[Part], flow: Flow, ending: Layer | str | None) -> tuple[list[Part], int, str]:
@@ -212,10 +223,8 @@ def _ended(parts: list[Part], flow: Flow, ending: Layer | str | None) -> tuple[l
         parts = parts[:-1]
     if len(flow.shape) != 1:
         raise NetworkError(f"The model ends with {list(flow.shape)}; a row of numbers, one a class, is needed.")
-    if flow.order is not None:
-        raise NetworkError(
-            "The model ends with a flattened map; a Dense layer or a global pooling behind it is needed."
-        )
+    if flow.flattened is not None:
+        raise NetworkError("The model ends with a flattened map; it needs a Dense layer behind it.")
     units = flow.shape[0]
     sigmoid = isinstance(ending, Sigmoid)
     if isinstance(ending, Layer) and not sigmoid and _bends(ending):

@@ -13,6 +13,8 @@ from pellucid.keras.graph import Node
 
 Pair = tuple[int, int]
 
+LARGEST_SIDE = 1 << 14  # pixels of a picture
+
 
 def whole(node: Node, name: str, default: int | None = None) -> int:
     """A whole number from 1. Raises NetworkError that names the layer."""
@@ -62,6 +64,15 @@ def flag(node: Node, name: str, default: bool) -> bool:
     if not isinstance(value, bool):
         raise NetworkError(f"{node.called}: its {name} is {value!r}, and true or false is needed.")
     return value
+
+
+def precision(node: Node) -> str:
+    """The name of a layer's dtype policy: "float32", "mixed_float16", …"""
+    policy = node.config.get("dtype")
+    while isinstance(policy, dict):  # Keras 3
+        inner = policy.get("config")
+        policy = inner.get("name") if isinstance(inner, dict) else inner
+    return str(policy or "float32")
 
 
 def check_channels_last(node: Node) -> None:

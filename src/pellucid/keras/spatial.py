@@ -108,7 +108,7 @@ def _conv(node: Node, flow: Flow, kernel: NDArray[np.float32], bias: list[Any], 
     filters, size = kernel.shape[0], (kernel.shape[2], kernel.shape[3])
     plain = Conv(filters, size, stride=stride, dilation=dilation, groups=groups, bias=bool(bias))
     if flow.zeros == NONE:
-        padding = "same" if _same(node) else (0, 0)
+        padding = "same" if _same(node) and size != (1, 1) else (0, 0)
         return Part(replace(plain, padding=padding), _named(kernel, bias))
     zeros, flow.zeros = _zeros(node, flow, flow.zeros, plain.window().reach, stride), NONE
     _, height, width = flow.shape

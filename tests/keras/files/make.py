@@ -1,13 +1,17 @@
-"""Writes the models beside it, and what Keras predicted with them: `python make.py` with Keras, never in a test.
+"""Writes models.zip and predictions.npz beside it: `python make.py`, with Keras, never in a test.
 
-The stored files came from Keras 3.15.1 on TensorFlow 2.21.0 (Python 3.11, Linux), run once. Each network is small, its
-weights are drawn and not trained, and batch norm has drawn statistics. `.keras` is Keras 3's own format; `.h5` is the
-layout of Keras 2, which Keras 3 writes too. predictions.npz holds, for each model, `<name>.pictures` uint8 (n, H, W, C)
-and `<name>.predictions` float32 (n, units), of the pictures as the model wants them: `<name>.divide` is what each byte
-was divided by first.
+The stored files came from Keras 3.15.1 on TensorFlow 2.21.0 (Python 3.11.7, Linux), run once. The networks are small,
+their weights are drawn and not trained, and so are the statistics of batch norm. `.keras` is the format of Keras 3,
+`.h5` the layout of Keras 2, which Keras 3 writes too. models.zip holds the files as Keras wrote them, only packed: most
+of an HDF5 file of a small network is empty.
+
+predictions.npz holds, for each model, `<name>.pictures` uint8 (n, H, W, C), `<name>.divide`, what each byte was divided
+by before the model saw it, and `<name>.predictions`, what `predict` gave, float32 (n, units).
 """
 
+import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
 import numpy as np
@@ -97,32 +101,103 @@ def residual() -> keras.Model:
     return keras.Model(image, layers.Softmax()(x))
 
 
-MODELS = {"article": (article, 1), "blog": (blog, 255), "tutorial": (tutorial, 1), "residual": (residual, 1)}
-LEGACY = ("article", "blog", "residual")
+def nested() -> keras.Model:
+    """As transfer learning is written: models inside a model, arithmetic on pixels, one unit without an activation."""
+    inside = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False)(inside)
+    x = layers.BatchNormalization()(x)
+    x = before = layers.ReLU(6.0)(x)
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Add()([before, x])
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)))(x)
+    x = layers.DepthwiseConv2D(3, strides=2, use_bias=False)(x)
+    backbone = keras.Model(inside, layers.BatchNormalization(epsilon=0.01)(x), name="backbone")
+    image = keras.Input((20, 24, 3))
+    x = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)])(image)
+    x = keras.applications.mobilenet_v2.preprocess_input(x)
+    x = backbone(x, training=False)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(0.2)(x)
+    return keras.Model(image, layers.Dense(1)(x))
+
+
+def grey() -> keras.Model:
+    """Pictures without an axis of channels, as in the first steps with MNIST."""
+    return keras.Sequential(
+        [
+            layers.Input((12, 10)),
+            layers.Reshape((12, 10, 1)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, activation="relu6"),
+            layers.MaxPooling2D(3, strides=2),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def adapted() -> keras.Model:
+    """Mean and variance measured by a layer; of each channel the largest number."""
+    measured = layers.Normalization()
+    measured.adapt(np.random.default_rng(1).uniform(40, 200, (9, 11, 11, 3)).astype("float32"))
+    return keras.Sequential(
+        [
+            layers.Input((11, 11, 3)),
+            measured,
+            layers.Conv2D(6, 3, activation=layers.LeakyReLU()),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+MODELS = {
+    "article": (article, 1),
+    "blog": (blog, 255),
+    "tutorial": (tutorial, 1),
+    "residual": (residual, 1),
+    "nested": (nested, 1),
+    "grey": (grey, 1),
+    "adapted": (adapted, 1),
+}
+LEGACY = ("article", "blog", "residual", "nested", "adapted")
 
 
 def main() -> None:
     keras.utils.set_random_seed(7)
     random = np.random.default_rng(7)
     stored: dict[str, np.ndarray] = {}
-    for name, (build, divide) in MODELS.items():
-        model = build()
-        for layer in model.layers:
-            if isinstance(layer, layers.BatchNormalization):
-                drawn = [random.uniform(0.5, 1.5, each.shape) for each in layer.get_weights()]
-                layer.set_weights(drawn)
-            elif layer.weights and layer.get_weights()[-1].ndim == 1:  # a bias, which Keras starts at 0
-                kernel, bias = layer.get_weights()[:-1], layer.get_weights()[-1]
-                layer.set_weights([*kernel, random.normal(0, 0.1, bias.shape)])
-        pictures = random.integers(0, 256, (PICTURES, *model.input_shape[1:]), dtype=np.uint8)
-        stored[f"{name}.pictures"] = pictures
-        stored[f"{name}.divide"] = np.array(divide, np.float32)
-        stored[f"{name}.predictions"] = model.predict(pictures.astype(np.float32) / divide, verbose=0)
-        model.save(HERE / f"{name}.keras")
-        if name in LEGACY:
-            model.save(HERE / f"{name}.h5", include_optimizer=False)
-        print(name, stored[f"{name}.predictions"], model.count_params())
+    with (
+        TemporaryDirectory() as folder,
+        zipfile.ZipFile(HERE / "models.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as pack,
+    ):
+        for name, (build, divide) in MODELS.items():
+            model = build()
+            draw(model, random)
+            if name == "article":  # bytes make large scores, of which softmax would be 0 and 1
+                kernel, bias = model.layers[0].get_weights()
+                model.layers[0].set_weights([kernel / 100, bias])
+            pictures = random.integers(0, 256, (PICTURES, *model.input_shape[1:]), dtype=np.uint8)
+            stored[f"{name}.pictures"] = pictures
+            stored[f"{name}.divide"] = np.array(divide, np.float32)
+            stored[f"{name}.predictions"] = model.predict(pictures.astype(np.float32) / divide, verbose=0)
+            for kind in (".keras", ".h5") if name in LEGACY else (".keras",):
+                path = Path(folder) / f"{name}{kind}"
+                model.save(path)
+                pack.write(path, path.name)
+            print(name, stored[f"{name}.predictions"], model.count_params())
     np.savez_compressed(HERE / "predictions.npz", **stored)
+
+
+def draw(model: keras.Model, random: np.random.Generator) -> None:
+    """Statistics for batch norm, which would pass everything on, and biases, which Keras starts at 0."""
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, layers.BatchNormalization):
+            layer.set_weights([random.uniform(0.5, 1.5, each.shape) for each in layer.get_weights()])
+        elif isinstance(layer, layers.Dense | layers.Conv2D | layers.DepthwiseConv2D) and layer.use_bias:
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, random.normal(0, 0.1, bias.shape)])
 
 
 if __name__ == "__main__":
