@@ -38,7 +38,7 @@ def run(args: list[str]) -> int:
             out: The model folder to write, a new one.
             classes: Names in the order of the outputs, such as cat,dog; of one sigmoid unit, what 0 and what 1 meant.
             size: Side of the pictures, or height and width, for a model that leaves them open.
-            pixels: What black and white were made outside the model: 0..1 where pixels were divided by 255; --pixels=-1..1.
+            pixels: What black and white were made before the model saw them: 0..1 where pixels were divided by 255.
             json: What became of each layer, and everything else, as JSON.
         """
         names = None if classes is None else [name.strip() for name in classes.split(",")]
