@@ -18,7 +18,8 @@ NETWORKS = {
     "article": "conv(10, 5) relu maxpool(2) flatten dense",
     "blog": "conv(4, 3) relu maxpool(2) conv(4, 3) relu maxpool(2) conv(8, 3) relu maxpool(2) flatten dense(8) relu "
     "dropout(0.5) dense",
-    "tutorial": "conv(4, 3, padding=same) relu maxpool(2) conv(6, 2, stride=2, padding=same) relu flatten "
+    "tutorial": "conv(4, 3, padding=same) relu maxpool(3, stride=2, padding=same) "
+    "conv(6, 2, stride=2, padding=same) relu avgpool(2, padding=same) flatten "
     "batchnorm(eps=0.001) dropout(0.2) dense(5) elu dense",
     "residual": "conv(4, 3, stride=2, padding=same, bias=false) batchnorm(eps=0.001) leaky_relu(0.2) "
     "residual(conv(4, 3, padding=same, groups=4, bias=false) conv(4, 1) batchnorm(eps=0.01)) "

@@ -55,21 +55,13 @@ def separable(node: Node, flow: Flow) -> list[Part]:
 
 
 def max_pool(node: Node, flow: Flow) -> list[Part]:
-    zeros, flow.zeros = flow.zeros, NONE
-    if zeros != NONE and not flow.positive:
+    if flow.zeros != NONE and not flow.positive:
         raise NetworkError(f"{node.called} stands behind a ZeroPadding2D, whose zeros can be the largest of a window.")
-    return [Part(MaxPool(**_pool(node, flow, zeros)))]
+    return [Part(MaxPool(**_pool(node, flow)))]
 
 
 def average_pool(node: Node, flow: Flow) -> list[Part]:
-    zeros, flow.zeros = flow.zeros, NONE
-    settings = _pool(node, flow, zeros)
-    if settings["padding"] != (0, 0) and zeros == NONE:
-        raise NetworkError(
-            f"{node.called}: at the border Keras averages the numbers that are there, and our avgpool counts the zeros "
-            "of its padding too. Pooling with padding='valid' is read."
-        )
-    return [Part(AvgPool(**settings))]
+    return [Part(AvgPool(**_pool(node, flow)))]
 
 
 def global_average(node: Node, flow: Flow) -> list[Part]:
@@ -130,18 +122,24 @@ def _conv(node: Node, flow: Flow, kernel: NDArray[np.float32], bias: list[Any], 
     return Part(layer, _named(kernel, bias))
 
 
-def _pool(node: Node, flow: Flow, zeros: Zeros) -> dict[str, Any]:
+def _pool(node: Node, flow: Flow) -> dict[str, Any]:
     _, height, width = _spatial(node, flow)
     size = pair(node, "pool_size", (2, 2))
     stride = pair(node, "strides", size)
-    top, bottom, left, right = _zeros(node, flow, zeros, size, stride)
-    padding = top, left
-    if (top, left) != (bottom, right) or any(2 * padding[axis] > size[axis] for axis in (0, 1)):
+    (top, bottom, left, right), flow.zeros = flow.zeros, NONE
+    if _same(node):
+        if any((top, bottom, left, right)):
+            raise NetworkError(f"{node.called} has zeros of its own (same) beside those of a ZeroPadding2D.")
+        own = _of_same(height, width, size, stride)
+        if any(stride[axis] == 1 and size[axis] % 2 == 0 for axis in (0, 1)):
+            raise NetworkError(f"{node.called}: a pool with padding 'same' and stride 1 needs an odd size.")
+        return {"size": size, "stride": stride, "padding": "same" if any(own) else (0, 0)}
+    if (top, left) != (bottom, right) or 2 * top > size[0] or 2 * left > size[1]:
         raise NetworkError(
-            f"{node.called}: on {height}x{width} numbers it needs {top}, {bottom}, {left} and {right} zeros at the "
-            "top, bottom, left and right; a pool with equal padding on both sides, at most half its size, is read."
+            f"{node.called} stands behind a ZeroPadding2D with {top}, {bottom}, {left} and {right} zeros at the top, "
+            "bottom, left and right; equal numbers on both sides, at most half the pool's size, are read."
         )
-    return {"size": size, "stride": stride, "padding": padding}
+    return {"size": size, "stride": stride, "padding": (top, left)}
 
 
 def _zeros(node: Node, flow: Flow, before: Zeros, reach: Pair, stride: Pair) -> Zeros:

@@ -62,13 +62,14 @@ def tutorial() -> keras.Model:
     """As Keras's tutorial builds them: augmentation and scaling inside, scores out."""
     return keras.Sequential(
         [
-            layers.Input((17, 19, 3)),
+            layers.Input((18, 19, 3)),
             layers.RandomFlip("horizontal"),
             layers.RandomRotation(0.1),
             layers.Rescaling(1 / 255),
             layers.Conv2D(4, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(),
+            layers.MaxPooling2D(3, strides=2, padding="same"),
             layers.Conv2D(6, 2, padding="same", strides=2, activation="relu"),
+            layers.AveragePooling2D(2, padding="same"),
             layers.Flatten(),
             layers.BatchNormalization(),
             layers.Dropout(0.2),
