@@ -30,10 +30,12 @@ NETWORKS = {
     "conv(4, 3, stride=2, padding=same, groups=4, bias=false) batchnorm(eps=0.01) globalavgpool dropout(0.2) dense",
     "grey": "conv(4, 3) relu6 maxpool(3, stride=2) flatten dense",
     "adapted": "conv(6, 3) leaky_relu(0.3) maxpool(9) flatten dense",
+    "odds": "conv(4, 5x6, stride=2x1, padding=3x4) relu maxpool(3, stride=2, padding=1) "
+    "avgpool(2x1, stride=1, padding=1x0) conv(5, 1) hardswish batchnorm(eps=0.001) conv(10, 3, groups=5, bias=false) "
+    "conv(4, 1) elu conv(5, 2, padding=same, dilation=2) leaky_relu(0.2) maxpool(4x9) conv(4, 1, bias=false) elu "
+    "avgpool(1) flatten residual(dense(4) sigmoid) dense(bias=false)",
 }
-FILES = [f"{name}.keras" for name in NETWORKS] + [
-    f"{name}.h5" for name in ("article", "blog", "residual", "nested", "adapted")
-]
+FILES = [f"{name}.keras" for name in NETWORKS] + [f"{name}.h5" for name in ("article", "blog", "residual", "nested")]
 
 
 def imported(path: Path, out: Path, divide: float = 1) -> Imported:
@@ -130,6 +132,23 @@ def test_the_notation_of_keras_2_is_read(
 
     assert result.keras == "2.15.0"
     assert str(classifier.network) == NETWORKS[name]
+    assert np.abs(p - keras_said(name, predictions)).max() < 1e-4
+
+
+@pytest.mark.parametrize("folder", ["layers", "_layer_checkpoint_dependencies"])
+@pytest.mark.parametrize("name", ["residual", "tutorial"])
+def test_weights_without_names_are_read_by_kind_and_number(
+    name: str, folder: str, edited: Callable[..., Path], predictions: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """As earlier versions of Keras 3, and the late ones of Keras 2, wrote them."""
+
+    def older(file: h5py.File) -> None:
+        file.visititems(lambda place, each: each.attrs.pop("name", None) and None)
+        if folder != "layers":
+            file.move("layers", folder)
+
+    classifier = imported(edited(name, weights=older), tmp_path / "model").classifier
+    p = classifier.probabilities(classifier.logits(predictions[f"{name}.pictures"]))
     assert np.abs(p - keras_said(name, predictions)).max() < 1e-4
 
 
