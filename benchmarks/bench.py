@@ -22,7 +22,7 @@ from typing import Any
 import samples
 from contenders import OURS, TITLES, perform
 from job import NETWORKS, Case, Headline, Setting
-from jobs import accuracy_for_time, article, growth, predicting, training
+from jobs import accuracy_for_time, article, growth, predicting, training, transfer
 from measuring import machine
 from platformdirs import user_cache_path
 from tables import Run, table, write
@@ -34,6 +34,7 @@ JOBS = {
     "article": article,
     "training": training,
     "predicting": predicting,
+    "transfer": transfer,
     "accuracy": accuracy_for_time,
     "growth": growth,
 }

@@ -40,7 +40,9 @@ def command(verb: str, given: dict[str, Any]) -> list[str]:
     if verb == "predict":
         return [pellucid, "predict", given["model"], given["pictures"], "--format", "csv", "--out", given["out"]]
     settings: dict[str, Any] = {"cache": f"{given['out']}-cache"}
-    if verb == "minutes":  # its own network and settings
+    if verb == "default":
+        pass
+    elif verb == "minutes":  # its own network and settings
         settings |= {"minutes": given["minutes"]}
     else:
         settings |= {"model": NETWORKS[given["network"]], "test": 0, **PLAIN}
@@ -60,7 +62,7 @@ def answer(verb: str, given: dict[str, Any]) -> dict[str, Any]:
         return {}
     config = json.loads((out / "config.json").read_text())
     found = {"train": config["data"]["train"], "precision": config["training"]["precision"]}
-    if verb == "minutes":
+    if verb in ("default", "minutes"):
         test = json.loads((out / "metrics.json").read_text())["test"]
         return {**found, "test": test["pictures"], "correct": test["correct"], "epochs": config["training"]["epochs"]}
     with (out / "history.csv").open(newline="") as file:
