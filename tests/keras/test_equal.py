@@ -77,7 +77,7 @@ def test_predictions_are_those_of_keras(
     for classifier in (result.classifier, loaded, without_torch):
         assert np.abs(classifier.probabilities(classifier.logits(pictures)) - expected).max() < 1e-4
     assert loaded.form.shape == pictures.shape[1:]
-    assert loaded.form.fit == "stretch"
+    assert (loaded.form.fit, loaded.form.filter) == ("stretch", "plain")
 
 
 def as_keras_2(path: Path) -> None:

@@ -49,7 +49,8 @@ def text(config: dict[str, Any]) -> str:
         f"`{config['network']}`",
         "",
         f"It takes {'RGB' if channels == 3 else 'grey'} pictures, brought to {width} x {height} pixels "
-        f"({prepared['fit']}). A pixel in 0..1 becomes (pixel - mean) / deviation; mean and deviation of each channel: "
+        f"({prepared['fit']}, {prepared['filter']}). A pixel in 0..1 becomes (pixel - mean) / deviation; mean and "
+        "deviation of each channel: "
         f"{numbers}. Probabilities are softmax(scores).",
         "",
         *[f"- {plain(note)}" for note in imported["notes"]],

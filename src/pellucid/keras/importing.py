@@ -94,7 +94,7 @@ def import_keras(
         version = opened.version
     names = _classes(classes, read.classes)
     channels, height, width = read.shape
-    form = Form(height, width, cast(Any, channels), read.pixels.fit)
+    form = Form(height, width, cast(Any, channels), read.pixels.fit, filter="plain")
     expected = residual.state(read.network.shapes(read.shape, read.classes))
     weights = {name: read.weights[name] for name in expected}  # in the order in which they are written
     saved = Saved(read.network, weights, names, form, read.pixels.standardise(), 1.0, PIXEL_LIMIT)
@@ -173,7 +173,7 @@ def _notes(read: Read, unnamed: bool, pixels: tuple[float, float]) -> list[str]:
         notes.append(f"Keras keeps no class names. Give {names}: --classes cat,dog.")
     size = f"{read.shape[1]}x{read.shape[2]}"
     notes.append(
-        f"Pictures are brought to {size} with antialiasing. Keras leaves that out when it loads a folder, so "
-        "probabilities of larger pictures differ a little from those there."
+        f"Pictures are brought to {size} as image_dataset_from_directory does it, bilinear without antialiasing. A "
+        "model that learned from pictures resized in another way sees others here."
     )
     return notes

@@ -91,7 +91,9 @@ class Pixels:
         return self._scale(1 / deviation, -mean / deviation)
 
     def _resize(self, node: Node) -> str:
-        self.size = whole(node, "height"), whole(node, "width")
+        before, self.size = self.size, (whole(node, "height"), whole(node, "width"))
+        if before not in (None, self.size):
+            self.notes.append(f"Keras brought pictures to {before} before {node.called}; here they are resized once.")
         if max(self.size) > LARGEST_SIDE:
             raise NetworkError(f"{node.called} makes pictures of {self.size}; up to {LARGEST_SIDE:,} pixels are read.")
         self.fit = _fit(node)
