@@ -11,6 +11,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in range(3):
         write(tmp_path / "holiday" / f"{number}.jpg", "cat", random)
     write(tmp_path / "picture.jpg", "dog", random)
+    with zipfile.ZipFile(ROOT / "tests/keras/files/models.zip") as archive:
+        (tmp_path / "model.keras").write_bytes(archive.read("blog.keras"))
     return tmp_path
 
 
@@ -129,6 +132,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "filters",
         "article",
         "plan",
+        "import",
         "cache",
         "demo",
     }

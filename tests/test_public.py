@@ -18,6 +18,7 @@ NAMES = [
     "evaluate",
     "explain",
     "finish",
+    "import_keras",
     "load",
     "plan",
     "predict",

@@ -18,6 +18,7 @@ The map, from the ground up; each part knows only those above it in this list:
     engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
+    keras           a model that Keras saved becomes one of ours
     predicting      from a model folder to predictions, without importing what they do not need
     describing      predictions with the features of each picture, as Parquet
     kept            which pictures a model was made from
@@ -33,7 +34,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.api import article, evaluate, explain, finish, load, plan, probe, start, train
+    from pellucid.api import article, evaluate, explain, finish, import_keras, load, plan, probe, start, train
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.predictor import Prediction
     from pellucid.errors import PellucidError
@@ -55,6 +56,7 @@ __all__ = [
     "evaluate",
     "explain",
     "finish",
+    "import_keras",
     "load",
     "plan",
     "predict",

@@ -1,4 +1,7 @@
-"""The verbs: train, load, predict, evaluate, explain, article, plan. The command line calls these, and so may you."""
+"""The verbs: train, load, predict, evaluate, explain, article, plan, import_keras.
+
+The command line calls these, and so may you.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, 
 from pellucid.glassbox.whatif import adjustable as settings_of
 from pellucid.glassbox.working import Part, Working
 from pellucid.kept import Seen, remembered, remembers, trained_on
+from pellucid.keras.importing import Imported, import_keras
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.own import own as owns
@@ -277,6 +281,7 @@ __all__ = [
     "Folds",
     "Found",
     "Grid",
+    "Imported",
     "LayerExemplars",
     "Lesson",
     "Mechanism",
@@ -318,6 +323,7 @@ __all__ = [
     "explain",
     "finish",
     "free_place",
+    "import_keras",
     "inside",
     "latest",
     "lessons_as_json",

@@ -85,7 +85,8 @@ def memory(model: str | Path) -> Memory:
     again = "so it cannot be told which of these pictures the model has seen"
     stated = config.get("files", {})
     if artefact.SPLIT not in stated:
-        return Memory({}, {}, f"{folder} was saved without {artefact.SPLIT}, {again}.")
+        how = "was imported" if "imported" in config else f"was saved without {artefact.SPLIT}"
+        return Memory({}, {}, f"{folder} {how}, {again}.")
     try:
         artefact.check_file(folder, artefact.SPLIT, config)
         with (folder / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -156,6 +157,8 @@ def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
 def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, str]]]:
     """(the folder, all rows of split.csv). Errors say what is gone and what to do instead."""
     config = artefact.read_config(model)
+    if "imported" in config:
+        raise ArtefactError(f"{model} was imported, and the pictures that it was made from are not known; {instead}.")
     artefact.check_file(model, artefact.SPLIT, config)
     try:
         root = Path(config["data"]["root"])

@@ -256,6 +256,23 @@ def test_l2_pooling_has_no_padding() -> None:
         classifier("conv(4, 3) l2pool(2) globalavgpool dense").changed([Padding("l2pool1", (1, 1))])
 
 
+def test_a_pool_that_hangs_over_is_changed_and_worked_out() -> None:
+    one = classifier("conv(4, 3) maxpool(3, stride=2, padding=same) globalavgpool dense")
+    average = one.changed([Pooling("maxpool1", "average")])
+    padded = one.changed([Padding("maxpool1", (1, 0))])
+
+    assert str(average.network) == "conv(4, 3) avgpool(3, stride=2, padding=same) globalavgpool dense"
+    assert str(padded.network) == "conv(4, 3) maxpool(3, stride=2, padding=1x0) globalavgpool dense"
+    with pytest.raises(TraceError, match=r"L2 pooling has no padding, and maxpool1 has padding=same; set its padding"):
+        one.changed([Pooling("maxpool1", "l2")])
+    for each, layer in ((one, "maxpool1"), (average, "avgpool1")):
+        trace = each.explain(Prepared(image(), "it"))
+        corner = trace.unit(f"{trace.called.get(layer, layer)}[1, 4, 4]")  # of its 3x3 numbers it sees 2x2
+        shown = trace.values["conv1"][0, 1, 8:, 8:]
+        assert corner.total == pytest.approx(shown.max() if each is one else shown.mean(), abs=1e-6)
+        assert corner.total == pytest.approx(corner.recorded, abs=1e-6)
+
+
 def test_outputs_too_many_to_keep_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     one = classifier("conv(4, 3, stride=3) globalavgpool dense")
     monkeypatch.setattr("pellucid.glassbox.whatif.LARGEST", 1000)

@@ -158,6 +158,7 @@ LAYERS = st.one_of(
     st.sampled_from(["maxpool(3x2, stride=1)", "l2pool(2)", "l2pool(2, stride=1x2)", "avgpool(3, stride=2)"]),
     st.sampled_from(["conv(4, 1)", "conv(6, 3, padding=same)", "conv(4, 2, stride=2, bias=false)", "conv(2, 1x3)"]),
     st.sampled_from(["conv(4, 3, stride=2, padding=same)", "conv(4, 2x4, padding=same)"]),
+    st.sampled_from(["maxpool(3, stride=2, padding=same)", "avgpool(3x2, stride=2x3, padding=same)"]),
     st.sampled_from(["conv(4, 3, dilation=2)", "conv(4, 3, padding=3, groups=2)", "conv(6, 1, stride=2, groups=2)"]),
     st.sampled_from(
         [

@@ -142,6 +142,29 @@ def test_same_padding_gives_an_output_for_each_stride(size, stride, dilation, in
     }
 
 
+@given(
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(st.integers(2, 4), st.integers(2, 4)),
+    st.tuples(st.integers(1, 13), st.integers(1, 13)),
+)
+@settings(max_examples=60)
+def test_same_padding_of_a_pool_takes_no_part(size, stride, input) -> None:
+    """Against the definition: windows from tf.nn's first place on, of the numbers that are there."""
+    x = torch.randn(2, 3, *input)
+    largest, mean = (kind(size, stride=stride, padding="same") for kind in (MaxPool, AvgPool))
+    (top, _), (left, _) = largest.window().zeros(*input)
+    expected = (3, -(-input[0] // stride[0]), -(-input[1] // stride[1]))
+    assert largest.output((3, *input)) == mean.output((3, *input)) == expected
+
+    for row in range(expected[1]):
+        for column in range(expected[2]):
+            first = row * stride[0] - top, column * stride[1] - left
+            rows, columns = (slice(max(first[axis], 0), first[axis] + size[axis]) for axis in (0, 1))
+            seen = x[:, :, rows, columns].flatten(2)
+            assert torch.equal(largest.module((3, *input))(x)[:, :, row, column], seen.amax(2))
+            assert torch.allclose(mean.module((3, *input))(x)[:, :, row, column], seen.mean(2), atol=1e-6)
+
+
 # --- formulas --------------------------------------------------------------------------------------------------------
 
 
@@ -394,6 +417,10 @@ def test_initialisation_follows_the_seed(layer: Layer) -> None:
         (lambda: Conv(10**400, (3, 3)), "conv: filters must be at most 100,000,000, not 1"),
         (lambda: Conv(1, (3, 3), padding=(-1, 0)), "conv: padding must be 0 or more, not -1."),
         (lambda: Conv(4, (3, 3), groups=3), "conv: 4 filters cannot be shared among 3 groups."),
+        (
+            lambda: AvgPool((3, 2), stride=(1, 1), padding="same"),
+            "avgpool: padding=same with stride 1 needs an odd size, and it is 3x2.",
+        ),
         (
             lambda: MaxPool((3, 3), padding=(2, 2)),
             "maxpool: padding=2 is more than half of size 3; some windows would see no number of the picture.",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pellucid.errors import PictureError, RecipeError
-from pellucid.pictures.decode import PAD, Form, decode, read, read_with_stat, resize
+from pellucid.pictures.decode import PAD, Fit, Form, decode, read, read_with_stat, resize
 
 Encode = Callable[..., bytes]
 NOISE = np.random.default_rng(7).integers(0, 256, (9, 13, 3), np.uint8)
@@ -521,3 +521,27 @@ def test_a_tiff_palette_of_small_colours_is_not_black() -> None:
     assert buffer.getvalue().count(large) == 1
     for content in (buffer.getvalue(), buffer.getvalue().replace(large, small)):
         assert np.array_equal(decode(content, 1_000_000), colours.reshape(16, 16, 3))
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 3), (7, 4), (5, 5), (1, 1), (11, 23)])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_plain_resizing_is_bilinear_between_four_pixels(height: int, width: int, fit: Fit) -> None:
+    """By the definition of tf.image.resize: half-pixel centres, clamped at the border, no antialiasing."""
+    image = np.random.default_rng(4).integers(0, 256, (5, 9, 3), np.uint8)
+    resized = resize(image, height, width, 3, fit, filter="plain")
+    assert resized.shape == (height, width, 3)
+    if fit != "stretch":
+        return
+    for row in range(height):
+        for column in range(width):
+            y = min(max((row + 0.5) * 5 / height - 0.5, 0), 4)
+            x = min(max((column + 0.5) * 9 / width - 0.5, 0), 8)
+            (top, left), (bottom, right) = (int(y), int(x)), (min(int(y) + 1, 4), min(int(x) + 1, 8))
+            above = image[top, left] * (1 - x + left) + image[top, right] * (x - left)
+            below = image[bottom, left] * (1 - x + left) + image[bottom, right] * (x - left)
+            assert np.abs(above * (1 - y + top) + below * (y - top) - resized[row, column]).max() <= 0.501
+
+
+def test_plain_resizing_to_the_same_size_changes_nothing() -> None:
+    image = np.random.default_rng(4).integers(0, 256, (6, 8, 3), np.uint8)
+    assert np.array_equal(resize(image, 6, 8, 3, "stretch", filter="plain"), image)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pellucid.app import streams
 from pellucid.errors import PellucidError
 
-COMMANDS = ("train", "predict", "evaluate", "explain", "open", "filters", "article", "plan", "cache", "demo")
+COMMANDS = ("train", "predict", "evaluate", "explain", "open", "filters", "article", "plan", "import", "cache", "demo")
 
 USAGE = """usage: pellucid COMMAND ...
 
@@ -31,6 +31,7 @@ An image classifier you can see through.
   pellucid filters MODEL                  what each filter looks for, on your pictures
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory before anything trains
+  pellucid import model.keras OUT         a model that Keras saved -> a model folder, for all of the above
   pellucid cache                          decoded pictures kept for the next training: show or clear
   pellucid demo                           all of it on handwritten digits, in about a minute
 
@@ -100,6 +101,10 @@ def _run(args: list[str]) -> int:
         from pellucid.app import predict
 
         return predict.predict(args[1:])
+    if args[0] == "import":  # no name for a function
+        from pellucid.app import importing
+
+        return importing.run(args[1:])
     import logging
 
     from pellucid.app import commands

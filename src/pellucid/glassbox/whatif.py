@@ -289,6 +289,8 @@ def _check(place: str, layer: Layer, changes: Sequence[Setting]) -> None:
     padding = next((each.padding for each in changes if isinstance(each, Padding)), None)
     window = layer.window()
     zeros = padding if padding is not None else window.padding if window is not None else (0, 0)
+    if l2 and padding is None and window is not None and window.same:
+        raise TraceError(f"L2 pooling has no padding, and {place} has padding=same; set its padding to 0 too.")
     if l2 and not isinstance(layer, L2Pool) and any(zeros):
         raise TraceError(f"L2 pooling has no padding, and {place} has {pair(zeros)}; set its padding to 0 too.")
 
@@ -328,7 +330,8 @@ def _pooled(layer: Layer, change: Pooling) -> Layer:
         return layer
     if change.kind == "l2":
         return L2Pool(layer.size, stride=layer.stride)
-    return (MaxPool if change.kind == "max" else AvgPool)(layer.size, stride=layer.stride, padding=layer.zeros)
+    padding = layer.padding if isinstance(layer, PaddedPool) else (0, 0)
+    return (MaxPool if change.kind == "max" else AvgPool)(layer.size, stride=layer.stride, padding=padding)
 
 
 def _module(module: nn.Module, network: Network, inputs: Mapping[str, Shape], places_: set[str]) -> nn.Module:

@@ -126,7 +126,11 @@ def _maxpool(layer: MaxPool, x: Map, weights: Weights, name: str) -> Map:
 
 
 def _avgpool(layer: AvgPool, x: Map, weights: Weights, name: str) -> Map:
-    return _reduced(np.add, layer, _padded(x, layer.window().zeros(*x.shape[1:]), 0.0)) / np.float32(prod(layer.size))
+    zeros = layer.window().zeros(*x.shape[1:])
+    count: Any = np.float32(prod(layer.size))
+    if layer.same:  # the numbers that are there
+        count = _reduced(np.add, layer, _padded(np.ones_like(x[:1]), zeros, 0.0))
+    return _reduced(np.add, layer, _padded(x, zeros, 0.0)) / count
 
 
 def _l2pool(layer: L2Pool, x: Map, weights: Weights, name: str) -> Map:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pellucid.errors import NetworkError
 from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, FLOAT, INDEX, Layer, channels_height_width
@@ -55,22 +55,41 @@ class Pool(Layer):
 
 @dataclass(frozen=True)
 class PaddedPool(Pool):
-    """A pool whose padding, at most half its size, keeps a number of the picture in every window."""
+    """A pool whose padding, at most half its size, keeps a number of the picture in every window.
+
+    `same` padding gives ceil(W / S) outputs, as TensorFlow does it: where the number of zeros is odd, the right and the
+    lower side have one more. None of them takes part in a maximum or a mean.
+    """
 
     _: KW_ONLY
-    padding: Pair = field(default=(0, 0), metadata=AT_LEAST_0)
+    padding: Pair | Literal["same"] = field(default=(0, 0), metadata=AT_LEAST_0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(2 * self.padding[axis] > self.size[axis] for axis in (0, 1)):
+        if self.padding == "same":
+            if any(self.step[axis] == 1 and self.size[axis] % 2 == 0 for axis in (0, 1)):
+                raise NetworkError(
+                    f"{self.word}: padding=same with stride 1 needs an odd size, and it is {pair(self.size)}."
+                )
+        elif any(2 * self.padding[axis] > self.size[axis] for axis in (0, 1)):
             raise NetworkError(
                 f"{self.word}: padding={pair(self.padding)} is more than half of size {pair(self.size)}; "
                 "some windows would see no number of the picture."
             )
 
     @property
+    def same(self) -> bool:
+        """Whether the padding depends on the input."""
+        return self.padding == "same"
+
+    @property
     def zeros(self) -> Pair:
+        """The padding on each side, as numbers. Not of a `same` one: see Window.zeros."""
+        assert isinstance(self.padding, tuple), "the zeros depend on the input's size"
         return self.padding
+
+    def window(self) -> Window:
+        return Window(self.size, self.step, same=True) if self.same else super().window()
 
 
 @dataclass(frozen=True)
@@ -93,12 +112,14 @@ class MaxPool(PaddedPool):
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
 
-        return nn.MaxPool2d(self.size, self.step, self.padding)
+        from pellucid.network.same import SameMaxPool2d
+
+        return SameMaxPool2d(self.size, self.step) if self.same else nn.MaxPool2d(self.size, self.step, self.zeros)
 
 
 @dataclass(frozen=True)
 class AvgPool(PaddedPool):
-    """The mean of each window, zeros of the padding included: the sum divided by F*F."""
+    """The mean of each window, zeros of the padding included: the sum divided by F*F. Those of `same` do not count."""
 
     word: ClassVar[str] = "avgpool"
 
@@ -108,7 +129,9 @@ class AvgPool(PaddedPool):
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
 
-        return nn.AvgPool2d(self.size, self.step, self.padding)
+        from pellucid.network.same import SameAvgPool2d
+
+        return SameAvgPool2d(self.size, self.step) if self.same else nn.AvgPool2d(self.size, self.step, self.zeros)
 
 
 @dataclass(frozen=True)

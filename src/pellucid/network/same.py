@@ -1,10 +1,11 @@
-"""The torch module of a convolution with TensorFlow's "same" padding. Imports torch: only where one is built."""
+"""The torch modules of layers with TensorFlow's "same" padding. Imports torch: only where one is built."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from pellucid.network.placewise import Zeros
+from pellucid.network.window import Pair, same_zeros
 
 
 class SameConv2d(nn.Conv2d):
@@ -20,3 +21,33 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(self.zeros(input))
+
+
+class SameMaxPool2d(nn.MaxPool2d):
+    """The largest numbers of windows that may hang over the sides: (n, C, H, W) -> (n, C, ceil(H / S), ceil(W / S)).
+
+    Where one side has a number more to hang over than the other, it is the last: torch's `ceil_mode`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        size, step = _both(self.kernel_size), _both(self.stride)
+        return nn.functional.max_pool2d(input, size, step, _before(input, size, step), ceil_mode=True)
+
+
+class SameAvgPool2d(nn.AvgPool2d):
+    """The means of the same windows, of the numbers that are there."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        size, step = _both(self.kernel_size), _both(self.stride)
+        before = _before(input, size, step)
+        return nn.functional.avg_pool2d(input, size, step, before, ceil_mode=True, count_include_pad=False)
+
+
+def _before(input: Tensor, size: Pair, step: Pair) -> Pair:
+    """How far the first windows hang over, along height and width."""
+    down, across = (same_zeros(input.shape[2 + axis], size[axis], step[axis])[0] for axis in (0, 1))
+    return down, across
+
+
+def _both(value: int | tuple[int, ...]) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

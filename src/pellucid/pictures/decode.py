@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pellucid.pictures.samples import Samples
 
 Fit = Literal["pad", "crop", "stretch"]
-Filter = Literal["bilinear", "bicubic"]
+Filter = Literal["bilinear", "bicubic", "plain"]
 
 PIXEL_LIMIT = 100_000_000
 FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
@@ -47,7 +47,8 @@ class Form:
     """The size and fit that every picture is brought to. Raises RecipeError for one that makes no sense.
 
     `crop`: with fit "crop", the share of the largest centred part that is kept, above 0 up to 1, as published weights
-    state it. `filter`: how pixels are interpolated, antialiased, as Pillow does it.
+    state it. `filter`: how pixels are interpolated. "bilinear" and "bicubic" are antialiased, as Pillow does it.
+    "plain" is bilinear and is not, as TensorFlow does it: for models that learned from such pictures.
     """
 
     height: int
@@ -165,7 +166,7 @@ def resize(
     crop: float = 1.0,
     filter: Filter = "bilinear",
 ) -> NDArray[np.uint8]:
-    """Bring an RGB image, uint8 (H, W, 3), to uint8 (height, width, channels), antialiased.
+    """Bring an RGB image, uint8 (H, W, 3), to uint8 (height, width, channels), antialiased unless `filter` is "plain".
 
     * pad: the whole picture, in proportion, centred between `PAD` borders
     * crop: the largest centred part that has the target's proportions, or the share `crop` of its sides
@@ -196,7 +197,30 @@ def _resampled(
 ) -> NDArray[np.uint8]:
     if filter == "bilinear" and _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
         return _compiled_resampling.resized(image, height, width, box)
+    if filter == "plain":
+        return _plain(image, height, width, box)
     return np.array(Image.fromarray(image).resize((width, height), _FILTERS[filter], box))
+
+
+def _plain(
+    image: NDArray[np.uint8], height: int, width: int, box: tuple[float, float, float, float]
+) -> NDArray[np.uint8]:
+    """tf.image.resize with its default settings, half-pixel centres and no antialiasing, rounded to bytes."""
+    left, top, right, bottom = box
+    upper, lower, down = _between(top, bottom, height, image.shape[0])
+    first, second, across = _between(left, right, width, image.shape[1])
+    rows = image[upper] + (image[lower].astype(np.float32) - image[upper]) * down[:, None, None]
+    sums = rows[:, first] + (rows[:, second] - rows[:, first]) * across[:, None]
+    return np.rint(sums).astype(np.uint8)
+
+
+def _between(
+    start: float, end: float, count: int, length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """For each of `count` places from start to end: the pixels before and behind it, and how far behind the first."""
+    places = np.clip(start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5, 0, length - 1)
+    before = places.astype(np.int64)
+    return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)
 
 
 _FILTERS: dict[Filter, Image.Resampling] = {

@@ -1,0 +1,80 @@
+"""The command `import`: a file that Keras saved becomes a model folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tyro.conf import Positional, arg
+
+from pellucid import api
+from pellucid.app import streams
+from pellucid.app.flags import Switch, parse
+from pellucid.app.words import printable
+from pellucid.errors import RecipeError
+
+
+def run(args: list[str]) -> int:
+    def import_(
+        file: Annotated[Positional[Path], arg(metavar="FILE")],
+        out: Annotated[Positional[Path], arg(metavar="OUT")],
+        /,
+        classes: Annotated[str | None, arg(metavar="NAMES", help_behavior_hint="")] = None,
+        size: Annotated[str | None, arg(metavar="SIDE|HxW", help_behavior_hint="")] = None,
+        pixels: Annotated[str, arg(metavar="LOW..HIGH")] = "0..255",
+        json: Switch = False,
+    ) -> int:
+        """Turn a model that Keras saved into a model folder, without Keras.
+
+        FILE is a .keras file, or an .h5 file of a whole model: a Sequential or a functional model whose layers form a
+        row; an Add of two branches becomes a residual layer. Needs h5py: pip install 'pellucid[keras]'.
+
+        Args:
+            file: The file that model.save wrote. Nothing in it is run.
+            out: The model folder to write, a new one.
+            classes: Names in the order of the outputs, such as cat,dog; of one sigmoid unit, what 0 and what 1 meant.
+            size: Side of the pictures, or height and width, for a model that leaves them open.
+            pixels: What black and white were made before the model saw them: 0..1 where pixels were divided by 255.
+            json: What became of each layer, and everything else, as JSON.
+        """
+        names = None if classes is None else [name.strip() for name in classes.split(",")]
+        imported = api.import_keras(file, out, classes=names, size=_size(size), pixels=_range(pixels))
+        streams.write_json(imported.as_json(), indent=2) if json else _show(imported)
+        return 0
+
+    return parse(import_, args, "import")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    sides = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
+    if sides is None:
+        raise RecipeError(f"--size is {text!r}; write 150, or height and width, 150x200.")
+    return int(sides[1]), int(sides[2] or sides[1])
+
+
+def _range(text: str) -> tuple[float, float]:
+    number = r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*"
+    ends = re.fullmatch(rf"{number}\.\.{number}", text)
+    if ends is None:
+        raise RecipeError(f"--pixels is {text!r}; write what black and white became, such as 0..1.")
+    return float(ends[1]), float(ends[2])
+
+
+def _show(imported: api.Imported) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(printable(f"{imported.source}: saved by Keras {imported.keras}"), style="bold"))
+    table = Table("layer", "kind", "became", box=None, padding=(0, 1), pad_edge=False)
+    for each in imported.layers:
+        table.add_row(*(Text(printable(words)) for words in (each.name, each.kind, each.became)))
+    console.print(table)
+    for note in imported.notes:
+        console.print(Text(printable(note)))
+    folder = printable(str(imported.folder))
+    console.print(Text(f"{folder}: {imported.parameters:,} parameters, {len(imported.classifier.classes)} classes"))
+    console.print(Text(f"How good it is, it cannot say: pellucid evaluate {folder} photos/"))

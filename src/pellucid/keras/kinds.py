@@ -1,0 +1,232 @@
+"""Each kind of layer that is read, and what it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import NetworkError
+from pellucid.keras import spatial
+from pellucid.keras.flow import Flow, Part, as_ours
+from pellucid.keras.graph import Node
+from pellucid.keras.pixels import AUGMENTATIONS
+from pellucid.keras.settings import arrays, flag, number, whole
+from pellucid.network.layer import Layer
+from pellucid.network.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Elu,
+    Flatten,
+    Gelu,
+    Hardswish,
+    LeakyRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Tanh,
+)
+
+SOFTMAX = "softmax"  # not a layer of ours: it may only end a network
+ACTIVATIONS: dict[str, Layer] = {
+    "relu": Relu(),
+    "relu6": Relu6(),
+    "leaky_relu": LeakyRelu(0.2),  # Keras' default as a function
+    "elu": Elu(),
+    "gelu": Gelu(),
+    "silu": Silu(),
+    "swish": Silu(),
+    "hard_silu": Hardswish(),
+    "hard_swish": Hardswish(),
+    "sigmoid": Sigmoid(),
+    "tanh": Tanh(),
+}
+# they act in training alone
+IN_TRAINING = AUGMENTATIONS | {
+    "ActivityRegularization",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "SpatialDropout2D",
+}
+
+
+def parts(node: Node, flow: Flow) -> list[Part] | str:
+    """A layer's parts without its activation; or in words why it has none. Raises NetworkError, ArtefactError."""
+    if node.kind == "Lambda" or node.kind == "TFOpLambda":
+        what = "holds Python code, which is never run" if node.kind == "Lambda" else "is a function of TensorFlow"
+        raise NetworkError(f"{node.called} {what}. {_instead()}")
+    if node.kind in IN_TRAINING:
+        return "acts in training alone"
+    if node.kind not in KINDS:
+        raise NetworkError(f"{node.called} is not supported. {_instead()}")
+    if flow.zeros != spatial.NONE and node.kind not in PADDED:
+        raise NetworkError(f"{node.called} stands behind a ZeroPadding2D; a convolution or a pooling there is read.")
+    return KINDS[node.kind](node, flow)
+
+
+def activation(node: Node) -> Layer | str | None:
+    """The activation in a layer's settings: a layer of ours, SOFTMAX, or None for none. Raises NetworkError."""
+    if node.kind in LAYERS_OF_ACTIVATION:
+        return LAYERS_OF_ACTIVATION[node.kind](node)
+    value = node.config.get("activation")
+    if isinstance(value, dict):  # an object: a function by its name, or a layer of its own
+        kind, inner = value.get("class_name"), value.get("config")
+        if isinstance(inner, dict) and isinstance(kind, str) and kind in LAYERS_OF_ACTIVATION:
+            return LAYERS_OF_ACTIVATION[kind](Node(kind, node.name, inner))
+        value = inner if isinstance(inner, str) else kind
+    if value is None or value == "linear":
+        return None
+    if value == "softmax":
+        return SOFTMAX
+    if not isinstance(value, str) or value not in ACTIVATIONS:
+        raise NetworkError(f"{node.called}: its activation {value} is not supported. {_instead()}")
+    return ACTIVATIONS[value]
+
+
+def _relu(node: Node) -> Layer:
+    most, slope = node.config.get("max_value"), number(node, "negative_slope", 0)
+    if number(node, "threshold", 0) != 0 or most not in (None, 6) or (slope and most):
+        raise NetworkError(f"{node.called}: ReLU with a threshold, or a max_value that is not 6, is not supported.")
+    if slope:
+        return LeakyRelu(slope)
+    return Relu() if most is None else Relu6()
+
+
+def _leaky(node: Node) -> Layer:
+    slope = number(node, "negative_slope" if "negative_slope" in node.config else "alpha", 0.3)
+    if slope < 0:
+        raise NetworkError(f"{node.called}: its slope is {slope}, and numbers from 0 are read.")
+    return LeakyRelu(slope)
+
+
+def _elu(node: Node) -> Layer:
+    if number(node, "alpha", 1) != 1:
+        raise NetworkError(f"{node.called}: its alpha is {node.config['alpha']}, and an ELU with alpha 1 is read.")
+    return Elu()
+
+
+def _softmax(node: Node) -> str:
+    if node.config.get("axis", -1) not in (-1, [-1]):
+        raise NetworkError(f"{node.called}: its axis is {node.config['axis']}, and softmax over the last one is read.")
+    return SOFTMAX
+
+
+LAYERS_OF_ACTIVATION: dict[str, Callable[[Node], Layer | str]] = {
+    "ReLU": _relu,
+    "LeakyReLU": _leaky,
+    "ELU": _elu,
+    "Softmax": _softmax,
+}
+
+
+def _nothing(node: Node, flow: Flow) -> list[Part] | str:
+    return "changes nothing"
+
+
+def _activation_alone(node: Node, flow: Flow) -> list[Part]:
+    return []  # what is in its settings comes behind every layer
+
+
+def _dropout(node: Node, flow: Flow) -> list[Part] | str:
+    rate = number(node, "rate", 0.5)
+    return [Part(Dropout(rate))] if 0 < rate < 1 else "changes nothing"
+
+
+def _flatten(node: Node, flow: Flow) -> list[Part] | str:
+    if len(flow.shape) == 1:
+        return "changes nothing"
+    channels, height, width = flow.shape
+    flow.plane = False
+    if channels > 1 and height * width > 1:
+        flow.flattened = flow.shape
+    return [Part(Flatten())]
+
+
+def _reshape(node: Node, flow: Flow) -> list[Part] | str:
+    target = node.config.get("target_shape")
+    if len(flow.shape) == 3:
+        channels, height, width = flow.shape
+        count = channels * height * width
+        if target == [height, width, 1] and flow.plane:
+            flow.plane = False
+            return "changes nothing"
+        if target == [height, width, channels] and not flow.plane:
+            return "changes nothing"
+        if target in ([-1], [count]):
+            return _flatten(node, flow)
+    elif target in ([-1], list(flow.shape)):
+        return "changes nothing"
+    raise NetworkError(f"{node.called} to {target} is not supported; one that flattens is. {_instead()}")
+
+
+def _dense(node: Node, flow: Flow) -> list[Part]:
+    units, inputs = whole(node, "units"), flow.shape[0]
+    shapes: dict[str, Any] = {"kernel": (inputs, units)}
+    if flag(node, "use_bias", True):
+        shapes["bias"] = (units,)
+    if flow.plane:
+        raise NetworkError(f"{node.called} works on the rows of a picture, which is not supported. Flatten it first.")
+    kernel, *bias = arrays(node, **shapes)
+    named = {"bias": bias[0]} if bias else {}
+    if len(flow.shape) == 3:  # at each place over its channels: a convolution of 1x1
+        weight = np.ascontiguousarray(kernel.T)[:, :, None, None]
+        return [Part(Conv(units, (1, 1), bias=bool(bias)), {"weight": weight, **named})]
+    kernel, flow.flattened = as_ours(kernel, flow.flattened), None
+    return [Part(Dense(units, bias=bool(bias)), {"weight": np.ascontiguousarray(kernel.T), **named})]
+
+
+def _batch_norm(node: Node, flow: Flow) -> list[Part]:
+    axis = node.config.get("axis", -1)
+    if (axis[0] if isinstance(axis, list) and len(axis) == 1 else axis) not in (-1, len(flow.shape)) or flow.plane:
+        raise NetworkError(f"{node.called}: its axis is {axis}, and batch norm over the channels, the last, is read.")
+    scale, centre, count = flag(node, "scale", True), flag(node, "center", True), (flow.shape[0],)
+    shapes = {"gamma": count} if scale else {}
+    shapes |= {"beta": count} if centre else {}
+    shapes |= {"mean": count, "variance": count}
+    found = dict(zip(shapes, arrays(node, **shapes), strict=True))
+    if (found["variance"] < 0).any():
+        raise NetworkError(f"{node.called}: its variance is below 0.")
+    ones, zeros = np.ones(count, np.float32), np.zeros(count, np.float32)
+    weights = {
+        "weight": found.get("gamma", ones),
+        "bias": found.get("beta", zeros),
+        "running_mean": found["mean"],
+        "running_var": found["variance"],
+    }
+    weights = {name: as_ours(numbers, flow.flattened) for name, numbers in weights.items()}
+    counted = {"num_batches_tracked": np.zeros((), np.int64)}
+    return [Part(BatchNorm(eps=number(node, "epsilon", 1e-3)), weights | counted)]
+
+
+KINDS: dict[str, Callable[[Node, Flow], list[Part] | str]] = {
+    "Activation": _activation_alone,
+    "AveragePooling2D": spatial.average_pool,
+    "BatchNormalization": _batch_norm,
+    "Conv2D": spatial.conv,
+    "Dense": _dense,
+    "DepthwiseConv2D": spatial.depthwise,
+    "Dropout": _dropout,
+    "ELU": _activation_alone,
+    "Flatten": _flatten,
+    "GlobalAveragePooling2D": spatial.global_average,
+    "GlobalMaxPooling2D": spatial.global_max,
+    "Identity": _nothing,
+    "LeakyReLU": _activation_alone,
+    "MaxPooling2D": spatial.max_pool,
+    "ReLU": _activation_alone,
+    "Reshape": _reshape,
+    "SeparableConv2D": spatial.separable,
+    "Softmax": _activation_alone,
+    "ZeroPadding2D": spatial.zero_padding,
+}
+PADDED = {"AveragePooling2D", "Conv2D", "DepthwiseConv2D", "MaxPooling2D", "SeparableConv2D", "ZeroPadding2D"}
+
+
+def _instead() -> str:
+    read = ", ".join(sorted(KINDS))
+    return f"Layers that are read: {read}; Rescaling, Normalization and Resizing at the front; Add of two branches."
