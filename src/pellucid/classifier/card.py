@@ -63,7 +63,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "## How good",
         "",
         *labels.heading(reported),
-        *([crossed.row(metrics["folds"])] if metrics.get("folds") else []),
+        *([crossed.row(metrics["folds"], labels.beside(metrics["folds"]))] if metrics.get("folds") else []),
         *[_side_row(metrics, side) for side in ("test", "validation") if metrics.get(side)],
         "",
         *(crossed.table(metrics["folds"]) if metrics.get("folds") else []),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pellucid.classifier import labels
-
 
 def headline(folds: dict[str, Any]) -> str:
     """The figure, its interval, and where it comes from. `folds` is what metrics.json has under that name."""
@@ -27,12 +25,12 @@ def which(folds: dict[str, Any]) -> str:
     )
 
 
-def row(folds: dict[str, Any]) -> str:
-    """Of the table of sides."""
+def row(folds: dict[str, Any], beside: str) -> str:
+    """Of the table of sides; `beside`: its cells beside the accuracy."""
     low, high = folds["interval"]
     return (
         f"| cross-validation | the reported figure | {folds['pictures']:,} | {folds['accuracy']:.1%} "
-        f"| {low:.1%} to {high:.1%} | {labels.beside(folds)} | {folds['loss']:.3f} "
+        f"| {low:.1%} to {high:.1%} | {beside} | {folds['loss']:.3f} "
         f"| {folds['calibration']['error']:.3f} |"
     )
 
