@@ -7,7 +7,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -326,18 +327,20 @@ def test_a_device_that_is_not_there_costs_no_decoding(begin: Begin) -> None:
 def test_after_a_full_disk_it_can_be_tried_again(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    write = files.write
+    replacing = files.replacing
 
-    def full(path: Path, content: bytes | str) -> None:
+    @contextmanager
+    def full(path: Path, new: bool = False) -> Iterator[Path]:
         if path.name == name:
             with files.storage_errors(path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, content)
+        with replacing(path, new) as part:
+            yield part
 
-    monkeypatch.setattr(files, "write", full)
+    monkeypatch.setattr(files, "replacing", full)
     with pytest.raises(StorageError, match=f"The disk is full: .*{name}"):
         list(begin())
-    monkeypatch.setattr(files, "write", write)
+    monkeypatch.setattr(files, "replacing", replacing)
     if name == "split.csv":  # a checkpoint stands: it is a training to go on with
         with pytest.raises(ArtefactError, match="or go on with --resume"):
             begin()

@@ -23,6 +23,8 @@ def beside(metrics: dict[str, Any]) -> str:
     """The two cells beside the accuracy."""
     if metrics.get("several"):
         return f"{_share(metrics['macro_f1'])} | {_share(metrics['micro_f1'])}"
+    if metrics.get("balanced_interval") is None:  # of a folder that was written before there was any
+        return "- | -"
     low, high = metrics["balanced_interval"]
     return f"{metrics['balanced_accuracy']:.1%} | {low:.1%} to {high:.1%}"
 

@@ -51,7 +51,7 @@ class Part:
 
     def check(self, catalog: Catalog) -> None:
         """Raises RecipeError where the folders give the sides: then the test side is chosen already."""
-        given = [splits.SIDES[side] for side in np.unique(catalog.pictures.sides) if side >= 0]
+        given = sorted(splits.SIDES[side] for side in np.unique(catalog.pictures.sides) if side >= 0)
         if given:
             raise RecipeError(
                 f"folds is {self.count}, and {catalog.root} gives sides of its own ({', '.join(given)}): the test "
