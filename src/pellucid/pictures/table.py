@@ -24,7 +24,7 @@ from pellucid.pictures.columns import Pictures, Writer
 from pellucid.pictures.split import SIDES, TEST, VAL
 from pellucid.pictures.strings import Texts, TextWriter
 from pellucid.pictures.tabular import USUAL, Columns, Row, Table, open_table
-from pellucid.pictures.walk import Entry, walk
+from pellucid.pictures.walk import Entry, is_system, walk
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _EVAL = len(SIDES)  # a side that is test, or validation where another is test
@@ -61,11 +61,11 @@ def find(place: Path, columns: Columns = USUAL) -> list[Part]:
     if (file := _metadata(place)) is not None:
         return [Part(open_table(file, columns))]
     try:
-        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not is_system(entry.name))
     except OSError:
         return []
     inside = {name: file for name in names if (file := _metadata(place / name)) is not None}
-    told = sides.told(inside) or {}
+    told = sides.told(names) or sides.told(inside) or {}
     return [Part(open_table(file, columns), f"{name}/", told[name]) for name, file in inside.items() if name in told]
 
 

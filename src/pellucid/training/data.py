@@ -137,7 +137,8 @@ def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> 
 
 def columns_of(recipe: Recipe) -> Columns:
     """The columns of a table, as a recipe names them."""
-    return Columns(recipe.path_column, recipe.label_column, recipe.split_column, recipe.group_column)
+    several = getattr(recipe, "labels", "one") == "several"
+    return Columns(recipe.path_column, recipe.label_column, recipe.split_column, recipe.group_column, several)
 
 
 def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
