@@ -198,6 +198,26 @@ def test_what_is_no_side_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("value", [1.5, ["train"], {"a": 1}, "\ud800", 0])
+def test_what_is_no_text_is_no_side(tmp_path: Path, value: Any) -> None:
+    table = write(tmp_path, jsonl({"path": "a", "label": "x", "split": value}), "t.jsonl")
+    assert "line 1: split is " in complaint(lambda: read(table))
+
+
+def test_what_is_no_text_names_no_class_and_no_group(tmp_path: Path) -> None:
+    rows = [
+        {"path": "a", "label": "\ud800"},
+        {"path": "b", "label": "x", "group": "\ud800"},
+        {"path": "c", "label": ["x", "x"]},
+    ]
+    catalog = read(write(tmp_path, jsonl(*rows), "t.jsonl"))
+    assert reasons(catalog) == {
+        "a": "its label is neither text nor a whole number: '\\ud800'",
+        "b": "its group is no text: '\\ud800'",
+    }
+    assert list(catalog.pictures.paths) == ["c"]
+
+
 def test_groups_of_any_kind_become_numbers(tmp_path: Path) -> None:
     groups = ["p1", "", "p1", " p2 ", None, 7, 7.0]
     table = write(

@@ -250,7 +250,7 @@ def _objects(file: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, dict[s
             continue
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CatalogError(f"{file} cannot be read as JSONL: line {line}, {error}.") from error
         if not isinstance(content, dict):
             raise CatalogError(f'{file} cannot be read as JSONL: line {line} is no object, such as {{"path": …}}.')
