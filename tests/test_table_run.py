@@ -15,11 +15,11 @@ import pellucid
 from pellucid import files
 from pellucid.app import cli
 from pellucid.classifier import card
-from pellucid.errors import CatalogError, PellucidError, RecipeError
+from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import Form
 from pellucid.pictures.table import read
-from pellucid.run import Found, Started
+from pellucid.run import Epoch, Found, Started
 from pellucid.training import recipe as recipes
 from pellucid.training.data import read_catalog
 
@@ -267,3 +267,43 @@ def test_a_model_folder_beside_the_table_has_the_tables_name(
     run = pellucid.start(table, cache=cache, **SETTINGS)
     assert run.out == Path("birds-model")
     run.close()
+
+
+def test_a_run_from_a_table_goes_on_and_refuses_a_table_that_says_something_else(
+    photos: Path, tmp_path: Path, cache: Path
+) -> None:
+    rows = [(path, name) for path, name, _ in paths(photos)]
+    table = table_of(photos / "t.csv", ("file", "label"), rows)
+    settings = {**SETTINGS, "path_column": "file"}
+    pellucid.train(table, tmp_path / "whole", cache=cache, **settings)
+    run = pellucid.start(table, tmp_path / "stopped", cache=cache, **settings)
+    next(event for event in run if isinstance(event, Epoch))
+    run.save_checkpoint()
+    run.close()
+
+    table_of(table, ("file", "label"), [*rows[:-1], (rows[-1][0], "2" if rows[-1][1] == "10" else "10")])
+    with pytest.raises(ArtefactError, match=r"The pictures in .*t\.csv have changed"):
+        pellucid.train(table, tmp_path / "stopped", resume=True, cache=cache)
+    table_of(table, ("file", "label"), rows)
+    pellucid.train(table, tmp_path / "stopped", resume=True, cache=cache)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+    table.unlink()
+
+
+def test_an_image_folder_with_metadata_trains_and_is_judged(photos: Path, tmp_path: Path, cache: Path) -> None:
+    folder = tmp_path / "hub"
+    for side in ("train", "test"):
+        rows = [
+            (Path(path).as_posix().split("/", 1)[1].replace("/", "-"), name, path)
+            for path, name, s in paths(photos)
+            if s == side
+        ]
+        (folder / side).mkdir(parents=True)
+        for file, _, path in rows:
+            (folder / side / file).write_bytes((photos / path).read_bytes())
+        table_of(folder / side / "metadata.csv", ("file_name", "label"), [row[:2] for row in rows])
+    found = found_in(folder, tmp_path / "model", cache)
+    assert (found.test, found.train + found.validation, found.quarantine) == (8, 24, ())
+    pellucid.train(folder, tmp_path / "judged", cache=cache, **SETTINGS)
+    result = pellucid.evaluate(tmp_path / "judged", folder)
+    assert [(side.side, side.metrics.pictures) for side in result.sides] == [("test", 8), ("train", 24)]

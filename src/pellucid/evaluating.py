@@ -173,10 +173,10 @@ def evaluating(
 
 
 def _columns(model: str | Path, columns: Columns) -> Columns:
-    """The same, with the names that the model's recipe has as likely ones."""
+    """The same, with the names in the model's recipe as likely ones, and as many labels a picture as it has."""
     recipe = artefact.read_config(Path(model)).get("recipe") or {}
     likely = ((role, name) for role in NAMES if (name := recipe.get(f"{role}_column")) is not None)
-    return replace(columns, likely=tuple(likely))
+    return replace(columns, likely=tuple(likely), several=recipe.get("labels") == "several")
 
 
 class _Part(NamedTuple):

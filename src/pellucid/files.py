@@ -9,18 +9,18 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pellucid.errors import StorageError
 
 
-def write(path: Path, content: bytes | str) -> None:
-    """Write `content` (text as UTF-8) to `path` atomically. Raises StorageError."""
-    data = content.encode() if isinstance(content, str) else content
-    with storage_errors(path), replacing(path) as temporary:
-        temporary.write_bytes(data)
+def write(path: Path, content: bytes | str | Iterable[bytes]) -> None:
+    """Write `content` (text as UTF-8; parts one by one) to `path` atomically. Raises StorageError."""
+    parts = [content.encode()] if isinstance(content, str) else [content] if isinstance(content, bytes) else content
+    with storage_errors(path), replacing(path) as temporary, temporary.open("wb") as file:
+        file.writelines(parts)
 
 
 def create(path: Path, content: bytes | str) -> None:

@@ -1,13 +1,17 @@
 """Tables as people and programs write them, and what becomes of their rows. Pictures are only named, not opened."""
 
+import csv
 import json
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pellucid.errors import CatalogError
@@ -15,6 +19,7 @@ from pellucid.pictures.catalog import Catalog, Picture, check
 from pellucid.pictures.table import read
 from pellucid.pictures.tabular import Columns
 
+TEXT = st.characters(codec="utf-8", exclude_characters="\0/\\")
 ROWS = [("b.png", "dog", ""), ("a.png", "cat", "train"), ("c, d.png", "cat", "test")]
 EXPECTED = [Picture("a.png", 0, "train"), Picture("c, d.png", 0, "test"), Picture("b.png", 1, None)]
 
@@ -73,6 +78,31 @@ def test_the_header_decides_the_delimiter_not_the_cells(tmp_path: Path) -> None:
     catalog = read(write(tmp_path, 'path;label\na;b.png,x;y\nc,d.png;"e;f"\n'))
     assert reasons(catalog) == {"table.csv, line 2": "3 cells, where the header has 2"}
     assert catalog.classes == ("e;f",)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.text(TEXT, min_size=1).filter(str.strip), st.text(TEXT, min_size=1).filter(str.strip)),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda row: row[0],
+    ),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_any_text_passes_through_a_csv(
+    tmp_path: Path, rows: list[tuple[str, str]], delimiter: str, end: str, encoding: str
+) -> None:
+    table = tmp_path / "table.csv"
+    with table.open("w", newline="", encoding=encoding) as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+        writer.writerows([("path", "label"), *rows])
+    catalog = read(table)
+    found = {picture.path: catalog.classes[picture.label] for picture in catalog.pictures}
+    assert found == {path: unicodedata.normalize("NFC", label.strip()) for path, label in rows}
+    assert catalog.quarantine == ()
 
 
 def test_an_old_encoding(tmp_path: Path) -> None:
@@ -166,6 +196,26 @@ def test_what_is_no_side_is_named(tmp_path: Path) -> None:
     assert complaint(lambda: read(table)) == (
         f"{table}, line 3: split is 'fold 3'; it must be train, val or test, or empty where it may be any."
     )
+
+
+@pytest.mark.parametrize("value", [1.5, ["train"], {"a": 1}, "\ud800", 0])
+def test_what_is_no_text_is_no_side(tmp_path: Path, value: Any) -> None:
+    table = write(tmp_path, jsonl({"path": "a", "label": "x", "split": value}), "t.jsonl")
+    assert "line 1: split is " in complaint(lambda: read(table))
+
+
+def test_what_is_no_text_names_no_class_and_no_group(tmp_path: Path) -> None:
+    rows = [
+        {"path": "a", "label": "\ud800"},
+        {"path": "b", "label": "x", "group": "\ud800"},
+        {"path": "c", "label": ["x", "x"]},
+    ]
+    catalog = read(write(tmp_path, jsonl(*rows), "t.jsonl"))
+    assert reasons(catalog) == {
+        "a": "its label is neither text nor a whole number: '\\ud800'",
+        "b": "its group is no text: '\\ud800'",
+    }
+    assert list(catalog.pictures.paths) == ["c"]
 
 
 def test_groups_of_any_kind_become_numbers(tmp_path: Path) -> None:
@@ -293,6 +343,16 @@ def test_metadata_in_each_side(tmp_path: Path) -> None:
     catalog = read(tmp_path)
     assert catalog.pictures == [Picture("train/1.png", 0, "train"), Picture("validation/1.png", 0, "val")]
     assert reasons(catalog) == {"test/2.png": "is not listed in train/metadata.csv or validation/metadata.csv"}
+
+
+def test_metadata_of_one_side_alone(tmp_path: Path) -> None:
+    write(tmp_path, "", "train/1.png")
+    write(tmp_path, "file_name,label\n1.png,x\n", "train/metadata.csv")
+    write(tmp_path, "", "test/2.png")
+    (tmp_path / ".git").mkdir()
+    catalog = read(tmp_path)
+    assert catalog.pictures == [Picture("train/1.png", 0, "train")]
+    assert reasons(catalog) == {"test/2.png": "is not listed in train/metadata.csv"}
 
 
 def test_metadata_without_labels_beside_class_folders_is_no_table(tmp_path: Path) -> None:

@@ -38,14 +38,14 @@ def path_of(cell: Any, root: str) -> str:
 
 
 def labels_of(cell: Any, several: bool) -> list[str] | None:
-    """The labels, none of them empty, in Unicode's composed form; None where nothing is said. Raises Unusable.
+    """The labels, each once, in Unicode's composed form; None where nothing is said. Raises Unusable.
 
     Text is one label, or where there may be `several`, those between SEPARATOR: empty text says that there is none.
     """
     if isinstance(cell, str) and several:
-        return [label for part in cell.split(SEPARATOR) if (label := _label(part))]
+        cell = cell.split(SEPARATOR)
     if isinstance(cell, list | tuple):
-        return [label for each in cell if (label := _label(each))]
+        return list(dict.fromkeys(label for each in cell if (label := _label(each))))
     label = _label(cell)
     return [label] if label else None
 
@@ -53,17 +53,20 @@ def labels_of(cell: Any, several: bool) -> list[str] | None:
 def side_of(cell: Any) -> str | None:
     """ "train", "val", "test" or "eval"; None for an empty cell. Raises ValueError for what is no side."""
     text = _text(cell)
-    if not text:
+    if text == "":
         return None
-    found = sides.read(text)
+    found = None if text is None else sides.read(text)
     if found is None or found[1]:
-        raise ValueError(text)
+        raise ValueError(f"{cell if text is None else text!r:.60}")
     return found[0]
 
 
 def group_of(cell: Any) -> str:
-    """The name of the group; "" for none."""
-    return "" if _is_nothing(cell) else composed(str(_whole(cell)).strip())
+    """The name of the group, whatever kind of value it is; "" for none. Raises Unusable."""
+    name = "" if _is_nothing(cell) else composed(str(_whole(cell)).strip())
+    if not _is_escaped(name):
+        raise Unusable(f"its group is no text: {name!r:.60}")
+    return name
 
 
 def _label(cell: Any) -> str:

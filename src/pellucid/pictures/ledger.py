@@ -183,7 +183,7 @@ def identity_of(root: Path, form: Form, pixel_limit: int, table: str | None = No
         "decoders": {name: _version(name) for name in ("pillow", "simplejpeg", "pillow_heif")},
         "description": twins.DESCRIPTION,
         "root": str(root.resolve()),
-        **({} if table is None else {"table": os.path.abspath(table)}),
+        **({} if table is None else {"table": os.path.realpath(table)}),
         "form": asdict(form),
         "pixel_limit": pixel_limit,
     }

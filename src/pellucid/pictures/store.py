@@ -344,7 +344,7 @@ def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
-    root, table = catalog.root.resolve(), [] if catalog.table is None else [os.path.abspath(catalog.table)]
+    root, table = catalog.root.resolve(), [] if catalog.table is None else [os.path.realpath(catalog.table)]
     key = json.dumps([str(root), asdict(form), pixel_limit, *table])
     name = re.sub(r"\W+", "_", Path(*table).stem if table else root.name)[:40]
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"

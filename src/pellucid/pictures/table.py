@@ -24,7 +24,7 @@ from pellucid.pictures.columns import Pictures, Writer
 from pellucid.pictures.split import SIDES, TEST, VAL
 from pellucid.pictures.strings import Texts, TextWriter
 from pellucid.pictures.tabular import USUAL, Columns, Row, Table, open_table
-from pellucid.pictures.walk import Entry, walk
+from pellucid.pictures.walk import Entry, is_system, walk
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _EVAL = len(SIDES)  # a side that is test, or validation where another is test
@@ -61,11 +61,11 @@ def find(place: Path, columns: Columns = USUAL) -> list[Part]:
     if (file := _metadata(place)) is not None:
         return [Part(open_table(file, columns))]
     try:
-        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not is_system(entry.name))
     except OSError:
         return []
     inside = {name: file for name in names if (file := _metadata(place / name)) is not None}
-    told = sides.told(inside) or {}
+    told = sides.told(names) or sides.told(inside) or {}
     return [Part(open_table(file, columns), f"{name}/", told[name]) for name, file in inside.items() if name in told]
 
 
@@ -140,13 +140,14 @@ class _Reading:
                     raise Unusable(row.fault)
                 path = cells.path_of(row.path, folder)
                 path = part.prefix + path if part.prefix and not os.path.isabs(path) else path
+                group = cells.group_of(row.group)
                 label, also = self._labels(part, row, path)
             except Unusable as error:
                 named = path or f"{part.prefix}{part.table.file.name}, line {row.line:,}"
                 self.quarantine.append(Quarantined(named, str(error)))
                 continue
             self._writer.add(path, label, self._side(part, row), also=also)
-            self.groups.add(cells.group_of(row.group))
+            self.groups.add(group)
 
     def pictures(self) -> Pictures:
         """All rows that can be used, in the tables' order, without groups."""
@@ -178,7 +179,7 @@ class _Reading:
         except ValueError as error:
             where = f"{part.table.file}, line {row.line:,}"
             raise CatalogError(
-                f"{where}: split is {str(error)!r}; it must be train, val or test, or empty where it may be any."
+                f"{where}: split is {error}; it must be train, val or test, or empty where it may be any."
             ) from error
         side = -1 if name is None else _EVAL if name == "eval" else SIDES.index(name)
         if isinstance(cell, str):

@@ -75,6 +75,7 @@ class Table:
     encoding: str = "utf-8"
     delimiter: str = ","
     skipped: int = 0  # lines before the header
+    spaced: bool = False  # a space behind each delimiter belongs to no cell, as in "path, label"
 
     def find(
         self,
@@ -129,7 +130,7 @@ class Table:
         with _text(self.file, self.encoding) as file:
             for _ in range(self.skipped):
                 file.readline()
-            reader = _reader(file, self.delimiter)
+            reader = _reader(file, self.delimiter, self.spaced)
             try:
                 next(reader)
                 for cells in reader:
@@ -183,7 +184,7 @@ def open_table(file: Path, columns: Columns) -> Table:
     head = codecs.getincrementaldecoder(encoding)("replace").decode(start).removeprefix("\ufeff")
     if not head.strip():
         raise CatalogError(f"{file} is not a folder, and as a table it is empty. {_ACCEPTED}")
-    if any(letter < " " and letter not in "\t\r\n\f\v" for letter in head[:4096]):
+    if "\0" in head:  # as in pictures, archives, spreadsheets
         raise CatalogError(f"{file} is not a folder, and no table either. {_ACCEPTED}")
     if head.lstrip().startswith("{"):
         return Table(file, _names(file, encoding), "JSONL", encoding)
@@ -207,12 +208,13 @@ def _header(file: Path, encoding: str, delimiter: str, skipped: int) -> Table:
         with _text(file, encoding) as stream:
             for _ in range(skipped):
                 stream.readline()
-            cells = next(_reader(stream, delimiter), [])
+            cells = next(_reader(stream, delimiter, False), [])
     except csv.Error:
         cells = []
     except UnicodeDecodeError as error:
         raise CatalogError(f"{file} is not {error.encoding} text. Save it as UTF-8.") from error
-    return Table(file, tuple(cells), "CSV", encoding, delimiter, skipped)
+    spaced = delimiter != " " and any(cell.startswith(" ") for cell in cells[1:])
+    return Table(file, tuple(cells), "CSV", encoding, delimiter, skipped, spaced)
 
 
 def _fit(table: Table, columns: Columns) -> tuple[int, int]:
@@ -220,8 +222,8 @@ def _fit(table: Table, columns: Columns) -> tuple[int, int]:
     return sum(table.has(role, columns) for role in NAMES), len(table.columns)
 
 
-def _reader(file: io.TextIOWrapper, delimiter: str) -> Any:
-    return csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t")
+def _reader(file: io.TextIOWrapper, delimiter: str, spaced: bool) -> Any:
+    return csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=spaced)
 
 
 def _text(file: Path, encoding: str) -> io.TextIOWrapper:
@@ -248,7 +250,7 @@ def _objects(file: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, dict[s
             continue
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CatalogError(f"{file} cannot be read as JSONL: line {line}, {error}.") from error
         if not isinstance(content, dict):
             raise CatalogError(f'{file} cannot be read as JSONL: line {line} is no object, such as {{"path": …}}.')

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -252,12 +253,14 @@ def write_lists(data: Data, folder: Path) -> None:
 
 
 def _write(path: Path, header: list[str], rows: Iterable[list[object]]) -> None:
-    with (
-        files.storage_errors(path),
-        files.replacing(path) as part,
-        # surrogateescape: a file name that is not UTF-8 keeps its bytes
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    # a line at a time: of millions of pictures, the whole text would take more memory than all else
+    lines = map(csv.writer(_Passing(), lineterminator="\n").writerow, chain([header], rows))
+    # surrogateescape: a file name that is not UTF-8 keeps its bytes
+    files.write(path, (line.encode("utf-8", "surrogateescape") for line in lines))
+
+
+class _Passing:
+    """What is written to it is what the writing returns."""
+
+    def write(self, text: str) -> str:
+        return text
