@@ -26,7 +26,7 @@ from pellucid.network import standardise, zoo
 from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
-from pellucid.pictures.joined import joined
+from pellucid.pictures.joined import hint, joined
 from pellucid.pictures.store import Decoding
 from pellucid.training import checkpoint, loop, minutes, replay, targets, weighting
 from pellucid.training import recipe as recipes
@@ -272,7 +272,14 @@ class Run:
         limit = int(recipe.megapixels * 1e6)
         classifier = Classifier(named.network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges)
         resumed_at = state.step if saved is not None else None
-        reasons = (*reasons, *data.store.ranges.sentences, *_choice(data, recipe), *engine.reasons, *where)
+        reasons = (
+            *reasons,
+            *hint(data.catalog),
+            *data.store.ranges.sentences,
+            *_choice(data, recipe),
+            *engine.reasons,
+            *where,
+        )
         return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
 
     def _choose(
