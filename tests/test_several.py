@@ -281,3 +281,38 @@ def test_damaged_thresholds_are_named(model: Path, tmp_path: Path) -> None:
         (copy / "config.json").write_text(json.dumps({**config, "thresholds": thresholds}))
         with pytest.raises(PellucidError, match=r"config\.json is damaged"):
             pellucid.load(copy)
+
+
+def listed(colours: Path, place: Path, names: set[str] | None = None) -> Path:
+    """The same pictures as a table: all their labels, or those of `names`."""
+    lines = ["path,label"]
+    for path, labels in truth(colours).items():
+        lines.append(f"{colours / path},{'|'.join(sorted(labels if names is None else labels & names))}")
+    place.write_text("\n".join(lines) + "\n")
+    return place
+
+
+def test_a_table_gives_the_same_weights(colours: Path, model: Path, tmp_path: Path) -> None:
+    pellucid.train(listed(colours, tmp_path / "t.csv"), tmp_path / "out", cache=tmp_path / "cache", **SETTINGS)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
+    assert read(tmp_path / "out" / "config.json")["thresholds"] == read(model / "config.json")["thresholds"]
+    found = pellucid.evaluate(model, tmp_path / "t.csv")
+    assert found.metrics.pictures == len(truth(colours))
+    assert found.as_json()["micro_f1"] == pytest.approx(pellucid.evaluate(model, colours).metrics.micro_f1)
+
+
+@pytest.mark.parametrize("names", [{"red", "blue"}, {"red"}])
+def test_pictures_without_a_label_and_a_single_label(colours: Path, tmp_path: Path, names: set[str]) -> None:
+    place = listed(colours, tmp_path / "t.csv", names)
+    classifier = pellucid.train(place, tmp_path / "out", cache=tmp_path / "cache", **{**SETTINGS, "epochs": 3})
+    assert classifier.classes == tuple(sorted(names))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "split.csv").read_text())))
+    assert sum(row["class"] == "" for row in rows) == sum(not labels & names for labels in truth(colours).values())
+    assert read(tmp_path / "out" / "metrics.json")["test"]["pictures"] == sum(row["side"] == "test" for row in rows)
+    picture = trace_picture(colours)
+    answer, trace = classifier.predict(picture), classifier.explain(picture, ["red"])
+    assert answer.probabilities is not None
+    assert trace.probabilities == pytest.approx(list(answer.probabilities.values()), rel=1e-5)
+    assert trace.unit("loss").total == pytest.approx(trace.loss, rel=1e-6)
+    assert classifier.attribute(picture, "red").deletion.probabilities[0] == pytest.approx(answer.probabilities["red"])
+    assert pellucid.evaluate(tmp_path / "out").metrics.several

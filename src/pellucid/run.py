@@ -27,7 +27,7 @@ from pellucid.network.own.own import Own
 from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
-from pellucid.pictures.joined import joined
+from pellucid.pictures.joined import hint, joined
 from pellucid.pictures.store import Decoding
 from pellucid.place import CHECKPOINTS, find_place
 from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, targets, weighting
@@ -314,8 +314,9 @@ class Run:
             network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges, program=program
         )
         resumed_at = state.step if saved is not None else None
-        reasons = (*reasons, *(ready.reasons if ready is not None else ()), *data.store.ranges.sentences)
-        reasons = (*reasons, *_choice(data, recipe), *engine.reasons, *where, *folds.suggestion(data, recipe))
+        reasons = (*reasons, *hint(data.catalog), *(ready.reasons if ready is not None else ()))
+        reasons = (*reasons, *data.store.ranges.sentences, *_choice(data, recipe), *engine.reasons, *where)
+        reasons = (*reasons, *folds.suggestion(data, recipe))
         return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
 
     def _choose(

@@ -6,7 +6,9 @@ import pytest
 
 from pellucid.errors import CatalogError
 from pellucid.pictures import catalog as catalogs
-from pellucid.pictures.joined import joined
+from pellucid.pictures import table
+from pellucid.pictures.joined import hint, joined
+from pellucid.pictures.tabular import Columns
 
 
 def put(root: Path, files: dict[str, bytes]) -> Path:
@@ -46,3 +48,24 @@ def test_a_class_with_the_separator_in_its_name_is_refused(tmp_path: Path) -> No
     put(tmp_path, {"a|b/1.png": b"one", "dog/1.png": b"dog"})
     with pytest.raises(CatalogError, match=r"The class 'a\|b' of .* has a \| in its name, .* Rename it\."):
         joined(catalogs.scan(tmp_path))
+
+
+def test_names_that_look_like_several_labels_are_told(tmp_path: Path) -> None:
+    put(tmp_path, {"a|b/1.png": b"one", "a/1.png": b"two", "b/1.png": b"three"})
+    (told,) = hint(catalogs.scan(tmp_path))
+    assert told.startswith("class 'a|b' is one class here; --labels several")
+    assert hint(catalogs.scan(put(tmp_path / "other", {"x|y/1.png": b"one", "z/1.png": b"two"}))) == ()
+
+
+def test_a_table_says_its_labels_itself(tmp_path: Path) -> None:
+    put(tmp_path, {"1.png": b"one", "2.png": b"two", "3.png": b"one"})
+    (tmp_path / "t.csv").write_text("path,label\n1.png,a|b\n2.png,\n3.png,b\n")
+    catalog = table.read(tmp_path / "t.csv", Columns(several=True))
+    assert joined(catalog) is catalog
+    digests = ["one", "two", "one"]
+    pictures = sorted(catalog.pictures, key=lambda picture: picture.path)
+    reasons = catalogs.contradictions(pictures, digests, catalog.classes)
+    assert reasons == {
+        0: "the same file also stands in class b: 3.png",
+        2: "the same file also has the labels a, b: 1.png",
+    }

@@ -6,8 +6,6 @@ each class has a sigmoid and a threshold of its own. `thresholds` None means one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +37,7 @@ def called(p: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.bool_]:
     return best
 
 
-def names(classes: Sequence[str], p: NDArray[np.float64], thresholds: Thresholds) -> tuple[str, ...]:
+def names(classes: tuple[str, ...], p: NDArray[np.float64], thresholds: Thresholds) -> tuple[str, ...]:
     """The names that one picture is called, p (classes,), the most probable first."""
     (chosen,) = called(p[None], thresholds)
     return tuple(classes[index] for index in np.argsort(-p, kind="stable") if chosen[index])

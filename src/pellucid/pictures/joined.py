@@ -57,6 +57,15 @@ def joined(catalog: Catalog) -> Catalog:
     return replace(catalog, pictures=Pictures.of(kept), several=True)
 
 
+def hint(catalog: Catalog) -> tuple[str, ...]:
+    """A sentence where names of classes look like several labels, and each is taken for one class; else nothing."""
+    some = [name for name in catalog.classes if SEPARATOR in name]
+    parts = {part.strip() for name in some for part in name.split(SEPARATOR)}
+    if catalog.several or not parts & set(catalog.classes):
+        return ()
+    return (f"class {some[0]!r} is one class here; --labels several takes it for labels with {SEPARATOR} between them",)
+
+
 def check_names(catalog: Catalog) -> None:
     """Raise CatalogError where a class has the separator in its name."""
     for name in catalog.classes:

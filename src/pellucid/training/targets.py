@@ -19,7 +19,7 @@ from pellucid.training.evaluate import Metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
-Targets = NDArray[np.int64] | NDArray[np.bool_]
+Targets = NDArray[Any]  # int64 or bool, as above
 
 
 class Fitted(NamedTuple):
