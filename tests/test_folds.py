@@ -232,6 +232,29 @@ def test_killed_at_the_very_end_nothing_is_left_to_do(begin: Begin, tmp_path: Pa
     assert pellucid.load(report.folder)
 
 
+def test_a_damaged_fold_is_trained_again_once_its_folder_is_removed(begin: Begin, tmp_path: Path) -> None:
+    whole = left(finished(begin(out=tmp_path / "whole")).folder)
+    one = begin()
+    next(event for event in one if isinstance(event, FoldBegun) and not event.fold)
+    one.close()
+    place = tmp_path / "out" / "folds" / "2"
+    (place / "answers.safetensors").write_bytes(b"torn")
+    with pytest.raises(ArtefactError, match=r"answers.safetensors is damaged: .*Remove .*2, and --resume trains"):
+        list(begin(resume=True))
+    shutil.rmtree(place)
+    again = begin(resume=True)
+    assert [event.fold for event in again if isinstance(event, FoldBegun)] == [2, 0]
+    assert left(api.finish(again).folder) == whole
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"asked": {"folds": null}}', '{"asked": {"folds": 99}}', "{"])
+def test_a_damaged_plan_is_named(begin: Begin, tmp_path: Path, content: str) -> None:
+    (tmp_path / "out" / "folds").mkdir(parents=True)
+    (tmp_path / "out" / "folds" / "plan.json").write_text(content)
+    with pytest.raises(ArtefactError, match=r"plan.json is damaged: "):
+        begin(resume=True)
+
+
 def test_changed_pictures_are_noticed_in_the_next_fold(begin: Begin, photos: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(photos, tmp_path / "photos"))
     one = begin(root)

@@ -106,7 +106,7 @@ class CrossValidation:
         self._last = Run(directory, self.recipe, out, cache, resume, checkpoint_seconds, part=part, **more)
         self._last.part = self._part(0, self.out)
         self._run: Run | None = None
-        self._done: list[Fold] = []
+        self._done: dict[int, Fold] = {}
         self._told = self._read = False
         self._spent: list[float] = []  # seconds of each training that is done
         self._clock = 0.0  # when the one on its way began, if it had begun in this process
@@ -127,8 +127,9 @@ class CrossValidation:
         try:
             if not self._read:
                 self._take()
-            while len(self._done) < self.count:
-                yield from self._fold(len(self._done) + 1)
+            for number in range(1, self.count + 1):
+                if number not in self._done:
+                    yield from self._fold(number)
             yield from self._on_all()
         except BaseException:
             if not self._told:
@@ -143,9 +144,9 @@ class CrossValidation:
     def finish(self) -> Generator[Evaluating, None, Report]:
         """Evaluate the last training and save the model folder, with what the folds say; see Run.finish."""
         data = self._last.trained.data
-        answers = [_answers(self._place(fold.number)) for fold in self._done]
+        answers = [_answers(self._place(number)) for number in range(1, self.count + 1)]
         rows, logits = [each.rows for each in answers], [each.logits for each in answers]
-        crossed = pooled(self._done, rows, logits, data.labels, data.groups, data.catalog.classes)
+        crossed = pooled([each.fold for each in answers], rows, logits, data.labels, data.groups, data.catalog.classes)
         report = yield from self._last.finish(crossed)
         if report.complete:
             with files.storage_errors(self.out / FOLDER):
@@ -174,8 +175,11 @@ class CrossValidation:
         self._plan = artefact.read_json(out / FOLDER / PLAN)
         try:
             self.recipe = recipes.make(**self._plan["asked"])
-        except (KeyError, TypeError) as error:
-            raise ArtefactError(f"{out / FOLDER / PLAN} is damaged; train anew with another --out.") from error
+            if self.recipe.folds is None:
+                raise ValueError("it is of no cross-validation")
+        except (KeyError, TypeError, ValueError, RecipeError) as error:
+            path = out / FOLDER / PLAN
+            raise ArtefactError(f"{path} is damaged: {error}. Train anew with another --out.") from error
         if (out / artefact.CONFIG).is_file() and not (out / CHECKPOINTS).is_dir():  # killed at the very end
             shutil.rmtree(out / FOLDER, ignore_errors=True)
 
@@ -183,10 +187,11 @@ class CrossValidation:
         """Claim the folder once the pictures are there, and read which folds are done."""
         self._last.look()
         self._last.take()
-        while len(self._done) < self.count and (self._place(len(self._done) + 1) / ANSWERS).is_file():
-            answers = _answers(self._place(len(self._done) + 1))
-            self._done.append(answers.fold)
-            self._spent.append(answers.spent)
+        for number in range(1, self.count + 1):
+            if (self._place(number) / ANSWERS).is_file():
+                answers = _answers(self._place(number))
+                self._done[number] = answers.fold
+                self._spent.append(answers.spent)
         self._read = True
 
     def _fold(self, number: int) -> Iterator[Event]:
@@ -209,7 +214,7 @@ class CrossValidation:
         run.close()
         checkpoint.remove(place / CHECKPOINTS)
         self._run = None
-        self._done.append(fold)
+        self._done[number] = fold
         yield FoldDone(fold, self.count)
 
     def _on_all(self) -> Iterator[Event]:
@@ -240,7 +245,7 @@ class CrossValidation:
                 if not self._told:
                     self._told = True
                     yield event
-                    yield from (FoldDone(fold, self.count) for fold in self._done)
+                    yield from (FoldDone(fold, self.count) for fold in self._done.values())
                 data = run.trained.data
                 sizes = (len(data.rows(side)) for side in ("train", "val", "test"))
                 yield FoldBegun(number, self.count, *sizes, lacking=data.lacking)
@@ -250,7 +255,7 @@ class CrossValidation:
                 yield event
 
     def _step(self, step: Step, number: int) -> FoldStep:
-        before = number - 1 if number else self.count
+        before = len(self._done)
         after = self.count - before
         if self.recipe.minutes is not None:
             left = self.recipe.minutes * 60 - sum(self._spent) - (time.monotonic() - self._clock)

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import NormalDist
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from pellucid.errors import CatalogError
+from pellucid.pictures import split as splits
 from pellucid.training import evaluate
-from pellucid.training.folds import SIDE, Fold, T, interval, pooled, units
+from pellucid.training.folds import SIDE, Fold, Part, T, interval, pooled, units
+from pellucid.training.recipe import make
 
 
 def fold(number: int, pictures: int, correct: int, temperature: float = 1.0) -> Fold:
@@ -101,3 +105,17 @@ def test_the_interval_covers_the_accuracy_of_the_model_trained_on_all(copies: in
         wilson += low <= truth <= high
     assert covered / runs >= least
     assert wilson < covered
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_fold_keeps_its_pictures_for_the_test_and_the_rest_is_divided_as_in_the_last_training(number: int) -> None:
+    """Of a class of three pictures the rest has two or three: one to choose by, as where nothing is tested."""
+    labels, groups = np.array([0] * 30 + [1] * 30 + [2] * 3), np.arange(63)
+    store = SimpleNamespace(fingerprint="1", digests=[f"{row:064}" for row in range(63)])
+    recipe = make(folds=5, validation=0.2)
+    sides = Part(number, 5, Path("out")).sides(store, labels, groups, recipe)  # type: ignore[arg-type]
+    tested = splits.folds(labels, store.digests, groups, 5, 0) == number - 1
+    np.testing.assert_array_equal(sides == splits.TEST, tested)
+    rest = int((~tested).sum())
+    assert abs((sides == splits.VAL).sum() - 0.2 * rest) <= 1.5
+    assert {splits.TRAIN, splits.VAL} <= set(sides[labels == 2].tolist())

@@ -82,12 +82,14 @@ class Part:
                 f"The {count:,} pictures of class {store.catalog.classes[whole[0]]} stay together (near-duplicates, or "
                 "one group): no fold can test what another teaches. Add pictures of it, or leave out --folds."
             )
-        given = np.full(len(labels), -1, np.int8)
+        sides = np.full(len(labels), splits.TEST, np.int8)
+        rest = np.arange(len(labels))
         if self.number:
-            tested = splits.folds(labels, store.digests, groups, self.count, recipe.seed) == self.number - 1
-            given = np.where(tested, splits.TEST, splits.TRAIN).astype(np.int8)
+            rest = rest[splits.folds(labels, store.digests, groups, self.count, recipe.seed) != self.number - 1]
+        digests, free = [store.digests[row] for row in rest.tolist()], np.full(len(rest), -1, np.int8)
         order = recipe.seed + self.number * OTHER  # or all would choose by the same pictures
-        return splits.split(labels, store.digests, groups, given, recipe.validation, 0.0, order)
+        sides[rest] = splits.split(labels[rest], digests, groups[rest], free, recipe.validation, 0.0, order)
+        return sides
 
 
 @dataclass(frozen=True)
