@@ -2,6 +2,7 @@
 
 import re
 import threading
+import warnings
 from copy import deepcopy
 
 import pytest
@@ -317,7 +318,9 @@ def test_what_is_no_program_is_told() -> None:
 
 
 def test_a_compiled_module_is_taken_out_of_its_wrapper() -> None:
-    compiled = torch.compile(Means())
+    with warnings.catch_warnings():  # of PyTorch's own compiler, when it is imported
+        warnings.simplefilter("ignore")
+        compiled = torch.compile(Means())
     assert owns.label(compiled) == "module:Means"
     found = owns.find("module:Means", compiled, 2, 0)
     assert found is not None
