@@ -266,7 +266,11 @@ REFUSED = {
     ),
     "chance": (
         lambda: Returns(lambda _, y, __: y + torch.randn(2)),
-        "Returns cannot be saved: as a program it gives other numbers than the module itself, or other ones each time.",
+        "Returns cannot be saved: its program gives other numbers than the module did. In evaluation mode what it gives",
+    ),
+    "other pictures in the batch": (
+        lambda: nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(), nn.Linear(768, 2)),
+        "Sequential cannot be saved: its program gives other numbers than the module did. In evaluation mode what it",
     ),
     "a buffer that would be lost": (
         lambda: Counts(persistent=False),
