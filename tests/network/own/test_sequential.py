@@ -105,7 +105,6 @@ UNWRITTEN = {
     "another gelu": lambda: ending(nn.Conv2d(3, 4, 3), nn.GELU("tanh")),
     "batch norm without its own weights": lambda: ending(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)),
     "batch norm of another momentum": lambda: ending(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.01)),
-    "batch norm of the batch": lambda: ending(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
     "a pool that rounds up": lambda: ending(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3, ceil_mode=True)),
     "a dilated pool": lambda: ending(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2, dilation=2)),
     "a pool that leaves its padding out": lambda: ending(

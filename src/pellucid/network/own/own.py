@@ -239,8 +239,8 @@ class Own:
             ) from error
         if not same:
             raise NetworkError(
-                f"{self.kind} cannot be saved: as a program it gives other numbers than the module itself, or other "
-                "ones each time. What it computes in evaluation mode may depend on its input alone."
+                f"{self.kind} cannot be saved: its program gives other numbers than the module did. In evaluation mode "
+                "what it gives for a picture must depend on that picture alone, not on chance, nor on other pictures."
             )
         if plain:
             copy.register_forward_pre_hook(programs.reorder)
