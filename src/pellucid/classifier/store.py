@@ -142,6 +142,10 @@ def read_optimizer(folder: Path) -> OptimizerState | None:
 def read_config(folder: Path) -> dict[str, Any]:
     """The config of a model folder. Raises ArtefactError where it is missing, unfinished or of another format."""
     if not folder.is_dir():
+        if folder.is_file() and folder.suffix.lower() in (".keras", ".h5", ".hdf5"):
+            raise ArtefactError(
+                f"{folder} is no model folder. `pellucid import {folder} OUT` makes one of a Keras model."
+            )
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder} {what}. A model folder is what `pellucid train` writes with --out.")
     if not (folder / CONFIG).exists():
