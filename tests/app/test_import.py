@@ -110,6 +110,13 @@ def test_pixels_may_be_below_zero(pellucid: Callable, model: Path, tmp_path: Pat
     assert prepared == {"fit": "stretch", "mean": [0.5] * 3, "deviation": [0.5] * 3}
 
 
+def test_a_command_that_needs_the_folder_says_how_to_make_it(pellucid: Callable, model: Path) -> None:
+    result = pellucid("predict", model, "picture.jpg")
+
+    said = f"{model} is no model folder. `pellucid import {model} OUT` makes one of a Keras model."
+    assert (result.status, result.err) == (1, f"pellucid: {said}\n")
+
+
 def test_a_file_that_is_no_model(pellucid: Callable, tmp_path: Path) -> None:
     (tmp_path / "words.keras").write_text("words")
     result = pellucid("import", tmp_path / "words.keras", tmp_path / "out")

@@ -193,6 +193,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises ArtefactError where it is missing, unfinished, damaged or of a later format.
     """
     if not folder.is_dir():
+        if folder.is_file() and folder.suffix.lower() in (".keras", ".h5", ".hdf5"):
+            raise ArtefactError(
+                f"{folder} is no model folder. `pellucid import {folder} OUT` makes one of a Keras model."
+            )
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder} {what}. A model folder is what `pellucid train` writes with --out.")
     if not (folder / CONFIG).exists():
