@@ -70,8 +70,8 @@ def refusal(root: Path, looks: list[str], inner: list[str], named: Collection[st
     wrong = f" What {file} names now is neither." if named else ""
     return (
         f"{root} has {tops}, and {'both' if len(looks) == 2 else 'all'} hold {names(inner)}: either may be the classes."
-        f"{wrong} Write the names of the classes into {file}, one a line: {listed(inner)} where {tops} are parts of one "
-        f"set, else {listed(looks)}. For parts to train and to test on, name the folders train and test instead."
+        f"{wrong} Write the names of the classes into {file}, one a line: {listed(inner)} where {tops} are parts of "
+        f"one set, else {listed(looks)}. For parts to train and to test on, name the folders train and test instead."
     )
 
 
