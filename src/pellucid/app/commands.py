@@ -15,6 +15,7 @@ from pellucid import api
 from pellucid.api import Recipe, recipes
 from pellucid.app import answers, explaining, lessons, screen, streams, tables
 from pellucid.app.flags import Folder, Model, Place, Switch, parse
+from pellucid.app.words import printable
 from pellucid.errors import PictureError, RecipeError
 
 USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
@@ -71,6 +72,8 @@ def train(args: list[str]) -> int:
         if no_browser and not open:
             raise RecipeError("--no-browser is for --open, and that is not there.")
         run = api.start(directory, out, resume=resume, cache=cache, **{**given, **flags})
+        if resume and not run.resumes:
+            print(f"There is no training to resume in {printable(run.out)}; this one begins anew.", file=sys.stderr)
         with closing(run):
             if not open:
                 return screen.watch(run)
