@@ -19,7 +19,6 @@ from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
-from pellucid.memory import give_back_memory
 from pellucid.pictures import familiar
 from pellucid.pictures.store import Store
 from pellucid.training import checkpoint, evaluate, loop
@@ -91,7 +90,7 @@ def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, 
     where the network's outputs are not finite.
     """
     state, data, classes = trained.state, trained.data, trained.classifier.classes
-    give_back_memory()  # whole batches are predicted from here on, and do not fit the gaps of the training
+    trained.task.engine.settle()  # whole batches are predicted from here on, and do not fit the gaps of the training
     best = copy.deepcopy(state.module)
     best.load_state_dict(state.best or state.module.state_dict())
     classifier = dataclasses.replace(trained.classifier, module=best)
