@@ -48,6 +48,9 @@ CASES = (
     ("conv(24, 3) relu maxpool(2) dropout(0.2) flatten dense", "60x60x3", 32, "adam"),
     ("conv(24, 3) maxpool(2) relu flatten dense", "60x60x3", 32, "adam"),
     ("conv(24, 3) relu avgpool(2) flatten dense", "60x60x3", 32, "adam"),
+    ("conv(32, 5, dilation=2) sigmoid conv(64, 5, dilation=2) tanh flatten dense", "32x32x1", 8, "adam"),
+    ("conv(16, 3) conv(16, 3) globalavgpool dense", "64x64x3", 32, "adam"),
+    ("conv(16, 3) tanh residual(conv(16, 3, padding=1)) sigmoid flatten dense", "64x64x3", 32, "adam"),
     ("conv(20, 5) relu maxpool(2) conv(50, 5) relu maxpool(2) flatten dense(500) relu dense", "28x28x1", 1000, "sgd"),
 )
 

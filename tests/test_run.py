@@ -586,7 +586,7 @@ def test_a_replay_changes_nothing_but_itself(begin: Begin, tmp_path: Path) -> No
 def test_a_replay_follows_the_minutes(begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The plan moves while it trains; the frames are those of the plan that there was in the end."""
     monkeypatch.setattr(run.loop, "measure_steps", lambda task, state, seconds: 0.001)
-    monkeypatch.setattr(run.loop, "REPLAN", 5)
+    monkeypatch.setattr(run.minutes, "REPLAN", 5)
     report = finished(begin(minutes=0.03, epochs=None, replay=True, every=99.0))
     found = replay.read(tmp_path / "out" / "replay")
     steps = json.loads((report.folder / "config.json").read_text())["training"]["steps"]

@@ -118,6 +118,11 @@ class CrossValidation:
         return self._last.out
 
     @property
+    def resumes(self) -> bool:
+        """Whether it goes on with folds that were begun; told before the first event."""
+        return bool(self._plan) or self._last.resumes
+
+    @property
     def worth_finishing(self) -> bool:
         """Whether all folds are done, and of the last training an epoch."""
         return self._last.worth_finishing

@@ -109,6 +109,7 @@ def judge(trained: Trained) -> Generator[Evaluating, None, Judged]:
     Raises TrainingError where the network's outputs are not finite.
     """
     state, data, classes = trained.state, trained.data, trained.classifier.classes
+    trained.task.engine.settle()  # whole batches are predicted from here on, and do not fit the gaps of the training
     best = copy.deepcopy(state.module)
     best.load_state_dict(state.best or state.module.state_dict())
     classifier = dataclasses.replace(trained.classifier, module=best)

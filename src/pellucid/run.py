@@ -193,6 +193,11 @@ class Run:
         return self._ready
 
     @property
+    def resumes(self) -> bool:
+        """Whether it goes on from a checkpoint; told before the first event."""
+        return self._saved is not None
+
+    @property
     def worth_finishing(self) -> bool:
         """Whether there are weights worth saving: an epoch is done."""
         return self._ready is not None and bool(self._ready.state.best)

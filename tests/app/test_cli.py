@@ -154,3 +154,26 @@ def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photo
     assert result.stdout.decode("ascii").count("\n") == 2
     assert b"gr\\xfcn.png" in result.stdout
     assert result.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("plan lenet5 --bach 3", "Unrecognized options: --bach, 3. Did you mean --batch? See `pellucid plan --help`."),
+        ("plan lenet5 --batch", "--batch needs a value. See `pellucid plan --help`."),
+        ("train photos --minutes abc", "--minutes is 'abc'; it must be a number. See `pellucid train --help`."),
+        ("train photos --epochs 1.5", "--epochs is '1.5'; it must be a whole number. See `pellucid train --help`."),
+        ("train photos --loss foo", "--loss is 'foo'; it must be cross_entropy or mse. See `pellucid train --help`."),
+        ("train", "DIR is missing. See `pellucid train --help`."),
+        (
+            "explain model a.png --map gradcam",
+            "--map is 'gradcam'; it must be grad_cam or integrated_gradients or occlusion. Did you mean grad_cam? "
+            "See `pellucid explain --help`.",
+        ),
+    ],
+)
+def test_a_wrong_flag_is_told_in_a_line(command: str, said: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command.split())
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", f"pellucid: {said}\n")

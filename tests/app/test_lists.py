@@ -26,6 +26,8 @@ def paths(content: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str | bytes]:
         b"a.png\n\n\r\nb/c d.png\n",
         codecs.BOM_UTF8 + b"a.png\r\nb/c d.png\r\n",
         codecs.BOM_UTF8 + b"a.png\n" + codecs.BOM_UTF8 + b"b/c d.png\n",  # two files, one after the other
+        b"a.png\rb/c d.png\r",  # as old Macs end their lines
+        b"a.png\r\rb/c d.png",
         b"a.png\0b/c d.png\0",
         b"a.png\0b/c d.png",
         "a.png\r\nb/c d.png\r\n".encode("utf-16"),

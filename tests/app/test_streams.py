@@ -29,6 +29,16 @@ def test_the_answer_comes_where_it_can(closed: str, trained: Path, photos: Path,
     assert (status, out.split()[0], err) == (0, "red", "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full, a disk that is always full")
+def test_a_full_disk_behind_standard_error_spoils_no_training(photos: Path, tmp_path: Path) -> None:
+    network = ["--model", "conv(2, 3) relu globalavgpool dense", "--size", "8", "--epochs", "1"]
+    command = ["train", photos, "--out", tmp_path / "model", "--cache", tmp_path / "cache", *network]
+    status, _, _ = run(command, "2>/dev/full", tmp_path)
+    assert (status, (tmp_path / "model/model.safetensors").is_file()) == (0, True)
+    status, out, _ = run(["predict", tmp_path / "nowhere", photos / "red/0.png"], "2>/dev/full", tmp_path)
+    assert (status, out) == (1, "")
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-"])
 def test_an_answer_that_can_go_nowhere_is_said_to_be_lost(closed: str, tmp_path: Path) -> None:
     assert run(["plan", "article"], closed, tmp_path) == (0, "", LOST)

@@ -322,3 +322,11 @@ def test_more_classes_than_can_be_named(pellucid: Callable, tmp_path: Path, pain
 def test_the_verb_refuses_what_differs(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="optimizer is 'lion'"):
         api.start(photos, tmp_path / "m", optimizer="lion")
+
+
+def test_resume_says_where_there_is_nothing_to_resume(pellucid: Callable, photos: Path, tmp_path: Path) -> None:
+    network = ["--model", "conv(2, 3) relu globalavgpool dense", "--size", "8", "--epochs", "1"]
+    place = [str(photos), "--out", str(tmp_path / "m"), "--cache", str(tmp_path / "cache")]
+    result = pellucid("train", *place, "--resume", *network)
+    said = f"There is no training to resume in {tmp_path}/m; this one begins anew.\n"
+    assert (result.status, result.err[: len(said)]) == (0, said)

@@ -828,3 +828,14 @@ def test_boolean_arrays_and_infinite_losses_are_json(image: Tensor) -> None:
     assert endless.as_json()["loss"] is None
     with pytest.raises(TraceError, match="3 names no unit"):
         trace.unit(3)  # type: ignore[arg-type]
+
+
+def test_a_trace_shows_itself_in_a_line() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    with torch.no_grad():
+        module[1].weight.zero_()
+        module[1].bias.copy_(torch.tensor([0.0, 50.0]))
+    trace = explain(module, torch.rand(3, 2, 2), 1)
+    name, arrays = trace.classes[1], len(trace.nodes)
+    assert str(trace) == f"<Trace: {name!r} 100.0%, loss 0 for {name!r}, {arrays} arrays, 2 parameters>"
+    assert repr(trace) == str(trace)

@@ -115,6 +115,18 @@ def test_article_memory() -> None:
             "adamw",
         ),
         ("conv(16, 3) silu avgpool(2) conv(32, 3) gelu l2pool(2) flatten dense", (3, 32, 32), 32, "sgd"),
+        ("conv(16, 3) conv(16, 3) flatten dense", (3, 32, 32), 32, "sgd"),
+        ("conv(16, 3) conv(16, 3) globalavgpool dense", (3, 32, 32), 32, "adam"),
+        ("conv(32, 5, dilation=2) sigmoid conv(64, 5, dilation=2) tanh flatten dense", (1, 32, 32), 8, "adam"),
+        ("conv(16, 3, dilation=2) tanh conv(16, 3, dilation=2) sigmoid globalavgpool dense", (3, 40, 40), 32, "adam"),
+        ("conv(16, 3) elu conv(16, 3) hardswish dropout(0.2) globalavgpool dense", (3, 40, 40), 32, "adam"),
+        ("conv(16, 3) tanh residual(conv(16, 3, padding=1)) tanh flatten dense", (3, 40, 40), 32, "adam"),
+        (
+            "conv(16, 3) relu residual(conv(16, 3, padding=1) | conv(16, 1)) globalavgpool dense",
+            (3, 40, 40),
+            32,
+            "adam",
+        ),
     ],
 )
 def test_training_takes_what_is_planned_or_a_tenth_less(text: str, input: Shape, batch: int, optimizer: str) -> None:
@@ -217,10 +229,12 @@ def test_peak_counts_what_waits_for_the_addition() -> None:
 
 
 def test_step_counts_the_gradients_that_wait_for_the_other_branch() -> None:
-    """Widest: the body's first ReLU goes back, with all that is kept before it; the shortcut's gradient waits."""
+    """The body's first ReLU goes back, with all that is kept before it; the shortcut's gradient waits."""
     planned = plan(parse("conv(6, 1) residual(relu relu) flatten dense"), (3, 10, 10), 2)
     picture, map_ = 4 * 100 * 3, 4 * 100 * 6
-    assert planned.step_bytes == picture + 2 * map_ + 3 * map_  # second ReLU: both kept; its gradients, one waits
+    # first ReLU: it is kept; its two gradients, and the one that waits. The second works on the very one that waits.
+    # As many maps stand there when dense goes back, and two scores with them
+    assert planned.step_bytes == picture + map_ + 3 * map_ + 4 * 2
 
 
 def test_step_counts_the_bodys_gradient_that_waits_for_the_shortcut() -> None:

@@ -18,7 +18,7 @@ from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise
 from pellucid.training import checkpoint, loop
 from pellucid.training.loop import Epoch, State, Step, Task
-from pellucid.training.pace import REPORT_SECONDS
+from pellucid.training.pace import report_seconds
 
 Begin = Callable[..., tuple[Task, State]]
 Numbers = Callable[[State], dict[str, bytes]]
@@ -377,12 +377,14 @@ def test_a_changing_load_leaves_the_time_used(
     clock = Load(monkeypatch, load, batch=8)
     state.seconds_allowed, state.step_seconds = 100.0, load(0.0)
     rates = [event.learning_rate for event in loop.run(task, state) if isinstance(event, Step)]
-    report = load(clock.now) / 8 / 3 * task.reported + (REPORT_SECONDS if task.reported else 0)
+    alone = min(map(load, range(100)))
+    report = load(clock.now) / 8 / 3 * task.reported + (report_seconds(load(clock.now), alone) if task.reported else 0)
     assert state.finished
     assert state.seconds == pytest.approx(clock.now)
     total = state.seconds + report
     assert total >= 95 or 100 - total < load(clock.now)  # a step more would not have fitted
     longer = 0.0 if steady else (0.6 - 0.2) * (1 + (validation + task.reported) / 8 / 3)
+    longer += 0.0 if steady or not task.reported else report_seconds(0.6, 0.2) - report_seconds(0.2, 0.2)
     assert total <= 100 + longer + 1e-6
     assert rates[-1] < 0.05 * max(rates)  # the schedule has come to its end
 

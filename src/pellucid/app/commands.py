@@ -78,6 +78,8 @@ def train(args: list[str]) -> int:
         if no_browser and not open:
             raise RecipeError("--no-browser is for --open, and that is not there.")
         run = api.start(directory, out, resume=resume, cache=cache, **{**given, **flags})
+        if resume and not run.resumes:
+            print(f"There is no training to resume in {printable(run.out)}; this one begins anew.", file=sys.stderr)
         with closing(run):
             if (named := api.reference(run.recipe.model)) is not None:
                 print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)

@@ -1,8 +1,14 @@
 """How the commands read their flags, and the flags that several of them have."""
 
+import difflib
+import io
+import re
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
@@ -18,7 +24,40 @@ Switch = Annotated[bool, arg(help_behavior_hint="")]
 
 
 def parse(command: Callable[..., T], args: list[str], name: str) -> T:
-    """Call a command with its arguments as they were typed; the parser itself answers --help and what is wrong."""
-    return tyro.cli(
-        command, args=args, prog=f"pellucid {name}", config=(OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
-    )
+    """Call a command with its arguments as they were typed. The parser answers --help; a line tells what is wrong."""
+
+    @wraps(command)
+    def read(*positional: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return positional, named
+
+    config = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            positional, named = tyro.cli(read, args=args, prog=f"pellucid {name}", config=config)
+    except SystemExit as end:
+        if end.code:
+            print(f"pellucid: {_in_a_line(told.getvalue())} See `pellucid {name} --help`.", file=sys.stderr)
+        raise
+    return command(*positional, **named)
+
+
+def _in_a_line(told: str) -> str:
+    """What the parser says in a box, as sentences: its first part, and the flag that was probably meant."""
+    lines = [re.sub(r"^[-─]+$", "", line.strip("╭╮╰╯│|+ ").strip("─ ")) for line in told.splitlines()[1:]]
+    parts = [part.split() for part in "\n".join(lines).split("\n\n")]
+    first = " ".join(parts[0])
+    if match := re.match(r"Error parsing (\S+): .*instantiated from \[(.*?)\]", first):
+        kind = "a whole number" if " INT " in first else "a number" if " FLOAT " in first else "of another kind"
+        return f"{match[1]} is {match[2]}; it must be {kind}."
+    if match := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", first):
+        choices = [each for each in re.findall(r"'([^']*)'", match[3]) if each != "None"]
+        near = difflib.get_close_matches(match[1], choices, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        return f"{match[2]} is {match[1]!r}; it must be {' or '.join(sorted(choices))}.{hint}"
+    if match := re.match(r"Missing from [^:]*: (\S+)", first):
+        return f"{match[1]} is missing."
+    if match := re.match(r"Missing value for argument '(\S+)'", first):
+        return f"{match[1]} needs a value."
+    meant = re.search(r"Perhaps you meant:\s*(--\S+)", "\n".join(lines))
+    return first.rstrip(".") + "." + (f" Did you mean {meant[1]}?" if meant else "")

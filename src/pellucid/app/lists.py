@@ -53,7 +53,8 @@ def is_list(start: bytes) -> bool:
 def _paths(stream: io.BufferedReader, start: bytes) -> Iterator[str]:
     """The paths of a list as they come, without empty lines."""
     if (encoding := texts.encoding(start)) in _BYTES:
-        lines = _pieces(stream) if b"\0" in start else (line.rstrip(b"\r\n") for line in stream)
+        ending = b"\0" if b"\0" in start else b"\n" if b"\n" in start else b"\r"  # alone, of old Macs
+        lines = (line.rstrip(b"\r\n") for line in (stream if ending == b"\n" else _pieces(stream, ending)))
         yield from (_standing(line) for line in lines if line.strip(b"\r\n").removeprefix(codecs.BOM_UTF8))
         return
     text = io.TextIOWrapper(stream, encoding, "surrogatepass", newline="\n")
@@ -65,11 +66,11 @@ def _paths(stream: io.BufferedReader, start: bytes) -> Iterator[str]:
         text.detach()  # or else it closes standard input
 
 
-def _pieces(stream: io.BufferedReader) -> Iterator[bytes]:
-    """What stands between zero bytes."""
+def _pieces(stream: io.BufferedReader, ending: bytes) -> Iterator[bytes]:
+    """What stands between endings of one byte."""
     rest = b""
     while part := stream.read1():
-        *whole, rest = (rest + part).split(b"\0")
+        *whole, rest = (rest + part).split(ending)
         yield from whole
     yield rest
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 
 def open_all() -> None:
@@ -29,9 +29,22 @@ def open_all() -> None:
         sys.stderr = _Nowhere("")
     if sys.stdout is None:
         sys.stdout = _Nowhere("pellucid: standard output is closed, and what would stand there is lost.")
+    if type(sys.stderr) is io.TextIOWrapper:  # ours alone: no test's, no notebook's
+        told = io.BufferedWriter(_Harmless(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(told, sys.stderr.encoding, line_buffering=True, write_through=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
+
+
+class _Harmless(io.FileIO):
+    """Standard error: where it cannot be written, on a full disk say, nothing else is to fail of it."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 class _Nowhere(io.TextIOWrapper):

@@ -105,9 +105,14 @@ def plan(planned: api.Plan, probe: api.Probe | None, pictures: int, epochs: int)
         f"[bold]{planned.parameters:,} parameters[/], {operations(planned.forward_flops)} operations forward, "
         f"{operations(planned.backward_flops)} backward (a multiply-add counts as two)"
     )
+    console.print("kept: what the layer keeps from forward until its backward pass", style="dim")
     console.print(
         f"a training step on {many(planned.batch, 'picture')} holds {size(planned.training_bytes)} of numbers at "
         f"its peak, predicting takes {size(planned.predicting_bytes)}"
+    )
+    console.print(
+        f"the whole program takes up to {size(planned.program_bytes)} while it trains: with PyTorch itself, "
+        "and the gaps between the numbers"
     )
     if (instead := planned.fully_connected) is not None:
         console.print(

@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.glassbox import heads
+
 Array = NDArray[np.float64]
 Operand: TypeAlias = "Expression | float | int"
 
@@ -26,8 +28,6 @@ _COMPARISONS = {">", ">=", "=="}
 _UNDERFLOW = 2.0**-125
 # the same for an exponential: PyTorch's vectorised kernels give 0 below float32's smallest normal number, 2^-126
 _UNDERFLOW_OF_EXP = 2.0**-102
-_ROUNDING = 2.0**-24
-_erf = np.frompyfunc(math.erf, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -352,58 +352,7 @@ def _evaluate(node: Expression, values: Mapping[str, Array]) -> Array:
     a, *rest = (_evaluate(argument, values) for argument in node.arguments)
     if node.head == "where":
         return np.where(a != 0, *rest)
-    return _apply(node, a, rest[0] if rest else a)
-
-
-def _apply(node: Expression, a: Array, b: Array) -> Array:
-    match node.head:
-        case "+":
-            return a + b
-        case "-":
-            return a - b
-        case "*":
-            return a * b
-        case "/":
-            return a / b
-        case ">":
-            return (a > b).astype(np.float64)
-        case ">=":
-            return (a >= b).astype(np.float64)
-        case "==":
-            return (a == b).astype(np.float64)
-        case "max":
-            return np.maximum(a, b)
-        case "min":
-            return np.minimum(a, b)
-        case "exp":
-            return np.exp(a)
-        case "expm1":
-            return np.expm1(a)
-        case "log":
-            return np.log(a)
-        case "log1p":
-            return np.log1p(a)
-        case "sqrt":
-            return np.sqrt(a)
-        case "sin":
-            return np.sin(a)
-        case "cos":
-            return np.cos(a)
-        case "asin":
-            return np.arcsin(a)
-        case "atan":
-            return np.arctan(a)
-        case "floor":
-            return np.floor(a)
-        case "round":
-            return np.round(a)
-        case "tanh":
-            return np.tanh(a)
-        case "erf":
-            return np.asarray(_erf(a), np.float64)
-        case "power":
-            return a ** float(node.leaf)
-    raise AssertionError(node.head)
+    return heads.applied(node.head, a, rest[0] if rest else a, node.leaf)
 
 
 def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mapping[str, Array]) -> Array:
@@ -428,9 +377,9 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             size = m[0] / b + np.abs(_evaluate(node.arguments[0], values)) * m[1] / (b * b)
             return np.where(np.isinf(b), 0, size) + _UNDERFLOW  # beside infinity the other's rounding does not matter
         case "sqrt":
-            return _magnitude_of_root(_evaluate(node.arguments[0], values), m[0], 0.5)
+            return heads.magnitude_of_root(_evaluate(node.arguments[0], values), m[0], 0.5)
         case "power" if 0 < float(node.leaf) < 1:
-            return _magnitude_of_root(_evaluate(node.arguments[0], values), m[0], float(node.leaf))
+            return heads.magnitude_of_root(_evaluate(node.arguments[0], values), m[0], float(node.leaf))
         case "erf":  # PyTorch's GELU approximates it, and the error does not shrink with the value
             return 1 + np.abs(_evaluate(_slope(node, node.arguments[0]), values)) * m[0]
         case _:
@@ -438,14 +387,3 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             lost = _UNDERFLOW_OF_EXP if node.head in ("exp", "expm1") else _UNDERFLOW
             # 0 * infinity is 0 here
             return np.abs(_evaluate(node, values)) + slope * np.where(slope == 0, 0, m[0]) + lost
-
-
-def _magnitude_of_root(a: Array, m: Array, exponent: float) -> Array:
-    """a^exponent, an exponent below 1: by the slope, where a is what cancelling left.
-
-    The slope at 0 has no bound, but a rounding of u * m changes a^exponent by no more than (u * m)^exponent.
-    """
-    with np.errstate(all="ignore"):
-        by_slope = np.where(m == 0, 0, exponent * np.abs(a) ** (exponent - 1) * m)
-    root = m**exponent
-    return np.maximum(root, np.minimum(by_slope, root * _ROUNDING ** (exponent - 1)))

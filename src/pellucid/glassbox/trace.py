@@ -53,7 +53,7 @@ class Node:
         return self.op is not None or not self.reads
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """What `explain` returns. Arrays by name, with the batch axis of 1 that PyTorch gives them."""
 
@@ -93,6 +93,15 @@ class Trace:
     """Parameters that ask for no gradient."""
     subject: Subject | None = field(default=None, repr=False, compare=False)
     """What was followed, for what is asked beyond this one run."""
+
+    def __repr__(self) -> str:
+        """What it is, in a line: its arrays are too many and too large to be shown."""
+        of = f" of {self.source}" if self.source else ""
+        share = f"{self.classes[self.predicted]!r} {self.probabilities[self.predicted]:.1%}"
+        return (
+            f"<Trace{of}: {share}, loss {self.loss:.4g} for {self.classes[self.label]!r}, {len(self.nodes)} arrays, "
+            f"{len(self.parameters)} parameters>"
+        )
 
     @property
     def logits(self) -> NDArray[Any]:
@@ -148,8 +157,9 @@ class Trace:
     ) -> Attribution:
         """Where the network looked for a class, by default the predicted one, and how far to trust the map.
 
-        `label`: by number or name; of a module with one score it is class 1. Raises TraceError: no such class,
-        method or layer, or an input that is no picture.
+        Maps are always made as the network predicts, in eval mode: without dropout, with batch norm's running figures,
+        also where the trace was recorded in training mode. `label`: by number or name; of a module with one score it
+        is class 1. Raises TraceError: no such class, method or layer, or an input that is no picture.
         """
         if len(self.logits) == len(self.classes):
             target, several = self._class(label, self.predicted), self.thresholds is not None

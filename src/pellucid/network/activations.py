@@ -37,6 +37,7 @@ class Relu(Elementwise):
 
     word: ClassVar[str] = "relu"
     keeps_output: ClassVar[bool] = True
+    hands_on_order: ClassVar[bool] = False
 
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
@@ -63,6 +64,7 @@ class LeakyRelu(Elementwise):
 
     word: ClassVar[str] = "leaky_relu"
     keeps_input: ClassVar[bool] = True
+    hands_on_order: ClassVar[bool] = False
 
     slope: float = field(default=0.01, metadata=AT_LEAST_0)
 

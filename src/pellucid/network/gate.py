@@ -37,7 +37,7 @@ class Gate(Branched):
     def output_formula(self, input: Shape) -> str:
         return f"{list(input)} * body"
 
-    def itemised(self, step: Step, before: Before, at: str, waiting: int) -> tuple[list[Item], Before]:
+    def itemised(self, step: Step, before: Before, at: str, waiting: int, plain: bool) -> tuple[list[Item], Before]:
         input, row = FLOAT * prod(step.input), FLOAT * step.input[0]
         learns = before.learns or self.parameters(step.input) > 0
         # the multiplication keeps both that it multiplies; backward, the input's gradient waits for the body

@@ -49,6 +49,8 @@ class Layer(ABC):
     keeps_output: ClassVar[bool] = False
     sees_all: ClassVar[bool] = False
     """Whether each output sees every place of the input."""
+    hands_on_order: ClassVar[bool] = False
+    """Whether the gradient of the input lies in memory in the order in which that of the output came."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -135,7 +137,7 @@ class Layer(ABC):
     def reordered_bytes(self, input: Shape) -> int:
         """Bytes that its backward pass copies, for each picture, where the gradient comes in plain order of memory.
 
-        Networks train channels-last; the gradient that comes out of a flatten is in plain order.
+        Networks train channels-last; the gradient that comes out of a flatten or a global average is in plain order.
         """
         return 0
 
@@ -188,6 +190,8 @@ def channels_height_width(input: Shape) -> tuple[int, int, int]:
 @dataclass(frozen=True)
 class Elementwise(Layer):
     """A layer whose output has its input's shape."""
+
+    hands_on_order: ClassVar[bool] = True
 
     def output(self, input: Shape) -> Shape:
         return input

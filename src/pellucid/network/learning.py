@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pellucid.errors import NetworkError
 from pellucid.network.initialise import Init, initialise
-from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, Elementwise, Layer, State, channels_height_width
+from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, FLOAT, Elementwise, Layer, State, channels_height_width
 from pellucid.network.window import Pair, Shape, Window
 
 if TYPE_CHECKING:
@@ -100,6 +100,11 @@ class Conv(Layer):
     def weight_copies(self) -> int:
         return 2  # the filters and their gradient, in the order that the library computes in
 
+    def reordered_bytes(self, input: Shape) -> int:
+        channels, height, width = output = self.output(input)
+        alike = channels == 1 or height == width == 1  # both orders are the same
+        return 0 if alike else FLOAT * prod(output)
+
     def module(self, input: Shape) -> "nn.Conv2d":
         from torch import nn
 
@@ -183,6 +188,7 @@ class BatchNorm(Elementwise):
 
     word: ClassVar[str] = "batchnorm"
     keeps_input: ClassVar[bool] = True
+    hands_on_order: ClassVar[bool] = False
 
     _: KW_ONLY
     eps: float = field(default=1e-5, metadata=AT_LEAST_0)

@@ -13,6 +13,8 @@ from pellucid.network.network import Network
 from pellucid.network.residual import Item, itemised, peak_bytes
 
 SET_ASIDE = 0.03  # of a step's numbers: what PyTorch sets aside besides, such as reordered weights (docs/why/plan.md)
+PROGRAM = 500_000_000  # bytes of PyTorch, compiled loops and the pictures of a batch (docs/why/plan.md)
+GAPS = 2.2  # times a step's numbers: the most that they took of a process with the gaps that the allocator leaves
 LARGEST_SIDE = 100_000  # pixels; a picture that is larger is a slip of the keyboard
 
 
@@ -76,6 +78,11 @@ class Plan:
     fully_connected: FullyConnected | None
     """None without a convolution."""
 
+    @property
+    def program_bytes(self) -> int:
+        """The most that the whole process took while it trains: a bound, measured on two cores (docs/why/plan.md)."""
+        return PROGRAM + round(GAPS * self.training_bytes)
+
     def as_json(self) -> dict[str, Any]:
         """The same as JSON's types; shapes as lists, [channels, height, width]."""
         instead = self.fully_connected
@@ -93,6 +100,7 @@ class Plan:
             "widest_predicting_bytes": self.peak_bytes,
             "training_step_bytes": self.training_bytes,
             "training_step_formula": self.training_formula,
+            "training_program_bytes_at_most": self.program_bytes,
             "predicting_bytes": self.predicting_bytes,
             "fully_connected_instead_of": instead.instead_of if instead else None,
             "fully_connected_parameters": instead.parameters if instead else None,

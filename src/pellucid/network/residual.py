@@ -8,9 +8,8 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pellucid.errors import NetworkError
-from pellucid.network.activations import Dropout
 from pellucid.network.layer import FLOAT, Cost, Layer, State
-from pellucid.network.pooling import Flatten
+from pellucid.network.pooling import Flatten, GlobalAvgPool
 from pellucid.network.window import Pair, Shape, pair
 
 if TYPE_CHECKING:
@@ -89,34 +88,43 @@ def modules(steps: Sequence[Step]) -> "nn.Sequential":
 
 
 def itemised(
-    layers: Sequence[Layer], input: Shape, before: Before = Before(), path: str = "", waiting: int = 0
+    layers: Sequence[Layer],
+    input: Shape,
+    before: Before = Before(),
+    path: str = "",
+    waiting: int = 0,
+    plain: bool = False,
 ) -> tuple[list[Item], Before]:
     """What every layer of a row costs, and what a next row would have before it.
 
     Layers that hold rows are taken apart: the layers of each row, then what joins them. `waiting`: bytes of gradients
-    that wait while the row runs backward.
+    that wait while the row runs backward. `plain`: the gradient of its output comes in plain order.
     """
     items: list[Item] = []
     steps = chain(layers, input)
     for number, step in enumerate(steps):
         if isinstance(step.layer, Branched):
-            inner, before = step.layer.itemised(step, before, path + step.name, waiting)
+            comes_plain = _comes_plain(steps[number + 1 :], plain)
+            inner, before = step.layer.itemised(step, before, path + step.name, waiting, comes_plain)
             items += inner
         else:
             cost = step.layer.cost(step.input, first=not before.learns, input_is_kept=before.keeps)
             work = waiting + cost.forward_bytes
             if before.learns:
                 work += FLOAT * prod(step.input) + step.layer.scratch_bytes(step.input)
-                work += step.layer.reordered_bytes(step.input) if _flattened(steps[number + 1 :]) else 0
+                work += step.layer.reordered_bytes(step.input) if _comes_plain(steps[number + 1 :], plain) else 0
             copied = FLOAT * step.layer.parameters(step.input) * step.layer.weight_copies() if before.learns else 0
             before = _after(step, before)
             items.append(Item(path + step.name, step, cost, work, before.sees, copied))
     return items, before
 
 
-def _flattened(steps: Sequence[Step]) -> bool:
-    """Whether these begin with a flatten; dropout leaves the gradient in the order in which it comes."""
-    return next((isinstance(step.layer, Flatten) for step in steps if not isinstance(step.layer, Dropout)), False)
+def _comes_plain(steps: Sequence[Step], plain: bool) -> bool:
+    """Whether the gradient of these steps' input is in plain order. `plain`: that of their output is."""
+    for step in steps:
+        if not step.layer.hands_on_order:
+            return isinstance(step.layer, Flatten | GlobalAvgPool)
+    return plain
 
 
 def _after(step: Step, before: Before) -> Before:
@@ -133,14 +141,17 @@ def _after(step: Step, before: Before) -> Before:
 
 
 def _itemised_residual(
-    layer: "Residual", step: Step, before: Before, at: str, waiting: int
+    layer: "Residual", step: Step, before: Before, at: str, waiting: int, plain: bool
 ) -> tuple[list[Item], Before]:
     input, output = FLOAT * prod(step.input), FLOAT * prod(step.output)
     # backward, the shortcut comes first: the body's gradient waits for it, then its own waits for the body
-    body, after_body = itemised(layer.body, step.input, before, f"{at}.body.", waiting + input)
+    body, after_body = itemised(layer.body, step.input, before, f"{at}.body.", waiting + input, plain)
+    if not layer.shortcut and not isinstance(layer.body[-1], Branched):
+        # what waits for the body is the very gradient that its last layer works on
+        body[-1] = body[-1]._replace(work_bytes=body[-1].work_bytes - output)
     keeps = before.keeps or _keeps_its_input(layer.body, step.input, before.learns)
     shortcut, after_shortcut = itemised(
-        layer.shortcut, step.input, replace(before, keeps=keeps), f"{at}.shortcut.", waiting + output
+        layer.shortcut, step.input, replace(before, keeps=keeps), f"{at}.shortcut.", waiting + output, plain
     )
     both_see = (after_body.sees, after_shortcut.sees)
     sees = None if None in both_see else max(each for each in both_see if each)
@@ -209,8 +220,8 @@ class Branched(Layer):
         """The output's shape. `path`: the layer's name. Raises NetworkError where the rows cannot be joined."""
 
     @abstractmethod
-    def itemised(self, step: Step, before: Before, at: str, waiting: int) -> tuple[list[Item], Before]:
-        """What every layer of its rows costs, and the joining, which is named `at`."""
+    def itemised(self, step: Step, before: Before, at: str, waiting: int, plain: bool) -> tuple[list[Item], Before]:
+        """What every layer of its rows costs, and the joining, which is named `at`. `plain` as in the function."""
 
     @abstractmethod
     def keeps_the_input(self, input: Shape, learns: bool) -> bool:
@@ -269,8 +280,8 @@ class Residual(Branched):
     def output_formula(self, input: Shape) -> str:
         return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
 
-    def itemised(self, step: Step, before: Before, at: str, waiting: int) -> tuple[list[Item], Before]:
-        return _itemised_residual(self, step, before, at, waiting)
+    def itemised(self, step: Step, before: Before, at: str, waiting: int, plain: bool) -> tuple[list[Item], Before]:
+        return _itemised_residual(self, step, before, at, waiting, plain)
 
     def keeps_the_input(self, input: Shape, learns: bool) -> bool:
         return any(_keeps_its_input(branch, input, learns) for branch in (self.body, self.shortcut))

@@ -2,7 +2,8 @@
 
 Three layouts: DIR/CLASS/**/*, DIR/SIDE/CLASS/**/* and DIR/CLASS/SIDE/**/*. The sides of a split are recognised where
 one to train on and another stand beside each other and no other folder does, hidden ones aside; `sides` knows their
-names. A folder that stands alone is passed through: DIR/photos/CLASS, DIR/train/train/CLASS.
+names. A folder that stands alone is passed through: DIR/photos/CLASS, DIR/train/train/CLASS. Folders that all hold the
+same folders are refused until a file `classes.txt` tells which of them are the classes: `parts`.
 """
 
 import os
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pellucid.errors import CatalogError
-from pellucid.pictures import layout, sides
+from pellucid.pictures import layout, parts, sides
 from pellucid.pictures.columns import Picture, Pictures, Writer
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
@@ -101,7 +102,10 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
         os.scandir(root).close()
     except OSError as error:
         raise CatalogError(f"{root} cannot be opened: {error.strerror}. Change its permissions or copy it.") from error
-    folders, beside = layout.find(root, leave_out, known)
+    declared = parts.declared(root)
+    folders, beside = layout.find(root, leave_out, known or declared)
+    if declared and {folder.name for folder in folders} <= declared:
+        beside = [entry for entry in beside if entry.path != parts.CLASSES]
     ordered = tuple(sorted({folder.name for folder in folders}, key=natural))
     labels = {name: label for label, name in enumerate(ordered)}
     pictures = Writer()
@@ -129,7 +133,7 @@ def check(catalog: Catalog) -> None:
         raise CatalogError(f"{root} lists no picture that has a label. {_why(catalog, None)}".rstrip())
     if not classes:
         found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
-        ours = f" Left out are {_names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
+        ours = f" Left out are {parts.names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
         raise CatalogError(f"{root} has no class folders: found {found} in it.{ours} Accepted: {_LAYOUTS}.")
     _check_sides(catalog)
     counts = catalog.pictures.counts(len(classes)).tolist()
@@ -163,24 +167,38 @@ def _check_sides(catalog: Catalog) -> None:
     """Refuse folders that look like the sides of a split, and were not recognised as such: they are no classes."""
     if catalog.table is not None or (catalog.pictures.sides >= 0).any():
         return
-    inside: dict[str, set[str]] = {name: set() for name in catalog.classes}
+    declared = parts.declared(catalog.root)
+    if declared.issuperset(catalog.classes):
+        return
+    below: dict[str, set[tuple[str, ...]]] = {name: set() for name in catalog.classes}
     for holder, label in {(picture.path.rpartition("/")[0], picture.label) for picture in catalog.pictures}:
         name, folders = catalog.classes[label], [*map(composed, holder.split("/")), ""]
-        inside[name].add(folders[folders.index(name) + 1])  # "" of a picture that stands in the class folder itself
+        below[name].add(tuple(folders[folders.index(name) + 1 :]))
+    # "" of a picture that stands in the class folder itself
+    inside = {name: {folders[0] for folders in holders} for name, holders in below.items()}
     for name, folders in inside.items():
         if sides.told(folders) is not None:
             raise CatalogError(
-                f"{catalog.root} has {_names(catalog.classes)}, and {name} holds {_names(sorted(folders))}, which look "
-                f"like the sides of a split. Name {catalog.root / name} itself, or move the rest elsewhere."
+                f"{catalog.root} has {parts.names(catalog.classes)}, and {name} holds {parts.names(sorted(folders))}, "
+                f"which look like the sides of a split. Name {catalog.root / name} itself, or move the rest elsewhere."
             )
     if looks := sides.suspects({name: folders - {""} for name, folders in inside.items()}):
         others = [name for name in catalog.classes if name not in looks]
-        beside = f", beside {_names(others)}" if others else ""
+        beside = f", beside {parts.names(others)}" if others else ""
         raise CatalogError(
-            f"{catalog.root} has {_names(looks)}, which look like the sides of a split{beside}. Name them train, val "
-            "and test and move the rest elsewhere, or train on the one folder that holds the classes. "
+            f"{catalog.root} has {parts.names(looks)}, which look like the sides of a split{beside}. Name them train, "
+            "val and test and move the rest elsewhere, or train on the one folder that holds the classes. "
             f"Accepted: {_LAYOUTS}."
         )
+    if looks := parts.alike({name: _divided(holders) for name, holders in below.items()}):
+        raise CatalogError(parts.refusal(catalog.root, *looks, declared))
+
+
+def _divided(holders: set[tuple[str, ...]]) -> set[str]:
+    """The folders into which a class folder is divided, on the first level that has several: fold1/images/cat."""
+    while len({folders[0] for folders in holders}) == 1 and all(len(folders) > 1 for folders in holders):
+        holders = {folders[1:] for folders in holders}
+    return {folders[0] for folders in holders}
 
 
 def _lone_side(catalog: Catalog) -> str:
@@ -228,8 +246,3 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key: runs of digits by their value, the rest alphabetically without regard to case."""
     parts = re.findall(r"([0-9]+)|([^0-9]+)", name.casefold())
     return [(0, int(digits), "") if digits else (1, 0, text) for digits, text in parts], name
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -49,6 +49,8 @@ class _Search:
             return self._in_sides({prefix + name + "/": side for name, side in told.items()})
         if len(names) == 1 and not certain and sides.read(names[0]) is None and self._wraps(prefix + names[0] + "/"):
             return self.find(prefix + names[0] + "/")
+        if not certain and (merged := self._in_parts(prefix, names)):
+            return merged
         folders = {prefix + name + "/": composed(name) for name in names}
         within = [sides.told(self._names(folder) or ()) for folder in folders]
         if not within or not all(within) or self._hold_classes(folders):
@@ -58,6 +60,28 @@ class _Search:
             assert told is not None
             found += [ClassFolder(f"{folder}{inner}/", name, told[inner]) for inner in self._folders(folder)]
         return found
+
+    def _in_parts(self, prefix: str, names: list[str]) -> list[ClassFolder]:
+        """The class folders in parts of a set, fold1/cat and fold2/cat, where all that they hold are known classes.
+
+        Empty where these are no parts.
+        """
+        tops = {name: self._through(f"{prefix}{name}/") for name in names}
+        within = {name: self._names(folder) or [] for name, folder in tops.items()}
+        inners = {composed(inner) for folders in within.values() for inner in folders}
+        if not inners or not inners <= self.known or not self.known.isdisjoint(map(composed, names)):
+            return []
+        return [
+            ClassFolder(f"{folder}{inner}/", composed(inner), None)
+            for folder in tops.values()
+            for inner in self._folders(folder)
+        ]
+
+    def _through(self, folder: str) -> str:
+        """The folder itself, or the one at the end of folders that stand alone in it and are no known class."""
+        while (lone := self._lone(folder)) and composed(lone) not in self.known:
+            folder += lone + "/"
+        return folder
 
     def _hold_classes(self, folders: Collection[str]) -> bool:
         """Whether the sides in any of the folders hold class folders: these are data sets of their own, no classes."""

@@ -40,6 +40,7 @@ _COUNTERS = (
     "stopped_early",
     "seconds_allowed",
     "step_seconds",
+    "fastest_seconds",
     "validation_steps",
 )
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 PIXELS = 6_000_000  # of the pictures that go through the network at once, on a CPU: 64 of 300x300
 PROBE = 5.0  # seconds: the plan follows the pace of later steps anyway
-REPLAN = 1  # steps between two looks at the time that is left
 
 
 class Images(Protocol):
@@ -121,6 +120,7 @@ class State:
     stopped_early: bool = False
     seconds_allowed: float | None = None  # where minutes were asked for; `steps` then follows the speed
     step_seconds: float = 0.0  # the mean of late
+    fastest_seconds: float = 0.0  # of the steps so far, as if no other program ran; 0 before the first
     validation_steps: float = 0.0  # as many steps as the last validation took, by that mean; 0 before the first
 
     @property
@@ -165,10 +165,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         speed.note(len(rows), seconds)
         if state.step == 1:
             task.engine.settle()  # the optimizer's numbers are made, and stay, between a step's large blocks
-        if state.seconds_allowed is not None:
-            state.step_seconds = pace.mean_seconds(state.step_seconds, seconds, state.seconds_allowed)
-            if state.step % REPLAN == 0:
-                minutes.replan(task, state)
+        minutes.note(task, state, seconds)
         yield Step(
             epoch + 1,
             state.step,

@@ -17,6 +17,18 @@ def seconds_left(state: State, speed: pace.Speed) -> float:
     return (state.steps - state.step) * speed.seconds_per_step
 
 
+REPLAN = 1  # steps between two looks at the time that is left
+
+
+def note(task: Task, state: State, seconds: float) -> None:
+    """A step took `seconds`: where minutes were asked for, the plan is made anew."""
+    if state.seconds_allowed is not None:
+        state.step_seconds = pace.mean_seconds(state.step_seconds, seconds, state.seconds_allowed)
+        state.fastest_seconds = min(state.fastest_seconds or seconds, seconds)
+        if state.step % REPLAN == 0:
+            replan(task, state)
+
+
 def replan(task: Task, state: State) -> None:
     """Where minutes were asked for: as many steps in all, one at least, as fit into them at the speed of late."""
     if state.seconds_allowed is None:
@@ -37,7 +49,10 @@ def _left(task: Task, state: State) -> tuple[float, float]:
     if state.validation_steps and len(task.validation):
         estimated = state.validation_steps
         per_picture = estimated / len(task.validation)
-    report = per_picture * task.reported * state.step_seconds + pace.REPORT_SECONDS if task.reported else 0.0
+    report = 0.0
+    if task.reported:
+        report = per_picture * task.reported * state.step_seconds
+        report += pace.report_seconds(state.step_seconds, state.fastest_seconds)
     return state.seconds_allowed - state.seconds - report, estimated * state.step_seconds
 
 

@@ -16,7 +16,7 @@ class Speed:
 
 RECENT = 0.05  # of the allowed time: so long a mean looks back
 JUMP = 5.0  # a step that takes longer than so many times the mean counts as so many times
-REPORT_SECONDS = 1.0  # for the card and the files of a model folder, on the two cores of docs/why/time.md
+REPORT_SECONDS = 1.0  # for the card and the files of a model folder, on two cores where no other program runs
 
 
 def mean_seconds(mean: float, seconds: float, allowed: float) -> float:
@@ -28,6 +28,11 @@ def mean_seconds(mean: float, seconds: float, allowed: float) -> float:
         return seconds
     steps = max(1.0, RECENT * allowed / mean)
     return mean + (min(seconds, JUMP * mean) - mean) / steps
+
+
+def report_seconds(per_step: float, fastest: float) -> float:
+    """The time of the card and the files: as much longer than alone as a step of late is than the fastest one."""
+    return REPORT_SECONDS * max(1.0, per_step / fastest) if fastest > 0 else REPORT_SECONDS
 
 
 def validation_steps(pictures: int, batch: float) -> float:

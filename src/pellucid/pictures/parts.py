@@ -1,0 +1,87 @@
+"""Folders that hold the same folders: the parts of one set (fold1/cat, fold2/cat), or classes that are divided alike.
+
+Names cannot settle it in every language: Trainingsdaten/cat and entrenamiento/cat are parts, cat/left is none. Whoever
+has such folders says which of the two names are the classes, in a file `classes.txt` beside them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from pellucid.texts import composed, decoded
+
+CLASSES = "classes.txt"  # one name a line, in the folder that is trained on
+_LARGEST = 1 << 20  # bytes of such a file
+_SAME = 0.6  # of the names that two lists have together; with fewer in common they are not the same list
+_NEARLY = 0.75  # of the folders; or all but one
+_PART = re.compile(
+    r"(cv|k|cross)?[ _-]*(fold|part|batch|split|chunk|shard|set|subset|round|run|session|partition|section|lot|group"
+    r"|volume|vol|disk|disc|archive|folder|dir|zip)s?([ _.-]*[0-9]+|[ _.-]+[a-z])",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"(19|20)\d\d([-_. ]?(0?[1-9]|1[0-2])([-_. ]?\d\d?)?)?")
+_VIEW_WORDS = (
+    "left right front back rear top bottom side above below inside outside indoor outdoor day night dawn dusk morning "
+    "noon evening spring summer autumn fall winter"
+)
+_VIEWS = set(_VIEW_WORDS.split())
+
+
+def alike(inside: Mapping[str, Collection[str]]) -> tuple[list[str], list[str]] | None:
+    """The folders, of all in `inside`, that hold nearly the same two or more folders, and all that they hold.
+
+    `inside`: folder -> the names of its folders; "" stands for pictures in the folder itself. None where fewer than
+    three quarters of the folders, or than all but one, are so alike, or where the names tell that these are classes.
+    """
+    filled = {name: set(inner) for name, inner in inside.items() if inner}
+    counts = Counter(each for inner in filled.values() for each in inner)
+    common = {each for each, count in counts.items() if 2 * count > len(filled) and each}
+    looks = [
+        name
+        for name, inner in filled.items()
+        if "" not in inner and len(inner & common) > 1 and len(inner & common) >= _SAME * len(inner | common)
+    ]
+    if len(looks) < 2 or (len(looks) < _NEARLY * len(filled) and len(looks) < len(filled) - 1):
+        return None
+    divides = all(_DATE.fullmatch(name) or name.casefold() in _VIEWS for name in common)
+    if divides and not any(_PART.fullmatch(name) or _DATE.fullmatch(name) for name in looks):
+        return None
+    return looks, sorted(set().union(*(filled[name] for name in looks)))
+
+
+def declared(root: Path) -> frozenset[str]:
+    """The names in `classes.txt` of a folder, composed; none without such a file, or where it is no text."""
+    path = root / CLASSES
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            return frozenset()
+        text = decoded(path.read_bytes())
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+    return frozenset(composed(line.strip().rstrip("/")) for line in text.splitlines() if line.strip())
+
+
+def refusal(root: Path, looks: list[str], inner: list[str], named: Collection[str]) -> str:
+    """What to say of folders that look like parts. `named`: what `classes.txt` says, which fits neither reading."""
+    file, tops = root / CLASSES, names(looks)
+    wrong = f" What {file} names now is neither." if named else ""
+    return (
+        f"{root} has {tops}, and {'both' if len(looks) == 2 else 'all'} hold {names(inner)}: either may be the classes."
+        f"{wrong} Write the names of the classes into {file}, one a line: {listed(inner)} where {tops} are parts of "
+        f"one set, else {listed(looks)}. For parts to train and to test on, name the folders train and test instead."
+    )
+
+
+def names(some: Iterable[str]) -> str:
+    """`a, b, c, d, e and 4 more`."""
+    some = list(some)
+    shown = ", ".join(some[:5])
+    return f"{shown} and {len(some) - 5} more" if len(some) > 5 else shown
+
+
+def listed(some: list[str]) -> str:
+    """`a, b and c`, or `a, b, …` of many."""
+    return f"{some[0]}, {some[1]}, …" if len(some) > 3 else f"{', '.join(some[:-1])} and {some[-1]}"
