@@ -41,7 +41,8 @@ ALLOWED = {
     "kept": {"errors", "files", "pictures", "classifier"},
     "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
-    "run": {"errors", "files", "pictures", "network", "engine", "training", "pretrained", "classifier", "outcome"},
+    "transfer": {"errors", "pictures", "network", "engine", "training", "pretrained"},
+    "run": {"errors", "files", "pictures", "network", "engine", "training", "classifier", "outcome", "transfer"},
     "api": {
         "errors",
         "files",

@@ -48,6 +48,7 @@ from pellucid.training import replay as replays
 from pellucid.training.claim import Claim, inside
 from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
+from pellucid.training.features import Extracting
 from pellucid.training.loop import Epoch, Step
 from pellucid.training.recipe import Recipe
 
@@ -72,7 +73,7 @@ def start(
         raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
     given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
     place = Path(out) if out is not None else partial(free_place, folder)
-    run = Run(folder, recipes.make(**given), place, _cache(cache), resume)
+    run = Run(folder, recipes.make(**given), place, _cache(cache), resume, named=given)
     changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != value}
     for name, value in changed.items():
         run.close()
@@ -228,6 +229,7 @@ __all__ = [
     "Evaluating",
     "Evaluation",
     "Event",
+    "Extracting",
     "Found",
     "Grid",
     "LayerExemplars",

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import shutil
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from pellucid.pictures.store import Store
 from pellucid.training import checkpoint, evaluate, loop
 from pellucid.training.data import Data
 from pellucid.training.evaluate import Metrics, Mistake
-from pellucid.training.loop import State, Task
+from pellucid.training.loop import Epoch, State, Task
 from pellucid.training.recorder import Recorder, Size
 from pellucid.training.schedule import learning_rate
 
@@ -81,6 +81,7 @@ class Trained:
     reasons: tuple[str, ...]
     resumed_at: int | None  # step
     recorder: Recorder | None = None  # of a training with a replay
+    pretrained: dict[str, Any] = field(default_factory=dict)  # what config.json says of known weights
 
 
 def save(trained: Trained, directory: Path, out: Path) -> Generator[Evaluating, None, Report]:
@@ -238,6 +239,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "threads": task.engine.threads,
         },
         "optimizer": _next_update(trained),
+        **({"pretrained": _pretrained(trained)} if trained.pretrained else {}),
     }
 
 
@@ -256,9 +258,30 @@ def _early(trained: Trained) -> str | None:
 def _next_update(trained: Trained) -> dict[str, Any]:
     """Where the saved weights stand in the schedule. The rate is that of the step that follows, if there is one."""
     state = trained.state
+    if trained.pretrained and best_epoch(state) == 0:  # the head alone, which gradient descent would improve
+        return {"step": 0, "steps": state.steps, "learning_rate": trained.pretrained["head"]["learning_rate"]}
     done = state.best_step if state.best else state.step
     rate = learning_rate(trained.task.recipe, min(done, state.steps - 1), state.steps)
     return {"step": done, "steps": state.steps, "learning_rate": rate}
+
+
+def _pretrained(trained: Trained) -> dict[str, Any]:
+    """What the weights had seen, and which result was kept, with what each reached on validation."""
+    head, *later = trained.state.history
+    best = best_epoch(trained.state)
+    tuned = max(
+        later, key=lambda epoch: (epoch.validation_accuracy or 0.0, -(epoch.validation_loss or 0.0)), default=None
+    )
+    return {
+        **trained.pretrained,
+        "road": "whole network" if best else "head",
+        "frozen": best == 0,
+        "validation": {"head": _held(head), "whole network": None if tuned is None else _held(tuned)},
+    }
+
+
+def _held(epoch: Epoch) -> dict[str, float | None]:
+    return {"accuracy": epoch.validation_accuracy, "loss": epoch.validation_loss}
 
 
 def epochs(steps: int, task: Task) -> int:

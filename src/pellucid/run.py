@@ -9,15 +9,15 @@ report = run.finish()        # the best weights so far, evaluated and saved
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import files
+from pellucid import files, transfer
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
@@ -32,12 +32,14 @@ from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim, inside
 from pellucid.training.data import Comparing, Data, prepare, sample, write_lists
+from pellucid.training.features import Extracting
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.recorder import Recorder
 from pellucid.training.resident import hold
-from pellucid.training.resolve import resolve, resolve_length
+from pellucid.training.resolve import resolve_length
+from pellucid.transfer import Basis
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +87,7 @@ class Started:
     resumed_at: int | None  # step
 
 
-Event = Decoding | Comparing | Found | Started | Step | Epoch
+Event = Decoding | Comparing | Found | Extracting | Started | Step | Epoch
 
 
 class Run:
@@ -96,7 +98,8 @@ class Run:
     began with; where it was killed before its first checkpoint, or never begun, it begins. From the first event, or
     from here where `out` is there, to the end of a complete training or to `close()`, no other process can train into
     `out`.
-    `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
+    `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event. `named`: the settings
+    of `recipe` that the user named, which known weights do not change.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Run:
         cache: Path,
         resume: bool = False,
         checkpoint_seconds: float = 15.0,
+        named: Collection[str] = (),
     ) -> None:
         self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
         self.directory, self.cache, self.recipe, self.resume = directory, cache, recipe, resume
@@ -117,6 +121,7 @@ class Run:
         if self.out.is_dir():  # else it is made when the training begins
             self._take()
         self.checkpoint_seconds = checkpoint_seconds
+        self.named = frozenset(named)
         self._ready: Trained | None = None
 
     def _take(self) -> None:
@@ -146,6 +151,8 @@ class Run:
                 self.close()
                 raise
             yield self._started(self._ready)
+            if self._ready.resumed_at is None:
+                yield from self._ready.state.history  # of known weights, the head
         ready = self._ready
         self._claim.check()
         start = time.perf_counter()
@@ -191,16 +198,16 @@ class Run:
             ready.resumed_at,
         )
 
-    def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
+    def _prepare(self) -> Generator[Decoding | Comparing | Found | Extracting, None, Trained]:
         began = time.perf_counter()
         catalog = catalogs.scan(self.directory, leave_out=self.out)
         if not self._claim.held:  # after the scan: the folder may be made among the pictures
             self._take()
         saved, self._saved = self._saved, None  # its tensors are not needed twice
         catalogs.check(catalog)
-        named = zoo.find(self.recipe.model)
         device.check(self.recipe.device)
-        recipe, reasons, form = self._choose(catalog, named, saved)
+        basis, recipe, reasons = self._choose(catalog, saved)
+        named, form = basis.named, basis.form
         shape = (form.channels, form.height, form.width)
         named.network.shapes(shape, len(catalog.classes))  # an error here costs no decoding
 
@@ -220,15 +227,19 @@ class Run:
         assert recipe.batch is not None
         fused = saved.context.get("fused", False) if saved else None  # not there: begun when nothing was fused
         engine = device.with_blocks(engine, module, shape, min(recipe.batch, len(rows)), fused)
-        scale = standardise.measure(_batches(data, rows), form.channels)
+        scale = basis.standardise or standardise.measure(_batches(data, rows), form.channels)
         augment = recipe.augment
         assert augment != "auto"
         images, where = hold(data.store, len(data.labels), engine)
         reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
         task = Task(recipe, engine, scale, augment, images, data.labels, rows, data.choosing, reported)
+        task = replace(task, frozen_norms=basis.is_known)
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
+        if basis.known is not None:
+            basis, more = yield from transfer.begin(basis, data, task, state, self.cache)
+            reasons = (*reasons, *more)
         if saved is not None:
             checkpoint.restore(saved, state)
             if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
@@ -245,6 +256,7 @@ class Run:
             "threads": engine.threads,
             "fused": engine.fused,
             "fingerprint": data.fingerprint,
+            "basis": basis.as_json(),
         }
         keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)
         self._begin(data, keeper, state)
@@ -253,19 +265,22 @@ class Run:
         classifier = Classifier(named.network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges)
         resumed_at = state.step if saved is not None else None
         reasons = (*reasons, *data.store.ranges.sentences, *_choice(data, recipe), *engine.reasons, *where)
-        return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
+        return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, basis.about)
 
     def _choose(
-        self, catalog: catalogs.Catalog, named: zoo.Named, saved: checkpoint.Checkpoint | None
-    ) -> tuple[Recipe, tuple[str, ...], Form]:
+        self, catalog: catalogs.Catalog, saved: checkpoint.Checkpoint | None
+    ) -> tuple[Basis, Recipe, tuple[str, ...]]:
         """What the recipe leaves open, chosen from the pictures; in a resumed run it stays as it was chosen."""
-        if saved is not None:
-            recipe, reasons = recipes.make(**saved.context["recipe"]), tuple(saved.context["reasons"])
-        else:
-            recipe, reasons = resolve(self.recipe, named, sample(catalog, int(self.recipe.megapixels * 1e6)))
-        assert recipe.size is not None
+        if saved is None:
+            looked = sample(catalog, int(self.recipe.megapixels * 1e6))
+            return transfer.choose(self.recipe, looked, self.named, self.cache)
+        recipe, reasons = recipes.make(**saved.context["recipe"]), tuple(saved.context["reasons"])
+        if (said := saved.context.get("basis")) is not None:
+            return Basis.from_json(said), recipe, reasons
+        assert recipe.size is not None  # begun by an earlier Pellucid, from scratch
         assert recipe.channels is not None
-        return recipe, reasons, Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+        form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+        return Basis(zoo.find(recipe.model), form), recipe, reasons
 
     def _begin(self, data: Data, keeper: checkpoint.Keeper, state: State) -> None:
         """The first files in `out`. The checkpoint comes first: once anything stands there, the run can go on."""
@@ -329,7 +344,7 @@ def _untouched(out: Path) -> bool:
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:
     """Batch norm cannot learn from one picture: its deviation would be 0."""
-    if len(task.train) // task.steps_per_epoch == 1 and loop.has_batch_norm(module):
+    if len(task.train) // task.steps_per_epoch == 1 and loop.has_batch_norm(module) and not task.frozen_norms:
         raise RecipeError(
             f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
             "Use 2 or more, or a network without batchnorm."

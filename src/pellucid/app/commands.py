@@ -21,6 +21,7 @@ USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
 
 # settings of a recipe that are None until they are given: what then decides
 UNSET = {
+    "pretrained": "by the pictures",
     "size": "by the network or the pictures",
     "channels": "by the network",
     "epochs": "by the number of pictures",

@@ -58,6 +58,7 @@ class Task:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     reported: int = 0  # pictures that are classified once more after the last step, of a run in minutes
+    frozen_norms: bool = False  # batch norm keeps the sums of known weights, and gives in training what it predicts
 
     @property
     def steps_per_epoch(self) -> int:
@@ -90,7 +91,7 @@ class Step:
 class Epoch:
     """One epoch done. `best`: no epoch before had a better validation (the last epoch where there is none)."""
 
-    epoch: int
+    epoch: int  # 0: the head on the frozen backbone, before the first step
     steps: int
     train_loss: float
     train_accuracy: float
@@ -203,8 +204,7 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
     generator = torch.Generator().manual_seed(seed)
 
-    if not state.module.training:
-        state.module.train()
+    _train_mode(task, state.module)
     buffers = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
     state.optimizer.zero_grad(set_to_none=True)
     losses, right = [], []
@@ -225,18 +225,27 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
         what = f"The loss is {value}" if not math.isfinite(value) else f"The gradient's length is {length}"
         raise TrainingError(f"{what} at step {state.step + 1} of {state.steps}, {_advice(task.recipe, rate)}")
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)
     state.optimizer.step()
     return value, int(correct)
+
+
+def _train_mode(task: Task, module: torch.nn.Module) -> None:
+    if module.training:
+        return
+    module.train()
+    for part in module.modules() if task.frozen_norms else ():
+        if _is_batch_norm(part):
+            part.eval()
 
 
 def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """The rows of a step, as many together as go through the network at once; their gradients are added.
 
     All of them but on a CPU where they have very many pixels: there fewer at a time are as fast and take less memory.
-    Batch norm has to see all of them.
+    Batch norm has to see all of them, unless its sums stay.
     """
-    if task.engine.device != "cpu" or has_batch_norm(module):
+    if task.engine.device != "cpu" or (has_batch_norm(module) and not task.frozen_norms):
         return [rows]
     height, width = task.images.batch(rows[:0]).shape[1:3]
     return np.array_split(rows, -(-len(rows) * height * width // PIXELS))
@@ -244,9 +253,13 @@ def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list
 
 def has_batch_norm(module: torch.nn.Module) -> bool:
     """Whether what one picture gives depends on the others."""
+    return any(map(_is_batch_norm, module.modules()))
+
+
+def _is_batch_norm(part: torch.nn.Module) -> bool:
     import torch
 
-    return any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
+    return isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
 
 
 def _logits(task: Task, module: torch.nn.Module, pixels: Stored, generator: torch.Generator) -> torch.Tensor:
@@ -315,9 +328,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0
     if result.best:
-        _keep(state.best, state.module.state_dict())
-        _keep(state.best_optimizer, optimizer_tensors(state))
-        state.best_step = state.step
+        keep_best(state)
     if len(state.history) == 1:
         task.engine.settle()  # likewise those of the best epoch
     patience = task.recipe.patience
@@ -325,6 +336,13 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
         state.stopped_early = since >= patience
     return result, now
+
+
+def keep_best(state: State) -> None:
+    """Copy weights and optimizer as they are now to those of the best epoch."""
+    _keep(state.best, state.module.state_dict())
+    _keep(state.best_optimizer, optimizer_tensors(state))
+    state.best_step = state.step
 
 
 def _keep(kept: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:

@@ -25,9 +25,14 @@ AugmentChoice = Literal["auto"] | Augment
 class Recipe:
     """All settings of one training. `None` or "auto": chosen from the pictures, and said with the reason."""
 
-    model: str = "compact"
+    model: str = "auto"
     """The network: a name (compact, article, lenet5, resnet18, efficientnet_lite0) or a line of text such as
-    "conv(10, 5) relu maxpool(2) flatten dense"."""
+    "conv(10, 5) relu maxpool(2) flatten dense"; auto chooses by the pictures. One that is named trains from scratch
+    unless pretrained says otherwise."""
+    pretrained: str | None = None
+    """Start from known weights: imagenet, or a model folder of Pellucid's. A head is fitted to them first."""
+    from_scratch: bool = False
+    """Train from random weights, whatever the pictures."""
     size: int | None = None
     """Height and width of the square that every picture is brought to, in pixels."""
     channels: Literal[1, 3] | None = None
@@ -50,6 +55,8 @@ class Recipe:
     """The rule that turns gradients into new weights."""
     learning_rate: float = 1.5e-3
     """Largest step size that the schedule reaches."""
+    lowest_rate: float = 1.0
+    """Share of the learning rate that the first layers get, from known weights; those between get a share between."""
     momentum: float = 0.9
     """Momentum of sgd (Nesterov) and rmsprop; the first beta of adam and adamw."""
     weight_decay: float = 0.05
@@ -165,10 +172,11 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "validation": (0, 0.9, "from 0 to 0.9"),
     "test": (0, 0.9, "from 0 to 0.9"),
     "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
-    "epochs": (1, 1e6, "1 or more"),
+    "epochs": (0, 1e6, "1 or more; or 0 with known weights, for the head alone"),
     "minutes": (0.01, 1e6, "0.01 or more"),
     "batch": (1, 65536, "from 1 to 65536"),
     "learning_rate": (1e-12, 1e3, "more than 0 and at most 1000"),
+    "lowest_rate": (1e-6, 1, "more than 0 and at most 1"),
     "momentum": (0, 0.9999, "from 0 to 0.9999"),
     "weight_decay": (0, 10, "from 0 to 10"),
     "warmup": (0, 1, "from 0 to 1"),
@@ -184,6 +192,10 @@ def _check_ranges(recipe: Recipe) -> None:
         value = getattr(recipe, name)
         if value is not None and not low <= value <= high:  # `not (…)` also refuses NaN
             raise RecipeError(f"{name} is {value!r}; it must be {words}.")
+    if recipe.from_scratch and recipe.pretrained is not None:
+        raise RecipeError(
+            f"pretrained is {recipe.pretrained!r}, and from_scratch wants no known weights. Leave one of them out."
+        )
     if recipe.replay_every is not None and not recipe.replay:
         raise RecipeError(f"replay_every is {recipe.replay_every}, and there is no replay without --replay. Add it.")
     if recipe.validation + recipe.test > 0.9:

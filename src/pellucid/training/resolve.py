@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from pellucid.errors import RecipeError
 from pellucid.network.zoo import Named
 from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
@@ -11,6 +12,7 @@ from pellucid.training.recipe import Recipe
 # A training sees about so many pictures in all (epochs x pictures), within these bounds (docs/why/compact.md).
 PICTURES_SEEN = 80_000
 FEWEST_EPOCHS, MOST_EPOCHS = 12, 120
+HEAD_ALONE = 0  # epochs, from known weights
 SMALLEST, LARGEST = 48, 128
 # Few pictures give few steps; smaller batches make more of them, larger ones are faster.
 SMALL_BATCH, LARGE_BATCH, MANY = 16, 32, 2000
@@ -41,11 +43,16 @@ def resolve_length(recipe: Recipe, train: int) -> tuple[Recipe, tuple[str, ...]]
     """Batch and epochs for `train` pictures, where they were left open; with minutes, epochs are None."""
     reasons: list[str] = []
     batch, epochs = recipe.batch, recipe.epochs
+    if epochs == 0 and recipe.pretrained is None:
+        raise RecipeError("epochs is 0, and a network from scratch learns nothing in them. Use 1 or more.")
     if batch is None:
         batch = SMALL_BATCH if train < MANY else LARGE_BATCH
         reasons.append(f"batch {batch}: {'fewer than' if train < MANY else 'at least'} {MANY:,} training pictures")
     if recipe.minutes is not None:
         epochs = None
+    elif epochs is None and recipe.pretrained is not None:
+        epochs = HEAD_ALONE
+        reasons.append("epochs 0: the head alone; --epochs or --minutes train the whole network from there")
     elif epochs is None:
         epochs = min(max(round(PICTURES_SEEN / train), FEWEST_EPOCHS), MOST_EPOCHS)
         bounds = f"within {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"

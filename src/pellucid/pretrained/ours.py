@@ -1,0 +1,42 @@
+"""The weights of a model folder of ours, to start another training from."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from pellucid.classifier import store
+from pellucid.errors import ArtefactError
+from pellucid.network import zoo
+from pellucid.network.learning import Dense
+from pellucid.network.network import Network
+from pellucid.pretrained.known import Known
+
+
+def load(folder: Path) -> Known:
+    """The classifier in `folder`, its head with the names of its classes.
+
+    Raises ArtefactError where the folder is damaged or no model folder, and where the network has no head that could
+    be replaced.
+    """
+    saved, config = store.read(folder), store.read_config(folder)
+    *backbone, last = saved.network.layers
+    if not isinstance(last, Dense) or not backbone:
+        raise ArtefactError(
+            f"{folder} has a network that ends with `{last}`: known weights need layers before a last dense, the head."
+        )
+    network = Network((*backbone, replace(last, units=None)))
+    names = (name for name in zoo.NAMES if zoo.find(name).network == network)
+    data = config.get("data", {})
+    before = config.get("pretrained", {}).get("seen")
+    count = data.get("train")
+    many = f"{count:,}" if isinstance(count, int) else "an unknown number of"
+    seen = f"{many} pictures of {len(saved.classes)} classes ({folder.name})"
+    return Known(
+        next(names, str(network)),
+        f"{folder.name} (SHA-256 {config['files'][store.WEIGHTS]['sha256'][:16]})",
+        network,
+        saved.weights,
+        saved.form,
+        saved.standardise,
+        f"{seen}, and before that {before}" if before else seen,
+        saved.classes,
+    )
