@@ -41,14 +41,17 @@ from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.predicting import expand, predict
+from pellucid.pretrained import kept as weights
+from pellucid.pretrained.kept import WeightsInfo
 from pellucid.run import Event, Found, Run, Started
+from pellucid.training import features
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training import replay as replays
 from pellucid.training.claim import Claim, inside
 from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
-from pellucid.training.features import Extracting
+from pellucid.training.features import Extracting, FeaturesInfo
 from pellucid.training.loop import Epoch, Step
 from pellucid.training.recipe import Recipe
 
@@ -128,9 +131,12 @@ def load(model: str | Path, device: str = "cpu") -> Classifier:
 
 def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
     """The same, knowing how it was trained, so that what it explains is the step that training would make next."""
-    given = artefact.read_config(folder).get("recipe")
+    config = artefact.read_config(folder)
+    given = config.get("recipe")
     if given is None:
         return classifier
+    if config.get("pretrained", {}).get("frozen"):
+        return replace(classifier, learning=_of_head(config))
     try:
         recipe = recipes.make(**given)
     except (RecipeError, TypeError):  # of a later version: it predicts all the same
@@ -142,6 +148,17 @@ def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
         return optimizers.remembering(recipe, module, rate, tensors)
 
     return replace(classifier, learning=Learning(Loss(recipe.loss, recipe.label_smoothing), optimizer))
+
+
+def _of_head(config: dict[str, Any]) -> Learning:
+    """Of a head that was fitted to all pictures at once: the step that gradient descent would make from there."""
+    layer, said = config["pretrained"]["layer"], config["pretrained"]["head"]
+
+    def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
+        head: Any = module.get_submodule(layer)
+        return optimizers.of_head(head, said["learning_rate"], said["weight_decay"])
+
+    return Learning(Loss("cross_entropy"), optimizer)
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
@@ -184,14 +201,16 @@ def _photograph() -> Path | None:
     return path if path.exists() else None
 
 
-def cached(cache: str | Path | None = None) -> list[StoreInfo]:
-    """What is kept of decoded pictures, a store for each folder and size."""
-    return stores.stores(_cache(cache))
+def cached(cache: str | Path | None = None) -> list[StoreInfo | WeightsInfo]:
+    """What is kept: decoded pictures, a store for each folder and size; their features; weights of known networks."""
+    folder = _cache(cache)
+    return [*stores.stores(folder), *features.kept(folder), *weights.weights(folder)]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
-    """Remove all decoded pictures that are kept; returns the bytes freed. The pictures themselves stay."""
-    return stores.clear(_cache(cache))
+    """Remove all that is kept of pictures and weights; returns the bytes freed. The pictures themselves stay."""
+    folder = _cache(cache)
+    return stores.clear(folder) + features.clear(folder) + weights.clear(folder)
 
 
 def free_place(directory: Path) -> Path:
@@ -230,6 +249,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "Extracting",
+    "FeaturesInfo",
     "Found",
     "Grid",
     "LayerExemplars",
@@ -262,6 +282,7 @@ __all__ = [
     "Unfitting",
     "Value",
     "Weight",
+    "WeightsInfo",
     "Worked",
     "Working",
     "article",

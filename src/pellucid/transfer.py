@@ -17,6 +17,7 @@ from pellucid.network import text, zoo
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import Form
 from pellucid.pretrained.find import find
+from pellucid.pretrained.kept import FOLDER as WEIGHTS
 from pellucid.pretrained.known import Known
 from pellucid.training import features, head, loop, road
 from pellucid.training.data import Data, Sample
@@ -29,7 +30,6 @@ from pellucid.training.resolve import resolve
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTS = "weights"  # folder in the cache
 MIRRORED = 1000  # training pictures, below which their mirror images are seen too
 
 
@@ -140,7 +140,7 @@ def begin(
     _note(state, fitted, seconds)
     said = {
         "c": fitted.c,
-        "weight_decay": fitted.decay,
+        "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # that of gradient descent pulls towards 0
         "learning_rate": fitted.step,
         "seconds": round(fitted.seconds, 3),
         "views": views,

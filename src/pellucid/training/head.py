@@ -61,8 +61,8 @@ class Rows:
 class Fitted:
     """The head that was chosen.
 
-    * c: as above; `decay` is the weight decay with which gradient descent on the features as they are, and on their
-      mean cross-entropy, has its minimum here
+    * c: as above, for the features as they are
+    * decay: the weight decay with which gradient descent on those features' mean cross-entropy has its minimum here
     * step: a learning rate with which that gradient descent surely falls, 1 / (mean square length / 2 + decay)
       (Boehning 1992, "Multinomial logistic regression algorithm", the bound of the Hessian)
     * losses: of validation for every C tried, (C, cross-entropy)
@@ -93,10 +93,11 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
     with _threads(train.features.size * len(start.bias)):
         c, tried = _chosen(problem, validation, grid) if validation is not None else (DEFAULT, ())
         rows = problem.minimum(c, FLAT)
-    decay = problem.decay(c) / problem.scale**2
+    decay = problem.decay(c) * problem.scale**2
     step = 1 / (problem.mean_square / 2 + decay)
     held = (None, None) if validation is None else judged(rows, validation)
-    return Fitted(rows, c, decay, step, *judged(rows, train), *held, tried, time.perf_counter() - began)
+    tried = tuple((other / problem.scale**2, loss) for other, loss in tried)
+    return Fitted(rows, c / problem.scale**2, decay, step, *judged(rows, train), *held, tried, time.perf_counter() - began)
 
 
 def judged(rows: Rows, side: Side) -> tuple[float, float]:

@@ -76,6 +76,16 @@ def remembering(
     return restored
 
 
+def of_head(layer: torch.nn.Linear, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """Plain gradient descent on a head alone: the layers before it are frozen, and no step changes them."""
+    import torch
+
+    groups = [{"params": [layer.weight], "weight_decay": weight_decay}]
+    if layer.bias is not None:
+        groups.append({"params": [layer.bias], "weight_decay": 0.0})
+    return uncompiled(torch.optim.SGD)(groups, learning_rate)
+
+
 def loss(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
     """Mean loss of a batch: logits float32 (n, classes), labels int64 (n,) -> scalar.
 

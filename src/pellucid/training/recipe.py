@@ -172,7 +172,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "validation": (0, 0.9, "from 0 to 0.9"),
     "test": (0, 0.9, "from 0 to 0.9"),
     "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
-    "epochs": (0, 1e6, "1 or more; or 0 with known weights, for the head alone"),
+    "epochs": (0, 1e6, "1 or more, or 0 for the head on known weights alone"),
     "minutes": (0.01, 1e6, "0.01 or more"),
     "batch": (1, 65536, "from 1 to 65536"),
     "learning_rate": (1e-12, 1e3, "more than 0 and at most 1000"),
@@ -192,6 +192,8 @@ def _check_ranges(recipe: Recipe) -> None:
         value = getattr(recipe, name)
         if value is not None and not low <= value <= high:  # `not (…)` also refuses NaN
             raise RecipeError(f"{name} is {value!r}; it must be {words}.")
+    if recipe.epochs == 0 and recipe.pretrained is None:
+        raise RecipeError("epochs is 0; it must be 1 or more: only the head on --pretrained weights needs none.")
     if recipe.from_scratch and recipe.pretrained is not None:
         raise RecipeError(
             f"pretrained is {recipe.pretrained!r}, and from_scratch wants no known weights. Leave one of them out."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from pellucid.errors import RecipeError
 from pellucid.network.zoo import Named
 from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
@@ -43,8 +42,6 @@ def resolve_length(recipe: Recipe, train: int) -> tuple[Recipe, tuple[str, ...]]
     """Batch and epochs for `train` pictures, where they were left open; with minutes, epochs are None."""
     reasons: list[str] = []
     batch, epochs = recipe.batch, recipe.epochs
-    if epochs == 0 and recipe.pretrained is None:
-        raise RecipeError("epochs is 0, and a network from scratch learns nothing in them. Use 1 or more.")
     if batch is None:
         batch = SMALL_BATCH if train < MANY else LARGE_BATCH
         reasons.append(f"batch {batch}: {'fewer than' if train < MANY else 'at least'} {MANY:,} training pictures")
