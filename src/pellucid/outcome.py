@@ -229,7 +229,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "complete": state.finished,
             "stopped_early": state.stopped_early,
             "early": _early(trained),
-            "epochs": len(state.history),
+            "epochs": _done(state),
             "epochs_planned": epochs(state.steps, task),
             "best_epoch": best_epoch(state),
             "steps": state.step,
@@ -250,7 +250,7 @@ def _early(trained: Trained) -> str | None:
         return None
     none_better = f"no better validation in {recipe.patience:,} epoch{'s' if recipe.patience != 1 else ''} (patience)"
     if recipe.minutes is None:
-        return f"stopped after epoch {len(state.history):,} of {epochs(state.steps, trained.task):,}: {none_better}"
+        return f"stopped after epoch {_done(state):,} of {epochs(state.steps, trained.task):,}: {none_better}"
     allowed = state.seconds_allowed or 0.0
     return f"stopped after {state.seconds:.0f} of {allowed:.0f} seconds: {none_better}"
 
@@ -286,6 +286,11 @@ def _held(epoch: Epoch) -> dict[str, float | None]:
 
 def epochs(steps: int, task: Task) -> int:
     return -(-steps // task.steps_per_epoch)
+
+
+def _done(state: State) -> int:
+    """Epochs that were trained, without the entry of a head on known weights."""
+    return sum(epoch.epoch > 0 for epoch in state.history)
 
 
 def best_epoch(state: State) -> int:

@@ -136,9 +136,7 @@ def test_the_mirror_image_is_another_view(opened: Callable[[], Store], tmp_path:
 
 @pytest.mark.parametrize("name", [features.RAW, features.DIGESTS, features.HEADER])
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
-def test_what_is_damaged_is_made_anew(
-    opened: Callable[[], Store], tmp_path: Path, name: str, damage: str
-) -> None:
+def test_what_is_damaged_is_made_anew(opened: Callable[[], Store], tmp_path: Path, name: str, damage: str) -> None:
     store = opened()
     before, _ = extracted(store, tmp_path)
     (folder,) = (tmp_path / "cache").glob("*.features")

@@ -16,7 +16,9 @@ def side(seed: int, count: int, shift: float = 5.0) -> Side:
     random = np.random.default_rng(seed)
     labels = random.integers(0, CLASSES, count)
     centres = np.random.default_rng(0).normal(size=(CLASSES, WIDE))
-    return Side((np.maximum(0, random.normal(size=(count, WIDE)) + centres[labels]) * 3 + shift).astype(np.float32), labels)
+    return Side(
+        (np.maximum(0, random.normal(size=(count, WIDE)) + centres[labels]) * 3 + shift).astype(np.float32), labels
+    )
 
 
 def zeros() -> Rows:
@@ -115,7 +117,9 @@ def test_several_labels_are_a_yes_or_no_each():
     fitted = head.fit(Side(features, labels), None, Rows(np.zeros((2, 6), np.float32), np.zeros(2, np.float32)))  # type: ignore[arg-type]
 
     for label in range(2):  # the mean over two labels: each has half of C
-        theirs = LogisticRegression(C=fitted.c / 2, tol=1e-9, max_iter=2000).fit(features.astype(float), labels[:, label])
+        theirs = LogisticRegression(C=fitted.c / 2, tol=1e-9, max_iter=2000).fit(
+            features.astype(float), labels[:, label]
+        )
         assert np.allclose(fitted.rows.logits(features)[:, label], theirs.decision_function(features), atol=2e-3)
     assert fitted.train_accuracy > 0.85
 

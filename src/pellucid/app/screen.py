@@ -240,6 +240,10 @@ def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
         console.print(line)
 
 
+def _kept(report: api.Report) -> str:
+    return f"weights of epoch {report.best_epoch}" if report.best_epoch else "kept: the head on the frozen backbone"
+
+
 def _show_report(report: api.Report, console: Console) -> None:
     reported = report.metrics[report.reported]
     if "validation" in report.metrics and report.reported != "validation":
@@ -259,7 +263,7 @@ def _show_report(report: api.Report, console: Console) -> None:
     console.print(f"[{colour}]{report.reported}: {share(reported)}[/]; {escape(note)}")
     scaled = f", after temperature scaling {reported.calibration.error:.3f}" if report.chosen else ""
     console.print(
-        f"calibration error {reported.calibration_before.error:.3f}{scaled}; weights of epoch {report.best_epoch}; "
+        f"calibration error {reported.calibration_before.error:.3f}{scaled}; {_kept(report)}; "
         f"trained for {duration(report.seconds)}"
     )
     if report.early is not None:

@@ -97,7 +97,9 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
     step = 1 / (problem.mean_square / 2 + decay)
     held = (None, None) if validation is None else judged(rows, validation)
     tried = tuple((other / problem.scale**2, loss) for other, loss in tried)
-    return Fitted(rows, c / problem.scale**2, decay, step, *judged(rows, train), *held, tried, time.perf_counter() - began)
+    return Fitted(
+        rows, c / problem.scale**2, decay, step, *judged(rows, train), *held, tried, time.perf_counter() - began
+    )
 
 
 def judged(rows: Rows, side: Side) -> tuple[float, float]:

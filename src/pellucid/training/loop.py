@@ -231,11 +231,10 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
 
 
 def _train_mode(task: Task, module: torch.nn.Module) -> None:
-    if module.training:
-        return
-    module.train()
+    if not module.training:
+        module.train()
     for part in module.modules() if task.frozen_norms else ():
-        if _is_batch_norm(part):
+        if _is_batch_norm(part) and part.training:
             part.eval()
 
 

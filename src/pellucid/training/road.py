@@ -39,8 +39,7 @@ def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
         return dataclasses.replace(recipe, model=OWN), (f"{OWN}, from scratch: {why}",)
     kind = "grey pictures" if sample.grey else "colour photographs"
     why = f"{kind}, and {side}; --from-scratch trains a network of your own"
-    chosen = dataclasses.replace(recipe, model=NETWORK, pretrained=PRETRAINED)
-    return chosen, (f"{NETWORK} with ImageNet weights: {why}",)
+    return dataclasses.replace(recipe, pretrained=PRETRAINED), (f"{NETWORK} with ImageNet weights: {why}",)
 
 
 def resolve(
