@@ -15,7 +15,7 @@ NETWORK = (
 SIDE = 24
 
 
-def tiny(name: str = "imagenet", weights: object = None, classes: tuple[str, ...] = ()) -> Known:
+def tiny(name: str = "imagenet", cache: object = None, model: object = None, classes: tuple[str, ...] = ()) -> Known:
     """The same weights each time; called as pretrained.find.find is."""
     network = text.parse(NETWORK)
     with torch.random.fork_rng(devices=[]):

@@ -24,7 +24,7 @@ from pellucid import files, transfer
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.run import Report, Run, Started
-from pellucid.training import features
+from pellucid.training import features, replay
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
 from pellucid.training.loop import Epoch, Step
@@ -161,6 +161,14 @@ def test_classes_of_equal_names_keep_their_row(begin: Begin, monkeypatch: pytest
 
     assert np.allclose(weight[1], before.tensors["dense1.weight"][1], atol=1e-4)
     assert np.allclose(weight[0], 0, atol=1e-4)
+
+
+def test_a_replay_of_the_head_alone_has_one_frame(begin: Begin) -> None:
+    _, report = finished(begin(epochs=0, replay=True))
+    found = replay.read(report.folder / "replay")
+
+    assert [frame.step for frame in found.frames] == [0]
+    assert (found.steps, found.frames[0].epoch) == (0, 0)
 
 
 # ---- the whole network

@@ -30,6 +30,7 @@ from pellucid.training.schedule import learning_rate
 
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
+PIXELS = 400_000  # of the pictures that go through the network at once on a core: 8 of 224x224
 DESCRIBED = 1024  # pictures of which what is kept is made at a time
 
 
@@ -150,7 +151,9 @@ def _logits(
 ) -> Generator[Evaluating, None, NDArray[np.float32]]:
     """float32 (n, classes), by the very function that predicts."""
     outputs = []
-    for done, answer in enumerate(classifier.stream(_Stored(trained.data.store, rows), trained.task.batch)):
+    trained.task.engine.settle()  # the memory of what came before
+    size = max(1, min(trained.task.batch, PIXELS // (classifier.form.height * classifier.form.width)))
+    for done, answer in enumerate(classifier.stream(_Stored(trained.data.store, rows), size)):
         if done % trained.task.batch == 0:
             yield Evaluating(side, done, len(rows))
         outputs.append(answer.logits)

@@ -92,10 +92,10 @@ def choose(
         assert recipe.channels is not None
         form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
         return Basis(network, form), recipe, (*reasons, *more)
-    if recipe.model != "auto":
-        zoo.find(recipe.model)  # an unknown name is told before weights are sought
-    known = find(recipe.pretrained, cache / WEIGHTS)
-    if recipe.model != "auto" and zoo.find(recipe.model).network != known.network:
+    named_model = None if recipe.model == "auto" else recipe.model
+    network = None if named_model is None else zoo.find(named_model).network  # an unknown name is told first
+    known = find(recipe.pretrained, cache / WEIGHTS, named_model)
+    if network is not None and network != known.network:
         raise RecipeError(
             f"model is {recipe.model!r}, and pretrained {recipe.pretrained!r} has the weights of {known.name}. "
             "Leave one of them out."

@@ -53,13 +53,19 @@ def test_it_gives_the_modules_own_numbers(written: str, one_pass: bool, monkeypa
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_pictures_numbers_do_not_depend_on_the_others(precision: str) -> None:
-    run = frozen.of_stored(Engine("cpu", precision, 1, ()), network(NETWORKS[1])[:-1], SCALE)  # type: ignore[arg-type]
-    pixels = np.random.default_rng(0).integers(0, 256, (8, 17, 20, 3), np.uint8)
-    together = run(pixels)
+def test_a_pictures_numbers_depend_neither_on_the_others_nor_on_the_threads(precision: str) -> None:
+    run, shared = (
+        frozen.of_stored(Engine("cpu", precision, threads, ()), network(NETWORKS[1])[:-1], SCALE)  # type: ignore[arg-type]
+        for threads in (1, 2)
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (21, 17, 20, 3), np.uint8)
+    threads, together = torch.get_num_threads(), run(pixels)
 
+    assert together.shape == (21, 8)
     assert torch.equal(run(np.ascontiguousarray(pixels[::-1])).flip(0), together)
-    assert torch.equal(run(np.repeat(pixels[2:3], 8, axis=0))[5], together[2])
+    assert torch.equal(run(pixels[2:3])[0], together[2])
+    assert torch.equal(shared(pixels), together)
+    assert torch.get_num_threads() == threads
 
 
 def test_16_bits_are_as_near_as_those_of_autocast() -> None:

@@ -9,13 +9,13 @@ from pellucid.pretrained.known import Known
 NAMES = ("imagenet", lite0.NAME)
 
 
-def find(name: str, weights: Path) -> Known:
-    """The weights called `name`. `weights`: the folder in which converted weights are kept.
+def find(name: str, cache: Path, model: str | None = None) -> Known:
+    """The weights called `name`. `cache`: where converted weights are kept; `model`: the network that the user named.
 
     Raises ArtefactError where there are none, or they are damaged, and StorageError.
     """
     if name in NAMES:
-        return lite0.load(weights)
+        return lite0.load(cache)
     folder = Path(name)
     if folder.is_dir():
         return ours.load(folder)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 View = Literal["plain", "mirror"]
 
 VERSION = 1  # of the layout, and of what computes them; another is rebuilt
-BATCH = 32  # pictures that go through the backbone at once; the last ones are filled up, for the same numbers
+BATCH = 64  # pictures between two reports of progress
 RAW, DIGESTS, HEADER = "features.raw", "digests.raw", "features.json"
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.features)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between reports of progress
@@ -62,7 +62,7 @@ class Extracting:
 class Backbone:
     """What makes the features.
 
-    * forward: stored pictures, uint8 (n, H, W, C) -> float (n, D), each picture's numbers independent of the others
+    * forward: stored pictures, uint8 (n, H, W, C) -> float (n, D) on the CPU; a picture's numbers depend on no other
     * identity: all that decides its numbers for a given picture, as JSON
     """
 
@@ -134,10 +134,10 @@ def _computed(
     yield Extracting(reused, total, reused, 0.0, 0.0)
     for start in range(0, len(rows), BATCH):
         here = rows[start : start + BATCH]
-        pixels = store.batch(np.resize(here, BATCH))
+        pixels = store.batch(here)
         if view == "mirror":
             pixels = np.ascontiguousarray(pixels[:, :, ::-1])
-        parts.append(backbone.forward(pixels)[: len(here)].cpu().numpy())
+        parts.append(backbone.forward(pixels).numpy())
         done, now = start + len(here), time.monotonic()
         if now >= told + _EVERY:
             told, pace = now, (now - began) / done
