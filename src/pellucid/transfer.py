@@ -194,7 +194,7 @@ def _backbone(basis: Basis, known: Known, task: Task, module: nn.Module) -> Back
 
     assert isinstance(module, nn.Sequential)
     assert basis.standardise is not None
-    forward = frozen.of_stored(task.engine, module[:-1], basis.standardise)
+    forward = frozen.of_stored(task.engine, nn.Sequential(*list(module)[:-1]), basis.standardise)
     identity = {
         "weights": known.backbone_digest,
         "standardise": asdict(basis.standardise),
@@ -218,6 +218,10 @@ def _note(state: State, fitted: Fitted, seconds: float) -> None:
 
 
 def _sentence(fitted: Fitted, train: int, views: Sequence[View]) -> str:
-    how = "by the least loss on validation" if fitted.losses else "as usual: nothing can choose it"
+    how = "as usual: nothing can choose it"
+    if fitted.losses:
+        least, _ = min(fitted.losses, key=lambda pair: pair[1])
+        sure = least == fitted.c
+        how = "by the least loss on validation" if sure else "as usual: too few validation pictures speak against it"
     more = ", and of their mirror images" if len(views) > 1 else ""
     return f"head: logistic regression on the features of {train:,} pictures{more}, C {fitted.c:.3g} {how}"

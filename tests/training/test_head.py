@@ -43,12 +43,24 @@ def test_it_is_scikit_learns_logistic_regression():
 
 
 def test_c_is_the_one_with_the_least_validation_loss():
-    train, validation = side(1, 60), side(2, 60)
+    train, validation = side(1, 60), side(2, 150)
     fitted = head.fit(train, validation, zeros())
 
     assert len(fitted.losses) > 1
     assert min(fitted.losses, key=lambda pair: pair[1])[0] == fitted.c
     assert fitted.validation_loss == pytest.approx(min(loss for _, loss in fitted.losses), abs=1e-3)
+
+
+def test_few_validation_pictures_have_to_be_sure():
+    """On labels that are chance nothing is better than another by more than chance, and the usual C stays."""
+    train = side(1, 60)
+    scale = np.square(train.features - train.features.mean(0)).sum(1).mean()
+    guessed = side(5, 12)
+    alike = Side(np.repeat(train.features.mean(0)[None], 12, axis=0), guessed.labels)  # no C tells them apart
+    assert head.fit(train, alike, zeros()).c == pytest.approx(head.DEFAULT / scale)
+
+    opposed = Side(train.features[:60], (train.labels[:60] + 1) % CLASSES)  # the surer, the worse: clearly
+    assert head.fit(train, opposed, zeros()).c == pytest.approx(head.GRID[0] / scale)
 
 
 def test_without_validation_c_is_the_usual_one():

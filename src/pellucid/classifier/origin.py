@@ -26,7 +26,8 @@ def is_head(config: Mapping[str, Any]) -> bool:
 def _fitted(about: Mapping[str, Any]) -> str:
     head = about["head"]
     mirrored = " and of their mirror images" if "mirror" in head["views"] else ""
-    chosen = ", chosen on the validation pictures" if head["tried"] else ""
+    least = min(head["tried"], key=lambda pair: pair[1], default=None)
+    chosen = ", chosen on the validation pictures" if least is not None and least[0] == head["c"] else ", as usual"
     return (
         f"Its head was fitted to the frozen network's features of the training pictures{mirrored} in "
         f"{head['seconds']:.1f} seconds: logistic regression, C {head['c']:.3g}{chosen}."

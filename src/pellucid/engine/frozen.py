@@ -138,7 +138,7 @@ def _branches(part: Branches, kind: torch.dtype) -> Step:
     if not (isinstance(body, nn.Sequential) and len(body) and _fits(body[-1])):
         whole: Step = _steps(body, kind) if isinstance(body, nn.Sequential) else body
         return lambda images: whole(images) + shortcut(images)
-    before, last = _steps(body[:-1], kind), _Convolution(body[-1], kind, None)
+    before, last = _steps(nn.Sequential(*list(body)[:-1]), kind), _Convolution(body[-1], kind, None)
     return lambda images: last.added(before(images), shortcut(images))
 
 

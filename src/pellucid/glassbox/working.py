@@ -201,10 +201,10 @@ def update(trace: Trace, weight: str) -> Working:
     shown = _written(trace, name, index)
     if name not in trace.updates:
         if name in trace.gradients:  # a backbone that is frozen, say
-            weight = float(trace.values[name][index])
+            value = float(trace.values[name][index])
             note = f"Nothing changes: {name} is not among the optimizer's parameters, so its step leaves it as it is."
-            settings = {"weight": weight}
-            return Working(shown, "update", "none", "", (), (), weight, 0.0, settings=settings, given=True, note=note)
+            settings = {"weight": value}
+            return Working(shown, "update", "none", "", (), (), value, 0.0, settings=settings, given=True, note=note)
         raise TraceError(f"The optimizer does not change {name}. {ungraded.reason(trace, name)}")
     step = trace.updates[name]
     recorded = float(step.after[index])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import TrainingError
-from pellucid.training.evaluate import cross_entropy
+from pellucid.training.evaluate import log_probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,7 @@ DEFAULT = GRID[3]  # where nothing can choose
 ITERATIONS, MEMORY = 400, 20  # of L-BFGS: at most, and steps remembered
 COARSE, FLAT = 1e-2, 1e-7  # the gradient that ends it, as a share of the decay, and at least; FLAT for what is kept
 WORSE = 2  # times in a row that a larger C has a larger loss on validation, after which none is tried
+FEW = 100  # validation pictures, below which a difference may be chance
 ALONE = 20_000_000  # products in one evaluation; with fewer, threads wait for one another more than they compute
 
 
@@ -83,6 +84,9 @@ class Fitted:
 def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float] = GRID) -> Fitted:
     """The head of the C in `grid` with the least cross-entropy on `validation`; of DEFAULT where there is none.
 
+    Fewer than FEW validation pictures have to be sure: DEFAULT stays unless another C is better by more than a standard
+    error of the difference.
+
     `start` has a row for each class. The same numbers give the same bits on the same number of threads. Raises
     TrainingError where a feature is not finite.
     """
@@ -105,27 +109,36 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
 def judged(rows: Rows, side: Side) -> tuple[float, float]:
     """Cross-entropy and accuracy, each picture counting the same."""
     logits = rows.logits(side.features)
-    if side.labels.ndim == 2:
+    right = (logits > 0) == side.labels if side.labels.ndim == 2 else logits.argmax(axis=1) == side.labels
+    return float(_losses(logits, side.labels).mean()), float(right.mean())
+
+
+def _losses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cross-entropy of each picture, (n,); the mean over the classes where it is a yes or no of each."""
+    if labels.ndim == 2:
         wide = logits.astype(np.float64)
-        loss = np.logaddexp(0, np.where(side.labels, -wide, wide)).mean()
-        return float(loss), float(((logits > 0) == side.labels).mean())
-    accuracy = (logits.argmax(axis=1) == side.labels).mean()
-    return cross_entropy(logits, side.labels, temperature=1.0), float(accuracy)
+        return np.logaddexp(0, np.where(labels, -wide, wide)).mean(axis=1)
+    return -log_probabilities(logits, 1.0)[np.arange(len(labels)), labels]
 
 
 def _chosen(
     problem: _Problem, validation: Side, grid: Sequence[float]
 ) -> tuple[float, tuple[tuple[float, float], ...]]:
     """The C with the least loss, and the losses of those that were tried."""
-    tried: list[tuple[float, float]] = []
+    tried: list[NDArray[np.float64]] = []
     best = 0
     for c in grid:
         rows = problem.minimum(c, max(FLAT, COARSE * problem.decay(c)))
-        tried.append((c, judged(rows, validation)[0]))
-        best = min(range(len(tried)), key=lambda at: tried[at][1])
-        if len(tried) - 1 - best >= WORSE:
+        tried.append(_losses(rows.logits(validation.features), validation.labels))
+        best = min(range(len(tried)), key=lambda at: tried[at].mean())
+        if len(tried) - 1 - best >= WORSE and c >= DEFAULT:
             break
-    return tried[best][0], tuple(tried)
+    told = tuple((c, float(losses.mean())) for c, losses in zip(grid, tried, strict=False))
+    if DEFAULT in grid and len(validation.labels) < FEW:
+        better = tried[grid.index(DEFAULT)] - tried[best]
+        if better.mean() <= better.std(ddof=1 if len(better) > 1 else 0) / np.sqrt(len(better)):
+            return DEFAULT, told
+    return grid[best], told
 
 
 @contextmanager

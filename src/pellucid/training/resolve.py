@@ -45,6 +45,8 @@ def resolve_length(recipe: Recipe, train: int) -> tuple[Recipe, tuple[str, ...]]
     if batch is None:
         batch = SMALL_BATCH if train < MANY else LARGE_BATCH
         reasons.append(f"batch {batch}: {'fewer than' if train < MANY else 'at least'} {MANY:,} training pictures")
+    if recipe.pretrained is not None and recipe.minutes is None and not epochs:
+        reasons.clear()  # the head sees all pictures at once
     if recipe.minutes is not None:
         epochs = None
     elif epochs is None and recipe.pretrained is not None:
