@@ -223,6 +223,32 @@ def test_minutes_cover_everything(begin: Begin, monkeypatch: pytest.MonkeyPatch)
     assert report.complete
 
 
+def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1.0)
+    run = begin(minutes=100)
+    next(event for event in run if isinstance(event, Started))
+    assert run._ready is not None
+    state = run._ready.state
+
+    assert state.seconds_allowed is not None
+    assert state.seconds > 0
+    assert state.seconds < state.seconds_allowed <= 6000
+    assert state.seconds_allowed > 6000 - 1000
+
+
+def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, given = transfer.head.fit, []
+    monkeypatch.setattr(transfer.head, "fit", lambda train, *rest: given.append(train) or fit(train, *rest))
+    begun = transfer.begin
+    monkeypatch.setattr(transfer, "begin", lambda *rest: begun(*rest, weights=(3.0, 0.5)))
+    finished(begin(epochs=0))
+    (train,) = given
+    half = len(train.labels) // 2  # the second half are mirror images
+
+    assert np.array_equal(train.weights, np.where(train.labels == 0, 3.0, 0.5) / 2)
+    assert np.array_equal(train.labels[:half], train.labels[half:])
+
+
 # ---- what decides
 
 

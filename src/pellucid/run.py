@@ -246,7 +246,8 @@ class Run:
                 state.seconds += time.perf_counter() - began
         elif recipe.minutes is not None:
             state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
-            state.seconds_allowed = max(0.0, recipe.minutes * 60 - (time.perf_counter() - began))
+            left = recipe.minutes * 60 - (time.perf_counter() - began)
+            state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken of them already
             minutes.replan(task, state)
 
         context = {

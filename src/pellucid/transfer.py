@@ -206,7 +206,8 @@ def _backbone(basis: Basis, known: Known, task: Task, module: nn.Module) -> Back
 
 
 def _counts(labels: NDArray[np.int64], weights: Sequence[float] | None) -> NDArray[np.float64]:
-    return np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)[labels]
+    """How much each picture counts, (n,); the same where a picture may have several labels."""
+    return np.ones(len(labels)) if weights is None or labels.ndim == 2 else np.asarray(weights, np.float64)[labels]
 
 
 def _note(state: State, fitted: Fitted, seconds: float) -> None:

@@ -71,8 +71,6 @@ def resolve(
     if augment == "auto":
         augment = "light" if sample.grey else "strong"
     settings = {key: value for key, value in SETTINGS.items() if key not in named}
-    if recipe.minutes is not None:
-        settings.pop("patience", None)
     recipe = dataclasses.replace(
         recipe, model=name, size=size, channels=form.channels, fit=fit, augment=augment, **settings
     )
