@@ -30,7 +30,7 @@ An image classifier you can see through.
   pellucid filters MODEL                  what each filter looks for, on your pictures
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory before anything trains
-  pellucid cache                          pictures, features and weights kept for the next training: show or clear
+  pellucid cache                          what is kept for the next training: show or clear it
   pellucid demo                           all of it on handwritten digits, in about a minute
 
 `pellucid COMMAND --help` explains each. Options: --help, --version.

@@ -172,19 +172,17 @@ def cache(kept: list[api.StoreInfo | api.WeightsInfo]) -> None:
     if not kept:
         console.print("The cache is empty.")
         return
-    table = _table("pictures of", "size", "fit", "kept", "pictures>", "MB>")
+    table = _table("pictures of", "size", "fit", "pictures>", "MB>")
     for each in kept:
         megabytes = f"{each.bytes / 1e6:,.1f}"
         if isinstance(each, api.WeightsInfo):
-            table.add_row("", "", "", Text(f"weights: {printable(each.path.name)}"), "", megabytes)
+            table.add_row(Text(f"weights: {printable(each.path.name)}"), "", "", "", megabytes)
             continue
-        form = f"{each.form.height}x{each.form.width}x{each.form.channels}"
-        what = "decoded"
+        root, form = printable(each.root), f"{each.form.height}x{each.form.width}x{each.form.channels}"
         if isinstance(each, api.FeaturesInfo):
-            mirrored = ", mirrored" if each.view == "mirror" else ""
-            what = f"features of {printable(each.network)[:WIDE]}{mirrored}"
-        root = Text(printable(each.root))
-        table.add_row(root, form, each.form.fit, Text(what), f"{each.pictures:,}", megabytes)
+            mirrored = "mirrored, " if each.view == "mirror" else ""
+            root += f" ({mirrored}features of {printable(each.network)[:WIDE]})"
+        table.add_row(Text(root), form, each.form.fit, f"{each.pictures:,}", megabytes)
     console.print(table)
     console.print("`pellucid cache --clear` removes them; your pictures stay.", style="dim")
 

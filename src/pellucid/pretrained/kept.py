@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def clear(cache: Path) -> int:
         for path in _paths(cache):
             freed += path.stat().st_size
             path.unlink()
+        with suppress(OSError):  # not empty: there is something of somebody else's
+            (cache / FOLDER).rmdir()
     return freed
 
 
