@@ -45,6 +45,8 @@ ALLOWED = {
     "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "place": {"errors", "files", "training", "classifier"},
+    "transfer": {"errors", "pictures", "network", "engine", "training", "pretrained"},
+    "told": {"pictures", "training"},
     "run": {
         "errors",
         "files",
@@ -52,10 +54,11 @@ ALLOWED = {
         "network",
         "engine",
         "training",
-        "pretrained",
         "classifier",
         "outcome",
         "place",
+        "told",
+        "transfer",
     },
     "folds": {"errors", "files", "pictures", "training", "classifier", "outcome", "place", "run"},
     "api": {

@@ -50,13 +50,17 @@ from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.pictures.tabular import Columns
 from pellucid.place import CHECKPOINTS
 from pellucid.predicting import expand, predict
+from pellucid.pretrained import kept as weights
+from pellucid.pretrained.kept import WeightsInfo
 from pellucid.run import Found, Run, Started
+from pellucid.training import features
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 from pellucid.training import replay as replays
 from pellucid.training.claim import Claim, inside
 from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
+from pellucid.training.features import Extracting, FeaturesInfo
 from pellucid.training.folds import Fold, Folds, begun
 from pellucid.training.loop import Epoch, Step
 from pellucid.training.recipe import Recipe
@@ -90,7 +94,7 @@ def start(
         crossed = begun(place)  # what was begun goes on
     else:
         crossed = asked.folds is not None
-    run = (CrossValidation if crossed else Run)(folder, asked, place, _cache(cache), resume, module=module)
+    run = (CrossValidation if crossed else Run)(folder, asked, place, _cache(cache), resume, module=module, named=given)
     changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != value}
     for name, value in changed.items():
         run.close()
@@ -165,7 +169,10 @@ def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
     except (RecipeError, TypeError):  # of a later version: it predicts all the same
         return classifier
 
-    loss = Loss(recipe.loss, recipe.label_smoothing, importance=None if weights is None else tuple(weights))
+    importance = None if weights is None else tuple(weights)
+    if config.get("pretrained", {}).get("frozen"):
+        return replace(classifier, learning=_of_head(config, Loss(recipe.loss, importance=importance)))
+    loss = Loss(recipe.loss, recipe.label_smoothing, importance=importance)
 
     def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
         state = artefact.read_optimizer(folder)
@@ -184,6 +191,17 @@ def _label(module: object) -> str:
     what = f"the class {module.__name__} itself" if isinstance(module, type) else repr(module)
     hint = f"; pass one of it, {module.__name__}(...)" if isinstance(module, type) else ""
     raise RecipeError(f"model is {what}{hint}; it must be a network's name or text, or a torch.nn.Module.")
+
+
+def _of_head(config: dict[str, Any], loss: Loss) -> Learning:
+    """Of a head that was fitted to all pictures at once: the step that gradient descent would make from there."""
+    layer, said = config["pretrained"]["layer"], config["pretrained"]["head"]
+
+    def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
+        head: Any = module.get_submodule(layer)
+        return optimizers.of_head(head, said["learning_rate"], said["weight_decay"])
+
+    return Learning(loss, optimizer)
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
@@ -226,14 +244,16 @@ def _photograph() -> Path | None:
     return path if path.exists() else None
 
 
-def cached(cache: str | Path | None = None) -> list[StoreInfo]:
-    """What is kept of decoded pictures, a store for each folder and size."""
-    return stores.stores(_cache(cache))
+def cached(cache: str | Path | None = None) -> list[StoreInfo | WeightsInfo]:
+    """What is kept: decoded pictures, a store for each folder and size; their features; weights of known networks."""
+    folder = _cache(cache)
+    return [*stores.stores(folder), *features.kept(folder), *weights.weights(folder)]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
-    """Remove all decoded pictures that are kept; returns the bytes freed. The pictures themselves stay."""
-    return stores.clear(_cache(cache))
+    """Remove all that is kept of pictures and weights; returns the bytes freed. The pictures themselves stay."""
+    folder = _cache(cache)
+    return stores.clear(folder) + features.clear(folder) + weights.clear(folder)
 
 
 def free_place(directory: Path) -> Path:
@@ -274,6 +294,8 @@ __all__ = [
     "Evaluating",
     "Evaluation",
     "Event",
+    "Extracting",
+    "FeaturesInfo",
     "Fold",
     "FoldBegun",
     "FoldDone",
@@ -312,6 +334,7 @@ __all__ = [
     "Unfitting",
     "Value",
     "Weight",
+    "WeightsInfo",
     "Worked",
     "Working",
     "article",

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import shutil
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,17 @@ from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
 from pellucid.pictures import familiar
 from pellucid.pictures.store import Store
-from pellucid.training import checkpoint, evaluate, loop, targets
+from pellucid.training import checkpoint, evaluate, history, loop, targets
 from pellucid.training.data import Data
 from pellucid.training.evaluate import Metrics
 from pellucid.training.folds import Folds
-from pellucid.training.loop import State, Task
+from pellucid.training.loop import Epoch, State, Task
 from pellucid.training.recorder import Recorder, Size
 from pellucid.training.schedule import learning_rate
 
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
+PIXELS = 400_000  # of the pictures that go through the network at once on a core: 8 of 224x224
 DESCRIBED = 1024  # pictures of which what is kept is made at a time
 
 
@@ -101,6 +102,7 @@ class Trained:
     reasons: tuple[str, ...]
     resumed_at: int | None  # step
     recorder: Recorder | None = None  # of a training with a replay
+    pretrained: dict[str, Any] = field(default_factory=dict)  # what config.json says of known weights
 
 
 def judge(trained: Trained) -> Generator[Evaluating, None, Judged]:
@@ -146,7 +148,7 @@ def save(
     else:
         reported = "test" if "test" in metrics else next(iter(metrics))
         p, rows = classifier.probabilities(judged.logits[reported]), data.rows(_SHORT[reported])
-    paths = [data.catalog.pictures[row].path for row in rows]
+    paths = [data.catalog.pictures[int(row)].path for row in rows]
     worst = targets.mistakes(p, data.labels[rows], judged.fitted, MISTAKES)
     _remove_model(out)
     thumbnails = [f"{THUMBNAILS}/{number:02}.jpg" for number in range(1, len(worst) + 1)]
@@ -160,7 +162,7 @@ def save(
         }
         for mistake, thumb in zip(worst, thumbnails, strict=True)
     ]
-    files.write(out / artefact.HISTORY, loop.history_csv(state.history))
+    files.write(out / artefact.HISTORY, history.as_csv(state.history))
     sides = {
         side: {**measured.as_json(), "confusion": matrix.stored(measured.confusion)}
         for side, measured in metrics.items()
@@ -198,7 +200,9 @@ def _logits(
 ) -> Generator[Evaluating, None, NDArray[np.float32]]:
     """float32 (n, classes), by the very function that predicts."""
     outputs = []
-    for done, answer in enumerate(classifier.stream(_Stored(trained.data.store, rows), trained.task.batch)):
+    trained.task.engine.settle()  # the memory of what came before
+    size = max(1, min(trained.task.batch, PIXELS // (classifier.form.height * classifier.form.width)))
+    for done, answer in enumerate(classifier.stream(_Stored(trained.data.store, rows), size)):
         if done % trained.task.batch == 0:
             yield Evaluating(side, done, len(rows))
         outputs.append(answer.logits)
@@ -268,7 +272,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "complete": state.finished,
             "stopped_early": state.stopped_early,
             "early": _early(trained),
-            "epochs": len(state.history),
+            "epochs": _done(state),
             "epochs_planned": epochs(state.steps, task),
             "best_epoch": best_epoch(state),
             "steps": state.step,
@@ -279,6 +283,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "class_weights": None if task.weights is None else list(task.weights),
         },
         "optimizer": _next_update(trained),
+        **({"pretrained": _pretrained(trained)} if trained.pretrained else {}),
     }
 
 
@@ -289,7 +294,7 @@ def _early(trained: Trained) -> str | None:
         return None
     none_better = f"no better validation in {recipe.patience:,} epoch{'s' if recipe.patience != 1 else ''} (patience)"
     if recipe.minutes is None:
-        return f"stopped after epoch {len(state.history):,} of {epochs(state.steps, trained.task):,}: {none_better}"
+        return f"stopped after epoch {_done(state):,} of {epochs(state.steps, trained.task):,}: {none_better}"
     allowed = state.seconds_allowed or 0.0
     return f"stopped after {state.seconds:.0f} of {allowed:.0f} seconds: {none_better}"
 
@@ -297,13 +302,39 @@ def _early(trained: Trained) -> str | None:
 def _next_update(trained: Trained) -> dict[str, Any]:
     """Where the saved weights stand in the schedule. The rate is that of the step that follows, if there is one."""
     state = trained.state
+    if trained.pretrained and best_epoch(state) == 0:  # the head alone, which gradient descent would improve
+        return {"step": 0, "steps": state.steps, "learning_rate": trained.pretrained["head"]["learning_rate"]}
     done = state.best_step if state.best else state.step
     rate = learning_rate(trained.task.recipe, min(done, state.steps - 1), state.steps)
     return {"step": done, "steps": state.steps, "learning_rate": rate}
 
 
+def _pretrained(trained: Trained) -> dict[str, Any]:
+    """What the weights had seen, and which result was kept, with what each reached on validation."""
+    head, *later = trained.state.history
+    best = best_epoch(trained.state)
+    tuned = max(
+        later, key=lambda epoch: (epoch.validation_accuracy or 0.0, -(epoch.validation_loss or 0.0)), default=None
+    )
+    return {
+        **trained.pretrained,
+        "road": "whole network" if best else "head",
+        "frozen": best == 0,
+        "validation": {"head": _held(head), "whole network": None if tuned is None else _held(tuned)},
+    }
+
+
+def _held(epoch: Epoch) -> dict[str, float | None]:
+    return {"accuracy": epoch.validation_accuracy, "loss": epoch.validation_loss}
+
+
 def epochs(steps: int, task: Task) -> int:
     return -(-steps // task.steps_per_epoch)
+
+
+def _done(state: State) -> int:
+    """Epochs that were trained, without the entry of a head on known weights."""
+    return sum(epoch.epoch > 0 for epoch in state.history)
 
 
 def best_epoch(state: State) -> int:

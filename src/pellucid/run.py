@@ -9,15 +9,14 @@ report = run.finish()        # the best weights so far, evaluated and saved
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import files
+from pellucid import files, told, transfer
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.errors import ArtefactError, RecipeError
@@ -30,71 +29,27 @@ from pellucid.pictures.decode import Form
 from pellucid.pictures.joined import hint, joined
 from pellucid.pictures.store import Decoding
 from pellucid.place import CHECKPOINTS, find_place
+from pellucid.told import Event, Found, Started
 from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, targets, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim
 from pellucid.training.data import Comparing, Data, prepare, read_catalog, sample, write_lists
+from pellucid.training.features import Extracting
 from pellucid.training.folds import Folds, Part
-from pellucid.training.loop import Epoch, State, Step, Task
+from pellucid.training.loop import State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.recorder import Recorder
 from pellucid.training.resident import hold
 from pellucid.training.resolve import resolve, resolve_length
+from pellucid.transfer import Basis
 
 if TYPE_CHECKING:
     import torch
 
 FEW = 32  # pictures at a time of which mean and deviation are measured
 PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the folder holds and how it was split. Comes once, before the first step."""
-
-    directory: Path
-    classes: tuple[str, ...]
-    pictures: tuple[int, ...]  # for each class
-    quarantine: tuple[catalogs.Quarantined, ...]
-    ignored: int
-    left_out: tuple[catalogs.Quarantined, ...]
-    classes_alike: tuple[tuple[str, ...], ...]
-    twin_pictures: int
-    twin_pairs: int
-    twins_across_classes: tuple[tuple[str, str], ...]
-    """Copies in two classes: one of the two labels is probably wrong."""
-    train: int
-    validation: int
-    test: int
-    alike_across_classes: dict[str, int] = field(default_factory=dict)
-    """Of the other twins in two classes, how many are mirror images, differ in a part, were not looked at closely."""
-    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """The classes of which a side, "train", "val" or "test", has no picture."""
-    folds: int = 0
-    """Of a cross-validation: all pictures count as `train`, and as `test`."""
-    swallowed: tuple[tuple[str, int, int], ...] = ()
-    """Classes of which most pictures are twins of one another: name, how many, of how many."""
-    groups: int = 0
-    """Groups of a table, such as patients, each of which stands on one side."""
-    repeated: int = 0
-    """Rows of a table that list a picture once more."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """How it will be trained: the recipe with nothing left open, and a sentence for each choice. Comes once."""
-
-    recipe: Recipe
-    reasons: tuple[str, ...]
-    parameters: int
-    epochs: int
-    steps: int
-    resumed_at: int | None  # step
-
-
-Event = Decoding | Comparing | Found | Started | Step | Epoch
 
 
 class Run:
@@ -108,6 +63,7 @@ class Run:
     `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
     `part`: which training of a cross-validation it is (folds.py), if it is one.
     `module`: the user's own, of which a copy is trained, where the recipe's model is only its name.
+    `named`: the settings of `recipe` that the user named, which known weights do not change.
     """
 
     def __init__(
@@ -120,6 +76,7 @@ class Run:
         checkpoint_seconds: float = 15.0,
         part: Part | None = None,
         module: torch.nn.Module | None = None,
+        named: Collection[str] = (),
     ) -> None:
         self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
         self.directory, self.cache, self.recipe, self.resume, self.part = directory, cache, recipe, resume, part
@@ -130,6 +87,7 @@ class Run:
         if self.out.is_dir():  # else it is made when the training begins
             self.take()
         self.checkpoint_seconds = checkpoint_seconds
+        self.named = frozenset(named)
         self._ready: Trained | None = None
 
     def look(self) -> catalogs.Catalog:
@@ -171,6 +129,8 @@ class Run:
                 self.close()
                 raise
             yield self._started(self._ready)
+            if self._ready.resumed_at is None:
+                yield from self._ready.state.history  # of known weights, the head
         ready = self._ready
         self._claim.check()
         start = time.perf_counter()
@@ -227,16 +187,16 @@ class Run:
             ready.resumed_at,
         )
 
-    def _prepare(self) -> Generator[Decoding | Comparing | Found, None, Trained]:
+    def _prepare(self) -> Generator[Decoding | Comparing | Found | Extracting, None, Trained]:
         began = time.perf_counter()
         catalog = self.look()
         self.take()  # after the scan: the folder may be made among the pictures
         saved, self._saved = self._saved, None  # its tensors are not needed twice
         classes = len(catalog.classes)
         own = owns.find(self.recipe.model, self._module, classes, self.recipe.seed)
-        named = own or zoo.find(self.recipe.model)
         device.check(self.recipe.device)
-        recipe, reasons, form = self._choose(catalog, named, saved)
+        basis, recipe, reasons = self._choose(catalog, own, saved)
+        named, form = basis.named, basis.form
         shape = (form.channels, form.height, form.width)
         ready = None
         if isinstance(named, Own):  # an error here costs no decoding
@@ -248,7 +208,7 @@ class Run:
         data = yield from prepare(catalog, form, recipe, self.cache, self.part)
         if saved is not None:
             _check_same(saved, data)
-        yield _found(self.directory, data)
+        yield told.found(self.directory, data)
         rows = data.rows("train")
         counts = targets.counts(data.labels[rows], len(catalog.classes))
         recipe, more = resolve_length(recipe, len(rows))
@@ -258,9 +218,8 @@ class Run:
         import torch
 
         alike = self.part.alike if self.part is not None else {}
-        engine = device.choose(
-            recipe.device, recipe.precision, saved.context["threads"] if saved else alike.get("threads")
-        )
+        threads = saved.context["threads"] if saved else alike.get("threads")
+        engine = device.choose(recipe.device, recipe.precision, threads)
         torch.manual_seed(recipe.seed)
         if isinstance(named, Own):
             assert ready is not None
@@ -269,11 +228,10 @@ class Run:
         else:
             module, network, program = engine.place(named.network.module(shape, classes)), named.network, None
         assert recipe.batch is not None
-        fused = (
-            saved.context.get("fused", False) if saved else alike.get("fused")
-        )  # not there: begun when nothing was fused
+        # not there: begun when nothing was fused
+        fused = saved.context.get("fused", False) if saved else alike.get("fused")
         engine = device.with_blocks(engine, module, shape, min(recipe.batch, len(rows)), fused)
-        scale = standardise.measure(_batches(data, rows), form.channels)
+        scale = basis.standardise or standardise.measure(_batches(data, rows), form.channels)
         augment = recipe.augment
         assert augment != "auto"
         images, where = hold(data.store, len(data.labels), engine)
@@ -289,17 +247,22 @@ class Run:
             data.choosing,
             reported,
             weighting.of(recipe, counts),
+            frozen_norms=basis.is_known,
         )
         _check_batch(task, module)
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
+        if basis.known is not None:
+            basis, more = yield from transfer.begin(basis, data, task, state, self.cache, task.weights)
+            reasons = (*reasons, *more)
         if saved is not None:
             checkpoint.restore(saved, state)
             if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
                 state.seconds += time.perf_counter() - began
         elif recipe.minutes is not None:
             state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
-            state.seconds_allowed = max(0.0, recipe.minutes * 60 - (time.perf_counter() - began))
+            left = recipe.minutes * 60 - (time.perf_counter() - began)
+            state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken of them already
             minutes.replan(task, state)
 
         context = {
@@ -310,6 +273,7 @@ class Run:
             "fused": engine.fused,
             "fingerprint": data.fingerprint,
             "module": ready.digest if ready is not None else None,
+            "basis": basis.as_json() if own is None else None,
         }
         keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)
         self._begin(data, keeper, state)
@@ -320,25 +284,29 @@ class Run:
         )
         resumed_at = state.step if saved is not None else None
         reasons = (*reasons, *hint(data.catalog), *(ready.reasons if ready is not None else ()))
-        reasons = (*reasons, *data.store.ranges.sentences, *_choice(data, recipe), *engine.reasons, *where)
+        reasons = (*reasons, *data.store.ranges.sentences, *told.choice(data, recipe), *engine.reasons, *where)
         reasons = (*reasons, *folds.suggestion(data, recipe))
-        return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder)
+        return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, basis.about)
 
     def _choose(
-        self, catalog: catalogs.Catalog, named: zoo.Named | Own, saved: checkpoint.Checkpoint | None
-    ) -> tuple[Recipe, tuple[str, ...], Form]:
+        self, catalog: catalogs.Catalog, own: Own | None, saved: checkpoint.Checkpoint | None
+    ) -> tuple[Basis, Recipe, tuple[str, ...]]:
         """What the recipe leaves open, chosen from the pictures; in a resumed run it stays as it was chosen."""
         if saved is not None:
             # begun by an earlier Pellucid, it does not say how classes are weighted: they were not
             recipe = recipes.make(**{"class_weights": "none", **saved.context["recipe"]})
             reasons = tuple(saved.context["reasons"])
+            if (said := saved.context.get("basis")) is not None:
+                return Basis.from_json(said), recipe, reasons
         else:
-            recipe, reasons = resolve(self.recipe, named, sample(catalog, int(self.recipe.megapixels * 1e6)))
-            if isinstance(named, Own):
-                recipe, reasons = bring.fitted(named, self.recipe, recipe, reasons)
+            looked = sample(catalog, int(self.recipe.megapixels * 1e6))
+            if own is None:
+                return transfer.choose(self.recipe, looked, self.named, self.cache)
+            recipe, reasons = bring.fitted(own, self.recipe, *resolve(self.recipe, own, looked))
         assert recipe.size is not None
         assert recipe.channels is not None
-        return recipe, reasons, Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+        form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+        return Basis(own or zoo.find(recipe.model), form), recipe, reasons
 
     def _begin(self, data: Data, keeper: checkpoint.Keeper, state: State) -> None:
         """The first files in `out`. The checkpoint comes first: once anything stands there, the run can go on."""
@@ -372,7 +340,7 @@ class Run:
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:
     """Batch norm cannot learn from one picture: its deviation would be 0."""
-    if len(task.train) // task.steps_per_epoch == 1 and loop.has_batch_norm(module):
+    if len(task.train) // task.steps_per_epoch == 1 and loop.has_batch_norm(module) and not task.frozen_norms:
         raise RecipeError(
             f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
             "Use 2 or more, or a network without batchnorm."
@@ -385,39 +353,6 @@ def _check_same(saved: checkpoint.Checkpoint, data: Data) -> None:
             f"The pictures in {data.catalog.place} have changed since {saved.path} was written, and a resumed run "
             "must see the same ones. Put them back, or train anew with another --out."
         )
-
-
-def _found(directory: Path, data: Data) -> Found:
-    return Found(
-        directory,
-        data.catalog.classes,
-        tuple(targets.counts(data.labels[data.sides >= 0], len(data.catalog.classes))),
-        data.quarantine,
-        data.catalog.ignored,
-        data.catalog.left_out,
-        data.catalog.alike,
-        data.twin_pictures,
-        len(data.twins),
-        tuple(data.twins_across_classes),
-        *(len(data.rows(side)) for side in ("train", "val", "test")),
-        alike_across_classes=data.alike_across_classes,
-        lacking=data.lacking,
-        swallowed=tuple((data.catalog.classes[each.label], each.alike, each.pictures) for each in data.swallowed),
-        groups=data.named_groups,
-        repeated=data.catalog.repeated,
-    )
-
-
-def _choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
-    """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
-    if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
-        return ()
-    if not len(data.rows("val")):
-        few = "the pictures are too few, or too much alike, to leave a validation"
-        return (f"weights of the last epoch, and temperature 1: {few}",)
-    first, *more = data.lacking["val"]
-    lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
-    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)
 
 
 def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise
 from pellucid.training import checkpoint, loop
+from pellucid.training import history as history_of
 from pellucid.training.loop import Epoch, State, Step, Task
 from pellucid.training.pace import report_seconds
 
@@ -223,8 +224,8 @@ def test_best_is_more_accurate_or_as_accurate_with_a_smaller_loss(
         Epoch(1, 1, 0, 0, 0.5, 0.7, 0, 0, best=True),
         Epoch(2, 2, 0, 0, 0.2, 0.6, 0, 0, best=False),
     ]
-    assert loop.is_best(history, accuracy, loss) is best
-    assert loop.is_best([], accuracy, loss)
+    assert history_of.is_best(history, accuracy, loss) is best
+    assert history_of.is_best([], accuracy, loss)
 
 
 def test_a_loss_that_is_not_finite_stops_with_everything_as_it_was(begin: Begin, numbers: Numbers) -> None:
@@ -433,7 +434,7 @@ def test_history_as_csv() -> None:
         Epoch(1, 3, 0.7, 0.5, None, None, 0.002, 1.25, best=True),
         Epoch(2, 6, 0.6123456789, 0.75, 0.5, 1.0, 1e-5, 1.5, best=False),
     ]
-    assert loop.history_csv(history) == (
+    assert history_of.as_csv(history) == (
         "epoch,steps,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,seconds,best\n"
         "1,3,0.7,0.5,,,0.002,1.25,1\n"
         "2,6,0.612346,0.75,0.5,1,1e-05,1.5,0\n"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pellucid.errors import NetworkError
-from pellucid.training.optimizer import loss, optimizer
+from pellucid.training.optimizer import loss, of_head, optimizer
 from pellucid.training.recipe import Recipe
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
@@ -52,6 +52,29 @@ def test_only_filters_and_matrices_decay(name: Any) -> None:
     assert free["weight_decay"] == 0.0
     assert {id(p) for p in decayed["params"]} == {id(module[0].weight), id(module[3].weight)}
     assert sorted(tuple(p.shape) for p in free["params"]) == [(2,), (2,), (2,), (2,)]
+
+
+def test_lower_layers_get_a_smaller_share_of_the_rate() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2))
+    groups = optimizer(Recipe(lowest_rate=0.01), module).param_groups
+    factors = {id(p): group["factor"] for group in groups for p in group["params"]}
+
+    assert len(factors) == len(list(module.parameters()))
+    for layer, factor in ((0, 0.01), (2, 0.1), (4, 1.0)):
+        assert [factors[id(p)] for p in module[layer].parameters()] == pytest.approx([factor] * 2)
+    assert {group["factor"] for group in optimizer(Recipe(), module).param_groups} == {1.0}
+
+
+def test_gradient_descent_on_a_head_alone() -> None:
+    head = nn.Linear(1, 1)
+    nn.init.constant_(head.weight, 2.0)
+    nn.init.constant_(head.bias, 3.0)
+    made = of_head(head, 0.1, 0.5)
+    head(torch.tensor([[4.0]])).sum().backward()
+    made.step()
+
+    assert head.weight.item() == pytest.approx(2 - 0.1 * (4 + 0.5 * 2))
+    assert head.bias.item() == pytest.approx(3 - 0.1)  # which does not decay
 
 
 def after_two_steps(recipe: Recipe, gradients: tuple[float, float]) -> float:

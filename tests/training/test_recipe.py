@@ -62,6 +62,7 @@ def test_a_wrong_type_says_what_is_right(name: str, value: object, says: str) ->
         ("minutes", [0, math.nan, -1.0]),
         ("batch", [0, 65537]),
         ("learning_rate", [0, -1e-3, math.nan, math.inf]),
+        ("lowest_rate", [0, 1.1, math.nan]),
         ("momentum", [1, -0.1, math.nan]),
         ("weight_decay", [-1e-9, 11, math.nan]),
         ("warmup", [-0.1, 1.1]),
@@ -75,6 +76,17 @@ def test_what_is_out_of_range_says_the_range(name: str, values: list[Any]) -> No
     for value in values:
         with pytest.raises(RecipeError, match=f"{name} is .*; it must be .*[0-9]"):
             recipes.make(**{name: value})
+
+
+def test_no_epoch_is_needed_only_by_the_head_on_known_weights() -> None:
+    assert recipes.make(pretrained="imagenet", epochs=0).epochs == 0
+    with pytest.raises(RecipeError, match="epochs is -1; it must be"):
+        recipes.make(pretrained="imagenet", epochs=-1)
+
+
+def test_from_scratch_and_known_weights_contradict_each_other() -> None:
+    with pytest.raises(RecipeError, match=r"pretrained is 'imagenet', and from_scratch wants no known weights"):
+        recipes.make(pretrained="imagenet", from_scratch=True)
 
 
 def test_every_number_has_a_range() -> None:
@@ -104,7 +116,7 @@ def test_the_articles_settings_are_the_articles_defaults(name: str) -> None:
     assert (recipe.epochs, recipe.batch, recipe.optimizer, recipe.learning_rate) == (5, 128, "adam", 1e-3)
     assert (recipe.fit, recipe.schedule, recipe.augment, recipe.weight_decay) == ("stretch", "constant", "none", 0.0)
     assert recipes.make(model=name, epochs=2, augment="light").epochs == 2
-    assert recipes.make(model="compact") == Recipe()
+    assert recipes.make(model="compact") == Recipe(model="compact")
 
 
 @given(

@@ -32,7 +32,7 @@ An image classifier you can see through.
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory before anything trains
   pellucid import model.keras OUT         a model that Keras saved -> a model folder, for all of the above
-  pellucid cache                          decoded pictures kept for the next training: show or clear
+  pellucid cache                          pictures, features and weights kept for the next training: show or clear
   pellucid demo                           all of it on handwritten digits, in about a minute
 
 `pellucid COMMAND --help` explains each. Options: --help, --version.

@@ -22,6 +22,7 @@ USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
 
 # settings of a recipe that are None until they are given: what then decides
 UNSET = {
+    "pretrained": "by the pictures",
     "size": "by the network or the pictures",
     "channels": "by the network",
     "folds": "one split",
@@ -64,7 +65,7 @@ def train(args: list[str]) -> int:
             out: The model folder to write; by default the directory's name with -model, in the current folder.
             resume: Go on with the training in --out, as if it had never been stopped.
             recipe: TOML file with settings, named as the flags are (learning_rate = 0.001).
-            cache: Where decoded pictures are kept; by default the user's cache folder.
+            cache: Where decoded pictures and their features are kept; by default the user's cache folder.
             open: Watch it in the browser: curves, filters, predictions as it trains; then the network. Keeps a replay.
             no_browser: With --open: only print the address.
         """
@@ -325,7 +326,9 @@ def plan(args: list[str]) -> int:
 
 def cache(args: list[str]) -> int:
     def cache(*, cache: Place = None, clear: Switch = False, json: Switch = False) -> int:
-        """Show the decoded pictures that are kept for the next training, or clear them. Your pictures are not touched.
+        """Show what is kept for the next training, or clear it: decoded pictures, their features, and known weights.
+
+        Your pictures are not touched.
 
         Args:
             cache: The folder, if not the user's cache folder.
@@ -336,7 +339,7 @@ def cache(args: list[str]) -> int:
             freed = api.clear_cache(cache)
             streams.write_json({"freed_bytes": freed}, indent=2) if json else print(f"{freed / 1e6:,.1f} MB freed.")
         elif json:
-            streams.write_json([asdict(store) for store in api.cached(cache)], indent=2)
+            streams.write_json([asdict(each) for each in api.cached(cache)], indent=2)
         else:
             tables.cache(api.cached(cache))
         return 0

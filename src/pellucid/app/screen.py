@@ -132,6 +132,12 @@ def _show(event: object, console: Console, bars: Progress) -> None:
             bars.remove_task(only_bar(bars))
             _show_found(event, console)
             bars.update(only_bar(bars), description="trying how this machine trains fastest")
+        case api.Extracting(done, total, reused, images_per_second, seconds_left):
+            note = f"{images_per_second:,.0f} images/s" if images_per_second else ""
+            note += f"  {reused:,} kept from before" if reused else ""
+            left = f"{duration(seconds_left)} left" if seconds_left else ""
+            said = "what the known weights see"
+            bars.update(only_bar(bars), description=said, completed=done, total=total, note=note, left=left)
         case api.Started():
             bars.remove_task(only_bar(bars))
             _show_started(event, console)
@@ -209,8 +215,7 @@ def _show_started(started: api.Started, console: Console) -> None:
     recipe = started.recipe
     console.print(
         f"network: {escape(recipe.model)}, {started.parameters:,} parameters, pictures at {recipe.size}x{recipe.size} "
-        f"({recipe.fit})\ntraining: {many(started.epochs, 'epoch')}, {many(started.steps, 'step')} of "
-        f"{recipe.batch}, {recipe.optimizer}, augmentation {recipe.augment}"
+        f"({recipe.fit})\ntraining: {_how(started)}"
     )
     for reason in started.reasons:
         console.print(f"  {reason}", style="dim", markup=False)
@@ -218,9 +223,22 @@ def _show_started(started: api.Started, console: Console) -> None:
         console.print(f"resumed at step {started.resumed_at:,} of {started.steps:,}")
 
 
+def _how(started: api.Started) -> str:
+    recipe = started.recipe
+    if recipe.pretrained is not None and not started.steps:
+        return "the head alone, on a frozen backbone"
+    before = "the head on a frozen backbone, then the whole network: " if recipe.pretrained is not None else ""
+    length = f"{many(started.epochs, 'epoch')}, {many(started.steps, 'step')} of {recipe.batch}"
+    return f"{before}{length}, {recipe.optimizer}, augmentation {recipe.augment}"
+
+
 def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
     best = " (best so far)" if epoch.best and epoch.validation_accuracy is not None else ""
     seen = f"validation {epoch.validation_accuracy:.1%}" if epoch.validation_accuracy is not None else ""
+    if epoch.epoch == 0:
+        seen = f"; {seen}, loss {epoch.validation_loss:.3f}" if seen else ""
+        console.print(f"head: training loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}{seen}")
+        return
     bar = bars.tasks[0]
     bars.update(bar.id, seen=seen)
     if bars.console.is_terminal:
@@ -232,6 +250,10 @@ def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
         if epoch.validation_accuracy is not None:
             line += f"; validation loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.1%}{best}"
         console.print(line)
+
+
+def _kept(report: api.Report) -> str:
+    return f"weights of epoch {report.best_epoch}" if report.best_epoch else "kept: the head on the frozen backbone"
 
 
 def _show_report(report: api.Report, console: Console) -> None:
@@ -258,7 +280,7 @@ def _show_report(report: api.Report, console: Console) -> None:
     console.print(balanced(reported), markup=False)
     scaled = f", after temperature scaling {reported.calibration.error:.3f}" if report.chosen else ""
     console.print(
-        f"calibration error {reported.calibration_before.error:.3f}{scaled}; weights of epoch {report.best_epoch}; "
+        f"calibration error {reported.calibration_before.error:.3f}{scaled}; {_kept(report)}; "
         f"trained for {duration(report.seconds)}"
     )
     if report.early is not None:

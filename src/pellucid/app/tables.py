@@ -12,6 +12,7 @@ from pellucid import api
 from pellucid.app.words import balanced, duration, few, many, operations, printable, share, size
 
 LISTED = 5  # lines of a list that may be long
+WIDE = 40  # characters of a network's text
 
 
 def evaluation(result: api.Evaluation) -> None:
@@ -176,18 +177,23 @@ def _folded(parts: list[str], width: int) -> list[str]:
     return lines
 
 
-def cache(stores: list[api.StoreInfo]) -> None:
-    """A row a store."""
+def cache(kept: list[api.StoreInfo | api.WeightsInfo]) -> None:
+    """A row a store, a set of features, a file of weights."""
     console = Console(highlight=False)
-    if not stores:
+    if not kept:
         console.print("The cache is empty.")
         return
     table = _table("pictures of", "size", "fit", "pictures>", "MB>")
-    for store in stores:
-        form = f"{store.form.height}x{store.form.width}x{store.form.channels}"
-        table.add_row(
-            Text(printable(store.root)), form, store.form.fit, f"{store.pictures:,}", f"{store.bytes / 1e6:,.1f}"
-        )
+    for each in kept:
+        megabytes = f"{each.bytes / 1e6:,.1f}"
+        if isinstance(each, api.WeightsInfo):
+            table.add_row(Text(f"weights: {printable(each.path.name)}"), "", "", "", megabytes)
+            continue
+        root, form = printable(each.root), f"{each.form.height}x{each.form.width}x{each.form.channels}"
+        if isinstance(each, api.FeaturesInfo):
+            mirrored = "mirrored, " if each.view == "mirror" else ""
+            root += f" ({mirrored}features of {printable(each.network)[:WIDE]})"
+        table.add_row(Text(root), form, each.form.fit, f"{each.pictures:,}", megabytes)
     console.print(table)
     console.print("`pellucid cache --clear` removes them; your pictures stay.", style="dim")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid import files
-from pellucid.classifier import caveats, crossed, figures, labels, matrix, store
+from pellucid.classifier import caveats, crossed, figures, labels, matrix, origin, store
 from pellucid.classifier.caveats import plain as _plain
 from pellucid.classifier.figures import MOST_NAMED
 from pellucid.errors import PictureError
@@ -87,6 +87,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         *_mistakes(metrics),
         "## How it was trained",
         "",
+        *origin.lines(config),
         "![loss and accuracy over the epochs](curves.png)",
         "",
         "The training figures are taken while it learns, on pictures as they are varied for it"
@@ -112,7 +113,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         *_ranges(config),
         f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; "
         f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}; "
-        f"the weights are those of epoch {training['best_epoch']}"
+        f"the weights are those of {_epoch(config)}"
         + (", the best on the validation pictures." if caveats.chosen(metrics) else ".")
         + (f" It was {early}." if (early := training.get("early")) else "")
         + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
@@ -274,9 +275,14 @@ def _network(config: dict[str, Any]) -> list[str]:
     ]
 
 
+def _epoch(config: dict[str, Any]) -> str:
+    best = config["training"]["best_epoch"]
+    return "epoch 0, before the first step: the head alone" if origin.is_head(config) else f"epoch {best}"
+
+
 def _optimizer(config: dict[str, Any]) -> list[str]:
     stated = config.get("files", {}).get(store.OPTIMIZER)
-    if stated is None:
+    if stated is None or origin.is_head(config):
         return []
     return [
         f"`{store.OPTIMIZER}` ({stated['bytes'] / 1e6:,.1f} MB) is what the optimizer knew at these weights, from "

@@ -193,12 +193,18 @@ def gradient(trace: Trace, unit: str) -> Working:
 
 
 def update(trace: Trace, weight: str) -> Working:
-    """The step that the optimizer would make with a weight: "conv1.weight[3, 0, 2, 2]". Raises TraceError."""
+    """The step that the optimizer would make with a weight: "conv1.weight[3, 0, 2, 2]". Raises TraceError.
+
+    Of a weight that is none of the optimizer's, its value, and a note that nothing changes.
+    """
     name, index = locate(trace, weight, parameters_only=True)
     shown = _written(trace, name, index)
     if name not in trace.updates:
-        if name in trace.gradients:
-            raise TraceError(f"The optimizer does not change {name}: it is not among the optimizer's parameters.")
+        if name in trace.gradients:  # a backbone that is frozen, say
+            value = float(trace.values[name][index])
+            note = f"Nothing changes: {name} is not among the optimizer's parameters, so its step leaves it as it is."
+            settings = {"weight": value}
+            return Working(shown, "update", "none", "", (), (), value, 0.0, settings=settings, given=True, note=note)
         raise TraceError(f"The optimizer does not change {name}. {ungraded.reason(trace, name)}")
     step = trace.updates[name]
     recorded = float(step.after[index])

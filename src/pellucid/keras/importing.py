@@ -46,12 +46,13 @@ class Imported:
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON, the classifier as its network, input, classes and preprocessing."""
-        form, standardise = self.classifier.form, self.classifier.standardise
+        form, standardise, network = self.classifier.form, self.classifier.standardise, self.classifier.network
+        assert network is not None, "what is imported has a text"
         return {
             "model": str(self.folder),
             "source": str(self.source),
             "keras": self.keras,
-            "network": text.write(self.classifier.network),
+            "network": text.write(network),
             "parameters": self.parameters,
             "input": [form.channels, form.height, form.width],
             "classes": list(self.classifier.classes),

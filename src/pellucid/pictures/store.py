@@ -101,6 +101,7 @@ class Store:
     * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
     * ranges: which values are black and white in files of more than 8 bits a sample, as measured over the folder
     * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
+    * made_by: all that decides what a picture's file gives, but for the file itself, as JSON
     * descriptions: rows of uint8 (N, DESCRIPTION)
     """
 
@@ -112,6 +113,7 @@ class Store:
         digests: Sequence[str],
         sizes: NDArray[np.int32],
         ranges: Ranges,
+        made_by: dict[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.catalog = catalog
@@ -119,6 +121,7 @@ class Store:
         self.digests = digests
         self.sizes = sizes
         self.ranges = ranges
+        self.made_by = made_by or {}
         self.fingerprint = _fingerprint(catalog, digests)
         self.descriptions = Rows(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
         self._images = Rows(folder / "images.raw", (len(digests), *form.shape))
@@ -169,7 +172,7 @@ def build(
         catalog, stamps = there(catalog)
         if old is not None and old.describes(catalog, stamps):
             yield Decoding(len(stamps), len(stamps), len(stamps))
-            return _open(old, catalog, form)
+            return _open(old, catalog, form, identity)
         ranges = measure(catalog, pixel_limit)
         with ExitStack() as others:
             if old is None:
@@ -180,7 +183,7 @@ def build(
         new = Ledger.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
-        return _open(new, catalog, form)
+        return _open(new, catalog, form, identity)
 
 
 def default_cache() -> Path:
@@ -220,7 +223,7 @@ def clear(cache: Path) -> int:
     return freed
 
 
-def _open(ledger: Ledger, catalog: Catalog, form: Form) -> Store:
+def _open(ledger: Ledger, catalog: Catalog, form: Form, identity: dict[str, Any]) -> Store:
     """Open a finished store for `catalog`, which its ledger has to describe."""
     bad = ledger.reasons | ledger.clashes(catalog)
     good = np.delete(np.arange(len(ledger.paths)), list(bad))
@@ -231,7 +234,10 @@ def _open(ledger: Ledger, catalog: Catalog, form: Form) -> Store:
     with suppress(OSError):
         os.utime(ledger.folder / "store.json")  # the time of its last use
     records = ledger.records[good]
-    return Store(ledger.folder, usable, form, Digests(records["digest"]), records["size"].copy(), ledger.ranges)
+    made_by = {name: value for name, value in identity.items() if name != "root"}
+    made_by["ranges"] = ledger.ranges.as_json()
+    digests, sizes = Digests(records["digest"]), records["size"].copy()
+    return Store(ledger.folder, usable, form, digests, sizes, ledger.ranges, made_by)
 
 
 def _rebuild(

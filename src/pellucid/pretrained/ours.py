@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pellucid.classifier import store
+from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError
 from pellucid.network import zoo
 from pellucid.network.learning import Dense
@@ -17,7 +18,14 @@ def load(folder: Path) -> Known:
     Raises ArtefactError where the folder is damaged or no model folder, and where the network has no head that could
     be replaced.
     """
-    saved, config = store.read(folder), store.read_config(folder)
+    config = store.read_config(folder)
+    if config.get("program") is not None:
+        raise ArtefactError(
+            f"{folder} holds a module of its maker's as a program, whose layers have no names here. Load it in Python "
+            "and train its module: pellucid.train(..., model=pellucid.load(folder, trust=True).module)."
+        )
+    saved = store.read(folder)
+    assert isinstance(saved, Saved), "a network with a text needs no program"
     *backbone, last = saved.network.layers
     if not isinstance(last, Dense) or not backbone:
         raise ArtefactError(

@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -57,6 +57,7 @@ class Task:
     validation: NDArray[np.int64]
     reported: int = 0  # pictures that are classified once more after the last step, of a run in minutes
     weights: tuple[float, ...] | None = None  # how many times a picture of each class counts in the loss
+    frozen_norms: bool = False  # batch norm keeps the sums of known weights, and gives in training what it predicts
 
     @property
     def steps_per_epoch(self) -> int:
@@ -83,21 +84,6 @@ class Step:
     learning_rate: float
     images_per_second: float
     seconds_left: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch done. `best`: no epoch before had a better validation (the last epoch where there is none)."""
-
-    epoch: int
-    steps: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    learning_rate: float
-    seconds: float
-    best: bool
 
 
 @dataclass
@@ -200,8 +186,7 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
     generator = torch.Generator().manual_seed(seed)
 
-    if not state.module.training:
-        state.module.train()
+    _train_mode(task, state.module)
     buffers = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
     state.optimizer.zero_grad(set_to_none=True)
     losses, right = [], []
@@ -222,18 +207,26 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
         what = f"The loss is {value}" if not math.isfinite(value) else f"The gradient's length is {length}"
         raise TrainingError(f"{what} at step {state.step + 1} of {state.steps}, {_advice(task.recipe, rate)}")
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)
     state.optimizer.step()
     return value, int(correct)
+
+
+def _train_mode(task: Task, module: torch.nn.Module) -> None:
+    if not module.training:
+        module.train()
+    for part in module.modules() if task.frozen_norms else ():
+        if _is_batch_norm(part) and part.training:
+            part.eval()
 
 
 def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """The rows of a step, as many together as go through the network at once; their gradients are added.
 
     All of them but on a CPU where they have very many pixels: there fewer at a time are as fast and take less memory.
-    Batch norm has to see all of them.
+    Batch norm has to see all of them, unless its sums stay.
     """
-    if task.engine.device != "cpu" or has_batch_norm(module):
+    if task.engine.device != "cpu" or (has_batch_norm(module) and not task.frozen_norms):
         return [rows]
     height, width = task.images.batch(rows[:0]).shape[1:3]
     return np.array_split(rows, -(-len(rows) * height * width // PIXELS))
@@ -241,9 +234,13 @@ def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list
 
 def has_batch_norm(module: torch.nn.Module) -> bool:
     """Whether what one picture gives depends on the others."""
+    return any(map(_is_batch_norm, module.modules()))
+
+
+def _is_batch_norm(part: torch.nn.Module) -> bool:
     import torch
 
-    return any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
+    return isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
 
 
 def _logits(task: Task, module: torch.nn.Module, pixels: Stored, generator: torch.Generator) -> torch.Tensor:
@@ -311,9 +308,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0
     if result.best:
-        _keep(state.best, state.module.state_dict())
-        _keep(state.best_optimizer, optimizer_tensors(state))
-        state.best_step = state.step
+        keep_best(state)
     if len(state.history) == 1:
         task.engine.settle()  # likewise those of the best epoch
     patience = task.recipe.patience
@@ -321,6 +316,13 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
         state.stopped_early = since >= patience
     return result, now
+
+
+def keep_best(state: State) -> None:
+    """Copy weights and optimizer as they are now to those of the best epoch."""
+    _keep(state.best, state.module.state_dict())
+    _keep(state.best_optimizer, optimizer_tensors(state))
+    state.best_step = state.step
 
 
 def _keep(kept: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
@@ -340,21 +342,6 @@ def optimizer_tensors(state: State) -> dict[str, torch.Tensor]:
             if value is not None:  # the momentum of an SGD that has none
                 named[f"{name}/{key}"] = value
     return named
-
-
-def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) -> bool:
-    """More accurate on the validation pictures than every epoch before, or as accurate with a smaller loss."""
-    if loss is None:
-        return True
-    bests = [epoch for epoch in history if epoch.best]
-    if not bests:
-        return True
-    last = bests[-1]
-    assert last.validation_loss is not None
-    if accuracy is None:  # of several labels: all of them right is too rare to choose by
-        return loss < last.validation_loss
-    assert last.validation_accuracy is not None
-    return (accuracy, -loss) > (last.validation_accuracy, -last.validation_loss)
 
 
 def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -385,13 +372,3 @@ def measure_steps(task: Task, state: State, seconds: float) -> float:
         times.append(time.perf_counter() - start)
         trial.step += 1
     return float(np.mean(times[1:]))
-
-
-def history_csv(history: list[Epoch]) -> str:
-    """The epochs as CSV, a header and a line each; an empty field where there was no validation."""
-    names = [name for name in Epoch.__dataclass_fields__ if name != "best"]
-    lines = [",".join([*names, "best"])]
-    for epoch in history:
-        values = asdict(epoch)
-        lines.append(",".join("" if values[n] is None else f"{values[n]:.6g}" for n in names) + f",{int(epoch.best)}")
-    return "\n".join(lines) + "\n"

@@ -30,14 +30,17 @@ def note(task: Task, state: State, seconds: float) -> None:
 
 
 def replan(task: Task, state: State) -> None:
-    """Where minutes were asked for: as many steps in all, one at least, as fit into them at the speed of late."""
+    """Where minutes were asked for: as many steps in all as fit into them at the speed of late.
+
+    One at least, where nothing has been learned yet.
+    """
     if state.seconds_allowed is None:
         return
     left, per_validation = _left(task, state)
     per_epoch = task.steps_per_epoch
     to_boundary = per_epoch - state.step % per_epoch
     steps = state.step + pace.fitting_steps(left, state.step_seconds, per_validation, to_boundary, per_epoch)
-    state.steps = max(1, steps)
+    state.steps = max(0 if state.history else 1, steps)
 
 
 def _left(task: Task, state: State) -> tuple[float, float]:

@@ -25,10 +25,16 @@ AugmentChoice = Literal["auto"] | Augment
 class Recipe:
     """All settings of one training. `None` or "auto": chosen from the pictures, and said with the reason."""
 
-    model: str = "compact"
-    """The network: a name (compact, article, lenet5, resnet18, efficientnet_lite0), a line of text such as
-    "conv(10, 5) relu maxpool(2) flatten dense", or FILE.py:FUNCTION. That runs the file and trains the torch.nn.Module
-    that its function returns; the function gets the number of classes, if it takes an argument."""
+    model: str = "auto"
+    """The network: auto chooses by the pictures. Or a name (compact, article, resnet18 and others; the reference lists
+    them), a line of text such as "conv(10, 5) relu maxpool(2) flatten dense", or FILE.py:FUNCTION. That runs the file
+    and trains the torch.nn.Module that its function returns; the function gets the number of classes, if it takes an
+    argument. A network that is named trains from scratch unless pretrained says otherwise."""
+    pretrained: str | None = None
+    """Start from known weights: imagenet, a repository of timm's on the Hugging Face hub (timm/resnet18.a1_in1k), a
+    folder or file of such weights, or a model folder of Pellucid's. A head is fitted to them first."""
+    from_scratch: bool = False
+    """Train from random weights, whatever the pictures."""
     size: int | None = None
     """Height and width of the square that every picture is brought to, in pixels."""
     channels: Literal[1, 3] | None = None
@@ -56,6 +62,8 @@ class Recipe:
     """The rule that turns gradients into new weights."""
     learning_rate: float = 1.5e-3
     """Largest step size that the schedule reaches."""
+    lowest_rate: float = 1.0
+    """Share of the learning rate that the first layers get, from known weights; those between get a share between."""
     momentum: float = 0.9
     """Momentum of sgd (Nesterov) and rmsprop; the first beta of adam and adamw."""
     weight_decay: float = 0.05
@@ -206,10 +214,11 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "test": (0, 0.9, "from 0 to 0.9"),
     "folds": (2, 20, "from 2 to 20"),
     "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
-    "epochs": (1, 1e6, "1 or more"),
+    "epochs": (0, 1e6, "1 or more, or 0 for the head on known weights alone"),
     "minutes": (0.01, 1e6, "0.01 or more"),
     "batch": (1, 65536, "from 1 to 65536"),
     "learning_rate": (1e-12, 1e3, "more than 0 and at most 1000"),
+    "lowest_rate": (1e-6, 1, "more than 0 and at most 1"),
     "momentum": (0, 0.9999, "from 0 to 0.9999"),
     "weight_decay": (0, 10, "from 0 to 10"),
     "warmup": (0, 1, "from 0 to 1"),
@@ -225,6 +234,12 @@ def _check_ranges(recipe: Recipe) -> None:
         value = getattr(recipe, name)
         if value is not None and not low <= value <= high:  # `not (…)` also refuses NaN
             raise RecipeError(f"{name} is {value!r}; it must be {words}.")
+    if recipe.epochs == 0 and recipe.pretrained is None:
+        raise RecipeError("epochs is 0; it must be 1 or more. Only the head on --pretrained weights needs none.")
+    if recipe.from_scratch and recipe.pretrained is not None:
+        raise RecipeError(
+            f"pretrained is {recipe.pretrained!r}, and from_scratch wants no known weights. Leave one of them out."
+        )
     if recipe.replay_every is not None and not recipe.replay:
         raise RecipeError(f"replay_every is {recipe.replay_every}, and there is no replay without --replay. Add it.")
     if recipe.validation + recipe.test > 0.9:

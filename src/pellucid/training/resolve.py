@@ -12,6 +12,7 @@ from pellucid.training.recipe import Recipe
 # A training sees about so many pictures in all (epochs x pictures), within these bounds (docs/why/compact.md).
 PICTURES_SEEN = 80_000
 FEWEST_EPOCHS, MOST_EPOCHS = 12, 120
+HEAD_ALONE = 0  # epochs, from known weights
 SMALLEST, LARGEST = 48, 128
 # Few pictures give few steps; smaller batches make more of them, larger ones are faster.
 SMALL_BATCH, LARGE_BATCH, MANY = 16, 32, 2000
@@ -45,8 +46,13 @@ def resolve_length(recipe: Recipe, train: int) -> tuple[Recipe, tuple[str, ...]]
     if batch is None:
         batch = SMALL_BATCH if train < MANY else LARGE_BATCH
         reasons.append(f"batch {batch}: {'fewer than' if train < MANY else 'at least'} {MANY:,} training pictures")
+    if recipe.pretrained is not None and recipe.minutes is None and not epochs:
+        reasons.clear()  # the head sees all pictures at once
     if recipe.minutes is not None:
         epochs = None
+    elif epochs is None and recipe.pretrained is not None:
+        epochs = HEAD_ALONE
+        reasons.append("epochs 0: the head alone; --epochs or --minutes train the whole network from there")
     elif epochs is None:
         epochs = min(max(round(PICTURES_SEEN / train), FEWEST_EPOCHS), MOST_EPOCHS)
         bounds = f"within {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"

@@ -10,8 +10,10 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
     Warm-up is linear. `cosine` falls to 0 along half a cosine (Loshchilov & Hutter 2017, eq. 5, one period);
     `onecycle` also rises along one, from 1/25 of the largest rate over 30 % of the steps or the warm-up if that is
-    longer (Smith & Topin 2018).
+    longer (Smith & Topin 2018). 0 where there are no steps.
     """
+    if steps == 0:
+        return 0.0
     done = (step + 0.5) / steps  # the middle of the step, so that neither end is wasted on a rate of 0
     top = recipe.learning_rate
     if recipe.schedule == "onecycle":

@@ -123,6 +123,8 @@ class Live:
             case api.Found():
                 found = f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes."
                 self._say("preparing", f"{found} Trying how this machine trains fastest.")
+            case api.Extracting(done, total):
+                self._say("preparing", f"What the known weights see: {done:,} of {total:,} pictures.")
             case api.Started():
                 self.news = {**self.news, "epochs": event.epochs, "steps": event.steps, "step": event.resumed_at or 0}
                 self._say("training", "The first step is being made.")

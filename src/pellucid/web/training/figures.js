@@ -43,7 +43,7 @@ export function figures({ replay, epochs }) {
       points: moments((frame) => frame.loss[number]),
     })),
   ].filter(({ points }) => points.length);
-  const end = replay && each ? replay.steps / each : epochs.length;
+  const end = (replay && each ? replay.steps / each : epochs.length) || 1; // a head on known weights takes no step
   const accuracy = [
     { name: "training", color: "var(--ink)", points: by("train_accuracy"), width: 2.5, dots: true },
     { name: "validation", color: "var(--accent)", points: by("validation_accuracy"), dots: true },

@@ -1,0 +1,45 @@
+"""The weights that are kept in the cache, as safetensors: what there is, and how to clear it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pellucid import files
+
+FOLDER = "weights"  # in the cache
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """A file of weights; `used` is the time of its writing, seconds since 1970."""
+
+    path: Path
+    bytes: int
+    used: float
+
+
+def weights(cache: Path) -> list[WeightsInfo]:
+    """The files of weights in `cache`, by name."""
+    found = ((path, path.stat()) for path in _paths(cache) if not files.is_part(path))
+    return [WeightsInfo(path, status.st_size, status.st_mtime) for path, status in found]
+
+
+def clear(cache: Path) -> int:
+    """Remove them, and what killed runs left of them. Returns the bytes freed. Raises StorageError."""
+    freed = 0
+    with files.storage_errors(cache / FOLDER):
+        for path in _paths(cache):
+            freed += path.stat().st_size
+            path.unlink()
+        with suppress(OSError):  # not empty: there is something of somebody else's
+            (cache / FOLDER).rmdir()
+    return freed
+
+
+def _paths(cache: Path) -> Iterator[Path]:
+    folder = cache / FOLDER
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    return (path for path in there if path.suffix == ".safetensors" or files.is_part(path))

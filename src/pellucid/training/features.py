@@ -1,0 +1,262 @@
+"""What a frozen backbone makes of each picture, computed once and kept like the pictures themselves.
+
+A folder in the cache, one for each (data folder, form, backbone, precision, view):
+
+    features.raw     float32 (N, D), one picture after the other
+    digests.raw      uint8 (N, 32), SHA-256 of each picture's file
+    features.json    what they are of, the lengths and hashes of both files, and a hash of itself
+
+A picture is known by the digest of its file: the next run takes over what it can and computes the rest. The folder is
+built beside its place and renamed, under a lock that its process loses by dying. One whose lengths or hashes are wrong
+is not trusted but built anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.pictures.lock import Lock, beside
+from pellucid.pictures.space import another_place, full_disk
+from pellucid.pictures.store import Store, StoreInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pellucid.network.standardise import Stored
+
+View = Literal["plain", "mirror"]
+
+VERSION = 1  # of the layout, and of what computes them; another is rebuilt
+BATCH = 64  # pictures between two reports of progress
+RAW, DIGESTS, HEADER = "features.raw", "digests.raw", "features.json"
+_NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.features)(\.\w+\.part|\.\w+\.old|\.lock)?")
+_EVERY = 0.1  # seconds between reports of progress
+
+
+@dataclass(frozen=True)
+class Extracting:
+    """Progress: pictures done of `total`, those included that were kept from before, `reused`, and the time left."""
+
+    done: int
+    total: int
+    reused: int
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What makes the features.
+
+    * forward: stored pictures, uint8 (n, H, W, C) -> float (n, D) on the CPU; a picture's numbers depend on no other
+    * identity: all that decides its numbers for a given picture, as JSON
+    """
+
+    name: str
+    forward: Callable[[Stored], Tensor]
+    identity: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FeaturesInfo(StoreInfo):
+    """Features in the cache."""
+
+    network: str
+    view: str
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What stands in a folder, checked."""
+
+    digests: NDArray[np.uint8]  # (N, 32)
+    features: NDArray[np.float32]  # (N, D)
+
+
+def extract(
+    store: Store, rows: NDArray[np.int64], backbone: Backbone, view: View, cache: Path
+) -> Generator[Extracting, None, NDArray[np.float32]]:
+    """The features of `rows`, (n,) -> float32 (n, D), computed or taken over from an earlier run; yields progress.
+
+    A second process that wants the same waits for the first. Raises StorageError where the disk is full or cannot be
+    written.
+    """
+    identity = _identity(store, backbone, view)
+    folder = _folder(cache, identity, store)
+    digests = _digests(store)
+    with another_place(), files.storage_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+    with closing(Lock(beside(folder))) as lock:
+        with another_place():
+            free = lock.acquire()
+        while not free:
+            yield Extracting(0, len(rows), 0, 0.0, 0.0)
+            time.sleep(_EVERY)
+            free = lock.acquire()
+        if lock.held:
+            _remove_leftovers(folder)
+        kept = _load(folder, identity)
+        places = {} if kept is None else {digest.tobytes(): at for at, digest in enumerate(kept.digests)}
+        missing = [int(row) for row in rows if digests[row].tobytes() not in places]
+        if missing:
+            made = yield from _computed(store, np.array(missing, np.int64), backbone, view, len(rows) - len(missing))
+            kept = _merged(kept, digests, missing, made)
+            _save(folder, identity, kept)
+            places = {digest.tobytes(): at for at, digest in enumerate(kept.digests)}
+        elif kept is not None:
+            with suppress(OSError):
+                os.utime(folder / HEADER)  # the time of its last use
+        assert kept is not None, "there are no rows"
+        yield Extracting(len(rows), len(rows), len(rows) - len(missing), 0.0, 0.0)
+        return kept.features[[places[digests[row].tobytes()] for row in rows]]
+
+
+def _computed(
+    store: Store, rows: NDArray[np.int64], backbone: Backbone, view: View, reused: int
+) -> Generator[Extracting, None, NDArray[np.float32]]:
+    """Batch by batch."""
+    total, parts = reused + len(rows), []
+    began, told = time.monotonic(), -np.inf
+    yield Extracting(reused, total, reused, 0.0, 0.0)
+    for start in range(0, len(rows), BATCH):
+        here = rows[start : start + BATCH]
+        pixels = store.batch(here)
+        if view == "mirror":
+            pixels = np.ascontiguousarray(pixels[:, :, ::-1])
+        parts.append(backbone.forward(pixels).numpy())
+        done, now = start + len(here), time.monotonic()
+        if now >= told + _EVERY:
+            told, pace = now, (now - began) / done
+            yield Extracting(reused + done, total, reused, 1 / max(pace, 1e-9), pace * (len(rows) - done))
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _merged(kept: _Kept | None, digests: NDArray[np.uint8], rows: list[int], made: NDArray[np.float32]) -> _Kept:
+    """What was kept of pictures that are still there, and what has been made of `rows`."""
+    if kept is None or kept.features.shape[1] != made.shape[1]:
+        return _Kept(digests[rows], made)
+    there = {digest.tobytes() for digest in digests}
+    stays = [at for at, digest in enumerate(kept.digests) if digest.tobytes() in there]
+    return _Kept(np.concatenate([kept.digests[stays], digests[rows]]), np.concatenate([kept.features[stays], made]))
+
+
+def _digests(store: Store) -> NDArray[np.uint8]:
+    """(N, 32)"""
+    return np.frombuffer(bytes.fromhex("".join(store.digests)), np.uint8).reshape(-1, 32)
+
+
+def _identity(store: Store, backbone: Backbone, view: View) -> dict[str, Any]:
+    """All that decides what a picture's file gives."""
+    return {
+        "version": VERSION,
+        "root": str(store.catalog.root.resolve()),
+        "pictures": store.made_by,
+        "backbone": backbone.identity,
+        "network": backbone.name,
+        "view": view,
+    }
+
+
+def _folder(cache: Path, identity: dict[str, Any], store: Store) -> Path:
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    name = re.sub(r"\W+", "_", store.catalog.root.resolve().name)[:40]
+    return cache / f"{name}-{key}.features"
+
+
+def _load(folder: Path, identity: dict[str, Any]) -> _Kept | None:
+    """What an earlier run kept, if it is whole."""
+    try:
+        header = _header(folder)
+        if header["identity"] != json.loads(json.dumps(identity)):
+            return None
+        if any(files.sha256(folder / name) != digest for name, digest in header["hashes"].items()):
+            return None
+        digests = np.fromfile(folder / DIGESTS, np.uint8).reshape(-1, 32)
+        features = np.fromfile(folder / RAW, np.dtype("<f4")).astype(np.float32, copy=False)
+        return _Kept(digests, features.reshape(len(digests), -1)) if len(digests) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _save(folder: Path, identity: dict[str, Any], kept: _Kept) -> None:
+    needed = kept.features.nbytes + kept.digests.nbytes
+    with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
+        kept.features.astype("<f4", copy=False).tofile(part / RAW)
+        kept.digests.tofile(part / DIGESTS)
+        header = {
+            "identity": identity,
+            "pictures": len(kept.digests),
+            "hashes": {name: files.sha256(part / name) for name in (RAW, DIGESTS)},
+        }
+        (part / HEADER).write_text(json.dumps(header | {"self": _hash(header)}, indent=1))
+
+
+def _header(folder: Path) -> dict[str, Any]:
+    """features.json, checked against its own hash. Raises OSError or ValueError."""
+    header = json.loads((folder / HEADER).read_bytes())
+    if not isinstance(header, dict) or header.pop("self", None) != _hash(header):
+        raise ValueError(f"{folder / HEADER} is damaged")
+    return header
+
+
+def _hash(header: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
+
+
+def kept(cache: Path) -> list[FeaturesInfo]:
+    """The features in `cache`, the last used first; damaged ones are left out, but `clear` removes them."""
+    from pellucid.pictures.decode import Form
+
+    found = []
+    for folder in cache.glob("*.features"):
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            header = _header(folder)
+            told = header["identity"]
+            used = (folder / HEADER).stat().st_mtime
+            form, root = Form(**told["pictures"]["form"]), Path(told["root"])
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            info = FeaturesInfo(folder, root, form, header["pictures"], size, used, told["network"], told["view"])
+            found.append(info)
+    return sorted(found, key=lambda info: -info.used)
+
+
+def clear(cache: Path) -> int:
+    """Remove all features and what killed runs left of them, none that are being made. Returns the bytes freed.
+
+    Raises StorageError where something cannot be removed.
+    """
+    freed = 0
+    names = os.listdir(cache) if cache.is_dir() else []
+    for name in sorted({match[1] for name in names if (match := _NAME.fullmatch(name))}):
+        with files.storage_errors(cache / name), closing(Lock(beside(cache / name))) as lock:
+            if lock.acquire():
+                freed += _remove_leftovers(cache / name) + _remove(cache / name)
+    return freed
+
+
+def _remove_leftovers(folder: Path) -> int:
+    """Remove what killed runs left of these features; only for who holds the lock. Returns the bytes freed."""
+    names = [name for name in os.listdir(folder.parent) if name.endswith((".part", ".old"))]
+    ours = [name for name in names if (match := _NAME.fullmatch(name)) and match[1] == folder.name]
+    return sum(_remove(folder.with_name(name)) for name in ours)
+
+
+def _remove(folder: Path) -> int:
+    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    return freed

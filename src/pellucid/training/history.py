@@ -1,0 +1,45 @@
+"""What a training remembers of its epochs: how each ended, which was the best, and the same as CSV."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch done. `best`: no epoch before had a better validation (the last epoch where there is none)."""
+
+    epoch: int  # 0: the head on the frozen backbone, before the first step
+    steps: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    best: bool
+
+
+def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) -> bool:
+    """More accurate on the validation pictures than every epoch before, or as accurate with a smaller loss."""
+    if loss is None:
+        return True
+    bests = [epoch for epoch in history if epoch.best]
+    if not bests:
+        return True
+    last = bests[-1]
+    assert last.validation_loss is not None
+    if accuracy is None:  # of several labels: all of them right is too rare to choose by
+        return loss < last.validation_loss
+    assert last.validation_accuracy is not None
+    return (accuracy, -loss) > (last.validation_accuracy, -last.validation_loss)
+
+
+def as_csv(history: list[Epoch]) -> str:
+    """The epochs as CSV, a header and a line each; an empty field where there was no validation."""
+    names = [name for name in Epoch.__dataclass_fields__ if name != "best"]
+    lines = [",".join([*names, "best"])]
+    for epoch in history:
+        values = asdict(epoch)
+        lines.append(",".join("" if values[n] is None else f"{values[n]:.6g}" for n in names) + f",{int(epoch.best)}")
+    return "\n".join(lines) + "\n"

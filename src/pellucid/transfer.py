@@ -1,0 +1,231 @@
+"""What a training starts from: a network from scratch, or known weights with a head that is fitted to the pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import RecipeError
+from pellucid.network import text, zoo
+from pellucid.network.own.own import Own
+from pellucid.network.standardise import Standardise
+from pellucid.pictures.decode import Form
+from pellucid.pretrained.find import find
+from pellucid.pretrained.kept import FOLDER as WEIGHTS
+from pellucid.pretrained.known import Known
+from pellucid.training import features, head, loop, road
+from pellucid.training.data import Data, Sample
+from pellucid.training.features import Backbone, Extracting, View
+from pellucid.training.head import Fitted, Rows, Side
+from pellucid.training.loop import Epoch, State, Task
+from pellucid.training.recipe import Recipe
+from pellucid.training.resolve import resolve
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MIRRORED = 1000  # training pictures, below which their mirror images are seen too
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a training starts from.
+
+    * named: the network
+    * standardise: None where it is measured on the training pictures
+    * known: the weights; None from scratch, and where a run is resumed, whose checkpoint has them
+    * about: what config.json says of it under "pretrained"; empty from scratch
+    """
+
+    named: zoo.Named | Own
+    form: Form
+    standardise: Standardise | None = None
+    known: Known | None = None
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the training starts, or started, from known weights."""
+        return bool(self.about)
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the weights: for a checkpoint. Not of a module that the user brings."""
+        assert isinstance(self.named, zoo.Named)
+        return {
+            "name": self.named.name,
+            "network": text.write(self.named.network),
+            "form": asdict(self.form),
+            "standardise": None if self.standardise is None else asdict(self.standardise),
+            "about": self.about,
+        }
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Basis:
+        """What `as_json` wrote, of a run that is resumed."""
+        scale = said["standardise"]
+        return cls(
+            zoo.Named(said["name"], text.parse(said["network"]), None),
+            Form(**said["form"]),
+            None if scale is None else Standardise(tuple(scale["mean"]), tuple(scale["deviation"])),
+            None,
+            said["about"],
+        )
+
+
+def choose(
+    recipe: Recipe, sample: Sample, named: Collection[str], cache: Path
+) -> tuple[Basis, Recipe, tuple[str, ...]]:
+    """The basis, the recipe with what was left open but for batch and epochs, and a sentence for each choice.
+
+    `named`: the settings that the user named. Raises NetworkError, RecipeError, ArtefactError, StorageError.
+    """
+    recipe, reasons = road.choose(recipe, sample)
+    if recipe.pretrained is None:
+        network = zoo.find(recipe.model)
+        recipe, more = resolve(recipe, network, sample)
+        assert recipe.size is not None
+        assert recipe.channels is not None
+        form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+        return Basis(network, form), recipe, (*reasons, *more)
+    named_model = None if recipe.model == "auto" else recipe.model
+    network = None if named_model is None else zoo.find(named_model).network  # an unknown name is told first
+    known = find(recipe.pretrained, cache / WEIGHTS, named_model)
+    if network is not None and network != known.network:
+        raise RecipeError(
+            f"model is {recipe.model!r}, and pretrained {recipe.pretrained!r} has the weights of {known.name}. "
+            "Leave one of them out."
+        )
+    recipe, form, more = road.resolve(recipe, known.name, known.form, sample, named)
+    about = {
+        "name": known.name,
+        "source": known.source,
+        "seen": known.seen,
+        "backbone_digest": known.backbone_digest,
+    }
+    shape = (form.channels, form.height, form.width)
+    basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about)
+    return basis, recipe, (*reasons, f"weights: {known.source}, which have seen {known.seen}", *more)
+
+
+def begin(
+    basis: Basis, data: Data, task: Task, state: State, cache: Path, weights: Sequence[float] | None = None
+) -> Generator[Extracting, None, tuple[Basis, tuple[str, ...]]]:
+    """Put the known weights into `state`, with the head that fits the pictures; it is the first entry of the history.
+
+    `weights`: how much a picture of each class counts; None for 1. Yields progress. Returns the basis, which now also
+    says how the head was fitted, and sentences that say it.
+    """
+    known = basis.known
+    assert known is not None
+    began = time.perf_counter()
+    module = state.module
+    start = _loaded(module, known, data.catalog.classes)
+    rows, held = task.train, task.validation
+    views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
+    backbone = _backbone(basis, known, task, module)
+    seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
+    sides = [seen[: len(rows)]]
+    for view in views[1:]:
+        sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
+    labels = np.concatenate([data.labels[rows]] * len(views))
+    train = Side(np.concatenate(sides), labels, _counts(labels, weights) / len(views))
+    fitted = head.fit(train, Side(seen[len(rows) :], data.labels[held]) if len(held) else None, start)
+    _put(module, known.head, fitted.rows)
+    seconds = time.perf_counter() - began
+    _note(state, fitted, seconds)
+    said = {
+        "c": fitted.c,
+        "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # that of gradient descent pulls towards 0
+        "learning_rate": fitted.step,
+        "seconds": round(fitted.seconds, 3),
+        "views": views,
+        "tried": [list(pair) for pair in fitted.losses],
+    }
+    about = {**basis.about, "layer": known.head, "head": said}
+    return dataclasses.replace(basis, known=None, about=about), (_sentence(fitted, len(rows), views),)
+
+
+def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
+    """Put the known weights into `module`. Returns the head to start from: known rows for classes of equal names."""
+    import torch
+
+    weight = np.zeros(_layer(module, known.head).weight.shape, np.float32)
+    bias = np.zeros(len(weight), np.float32)
+    before = {name: row for row, name in enumerate(known.classes)}
+    for row, name in enumerate(classes):
+        if name in before:
+            weight[row] = known.tensors[f"{known.head}.weight"][before[name]]
+            if f"{known.head}.bias" in known.tensors:
+                bias[row] = known.tensors[f"{known.head}.bias"][before[name]]
+    own = module.state_dict()
+    for name, tensor in known.tensors.items():
+        if not name.startswith(f"{known.head}."):
+            own[name].copy_(torch.from_numpy(np.array(tensor)))
+    return Rows(weight, bias)
+
+
+def _put(module: nn.Module, name: str, rows: Rows) -> None:
+    import torch
+
+    layer = _layer(module, name)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(rows.weight))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.from_numpy(rows.bias))
+
+
+def _layer(module: nn.Module, name: str) -> nn.Linear:
+    from torch import nn
+
+    layer = module.get_submodule(name)
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
+def _backbone(basis: Basis, known: Known, task: Task, module: nn.Module) -> Backbone:
+    from torch import __version__, nn
+
+    from pellucid.engine import frozen
+
+    assert isinstance(module, nn.Sequential)
+    assert isinstance(basis.named, zoo.Named)
+    assert basis.standardise is not None
+    forward = frozen.of_stored(task.engine, nn.Sequential(*list(module)[:-1]), basis.standardise)
+    identity = {
+        "weights": known.backbone_digest,
+        "standardise": asdict(basis.standardise),
+        "precision": task.engine.precision,
+        "device": task.engine.device,
+        "torch": str(__version__),
+    }
+    return Backbone(basis.named.name or str(basis.named.network), forward, identity)
+
+
+def _counts(labels: NDArray[np.int64], weights: Sequence[float] | None) -> NDArray[np.float64]:
+    """How much each picture counts, (n,); the same where a picture may have several labels."""
+    return np.ones(len(labels)) if weights is None or labels.ndim == 2 else np.asarray(weights, np.float64)[labels]
+
+
+def _note(state: State, fitted: Fitted, seconds: float) -> None:
+    """The head is the best so far, and what later epochs have to beat."""
+    judged = fitted.train_loss, fitted.train_accuracy, fitted.validation_loss, fitted.validation_accuracy
+    state.history.append(Epoch(0, 0, *judged, 0.0, seconds, best=True))
+    loop.keep_best(state)
+    state.seconds += seconds
+
+
+def _sentence(fitted: Fitted, train: int, views: Sequence[View]) -> str:
+    how = "as usual: nothing can choose it"
+    if fitted.losses:
+        least, _ = min(fitted.losses, key=lambda pair: pair[1])
+        sure = least == fitted.c
+        how = "by the least loss on validation" if sure else "as usual: too few validation pictures speak against it"
+    more = ", and of their mirror images" if len(views) > 1 else ""
+    return f"head: logistic regression on the features of {train:,} pictures{more}, C {fitted.c:.3g} {how}"

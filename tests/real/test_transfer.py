@@ -1,0 +1,26 @@
+"""The default command on real photographs: weights of ImageNet, a head, and its figure."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import pellucid
+
+PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "cats_dogs"
+
+
+@pytest.mark.timeout(900)
+def test_cats_and_dogs_by_the_default(tmp_path: Path) -> None:
+    if not PHOTOS.is_dir():
+        pytest.skip(f"NOT TESTED: known weights on real photographs. {PHOTOS} is not there.")
+    pellucid.train(PHOTOS, tmp_path / "model", cache=tmp_path / "cache")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+
+    assert config["recipe"]["pretrained"] == "imagenet"
+    assert metrics["reported"] == "test"
+    assert metrics["test"]["accuracy"] >= 0.98
+    assert metrics["test"]["calibration"]["error"] < 0.05
+    assert "cats, dogs" in (tmp_path / "model" / "README.md").read_text()
+    assert pellucid.load(tmp_path / "model").predict(PHOTOS / "dog" / "dog.3001.jpg").label == "dog"

@@ -1,0 +1,497 @@
+"""From known weights to a model folder: what is computed once, what is kept, what is said, and kills on the way."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.known import NETWORK, SIDE, tiny
+
+import pellucid
+from pellucid import files, transfer
+from pellucid.app import screen
+from pellucid.classifier import card
+from pellucid.errors import ArtefactError, RecipeError
+from pellucid.run import Report, Run, Started
+from pellucid.training import features, replay
+from pellucid.training import recipe as recipes
+from pellucid.training.features import Extracting
+from pellucid.training.loop import Epoch, Step
+
+CLASSES, EACH = ("blue", "red"), 20
+QUICK: dict[str, Any] = {"pretrained": "imagenet", "precision": "float32", "seed": 1}
+
+
+def draw(path: Path, seed: int, tint: int) -> None:
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
+    coarse[..., tint] //= 2
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(coarse).resize((80, 72), Image.Resampling.BICUBIC).save(path)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("transfer") / "photos"
+    for label, name in enumerate(CLASSES):
+        for number in range(EACH):
+            draw(root / name / f"{number:02}.png", 100 * label + number, 2 - 2 * label)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "find", tiny)
+
+
+Begin = Callable[..., Run]
+
+
+@pytest.fixture
+def begin(photos: Path, tmp_path: Path) -> Begin:
+    def begin(directory: Path = photos, out: str = "out", resume: bool = False, **settings: Any) -> Run:
+        given = {**QUICK, **settings}
+        place = tmp_path / out
+        return Run(directory, recipes.make(**given), place, tmp_path / "cache", resume, 0.0, named=given)
+
+    return begin
+
+
+def finished(run: Run) -> tuple[list[Any], Report]:
+    events = list(run)
+    return events, last(run.finish())
+
+
+def last(steps: Iterator[Any]) -> Any:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def config_of(report: Report) -> dict[str, Any]:
+    return json.loads((report.folder / "config.json").read_text())
+
+
+# ---- the head alone
+
+
+def test_the_head_alone(begin: Begin) -> None:
+    events, report = finished(begin(epochs=0))
+    config = config_of(report)
+    started = next(event for event in events if isinstance(event, Started))
+    (head,) = [event for event in events if isinstance(event, Epoch)]
+
+    assert not any(isinstance(event, Step) for event in events)
+    assert (started.steps, started.epochs) == (0, 0)
+    assert head.epoch == report.best_epoch == 0
+    assert head.best
+    assert report.complete
+    assert (config["network"], config["input"]) == (NETWORK, [3, SIDE, SIDE])
+    said = config["preprocessing"]
+    assert (said["fit"], said["crop"], said["filter"], said["mean"]) == ("crop", 0.875, "bicubic", [0.5, 0.5, 0.5])
+    about = config["pretrained"]
+    assert (about["name"], about["seen"], about["road"], about["frozen"]) == ("tiny", "nothing but noise", "head", True)
+    assert about["validation"]["head"]["accuracy"] == head.validation_accuracy
+    assert about["validation"]["whole network"] is None
+    assert about["backbone_digest"] == tiny().backbone_digest
+    assert about["head"]["weight_decay"] > 0
+
+
+def test_the_backbone_stays_as_it_was(begin: Begin) -> None:
+    _, report = finished(begin(epochs=0))
+    state = report.classifier.module.state_dict()
+
+    for name, tensor in tiny().tensors.items():
+        assert np.array_equal(state[name].numpy(), tensor) != name.startswith("dense1."), name
+
+
+def test_what_it_predicts_is_what_the_head_was_fitted_for(begin: Begin, photos: Path) -> None:
+    run = begin(epochs=0, validation=0.3, test=0)
+    _, report = finished(run)
+    config = config_of(report)
+
+    assert report.metrics["validation"].loss_uncalibrated == pytest.approx(
+        config["pretrained"]["validation"]["head"]["loss"], abs=1e-4
+    )
+    answer = pellucid.load(report.folder).predict(photos / "red" / "00.png")
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+def test_features_are_computed_once(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, one = finished(begin(epochs=0))
+    monkeypatch.setattr(features, "_computed", None)  # not asked again
+    again, other = finished(begin(out="again", epochs=0))
+    reused = [event.reused for event in again if isinstance(event, Extracting)]
+
+    assert next(event.reused for event in first if isinstance(event, Extracting)) == 0
+    assert reused[-1] > 0
+    weights = [(report.folder / "model.safetensors").read_bytes() for report in (one, other)]
+    assert weights[0] == weights[1]
+
+
+def test_few_pictures_are_seen_mirrored_too(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, both = finished(begin(epochs=0))
+    monkeypatch.setattr(transfer, "MIRRORED", 5)
+    _, plain = finished(begin(out="plain", epochs=0))
+    _, unmirrored = finished(begin(out="light", epochs=0, augment="light"))
+
+    assert config_of(both)["pretrained"]["head"]["views"] == ["plain", "mirror"]
+    assert config_of(plain)["pretrained"]["head"]["views"] == ["plain"]
+    assert config_of(unmirrored)["pretrained"]["head"]["views"] == ["plain"]
+
+
+def test_classes_of_equal_names_keep_their_row(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tiny(classes=("green", "red"))
+    monkeypatch.setattr(transfer, "find", lambda *_: before)
+    monkeypatch.setattr(transfer.head, "DEFAULT", 1e-12)  # so strong a pull that the rows stay where they begin
+    _, report = finished(begin(epochs=0, validation=0, test=0))
+    weight = report.classifier.module.get_submodule("dense1").weight.detach().numpy()  # type: ignore[union-attr]
+
+    assert np.allclose(weight[1], before.tensors["dense1.weight"][1], atol=1e-4)
+    assert np.allclose(weight[0], 0, atol=1e-4)
+
+
+def test_a_replay_of_the_head_alone_has_one_frame(begin: Begin) -> None:
+    _, report = finished(begin(epochs=0, replay=True))
+    found = replay.read(report.folder / "replay")
+
+    assert [frame.step for frame in found.frames] == [0]
+    assert (found.steps, found.frames[0].epoch) == (0, 0)
+
+
+def test_what_people_see(begin: Begin, capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen.watch(begin(epochs=0)) == 0
+    said = capsys.readouterr().out
+    assert "training: the head alone, on a frozen backbone" in said
+    assert "weights: made by a test as imagenet, which have seen nothing but noise" in said
+    assert "head: training loss " in said
+    assert "kept: the head on the frozen backbone" in said
+
+    assert screen.watch(begin(out="whole", epochs=2, learning_rate=1e-3)) == 0
+    said = capsys.readouterr().out
+    assert "training: the head on a frozen backbone, then the whole network: 2 epochs, " in said
+    assert "epoch 1: training loss " in said
+
+
+# ---- the whole network
+
+
+def test_the_better_of_both_is_kept(begin: Begin) -> None:
+    events, report = finished(begin(epochs=3, learning_rate=1e-3))
+    epochs = [event for event in events if isinstance(event, Epoch)]
+    best = max(epochs, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+    about = config_of(report)["pretrained"]
+
+    assert [epoch.epoch for epoch in epochs] == [0, 1, 2, 3]
+    assert report.best_epoch == best.epoch
+    assert about["frozen"] == (best.epoch == 0)
+    tuned = max(epochs[1:], key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+    assert about["validation"]["whole network"]["loss"] == tuned.validation_loss
+
+
+def test_a_head_that_nothing_beats_is_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, alone = finished(begin(epochs=0))
+    # of the whole network, every picture is another class
+    wrong = lambda task, module, rows: np.eye(2, dtype=np.float32)[1 - task.labels[rows]]  # noqa: E731
+    monkeypatch.setattr(transfer.loop, "predict_rows", wrong)
+    events, report = finished(begin(out="worse", epochs=5, patience=2))
+
+    assert [event.epoch for event in events if isinstance(event, Epoch)] == [0, 1, 2]  # and patience ends it
+    assert report.best_epoch == 0
+    assert config_of(report)["pretrained"]["road"] == "head"
+    assert "no better validation in 2 epochs" in (report.early or "")
+    same = [(each.folder / "model.safetensors").read_bytes() for each in (alone, report)]
+    assert same[0] == same[1]
+
+
+def test_the_sums_of_batch_norm_stay_and_lower_layers_move_less(begin: Begin) -> None:
+    run = begin(epochs=2, learning_rate=1e-3, lowest_rate=1e-6, patience=9)
+    _ = list(run)
+    assert run._ready is not None
+    state = run._ready.state.module.state_dict()
+    known = tiny().tensors
+
+    assert np.array_equal(state["batchnorm1.running_mean"].numpy(), known["batchnorm1.running_mean"])
+    moved = {name: np.abs(state[name].numpy() - known[name]).max() for name in ("conv1.weight", "conv2.weight")}
+    assert 0 < moved["conv1.weight"] < 1e-2 * moved["conv2.weight"]
+
+
+def test_minutes_cover_everything(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1e9)
+    events, report = finished(begin(minutes=0.05))
+
+    assert not any(isinstance(event, Step) for event in events)  # no step fits, and none is needed
+    assert report.best_epoch == 0
+    assert report.complete
+
+
+def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1.0)
+    run = begin(minutes=100)
+    next(event for event in run if isinstance(event, Started))
+    assert run._ready is not None
+    state = run._ready.state
+
+    assert state.seconds_allowed is not None
+    assert state.seconds > 0
+    assert state.seconds < state.seconds_allowed <= 6000
+    assert state.seconds_allowed > 6000 - 1000
+
+
+def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, given = transfer.head.fit, []
+    monkeypatch.setattr(transfer.head, "fit", lambda train, *rest: given.append(train) or fit(train, *rest))
+    begun = transfer.begin
+    monkeypatch.setattr(transfer, "begin", lambda *rest: begun(*rest, weights=(3.0, 0.5)))
+    finished(begin(epochs=0))
+    (train,) = given
+    half = len(train.labels) // 2  # the second half are mirror images
+
+    assert np.array_equal(train.weights, np.where(train.labels == 0, 3.0, 0.5) / 2)
+    assert np.array_equal(train.labels[:half], train.labels[half:])
+
+
+# ---- what decides
+
+
+def test_what_the_user_named_wins_over_the_weights(begin: Begin) -> None:
+    run = begin(epochs=1, size=32, fit="pad", learning_rate=0.0123)
+    started = next(event for event in run if isinstance(event, Started))
+
+    assert (started.recipe.size, started.recipe.fit, started.recipe.learning_rate) == (32, "pad", 0.0123)
+    assert started.recipe.model == "tiny"
+    assert started.recipe.label_smoothing == 0.0  # not named: as the weights want it
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"channels": 1}, r"channels is 1, and the weights of tiny were trained with 3"),
+        ({"loss": "mse"}, r"loss is 'mse', and the head on known weights is fitted by cross-entropy"),
+        ({"model": "compact"}, r"model is 'compact', and pretrained 'imagenet' has the weights of tiny"),
+    ],
+)
+def test_what_the_weights_cannot_take_is_refused(begin: Begin, tmp_path: Path, settings: Any, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        list(begin(**settings))
+    assert not (tmp_path / "out").exists()
+
+
+def test_photographs_start_from_known_weights_and_small_pictures_from_scratch(begin: Begin, tmp_path: Path) -> None:
+    large = next(event for event in begin(pretrained=None) if isinstance(event, Started))
+    own = next(event for event in begin(out="own", pretrained=None, from_scratch=True) if isinstance(event, Started))
+    for label, name in enumerate(CLASSES):
+        for number in range(8):
+            draw(tmp_path / "small" / name / f"{number}.png", 100 * label + number, 2 - 2 * label)
+            with Image.open(tmp_path / "small" / name / f"{number}.png") as image:
+                image.resize((40, 30)).save(tmp_path / "small" / name / f"{number}.png")
+    small = begin(tmp_path / "small", "small-out", pretrained=None)
+    started = next(event for event in small if isinstance(event, Started))
+
+    assert (large.recipe.model, large.recipe.pretrained) == ("tiny", "imagenet")
+    assert any("colour photographs, and the pictures' longer side is 80" in reason for reason in large.reasons)
+    assert any(reason.startswith("weights: made by a test") for reason in large.reasons)
+    for other in (own, started):
+        assert (other.recipe.model, other.recipe.pretrained) == ("compact", None)
+    assert any("longer side is 40 (median), and known weights need 64" in reason for reason in started.reasons)
+
+
+# ---- the glass box
+
+
+def test_the_next_step_changes_only_the_head(begin: Begin, photos: Path) -> None:
+    _, report = finished(begin(epochs=0))
+    trace = pellucid.load(report.folder).explain(photos / "red" / "00.png")
+    left, moved = trace.update("conv1.weight[0, 0, 0, 0]"), trace.update("dense1.weight[0, 3]")
+
+    assert set(trace.updates) == {"dense1.weight", "dense1.bias"}
+    assert left.note.startswith("Nothing changes")
+    assert left.recorded == trace.values["conv1.weight"][0, 0, 0, 0]
+    said = config_of(report)["pretrained"]["head"]
+    weight, gradient = trace.values["dense1.weight"][0, 3], trace.gradients["dense1.weight"][0, 3]
+    expected = weight - said["learning_rate"] * (gradient + said["weight_decay"] * weight)
+    assert moved.recorded == pytest.approx(expected, rel=1e-6)
+
+
+def test_after_the_whole_network_the_next_step_changes_all(begin: Begin, photos: Path) -> None:
+    _, report = finished(begin(epochs=3, learning_rate=2e-3, patience=9))
+    assert report.best_epoch > 0
+    trace = pellucid.load(report.folder).explain(photos / "red" / "00.png")
+
+    low, high = trace.update("conv1.weight[0, 0, 0, 0]"), trace.update("dense1.weight[0, 3]")
+    assert low.settings["learning_rate"] == pytest.approx(0.1 * high.settings["learning_rate"])
+
+
+# ---- going on
+
+
+def without_times(folder: Path) -> dict[str, bytes]:
+    timed = {"config.json", "history.csv", "README.md", "curves.png"}
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name not in timed)
+    content = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+    with io.StringIO((folder / "history.csv").read_text()) as file:
+        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+    return content | {"history": repr(rows).encode()}
+
+
+# Each line of standard input: a moment, as the name of an event or "writing", and its number. There it is killed.
+CHILD = f"""
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from tests.known import tiny
+from pellucid import files, transfer
+from pellucid.app import screen
+from pellucid.classifier import card
+from pellucid.run import Run
+from pellucid.training import recipe
+transfer.find = tiny
+directory, out, cache = map(Path, sys.argv[1:])
+given = {dict(QUICK, epochs=3, learning_rate=1e-3)!r}
+
+def train(word, number):
+    seen = [0]
+    def note(name):
+        seen[0] += name == word
+        if seen[0] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+    write = files.write
+    def writing(path, content):
+        note("writing")
+        write(path, content)
+    files.write = writing
+    card.write = lambda folder: files.write(folder / "README.md", "a card")
+    run = Run(directory, recipe.make(**given), out, cache, True, 0.0, named=given)
+    for event in run:
+        note(type(event).__name__)
+    for event in run.finish():
+        note(type(event).__name__)
+
+for line in sys.stdin:
+    word, number = line.split()
+    child = os.fork()
+    if not child:
+        try:
+            train(word, int(number))
+        finally:
+            os._exit(0)
+    print(word, os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+def killed(photos: Path, folder: Path, moments: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Runs into `folder`, killed at each moment in turn. What became of each: the moment's name and the wait status."""
+    command = [sys.executable, "-c", CHILD, str(photos), str(folder / "out"), str(folder / "cache")]
+    said = "".join(f"{word} {number}\n" for word, number in moments)
+    done = subprocess.run(command, input=said, capture_output=True, text=True, check=True)
+    found = [line.split() for line in done.stdout.splitlines()]
+    return [(word, int(status)) for word, status in found]
+
+
+def test_killed_on_the_way_it_ends_with_the_same_bytes(photos: Path, tmp_path: Path) -> None:
+    whole = killed(photos, tmp_path / "whole", [("never", 1)])
+    moments = [
+        ("Decoding", 2),
+        ("Extracting", 1),
+        ("Extracting", 3),  # features are there
+        ("writing", 1),  # the first checkpoint, with the head
+        ("Started", 1),
+        ("Step", 2),
+        ("Epoch", 1),
+        ("writing", 4),
+    ]
+    found = killed(photos, tmp_path / "torn", [*moments, ("never", 1)])
+
+    assert whole == [("never", 0)]
+    assert found == [*((word, signal.SIGKILL) for word, _ in moments), ("never", 0)]
+    expected, left = without_times(tmp_path / "whole" / "out"), without_times(tmp_path / "torn" / "out")
+    assert left.keys() == expected.keys()
+    assert [name for name in expected if left[name] != expected[name]] == []
+
+
+def test_a_resumed_run_asks_nothing_of_the_weights(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for event in begin(epochs=2):
+        if isinstance(event, Step) and event.step == 1:
+            break
+    shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setattr(transfer, "find", None)
+    monkeypatch.setattr(features, "extract", None)
+    events, report = finished(begin(epochs=2, resume=True))
+
+    assert next(event for event in events if isinstance(event, Started)).resumed_at == 1
+    assert [event.epoch for event in events if isinstance(event, Epoch)] == [1, 2]
+    assert config_of(report)["pretrained"]["seen"] == "nothing but noise"
+
+
+# ---- a model of ours
+
+
+def test_a_model_of_ours_is_known_weights(
+    photos: Path, tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    written = "conv(6, 3, stride=2) batchnorm relu globalavgpool dense"
+    run = begin(out="first", pretrained=None, model=written, size=32, epochs=1)
+    _, first = finished(run)
+    events, report = finished(begin(out="second", pretrained=str(first.folder), epochs=0))
+    started = next(event for event in events if isinstance(event, Started))
+    about = config_of(report)["pretrained"]
+
+    assert started.recipe.model == written
+    assert (started.recipe.size, started.recipe.fit) == (32, "stretch")
+    assert about["seen"] == f"{len(run._ready.task.train)} pictures of 2 classes (first)"  # type: ignore[union-attr]
+    before, after = first.classifier.module.state_dict(), report.classifier.module.state_dict()
+    assert torch.equal(before["conv1.weight"], after["conv1.weight"])
+    assert config_of(report)["preprocessing"]["mean"] == config_of(first)["preprocessing"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("nowhere", "is neither a name nor a folder that is there"), ("file", "is a file, and no model folder")],
+)
+def test_weights_that_are_not_there(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.undo()
+    (tmp_path / "file").write_text("no weights")
+    with pytest.raises(ArtefactError, match=f"pretrained is .*{says}"):
+        list(begin(pretrained=str(tmp_path / name)))
+    assert not (tmp_path / "out").exists()
+
+
+# ---- ImageNet's own weights
+
+
+def test_imagenets_weights_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for label, name in enumerate(CLASSES):
+        for number in range(12):
+            draw(tmp_path / "photos" / name / f"{number:02}.png", 100 * label + number, 2 - 2 * label)
+    classifier = pellucid.train(tmp_path / "photos", tmp_path / "out", cache=tmp_path / "cache", epochs=None)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    said = (tmp_path / "out" / "README.md").read_text()
+
+    assert (config["recipe"]["model"], config["recipe"]["pretrained"]) == ("efficientnet_lite0", "imagenet")
+    assert "which have seen ImageNet-1k" in config["reasons"][1]
+    assert "The weights had seen ImageNet-1k: 1.28 million photographs of 1,000 classes, cats, dogs" in said
+    assert classifier.predict(tmp_path / "photos" / "red" / "00.png").label == "red"
+    kept = pellucid.api.cached(tmp_path / "cache")
+    assert [type(each).__name__ for each in kept] == ["StoreInfo", "FeaturesInfo", "FeaturesInfo", "WeightsInfo"]
+    assert pellucid.api.clear_cache(tmp_path / "cache") == sum(each.bytes for each in kept)
+    assert pellucid.api.cached(tmp_path / "cache") == []
