@@ -28,7 +28,8 @@ from pellucid.run import Report, Run, Started
 from pellucid.training import features, replay
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
-from pellucid.training.loop import Epoch, Step
+from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 
 CLASSES, EACH = ("blue", "red"), 20
 QUICK: dict[str, Any] = {"pretrained": "imagenet", "precision": "float32", "seed": 1}

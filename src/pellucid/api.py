@@ -62,7 +62,8 @@ from pellucid.training.data import Comparing
 from pellucid.training.evaluate import Metrics
 from pellucid.training.features import Extracting, FeaturesInfo
 from pellucid.training.folds import Fold, Folds, begun
-from pellucid.training.loop import Epoch, Step
+from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
 if TYPE_CHECKING:

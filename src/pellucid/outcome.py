@@ -25,7 +25,8 @@ from pellucid.training import checkpoint, evaluate, history, loop, targets
 from pellucid.training.data import Data
 from pellucid.training.evaluate import Metrics
 from pellucid.training.folds import Folds
-from pellucid.training.loop import Epoch, State, Task
+from pellucid.training.history import Epoch
+from pellucid.training.loop import State, Task
 from pellucid.training.recorder import Recorder, Size
 from pellucid.training.schedule import learning_rate
 

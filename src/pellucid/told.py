@@ -10,7 +10,8 @@ from pellucid.pictures.store import Decoding
 from pellucid.training import targets
 from pellucid.training.data import Comparing, Data
 from pellucid.training.features import Extracting
-from pellucid.training.loop import Epoch, Step
+from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
 

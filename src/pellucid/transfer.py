@@ -24,7 +24,8 @@ from pellucid.training import features, head, loop, road
 from pellucid.training.data import Data, Sample
 from pellucid.training.features import Backbone, Extracting, View
 from pellucid.training.head import Fitted, Rows, Side
-from pellucid.training.loop import Epoch, State, Task
+from pellucid.training.history import Epoch
+from pellucid.training.loop import State, Task
 from pellucid.training.recipe import Recipe
 from pellucid.training.resolve import resolve
 

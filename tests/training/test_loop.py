@@ -18,7 +18,8 @@ from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise
 from pellucid.training import checkpoint, loop
 from pellucid.training import history as history_of
-from pellucid.training.loop import Epoch, State, Step, Task
+from pellucid.training.history import Epoch
+from pellucid.training.loop import State, Step, Task
 from pellucid.training.pace import report_seconds
 
 Begin = Callable[..., tuple[Task, State]]

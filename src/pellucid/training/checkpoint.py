@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid import files
 from pellucid.errors import ArtefactError
-from pellucid.training.loop import Epoch, State
+from pellucid.training.history import Epoch
+from pellucid.training.loop import State
 
 if TYPE_CHECKING:
     import torch

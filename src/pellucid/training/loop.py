@@ -21,6 +21,7 @@ from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
 from pellucid.training import minutes, pace, targets
+from pellucid.training.history import Epoch, is_best
 from pellucid.training.optimizer import loss as loss_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
