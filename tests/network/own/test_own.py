@@ -266,8 +266,7 @@ REFUSED = {
     ),
     "chance": (
         lambda: Returns(lambda _, y, __: y + torch.randn(2)),
-        "Returns cannot be saved: its program gives other numbers than the module did. In evaluation mode what it "
-        "gives",
+        "Returns cannot be saved: its program gives other numbers than the module did. In evaluation mode what it",
     ),
     "other pictures in the batch": (
         lambda: nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(), nn.Linear(768, 2)),
