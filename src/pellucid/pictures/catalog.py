@@ -19,6 +19,7 @@ from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
+IN_TWO = "the same file also stands in class"  # how the reason begins of a file that two classes hold
 LEAST = 2  # usable pictures a class: one to learn from, one to check with
 
 
@@ -200,7 +201,7 @@ def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes:
             twin = pictures[first[digest]]
             if twin.label == pictures[index].label:
                 twin = pictures[other[digest]]
-            reasons[index] = f"the same file also stands in class {classes[twin.label]}: {twin.path}"
+            reasons[index] = f"{IN_TWO} {classes[twin.label]}: {twin.path}"
     return reasons
 
 
