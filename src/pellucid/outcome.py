@@ -20,6 +20,7 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predictor import Prepared
 from pellucid.errors import TrainingError
 from pellucid.pictures import familiar
+from pellucid.pictures.catalog import IN_TWO
 from pellucid.pictures.store import Store
 from pellucid.training import checkpoint, evaluate, history, loop, targets
 from pellucid.training.data import Data
@@ -258,6 +259,7 @@ def _about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
             "validation": len(data.rows("val")),
             "test": len(data.rows("test")),
             "quarantined": len(data.quarantine),
+            "quarantined_in_two_classes": sum(bad.reason.startswith(IN_TWO) for bad in data.quarantine),
             "left_out": [folder.path for folder in data.catalog.left_out],
             "classes_alike": [list(names) for names in data.catalog.alike],
             "twin_pictures": data.twin_pictures,

@@ -164,6 +164,15 @@ def test_mirror_images_in_two_classes_are_no_wrong_labels(train: Callable, tmp_p
     assert kinds == {"mirrored": 10, "copy": 1}
 
 
+def test_the_same_file_in_two_classes_stands_in_the_card(train: Callable, tmp_path: Path) -> None:
+    different(tmp_path / "in" / "good", 10, 100)
+    different(tmp_path / "in" / "bad", 10, 200)
+    (tmp_path / "in" / "bad" / "copy.png").write_bytes((tmp_path / "in" / "good" / "03.png").read_bytes())
+    _, _, card, _ = train()
+    said = "Quarantined files: 2 ([quarantine.csv](quarantine.csv)), 2 of them because the same file stands in two"
+    assert f"{said} classes." in card
+
+
 def test_a_run_tells_it_in_python(tmp_path: Path) -> None:
     fixed_camera(tmp_path / "in" / "good", 8, 7)
     different(tmp_path / "in" / "bad", 12, 100)

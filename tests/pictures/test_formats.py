@@ -56,8 +56,19 @@ CASES = {
     "GIMP project": [b"gimp xcf v011\0" + bytes(50)],
     "PDF document": [b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"],
     "PostScript": [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xc5\xd0\xd3\xc6" + bytes(30)],
-    "SVG drawing": [SVG, b"\xef\xbb\xbf<svg></svg>", gzip.compress(SVG)],
-    "DICOM file": [bytes(128) + b"DICM" + bytes(50)],
+    "SVG drawing": [
+        SVG,
+        SVG.decode().encode("utf-16"),
+        SVG.decode().encode("utf-16-le"),
+        b"\xef\xbb\xbf<svg></svg>",
+        gzip.compress(SVG),
+    ],
+    "DICOM file": [
+        bytes(128) + b"DICM" + bytes(50),
+        b"\x02\0\0\0UL\x04\0\xc0\0\0\0" + bytes(50),  # without a preamble
+        b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(50),  # and without a group of the file's own
+        b"\x08\0\x16\0\x1a\0\0\x001.2.840.10008.5.1.4.1.1.2\0" + bytes(50),  # its types of values left out
+    ],
     "NIfTI": [NIFTI, gzip.compress(NIFTI), struct.pack("<i", 540) + b"n+2\0" + bytes(600)],
     "camera RAW file (CR3)": [boxed(b"crx ", b"crx ", b"isom")],
     "camera RAW file (CR2)": [b"II*\0\x10\0\0\0CR\2\0" + bytes(50)],
@@ -69,11 +80,16 @@ CASES = {
     "video (AVI)": [b"RIFF\x40\0\0\0AVI LIST" + bytes(50)],
     "video (Matroska or WebM)": [b"\x1aE\xdf\xa3" + bytes(50)],
     "sound file": [b"RIFF\x40\0\0\0WAVEfmt " + bytes(50), b"ID3\x03" + bytes(50)],
-    "Word document": [zipped("[Content_Types].xml", "word/document.xml")],
+    "Word document": [
+        zipped("[Content_Types].xml", "word/document.xml"),
+        zipped("[Content_Types].xml", *(f"customXml/item{number}.xml" for number in range(99)), "word/document.xml"),
+    ],
+    "Office document": [zipped("[Content_Types].xml", "visio/document.xml")],
+    "OpenDocument file": [zipped("mimetype").replace(b"content", b"application/vnd.oasis.opendocument.text")],
     "PowerPoint document": [zipped("[Content_Types].xml", "ppt/slides/slide1.xml")],
     "Excel document": [zipped("[Content_Types].xml", "xl/workbook.xml")],
     "an Office file": [bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)],
-    "archive (ZIP)": [zipped("photos/1.jpg")],
+    "archive (ZIP)": [zipped("photos/1.jpg"), zipped("sword/1.jpg")],
     "archive (gzip)": [gzip.compress(b"something")],
     "array (NumPy)": [b"\x93NUMPY\x01\0" + bytes(50)],
     "array (HDF5)": [b"\x89HDF\r\n\x1a\n" + bytes(50)],

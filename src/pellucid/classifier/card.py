@@ -104,7 +104,9 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"{data['train']:,} training pictures, {data['validation']:,} for validation, "
         + ("all of them for the test, in the folds, " if metrics.get("folds") else f"{data['test']:,} for the test, ")
         + f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
-        f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv)). Pictures with a "
+        f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv))"
+        + caveats.in_two(data.get("quarantined_in_two_classes", 0))
+        + ". Pictures with a "
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
         f"copies in two classes, of which one label is probably wrong: {data['twins_across_classes']:,}."
         + caveats.alike(data.get("alike_across_classes", {}))

@@ -72,6 +72,11 @@ def chosen(metrics: dict[str, Any]) -> bool:
     return bool(metrics.get("validation")) and metrics.get("chosen", True)
 
 
+def in_two(files: int) -> str:
+    """How many of the quarantined files two classes hold, as a part of a sentence or ""."""
+    return f", {files:,} of them because the same file stands in two classes" if files else ""
+
+
 def alike(counts: dict[str, int]) -> str:
     """Twins in two classes that are no sign of a wrong label, by pictures/across.py's kinds, as a sentence or ""."""
     said = {"mirrored": "mirror images", "partly": "differ in a part of the picture", "unseen": "not compared closely"}

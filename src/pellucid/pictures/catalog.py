@@ -21,6 +21,7 @@ from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
+IN_TWO = "the same file also stands in class"  # how the reason begins of a file that two classes hold
 LEAST = 2  # usable pictures a class: one to learn from, one to check with
 
 
@@ -227,9 +228,10 @@ def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes:
             twin = pictures[first[digest]]
             if _labels(twin) == _labels(pictures[index]):
                 twin = pictures[other[digest]]
-            named = ", ".join(classes[label] for label in _labels(twin)) or "none"
-            where = f"stands in class {named}" if twin.label >= 0 and not twin.also else f"has the labels {named}"
-            reasons[index] = f"the same file also {where}: {twin.path}"
+            names = ", ".join(classes[label] for label in _labels(twin)) or "none"
+            one = twin.label >= 0 and not twin.also
+            where = f"{IN_TWO} {names}" if one else f"the same file also has the labels {names}"
+            reasons[index] = f"{where}: {twin.path}"
     return reasons
 
 

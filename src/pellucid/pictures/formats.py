@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import features
 
+from pellucid import texts
 from pellucid.pictures import tiff_tags as tag
 
 HEIC = "a HEIC picture, which needs an extra: pip install 'pellucid[heic]', or convert it to JPEG"
@@ -74,6 +75,12 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _HEIF_BRANDS = {b"mif1", b"msf1", b"mif2"}  # which may hold HEVC or AV1
 _AVIF_BRANDS = {b"avif", b"avis"}
 _IN_ZIP = {b"word/": "a Word document", b"ppt/": "a PowerPoint document", b"xl/": "an Excel document"}
+_OFFICE, _OPEN = b"[Content_Types].xml", b"mimetypeapplication/vnd.oasis.opendocument"  # what such a ZIP begins with
+_CONTENTS = 1 << 16  # bytes at the end of a ZIP, where a table names all that is in it
+# without a preamble: the first element of group 2, the file's own, or of group 8, by its type or its length
+_DICOM_WITHOUT_PREAMBLE = re.compile(
+    rb"\x02\0[\0-\x03]\0(UL|OB|UI)|\x08\0[\0\x01\x05\x08\x12-\x18]\0([A-Z][A-Z]|[\x02-\x80]\0\0\0)", re.DOTALL
+)
 # maker, as TIFF's tag 271 begins -> the suffix of its RAW files
 _MAKERS = {b"NIKON": "NEF", b"SONY": "ARW", b"PENTAX": "PEF", b"RICOH": "PEF", b"SAMSUNG": "SRW", b"CANON": "CR2"}
 _SENSOR = {32803, 34892}  # photometric interpretations: a colour filter's mosaic, and the same made linear
@@ -98,10 +105,13 @@ def named(data: bytes) -> str | None:
         return _photoshop(data)
     if data.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")) and not features.check("jpg_2000"):
         return "a JPEG 2000 picture, which this Pillow was built without: convert it to PNG"
-    if data[128:132] == b"DICM":
+    if data[128:132] == b"DICM" or _DICOM_WITHOUT_PREAMBLE.match(data):
         return f"a DICOM file, {_CONVERT}"
     if data.startswith(b"PK\x03\x04"):
-        inside = next((what for folder, what in _IN_ZIP.items() if folder in data[:4096]), None)
+        names = data[:4096] + data[-_CONTENTS:]
+        inside = "an OpenDocument file" if _OPEN in names else None
+        if _OFFICE in names:
+            inside = next((what for folder, what in _IN_ZIP.items() if folder in names), "an Office document")
         return f"{inside}, {_PAGES}" if inside else _ARCHIVE.format("ZIP")
     if data.startswith(b"\x1f\x8b"):
         return _packed(data)
@@ -211,8 +221,11 @@ def _is_nifti(data: bytes) -> bool:
 
 def _text(data: bytes) -> str | None:
     """Text that names itself; None for any other, which is no picture anyhow."""
-    begin = data[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if b"<svg" in data[:_HEAD].lower() and begin.startswith(b"<"):
+    head = data[:_HEAD]
+    if (encoding := texts.encoding(head)).startswith(("utf-16", "utf-32")):
+        head = head.decode(encoding, "ignore").encode("utf-8", "ignore")
+    begin = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in head.lower() and begin.startswith(b"<"):
         return f"an SVG drawing, {_CONVERT}"
     if begin.startswith((b"<!doctype html", b"<html")):
         return "a web page (HTML) instead of a picture: the download may have failed"

@@ -104,11 +104,13 @@ def _layer(part: nn.Module) -> Layer:
         raise _Unwritten
     plain: dict[type, type[Layer]] = {
         nn.ReLU: ours.Relu,
+        nn.ReLU6: ours.Relu6,
         nn.ELU: ours.Elu,
         nn.GELU: ours.Gelu,
         nn.SiLU: ours.Silu,
         nn.Hardswish: ours.Hardswish,
         nn.Sigmoid: ours.Sigmoid,
+        nn.Hardsigmoid: ours.Hardsigmoid,
         nn.Tanh: ours.Tanh,
     }
     if kind not in plain:
@@ -136,11 +138,9 @@ def _learning(part: nn.Module) -> Layer:
     if isinstance(part, nn.Linear):
         return ours.Dense(part.out_features, bias=part.bias is not None)
     assert isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)
-    as_ours = nn.BatchNorm2d(1)
-    alike = part.eps == as_ours.eps and part.momentum == as_ours.momentum
-    if not (alike and part.affine and part.track_running_stats):
+    if not (part.momentum == nn.BatchNorm2d(1).momentum and part.affine and part.track_running_stats):
         raise _Unwritten
-    return ours.BatchNorm()
+    return ours.BatchNorm(eps=part.eps)
 
 
 def _pool(part: nn.Module) -> Layer:

@@ -392,10 +392,7 @@ function sums({ rows, values: each, magnitudes, pick, precision }, count) {
   return { values: near, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
 }
 
-/**
- * The first candidate that is as large as any.
- * @param {Float64Array} values
- */
+/** @param {Float64Array} values of which the first that is as large as any wins */
 function largest(values) {
   return values.reduce((best, value, row) => (value > values[best] ? row : best), 0);
 }

@@ -14,6 +14,7 @@ import { Trouble } from "../host.js";
 import { createMoment } from "./moment.js";
 import { pace } from "./progress.js";
 import { createTransport } from "./transport.js";
+import { GONE, NONE_HERE, ROUNDED, WITHOUT } from "./words.js";
 
 /** @typedef {import("./frames.js").Moment} Moment */
 /** @typedef {import("./frames.js").Replay} Replay */
@@ -27,9 +28,6 @@ import { createTransport } from "./transport.js";
 const POLL = 1000; // milliseconds between two looks at a training that goes on
 const REST = 250; // milliseconds without a change until the address says it
 const OVER = ["done", "stopped", "failed"];
-const GONE =
-  "Pellucid does not answer any more: the training was ended. The terminal says how; " +
-  "“pellucid train” with the same folder, --out and --resume goes on from the last checkpoint.";
 
 /** @type {WeakMap<Store, ReturnType<typeof createPlayer>>} one a page: a slider that is drawn anew cannot be dragged */
 const players = new WeakMap();
@@ -45,8 +43,6 @@ export async function show({ state, store, served, reopen }) {
   await player.show(state);
   return player.nodes;
 }
-
-const NONE_HERE = "This file holds pictures' runs and no training. Open the model's folder with “pellucid open”.";
 
 /**
  * The page while there is no network yet to walk through.
@@ -397,14 +393,6 @@ function createPlayer({ store, served, reopen }) {
     },
   };
 }
-
-const WITHOUT =
-  "This model was trained without --replay, so that only the figures of its epochs are known. With it, each moment can " +
-  "be looked at: filters, maps, gradients and predictions.";
-const ROUNDED =
-  "Filters, maps and gradients are kept rounded, to 1/127 of the largest number in each filter or map; large maps are " +
-  "averaged over areas. A gradient says how the picture's loss would change with that number. Probabilities are before " +
-  "calibration.";
 
 /** @param {Replay} replay */
 function first({ layers }) {
