@@ -38,6 +38,7 @@ from pellucid.training.data import Comparing, Data, prepare, read_catalog, sampl
 from pellucid.training.features import Extracting
 from pellucid.training.folds import Folds, Part
 from pellucid.training.loop import State, Step, Task
+from pellucid.training.norms import has_batch_norm
 from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.recorder import Recorder
@@ -340,7 +341,7 @@ class Run:
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:
     """Batch norm cannot learn from one picture: its deviation would be 0."""
-    if len(task.train) // task.steps_per_epoch == 1 and loop.has_batch_norm(module) and not task.frozen_norms:
+    if len(task.train) // task.steps_per_epoch == 1 and has_batch_norm(module) and not task.frozen_norms:
         raise RecipeError(
             f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
             "Use 2 or more, or a network without batchnorm."

@@ -22,6 +22,7 @@ from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
 from pellucid.training import minutes, pace, targets
 from pellucid.training.history import Epoch, is_best
+from pellucid.training.norms import has_batch_norm, train_mode
 from pellucid.training.optimizer import loss as loss_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
@@ -187,7 +188,7 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
     generator = torch.Generator().manual_seed(seed)
 
-    _train_mode(task, state.module)
+    train_mode(state.module, task.frozen_norms)
     buffers = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
     state.optimizer.zero_grad(set_to_none=True)
     losses, right = [], []
@@ -213,14 +214,6 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     return value, int(correct)
 
 
-def _train_mode(task: Task, module: torch.nn.Module) -> None:
-    if not module.training:
-        module.train()
-    for part in module.modules() if task.frozen_norms else ():
-        if _is_batch_norm(part) and part.training:
-            part.eval()
-
-
 def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """The rows of a step, as many together as go through the network at once; their gradients are added.
 
@@ -231,17 +224,6 @@ def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list
         return [rows]
     height, width = task.images.batch(rows[:0]).shape[1:3]
     return np.array_split(rows, -(-len(rows) * height * width // PIXELS))
-
-
-def has_batch_norm(module: torch.nn.Module) -> bool:
-    """Whether what one picture gives depends on the others."""
-    return any(map(_is_batch_norm, module.modules()))
-
-
-def _is_batch_norm(part: torch.nn.Module) -> bool:
-    import torch
-
-    return isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
 
 
 def _logits(task: Task, module: torch.nn.Module, pixels: Stored, generator: torch.Generator) -> torch.Tensor:
