@@ -163,7 +163,10 @@ def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photo
         ("plan lenet5 --batch", "--batch needs a value. See `pellucid plan --help`."),
         ("train photos --minutes abc", "--minutes is 'abc'; it must be a number. See `pellucid train --help`."),
         ("train photos --epochs 1.5", "--epochs is '1.5'; it must be a whole number. See `pellucid train --help`."),
-        ("train photos --loss foo", "--loss is 'foo'; it must be cross_entropy or mse. See `pellucid train --help`."),
+        (
+            "train photos --loss foo",
+            "--loss is 'foo'; it must be binary_cross_entropy or cross_entropy or mse. See `pellucid train --help`.",
+        ),
         ("train", "DIR is missing. See `pellucid train --help`."),
         (
             "explain model a.png --map gradcam",

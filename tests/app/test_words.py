@@ -70,7 +70,7 @@ def test_many() -> None:
 
 
 def test_share() -> None:
-    metrics = SimpleNamespace(accuracy=0.5, pictures=1, interval=(0.1, 0.9))
+    metrics = SimpleNamespace(accuracy=0.5, pictures=1, interval=(0.1, 0.9), several=False)
     assert words.share(metrics) == "50.0% of 1 picture, 95% interval 10.0% to 90.0%"  # type: ignore[arg-type]
 
 

@@ -100,12 +100,18 @@ PYTHON = {"max": np.maximum, "min": np.minimum, "exp": np.exp, "log": np.log, "s
 PYTHON |= {"where": np.where, "floor": np.floor}
 
 
+def on_a_step(tree: Expression, numbers: dict[str, float]) -> bool:
+    """What is rounded down is nearly a whole number: sums in another order may fall on its other side."""
+    below = [at(part.arguments[0], numbers) for part in parts(tree) if part.head == "floor"]
+    return any(abs(value - round(value)) < 1e-9 for value in below if math.isfinite(value))
+
+
 @MANY
 @given(trees(PYTHON_PAIRS, PYTHON_ALONE), NUMBERS)
 def test_the_text_means_what_the_tree_means(tree: Expression, numbers: dict[str, float]) -> None:
     rounded = {name: round(number, 3) for name, number in numbers.items()}
     value = at(tree, rounded)
-    assume(math.isfinite(value))
+    assume(math.isfinite(value) and not on_a_step(tree, rounded))
     known = PYTHON | {"erf": math.erf}
     with np.errstate(all="ignore"):
         for text, found in (

@@ -191,7 +191,7 @@ def test_nothing_there_is_no_checkpoint(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path) is None
 
 
-@pytest.mark.parametrize("where", ["write_bytes", "sync"])
+@pytest.mark.parametrize("where", ["open", "sync"])
 def test_a_full_disk_leaves_the_older_ones(
     two: tuple[Path, Path], begin: Begin, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -199,13 +199,13 @@ def test_a_full_disk_leaves_the_older_ones(
     task, state = begin("flatten dense", epochs=2)
     advance(task, state, 5)
 
-    def full(path: Path, *content: bytes) -> None:
-        if content:
-            with path.open("wb") as file:
-                file.write(content[0][:100])
+    def full(path: Path, *mode: str) -> None:
+        if mode:
+            os.write(descriptor := os.open(path, os.O_WRONLY), b"begun")
+            os.close(descriptor)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(*{"write_bytes": (Path, "write_bytes"), "sync": (files, "sync")}[where], full)
+    monkeypatch.setattr(*{"open": (Path, "open"), "sync": (files, "sync")}[where], full)
     with pytest.raises(StorageError, match=r"The disk is full: .*step-00000004.* MB free"):
         checkpoint.save(two[0].parent, state, CONTEXT)
     monkeypatch.undo()

@@ -23,7 +23,7 @@ USAGE = """usage: pellucid COMMAND ...
 An image classifier you can see through.
 
   pellucid train photos/                  a folder with a folder of pictures for each class -> a model folder
-  pellucid train table.csv                the same from a table: path, label, and if you like split and group
+  pellucid train table.csv                the same from a table with the columns path and label
   pellucid predict MODEL picture.jpg      what is in a picture, with probabilities; folders and globs too
   pellucid evaluate MODEL [DIR]           how good it is, on the pictures it kept for that or on others
   pellucid explain MODEL picture.jpg      follow any number: forward, backward, into the optimizer's step
@@ -32,7 +32,7 @@ An image classifier you can see through.
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory before anything trains
   pellucid import model.keras OUT         a model that Keras saved -> a model folder, for all of the above
-  pellucid cache                          pictures, features and weights kept for the next training: show or clear
+  pellucid cache                          what is kept for the next training: show or clear it
   pellucid demo                           all of it on handwritten digits, in about a minute
 
 `pellucid COMMAND --help` explains each. Options: --help, --version.

@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.network.standardise import Standardise
-from pellucid.pictures.decode import Filter, Fit, Form
+from pellucid.pictures.decode import Fit, Form
 from pellucid.pretrained import layouts
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, in 0..1
@@ -101,7 +101,7 @@ def _form(path: Path, said: Mapping[str, Any]) -> Form:
         raise _wrong(path, "input_size", size, "[channels, height, width], with 1 or 3 channels")
     if not all(SMALLEST <= side <= LARGEST for side in size[1:]):
         raise _wrong(path, "input_size", size, f"{SMALLEST} to {LARGEST} pixels high and wide")
-    filters = get_args(Filter)
+    filters = ("bilinear", "bicubic")  # antialiased, as timm resizes
     interpolation = said.get("interpolation", "bicubic")
     if interpolation not in filters:
         raise _wrong(path, "interpolation", interpolation, " or ".join(filters))
