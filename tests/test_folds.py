@@ -20,11 +20,12 @@ from pellucid import api, files, folds
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, CatalogError, RecipeError, TrainingError
 from pellucid.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
-from pellucid.run import Decoding, Epoch, Found, Report, Run, Started
+from pellucid.run import Decoding, Found, Report, Run, Started
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.folds import Part
 
+from pellucid.training.history import Epoch
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "strong", "folds": 3, "seed": 4}
 

@@ -464,14 +464,30 @@ def test_a_model_of_ours_is_known_weights(
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("nowhere", "is neither a name nor a folder that is there"), ("file", "is a file, and no model folder")],
+def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
+    tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    written = "conv(2, 3, stride=2) relu flatten dense"
+    _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1))
+    says = r"size is 40, and the weights of conv.* are for pictures of 32x32: dense1\.weight is \[2, 450\] and would"
+    with pytest.raises(RecipeError, match=says):
+        list(begin(out="second", pretrained=str(first.folder), size=40))
+    assert not (tmp_path / "second").exists()
+
+
+    [
+        ("nowhere", r"There are no known weights '.*nowhere'\. Write imagenet"),
+        ("file", r"file is no file of weights\."),
+    ],
 )
 def test_weights_that_are_not_there(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
 ) -> None:
     monkeypatch.undo()
     (tmp_path / "file").write_text("no weights")
-    with pytest.raises(ArtefactError, match=f"pretrained is .*{says}"):
+    with pytest.raises(ArtefactError, match=says):
         list(begin(pretrained=str(tmp_path / name)))
     assert not (tmp_path / "out").exists()
 
