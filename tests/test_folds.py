@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.known import tiny
 
 import pellucid
-from pellucid import api, files, folds
+from pellucid import api, files, folds, transfer
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, CatalogError, RecipeError, TrainingError
 from pellucid.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
@@ -287,6 +288,22 @@ def test_what_was_begun_goes_on(begin: Begin, photos: Path, cache: Path, tmp_pat
     plain.close()
     with pytest.raises(RecipeError, match="folds is 3 here and None in"):
         api.start(photos, tmp_path / "plain", resume=True, cache=cache, folds=3)
+
+
+def test_settings_that_were_named_hold_in_the_folds_to_come(
+    photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known weights bring settings of their own, but for those that the user named when it was begun."""
+    monkeypatch.setattr(transfer, "find", tiny)
+    out, given = tmp_path / "out", {"folds": 2, "pretrained": "imagenet", "epochs": 1, "learning_rate": 0.0123}
+    one = api.start(photos, out, cache=cache, **given)
+    next(event for event in one if isinstance(event, FoldDone))
+    one.close()
+    same = api.start(photos, out, resume=True, cache=cache)
+    started = {event.fold: same._run.trained.task.recipe for event in same if isinstance(event, FoldBegun)}  # type: ignore
+    same.close()
+    assert {fold: recipe.learning_rate for fold, recipe in started.items()} == {2: 0.0123, 0: 0.0123}
+    assert started[0].label_smoothing == 0.0  # not named: as the weights want it
 
 
 def test_a_model_that_is_stopped_in_the_last_training_has_the_figures_of_the_folds(begin: Begin) -> None:
