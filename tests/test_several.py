@@ -340,3 +340,7 @@ def test_pictures_without_a_label_and_a_single_label(colours: Path, tmp_path: Pa
     assert trace.unit("loss").total == pytest.approx(trace.loss, rel=1e-6)
     assert classifier.attribute(picture, "red").deletion.probabilities[0] == pytest.approx(answer.probabilities["red"])
     assert pellucid.evaluate(tmp_path / "out").metrics.several
+
+
+def test_the_usual_loss_may_be_named_too(colours: Path, tmp_path: Path) -> None:
+    api.start(colours, tmp_path / "m", cache=tmp_path, **SETTINGS, loss="cross_entropy").close()
