@@ -477,6 +477,8 @@ def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
     assert not (tmp_path / "second").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
     [
         ("nowhere", r"There are no known weights '.*nowhere'\. Write imagenet"),
         ("file", r"file is no file of weights\."),

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import RecipeError
-from pellucid.network import text, zoo
+from pellucid.network import residual, text, zoo
 from pellucid.network.own.own import Own
 from pellucid.network.standardise import Standardise
+from pellucid.network.window import Shape
 from pellucid.pictures.decode import Form
 from pellucid.pretrained.find import find
 from pellucid.pretrained.kept import FOLDER as WEIGHTS
@@ -111,8 +112,22 @@ def choose(
         "backbone_digest": known.backbone_digest,
     }
     shape = (form.channels, form.height, form.width)
+    _check_shapes(known, shape)
     basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about)
     return basis, recipe, (*reasons, f"weights: {known.source}, which have seen {known.seen}", *more)
+
+
+def _check_shapes(known: Known, shape: Shape) -> None:
+    """Raises RecipeError where the weights do not fit pictures of this shape: a dense layer on maps needs its size."""
+    rows = len(known.tensors[f"{known.head}.weight"])
+    for name, (_, needed) in residual.state(known.network.shapes(shape, rows)).items():
+        if known.tensors[name].shape != needed:
+            before = f"{known.form.height}x{known.form.width}"
+            raise RecipeError(
+                f"size is {shape[1]}, and the weights of {known.name} are for pictures of {before}: {name} is "
+                f"{list(known.tensors[name].shape)} and would have to be {list(needed)}. Leave out --size, or train "
+                "with --from-scratch."
+            )
 
 
 def begin(
