@@ -25,8 +25,8 @@ from pellucid.run import Decoding, Found, Report, Run, Started
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.folds import Part
-
 from pellucid.training.history import Epoch
+
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "strong", "folds": 3, "seed": 4}
 

@@ -275,6 +275,8 @@ def test_what_the_user_named_wins_over_the_weights(begin: Begin) -> None:
     assert (started.recipe.size, started.recipe.fit, started.recipe.learning_rate) == (32, "pad", 0.0123)
     assert started.recipe.model == "tiny"
     assert started.recipe.label_smoothing == 0.0  # not named: as the weights want it
+    assert "bicubic, mean and deviation: as the weights were trained" in started.reasons
+    assert "size 32, pad: as it was asked for" in started.reasons
 
 
 @pytest.mark.parametrize(
@@ -462,8 +464,6 @@ def test_a_model_of_ours_is_known_weights(
     assert config_of(report)["preprocessing"]["mean"] == config_of(first)["preprocessing"]["mean"]
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
 def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
     tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
