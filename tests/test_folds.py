@@ -300,7 +300,10 @@ def test_settings_that_were_named_hold_in_the_folds_to_come(
     next(event for event in one if isinstance(event, FoldDone))
     one.close()
     same = api.start(photos, out, resume=True, cache=cache)
-    started = {event.fold: same._run.trained.task.recipe for event in same if isinstance(event, FoldBegun)}  # type: ignore
+    started = {}
+    for event in same:
+        if isinstance(event, FoldBegun):
+            started[event.fold] = same._run.trained.task.recipe  # type: ignore[union-attr]
     same.close()
     assert {fold: recipe.learning_rate for fold, recipe in started.items()} == {2: 0.0123, 0: 0.0123}
     assert started[0].label_smoothing == 0.0  # not named: as the weights want it

@@ -464,6 +464,35 @@ def test_a_model_of_ours_is_known_weights(
     assert config_of(report)["preprocessing"]["mean"] == config_of(first)["preprocessing"]["mean"]
 
 
+def test_pictures_that_the_model_had_seen_before_give_no_figure_to_quote(
+    tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    written = "conv(6, 3, stride=2) batchnorm relu globalavgpool dense"
+    _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1))
+    _, same = finished(begin(out="same", pretrained=str(first.folder)))
+    events, other = finished(begin(out="other", pretrained=str(first.folder), seed=8))
+    started = next(event for event in events if isinstance(event, Started))
+    sides = {}
+    for folder in ("first", "other"):
+        with (tmp_path / folder / "split.csv").open(newline="") as file:
+            sides[folder] = {row["path"]: row["side"] for row in csv.DictReader(file)}
+    seen = sum(side == "test" and sides["first"][path] != "test" for path, side in sides["other"].items())
+
+    assert same.quotable
+    assert pellucid.evaluate(same.folder).quotable
+    assert seen
+    assert other.knew == seen
+    assert not other.quotable
+    assert f"first has seen {seen} of the test pictures" in started.reasons
+    assert f"No figure to quote: the model that the training started from had seen {seen} of" in (
+        other.folder / "README.md"
+    ).read_text(encoding="utf-8")
+    again = pellucid.evaluate(other.folder)
+    assert not again.quotable
+    assert again.honest is None
+
+
 def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
     tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

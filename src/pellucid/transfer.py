@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid import kept
 from pellucid.errors import RecipeError
 from pellucid.network import residual, text, zoo
 from pellucid.network.own.own import Own
 from pellucid.network.standardise import Standardise
 from pellucid.network.window import Shape
+from pellucid.pictures import familiar
 from pellucid.pictures.decode import Form
 from pellucid.pretrained.find import find
 from pellucid.pretrained.kept import FOLDER as WEIGHTS
@@ -165,7 +167,11 @@ def begin(
         "tried": [list(pair) for pair in fitted.losses],
     }
     about = {**basis.about, "layer": known.head, "head": said}
-    return dataclasses.replace(basis, known=None, about=about), (_sentence(fitted, len(rows), views),)
+    sentences = [_sentence(fitted, len(rows), views)]
+    if known.folder is not None:
+        about["knew"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)
+        sentences += more
+    return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
 
 
 def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
@@ -185,6 +191,31 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
         if not name.startswith(f"{known.head}."):
             own[name].copy_(torch.from_numpy(np.array(tensor)))
     return Rows(weight, bias)
+
+
+def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[str]]:
+    """How many pictures of a side a model of ours, that is started from, has seen; and sentences that say it.
+
+    Sides are "validation" and "test", or of a cross-validation "folds", all pictures. What chose the model may choose
+    again.
+    """
+    memory = kept.memory(model)
+    sides = {"validation": data.rows("val"), "test": data.rows("test")}
+    if folds:
+        sides = {"folds": np.arange(len(data.labels))}
+    counts = {}
+    for side, rows in sides.items():
+        paths = [data.catalog.pictures[row].path for row in rows.tolist()]
+        digests = [data.store.digests[row] for row in rows.tolist()]
+        seen = memory.recognise(paths, digests, familiar.coarse(data.store.descriptions[rows])) if len(rows) else []
+        counts[side] = sum(side != "validation" or each.side == "train" for each in seen)
+    words = {"folds": "pictures that the folds test"}
+    told = [
+        f"{model.name} has seen {many:,} of the {words.get(side, f'{side} pictures')}"
+        for side, many in counts.items()
+        if many
+    ]
+    return counts, [*told, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
 
 
 def _put(module: nn.Module, name: str, rows: Rows) -> None:

@@ -275,6 +275,8 @@ def _show_report(report: api.Report, console: Console) -> None:
     }[report.reported]
     if reported.lacking:
         note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
+    elif report.knew:
+        note = f"no figure to quote: the model that it started from had seen {report.knew:,} of these pictures"
     colour = "bold green" if report.quotable else "bold yellow"
     console.print(f"[{colour}]{SHOWN.get(report.reported, report.reported)}: {share(reported)}[/]; {escape(note)}")
     console.print(balanced(reported), markup=False)

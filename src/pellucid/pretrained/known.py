@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class Known:
     * form, standardise: the preprocessing that the weights were trained with
     * seen: what they had seen before, in words for the model card
     * classes: the names of the head's rows, where they are known
+    * folder: of a model of ours, which remembers the pictures that it has seen
     """
 
     name: str
@@ -36,6 +38,7 @@ class Known:
     standardise: Standardise
     seen: str
     classes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @property
     def head(self) -> str:

@@ -47,4 +47,5 @@ def load(folder: Path) -> Known:
         saved.standardise,
         f"{seen}, and before that {before}" if before else seen,
         saved.classes,
+        folder,
     )
