@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -416,10 +415,8 @@ def test_without_validation_every_picture_teaches(begin: Begin, tmp_path: Path) 
 
 
 def test_several_labels_a_picture_are_refused() -> None:
-    part = Part(1, 3, Path("out"))
-    store = SimpleNamespace(fingerprint="1", digests=["a", "b"])
-    with pytest.raises(RecipeError, match="folds is 3, and pictures with several labels"):
-        part.sides(store, np.zeros((2, 3), bool), np.arange(2), recipes.make())  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="folds is 3, and labels is 'several'"):
+        recipes.make(labels="several", folds=3)
 
 
 def test_only_the_last_training_keeps_a_replay(begin: Begin) -> None:
