@@ -493,6 +493,19 @@ def test_pictures_that_the_model_had_seen_before_give_no_figure_to_quote(
     assert again.honest is None
 
 
+def test_a_head_without_bias_gets_one(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the model that is saved would answer otherwise than the head that was fitted."""
+    monkeypatch.undo()
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    written = "conv(3, 5, stride=4) relu globalavgpool dense(bias=false)"
+    _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1, learning_rate=1e-4))
+    events, report = finished(begin(out="second", pretrained=str(first.folder)))
+    head = next(event for event in events if isinstance(event, Epoch))
+
+    assert report.metrics["validation"].accuracy == head.validation_accuracy
+    assert report.metrics["validation"].loss_uncalibrated == pytest.approx(head.validation_loss, rel=1e-3)
+
+
 def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
     tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,7 +123,7 @@ def _check_shapes(known: Known, shape: Shape) -> None:
     """Raises RecipeError where the weights do not fit pictures of this shape: a dense layer on maps needs its size."""
     rows = len(known.tensors[f"{known.head}.weight"])
     for name, (_, needed) in residual.state(known.network.shapes(shape, rows)).items():
-        if known.tensors[name].shape != needed:
+        if name in known.tensors and known.tensors[name].shape != needed:
             before = f"{known.form.height}x{known.form.width}"
             raise RecipeError(
                 f"size is {shape[1]}, and the weights of {known.name} are for pictures of {before}: {name} is "
@@ -224,8 +224,7 @@ def _put(module: nn.Module, name: str, rows: Rows) -> None:
     layer = _layer(module, name)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(rows.weight))
-        if layer.bias is not None:
-            layer.bias.copy_(torch.from_numpy(rows.bias))
+        layer.bias.copy_(torch.from_numpy(rows.bias))
 
 
 def _layer(module: nn.Module, name: str) -> nn.Linear:

@@ -23,7 +23,7 @@ class Known:
     * name: of the network, "efficientnet_lite0"
     * source: where the weights come from, exactly enough to get the same again
     * network: its last layer is `dense`, which takes its units from the number of classes
-    * tensors: of every layer, by the names and in the shapes of the network's state dict
+    * tensors: of every layer, by the names and in the shapes of the network's state dict; the head's bias may lack
     * form, standardise: the preprocessing that the weights were trained with
     * seen: what they had seen before, in words for the model card
     * classes: the names of the head's rows, where they are known
