@@ -25,7 +25,7 @@ from pellucid.app import screen
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.run import Report, Run, Started
-from pellucid.training import features, replay
+from pellucid.training import features, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
@@ -255,8 +255,7 @@ def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatc
 def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     fit, given = transfer.head.fit, []
     monkeypatch.setattr(transfer.head, "fit", lambda train, *rest: given.append(train) or fit(train, *rest))
-    begun = transfer.begin
-    monkeypatch.setattr(transfer, "begin", lambda *rest: begun(*rest, weights=(3.0, 0.5)))
+    monkeypatch.setattr(weighting, "of", lambda *_: (3.0, 0.5))
     finished(begin(epochs=0))
     (train,) = given
     half = len(train.labels) // 2  # the second half are mirror images

@@ -254,7 +254,7 @@ class Run:
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if basis.known is not None:
-            basis, more = yield from transfer.begin(basis, data, task, state, self.cache, task.weights)
+            basis, more = yield from transfer.begin(basis, data, task, state, self.cache)
             reasons = (*reasons, *more)
         if saved is not None:
             checkpoint.restore(saved, state)

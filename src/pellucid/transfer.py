@@ -133,12 +133,11 @@ def _check_shapes(known: Known, shape: Shape) -> None:
 
 
 def begin(
-    basis: Basis, data: Data, task: Task, state: State, cache: Path, weights: Sequence[float] | None = None
+    basis: Basis, data: Data, task: Task, state: State, cache: Path
 ) -> Generator[Extracting, None, tuple[Basis, tuple[str, ...]]]:
     """Put the known weights into `state`, with the head that fits the pictures; it is the first entry of the history.
 
-    `weights`: how much a picture of each class counts; None for 1. Yields progress. Returns the basis, which now also
-    says how the head was fitted, and sentences that say it.
+    Yields progress. Returns the basis, which now also says how the head was fitted, and sentences that say it.
     """
     known = basis.known
     assert known is not None
@@ -153,7 +152,7 @@ def begin(
     for view in views[1:]:
         sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
     labels = np.concatenate([data.labels[rows]] * len(views))
-    train = Side(np.concatenate(sides), labels, _counts(labels, weights) / len(views))
+    train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
     fitted = head.fit(train, Side(seen[len(rows) :], data.labels[held]) if len(held) else None, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
