@@ -195,6 +195,7 @@ class Run:
         saved, self._saved = self._saved, None  # its tensors are not needed twice
         classes = len(catalog.classes)
         own = owns.find(self.recipe.model, self._module, classes, self.recipe.seed)
+        bring.check_start(own, self.recipe)
         device.check(self.recipe.device)
         basis, recipe, reasons = self._choose(catalog, own, saved)
         named, form = basis.named, basis.form
