@@ -159,7 +159,7 @@ def _show_found(found: api.Found, console: Console) -> None:
     counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
     counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
     directory = escape(printable(found.directory))
-    total = found.train + found.validation + found.test
+    total = found.test if found.folds else found.train + found.validation + found.test
     console.print(f"[bold]{total:,} pictures[/] in {directory}: {escape(counts)}")
     if found.quarantine:
         console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (left where they are, not used):")
