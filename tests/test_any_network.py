@@ -400,6 +400,12 @@ class Views(nn.Module):
         return self.head(x.view(x.size(0), -1))
 
 
+def test_a_module_starts_from_its_own_weights(module: nn.Module, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="pretrained is 'imagenet', and Net starts from the weights that it has"):
+        pellucid.train(photos, tmp_path / "m", model=module, pretrained="imagenet", cache=tmp_path / "cache")
+    assert not (tmp_path / "m").exists()
+
+
 def test_the_size_that_a_module_needs_is_chosen_where_none_is_asked_for(photos: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "epochs": 1, "replay": True}
     del settings["size"]

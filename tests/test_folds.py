@@ -8,22 +8,23 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.known import tiny
 
 import pellucid
-from pellucid import api, files, folds
+from pellucid import api, files, folds, transfer
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, CatalogError, RecipeError, TrainingError
 from pellucid.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
-from pellucid.run import Decoding, Epoch, Found, Report, Run, Started
+from pellucid.run import Decoding, Found, Report, Run, Started
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.folds import Part
+from pellucid.training.history import Epoch
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "strong", "folds": 3, "seed": 4}
@@ -288,6 +289,25 @@ def test_what_was_begun_goes_on(begin: Begin, photos: Path, cache: Path, tmp_pat
         api.start(photos, tmp_path / "plain", resume=True, cache=cache, folds=3)
 
 
+def test_settings_that_were_named_hold_in_the_folds_to_come(
+    photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known weights bring settings of their own, but for those that the user named when it was begun."""
+    monkeypatch.setattr(transfer, "find", tiny)
+    out, given = tmp_path / "out", {"folds": 2, "pretrained": "imagenet", "epochs": 1, "learning_rate": 0.0123}
+    one = api.start(photos, out, cache=cache, **given)
+    next(event for event in one if isinstance(event, FoldDone))
+    one.close()
+    same = api.start(photos, out, resume=True, cache=cache)
+    started = {}
+    for event in same:
+        if isinstance(event, FoldBegun):
+            started[event.fold] = same._run.trained.task.recipe  # type: ignore[union-attr]
+    same.close()
+    assert {fold: recipe.learning_rate for fold, recipe in started.items()} == {2: 0.0123, 0: 0.0123}
+    assert started[0].label_smoothing == 0.0  # not named: as the weights want it
+
+
 def test_a_model_that_is_stopped_in_the_last_training_has_the_figures_of_the_folds(begin: Begin) -> None:
     one = begin()
     next(event for event in one if isinstance(event, Epoch) and one.worth_finishing)
@@ -395,10 +415,8 @@ def test_without_validation_every_picture_teaches(begin: Begin, tmp_path: Path) 
 
 
 def test_several_labels_a_picture_are_refused() -> None:
-    part = Part(1, 3, Path("out"))
-    store = SimpleNamespace(fingerprint="1", digests=["a", "b"])
-    with pytest.raises(RecipeError, match="folds is 3, and pictures with several labels"):
-        part.sides(store, np.zeros((2, 3), bool), np.arange(2), recipes.make())  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="folds is 3, and labels is 'several'"):
+        recipes.make(labels="several", folds=3)
 
 
 def test_only_the_last_training_keeps_a_replay(begin: Begin) -> None:

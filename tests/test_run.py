@@ -29,10 +29,11 @@ from pellucid.errors import (
     StorageError,
     TrainingError,
 )
-from pellucid.run import Decoding, Epoch, Found, Report, Run, Started, Step
+from pellucid.run import Decoding, Found, Report, Run, Started, Step
 from pellucid.training import recipe as recipes
 from pellucid.training import replay
 from pellucid.training.data import Comparing, Sample
+from pellucid.training.history import Epoch
 from pellucid.training.recorder import is_due
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"

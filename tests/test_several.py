@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 
 import pellucid
 from pellucid import api
@@ -274,6 +275,29 @@ def test_the_binary_cross_entropy_needs_several_labels() -> None:
         recipes.make(loss="binary_cross_entropy")
 
 
+class Net(nn.Module):
+    """Our text cannot write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.dense = nn.Conv2d(3, 6, 3), nn.Linear(6, len(CLASSES))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(torch.relu(self.conv(x)).mean((2, 3)) * 1.0)  # type: ignore[no-any-return]
+
+
+def test_a_module_that_is_saved_as_a_program_keeps_its_thresholds(colours: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "model": Net(), "epochs": 1}
+    trained = pellucid.train(colours, tmp_path / "m", cache=tmp_path / "cache", **settings)
+    loaded = pellucid.load(tmp_path / "m", trust=True)
+
+    assert loaded.program is not None
+    assert loaded.thresholds == trained.thresholds
+    picture = trace_picture(colours)
+    assert loaded.predict(picture).labels == trained.predict(picture).labels
+    assert pellucid.evaluate(tmp_path / "m", trust=True).metrics.several
+
+
 def test_damaged_thresholds_are_named(model: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(model, tmp_path / "copy"))
     config = read(copy / "config.json")
@@ -316,3 +340,7 @@ def test_pictures_without_a_label_and_a_single_label(colours: Path, tmp_path: Pa
     assert trace.unit("loss").total == pytest.approx(trace.loss, rel=1e-6)
     assert classifier.attribute(picture, "red").deletion.probabilities[0] == pytest.approx(answer.probabilities["red"])
     assert pellucid.evaluate(tmp_path / "out").metrics.several
+
+
+def test_the_usual_loss_may_be_named_too(colours: Path, tmp_path: Path) -> None:
+    api.start(colours, tmp_path / "m", cache=tmp_path, **SETTINGS, loss="cross_entropy").close()

@@ -19,9 +19,10 @@ from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeEr
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import Form
 from pellucid.pictures.table import read
-from pellucid.run import Epoch, Found, Started
+from pellucid.run import Found, Started
 from pellucid.training import recipe as recipes
 from pellucid.training.data import read_catalog
+from pellucid.training.history import Epoch
 
 SETTINGS = {
     "model": "conv(4, 3) batchnorm relu globalavgpool dense",

@@ -25,7 +25,7 @@ from pellucid.app import screen
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.run import Report, Run, Started
-from pellucid.training import features, replay
+from pellucid.training import features, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
@@ -255,8 +255,7 @@ def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatc
 def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     fit, given = transfer.head.fit, []
     monkeypatch.setattr(transfer.head, "fit", lambda train, *rest: given.append(train) or fit(train, *rest))
-    begun = transfer.begin
-    monkeypatch.setattr(transfer, "begin", lambda *rest: begun(*rest, weights=(3.0, 0.5)))
+    monkeypatch.setattr(weighting, "of", lambda *_: (3.0, 0.5))
     finished(begin(epochs=0))
     (train,) = given
     half = len(train.labels) // 2  # the second half are mirror images
@@ -275,6 +274,8 @@ def test_what_the_user_named_wins_over_the_weights(begin: Begin) -> None:
     assert (started.recipe.size, started.recipe.fit, started.recipe.learning_rate) == (32, "pad", 0.0123)
     assert started.recipe.model == "tiny"
     assert started.recipe.label_smoothing == 0.0  # not named: as the weights want it
+    assert "bicubic, mean and deviation: as the weights were trained" in started.reasons
+    assert "size 32, pad: as it was asked for" in started.reasons
 
 
 @pytest.mark.parametrize(
@@ -462,16 +463,74 @@ def test_a_model_of_ours_is_known_weights(
     assert config_of(report)["preprocessing"]["mean"] == config_of(first)["preprocessing"]["mean"]
 
 
+def test_pictures_that_the_model_had_seen_before_give_no_figure_to_quote(
+    tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    written = "conv(6, 3, stride=2) batchnorm relu globalavgpool dense"
+    _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1))
+    _, same = finished(begin(out="same", pretrained=str(first.folder)))
+    events, other = finished(begin(out="other", pretrained=str(first.folder), seed=8))
+    started = next(event for event in events if isinstance(event, Started))
+    sides = {}
+    for folder in ("first", "other"):
+        with (tmp_path / folder / "split.csv").open(newline="") as file:
+            sides[folder] = {row["path"]: row["side"] for row in csv.DictReader(file)}
+    seen = sum(side == "test" and sides["first"][path] != "test" for path, side in sides["other"].items())
+
+    assert same.quotable
+    assert pellucid.evaluate(same.folder).quotable
+    assert seen
+    assert other.knew == seen
+    assert not other.quotable
+    assert f"first has seen {seen} of the test pictures" in started.reasons
+    assert f"No figure to quote: the model that the training started from had seen {seen} of" in (
+        other.folder / "README.md"
+    ).read_text(encoding="utf-8")
+    again = pellucid.evaluate(other.folder)
+    assert not again.quotable
+    assert again.honest is None
+
+
+def test_a_head_without_bias_gets_one(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the model that is saved would answer otherwise than the head that was fitted."""
+    monkeypatch.undo()
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    written = "conv(3, 5, stride=4) relu globalavgpool dense(bias=false)"
+    _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1, learning_rate=1e-4))
+    events, report = finished(begin(out="second", pretrained=str(first.folder)))
+    head = next(event for event in events if isinstance(event, Epoch))
+
+    assert report.metrics["validation"].accuracy == head.validation_accuracy
+    assert report.metrics["validation"].loss_uncalibrated == pytest.approx(head.validation_loss, rel=1e-3)
+
+
+def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
+    tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    written = "conv(2, 3, stride=2) relu flatten dense"
+    _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1))
+    says = r"size is 40, and the weights of conv.* are for pictures of 32x32: dense1\.weight is \[2, 450\] and would"
+    with pytest.raises(RecipeError, match=says):
+        list(begin(out="second", pretrained=str(first.folder), size=40))
+    assert not (tmp_path / "second").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("nowhere", "is neither a name nor a folder that is there"), ("file", "is a file, and no model folder")],
+    [
+        ("nowhere", r"There are no known weights '.*nowhere'\. Write imagenet"),
+        ("file", r"file is no file of weights\."),
+    ],
 )
 def test_weights_that_are_not_there(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
 ) -> None:
     monkeypatch.undo()
     (tmp_path / "file").write_text("no weights")
-    with pytest.raises(ArtefactError, match=f"pretrained is .*{says}"):
+    with pytest.raises(ArtefactError, match=says):
         list(begin(pretrained=str(tmp_path / name)))
     assert not (tmp_path / "out").exists()
 

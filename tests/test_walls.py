@@ -45,7 +45,7 @@ ALLOWED = {
     "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "place": {"errors", "files", "training", "classifier"},
-    "transfer": {"errors", "pictures", "network", "engine", "training", "pretrained"},
+    "transfer": {"errors", "pictures", "network", "engine", "training", "pretrained", "kept"},
     "told": {"pictures", "training"},
     "run": {
         "errors",

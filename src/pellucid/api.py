@@ -96,7 +96,7 @@ def start(
     else:
         crossed = asked.folds is not None
     run = (CrossValidation if crossed else Run)(folder, asked, place, _cache(cache), resume, module=module, named=given)
-    changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != value}
+    changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != getattr(asked, name)}
     for name, value in changed.items():
         run.close()
         raise RecipeError(

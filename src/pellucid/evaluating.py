@@ -152,7 +152,11 @@ def evaluating(
         looked = list(kept)
         labelled = [(str(path), label) for path, label, reason in looked if reason is None]
         unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
-        return (yield from _judge(classifier, _Part(side, side, labelled, unusable), None))
+        judged = yield from _judge(classifier, _Part(side, side, labelled, unusable), None)
+        if knew := artefact.read_config(Path(model)).get("pretrained", {}).get("knew", {}).get(side):
+            said = f"No figure to quote: the model that it started from had seen {knew:,} of these pictures."
+            judged = replace(judged, untold=said)
+        return judged
     known = memory(model)
     results = []
     several = classifier.thresholds is not None

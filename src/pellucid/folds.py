@@ -103,7 +103,7 @@ class CrossValidation:
                 f"{LEAST * (self.count + 1):.2f} together."
             )
         part = self._part(0, out)
-        self._last = Run(directory, self.recipe, out, cache, resume, checkpoint_seconds, part=part, **more)
+        self._last = Run(directory, self.recipe, out, cache, resume, checkpoint_seconds, part=part, **self._more)
         self._last.part = self._part(0, self.out)
         self._run: Run | None = None
         self._done: dict[int, Fold] = {}
@@ -180,6 +180,7 @@ class CrossValidation:
         self._plan = artefact.read_json(out / FOLDER / PLAN)
         try:
             self.recipe = recipes.make(**self._plan["asked"])
+            self._more["named"] = frozenset(self._plan.get("named", self._more.get("named", ())))
             if self.recipe.folds is None:
                 raise ValueError("it is of no cross-validation")
         except (KeyError, TypeError, ValueError, RecipeError) as error:
@@ -273,7 +274,8 @@ class CrossValidation:
 
     def _note(self, **more: Any) -> None:
         """Write the plan: what was asked for, and what the first training chose for all."""
-        self._plan |= {"asked": self.recipe.as_json(), **more}
+        named = sorted(self._more.get("named", ()))  # known weights leave these as they are, also in a fold to come
+        self._plan |= {"asked": self.recipe.as_json(), "named": named, **more}
         folder = self.out / FOLDER
         with files.storage_errors(folder):
             folder.mkdir(exist_ok=True)

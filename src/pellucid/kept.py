@@ -111,6 +111,9 @@ def memory(model: str | Path) -> Memory:
         return Memory(digests, {}, f"{folder / artefact.KNOWN} has no {error}, {copies}.")
     except ArtefactError as error:
         return Memory(digests, {}, f"{str(error).rstrip('.')}; {copies}.")
+    if "knew" in config.get("pretrained", {}):
+        further = f"{folder} started from a model that had seen pictures of its own, which are not listed in {folder}."
+        return Memory(digests, kept, further, apart)
     return Memory(digests, kept, None, apart)
 
 

@@ -70,11 +70,13 @@ class Report:
     """Why it ended before its epochs or its minutes were over, in a sentence without a full stop."""
     folds: Folds | None = None
     """What a cross-validation of the same recipe said; the classifier is that of the last training, on all pictures."""
+    knew: int = 0
+    """How many of the pictures that are reported on the model has seen that the training started from."""
 
     @property
     def quotable(self) -> bool:
         """Whether the reported accuracy is one to quote: of pictures that no choice was made on, of every class."""
-        return self.reported in ("test", "folds") and not self.metrics[self.reported].lacking
+        return self.reported in ("test", "folds") and not self.metrics[self.reported].lacking and not self.knew
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,9 @@ def save(
     if folds is not None:
         sides["folds"] |= folds.as_json() | {"confusion": sides["folds"]["confusion"]}
     report = Report(out, classifier, reported, metrics, state.finished, best_epoch(state), state.seconds, chosen=chosen)
+    report = dataclasses.replace(report, knew=trained.pretrained.get("knew", {}).get(reported, 0))
     about = {"reported": reported, "quotable": report.quotable, "chosen": chosen}
+    about |= {"knew": report.knew} if report.knew else {}
     artefact.write_json(out / artefact.METRICS, {**about, **sides, "mistakes": mistakes})
     tensors = state.best_optimizer if state.best else loop.optimizer_tensors(state)
     artefact.write_tensors(out / artefact.OPTIMIZER, tensors)
@@ -316,9 +320,12 @@ def _pretrained(trained: Trained) -> dict[str, Any]:
     """What the weights had seen, and which result was kept, with what each reached on validation."""
     head, *later = trained.state.history
     best = best_epoch(trained.state)
-    tuned = max(
-        later, key=lambda epoch: (epoch.validation_accuracy or 0.0, -(epoch.validation_loss or 0.0)), default=None
-    )
+    several = trained.data.labels.ndim == 2  # then the loss alone chooses, as in history.is_best
+
+    def rank(epoch: Epoch) -> tuple[float, float]:
+        return 0.0 if several else epoch.validation_accuracy or 0.0, -(epoch.validation_loss or 0.0)
+
+    tuned = max(later, key=rank, default=None)
     return {
         **trained.pretrained,
         "road": "whole network" if best else "head",

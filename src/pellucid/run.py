@@ -195,6 +195,7 @@ class Run:
         saved, self._saved = self._saved, None  # its tensors are not needed twice
         classes = len(catalog.classes)
         own = owns.find(self.recipe.model, self._module, classes, self.recipe.seed)
+        bring.check_start(own, self.recipe)
         device.check(self.recipe.device)
         basis, recipe, reasons = self._choose(catalog, own, saved)
         named, form = basis.named, basis.form
@@ -254,7 +255,7 @@ class Run:
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if basis.known is not None:
-            basis, more = yield from transfer.begin(basis, data, task, state, self.cache, task.weights)
+            basis, more = yield from transfer.begin(basis, data, task, state, self.cache)
             reasons = (*reasons, *more)
         if saved is not None:
             checkpoint.restore(saved, state)

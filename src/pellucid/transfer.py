@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid import kept
 from pellucid.errors import RecipeError
-from pellucid.network import text, zoo
+from pellucid.network import residual, text, zoo
 from pellucid.network.own.own import Own
 from pellucid.network.standardise import Standardise
+from pellucid.network.window import Shape
+from pellucid.pictures import familiar
 from pellucid.pictures.decode import Form
 from pellucid.pretrained.find import find
 from pellucid.pretrained.kept import FOLDER as WEIGHTS
@@ -111,17 +114,30 @@ def choose(
         "backbone_digest": known.backbone_digest,
     }
     shape = (form.channels, form.height, form.width)
+    _check_shapes(known, shape)
     basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about)
     return basis, recipe, (*reasons, f"weights: {known.source}, which have seen {known.seen}", *more)
 
 
+def _check_shapes(known: Known, shape: Shape) -> None:
+    """Raises RecipeError where the weights do not fit pictures of this shape: a dense layer on maps needs its size."""
+    rows = len(known.tensors[f"{known.head}.weight"])
+    for name, (_, needed) in residual.state(known.network.shapes(shape, rows)).items():
+        if name in known.tensors and known.tensors[name].shape != needed:
+            before = f"{known.form.height}x{known.form.width}"
+            raise RecipeError(
+                f"size is {shape[1]}, and the weights of {known.name} are for pictures of {before}: {name} is "
+                f"{list(known.tensors[name].shape)} and would have to be {list(needed)}. Leave out --size, or train "
+                "with --from-scratch."
+            )
+
+
 def begin(
-    basis: Basis, data: Data, task: Task, state: State, cache: Path, weights: Sequence[float] | None = None
+    basis: Basis, data: Data, task: Task, state: State, cache: Path
 ) -> Generator[Extracting, None, tuple[Basis, tuple[str, ...]]]:
     """Put the known weights into `state`, with the head that fits the pictures; it is the first entry of the history.
 
-    `weights`: how much a picture of each class counts; None for 1. Yields progress. Returns the basis, which now also
-    says how the head was fitted, and sentences that say it.
+    Yields progress. Returns the basis, which now also says how the head was fitted, and sentences that say it.
     """
     known = basis.known
     assert known is not None
@@ -136,7 +152,7 @@ def begin(
     for view in views[1:]:
         sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
     labels = np.concatenate([data.labels[rows]] * len(views))
-    train = Side(np.concatenate(sides), labels, _counts(labels, weights) / len(views))
+    train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
     fitted = head.fit(train, Side(seen[len(rows) :], data.labels[held]) if len(held) else None, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
@@ -150,7 +166,11 @@ def begin(
         "tried": [list(pair) for pair in fitted.losses],
     }
     about = {**basis.about, "layer": known.head, "head": said}
-    return dataclasses.replace(basis, known=None, about=about), (_sentence(fitted, len(rows), views),)
+    sentences = [_sentence(fitted, len(rows), views)]
+    if known.folder is not None:
+        about["knew"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)
+        sentences += more
+    return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
 
 
 def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
@@ -172,14 +192,38 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
     return Rows(weight, bias)
 
 
+def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[str]]:
+    """How many pictures of a side a model of ours, that is started from, has seen; and sentences that say it.
+
+    Sides are "validation" and "test", or of a cross-validation "folds", all pictures. What chose the model may choose
+    again.
+    """
+    memory = kept.memory(model)
+    sides = {"validation": data.rows("val"), "test": data.rows("test")}
+    if folds:
+        sides = {"folds": np.arange(len(data.labels))}
+    counts = {}
+    for side, rows in sides.items():
+        paths = [data.catalog.pictures[row].path for row in rows.tolist()]
+        digests = [data.store.digests[row] for row in rows.tolist()]
+        seen = memory.recognise(paths, digests, familiar.coarse(data.store.descriptions[rows])) if len(rows) else []
+        counts[side] = sum(side != "validation" or each.side == "train" for each in seen)
+    words = {"folds": "pictures that the folds test"}
+    told = [
+        f"{model.name} has seen {many:,} of the {words.get(side, f'{side} pictures')}"
+        for side, many in counts.items()
+        if many
+    ]
+    return counts, [*told, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
+
+
 def _put(module: nn.Module, name: str, rows: Rows) -> None:
     import torch
 
     layer = _layer(module, name)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(rows.weight))
-        if layer.bias is not None:
-            layer.bias.copy_(torch.from_numpy(rows.bias))
+        layer.bias.copy_(torch.from_numpy(rows.bias))
 
 
 def _layer(module: nn.Module, name: str) -> nn.Linear:

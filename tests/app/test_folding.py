@@ -23,6 +23,7 @@ def test_a_cross_validation_says_how_each_fold_did_and_the_card_repeats_it(
     assert result.status == 0
     stated = json.loads((out / "metrics.json").read_text())
     crossed = stated["folds"]
+    assert result.out.startswith("32 pictures in ")
     assert "3 folds: each of the 32 pictures is tested once, by a training on the other folds" in result.out
     for each in crossed["each"]:
         sizes = f"{each['train']} to train, {each['validation']} to choose by, {each['pictures']} to test"

@@ -159,7 +159,7 @@ def _show_found(found: api.Found, console: Console) -> None:
     counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
     counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
     directory = escape(printable(found.directory))
-    total = found.train + found.validation + found.test
+    total = found.test if found.folds else found.train + found.validation + found.test
     console.print(f"[bold]{total:,} pictures[/] in {directory}: {escape(counts)}")
     if found.quarantine:
         console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (left where they are, not used):")
@@ -275,6 +275,8 @@ def _show_report(report: api.Report, console: Console) -> None:
     }[report.reported]
     if reported.lacking:
         note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
+    elif report.knew:
+        note = f"no figure to quote: the model that it started from had seen {report.knew:,} of these pictures"
     colour = "bold green" if report.quotable else "bold yellow"
     console.print(f"[{colour}]{SHOWN.get(report.reported, report.reported)}: {share(reported)}[/]; {escape(note)}")
     console.print(balanced(reported), markup=False)

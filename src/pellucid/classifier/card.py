@@ -166,8 +166,14 @@ def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> N
 
 
 def _headline(every: dict[str, Any]) -> str:
+    if every.get("knew"):
+        return f"No figure to quote: {caveats.knew(every)}. {_figure(every)}"
+    return _figure(every)
+
+
+def _figure(every: dict[str, Any]) -> str:
     if every["reported"] == "folds":
-        return crossed.headline(every["folds"])
+        return crossed.headline(every["folds"], not every.get("knew"))
     metrics = every[every["reported"]]
     low, high = metrics["interval"]
     figure = (

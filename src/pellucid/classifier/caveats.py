@@ -14,6 +14,8 @@ def which(metrics: dict[str, Any]) -> str:
     """Which pictures the reported figure is of, and what part these took in the training."""
     if metrics["reported"] == "folds":
         return crossed.which(metrics["folds"])
+    if metrics["reported"] == "test" and metrics.get("knew"):
+        return "The test pictures took no part in this training, but in that of the weights that it started from."
     if metrics["reported"] == "test":
         return "The test pictures took no part in training or in any choice."
     if metrics["reported"] == "validation":
@@ -27,6 +29,11 @@ def which(metrics: dict[str, Any]) -> str:
         "There is neither a test nor a validation side: this is the accuracy on the training pictures themselves, "
         "no measure of how good it is."
     )
+
+
+def knew(metrics: dict[str, Any]) -> str:
+    """Of a training that started from a model of ours, which has seen some of the pictures that are reported on."""
+    return f"the model that the training started from had seen {metrics['knew']:,} of these pictures"
 
 
 def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 
-def headline(folds: dict[str, Any]) -> str:
-    """The figure, its interval, and where it comes from. `folds` is what metrics.json has under that name."""
+def headline(folds: dict[str, Any], unseen: bool = True) -> str:
+    """The figure, its interval, and where it comes from. `folds` is what metrics.json has under that name.
+
+    `unseen`: whether no model had seen the pictures that it predicted, that it started from included.
+    """
     low, high = folds["interval"]
     return (
         f"{folds['accuracy']:.1%} accuracy (95% interval {low:.1%} to {high:.1%}), from {folds['count']}-fold "
-        "cross-validation of the same recipe: each picture predicted by a model that had not seen it"
+        f"cross-validation of the same recipe{': each picture predicted by a model that had not seen it' * unseen}"
     )
 
 

@@ -41,7 +41,9 @@ def _kept(about: Mapping[str, Any]) -> list[str]:
     else:
         reached = f"the head alone reached {_said(head)}, the whole network, trained from there, {_said(whole)}."
         kept = "The head alone was kept" if about["frozen"] else "The whole network was kept"
-        first = f"{kept}: {reached}" if head["accuracy"] is not None else f"{kept}: there was no validation."
+        first = (
+            f"{kept}: {reached}" if head["accuracy"] is not None else f"{kept}: no validation chose between the two."
+        )
     if not about["frozen"]:
         return [first]
     step = "The update that `pellucid explain` shows is a step of plain gradient descent on the head with that picture"

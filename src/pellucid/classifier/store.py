@@ -137,7 +137,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
     if network is None:
         assert program is not None
-        return _opened(folder, program, classes, form, standardise, temperature, pixel_limit, ranges)
+        return _opened(folder, program, classes, form, standardise, temperature, pixel_limit, ranges, thresholds)
     weights = _weights(folder / WEIGHTS, expected)
     return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges, thresholds)
 

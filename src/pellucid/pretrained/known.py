@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ class Known:
     * name: of the network, "efficientnet_lite0"
     * source: where the weights come from, exactly enough to get the same again
     * network: its last layer is `dense`, which takes its units from the number of classes
-    * tensors: of every layer, by the names and in the shapes of the network's state dict
+    * tensors: of every layer, by the names and in the shapes of the network's state dict; the head's bias may lack
     * form, standardise: the preprocessing that the weights were trained with
     * seen: what they had seen before, in words for the model card
     * classes: the names of the head's rows, where they are known
+    * folder: of a model of ours, which remembers the pictures that it has seen
     """
 
     name: str
@@ -36,6 +38,7 @@ class Known:
     standardise: Standardise
     seen: str
     classes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @property
     def head(self) -> str:

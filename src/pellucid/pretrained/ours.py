@@ -31,7 +31,7 @@ def load(folder: Path) -> Known:
         raise ArtefactError(
             f"{folder} has a network that ends with `{last}`: known weights need layers before a last dense, the head."
         )
-    network = Network((*backbone, replace(last, units=None)))
+    network = Network((*backbone, replace(last, units=None, bias=True)))  # as the head that is fitted
     names = (name for name in zoo.NAMES if zoo.find(name).network == network)
     data = config.get("data", {})
     before = config.get("pretrained", {}).get("seen")
@@ -47,4 +47,5 @@ def load(folder: Path) -> Known:
         saved.standardise,
         f"{seen}, and before that {before}" if before else seen,
         saved.classes,
+        folder,
     )

@@ -43,6 +43,15 @@ def computing(engine: Engine, recipe: Recipe, ready: Ready, shape: tuple[int, ..
     return replace(engine, precision="float32", reasons=(*others, f"float32: in bfloat16 the module raises {fault}"))
 
 
+def check_start(own: Own | None, recipe: Recipe) -> None:
+    """Raises RecipeError where a module that the user brings should start from other weights than its own."""
+    if own is not None and recipe.pretrained is not None:
+        raise RecipeError(
+            f"pretrained is {recipe.pretrained!r}, and {own.kind} starts from the weights that it has. "
+            "Leave one of the two out."
+        )
+
+
 def check_same(saved: Checkpoint | None, ready: Ready) -> None:
     """Raises ArtefactError where a resumed run began with a module that computes something else."""
     if saved is not None and saved.context.get("module") != ready.digest:

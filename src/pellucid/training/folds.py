@@ -63,18 +63,13 @@ class Part:
     ) -> NDArray[np.int8]:
         """The sides of the pictures in this training, (N,) as `split` has them: its fold is the test side.
 
-        Of the rest, and in the last training of all, `recipe.validation` is kept to choose by. Raises CatalogError,
-        ArtefactError where the pictures are not those of the first training, and RecipeError where they have several
-        labels each.
+        Of the rest, and in the last training of all, `recipe.validation` is kept to choose by. Raises CatalogError, and
+        ArtefactError where the pictures are not those of the first training.
         """
         if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
             raise ArtefactError(
                 f"The pictures in {store.catalog.root} have changed since the folds in {self.place} were begun, and "
                 "all must see the same ones. Put them back, or train anew with another --out."
-            )
-        if labels.ndim != 1:
-            raise RecipeError(
-                f"folds is {self.count}, and pictures with several labels are not divided into folds yet."
             )
         if whole := splits.indivisible(labels, groups):
             count = int((labels == whole[0]).sum())

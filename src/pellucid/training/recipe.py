@@ -204,7 +204,14 @@ def _check_labels(recipe: Recipe) -> None:
             "labels each has a threshold of its own instead. Leave class_weights out."
         )
     if recipe.replay:
-        raise RecipeError("replay is on, and labels is 'several'. A replay shows one label a picture; leave it out.")
+        raise RecipeError(
+            "replay is on, and labels is 'several'. A replay shows one label a picture; leave it out, and --open too."
+        )
+    if recipe.folds is not None:
+        raise RecipeError(
+            f"folds is {recipe.folds}, and labels is 'several'. Pictures with several labels are not divided into "
+            "folds yet; leave it out."
+        )
 
 
 # name -> (smallest, largest, what is allowed, in words)

@@ -66,7 +66,11 @@ def resolve(
     shape = (size, size) if recipe.size is not None else (form.height, form.width)
     chosen = Form(*shape, form.channels, fit, crop, form.filter)
     cut = f", {crop:g} of the middle" if crop < 1 else ""
-    reasons = [f"size {size}, {fit}{cut}, {form.filter}, mean and deviation: as the weights were trained"]
+    said = {f"size {size}": shape == (form.height, form.width), f"{fit}{cut}": fit == form.fit}
+    usual = [what for what, same in said.items() if same]
+    reasons = [f"{', '.join([*usual, form.filter, 'mean'])} and deviation: as the weights were trained"]
+    if others := [what for what, same in said.items() if not same]:
+        reasons.append(f"{', '.join(others)}: as it was asked for")
     augment = recipe.augment
     if augment == "auto":
         augment = "light" if sample.grey else "strong"
