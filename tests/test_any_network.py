@@ -479,6 +479,15 @@ def test_what_is_refused_leaves_nothing(why: str, net: Path, photos: Path, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("settings", [{"pretrained": "imagenet"}, {"pretrained": "imagenet", "epochs": 0}], ids=str)
+def test_known_weights_are_not_for_a_module_that_has_its_own(
+    settings: dict[str, Any], module: nn.Module, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=r"pretrained is 'imagenet', and \w+ is a module of your own.*Leave one"):
+        pellucid.train(photos, tmp_path / "m", cache=tmp_path / "c", model=module, **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_command_line_says_what_is_wrong_in_a_line(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,8 @@ import pellucid
 from pellucid import files, transfer
 from pellucid.app import screen
 from pellucid.classifier import card
-from pellucid.errors import ArtefactError, RecipeError
+from pellucid.errors import ArtefactError, RecipeError, StorageError
+from pellucid.pretrained.find import find
 from pellucid.run import Report, Run, Started
 from pellucid.training import features, replay, weighting
 from pellucid.training import recipe as recipes
@@ -536,6 +537,16 @@ def test_weights_that_are_not_there(
 
 
 # ---- ImageNet's own weights
+
+
+def test_where_known_weights_cannot_be_kept_it_says_what_to_do(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "find", find)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"could not be written: .* Name another place for them with --cache"):
+        pellucid.train(photos, tmp_path / "m", cache=tmp_path / "file", **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_imagenets_weights_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Collection, Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from pellucid.network.standardise import Standardise
 from pellucid.network.window import Shape
 from pellucid.pictures import familiar
 from pellucid.pictures.decode import Form
-from pellucid.pretrained.find import find
+from pellucid.pictures.space import another_place
+from pellucid.pretrained.find import NAMES, find
 from pellucid.pretrained.kept import FOLDER as WEIGHTS
 from pellucid.pretrained.known import Known
 from pellucid.training import features, head, loop, road
@@ -100,7 +102,8 @@ def choose(
         return Basis(network, form), recipe, (*reasons, *more)
     named_model = None if recipe.model == "auto" else recipe.model
     network = None if named_model is None else zoo.find(named_model).network  # an unknown name is told first
-    known = find(recipe.pretrained, cache / WEIGHTS, named_model)
+    with another_place() if recipe.pretrained in NAMES else nullcontext():  # the others are kept by the hub
+        known = find(recipe.pretrained, cache / WEIGHTS, named_model)
     if network is not None and network != known.network:
         raise RecipeError(
             f"model is {recipe.model!r}, and pretrained {recipe.pretrained!r} has the weights of {known.name}. "

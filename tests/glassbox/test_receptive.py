@@ -127,3 +127,12 @@ def test_a_layer_run_twice_is_seen_in_its_first_run() -> None:
             return self.conv(self.conv(x)).mean((2, 3))
 
     assert seen(Twice(), 2, 9, 9)["conv"].receptive_field(9, 9) == (3, 3)
+
+
+def test_nothing_runs_after_the_last_layer_that_is_asked_for() -> None:
+    class Far(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise AssertionError("too far")
+
+    module = still(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), Far()))
+    assert sights(module, ["0", "1"], (1, 1, 8, 8))["1"].receptive_field(8, 8) == (5, 5)

@@ -233,6 +233,15 @@ def test_evaluate_measures_it_and_says_what_it_cannot_know(photos: Path, stored:
         pellucid.evaluate(tmp_path / "model")
 
 
+def test_its_weights_are_known_weights(photos: Path, stored: Path, tmp_path: Path) -> None:
+    pellucid.import_keras(stored / "blog.keras", tmp_path / "model", classes=["cat", "dog"], pixels=(0, 1))
+    classifier = pellucid.train(photos, tmp_path / "on", cache=tmp_path / "cache", pretrained=str(tmp_path / "model"))
+
+    assert list(classifier.classes) == ["blue", "red"]
+    assert (classifier.form.filter, classifier.form.shape) == ("plain", (22, 22, 3))
+    assert pellucid.evaluate(tmp_path / "on").metrics.pictures > 0
+
+
 def test_a_size_that_the_file_leaves_open(edited: Callable[..., Path], tmp_path: Path) -> None:
     def open_size(layers: list[dict[str, Any]]) -> None:
         layers[0]["config"]["batch_shape"] = [None, None, None, 1]

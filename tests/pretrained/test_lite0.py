@@ -47,6 +47,16 @@ def test_a_file_in_the_cache_that_is_damaged_is_made_anew(tmp_path: Path):
     assert path.stat().st_size > 18_000_000
 
 
+def test_a_file_in_the_cache_with_another_number_is_made_anew(tmp_path: Path):
+    before = lite0.load(tmp_path).backbone_digest
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:9_000_000] + bytes([whole[9_000_000] ^ 1]) + whole[9_000_001:])
+
+    assert lite0.load(tmp_path).backbone_digest == before
+    assert path.read_bytes() == whole
+
+
 def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lite0, "PACKAGE", "not-a-package")
 

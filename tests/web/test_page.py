@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from playwright.sync_api import Browser, Page, expect
+from torch import nn
 
-from pellucid.glassbox.page import framed
+from pellucid.glassbox.page import framed, offline
+from pellucid.glassbox.recording import explain
 from pellucid.glassbox.trace import Trace
 
 PHONE = {"width": 360, "height": 740}
@@ -128,6 +131,21 @@ def test_the_winner_is_told(opened: Callable[..., Page], walk: Trace) -> None:
     place = part.places(part.terms.columns[0])[part.terms.winner].tolist()
     expect(page.locator(".winner .factor")).to_have_text(f"act[{', '.join(map(str, place))}]")
     expect(page.locator("td.best")).to_have_count(1)
+
+
+def test_a_step_that_leaves_a_frozen_layer_says_so(page: Page, tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+    optimizer = torch.optim.SGD(module[3].parameters(), lr=0.1)
+    place = tmp_path / "frozen.html"
+    place.write_text(offline(explain(module, torch.randn(3, 6, 6), 1, optimizer=optimizer), "frozen"))
+    for at, said in (
+        ("0/1,2,2", "Nothing changes here: the optimizer leaves 0.weight, 0.bias as they are."),
+        ("1/1,2,2", "This layer has none."),
+        ("3/1", "Choose one of 3.weight, 3.bias: open the layer with Escape."),
+    ):
+        page.goto("about:blank")
+        page.goto(f"{place.as_uri()}#/{at}?direction=update")
+        expect(page.locator(".say p").first).to_contain_text(said)
 
 
 def test_softmax_and_the_optimizer_line_by_line(opened: Callable[..., Page], walk: Trace) -> None:

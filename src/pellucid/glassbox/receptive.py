@@ -9,6 +9,7 @@ torch, so it is imported only where boxes are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -59,20 +60,30 @@ def sights(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[
 
 
 def first_runs(copy: nn.Module, names: Sequence[str], look: Callable[[str, Tensor], None], batch: Tensor) -> None:
-    """Run the batch and show `look` the output of each named layer, the first time that it is run."""
+    """Run the batch and show `look` the output of each named layer, the first time that it is run.
+
+    Nothing is run after the last of them.
+    """
     seen: set[str] = set()
 
     def hook(name: str, _part: nn.Module, _input: Any, output: Tensor) -> None:
         if name not in seen:
             seen.add(name)
             look(name, output)
+        if len(seen) == len(names):
+            raise _Seen
 
     handles = [copy.get_submodule(name).register_forward_hook(partial(hook, name)) for name in names]
     try:
-        copy(batch.clone())
+        with suppress(_Seen):
+            copy(batch.clone())
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Seen(Exception):
+    """All layers that were asked for have been run."""
 
 
 def _extent(ends: NDArray[np.int64], side: int) -> int:

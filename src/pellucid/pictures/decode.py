@@ -211,7 +211,7 @@ def _plain(
     first, second, across = _between(left, right, width, image.shape[1])
     rows = image[upper] + (image[lower].astype(np.float32) - image[upper]) * down[:, None, None]
     sums = rows[:, first] + (rows[:, second] - rows[:, first]) * across[:, None]
-    return np.rint(sums).astype(np.uint8)
+    return np.rint(sums).astype(np.uint8, order="C")  # `first` has turned the axes in memory
 
 
 def _between(

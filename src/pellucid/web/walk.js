@@ -82,12 +82,11 @@ async function workedOut(run, { name, index, direction }) {
     return working.gradient(run, name, at);
   }
   if (run.node(name)) {
-    const weights = Object.values(/** @type {import("./run.js").Node} */ (run.node(name)).reads).filter((each) =>
-      run.update(each),
-    );
-    const where = weights.length
-      ? `Choose one of ${weights.join(", ")}: open the layer with Escape.`
-      : "This layer has none.";
+    const own = Object.values(/** @type {import("./run.js").Node} */ (run.node(name)).reads).filter(run.parameter);
+    const weights = own.filter((each) => run.update(each));
+    let where = "This layer has none.";
+    if (own.length) where = `Nothing changes here: the optimizer leaves ${own.join(", ")} as they are.`;
+    if (weights.length) where = `Choose one of ${weights.join(", ")}: open the layer with Escape.`;
     return `A step changes weights and not ${name} itself. ${where}`;
   }
   return (await working.update(run, name, at)) ?? unchanged(run, name);
