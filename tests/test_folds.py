@@ -308,6 +308,20 @@ def test_settings_that_were_named_hold_in_the_folds_to_come(
     assert started[0].label_smoothing == 0.0  # not named: as the weights want it
 
 
+def test_all_folds_weight_the_classes_or_none_does(begin: Begin, tmp_path: Path) -> None:
+    """Near two to one some folds would and others would not."""
+    for label, (name, many) in enumerate((("blue", 22), ("red", 10))):
+        for number in range(many):
+            draw(tmp_path / "uneven" / name / f"{number:02}.png", 100 * label + number, 2 * label)
+    one, weighted = begin(tmp_path / "uneven", folds=5, epochs=1), []
+    for event in one:
+        if isinstance(event, FoldBegun):
+            weighted.append(one._run.trained.task.recipe.class_weights)  # type: ignore[union-attr]
+    one.close()
+    assert len(weighted) == 6
+    assert len(set(weighted)) == 1
+
+
 def test_a_model_that_is_stopped_in_the_last_training_has_the_figures_of_the_folds(begin: Begin) -> None:
     one = begin()
     next(event for event in one if isinstance(event, Epoch) and one.worth_finishing)

@@ -319,6 +319,7 @@ def _alike(trained: Trained) -> dict[str, Any]:
         "threads": context["threads"],
         "fused": context["fused"],
         "fingerprint": trained.data.store.fingerprint,
+        "class_weights": trained.task.recipe.class_weights,
     }
 
 

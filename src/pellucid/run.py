@@ -214,12 +214,12 @@ class Run:
         rows = data.rows("train")
         counts = targets.counts(data.labels[rows], len(catalog.classes))
         recipe, more = resolve_length(recipe, len(rows))
-        recipe, weighted = weighting.resolve(recipe, counts, catalog.classes)
+        alike = self.part.alike if self.part is not None else {}
+        recipe, weighted = weighting.resolve(recipe, counts, catalog.classes, alike.get("class_weights", "auto"))
         reasons = (*reasons, *more, *(weighted if saved is None else ()))
 
         import torch
 
-        alike = self.part.alike if self.part is not None else {}
         threads = saved.context["threads"] if saved else alike.get("threads")
         engine = device.choose(recipe.device, recipe.precision, threads)
         torch.manual_seed(recipe.seed)

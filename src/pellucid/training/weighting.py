@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 from pellucid.training.recipe import Recipe
 
 UNEQUAL = 2.0  # times as many training pictures as the smallest class: beyond that, classes are weighted
 
 
-def resolve(recipe: Recipe, counts: Sequence[int], classes: Sequence[str]) -> tuple[Recipe, tuple[str, ...]]:
+def resolve(
+    recipe: Recipe, counts: Sequence[int], classes: Sequence[str], first: Literal["auto", "balanced", "none"] = "auto"
+) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe with `class_weights` decided, and a sentence that says why where classes are weighted.
 
-    counts: training pictures of each class, all above 0.
+    counts: training pictures of each class, all above 0. `first`: what the first training of a cross-validation chose.
     """
     least, most = min(counts), max(counts)
-    chosen = recipe.class_weights
+    chosen = first if recipe.class_weights == "auto" else recipe.class_weights
     if chosen == "auto":
         chosen = "balanced" if most > UNEQUAL * least and recipe.labels == "one" else "none"
     if chosen == "none":
