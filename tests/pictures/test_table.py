@@ -233,7 +233,7 @@ def test_groups_of_any_kind_become_numbers(tmp_path: Path) -> None:
 def test_one_picture_with_two_labels_two_sides_or_two_groups(tmp_path: Path) -> None:
     two = write(tmp_path, csv_of([("a", "cat", ""), ("b", "cat", ""), ("a", "dog", "")]))
     assert complaint(lambda: read(two)) == (
-        f"{two} gives a two labels, cat and dog. Keep one of them, or train with several labels a picture."
+        f"{two} gives a two labels, cat and dog. Keep one of them, or train with --labels several."
     )
     listed = write(tmp_path, jsonl({"path": "a", "label": ["x", "y"]}), "list.jsonl")
     assert "list.jsonl gives a two labels, x and y." in complaint(lambda: read(listed))

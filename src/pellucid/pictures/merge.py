@@ -61,9 +61,7 @@ def merged(
 
 def two_labels(table: str, path: str, one: str, other: str) -> str:
     """One line that says so, and what to do."""
-    return (
-        f"{table} gives {path} two labels, {one} and {other}. Keep one of them, or train with several labels a picture."
-    )
+    return f"{table} gives {path} two labels, {one} and {other}. Keep one of them, or train with --labels several."
 
 
 def _one(values: NDArray[Number], number: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Number]:
