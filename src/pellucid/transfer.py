@@ -270,10 +270,12 @@ def _note(state: State, fitted: Fitted, seconds: float) -> None:
 
 
 def _sentence(fitted: Fitted, train: int, views: Sequence[View]) -> str:
-    how = "as usual: nothing can choose it"
+    how = "the default: nothing can choose it"
     if fitted.losses:
         least, _ = min(fitted.losses, key=lambda pair: pair[1])
         sure = least == fitted.c
-        how = "by the least loss on validation" if sure else "as usual: too few validation pictures speak against it"
-    more = ", and of their mirror images" if len(views) > 1 else ""
+        how = (
+            "by the least loss on validation" if sure else "the default: too few validation pictures to choose another"
+        )
+    more = " and their mirror images" if len(views) > 1 else ""
     return f"head: logistic regression on the features of {train:,} pictures{more}, C {fitted.c:.3g} {how}"

@@ -42,5 +42,5 @@ def test_which_of_the_two_was_kept_with_both_figures() -> None:
 
 
 def test_a_strength_that_nothing_chose() -> None:
-    assert "C 0.3, as usual." in origin.lines(about(tried=()))[2]
-    assert "C 0.3, as usual." in origin.lines(about(tried=((0.1, 0.04), (0.3, 0.05))))[2]
+    assert "C 0.3, the default." in origin.lines(about(tried=()))[2]
+    assert "C 0.3, the default." in origin.lines(about(tried=((0.1, 0.04), (0.3, 0.05))))[2]

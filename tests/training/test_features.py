@@ -163,6 +163,20 @@ def test_broken_off_it_leaves_nothing_half_written(opened: Callable[[], Store], 
     assert extracted(store, tmp_path)[1] == 2 * COUNT
 
 
+def test_stopped_on_the_way_it_keeps_what_it_has_computed(opened: Callable[[], Store], tmp_path: Path) -> None:
+    store, rows = opened(), np.arange(2 * COUNT)
+    forward = Counted()
+    steps = features.extract(store, rows, backbone(forward), "plain", tmp_path / "cache")
+    next(steps)
+    next(steps)
+    steps.close()
+    made, seen = extracted(store, tmp_path)
+
+    assert sum(forward.batches) == BATCH < 2 * COUNT
+    assert seen == 2 * COUNT - BATCH
+    assert np.array_equal(made, Counted()(store.batch(rows)).numpy())
+
+
 def test_what_a_kill_left_goes(opened: Callable[[], Store], tmp_path: Path) -> None:
     store = opened()
     extracted(store, tmp_path)

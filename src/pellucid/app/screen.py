@@ -136,7 +136,7 @@ def _show(event: object, console: Console, bars: Progress) -> None:
             note = f"{images_per_second:,.0f} images/s" if images_per_second else ""
             note += f"  {reused:,} kept from before" if reused else ""
             left = f"{duration(seconds_left)} left" if seconds_left else ""
-            said = "what the known weights see"
+            said = "computing features"
             bars.update(only_bar(bars), description=said, completed=done, total=total, note=note, left=left)
         case api.Started():
             bars.remove_task(only_bar(bars))

@@ -27,7 +27,7 @@ def _fitted(about: Mapping[str, Any]) -> str:
     head = about["head"]
     mirrored = " and of their mirror images" if "mirror" in head["views"] else ""
     least = min(head["tried"], key=lambda pair: pair[1], default=None)
-    chosen = ", chosen on the validation pictures" if least is not None and least[0] == head["c"] else ", as usual"
+    chosen = ", chosen on the validation pictures" if least is not None and least[0] == head["c"] else ", the default"
     return (
         f"Its head was fitted to the frozen network's features of the training pictures{mirrored} in "
         f"{head['seconds']:.1f} seconds: logistic regression, C {head['c']:.3g}{chosen}."

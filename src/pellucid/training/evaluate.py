@@ -178,7 +178,7 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
 
 def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
     """Mean of -log p(label), in nats."""
-    return float(-log_probabilities(logits, temperature)[np.arange(len(labels)), labels].mean())
+    return float(-log_probabilities(logits, temperature)[np.arange(len(labels)), labels].mean()) + 0.0  # no -0
 
 
 def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -113,9 +113,14 @@ def extract(
         places = {} if kept is None else {digest.tobytes(): at for at, digest in enumerate(kept.digests)}
         missing = [int(row) for row in rows if digests[row].tobytes() not in places]
         if missing:
-            made = yield from _computed(store, np.array(missing, np.int64), backbone, view, len(rows) - len(missing))
-            kept = _merged(kept, digests, missing, made)
-            _save(folder, identity, kept)
+            made: list[NDArray[np.float32]] = []
+            try:
+                yield from _computed(store, np.array(missing, np.int64), backbone, view, len(rows) - len(missing), made)
+            finally:  # who stops it goes on from here the next time
+                if made:
+                    kept = _merged(kept, digests, missing[: sum(map(len, made))], np.concatenate(made))
+                    _save(folder, identity, kept)
+            assert kept is not None
             places = {digest.tobytes(): at for at, digest in enumerate(kept.digests)}
         elif kept is not None:
             with suppress(OSError):
@@ -126,10 +131,15 @@ def extract(
 
 
 def _computed(
-    store: Store, rows: NDArray[np.int64], backbone: Backbone, view: View, reused: int
-) -> Generator[Extracting, None, NDArray[np.float32]]:
-    """Batch by batch."""
-    total, parts = reused + len(rows), []
+    store: Store,
+    rows: NDArray[np.int64],
+    backbone: Backbone,
+    view: View,
+    reused: int,
+    made: list[NDArray[np.float32]],
+) -> Generator[Extracting, None, None]:
+    """Batch by batch, each added to `made`."""
+    total = reused + len(rows)
     began, told = time.monotonic(), -np.inf
     yield Extracting(reused, total, reused, 0.0, 0.0)
     for start in range(0, len(rows), BATCH):
@@ -137,12 +147,11 @@ def _computed(
         pixels = store.batch(here)
         if view == "mirror":
             pixels = np.ascontiguousarray(pixels[:, :, ::-1])
-        parts.append(backbone.forward(pixels).numpy())
+        made.append(backbone.forward(pixels).numpy().astype(np.float32, copy=False))
         done, now = start + len(here), time.monotonic()
         if now >= told + _EVERY:
             told, pace = now, (now - began) / done
             yield Extracting(reused + done, total, reused, 1 / max(pace, 1e-9), pace * (len(rows) - done))
-    return np.concatenate(parts).astype(np.float32, copy=False)
 
 
 def _merged(kept: _Kept | None, digests: NDArray[np.uint8], rows: list[int], made: NDArray[np.float32]) -> _Kept:

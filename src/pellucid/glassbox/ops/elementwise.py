@@ -97,7 +97,8 @@ def hardsigmoid(input: Shape) -> Op:
 
 
 def hardtanh(input: Shape, min_val: float = -1.0, max_val: float = 1.0) -> Op:
-    return alone("hard tanh", input, minimum(maximum(INPUT, min_val), max_val))
+    name = "ReLU6" if (min_val, max_val) == (0, 6) else "hard tanh"  # as PyTorch exports it
+    return alone(name, input, minimum(maximum(INPUT, min_val), max_val))
 
 
 def relu6(input: Shape) -> Op:
