@@ -330,3 +330,24 @@ def test_resume_says_where_there_is_nothing_to_resume(pellucid: Callable, photos
     result = pellucid("train", *place, "--resume", *network)
     said = f"There is no training to resume in {tmp_path}/m; this one begins anew.\n"
     assert (result.status, result.err[: len(said)]) == (0, said)
+
+
+def test_ctrl_c_in_the_last_step_of_an_epoch_and_resume(
+    pellucid: Callable, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = screen._show, []
+
+    def interrupt_after_the_first_epoch(event: object, *rest: object) -> None:
+        if isinstance(event, api.Step) and event.epoch == 1:
+            seen.append(event.step)
+            if len(seen) == 2:  # 22 pictures to train on, 16 a step
+                signal.raise_signal(signal.SIGINT)
+        real(event, *rest)  # type: ignore[arg-type]
+
+    place = [photos, "--out", tmp_path / "m", "--cache", tmp_path / "cache"]
+    with monkeypatch.context() as patched:
+        patched.setattr(screen, "_show", interrupt_after_the_first_epoch)
+        assert pellucid("train", *place, *TINY).status == 130
+    result = pellucid("train", *place, "--resume")
+    assert (result.status, result.err) == (0, "")
+    assert re.search(r"resumed at step 2 of .*\nepoch 1: training loss", result.out)

@@ -239,8 +239,8 @@ def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
         seen = f"; {seen}, loss {epoch.validation_loss:.3f}" if seen else ""
         console.print(f"head: training loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}{seen}")
         return
+    bars.update(only_bar(bars), seen=seen)  # a run that is resumed at an epoch's last step begins with this
     bar = bars.tasks[0]
-    bars.update(bar.id, seen=seen)
     if bars.console.is_terminal:
         return
     total = bar.total or epoch.steps
