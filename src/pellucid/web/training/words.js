@@ -1,6 +1,7 @@
 /** What the view of a training says beside its figures. */
 
-export const NONE_HERE = "This file holds pictures' runs and no training. Open the model's folder with “pellucid open”.";
+export const NONE_HERE =
+  "This file holds pictures' runs and no training. Open the model's folder with “pellucid open”.";
 
 export const GONE =
   "Pellucid does not answer any more: the training was ended. The terminal says how; " +
