@@ -15,13 +15,8 @@ def fitted(own: Own, asked: Recipe, recipe: Recipe, reasons: tuple[str, ...]) ->
     """The size and the channels that a module takes, where it does not take those chosen and none were asked for.
 
     Returns the recipe and the reasons for its choices. Where no choice would do, both stay: what the module says of
-    such pictures is the error that comes. Raises RecipeError where known weights are named too.
+    such pictures is the error that comes.
     """
-    if asked.pretrained is not None:
-        raise RecipeError(
-            f"pretrained is {asked.pretrained!r}, and {own.kind} is a module of your own, which starts from the "
-            "weights that it has. Leave one of them out."
-        )
     assert recipe.size is not None
     assert recipe.channels is not None
     taken = own.taken((recipe.channels, recipe.size, recipe.size))
