@@ -18,6 +18,7 @@ from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
 
 TINY = 64  # pixels; what is not half as large is enlarged
 THUMBNAIL = 160  # pixels
+LONG = 1500  # characters of a network's text, beyond which it is folded away
 WORST = 20  # rows of a table that would else have more than MOST_NAMED
 
 
@@ -28,7 +29,8 @@ def write(folder: Path) -> None:
     with (folder / store.HISTORY).open(encoding="utf-8", newline="") as file:
         history = list(csv.DictReader(file))
     reported = metrics[metrics["reported"]]
-    figures.save(folder / "curves.png", figures.curves(history))
+    if config["training"]["epochs"]:
+        figures.save(folder / "curves.png", figures.curves(history))
     if not reported.get("several"):
         figures.save(folder / "confusion.png", figures.confusion(reported))
     figures.save(folder / "calibration.png", figures.calibration(reported))
@@ -39,7 +41,7 @@ def write(folder: Path) -> None:
 def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The card as Markdown."""
     reported = metrics[metrics["reported"]]
-    recipe, data, training = config["recipe"], config["data"], config["training"]
+    data, training = config["data"], config["training"]
     where = " in the folds" if metrics["reported"] == "folds" else ""
     trust = ", trust=True" if config.get("program") else ""
     more = f" and {len(config['classes']) - 8:,} more" if len(config["classes"]) > 8 else ""
@@ -88,17 +90,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "## How it was trained",
         "",
         *origin.lines(config),
-        "![loss and accuracy over the epochs](curves.png)",
-        "",
-        "The training figures are taken while it learns, on pictures as they are varied for it"
-        + (" (here they are not)" if recipe["augment"] == "none" else "")
-        + "; "
-        + (
-            "the dotted line is the epoch whose weights were kept."
-            if caveats.chosen(metrics)
-            else "the last weights were kept."
-        ),
-        "",
+        *_curves(config, metrics),
         *_network(config),
         "",
         f"{data['train']:,} training pictures, {data['validation']:,} for validation, "
@@ -113,13 +105,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         + _table(data),
         "",
         *_ranges(config),
-        f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; "
-        f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}; "
-        f"the weights are those of {_epoch(config)}"
-        + (", the best on the validation pictures." if caveats.chosen(metrics) else ".")
-        + (f" It was {early}." if (early := training.get("early")) else "")
-        + f" {recipe['optimizer']}, learning rate {recipe['learning_rate']:g}, {recipe['schedule']} schedule, "
-        f"augmentation {recipe['augment']}, seed {recipe['seed']}." + labels.weighted(config),
+        _steps(config, metrics) + labels.weighted(config),
         "",
         *_optimizer(config),
         "## Use it",
@@ -275,12 +261,45 @@ def _table(data: dict[str, Any]) -> str:
 def _network(config: dict[str, Any]) -> list[str]:
     program = config.get("program")
     if program is None:
-        return [f"`{config['network']}`"]
+        written = f"`{config['network']}`"
+        if len(written) <= LONG:
+            return [written]
+        return ["<details><summary>The network, layer by layer</summary>", "", written, "", "</details>"]
     return [
         f"The network is a PyTorch module of its maker's, {_plain(program['name'])} "
         f"({_plain(config['recipe']['model'])}), saved as a program in `{store.PROGRAM}`. Opening it may run code that "
         "it brings along, so it takes `--trust`, or `trust=True` in Python. Say so if you trust who made this folder."
     ]
+
+
+def _curves(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    """The plot of the epochs, and what it shows; none where there was no epoch."""
+    if not config["training"]["epochs"]:
+        return []
+    varied = " (here they are not)" if config["recipe"]["augment"] == "none" else ""
+    line = "the dotted line is the epoch whose weights were kept." if caveats.chosen(metrics) else "the last was kept."
+    return [
+        "![loss and accuracy over the epochs](curves.png)",
+        "",
+        f"The training figures are taken while it learns, on pictures as they are varied for it{varied}; {line}",
+        "",
+    ]
+
+
+def _steps(config: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """How long it took and on what, and the settings of its steps, if any were made."""
+    recipe, training = config["recipe"], config["training"]
+    took = f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}"
+    if not training["epochs"]:
+        return f"{took}; seed {recipe['seed']}."
+    best = ", the best on the validation pictures." if caveats.chosen(metrics) else "."
+    early = f" It was {training['early']}." if training.get("early") else ""
+    return (
+        f"Epochs: {training['epochs']:,}; steps of up to {recipe['batch']} pictures: {training['steps']:,}; {took}; "
+        f"the weights are those of {_epoch(config)}{best}{early} {recipe['optimizer']}, learning rate "
+        f"{recipe['learning_rate']:g}, {recipe['schedule']} schedule, augmentation {recipe['augment']}, seed "
+        f"{recipe['seed']}."
+    )
 
 
 def _epoch(config: dict[str, Any]) -> str:
