@@ -23,9 +23,9 @@ BEGIN, END = "<!-- benchmarks/accuracy.py -->", "<!-- end -->"
 
 # name -> data set, how many seeds (each has its own split, and few test pictures leave much to chance), flags
 CASES: dict[str, tuple[str, int, list[str]]] = {
-    "digits, compact, as in the demo": ("digits", 1, ["--epochs", "12"]),
-    "MNIST, compact": ("mnist", 1, []),
-    "cats and dogs, compact": ("cats_dogs", 2, []),
+    "digits, compact, as in the demo": ("digits", 1, ["--from-scratch", "--epochs", "12"]),
+    "MNIST, compact": ("mnist", 1, ["--from-scratch"]),
+    "cats and dogs, compact": ("cats_dogs", 2, ["--from-scratch"]),
 }
 
 

@@ -42,8 +42,8 @@ def command(verb: str, given: dict[str, Any]) -> list[str]:
     settings: dict[str, Any] = {"cache": f"{given['out']}-cache"}
     if verb == "default":
         pass
-    elif verb == "minutes":  # its own network and settings
-        settings |= {"minutes": given["minutes"]}
+    elif verb == "minutes":  # its own network and settings, from scratch as the peer
+        settings |= {"minutes": given["minutes"], "model": "compact"}
     else:
         settings |= {"model": NETWORKS[given["network"]], "test": 0, **PLAIN}
         settings |= {name: given[name] for name in ("size", "side", "batch", "epochs") if name in given}
