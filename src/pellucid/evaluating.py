@@ -24,9 +24,9 @@ from pellucid.pictures import familiar, table, twins
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import decode, read
-from pellucid.pictures.joined import SEPARATOR, joined
+from pellucid.pictures.joined import joined
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
-from pellucid.texts import alike, composed
+from pellucid.texts import LABELS_BETWEEN, alike, composed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import targets
 from pellucid.training.evaluate import Metrics
@@ -177,10 +177,10 @@ def evaluating(
 
 
 def _columns(model: str | Path, columns: Columns) -> Columns:
-    """The same, with the names in the model's recipe as likely ones, and as many labels a picture as it has."""
+    """The same, with the names in the model's recipe as likely ones."""
     recipe = artefact.read_config(Path(model)).get("recipe") or {}
     likely = ((role, name) for role in NAMES if (name := recipe.get(f"{role}_column")) is not None)
-    return replace(columns, likely=tuple(likely), several=recipe.get("labels") == "several")
+    return replace(columns, likely=tuple(likely))
 
 
 class _Part(NamedTuple):
@@ -214,7 +214,7 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
     of_side: dict[str | None, list[tuple[str, str]]] = {}
     for picture in catalog.pictures:
         own = (names[name] for name in catalog.classes_of(picture).split("\0") if name)
-        labelled = str(catalog.root / picture.path), SEPARATOR.join(own)
+        labelled = str(catalog.root / picture.path), LABELS_BETWEEN.join(own)
         of_side.setdefault(picture.side, []).append(labelled)
     if of_side.keys() <= {None}:
         return [_Part(str(directory), None, of_side.get(None, []), refused)]

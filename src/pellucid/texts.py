@@ -13,6 +13,7 @@ _MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+LABELS_BETWEEN = "|"  # between the labels of one picture: in a table's cell, in split.csv, in predictions
 _ZEROS = 0.25  # of the bytes of UTF-16 in which line ends, dots and slashes are; a zero byte after each path is rarer
 _UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf"}  # spaces, and characters without a shape, as Unicode's categories
 

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -282,8 +283,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
 
 def test_a_disk_too_small_is_said_before_the_work(animals: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = module.shutil.disk_usage(animals)._replace(free=100)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(animals)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(StorageError, match="The disk is full"):
         next(build(scan(animals), FORM, cache, 10**6))
     assert os.listdir(cache) == []

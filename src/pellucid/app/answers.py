@@ -15,10 +15,10 @@ from pellucid.app import bars, lists, streams
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError, StorageError
 from pellucid.predicting import LeftOut, Prediction, Predictor, Source
+from pellucid.texts import LABELS_BETWEEN
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file, by which a text is told from a picture
-SEPARATOR = "|"  # between the labels of one picture in a CSV
 LISTED = 5  # folders that are left out, by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
@@ -152,7 +152,7 @@ def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) 
 def _csv(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
     count = min(top, len(classifier.classes))
     cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * count)
-    labels = [SEPARATOR.join(answer.labels or ())] if classifier.thresholds is not None else []
+    labels = [LABELS_BETWEEN.join(answer.labels or ())] if classifier.thresholds is not None else []
     csv.writer(stream, lineterminator="\n").writerow([answer.source, *labels, *cells, answer.error or ""])
 
 

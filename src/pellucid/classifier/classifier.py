@@ -34,7 +34,7 @@ from pellucid.network.own.program import Program, in_plain_order
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
-from pellucid.texts import composed
+from pellucid.texts import LABELS_BETWEEN, composed
 
 if TYPE_CHECKING:
     import torch
@@ -376,7 +376,7 @@ class Classifier(Predictor):
         These may come in one text with | between them, as split.csv has them.
         """
         if self.thresholds is not None:
-            names = label.split("|") if isinstance(label, str) else label
+            names = label.split(LABELS_BETWEEN) if isinstance(label, str) else label
             return tuple(self._class(name) for name in names if name)
         given = [label] if isinstance(label, str) else list(label)
         if len(given) != 1:

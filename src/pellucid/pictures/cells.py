@@ -7,9 +7,7 @@ import unicodedata
 from typing import Any
 
 from pellucid.pictures import sides
-from pellucid.texts import composed
-
-SEPARATOR = "|"  # between the labels of one cell, where a picture may have several
+from pellucid.texts import LABELS_BETWEEN, composed
 
 
 class Unusable(Exception):
@@ -40,10 +38,11 @@ def path_of(cell: Any, root: str) -> str:
 def labels_of(cell: Any, several: bool) -> list[str] | None:
     """The labels, each once, in Unicode's composed form; None where nothing is said. Raises Unusable.
 
-    Text is one label, or where there may be `several`, those between SEPARATOR: empty text says that there is none.
+    Text is one label, or where there may be `several`, those between LABELS_BETWEEN: empty text says that there
+    is none.
     """
     if isinstance(cell, str) and several:
-        cell = cell.split(SEPARATOR)
+        cell = cell.split(LABELS_BETWEEN)
     if isinstance(cell, list | tuple):
         return list(dict.fromkeys(label for each in cell if (label := _label(each))))
     label = _label(cell)

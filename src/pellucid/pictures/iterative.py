@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures.split import FIRST, TEST, TRAIN, VAL, _members, check
+from pellucid.pictures.split import FIRST, TEST, TRAIN, VAL, check, drawn, members_of
 
 
 def split(
@@ -35,13 +34,13 @@ def split(
     sides = np.full(len(labels), -1, np.int8)
     here = {int(side) for side in np.unique(given)}
     free, in_train = [], []
-    for members in _members(groups):
+    for members in members_of(groups):
         last = int(given[members].max())
         if last in (VAL, TEST):
             sides[members] = np.where(given[members] == last, last, -1)
             continue
-        key = sha256(f"{seed}:".encode() + min(map(_bytes, (digests[at] for at in members)))).digest()
-        (in_train if last == TRAIN else free).append(_Group((key, int(members[0])), members))
+        key = drawn(digests, members, seed), int(members[0])
+        (in_train if last == TRAIN else free).append(_Group(key, members))
     asked = {TRAIN: 1 - validation - test, VAL: validation, TEST: test}
     for some, closed in ((in_train, here), (free, set())):
         shares = {side: 0.0 if side in closed and side != TRAIN else share for side, share in asked.items()}
@@ -88,7 +87,3 @@ def _deal(groups: list[_Group], labels: NDArray[np.bool_], shares: dict[int, flo
         put(number, int(room.argmax()))
     if TRAIN in open_to and not (sides[np.concatenate([g.members for g in groups])] == TRAIN).any():
         sides[groups[-1].members] = TRAIN
-
-
-def _bytes(digest: bytes | str) -> bytes:
-    return digest.encode() if isinstance(digest, str) else digest

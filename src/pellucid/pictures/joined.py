@@ -12,8 +12,7 @@ from pellucid import files
 from pellucid.errors import CatalogError
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.columns import Picture, Pictures
-
-SEPARATOR = "|"  # between the labels of one picture in split.csv and in predictions
+from pellucid.texts import LABELS_BETWEEN
 
 
 def joined(catalog: Catalog) -> Catalog:
@@ -59,18 +58,20 @@ def joined(catalog: Catalog) -> Catalog:
 
 def hint(catalog: Catalog) -> tuple[str, ...]:
     """A sentence where names of classes look like several labels, and each is taken for one class; else nothing."""
-    some = [name for name in catalog.classes if SEPARATOR in name]
-    parts = {part.strip() for name in some for part in name.split(SEPARATOR)}
+    some = [name for name in catalog.classes if LABELS_BETWEEN in name]
+    parts = {part.strip() for name in some for part in name.split(LABELS_BETWEEN)}
     if catalog.several or not parts & set(catalog.classes):
         return ()
-    return (f"class {some[0]!r} is one class here; --labels several takes it for labels with {SEPARATOR} between them",)
+    return (
+        f"class {some[0]!r} is one class here; --labels several takes it for labels with {LABELS_BETWEEN} between them",
+    )
 
 
 def check_names(catalog: Catalog) -> None:
     """Raise CatalogError where a class has the separator in its name."""
     for name in catalog.classes:
-        if SEPARATOR in name:
+        if LABELS_BETWEEN in name:
             raise CatalogError(
-                f"The class {name!r} of {catalog.place} has a {SEPARATOR} in its name, which stands between the labels "
-                "of a picture. Rename it."
+                f"The class {name!r} of {catalog.place} has a {LABELS_BETWEEN} in its name, which stands between the "
+                "labels of a picture. Rename it."
             )

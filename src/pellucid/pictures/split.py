@@ -61,7 +61,7 @@ def split(
     from_train = {side: 0.0 if side in given_sides else fraction for side, fraction in fractions.items()}
     divided: dict[tuple[int, bool], list[_Group]] = {}
     every: list[_Group] = []
-    for members in _members(groups):
+    for members in members_of(groups):
         last = int(given[members].max())
         if last in (VAL, TEST):
             sides[members] = np.where(given[members] == last, last, -1)
@@ -69,7 +69,7 @@ def split(
             every.append(_Group(b"", there, int(np.bincount(labels[there]).argmax()), ()))
             continue
         label = int(np.bincount(labels[members]).argmax())
-        order = _place(digests, members, seed)
+        order = drawn(digests, members, seed)
         open_to = from_train if last == TRAIN else fractions
         allowed = (TRAIN, *(side for side in (TEST, VAL) if open_to[side] > 0))
         group = _Group(order, members, label, allowed)
@@ -137,9 +137,9 @@ def folds(
     """
     found = np.zeros(len(labels), np.int64)
     of_class: dict[int, list[_Group]] = {}
-    for members in _members(groups):
+    for members in members_of(groups):
         label = int(np.bincount(labels[members]).argmax())
-        of_class.setdefault(label, []).append(_Group(_place(digests, members, seed), members, label, ()))
+        of_class.setdefault(label, []).append(_Group(drawn(digests, members, seed), members, label, ()))
     for label, some in of_class.items():
         some.sort(key=lambda group: group.key)
         ends = np.cumsum([len(group.members) for group in some])
@@ -207,7 +207,7 @@ class _Group:
         return self.order, int(self.members[0])
 
 
-def _place(digests: Sequence[bytes | str], members: NDArray[np.intp], seed: int) -> bytes:
+def drawn(digests: Sequence[bytes | str], members: NDArray[np.intp], seed: int) -> bytes:
     """What a group is ordered by: the seed, and the smallest digest of its files."""
     return sha256(f"{seed}:".encode() + min(_bytes(digests[i]) for i in members)).digest()
 
@@ -313,7 +313,7 @@ def _spread(every: list[_Group], labels: NDArray[np.integer], wanted: list[int],
                 count[each, target] += 1
 
 
-def _members(groups: NDArray[np.integer]) -> list[NDArray[np.intp]]:
+def members_of(groups: NDArray[np.integer]) -> list[NDArray[np.intp]]:
     """Indices of each group's pictures, ascending."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order])) + 1

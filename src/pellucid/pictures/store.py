@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -37,7 +36,7 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.errors import PictureError, StorageError
 from pellucid.memory import keep_memory
-from pellucid.pictures import twins
+from pellucid.pictures import clearing, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many, read_with_stat
@@ -167,7 +166,7 @@ def build(
             time.sleep(_EVERY)
             free = lock.acquire()
         if lock.held:
-            _remove_leftovers(folder)
+            clearing.remove_leftovers(folder, _NAME)
         old = Ledger.load(folder, identity)
         catalog, stamps = there(catalog)
         if old is not None and old.describes(catalog, stamps):
@@ -205,7 +204,7 @@ def stores(cache: Path) -> list[StoreInfo]:
             header = read_header(folder)
             form, root = Form(**header["form"]), Path(header.get("table", header["root"]))
             used = (folder / "store.json").stat().st_mtime
-            found.append(StoreInfo(folder, root, form, header["pictures"], _occupied(folder), used))
+            found.append(StoreInfo(folder, root, form, header["pictures"], clearing.occupied(folder), used))
     return sorted(found, key=lambda info: -info.used)
 
 
@@ -214,13 +213,7 @@ def clear(cache: Path) -> int:
 
     Returns the bytes freed. Raises StorageError where something cannot be removed.
     """
-    freed = 0
-    names = os.listdir(cache) if cache.is_dir() else []
-    for name in sorted({match[1] for name in names if (match := _NAME.fullmatch(name))}):
-        with files.storage_errors(cache / name), closing(Lock(beside(cache / name))) as lock:
-            if lock.acquire():
-                freed += _remove_leftovers(cache / name) + _remove(cache / name)
-    return freed
+    return clearing.clear(cache, _NAME)
 
 
 def _open(ledger: Ledger, catalog: Catalog, form: Form, identity: dict[str, Any]) -> Store:
@@ -377,22 +370,3 @@ def _keep_rows(file: FileIO, rows: NDArray[np.int64], length: int) -> None:
             file.seek(target * length)
             _write(file.fileno(), data)
     file.truncate(len(rows) * length)
-
-
-def _remove_leftovers(folder: Path) -> int:
-    """Remove what killed builds of this store left; only for who holds its lock. Returns the bytes freed."""
-    names = [name for name in os.listdir(folder.parent) if name.endswith((".part", ".old"))]
-    ours = [name for name in names if (match := _NAME.fullmatch(name)) and match[1] == folder.name]
-    return sum(_remove(folder.with_name(name)) for name in ours)
-
-
-def _remove(folder: Path) -> int:
-    freed = _occupied(folder)
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    return freed
-
-
-def _occupied(folder: Path) -> int:
-    """Bytes of all files below `folder`."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

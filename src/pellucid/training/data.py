@@ -21,9 +21,9 @@ from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
 from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
-from pellucid.pictures.joined import SEPARATOR
 from pellucid.pictures.store import Decoding, Store
 from pellucid.pictures.tabular import Columns
+from pellucid.texts import LABELS_BETWEEN
 from pellucid.training import targets
 from pellucid.training.recipe import Recipe
 from pellucid.training.targets import Targets
@@ -245,7 +245,7 @@ def write_lists(data: Data, folder: Path) -> None:
         folder / "split.csv",
         ["path", "class", "side", "sha256"],
         (
-            [picture.path, catalog.classes_of(picture).replace("\0", SEPARATOR), splits.SIDES[side], digest]
+            [picture.path, catalog.classes_of(picture).replace("\0", LABELS_BETWEEN), splits.SIDES[side], digest]
             for picture, side, digest in zip(pictures, data.sides, data.store.digests, strict=True)
             if side >= 0
         ),

@@ -6,7 +6,7 @@ Plain arithmetic on logits and labels: where they come from is the caller's busi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -197,6 +197,11 @@ def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float
     def slope(inverse: float) -> float:
         return float(((probabilities(logits, 1 / inverse) * wide).sum(axis=1) - target).mean())
 
+    return best_temperature(slope)
+
+
+def best_temperature(slope: Callable[[float], float]) -> float:
+    """The temperature T from 1/20 to 20 with the least loss, whose `slope` at 1/T rises with 1/T: bisected."""
     low, high = 1 / 20, 20.0
     if slope(low) >= 0:
         return 1 / low
@@ -210,18 +215,21 @@ def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float
 
 def calibration(p: NDArray[np.float64], labels: NDArray[np.int64]) -> Calibration:
     """Reliability of the top probability: p (n, classes), labels (n,)."""
-    top = p.max(axis=1)
-    right = p.argmax(axis=1) == labels
-    number = np.minimum((top * BINS).astype(int), BINS - 1)
+    return binned(p.max(axis=1), p.argmax(axis=1) == labels)
+
+
+def binned(stated: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
+    """Probabilities, and whether what they were stated of was so; both of the same shape."""
+    number = np.minimum((stated * BINS).astype(int), BINS - 1)
     bins, error = [], 0.0
     for index in range(BINS):
         inside = number == index
         count = int(inside.sum())
-        confidence = float(top[inside].mean()) if count else None
+        confidence = float(stated[inside].mean()) if count else None
         accuracy = float(right[inside].mean()) if count else None
         bins.append(Bin(index / BINS, count, confidence, accuracy))
         if confidence is not None and accuracy is not None:
-            error += count / len(labels) * abs(accuracy - confidence)
+            error += count / stated.size * abs(accuracy - confidence)
     return Calibration(error, tuple(bins))
 
 

@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
+from pellucid.pictures import clearing
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.space import another_place, full_disk
 from pellucid.pictures.store import Store, StoreInfo
@@ -108,7 +108,7 @@ def extract(
             time.sleep(_EVERY)
             free = lock.acquire()
         if lock.held:
-            _remove_leftovers(folder)
+            clearing.remove_leftovers(folder, _NAME)
         kept = _load(folder, identity)
         places = {} if kept is None else {digest.tobytes(): at for at, digest in enumerate(kept.digests)}
         missing = [int(row) for row in rows if digests[row].tobytes() not in places]
@@ -237,7 +237,7 @@ def kept(cache: Path) -> list[FeaturesInfo]:
             told = header["identity"]
             used = (folder / HEADER).stat().st_mtime
             form, root = Form(**told["pictures"]["form"]), Path(told["root"])
-            size = sum(path.stat().st_size for path in folder.iterdir())
+            size = clearing.occupied(folder)
             info = FeaturesInfo(folder, root, form, header["pictures"], size, used, told["network"], told["view"])
             found.append(info)
     return sorted(found, key=lambda info: -info.used)
@@ -248,24 +248,4 @@ def clear(cache: Path) -> int:
 
     Raises StorageError where something cannot be removed.
     """
-    freed = 0
-    names = os.listdir(cache) if cache.is_dir() else []
-    for name in sorted({match[1] for name in names if (match := _NAME.fullmatch(name))}):
-        with files.storage_errors(cache / name), closing(Lock(beside(cache / name))) as lock:
-            if lock.acquire():
-                freed += _remove_leftovers(cache / name) + _remove(cache / name)
-    return freed
-
-
-def _remove_leftovers(folder: Path) -> int:
-    """Remove what killed runs left of these features; only for who holds the lock. Returns the bytes freed."""
-    names = [name for name in os.listdir(folder.parent) if name.endswith((".part", ".old"))]
-    ours = [name for name in names if (match := _NAME.fullmatch(name)) and match[1] == folder.name]
-    return sum(_remove(folder.with_name(name)) for name in ours)
-
-
-def _remove(folder: Path) -> int:
-    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    return freed
+    return clearing.clear(cache, _NAME)

@@ -242,7 +242,10 @@ def _check_ranges(recipe: Recipe) -> None:
         if value is not None and not low <= value <= high:  # `not (…)` also refuses NaN
             raise RecipeError(f"{name} is {value!r}; it must be {words}.")
     if recipe.epochs == 0 and recipe.pretrained is None:
-        raise RecipeError("epochs is 0; it must be 1 or more. Only the head on --pretrained weights needs none.")
+        raise RecipeError(
+            "epochs is 0; it must be 1 or more. Only the head on --pretrained weights needs none: add "
+            "--pretrained imagenet."
+        )
     if recipe.from_scratch and recipe.pretrained is not None:
         raise RecipeError(
             f"pretrained is {recipe.pretrained!r}, and from_scratch wants no known weights. Leave one of them out."

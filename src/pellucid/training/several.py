@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pellucid.errors import CatalogError
 from pellucid.network import scores
-from pellucid.training.evaluate import BINS, Bin, Calibration, ClassMetrics, Metrics, interval
+from pellucid.training.evaluate import Calibration, ClassMetrics, Metrics, best_temperature, binned, interval
 
 Targets = NDArray[np.bool_]
 PULL = 3.0  # pictures that have a label: so many weigh as much as what all labels together say (docs/why/labels.md)
@@ -44,15 +44,7 @@ def temperature(logits: NDArray[np.float32], targets: Targets) -> float:
     def slope(inverse: float) -> float:
         return float(((scores.sigmoid(wide * inverse) - soft) * wide).mean())
 
-    low, high = 1 / 20, 20.0
-    if slope(low) >= 0:
-        return 1 / low
-    if slope(high) <= 0:
-        return 1 / high
-    for _ in range(60):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return 1 / math.sqrt(low * high)
+    return best_temperature(slope)
 
 
 def thresholds(p: NDArray[np.float64], targets: Targets) -> tuple[float, ...]:
@@ -142,17 +134,7 @@ def calibration(p: NDArray[np.float64], targets: Targets) -> Calibration:
 
     `pictures` of a bin are pairs of a picture and a label.
     """
-    number = np.minimum((p * BINS).astype(int), BINS - 1)
-    bins, error = [], 0.0
-    for index in range(BINS):
-        inside = number == index
-        count = int(inside.sum())
-        confidence = float(p[inside].mean()) if count else None
-        share = float(targets[inside].mean()) if count else None
-        bins.append(Bin(index / BINS, count, confidence, share))
-        if confidence is not None and share is not None:
-            error += count / p.size * abs(share - confidence)
-    return Calibration(error, tuple(bins))
+    return binned(p, targets)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pellucid.network.scores import Thresholds, names
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.joined import SEPARATOR
+from pellucid.texts import LABELS_BETWEEN
 from pellucid.training import evaluate, several
 from pellucid.training.evaluate import Metrics
 
@@ -49,7 +49,7 @@ def read(labels: str, classes: tuple[str, ...], several: bool) -> int | NDArray[
     if not several:
         return classes.index(labels)
     target = np.zeros(len(classes), bool)
-    target[[classes.index(name) for name in labels.split(SEPARATOR) if name]] = True
+    target[[classes.index(name) for name in labels.split(LABELS_BETWEEN) if name]] = True
     return target
 
 
