@@ -38,7 +38,7 @@ def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
         why = f"{side}, and known weights need {SMALLEST} or more"
         return dataclasses.replace(recipe, model=OWN), (f"{OWN}, from scratch: {why}",)
     kind = "grey pictures" if sample.grey else "colour photographs"
-    why = f"{kind}, and {side}; --from-scratch trains a network of your own"
+    why = f"{kind}, and {side}; --from-scratch trains compact on these pictures alone"
     return dataclasses.replace(recipe, pretrained=PRETRAINED), (f"{NETWORK} with ImageNet weights: {why}",)
 
 
