@@ -1,6 +1,7 @@
 """`pellucid open`: what a real server on this machine answers, and whom it does not answer."""
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,9 +40,11 @@ def serving(trained: Path, photos: Path) -> Iterator[servers.Server]:
     with servers.listening(glass) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -310,9 +314,29 @@ def test_no_thread_of_a_connection_outlives_the_server(trained: Path, photos: Pa
         answering = set(threading.enumerate()) - before
         assert len(answering) == len(idle), "they wait for the next question"
         server.finish()
-        assert not answering & set(threading.enumerate())
-        for connection in idle:
-            connection.close()
+        try:
+            assert not answering & set(threading.enumerate())
+        finally:
+            for connection in idle:
+                connection.close()
+
+
+def test_a_machine_that_stands_still_does_not_end_the_wait(
+    trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(trained, photos) as server:
+        connection = http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20)
+        before = set(threading.enumerate())
+        connection.request("GET", "/api/document")
+        assert connection.getresponse().read()
+        (answering,) = set(threading.enumerate()) - before
+        hours = itertools.count(step=3600)
+        monkeypatch.setattr(time, "monotonic", lambda: float(next(hours)))
+        server.finish()
+        monkeypatch.undo()
+        alive = answering.is_alive()
+        connection.close()
+        assert not alive
 
 
 def test_ctrl_c_ends_it(trained: Path, tmp_path: Path) -> None:

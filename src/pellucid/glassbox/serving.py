@@ -28,6 +28,7 @@ HOST = "127.0.0.1"
 HTTP_PORT, LARGEST_PORT = 80, 65_535
 LARGEST_PICTURE = 64_000_000  # bytes of an upload
 PATIENCE = 30  # seconds that a connection may say nothing
+TURN = 0.01  # seconds between two looks at whether the connections' threads have ended
 TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -115,9 +116,10 @@ class PageServer(ThreadingHTTPServer, ABC):
     def process_request(self, request: Any, client_address: Any) -> None:
         """As the base class does, which knows none of its daemon threads afterwards."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
-        thread.start()
-        alive = {one: connection for one, connection in self._connections.items() if one.is_alive()}
-        self._connections = {**alive, thread: request}
+        with self._changed:  # `finish` must see every thread that runs
+            alive = {one: connection for one, connection in self._connections.items() if one.is_alive()}
+            self._connections = {**alive, thread: request}
+            thread.start()
 
     def finish(self, seconds: float = 10.0) -> None:
         """Let what is worked on come to its end, and the connections' threads with it.
@@ -125,15 +127,17 @@ class PageServer(ThreadingHTTPServer, ABC):
         A thread inside PyTorch while Python shuts down aborts the process, and any thread may get there: Python's
         garbage collection runs in whichever allocates, and frees tensors.
         """
-        until = time.monotonic() + seconds
         with self._changed:
             self._ending = True
             self._changed.wait_for(lambda: not self._answering, seconds)
         for connection in self._connections.values():
             with suppress(OSError):  # it is closed
                 connection.shutdown(socket.SHUT_RD)  # no further question; what is being sent still leaves
-        for thread in self._connections:
-            thread.join(max(0.0, until - time.monotonic()))
+        # Turns are counted, not the clock: a machine that stands still for seconds costs one turn, not all patience.
+        for _ in range(round(seconds / TURN)):
+            if not any(thread.is_alive() for thread in self._connections):
+                break
+            time.sleep(TURN)
 
     def server_close(self) -> None:
         super().server_close()
