@@ -23,14 +23,14 @@ from measuring import machine
 from numba import types
 from tables import table, write
 
-from pellucid.compiled import compiled
 from pellucid.engine import device, fused, trial
 from pellucid.engine.fused_direct import Direct
 from pellucid.engine.fused_onednn import input_gradient
 from pellucid.engine.trial import Place
 from pellucid.network import zoo
 from pellucid.network.standardise import Standardise
-from pellucid.vectors import FLOATS, LANES, flat, loop, multiply, store_words, words_at, written_out
+from pellucid.runtime.compiled import compiled
+from pellucid.runtime.vectors import FLOATS, LANES, flat, loop, multiply, store_words, words_at, written_out
 
 PAGE, MARK = Path(__file__).parent.parent / "docs" / "why" / "speed.md", "benchmarks/roofline.py"
 PICTURES = 8

@@ -10,8 +10,7 @@ The map, from the ground up; each part knows only those above it in this list:
 
     errors, files   what can go wrong; how files are written
     texts           text of the user's: its encoding, and names that are the same
-    memory, quiet   freed memory is kept; warnings and logs are put aside
-    compiled, vectors  loops of our own, and vectors by hand
+    runtime         this process on this machine: threads, memory, loops of our own, vectors by hand, warnings
     pictures        a folder or table -> upright images -> a store on disk, twins found, split without a leak
     network         a line of text -> layers that know their sizes, cost and torch module; a module of the user's
     glassbox        every number of a picture's run: what it is made of, forward, backward and updated

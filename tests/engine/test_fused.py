@@ -18,7 +18,7 @@ from llvmlite import binding
 from numba.core import caching
 from torch import Tensor, nn
 
-from pellucid.engine import fused, kernels_cpu, shares, trial
+from pellucid.engine import fused, kernels_cpu, trial
 from pellucid.engine.device import Engine, with_blocks
 from pellucid.engine.fused import Block
 from pellucid.engine.fused_direct import Direct
@@ -26,11 +26,11 @@ from pellucid.engine.fused_onednn import OneDNN
 from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.run import Run, Step
+from pellucid.runtime.vectors import PAIRS
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.loop import State, Task
 from pellucid.training.optimizer import optimizer
-from pellucid.vectors import PAIRS
 
 FLOAT = Engine("cpu", "float32", 1, (), fused=True)
 
@@ -278,15 +278,6 @@ def test_no_bit_depends_on_the_threads_or_the_run(monkeypatch: pytest.MonkeyPatc
     plain = passes(module, module, images)
     for one, other in zip(first, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-
-
-def test_each_worker_has_one_thread_and_the_caller_keeps_its_own() -> None:
-    torch.set_num_threads(2)
-    workers = shares._workers(3, -1)
-    assert torch.get_num_threads() == 2
-    assert list(workers.map(lambda _: torch.get_num_threads(), range(3))) == [1, 1, 1]
-    assert not any(workers.map(lambda _: torch.is_grad_enabled(), range(3)))
-    workers.shutdown()
 
 
 def test_a_fork_gets_workers_of_its_own() -> None:

@@ -28,12 +28,12 @@ from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
-from pellucid.memory import keep_memory
 from pellucid.network.network import Network
 from pellucid.network.own.program import Program, in_plain_order
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
+from pellucid.runtime.memory import keep_memory
 from pellucid.texts import LABELS_BETWEEN, composed
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class Classifier(Predictor):
         """
         import torch
 
-        from pellucid.engine.alone import work_alone
+        from pellucid.runtime.threads import work_alone
 
         self.module.eval()
         module, prepared = self.module, self._input
@@ -307,7 +307,7 @@ class Classifier(Predictor):
         def load() -> Callable[[list[Item]], list[Described]]:
             if self.device != "cpu":
                 return describe
-            from pellucid.engine.alone import work_alone
+            from pellucid.runtime.threads import work_alone
 
             def alone(group: list[Item]) -> list[Described]:
                 work_alone()

@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
-from pellucid.memory import keep_memory
-from pellucid.network.blas import one_thread
 from pellucid.network.forward import forward
 from pellucid.network.network import Network
 from pellucid.network.plan import plan
@@ -25,6 +23,8 @@ from pellucid.network.residual import Step
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import ALONE, Form, Ranges, expect_many
+from pellucid.runtime.blas import one_thread
+from pellucid.runtime.memory import keep_memory
 
 if TYPE_CHECKING:
     import torch

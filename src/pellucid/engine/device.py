@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine import shares
 from pellucid.errors import RecipeError
-from pellucid.memory import give_back_memory, keep_memory
 from pellucid.network.standardise import Standardise, to_unit
+from pellucid.runtime.memory import give_back_memory, keep_memory
+from pellucid.runtime.threads import share_out, share_out_with_torch
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +70,8 @@ class Engine:
     def share_out(self, task: Callable[[Any], None], jobs: Sequence[Any]) -> None:
         """`task` of every job on all threads: of our own kernels, which ask nothing of PyTorch."""
         # where blocks are fused there are threads already
-        share_out = shares.share_out_with_torch if self.fused else shares.share_out
-        share_out(task, jobs, self.threads)
+        share = share_out_with_torch if self.fused else share_out
+        share(task, jobs, self.threads)
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call instead of `module`: the same function of the same weights, the faster way."""

@@ -25,8 +25,8 @@ from torch.autograd.function import once_differentiable
 from pellucid.engine import fused_gpu
 from pellucid.engine.fused_direct import Direct, applies
 from pellucid.engine.fused_onednn import OneDNN, Winners, input_gradient
-from pellucid.engine.shares import share_out_with_torch
 from pellucid.network.standardise import Standardise, to_unit
+from pellucid.runtime.threads import share_out_with_torch
 
 if TYPE_CHECKING:
     from pellucid.network.standardise import Stored

@@ -46,7 +46,7 @@ class Direct:
         kernel(*self._given(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        from pellucid.vectors import LANES
+        from pellucid.runtime.vectors import LANES
 
         filters, channels, height, width = self.conv.weight.shape
         weights = np.zeros((shares, channels, height, width, filters, LANES), np.float32)
@@ -86,7 +86,7 @@ class Direct:
 
 def applies(conv: nn.Conv2d, size: int, pooled_width: int, images: Tensor, dtype: torch.dtype) -> bool:
     """Whether there are kernels for it, on this processor."""
-    from pellucid.vectors import LANES, PAIRS, WHOLE
+    from pellucid.runtime.vectors import LANES, PAIRS, WHOLE
 
     shape = conv.in_channels <= CHANNELS and conv.stride == (1, 1) and conv.kernel_size[1] <= WIDEST
     places = size == 2 and pooled_width >= LANES and (WHOLE or conv.out_channels <= FEW)

@@ -37,7 +37,7 @@ class OneDNN:
         kernel(bits(maps.permute(0, 2, 3, 1).contiguous()), bits(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        from pellucid.vectors import LANES
+        from pellucid.runtime.vectors import LANES
 
         filters, channels, height, width = self.conv.weight.shape
         length = -(-width * channels // LANES) * LANES  # of a row of a filter, filled up to whole vectors
@@ -45,7 +45,7 @@ class OneDNN:
 
     def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
         from pellucid.engine import kernels_cpu
-        from pellucid.vectors import LANES
+        from pellucid.runtime.vectors import LANES
 
         rows = _rows(_placed(images, self.dtype), self.conv.padding)
         kernel = kernels_cpu.parameter_gradients(self.conv.kernel_size[0], weights.shape[-1] // LANES)
@@ -84,7 +84,7 @@ def _placed(images: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _rows(images: Tensor, padding: Any) -> NDArray[np.float32]:
     """(n, C, H, W) -> (n, H + 2P, W + 2P, C) float32 with zeros around each, and spare numbers behind the last."""
-    from pellucid.vectors import LANES
+    from pellucid.runtime.vectors import LANES
 
     count, channels, high, wide = images.shape
     down, across = padding

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.network.activations import Relu
-from pellucid.network.blas import one_thread
 from pellucid.network.forward import forward
 from pellucid.network.learning import Conv
 from pellucid.network.pooling import MaxPool
 from pellucid.network.residual import Step
 from pellucid.network.standardise import Standardise
+from pellucid.runtime.blas import one_thread
 
 LITTLE = 10_000_000  # operations behind the block, in which NumPy loses little time to torch
 MOST_CHANNELS, MOST_WIDE = 4, 12  # of a picture, and of a filter, for which there are kernels
@@ -41,7 +41,7 @@ def applies(steps: Sequence[Step]) -> bool:
         return False
     if sum(step.layer.forward_flops(step.input) for step in rest) > LITTLE:
         return False
-    from pellucid.vectors import LANES
+    from pellucid.runtime.vectors import LANES
 
     return steps[2].output[2] >= LANES
 

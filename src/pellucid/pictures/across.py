@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.pictures import overlay, twins
-from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import shrink
 from pellucid.pictures.overlay import Floats
+from pellucid.runtime.threads import cores
 
 KINDS = ("copy", "mirrored", "partly", "unseen")
 COPY, MIRRORED, PARTLY, UNSEEN = range(4)

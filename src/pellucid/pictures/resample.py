@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pellucid.compiled import compiled
 from pellucid.pictures.decode import GAP
-from pellucid.vectors import LANES, turn_square
+from pellucid.runtime.compiled import compiled
+from pellucid.runtime.vectors import LANES, turn_square
 
 BITS = 22  # of a weight
 ROWS = 32  # turned at a time

@@ -35,10 +35,8 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.errors import PictureError, StorageError
-from pellucid.memory import keep_memory
 from pellucid.pictures import clearing, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
-from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many, read_with_stat
 from pellucid.pictures.ledger import (
     RECORD,
@@ -60,6 +58,8 @@ from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import Rows
 from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
+from pellucid.runtime.memory import keep_memory
+from pellucid.runtime.threads import cores
 
 # all that may stand in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")

@@ -14,10 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import shrink
 from pellucid.pictures.overlay import FLAT, Floats, is_photograph, same_picture
 from pellucid.pictures.split import together
+from pellucid.runtime.threads import cores
 
 GREY = 32  # cells along each side of the grey thumbnail
 COLOUR = 8  # cells along each side of the two colour-difference thumbnails
