@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.crew import answered
 from pellucid.classifier.predictor import GROUP, Described, Item, Logits, Prediction, Predictor, Prepared, Source
+from pellucid.engine import blocks
 from pellucid.errors import PictureError, RecipeError, TraceError
 from pellucid.glassbox import attribution, exemplars, exporting, fitting, mechanism, recording, still, whatif
 from pellucid.glassbox.attribution import Attribution, Method
@@ -248,7 +249,7 @@ class Classifier(Predictor):
     def alone(self, fuse: bool = True) -> Logits:
         """The same as `logits` for a thread that PyTorch then gives no other to help, whatever the thread does later.
 
-        `fuse`: convolution, ReLU and pooling as one step where the network has them (engine/fused.py), equal but for
+        `fuse`: convolution, ReLU and pooling as one step where the network has them (engine/blocks/), equal but for
         rounding. For the module as it is when this is asked for.
         """
         import torch
@@ -262,11 +263,9 @@ class Classifier(Predictor):
             return module(prepared(images))  # type: ignore[no-any-return]
 
         forward: Callable[[NDArray[np.uint8]], torch.Tensor] = plain
-        if fuse and self._has_blocks():
-            from pellucid.engine import fused
-
+        if fuse and blocks.describe(module):
             expect_many()
-            forward = fused.of_stored(module, self.standardise, 1)
+            forward = blocks.run_stored(module, self.standardise, 1)
 
         def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             work_alone()
@@ -316,12 +315,6 @@ class Classifier(Predictor):
             return alone
 
         return answered(pictures, size, decode, load, lambda: describe)
-
-    def _has_blocks(self) -> bool:
-        """Whether anything of the module can be fused. The kernels take a while to be loaded."""
-        from pellucid.engine import fused
-
-        return any(isinstance(step, fused.Block) for step in fused.steps(self.module, 1))
 
     @cached_property
     def _graph(self) -> Graph:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
+from pellucid.engine import blocks
 from pellucid.network.forward import forward
 from pellucid.network.network import Network
 from pellucid.network.plan import plan
@@ -89,12 +90,11 @@ class Saved(Predictor):
 
     def _alone(self) -> Logits:
         """`logits` for many pictures, on the calling thread; without torch where most work is the first block."""
-        from pellucid.engine import light
-
-        if not light.applies(self._steps):
+        logits = blocks.run_without_torch(self._steps, self.weights, self.standardise)
+        if logits is None:
             return self.classifier().alone()
         expect_many()
-        return light.logits(self._steps, self.weights, self.standardise)
+        return logits
 
     @cached_property
     def _steps(self) -> list[Step]:

@@ -1,4 +1,4 @@
-"""The fused block by oneDNN's convolution, a few pictures at a time, and one pass over its output (kernels_cpu.py).
+"""A block by oneDNN's convolution, a few pictures at a time, and one pass over its output (kernels_cpu.py).
 
 The way back gathers the weights' gradient through the winners, and hands oneDNN a map with them for the input's.
 """
@@ -19,14 +19,14 @@ Winners = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class OneDNN:
-    """See fused.Way. `dtype`: of the convolution and its output, float32 or bfloat16."""
+    """See cpu.Way. `dtype`: of the convolution and its output, float32 or bfloat16."""
 
     conv: nn.Conv2d
     size: int
     dtype: torch.dtype
 
     def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None:
-        from pellucid.engine import kernels_cpu
+        from pellucid.engine.blocks import kernels_cpu
 
         conv, offset = self.conv, None if bias is None else bias.to(self.dtype)
         with torch.autocast("cpu", enabled=False):
@@ -44,7 +44,7 @@ class OneDNN:
         return np.zeros((shares, filters, height, length), np.float32), np.zeros((shares, filters), np.float32)
 
     def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
-        from pellucid.engine import kernels_cpu
+        from pellucid.engine.blocks import kernels_cpu
         from pellucid.runtime.vectors import LANES
 
         rows = _rows(_placed(images, self.dtype), self.conv.padding)
@@ -61,7 +61,7 @@ def input_gradient(
     conv: nn.Conv2d, size: int, maps: tuple[int, int], images: Tensor, grad: Tensor, winners: Winners
 ) -> Tensor:
     """The gradient of `images` (n, C, H, W): oneDNN's, of maps of this size with the winners' back in their places."""
-    from pellucid.engine import kernels_cpu
+    from pellucid.engine.blocks import kernels_cpu
 
     spread = torch.zeros(len(images), *maps, conv.out_channels, dtype=grad.dtype)
     kernels_cpu.unpool(bits(grad), winners, size, bits(spread))

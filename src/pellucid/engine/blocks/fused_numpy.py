@@ -51,7 +51,7 @@ def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardi
 
     Only where it `applies`. The kernels are loaded, or compiled where they never were, before this returns.
     """
-    from pellucid.engine import direct_cpu
+    from pellucid.engine.blocks import direct_cpu
 
     conv, (channels, height, width), pooled_shape = steps[0].layer, steps[0].input, steps[2].output
     assert isinstance(conv, Conv)
