@@ -22,7 +22,7 @@ from pellucid.classifier.crew import answered
 from pellucid.classifier.predictor import GROUP, Described, Item, Logits, Prediction, Predictor, Prepared, Source
 from pellucid.engine import blocks
 from pellucid.errors import PictureError, RecipeError, TraceError
-from pellucid.glassbox import attribution, exemplars, exporting, fitting, mechanism, recording, still, whatif
+from pellucid.glassbox import attribution, exemplars, exporting, mechanism, recording, still, suggest, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
 from pellucid.glassbox.graph import Graph
@@ -142,7 +142,7 @@ class Classifier(Predictor):
         settings = [change for change in changes if not isinstance(change, whatif.Weight)]
         if self.network is None:
             return ()
-        return fitting.instead(self.network, self.input_shape, len(self.classes), settings)
+        return suggest.instead(self.network, self.input_shape, len(self.classes), settings)
 
     def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
         """Which units and pixels made the difference between the logits of two classes, the parts adding up to it.
