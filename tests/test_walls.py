@@ -1,6 +1,7 @@
 """The walls of the house: who may import whom. Function-level imports count too."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -232,6 +233,14 @@ def test_heavy_imports_wait_for_the_verb(code: str, absent: set[str]) -> None:
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "pellucid" in loaded
     assert loaded & absent == set()
+
+
+def test_the_map_has_a_line_for_every_room() -> None:
+    lines = re.findall(r"^    (\w+(?:, \w+)*)  +\S", str(pellucid.__doc__), re.MULTILINE)
+    rooms = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    rooms -= {"__init__", "__main__"}
+    assert sorted(room for line in lines for room in line.split(", ")) == sorted(rooms)
+    assert rooms <= ALLOWED.keys()
 
 
 def test_no_file_is_a_drawer_for_odds_and_ends() -> None:

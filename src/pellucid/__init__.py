@@ -18,10 +18,13 @@ The map, from the ground up; each part knows only those above it in this list:
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
     keras           a model that Keras saved becomes one of ours
+    pretrained      known weights: of a package, a hub, a folder, a model of ours
     predicting      from a model folder to predictions, without importing what they do not need
     describing      predictions with the features of each picture, as Parquet
     kept            which pictures a model was made from
     place           whether a folder can be written, and what stands in it to go on from
+    transfer        what a training starts from: random weights, or known ones
+    told            what a training tells of its pictures
     run, outcome    one training from a folder of pictures to a model folder; how it ends
     folds           a cross-validation: a training a fold, then one on all pictures
     evaluating      a saved model on a folder, and which of its pictures it has seen
