@@ -4,9 +4,11 @@ Small whole numbers make every sum exact: ties are frequent then, and the forwar
 are compared without a tolerance.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from pellucid.engine import blocks
 from pellucid.engine.blocks import chain, cpu, kernels_cpu, trial
-from pellucid.engine.blocks.block import Block, steps
+from pellucid.engine.blocks.block import LARGEST_POOL, Block, steps
 from pellucid.engine.blocks.way_direct import Direct
 from pellucid.engine.blocks.way_onednn import OneDNN
 from pellucid.engine.device import Engine, with_blocks
@@ -33,7 +35,7 @@ from pellucid.training import recipe as recipes
 from pellucid.training.loop import State, Task
 from pellucid.training.optimizer import optimizer
 
-FLOAT = Engine("cpu", "float32", 1, (), fused=True)
+DOOR = ("describe", "choose", "run", "run_stored", "run_without_torch")
 
 
 @pytest.fixture(autouse=True)
@@ -400,6 +402,26 @@ def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPat
 
 
 # ---- the choice
+
+README = Path(blocks.__file__).with_name("README.md")
+ENGINE = Path(__file__).parents[3] / "docs" / "why" / "engine.md"
+
+
+def test_the_page_beside_the_code_says_what_the_code_does() -> None:
+    page = README.read_text(encoding="utf-8")
+    for said in (
+        f"at most {LARGEST_POOL} wide",
+        f"take {trial.SMALLEST_BYTES >> 20} MB or more",
+        f"a win of {trial.CLEAR} times or more",
+        f"at most {cpu.SHARES} threads",
+        *(f"`{name}({', '.join(signature(getattr(blocks, name)).parameters)})`" for name in DOOR),
+    ):
+        assert said in page
+    measured = re.findall(r"^\|.*\|(?: [\d,.]+ \|){5}$", page, re.MULTILINE)
+    assert len(measured) == 4
+    known = ENGINE.read_text(encoding="utf-8")
+    assert all(row in known for row in measured)
+
 
 NETWORK = "conv(4, 3) relu maxpool(2) conv(6, 3) relu maxpool(2) flatten dense"
 
