@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,10 @@ def modules(case: Case, device: torch.device, seed: int = 3) -> nn.Sequential:
     return nn.Sequential(layer, *rest).to(device, memory_format=torch.channels_last)
 
 
+def fused(module: nn.Sequential) -> Callable[[Tensor], Tensor]:
+    return partial(chain.run_block, block_of(module), 1)
+
+
 def block_of(module: nn.Sequential) -> Block:
     block = steps(module)[0]
     assert isinstance(block, Block)
@@ -95,7 +100,7 @@ def test_maps_and_gradients_are_pytorchs(gpu: torch.device, case: Case, dtype: t
     block = block_of(module)
     assert on_gpu.is_direct(block, images) is case.direct
     with torch.autocast(gpu.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        found = there_and_back(block, module, images)
+        found = there_and_back(fused(module), module, images)
     wanted = there_and_back(block.plain, module, images)
     assert found[0].dtype == dtype
     assert found[0].is_contiguous(memory_format=block.memory)
@@ -111,7 +116,7 @@ def test_numbers_that_are_not_whole(gpu: torch.device) -> None:
         for parameter in module.parameters():
             nn.init.normal_(parameter)
         images = torch.randn_like(pictures(case, gpu)).requires_grad_(case.grad)
-        found = there_and_back(block_of(module), module, images)
+        found = there_and_back(fused(module), module, images)
         double = modules(case, gpu).double()
         double.load_state_dict(module.state_dict())
         wanted = there_and_back(double, double, images.detach().double().requires_grad_(case.grad))
@@ -143,7 +148,7 @@ def test_a_number_that_is_none_stays_one(gpu: torch.device, name: str) -> None:
     case = CASES[name]
     module, images = modules(case, gpu), pictures(case, gpu).detach()
     images[1, 0, 4, 5] = torch.nan
-    found, wanted = block_of(module)(images), module(images)
+    found, wanted = fused(module)(images), module(images)
     assert wanted.isnan().any()
     assert torch.equal(found.isnan(), wanted.isnan())
     assert torch.equal(found.nan_to_num(-1), wanted.nan_to_num(-1))
@@ -154,7 +159,7 @@ def test_more_windows_than_programs(gpu: torch.device, monkeypatch: pytest.Monke
     case = CASES["as a first block"]
     module, images = modules(case, gpu), pictures(case, gpu)
     monkeypatch.setattr(on_gpu, "PROGRAMS", 1)
-    found, wanted = (there_and_back(way, module, images) for way in (block_of(module), module))
+    found, wanted = (there_and_back(way, module, images) for way in (fused(module), module))
     assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
@@ -164,8 +169,8 @@ def test_training_after_predicting(gpu: torch.device) -> None:
     module, images = modules(case, gpu), pictures(case, gpu)
     on_gpu._of_taps.cache_clear()
     with torch.inference_mode():
-        predicted = block_of(module)(images)
-    found = there_and_back(block_of(module), module, images)
+        predicted = fused(module)(images)
+    found = there_and_back(fused(module), module, images)
     assert torch.equal(found[0], predicted)
 
 
