@@ -25,7 +25,7 @@ from pyarrow import parquet
 from pellucid.pictures import table as tables
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.columns import Picture
-from pellucid.pictures.ledger import there
+from pellucid.pictures.index import there
 
 CLASSES, OF_GROUP = 100, 20  # classes, and pictures a group
 FILES = 100_000  # that are there

@@ -23,14 +23,16 @@ from measuring import machine
 from numba import types
 from tables import table, write
 
-from pellucid.compiled import compiled
-from pellucid.engine import device, fused, trial
-from pellucid.engine.fused_direct import Direct
-from pellucid.engine.fused_onednn import input_gradient
-from pellucid.engine.trial import Place
+from pellucid.engine import device
+from pellucid.engine.blocks import cpu, trial
+from pellucid.engine.blocks.block import Block, blocks
+from pellucid.engine.blocks.trial import Place
+from pellucid.engine.blocks.way_direct import Direct
+from pellucid.engine.blocks.way_onednn import input_gradient
 from pellucid.network import zoo
 from pellucid.network.standardise import Standardise
-from pellucid.vectors import FLOATS, LANES, flat, loop, multiply, store_words, words_at, written_out
+from pellucid.runtime.compiled import compiled
+from pellucid.runtime.vectors import FLOATS, LANES, flat, loop, multiply, store_words, words_at, written_out
 
 PAGE, MARK = Path(__file__).parent.parent / "docs" / "why" / "speed.md", "benchmarks/roofline.py"
 PICTURES = 8
@@ -118,17 +120,17 @@ def steps(name: str, precision: str) -> Iterator[Step]:
     """Of one picture's way through the blocks and back."""
     written, side, _ = NETWORKS[name]
     module = zoo.find(written).network.module((3, side, side), 2).to(memory_format=torch.channels_last)
-    blocks = [step for step in fused.steps(module, 1) if isinstance(step, fused.Block)]
-    for number, (block, place) in enumerate(zip(blocks, trial._places(module, (3, side, side)), strict=True), start=1):
+    pairs = zip(blocks(module), trial.described(module, (3, side, side)), strict=True)
+    for number, (block, place) in enumerate(pairs, start=1):
         yield from block_steps(f"block {number}", block, place, precision)
 
 
-def block_steps(name: str, block: fused.Block, place: Place, precision: str) -> Iterator[Step]:
+def block_steps(name: str, block: Block, place: Place, precision: str) -> Iterator[Step]:
     dtype = torch.float32 if place.first else getattr(torch, precision)
     images = torch.randn(PICTURES, place.channels, place.height, place.width, dtype=dtype)
     images = images.contiguous(memory_format=torch.channels_last)
     computed = getattr(torch, precision)
-    way: fused.Way = block.way(images, computed)
+    way: cpu.Way = cpu.way(block, images, computed)
     if isinstance(way, Direct):  # of the pictures as they are stored
         way = replace(way, table=Standardise((0.5,) * place.channels, (0.25,) * place.channels).table())
         images = images.mul(255).to(torch.uint8)

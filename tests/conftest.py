@@ -56,7 +56,7 @@ def blocks(request: pytest.FixtureRequest) -> Iterator[str]:
     way = request.config.getoption("--blocks")
     with pytest.MonkeyPatch.context() as patch:
         if way != "chosen":
-            from pellucid.engine import trial
+            from pellucid.engine.blocks import trial
 
             patch.setattr(trial, "_race", lambda *_: 9.0 if way == "fused" else 0.5)
             patch.setattr(trial, "SMALLEST_BYTES", 1)

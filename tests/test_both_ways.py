@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import pellucid
+from pellucid.engine.blocks import cpu
+from pellucid.engine.blocks.block import Block, steps
+from pellucid.engine.blocks.way_direct import Direct
 from pellucid.engine.device import Engine
-from pellucid.engine.fused import Block, steps
-from pellucid.engine.fused_direct import Direct
 from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.training import loop
@@ -46,10 +47,10 @@ def test_a_step_is_the_one_that_the_glass_box_shows(name: str, kind: str) -> Non
     engine = Engine("cpu", "float32", 1, (), fused=True)
     module = engine.place(text.parse(written).module((3, side, side), 2))
     images, rows = One(side), np.array([0])
-    first = steps(module, 1)[0]
+    first = steps(module)[0]
     assert isinstance(first, Block)
     input = SCALE(to_unit(images.pixels))
-    assert isinstance(first.way(input, torch.float32), Direct) == ("direct" in name)
+    assert isinstance(cpu.way(first, input, torch.float32), Direct) == ("direct" in name)
 
     module.eval()
     plain = pellucid.explain(module, input[0], label=1, optimizer=optimizer(recipe, module))

@@ -4,6 +4,7 @@ Most of a short command's time is importing torch. So a block of nothing but `pe
 a process that is forked from one which has imported it already; all else runs in bash.
 """
 
+import ast
 import multiprocessing
 import os
 import re
@@ -12,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +153,52 @@ def test_the_plan_on_the_first_page_is_what_it_prints() -> None:
     command = [sys.executable, "-m", "pellucid", "plan", "article", "--input", "300x300x3"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert shown in printed
+
+
+# ---- the house
+
+HOUSE = ROOT / "docs/why/house.md"
+NAMED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|js|md)|(?:[\w.-]+/)+)(?::([\w.]+))?`")
+
+
+def names_in(body: list[ast.stmt]) -> Iterator[str]:
+    """The functions, the classes with their methods, and the variables that are defined there: "Class.method"."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{name}" for name in names_in(node.body))
+        if isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+def lacking(text: str) -> list[str]:
+    """What a page names as `file`, `folder/` or `file:name`, from src/pellucid or the root, and nobody has."""
+    missing = []
+    for place, name in NAMED.findall(text):
+        paths = [path for path in (ROOT / "src/pellucid" / place, ROOT / place) if path.exists()]
+        if not paths:
+            missing.append(place)
+            continue
+        code = paths[0].read_text(encoding="utf-8") if name else ""
+        if place.endswith(".py"):
+            there = not name or name in names_in(ast.parse(code).body)
+        else:
+            there = not name or re.search(rf"\b(function|class|const) {re.escape(name)}\b", code) is not None
+        if not there:
+            missing.append(f"{place}:{name}")
+    return missing
+
+
+def test_every_file_and_function_that_the_house_names_is_there() -> None:
+    text = HOUSE.read_text(encoding="utf-8")
+    assert len(NAMED.findall(text)) > 60
+    assert lacking(text) == []
+
+
+def test_a_name_that_is_gone_is_told() -> None:
+    there = ["pictures/decode.py:decode", "engine/device.py:Engine.forward", "web/host.js:findHost", "runtime/"]
+    gone = ["pictures/lost.py", "pictures/decode.py:lost", "engine/device.py:Engine.lost", "web/host.js:lost", "lost/"]
+    assert lacking(" ".join(f"`{name}`" for name in there + gone)) == gone

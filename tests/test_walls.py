@@ -1,9 +1,11 @@
 """The walls of the house: who may import whom. Function-level imports count too."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,23 +18,19 @@ SOURCE = Path(pellucid.__file__).parent
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
-    "memory": set(),
-    "compiled": set(),
     "texts": set(),
-    "vectors": set(),
-    "quiet": set(),
-    "pictures": {"errors", "files", "memory", "compiled", "vectors", "texts"},
-    "network": {"errors", "quiet"},
-    "engine": {"errors", "memory", "compiled", "vectors", "network"},
+    "runtime": {"errors", "files"},
+    "pictures": {"errors", "files", "runtime", "texts"},
+    "network": {"errors", "runtime"},
+    "engine": {"errors", "runtime", "network"},
     "training": {"errors", "files", "texts", "pictures", "network", "engine"},
-    "glassbox": {"errors", "files", "quiet", "network"},
+    "glassbox": {"errors", "files", "runtime", "network"},
     "classifier": {
         "errors",
         "files",
-        "memory",
+        "runtime",
         "texts",
         "pictures.decode",
-        "pictures.cores",
         "network",
         "engine",
         "glassbox",
@@ -42,7 +40,7 @@ ALLOWED = {
     "describing": {"errors", "files", "texts", "classifier", "predicting"},
     "predicting": {"errors", "classifier", "pictures.walk", "pictures.table"},
     "kept": {"errors", "files", "pictures", "classifier"},
-    "evaluating": {"errors", "texts", "pictures", "training", "classifier", "kept", "outcome"},
+    "evaluating": {"errors", "runtime", "texts", "pictures", "training", "classifier", "kept", "outcome"},
     "outcome": {"errors", "files", "pictures", "training", "classifier"},
     "place": {"errors", "files", "training", "classifier"},
     "transfer": {"errors", "pictures", "network", "engine", "training", "pretrained", "kept"},
@@ -88,6 +86,10 @@ ALLOWED = {
 }
 
 
+# a folder that has one door -> nobody outside imports what is behind it
+DOORS = ("engine.blocks",)
+
+
 def modules() -> list[tuple[str, Path]]:
     return [(".".join(path.relative_to(SOURCE).with_suffix("").parts), path) for path in sorted(SOURCE.rglob("*.py"))]
 
@@ -114,7 +116,17 @@ def broken(module: str, names: Iterator[str]) -> list[str]:
             continue
         if other != room and not any(target == may or target.startswith(may + ".") for may in ALLOWED[room]):
             found.append(f"{module} imports {name}")
+        doors = [door for door in DOORS if behind(door, module, target)]
+        found += [f"{module} imports {name}, behind the door of {door}" for door in doors]
     return found
+
+
+def behind(door: str, module: str, target: str) -> bool:
+    """Whether `target` is a file inside the folder `door` and `module` is not."""
+    if not target.startswith(door + ".") or module.startswith(door + "."):
+        return False
+    first = target.removeprefix(door + ".").split(".")[0]
+    return (SOURCE / door.replace(".", "/") / f"{first}.py").is_file()
 
 
 @pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
@@ -130,6 +142,79 @@ def test_the_walker_sees_a_broken_wall() -> None:
     ]
     assert broken("classifier.card", iter(["pellucid.pictures.store.Store"])) != []
     assert broken("classifier.card", iter(["pellucid.pictures.decode.Form"])) == []
+    for inside in ("chain", "chain.forward"):
+        assert broken("engine.device", iter([f"pellucid.engine.blocks.{inside}"])) == [
+            f"engine.device imports pellucid.engine.blocks.{inside}, behind the door of engine.blocks"
+        ]
+    assert broken("engine.device", iter(["pellucid.engine.blocks.run"])) == []
+    assert broken("engine.blocks.trial", iter(["pellucid.engine.blocks.chain"])) == []
+
+
+# ---- no cycle
+
+
+def run_time_imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import that a run can come to, at any depth: all but those for the type checker alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from run_time_imports(ast.Module(node.orelse, []))
+        else:
+            yield from run_time_imports(node)
+
+
+def import_graph(package: Path) -> dict[str, list[str]]:
+    """Module -> the modules of the same package that it imports, by their full names."""
+    files = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = [package.name, *path.relative_to(package).with_suffix("").parts]
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {}
+    for module, path in files.items():
+        names = []
+        for node in run_time_imports(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            else:  # from a import b: the module a.b where there is one, else a name of a
+                full = [f"{node.module}.{alias.name}" for alias in node.names]
+                names += [name if name in files else str(node.module) for name in full]
+        graph[module] = [name for name in dict.fromkeys(names) if name in files and name != module]
+    return graph
+
+
+def cycle(graph: Mapping[str, list[str]]) -> str:
+    """The modules of one import cycle in order, the first again at the end; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return " -> ".join(reversed(error.args[1]))  # each is imported by the next
+    return ""
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert cycle(import_graph(SOURCE)) == ""
+
+
+def test_the_walker_sees_a_cycle(tmp_path: Path) -> None:
+    """Through a function, a branch and a package; what stands there for the type checker is none."""
+    package = tmp_path / "house"
+    (package / "rooms").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "rooms" / "__init__.py").write_text("def door():\n    from house.rooms import kitchen\n")
+    (package / "rooms" / "kitchen.py").write_text("try:\n    import house.stairs\nexcept ImportError:\n    pass\n")
+    (package / "stairs.py").write_text("class Stairs:\n    def up(self):\n        from house.roof import chimney\n")
+    (package / "roof.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house.rooms import door\nchimney = 1\n"
+    )
+    assert cycle(import_graph(package)) == ""
+    (package / "roof.py").write_text("def chimney():\n    from house.rooms import door\n")
+    rooms = ("house.rooms", "house.rooms.kitchen", "house.stairs", "house.roof")
+    ways = {" -> ".join([*rooms[at:], *rooms[: at + 1]]) for at in range(len(rooms))}
+    assert cycle(import_graph(package)) in ways
+
+
+# ---- what is imported when
 
 
 @pytest.mark.parametrize(
@@ -148,6 +233,14 @@ def test_heavy_imports_wait_for_the_verb(code: str, absent: set[str]) -> None:
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "pellucid" in loaded
     assert loaded & absent == set()
+
+
+def test_the_map_has_a_line_for_every_room() -> None:
+    lines = re.findall(r"^    (\w+(?:, \w+)*)  +\S", str(pellucid.__doc__), re.MULTILINE)
+    rooms = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    rooms -= {"__init__", "__main__"}
+    assert sorted(room for line in lines for room in line.split(", ")) == sorted(rooms)
+    assert rooms <= ALLOWED.keys()
 
 
 def test_no_file_is_a_drawer_for_odds_and_ends() -> None:

@@ -10,8 +10,7 @@ The map, from the ground up; each part knows only those above it in this list:
 
     errors, files   what can go wrong; how files are written
     texts           text of the user's: its encoding, and names that are the same
-    memory, quiet   freed memory is kept; warnings and logs are put aside
-    compiled, vectors  loops of our own, and vectors by hand
+    runtime         this process on this machine: threads, memory, loops of our own, vectors by hand, warnings
     pictures        a folder or table -> upright images -> a store on disk, twins found, split without a leak
     network         a line of text -> layers that know their sizes, cost and torch module; a module of the user's
     glassbox        every number of a picture's run: what it is made of, forward, backward and updated
@@ -19,10 +18,13 @@ The map, from the ground up; each part knows only those above it in this list:
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved, loaded and asked; the model card
     keras           a model that Keras saved becomes one of ours
+    pretrained      known weights: of a package, a hub, a folder, a model of ours
     predicting      from a model folder to predictions, without importing what they do not need
     describing      predictions with the features of each picture, as Parquet
     kept            which pictures a model was made from
     place           whether a folder can be written, and what stands in it to go on from
+    transfer        what a training starts from: random weights, or known ones
+    told            what a training tells of its pictures
     run, outcome    one training from a folder of pictures to a model folder; how it ends
     folds           a cross-validation: a training a fold, then one on all pictures
     evaluating      a saved model on a folder, and which of its pictures it has seen

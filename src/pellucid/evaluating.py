@@ -22,10 +22,10 @@ from pellucid.kept import Memory, Seen, evaluated_on, memory
 from pellucid.outcome import Evaluating
 from pellucid.pictures import familiar, table, twins
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import decode, read
 from pellucid.pictures.joined import joined
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
+from pellucid.runtime.threads import cores
 from pellucid.texts import LABELS_BETWEEN, alike, composed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import targets

@@ -19,7 +19,7 @@ from pellucid import predicting
 from pellucid.classifier import saved, store
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.saved import Saved
-from pellucid.engine import light
+from pellucid.engine.blocks import fused_numpy
 from pellucid.errors import ArtefactError
 from pellucid.network import zoo
 from pellucid.network.text import parse
@@ -186,7 +186,7 @@ def test_a_network_that_is_one_block_says_what_its_module_says(trained: Path, mo
         for part, (_, shape) in step.layer.state(step.input).items()
     }
     many = Saved(network, weights, given.classes, form, given.standardise, 1.0, given.pixel_limit, many=True)
-    if not light.applies(many._steps):
+    if not fused_numpy.applies(many._steps):
         pytest.skip("this processor has no kernel")
     pictures = [numbers.integers(0, 256, (50, 60, 3), np.uint8) for _ in range(40)]
     expected = [answer.logits for answer in many.classifier().stream(pictures)]

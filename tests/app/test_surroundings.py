@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pellucid import compiled
+from pellucid.runtime import compiled
 
 ELSEWHERE = "Name another place for them with --cache, or cache=... in Python.\n"
 

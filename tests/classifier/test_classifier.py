@@ -17,7 +17,7 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.crew import MOST_WORKERS
 from pellucid.classifier.predictor import Prediction
 from pellucid.errors import RecipeError
-from pellucid.pictures.cores import cores
+from pellucid.runtime.threads import cores
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from torch import nn
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predictor import Prepared
 from pellucid.errors import NetworkError, PictureError, TraceError
-from pellucid.glassbox import fitting
+from pellucid.glassbox import suggest
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.whatif import (
     Change,
@@ -324,15 +324,15 @@ def test_names_are_those_of_the_module() -> None:
 def test_the_search_for_what_fits_ends() -> None:
     network = parse("conv(4, 3) " * 5 + "flatten dense")
     tried: list[int] = []
-    original = fitting.resized
+    original = suggest.resized
 
     def count(*given: object) -> object:
         tried.append(1)
         return original(*given)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "resized", count)
-        found = fitting.instead(network, INPUT, CLASSES, [Stride("conv1", (2, 2))], tries=50)
+        patch.setattr(suggest, "resized", count)
+        found = suggest.instead(network, INPUT, CLASSES, [Stride("conv1", (2, 2))], tries=50)
     assert found == () or len(found) <= 2
     assert len(tried) <= 50
 

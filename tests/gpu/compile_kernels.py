@@ -13,7 +13,8 @@ from torch import nn
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from pellucid.engine import fused, fused_gpu, kernels_gpu
+from pellucid.engine.blocks import gpu, kernels_gpu
+from pellucid.engine.blocks.block import steps
 
 SIZES = ["total", "high", "wide", "pooled_high", "pooled_wide", "to_picture", "to_filter", "to_row", "to_column"]
 POINTERS = {
@@ -50,16 +51,16 @@ def compiled(name: str, images: str, number: str, constants: dict[str, int], cap
 
 def constants(*conv: int, **settings: int) -> dict[str, int]:
     module = nn.Sequential(nn.Conv2d(*conv, **settings), nn.ReLU(), nn.MaxPool2d(2))
-    block = fused.steps(module, threads=1)[0]
-    assert fused_gpu.is_direct(block, torch.empty(1, conv[0], 64, 64))
-    return fused_gpu._constants(block)
+    block = steps(module)[0]
+    assert gpu.is_direct(block, torch.empty(1, conv[0], 64, 64))
+    return gpu._constants(block)
 
 
 found = []
 for capability in (80, 90):
     for number, images in (("fp32", "fp32"), ("bf16", "u8")):
         for name in ("pool_relu", "unpool"):
-            passing = {"FILTERS": 32, "SIZE": 2, "BLOCK": fused_gpu.NUMBERS}
+            passing = {"FILTERS": 32, "SIZE": 2, "BLOCK": gpu.NUMBERS}
             found.append(compiled(name, number, number, passing, capability))
         for block in (constants(3, 10, 5), constants(3, 32, 3), constants(1, 8, 3, padding=1), constants(4, 32, 7)):
             for name in ("direct", "direct_gradients"):

@@ -14,13 +14,13 @@ import torch
 def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
     """The device whose blocks are the GPU's: a GPU, or the CPU in its place."""
     pytest.importorskip("triton", reason="NOT TESTED: the kernels of a GPU; Triton is not installed")
-    from pellucid.engine import fused_gpu
+    from pellucid.engine.blocks import gpu as on_gpu
 
     if torch.cuda.is_available() and "TRITON_INTERPRET" not in os.environ:
         monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # it rounds what is to be compared to 10 bits
         return torch.device("cuda")
     _widen_products(monkeypatch)
-    monkeypatch.setattr(fused_gpu, "takes", lambda device: True)
+    monkeypatch.setattr(on_gpu, "takes", lambda device: True)
     return torch.device("cpu")
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from pellucid.engine.shares import share_out
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import LIGHT, STRONG, Augment, augment, augment_stored
+from pellucid.runtime.threads import share_out
 
 CHANGING: tuple[Augment, ...] = ("light", "strong")
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pellucid.pictures import decode, resample, twins
+from pellucid.pictures.interpolate import GAP
 
 
 def by_pillow(image: np.ndarray, height: int, width: int, box: tuple[float, float, float, float]) -> np.ndarray:
@@ -70,7 +71,7 @@ def test_another_pillow_keeps_its_own_pixels(monkeypatch: pytest.MonkeyPatch) ->
 @settings(max_examples=200, deadline=None)
 def test_shrunk_by_whole_blocks(high: int, wide: int, small: int, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (high, wide, 3), np.uint8)
-    plain = Image.fromarray(image).resize((small, small), Image.Resampling.BILINEAR, reducing_gap=decode.GAP)
+    plain = Image.fromarray(image).resize((small, small), Image.Resampling.BILINEAR, reducing_gap=GAP)
     assert np.array_equal(resample.shrunk(image, small), np.array(plain))
 
 

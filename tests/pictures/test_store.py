@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pellucid.errors import StorageError
-from pellucid.pictures import ledger, twins
+from pellucid.pictures import index, twins
 from pellucid.pictures import store as module
 from pellucid.pictures.catalog import scan
 from pellucid.pictures.decode import Form, decode
@@ -226,7 +226,7 @@ def test_a_header_changed_by_hand_is_not_trusted(animals: Path, cache: Path) -> 
 
 def test_another_decoder_means_another_store(animals: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(animals, cache)
-    monkeypatch.setattr(ledger, "VERSION", -1)
+    monkeypatch.setattr(index, "VERSION", -1)
     assert told(animals, cache).reused == 0
     assert len(stores(cache)) == 1
 

@@ -20,20 +20,21 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.crew import answered
 from pellucid.classifier.predictor import GROUP, Described, Item, Logits, Prediction, Predictor, Prepared, Source
+from pellucid.engine import blocks
 from pellucid.errors import PictureError, RecipeError, TraceError
-from pellucid.glassbox import attribution, exemplars, exporting, fitting, mechanism, recording, still, whatif
+from pellucid.glassbox import attribution, exemplars, exporting, mechanism, recording, still, suggest, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
 from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
-from pellucid.memory import keep_memory
 from pellucid.network.network import Network
 from pellucid.network.own.program import Program, in_plain_order
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
+from pellucid.runtime.memory import keep_memory
 from pellucid.texts import LABELS_BETWEEN, composed
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Classifier(Predictor):
         settings = [change for change in changes if not isinstance(change, whatif.Weight)]
         if self.network is None:
             return ()
-        return fitting.instead(self.network, self.input_shape, len(self.classes), settings)
+        return suggest.instead(self.network, self.input_shape, len(self.classes), settings)
 
     def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
         """Which units and pixels made the difference between the logits of two classes, the parts adding up to it.
@@ -248,12 +249,12 @@ class Classifier(Predictor):
     def alone(self, fuse: bool = True) -> Logits:
         """The same as `logits` for a thread that PyTorch then gives no other to help, whatever the thread does later.
 
-        `fuse`: convolution, ReLU and pooling as one step where the network has them (engine/fused.py), equal but for
+        `fuse`: convolution, ReLU and pooling as one step where the network has them (engine/blocks/), equal but for
         rounding. For the module as it is when this is asked for.
         """
         import torch
 
-        from pellucid.engine.alone import work_alone
+        from pellucid.runtime.threads import work_alone
 
         self.module.eval()
         module, prepared = self.module, self._input
@@ -262,11 +263,9 @@ class Classifier(Predictor):
             return module(prepared(images))  # type: ignore[no-any-return]
 
         forward: Callable[[NDArray[np.uint8]], torch.Tensor] = plain
-        if fuse and self._has_blocks():
-            from pellucid.engine import fused
-
+        if fuse and blocks.describe(module):
             expect_many()
-            forward = fused.of_stored(module, self.standardise, 1)
+            forward = blocks.run_stored(module, self.standardise, 1)
 
         def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             work_alone()
@@ -307,7 +306,7 @@ class Classifier(Predictor):
         def load() -> Callable[[list[Item]], list[Described]]:
             if self.device != "cpu":
                 return describe
-            from pellucid.engine.alone import work_alone
+            from pellucid.runtime.threads import work_alone
 
             def alone(group: list[Item]) -> list[Described]:
                 work_alone()
@@ -316,12 +315,6 @@ class Classifier(Predictor):
             return alone
 
         return answered(pictures, size, decode, load, lambda: describe)
-
-    def _has_blocks(self) -> bool:
-        """Whether anything of the module can be fused. The kernels take a while to be loaded."""
-        from pellucid.engine import fused
-
-        return any(isinstance(step, fused.Block) for step in fused.steps(self.module, 1))
 
     @cached_property
     def _graph(self) -> Graph:

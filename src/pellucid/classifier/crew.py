@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import TypeVar
 
-from pellucid.pictures.cores import cores
+from pellucid.runtime.threads import cores
 
 Given = TypeVar("Given")
 Decoded = TypeVar("Decoded")

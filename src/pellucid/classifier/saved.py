@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
-from pellucid.memory import keep_memory
-from pellucid.network.blas import one_thread
+from pellucid.engine import blocks
 from pellucid.network.forward import forward
 from pellucid.network.network import Network
 from pellucid.network.plan import plan
@@ -25,6 +24,8 @@ from pellucid.network.residual import Step
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import ALONE, Form, Ranges, expect_many
+from pellucid.runtime.blas import one_thread
+from pellucid.runtime.memory import keep_memory
 
 if TYPE_CHECKING:
     import torch
@@ -89,12 +90,11 @@ class Saved(Predictor):
 
     def _alone(self) -> Logits:
         """`logits` for many pictures, on the calling thread; without torch where most work is the first block."""
-        from pellucid.engine import light
-
-        if not light.applies(self._steps):
+        logits = blocks.run_without_torch(self._steps, self.weights, self.standardise)
+        if logits is None:
             return self.classifier().alone()
         expect_many()
-        return light.logits(self._steps, self.weights, self.standardise)
+        return logits
 
     @cached_property
     def _steps(self) -> list[Step]:

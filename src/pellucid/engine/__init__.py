@@ -1,1 +1,1 @@
-"""How it runs fast: device, precision, threads, memory."""
+"""How the arithmetic runs: device, precision, frozen networks; blocks/ for convolution + ReLU + pooling as one step."""

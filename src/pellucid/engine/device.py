@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine import shares
+from pellucid.engine import blocks
 from pellucid.errors import RecipeError
-from pellucid.memory import give_back_memory, keep_memory
 from pellucid.network.standardise import Standardise, to_unit
+from pellucid.runtime.memory import give_back_memory, keep_memory
+from pellucid.runtime.threads import share_out, share_out_with_torch
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,7 @@ class Engine:
     precision: Literal["float32", "bfloat16"]
     threads: int
     reasons: tuple[str, ...]
-    fused: bool = False  # conv + relu + maxpool as one step (fused.py)
+    fused: bool = False  # conv + relu + maxpool as one step (blocks/)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Convolutions and dense layers in `precision`, everything that sums in float32."""
@@ -70,24 +71,20 @@ class Engine:
     def share_out(self, task: Callable[[Any], None], jobs: Sequence[Any]) -> None:
         """`task` of every job on all threads: of our own kernels, which ask nothing of PyTorch."""
         # where blocks are fused there are threads already
-        share_out = shares.share_out_with_torch if self.fused else shares.share_out
-        share_out(task, jobs, self.threads)
+        share = share_out_with_torch if self.fused else share_out
+        share(task, jobs, self.threads)
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call instead of `module`: the same function of the same weights, the faster way."""
         if not self.fused:
             return module
-        from pellucid.engine import fused
-
-        return fused.forward(module, self.threads)
+        return blocks.run(module, self.threads)
 
     def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
         """The same for pictures as they are stored, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
             return lambda pixels: module(standardise(to_unit(pixels, self.device)))
-        from pellucid.engine import fused
-
-        run = fused.of_stored(module, standardise, self.threads)
+        run = blocks.run_stored(module, standardise, self.threads)
         if self.device == "cpu":
             return run
         return lambda pixels: run(self.send(pixels) if isinstance(pixels, np.ndarray) else pixels)
@@ -127,9 +124,8 @@ def with_blocks(
     `fused`: as a resumed run began; None for the trial. The two ways agree but for rounding.
     """
     if fused is None:
-        from pellucid.engine import trial
-
-        fused, reason = trial.choose(engine, module, shape, batch)
+        bfloat16 = engine.precision == "bfloat16"
+        fused, reason = blocks.choose(module, shape, batch, engine.device, engine.threads, bfloat16)
         engine.settle()
     else:
         reason = "fused blocks: as when this run began" if fused else None

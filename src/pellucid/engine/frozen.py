@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pellucid.engine.alone import work_alone
 from pellucid.engine.device import Engine
 from pellucid.network.branches import Branches
 from pellucid.network.same import SameConv2d
 from pellucid.network.standardise import to_unit
 from pellucid.network.window import same_zeros
+from pellucid.runtime.threads import work_alone
 
 if TYPE_CHECKING:
     from pellucid.network.standardise import Standardise, Stored

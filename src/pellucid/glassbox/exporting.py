@@ -7,11 +7,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pellucid import quiet
 from pellucid.errors import TraceError
 from pellucid.glassbox import chance, graph, marks, regions, still
 from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.graph import Graph
+from pellucid.runtime import quiet
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from base64 import b64encode
 from collections.abc import Container, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,9 @@ from pellucid.errors import TraceError
 from pellucid.glassbox import rebuild
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.naming import PICTURE
-from pellucid.glassbox.trace import Trace
+
+if TYPE_CHECKING:
+    from pellucid.glassbox.trace import Trace
 
 WEB = Path(__file__).parent.parent / "web"
 """index.html, style.css and the modules, as the served page has them."""
@@ -69,7 +71,7 @@ def offline(
     and not kept, so that an iterator that makes them needs little memory. What is equal between them is stored once.
     Raises TraceError where the file would be larger than `largest` bytes, and where there is no trace.
     """
-    several = [traces] if isinstance(traces, Trace) else traces
+    several = traces if isinstance(traces, Iterable) else [traces]
     return _assembled(_elements(several, name, LARGEST if largest is None else largest), web or WEB)
 
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pellucid import quiet
 from pellucid.errors import TraceError
 from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.stepping import Step, step
+from pellucid.runtime import quiet
 
 if TYPE_CHECKING:
     import torch

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures import overlay, twins
-from pellucid.pictures.cores import cores
+from pellucid.pictures import twins, verify_twins
 from pellucid.pictures.decode import shrink
-from pellucid.pictures.overlay import Floats
+from pellucid.pictures.verify_twins import Floats
+from pellucid.runtime.threads import cores
 
 KINDS = ("copy", "mirrored", "partly", "unseen")
 COPY, MIRRORED, PARTLY, UNSEEN = range(4)
@@ -76,17 +76,17 @@ def differs(a: NDArray[np.uint8], b: NDArray[np.uint8], scale: float | None = No
     dark, inside = (first if bright is second else second), np.ones_like(first, dtype=bool)
     if scale is not None:
         place = _place(first, second, scale)
-        moved, inside = overlay.move(second, place)
-        shift = overlay.move(clipped.astype(np.float32), place)[0] > 0.5 if bright is second else clipped
+        moved, inside = verify_twins.move(second, place)
+        shift = verify_twins.move(clipped.astype(np.float32), place)[0] > 0.5 if bright is second else clipped
         dark, bright, clipped = (first, moved, shift) if bright is second else (moved, first, shift)
-    gain, offset = overlay.fit_line(dark, bright, inside)
+    gain, offset = verify_twins.fit_line(dark, bright, inside)
     expected = np.clip(gain * dark + offset, 0, 255)
     rest = bright - expected
     # where a colour was clipped as it was brightened, less than expected is no difference
     brightened = abs(float(gain.ravel()[0]) - 1) > 0.03 or abs(float(offset.ravel()[0])) > 4
     rest = np.where(clipped & (rest < 0) & brightened, 0, rest) * inside
     width = SMOOTH[n]
-    local = np.minimum(overlay.contrast(expected), overlay.contrast(bright))
+    local = np.minimum(verify_twins.contrast(expected), verify_twins.contrast(bright))
     if width == 5:
         local = _smooth(local, 5)  # an edge is as wide as what is averaged
     parts = (np.abs(_smooth(rest, width)) / (5 + 0.25 * local))[inside]
@@ -109,13 +109,13 @@ def _upright(
         (a, p), (b, q) = ((twins.grey_of(view), twins.colour_of(view)) for view in views)
         apart.append(np.abs(a - b).mean(axis=(1, 2)))
         fits: list[tuple[float | None, bool] | None] = [
-            (None, False) if still else None for still in overlay.explained(a, b, p, q, photograph, None)
+            (None, False) if still else None for still in verify_twins.explained(a, b, p, q, photograph, None)
         ]
         for swap, scale in ((swap, scale) for scale in SCALES for swap in (False, True)):
             rest = np.array([k for k, way in enumerate(fits) if way is None and photograph[k]], np.int64)
             if len(rest):
                 one, two = ((b, q), (a, p)) if swap else ((a, p), (b, q))
-                same = overlay.same_picture(
+                same = verify_twins.same_picture(
                     one[0][rest], two[0][rest], one[1][rest], two[1][rest], photograph[rest], scale, False
                 )
                 for k in rest[same]:
@@ -125,13 +125,13 @@ def _upright(
 
 
 def _place(a: Floats, b: Floats, scale: float) -> Floats:
-    """Where b lies on a, first in 16 x 16 cells and then in ever more: (1, n, n) both -> (1, 4), see overlay.move."""
+    """Where b lies on a, first in 16 x 16 cells then in more: (1, n, n) both -> (1, 4), see verify_twins.move."""
     n = a.shape[1]
     place = np.array([[scale, 0, scale, 0]], np.float32)
     cells = twins.GREY // 2
     while cells <= n:
         a_small, b_small = (x.reshape(1, cells, n // cells, cells, n // cells).mean(axis=(2, 4)) for x in (a, b))
-        place = overlay.register(a_small, b_small, place, 4 if cells <= twins.GREY else 2)
+        place = verify_twins.register(a_small, b_small, place, 4 if cells <= twins.GREY else 2)
         cells *= 2
         if cells <= n:
             place = place * np.array([1, 2, 1, 2], np.float32)  # a shift, in smaller cells

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.compiled import compiled
+from pellucid.runtime.compiled import compiled
 
 
 @compiled

@@ -26,18 +26,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pellucid.errors import PictureError, RecipeError
+from pellucid.pictures import interpolate
 from pellucid.pictures.header import LOADING, check_size, declared_size, jpeg_header, orientation, prepare, upright
+from pellucid.pictures.interpolate import Box, Filter
 from pellucid.pictures.ranges import Ranges
 
 if TYPE_CHECKING:
     from pellucid.pictures.samples import Samples
 
 Fit = Literal["pad", "crop", "stretch"]
-Filter = Literal["bilinear", "bicubic", "plain"]
 
 PIXEL_LIMIT = 100_000_000
 FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
-GAP = 3.0  # times the size to which whole blocks are averaged down, at least, before `shrink` resizes
 ALONE = Ranges()  # each file of more than 8 bits a sample judged on its own
 PAD = 128  # the border of "pad": mid-grey, near the mean of photographs, so about 0 in a scaled input
 
@@ -192,41 +192,10 @@ def resize(
     return resized if channels == 3 else np.array(Image.fromarray(resized).convert("L")).reshape(height, width, 1)
 
 
-def _resampled(
-    image: NDArray[np.uint8], height: int, width: int, box: tuple[float, float, float, float], filter: Filter
-) -> NDArray[np.uint8]:
+def _resampled(image: NDArray[np.uint8], height: int, width: int, box: Box, filter: Filter) -> NDArray[np.uint8]:
     if filter == "bilinear" and _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
         return _compiled_resampling.resized(image, height, width, box)
-    if filter == "plain":
-        return _plain(image, height, width, box)
-    return np.array(Image.fromarray(image).resize((width, height), _FILTERS[filter], box))
-
-
-def _plain(
-    image: NDArray[np.uint8], height: int, width: int, box: tuple[float, float, float, float]
-) -> NDArray[np.uint8]:
-    """tf.image.resize with its default settings, half-pixel centres and no antialiasing, rounded to bytes."""
-    left, top, right, bottom = box
-    upper, lower, down = _between(top, bottom, height, image.shape[0])
-    first, second, across = _between(left, right, width, image.shape[1])
-    rows = image[upper] + (image[lower].astype(np.float32) - image[upper]) * down[:, None, None]
-    sums = rows[:, first] + (rows[:, second] - rows[:, first]) * across[:, None]
-    return np.rint(sums).astype(np.uint8, order="C")  # `first` has turned the axes in memory
-
-
-def _between(
-    start: float, end: float, count: int, length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """For each of `count` places from start to end: the pixels before and behind it, and how far behind the first."""
-    places = np.clip(start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5, 0, length - 1)
-    before = places.astype(np.int64)
-    return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)
-
-
-_FILTERS: dict[Filter, Image.Resampling] = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-}
+    return interpolate.resized(image, height, width, box, filter)
 
 
 def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -236,8 +205,7 @@ def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """
     if _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
         return _compiled_resampling.shrunk(image, side)
-    small = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=GAP)
-    return np.array(small)
+    return interpolate.shrunk(image, side)
 
 
 _COMPILED_SIDE = 8192  # beyond, the weights of an output are so many that their rounding adds up

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures import overlay, twins
+from pellucid.pictures import twins, verify_twins
 from pellucid.pictures.twins import COLOUR, GREY
 
 COARSE = (GREY // 2) ** 2 + 2 * (COLOUR // 2) ** 2 + 1  # bytes for each picture
-UNEXPLAINED = 0.02  # less than overlay.UNEXPLAINED: of so few cells less is left of different pictures, too
+UNEXPLAINED = 0.02  # less than verify_twins.UNEXPLAINED: of so few cells less is left of different pictures, too
 ASKED = 256  # pictures at a time that are compared with
 KNOWN = 16384  # of those that are known, at a time: 16 MB of likenesses
 
@@ -95,18 +95,18 @@ def _same(
     """Whether pairs are twins, (P, COARSE) both -> (P,)."""
     first, second = (known, asked) if swap else (asked, known)  # the second is the one that is cut
     photograph = (known[:, -1] == 1) & (asked[:, -1] == 1)
-    return overlay.same_picture(
+    return verify_twins.same_picture(
         _grey(first), _grey(second), _colour(first), _colour(second), photograph, scale, mirrored, UNEXPLAINED
     )
 
 
-def _grey(coarse: NDArray[np.uint8]) -> overlay.Floats:
+def _grey(coarse: NDArray[np.uint8]) -> verify_twins.Floats:
     """(N, COARSE) -> (N, 32, 32) float32."""
     n = GREY // 2
     return _doubled(coarse[:, : n * n].reshape(-1, n, n).astype(np.float32))
 
 
-def _colour(coarse: NDArray[np.uint8]) -> overlay.Floats:
+def _colour(coarse: NDArray[np.uint8]) -> verify_twins.Floats:
     """(N, COARSE) -> (N, 2, 8, 8) float32, -128..127."""
     n = COLOUR // 2
     return _doubled(coarse[:, (GREY // 2) ** 2 : -1].reshape(-1, 2, n, n).astype(np.float32) - 128)
@@ -116,7 +116,7 @@ def _mean(coarse: NDArray[np.uint8]) -> NDArray[np.float64]:
     return coarse[:, : (GREY // 2) ** 2].mean(axis=1)
 
 
-def _halved(planes: overlay.Floats) -> overlay.Floats:
+def _halved(planes: verify_twins.Floats) -> verify_twins.Floats:
     """(..., n, n) -> (..., n / 2, n / 2), weighted 1, 3, 3, 1: smooth enough to be moved by a part of a cell."""
     around = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(1, 1)] * 2, mode="edge")
     for _ in range(2):
@@ -125,7 +125,7 @@ def _halved(planes: overlay.Floats) -> overlay.Floats:
     return around
 
 
-def _doubled(planes: overlay.Floats) -> overlay.Floats:
+def _doubled(planes: verify_twins.Floats) -> verify_twins.Floats:
     """(..., n, n) -> (..., 2 n, 2 n), cubic (Keys 1981, a = -1/2) between the middles of cells; the edge goes on."""
     n = planes.shape[-1]
     at = (np.arange(2 * n) - 0.5) / 2

@@ -13,12 +13,12 @@ import numpy as np
 
 from pellucid.errors import PictureError
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import read, samples_of
 from pellucid.pictures.levels import Pool, choose
 from pellucid.pictures.ranges import Kind, Range, Ranges
 from pellucid.pictures.render import is_measured, pool_of
 from pellucid.pictures.split import SIDES
+from pellucid.runtime.threads import cores
 
 T = TypeVar("T")
 

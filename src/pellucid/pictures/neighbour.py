@@ -11,21 +11,21 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pellucid.pictures.ledger import Ledger, read_header
+from pellucid.pictures.index import Index, read_header
 from pellucid.pictures.lock import Lock, beside
 
 
 @contextmanager
-def neighbour(folder: Path, identity: dict[str, Any]) -> Iterator[Ledger | None]:
-    """The ledger of the last used store beside `folder` that differs from `identity` in its table alone, or None.
+def neighbour(folder: Path, identity: dict[str, Any]) -> Iterator[Index | None]:
+    """The index of the last used store beside `folder` that differs from `identity` in its table alone, or None.
 
     Nobody replaces that store meanwhile. One that another process is building is passed over.
     """
     same = {key: value for key, value in identity.items() if key != "table"}
     for other in _by_use(folder, same):
         with closing(Lock(beside(other))) as lock:
-            if lock.acquire() and (ledger := Ledger.load(other, same)) is not None:
-                yield ledger
+            if lock.acquire() and (index := Index.load(other, same)) is not None:
+                yield index
                 return
     yield None
 

@@ -15,17 +15,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from pellucid.compiled import compiled
-from pellucid.pictures.decode import GAP
-from pellucid.vectors import LANES, turn_square
+from pellucid.pictures import interpolate
+from pellucid.pictures.interpolate import GAP, Box
+from pellucid.runtime.compiled import compiled
+from pellucid.runtime.vectors import LANES, turn_square
 
 BITS = 22  # of a weight
 ROWS = 32  # turned at a time
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom of the part of a picture that is resized."""
 
 _Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
@@ -38,12 +35,11 @@ def agrees() -> bool:
         image = numbers.integers(0, 256, (high, wide, 3), np.uint8)
         for height, width in product((4, 60), repeat=2):
             for box in ((0, 0, wide, high), (wide * 0.13, 0, wide * 0.9, high), (0, 1.5, wide, high - 1.1)):
-                plain = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box)
-                if not np.array_equal(resized(image, height, width, box), np.array(plain)):
+                plain = interpolate.resized(image, height, width, box, "bilinear")
+                if not np.array_equal(resized(image, height, width, box), plain):
                     return False
         for side in (1, 8):
-            plain = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=GAP)
-            if not np.array_equal(shrunk(image, side), np.array(plain)):
+            if not np.array_equal(shrunk(image, side), interpolate.shrunk(image, side)):
                 return False
     return True
 

@@ -4,7 +4,7 @@ A store is a folder below the cache, one for each (data folder, table if any, fo
 
     images.raw         uint8 (N, height, width, channels), one usable picture after the other
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
-    files.npy          one record (`ledger.RECORD`) for each file of the catalog, in the catalog's order
+    files.npy          one record (`index.RECORD`) for each file of the catalog, in the catalog's order
     paths.json         [[path, ...], {file's number: why it cannot be used}]
     store.json         what the store is of, the range that deep pictures were seen in, the lengths and hashes of the
                        files above, and a hash of itself
@@ -35,15 +35,13 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.errors import PictureError, StorageError
-from pellucid.memory import keep_memory
 from pellucid.pictures import clearing, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
-from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many, read_with_stat
-from pellucid.pictures.ledger import (
+from pellucid.pictures.index import (
     RECORD,
     Digests,
-    Ledger,
+    Index,
     Result,
     Reuse,
     hash_lines,
@@ -60,6 +58,8 @@ from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import Rows
 from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
+from pellucid.runtime.memory import keep_memory
+from pellucid.runtime.threads import cores
 
 # all that may stand in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
@@ -167,7 +167,7 @@ def build(
             free = lock.acquire()
         if lock.held:
             clearing.remove_leftovers(folder, _NAME)
-        old = Ledger.load(folder, identity)
+        old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
         if old is not None and old.describes(catalog, stamps):
             yield Decoding(len(stamps), len(stamps), len(stamps))
@@ -179,7 +179,7 @@ def build(
             if old is not None and old.ranges != ranges:
                 old = None  # what it holds was seen otherwise
             yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
-        new = Ledger.load(folder, identity)
+        new = Index.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
         return _open(new, catalog, form, identity)
@@ -216,21 +216,21 @@ def clear(cache: Path) -> int:
     return clearing.clear(cache, _NAME)
 
 
-def _open(ledger: Ledger, catalog: Catalog, form: Form, identity: dict[str, Any]) -> Store:
-    """Open a finished store for `catalog`, which its ledger has to describe."""
-    bad = ledger.reasons | ledger.clashes(catalog)
-    good = np.delete(np.arange(len(ledger.paths)), list(bad))
-    assert np.array_equal(ledger.records["row"][good], np.arange(len(good)))
-    refused = [Quarantined(ledger.paths[n], reason, catalog.class_at(n)) for n, reason in bad.items()]
+def _open(index: Index, catalog: Catalog, form: Form, identity: dict[str, Any]) -> Store:
+    """Open a finished store for `catalog`, which its index has to describe."""
+    bad = index.reasons | index.clashes(catalog)
+    good = np.delete(np.arange(len(index.paths)), list(bad))
+    assert np.array_equal(index.records["row"][good], np.arange(len(good)))
+    refused = [Quarantined(index.paths[n], reason, catalog.class_at(n)) for n, reason in bad.items()]
     pictures = catalog.pictures.take(good)
     usable = replace(catalog, pictures=pictures, quarantine=by_path((*catalog.quarantine, *refused)))
     with suppress(OSError):
-        os.utime(ledger.folder / "store.json")  # the time of its last use
-    records = ledger.records[good]
+        os.utime(index.folder / "store.json")  # the time of its last use
+    records = index.records[good]
     made_by = {name: value for name, value in identity.items() if name != "root"}
-    made_by["ranges"] = ledger.ranges.as_json()
+    made_by["ranges"] = index.ranges.as_json()
     digests, sizes = Digests(records["digest"]), records["size"].copy()
-    return Store(ledger.folder, usable, form, digests, sizes, ledger.ranges, made_by)
+    return Store(index.folder, usable, form, digests, sizes, index.ranges, made_by)
 
 
 def _rebuild(
@@ -240,7 +240,7 @@ def _rebuild(
     form: Form,
     pixel_limit: int,
     ranges: Ranges,
-    old: Ledger | None,
+    old: Index | None,
     stamps: NDArray[np.int64],
 ) -> Generator[Decoding, None, None]:
     """Build the store beside `folder`, then put it there."""
@@ -249,7 +249,7 @@ def _rebuild(
     done, rows, reused, told = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
-        new = Ledger(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
+        new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
         with (
             (part / "images.raw").open("w+b", buffering=0) as images,
             (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
@@ -280,7 +280,7 @@ def _results(
     form: Form,
     pixel_limit: int,
     ranges: Ranges,
-    old: Ledger | None,
+    old: Index | None,
     stamps: NDArray[np.int64],
 ) -> Generator[Result, None, None]:
     """The results of all files, in the catalog's order: taken over, or decoded by threads, a few ahead."""

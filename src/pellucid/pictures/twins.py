@@ -1,7 +1,7 @@
 """Near-duplicates: pictures so alike that they must not stand on both sides of a split.
 
 A perceptual hash (63 low frequencies of a grey thumbnail) proposes candidates by correlation: each picture whole, and
-cut to its inner 95% and 90%, and mirrored, so that crops and borders are met. A second look (`overlay.py`) decides.
+cut to its inner 95% and 90%, and mirrored: this meets crops and borders. A second look (`verify_twins.py`) decides.
 `docs/why/twins.md` has the measurements behind every number here.
 """
 
@@ -14,10 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import shrink
-from pellucid.pictures.overlay import FLAT, Floats, is_photograph, same_picture
 from pellucid.pictures.split import together
+from pellucid.pictures.verify_twins import FLAT, Floats, is_photograph, same_picture
+from pellucid.runtime.threads import cores
 
 GREY = 32  # cells along each side of the grey thumbnail
 COLOUR = 8  # cells along each side of the two colour-difference thumbnails
@@ -242,7 +242,7 @@ def _look(
 
 
 def photographs(descriptions: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which are of pictures with texture nearly everywhere (overlay.is_photograph), (N, DESCRIPTION) -> (N,)."""
+    """Which are of pictures with texture nearly everywhere (verify_twins.is_photograph), (N, DESCRIPTION) -> (N,)."""
     return is_photograph(grey_of(descriptions), descriptions[:, -1])
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pellucid import api
 from pellucid.app.page import routes
 from pellucid.app.page.shown import Glass
 from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
-from pellucid.glassbox.replies import Reply
+from pellucid.glassbox.replies import Refused, Reply
 from pellucid.glassbox.serving import HOST, LARGEST_PORT, PageServer, browse
 
-if TYPE_CHECKING:
-    from pellucid.app.page.live import Live
+
+class Training(Protocol):
+    """A training that is watched while it goes on (live.py): what it answers, and why it takes nothing."""
+
+    @property
+    def refusal(self) -> Refused: ...
+    def get(self, path: str, asked: Mapping[str, str]) -> Reply: ...
 
 
 def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
@@ -42,7 +47,7 @@ def serve(server: Server, glass: Glass, browser: bool = False) -> int:
     return 0
 
 
-def listening(glass: Glass | Live, port: int = 0) -> Server:
+def listening(glass: Glass | Training, port: int = 0) -> Server:
     """A server at a port, 0 for any that is free; it answers once `serve_forever` runs. Raises StorageError."""
     return Server(glass, port)
 
@@ -62,7 +67,7 @@ def _first(model: Path) -> Path:
 class Server(PageServer):
     """Of a model, or of a training that goes on."""
 
-    def __init__(self, glass: Glass | Live, port: int) -> None:
+    def __init__(self, glass: Glass | Training, port: int) -> None:
         self.glass = glass
         super().__init__(port)
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pellucid import quiet
 from pellucid.errors import NetworkError
+from pellucid.runtime import quiet
 
 if TYPE_CHECKING:
     import torch

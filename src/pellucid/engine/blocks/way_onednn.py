@@ -1,4 +1,4 @@
-"""The fused block by oneDNN's convolution, a few pictures at a time, and one pass over its output (kernels_cpu.py).
+"""A block by oneDNN's convolution, a few pictures at a time, and one pass over its output (kernels_cpu.py).
 
 The way back gathers the weights' gradient through the winners, and hands oneDNN a map with them for the input's.
 """
@@ -19,14 +19,14 @@ Winners = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class OneDNN:
-    """See fused.Way. `dtype`: of the convolution and its output, float32 or bfloat16."""
+    """See cpu.Way. `dtype`: of the convolution and its output, float32 or bfloat16."""
 
     conv: nn.Conv2d
     size: int
     dtype: torch.dtype
 
     def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None:
-        from pellucid.engine import kernels_cpu
+        from pellucid.engine.blocks import kernels_cpu
 
         conv, offset = self.conv, None if bias is None else bias.to(self.dtype)
         with torch.autocast("cpu", enabled=False):
@@ -37,15 +37,15 @@ class OneDNN:
         kernel(bits(maps.permute(0, 2, 3, 1).contiguous()), bits(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        from pellucid.vectors import LANES
+        from pellucid.runtime.vectors import LANES
 
         filters, channels, height, width = self.conv.weight.shape
         length = -(-width * channels // LANES) * LANES  # of a row of a filter, filled up to whole vectors
         return np.zeros((shares, filters, height, length), np.float32), np.zeros((shares, filters), np.float32)
 
     def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
-        from pellucid.engine import kernels_cpu
-        from pellucid.vectors import LANES
+        from pellucid.engine.blocks import kernels_cpu
+        from pellucid.runtime.vectors import LANES
 
         rows = _rows(_placed(images, self.dtype), self.conv.padding)
         kernel = kernels_cpu.parameter_gradients(self.conv.kernel_size[0], weights.shape[-1] // LANES)
@@ -61,7 +61,7 @@ def input_gradient(
     conv: nn.Conv2d, size: int, maps: tuple[int, int], images: Tensor, grad: Tensor, winners: Winners
 ) -> Tensor:
     """The gradient of `images` (n, C, H, W): oneDNN's, of maps of this size with the winners' back in their places."""
-    from pellucid.engine import kernels_cpu
+    from pellucid.engine.blocks import kernels_cpu
 
     spread = torch.zeros(len(images), *maps, conv.out_channels, dtype=grad.dtype)
     kernels_cpu.unpool(bits(grad), winners, size, bits(spread))
@@ -84,7 +84,7 @@ def _placed(images: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _rows(images: Tensor, padding: Any) -> NDArray[np.float32]:
     """(n, C, H, W) -> (n, H + 2P, W + 2P, C) float32 with zeros around each, and spare numbers behind the last."""
-    from pellucid.vectors import LANES
+    from pellucid.runtime.vectors import LANES
 
     count, channels, high, wide = images.shape
     down, across = padding

@@ -19,10 +19,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from pellucid.compiled import compiled
-from pellucid.engine.kernels_cpu import DEAD
-from pellucid.engine.layout_cpu import lay_out, shape, turn_over
-from pellucid.vectors import (
+from pellucid.engine.blocks.kernels_cpu import DEAD
+from pellucid.engine.blocks.layout_cpu import lay_out, shape, turn_over
+from pellucid.runtime.compiled import compiled
+from pellucid.runtime.vectors import (
     FLOATS,
     LANES,
     SUMS,

@@ -1,4 +1,7 @@
-"""The work of our own kernels, which hold no lock of Python's, shared out among threads: each takes the next job."""
+"""Threads: how many are worth starting, jobs shared out among them, and PyTorch held to one.
+
+The jobs are those of our own kernels, which do not hold Python's lock. Each thread takes the next one.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,33 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from threading import Barrier
+from threading import Barrier, Lock, Thread
 from typing import Any
+
+_setting = Lock()
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def work_alone() -> None:
+    """From here on PyTorch takes no second thread in the calling thread; other threads keep what they have.
+
+    A number that is set counts for the thread that sets it and for all that have not asked yet, so a thread that ends
+    at once puts back what those will be told.
+    """
+    import torch
+
+    with _setting:
+        before = torch.get_num_threads()
+        if before == 1:
+            return
+        torch.set_num_threads(1)
+        restoring = Thread(target=torch.set_num_threads, args=(before,))
+        restoring.start()
+        restoring.join()
 
 
 def share_out(task: Callable[[Any], None], jobs: Sequence[Any], threads: int) -> None:

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from pellucid.network import blas
+from pellucid.runtime import blas
 
 
 @pytest.fixture

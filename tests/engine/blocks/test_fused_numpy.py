@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.engine import light
+from pellucid.engine import blocks
+from pellucid.engine.blocks import fused_numpy
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.network.text import parse
 
@@ -24,7 +25,7 @@ def test_the_modules_numbers(text: str, shape: tuple[int, int, int]) -> None:
     network = parse(text)
     scale = Standardise(SCALE.mean[: shape[0]], SCALE.deviation[: shape[0]])
     steps = network.shapes(shape, 3)
-    if not light.applies(steps):
+    if not fused_numpy.applies(steps):
         pytest.skip("this processor has no kernel")
     torch.manual_seed(0)
     module = network.module(shape, 3).eval()
@@ -32,10 +33,12 @@ def test_the_modules_numbers(text: str, shape: tuple[int, int, int]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, *shape[1:], shape[0]), np.uint8)
     with torch.inference_mode():
         expected = module(scale(to_unit(images))).numpy()
-    found = light.logits(steps, weights, scale)(images)
-    assert found.dtype == np.float32
+    logits = blocks.run_without_torch(steps, weights, scale)
+    assert logits is not None
+    outputs = logits(images)
+    assert outputs.dtype == np.float32
     assert expected.std() > 0.01
-    assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max()
+    assert np.abs(outputs - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize(
@@ -51,4 +54,6 @@ def test_the_modules_numbers(text: str, shape: tuple[int, int, int]) -> None:
     ],
 )
 def test_where_it_does_not_apply(text: str) -> None:
-    assert not light.applies(parse(text).shapes((3, 64, 64), 2))
+    steps = parse(text).shapes((3, 64, 64), 2)
+    assert not fused_numpy.applies(steps)
+    assert blocks.run_without_torch(steps, {}, SCALE) is None

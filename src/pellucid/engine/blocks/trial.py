@@ -1,4 +1,4 @@
-"""Whether a network's blocks run fused (fused.py): both ways raced here, on a few pictures of the real size.
+"""Whether a network's blocks run fused (chain.py): both ways raced here, on a few pictures of the real size.
 
 On a CPU on one thread, and by the time that the thread was given: what other programs do meanwhile does not count, and
 the same machine chooses the same way again. Both ways share pictures out among threads. On a GPU by the clock, and only
@@ -16,9 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pellucid.engine import fused, fused_gpu
-from pellucid.engine.device import Engine
-from pellucid.engine.fused import Forward
+from pellucid.engine.blocks import chain, cpu, gpu
+from pellucid.engine.blocks.block import Block, pair, steps
+from pellucid.engine.blocks.chain import Forward
 from pellucid.network.standardise import Standardise, to_unit
 
 SECONDS = 0.2  # of the race, beside a first round that pays for compiling and for memory
@@ -47,25 +47,24 @@ class Place(NamedTuple):
     bytes: int  # of the convolution's output for one picture
 
 
-def choose(engine: Engine, module: nn.Module, shape: tuple[int, ...], batch: int) -> tuple[bool, str | None]:
-    """Whether to fuse the blocks of `module` for batches of pictures (C, H, W), and a sentence that says why.
-
-    None to say where there is nothing to fuse. No weight, no gradient and no random number changes.
-    """
-    device = torch.device(engine.device)
+def choose(
+    module: nn.Module, shape: tuple[int, ...], batch: int, device_name: str, threads: int, bfloat16: bool
+) -> tuple[bool, str | None]:
+    """See blocks.choose."""
+    device = torch.device(device_name)
     if device.type not in ("cpu", "cuda"):
         return False, None
-    places = tuple(_places(module, shape))
+    places = tuple(described(module, shape))
     each = sum(place.bytes for place in places)
     if each * batch < SMALLEST_BYTES:
         return False, None
-    if device.type == "cpu" and engine.threads > fused.SHARES:
-        return False, f"blocks not fused: their gradients are shared among {fused.SHARES} threads at most"
-    if device.type == "cuda" and not fused_gpu.has_triton():
+    if device.type == "cpu" and threads > cpu.SHARES:
+        return False, f"blocks not fused: their gradients are shared among {cpu.SHARES} threads at most"
+    if device.type == "cuda" and not gpu.has_triton():
         return False, "blocks not fused: Triton is not installed"
     most = TRIAL_BYTES if device.type == "cpu" else TRIAL_BYTES_ON_GPU
     try:
-        times = _race(places, max(1, min(batch, most // each)), engine.precision == "bfloat16", device)
+        times = _race(places, max(1, min(batch, most // each)), bfloat16, device)
     except Exception as error:  # of a GPU's driver, compiler or memory: without blocks nothing of it is needed
         if device.type == "cpu":
             raise
@@ -78,28 +77,28 @@ def choose(engine: Engine, module: nn.Module, shape: tuple[int, ...], batch: int
     return False, f"blocks not fused: only {times:.1f} times as fast as PyTorch's own here"
 
 
-def _places(module: nn.Module, shape: tuple[int, ...]) -> list[Place]:
+def described(module: nn.Module, shape: tuple[int, ...]) -> list[Place]:
     """The blocks of a network, with what each is given, found by one black picture."""
-    found: list[Place] = []
+    places: list[Place] = []
     images = torch.zeros(1, *shape)
     with torch.no_grad():
-        for step in fused.steps(copy.deepcopy(module).cpu().eval(), threads=1):
-            if isinstance(step, fused.Block):
-                found.append(_place(step, images, first=not found))
-            images = step.plain(images) if isinstance(step, fused.Block) else step(images)
-    return found
+        for step in steps(copy.deepcopy(module).cpu().eval()):
+            if isinstance(step, Block):
+                places.append(_place(step, images, first=not places))
+            images = step.plain(images) if isinstance(step, Block) else step(images)
+    return places
 
 
-def _place(block: fused.Block, images: Tensor, first: bool) -> Place:
+def _place(block: Block, images: Tensor, first: bool) -> Place:
     conv, (_, channels, height, width) = block.conv, images.shape
     return Place(
         channels,
         height,
         width,
         conv.out_channels,
-        fused.pair(conv.kernel_size),
-        fused.pair(conv.stride),
-        fused.pair(conv.padding),
+        pair(conv.kernel_size),
+        pair(conv.stride),
+        pair(conv.padding),
         conv.bias is not None,
         block.size,
         first,
@@ -121,8 +120,8 @@ def _race(places: tuple[Place, ...], pictures: int, bfloat16: bool, device: torc
             block.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             images = torch.randn(pictures, place.channels, place.height, place.width).to(device)
             images = images.contiguous(memory_format=torch.channels_last).requires_grad_(not place.first)
-            runners.append((fused.forward(block, threads=1), block, images))
-            if fused_gpu.takes(device) and not _agree(block, images, bfloat16):
+            runners.append((chain.forward(block, threads=1), block, images))
+            if gpu.takes(device) and not _agree(block, images, bfloat16):
                 return math.nan
     rounds: list[tuple[float, float]] = []
     threads = torch.get_num_threads()
@@ -139,11 +138,11 @@ def _race(places: tuple[Place, ...], pictures: int, bfloat16: bool, device: torc
 
 def _seconds(block: Forward, images: Tensor, bfloat16: bool) -> float:
     """Of one pass there and back."""
-    gpu = images.device.type == "cuda"
-    clock = time.perf_counter if gpu else time.thread_time
+    on_gpu = images.device.type == "cuda"
+    clock = time.perf_counter if on_gpu else time.thread_time
     start = clock()
     _there_and_back(block, images, bfloat16)
-    if gpu:
+    if on_gpu:
         torch.cuda.synchronize(images.device)
     return clock() - start
 
@@ -160,13 +159,13 @@ def _there_and_back(block: Forward, images: Tensor, bfloat16: bool) -> Tensor:
 
 def _agree(block: nn.Module, images: Tensor, bfloat16: bool) -> bool:
     """Whether both ways give the same maps and gradients but for rounding, of these images and of stored ones."""
-    ways: list[tuple[Forward, Forward, Tensor]] = [(fused.forward(block, threads=1), block, images)]
+    ways: list[tuple[Forward, Forward, Tensor]] = [(chain.forward(block, threads=1), block, images)]
     if not images.requires_grad:
         depth = images.shape[1]
         scale = Standardise((0.5,) * depth, (0.25,) * depth)
         stored = (images.permute(0, 2, 3, 1) * 64 + 128).clamp(0, 255).to(torch.uint8)
         device = str(images.device)
-        ways.append((fused.of_stored(block, scale, 1), lambda pixels: block(scale(to_unit(pixels, device))), stored))
+        ways.append((chain.of_stored(block, scale, 1), lambda pixels: block(scale(to_unit(pixels, device))), stored))
     return all(_alike(fast, plain, [given, *block.parameters()], given, bfloat16) for fast, plain, given in ways)
 
 

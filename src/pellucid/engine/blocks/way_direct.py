@@ -1,4 +1,4 @@
-"""The fused block by direct convolution in registers (direct_cpu.py), for pictures of few channels: a first layer's.
+"""A block by direct convolution in registers (direct_cpu.py), for pictures of few channels: a first layer's.
 
 Of bfloat16 the products are summed in float32, the pooled map is rounded once, and of two numbers of a window that
 would round to the same the larger wins.
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pellucid.engine.fused_onednn import Winners, bits
+from pellucid.engine.blocks.way_onednn import Winners, bits
 
 CHANNELS = 4  # at most; with more, oneDNN fills its vectors as well
 WIDEST = 12  # numbers in a row of a filter
@@ -24,7 +24,7 @@ _NO_TABLE = np.empty((0, 256), np.uint32)
 
 @dataclass(frozen=True)
 class Direct:
-    """See fused.Way. `dtype`: of the pooled map, float32 or bfloat16; `memory`: its order.
+    """See cpu.Way. `dtype`: of the pooled map, float32 or bfloat16; `memory`: its order.
 
     `table`: of pictures that are stored as bytes, what each stands for, float32 (C, 256).
     """
@@ -35,7 +35,7 @@ class Direct:
     table: NDArray[np.float32] | None = None
 
     def pool(self, images: Tensor, weight: Tensor, bias: Tensor | None, pooled: Tensor, winners: Winners) -> None:
-        from pellucid.engine import direct_cpu
+        from pellucid.engine.blocks import direct_cpu
 
         numbers = weight.to(self.dtype).float().numpy()
         filters, channels, _, width = numbers.shape
@@ -46,14 +46,14 @@ class Direct:
         kernel(*self._given(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        from pellucid.vectors import LANES
+        from pellucid.runtime.vectors import LANES
 
         filters, channels, height, width = self.conv.weight.shape
         weights = np.zeros((shares, channels, height, width, filters, LANES), np.float32)
         return weights, np.zeros((shares, filters, pooled_width), np.float32)
 
     def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
-        from pellucid.engine import direct_cpu
+        from pellucid.engine.blocks import direct_cpu
 
         filters, channels, height, width = self.conv.weight.shape
         group = direct_cpu.together(filters, width)
@@ -86,7 +86,7 @@ class Direct:
 
 def applies(conv: nn.Conv2d, size: int, pooled_width: int, images: Tensor, dtype: torch.dtype) -> bool:
     """Whether there are kernels for it, on this processor."""
-    from pellucid.vectors import LANES, PAIRS, WHOLE
+    from pellucid.runtime.vectors import LANES, PAIRS, WHOLE
 
     shape = conv.in_channels <= CHANNELS and conv.stride == (1, 1) and conv.kernel_size[1] <= WIDEST
     places = size == 2 and pooled_width >= LANES and (WHOLE or conv.out_channels <= FEW)

@@ -14,7 +14,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at its first call and kept beside its file, else in the user's cache, else for this process only.
 
     It does not hold Python's lock. What is kept is compiled anew when the function's own file changes, not when another
-    does that it is built from: who changes vectors.py or layout_cpu.py removes the *.nbi and *.nbc in __pycache__.
+    does that it is built from: who changes vectors.py or engine/blocks/layout_cpu.py removes the *.nbi and *.nbc in
+    __pycache__.
     """
     try:
         return njit(nogil=True, error_model="numpy", cache=_may_be_kept(function))(function)

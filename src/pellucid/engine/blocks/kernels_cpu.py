@@ -15,8 +15,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from pellucid.compiled import compiled
-from pellucid.vectors import LANES, SUMS, UNALIGNED, flat, loop, multiply_add, spread, vector_at, written_out
+from pellucid.runtime.compiled import compiled
+from pellucid.runtime.vectors import LANES, SUMS, UNALIGNED, flat, loop, multiply_add, spread, vector_at, written_out
 
 DEAD = 255  # the winner of a window in which nothing is above zero
 

@@ -1,4 +1,4 @@
-"""What the fused block computes on a GPU in loops of its own, compiled by Triton (fused_gpu.py says when).
+"""What the fused block computes on a GPU in loops of its own, compiled by Triton (gpu.py says when).
 
 Maps and pictures are in channels-last order. A winner is the place in its window that was largest, in reading order, as
 a byte; DEAD where nothing was above zero. Of equals the first wins, a NaN before all. Places are counted in 32 bits, in

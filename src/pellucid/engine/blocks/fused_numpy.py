@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.network.activations import Relu
-from pellucid.network.blas import one_thread
 from pellucid.network.forward import forward
 from pellucid.network.learning import Conv
 from pellucid.network.pooling import MaxPool
 from pellucid.network.residual import Step
 from pellucid.network.standardise import Standardise
+from pellucid.runtime.blas import one_thread
 
 LITTLE = 10_000_000  # operations behind the block, in which NumPy loses little time to torch
 MOST_CHANNELS, MOST_WIDE = 4, 12  # of a picture, and of a filter, for which there are kernels
@@ -41,7 +41,7 @@ def applies(steps: Sequence[Step]) -> bool:
         return False
     if sum(step.layer.forward_flops(step.input) for step in rest) > LITTLE:
         return False
-    from pellucid.vectors import LANES
+    from pellucid.runtime.vectors import LANES
 
     return steps[2].output[2] >= LANES
 
@@ -51,7 +51,7 @@ def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardi
 
     Only where it `applies`. The kernels are loaded, or compiled where they never were, before this returns.
     """
-    from pellucid.engine import direct_cpu
+    from pellucid.engine.blocks import direct_cpu
 
     conv, (channels, height, width), pooled_shape = steps[0].layer, steps[0].input, steps[2].output
     assert isinstance(conv, Conv)

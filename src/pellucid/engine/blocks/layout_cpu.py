@@ -14,8 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.misc.special import literally
 
-from pellucid.compiled import compiled
-from pellucid.vectors import (
+from pellucid.runtime.compiled import compiled
+from pellucid.runtime.vectors import (
     FLOATS,
     LANES,
     WORDS,

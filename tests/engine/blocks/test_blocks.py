@@ -4,9 +4,11 @@ Small whole numbers make every sum exact: ties are frequent then, and the forwar
 are compared without a tolerance.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +20,22 @@ from llvmlite import binding
 from numba.core import caching
 from torch import Tensor, nn
 
-from pellucid.engine import fused, kernels_cpu, shares, trial
+from pellucid.engine import blocks
+from pellucid.engine.blocks import chain, cpu, kernels_cpu, trial
+from pellucid.engine.blocks.block import LARGEST_POOL, Block, steps
+from pellucid.engine.blocks.way_direct import Direct
+from pellucid.engine.blocks.way_onednn import OneDNN
 from pellucid.engine.device import Engine, with_blocks
-from pellucid.engine.fused import Block
-from pellucid.engine.fused_direct import Direct
-from pellucid.engine.fused_onednn import OneDNN
 from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.run import Run, Step
+from pellucid.runtime.vectors import PAIRS
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.loop import State, Task
 from pellucid.training.optimizer import optimizer
-from pellucid.vectors import PAIRS
 
-FLOAT = Engine("cpu", "float32", 1, (), fused=True)
+DOOR = ("describe", "choose", "run", "run_stored", "run_without_torch")
 
 
 @pytest.fixture(autouse=True)
@@ -114,8 +117,8 @@ def first_layers(draw: st.DrawFn) -> tuple[nn.Sequential, Tensor, int]:
 @given(st.one_of(cases(), first_layers()))
 def test_equal_to_pytorch_in_float64(case: tuple[nn.Sequential, Tensor, int]) -> None:
     module, images, seed = case
-    assert isinstance(fused.steps(module, 1)[0], Block)
-    ours = passes(fused.forward(module, 1), module, images, seed)
+    assert isinstance(steps(module)[0], Block)
+    ours = passes(chain.forward(module, 1), module, images, seed)
     wide = module.double()
     theirs = passes(wide, wide, images.double(), seed)
     module.float()
@@ -133,7 +136,7 @@ def test_equal_to_pytorch_in_float64(case: tuple[nn.Sequential, Tensor, int]) ->
 def test_many_channels_are_gathered_in_as_many_registers_as_there_are(channels: int, kernel: int) -> None:
     module = block(channels, 3, kernel)
     images = drawn(module, channels, 2, channels, kernel + 4, kernel + 6)
-    ours = passes(fused.forward(module, 1), module, images)
+    ours = passes(chain.forward(module, 1), module, images)
     wide = module.double()
     theirs = passes(wide, wide, images.double())
     for one, other in zip(ours, theirs, strict=True):
@@ -153,7 +156,7 @@ def test_bfloat16_is_as_exact(case: tuple[nn.Sequential, Tensor, int]) -> None:
     Not compared with PyTorch's bfloat16, whose weight gradient is now and then NaN where a map is one or two wide.
     """
     module, images, seed = case
-    ours = passes(fused.forward(module, 1), module, images, seed, bfloat16=True)
+    ours = passes(chain.forward(module, 1), module, images, seed, bfloat16=True)
     wide = module.double()
     theirs = passes(wide, wide, images.double(), seed)
     assert ours[0].dtype == torch.bfloat16
@@ -167,7 +170,7 @@ def test_bfloat16_is_as_exact(case: tuple[nn.Sequential, Tensor, int]) -> None:
 def test_bfloat16_rounds_where_pytorch_does() -> None:
     torch.manual_seed(2)
     module, images = nn.Sequential(*block(3, 10, 5), *block(10, 4, 3)), torch.randn(3, 3, 30, 30)
-    ours = passes(fused.forward(module, 1), module, images, bfloat16=True)
+    ours = passes(chain.forward(module, 1), module, images, bfloat16=True)
     theirs = passes(module, module, images, bfloat16=True)
     assert torch.equal(ours[0], theirs[0])
     for one, other in zip(ours[1:], theirs[1:], strict=True):
@@ -183,9 +186,9 @@ def test_few_channels_are_convolved_directly(dtype: torch.dtype, needs: list[str
     """Where the processor can; more channels, narrow maps and other pools go through oneDNN."""
 
     def way(module: nn.Sequential, images: Tensor) -> object:
-        (step,) = fused.steps(module, 1)[:1]
+        (step,) = steps(module)[:1]
         assert isinstance(step, Block)
-        return type(step.way(images, dtype))
+        return type(cpu.way(step, images, dtype))
 
     wanted = Direct if processor_can(*needs) else OneDNN
     assert way(block(3, 10, 5), torch.rand(1, 3, 40, 40)) is wanted
@@ -205,7 +208,7 @@ def test_direct_convolution_rounds_as_little_as_pytorch(flat: bool) -> None:
     wide = [tensor.double() for tensor in passes(module.double(), module, images.double())]
     module.float()
     for bfloat16, bound in ((False, 1e-6), (True, 0.01)):
-        ours, theirs = (passes(run, module, images, 0, bfloat16) for run in (fused.forward(module, 1), module))
+        ours, theirs = (passes(run, module, images, 0, bfloat16) for run in (chain.forward(module, 1), module))
         for one, other, true in zip(ours, theirs, wide, strict=True):
             error, allowed = (float((tensor.double() - true).norm() / true.norm()) for tensor in (one, other))
             assert error < max(bound, 1.5 * allowed)
@@ -225,7 +228,7 @@ def test_numbers_that_are_none_stay_so_side_by_side(bfloat16: bool) -> None:
     for at, number in enumerate([float("nan"), float("inf"), -float("inf"), -float("nan"), -0.0, 0.0]):
         images[0, 0, at, 7 * at % 40] = images[0, 0, 2, 33 + at] = number
     images = images.contiguous(memory_format=torch.channels_last)
-    ours = passes(fused.forward(module, 1), module, images, 6, bfloat16)
+    ours = passes(chain.forward(module, 1), module, images, 6, bfloat16)
     theirs = passes(module, module, images, 6, bfloat16)
     assert ours[0].isnan().any()
     assert ours[0].isinf().any()
@@ -253,7 +256,7 @@ def test_numbers_that_are_none_stay_so(bfloat16: bool) -> None:
         ]
     )[None, None].contiguous(memory_format=torch.channels_last)
     images[..., -1, -2] = -nan
-    ours = passes(fused.forward(module, 1), module, images, 6, bfloat16)  # none of its gradients is zero
+    ours = passes(chain.forward(module, 1), module, images, 6, bfloat16)  # none of its gradients is zero
     theirs = passes(module, module, images, 6, bfloat16)
     assert ours[0].isnan().flatten().tolist() == [False, True, False, False, False, False, False, True]
     assert ours[0].isinf().flatten().tolist() == [False] * 3 + [True] + [False] * 4
@@ -261,16 +264,16 @@ def test_numbers_that_are_none_stay_so(bfloat16: bool) -> None:
     # the same winners: the first five, the first four, the first infinity, the last NaN
     assert torch.equal(ours[1], theirs[1])
     assert ours[1].count_nonzero() == 5
-    loss = fused.forward(module, 1)(images).float().sum()
+    loss = chain.forward(module, 1)(images).float().sum()
     assert loss.isnan()
 
 
 def test_no_bit_depends_on_the_threads_or_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "PART_BYTES", 20_000)  # several parts, of which some shares get two
+    monkeypatch.setattr(cpu, "PART_BYTES", 20_000)  # several parts, of which some shares get two
     torch.manual_seed(3)
     module = nn.Sequential(*block(3, 10, 5, 1, 1), *block(10, 7, 3, 2))
     images = torch.randn(19, 3, 21, 43).contiguous(memory_format=torch.channels_last)
-    first, again, two = (passes(fused.forward(module, threads), module, images) for threads in (1, 1, 2))
+    first, again, two = (passes(chain.forward(module, threads), module, images) for threads in (1, 1, 2))
     for one, other, third in zip(first, again, two, strict=True):
         assert torch.equal(one, other)
         assert torch.equal(one, third)
@@ -280,22 +283,13 @@ def test_no_bit_depends_on_the_threads_or_the_run(monkeypatch: pytest.MonkeyPatc
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_each_worker_has_one_thread_and_the_caller_keeps_its_own() -> None:
-    torch.set_num_threads(2)
-    workers = shares._workers(3, -1)
-    assert torch.get_num_threads() == 2
-    assert list(workers.map(lambda _: torch.get_num_threads(), range(3))) == [1, 1, 1]
-    assert not any(workers.map(lambda _: torch.is_grad_enabled(), range(3)))
-    workers.shutdown()
-
-
 def test_a_fork_gets_workers_of_its_own() -> None:
     code = (
         "import os, torch\n"
         "from torch import nn\n"
-        "from pellucid.engine import fused\n"
-        "fused.PART_BYTES = 1\n"
-        "block = fused.forward(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2)), 2)\n"
+        "from pellucid.engine.blocks import chain, cpu\n"
+        "cpu.PART_BYTES = 1\n"
+        "block = chain.forward(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2)), 2)\n"
         "images = torch.rand(5, 1, 9, 9)\n"
         "before = block(images)\n"
         "child = os.fork()\n"
@@ -326,42 +320,42 @@ def test_a_fork_gets_workers_of_its_own() -> None:
 )
 def test_other_layers_run_as_they_are(parts: list[nn.Module]) -> None:
     module = nn.Sequential(*parts)
-    assert fused.forward(module, 1) is module
+    assert chain.forward(module, 1) is module
 
 
 def test_what_is_watched_is_not_fused() -> None:
     module = nn.Sequential(*block(1, 2, 3), *block(2, 2, 3))
     seen: list[str] = []
     handle = module[1].register_forward_hook(lambda *_: seen.append("relu"))
-    assert [isinstance(step, Block) for step in fused.steps(module, 1)] == [False, False, False, True]
-    fused.forward(module, 1)(torch.rand(1, 1, 20, 20))
+    assert [isinstance(step, Block) for step in steps(module)] == [False, False, False, True]
+    chain.forward(module, 1)(torch.rand(1, 1, 20, 20))
     assert seen == ["relu"]
     handle.remove()
-    assert [isinstance(step, Block) for step in fused.steps(module, 1)] == [True, True]
+    assert [isinstance(step, Block) for step in steps(module)] == [True, True]
     module.register_forward_hook(lambda *_: seen.append("all"))
-    assert fused.forward(module, 1) is module
+    assert chain.forward(module, 1) is module
 
 
 def test_other_numbers_go_through_the_modules() -> None:
     module = block(1, 2, 3)
     wide = torch.rand(2, 1, 8, 8, dtype=torch.float64)
-    assert torch.equal(fused.forward(module.double(), 1)(wide), module(wide))
+    assert torch.equal(chain.forward(module.double(), 1)(wide), module(wide))
     module.float()
     with pytest.raises(RuntimeError, match="channels"):
-        fused.forward(module, 1)(torch.rand(1, 2, 8, 8))
+        chain.forward(module, 1)(torch.rand(1, 2, 8, 8))
     with pytest.raises(RuntimeError, match="too small"):
-        fused.forward(module, 1)(torch.rand(1, 1, 3, 3))
+        chain.forward(module, 1)(torch.rand(1, 1, 3, 3))
     frozen = block(1, 2, 3).requires_grad_(False)
-    assert not fused.forward(frozen, 1)(wide.float()).requires_grad
+    assert not chain.forward(frozen, 1)(wide.float()).requires_grad
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_predicting(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(fused, "PART_BYTES", 1)
+    monkeypatch.setattr(cpu, "PART_BYTES", 1)
     module = nn.Sequential(*block(3, 4, 3), *block(4, 4, 3))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         images = torch.rand(4, 3, 12, 12)
-        assert torch.equal(fused.forward(module, threads)(images), module(images))
+        assert torch.equal(chain.forward(module, threads)(images), module(images))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -369,7 +363,7 @@ def test_standardised_bit_for_bit(threads: int) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (5, 9, 13, 3), np.uint8)
     pixels[0].flat[:256] = np.arange(256)
     scale = Standardise((0.4873, 0.4555, 0.41), (0.229, 0.2244, 0.2251))
-    ours = fused.standardised(pixels[:, ::-1], scale, threads)
+    ours = cpu.standardised(pixels[:, ::-1], scale, threads)
     assert torch.equal(ours, scale(to_unit(pixels[:, ::-1])))
     assert ours.is_contiguous(memory_format=torch.channels_last)
 
@@ -382,17 +376,17 @@ def test_stored_pictures_bit_for_bit(bfloat16: bool, flat: bool) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (5, 40, 37, 3), np.uint8)
     pixels[0].flat[:256] = np.arange(256)
     scale = Standardise((0.4873, 0.4555, 0.41), (0.229, 0.2244, 0.2251))
-    first = fused.steps(module, 1)[0]
-    assert isinstance(first, fused.Block)
-    assert (first.of_stored(pixels, scale.table()) is not None) == (PAIRS or not bfloat16)
+    first = steps(module)[0]
+    assert isinstance(first, Block)
+    assert (chain.stored_block(first, pixels, scale.table(), 1) is not None) == (PAIRS or not bfloat16)
     found = []
     for stored in (True, False):
         module.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             if stored:
-                outputs = fused.of_stored(module, scale, 1)(pixels)
+                outputs = chain.of_stored(module, scale, 1)(pixels)
             else:
-                outputs = fused.forward(module, 1)(fused.standardised(pixels, scale, 1))
+                outputs = chain.forward(module, 1)(cpu.standardised(pixels, scale, 1))
         outputs.float().square().sum().backward()
         found.append([outputs.detach(), *(p.grad for p in module.parameters() if p.grad is not None)])
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
@@ -408,6 +402,26 @@ def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPat
 
 
 # ---- the choice
+
+README = Path(blocks.__file__).with_name("README.md")
+ENGINE = Path(__file__).parents[3] / "docs" / "why" / "engine.md"
+
+
+def test_the_page_beside_the_code_says_what_the_code_does() -> None:
+    page = README.read_text(encoding="utf-8")
+    for said in (
+        f"at most {LARGEST_POOL} wide",
+        f"take {trial.SMALLEST_BYTES >> 20} MB or more",
+        f"a win of {trial.CLEAR} times or more",
+        f"at most {cpu.SHARES} threads",
+        *(f"`{name}({', '.join(signature(getattr(blocks, name)).parameters)})`" for name in DOOR),
+    ):
+        assert said in page
+    measured = re.findall(r"^\|.*\|(?: [\d,.]+ \|){5}$", page, re.MULTILINE)
+    assert len(measured) == 4
+    known = ENGINE.read_text(encoding="utf-8")
+    assert all(row in known for row in measured)
+
 
 NETWORK = "conv(4, 3) relu maxpool(2) conv(6, 3) relu maxpool(2) flatten dense"
 
@@ -464,7 +478,7 @@ def test_the_trial_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     module = text.parse(NETWORK.replace("flatten", "batchnorm flatten")).module((3, 30, 30), 2)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     random = torch.get_rng_state()
-    chosen, reason = trial.choose(FLOAT, module, (3, 30, 30), 4)
+    chosen, reason = blocks.choose(module, (3, 30, 30), 4, "cpu", 1, False)
     assert reason is not None
     assert reason.startswith("fused blocks: " if chosen else "blocks not fused: ")
     assert torch.equal(torch.get_rng_state(), random)

@@ -1,7 +1,7 @@
-"""The fused block on a GPU, by Triton's kernels (kernels_gpu.py).
+"""A block on a GPU, by Triton's kernels (kernels_gpu.py).
 
 Pictures of few channels are convolved in registers, straight from their bytes where they are stored on the GPU; deeper
-maps by cuDNN, with a pass of our own over its output. One byte for each winner is kept, as on the CPU (fused.py).
+maps by cuDNN, with a pass of our own over its output. One byte for each winner is kept, as on the CPU (cpu.py).
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pellucid.engine.blocks.block import Block
 from pellucid.network.standardise import Standardise
-
-if TYPE_CHECKING:
-    from pellucid.engine.fused import Block
 
 CHANNELS = 4  # of pictures that are convolved in registers, at most
 TAPS, FILTERS = 32, 32  # of a filter's row, and filters, filled up to powers of two: what a program's registers hold
@@ -71,7 +69,7 @@ class _ByConvolution(torch.autograd.Function):
     def forward(  # type: ignore[override]
         ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, block: Block, dtype: torch.dtype
     ) -> Tensor:
-        from pellucid.engine import kernels_gpu
+        from pellucid.engine.blocks import kernels_gpu
 
         conv = block.conv
         given, filters = images.to(dtype), weight.to(dtype)
@@ -97,7 +95,7 @@ class _ByConvolution(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        from pellucid.engine import kernels_gpu
+        from pellucid.engine.blocks import kernels_gpu
 
         given, filters, winners = ctx.saved_tensors
         conv, shape = ctx.block.conv, grad.shape
@@ -133,7 +131,7 @@ class _Direct(torch.autograd.Function):
         dtype: torch.dtype,
         standardise: Standardise | None,
     ) -> Tensor:
-        from pellucid.engine import kernels_gpu
+        from pellucid.engine.blocks import kernels_gpu
 
         taps, columns = _padded(block)
         rows = weight.permute(2, 3, 1, 0).flatten(1, 2)  # (KH, KW * C, F)
@@ -160,7 +158,7 @@ class _Direct(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        from pellucid.engine import kernels_gpu
+        from pellucid.engine.blocks import kernels_gpu
 
         images, winners = ctx.saved_tensors
         block, conv = ctx.block, ctx.block.conv

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pellucid.pictures import ledger
+from pellucid.pictures import index
 from pellucid.pictures.decode import Form
-from pellucid.pictures.ledger import Digests, identity_of
+from pellucid.pictures.index import Digests, identity_of
 
 
 def test_digests_are_those_of_the_files() -> None:
@@ -30,7 +30,7 @@ def test_what_was_refused_for_want_of_an_extra_is_looked_at_again(tmp_path: Path
                 raise PackageNotFoundError(name)
             return "1.0" if name == "pillow_heif" else version(name)
 
-        monkeypatch.setattr(ledger, "version", find)
+        monkeypatch.setattr(index, "version", find)
         return identity_of(tmp_path, Form(4, 4), 100)
 
     assert installed() == installed()

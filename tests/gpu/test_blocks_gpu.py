@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pellucid.engine import fused, fused_gpu, trial
+from pellucid.engine.blocks import chain, trial
+from pellucid.engine.blocks import gpu as on_gpu
+from pellucid.engine.blocks.block import Block, steps
 from pellucid.engine.device import Engine, with_blocks
 from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
@@ -66,9 +69,13 @@ def modules(case: Case, device: torch.device, seed: int = 3) -> nn.Sequential:
     return nn.Sequential(layer, *rest).to(device, memory_format=torch.channels_last)
 
 
-def block_of(module: nn.Sequential) -> fused.Block:
-    block = fused.steps(module, threads=1)[0]
-    assert isinstance(block, fused.Block)
+def fused(module: nn.Sequential) -> Callable[[Tensor], Tensor]:
+    return partial(chain.run_block, block_of(module), 1)
+
+
+def block_of(module: nn.Sequential) -> Block:
+    block = steps(module)[0]
+    assert isinstance(block, Block)
     return block
 
 
@@ -91,9 +98,9 @@ def there_and_back(way: Callable[[Tensor], Tensor], module: nn.Module, images: T
 def test_maps_and_gradients_are_pytorchs(gpu: torch.device, case: Case, dtype: torch.dtype) -> None:
     module, images = modules(case, gpu), pictures(case, gpu)
     block = block_of(module)
-    assert fused_gpu.is_direct(block, images) is case.direct
+    assert on_gpu.is_direct(block, images) is case.direct
     with torch.autocast(gpu.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        found = there_and_back(block, module, images)
+        found = there_and_back(fused(module), module, images)
     wanted = there_and_back(block.plain, module, images)
     assert found[0].dtype == dtype
     assert found[0].is_contiguous(memory_format=block.memory)
@@ -109,7 +116,7 @@ def test_numbers_that_are_not_whole(gpu: torch.device) -> None:
         for parameter in module.parameters():
             nn.init.normal_(parameter)
         images = torch.randn_like(pictures(case, gpu)).requires_grad_(case.grad)
-        found = there_and_back(block_of(module), module, images)
+        found = there_and_back(fused(module), module, images)
         double = modules(case, gpu).double()
         double.load_state_dict(module.state_dict())
         wanted = there_and_back(double, double, images.detach().double().requires_grad_(case.grad))
@@ -126,10 +133,10 @@ def test_stored_bytes_go_straight_in(gpu: torch.device, name: str) -> None:
     pixels = torch.randint(0, 256, (count, high, wide, depth), generator=torch.Generator().manual_seed(9))
     pixels = pixels.to(gpu, torch.uint8)
     calls: list[torch.dtype] = []
-    run = fused_gpu.run
+    run = on_gpu.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused_gpu, "run", lambda *given: calls.append(given[1].dtype) or run(*given))
-        found = there_and_back(fused.of_stored(module, scale, threads=1), module, pixels)
+        patch.setattr(on_gpu, "run", lambda *given: calls.append(given[1].dtype) or run(*given))
+        found = there_and_back(chain.of_stored(module, scale, threads=1), module, pixels)
     wanted = there_and_back(lambda given: module(scale(to_unit(given, str(gpu)))), module, pixels)
     assert calls == [torch.uint8]
     for one, other in zip(found, wanted, strict=True):
@@ -141,7 +148,7 @@ def test_a_number_that_is_none_stays_one(gpu: torch.device, name: str) -> None:
     case = CASES[name]
     module, images = modules(case, gpu), pictures(case, gpu).detach()
     images[1, 0, 4, 5] = torch.nan
-    found, wanted = block_of(module)(images), module(images)
+    found, wanted = fused(module)(images), module(images)
     assert wanted.isnan().any()
     assert torch.equal(found.isnan(), wanted.isnan())
     assert torch.equal(found.nan_to_num(-1), wanted.nan_to_num(-1))
@@ -151,8 +158,8 @@ def test_more_windows_than_programs(gpu: torch.device, monkeypatch: pytest.Monke
     """Each program then adds several parts of them, in order."""
     case = CASES["as a first block"]
     module, images = modules(case, gpu), pictures(case, gpu)
-    monkeypatch.setattr(fused_gpu, "PROGRAMS", 1)
-    found, wanted = (there_and_back(way, module, images) for way in (block_of(module), module))
+    monkeypatch.setattr(on_gpu, "PROGRAMS", 1)
+    found, wanted = (there_and_back(way, module, images) for way in (fused(module), module))
     assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
@@ -160,17 +167,17 @@ def test_training_after_predicting(gpu: torch.device) -> None:
     """As a run does that is resumed between an epoch's last step and its validation."""
     case = CASES["flattened next, so channel by channel"]
     module, images = modules(case, gpu), pictures(case, gpu)
-    fused_gpu._of_taps.cache_clear()
+    on_gpu._of_taps.cache_clear()
     with torch.inference_mode():
-        predicted = block_of(module)(images)
-    found = there_and_back(block_of(module), module, images)
+        predicted = fused(module)(images)
+    found = there_and_back(fused(module), module, images)
     assert torch.equal(found[0], predicted)
 
 
 def test_maps_with_more_places_than_32_bits_count_are_pytorchs_own(gpu: torch.device) -> None:
     block = block_of(modules(CASES["as a first block"], gpu))
-    assert fused_gpu.fits(block, torch.empty(700, 3, 550, 550, device="meta")) is (gpu.type == "cpu")
-    assert not fused_gpu.fits(block, torch.empty(800, 3, 550, 550, device="meta"))
+    assert on_gpu.fits(block, torch.empty(700, 3, 550, 550, device="meta")) is (gpu.type == "cpu")
+    assert not on_gpu.fits(block, torch.empty(800, 3, 550, 550, device="meta"))
 
 
 # ---- the choice
@@ -181,7 +188,7 @@ NETWORK = "conv(4, 3) relu maxpool(2) conv(6, 3) relu maxpool(2) flatten dense"
 
 def race(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> float:
     monkeypatch.setattr(trial, "SECONDS", 0)
-    places = tuple(trial._places(text.parse(NETWORK).module((3, 16, 16), 2), (3, 16, 16)))
+    places = tuple(trial.described(text.parse(NETWORK).module((3, 16, 16), 2), (3, 16, 16)))
     return RACE.__wrapped__(places, 2, False, gpu)
 
 
@@ -189,8 +196,8 @@ def test_both_ways_are_held_against_each_other_before_they_race(
     gpu: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert race(gpu, monkeypatch) > 0
-    run = fused_gpu.run
-    monkeypatch.setattr(fused_gpu, "run", lambda *given: run(*given) * 1.2)
+    run = on_gpu.run
+    monkeypatch.setattr(on_gpu, "run", lambda *given: run(*given) * 1.2)
     assert math.isnan(race(gpu, monkeypatch))
 
 
@@ -213,12 +220,12 @@ def test_the_choice_on_a_gpu_is_told(
         return times
 
     monkeypatch.setattr(trial, "_race", raced)
-    monkeypatch.setattr(fused_gpu, "has_triton", lambda: True)
+    monkeypatch.setattr(on_gpu, "has_triton", lambda: True)
     engine, module = Engine("cuda:1", "bfloat16", 1, ()), text.parse(NETWORK).module((3, 150, 150), 2)
     monkeypatch.setattr(Engine, "settle", lambda self: None)
     chosen = with_blocks(engine, module, (3, 150, 150), 256)
     assert (chosen.fused, chosen.reasons) == (fuses, (reason,))
-    monkeypatch.setattr(fused_gpu, "has_triton", lambda: False)
+    monkeypatch.setattr(on_gpu, "has_triton", lambda: False)
     chosen = with_blocks(engine, module, (3, 150, 150), 256)
     assert (chosen.fused, chosen.reasons) == (False, ("blocks not fused: Triton is not installed",))
 

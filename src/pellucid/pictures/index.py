@@ -73,7 +73,7 @@ class Digests(Sequence[str]):
         return np.flatnonzero(count[kind] > 1).tolist()
 
 
-class Ledger:
+class Index:
     """What is known of each file of a store, by its number in the catalog."""
 
     def __init__(
@@ -93,8 +93,8 @@ class Ledger:
         self.ranges = ranges  # with which its pictures were decoded
 
     @classmethod
-    def load(cls, folder: Path, identity: dict[str, Any]) -> Ledger | None:
-        """Read the ledger of a store; None where there is none, one of another kind, or a damaged one."""
+    def load(cls, folder: Path, identity: dict[str, Any]) -> Index | None:
+        """Read the index of a store; None where there is none, one of another kind, or a damaged one."""
         try:
             header = read_header(folder)
             if {key: header[key] for key in identity} != identity:
@@ -145,13 +145,13 @@ class Ledger:
         found = contradictions(
             [catalog.pictures[numbers[at]] for at in repeated], [digests[at] for at in repeated], catalog.classes
         )
-        return {int(numbers[repeated[index]]): reason for index, reason in found.items()}
+        return {int(numbers[repeated[at]]): reason for at, reason in found.items()}
 
 
 class Reuse:
     """Takes over from an older store what has not changed."""
 
-    def __init__(self, old: Ledger, form: Form) -> None:
+    def __init__(self, old: Index, form: Form) -> None:
         self.old = old
         self.form = form
         self.numbers = {path: number for number, path in enumerate(old.paths)}

@@ -1,0 +1,76 @@
+"""Convolution, ReLU and max pooling as one step, behind one door: describe, choose, run.
+
+Other rooms import this module alone; tests/test_walls.py holds that. README.md says when a block is fused, what that
+gains, what it costs to keep, and how to remove it. Behind the door:
+
+    block        describe: which three layers are a block, and its shapes
+    trial        choose: both ways raced
+    chain        run: a network whose blocks are fused
+    fused_numpy  run without torch: a network that is one block and little else
+    cpu          a block on the CPU, in parts of a batch; by way_direct (in registers) or way_onednn
+    gpu          a block on a GPU
+
+and the kernels: direct_cpu with layout_cpu, kernels_cpu, kernels_gpu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from pellucid.engine.blocks.block import Block
+    from pellucid.network.residual import Step
+    from pellucid.network.standardise import Standardise, Stored
+
+
+def describe(module: nn.Module) -> list[Block]:
+    """The blocks of a network in order; an empty list where it has none."""
+    from pellucid.engine.blocks import block
+
+    return block.blocks(module)
+
+
+def choose(
+    module: nn.Module, shape: tuple[int, ...], batch: int, device: str, threads: int, bfloat16: bool
+) -> tuple[bool, str | None]:
+    """Whether to fuse the blocks of `module` for batches of pictures (C, H, W), and a sentence that says why.
+
+    No sentence where there is nothing to fuse. No weight, no gradient and no random number changes. `threads`: those
+    that a training takes; `bfloat16`: whether it computes under autocast.
+    """
+    from pellucid.engine.blocks import trial
+
+    return trial.choose(module, shape, batch, device, threads, bfloat16)
+
+
+def run(module: nn.Module, threads: int) -> Callable[[Tensor], Tensor]:
+    """What to call instead of `module`: the same function of the same parameters, its blocks fused."""
+    from pellucid.engine.blocks import chain
+
+    return chain.forward(module, threads)
+
+
+def run_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[Stored], Tensor]:
+    """The same for pictures as they are stored, uint8 (n, H, W, C), yet to be standardised."""
+    from pellucid.engine.blocks import chain
+
+    return chain.of_stored(module, standardise, threads)
+
+
+def run_without_torch(
+    steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardise: Standardise
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None:
+    """Prepared images, uint8 (n, H, W, C) -> logits, float32 (n, classes), on the calling thread.
+
+    None where most of the work is not in a first block that has a kernel here. `weights`: by the state dict's names.
+    """
+    from pellucid.engine.blocks import fused_numpy
+
+    if not fused_numpy.applies(steps):
+        return None
+    return fused_numpy.logits(steps, weights, standardise)
