@@ -26,7 +26,7 @@ from pellucid.engine.device import Engine
 from pellucid.errors import ArtefactError, NetworkError, PellucidError, RecipeError, TraceError
 from pellucid.glassbox.whatif import Stride, Weight
 from pellucid.network.own.own import Own
-from pellucid.run import Run
+from pellucid.runs.run import Run
 from pellucid.training import bring
 from pellucid.training import recipe as recipes
 

@@ -17,15 +17,9 @@ The map, from the ground up; each part knows only those above it in this list:
     glassbox        every number of a picture's run: what it is made of, forward, backward and updated
     engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
-    classifier      what is saved, loaded and asked; the model card
+    classifier      what is saved and loaded; predict/: pictures to predictions; the model card
     keras           a model that Keras saved becomes one of ours
-    predicting      from a model folder to predictions, without importing what they do not need
-    describing      predictions with the features of each picture, as Parquet
-    kept            which pictures a model was made from
-    place           whether a folder can be written, and what stands in it to go on from
-    run, outcome    one training from a folder of pictures to a model folder; how it ends
-    folds           a cross-validation: a training a fold, then one on all pictures
-    evaluating      a saved model on a folder, and which of its pictures it has seen
+    runs            one training from a folder of pictures to a model folder; what a model was made from
     api             the verbs, re-exported here
     app             the command line, and what serves the page (web/)
 """
@@ -36,11 +30,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid.api import article, evaluate, explain, finish, import_keras, load, plan, probe, start, train
     from pellucid.classifier.classifier import Classifier
-    from pellucid.classifier.predictor import Prediction
+    from pellucid.classifier.predict.expand import predict
+    from pellucid.classifier.predict.predictor import Prediction
     from pellucid.errors import PellucidError
     from pellucid.glassbox.loss import Loss
     from pellucid.glassbox.trace import Trace
-    from pellucid.predicting import predict
     from pellucid.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -69,10 +63,10 @@ _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
     "Loss": "pellucid.glassbox.loss",
     "PellucidError": "pellucid.errors",
-    "Prediction": "pellucid.classifier.predictor",
+    "Prediction": "pellucid.classifier.predict.predictor",
     "Recipe": "pellucid.training.recipe",
     "Trace": "pellucid.glassbox.trace",
-    "predict": "pellucid.predicting",
+    "predict": "pellucid.classifier.predict.expand",
 }
 
 

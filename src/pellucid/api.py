@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier, Learning
-from pellucid.classifier.predictor import Prediction, Prepared, Source, decoded
+from pellucid.classifier.predict.expand import expand, predict
+from pellucid.classifier.predict.predictor import Prediction, Prepared, Source, decoded
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe
 from pellucid.errors import PellucidError, RecipeError, TrainingError
-from pellucid.evaluating import Answer, Evaluation, evaluate, evaluating
-from pellucid.folds import CrossValidation, Event, FoldBegun, FoldDone, FoldStep
 from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
 from pellucid.glassbox.document import Document
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -35,24 +34,25 @@ from pellucid.glassbox.trace import Trace
 from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight, latest, written
 from pellucid.glassbox.whatif import adjustable as settings_of
 from pellucid.glassbox.working import Part, Working
-from pellucid.kept import Seen, remembered, remembers, trained_on
 from pellucid.keras.importing import Imported, import_keras
 from pellucid.network import plan as plans
 from pellucid.network import zoo
 from pellucid.network.own import own as owns
 from pellucid.network.own.file import reference
 from pellucid.network.plan import Plan, Row
-from pellucid.outcome import Evaluating, Report
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.pictures.tabular import Columns
-from pellucid.place import CHECKPOINTS
-from pellucid.predicting import expand, predict
 from pellucid.pretrained import kept as weights
 from pellucid.pretrained.kept import WeightsInfo
-from pellucid.run import Found, Run, Started
+from pellucid.runs.evaluate import Answer, Evaluation, evaluate, evaluating
+from pellucid.runs.folds import CrossValidation, Event, FoldBegun, FoldDone, FoldStep
+from pellucid.runs.made_from import Seen, remembered, remembers, trained_on
+from pellucid.runs.outcome import Evaluating, Report
+from pellucid.runs.place import CHECKPOINTS
+from pellucid.runs.run import Found, Run, Started
 from pellucid.training import features
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
@@ -81,7 +81,7 @@ def start(
     recipe: str | Path | None = None,
     **settings: Any,
 ) -> Run | CrossValidation:
-    """Begin a training that you iterate yourself; see pellucid.run.Run and `train` for the arguments."""
+    """Begin a training that you iterate yourself; see pellucid.runs.run.Run and `train` for the arguments."""
     folder = Path(directory)
     if resume and out is None:
         raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")

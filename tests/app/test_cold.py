@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import pellucid
-from pellucid import predicting
 from pellucid.classifier import saved, store
 from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict import expand
 from pellucid.classifier.saved import Saved
 from pellucid.engine import light
 from pellucid.errors import ArtefactError
@@ -139,13 +139,13 @@ def test_pictures_that_cannot_be_used_are_told_on_both_ways(
 
 def test_what_decides(trained: Path, photos: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved, "MOST", 3)
-    assert not predicting.predictor(trained, files[:3]).many
-    assert predicting.predictor(trained, files[:4]).many
-    assert predicting.predictor(trained, [photos]).many
-    assert not predicting.predictor(trained, iter(files)).many
-    assert not predicting.predictor(trained, ()).many
+    assert not expand.predictor(trained, files[:3]).many
+    assert expand.predictor(trained, files[:4]).many
+    assert expand.predictor(trained, [photos]).many
+    assert not expand.predictor(trained, iter(files)).many
+    assert not expand.predictor(trained, ()).many
     monkeypatch.setattr(saved, "WORTH_TORCH", 0)
-    assert predicting.predictor(trained, files[:1]).many
+    assert expand.predictor(trained, files[:1]).many
 
 
 def test_many_are_those_of_the_module(trained: Path, files: list[Path]) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pellucid import api, folds
+from pellucid import api
 from pellucid.app.page.live import Live
+from pellucid.runs import folds
 
 TINY = ["--model", "conv(4, 3) relu globalavgpool dense", "--size", "12", "--epochs", "2", "--batch", "8"]
 FLAGS = [*TINY, "--device", "cpu", "--folds", "3"]

@@ -18,8 +18,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.crew import answered
-from pellucid.classifier.predictor import GROUP, Described, Item, Logits, Prediction, Predictor, Prepared, Source
+from pellucid.classifier.predict.predictor import (
+    GROUP,
+    Described,
+    Item,
+    Logits,
+    Prediction,
+    Predictor,
+    Prepared,
+    Source,
+)
+from pellucid.classifier.predict.workers import answered
 from pellucid.errors import PictureError, RecipeError, TraceError
 from pellucid.glassbox import attribution, exemplars, exporting, fitting, mechanism, recording, still, whatif
 from pellucid.glassbox.attribution import Attribution, Method

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.predictor import GROUP, Logits, Prediction, Predictor, Source
+from pellucid.classifier.predict.predictor import GROUP, Logits, Prediction, Predictor, Source
 from pellucid.memory import keep_memory
 from pellucid.network.blas import one_thread
 from pellucid.network.forward import forward

@@ -11,14 +11,14 @@ import torch
 
 import pellucid
 from pellucid.classifier import classifier as classifiers
-from pellucid.classifier import crew
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.crew import answered
+from pellucid.classifier.predict import workers as worker
+from pellucid.classifier.predict.workers import answered
 
 
 @pytest.fixture(params=[1, 2, 5])
 def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(crew, "cores", lambda: request.param)
+    monkeypatch.setattr(worker, "cores", lambda: request.param)
     return request.param
 
 
@@ -139,7 +139,7 @@ def test_the_number_of_threads_changes_no_bit(
 ) -> None:
     found = []
     for number in (1, 2, 3):
-        monkeypatch.setattr(crew, "cores", lambda number=number: number)
+        monkeypatch.setattr(worker, "cores", lambda number=number: number)
         found.append([answer.logits for answer in classifier.stream(files, 4)])
     assert found[0] == found[1] == found[2]
 

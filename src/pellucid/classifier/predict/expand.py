@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.classifier import store as artefact
-from pellucid.classifier.predictor import Prediction, Predictor, Prepared, Source
+from pellucid.classifier.predict.predictor import Prediction, Predictor, Prepared, Source
 from pellucid.classifier.saved import Saved
 from pellucid.pictures.walk import is_system, walk, written_by_us
 

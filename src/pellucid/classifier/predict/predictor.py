@@ -19,7 +19,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.crew import answered
+from pellucid.classifier.predict.workers import answered
 from pellucid.errors import PictureError, RecipeError
 from pellucid.network import scores
 from pellucid.network.scores import Thresholds
@@ -151,7 +151,7 @@ class Predictor(ABC):
         load: Callable[[], Logits],
         load_for_one: Callable[[], Logits],
     ) -> Iterator[Prediction]:
-        """In groups of `size`, by what `load` gives on several threads at once; for the rest see crew.py."""
+        """In groups of `size`, by what `load` gives on several threads at once; for the rest see workers.py."""
 
         decoded = count()
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError, RecipeError, TrainingError
-from pellucid.outcome import Evaluating, Judged, Report, Trained, best_epoch, judge
 from pellucid.pictures.store import Decoding
-from pellucid.place import CHECKPOINTS
-from pellucid.run import Event as RunEvent
-from pellucid.run import Found, Run, Started
+from pellucid.runs.outcome import Evaluating, Judged, Report, Trained, best_epoch, judge
+from pellucid.runs.place import CHECKPOINTS
+from pellucid.runs.run import Event as RunEvent
+from pellucid.runs.run import Found, Run, Started
 from pellucid.training import checkpoint
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing

@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import files, told, transfer
+from pellucid import files
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.network import standardise, zoo
 from pellucid.network.own import own as owns
 from pellucid.network.own.own import Own
-from pellucid.outcome import Evaluating, Report, Trained, epochs, save
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
 from pellucid.pictures.joined import hint, joined
 from pellucid.pictures.store import Decoding
-from pellucid.place import CHECKPOINTS, find_place
-from pellucid.told import Event, Found, Started
+from pellucid.runs import events, transfer
+from pellucid.runs.events import Event, Found, Started
+from pellucid.runs.outcome import Evaluating, Report, Trained, epochs, save
+from pellucid.runs.place import CHECKPOINTS, find_place
+from pellucid.runs.transfer import Basis
 from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, targets, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
@@ -44,7 +46,6 @@ from pellucid.training.recipe import Recipe
 from pellucid.training.recorder import Recorder
 from pellucid.training.resident import hold
 from pellucid.training.resolve import resolve, resolve_length
-from pellucid.transfer import Basis
 
 if TYPE_CHECKING:
     import torch
@@ -210,7 +211,7 @@ class Run:
         data = yield from prepare(catalog, form, recipe, self.cache, self.part)
         if saved is not None:
             _check_same(saved, data)
-        yield told.found(self.directory, data)
+        yield events.found(self.directory, data)
         rows = data.rows("train")
         counts = targets.counts(data.labels[rows], len(catalog.classes))
         recipe, more = resolve_length(recipe, len(rows))
@@ -286,7 +287,7 @@ class Run:
         )
         resumed_at = state.step if saved is not None else None
         reasons = (*reasons, *hint(data.catalog), *(ready.reasons if ready is not None else ()))
-        reasons = (*reasons, *data.store.ranges.sentences, *told.choice(data, recipe), *engine.reasons, *where)
+        reasons = (*reasons, *data.store.ranges.sentences, *events.choice(data, recipe), *engine.reasons, *where)
         reasons = (*reasons, *folds.suggestion(data, recipe))
         return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, basis.about)
 

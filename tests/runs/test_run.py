@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pellucid import files, run
+from pellucid import files
 from pellucid.classifier import card
 from pellucid.classifier import store as artefact
 from pellucid.errors import (
@@ -29,7 +29,8 @@ from pellucid.errors import (
     StorageError,
     TrainingError,
 )
-from pellucid.run import Decoding, Found, Report, Run, Started, Step
+from pellucid.runs import run
+from pellucid.runs.run import Decoding, Found, Report, Run, Started, Step
 from pellucid.training import recipe as recipes
 from pellucid.training import replay
 from pellucid.training.data import Comparing, Sample

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from pellucid.classifier import matrix
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predictor import Prepared, Source
+from pellucid.classifier.predict.predictor import Prepared, Source
 from pellucid.errors import CatalogError, PictureError
-from pellucid.kept import Memory, Seen, evaluated_on, memory
-from pellucid.outcome import Evaluating
 from pellucid.pictures import familiar, table, twins
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.cores import cores
 from pellucid.pictures.decode import decode, read
 from pellucid.pictures.joined import joined
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
+from pellucid.runs.made_from import Memory, Seen, evaluated_on, memory
+from pellucid.runs.outcome import Evaluating
 from pellucid.texts import LABELS_BETWEEN, alike, composed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import targets

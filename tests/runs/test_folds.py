@@ -16,11 +16,12 @@ from PIL import Image
 from tests.known import tiny
 
 import pellucid
-from pellucid import api, files, folds, transfer
+from pellucid import api, files
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, CatalogError, RecipeError, TrainingError
-from pellucid.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
-from pellucid.run import Decoding, Found, Report, Run, Started
+from pellucid.runs import folds, transfer
+from pellucid.runs.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
+from pellucid.runs.run import Decoding, Found, Report, Run, Started
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.folds import Part

@@ -12,8 +12,8 @@ from PIL import Image
 import pellucid
 from pellucid import api
 from pellucid.errors import CatalogError
-from pellucid.kept import memory
 from pellucid.pictures import familiar
+from pellucid.runs.made_from import memory
 
 TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 16, "epochs": 2, "device": "cpu"}
 
