@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid.api import article, evaluate, explain, finish, import_keras, load, plan, probe, start, train
     from pellucid.classifier.classifier import Classifier
-    from pellucid.classifier.predict.expand import predict
-    from pellucid.classifier.predict.predictor import Prediction
+    from pellucid.classifier.predict.load import predict
+    from pellucid.classifier.predict.prediction import Prediction
     from pellucid.errors import PellucidError
     from pellucid.glassbox.loss import Loss
     from pellucid.glassbox.trace import Trace
@@ -63,10 +63,10 @@ _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
     "Loss": "pellucid.glassbox.loss",
     "PellucidError": "pellucid.errors",
-    "Prediction": "pellucid.classifier.predict.predictor",
+    "Prediction": "pellucid.classifier.predict.prediction",
     "Recipe": "pellucid.training.recipe",
     "Trace": "pellucid.glassbox.trace",
-    "predict": "pellucid.classifier.predict.expand",
+    "predict": "pellucid.classifier.predict.load",
 }
 
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier, Learning
-from pellucid.classifier.predict.expand import expand, predict
-from pellucid.classifier.predict.predictor import Prediction, Prepared, Source, decoded
+from pellucid.classifier.predict.expand import expand
+from pellucid.classifier.predict.load import predict
+from pellucid.classifier.predict.pictures import Prepared, Source, decoded
+from pellucid.classifier.predict.prediction import Prediction
 from pellucid.engine import device as devices
 from pellucid.engine import probe as probes
 from pellucid.engine.probe import Probe

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pellucid import load
 from pellucid.app import answers, lists
-from pellucid.classifier.predict.predictor import Prediction
+from pellucid.classifier.predict.prediction import Prediction
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000"])

@@ -14,7 +14,7 @@ from PIL import Image
 
 import pellucid
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predict.predictor import Prediction
+from pellucid.classifier.predict.prediction import Prediction
 from pellucid.classifier.predict.workers import MOST_WORKERS
 from pellucid.errors import RecipeError
 from pellucid.pictures.cores import cores

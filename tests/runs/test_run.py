@@ -20,6 +20,7 @@ from PIL import Image
 from pellucid import files
 from pellucid.classifier import card
 from pellucid.classifier import store as artefact
+from pellucid.classifier.predict.with_torch import TorchBackend
 from pellucid.errors import (
     ArtefactError,
     CatalogError,
@@ -365,7 +366,7 @@ def test_outputs_that_are_not_finite_are_not_saved(
     one = begin()
     for _ in one:
         pass
-    monkeypatch.setattr(run.Classifier, "logits", lambda self, images: np.full((len(images), 2), np.inf, np.float32))
+    monkeypatch.setattr(TorchBackend, "logits", lambda self, images: np.full((len(images), 2), np.inf, np.float32))
     with pytest.raises(TrainingError, match="outputs for the validation pictures are not finite"):
         last(one)
     assert not (tmp_path / "out" / "config.json").exists()

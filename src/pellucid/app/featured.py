@@ -8,7 +8,7 @@ from typing import TextIO
 
 from pellucid.app import answers
 from pellucid.classifier.predict import feature_table
-from pellucid.classifier.predict.expand import Prediction
+from pellucid.classifier.predict.prediction import Prediction
 from pellucid.errors import RecipeError
 
 
@@ -35,4 +35,4 @@ def write(
                 table.add(answers.named(row.prediction.source), row)
                 yield row.prediction
 
-        return answers.listed(classifier, noted(), pictures, top, format, stream)
+        return answers.listed(classifier.predictor, noted(), pictures, top, format, stream)

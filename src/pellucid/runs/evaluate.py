@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pellucid.classifier import matrix
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predict.predictor import Prepared, Source
+from pellucid.classifier.predict.pictures import Prepared, Source
 from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures import familiar, table, twins
 from pellucid.pictures.catalog import Catalog

@@ -17,7 +17,7 @@ from pellucid import files
 from pellucid.classifier import card, matrix
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predict.predictor import Prepared
+from pellucid.classifier.predict.pictures import Prepared
 from pellucid.errors import TrainingError
 from pellucid.pictures import familiar
 from pellucid.pictures.catalog import IN_TWO

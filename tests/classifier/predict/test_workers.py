@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import pellucid
-from pellucid.classifier import classifier as classifiers
 from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict import with_torch
 from pellucid.classifier.predict import workers as worker
 from pellucid.classifier.predict.workers import answered
 
@@ -123,7 +123,7 @@ def test_who_stops_early_stops_all(workers: int) -> None:
 def test_the_pictures_in_order_one_bad_among_them(
     classifier: Classifier, files: list[Path], workers: int, worth_fusing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifiers, "WORTH_FUSING", worth_fusing)
+    monkeypatch.setattr(with_torch, "WORTH_FUSING", worth_fusing)
     given = [*files[:17], b"no picture", *files[17:]]
     answers = list(classifier.stream(given, 4))
     assert [answer.source for answer in answers] == [str(f) if isinstance(f, Path) else "<bytes>" for f in given]
@@ -163,7 +163,7 @@ def test_a_watched_module_is_run_as_it_is(classifier: Classifier, files: list[Pa
     first = next(classifier.module.children())
     handle = first.register_forward_hook(lambda module, given, output: seen.append(tuple(output.shape)))
     try:
-        logits = classifier.alone()(np.stack([classifier.prepared(path) for path in files[:3]]))
+        logits = classifier.backend.alone()(np.stack([classifier.prepared(path) for path in files[:3]]))
     finally:
         handle.remove()
     assert len(seen) == 1

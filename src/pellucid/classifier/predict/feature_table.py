@@ -14,7 +14,8 @@ from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.expand import expand
-from pellucid.classifier.predict.predictor import Described, Source
+from pellucid.classifier.predict.pictures import Source
+from pellucid.classifier.predict.prediction import Described
 from pellucid.errors import StorageError
 from pellucid.texts import composed
 
