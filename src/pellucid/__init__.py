@@ -10,6 +10,7 @@ The map, from the ground up; each part knows only those above it in this list:
 
     errors, files   what can go wrong; how files are written
     texts           text of the user's: its encoding, and names that are the same
+    steps           work that yields how far it is and returns its result
     memory, quiet   freed memory is kept; warnings and logs are put aside
     compiled, vectors  loops of our own, and vectors by hand
     pictures        a folder or table -> upright images -> a store on disk, twins found, split without a leak

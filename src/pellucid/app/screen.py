@@ -19,6 +19,7 @@ from pellucid import api
 from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
 from pellucid.app.words import balanced, duration, few, many, printable, share
+from pellucid.steps import Steps
 
 T = TypeVar("T")
 
@@ -88,13 +89,11 @@ def _train(run: Watched, console: Console) -> bool:
 
 def progress(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
     """Run a generator to its end under a bar and return what it returns."""
+    watched = Steps(steps)
     with progress_bars() as bars:
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                return end.value
+        for event in watched:
             bars.update(only_bar(bars), description=f"{verb} {event.side}", completed=event.done, total=event.total)
+    return watched.result
 
 
 @contextmanager
@@ -110,13 +109,11 @@ def waiting(what: str) -> Iterator[None]:
 
 def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
     """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
+    watched = Steps(steps)
     with progress_bars() as bars:
-        while True:
-            try:
-                done = next(steps)
-            except StopIteration as end:
-                return end.value
+        for done in watched:
             bars.update(only_bar(bars), description=what, completed=done, total=total)
+    return watched.result
 
 
 def _show(event: object, console: Console, bars: Progress) -> None:

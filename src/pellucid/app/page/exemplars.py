@@ -18,6 +18,7 @@ from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.steps import Steps
 
 Asked = Mapping[str, str]
 
@@ -82,14 +83,11 @@ def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, L
         raise ArtefactError(f"None of the pictures that {model} was trained on is there any more.")
     chosen = spread(there)[:MOST]
     seen = 0
-    steps = api.load(model, trust=trust).exemplars(_in_time(chosen), COUNT)
-    while True:
-        try:
-            seen = next(steps)
-        except StopIteration as end:
-            layers, unusable = end.value
-            return Looked(layers, seen, len(there), len(unusable))
+    steps = Steps(api.load(model, trust=trust).exemplars(_in_time(chosen), COUNT))
+    for seen in steps:
         yield seen, len(chosen)
+    layers, unusable = steps.result
+    return Looked(layers, seen, len(there), len(unusable))
 
 
 def _trusted(glass: Glass) -> bool:

@@ -22,6 +22,7 @@ from pellucid.app.words import many
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.steps import Steps
 
 if TYPE_CHECKING:
     from pellucid.app.page.server import Server
@@ -67,14 +68,11 @@ class Live:
         self.run.save_checkpoint()
 
     def finish(self) -> Generator[api.Evaluating, None, api.Report]:
-        evaluating = self.run.finish()
-        while True:
-            try:
-                event = next(evaluating)
-            except StopIteration as end:
-                return end.value
+        evaluating = Steps(self.run.finish())
+        for event in evaluating:
             self._say("evaluating", f"Evaluating on the {event.side} pictures: {event.done:,} of {event.total:,}.")
             yield event
+        return evaluating.result
 
     # ---- as what a server shows
 

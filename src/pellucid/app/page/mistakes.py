@@ -12,6 +12,7 @@ from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.steps import Steps
 
 Asked = Mapping[str, str]
 
@@ -63,13 +64,10 @@ def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
 
 def _classify(model: Path) -> Generator[tuple[int, int], None, api.Evaluation]:
     """By a classifier of its own, loaded here."""
-    steps = api.evaluating(model)
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
+    steps = Steps(api.evaluating(model))
+    for step in steps:
         yield step.done, step.total
+    return steps.result
 
 
 def _found(glass: Glass) -> api.Evaluation:
