@@ -69,7 +69,17 @@ ALLOWED = {
         "keras",
         "runs",
     },
-    "app": {"errors", "files", "texts", "steps", "api", "classifier.predict", "glassbox.serving", "glassbox.replies"},
+    "app": {
+        "errors",
+        "files",
+        "texts",
+        "steps",
+        "api",
+        "classifier.predict",
+        "pictures.sides",
+        "glassbox.serving",
+        "glassbox.replies",
+    },
     # public names, imported when first used
     "__init__": {"errors", "api", "classifier", "glassbox", "training"},
     "__main__": {"app"},

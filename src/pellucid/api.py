@@ -5,7 +5,6 @@ The command line calls these, and so may you.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,12 +48,15 @@ from pellucid.pictures.store import Decoding, StoreInfo
 from pellucid.pictures.tabular import Columns
 from pellucid.pretrained import kept as weights
 from pellucid.pretrained.kept import WeightsInfo
-from pellucid.runs.evaluate import Answer, Evaluation, evaluate, evaluating
-from pellucid.runs.folds import CrossValidation, Event, FoldBegun, FoldDone, FoldStep
+from pellucid.runs.evaluate import evaluating
+from pellucid.runs.evaluation import Answer, Evaluation
+from pellucid.runs.events import Evaluating, Event, FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.folds import CrossValidation
 from pellucid.runs.made_from import Seen, remembered, remembers, trained_on
-from pellucid.runs.outcome import Evaluating, Report
 from pellucid.runs.place import CHECKPOINTS
-from pellucid.runs.run import Found, Run, Started
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
+from pellucid.steps import result_of
 from pellucid.training import features
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
@@ -149,7 +151,7 @@ def train(
 
 def finish(run: Run | CrossValidation) -> Report:
     """Evaluate and save a run, without watching."""
-    return _last(run.finish())
+    return result_of(run.finish())
 
 
 def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classifier:
@@ -226,6 +228,28 @@ def probe(network: str, input: str | tuple[int, ...] | None = None, classes: int
     return probes.measure(zoo.find(network).network, shape, classes, batch, devices.choose())
 
 
+def evaluate(
+    model: str | Path,
+    directory: str | Path | None = None,
+    *,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    trust: bool = False,
+) -> Evaluation:
+    """How good a saved model is: on a labelled folder or table, or on the test pictures that it remembers.
+
+    A table's column that is not named here is called as in the table that the model was trained on, or has its usual
+    name.
+
+    Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
+    that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
+    and CatalogError where there is nothing to evaluate or a class that the model does not know. `trust`: as for
+    pellucid.load.
+    """
+    return result_of(evaluating(model, directory, Columns(path_column, label_column, split_column), trust))
+
+
 def article(picture: Source | None = None, only: str | None = None) -> tuple[Lesson, ...]:
     """How a convolutional network works, in the numbers of the article that Pellucid grew from, each one computed.
 
@@ -269,15 +293,6 @@ def free_place(directory: Path) -> Path:
 
 def _cache(folder: str | Path | None) -> Path:
     return Path(folder) if folder is not None else stores.default_cache()
-
-
-def _last(steps: Generator[Any, None, Any]) -> Any:
-    """Run a generator to its end and return what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 __all__ = [

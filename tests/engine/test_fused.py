@@ -25,10 +25,10 @@ from pellucid.engine.fused_direct import Direct
 from pellucid.engine.fused_onednn import OneDNN
 from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
-from pellucid.runs.run import Run, Step
+from pellucid.runs.run import Run
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
-from pellucid.training.loop import State, Task
+from pellucid.training.loop import State, Step, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.vectors import PAIRS
 

@@ -19,9 +19,12 @@ import pellucid
 from pellucid import api, files
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, CatalogError, RecipeError, TrainingError
+from pellucid.pictures.store import Decoding
 from pellucid.runs import folds, transfer
-from pellucid.runs.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
-from pellucid.runs.run import Decoding, Found, Report, Run, Started
+from pellucid.runs.events import FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.folds import CrossValidation
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.folds import Part

@@ -30,12 +30,16 @@ from pellucid.errors import (
     StorageError,
     TrainingError,
 )
+from pellucid.pictures.store import Decoding
 from pellucid.runs import run
-from pellucid.runs.run import Decoding, Found, Report, Run, Started, Step
+from pellucid.runs.events import Found, Started
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 from pellucid.training import replay
 from pellucid.training.data import Comparing, Sample
 from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 from pellucid.training.recorder import is_due
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"

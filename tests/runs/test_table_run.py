@@ -19,7 +19,7 @@ from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeEr
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import Form
 from pellucid.pictures.table import read
-from pellucid.runs.run import Found, Started
+from pellucid.runs.events import Found, Started
 from pellucid.training import recipe as recipes
 from pellucid.training.data import read_catalog
 from pellucid.training.history import Epoch

@@ -26,7 +26,9 @@ from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError, StorageError
 from pellucid.pretrained.find import find
 from pellucid.runs import transfer
-from pellucid.runs.run import Report, Run, Started
+from pellucid.runs.events import Started
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
 from pellucid.training import features, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting

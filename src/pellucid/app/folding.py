@@ -9,6 +9,7 @@ from rich.progress import Progress
 from pellucid import api
 from pellucid.app.bars import only_bar
 from pellucid.app.words import duration, few, many
+from pellucid.pictures.sides import SPOKEN, TRAIN, VAL
 
 
 def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, bars: Progress) -> None:
@@ -18,9 +19,9 @@ def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, b
             sizes += [f"{event.validation:,} to choose by"] if event.validation else []
             sizes += [f"{event.test:,} to test"] if event.test else []
             console.print(f"{_name(event.fold, event.folds)}: {', '.join(sizes)}")
-            for side in ("train", "val"):
+            for side in (TRAIN, VAL):
                 if classes := event.lacking.get(side):
-                    console.print(f"  [yellow]{WORDS[side]} has no picture of {escape(few(classes))}[/]")
+                    console.print(f"  [yellow]{SPOKEN[side]} has no picture of {escape(few(classes))}[/]")
         case api.FoldDone(fold, folds):
             right = f"{fold.correct:,} of {fold.pictures:,} right, {fold.accuracy:.1%}"
             console.print(f"{_name(fold.number, folds)}: {right}", style="bold")
@@ -47,9 +48,6 @@ def report(folds: api.Folds, console: Console) -> None:
     """Above the figure of all of them."""
     each = ", ".join(f"{fold.accuracy:.1%}" for fold in folds.each)
     console.print(f"folds: {each}; standard deviation {folds.spread:.1%}")
-
-
-WORDS = {"train": "training", "val": "validation"}
 
 
 def _name(fold: int, folds: int) -> str:

@@ -19,6 +19,7 @@ from pellucid import api
 from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
 from pellucid.app.words import balanced, duration, few, many, printable, share
+from pellucid.pictures.sides import SPOKEN
 from pellucid.steps import Steps
 
 T = TypeVar("T")
@@ -33,7 +34,6 @@ ALIKE = {
     "unseen": "not compared closely",
 }
 SHOWN = {"folds": "cross-validated"}
-WORDS = {"train": "training", "val": "validation", "test": "test"}
 LACKING = {
     "train": "",
     "val": ": it chooses no epoch, and the last weights are kept",
@@ -196,7 +196,7 @@ def _show_found(found: api.Found, console: Console) -> None:
     if len(found.swallowed) > LISTED:
         console.print(f"  … and {len(found.swallowed) - LISTED:,} more classes")
     for side, classes in found.lacking.items():
-        console.print(f"[yellow]{WORDS[side]} has no picture of {escape(few(classes))}[/]{LACKING[side]}")
+        console.print(f"[yellow]{SPOKEN[side]} has no picture of {escape(few(classes))}[/]{LACKING[side]}")
     if not found.validation and not found.test:
         console.print("[yellow]nothing is left to test on[/]: no figure of this training will say how good it is")
 

@@ -13,45 +13,28 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pellucid import files
-from pellucid.classifier.classifier import Classifier
-from pellucid.engine import device
-from pellucid.errors import ArtefactError, RecipeError
-from pellucid.network import standardise, zoo
-from pellucid.network.own import own as owns
-from pellucid.network.own.own import Own
 from pellucid.pictures import catalog as catalogs
-from pellucid.pictures.decode import Form
-from pellucid.pictures.joined import hint, joined
+from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
-from pellucid.runs import events, transfer
-from pellucid.runs.events import Event, Found, Started
-from pellucid.runs.outcome import Evaluating, Report, Trained, epochs, save
+from pellucid.runs.choose import Request
+from pellucid.runs.events import Evaluating, Found, RunEvent, Started
 from pellucid.runs.place import CHECKPOINTS, find_place
-from pellucid.runs.transfer import Basis
-from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, targets, weighting
+from pellucid.runs.prepare import prepare
+from pellucid.runs.report import Report
+from pellucid.runs.save import save
+from pellucid.runs.trained import Trained, epochs
+from pellucid.training import checkpoint, loop
 from pellucid.training import recipe as recipes
 from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim
-from pellucid.training.data import Comparing, Data, prepare, read_catalog, sample, write_lists
+from pellucid.training.data import Comparing, read_catalog
 from pellucid.training.features import Extracting
 from pellucid.training.folds import Folds, Part
-from pellucid.training.loop import State, Step, Task
-from pellucid.training.norms import has_batch_norm
-from pellucid.training.optimizer import optimizer
+from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
-from pellucid.training.recorder import Recorder
-from pellucid.training.resident import hold
-from pellucid.training.resolve import resolve, resolve_length
 
 if TYPE_CHECKING:
     import torch
-
-FEW = 32  # pictures at a time of which mean and deviation are measured
-PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
 
 
 class Run:
@@ -122,7 +105,7 @@ class Run:
         if self._saved is not None:
             self.recipe = recipes.make(**self._saved.context["asked"])
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[RunEvent]:
         """Events as they happen. Who stopped asking and asks again goes on where the run stands."""
         if self._ready is None:
             try:
@@ -194,135 +177,18 @@ class Run:
         catalog = self.look()
         self.take()  # after the scan: the folder may be made among the pictures
         saved, self._saved = self._saved, None  # its tensors are not needed twice
-        classes = len(catalog.classes)
-        own = owns.find(self.recipe.model, self._module, classes, self.recipe.seed)
-        bring.check_start(own, self.recipe)
-        device.check(self.recipe.device)
-        basis, recipe, reasons = self._choose(catalog, own, saved)
-        named, form = basis.named, basis.form
-        shape = (form.channels, form.height, form.width)
-        ready = None
-        if isinstance(named, Own):  # an error here costs no decoding
-            ready = named.ready(shape, classes)
-            bring.check_same(saved, ready)
-        else:
-            named.network.shapes(shape, classes)
-
-        data = yield from prepare(catalog, form, recipe, self.cache, self.part)
-        if saved is not None:
-            _check_same(saved, data)
-        yield events.found(self.directory, data)
-        rows = data.rows("train")
-        counts = targets.counts(data.labels[rows], len(catalog.classes))
-        recipe, more = resolve_length(recipe, len(rows))
-        alike = self.part.alike if self.part is not None else {}
-        recipe, weighted = weighting.resolve(recipe, counts, catalog.classes, alike.get("class_weights", "auto"))
-        reasons = (*reasons, *more, *(weighted if saved is None else ()))
-
-        import torch
-
-        threads = saved.context["threads"] if saved else alike.get("threads")
-        engine = device.choose(recipe.device, recipe.precision, threads)
-        torch.manual_seed(recipe.seed)
-        if isinstance(named, Own):
-            assert ready is not None
-            engine = bring.computing(engine, recipe, ready, shape)
-            module, network, program = ready.placed(engine.place, engine.device), ready.network, ready.program
-        else:
-            module, network, program = engine.place(named.network.module(shape, classes)), named.network, None
-        assert recipe.batch is not None
-        # not there: begun when nothing was fused
-        fused = saved.context.get("fused", False) if saved else alike.get("fused")
-        engine = device.with_blocks(engine, module, shape, min(recipe.batch, len(rows)), fused)
-        scale = basis.standardise or standardise.measure(_batches(data, rows), form.channels)
-        augment = recipe.augment
-        assert augment != "auto"
-        images, where = hold(data.store, len(data.labels), engine)
-        reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
-        task = Task(
-            recipe,
-            engine,
-            scale,
-            augment,
-            images,
-            data.labels,
-            rows,
-            data.choosing,
-            reported,
-            weighting.of(recipe, counts),
-            frozen_norms=basis.is_known,
+        request = Request(
+            self.directory,
+            self.out,
+            self.recipe,
+            self.named,
+            self._module,
+            self.cache,
+            self.part,
+            self.checkpoint_seconds,
+            began,
         )
-        _check_batch(task, module)
-        loop.load(task)
-        state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
-        if basis.known is not None:
-            basis, more = yield from transfer.begin(basis, data, task, state, self.cache)
-            reasons = (*reasons, *more)
-        if saved is not None:
-            checkpoint.restore(saved, state)
-            if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
-                state.seconds += time.perf_counter() - began
-        elif recipe.minutes is not None:
-            state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
-            left = recipe.minutes * 60 - (time.perf_counter() - began)
-            state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken of them already
-            minutes.replan(task, state)
-
-        context = {
-            "asked": self.recipe.as_json(),
-            "recipe": recipe.as_json(),
-            "reasons": reasons,
-            "threads": engine.threads,
-            "fused": engine.fused,
-            "fingerprint": data.fingerprint,
-            "module": ready.digest if ready is not None else None,
-            "basis": basis.as_json() if own is None else None,
-        }
-        keeper = checkpoint.Keeper(self.out / CHECKPOINTS, context, self.checkpoint_seconds)
-        self._begin(data, keeper, state)
-        recorder = self._recorder(data, task, state) if recipe.replay else None
-        limit = int(recipe.megapixels * 1e6)
-        classifier = Classifier(
-            network, module, catalog.classes, form, scale, 1.0, limit, data.store.ranges, program=program
-        )
-        resumed_at = state.step if saved is not None else None
-        reasons = (*reasons, *hint(data.catalog), *(ready.reasons if ready is not None else ()))
-        reasons = (*reasons, *data.store.ranges.sentences, *events.choice(data, recipe), *engine.reasons, *where)
-        reasons = (*reasons, *folds.suggestion(data, recipe))
-        return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, basis.about)
-
-    def _choose(
-        self, catalog: catalogs.Catalog, own: Own | None, saved: checkpoint.Checkpoint | None
-    ) -> tuple[Basis, Recipe, tuple[str, ...]]:
-        """What the recipe leaves open, chosen from the pictures; in a resumed run it stays as it was chosen."""
-        if saved is not None:
-            # begun by an earlier Pellucid, it does not say how classes are weighted: they were not
-            recipe = recipes.make(**{"class_weights": "none", **saved.context["recipe"]})
-            reasons = tuple(saved.context["reasons"])
-            if (said := saved.context.get("basis")) is not None:
-                return Basis.from_json(said), recipe, reasons
-        else:
-            looked = sample(catalog, int(self.recipe.megapixels * 1e6))
-            if own is None:
-                return transfer.choose(self.recipe, looked, self.named, self.cache)
-            recipe, reasons = bring.fitted(own, self.recipe, *resolve(self.recipe, own, looked))
-        assert recipe.size is not None
-        assert recipe.channels is not None
-        form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
-        return Basis(own or zoo.find(recipe.model), form), recipe, reasons
-
-    def _begin(self, data: Data, keeper: checkpoint.Keeper, state: State) -> None:
-        """The first files in `out`. The checkpoint comes first: once anything stands there, the run can go on."""
-        with files.storage_errors(self.out):
-            self.out.mkdir(parents=True, exist_ok=True)
-        for folder in (self.out, self.out / CHECKPOINTS):
-            files.remove_parts(folder)
-        keeper.save(state)
-        write_lists(data, self.out)
-
-    def _recorder(self, data: Data, task: Task, state: State) -> Recorder:
-        paths = data.catalog.pictures.paths
-        return Recorder(self.out / replay.FOLDER, task, state, paths, data.catalog.classes)
+        return (yield from prepare(request, catalog, saved))
 
     def finish(self, crossed: Folds | None = None) -> Generator[Evaluating, None, Report]:
         """Evaluate the best weights so far and save the model folder; yields progress, returns the report.
@@ -339,25 +205,3 @@ class Run:
             checkpoint.remove(self.out / CHECKPOINTS)
             self.close()
         return report
-
-
-def _check_batch(task: Task, module: torch.nn.Module) -> None:
-    """Batch norm cannot learn from one picture: its deviation would be 0."""
-    if len(task.train) // task.steps_per_epoch == 1 and has_batch_norm(module) and not task.frozen_norms:
-        raise RecipeError(
-            f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
-            "Use 2 or more, or a network without batchnorm."
-        )
-
-
-def _check_same(saved: checkpoint.Checkpoint, data: Data) -> None:
-    if saved.context["fingerprint"] != data.fingerprint:
-        raise ArtefactError(
-            f"The pictures in {data.catalog.place} have changed since {saved.path} was written, and a resumed run "
-            "must see the same ones. Put them back, or train anew with another --out."
-        )
-
-
-def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(rows), FEW):
-        yield data.store.batch(rows[start : start + FEW])
