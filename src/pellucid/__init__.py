@@ -22,6 +22,7 @@ The map, from the ground up; each part knows only those above it in this list:
     keras           a model that Keras saved becomes one of ours
     runs            one training from a folder of pictures to a model folder; what a model was made from
     api             the verbs, re-exported here
+    replay, whatif  a training to look back on; changes of a network to try
     app             the command line, and what serves the page (web/)
 """
 
@@ -29,13 +30,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.api import article, evaluate, explain, finish, import_keras, load, plan, probe, start, train
+    from pellucid import replay, whatif
+    from pellucid.api import (
+        article,
+        cached,
+        clear_cache,
+        evaluate,
+        finish,
+        load,
+        plan,
+        predict,
+        probe,
+        start,
+        train,
+    )
     from pellucid.classifier.classifier import Classifier
-    from pellucid.classifier.predict.load import predict
     from pellucid.classifier.predict.prediction import Prediction
     from pellucid.errors import PellucidError
     from pellucid.glassbox.loss import Loss
+    from pellucid.glassbox.page import offline
+    from pellucid.glassbox.recording import explain
     from pellucid.glassbox.trace import Trace
+    from pellucid.keras.importing import import_keras
+    from pellucid.network.text import parse
     from pellucid.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -48,18 +65,25 @@ __all__ = [
     "Recipe",
     "Trace",
     "article",
+    "cached",
+    "clear_cache",
     "evaluate",
     "explain",
     "finish",
     "import_keras",
     "load",
+    "offline",
+    "parse",
     "plan",
     "predict",
     "probe",
+    "replay",
     "start",
     "train",
+    "whatif",
 ]
 
+_MODULES = ("replay", "whatif")
 _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
     "Loss": "pellucid.glassbox.loss",
@@ -67,17 +91,22 @@ _HOMES = {
     "Prediction": "pellucid.classifier.predict.prediction",
     "Recipe": "pellucid.training.recipe",
     "Trace": "pellucid.glassbox.trace",
-    "predict": "pellucid.classifier.predict.load",
+    "explain": "pellucid.glassbox.recording",
+    "import_keras": "pellucid.keras.importing",
+    "offline": "pellucid.glassbox.page",
+    "parse": "pellucid.network.text",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when first used (PEP 562), so that `pellucid --help` answers at once."""
+    """Public names are imported when first used (PEP 562): `pellucid --help` answers at once."""
     if name not in __all__:
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+    if name in _MODULES:
+        return import_module(f"pellucid.{name}")
     return getattr(import_module(_HOMES.get(name, "pellucid.api")), name)
 
 
 def __dir__() -> list[str]:
-    """The public names too, so that a notebook completes them before they are imported."""
+    """The public names too: a notebook completes them before they are imported."""
     return sorted({*globals(), *__all__})

@@ -21,6 +21,7 @@ from pellucid import files
 from pellucid.classifier import card
 from pellucid.classifier import store as artefact
 from pellucid.classifier.predict.with_torch import TorchBackend
+from pellucid.classifier.saved import Saved
 from pellucid.errors import (
     ArtefactError,
     CatalogError,
@@ -35,6 +36,7 @@ from pellucid.runs import run
 from pellucid.runs.events import Found, Started
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
+from pellucid.steps import result_of
 from pellucid.training import recipe as recipes
 from pellucid.training import replay
 from pellucid.training.data import Comparing, Sample
@@ -104,12 +106,7 @@ def finished(one: Run) -> Report:
 
 
 def last(one: Run) -> Report:
-    steps = one.finish()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return result_of(one.finish())
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -134,11 +131,13 @@ def test_12_bits_in_16_are_seen_alike_in_training_and_prediction(begin: Begin, t
     assert 900 <= ranges.integer[0] < ranges.integer[1] <= 1155
     assert json.loads((tmp_path / "out" / "config.json").read_text())["preprocessing"]["ranges"] == ranges.as_json()
     store = one._ready.data.store  # type: ignore[union-attr]
-    for saved in (artefact.read(tmp_path / "out"), artefact.load(tmp_path / "out")):
+    saved = artefact.read(tmp_path / "out")
+    assert isinstance(saved, Saved)
+    for predictor in (saved.predictor(), artefact.load(tmp_path / "out")):
         for row in (0, 23):
             path = folder / store.catalog.pictures[row].path
-            assert np.array_equal(saved.prepared(path), store.images[row])
-            assert np.array_equal(saved.prepared(path.read_bytes()), store.images[row])
+            assert np.array_equal(predictor.prepared(path), store.images[row])
+            assert np.array_equal(predictor.prepared(path.read_bytes()), store.images[row])
     assert np.ptp(store.images) > 200
 
 

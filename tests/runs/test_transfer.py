@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pellucid.runs import transfer
 from pellucid.runs.events import Started
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
+from pellucid.steps import result_of
 from pellucid.training import features, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
@@ -78,12 +79,8 @@ def finished(run: Run) -> tuple[list[Any], Report]:
     return events, last(run.finish())
 
 
-def last(steps: Iterator[Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+def last(steps: Generator[Any, None, Any]) -> Any:
+    return result_of(steps)
 
 
 def config_of(report: Report) -> dict[str, Any]:
