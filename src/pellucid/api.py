@@ -127,9 +127,12 @@ def predict(
     error. At most `batch` pictures go through the network at once. `trust`: as for `load`. Raises ArtefactError, and
     RecipeError where `batch` is below 1.
     """
-    from pellucid.classifier.predict import load
+    from pellucid.classifier.predict.expand import expand
+    from pellucid.classifier.predict.load import predictor
+    from pellucid.classifier.predict.pictures import is_one
 
-    return load.predict(model, pictures, batch, trust)
+    several = [pictures] if is_one(pictures) else pictures
+    return predictor(model, several, trust).stream(expand(several), batch)
 
 
 def evaluate(

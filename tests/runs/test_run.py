@@ -32,7 +32,7 @@ from pellucid.errors import (
     TrainingError,
 )
 from pellucid.pictures.store import Decoding
-from pellucid.runs import run
+from pellucid.runs import choose, prepare, run
 from pellucid.runs.events import Found, Started
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
@@ -439,7 +439,7 @@ def test_a_resumed_run_keeps_what_was_chosen(
     Image.fromarray(np.zeros((200, 300, 3), np.uint8)).save(own / "red" / "cut.png")
     content = (own / "red" / "cut.png").read_bytes()
     (own / "red" / "cut.png").write_bytes(content[: len(content) // 2])
-    monkeypatch.setattr(run, "sample", lambda *_: Sample(40, grey=True))  # what the pictures now look like
+    monkeypatch.setattr(choose.datasets, "sample", lambda *_: Sample(40, grey=True))  # what the pictures now look like
     one = begin(own, resume=True, size=None, augment="auto", epochs=99, seed=99)
     started = next(event for event in one if isinstance(event, Started))
     assert (started.recipe.size, started.recipe.augment, started.recipe.epochs) == (72, "strong", 2)
@@ -592,7 +592,7 @@ def test_a_replay_changes_nothing_but_itself(begin: Begin, tmp_path: Path) -> No
 def test_a_replay_follows_the_minutes(begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The plan moves while it trains; the frames are those of the plan that there was in the end."""
     monkeypatch.setattr(run.loop, "measure_steps", lambda task, state, seconds: 0.001)
-    monkeypatch.setattr(run.minutes, "REPLAN", 5)
+    monkeypatch.setattr(prepare.minutes, "REPLAN", 5)
     report = finished(begin(minutes=0.03, epochs=None, replay=True, every=99.0))
     found = replay.read(tmp_path / "out" / "replay")
     steps = json.loads((report.folder / "config.json").read_text())["training"]["steps"]

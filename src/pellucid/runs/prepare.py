@@ -60,7 +60,7 @@ def prepare(
 ) -> Generator[Decoding | Comparing | Found | Extracting, None, Trained]:
     """All that comes before the first step; yields progress. `saved`: where a run that is resumed stood.
 
-    Raises PellucidError of every kind. Nothing is written to `request.out` before everything else has been done.
+    Raises PellucidError of every kind. The first files in `request.out` come with `write_first`.
     """
     chosen = choose(request, catalog, saved)
     data = yield from datasets.prepare(catalog, chosen.basis.form, chosen.recipe, request.cache, request.part)

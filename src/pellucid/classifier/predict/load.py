@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
 from pellucid.classifier import store
 from pellucid.classifier.predict.expand import expand
-from pellucid.classifier.predict.pictures import Source, is_one
-from pellucid.classifier.predict.prediction import Prediction
+from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.saved import Saved
-
-
-def predict(
-    model: str | Path, pictures: Source | Iterable[Source], batch: int = 32, trust: bool = False
-) -> Iterator[Prediction]:
-    """See pellucid.predict."""
-    several = [pictures] if is_one(pictures) else pictures
-    return predictor(model, several, trust).stream(expand(several), batch)
 
 
 def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:

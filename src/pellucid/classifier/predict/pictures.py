@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import ALONE, Ranges, decode, read
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,7 @@ Source = str | Path | bytes | NDArray[np.uint8] | Prepared
 """A picture: its path, its bytes, or its image as uint8 (H, W, 3), upright RGB."""
 
 
-def is_one(pictures: Source | Iterable[Source]) -> TypeGuard[Source]:
+def is_one(pictures: Source | Iterable[Source]) -> TypeIs[Source]:
     """Whether this is one picture rather than several: a path and bytes can be iterated, too."""
     return isinstance(pictures, str | Path | bytes | np.ndarray | Prepared)
 
