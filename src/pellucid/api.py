@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pellucid.runs.run import Run
     from pellucid.training.features import FeaturesInfo
 
-LESSON_SIDE = 36  # pixels: a picture of that many columns of numbers
-
 
 def start(
     directory: str | Path,
@@ -195,13 +193,13 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
     name. `pellucid.article()[6].as_json()` is a lesson as data. Raises PictureError, TraceError.
     """
     from pellucid.classifier.predict.pictures import decoded
-    from pellucid.glassbox.lessons import walk
+    from pellucid.glassbox.lessons import photograph, walk
     from pellucid.pictures.decode import PIXEL_LIMIT, Form
 
-    path = picture if picture is not None else _photograph()
+    path = picture if picture is not None else photograph.at_hand()
     if path is None:
         return walk.lessons(only=only)
-    form = Form(LESSON_SIDE, LESSON_SIDE, 3, "crop")
+    form = Form(photograph.SIDE, photograph.SIDE, 3, "crop")
     return walk.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
 
 
@@ -226,14 +224,6 @@ def clear_cache(cache: str | Path | None = None) -> int:
 
     folder = _cache(cache)
     return store.clear(folder) + features.clear(folder) + weights.clear(folder)
-
-
-def _photograph() -> Path | None:
-    """Rear Admiral Grace Hopper, a photograph in the public domain, where matplotlib has brought it along."""
-    import matplotlib
-
-    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    return path if path.exists() else None
 
 
 def _cache(folder: str | Path | None) -> Path:
