@@ -24,9 +24,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from sklearn.datasets import load_sample_images
 
 import pellucid
-from pellucid import api
 from pellucid.app.page.server import listening
 from pellucid.app.page.shown import Glass
+from pellucid.glassbox.page import offline
 
 PICTURES, SIDE = 24, 320  # of each class, and their height and width in pixels
 KEYS = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
@@ -134,7 +134,7 @@ def measure(case: Case, folder: Path, browser: Browser) -> list[str]:
         with serving(classifier, model, picture) as address:
             return [case.network, "served", "", *read(case, page, address)]
     file = folder / f"{case.network}.html"
-    file.write_text(api.offline(classifier.explain(picture), case.network), encoding="ascii")
+    file.write_text(offline(classifier.explain(picture), case.network), encoding="ascii")
     page.context.set_offline(True)
     return [case.network, "file", f"{file.stat().st_size / 1e6:.1f} MB", *read(case, page, file.as_uri())]
 

@@ -7,6 +7,7 @@ import itertools
 import re
 import textwrap
 
+import pellucid
 from pellucid.app import cli
 from pellucid.glassbox.ops import aten
 from pellucid.network import plan, published, text, zoo
@@ -47,7 +48,15 @@ def main() -> None:
     print("# Reference\n\nMade from the code by `docs/reference.py`; a test keeps it true.\n")
     print(f"## Commands\n\n```text\n{cli.USAGE}```\n")
     print(f"{exit_statuses()}\n")
-    print("## Settings of a training\n")
+    print("## Python\n")
+    print(
+        "These names are all that a user imports. `help(pellucid.train)` says what each takes, returns and raises; "
+        "`**settings` are those of the next section.\n"
+    )
+    print("| name | |\n|---|---|")
+    for name, words in public_names().items():
+        print(f"| `{name}` | {words} |")
+    print("\n## Settings of a training\n")
     print(
         "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file given with `--recipe` "
         "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stands in `config.json`. An empty "
@@ -100,6 +109,22 @@ def exit_statuses() -> str:
     """The paragraph of the command line's docstring."""
     paragraph = (cli.__doc__ or "").strip().split("\n\n")[1]
     return textwrap.fill(paragraph.replace("\n", " "), 118)
+
+
+def public_names() -> dict[str, str]:
+    """Each public name, a verb with its arguments, and the first sentence of its docstring."""
+    found = {}
+    for name in pellucid.__all__:
+        thing = getattr(pellucid, name)
+        first = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").split(". ")[0]
+        words = first.rstrip(".:").replace("|", "\\|")
+        if inspect.ismodule(thing):
+            names = ", ".join(f"`{each}`" for each in thing.__all__)
+            found[f"pellucid.{name}"] = f"{words}. It holds {names}"
+        else:
+            arguments = f"({', '.join(inspect.signature(thing).parameters)})" if inspect.isfunction(thing) else ""
+            found[f"pellucid.{name}{arguments}"] = words
+    return found
 
 
 def operators() -> dict[str, list[str]]:

@@ -26,9 +26,11 @@ from pellucid.engine.device import Engine
 from pellucid.errors import ArtefactError, NetworkError, PellucidError, RecipeError, TraceError
 from pellucid.glassbox.whatif import Stride, Weight
 from pellucid.network.own.own import Own
-from pellucid.run import Run
+from pellucid.runs.events import Started
+from pellucid.runs.run import Run
 from pellucid.training import bring
 from pellucid.training import recipe as recipes
+from pellucid.training.loop import Step
 
 # every source of randomness and every kind of state: dropout, batch norm, a moving rate, augmentation, an order
 SETTINGS = {
@@ -170,7 +172,7 @@ def test_a_sequential_becomes_text_and_needs_no_trust(photos: Path, tmp_path: Pa
     run = api.start(photos, tmp_path / "m", cache=tmp_path / "c", model=module, **slow)
     events = list(run)
     api.finish(run)
-    (started,) = [event for event in events if isinstance(event, api.Started)]
+    (started,) = [event for event in events if isinstance(event, Started)]
     text = "conv(4, 3) relu maxpool(2) flatten dense"
     assert f"saved as text, {text}" in started.reasons
     loaded = pellucid.load(tmp_path / "m")
@@ -188,16 +190,16 @@ def test_broken_off_anywhere_and_resumed_it_ends_with_the_same_bytes(
         return Run(photos, recipe, tmp_path / out, cache, resume, checkpoint_seconds=0.0, module=module)
 
     whole = run("whole")
-    steps = sum(isinstance(event, api.Step) for event in whole)
+    steps = sum(isinstance(event, Step) for event in whole)
     api.finish(whole)
     stopped = run("stopped")
     for event in stopped:
-        if isinstance(event, api.Step) and event.step == steps // 2:
+        if isinstance(event, Step) and event.step == steps // 2:
             stopped.save_checkpoint()
             break
     stopped.close()
     resumed = run("stopped", resume=True)
-    (started,) = [event for event in resumed if isinstance(event, api.Started)]
+    (started,) = [event for event in resumed if isinstance(event, Started)]
     assert started.resumed_at == steps // 2
     api.finish(resumed)
     for name in (store.WEIGHTS, store.OPTIMIZER, store.PROGRAM):
@@ -207,7 +209,7 @@ def test_broken_off_anywhere_and_resumed_it_ends_with_the_same_bytes(
 def test_what_is_resumed_needs_the_same_module_again(module: nn.Module, photos: Path, tmp_path: Path) -> None:
     place = {"out": tmp_path / "m", "cache": tmp_path / "c"}
     run = api.start(photos, **place, model=module, **SETTINGS)
-    next(event for event in run if isinstance(event, api.Step))
+    next(event for event in run if isinstance(event, Step))
     run.save_checkpoint()
     run.close()
     before = sorted(path.name for path in (tmp_path / "m" / "checkpoint").iterdir())
@@ -404,7 +406,7 @@ def test_the_size_that_a_module_needs_is_chosen_where_none_is_asked_for(photos: 
     settings = {**SETTINGS, "epochs": 1, "replay": True}
     del settings["size"]
     run = api.start(photos, tmp_path / "m", cache=tmp_path / "c", model=Views(), **settings)
-    (started,) = [event for event in run if isinstance(event, api.Started)]
+    (started,) = [event for event in run if isinstance(event, Started)]
     report = api.finish(run)
     assert (started.recipe.size, started.recipe.channels) == (32, 1)
     assert "size 32: Views does not take 48x48" in started.reasons

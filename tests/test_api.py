@@ -11,7 +11,10 @@ from PIL import Image
 
 import pellucid
 from pellucid import api
+from pellucid.classifier.predict.expand import expand
 from pellucid.errors import ArtefactError, CatalogError, NetworkError, RecipeError
+from pellucid.runs.made_from import remembered
+from pellucid.runs.place import free_place
 
 TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 8, "epochs": 1, "batch": 16, "device": "cpu"}
 
@@ -33,26 +36,26 @@ def relative(paths: object, root: Path) -> list[str]:
 
 
 def test_a_folder_stands_for_the_visible_files_in_it(mixed: Path) -> None:
-    assert relative(api.expand([mixed]), mixed) == ["a.png", "b.png", "broken.jpg", "deeper/c.png"]
+    assert relative(expand([mixed]), mixed) == ["a.png", "b.png", "broken.jpg", "deeper/c.png"]
 
 
 def test_globs(mixed: Path) -> None:
-    assert relative(api.expand([f"{mixed}/*.png"]), mixed) == ["a.png", "b.png"]
-    assert relative(api.expand([f"{mixed}/[ab].png"]), mixed) == ["a.png", "b.png"]
-    assert relative(api.expand([f"{mixed}/d*"]), mixed) == ["deeper/c.png"]
+    assert relative(expand([f"{mixed}/*.png"]), mixed) == ["a.png", "b.png"]
+    assert relative(expand([f"{mixed}/[ab].png"]), mixed) == ["a.png", "b.png"]
+    assert relative(expand([f"{mixed}/d*"]), mixed) == ["deeper/c.png"]
     # every file once, although ** names the folders as well
-    assert relative(api.expand([f"{mixed}/**"]), mixed) == ["a.png", "b.png", "broken.jpg", "deeper/c.png"]
-    assert relative(api.expand([f"{mixed}/**/*.png"]), mixed) == ["a.png", "b.png", "deeper/c.png"]
+    assert relative(expand([f"{mixed}/**"]), mixed) == ["a.png", "b.png", "broken.jpg", "deeper/c.png"]
+    assert relative(expand([f"{mixed}/**/*.png"]), mixed) == ["a.png", "b.png", "deeper/c.png"]
 
 
 def test_a_name_with_brackets_is_a_name_first(mixed: Path) -> None:
     shutil.copy(mixed / "a.png", mixed / "[ab].png")
-    assert relative(api.expand([mixed / "[ab].png"]), mixed) == ["[ab].png"]
+    assert relative(expand([mixed / "[ab].png"]), mixed) == ["[ab].png"]
 
 
 def test_what_is_not_there_passes_and_becomes_an_error(trained: Path, mixed: Path) -> None:
     sources = [mixed / "nowhere.png", f"{mixed}/*.tiff", "y" * 5000]
-    assert list(api.expand(sources)) == sources
+    assert list(expand(sources)) == sources
     answers = list(pellucid.predict(trained, sources))
     assert [answer.error for answer in answers[:2]] == ["not found", "not found"]
     assert "too long" in answers[2].error.lower()
@@ -121,14 +124,14 @@ def own(photos: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 def test_changed_and_missing_pictures_are_told_from_the_same_ones(own: tuple[Path, Path]) -> None:
     pictures, model = own
-    paths = [path for path, _ in api.remembered(model)]
+    paths = [path for path, _ in remembered(model)]
     assert len(paths) > 3
     paths[0].unlink()
     Image.new("RGB", (9, 9)).save(paths[1])
     result = pellucid.evaluate(model)
     assert result.unusable == ((str(paths[0]), "no longer there"), (str(paths[1]), "changed since the training"))
     assert result.metrics.pictures == len(paths) - 2
-    assert [path for path, _ in api.remembered(model)] == paths[2:]
+    assert [path for path, _ in remembered(model)] == paths[2:]
     for path in paths[1:]:
         path.unlink()
     with pytest.raises(CatalogError, match=rf"^None of the {len(paths)} pictures \(test\) can be used; the first is "):
@@ -198,12 +201,12 @@ def test_resume_needs_its_folder(photos: Path) -> None:
 
 def test_a_default_place_is_free(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert api.free_place(photos) == Path("photos-model")
+    assert free_place(photos) == Path("photos-model")
     (tmp_path / "photos-model").mkdir()
-    assert api.free_place(photos) == Path("photos-model-2")
+    assert free_place(photos) == Path("photos-model-2")
     assert pellucid.start(photos).out == Path("photos-model-2")
-    assert api.free_place(Path()) == Path(f"{tmp_path.name}-model")
-    assert api.free_place(Path("/")) == Path("pictures-model")
+    assert free_place(Path()) == Path(f"{tmp_path.name}-model")
+    assert free_place(Path("/")) == Path("pictures-model")
 
 
 @pytest.mark.parametrize(("classes", "parameters"), [(2, 438_842), (1, 219_801)])

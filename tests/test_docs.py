@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pellucid
+
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/questions.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -27,7 +29,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_HERE = {"make demo", "make test"}
 SHELL = set("|&;<>()$`*?[]{}~=\\")  # outside quotes, what bash would make something of
 WARM = multiprocessing.get_context("forkserver")
-WARM.set_forkserver_preload(["torch", "torch._dynamo", "pellucid.api", "pellucid.app.commands"])
+WARM.set_forkserver_preload(["torch", "torch._dynamo", "pellucid.app.commands"])
 
 
 @pytest.fixture
@@ -146,6 +148,41 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
 def test_the_reference_is_what_the_code_says() -> None:
     made = subprocess.run([sys.executable, ROOT / "docs/reference.py"], capture_output=True, text=True, check=True)
     assert (ROOT / "docs/reference.md").read_text() == made.stdout, "run: python docs/reference.py > docs/reference.md"
+
+
+def test_the_public_names_are_those_that_the_docs_use() -> None:
+    used = set()
+    for page in [*PAGES, "docs/reference.md"]:
+        text = (ROOT / page).read_text()
+        for _, code in BLOCK.findall(text):
+            assert deeper(code) == [], f"{page} imports what is not public"
+        used |= names_used(text)
+    assert used == set(pellucid.__all__)
+
+
+def names_used(text: str) -> set[str]:
+    """What a text takes from pellucid, in code: `pellucid.NAME`, `from pellucid import NAME`."""
+    imported = re.findall(r"^from pellucid import (.+)$", text, re.MULTILINE)
+    modules = re.findall(r"^from pellucid\.(\w+)", text, re.MULTILINE)
+    names = [name for line in imported for name in line.split(", ")]
+    return {*re.findall(r"(?<![\w./-])pellucid\.(\w+)", text), *modules, *names}
+
+
+def deeper(code: str) -> list[str]:
+    """The modules below pellucid that code imports, but for those that are public."""
+    found = re.findall(r"^\s*(?:from|import) pellucid\.([\w.]+)", code, re.MULTILINE)
+    return [module for module in found if module not in pellucid.__all__]
+
+
+def test_a_page_that_imports_something_deeper_is_found() -> None:
+    assert deeper("from pellucid.network.text import parse\nimport pellucid.api") == ["network.text", "api"]
+    assert deeper("import pellucid\nfrom pellucid.whatif import Weight\nfrom pellucid import replay") == []
+    assert names_used("from pellucid import parse, replay\npellucid.train(1)\nfrom pellucid.whatif import Weight") == {
+        "parse",
+        "replay",
+        "train",
+        "whatif",
+    }
 
 
 def test_the_plan_on_the_first_page_is_what_it_prints() -> None:

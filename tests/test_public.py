@@ -7,6 +7,7 @@ import pytest
 
 import pellucid
 
+MODULES = ["replay", "whatif"]
 NAMES = [
     "Classifier",
     "Loss",
@@ -15,16 +16,22 @@ NAMES = [
     "Recipe",
     "Trace",
     "article",
+    "cached",
+    "clear_cache",
     "evaluate",
     "explain",
     "finish",
     "import_keras",
     "load",
+    "offline",
+    "parse",
     "plan",
     "predict",
     "probe",
+    "replay",
     "start",
     "train",
+    "whatif",
 ]
 
 
@@ -38,7 +45,17 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = pellucid.trian
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_module_is_documented_and_says_what_it_holds(name: str) -> None:
+    module = getattr(pellucid, name)
+    assert inspect.ismodule(module)
+    assert module.__all__ == sorted(module.__all__, key=lambda each: (each.islower(), each))
+    for each in module.__all__:
+        thing = getattr(module, each)
+        assert not inspect.isclass(thing) or len(inspect.getdoc(thing) or "") > 20
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MODULES])
 def test_every_public_callable_is_documented_and_annotated(name: str) -> None:
     thing = getattr(pellucid, name)
     assert len(inspect.getdoc(thing) or "") > 20

@@ -11,24 +11,18 @@ The map, from the ground up; each part knows only those above it in this list:
     errors, files   what can go wrong; how files are written
     texts           text of the user's: its encoding, and names that are the same
     runtime         this process on this machine: threads, memory, loops of our own, vectors by hand, warnings
+    steps           work that yields how far it is and returns its result
     pictures        a folder or table -> upright images -> a store on disk, twins found, split without a leak
     network         a line of text -> layers that know their sizes, cost and torch module; a module of the user's
     glassbox        every number of a picture's run: what it is made of, forward, backward and updated
     engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
-    classifier      what is saved, loaded and asked; the model card
+    classifier      what is saved and loaded; predict/: pictures to predictions; the model card
     keras           a model that Keras saved becomes one of ours
     pretrained      known weights: of a package, a hub, a folder, a model of ours
-    predicting      from a model folder to predictions, without importing what they do not need
-    describing      predictions with the features of each picture, as Parquet
-    kept            which pictures a model was made from
-    place           whether a folder can be written, and what stands in it to go on from
-    transfer        what a training starts from: random weights, or known ones
-    told            what a training tells of its pictures
-    run, outcome    one training from a folder of pictures to a model folder; how it ends
-    folds           a cross-validation: a training a fold, then one on all pictures
-    evaluating      a saved model on a folder, and which of its pictures it has seen
+    runs            one training from a folder of pictures to a model folder; what a model was made from
     api             the verbs, re-exported here
+    replay, whatif  a training to look back on; changes of a network to try
     app             the command line, and what serves the page (web/)
 """
 
@@ -36,13 +30,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid.api import article, evaluate, explain, finish, import_keras, load, plan, probe, start, train
+    from pellucid import replay, whatif
+    from pellucid.api import (
+        article,
+        cached,
+        clear_cache,
+        evaluate,
+        finish,
+        load,
+        plan,
+        predict,
+        probe,
+        start,
+        train,
+    )
     from pellucid.classifier.classifier import Classifier
-    from pellucid.classifier.predictor import Prediction
+    from pellucid.classifier.predict.prediction import Prediction
     from pellucid.errors import PellucidError
     from pellucid.glassbox.loss import Loss
+    from pellucid.glassbox.page import offline
+    from pellucid.glassbox.recording import explain
     from pellucid.glassbox.trace import Trace
-    from pellucid.predicting import predict
+    from pellucid.keras.importing import import_keras
+    from pellucid.network.text import parse
     from pellucid.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -55,36 +65,48 @@ __all__ = [
     "Recipe",
     "Trace",
     "article",
+    "cached",
+    "clear_cache",
     "evaluate",
     "explain",
     "finish",
     "import_keras",
     "load",
+    "offline",
+    "parse",
     "plan",
     "predict",
     "probe",
+    "replay",
     "start",
     "train",
+    "whatif",
 ]
 
+_MODULES = ("replay", "whatif")
 _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
     "Loss": "pellucid.glassbox.loss",
     "PellucidError": "pellucid.errors",
-    "Prediction": "pellucid.classifier.predictor",
+    "Prediction": "pellucid.classifier.predict.prediction",
     "Recipe": "pellucid.training.recipe",
     "Trace": "pellucid.glassbox.trace",
-    "predict": "pellucid.predicting",
+    "explain": "pellucid.glassbox.recording",
+    "import_keras": "pellucid.keras.importing",
+    "offline": "pellucid.glassbox.page",
+    "parse": "pellucid.network.text",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when first used (PEP 562), so that `pellucid --help` answers at once."""
+    """Public names are imported when first used (PEP 562): `pellucid --help` answers at once."""
     if name not in __all__:
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+    if name in _MODULES:
+        return import_module(f"pellucid.{name}")
     return getattr(import_module(_HOMES.get(name, "pellucid.api")), name)
 
 
 def __dir__() -> list[str]:
-    """The public names too, so that a notebook completes them before they are imported."""
+    """The public names too: a notebook completes them before they are imported."""
     return sorted({*globals(), *__all__})

@@ -1,75 +1,30 @@
-"""The verbs: train, load, predict, evaluate, explain, article, plan, import_keras.
+"""The verbs: start, train, finish, load, predict, evaluate, plan, probe, article, cached, clear_cache.
 
-The command line calls these, and so may you.
+The command line calls these, and so may you. Each imports what it needs when it is called: one picture from a cold
+command must not wait for what a training needs. `explain`, `offline` and `import_keras` need no other room than their
+own, and `pellucid` takes them from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pellucid.classifier import store as artefact
-from pellucid.classifier.classifier import Classifier, Learning
-from pellucid.classifier.predictor import Prediction, Prepared, Source, decoded
-from pellucid.engine import device as devices
-from pellucid.engine import probe as probes
-from pellucid.engine.probe import Probe
-from pellucid.errors import PellucidError, RecipeError, TrainingError
-from pellucid.evaluating import Answer, Evaluation, evaluate, evaluating
-from pellucid.folds import CrossValidation, Event, FoldBegun, FoldDone, FoldStep
-from pellucid.glassbox.attribution import METHODS, Attribution, Method, overlay
-from pellucid.glassbox.document import Document
-from pellucid.glassbox.exemplars import LayerExemplars
-from pellucid.glassbox.lessons import walk as lessons
-from pellucid.glassbox.lessons.lesson import Grid, Lesson, Term, Value, Worked
-from pellucid.glassbox.lessons.lesson import as_json as lessons_as_json
-from pellucid.glassbox.loss import Loss
-from pellucid.glassbox.mechanism import Mechanism
-from pellucid.glassbox.page import WEB, offline
-from pellucid.glassbox.recording import explain
-from pellucid.glassbox.sheet import sheet
-from pellucid.glassbox.trace import Trace
-from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight, latest, written
-from pellucid.glassbox.whatif import adjustable as settings_of
-from pellucid.glassbox.working import Part, Working
-from pellucid.kept import Seen, remembered, remembers, trained_on
-from pellucid.keras.importing import Imported, import_keras
-from pellucid.network import plan as plans
-from pellucid.network import zoo
-from pellucid.network.own import own as owns
-from pellucid.network.own.file import reference
-from pellucid.network.plan import Plan, Row
-from pellucid.outcome import Evaluating, Report
-from pellucid.pictures import store as stores
-from pellucid.pictures.decode import PIXEL_LIMIT, Form
-from pellucid.pictures.png import encode as png
-from pellucid.pictures.store import Decoding, StoreInfo
-from pellucid.pictures.tabular import Columns
-from pellucid.place import CHECKPOINTS
-from pellucid.predicting import expand, predict
-from pellucid.pretrained import kept as weights
-from pellucid.pretrained.kept import WeightsInfo
-from pellucid.run import Found, Run, Started
-from pellucid.training import features
-from pellucid.training import optimizer as optimizers
-from pellucid.training import recipe as recipes
-from pellucid.training import replay as replays
-from pellucid.training.claim import Claim, inside
-from pellucid.training.data import Comparing
-from pellucid.training.evaluate import Metrics
-from pellucid.training.features import Extracting, FeaturesInfo
-from pellucid.training.folds import Fold, Folds, begun
-from pellucid.training.history import Epoch
-from pellucid.training.loop import Step
-from pellucid.training.recipe import Recipe
-
 if TYPE_CHECKING:
-    import torch
-
-LESSON_SIDE = 36  # pixels: a picture of that many columns of numbers
+    from pellucid.classifier.classifier import Classifier
+    from pellucid.classifier.predict.pictures import Source
+    from pellucid.classifier.predict.prediction import Prediction
+    from pellucid.engine.probe import Probe
+    from pellucid.glassbox.lessons.lesson import Lesson
+    from pellucid.network.plan import Plan
+    from pellucid.pictures.store import StoreInfo
+    from pellucid.pretrained.kept import WeightsInfo
+    from pellucid.runs.evaluation import Evaluation
+    from pellucid.runs.folds import CrossValidation
+    from pellucid.runs.report import Report
+    from pellucid.runs.run import Run
+    from pellucid.training.features import FeaturesInfo
 
 
 def start(
@@ -81,29 +36,19 @@ def start(
     recipe: str | Path | None = None,
     **settings: Any,
 ) -> Run | CrossValidation:
-    """Begin a training that you iterate yourself; see pellucid.run.Run and `train` for the arguments."""
-    folder = Path(directory)
-    if resume and out is None:
-        raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
-    given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
-    module = None if isinstance(given.get("model", ""), str) else given["model"]
-    if module is not None:
-        given["model"] = _label(module)
-    place = Path(out) if out is not None else partial(free_place, folder)
-    asked = recipes.make(**given)
-    if resume and isinstance(place, Path) and (begun(place) or (place / CHECKPOINTS).is_dir()):
-        crossed = begun(place)  # what was begun goes on
-    else:
-        crossed = asked.folds is not None
-    run = (CrossValidation if crossed else Run)(folder, asked, place, _cache(cache), resume, module=module, named=given)
-    changed = {name: value for name, value in given.items() if getattr(run.recipe, name) != getattr(asked, name)}
-    for name, value in changed.items():
-        run.close()
-        raise RecipeError(
-            f"{name} is {value!r} here and {getattr(run.recipe, name)!r} in {run.out}; "
-            "a resumed run keeps its settings."
-        )
-    return run
+    """Begin a training that you iterate yourself; the arguments are those of `train`.
+
+    >>> run = pellucid.start("photos/", out="model")  # doctest: +SKIP
+    >>> for event in run:                             # doctest: +SKIP
+    ...     print(event)
+    >>> report = pellucid.finish(run)                 # doctest: +SKIP
+
+    Stop iterating at any event, and the training stops there. Raises what `train` raises.
+    """
+    from pellucid.runs import start as starts
+
+    where, file = (None if path is None else Path(path) for path in (out, recipe))
+    return starts.start(Path(directory), where, _cache(cache), file, settings, resume)
 
 
 def train(
@@ -131,6 +76,8 @@ def train(
 
     Raises PellucidError: CatalogError, RecipeError, NetworkError, TrainingError, ArtefactError, StorageError.
     """
+    from pellucid.runs.learning import with_learning
+
     run = start(directory, out, resume=resume, cache=cache, recipe=recipe, **settings)
     try:
         for _ in run:
@@ -142,12 +89,17 @@ def train(
         raise
     finally:
         run.close()
-    return _with_learning(report.classifier, Path(run.out))
+    return with_learning(report.classifier, Path(run.out))
 
 
 def finish(run: Run | CrossValidation) -> Report:
-    """Evaluate and save a run, without watching."""
-    return _last(run.finish())
+    """Evaluate the best weights of a run so far and save the model folder, without watching.
+
+    Raises TrainingError where the network's outputs are not finite, and StorageError.
+    """
+    from pellucid.steps import result_of
+
+    return result_of(run.finish())
 
 
 def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classifier:
@@ -156,53 +108,55 @@ def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classif
     `trust`: also where the folder holds a module of somebody's as a program. PyTorch may then run code that the folder
     brings along: trust who made it.
     """
-    return _with_learning(artefact.load(Path(model), device, trust), Path(model))
+    from pellucid.classifier import store
+    from pellucid.runs.learning import with_learning
+
+    return with_learning(store.load(Path(model), device, trust), Path(model))
 
 
-def _with_learning(classifier: Classifier, folder: Path) -> Classifier:
-    """The same, knowing how it was trained, so that what it explains is the step that training would make next."""
-    config = artefact.read_config(folder)
-    given, weights = config.get("recipe"), config.get("training", {}).get("class_weights")
-    if given is None:
-        return classifier
-    try:
-        recipe = recipes.make(**given)
-    except (RecipeError, TypeError):  # of a later version: it predicts all the same
-        return classifier
+def predict(
+    model: str | Path, pictures: Source | Iterable[Source], batch: int = 32, trust: bool = False
+) -> Iterator[Prediction]:
+    """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
 
-    importance = None if weights is None else tuple(weights)
-    if config.get("pretrained", {}).get("frozen"):
-        return replace(classifier, learning=_of_head(config, Loss(recipe.loss, importance=importance)))
-    loss = Loss(recipe.loss, recipe.label_smoothing, importance=importance)
+    A folder stands for all visible files in it and below, each folder's by name, as a training walks it: links are
+    followed, model folders left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or
+    file_name. A picture that cannot be used, or a path or glob that nothing is found under, is a Prediction with an
+    error. At most `batch` pictures go through the network at once. `trust`: as for `load`. Raises ArtefactError, and
+    RecipeError where `batch` is below 1.
+    """
+    from pellucid.classifier.predict.expand import expand
+    from pellucid.classifier.predict.load import predictor
+    from pellucid.classifier.predict.pictures import is_one
 
-    def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
-        state = artefact.read_optimizer(folder)
-        rate, tensors = (state.learning_rate, state.tensors) if state is not None else (recipe.learning_rate, {})
-        return optimizers.remembering(recipe, module, rate, tensors)
-
-    return replace(classifier, learning=Learning(loss, optimizer))
+    several = [pictures] if is_one(pictures) else pictures
+    return predictor(model, several, trust).stream(expand(several), batch)
 
 
-def _label(module: object) -> str:
-    """What the recipe calls a module. Raises RecipeError where it is none."""
-    from torch import nn
+def evaluate(
+    model: str | Path,
+    directory: str | Path | None = None,
+    *,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    trust: bool = False,
+) -> Evaluation:
+    """How good a saved model is: on a labelled folder or table, or on the test pictures that it remembers.
 
-    if isinstance(module, nn.Module):
-        return owns.label(module)
-    what = f"the class {module.__name__} itself" if isinstance(module, type) else repr(module)
-    hint = f"; pass one of it, {module.__name__}(...)" if isinstance(module, type) else ""
-    raise RecipeError(f"model is {what}{hint}; it must be a network's name or text, or a torch.nn.Module.")
+    A table's column that is not named here is called as in the table that the model was trained on, or has its usual
+    name.
 
+    Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
+    that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
+    and CatalogError where there is nothing to evaluate or a class that the model does not know. `trust`: as for
+    pellucid.load.
+    """
+    from pellucid.pictures.tabular import Columns
+    from pellucid.runs.evaluate import evaluating
+    from pellucid.steps import result_of
 
-def _of_head(config: dict[str, Any], loss: Loss) -> Learning:
-    """Of a head that was fitted to all pictures at once: the step that gradient descent would make from there."""
-    layer, said = config["pretrained"]["layer"], config["pretrained"]["head"]
-
-    def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:
-        head: Any = module.get_submodule(layer)
-        return optimizers.of_head(head, said["learning_rate"], said["weight_decay"])
-
-    return Learning(loss, optimizer)
+    return result_of(evaluating(model, directory, Columns(path_column, label_column, split_column), trust))
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
@@ -211,6 +165,10 @@ def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int 
     `network`: a name or a line of text. `input`: "HxWxC" or (C, H, W); None for the size it was published for, and
     128x128x3 where there is none. Raises NetworkError, RecipeError.
     """
+    from pellucid.errors import RecipeError
+    from pellucid.network import plan as plans
+    from pellucid.network import zoo
+
     if batch < 1:
         raise RecipeError(f"batch is {batch}; it must be 1 or more.")
     named = zoo.find(network)
@@ -219,9 +177,13 @@ def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int 
 
 
 def probe(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Probe:
-    """Measure on this machine how fast a network trains and predicts."""
+    """Measure on this machine how fast a network trains and predicts. The arguments and errors are those of `plan`."""
+    from pellucid.engine import device
+    from pellucid.engine import probe as probes
+    from pellucid.network import zoo
+
     shape = plan(network, input, classes, batch).input
-    return probes.measure(zoo.find(network).network, shape, classes, batch, devices.choose())
+    return probes.measure(zoo.find(network).network, shape, classes, batch, device.choose())
 
 
 def article(picture: Source | None = None, only: str | None = None) -> tuple[Lesson, ...]:
@@ -230,143 +192,41 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
     `picture`: what filters are shown on; by default a photograph that comes with matplotlib. `only`: one lesson by its
     name. `pellucid.article()[6].as_json()` is a lesson as data. Raises PictureError, TraceError.
     """
-    path = picture if picture is not None else _photograph()
+    from pellucid.classifier.predict.pictures import decoded
+    from pellucid.glassbox.lessons import photograph, walk
+    from pellucid.pictures.decode import PIXEL_LIMIT, Form
+
+    path = picture if picture is not None else photograph.at_hand()
     if path is None:
-        return lessons.lessons(only=only)
-    form = Form(LESSON_SIDE, LESSON_SIDE, 3, "crop")
-    return lessons.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
+        return walk.lessons(only=only)
+    form = Form(photograph.SIDE, photograph.SIDE, 3, "crop")
+    return walk.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
 
 
-def _photograph() -> Path | None:
-    """Rear Admiral Grace Hopper, a photograph in the public domain, where matplotlib has brought it along."""
-    import matplotlib
+def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo]:
+    """What is kept in the cache: decoded pictures, a store for each folder and size; their features; known weights.
 
-    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    return path if path.exists() else None
+    `cache`: another folder than the user's cache. Each entry has `bytes`.
+    """
+    from pellucid.pictures import store
+    from pellucid.pretrained import kept as weights
+    from pellucid.training import features
 
-
-def cached(cache: str | Path | None = None) -> list[StoreInfo | WeightsInfo]:
-    """What is kept: decoded pictures, a store for each folder and size; their features; weights of known networks."""
     folder = _cache(cache)
-    return [*stores.stores(folder), *features.kept(folder), *weights.weights(folder)]
+    return [*store.stores(folder), *features.kept(folder), *weights.weights(folder)]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
-    """Remove all that is kept of pictures and weights; returns the bytes freed. The pictures themselves stay."""
+    """Remove all that is kept in the cache; returns the bytes freed. The pictures themselves stay."""
+    from pellucid.pictures import store
+    from pellucid.pretrained import kept as weights
+    from pellucid.training import features
+
     folder = _cache(cache)
-    return stores.clear(folder) + features.clear(folder) + weights.clear(folder)
-
-
-def free_place(directory: Path) -> Path:
-    """A folder name for the model that is not taken: photos-model, photos-model-2, …; table-model for table.csv."""
-    place = directory.resolve()
-    name = f"{(place.stem if place.is_file() else place.name) or 'pictures'}-model"
-    taken = (Path(name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
-    return next(path for path in taken if not path.exists())
+    return store.clear(folder) + features.clear(folder) + weights.clear(folder)
 
 
 def _cache(folder: str | Path | None) -> Path:
-    return Path(folder) if folder is not None else stores.default_cache()
+    from pellucid.pictures.store import default_cache
 
-
-def _last(steps: Generator[Any, None, Any]) -> Any:
-    """Run a generator to its end and return what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
-__all__ = [
-    "METHODS",
-    "WEB",
-    "Answer",
-    "Attribution",
-    "Change",
-    "Claim",
-    "Classifier",
-    "Columns",
-    "Comparing",
-    "CrossValidation",
-    "Decoding",
-    "Document",
-    "Epoch",
-    "Evaluating",
-    "Evaluation",
-    "Event",
-    "Extracting",
-    "FeaturesInfo",
-    "Fold",
-    "FoldBegun",
-    "FoldDone",
-    "FoldStep",
-    "Folds",
-    "Found",
-    "Grid",
-    "Imported",
-    "LayerExemplars",
-    "Lesson",
-    "Mechanism",
-    "Method",
-    "Metrics",
-    "Padding",
-    "Part",
-    "PellucidError",
-    "Plan",
-    "Pooling",
-    "Prediction",
-    "Prepared",
-    "Probe",
-    "Recipe",
-    "Report",
-    "Row",
-    "Run",
-    "Seen",
-    "Setting",
-    "Source",
-    "Started",
-    "Step",
-    "StoreInfo",
-    "Stride",
-    "Term",
-    "Trace",
-    "TrainingError",
-    "Unfitting",
-    "Value",
-    "Weight",
-    "WeightsInfo",
-    "Worked",
-    "Working",
-    "article",
-    "cached",
-    "clear_cache",
-    "evaluate",
-    "evaluating",
-    "expand",
-    "explain",
-    "finish",
-    "free_place",
-    "import_keras",
-    "inside",
-    "latest",
-    "lessons_as_json",
-    "load",
-    "offline",
-    "overlay",
-    "plan",
-    "png",
-    "predict",
-    "probe",
-    "recipes",
-    "reference",
-    "remembered",
-    "remembers",
-    "replays",
-    "settings_of",
-    "sheet",
-    "start",
-    "train",
-    "trained_on",
-    "written",
-]
+    return Path(folder) if folder is not None else default_cache()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pellucid import load
 from pellucid.app import answers, lists
-from pellucid.classifier.predictor import Prediction
+from pellucid.classifier.predict.prediction import Prediction
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000"])
@@ -29,7 +29,7 @@ def test_paths_are_text(text: bytes) -> None:
 def test_wide_and_long_class_names_keep_the_columns(trained: Path) -> None:
     from dataclasses import replace
 
-    classifier = replace(load(trained), classes=("猫", "mouse", "new\nline"))
+    classifier = replace(load(trained), classes=("猫", "mouse", "new\nline")).predictor
     stream = io.StringIO()
     for label in classifier.classes:
         answers._table(Prediction("x.png", label, 0.5, {label: 0.5}), classifier, 1, stream)
@@ -46,7 +46,7 @@ def test_wide_and_long_class_names_keep_the_columns(trained: Path) -> None:
 def test_a_class_name_beyond_all_measure_pushes_only_its_own_row(trained: Path) -> None:
     from dataclasses import replace
 
-    classifier = replace(load(trained), classes=("a", "b" * 200))
+    classifier = replace(load(trained), classes=("a", "b" * 200)).predictor
     stream = io.StringIO()
     answers._table(Prediction("x.png", "a", 1.0, {"a": 1.0}), classifier, 1, stream)
     assert stream.getvalue() == f"a{' ' * 29}  100.0%  x.png\n"

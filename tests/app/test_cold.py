@@ -6,8 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -15,9 +14,11 @@ import numpy as np
 import pytest
 
 import pellucid
-from pellucid import predicting
-from pellucid.classifier import saved, store
-from pellucid.classifier.classifier import Classifier
+from pellucid.classifier import store
+from pellucid.classifier.predict import with_numpy
+from pellucid.classifier.predict.load import predictor
+from pellucid.classifier.predict.with_numpy import NumpyBackend
+from pellucid.classifier.predict.with_torch import TorchBackend
 from pellucid.classifier.saved import Saved
 from pellucid.engine.blocks import fused_numpy
 from pellucid.errors import ArtefactError
@@ -50,6 +51,19 @@ def numbers(answers: Iterator[pellucid.Prediction]) -> np.ndarray:
     return np.array([list((answer.probabilities or {}).values()) for answer in answers])
 
 
+def saved(model: Path) -> Saved:
+    read = store.read(model)
+    assert isinstance(read, Saved)
+    return read
+
+
+def goes_through_torch(model: Path, pictures: Iterable[Path]) -> bool:
+    """Whether more pictures are known to come than are worth NumPy."""
+    backend = predictor(model, pictures).backend
+    assert isinstance(backend, NumpyBackend)
+    return backend.many
+
+
 def test_one_picture_imports_nothing_heavy(trained: Path, files: list[Path]) -> None:
     lines, names = loaded(command("predict", trained, files[0]))
     assert re.fullmatch(rf"blue .*%  {re.escape(str(files[0]))}  \(red .*%\)", lines[0])
@@ -74,7 +88,9 @@ def test_nor_does_the_verb(trained: Path, files: list[Path]) -> None:
 
 
 def test_many_pictures_are_worth_torch(trained: Path, photos: Path) -> None:
-    lines, names = loaded(f"import pellucid.classifier.saved as s; s.MOST = 31; {command('predict', trained, photos)}")
+    lines, names = loaded(
+        f"import pellucid.classifier.predict.with_numpy as n; n.MOST = 31; {command('predict', trained, photos)}"
+    )
     assert len(lines) == 32
     assert "torch" in names
 
@@ -84,7 +100,7 @@ def test_the_rows_are_those_of_the_module(pellucid: Callable, trained: Path, pho
         return list(csv.DictReader(io.StringIO(pellucid("predict", trained, photos, "--format", "csv").out)))
 
     light = rows()
-    monkeypatch.setattr(saved, "MOST", 0)
+    monkeypatch.setattr(with_numpy, "MOST", 0)
     heavy = rows()
     assert len(light) == len(heavy) == 32
     for one, other in zip(light, heavy, strict=True):
@@ -100,7 +116,7 @@ def test_flags_or_none_say_the_same(pellucid: Callable, trained: Path, photos: P
 
 
 def test_probabilities_agree_to_a_millionth(trained: Path, files: list[Path]) -> None:
-    model, module = store.read(trained), pellucid.load(trained)
+    model, module = saved(trained).predictor(), pellucid.load(trained)
     light, heavy = numbers(model.stream(files)), numbers(module.stream(files))
     assert heavy.std(axis=0).min() > 0.01  # otherwise it would prove nothing
     assert np.abs(light - heavy).max() <= 1e-6
@@ -112,16 +128,16 @@ def test_unknown_numbers_begin_without_torch_and_go_on_with_it(
     trained: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = pellucid.load(trained)
-    monkeypatch.setattr(saved, "MOST", 5)
+    monkeypatch.setattr(with_numpy, "MOST", 5)
     images: list[int] = []
-    light, heavy = Saved.logits, Classifier.alone
+    light, heavy = NumpyBackend.logits, TorchBackend.alone
 
-    def alone(self: Classifier) -> Callable[[np.ndarray], np.ndarray]:
+    def alone(self: TorchBackend) -> Callable[[np.ndarray], np.ndarray]:
         logits = heavy(self)
         return lambda given: images.append(-len(given)) or logits(given)
 
-    monkeypatch.setattr(Saved, "logits", lambda self, given: images.append(len(given)) or light(self, given))
-    monkeypatch.setattr(Classifier, "alone", alone)
+    monkeypatch.setattr(NumpyBackend, "logits", lambda self, given: images.append(len(given)) or light(self, given))
+    monkeypatch.setattr(TorchBackend, "alone", alone)
     answers = list(pellucid.predict(trained, (path for path in files[:12]), batch=4))
     assert images[:5] == [1] * 5
     assert sorted(images[5:]) == [-4, -3]  # on two threads
@@ -132,24 +148,24 @@ def test_unknown_numbers_begin_without_torch_and_go_on_with_it(
 def test_pictures_that_cannot_be_used_are_told_on_both_ways(
     trained: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved, "MOST", 2)
+    monkeypatch.setattr(with_numpy, "MOST", 2)
     answers = list(pellucid.predict(trained, chain([files[0], b"", files[1], b"", "nowhere.png"])))
     assert [answer.error for answer in answers] == [None, "empty file", None, "empty file", "not found"]
 
 
 def test_what_decides(trained: Path, photos: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved, "MOST", 3)
-    assert not predicting.predictor(trained, files[:3]).many
-    assert predicting.predictor(trained, files[:4]).many
-    assert predicting.predictor(trained, [photos]).many
-    assert not predicting.predictor(trained, iter(files)).many
-    assert not predicting.predictor(trained, ()).many
-    monkeypatch.setattr(saved, "WORTH_TORCH", 0)
-    assert predicting.predictor(trained, files[:1]).many
+    monkeypatch.setattr(with_numpy, "MOST", 3)
+    assert not goes_through_torch(trained, files[:3])
+    assert goes_through_torch(trained, files[:4])
+    assert goes_through_torch(trained, [photos])
+    assert not goes_through_torch(trained, iter(files))
+    assert not goes_through_torch(trained, ())
+    monkeypatch.setattr(with_numpy, "WORTH_TORCH", 0)
+    assert goes_through_torch(trained, files[:1])
 
 
 def test_many_are_those_of_the_module(trained: Path, files: list[Path]) -> None:
-    many = replace(store.read(trained), many=True)
+    many = saved(trained).predictor(many=True)
     assert np.abs(numbers(many.stream(files)) - numbers(pellucid.load(trained).stream(files))).max() <= 1e-6
 
 
@@ -159,9 +175,9 @@ def test_how_many_are_few(trained: Path, name: str, few: int) -> None:
     named = zoo.find(name)
     channels, height, width = named.input or (3, 128, 128)
     form = Form(height, width, 1 if channels == 1 else 3)
-    given = store.read(trained)
+    given = saved(trained)
     other = Saved(named.network, {}, given.classes, form, given.standardise, 1.0, given.pixel_limit)
-    assert other.few == few
+    assert other.backend().few == few
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
@@ -177,7 +193,7 @@ def test_damage_is_told_in_the_same_words(model: Path, files: list[Path], file: 
 
 
 def test_a_network_that_is_one_block_says_what_its_module_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, form = store.read(trained), Form(40, 48, 3)
+    given, form = saved(trained), Form(40, 48, 3)
     network = parse("conv(5, 3) relu maxpool(2) flatten dense")
     numbers = np.random.default_rng(0)
     weights = {
@@ -185,12 +201,12 @@ def test_a_network_that_is_one_block_says_what_its_module_says(trained: Path, mo
         for step in network.shapes((3, 40, 48), 2)
         for part, (_, shape) in step.layer.state(step.input).items()
     }
-    many = Saved(network, weights, given.classes, form, given.standardise, 1.0, given.pixel_limit, many=True)
-    if not fused_numpy.applies(many._steps):
+    many = Saved(network, weights, given.classes, form, given.standardise, 1.0, given.pixel_limit)
+    if not fused_numpy.applies(many.backend().steps):
         pytest.skip("this processor has no kernel")
     pictures = [numbers.integers(0, 256, (50, 60, 3), np.uint8) for _ in range(40)]
     expected = [answer.logits for answer in many.classifier().stream(pictures)]
     monkeypatch.setattr(Saved, "classifier", lambda self: pytest.fail("torch was not needed"))
-    found = [answer.logits for answer in many.stream(pictures, 8)]
+    found = [answer.logits for answer in many.predictor(many=True).stream(pictures, 8)]
     assert np.std(expected) > 0.1
     assert np.abs(np.array(found) - np.array(expected)).max() < 1e-5

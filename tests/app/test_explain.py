@@ -15,6 +15,8 @@ from PIL import Image
 
 import pellucid as package
 from pellucid import api, files
+from pellucid.glassbox.attribution import METHODS
+from pellucid.runs.made_from import trained_on
 
 UNIT, WEIGHT = "conv1[1, 2, 3]", "conv1.weight[3, 1, 2, 0]"
 
@@ -129,7 +131,7 @@ def test_why_not(pellucid: Callable, trained: Path, picture: Path, here: Path) -
     assert "why blue and not red" in against.out
 
 
-@pytest.mark.parametrize("method", api.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_maps(pellucid: Callable, trained: Path, picture: Path, here: Path, method: str) -> None:
     result = pellucid("explain", trained, picture, "--map", method, "--label", "blue")
     assert (result.status, result.err) == (0, "")
@@ -316,7 +318,7 @@ def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, he
     assert (found["pictures"], [layer["layer"] for layer in found["layers"]]) == (16, ["conv1"])
     rows = found["layers"][0]["filters"]
     assert [len(row) for row in rows] == [9] * 4
-    assert {exemplar["source"] for row in rows for exemplar in row} <= set(api.trained_on(trained))
+    assert {exemplar["source"] for row in rows for exemplar in row} <= set(trained_on(trained))
     assert all(row == sorted(row, key=lambda each: -each["activation"]) for row in rows)
     with Image.open(here / "model-filters" / "conv1.png") as image:
         assert np.array(image).std() > 0

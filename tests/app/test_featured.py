@@ -12,8 +12,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 import pellucid as verbs
-from pellucid import describing
 from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict import feature_table
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def pictures(photos: Path, tmp_path: Path) -> Path:
 def test_rows_for_all_pictures_with_what_the_answers_say(
     pellucid: Callable, trained: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(describing, "ROWS", 4)
+    monkeypatch.setattr(feature_table, "ROWS", 4)
     out = tmp_path / "out.parquet"
     result = pellucid("predict", trained, pictures, "--format", "jsonl", "--features", out)
     plain = pellucid("predict", trained, pictures, "--format", "jsonl")
@@ -122,9 +122,9 @@ def test_without_the_extra_it_names_what_to_install(
 
 def test_wide_features_are_written_in_smaller_groups(trained: Path, tmp_path: Path, monkeypatch) -> None:
     classifier = verbs.load(trained)
-    monkeypatch.setattr(describing, "BYTES", 4 * classifier.backbone.width * 3)
+    monkeypatch.setattr(feature_table, "BYTES", 4 * classifier.backbone.width * 3)
     image = np.zeros((12, 12, 3), np.uint8)
-    with describing.table(tmp_path / "out.parquet", classifier) as table:
+    with feature_table.table(tmp_path / "out.parquet", classifier) as table:
         for row in classifier.described([image] * 8):
             table.add("a", row)
             assert len(table.rows) < 3
@@ -146,6 +146,6 @@ def test_a_name_that_is_no_utf_8_and_standard_input(
 
 
 def test_the_verb(trained: Path, pictures: Path) -> None:
-    rows = list(describing.described(trained, [pictures / "blue"]))
+    rows = list(feature_table.described(trained, [pictures / "blue"]))
     assert [row.prediction.error for row in rows] == [None] * 6
     assert all(row.features is not None for row in rows)

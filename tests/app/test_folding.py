@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pellucid import api, folds
+from pellucid import api
 from pellucid.app.page.live import Live
+from pellucid.runs import folds
+from pellucid.runs.events import FoldBegun, FoldStep
+from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 
 TINY = ["--model", "conv(4, 3) relu globalavgpool dense", "--size", "12", "--epochs", "2", "--batch", "8"]
 FLAGS = [*TINY, "--device", "cpu", "--folds", "3"]
@@ -62,7 +66,7 @@ def test_ctrl_c_in_a_fold_keeps_what_is_done(
     place = [photos, "--out", tmp_path / "m", "--cache", tmp_path / "cache"]
     step = folds.CrossValidation._step
 
-    def interrupting(self: folds.CrossValidation, event: api.Step, number: int) -> api.FoldStep:
+    def interrupting(self: folds.CrossValidation, event: Step, number: int) -> FoldStep:
         if (number, event.step) == (2, 2):
             signal.raise_signal(signal.SIGINT)
         return step(self, event, number)
@@ -92,10 +96,10 @@ def test_the_page_that_watches_has_the_curves_of_the_training_on_its_way(photos:
     live = Live(api.start(photos, tmp_path / "m", cache=tmp_path / "cache", **settings))
     seen = []
     for event in live:
-        if isinstance(event, api.FoldBegun):
+        if isinstance(event, FoldBegun):
             seen.append(live.news["said"])
             assert live._epochs == []
-        if isinstance(event, api.Epoch):
+        if isinstance(event, Epoch):
             assert live._epochs[-1]["epoch"] == event.epoch
             assert len(live._epochs) == event.epoch
     assert seen == ["Fold 1 of 2.", "Fold 2 of 2.", "The last training, on all pictures."]

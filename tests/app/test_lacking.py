@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from pellucid import api
+from pellucid.runs.events import Found
+from pellucid.training.history import Epoch
 
 NETWORK = "conv(2, 3) relu globalavgpool dense"
 TINY = ["--model", NETWORK, "--size", "16", "--epochs", "2", "--batch", "16", "--device", "cpu"]
@@ -178,10 +180,10 @@ def test_a_run_tells_it_in_python(tmp_path: Path) -> None:
     different(tmp_path / "in" / "bad", 12, 100)
     settings = {"model": NETWORK, "size": 16, "epochs": 1, "device": "cpu"}
     run = api.start(tmp_path / "in", tmp_path / "m", cache=tmp_path / "cache", **settings)
-    found = next(event for event in run if isinstance(event, api.Found))
+    found = next(event for event in run if isinstance(event, Found))
     assert found.lacking == {"val": ("good",), "test": ("good",)}
     assert found.swallowed == (("good", 8, 8),)
-    epochs = [event for event in run if isinstance(event, api.Epoch)]
+    epochs = [event for event in run if isinstance(event, Epoch)]
     assert epochs[-1].validation_accuracy is None
     report = api.finish(run)
     assert not report.quotable

@@ -19,12 +19,16 @@ from pellucid import api
 from pellucid.app.page import live, server
 from pellucid.app.page.live import Live
 from pellucid.errors import TrainingError
+from pellucid.pictures.store import Decoding
+from pellucid.runs.events import Event
+from pellucid.runs.run import Run
+from pellucid.training.loop import Step
 
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
 SETTINGS = {"model": NETWORK, "size": 12, "batch": 4, "device": "cpu", "replay": True}
 
 
-def begun(photos: Path, tmp_path: Path, name: str, epochs: int = 3) -> api.Run:
+def begun(photos: Path, tmp_path: Path, name: str, epochs: int = 3) -> Run:
     return api.start(photos, tmp_path / name, cache=tmp_path / "cache", epochs=epochs, **SETTINGS)
 
 
@@ -77,7 +81,7 @@ def test_the_news_follow_the_events(photos: Path, tmp_path: Path) -> None:
     seen = []
     for event in watched:
         seen.append((type(event).__name__, watched.news["state"]))
-        if isinstance(event, api.Step):
+        if isinstance(event, Step):
             assert (watched.news["step"], watched.news["steps"]) == (event.step, event.steps)
     assert seen[0] == ("Decoding", "preparing")
     assert ("Started", "training") in seen
@@ -106,8 +110,8 @@ class Failing:
     def __init__(self, out: Path, error: BaseException) -> None:
         self.out, self.error, self.worth_finishing = out, error, False
 
-    def __iter__(self) -> Iterator[api.Event]:
-        yield api.Decoding(1, 2, 0)
+    def __iter__(self) -> Iterator[Event]:
+        yield Decoding(1, 2, 0)
         raise self.error
 
 
@@ -216,7 +220,7 @@ def test_a_run_without_a_replay_cannot_be_resumed_under_the_page(
     pellucid: Callable, photos: Path, tmp_path: Path
 ) -> None:
     run = api.start(photos, tmp_path / "m", cache=tmp_path / "cache", epochs=2, **{**SETTINGS, "replay": False})
-    next(event for event in run if isinstance(event, api.Step))
+    next(event for event in run if isinstance(event, Step))
     result = pellucid("train", photos, "--out", tmp_path / "m", "--resume", "--open", "--no-browser")
     assert (result.status, result.out) == (1, "")
     assert "keeps no replay, which --open shows. Go on without --open." in result.err

@@ -17,6 +17,7 @@ from pellucid import api
 from pellucid.app.page import exemplars
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.replies import Refused
+from pellucid.runs.made_from import trained_on
 
 
 def waited(glass: Glass, asked: dict[str, str]) -> Any:
@@ -49,7 +50,7 @@ def test_the_patches_are_where_the_filter_gives_most(glass: Glass, trained: Path
     found = waited(glass, {"layer": "conv1", "channel": str(channel)})
     assert (found["state"], found["seen"], found["there"], found["sees"]) == ("done", 16, 16, [3, 3])
     strongest = {}
-    for path in api.trained_on(trained):
+    for path in trained_on(trained):
         trace = glass.classifier.explain(path)
         strongest[Path(path).parent.name + Path(path).name] = float(trace.values["conv1"][0, channel].max())
     activations = [each["activation"] for each in found["patches"]]
@@ -100,7 +101,7 @@ def test_only_some_of_many_pictures_are_looked_through(
 
 def test_enough_time_is_enough(trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 1.0, 2.0, 61.0])
-    paths = api.trained_on(trained)
+    paths = trained_on(trained)
     with monkeypatch.context() as clock:
         clock.setattr(exemplars.time, "monotonic", lambda: next(times))
         taken = list(exemplars._in_time(paths))
@@ -116,7 +117,7 @@ def test_every_beginning_is_spread_over_the_whole(count: int) -> None:
 
 
 def test_pictures_that_are_gone_are_a_sentence(own: Path, photos: Path, tmp_path: Path) -> None:
-    for path in api.trained_on(own):
+    for path in trained_on(own):
         Path(path).unlink()
     glass = Glass(api.load(own), own, photos / "red" / "1.png")
     found = waited(glass, {"layer": "conv1", "channel": "0"})
@@ -137,7 +138,7 @@ def test_a_picture_that_has_gone_meanwhile_is_a_sentence(own: Path, photos: Path
     glass = Glass(api.load(own), own, photos / "red" / "1.png")
     asked = {"layer": "conv1", "channel": "0"}
     waited(glass, asked)
-    for path in api.trained_on(own):
+    for path in trained_on(own):
         Path(path).unlink()
     with pytest.raises(Refused, match="cannot be used any more: "):
         exemplars.patch(glass, {**asked, "rank": "0"})

@@ -20,6 +20,9 @@ from pellucid.app.page.job import Jobs
 from pellucid.app.page.shown import Glass
 from pellucid.errors import TraceError
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.runs.evaluation import Answer
+from pellucid.runs.made_from import remembered, remembers
+from pellucid.whatif import Weight
 
 
 def said(reply: Reply) -> Any:
@@ -44,7 +47,7 @@ def glass(trained: Path, photos: Path) -> Iterator[Glass]:
 
 
 @pytest.fixture(scope="module")
-def answers(trained: Path) -> tuple[api.Answer, ...]:
+def answers(trained: Path) -> tuple[Answer, ...]:
     return api.evaluate(trained).answers
 
 
@@ -58,10 +61,10 @@ def own(model: Path, photos: Path, tmp_path: Path) -> Path:
     return model
 
 
-def test_an_evaluation_says_what_each_picture_was_taken_for(trained: Path, answers: tuple[api.Answer, ...]) -> None:
+def test_an_evaluation_says_what_each_picture_was_taken_for(trained: Path, answers: tuple[Answer, ...]) -> None:
     classifier = pellucid.load(trained)
-    assert len(answers) == len(list(api.remembered(trained))) == 8
-    for answer, (path, label) in zip(answers, api.remembered(trained), strict=True):
+    assert len(answers) == len(list(remembered(trained))) == 8
+    for answer, (path, label) in zip(answers, remembered(trained), strict=True):
         alone = classifier.predict(path)
         assert (answer.picture, classifier.classes[answer.label]) == (str(path), label)
         assert alone.probabilities is not None
@@ -70,7 +73,7 @@ def test_an_evaluation_says_what_each_picture_was_taken_for(trained: Path, answe
         assert answer.predicted_probability == pytest.approx(alone.probability, abs=1e-6)
 
 
-def test_the_matrix_is_that_of_the_evaluation(glass: Glass, trained: Path, answers: tuple[api.Answer, ...]) -> None:
+def test_the_matrix_is_that_of_the_evaluation(glass: Glass, trained: Path, answers: tuple[Answer, ...]) -> None:
     found, metrics = said(mistakes.mistakes(glass, {})), api.evaluate(trained).metrics
     assert found["confusion"] == [list(row) for row in metrics.confusion]
     assert (found["side"], found["pictures"], found["correct"]) == ("test", 8, metrics.correct)
@@ -84,7 +87,7 @@ def test_the_matrix_is_that_of_the_evaluation(glass: Glass, trained: Path, answe
 
 @pytest.mark.parametrize(("label", "predicted"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_a_cell_has_its_pictures_worst_first(
-    glass: Glass, answers: tuple[api.Answer, ...], label: int, predicted: int
+    glass: Glass, answers: tuple[Answer, ...], label: int, predicted: int
 ) -> None:
     found = said(mistakes.cell(glass, {"label": str(label), "predicted": str(predicted)}))["pictures"]
     inside = [number for number, a in enumerate(answers) if (a.label, a.predicted) == (label, predicted)]
@@ -94,7 +97,7 @@ def test_a_cell_has_its_pictures_worst_first(
     assert all(each["name"] == Path(answers[each["number"]].picture).name for each in found)
 
 
-def test_a_picture_comes_by_its_number_as_the_network_gets_it(glass: Glass, answers: tuple[api.Answer, ...]) -> None:
+def test_a_picture_comes_by_its_number_as_the_network_gets_it(glass: Glass, answers: tuple[Answer, ...]) -> None:
     reply = mistakes.picture(glass, {"number": "3"})
     assert reply.kind == "image/png"
     seen = np.array(Image.open(io.BytesIO(reply.body)))
@@ -118,7 +121,7 @@ def test_a_picture_is_opened_against_its_true_class(trained: Path, photos: Path,
 
 
 def test_what_has_changed_since_is_told(own: Path, tmp_path: Path) -> None:
-    kept = list(api.remembered(own))
+    kept = list(remembered(own))
     kept[0][0].unlink()
     kept[1][0].write_bytes(b"something else")
     glass = Glass(api.load(own), own, kept[2][0])
@@ -152,12 +155,12 @@ def test_a_model_without_its_split_offers_no_mistakes_and_says_why(own: Path, ph
 
 
 def test_no_picture_there_is_no_mistakes(own: Path, photos: Path, tmp_path: Path) -> None:
-    assert api.remembers(own)
-    for path, _ in api.remembered(own):
+    assert remembers(own)
+    for path, _ in remembered(own):
         path.unlink()
-    assert not api.remembers(own)
+    assert not remembers(own)
     shutil.rmtree(tmp_path / "photos")
-    assert not api.remembers(own)
+    assert not remembers(own)
 
 
 # ---- the difference
@@ -203,7 +206,7 @@ def test_the_difference_is_that_of_the_pixels_and_weights_that_are_shown(
     assert said(difference.difference(glass, {"first": "1", "second": "0"})) == before
     shutil.copy(photos / "red" / "1.png", picture)
     bias = float(glass.shown.document.trace.values["dense1.bias"][1])
-    glass.change((api.Weight("dense1.bias", (1,), bias + 2),))
+    glass.change((Weight("dense1.bias", (1,), bias + 2),))
     after = said(difference.difference(glass, {"first": "1", "second": "0"}))
     assert after["difference"] == pytest.approx(before["difference"] + 2, abs=1e-5)
     assert after["own"] == pytest.approx(before["own"] + 2, abs=1e-5)

@@ -21,17 +21,19 @@ from PIL import Image
 from pellucid import Recipe, api
 from pellucid.app import screen
 from pellucid.errors import RecipeError
+from pellucid.runs.run import Run
+from pellucid.training.loop import Step
 
 NETWORK = "conv(2, 3) relu globalavgpool dense"
 TINY = ["--model", NETWORK, "--size", "8", "--epochs", "2", "--batch", "16", "--device", "cpu"]
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[api.Run]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Runs that the command line started; none of them trains."""
-    runs: list[api.Run] = []
+    runs: list[Run] = []
 
-    def note(run: api.Run) -> int:
+    def note(run: Run) -> int:
         runs.append(run)
         return 0
 
@@ -249,7 +251,7 @@ def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_p
 
     def interrupt_in_the_second_epoch(event: object, *rest: object) -> None:
         nonlocal seen
-        seen += isinstance(event, api.Step)
+        seen += isinstance(event, Step)
         if seen == 3:
             seen += 1
             signal.raise_signal(signal.SIGINT)
@@ -338,7 +340,7 @@ def test_ctrl_c_in_the_last_step_of_an_epoch_and_resume(
     real, seen = screen._show, []
 
     def interrupt_after_the_first_epoch(event: object, *rest: object) -> None:
-        if isinstance(event, api.Step) and event.epoch == 1:
+        if isinstance(event, Step) and event.epoch == 1:
             seen.append(event.step)
             if len(seen) == 2:  # 22 pictures to train on, 16 a step
                 signal.raise_signal(signal.SIGINT)

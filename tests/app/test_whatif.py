@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import pellucid
-from pellucid import api
 from pellucid.app.page import server as servers
 from pellucid.app.page.shown import Glass
+from pellucid.glassbox.document import Document
+from pellucid.whatif import Pooling, Weight
 
 WEIGHT = {"what": "weight", "name": "conv1.weight", "index": [1, 0, 2, 2], "value": 0.5}
 STRIDE = {"what": "stride", "layer": "conv1", "value": [2, 2]}
@@ -77,9 +78,7 @@ def test_nothing_is_changed_at_first(ask: Ask) -> None:
 def test_what_follows_is_what_the_changed_classifier_says(ask: Ask, glass: Glass, photos: Path) -> None:
     first = document(ask)
     assert ask("/api/what-if", [WEIGHT, AVERAGE])[0] == 200
-    other = glass.classifier.changed(
-        [api.Weight("conv1.weight", (1, 0, 2, 2), 0.5), api.Pooling("maxpool1", "average")]
-    )
+    other = glass.classifier.changed([Weight("conv1.weight", (1, 0, 2, 2), 0.5), Pooling("maxpool1", "average")])
     trace = other.explain(photos / "red" / "1.png", first["model"]["classes"][first["label"]])
     now = document(ask)
     assert now["probabilities"] == trace.probabilities.tolist()
@@ -89,7 +88,7 @@ def test_what_follows_is_what_the_changed_classifier_says(ask: Ask, glass: Glass
     assert now["what_if"]["changes"] == [{**WEIGHT, "was": was}, {**AVERAGE, "was": "max"}]
     for name in ("value/conv1", "gradient/conv1.weight", "after/conv1.weight", "remembered/conv1.weight/mean"):
         _, content = ask(f"/api/array?name={name}")
-        assert content == api.Document(trace).arrays[name].tobytes()
+        assert content == Document(trace).arrays[name].tobytes()
     # the optimizer remembers what it did
     name = "remembered/conv1.weight/mean"
     assert np.array_equal(glass.plain.document.arrays[name], glass.shown.document.arrays[name])
@@ -114,7 +113,7 @@ def test_it_is_put_back_and_made_again(ask: Ask) -> None:
 
 def test_what_changes_nothing_is_no_change(ask: Ask, glass: Glass) -> None:
     run = glass.shown.run
-    was = glass.classifier.stored(api.Weight("conv1.weight", (1, 0, 2, 2), 0.0))
+    was = glass.classifier.stored(Weight("conv1.weight", (1, 0, 2, 2), 0.0))
     ask("/api/what-if", [{**WEIGHT, "value": was}, {**STRIDE, "value": [1, 1]}])
     ask("/api/what-if/paint", glass.original_pixels.tobytes())
     assert glass.shown.run == run

@@ -14,8 +14,8 @@ from PIL import Image
 
 import pellucid
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.crew import MOST_WORKERS
-from pellucid.classifier.predictor import Prediction
+from pellucid.classifier.predict.prediction import Prediction
+from pellucid.classifier.predict.workers import MOST_WORKERS
 from pellucid.errors import RecipeError
 from pellucid.runtime.threads import cores
 

@@ -17,6 +17,8 @@ import pellucid
 from pellucid import api
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError, PictureError, TraceError
+from pellucid.runs.made_from import trained_on
+from pellucid.steps import Steps
 
 
 @pytest.fixture
@@ -208,15 +210,9 @@ def test_attributions(classifier: Classifier, picture: Path) -> None:
 def test_exemplars_pass_over_what_is_no_picture(classifier: Classifier, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "no.png").write_text("no picture")
     sources = [tmp_path / "no.png", *sorted((photos / "red").iterdir())]
-    steps = classifier.exemplars(sources, count=2)
-    seen = []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            found, unusable = end.value
-            break
-    assert seen[-1] == 16
+    steps = Steps(classifier.exemplars(sources, count=2))
+    assert list(steps)[-1] == 16
+    found, unusable = steps.result
     assert [source for source, _ in unusable] == [str(tmp_path / "no.png")]
     (row, *_) = found["conv1"].filters
     assert len(row) == 2
@@ -227,18 +223,18 @@ def test_exemplars_pass_over_what_is_no_picture(classifier: Classifier, photos: 
 
 
 def test_what_training_learned_from(trained: Path, model: Path, photos: Path, tmp_path: Path) -> None:
-    learned = api.trained_on(trained)
+    learned = trained_on(trained)
     assert len(learned) == 16
     assert all(Path(path).is_file() for path in learned)
     config = json.loads((model / "config.json").read_text())
     config["data"]["root"] = str(tmp_path / "gone")
     (model / "config.json").write_text(json.dumps(config))
     with pytest.raises(ArtefactError, match=r"gone does not exist\. Name others"):
-        api.trained_on(model)
+        trained_on(model)
     config.pop("data")
     (model / "config.json").write_text(json.dumps(config))
     with pytest.raises(ArtefactError, match="does not say where its pictures are"):
-        api.trained_on(model)
+        trained_on(model)
 
 
 def test_inside_of_inference_mode(classifier: Classifier, picture: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pellucid.classifier import card, matrix, store
-from pellucid.evaluating import Evaluation
+from pellucid.runs.evaluation import Evaluation
 from pellucid.training.evaluate import Metrics, measure
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import pellucid
-from pellucid import kept
 from pellucid.classifier import card, store
 from pellucid.classifier.migrate import FORMAT, migrated
 from pellucid.errors import ArtefactError
 from pellucid.pictures.decode import Ranges
+from pellucid.runs import made_from
 
 STORED = Path(__file__).parent / "stored"
 # what each said of stored/picture.png when it was written
@@ -60,8 +60,8 @@ def test_what_the_first_format_left_unsaid_is_as_its_version_meant_it() -> None:
     optimizer = store.read_optimizer(STORED / "format1")
     assert optimizer is not None
     assert optimizer.step == 8
-    assert "was saved by an older Pellucid" in (kept.memory(STORED / "format1-first").untold or "")
-    assert kept.memory(STORED / "format1").untold is None
+    assert "was saved by an older Pellucid" in (made_from.memory(STORED / "format1-first").untold or "")
+    assert made_from.memory(STORED / "format1").untold is None
 
 
 def test_reading_changes_nothing_and_saving_again_writes_the_format_of_today(tmp_path: Path) -> None:

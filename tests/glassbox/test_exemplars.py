@@ -11,17 +11,14 @@ from torch import Tensor, nn
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.exemplars import LayerExemplars, Pictures, find
+from pellucid.steps import Steps
 
 
 def run(module: nn.Module, pictures: Pictures, count: int = 9, layers: Sequence[str] | None = None) -> (
     tuple[list[int], dict[str, LayerExemplars]]
 ):  # fmt: skip
-    progress, seen = find(module, pictures, count, layers), []
-    while True:
-        try:
-            seen.append(next(progress))
-        except StopIteration as end:
-            return seen, end.value
+    steps = Steps(find(module, pictures, count, layers))
+    return list(steps), steps.result
 
 
 def adding() -> nn.Sequential:

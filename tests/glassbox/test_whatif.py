@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predictor import Prepared
+from pellucid.classifier.predict.pictures import Prepared
 from pellucid.errors import NetworkError, PictureError, TraceError
 from pellucid.glassbox import suggest
 from pellucid.glassbox.document import Document

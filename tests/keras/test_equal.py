@@ -12,6 +12,7 @@ import pytest
 
 import pellucid
 from pellucid.classifier import store
+from pellucid.classifier.saved import Saved
 from pellucid.keras.importing import Imported
 
 NETWORKS = {
@@ -73,8 +74,9 @@ def test_predictions_are_those_of_keras(
     assert str(result.classifier.network) == NETWORKS[name]
     assert expected.std(axis=0).max() > 1e-3  # the pictures are told apart at all
     loaded = pellucid.load(tmp_path / "model")
-    without_torch = store.read(tmp_path / "model")
-    for classifier in (result.classifier, loaded, without_torch):
+    saved = store.read(tmp_path / "model")
+    assert isinstance(saved, Saved)
+    for classifier in (result.classifier, loaded, saved.predictor()):
         assert np.abs(classifier.probabilities(classifier.logits(pictures)) - expected).max() < 1e-4
     assert loaded.form.shape == pictures.shape[1:]
     assert (loaded.form.fit, loaded.form.filter) == ("stretch", "plain")

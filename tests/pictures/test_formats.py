@@ -18,6 +18,7 @@ from pellucid.pictures import formats
 from pellucid.pictures.catalog import check, scan
 from pellucid.pictures.decode import Form, decode
 from pellucid.pictures.store import Decoding, Store, build
+from pellucid.steps import result_of
 
 Make = Callable[..., bytes]
 PIXELS = np.random.default_rng(5).integers(0, 256, (16, 24, 3), np.uint8)
@@ -215,11 +216,7 @@ def test_heic_without_the_extra_says_which(brand: bytes, monkeypatch: pytest.Mon
 
 
 def finished(steps: Generator[Decoding, None, Store]) -> Store:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return result_of(steps)
 
 
 def test_a_class_without_pictures_says_the_commonest_reason(tmp_path: Path, photo: Make, monkeypatch) -> None:

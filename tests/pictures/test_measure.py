@@ -12,6 +12,7 @@ from pellucid.pictures.decode import Form, decode
 from pellucid.pictures.measure import measure
 from pellucid.pictures.ranges import FULL, Ranges
 from pellucid.pictures.store import Decoding, Store, build
+from pellucid.steps import result_of
 
 Make = Callable[..., bytes]
 FORM = Form(16, 16)
@@ -32,11 +33,7 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def finished(steps: Generator[Decoding, None, Store]) -> Store:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return result_of(steps)
 
 
 @pytest.fixture

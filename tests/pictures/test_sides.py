@@ -2,6 +2,7 @@
 
 import pytest
 
+from pellucid.pictures import sides, split
 from pellucid.pictures.sides import read, suspects, told
 
 
@@ -67,3 +68,11 @@ def test_a_side_beside_the_same_folders_under_another_name() -> None:
 @pytest.mark.parametrize("names", ["train cat", "steam_train test_tube car", "valid invalid", "cat dog", "train"])
 def test_names_that_may_well_be_classes(names: str) -> None:
     assert suspects(dict.fromkeys(names.split(), ())) == []
+
+
+def test_a_side_has_one_name_in_the_catalog_one_in_the_metrics_and_one_in_a_sentence() -> None:
+    assert list(sides.LONG) == list(sides.SPOKEN) == list(split.SIDES)
+    assert list(sides.LONG.values()) == ["train", "validation", "test"]
+    assert list(sides.SPOKEN.values()) == ["training", "validation", "test"]
+    assert [sides.SHORT[long] for long in sides.LONG.values()] == list(split.SIDES)
+    assert [sides.LONG[side] for side in sides.REPORTED] == ["test", "validation", "train"]

@@ -19,18 +19,15 @@ from pellucid.pictures import store as module
 from pellucid.pictures.catalog import scan
 from pellucid.pictures.decode import Form, decode
 from pellucid.pictures.store import Decoding, Store, build, clear, default_cache, stores
+from pellucid.steps import Steps
 
 FORM = Form(4, 5)
 Photo = Callable[..., bytes]
 
 
 def finish(generator: Generator[Decoding, None, Store]) -> tuple[list[Decoding], Store]:
-    reports = []
-    while True:
-        try:
-            reports.append(next(generator))
-        except StopIteration as end:
-            return reports, end.value
+    steps = Steps(generator)
+    return list(steps), steps.result
 
 
 def made(root: Path, cache: Path, form: Form = FORM, limit: int = 10**6) -> Store:

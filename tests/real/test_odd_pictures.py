@@ -10,6 +10,7 @@ from pellucid.errors import PictureError
 from pellucid.pictures.catalog import scan
 from pellucid.pictures.decode import Form, decode, read
 from pellucid.pictures.store import build
+from pellucid.steps import result_of
 
 ODD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "odd"
 if not ODD.is_dir():
@@ -90,12 +91,6 @@ def test_modes() -> None:
 
 
 def test_the_store_has_all_of_them(tmp_path: Path) -> None:
-    steps = build(scan(ODD), Form(32, 32), tmp_path)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            store = end.value
-            break
+    store = result_of(build(scan(ODD), Form(32, 32), tmp_path))
     assert {bad.path for bad in store.catalog.quarantine} == set(REFUSED)
     assert len(store) == len(FILES) - len(REFUSED)

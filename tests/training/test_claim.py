@@ -19,14 +19,14 @@ from PIL import Image
 import pellucid
 from pellucid import files
 from pellucid.errors import ArtefactError, StorageError
-from pellucid.run import Found
+from pellucid.runs.events import Found
 from pellucid.training.claim import NAME, Claim, inside, read
 
 # Claims a folder, says so, and holds it until its standard input ends.
 HOLDER = """
 import sys
 from pathlib import Path
-from pellucid.run import Found
+from pellucid.runs.events import Found
 from pellucid.training.claim import Claim
 claim = Claim(Path(sys.argv[1]))
 claim.take()

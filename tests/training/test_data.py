@@ -12,6 +12,7 @@ from PIL import Image
 from pellucid.errors import CatalogError
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.decode import Form
+from pellucid.steps import result_of
 from pellucid.training import data as datas
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Data, Sample, prepare, sample, write_lists
@@ -35,12 +36,7 @@ def draw() -> Draw:
 
 
 def prepared(root: Path, cache: Path, **settings: object) -> Data:
-    steps = prepare(catalogs.scan(root), FORM, recipes.make(**settings), cache)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return result_of(prepare(catalogs.scan(root), FORM, recipes.make(**settings), cache))
 
 
 def test_a_sample_tells_size_and_colour(tmp_path: Path, draw: Draw) -> None:

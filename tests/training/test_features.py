@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import Form
 from pellucid.pictures.store import Store
+from pellucid.steps import result_of
 from pellucid.training import features
 from pellucid.training.features import BATCH, Backbone, Extracting
 
@@ -51,12 +52,8 @@ def opened(photos: Path, tmp_path: Path) -> Callable[[], Store]:
     return lambda: last(stores.build(catalogs.scan(photos), Form(8, 8), tmp_path / "cache"))
 
 
-def last(steps: Iterator[Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+def last(steps: Generator[Any, None, Any]) -> Any:
+    return result_of(steps)
 
 
 def backbone(forward: Any, **identity: Any) -> Backbone:

@@ -14,7 +14,8 @@ import pellucid
 from pellucid.errors import TraceError
 from pellucid.glassbox.loss import Loss
 from pellucid.network.loss import mean_loss
-from pellucid.run import Run, Started
+from pellucid.runs.events import Started
+from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 from pellucid.training import weighting
 from pellucid.training.optimizer import loss

@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 
 from pellucid import api
 from pellucid.app.page.server import Server
+from pellucid.runs.made_from import trained_on
+from pellucid.steps import result_of
 
 PHONE: Any = {"width": 360, "height": 740}
 
@@ -24,13 +26,8 @@ def test_the_patches_of_the_chosen_filter(served: Page, server: Server, trained:
     at(served, server, "conv1?at=2,5,5")
     expect(served.locator(".exemplars h2")).to_have_text("What excites filter 2 most")
     expect(served.locator(".exemplars .note")).to_contain_text("3 × 3 pixels each, from all 16 training pictures")
-    steps = api.load(trained).exemplars(api.trained_on(trained))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            best = end.value[0]["conv1"].filters[2]
-            break
+    layers, _ = result_of(api.load(trained).exemplars(trained_on(trained)))
+    best = layers["conv1"].filters[2]
     shown = [float(text.replace("−", "-")) for text in served.locator(".patches b").all_inner_texts()]
     assert shown == [float(f"{each.activation:.4g}") for each in best]
     images = served.locator(".patches img").evaluate_all(

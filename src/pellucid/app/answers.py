@@ -10,11 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from pellucid import files, predicting
+from pellucid import files
 from pellucid.app import bars, lists, streams
 from pellucid.app.words import printable
+from pellucid.classifier.predict.expand import LeftOut, expand, walked
+from pellucid.classifier.predict.load import predictor
+from pellucid.classifier.predict.pictures import Source
+from pellucid.classifier.predict.prediction import Prediction
+from pellucid.classifier.predict.predictor import Predictor
 from pellucid.errors import RecipeError, StorageError
-from pellucid.predicting import LeftOut, Prediction, Predictor, Source
 from pellucid.texts import LABELS_BETWEEN
 
 STANDARD_INPUT = "-"
@@ -27,7 +31,7 @@ def write(
     model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO, trust: bool = False
 ) -> int:
     """Classify and write row by row. Returns how many pictures could not be used."""
-    classifier = predicting.predictor(model, pictures, trust)
+    classifier = predictor(model, pictures, trust)
     return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, format, stream)
 
 
@@ -49,7 +53,7 @@ def listed(
 
     def total() -> int | None:
         """Counted in a walk of its own, so that a folder's names are never all held; None where they stream in."""
-        return None if STANDARD_INPUT in pictures else sum(1 for _ in predicting.expand(pictures))
+        return None if STANDARD_INPUT in pictures else sum(1 for _ in expand(pictures))
 
     count = unusable = 0
     for answer in bars.counted(answers, total, "pictures", stream is sys.stdout):
@@ -103,7 +107,7 @@ def check(**numbers: int) -> None:
 def told(pictures: Iterable[Source]) -> Iterator[Source]:
     """What the pictures that are named stand for; a folder that is left out is told on standard error."""
     left_out = 0
-    for each in predicting.walked(pictures):
+    for each in walked(pictures):
         if not isinstance(each, LeftOut):
             yield each
             continue

@@ -12,11 +12,17 @@ from typing import Annotated, Any, get_type_hints
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api
-from pellucid.api import Recipe, recipes
 from pellucid.app import answers, explaining, lessons, screen, streams, tables
 from pellucid.app.flags import Column, Folder, Model, Place, Switch, parse
 from pellucid.app.words import printable
 from pellucid.errors import PictureError, RecipeError
+from pellucid.glassbox.attribution import Method
+from pellucid.glassbox.lessons.lesson import as_json as lessons_as_json
+from pellucid.network.own.file import reference
+from pellucid.pictures.tabular import Columns
+from pellucid.runs.evaluate import evaluating
+from pellucid.training import recipe as recipes
+from pellucid.training.recipe import Recipe
 
 USAGE, UNUSABLE = 2, explaining.UNUSABLE  # exit status
 
@@ -82,7 +88,7 @@ def train(args: list[str]) -> int:
         if resume and not run.resumes:
             print(f"There is no training to resume in {printable(run.out)}; this one begins anew.", file=sys.stderr)
         with closing(run):
-            if (named := api.reference(run.recipe.model)) is not None:
+            if (named := reference(run.recipe.model)) is not None:
                 print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)
             if not open:
                 return screen.watch(run)
@@ -143,8 +149,8 @@ def evaluate(args: list[str]) -> int:
             json: Everything as JSON.
             trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
         """
-        columns = api.Columns(path_column, label_column, split_column)
-        evaluation = screen.progress(api.evaluating(model, directory, columns, trust), "evaluating")
+        columns = Columns(path_column, label_column, split_column)
+        evaluation = screen.progress(evaluating(model, directory, columns, trust), "evaluating")
         streams.write_json(evaluation.as_json(), indent=2) if json else tables.evaluation(evaluation)
         return UNUSABLE if evaluation.unusable else 0
 
@@ -161,7 +167,7 @@ def explain(args: list[str]) -> int:
         backward: Switch = False,
         update: Annotated[tuple[str, ...], arg(metavar="WEIGHT", help_behavior_hint=""), UseAppendAction] = (),
         why_not: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None,
-        map: Annotated[api.Method | None, arg(help_behavior_hint="")] = None,
+        map: Annotated[Method | None, arg(help_behavior_hint="")] = None,
         layer: Annotated[str | None, arg(metavar="LAYER", help_behavior_hint="")] = None,
         out: Place = None,
         html: Place = None,
@@ -278,7 +284,7 @@ def article(args: list[str]) -> int:
         except PictureError as error:
             raise PictureError(f"{picture}: {error.reason}") from error
         if json:
-            streams.write_json(api.lessons_as_json(found))
+            streams.write_json(lessons_as_json(found))
         else:
             lessons.show(found)
         return 0

@@ -16,7 +16,11 @@ from rich.markup import escape
 from pellucid import api, files
 from pellucid.app import bars, screen
 from pellucid.app.words import printable
+from pellucid.classifier.predict.prediction import Prediction
 from pellucid.errors import ArtefactError, RecipeError
+from pellucid.glassbox.page import offline
+from pellucid.runs.made_from import remembered
+from pellucid.training.claim import Claim, inside
 
 EPOCHS = 12
 SHOWN = 8
@@ -36,10 +40,10 @@ def run(out: Path) -> int:
     """Write pictures, train, classify a few, open the network. Returns the exit status. Raises PellucidError."""
     if out.exists() and not out.is_dir():
         raise ArtefactError(f"{out} is a file, and nothing of yours is overwritten. Choose another --out.")
-    claim = api.Claim(out)
+    claim = Claim(out)
     claim.take()
     try:
-        if api.inside(out):
+        if inside(out):
             what = "is not empty, and nothing of yours is overwritten"
             raise ArtefactError(f"{out} {what}. Remove it or choose another --out.")
         return _run(out)
@@ -104,10 +108,10 @@ def write_digits(folder: Path) -> int:
     return len(images)
 
 
-def never_seen(pictures: Path, model: Path) -> list[tuple[Path, api.Prediction]]:
+def never_seen(pictures: Path, model: Path) -> list[tuple[Path, Prediction]]:
     """Predictions for the first few test pictures of different digits."""
     chosen: dict[str, Path] = {}
-    for path, digit in api.remembered(model):
+    for path, digit in remembered(model):
         chosen.setdefault(digit, path)
     paths = [chosen[digit] for digit in sorted(chosen)][:SHOWN]
     return list(zip(paths, api.predict(model, paths), strict=True))
@@ -115,7 +119,7 @@ def never_seen(pictures: Path, model: Path) -> list[tuple[Path, api.Prediction]]
 
 def worst_mistake(model: Path) -> Mistake | None:
     """Of the test pictures that are taken for another digit, the one of which the network is most certain."""
-    kept = list(api.remembered(model))
+    kept = list(remembered(model))
     answers = api.predict(model, [path for path, _ in kept])
     ranked = [(path, digit, *answer.top(1)[0]) for (path, digit), answer in zip(kept, answers, strict=True)]
     wrong = [(share, Mistake(path, digit, label)) for path, digit, label, share in ranked if label != digit]
@@ -130,4 +134,4 @@ def write_page(page: Path, model: Path, pictures: list[tuple[Path, str]], mistak
         labelled = [each for each in pictures if each[0] != mistake.path] + [(mistake.path, mistake.label)]
     traces = (classifier.explain(path, digit) for path, digit in labelled)
     counted = bars.counted(traces, lambda: len(labelled), "glass box", watched=False)
-    files.write(page, api.offline(counted, "digits"))
+    files.write(page, offline(counted, "digits"))

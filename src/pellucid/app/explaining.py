@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from pellucid import api, files
 from pellucid.app import answers, bars, glass, screen, streams
 from pellucid.app.words import many, printable
+from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError, PictureError, RecipeError, StorageError
+from pellucid.glassbox.attribution import Method, overlay
+from pellucid.glassbox.page import offline
+from pellucid.glassbox.sheet import sheet
+from pellucid.glassbox.trace import Trace
+from pellucid.pictures.png import encode as png
+from pellucid.runs.made_from import trained_on
+from pellucid.training.claim import Claim, inside
 
 UNUSABLE = 3  # exit status
 
@@ -32,7 +40,7 @@ class Asked:
     backward: bool
     updates: tuple[str, ...]
     why_not: str | None
-    method: api.Method | None
+    method: Method | None
     layer: str | None
     out: Path | None
     html: Path | None
@@ -69,7 +77,7 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked, trust: bool = Fal
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if asked.html is not None and (first := next(usable, None)) is not None:
-        files.create(asked.html, api.offline(chain([first], usable), model.resolve().name))
+        files.create(asked.html, offline(chain([first], usable), model.resolve().name))
     for _ in usable:  # those that no page has asked for
         pass
     followed = [each for each in found if "error" not in each]
@@ -87,8 +95,8 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked, trust: bool = Fal
 
 
 def _followed(
-    classifier: api.Classifier, pictures: list[tuple[Path, Places]], asked: Asked, found: list[dict[str, Any]]
-) -> Iterator[api.Trace | None]:
+    classifier: Classifier, pictures: list[tuple[Path, Places]], asked: Asked, found: list[dict[str, Any]]
+) -> Iterator[Trace | None]:
     """Each picture's trace, None where it cannot be used. What is found out goes to `found`, and is printed."""
     several = len(pictures) > 1
     for picture, places in pictures:
@@ -110,7 +118,7 @@ def _followed(
 
 
 def _answer(
-    classifier: api.Classifier, picture: Path, trace: api.Trace, asked: Asked, places: Places, several: bool
+    classifier: Classifier, picture: Path, trace: Trace, asked: Asked, places: Places, several: bool
 ) -> dict[str, Any]:
     """What is asked of one picture, printed unless it is asked for as JSON, and as JSON."""
     shown = not asked.json
@@ -173,7 +181,7 @@ def _check(asked: Asked, places: list[Places]) -> None:
         _check_free(asked.html, "--html")
 
 
-def _why_not(classifier: api.Classifier, picture: Path, label: str, asked: Asked, place: Path) -> dict[str, Any]:
+def _why_not(classifier: Classifier, picture: Path, label: str, asked: Asked, place: Path) -> dict[str, Any]:
     assert asked.why_not is not None
     if asked.why_not == label:
         said = "--label is" if asked.label else "is predicted"
@@ -199,10 +207,10 @@ def filters(
     place = out if out is not None else Path(f"{model.resolve().name}-filters")
     if place.exists() and not place.is_dir():
         _check_free(place)
-    claim = api.Claim(place)
+    claim = Claim(place)
     claim.take()
     try:
-        if api.inside(place):
+        if inside(place):
             _refuse(place)
         return _filters(api.load(model, trust=trust), model, pictures, place, count, layers, as_json)
     finally:
@@ -210,7 +218,7 @@ def filters(
 
 
 def _filters(
-    classifier: api.Classifier,
+    classifier: Classifier,
     model: Path,
     pictures: tuple[str, ...],
     place: Path,
@@ -218,14 +226,14 @@ def _filters(
     layers: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    sources = list(answers.told(pictures)) if pictures else api.trained_on(model)
+    sources = list(answers.told(pictures)) if pictures else trained_on(model)
     if not sources:
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)
     found, unusable = screen.finished(steps, len(sources), "looking")
     for name, layer in found.items():
         written = place / f"{files.safe(name)}.png"
-        files.write(written, api.png(api.sheet(layer, lambda source: _colour(classifier.prepared(source)))))
+        files.write(written, png(sheet(layer, lambda source: _colour(classifier.prepared(source)))))
         sees = f"sees {layer.sees[0]}x{layer.sees[1]} pixels"
         if not as_json:
             print(f"{name}: {many(len(layer.filters), 'filter')}, each unit {sees}: {printable(written)}")
@@ -255,8 +263,8 @@ def _refuse(place: Path, flag: str = "--out") -> NoReturn:
     raise StorageError(f"{place} is there already, and nothing of yours is overwritten. Choose another {flag}.")
 
 
-def _write_map(classifier: api.Classifier, picture: Path, values: Any, place: Path) -> None:
-    files.create(place, api.png(api.overlay(_colour(classifier.prepared(picture)), values)))
+def _write_map(classifier: Classifier, picture: Path, values: Any, place: Path) -> None:
+    files.create(place, png(overlay(_colour(classifier.prepared(picture)), values)))
 
 
 def _colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from pellucid import describing
 from pellucid.app import answers
+from pellucid.classifier.predict import feature_table
+from pellucid.classifier.predict.prediction import Prediction
 from pellucid.errors import RecipeError
-from pellucid.predicting import Prediction
 
 
 def write(
@@ -26,13 +26,13 @@ def write(
     """As answers.write, in one pass. Raises StorageError, and NetworkError where there are no features."""
     if out is not None and out.resolve() == features.resolve():
         raise RecipeError(f"--out and --features are both {out}; they are two files.")
-    describing.check(features)  # before torch is imported
-    classifier = describing.opened(model, trust)
-    with describing.table(features, classifier) as table:
+    feature_table.check(features)  # before torch is imported
+    classifier = feature_table.opened(model, trust)
+    with feature_table.table(features, classifier) as table:
 
         def noted() -> Iterator[Prediction]:
             for row in classifier.described(answers.sources(pictures), batch):
                 table.add(answers.named(row.prediction.source), row)
                 yield row.prediction
 
-        return answers.listed(classifier, noted(), pictures, top, format, stream)
+        return answers.listed(classifier.predictor, noted(), pictures, top, format, stream)

@@ -6,25 +6,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from pellucid import api
 from pellucid.app.bars import only_bar
 from pellucid.app.words import duration, few, many
+from pellucid.pictures.sides import SPOKEN, TRAIN, VAL
+from pellucid.runs.events import FoldBegun, FoldDone, FoldStep, Found
+from pellucid.training.folds import Folds
 
 
-def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, bars: Progress) -> None:
+def show(event: FoldBegun | FoldDone | FoldStep, console: Console, bars: Progress) -> None:
     match event:
-        case api.FoldBegun():
+        case FoldBegun():
             sizes = [f"{event.train:,} to train"]
             sizes += [f"{event.validation:,} to choose by"] if event.validation else []
             sizes += [f"{event.test:,} to test"] if event.test else []
             console.print(f"{_name(event.fold, event.folds)}: {', '.join(sizes)}")
-            for side in ("train", "val"):
+            for side in (TRAIN, VAL):
                 if classes := event.lacking.get(side):
-                    console.print(f"  [yellow]{WORDS[side]} has no picture of {escape(few(classes))}[/]")
-        case api.FoldDone(fold, folds):
+                    console.print(f"  [yellow]{SPOKEN[side]} has no picture of {escape(few(classes))}[/]")
+        case FoldDone(fold, folds):
             right = f"{fold.correct:,} of {fold.pictures:,} right, {fold.accuracy:.1%}"
             console.print(f"{_name(fold.number, folds)}: {right}", style="bold")
-        case api.FoldStep():
+        case FoldStep():
             bars.update(
                 only_bar(bars),
                 description=f"{_name(event.fold, event.folds)}, epoch {event.epoch}",
@@ -35,7 +37,7 @@ def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, b
             )
 
 
-def plan(found: api.Found) -> str:
+def plan(found: Found) -> str:
     """Instead of the sizes of the sides."""
     return (
         f"{found.folds} folds: each of the {many(found.test, 'picture')} is tested once, by a training on the other "
@@ -43,13 +45,10 @@ def plan(found: api.Found) -> str:
     )
 
 
-def report(folds: api.Folds, console: Console) -> None:
+def report(folds: Folds, console: Console) -> None:
     """Above the figure of all of them."""
     each = ", ".join(f"{fold.accuracy:.1%}" for fold in folds.each)
     console.print(f"folds: {each}; standard deviation {folds.spread:.1%}")
-
-
-WORDS = {"train": "training", "val": "validation"}
 
 
 def _name(fold: int, folds: int) -> str:

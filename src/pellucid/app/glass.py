@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from pellucid import api
 from pellucid.app.words import printable
+from pellucid.glassbox.attribution import Attribution
+from pellucid.glassbox.mechanism import Mechanism
+from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.working import Part, Working
 
 CLASSES, ROWS, CHANNELS, BETWEEN = 5, 12, 4, 12  # lines of what may be long; --json has all of it
 WIDE = 11  # columns of numbers that a grid may have
 
 
-def path(trace: api.Trace, backward: bool) -> None:
+def path(trace: Trace, backward: bool) -> None:
     """Top classes, the loss, and a line a layer: shape, range, strongest units; with `backward` the gradients' too."""
     console = _console()
     console.print(Text(f"{printable(trace.source)}: {called(trace)}", style="bold"))
@@ -53,12 +56,12 @@ def path(trace: api.Trace, backward: bool) -> None:
     console.print(Text(f"\n--unit '{example}' shows how a number came about; --backward its gradient.", style="dim"))
 
 
-def called(trace: api.Trace) -> str:
+def called(trace: Trace) -> str:
     """What the picture is called: a class, or any number of labels."""
     return ", ".join(printable(trace.classes[number]) for number in trace.predictions) or "no label"
 
 
-def working(found: api.Working) -> None:
+def working(found: Working) -> None:
     """One number's terms, their sum, and the value that PyTorch computed."""
     console = _console()
     title = {
@@ -96,7 +99,7 @@ def working(found: api.Working) -> None:
     console.print()
 
 
-def mechanism(found: api.Mechanism) -> None:
+def mechanism(found: Mechanism) -> None:
     """What made the difference between two classes, by pixels and by layers."""
     console = _console()
     first, second = printable(found.first), printable(found.second)
@@ -119,7 +122,7 @@ def mechanism(found: api.Mechanism) -> None:
         console.print("in parentheses: a branch, beside which others pass", style="dim")
 
 
-def attribution(found: api.Attribution, label: str, place: str) -> None:
+def attribution(found: Attribution, label: str, place: str) -> None:
     """Where the picture went, and how far to trust it."""
     console = _console()
     layer = f" at {found.layer}" if found.layer else ""
@@ -136,7 +139,7 @@ def attribution(found: api.Attribution, label: str, place: str) -> None:
     )
 
 
-def _part(part: api.Part, running: float, named: bool, console: Console) -> float:
+def _part(part: Part, running: float, named: bool, console: Console) -> float:
     if named:
         console.print(Text(f"through {part.through}, {part.formula}:", style="dim"))
     if (shape := _window(part)) is not None:
@@ -144,7 +147,7 @@ def _part(part: api.Part, running: float, named: bool, console: Console) -> floa
     return _rows(part, running, console)
 
 
-def _between(part: api.Part, console: Console) -> None:
+def _between(part: Part, console: Console) -> None:
     """A number between on one line: its formula and value."""
     terms = part.terms
     name = _indexed(part.of, part.index)
@@ -156,7 +159,7 @@ def _between(part: api.Part, console: Console) -> None:
         console.print(Text(f"  {name} = {several} {part.formula} = {terms.total:.9g}"))
 
 
-def _with_numbers(part: api.Part) -> str:
+def _with_numbers(part: Part) -> str:
     """The formula of a single term with its numbers in the place of names."""
     found = {column.name: float(column.values[0]) for column in part.terms.columns}
     return part.terms.formula.written({n: f"({v:.9g})" if v < 0 else f"{v:.9g}" for n, v in found.items()})
@@ -167,7 +170,7 @@ def _indexed(name: str, place: Iterable[int]) -> str:
     return f"{name}[{inside}]" if inside else name
 
 
-def _window(part: api.Part) -> tuple[int, int, int] | None:
+def _window(part: Part) -> tuple[int, int, int] | None:
     """(channels, rows, columns) of the terms where they are a window over maps; None where they are a list."""
     columns = part.terms.columns
     weights = next((column for column in columns if column.indices.shape[1] == 4 and column.name == "weight"), None)
@@ -180,7 +183,7 @@ def _window(part: api.Part) -> tuple[int, int, int] | None:
     return (channels, height, width) if channels * height * width == len(part.terms) and width <= WIDE else None
 
 
-def _grids(part: api.Part, shape: tuple[int, int, int], running: float, console: Console) -> float:
+def _grids(part: Part, shape: tuple[int, int, int], running: float, console: Console) -> float:
     """Window, weights and products side by side, a channel after the other, with the running sum."""
     channels, height, _ = shape
     terms = part.terms
@@ -224,7 +227,7 @@ def _grid(values: NDArray[np.float64], outside: NDArray[np.bool_]) -> list[str]:
     return [" ".join(f"{cell:>{width}}" for cell in row) for row in cells]
 
 
-def _rows(part: api.Part, running: float, console: Console) -> float:
+def _rows(part: Part, running: float, console: Console) -> float:
     """A line a term, the largest first where there are many. The last column: the running sum, or which won."""
     terms = part.terms
     if len(terms) == 0:
@@ -266,7 +269,7 @@ def _rows(part: api.Part, running: float, console: Console) -> float:
     return running
 
 
-def _single(part: api.Part, running: float, console: Console) -> float:
+def _single(part: Part, running: float, console: Console) -> float:
     """The numbers that go in, a line each, and the formula with them in it."""
     for column in part.terms.columns:
         name = _indexed(part.names[column.name], part.places(column)[0])
@@ -277,7 +280,7 @@ def _single(part: api.Part, running: float, console: Console) -> float:
     return running
 
 
-def _sum_name(found: api.Working) -> str:
+def _sum_name(found: Working) -> str:
     if found.quantity == "update":
         return "new weight, worked out"
     one = len(found.parts) == 1
@@ -297,7 +300,7 @@ def _aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last
     return texts
 
 
-def _example(trace: api.Trace) -> str:
+def _example(trace: Trace) -> str:
     """A unit that is worth a look: the strongest of the first layer that has weights."""
     first = next((node for node in trace.nodes if "weight" in node.reads), trace.nodes[-1])
     (unit, _), *_ = trace.strongest(first.name, 1)

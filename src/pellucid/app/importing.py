@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, arg
 
-from pellucid import api
 from pellucid.app import streams
 from pellucid.app.flags import Switch, parse
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError
+from pellucid.keras.importing import Imported, import_keras
 
 
 def run(args: list[str]) -> int:
@@ -42,7 +42,7 @@ def run(args: list[str]) -> int:
             json: What became of each layer, and everything else, as JSON.
         """
         names = None if classes is None else [name.strip() for name in classes.split(",")]
-        imported = api.import_keras(file, out, classes=names, size=_size(size), pixels=_range(pixels))
+        imported = import_keras(file, out, classes=names, size=_size(size), pixels=_range(pixels))
         streams.write_json(imported.as_json(), indent=2) if json else _show(imported)
         return 0
 
@@ -66,7 +66,7 @@ def _range(text: str) -> tuple[float, float]:
     return float(ends[1]), float(ends[2])
 
 
-def _show(imported: api.Imported) -> None:
+def _show(imported: Imported) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(printable(f"{imported.source}: saved by Keras {imported.keras}"), style="bold"))
     table = Table("layer", "kind", "became", box=None, padding=(0, 1), pad_edge=False)

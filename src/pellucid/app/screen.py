@@ -15,10 +15,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from pellucid import api
 from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
 from pellucid.app.words import balanced, duration, few, many, printable, share
+from pellucid.errors import TrainingError
+from pellucid.pictures.sides import SPOKEN
+from pellucid.pictures.store import Decoding
+from pellucid.runs.events import Evaluating, Event, FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.report import Report
+from pellucid.steps import Steps
+from pellucid.training.data import Comparing
+from pellucid.training.features import Extracting
+from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 
 T = TypeVar("T")
 
@@ -32,7 +41,6 @@ ALIKE = {
     "unseen": "not compared closely",
 }
 SHOWN = {"folds": "cross-validated"}
-WORDS = {"train": "training", "val": "validation", "test": "test"}
 LACKING = {
     "train": "",
     "val": ": it chooses no epoch, and the last weights are kept",
@@ -47,9 +55,9 @@ class Watched(Protocol):
     def out(self) -> Path: ...
     @property
     def worth_finishing(self) -> bool: ...
-    def __iter__(self) -> Iterator[api.Event]: ...
+    def __iter__(self) -> Iterator[Event]: ...
     def save_checkpoint(self) -> None: ...
-    def finish(self) -> Generator[api.Evaluating, None, api.Report]: ...
+    def finish(self) -> Generator[Evaluating, None, Report]: ...
 
 
 def watch(run: Watched) -> int:
@@ -57,7 +65,7 @@ def watch(run: Watched) -> int:
     console = Console(soft_wrap=True, highlight=False)
     try:
         asked = _train(run, console)
-    except api.TrainingError:
+    except TrainingError:
         if run.worth_finishing:
             _show_report(progress(run.finish(), "evaluating"), console)
         raise
@@ -78,7 +86,7 @@ def _train(run: Watched, console: Console) -> bool:
     with _stop_after_the_step() as asked, progress_bars() as bars:
         for event in run:
             _show(event, console, bars)
-            if asked and isinstance(event, api.Started | api.Step | api.Epoch | api.FoldBegun | api.FoldDone):
+            if asked and isinstance(event, Started | Step | Epoch | FoldBegun | FoldDone):
                 run.save_checkpoint()
                 return True
             if asked:
@@ -86,15 +94,13 @@ def _train(run: Watched, console: Console) -> bool:
     return False
 
 
-def progress(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
+def progress(steps: Generator[Evaluating, None, T], verb: str) -> T:
     """Run a generator to its end under a bar and return what it returns."""
+    watched = Steps(steps)
     with progress_bars() as bars:
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                return end.value
+        for event in watched:
             bars.update(only_bar(bars), description=f"{verb} {event.side}", completed=event.done, total=event.total)
+    return watched.result
 
 
 @contextmanager
@@ -110,38 +116,36 @@ def waiting(what: str) -> Iterator[None]:
 
 def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
     """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
+    watched = Steps(steps)
     with progress_bars() as bars:
-        while True:
-            try:
-                done = next(steps)
-            except StopIteration as end:
-                return end.value
+        for done in watched:
             bars.update(only_bar(bars), description=what, completed=done, total=total)
+    return watched.result
 
 
 def _show(event: object, console: Console, bars: Progress) -> None:
     match event:
-        case api.FoldBegun() | api.FoldDone() | api.FoldStep():
+        case FoldBegun() | FoldDone() | FoldStep():
             folding.show(event, console, bars)
-        case api.Decoding(done, total, reused):
+        case Decoding(done, total, reused):
             note = f"{reused:,} kept from before" if reused else ""
             bars.update(only_bar(bars), description="reading pictures", completed=done, total=total, note=note)
-        case api.Comparing(done, total):
+        case Comparing(done, total):
             bars.update(only_bar(bars), description="looking for twins", completed=done, total=total, note="")
-        case api.Found():
+        case Found():
             bars.remove_task(only_bar(bars))
             _show_found(event, console)
             bars.update(only_bar(bars), description="trying how this machine trains fastest")
-        case api.Extracting(done, total, reused, images_per_second, seconds_left):
+        case Extracting(done, total, reused, images_per_second, seconds_left):
             note = f"{images_per_second:,.0f} images/s" if images_per_second else ""
             note += f"  {reused:,} kept from before" if reused else ""
             left = f"{duration(seconds_left)} left" if seconds_left else ""
             said = "computing features"
             bars.update(only_bar(bars), description=said, completed=done, total=total, note=note, left=left)
-        case api.Started():
+        case Started():
             bars.remove_task(only_bar(bars))
             _show_started(event, console)
-        case api.Step():
+        case Step():
             bars.update(
                 only_bar(bars),
                 description=f"epoch {event.epoch}",
@@ -150,11 +154,11 @@ def _show(event: object, console: Console, bars: Progress) -> None:
                 note=f"loss {event.loss:.3f}  accuracy {event.accuracy:.1%}  {event.images_per_second:,.0f} images/s",
                 left=f"{duration(event.seconds_left)} left",
             )
-        case api.Epoch():
+        case Epoch():
             _show_epoch(event, console, bars)
 
 
-def _show_found(found: api.Found, console: Console) -> None:
+def _show_found(found: Found, console: Console) -> None:
     named = list(zip(found.classes, found.pictures, strict=True))
     counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
     counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
@@ -199,7 +203,7 @@ def _show_found(found: api.Found, console: Console) -> None:
     if len(found.swallowed) > LISTED:
         console.print(f"  … and {len(found.swallowed) - LISTED:,} more classes")
     for side, classes in found.lacking.items():
-        console.print(f"[yellow]{WORDS[side]} has no picture of {escape(few(classes))}[/]{LACKING[side]}")
+        console.print(f"[yellow]{SPOKEN[side]} has no picture of {escape(few(classes))}[/]{LACKING[side]}")
     if not found.validation and not found.test:
         console.print("[yellow]nothing is left to test on[/]: no figure of this training will say how good it is")
 
@@ -211,7 +215,7 @@ def _list(lines: list[str], file: str, console: Console) -> None:
         console.print(f"  … and {len(lines) - LISTED:,} more, all of them in {file} of the model folder")
 
 
-def _show_started(started: api.Started, console: Console) -> None:
+def _show_started(started: Started, console: Console) -> None:
     recipe = started.recipe
     console.print(
         f"network: {escape(recipe.model)}, {started.parameters:,} parameters, pictures at {recipe.size}x{recipe.size} "
@@ -223,7 +227,7 @@ def _show_started(started: api.Started, console: Console) -> None:
         console.print(f"resumed at step {started.resumed_at:,} of {started.steps:,}")
 
 
-def _how(started: api.Started) -> str:
+def _how(started: Started) -> str:
     recipe = started.recipe
     if recipe.pretrained is not None and not started.steps:
         return "the head alone, on a frozen backbone"
@@ -232,7 +236,7 @@ def _how(started: api.Started) -> str:
     return f"{before}{length}, {recipe.optimizer}, augmentation {recipe.augment}"
 
 
-def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
+def _show_epoch(epoch: Epoch, console: Console, bars: Progress) -> None:
     best = " (best so far)" if epoch.best and epoch.validation_accuracy is not None else ""
     seen = f"validation {epoch.validation_accuracy:.1%}" if epoch.validation_accuracy is not None else ""
     if epoch.epoch == 0:
@@ -252,11 +256,11 @@ def _show_epoch(epoch: api.Epoch, console: Console, bars: Progress) -> None:
         console.print(line)
 
 
-def _kept(report: api.Report) -> str:
+def _kept(report: Report) -> str:
     return f"weights of epoch {report.best_epoch}" if report.best_epoch else "kept: the head on the frozen backbone"
 
 
-def _show_report(report: api.Report, console: Console) -> None:
+def _show_report(report: Report, console: Console) -> None:
     reported = report.metrics[report.reported]
     if report.folds is not None:
         folding.report(report.folds, console)

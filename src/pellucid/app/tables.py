@@ -8,14 +8,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pellucid import api
 from pellucid.app.words import balanced, duration, few, many, operations, printable, share, size
+from pellucid.engine.probe import Probe
+from pellucid.network.plan import Plan, Row
+from pellucid.pictures.store import StoreInfo
+from pellucid.pretrained.kept import WeightsInfo
+from pellucid.runs.evaluation import Evaluation
+from pellucid.training.features import FeaturesInfo
 
 LISTED = 5  # lines of a list that may be long
 WIDE = 40  # characters of a network's text
 
 
-def evaluation(result: api.Evaluation) -> None:
+def evaluation(result: Evaluation) -> None:
     """Accuracy, a row a class, the most frequent confusions, what could not be used."""
     console = Console(highlight=False, soft_wrap=True)
     for each in result.sides or (result,):
@@ -52,7 +57,7 @@ def evaluation(result: api.Evaluation) -> None:
         console.print(Text(printable(note)))
 
 
-def _figures(result: api.Evaluation, console: Console) -> None:
+def _figures(result: Evaluation, console: Console) -> None:
     """The accuracy on all pictures of a folder or a side, and without those that the model had seen."""
     metrics, trained, chosen = result.metrics, result.trained_on, result.chosen_on
     lines = [f"{printable(metrics.side)}: {share(metrics)}"]
@@ -92,7 +97,7 @@ def _figures(result: api.Evaluation, console: Console) -> None:
         console.print(Text(printable(result.untold), style="yellow"))
 
 
-def plan(planned: api.Plan, probe: api.Probe | None, pictures: int, epochs: int) -> None:
+def plan(planned: Plan, probe: Probe | None, pictures: int, epochs: int) -> None:
     """A row a layer with its formulas below, the totals, and what was measured."""
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     channels, height, width = planned.input
@@ -133,7 +138,7 @@ def plan(planned: api.Plan, probe: api.Probe | None, pictures: int, epochs: int)
     console.print(f"{many(epochs, 'epoch')} of {many(pictures, 'picture')} would take {took}")
 
 
-def _layers(planned: api.Plan, width: int) -> list[Text]:
+def _layers(planned: Plan, width: int) -> list[Text]:
     """For each layer a line of figures under headings, and dim below it, indented, how it is written and worked out."""
     cells = [("layer", "output", "parameters", "forward", "backward", "kept")]
     for row in planned.rows:
@@ -159,7 +164,7 @@ def _layers(planned: api.Plan, width: int) -> list[Text]:
     return lines
 
 
-def _how(row: api.Row) -> list[str]:
+def _how(row: Row) -> list[str]:
     """What the line of figures does not say: the layer's text where it has settings, and the formulas with numbers."""
     parts = [] if row.name.startswith(row.layer) or row.name.split(".")[-1].startswith(row.layer) else [row.layer]
     parts += [row.output_formula] if any(character.isdigit() for character in row.output_formula) else []
@@ -177,7 +182,7 @@ def _folded(parts: list[str], width: int) -> list[str]:
     return lines
 
 
-def cache(kept: list[api.StoreInfo | api.WeightsInfo]) -> None:
+def cache(kept: list[StoreInfo | WeightsInfo]) -> None:
     """A row a store, a set of features, a file of weights."""
     console = Console(highlight=False)
     if not kept:
@@ -186,11 +191,11 @@ def cache(kept: list[api.StoreInfo | api.WeightsInfo]) -> None:
     table = _table("pictures of", "size", "fit", "pictures>", "MB>")
     for each in kept:
         megabytes = f"{each.bytes / 1e6:,.1f}"
-        if isinstance(each, api.WeightsInfo):
+        if isinstance(each, WeightsInfo):
             table.add_row(Text(f"weights: {printable(each.path.name)}"), "", "", "", megabytes)
             continue
         root, form = printable(each.root), f"{each.form.height}x{each.form.width}x{each.form.channels}"
-        if isinstance(each, api.FeaturesInfo):
+        if isinstance(each, FeaturesInfo):
             mirrored = "mirrored, " if each.view == "mirror" else ""
             root += f" ({mirrored}features of {printable(each.network)[:WIDE]})"
         table.add_row(Text(root), form, each.form.fit, f"{each.pictures:,}", megabytes)

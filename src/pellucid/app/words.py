@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pellucid import api
+    from pellucid.training.evaluate import Metrics
 
 # what moves the cursor or ends the line, and the bytes of a name that is no UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -30,7 +30,7 @@ def many(count: int, thing: str, things: str | None = None) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {things or thing + 's'}"
 
 
-def share(metrics: api.Metrics) -> str:
+def share(metrics: Metrics) -> str:
     """Accuracy with count and interval, in one phrase; of several labels the share with exactly the right ones."""
     low, high = metrics.interval
     if metrics.several:
@@ -39,7 +39,7 @@ def share(metrics: api.Metrics) -> str:
     return f"{metrics.accuracy:.1%} of {many(metrics.pictures, 'picture')}, 95% interval {low:.1%} to {high:.1%}"
 
 
-def balanced(metrics: api.Metrics, most: int = 5) -> str:
+def balanced(metrics: Metrics, most: int = 5) -> str:
     """Balanced accuracy with its interval, and the recall of each class, of many the lowest, in one phrase.
 
     Of several labels the F1 of all of them and the mean average precision.

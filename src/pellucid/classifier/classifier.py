@@ -1,6 +1,6 @@
 """A classifier: network, weights, class names, preprocessing and calibration, and what can be asked of it.
 
-What it says of a picture is in predictor.py; here it says why.
+What it says of a picture is in predict/; here it says why.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
-from operator import length_hint
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.crew import answered
-from pellucid.classifier.predictor import GROUP, Described, Item, Logits, Prediction, Predictor, Prepared, Source
-from pellucid.engine import blocks
+from pellucid.classifier.predict.backend import GROUP
+from pellucid.classifier.predict.describe import described
+from pellucid.classifier.predict.pictures import Source, is_one
+from pellucid.classifier.predict.prediction import Described, Prediction
+from pellucid.classifier.predict.predictor import Predictor
+from pellucid.classifier.predict.with_torch import TorchBackend
 from pellucid.errors import PictureError, RecipeError, TraceError
 from pellucid.glassbox import attribution, exemplars, exporting, mechanism, recording, still, suggest, whatif
 from pellucid.glassbox.attribution import Attribution, Method
@@ -32,17 +32,14 @@ from pellucid.glassbox.trace import Trace
 from pellucid.network.network import Network
 from pellucid.network.own.program import Program, in_plain_order
 from pellucid.network.scores import Thresholds
-from pellucid.network.standardise import Standardise, to_unit
-from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges, expect_many
-from pellucid.runtime.memory import keep_memory
+from pellucid.network.standardise import Standardise
+from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges
 from pellucid.texts import LABELS_BETWEEN, composed
 
 if TYPE_CHECKING:
     import torch
 
     from pellucid.classifier.backbone import Backbone
-
-WORTH_FUSING = 256  # pictures that save, fused, about the time that loading the kernels takes
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Classifier(Predictor):
+class Classifier:
     """A trained network ready to be asked. `module` is an ordinary torch.nn.Module in evaluation mode."""
 
     network: Network | None
@@ -82,18 +79,59 @@ class Classifier(Predictor):
     @property
     def device(self) -> str:
         """Where the weights are: "cpu", "cuda:0", ..."""
-        parameter = next(self.module.parameters(), None)
-        return str(parameter.device) if parameter is not None else "cpu"
+        return self.backend.device
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network takes."""
+        return self.predictor.input_shape
 
     def on(self, device: str) -> Classifier:
         """The same on a device, its filters in channels-last order where the module takes that."""
         import torch
 
-        order = torch.contiguous_format if self._plain else torch.channels_last
+        order = torch.contiguous_format if self.backend.plain else torch.channels_last
         if device == "cpu":
             keep_memory()
         module = self.module.to(device=device, memory_format=order)  # type: ignore[call-overload]
         return replace(self, module=module)
+
+    @overload
+    def predict(self, pictures: Source) -> Prediction: ...
+    @overload
+    def predict(self, pictures: Sequence[Source]) -> list[Prediction]: ...
+    def predict(self, pictures: Source | Sequence[Source]) -> Prediction | list[Prediction]:
+        """Classify one picture, or several, in order. One that cannot be used is a Prediction with an error.
+
+        >>> classifier.predict("cat.jpg").label  # doctest: +SKIP
+        'cat'
+        """
+        return self.predictor.predict(pictures)
+
+    def stream(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
+        """Classify pictures one after the other as they are asked for, in order, in constant memory.
+
+        At most `batch` pictures go through the network at once; it changes the speed, and probabilities by no more
+        than rounding. Every core takes pictures of its own; how many cores changes nothing. Raises RecipeError where
+        it is below 1.
+        """
+        return self.predictor.stream(pictures, batch)
+
+    def prepared(self, picture: Source) -> NDArray[np.uint8]:
+        """The picture as the network gets it before standardising: uint8 (H, W, C). Raises PictureError."""
+        return self.predictor.prepared(picture)
+
+    def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """Prepared images uint8 (n, H, W, C) as the module gets them, float32 (n, C, H, W), where its weights are."""
+        return self.backend.standardised(images)
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's raw outputs, float32 (n, classes), for prepared images uint8 (n, H, W, C) of `form`'s size."""
+        return self.predictor.logits(images)
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated, float64 (n, classes): softmax(logits / temperature), or of several labels sigmoid."""
+        return self.predictor.probabilities(logits)
 
     def explain(self, picture: Source, label: str | Sequence[str] | None = None) -> Trace:
         """Follow one picture through the network: every value, every gradient, and the step that training would make.
@@ -111,7 +149,9 @@ class Classifier(Predictor):
         usual = Loss("binary_cross_entropy") if several else CROSS_ENTROPY
         loss = self.learning.loss if self.learning is not None else usual
         optimizer = self.learning.optimizer if self.learning is not None else None
-        return self._record(*self._prepared(picture), None if label is None else self._target(label), loss, optimizer)
+        return self._record(
+            *self.predictor.named(picture), None if label is None else self._target(label), loss, optimizer
+        )
 
     def changed(self, changes: Sequence[whatif.Change]) -> Classifier:
         """What if: another classifier, with these changes of weights, strides, paddings and poolings; this one stays.
@@ -151,12 +191,12 @@ class Classifier(Predictor):
         Raises PictureError, TraceError.
         """
         first = self._class(label)
-        image, name = self._prepared(picture)
+        name, image = self.predictor.named(picture)
         order = np.argsort(-self.logits(image[None])[0], kind="stable")
         second = self._class(against) if against is not None else int(next(each for each in order if each != first))
         if first == second:
             raise TraceError(f"{label!r} cannot be compared with itself; name two classes.")
-        trace = self._record(image, name, first, Loss("difference", against=second), None)
+        trace = self._record(name, image, first, Loss("difference", against=second), None)
         return mechanism.mechanism(self._graph, trace, first, second)
 
     def attribute(
@@ -166,8 +206,8 @@ class Classifier(Predictor):
 
         Raises PictureError, and TraceError where the label is no class or the layer is not there.
         """
-        image, _ = self._prepared(picture)
-        input = self._input(image[None])
+        image = self.prepared(picture)
+        input = self.standardised(image[None])
         target = int(self.logits(image[None])[0].argmax()) if label is None else self._class(label)
         several = self.thresholds is not None
         return attribution.attribute(self.module, input, target, method, layer, self.temperature, several)
@@ -184,12 +224,12 @@ class Classifier(Predictor):
 
         def usable() -> Iterator[tuple[str, torch.Tensor]]:
             some = False
-            for name, image, error in self._images(pictures):
+            for name, image, error in self.predictor.items(pictures):
                 if image is None:
                     unusable.append((name, error or "cannot be read"))
                 else:
                     some = True
-                    yield name, self._input(image[None])
+                    yield name, self.standardised(image[None])
             if unusable and not some:
                 name, reason = unusable[0]
                 raise TraceError(f"None of the {len(unusable):,} pictures can be used; the first is {name}: {reason}.")
@@ -206,7 +246,7 @@ class Classifier(Predictor):
         Raises PictureError for the first picture that cannot be used (`described` goes on), and NetworkError where the
         network does not end in a dense layer.
         """
-        several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
+        several = [pictures] if is_one(pictures) else pictures
         rows = []
         for each in self.described(several, batch):
             if each.features is None:
@@ -221,7 +261,7 @@ class Classifier(Predictor):
         """
         if batch < 1:
             raise RecipeError(f"batch is {batch}; it must be 1 or more.")
-        return self._described(pictures, min(batch, GROUP), self.backbone)
+        return described(self.predictor, self.backbone, pictures, min(batch, GROUP), self.device == "cpu")
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -230,103 +270,28 @@ class Classifier(Predictor):
 
         return backbone.of(self)
 
-    def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        """Prepared images uint8 (n, H, W, C) as the module gets them, float32 (n, C, H, W), where its weights are."""
-        return self._input(images)
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What classifies pictures with this module."""
+        about = self.classes, self.form, self.temperature, self.pixel_limit, self.ranges, self.thresholds
+        return Predictor(*about, self.backend)
 
-    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's raw outputs, float32 (n, classes), for prepared images uint8 (n, H, W, C) of `form`'s size."""
-        import torch
-
-        self.module.eval()
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(images), GROUP):
-                part = self._input(images[start : start + GROUP])
-                parts.append(self.module(part).float().cpu().numpy())
-        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)), np.float32)
-
-    def alone(self, fuse: bool = True) -> Logits:
-        """The same as `logits` for a thread that PyTorch then gives no other to help, whatever the thread does later.
-
-        `fuse`: convolution, ReLU and pooling as one step where the network has them (engine/blocks/), equal but for
-        rounding. For the module as it is when this is asked for.
-        """
-        import torch
-
-        from pellucid.runtime.threads import work_alone
-
-        self.module.eval()
-        module, prepared = self.module, self._input
-
-        def plain(images: NDArray[np.uint8]) -> torch.Tensor:
-            return module(prepared(images))  # type: ignore[no-any-return]
-
-        forward: Callable[[NDArray[np.uint8]], torch.Tensor] = plain
-        if fuse and blocks.describe(module):
-            expect_many()
-            forward = blocks.run_stored(module, self.standardise, 1)
-
-        def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            work_alone()
-            with torch.inference_mode():
-                return forward(images).float().numpy()
-
-        return logits
-
-    def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
-        if self.device != "cpu":
-            yield from super()._stream(pictures, batch)
-            return
-        rest, size = iter(pictures), min(batch, GROUP)
-        if length_hint(pictures) < WORTH_FUSING:
-            yield from self._answered(
-                islice(rest, WORTH_FUSING), size, lambda: self.alone(fuse=False), lambda: self.logits
-            )
-        yield from self._answered(rest, size, self.alone, lambda: self.logits)
-
-    def _described(self, pictures: Iterable[Source], size: int, backbone: Backbone) -> Iterator[Described]:
-        """In groups of `size`, each by a thread alone."""
-
-        def decode(group: list[Source]) -> list[Item]:
-            return [self._image(picture) for picture in group]
-
-        def describe(group: list[Item]) -> list[Described]:
-            rows: list[NDArray[np.float32]] = []
-
-            def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-                outputs, features = backbone.both(images)
-                rows.extend(features)
-                return outputs
-
-            answers = self._predictions(logits, group)
-            given = iter(rows)
-            return [Described(answer, None if answer.error is not None else next(given)) for answer in answers]
-
-        def load() -> Callable[[list[Item]], list[Described]]:
-            if self.device != "cpu":
-                return describe
-            from pellucid.runtime.threads import work_alone
-
-            def alone(group: list[Item]) -> list[Described]:
-                work_alone()
-                return describe(group)
-
-            return alone
-
-        return answered(pictures, size, decode, load, lambda: describe)
+    @cached_property
+    def backend(self) -> TorchBackend:
+        """What computes this module for `predictor`."""
+        return TorchBackend(self.module, self.standardise, self.program is not None and self.program.plain)
 
     @cached_property
     def _graph(self) -> Graph:
         """Of the module in evaluation mode; weights may change afterwards."""
         self.module.eval()
         blank = np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
-        return exporting.capture(deepcopy(self.module), self._input(blank[None]))  # others may predict meanwhile
+        return exporting.capture(deepcopy(self.module), self.standardised(blank[None]))  # others may predict meanwhile
 
     def _record(
         self,
-        image: NDArray[np.uint8],
         name: str,
+        image: NDArray[np.uint8],
         label: int | Sequence[int] | None,
         loss: Loss,
         optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None,
@@ -337,7 +302,7 @@ class Classifier(Predictor):
             trace = recording.record(
                 module,
                 self._graph,
-                self._input(image[None]),
+                self.standardised(image[None]),
                 label,
                 classes=self.classes,
                 loss=loss,
@@ -350,18 +315,9 @@ class Classifier(Predictor):
             )
         return replace(trace, called=self.called)
 
-    def _input(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        input = self.standardise(to_unit(images, self.device))
-        return in_plain_order(input) if self._plain else input
-
-    @property
-    def _plain(self) -> bool:
-        """Whether the module needs its pictures in plain order; torch.export passes over the hook that sees to it."""
-        return self.program is not None and self.program.plain
-
     def _preparation(self, image: NDArray[np.uint8]) -> recording.Preparation:
         found = recording.standardising(image, self.standardise)
-        return replace(found, apply=lambda pixels: in_plain_order(found.apply(pixels))) if self._plain else found
+        return replace(found, apply=lambda pixels: in_plain_order(found.apply(pixels))) if self.backend.plain else found
 
     def _target(self, label: str | Sequence[str]) -> int | tuple[int, ...]:
         """What the loss is measured against: a class by number, or where a picture may have several, all its labels.

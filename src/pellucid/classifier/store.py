@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 OPTIMIZER, PROGRAM = "optimizer.safetensors", "program.pt2"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
-KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that it has seen; see kept.py
+KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that it has seen; see runs/made_from.py
 LINE = 120  # characters of a line of JSON
 _AGAIN = "Copy the folder again, or train again."
 # numbers as safetensors and as NumPy name them; what is of another type is no weight of ours

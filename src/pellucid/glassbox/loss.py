@@ -24,7 +24,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Loss:
-    """`weights`: one for each class, or None, as PyTorch takes them: the sum is divided by that of the labels' weights,
+    """What a module's scores are measured by, for `explain`.
+
+    `weights`: one for each class, or None, as PyTorch takes them: the sum is divided by that of the labels' weights,
     and what is left of a weight on one picture is how it spreads the smoothing. `importance`: one for each class, or
     None; how many times a picture of the class counts, divided by nothing: what training with class weights uses.
     Smoothing and `weights` are of the cross-entropy only.

@@ -65,7 +65,9 @@ _SCRIPT = re.compile(r"""<script\b[^>]*\bsrc=["']\./main\.js["'][^>]*>\s*</scrip
 def offline(
     traces: Trace | Iterable[Trace], name: str = "", *, web: Path | None = None, largest: int | None = None
 ) -> str:
-    """The page of a trace, or of several, ASCII. `name`: what the model is called. `web`: another folder to make it of.
+    """The page of a trace, or of several, as one HTML file in ASCII.
+
+    `name`: what the model is called. `web`: another folder to make it of.
 
     Several are those of one model on several pictures, and the page switches between them. They are taken one by one
     and not kept, so that an iterator that makes them needs little memory. What is equal between them is stored once.

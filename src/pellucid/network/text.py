@@ -46,7 +46,10 @@ class _Token(NamedTuple):
 
 
 def parse(text: str) -> Network:
-    """Raises NetworkError: the line, a caret under the character, what is wrong and what would be accepted."""
+    """The network that a line of text describes; its `module(shape, classes)` is a torch.nn.Sequential.
+
+    Raises NetworkError: the line, a caret under the character, what is wrong and what would be accepted.
+    """
     return _Parser(text).network()
 
 

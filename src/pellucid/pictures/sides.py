@@ -10,6 +10,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 TRAIN, VAL, TEST = "train", "val", "test"
+LONG = {TRAIN: "train", VAL: "validation", TEST: "test"}
+"""A side's name in the catalog and in split.csv -> its name in metrics.json, in config.json and in the Python verbs."""
+SHORT = {long: short for short, long in LONG.items()}
+SPOKEN = {**LONG, TRAIN: "training"}
+"""The same -> its name in a sentence."""
+REPORTED = (TEST, VAL, TRAIN)
+"""The side whose figure is reported is the first of these that there is."""
 _EVAL = "eval"  # the test side, or the validation side where a test side stands beside it
 _SIDE_WORDS = {
     TRAIN: "train training trn trainval",

@@ -18,6 +18,7 @@ from pellucid.pictures.decode import shrink
 from pellucid.pictures.split import together
 from pellucid.pictures.verify_twins import FLAT, Floats, is_photograph, same_picture
 from pellucid.runtime.threads import cores
+from pellucid.steps import result_of
 
 GREY = 32  # cells along each side of the grey thumbnail
 COLOUR = 8  # cells along each side of the two colour-difference thumbnails
@@ -71,12 +72,7 @@ def pairs(descriptions: Descriptions) -> NDArray[np.int64]:
     most, and pictures that are in one group already are not compared again: `groups` joins the rest. Time grows
     with N * N (a matrix product), memory with N.
     """
-    steps = search(descriptions)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return result_of(search(descriptions))
 
 
 def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArray[np.int64]]:

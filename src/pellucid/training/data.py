@@ -23,6 +23,7 @@ from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
 from pellucid.pictures.store import Decoding, Store
 from pellucid.pictures.tabular import Columns
+from pellucid.steps import Steps
 from pellucid.texts import LABELS_BETWEEN
 from pellucid.training import targets
 from pellucid.training.recipe import Recipe
@@ -193,13 +194,10 @@ def prepare(
 
 
 def _compare(store: Store) -> Generator[Comparing, None, NDArray[np.int64]]:
-    search = twins.search(store.descriptions)
-    while True:
-        try:
-            done, total = next(search)
-        except StopIteration as end:
-            return end.value
+    search = Steps(twins.search(store.descriptions))
+    for done, total in search:
         yield Comparing(done, total)
+    return search.result
 
 
 def _kinds(store: Store, labels: Targets, pairs: NDArray[np.int64], pixel_limit: int) -> NDArray[np.int8]:

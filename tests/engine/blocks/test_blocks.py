@@ -28,11 +28,11 @@ from pellucid.engine.blocks.way_onednn import OneDNN
 from pellucid.engine.device import Engine, with_blocks
 from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
-from pellucid.run import Run, Step
+from pellucid.runs.run import Run
 from pellucid.runtime.vectors import PAIRS
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
-from pellucid.training.loop import State, Task
+from pellucid.training.loop import State, Step, Task
 from pellucid.training.optimizer import optimizer
 
 DOOR = ("describe", "choose", "run", "run_stored", "run_without_torch")

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import api
+from pellucid.classifier.classifier import Classifier
+from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.whatif import adjustable as settings_of
+from pellucid.glassbox.whatif import latest
+from pellucid.whatif import Change, Padding, Pooling, Setting, Stride, Weight
 
 
 @dataclass(frozen=True, eq=False)
 class Altered:
     """What if: changes of the network, and pixels that stand instead of the picture's, uint8 (H, W, C)."""
 
-    changes: tuple[api.Change, ...] = ()
+    changes: tuple[Change, ...] = ()
     pixels: NDArray[np.uint8] | None = None
 
     def __bool__(self) -> bool:
@@ -32,25 +36,23 @@ class Altered:
         return replace(self, pixels=None)
 
     @property
-    def settings(self) -> tuple[api.Setting, ...]:
+    def settings(self) -> tuple[Setting, ...]:
         """The changes that are no weights'."""
-        return tuple(change for change in self.changes if not isinstance(change, api.Weight))
+        return tuple(change for change in self.changes if not isinstance(change, Weight))
 
     @property
-    def weights(self) -> tuple[api.Weight, ...]:
-        return tuple(change for change in self.changes if isinstance(change, api.Weight))
+    def weights(self) -> tuple[Weight, ...]:
+        return tuple(change for change in self.changes if isinstance(change, Weight))
 
 
-def real(altered: Altered, classifier: api.Classifier, image: NDArray[np.uint8]) -> Altered:
+def real(altered: Altered, classifier: Classifier, image: NDArray[np.uint8]) -> Altered:
     """Without what changes nothing: a weight that is as it was, pixels that are the picture's. Raises TraceError."""
-    kept = tuple(each for each in api.latest(altered.changes) if not _same(each, classifier.stored(each)))
+    kept = tuple(each for each in latest(altered.changes) if not _same(each, classifier.stored(each)))
     same = altered.pixels is not None and np.array_equal(altered.pixels, image)
     return replace(altered, changes=kept, pixels=None if same else altered.pixels)
 
 
-def told(
-    altered: Altered, aside: Altered, classifier: api.Classifier, plain: api.Trace, picture: int
-) -> dict[str, Any]:
+def told(altered: Altered, aside: Altered, classifier: Classifier, plain: Trace, picture: int) -> dict[str, Any]:
     """What the page is told: the changes, what was there before, and what can be changed; JSON types."""
     before = {
         "probabilities": [_finite(float(number)) for number in plain.probabilities],
@@ -63,11 +65,11 @@ def told(
         "picture": picture,
         "aside": len(aside.changes) + (aside.pixels is not None),
         "before": before if altered else None,
-        "settings": [layer._asdict() for layer in api.settings_of(classifier.network, len(classifier.classes))],
+        "settings": [layer._asdict() for layer in settings_of(classifier.network, len(classifier.classes))],
     }
 
 
-def _painted(altered: Altered, plain: api.Trace) -> int:
+def _painted(altered: Altered, plain: Trace) -> int:
     """How many pixels are others than the picture's."""
     if altered.pixels is None:
         return 0
@@ -79,30 +81,30 @@ def _finite(number: float) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def as_json(change: api.Change, classifier: api.Classifier) -> dict[str, Any]:
+def as_json(change: Change, classifier: Classifier) -> dict[str, Any]:
     """A change as the page gets and sends it, with what it replaces as "was". `classifier` is the unchanged one."""
     was = classifier.stored(change)
     match change:
-        case api.Weight():
+        case Weight():
             # as float32, of which the page shows every digit
             said = {"name": change.name, "index": list(change.index), "value": float(np.float32(change.value))}
             return {"what": "weight", **said, "was": was}
-        case api.Stride():
+        case Stride():
             return {"what": "stride", "layer": change.layer, "value": list(change.stride), "was": was}
-        case api.Padding():
+        case Padding():
             return {"what": "padding", "layer": change.layer, "value": list(change.padding), "was": was}
-        case api.Pooling():
+        case Pooling():
             return {"what": "pooling", "layer": change.layer, "value": change.kind, "was": was}
 
 
-def _same(change: api.Change, was: object) -> bool:
+def _same(change: Change, was: object) -> bool:
     match change:
-        case api.Weight():
+        case Weight():
             with np.errstate(over="ignore"):  # one that float32 cannot hold is refused later
                 return np.float32(change.value) == was
-        case api.Stride():
+        case Stride():
             return change.stride == was
-        case api.Padding():
+        case Padding():
             return change.padding == was
-        case api.Pooling():
+        case Pooling():
             return change.kind == was

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import api
 from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
+from pellucid.classifier.predict.pictures import Prepared
 from pellucid.glassbox import replies
+from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.replies import Outdated, Reply
 
 Asked = Mapping[str, str]
@@ -27,24 +28,24 @@ def pixels(glass: Glass, asked: Asked) -> Reply:
     return replies.numbers(_taken_apart(glass, asked).pixels)
 
 
-def _taken_apart(glass: Glass, asked: Asked) -> api.Mechanism:
+def _taken_apart(glass: Glass, asked: Asked) -> Mechanism:
     """Worked out once for both questions."""
     shown, classes = glass.shown, glass.classifier.classes
     if asked.get("run", str(shown.run)) != str(shown.run):
         raise Outdated()
     first, second = (pictures.whole(asked, name, len(classes)) for name in ("first", "second"))
 
-    def make() -> api.Mechanism:
+    def make() -> Mechanism:
         # the very pixels and weights that are shown: the file may have been written over, and weights tried out
         trace = shown.document.trace
         pixels = trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
-        picture = api.Prepared(pixels, shown.called)
+        picture = Prepared(pixels, shown.called)
         return shown.classifier.difference(picture, classes[first], classes[second])
 
     return glass.jobs.latest("difference", (shown.run, first, second), make)
 
 
-def _described(found: api.Mechanism) -> dict[str, Any]:
+def _described(found: Mechanism) -> dict[str, Any]:
     return {
         "first": found.first,
         "second": found.second,

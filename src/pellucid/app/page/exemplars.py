@@ -17,7 +17,10 @@ from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError
 from pellucid.glassbox import replies
+from pellucid.glassbox.exemplars import LayerExemplars
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.runs.made_from import trained_on
+from pellucid.steps import Steps
 
 Asked = Mapping[str, str]
 
@@ -33,7 +36,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class Looked:
     """What was found in `seen` of the `there` training pictures that are still there."""
 
-    layers: Mapping[str, api.LayerExemplars]
+    layers: Mapping[str, LayerExemplars]
     seen: int
     there: int
     unusable: int
@@ -77,19 +80,16 @@ def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
 
 def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, Looked]:
     """Through at most MOST training pictures and LONGEST seconds, by a classifier of its own."""
-    there = api.trained_on(model)
+    there = trained_on(model)
     if not there:
         raise ArtefactError(f"None of the pictures that {model} was trained on is there any more.")
     chosen = spread(there)[:MOST]
     seen = 0
-    steps = api.load(model, trust=trust).exemplars(_in_time(chosen), COUNT)
-    while True:
-        try:
-            seen = next(steps)
-        except StopIteration as end:
-            layers, unusable = end.value
-            return Looked(layers, seen, len(there), len(unusable))
+    steps = Steps(api.load(model, trust=trust).exemplars(_in_time(chosen), COUNT))
+    for seen in steps:
         yield seen, len(chosen)
+    layers, unusable = steps.result
+    return Looked(layers, seen, len(there), len(unusable))
 
 
 def _trusted(glass: Glass) -> bool:

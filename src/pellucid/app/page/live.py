@@ -22,6 +22,17 @@ from pellucid.app.words import many
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.pictures.store import Decoding
+from pellucid.runs.events import Evaluating, Event, FoldBegun, Found, Started
+from pellucid.runs.folds import CrossValidation
+from pellucid.runs.made_from import remembered, trained_on
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
+from pellucid.steps import Steps
+from pellucid.training.data import Comparing
+from pellucid.training.features import Extracting
+from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 
 if TYPE_CHECKING:
     from pellucid.app.page.server import Server
@@ -40,7 +51,7 @@ class Live:
     "state" is preparing, training, evaluating, opening, or one of OVER; "said" is a sentence of what is or was done.
     """
 
-    def __init__(self, run: api.Run | api.CrossValidation) -> None:
+    def __init__(self, run: Run | CrossValidation) -> None:
         self.run = run
         self.news: dict[str, Any] = {"state": "preparing", "said": "Looking at the folder."}
         self._epochs: list[dict[str, float | None]] = []
@@ -57,7 +68,7 @@ class Live:
     def worth_finishing(self) -> bool:
         return self.run.worth_finishing
 
-    def __iter__(self) -> Iterator[api.Event]:
+    def __iter__(self) -> Iterator[Event]:
         for event in self.run:
             self._note(event)
             yield event
@@ -66,15 +77,12 @@ class Live:
         self._say("evaluating", "Stopped by Ctrl-C. What was reached is being saved.")
         self.run.save_checkpoint()
 
-    def finish(self) -> Generator[api.Evaluating, None, api.Report]:
-        evaluating = self.run.finish()
-        while True:
-            try:
-                event = next(evaluating)
-            except StopIteration as end:
-                return end.value
+    def finish(self) -> Generator[Evaluating, None, Report]:
+        evaluating = Steps(self.run.finish())
+        for event in evaluating:
             self._say("evaluating", f"Evaluating on the {event.side} pictures: {event.done:,} of {event.total:,}.")
             yield event
+        return evaluating.result
 
     # ---- as what a server shows
 
@@ -114,33 +122,33 @@ class Live:
     def _say(self, state: str, said: str) -> None:
         self.news = {**self.news, "state": state, "said": said}
 
-    def _note(self, event: api.Event) -> None:
+    def _note(self, event: Event) -> None:
         match event:
-            case api.Decoding(done, total):
+            case Decoding(done, total):
                 self._say("preparing", f"Reading pictures: {done:,} of {total:,}.")
-            case api.Comparing(done, total):
+            case Comparing(done, total):
                 self._say("preparing", f"Looking for twins: {done:,} of {total:,}.")
-            case api.Found():
+            case Found():
                 found = f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes."
                 self._say("preparing", f"{found} Trying how this machine trains fastest.")
-            case api.Extracting(done, total):
+            case Extracting(done, total):
                 self._say("preparing", f"What the known weights see: {done:,} of {total:,} pictures.")
-            case api.Started():
+            case Started():
                 self.news = {**self.news, "epochs": event.epochs, "steps": event.steps, "step": event.resumed_at or 0}
                 self._say("training", "The first step is being made.")
-            case api.FoldBegun(fold, folds):
+            case FoldBegun(fold, folds):
                 self._epochs = []  # each has curves of its own
                 self._say("training", f"Fold {fold} of {folds}." if fold else "The last training, on all pictures.")
-            case api.Step():
+            case Step():
                 seen = asdict(event)
                 told = {key: seen[key] for key in ("epoch", "step", "steps", "images_per_second", "seconds_left")}
                 self.news = {**self.news, **told, "state": "training", "said": ""}
-            case api.Epoch():
+            case Epoch():
                 known = asdict(event)
                 self._epochs = [*self._epochs, {name: known[name] for name in training.EPOCH}]
 
 
-def train(run: api.Run | api.CrossValidation, browser: bool) -> int:
+def train(run: Run | CrossValidation, browser: bool) -> int:
     """Train under the eyes of a person at the terminal and in the browser; then open the model until Ctrl-C.
 
     Returns the exit status. Stopped by Ctrl-C, or failed, it ends as without a page.
@@ -204,12 +212,12 @@ def _opened(live: Live) -> Glass | None:
 def _picture(model: Path) -> Path:
     """One that the network has not learned from, if there is one."""
     try:
-        kept = next(api.remembered(model), None)
+        kept = next(remembered(model), None)
     except ArtefactError:
         kept = None
     if kept is not None:
         return kept[0]
-    found = api.trained_on(model)
+    found = trained_on(model)
     if not found:
         raise ArtefactError(f"They are gone. Name another: pellucid open {model} picture.jpg")
     return Path(found[0])

@@ -7,11 +7,13 @@ from http import HTTPStatus
 from pathlib import Path, PurePath
 from typing import Any
 
-from pellucid import api
 from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.runs.evaluate import evaluating
+from pellucid.runs.evaluation import Answer, Evaluation
+from pellucid.steps import Steps
 
 Asked = Mapping[str, str]
 
@@ -21,7 +23,7 @@ def mistakes(glass: Glass, _asked: Asked) -> Reply:
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     content = progress.as_json()
     if progress.result is not None:
-        found: api.Evaluation = progress.result
+        found: Evaluation = progress.result
         metrics = found.metrics
         content |= {
             "side": metrics.side,
@@ -61,18 +63,15 @@ def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
     return pictures.show(glass, answer.picture, glass.classifier.classes[answer.label])
 
 
-def _classify(model: Path) -> Generator[tuple[int, int], None, api.Evaluation]:
+def _classify(model: Path) -> Generator[tuple[int, int], None, Evaluation]:
     """By a classifier of its own, loaded here."""
-    steps = api.evaluating(model)
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
+    steps = Steps(evaluating(model))
+    for step in steps:
         yield step.done, step.total
+    return steps.result
 
 
-def _found(glass: Glass) -> api.Evaluation:
+def _found(glass: Glass) -> Evaluation:
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     if progress.error is not None:
         raise Refused(HTTPStatus.CONFLICT, progress.error)
@@ -81,12 +80,12 @@ def _found(glass: Glass) -> api.Evaluation:
     return progress.result
 
 
-def _answer(glass: Glass, asked: Asked) -> api.Answer:
+def _answer(glass: Glass, asked: Asked) -> Answer:
     answers = _found(glass).answers
     return answers[pictures.whole(asked, "number", len(answers))]
 
 
-def _described(number: int, answer: api.Answer) -> dict[str, Any]:
+def _described(number: int, answer: Answer) -> dict[str, Any]:
     return {
         "number": number,
         "name": PurePath(answer.picture).name,

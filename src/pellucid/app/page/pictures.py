@@ -8,11 +8,11 @@ from http import HTTPStatus
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import api
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PictureError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.pictures.png import encode
 
 DIGITS = 10  # of a number
 
@@ -40,7 +40,7 @@ def unusable(path: str, error: PictureError) -> Refused:
 
 def png(image: NDArray[np.uint8]) -> Reply:
     """uint8 (H, W, 3); of an image without a pixel, a single grey one."""
-    return Reply("image/png", api.png(image if image.size else np.full((1, 1, 3), 128, np.uint8)))
+    return Reply("image/png", encode(image if image.size else np.full((1, 1, 3), 128, np.uint8)))
 
 
 def show(glass: Glass, path: str, label: str | None = None) -> Reply:

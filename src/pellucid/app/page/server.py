@@ -13,6 +13,7 @@ from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
 from pellucid.glassbox.replies import Refused, Reply
 from pellucid.glassbox.serving import HOST, LARGEST_PORT, PageServer, browse
+from pellucid.runs.made_from import remembered
 
 
 class Training(Protocol):
@@ -54,7 +55,7 @@ def listening(glass: Glass | Training, port: int = 0) -> Server:
 
 def _first(model: Path) -> Path:
     try:
-        first = next(api.remembered(model), None)
+        first = next(remembered(model), None)
     except PellucidError as error:
         raise ArtefactError(f"{error} Or name a picture: pellucid open {model} picture.jpg") from error
     if first is None:

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import api
 from pellucid.app.page import training
 from pellucid.app.page.altered import Altered, real, told
 from pellucid.app.page.job import Jobs
+from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict.pictures import Prepared, Source
 from pellucid.errors import TraceError
+from pellucid.glassbox.document import Document
+from pellucid.runs.made_from import remembers
+from pellucid.whatif import Change, Setting
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,12 @@ class Shown:
     """One picture's run. A new picture is a new Shown with the next number."""
 
     run: int
-    picture: api.Source
+    picture: Source
     called: str
-    document: api.Document
+    document: Document
     extra: dict[str, Any]
     """What the served page is told besides, JSON types: "offers", the views that this model has; "what_if"."""
-    classifier: api.Classifier
+    classifier: Classifier
     """Whose run it is: the model, or what the reader has made of it."""
 
     @cached_property
@@ -46,12 +50,12 @@ class Glass:
     `classifier` is the model as it was loaded; what is shown may be of a changed one (Shown.classifier).
     """
 
-    def __init__(self, classifier: api.Classifier, model: Path, picture: Path) -> None:
+    def __init__(self, classifier: Classifier, model: Path, picture: Path) -> None:
         self.classifier, self.model = classifier, model
         self._offers = _offers(model, classifier)
         self.jobs = Jobs()
         self._lock = threading.Lock()
-        self._resized: tuple[tuple[api.Setting, ...], api.Classifier] = ((), classifier)
+        self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
         self.altered, self.aside = Altered(), Altered()
         """What the reader has changed, and what of it is put back for now."""
         self._aside: Shown | None = None  # what was shown of the latter, where it still is the same picture and class
@@ -62,7 +66,7 @@ class Glass:
         self.shown = self._told(self.plain)
         """The same, or what follows from the changes."""
 
-    def show(self, picture: api.Source | None = None, label: str | None = None, name: str = "your picture") -> None:
+    def show(self, picture: Source | None = None, label: str | None = None, name: str = "your picture") -> None:
         """Another picture, or the same against another class. Raises PictureError, TraceError.
 
         Changes of the network stay; paint is of one picture.
@@ -76,7 +80,7 @@ class Glass:
             else:
                 self._take(plain, self.altered.unpainted, self.aside.unpainted, self.picture + 1)
 
-    def change(self, changes: tuple[api.Change, ...]) -> None:
+    def change(self, changes: tuple[Change, ...]) -> None:
         """Show what follows from these changes of the network, in place of those so far.
 
         Raises TraceError and NetworkError, and then everything is as it was.
@@ -132,12 +136,12 @@ class Glass:
             pixels = altered.pixels if altered.pixels is not None else _pixels(plain)
             trace = plain.document.trace
             label = trace.against  # the losses before and after are against the same class
-            image = api.Prepared(pixels, plain.called)
+            image = Prepared(pixels, plain.called)
             shown = self._follow(plain.run, self._changed(altered), image, plain.called, label)
         self.plain, self.altered, self.aside, self.picture, self._aside = plain, altered, aside, picture, None
         self.shown = self._told(shown)
 
-    def _changed(self, altered: Altered) -> api.Classifier:
+    def _changed(self, altered: Altered) -> Classifier:
         """The last network of other sizes is kept for its weights to change: following a new one takes time."""
         settings, resized = self._resized
         if settings != altered.settings:
@@ -146,10 +150,10 @@ class Glass:
         return resized.changed(altered.weights) if altered.weights else resized
 
     def _follow(
-        self, run: int, classifier: api.Classifier, picture: api.Source, called: str, label: str | Sequence[str] | None
+        self, run: int, classifier: Classifier, picture: Source, called: str, label: str | Sequence[str] | None
     ) -> Shown:
         trace = replace(classifier.explain(picture, label), source=called)
-        document = api.Document(trace, self.model.resolve().name)
+        document = Document(trace, self.model.resolve().name)
         return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
 
     def _told(self, shown: Shown) -> Shown:
@@ -166,11 +170,11 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
     return trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
 
 
-def _offers(model: Path, classifier: api.Classifier) -> list[str]:
+def _offers(model: Path, classifier: Classifier) -> list[str]:
     """What this model's folder has to show besides the walk, by the names of the page's views.
 
     Mistakes are a confusion of classes, which several labels a picture do not have.
     """
-    confused = classifier.thresholds is None and api.remembers(model)
+    confused = classifier.thresholds is None and remembers(model)
     offers = ["mistakes", "difference"] if confused else ["difference"]
     return [*offers, "training"] if training.has(model) else offers

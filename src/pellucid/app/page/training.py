@@ -13,10 +13,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pellucid import api
 from pellucid.errors import ArtefactError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
+from pellucid.training import replay as replays
 
 HISTORY = "history.csv"
 EPOCH = ("epoch", "steps", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -27,7 +27,7 @@ Row = Mapping[str, float | None]
 
 def has(model: Path) -> bool:
     """Whether a model folder has something to look back on."""
-    return (model / api.replays.FOLDER / api.replays.INDEX).is_file() or (model / HISTORY).is_file()
+    return (model / replays.FOLDER / replays.INDEX).is_file() or (model / HISTORY).is_file()
 
 
 def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str, Any] | None = None) -> Reply:
@@ -36,20 +36,20 @@ def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str
     JSON: "name", "epochs" (see EPOCH), "live", and "replay": null where none is kept, else classes, pictures, layers,
     steps, steps_per_epoch, and of each frame its step, epoch, train_loss, the loss of each picture, and its bytes.
     """
-    folder = model / api.replays.FOLDER
+    folder = model / replays.FOLDER
     content = {
         "name": model.resolve().name,
         "epochs": _epochs(model) if epochs is None else [_finite(row) for row in epochs],
         "live": live,
-        "replay": _replay(folder) if (folder / api.replays.INDEX).is_file() else None,
+        "replay": _replay(folder) if (folder / replays.INDEX).is_file() else None,
     }
     return replies.as_json(content)
 
 
 def picture(model: Path, asked: Mapping[str, str]) -> Reply:
     """/api/training/picture?n=0: a followed picture as PNG, at training size."""
-    folder = model / api.replays.FOLDER
-    found = api.replays.read_index(folder).get("pictures")
+    folder = model / replays.FOLDER
+    found = replays.read_index(folder).get("pictures")
     pictures = found if isinstance(found, list) else []
     number = _whole(asked.get("n", ""))
     if number is None or number >= len(pictures):
@@ -60,8 +60,8 @@ def picture(model: Path, asked: Mapping[str, str]) -> Reply:
 
 def frame(model: Path, asked: Mapping[str, str]) -> Reply:
     """/api/training/frame?step=12: the safetensors of the frame after that step."""
-    folder = model / api.replays.FOLDER
-    frames = api.replays.read_index(folder).get("frames")
+    folder = model / replays.FOLDER
+    frames = replays.read_index(folder).get("frames")
     step = _whole(asked.get("step", ""))
     found = [entry for entry in frames or () if isinstance(entry, dict) and entry.get("step") == step]
     if step is None or not found:
@@ -71,7 +71,7 @@ def frame(model: Path, asked: Mapping[str, str]) -> Reply:
 
 
 def _replay(folder: Path) -> dict[str, Any]:
-    index = api.replays.read_index(folder)
+    index = replays.read_index(folder)
     try:
         return {
             **{key: index[key] for key in ("classes", "layers", "steps", "steps_per_epoch")},
@@ -87,14 +87,14 @@ def _replay(folder: Path) -> dict[str, Any]:
 
 def _checked(folder: Path, entry: Any) -> bytes:
     try:
-        return api.replays.content(folder, entry)
+        return replays.content(folder, entry)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(folder, error) from error
 
 
 def _damaged(folder: Path, error: Exception) -> ArtefactError:
     what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-    place = folder / api.replays.INDEX
+    place = folder / replays.INDEX
     return ArtefactError(f"{place} is damaged: {what}. Copy the folder again, or train again with --replay.")
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import api
 from pellucid.app.page.altered import as_json
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PellucidError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Outdated, Refused, Reply
+from pellucid.glassbox.whatif import written
+from pellucid.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight
 
 MOST = 1_000  # changes at a time
 KINDS = ", ".join(("weight", "stride", "padding", "pooling"))
@@ -29,7 +30,7 @@ def change(glass: Glass, _asked: Asked, body: bytes) -> Reply:
     changes = read(body)
     try:
         glass.change(changes)
-    except api.Unfitting as error:
+    except Unfitting as error:
         helps, _ = _helping(glass, changes)
         raise Refused(HTTPStatus.BAD_REQUEST, f"{error} {helps}") from error
     return _shown(glass)
@@ -55,7 +56,7 @@ def foresee(glass: Glass, _asked: Asked, body: bytes) -> Reply:
     changes = read(body)
     try:
         probabilities = glass.foreseen(replace(glass.altered, changes=changes))
-    except api.Unfitting as error:
+    except Unfitting as error:
         helps, further = _helping(glass, changes)
         said = [as_json(each, glass.classifier) for each in further]
         return replies.as_json({"fits": False, "why": f"{error} {helps}", "instead": said})
@@ -75,7 +76,7 @@ def original(glass: Glass, _asked: Asked) -> Reply:
     return replies.numbers(glass.original_pixels)
 
 
-def read(body: bytes) -> tuple[api.Change, ...]:
+def read(body: bytes) -> tuple[Change, ...]:
     """{"changes": [...]} -> changes. Raises Refused."""
     try:
         changes = json.loads(body)["changes"]
@@ -86,16 +87,16 @@ def read(body: bytes) -> tuple[api.Change, ...]:
     raise Refused(HTTPStatus.BAD_REQUEST, f"The changes must be a list of at most {MOST:,}.")
 
 
-def _change(said: Any) -> api.Change:
+def _change(said: Any) -> Change:
     match said["what"]:
         case "weight":
-            return api.Weight(str(said["name"]), _whole(said["index"]), _number(said["value"]))
+            return Weight(str(said["name"]), _whole(said["index"]), _number(said["value"]))
         case "stride":
-            return api.Stride(str(said["layer"]), _pair(said["value"]))
+            return Stride(str(said["layer"]), _pair(said["value"]))
         case "padding":
-            return api.Padding(str(said["layer"]), _pair(said["value"]))
+            return Padding(str(said["layer"]), _pair(said["value"]))
         case "pooling":
-            return api.Pooling(str(said["layer"]), said["value"])
+            return Pooling(str(said["layer"]), said["value"])
     raise ValueError(f"what is {said['what']!r}; there are {KINDS}")
 
 
@@ -135,11 +136,11 @@ def _pixels(glass: Glass, asked: Asked, body: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(body, np.uint8).reshape(shape).copy()
 
 
-def _helping(glass: Glass, changes: tuple[api.Change, ...]) -> tuple[str, tuple[api.Setting, ...]]:
+def _helping(glass: Glass, changes: tuple[Change, ...]) -> tuple[str, tuple[Setting, ...]]:
     """What would make changes fit, in a sentence and as changes."""
     further = glass.classifier.instead(changes)
     if further:
-        return f"It fits with {api.written(further)} as well.", further
+        return f"It fits with {written(further)} as well.", further
     return "No stride or padding of one or two layers was found that makes up for it.", ()
 
 

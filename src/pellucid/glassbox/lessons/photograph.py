@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from pellucid.glassbox.lessons.convolution import FILTER, convolve
 from pellucid.glassbox.lessons.lesson import Floats, Grid, Lesson
 from pellucid.network.learning import Conv
 
+SIDE = 36  # pixels: a picture of that many columns of numbers
 LEAST, MOST = 32, 64  # pixels a side: as large as the colour lesson needs, as small as is quick number by number
 
 
@@ -31,6 +33,14 @@ KINDS = (
     Kind("Gaussian blur", "a mean in which near pixels count more", given.BELL, "shades"),
     Kind("sharpening", "what differs from the neighbours is enlarged", given.SHARPEN, "shades"),
 )
+
+
+def at_hand() -> Path | None:
+    """Rear Admiral Grace Hopper, a photograph in the public domain, where matplotlib has brought it along."""
+    import matplotlib
+
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return path if path.exists() else None
 
 
 def channels_first(photo: NDArray[np.uint8] | None) -> Floats:

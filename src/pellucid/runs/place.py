@@ -44,3 +44,11 @@ def _untouched(out: Path, but: str | None) -> bool:
     begun = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
     rest = [path for path in inside(out) if path != checkpoints and path.name != but]
     return all(map(files.is_part, [*rest, *begun]))
+
+
+def free_place(directory: Path) -> Path:
+    """A folder name for the model that is not taken: photos-model, photos-model-2, …; table-model for table.csv."""
+    place = directory.resolve()
+    name = f"{(place.stem if place.is_file() else place.name) or 'pictures'}-model"
+    names = (Path(name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
+    return next(path for path in names if not path.exists())

@@ -16,11 +16,16 @@ from PIL import Image
 from tests.known import tiny
 
 import pellucid
-from pellucid import api, files, folds, transfer
+from pellucid import api, files
 from pellucid.classifier import card
+from pellucid.classifier.predict.expand import expand
 from pellucid.errors import ArtefactError, CatalogError, RecipeError, TrainingError
-from pellucid.folds import CrossValidation, FoldBegun, FoldDone, FoldStep
-from pellucid.run import Decoding, Found, Report, Run, Started
+from pellucid.pictures.store import Decoding
+from pellucid.runs import folds, transfer
+from pellucid.runs.events import FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.folds import CrossValidation
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
 from pellucid.training.folds import Part
@@ -468,7 +473,7 @@ def test_the_walk_leaves_out_a_cross_validation_on_its_way(begin: Begin, photos:
     root = Path(shutil.copytree(photos, tmp_path / "photos"))
     one = begin(root, root / "model")
     next(event for event in one if isinstance(event, FoldBegun))
-    assert [Path(str(path)).suffix for path in api.expand([root])].count(".json") == 0
+    assert [Path(str(path)).suffix for path in expand([root])].count(".json") == 0
     one.close()
     again = begin(root, root / "model", resume=True)
     (found,) = [event for event in again if isinstance(event, Found)]

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 import pellucid
-from pellucid.classifier import classifier as classifiers
-from pellucid.classifier import crew
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.crew import answered
+from pellucid.classifier.predict import with_torch
+from pellucid.classifier.predict import workers as worker
+from pellucid.classifier.predict.workers import answered
 
 
 @pytest.fixture(params=[1, 2, 5])
 def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(crew, "cores", lambda: request.param)
+    monkeypatch.setattr(worker, "cores", lambda: request.param)
     return request.param
 
 
@@ -123,7 +123,7 @@ def test_who_stops_early_stops_all(workers: int) -> None:
 def test_the_pictures_in_order_one_bad_among_them(
     classifier: Classifier, files: list[Path], workers: int, worth_fusing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifiers, "WORTH_FUSING", worth_fusing)
+    monkeypatch.setattr(with_torch, "WORTH_FUSING", worth_fusing)
     given = [*files[:17], b"no picture", *files[17:]]
     answers = list(classifier.stream(given, 4))
     assert [answer.source for answer in answers] == [str(f) if isinstance(f, Path) else "<bytes>" for f in given]
@@ -139,7 +139,7 @@ def test_the_number_of_threads_changes_no_bit(
 ) -> None:
     found = []
     for number in (1, 2, 3):
-        monkeypatch.setattr(crew, "cores", lambda number=number: number)
+        monkeypatch.setattr(worker, "cores", lambda number=number: number)
         found.append([answer.logits for answer in classifier.stream(files, 4)])
     assert found[0] == found[1] == found[2]
 
@@ -163,7 +163,7 @@ def test_a_watched_module_is_run_as_it_is(classifier: Classifier, files: list[Pa
     first = next(classifier.module.children())
     handle = first.register_forward_hook(lambda module, given, output: seen.append(tuple(output.shape)))
     try:
-        logits = classifier.alone()(np.stack([classifier.prepared(path) for path in files[:3]]))
+        logits = classifier.backend.alone()(np.stack([classifier.prepared(path) for path in files[:3]]))
     finally:
         handle.remove()
     assert len(seen) == 1

@@ -1,4 +1,7 @@
-"""What a training tells before its first step: what there is, how it was split, and how it will be trained."""
+"""What a training yields as it goes on: what the folder holds, how it will be trained, each step, and how it is judged.
+
+Step and Epoch are in training/, Decoding in pictures/store.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pellucid.pictures import catalog as catalogs
+from pellucid.pictures.split import SIDES
 from pellucid.pictures.store import Decoding
 from pellucid.training import targets
 from pellucid.training.data import Comparing, Data
 from pellucid.training.features import Extracting
+from pellucid.training.folds import Fold
 from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
@@ -59,7 +64,53 @@ class Started:
     resumed_at: int | None  # step
 
 
-Event = Decoding | Comparing | Found | Extracting | Started | Step | Epoch
+@dataclass(frozen=True)
+class Evaluating:
+    """The pictures of a side are being classified."""
+
+    side: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class FoldBegun:
+    """A training of the cross-validation begins or goes on: pictures to learn from, to choose by, to test on.
+
+    `fold` counts from 1 to `folds`; 0 is the last training, on all pictures, which nothing tests.
+    """
+
+    fold: int
+    folds: int
+    train: int
+    validation: int
+    test: int
+    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """As in Found."""
+
+
+@dataclass(frozen=True)
+class FoldDone:
+    """A fold is tested; also comes once for each fold that was done before a run was resumed."""
+
+    fold: Fold
+    folds: int
+
+
+@dataclass(frozen=True)
+class FoldStep(Step):
+    """A step of one of the trainings. `seconds_left` is that of all of them, and so are the steps `done` of `total`."""
+
+    fold: int = field(kw_only=True)  # as in FoldBegun
+    folds: int = field(kw_only=True)
+    done: int = field(kw_only=True)
+    total: int = field(kw_only=True)
+
+
+RunEvent = Decoding | Comparing | Found | Extracting | Started | Step | Epoch
+"""Of one training."""
+Event = RunEvent | FoldBegun | FoldDone
+"""Of a training or a cross-validation."""
 
 
 def found(directory: Path, data: Data) -> Found:
@@ -75,22 +126,10 @@ def found(directory: Path, data: Data) -> Found:
         data.twin_pictures,
         len(data.twins),
         tuple(data.twins_across_classes),
-        *(len(data.rows(side)) for side in ("train", "val", "test")),
+        *(len(data.rows(side)) for side in SIDES),
         alike_across_classes=data.alike_across_classes,
         lacking=data.lacking,
         swallowed=tuple((data.catalog.classes[each.label], each.alike, each.pictures) for each in data.swallowed),
         groups=data.named_groups,
         repeated=data.catalog.repeated,
     )
-
-
-def choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
-    """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
-    if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
-        return ()
-    if not len(data.rows("val")):
-        few = "the pictures are too few, or too much alike, to leave a validation"
-        return (f"weights of the last epoch, and temperature 1: {few}",)
-    first, *more = data.lacking["val"]
-    lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
-    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)

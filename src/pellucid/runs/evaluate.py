@@ -2,150 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier import matrix
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predictor import Prepared, Source
-from pellucid.errors import CatalogError, PictureError
-from pellucid.kept import Memory, Seen, evaluated_on, memory
-from pellucid.outcome import Evaluating
-from pellucid.pictures import familiar, table, twins
+from pellucid.errors import CatalogError
+from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.decode import decode, read
 from pellucid.pictures.joined import joined
+from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
-from pellucid.runtime.threads import cores
+from pellucid.runs.evaluation import Answer, Evaluation
+from pellucid.runs.events import Evaluating
+from pellucid.runs.looking import Looked, looking
+from pellucid.runs.made_from import Memory, evaluated_on, memory
 from pellucid.texts import LABELS_BETWEEN, alike, composed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import targets
 from pellucid.training.evaluate import Metrics
 from pellucid.training.targets import Fitted
 
-SIDES = {"test": "test", "val": "validation", "train": "train"}
-"""Of a folder that is split, in the order in which one of them is the figure: as the catalog and as people write it."""
-AHEAD = 64  # pictures read before they are classified
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one picture was taken for. Classes by number; the probabilities are calibrated."""
-
-    picture: str
-    """Its path."""
-    label: int
-    predicted: int
-    label_probability: float
-    predicted_probability: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics of a classifier on pictures, which of these it had seen, and those that could not be used.
-
-    Of a folder that is split into train, val and test, everything is said of one side, of test where there is one, and
-    `sides` has an Evaluation of each.
-    """
-
-    metrics: Metrics
-    """On all of the pictures that could be used."""
-    unusable: tuple[tuple[str, str], ...]  # path, reason
-    answers: tuple[Answer, ...] = ()
-    """Of each picture that could be used, in the order in which they were classified; none of several labels."""
-    side: str | None = None
-    """ "train", "validation" or "test": of the model's own pictures or of a split folder; None for a plain folder."""
-    trained_on: tuple[Seen, ...] = ()
-    """The pictures that the model learned from, the same files and copies of them."""
-    chosen_on: tuple[Seen, ...] = ()
-    """The pictures that were the model's validation, on which epoch and temperature were chosen."""
-    untold: str | None = None
-    """Why it cannot be told which pictures the model has seen, as a sentence; None where it can."""
-    without_trained_on: Metrics | None = None
-    """Without the pictures that were trained on; None where nothing is left."""
-    unseen: Metrics | None = None
-    """Without those that chose, too: the honest figure; None where nothing is left."""
-    sides: tuple[Evaluation, ...] = ()
-    kept: bool = False
-    """Of the pictures that the model kept for its figure."""
-    notes: tuple[str, ...] = ()
-    """What else is to be known of the folder: what was left out of it, and classes whose names hardly differ."""
-
-    @property
-    def quotable(self) -> bool:
-        """Whether `metrics.accuracy` may be quoted: of every class, on pictures that took no part in the model."""
-        seen = self.trained_on or self.chosen_on or self.untold is not None
-        return self.side in (None, "test") and not seen and not self.metrics.lacking
-
-    @property
-    def honest(self) -> Metrics | None:
-        """The metrics to quote: of unseen pictures, where there are some of every class; None where there are not."""
-        if self.side not in (None, "test") or self.untold is not None or self.unseen is None or self.unseen.lacking:
-            return None
-        return self.unseen
-
-    def as_json(self) -> dict[str, Any]:
-        """The metrics, what is known of the pictures, and `unusable` as a list of picture and reason."""
-        content = {
-            **_stored(self.metrics),
-            "quotable": self.quotable,
-            "trained_on": len(self.trained_on),
-            "chosen_on": len(self.chosen_on),
-            "untold": self.untold,
-        }
-        if self.trained_on or self.chosen_on:
-            content["seen"] = [
-                {"picture": each.picture, "side": each.side, "of": each.of, "same_file": each.same_file}
-                for each in (*self.trained_on, *self.chosen_on)
-            ]
-            content["without_trained_on"] = _stored(self.without_trained_on) if self.without_trained_on else None
-            content["unseen"] = _stored(self.unseen) if self.unseen else None
-        if self.sides:
-            content["sides"] = {str(each.side): each.as_json() for each in self.sides}
-        unusable = [{"picture": p, "reason": r} for p, r in self.unusable]
-        return {**content, "unusable": unusable, "notes": list(self.notes)}
-
-
-def evaluate(
-    model: str | Path,
-    directory: str | Path | None = None,
-    *,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    split_column: str | None = None,
-    trust: bool = False,
-) -> Evaluation:
-    """How good a saved model is: on a labelled folder or table, or on the test pictures that it remembers.
-
-    A table's column that is not named here is called as in the table that the model was trained on, or has its usual
-    name.
-
-    Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
-    that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
-    and CatalogError where there is nothing to evaluate or a class that the model does not know. `trust`: as for
-    pellucid.load.
-    """
-    steps = evaluating(model, directory, Columns(path_column, label_column, split_column), trust)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
 
 def evaluating(
     model: str | Path, directory: str | Path | None = None, columns: Columns = USUAL, trust: bool = False
 ) -> Generator[Evaluating, None, Evaluation]:
-    """The same, yielding progress. Memory does not grow with the pictures, but for their logits and 400 bytes each."""
+    """See pellucid.evaluate; yields progress.
+
+    Memory does not grow with the pictures, but for their logits and 400 bytes each.
+    """
     classifier = artefact.load(Path(model), trust=trust)
     if directory is None:
         side, kept = evaluated_on(model)
@@ -219,7 +110,7 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
     if of_side.keys() <= {None}:
         return [_Part(str(directory), None, of_side.get(None, []), refused)]
     parts = [
-        _Part(f"{directory} ({name})", name, of_side[short], []) for short, name in SIDES.items() if short in of_side
+        _Part(f"{directory} ({LONG[side]})", LONG[side], of_side[side], []) for side in REPORTED if side in of_side
     ]
     return [parts[0]._replace(unusable=refused), *parts[1:]]
 
@@ -228,9 +119,9 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
     """known: what the model has seen; None for its own pictures, which were kept apart."""
     unusable, paths, labels, logits, digests = list(part.unusable), [], [], [], []
     coarse: list[NDArray[np.uint8]] = []
-    looked: deque[_Looked] = deque()
+    looked: deque[Looked] = deque()
     sources = [path for path, _ in part.labelled]
-    answers = classifier.stream(sources if known is None else _looking(classifier, sources, looked))
+    answers = classifier.stream(sources if known is None else looking(classifier, sources, looked))
     for done, ((path, label), answer) in enumerate(zip(part.labelled, answers, strict=True)):
         yield Evaluating(part.name, done, len(part.labelled))
         seen = looked.popleft() if known is not None else None
@@ -279,44 +170,6 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
     )
 
 
-class _Looked(NamedTuple):
-    """A picture's SHA-256 and what it is recognised by."""
-
-    digest: str
-    coarse: NDArray[np.uint8]
-
-
-def _looking(classifier: Classifier, paths: list[str], looked: deque[_Looked]) -> Iterator[Source]:
-    """The pictures, read and decoded once by a few threads that run ahead, for the classifier; what is kept of each
-    is appended to `looked`. One that cannot be used is handed on as its path, for the classifier to say why."""
-
-    def look(path: str) -> tuple[Source, _Looked]:
-        try:
-            content = read(Path(path))
-            image = decode(content, classifier.pixel_limit)
-        except (PictureError, ValueError):
-            return path, _Looked("", np.zeros(familiar.COARSE, np.uint8))
-        description = familiar.coarse(twins.describe(image)[None])[0]
-        return Prepared(classifier.form.apply(image), path), _Looked(hashlib.sha256(content).hexdigest(), description)
-
-    with ThreadPoolExecutor(cores(), "looking") as pool:
-        pending: deque[Future[tuple[Source, _Looked]]] = deque()
-        rest = iter(paths)
-        try:
-            while True:
-                for path in rest:
-                    pending.append(pool.submit(look, path))
-                    if len(pending) >= AHEAD:
-                        break
-                if not pending:
-                    return
-                source, seen = pending.popleft().result()
-                looked.append(seen)
-                yield source
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def _answers(
     paths: list[str], logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float
 ) -> tuple[Answer, ...]:
@@ -324,8 +177,3 @@ def _answers(
     rows = np.arange(len(labels))
     columns = labels.tolist(), predicted.tolist(), p[rows, labels].tolist(), p[rows, predicted].tolist()
     return tuple(Answer(*each) for each in zip(paths, *columns, strict=True))
-
-
-def _stored(metrics: Metrics) -> dict[str, Any]:
-    """As metrics.json has a side."""
-    return {**metrics.as_json(), "confusion": matrix.stored(metrics.confusion)}

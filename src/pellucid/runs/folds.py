@@ -6,25 +6,26 @@ Run of OUT itself. A fold that is done is one file, which holds its answers; at 
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError, RecipeError, TrainingError
-from pellucid.outcome import Evaluating, Judged, Report, Trained, best_epoch, judge
+from pellucid.pictures.split import SIDES
 from pellucid.pictures.store import Decoding
-from pellucid.place import CHECKPOINTS
-from pellucid.run import Event as RunEvent
-from pellucid.run import Found, Run, Started
+from pellucid.runs.events import Evaluating, Event, FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.fold import ANSWERS, Answers, figures, read_answers
+from pellucid.runs.judge import judge
+from pellucid.runs.place import CHECKPOINTS
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
+from pellucid.runs.trained import Trained
+from pellucid.steps import result_of
 from pellucid.training import checkpoint
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing
@@ -32,45 +33,7 @@ from pellucid.training.folds import FOLDER, PLAN, Fold, Part, begun, pooled
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
-ANSWERS = "answers.safetensors"  # of a fold that is done
 LEAST = 0.01  # minutes of a training
-
-
-@dataclass(frozen=True)
-class FoldBegun:
-    """A training of the cross-validation begins or goes on: pictures to learn from, to choose by, to test on.
-
-    `fold` counts from 1 to `folds`; 0 is the last training, on all pictures, which nothing tests.
-    """
-
-    fold: int
-    folds: int
-    train: int
-    validation: int
-    test: int
-    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """As in Found."""
-
-
-@dataclass(frozen=True)
-class FoldDone:
-    """A fold is tested; also told, once, of those that were done before a run was resumed."""
-
-    fold: Fold
-    folds: int
-
-
-@dataclass(frozen=True)
-class FoldStep(Step):
-    """A step of one of the trainings. `seconds_left` is that of all of them, and so are the steps `done` of `total`."""
-
-    fold: int = field(kw_only=True)  # as in FoldBegun
-    folds: int = field(kw_only=True)
-    done: int = field(kw_only=True)
-    total: int = field(kw_only=True)
-
-
-Event = RunEvent | FoldBegun | FoldDone
 
 
 class CrossValidation:
@@ -149,7 +112,7 @@ class CrossValidation:
     def finish(self) -> Generator[Evaluating, None, Report]:
         """Evaluate the last training and save the model folder, with what the folds say; see Run.finish."""
         data = self._last.trained.data
-        answers = [_answers(self._place(number)) for number in range(1, self.count + 1)]
+        answers = [read_answers(self._place(number)) for number in range(1, self.count + 1)]
         rows, logits = [each.rows for each in answers], [each.logits for each in answers]
         crossed = pooled([each.fold for each in answers], rows, logits, data.labels, data.groups, data.catalog.classes)
         report = yield from self._last.finish(crossed)
@@ -195,7 +158,7 @@ class CrossValidation:
         self._last.take()
         for number in range(1, self.count + 1):
             if (self._place(number) / ANSWERS).is_file():
-                answers = _answers(self._place(number))
+                answers = read_answers(self._place(number))
                 self._done[number] = answers.fold
                 self._spent.append(answers.spent)
         self._read = True
@@ -211,12 +174,12 @@ class CrossValidation:
         run = self._run
         try:
             yield from self._events(run, number)
-            judged = _judged(run.trained)
+            judged = result_of(judge(run.trained))
         except TrainingError as error:
             raise TrainingError(f"Fold {number} of {self.count}: {error}") from error
-        fold, place = _figures(number, run.trained, judged), self._place(number)
+        fold, place = figures(number, run.trained, judged), self._place(number)
         self._spent.append(time.monotonic() - self._clock)
-        _Answers(fold, self._spent[-1], run.trained.data.rows("test"), judged.logits["test"]).write(place)
+        Answers(fold, self._spent[-1], run.trained.data.rows("test"), judged.logits["test"]).write(place)
         run.close()
         checkpoint.remove(place / CHECKPOINTS)
         self._run = None
@@ -253,7 +216,7 @@ class CrossValidation:
                     yield event
                     yield from (FoldDone(fold, self.count) for fold in self._done.values())
                 data = run.trained.data
-                sizes = (len(data.rows(side)) for side in ("train", "val", "test"))
+                sizes = (len(data.rows(side)) for side in SIDES)
                 yield FoldBegun(number, self.count, *sizes, lacking=data.lacking)
             elif isinstance(event, Step):
                 yield self._step(event, number)
@@ -296,22 +259,6 @@ class CrossValidation:
         return self.out / FOLDER / str(number)
 
 
-def _figures(number: int, trained: Trained, judged: Judged) -> Fold:
-    tested, data, state = judged.metrics["test"], trained.data, trained.state
-    return Fold(
-        number,
-        train=len(data.rows("train")),
-        validation=len(data.rows("val")),
-        pictures=tested.pictures,
-        correct=tested.correct,
-        accuracy=tested.accuracy,
-        loss=tested.loss,
-        temperature=judged.classifier.temperature,
-        epoch=best_epoch(state),
-        seconds=round(state.seconds, 3),
-    )
-
-
 def _alike(trained: Trained) -> dict[str, Any]:
     """What all trainings have in common with the first; see Part."""
     context = trained.keeper.context
@@ -321,47 +268,3 @@ def _alike(trained: Trained) -> dict[str, Any]:
         "fingerprint": trained.data.store.fingerprint,
         "class_weights": trained.task.recipe.class_weights,
     }
-
-
-def _judged(trained: Trained) -> Judged:
-    judging = judge(trained)
-    while True:
-        try:
-            next(judging)
-        except StopIteration as end:
-            return end.value
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """A fold that is done, in one file: its figures, the seconds that it took in all, and what its model answered.
-
-    `rows` int64 (n,) are the pictures of the fold, `logits` float32 (n, classes).
-    """
-
-    fold: Fold
-    spent: float
-    rows: NDArray[np.int64]
-    logits: NDArray[np.float32]
-
-    def write(self, place: Path) -> None:
-        from safetensors.numpy import save as encode
-
-        about = {"fold": json.dumps(asdict(self.fold)), "spent": json.dumps(self.spent)}
-        files.write(place / ANSWERS, encode({"rows": self.rows, "logits": self.logits}, about))
-
-
-def _answers(place: Path) -> _Answers:
-    """What was written. Raises ArtefactError."""
-    from safetensors import SafetensorError, safe_open
-
-    path = place / ANSWERS
-    try:
-        with safe_open(path, "np") as file:
-            about = file.metadata() or {}
-            fold, spent = Fold(**json.loads(about["fold"])), float(about["spent"])
-            return _Answers(fold, spent, file.get_tensor("rows"), file.get_tensor("logits"))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(
-            f"{path} is damaged: {error}. Remove {place}, and --resume trains that fold again."
-        ) from error

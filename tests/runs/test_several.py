@@ -21,7 +21,8 @@ from pellucid.app.cli import main
 from pellucid.errors import PellucidError, RecipeError, TraceError
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.joined import joined
-from pellucid.run import Found, Run, Started
+from pellucid.runs.events import Found, Started
+from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 
 CLASSES = ("blue", "green", "red")

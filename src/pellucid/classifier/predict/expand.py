@@ -1,50 +1,16 @@
-"""The verb `predict`, and what stands for which pictures. A cold command gets here without importing torch."""
+"""Which pictures a name stands for: a folder, a glob, a table, or a picture itself."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatch
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
-from pellucid.classifier import store as artefact
-from pellucid.classifier.predictor import Prediction, Predictor, Prepared, Source
-from pellucid.classifier.saved import Saved
+from pellucid.classifier.predict.pictures import Source
 from pellucid.pictures.walk import is_system, walk, written_by_us
-
-
-def predict(
-    model: str | Path, pictures: Source | Iterable[Source], batch: int = 32, trust: bool = False
-) -> Iterator[Prediction]:
-    """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
-
-    A folder stands for all visible files in it and below, each folder's by name, as a training walks it: links are
-    followed, model folders left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or
-    file_name. A picture that cannot be used, or a path or glob that nothing is found under, is a Prediction with an
-    error. See Classifier.stream, `predictor`, and for `trust` pellucid.load.
-    """
-    several = [pictures] if isinstance(pictures, str | Path | bytes | np.ndarray | Prepared) else pictures
-    return predictor(model, several, trust).stream(expand(several), batch)
-
-
-def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
-    """What classifies these pictures soonest: without importing torch where they are few.
-
-    Where nobody can tell how many there are, the first few go without torch, and the rest with it; the two agree but
-    for rounding. Torch is imported by the stream, while its first pictures are decoded. A program needs torch at once.
-    Raises ArtefactError.
-    """
-    saved = artefact.read(Path(model), trust)
-    if not isinstance(saved, Saved):
-        return saved
-    many = isinstance(pictures, Sequence) and next(islice(expand(pictures), saved.few, None), None) is not None
-    return replace(saved, many=many)
-
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files that list pictures
 

@@ -19,7 +19,8 @@ from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeEr
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import Form
 from pellucid.pictures.table import read
-from pellucid.run import Found, Started
+from pellucid.runs.events import Found, Started
+from pellucid.steps import Steps
 from pellucid.training import recipe as recipes
 from pellucid.training.data import read_catalog
 from pellucid.training.history import Epoch
@@ -166,13 +167,9 @@ def test_two_tables_and_the_folder_keep_stores_of_their_own(photos: Path, tmp_pa
     tables = [table_of(photos / f"{n}.csv", ("path", "label"), every[n:]) for n in range(2)]
     reused = []
     for place in (*tables, photos, *tables):
-        steps = stores.build(read(place), Form(16, 16), cache)
-        while True:
-            try:
-                last = next(steps)
-            except StopIteration as end:
-                end.value.close()
-                break
+        steps = Steps(stores.build(read(place), Form(16, 16), cache))
+        *_, last = steps
+        steps.result.close()
         reused.append((last.reused, last.total))
     assert reused == [(0, 32), (31, 31), (31, 32), (32, 32), (31, 31)]
     kept = {store.root: store.pictures for store in stores.stores(cache)}

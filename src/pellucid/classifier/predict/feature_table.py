@@ -13,9 +13,10 @@ import numpy as np
 from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predictor import Described, Source
+from pellucid.classifier.predict.expand import expand
+from pellucid.classifier.predict.pictures import Source
+from pellucid.classifier.predict.prediction import Described
 from pellucid.errors import StorageError
-from pellucid.predicting import expand
 from pellucid.texts import composed
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import pellucid
-from pellucid import api
 from pellucid.errors import CatalogError
-from pellucid.kept import memory
 from pellucid.pictures import familiar
+from pellucid.runs.evaluate import evaluating
+from pellucid.runs.made_from import memory
 
 TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 16, "epochs": 2, "device": "cpu"}
 
@@ -228,6 +228,6 @@ def test_a_model_without_sides_but_train_knows_its_pictures(made: tuple[Path, Pa
 
 
 def test_progress_names_the_side(made: tuple[Path, Path]) -> None:
-    steps = list(api.evaluating(made[1], made[0]))
+    steps = list(evaluating(made[1], made[0]))
     assert len(steps) == 40
     assert {step.side for step in steps} == {str(made[0])}

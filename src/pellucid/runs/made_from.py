@@ -19,12 +19,9 @@ from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
+from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
 
-SIDES = {"test": "test", "val": "validation"}
-"""That a model is evaluated on, the first of them that there is: as split.csv writes it, and as people do."""
-
-
-_SEEN = {"train": "train", "val": "validation"}
+_SEEN = (TRAIN, VAL)
 
 
 class Kept(NamedTuple):
@@ -92,8 +89,8 @@ def memory(model: str | Path) -> Memory:
         with (folder / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             every = list(csv.DictReader(file))
         rows = [row for row in every if row["side"] in _SEEN]
-        apart = frozenset(row["sha256"] for row in every if row["side"] == "test")
-        digests = {row["sha256"]: (_SEEN[row["side"]], row["path"]) for row in rows}
+        apart = frozenset(row["sha256"] for row in every if row["side"] == TEST)
+        digests = {row["sha256"]: (LONG[row["side"]], row["path"]) for row in rows}
     except (ArtefactError, OSError, KeyError, csv.Error) as error:
         what = str(error) if isinstance(error, ArtefactError) else f"{folder / artefact.SPLIT} cannot be read: {error}."
         return Memory({}, {}, f"{what.rstrip('.')}; {again}.")
@@ -104,7 +101,7 @@ def memory(model: str | Path) -> Memory:
         artefact.check_file(folder, artefact.KNOWN, config)
         tensors = artefact.read_arrays(folder / artefact.KNOWN)
         names = {side: [row["path"] for row in rows if row["side"] == side] for side in _SEEN}
-        kept = {_SEEN[side]: (names[side], tensors[side]) for side in _SEEN}
+        kept = {LONG[side]: (names[side], tensors[side]) for side in _SEEN}
         if any(known.shape != (len(paths), familiar.COARSE) for paths, known in kept.values()):
             raise ArtefactError(f"{folder / artefact.KNOWN} is not of the pictures in {artefact.SPLIT}")
     except KeyError as error:
@@ -120,7 +117,7 @@ def memory(model: str | Path) -> Memory:
 def evaluated_on(model: str | Path) -> tuple[str, Iterator[Kept]]:
     """("test" or "validation", its pictures, each looked at when it is asked for). Raises ArtefactError."""
     side, root, rows = _side(Path(model))
-    return SIDES[side], (Kept(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
+    return LONG[side], (Kept(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
 
 
 def remembers(model: str | Path) -> bool:
@@ -144,14 +141,14 @@ def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
 def trained_on(model: str | Path) -> list[str]:
     """The pictures that a model learned from, as far as they are still there. Raises ArtefactError."""
     root, rows = _split(Path(model), f"The pictures that {model} was trained on", "name others")
-    paths = [root / row["path"] for row in rows if row["side"] == "train"]
+    paths = [root / row["path"] for row in rows if row["side"] == TRAIN]
     return [str(path) for path in paths if path.exists()]
 
 
 def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
     """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, there or not."""
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")
-    side = next((side for side in SIDES if any(row["side"] == side for row in rows)), None)
+    side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
     if side is None:
         raise ArtefactError(f"{model} was trained on all its pictures; give a folder of others to evaluate on.")
     return side, root, [row for row in rows if row["side"] == side]

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,16 @@ from PIL import Image
 from tests.known import NETWORK, SIDE, tiny
 
 import pellucid
-from pellucid import files, transfer
+from pellucid import files
 from pellucid.app import screen
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError, StorageError
 from pellucid.pretrained.find import find
-from pellucid.run import Report, Run, Started
+from pellucid.runs import transfer
+from pellucid.runs.events import Started
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
+from pellucid.steps import result_of
 from pellucid.training import features, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
@@ -75,12 +79,8 @@ def finished(run: Run) -> tuple[list[Any], Report]:
     return events, last(run.finish())
 
 
-def last(steps: Iterator[Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+def last(steps: Generator[Any, None, Any]) -> Any:
+    return result_of(steps)
 
 
 def config_of(report: Report) -> dict[str, Any]:
@@ -354,12 +354,13 @@ def without_times(folder: Path) -> dict[str, bytes]:
 CHILD = f"""
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.known import tiny
-from pellucid import files, transfer
+from pellucid import files
+from pellucid.runs import transfer
 from pellucid.app import screen
 from pellucid.classifier import card
-from pellucid.run import Run
+from pellucid.runs.run import Run
 from pellucid.training import recipe
 transfer.find = tiny
 directory, out, cache = map(Path, sys.argv[1:])

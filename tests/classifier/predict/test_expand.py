@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pellucid.classifier.predict.expand import LeftOut, expand, walked
 from pellucid.errors import CatalogError
 from pellucid.pictures.catalog import scan
-from pellucid.predicting import LeftOut, expand, walked
 
 
 def make(root: Path, *paths: str) -> Path:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import kept
 from pellucid.errors import RecipeError
 from pellucid.network import residual, text, zoo
 from pellucid.network.own.own import Own
@@ -25,6 +24,7 @@ from pellucid.pictures.space import another_place
 from pellucid.pretrained.find import NAMES, find
 from pellucid.pretrained.kept import FOLDER as WEIGHTS
 from pellucid.pretrained.known import Known
+from pellucid.runs import made_from
 from pellucid.training import features, head, loop, road
 from pellucid.training.data import Data, Sample
 from pellucid.training.features import Backbone, Extracting, View
@@ -201,7 +201,7 @@ def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[st
     Sides are "validation" and "test", or of a cross-validation "folds", all pictures. What chose the model may choose
     again.
     """
-    memory = kept.memory(model)
+    memory = made_from.memory(model)
     sides = {"validation": data.rows("val"), "test": data.rows("test")}
     if folds:
         sides = {"folds": np.arange(len(data.labels))}

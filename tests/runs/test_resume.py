@@ -35,7 +35,7 @@ from pathlib import Path
 from pellucid import files
 from pellucid.classifier import card  # with everything that it imports
 from pellucid.pictures import augment_cpu
-from pellucid.run import Run
+from pellucid.runs.run import Run
 from pellucid.training import recipe
 import torch, matplotlib.figure, matplotlib.backends.backend_agg
 directory, out, cache = map(Path, sys.argv[1:])

@@ -17,9 +17,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pellucid import files, run
+from pellucid import files
 from pellucid.classifier import card
 from pellucid.classifier import store as artefact
+from pellucid.classifier.predict.with_torch import TorchBackend
+from pellucid.classifier.saved import Saved
 from pellucid.errors import (
     ArtefactError,
     CatalogError,
@@ -29,11 +31,17 @@ from pellucid.errors import (
     StorageError,
     TrainingError,
 )
-from pellucid.run import Decoding, Found, Report, Run, Started, Step
+from pellucid.pictures.store import Decoding
+from pellucid.runs import choose, prepare, run
+from pellucid.runs.events import Found, Started
+from pellucid.runs.report import Report
+from pellucid.runs.run import Run
+from pellucid.steps import result_of
 from pellucid.training import recipe as recipes
 from pellucid.training import replay
 from pellucid.training.data import Comparing, Sample
 from pellucid.training.history import Epoch
+from pellucid.training.loop import Step
 from pellucid.training.recorder import is_due
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
@@ -98,12 +106,7 @@ def finished(one: Run) -> Report:
 
 
 def last(one: Run) -> Report:
-    steps = one.finish()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return result_of(one.finish())
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -128,11 +131,13 @@ def test_12_bits_in_16_are_seen_alike_in_training_and_prediction(begin: Begin, t
     assert 900 <= ranges.integer[0] < ranges.integer[1] <= 1155
     assert json.loads((tmp_path / "out" / "config.json").read_text())["preprocessing"]["ranges"] == ranges.as_json()
     store = one._ready.data.store  # type: ignore[union-attr]
-    for saved in (artefact.read(tmp_path / "out"), artefact.load(tmp_path / "out")):
+    saved = artefact.read(tmp_path / "out")
+    assert isinstance(saved, Saved)
+    for predictor in (saved.predictor(), artefact.load(tmp_path / "out")):
         for row in (0, 23):
             path = folder / store.catalog.pictures[row].path
-            assert np.array_equal(saved.prepared(path), store.images[row])
-            assert np.array_equal(saved.prepared(path.read_bytes()), store.images[row])
+            assert np.array_equal(predictor.prepared(path), store.images[row])
+            assert np.array_equal(predictor.prepared(path.read_bytes()), store.images[row])
     assert np.ptp(store.images) > 200
 
 
@@ -364,7 +369,7 @@ def test_outputs_that_are_not_finite_are_not_saved(
     one = begin()
     for _ in one:
         pass
-    monkeypatch.setattr(run.Classifier, "logits", lambda self, images: np.full((len(images), 2), np.inf, np.float32))
+    monkeypatch.setattr(TorchBackend, "logits", lambda self, images: np.full((len(images), 2), np.inf, np.float32))
     with pytest.raises(TrainingError, match="outputs for the validation pictures are not finite"):
         last(one)
     assert not (tmp_path / "out" / "config.json").exists()
@@ -434,7 +439,7 @@ def test_a_resumed_run_keeps_what_was_chosen(
     Image.fromarray(np.zeros((200, 300, 3), np.uint8)).save(own / "red" / "cut.png")
     content = (own / "red" / "cut.png").read_bytes()
     (own / "red" / "cut.png").write_bytes(content[: len(content) // 2])
-    monkeypatch.setattr(run, "sample", lambda *_: Sample(40, grey=True))  # what the pictures now look like
+    monkeypatch.setattr(choose.datasets, "sample", lambda *_: Sample(40, grey=True))  # what the pictures now look like
     one = begin(own, resume=True, size=None, augment="auto", epochs=99, seed=99)
     started = next(event for event in one if isinstance(event, Started))
     assert (started.recipe.size, started.recipe.augment, started.recipe.epochs) == (72, "strong", 2)
@@ -587,7 +592,7 @@ def test_a_replay_changes_nothing_but_itself(begin: Begin, tmp_path: Path) -> No
 def test_a_replay_follows_the_minutes(begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The plan moves while it trains; the frames are those of the plan that there was in the end."""
     monkeypatch.setattr(run.loop, "measure_steps", lambda task, state, seconds: 0.001)
-    monkeypatch.setattr(run.minutes, "REPLAN", 5)
+    monkeypatch.setattr(prepare.minutes, "REPLAN", 5)
     report = finished(begin(minutes=0.03, epochs=None, replay=True, every=99.0))
     found = replay.read(tmp_path / "out" / "replay")
     steps = json.loads((report.folder / "config.json").read_text())["training"]["steps"]

@@ -1,0 +1,1 @@
+"""Pictures in whatever form -> predictions, by whatever computes them soonest."""

@@ -1,0 +1,51 @@
+"""A picture in whatever form: its path, its bytes, its image, or what the network takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import PictureError
+from pellucid.pictures.decode import ALONE, Ranges, decode, read
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image that is as the network gets it, uint8 (H, W, C) of its form's size: nothing more is done to it."""
+
+    image: NDArray[np.uint8]
+    name: str = "<prepared>"
+
+
+Source = str | Path | bytes | NDArray[np.uint8] | Prepared
+"""A picture: its path, its bytes, or its image as uint8 (H, W, 3), upright RGB."""
+
+
+def is_one(pictures: Source | Iterable[Source]) -> TypeIs[Source]:
+    """Whether this is one picture rather than several: a path and bytes can be iterated, too."""
+    return isinstance(pictures, str | Path | bytes | np.ndarray | Prepared)
+
+
+def decoded(picture: Source, pixel_limit: int, ranges: Ranges = ALONE) -> NDArray[np.uint8]:
+    """A picture in whatever form -> its image uint8 (H, W, 3); see `decode`. Raises PictureError."""
+    if isinstance(picture, Prepared):
+        raise PictureError("it is prepared for a network already")
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+            raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")
+        return picture
+    if isinstance(picture, bytes):
+        return decode(picture, pixel_limit, ranges)
+    try:
+        content = read(Path(picture))
+    except ValueError as error:  # a NUL character, which no path has
+        raise PictureError(f"not a path: {error}") from error
+    return decode(content, pixel_limit, ranges)

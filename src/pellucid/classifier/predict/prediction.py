@@ -1,0 +1,57 @@
+"""What a classifier says of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one picture, or why it says nothing.
+
+    `probabilities` follow the order of the classifier's classes, are calibrated and sum to 1; `logits` are the
+    network's raw outputs. Of a picture that cannot be used, `error` is the reason and all else is None.
+
+    A classifier of several labels gives each label a probability by itself. `labels` are those from their thresholds
+    on, the most probable first, and there may be none. `label` is the first of them, or None; `probability` is its own.
+    """
+
+    source: str
+    label: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+    logits: tuple[float, ...] | None = None
+    error: str | None = None
+    labels: tuple[str, ...] | None = None
+    """None of a classifier of one label a picture."""
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The `count` most probable classes with their probabilities, best first; none where there is an error."""
+        ranked = sorted((self.probabilities or {}).items(), key=lambda item: -item[1])
+        return ranked[:count]
+
+    def as_json(self, top: int | None = None) -> dict[str, Any]:
+        """A flat description for a line of JSON."""
+        if self.error is not None:
+            return {"picture": self.source, "error": self.error}
+        ranked = dict(self.top(top if top is not None else len(self.probabilities or {})))
+        if self.labels is not None:
+            return {"picture": self.source, "labels": list(self.labels), "probabilities": ranked}
+        return {
+            "picture": self.source,
+            "label": self.label,
+            "probability": self.probability,
+            "probabilities": ranked,
+        }
+
+
+@dataclass(frozen=True)
+class Described:
+    """A prediction, and what the network's last dense layer made it of: float32 (F,), None where there is an error."""
+
+    prediction: Prediction
+    features: NDArray[np.float32] | None

@@ -1,0 +1,94 @@
+"""A network as a torch module: one group of pictures with the help of every core, or each core alone with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.classifier.predict.backend import GROUP, Logits, Stage
+from pellucid.engine import blocks
+from pellucid.network.own.program import in_plain_order
+from pellucid.network.standardise import Standardise, to_unit
+from pellucid.pictures.decode import expect_many
+
+if TYPE_CHECKING:
+    import torch
+
+WORTH_FUSING = 256  # pictures that save, fused, about the time that loading the kernels takes
+
+
+@dataclass(frozen=True, eq=False)
+class TorchBackend:
+    """A torch module. See Backend.
+
+    `plain`: whether the module needs its pictures in plain order; torch.export passes over the hook that sees to it.
+    """
+
+    module: torch.nn.Module
+    standardise: Standardise
+    plain: bool = False
+
+    @property
+    def device(self) -> str:
+        """Where the weights are: "cpu", "cuda:0", ..."""
+        parameter = next(self.module.parameters(), None)
+        return str(parameter.device) if parameter is not None else "cpu"
+
+    def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """Prepared images uint8 (n, H, W, C) as the module gets them, float32 (n, C, H, W), where its weights are."""
+        input = self.standardise(to_unit(images, self.device))
+        return in_plain_order(input) if self.plain else input
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See Backend."""
+        import torch
+
+        self.module.eval()
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(images), GROUP):
+                part = self.standardised(images[start : start + GROUP])
+                parts.append(self.module(part).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def alone(self, fuse: bool = True) -> Logits:
+        """The same as `logits` for a thread that PyTorch then gives no other to help, whatever the thread does later.
+
+        `fuse`: convolution, ReLU and pooling as one step where the network has them, equal but for rounding. For the
+        module as it is when this is called.
+        """
+        import torch
+
+        from pellucid.runtime.threads import work_alone
+
+        self.module.eval()
+        module, standardised = self.module, self.standardised
+
+        def plain(images: NDArray[np.uint8]) -> torch.Tensor:
+            return module(standardised(images))  # type: ignore[no-any-return]
+
+        forward: Callable[[NDArray[np.uint8]], torch.Tensor] = plain
+        if fuse and blocks.describe(module):
+            expect_many()
+            forward = blocks.run_stored(module, self.standardise, 1)
+
+        def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            work_alone()
+            with torch.inference_mode():
+                return forward(images).float().numpy()
+
+        return logits
+
+    def stages(self, expected: int, batch: int) -> Iterator[Stage]:
+        """See Backend. On the CPU the kernels of fused blocks are loaded only for many pictures."""
+        if self.device != "cpu":
+            yield Stage(None, batch, lambda: self.logits, lambda: self.logits)
+            return
+        size = min(batch, GROUP)
+        if expected < WORTH_FUSING:
+            yield Stage(WORTH_FUSING, size, lambda: self.alone(fuse=False), lambda: self.logits)
+        yield Stage(None, size, self.alone, lambda: self.logits)

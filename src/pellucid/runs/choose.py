@@ -1,0 +1,125 @@
+"""What a run was asked for, and what is chosen from the pictures where that was left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.engine import device
+from pellucid.network import zoo
+from pellucid.network.own import own as owns
+from pellucid.network.own.own import Own, Ready
+from pellucid.network.window import Shape
+from pellucid.pictures.catalog import Catalog
+from pellucid.pictures.decode import Form
+from pellucid.runs import transfer
+from pellucid.runs.transfer import Basis
+from pellucid.training import bring, targets, weighting
+from pellucid.training import data as datasets
+from pellucid.training import recipe as recipes
+from pellucid.training.checkpoint import Checkpoint
+from pellucid.training.data import Data
+from pellucid.training.folds import Part
+from pellucid.training.recipe import Recipe
+from pellucid.training.resolve import resolve, resolve_length
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for; see Run, which has the same names. `began`: when, by time.perf_counter."""
+
+    directory: Path
+    out: Path
+    recipe: Recipe
+    named: frozenset[str]
+    module: torch.nn.Module | None
+    cache: Path
+    part: Part | None
+    checkpoint_seconds: float
+    began: float
+
+    @property
+    def alike(self) -> Mapping[str, Any]:
+        """What the first training of a cross-validation chose for all; see Part."""
+        return self.part.alike if self.part is not None else {}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is trained, and how: the recipe as far as it is settled, with a sentence for each choice.
+
+    `own`: the user's module, copied and checked, where the network is one.
+    """
+
+    basis: Basis
+    recipe: Recipe
+    reasons: tuple[str, ...]
+    own: Ready | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """(C, H, W) of what the network takes."""
+        form = self.basis.form
+        return form.channels, form.height, form.width
+
+
+def choose(request: Request, catalog: Catalog, saved: Checkpoint | None) -> Chosen:
+    """The network, its input and the recipe but for its length and class weights: what costs no decoding.
+
+    In a resumed run all stays as it was chosen.
+    """
+    asked, classes = request.recipe, len(catalog.classes)
+    own = owns.find(asked.model, request.module, classes, asked.seed)
+    bring.check_start(own, asked)
+    device.check(asked.device)
+    chosen = _chosen_again(own, saved) if saved is not None else _chosen_first(request, catalog, own)
+    named = chosen.basis.named
+    if isinstance(named, Own):
+        ready = named.ready(chosen.shape, classes)
+        bring.check_same(saved, ready)
+        return replace(chosen, own=ready)
+    named.network.shapes(chosen.shape, classes)  # raises NetworkError where they do not fit
+    return chosen
+
+
+def _chosen_again(own: Own | None, saved: Checkpoint) -> Chosen:
+    # begun by an earlier Pellucid, it does not say how classes are weighted: they were not
+    recipe = recipes.make(**{"class_weights": "none", **saved.context["recipe"]})
+    reasons = tuple(saved.context["reasons"])
+    if (said := saved.context.get("basis")) is not None:
+        return Chosen(Basis.from_json(said), recipe, reasons)
+    return Chosen(_from_scratch(own, recipe), recipe, reasons)
+
+
+def _chosen_first(request: Request, catalog: Catalog, own: Own | None) -> Chosen:
+    asked = request.recipe
+    sample = datasets.sample(catalog, int(asked.megapixels * 1e6))
+    if own is None:
+        return Chosen(*transfer.choose(asked, sample, request.named, request.cache))
+    recipe, reasons = bring.fitted(own, asked, *resolve(asked, own, sample))
+    return Chosen(_from_scratch(own, recipe), recipe, reasons)
+
+
+def _from_scratch(own: Own | None, recipe: Recipe) -> Basis:
+    assert recipe.size is not None
+    assert recipe.channels is not None
+    form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
+    return Basis(own or zoo.find(recipe.model), form)
+
+
+def settle(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None) -> Chosen:
+    """What the recipe still leaves open: batch, epochs, class weights."""
+    recipe, more = resolve_length(chosen.recipe, len(data.rows("train")))
+    usual = request.alike.get("class_weights", "auto")
+    recipe, weighted = weighting.resolve(recipe, counts(data), data.catalog.classes, usual)
+    return replace(chosen, recipe=recipe, reasons=(*chosen.reasons, *more, *(weighted if saved is None else ())))
+
+
+def counts(data: Data) -> list[int]:
+    """Of each class, how many pictures are trained on."""
+    return targets.counts(data.labels[data.rows("train")], len(data.catalog.classes))

@@ -1,0 +1,60 @@
+"""Labelled pictures read and decoded once: for the classifier, and to recognise those that a model has seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict.pictures import Prepared, Source
+from pellucid.errors import PictureError
+from pellucid.pictures import familiar, twins
+from pellucid.pictures.decode import decode, read
+from pellucid.runtime.threads import cores
+
+AHEAD = 64  # pictures read before they are classified
+
+
+class Looked(NamedTuple):
+    """A picture's SHA-256 and what it is recognised by."""
+
+    digest: str
+    coarse: NDArray[np.uint8]
+
+
+def looking(classifier: Classifier, paths: list[str], looked: deque[Looked]) -> Iterator[Source]:
+    """The pictures, read and decoded once by a few threads that run ahead, for the classifier; what is kept of each
+    is appended to `looked`. One that cannot be used is handed on as its path, for the classifier to say why."""
+
+    def look(path: str) -> tuple[Source, Looked]:
+        try:
+            content = read(Path(path))
+            image = decode(content, classifier.pixel_limit)
+        except (PictureError, ValueError):
+            return path, Looked("", np.zeros(familiar.COARSE, np.uint8))
+        description = familiar.coarse(twins.describe(image)[None])[0]
+        return Prepared(classifier.form.apply(image), path), Looked(hashlib.sha256(content).hexdigest(), description)
+
+    with ThreadPoolExecutor(cores(), "looking") as pool:
+        pending: deque[Future[tuple[Source, Looked]]] = deque()
+        rest = iter(paths)
+        try:
+            while True:
+                for path in rest:
+                    pending.append(pool.submit(look, path))
+                    if len(pending) >= AHEAD:
+                        break
+                if not pending:
+                    return
+                source, seen = pending.popleft().result()
+                looked.append(seen)
+                yield source
+        finally:
+            pool.shutdown(cancel_futures=True)

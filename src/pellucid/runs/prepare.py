@@ -1,0 +1,233 @@
+"""From pictures to a training whose first step can be done: what is trained, on what, and where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.classifier.classifier import Classifier
+from pellucid.engine import device
+from pellucid.engine.device import Engine
+from pellucid.errors import ArtefactError, RecipeError
+from pellucid.network import standardise, zoo
+from pellucid.network.network import Network
+from pellucid.network.own.program import Program
+from pellucid.pictures.catalog import Catalog
+from pellucid.pictures.joined import hint
+from pellucid.pictures.store import Decoding
+from pellucid.runs import events, transfer
+from pellucid.runs.choose import Chosen, Request, choose, counts, settle
+from pellucid.runs.events import Found
+from pellucid.runs.place import CHECKPOINTS
+from pellucid.runs.trained import Trained
+from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, weighting
+from pellucid.training import data as datasets
+from pellucid.training.checkpoint import Checkpoint
+from pellucid.training.data import Comparing, Data
+from pellucid.training.features import Extracting
+from pellucid.training.loop import State, Task
+from pellucid.training.norms import has_batch_norm
+from pellucid.training.optimizer import optimizer
+from pellucid.training.recipe import Recipe
+from pellucid.training.recorder import Recorder
+from pellucid.training.resident import hold
+
+if TYPE_CHECKING:
+    import torch
+
+FEW = 32  # pictures at a time of which mean and deviation are measured
+PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
+
+
+@dataclass(frozen=True)
+class Built:
+    """The module where it is trained. `network` or `program`: how it will be saved."""
+
+    engine: Engine
+    module: torch.nn.Module
+    network: Network | None
+    program: Program | None
+
+
+def prepare(
+    request: Request, catalog: Catalog, saved: Checkpoint | None
+) -> Generator[Decoding | Comparing | Found | Extracting, None, Trained]:
+    """All that comes before the first step; yields progress. `saved`: where a run that is resumed stood.
+
+    Raises PellucidError of every kind. The first files in `request.out` come with `write_first`.
+    """
+    chosen = choose(request, catalog, saved)
+    data = yield from datasets.prepare(catalog, chosen.basis.form, chosen.recipe, request.cache, request.part)
+    check_same(saved, data)
+    yield events.found(request.directory, data)
+    chosen = settle(chosen, data, request, saved)
+    built = build(chosen, data, request, saved)
+    task, where = make_task(chosen, built, data)
+    state = State(built.module, optimizer(task.recipe, built.module), steps=_steps(task))
+    if chosen.basis.known is not None:
+        basis, more = yield from transfer.begin(chosen.basis, data, task, state, request.cache)
+        chosen = replace(chosen, basis=basis, reasons=(*chosen.reasons, *more))
+    set_clock(task, state, request, saved)
+    keeper = write_first(chosen, built, data, state, request)
+    recorder = None
+    if task.recipe.replay:
+        paths, classes = data.catalog.pictures.paths, data.catalog.classes
+        recorder = Recorder(request.out / replay.FOLDER, task, state, paths, classes)
+    reasons = (*_reasons(chosen, built, data), *where, *folds.suggestion(data, task.recipe))
+    resumed_at = state.step if saved is not None else None
+    classifier = _classifier(chosen, built, data, task)
+    return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, chosen.basis.about)
+
+
+def check_same(saved: Checkpoint | None, data: Data) -> None:
+    """Raise ArtefactError where the pictures are not those that a resumed run began with."""
+    if saved is not None and saved.context["fingerprint"] != data.fingerprint:
+        raise ArtefactError(
+            f"The pictures in {data.catalog.place} have changed since {saved.path} was written, and a resumed run "
+            "must see the same ones. Put them back, or train anew with another --out."
+        )
+
+
+def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None) -> Built:
+    """The module on its device, and the fastest engine for it; in a resumed run as it began."""
+    import torch
+
+    recipe, named, own, shape = chosen.recipe, chosen.basis.named, chosen.own, chosen.shape
+    threads = saved.context["threads"] if saved else request.alike.get("threads")
+    engine = device.choose(recipe.device, recipe.precision, threads)
+    torch.manual_seed(recipe.seed)
+    if own is not None:
+        engine = bring.computing(engine, recipe, own, shape)
+        module, network, program = own.placed(engine.place, engine.device), own.network, own.program
+    else:
+        assert isinstance(named, zoo.Named)
+        module = engine.place(named.network.module(shape, len(data.catalog.classes)))
+        network, program = named.network, None
+    assert recipe.batch is not None
+    # not there: begun when nothing was fused
+    fused = saved.context.get("fused", False) if saved else request.alike.get("fused")
+    batch = min(recipe.batch, len(data.rows("train")))
+    return Built(device.with_blocks(engine, module, shape, batch, fused), module, network, program)
+
+
+def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str, ...]]:
+    """What the loop trains on, and sentences that say where the pictures are held."""
+    recipe, basis, rows = chosen.recipe, chosen.basis, data.rows("train")
+    scale = basis.standardise or standardise.measure(_batches(data, rows), basis.form.channels)
+    augment = recipe.augment
+    assert augment != "auto"
+    images, where = hold(data.store, len(data.labels), built.engine)
+    reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
+    task = Task(
+        recipe,
+        built.engine,
+        scale,
+        augment,
+        images,
+        data.labels,
+        rows,
+        data.choosing,
+        reported,
+        weighting.of(recipe, counts(data)),
+        frozen_norms=basis.is_known,
+    )
+    _check_batch(task, built.module)
+    loop.load(task)
+    return task, where
+
+
+def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | None) -> None:
+    """Put a resumed run back to where it stood; of a new one in minutes, measure its steps and plan the rest."""
+    if saved is not None:
+        checkpoint.restore(saved, state)
+        if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
+            state.seconds += time.perf_counter() - request.began
+    elif task.recipe.minutes is not None:
+        seconds = task.recipe.minutes * 60
+        state.step_seconds = loop.measure_steps(task, state, seconds * PROBE_SHARE)
+        left = seconds - (time.perf_counter() - request.began)
+        state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken of them already
+        minutes.replan(task, state)
+
+
+def write_first(chosen: Chosen, built: Built, data: Data, state: State, request: Request) -> checkpoint.Keeper:
+    """The first files in `out`. The checkpoint comes first: once anything stands there, the run can go on."""
+    place = request.out / CHECKPOINTS
+    keeper = checkpoint.Keeper(place, _context(chosen, built, data, request), request.checkpoint_seconds)
+    with files.storage_errors(request.out):
+        request.out.mkdir(parents=True, exist_ok=True)
+    for folder in (request.out, place):
+        files.remove_parts(folder)
+    keeper.save(state)
+    datasets.write_lists(data, request.out)
+    return keeper
+
+
+def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict[str, Any]:
+    """What a checkpoint says beside the state, for a run that is resumed."""
+    return {
+        "asked": request.recipe.as_json(),
+        "recipe": chosen.recipe.as_json(),
+        "reasons": chosen.reasons,
+        "threads": built.engine.threads,
+        "fused": built.engine.fused,
+        "fingerprint": data.fingerprint,
+        "module": chosen.own.digest if chosen.own is not None else None,
+        "basis": chosen.basis.as_json() if chosen.own is None else None,
+    }
+
+
+def _classifier(chosen: Chosen, built: Built, data: Data, task: Task) -> Classifier:
+    """What is trained, as what will be saved; not yet calibrated."""
+    limit, ranges = int(task.recipe.megapixels * 1e6), data.store.ranges
+    about = data.catalog.classes, chosen.basis.form, task.standardise, 1.0, limit, ranges
+    return Classifier(built.network, built.module, *about, program=built.program)
+
+
+def _reasons(chosen: Chosen, built: Built, data: Data) -> tuple[str, ...]:
+    """A sentence for each choice, in the order in which they are read."""
+    own = chosen.own.reasons if chosen.own is not None else ()
+    return (
+        *chosen.reasons,
+        *hint(data.catalog),
+        *own,
+        *data.store.ranges.sentences,
+        *_no_choice(data, chosen.recipe),
+        *built.engine.reasons,
+    )
+
+
+def _no_choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
+    """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
+    if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
+        return ()
+    if not len(data.rows("val")):
+        few = "the pictures are too few, or too much alike, to leave a validation"
+        return (f"weights of the last epoch, and temperature 1: {few}",)
+    first, *more = data.lacking["val"]
+    lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
+    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)
+
+
+def _check_batch(task: Task, module: torch.nn.Module) -> None:
+    """Batch norm cannot learn from one picture: its deviation would be 0."""
+    if len(task.train) // task.steps_per_epoch == 1 and has_batch_norm(module) and not task.frozen_norms:
+        raise RecipeError(
+            f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
+            "Use 2 or more, or a network without batchnorm."
+        )
+
+
+def _steps(task: Task) -> int:
+    return (task.recipe.epochs or 0) * task.steps_per_epoch
+
+
+def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(rows), FEW):
+        yield data.store.batch(rows[start : start + FEW])

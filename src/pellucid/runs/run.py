@@ -1,0 +1,207 @@
+"""One training from a folder or a table of pictures to a model folder: where training and classifier meet.
+
+run = Run(directory, recipe, out)
+for event in run:            # stop asking at any event, and the run stops there
+    ...
+report = run.finish()        # the best weights so far, evaluated and saved
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pellucid.pictures import catalog as catalogs
+from pellucid.pictures.joined import joined
+from pellucid.pictures.store import Decoding
+from pellucid.runs.choose import Request
+from pellucid.runs.events import Evaluating, Found, RunEvent, Started
+from pellucid.runs.place import CHECKPOINTS, find_place
+from pellucid.runs.prepare import prepare
+from pellucid.runs.report import Report
+from pellucid.runs.save import save
+from pellucid.runs.trained import Trained, epochs
+from pellucid.training import checkpoint, loop
+from pellucid.training import recipe as recipes
+from pellucid.training.claim import NAME as LOCK
+from pellucid.training.claim import Claim
+from pellucid.training.data import Comparing, read_catalog
+from pellucid.training.features import Extracting
+from pellucid.training.folds import Folds, Part
+from pellucid.training.loop import Step
+from pellucid.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Run:
+    """One training. Iterate to train, then `finish()`. Both raise PellucidError of every kind.
+
+    `out` is a new or empty folder, or a function that names one that is not there, and is called again where another
+    process takes that first. With `resume`, one where a training was stopped or killed goes on, with the settings it
+    began with; where it was killed before its first checkpoint, or never begun, it begins. From the first event, or
+    from here where `out` is there, to the end of a complete training or to `close()`, no other process can train into
+    `out`.
+    `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
+    `part`: which training of a cross-validation it is (folds.py), if it is one.
+    `module`: the user's own, of which a copy is trained, where the recipe's model is only its name.
+    `named`: the settings of `recipe` that the user named, which known weights do not change.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        recipe: Recipe,
+        out: Path | Callable[[], Path],
+        cache: Path,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        part: Part | None = None,
+        module: torch.nn.Module | None = None,
+        named: Collection[str] = (),
+    ) -> None:
+        self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
+        self.directory, self.cache, self.recipe, self.resume, self.part = directory, cache, recipe, resume, part
+        if not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
+            find_place(self.out, resume, part)  # what cannot be used stays as it is
+        self._claim, self._module = Claim(self.out), module
+        self._saved: checkpoint.Checkpoint | None = None
+        if self.out.is_dir():  # else it is made when the training begins
+            self.take()
+        self.checkpoint_seconds = checkpoint_seconds
+        self.named = frozenset(named)
+        self._ready: Trained | None = None
+
+    def look(self) -> catalogs.Catalog:
+        """The pictures by their names. Raises CatalogError, and RecipeError where they are none to cross-validate."""
+        place = self.out if self.part is None else self.part.place
+        catalog = read_catalog(self.directory, self.recipe, leave_out=place)
+        if self.recipe.labels == "several":
+            catalog = joined(catalog)
+        catalogs.check(catalog)
+        if self.part is not None:
+            self.part.check(catalog)
+        return catalog
+
+    def take(self) -> None:
+        """Claim the folder, and look into it once nobody else can change it. Nothing where that is done."""
+        if self._claim.held:
+            return
+        while not self._claim.held:
+            try:
+                self._claim.take(new=self._free is not None)
+            except FileExistsError:
+                assert self._free is not None
+                self.out = self._free()
+                self._claim = Claim(self.out)
+        try:
+            self._saved = find_place(self.out, self.resume, self.part)
+        except BaseException:
+            self.close()
+            raise
+        if self._saved is not None:
+            self.recipe = recipes.make(**self._saved.context["asked"])
+
+    def __iter__(self) -> Iterator[RunEvent]:
+        """Events as they happen. Who stopped asking and asks again goes on where the run stands."""
+        if self._ready is None:
+            try:
+                self._ready = yield from self._prepare()
+            except BaseException:
+                self.close()
+                raise
+            yield self._started(self._ready)
+            if self._ready.resumed_at is None:
+                yield from self._ready.state.history  # of known weights, the head
+        ready = self._ready
+        self._claim.check()
+        start = time.perf_counter()
+        self._record(ready)
+        ready.state.seconds += time.perf_counter() - start
+        for event in loop.run(ready.task, ready.state):
+            self._claim.check()
+            ready.keeper.step_done(ready.state)
+            if isinstance(event, Step):
+                self._record(ready)
+            yield event
+        self._claim.check()
+        self._record(ready, last=True)
+        ready.keeper.save(ready.state)  # killed from here on, it resumes at the end
+
+    @property
+    def trained(self) -> Trained:
+        """What it works on, and what it has reached so far; there from `Started` on."""
+        assert self._ready is not None, "there is nothing trained before Started"
+        return self._ready
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it goes on from a checkpoint; told before the first event."""
+        return self._saved is not None
+
+    @property
+    def worth_finishing(self) -> bool:
+        """Whether there are weights worth saving: an epoch is done."""
+        return self._ready is not None and bool(self._ready.state.best)
+
+    def save_checkpoint(self) -> None:
+        """Save where the run stands, to go on with `resume`. Only between two events: the state is whole there."""
+        assert self._ready is not None, "there is nothing to save before Started"
+        self._claim.check()
+        self._ready.keeper.save(self._ready.state)
+
+    def close(self) -> None:
+        """Let go of the folder, which another process may then use. The run cannot go on after that."""
+        self._claim.release()
+
+    def _record(self, ready: Trained, last: bool = False) -> None:
+        """A frame of the replay, where one is kept and due. Its time is the training's, and counts in its minutes."""
+        if ready.recorder is not None:
+            ready.recorder.note(ready.state, last)
+
+    def _started(self, ready: Trained) -> Started:
+        return Started(
+            ready.task.recipe,
+            ready.reasons,
+            sum(parameter.numel() for parameter in ready.state.module.parameters()),
+            epochs(ready.state.steps, ready.task),
+            ready.state.steps,
+            ready.resumed_at,
+        )
+
+    def _prepare(self) -> Generator[Decoding | Comparing | Found | Extracting, None, Trained]:
+        began = time.perf_counter()
+        catalog = self.look()
+        self.take()  # after the scan: the folder may be made among the pictures
+        saved, self._saved = self._saved, None  # its tensors are not needed twice
+        request = Request(
+            self.directory,
+            self.out,
+            self.recipe,
+            self.named,
+            self._module,
+            self.cache,
+            self.part,
+            self.checkpoint_seconds,
+            began,
+        )
+        return (yield from prepare(request, catalog, saved))
+
+    def finish(self, crossed: Folds | None = None) -> Generator[Evaluating, None, Report]:
+        """Evaluate the best weights so far and save the model folder; yields progress, returns the report.
+
+        `crossed`: what a cross-validation says of this recipe, for the last of its trainings.
+
+        The run itself is left as it is. Of a complete one the checkpoints go at the very end: as long as they
+        are there, `resume` finishes what was broken off.
+        """
+        assert self._ready is not None, "there is nothing to finish before Started"
+        self._claim.check()
+        report = yield from save(self._ready, self._ready.data.catalog.root, self.out, crossed)
+        if report.complete:
+            checkpoint.remove(self.out / CHECKPOINTS)
+            self.close()
+        return report

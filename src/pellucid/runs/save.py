@@ -1,0 +1,132 @@
+"""The end of a training: a model folder written that says how good its best weights are."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.classifier import card, matrix
+from pellucid.classifier import store as artefact
+from pellucid.pictures import familiar
+from pellucid.pictures.sides import SHORT, TRAIN, VAL
+from pellucid.runs import config
+from pellucid.runs.events import Evaluating
+from pellucid.runs.judge import Judged, judge
+from pellucid.runs.report import FOLDS, Report
+from pellucid.runs.trained import Trained, best_epoch
+from pellucid.training import evaluate, history, loop, targets
+from pellucid.training.data import Data
+from pellucid.training.folds import Folds
+
+MISTAKES = 12
+THUMBNAILS = "thumbnails"
+DESCRIBED = 1024  # pictures of which what is kept is made at a time
+
+
+def save(
+    trained: Trained, directory: Path, out: Path, folds: Folds | None = None
+) -> Generator[Evaluating, None, Report]:
+    """Evaluate the best weights so far and write the model folder; yields progress, returns the report.
+
+    `trained` itself is left as it is. `directory`: to which the pictures' paths are relative. `folds`: of a
+    cross-validation, the figure that is then reported. Raises StorageError, and TrainingError where the network's
+    outputs are not finite.
+    """
+    judged = yield from judge(trained)
+    report = _report(trained, judged, out, folds)
+    _remove_model(out)
+    mistakes = _mistakes(trained, judged, report, directory)
+    files.write(out / artefact.HISTORY, history.as_csv(trained.state.history))
+    artefact.write_json(out / artefact.METRICS, {**_figures(report), "mistakes": mistakes})
+    artefact.write_tensors(out / artefact.OPTIMIZER, _optimizer(trained))
+    files.write(out / artefact.KNOWN, _known(trained.data))
+    artefact.save(out, judged.classifier, config.about(trained, directory, out))
+    card.write(out)
+    return report
+
+
+def _report(trained: Trained, judged: Judged, out: Path, folds: Folds | None) -> Report:
+    state, metrics = trained.state, judged.metrics
+    reported = "test" if "test" in metrics else next(iter(metrics))
+    if folds is not None:
+        reported, metrics = FOLDS, {**metrics, FOLDS: folds.metrics}
+    return Report(
+        out,
+        judged.classifier,
+        reported,
+        metrics,
+        state.finished,
+        best_epoch(state),
+        state.seconds,
+        replay=trained.recorder.size if trained.recorder is not None else None,
+        chosen=judged.chosen,
+        early=config.early(trained),
+        folds=folds,
+        knew=trained.pretrained.get("knew", {}).get(reported, 0),
+    )
+
+
+def _mistakes(trained: Trained, judged: Judged, report: Report, directory: Path) -> list[dict[str, Any]]:
+    """The worst mistakes on the pictures that are reported, for metrics.json; writes a thumbnail of each."""
+    data, classes = trained.data, judged.classifier.classes
+    if report.folds is not None:
+        p, rows = evaluate.probabilities(report.folds.logits, 1.0), np.arange(len(data.labels))
+    else:
+        p, rows = judged.classifier.probabilities(judged.logits[report.reported]), data.rows(SHORT[report.reported])
+    mistakes = []
+    for number, mistake in enumerate(targets.mistakes(p, data.labels[rows], judged.fitted, MISTAKES), 1):
+        path, thumbnail = data.catalog.pictures[int(rows[mistake.row])].path, f"{THUMBNAILS}/{number:02}.jpg"
+        card.write_thumbnail(directory / path, report.folder / thumbnail, data.store.ranges)
+        described = targets.described(mistake, p, data.labels[rows], classes, judged.fitted)
+        mistakes.append({**described, "picture": path, "thumbnail": thumbnail})
+    return mistakes
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    """What metrics.json says beside the mistakes."""
+    sides = {
+        side: {**measured.as_json(), "confusion": matrix.stored(measured.confusion)}
+        for side, measured in report.metrics.items()
+    }
+    if report.folds is not None:
+        sides[FOLDS] |= report.folds.as_json() | {"confusion": sides[FOLDS]["confusion"]}
+    about = {"reported": report.reported, "quotable": report.quotable, "chosen": report.chosen}
+    knew = {"knew": report.knew} if report.knew else {}
+    return {**about, **knew, **sides}
+
+
+def _optimizer(trained: Trained) -> dict[str, Any]:
+    """What the optimizer knew at the weights that are saved."""
+    state = trained.state
+    return state.best_optimizer if state.best else loop.optimizer_tensors(state)
+
+
+def _known(data: Data) -> bytes:
+    """As safetensors, {side: uint8 (n, familiar.COARSE)} of the pictures that training and validation saw.
+
+    In the order of split.csv, in which all pictures stand as in the catalog.
+    """
+    from safetensors.numpy import save as encode
+
+    coarse: dict[str, NDArray[np.uint8]] = {}
+    for side in (TRAIN, VAL):
+        rows = data.rows(side)
+        parts = [rows[at : at + DESCRIBED] for at in range(0, len(rows), DESCRIBED)]
+        some = [familiar.coarse(data.store.descriptions[part]) for part in parts]
+        coarse[side] = np.concatenate([np.zeros((0, familiar.COARSE), np.uint8), *some])
+    return encode(coarse)
+
+
+def _remove_model(out: Path) -> None:
+    """What an earlier `save` left, config.json first: never do two models stand mixed and look whole."""
+    with files.storage_errors(out):
+        (out / artefact.CONFIG).unlink(missing_ok=True)
+        (out / artefact.OPTIMIZER).unlink(missing_ok=True)
+        if (out / THUMBNAILS).is_dir():
+            shutil.rmtree(out / THUMBNAILS)

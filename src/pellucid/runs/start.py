@@ -1,0 +1,66 @@
+"""A training begun from what a caller names: a folder, settings, a module, a place for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pellucid.errors import RecipeError
+from pellucid.network.own import own as owns
+from pellucid.runs.folds import CrossValidation
+from pellucid.runs.place import CHECKPOINTS, free_place
+from pellucid.runs.run import Run
+from pellucid.training import recipe as recipes
+from pellucid.training.folds import begun
+
+
+def start(
+    directory: Path,
+    out: Path | None,
+    cache: Path,
+    recipe: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+) -> Run | CrossValidation:
+    """Begin a training, or go on with one; the caller iterates it. See pellucid.start for the arguments.
+
+    Raises RecipeError, and what Run raises.
+    """
+    if resume and out is None:
+        raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
+    named = {**(recipes.read(recipe) if recipe is not None else {}), **(settings or {})}
+    module = None if isinstance(named.get("model", ""), str) else named["model"]
+    if module is not None:
+        named["model"] = _label(module)
+    place = out if out is not None else partial(free_place, directory)
+    asked = recipes.make(**named)
+    kind = CrossValidation if _is_crossed(out, resume, asked.folds) else Run
+    run = kind(directory, asked, place, cache, resume, module=module, named=named)
+    for name, value in named.items():
+        if getattr(run.recipe, name) != getattr(asked, name):
+            run.close()
+            raise RecipeError(
+                f"{name} is {value!r} here and {getattr(run.recipe, name)!r} in {run.out}; "
+                "a resumed run keeps its settings."
+            )
+    return run
+
+
+def _is_crossed(out: Path | None, resume: bool, folds: int | None) -> bool:
+    """Whether it is a cross-validation: what was begun in `out` goes on, whatever the recipe says now."""
+    if resume and out is not None and (begun(out) or (out / CHECKPOINTS).is_dir()):
+        return begun(out)
+    return folds is not None
+
+
+def _label(module: object) -> str:
+    """What the recipe calls a module. Raises RecipeError where it is not one."""
+    from torch import nn
+
+    if isinstance(module, nn.Module):
+        return owns.label(module)
+    what = f"the class {module.__name__} itself" if isinstance(module, type) else repr(module)
+    hint = f"; pass one of it, {module.__name__}(...)" if isinstance(module, type) else ""
+    raise RecipeError(f"model is {what}{hint}; it must be a network's name or text, or a torch.nn.Module.")

@@ -1,0 +1,35 @@
+"""Work in steps: a generator that yields how far it is and returns its result.
+
+steps = Steps(evaluating(model))
+for progress in steps:
+    print(progress.done, progress.total)
+print(steps.result)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any, Generic, TypeVar
+
+Progress = TypeVar("Progress")
+Result = TypeVar("Result")
+
+
+class Steps(Generic[Progress, Result]):
+    """A generator to iterate once, whose `result` is there at its end."""
+
+    result: Result
+
+    def __init__(self, work: Generator[Progress, None, Result]) -> None:
+        self._work = work
+
+    def __iter__(self) -> Iterator[Progress]:
+        self.result = yield from self._work
+
+
+def result_of(work: Generator[Any, None, Result]) -> Result:
+    """Do all of the work without watching it."""
+    steps = Steps(work)
+    for _ in steps:
+        pass
+    return steps.result
