@@ -32,7 +32,7 @@ from pellucid.glassbox.naming import PICTURE
 from pellucid.glassbox.trace import Trace
 
 WEB = Path(__file__).parent.parent / "web"
-"""index.html, style.css and the modules, as the served page has them."""
+"""index.html, the styles that it lists and the modules, as the served page has them."""
 LARGEST = 150_000_000
 """Bytes of a file that a browser still opens without trouble; `pellucid open` shows larger models."""
 LARGEST_FRAME = 30_000_000
