@@ -325,10 +325,10 @@ def test_the_file_asks_for_nothing(browser: Browser, page_file: Path) -> None:
 
 JAVASCRIPT = """async (asked) => {
     const { findHost } = await import("pellucid/host.js");
-    const { createRun } = await import("pellucid/run.js");
+    const { createTrace } = await import("pellucid/trace.js");
     const working = await import("pellucid/arithmetic/working.js");
     const host = findHost(document);
-    const run = createRun(await host.document(), host);
+    const trace = createTrace(await host.document(), host);
     const number = (value) => (Number.isFinite(value) ? value : String(value));
     const part = ({ of, index, terms, named, lead }) => ({
         of, index, total: number(terms.total), count: terms.values.length,
@@ -337,7 +337,7 @@ JAVASCRIPT = """async (asked) => {
         ]),
     });
     return Promise.all(asked.map(async ([quantity, name, index]) => {
-        const found = await working[quantity](run, name, index);
+        const found = await working[quantity](trace, name, index);
         const { total, recorded, bound, parts, between } = found;
         return { total, recorded, bound, parts: parts.map(part), between: between.map(part) };
     }));

@@ -7,9 +7,9 @@ import { evaluate, names } from "./expression.js";
 import { limited } from "./precision.js";
 import { along, flat, places, withTables } from "./rows.js";
 
-/** @typedef {import("./recipe.js").Op} Op */
-/** @typedef {import("./recipe.js").Stage} Stage */
-/** @typedef {import("./recipe.js").Numbers} Numbers */
+/** @typedef {import("./declaration.js").Op} Op */
+/** @typedef {import("./declaration.js").Stage} Stage */
+/** @typedef {import("./declaration.js").Numbers} Numbers */
 /** @typedef {import("./rows.js").Rows} Rows */
 /** @typedef {(name: string) => Promise<{data: Numbers}>} Load a whole array of the page */
 
@@ -54,7 +54,7 @@ async function value(document, name, load) {
   /** @type {Record<string, Float64Array>} */
   const made = {};
   for (const stage of op.stages) {
-    const found = run(stage, op, { ...arrays, ...made });
+    const found = forward(stage, op, { ...arrays, ...made });
     const before = made[stage.out];
     made[stage.out] = before ? before.map((each, at) => each + found[at]) : found;
   }
@@ -77,7 +77,7 @@ async function gradient(document, name, load) {
     const arriving = (await load(`gradient/${node.name}`)).data;
     for (const local of Object.keys(node.reads).filter((each) => node.reads[each] === name)) {
       for (const stage of op.stages.filter((each) => each.through && names(each.term).includes(local))) {
-        const found = runBack(stage, op, local, arrays, arriving);
+        const found = backward(stage, op, local, arrays, arriving);
         /** @type {Float64Array} */
         const before = total ?? new Float64Array(found.length);
         total = before.map((each, at) => each + found[at]);
@@ -130,7 +130,7 @@ async function inputs(op, reads, load) {
  * @param {Op} op
  * @param {Record<string, Numbers>} arrays
  */
-function run(stage, op, arrays) {
+function forward(stage, op, arrays) {
   const found = new Float64Array(size(op.shapes[stage.out])).fill(stage.pick === "max" ? -Infinity : 0);
   for (const rows of assignments(stage.ranges)) {
     const to = where(stage, stage.out, op, rows);
@@ -158,10 +158,10 @@ function run(stage, op, arrays) {
  * @param {Record<string, Numbers>} arrays
  * @param {Numbers} arriving
  */
-function runBack(stage, op, name, arrays, arriving) {
+function backward(stage, op, name, arrays, arriving) {
   const found = new Float64Array(size(op.shapes[name]));
   if (stage.pick === "max") {
-    const largest = run(stage, op, arrays);
+    const largest = forward(stage, op, arrays);
     const given = new Uint8Array(largest.length); // to the first of the largest
     for (const rows of assignments(stage.ranges)) {
       const to = where(stage, name, op, rows);

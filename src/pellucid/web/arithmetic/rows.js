@@ -3,17 +3,16 @@
  * end of glassbox/arithmetic.py.
  */
 
-/** @typedef {import("./recipe.js").Stage} Stage */
-/** @typedef {Record<string, number | ArrayLike<number>>} Steps of the index names; an array is a table of indices */
-/** @typedef {[Steps, number]} Axis steps, and an offset */
+/** @typedef {import("./declaration.js").Stage} Stage */
+/** @typedef {import("./declaration.js").Axis} Axis */
 /** Assignments of the index names, one a row. @typedef {{of: Int32Array, names: Record<string, Int32Array>}} Rows */
 /** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
 
 /**
  * An op with the long tables of indices that travel as arrays: {array: "table/3/0"} in place of a list.
- * @param {import("./recipe.js").Op} op
+ * @param {import("./declaration.js").Op} op
  * @param {(array: string) => Promise<{data: ArrayLike<number>}>} load
- * @returns {Promise<import("./recipe.js").Op>}
+ * @returns {Promise<import("./declaration.js").Op>}
  */
 export async function withTables(op, load) {
   const filled = async (/** @type {Axis} */ [steps, offset]) => {

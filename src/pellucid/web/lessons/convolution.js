@@ -6,9 +6,9 @@ import { signed } from "../number/formula.js";
 import { read, windowOf } from "./route.js";
 import { value } from "../arithmetic/working.js";
 
-/** @typedef {import("./lessons.js").Ground} Ground */
-/** @typedef {import("./lessons.js").Step} Step */
-/** @typedef {import("../run.js").Node} Node */
+/** @typedef {import("./route.js").Ground} Ground */
+/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("../trace.js").Node} Node */
 
 const FAR = 12; // places that the window slides in a lesson
 const COLORS = ["red", "green", "blue"];
@@ -35,7 +35,7 @@ export function inNumbers({ terms: { formula, columns, values } }) {
 }
 
 /** @param {Ground} ground */
-export async function picture({ run, route, hero, window }) {
+export async function picture({ trace, route, hero, window }) {
   const { name, shape, range } = route.picture;
   const [channels, height, width] = shape;
   const at = [height, width].map((size, axis) => {
@@ -43,7 +43,7 @@ export async function picture({ run, route, hero, window }) {
     const place = along ? hero[axis + 1] * along.stride - along.before + (along.reach >> 1) : size >> 1;
     return Math.max(0, Math.min(size - 1, place));
   });
-  const called = run.about.picture ? `\`${run.about.picture}\`` : "The picture";
+  const called = trace.about.picture ? `\`${trace.about.picture}\`` : "The picture";
   const grids =
     channels === 1
       ? "one grid of numbers"
@@ -54,7 +54,7 @@ export async function picture({ run, route, hero, window }) {
   const pixel = await Promise.all(
     shape
       .slice(0, 1)
-      .flatMap((count) => Array.from({ length: count }, (_, c) => read(run, `value/${name}`, name, [c, ...at]))),
+      .flatMap((count) => Array.from({ length: count }, (_, c) => read(trace, `value/${name}`, name, [c, ...at]))),
   );
   const said = pixel.map((each, c) => `${short(each)}${channels === 3 ? ` ${COLORS[c]}` : ""}`).join(", ");
   const here = (/** @type {number} */ c) => ({ name, index: [c, ...at] });
@@ -74,7 +74,7 @@ export async function picture({ run, route, hero, window }) {
     },
   ];
   if (route.scaled) {
-    const [part] = (await value(run, route.scaled.name, [0, ...at])).parts;
+    const [part] = (await value(trace, route.scaled.name, [0, ...at])).parts;
     steps.push({
       text:
         "Numbers near zero are easier to learn from. So from each the mean is taken off, and the rest is divided by the " +
@@ -86,12 +86,12 @@ export async function picture({ run, route, hero, window }) {
 }
 
 /** @param {Ground} ground */
-export async function filter({ run, conv, hero, window: [down, across] }) {
+export async function filter({ trace, conv, hero, window: [down, across] }) {
   const { name, reads, shape } = conv;
   const [c, y, x] = hero;
-  const [, depth] = run.shape(reads.weight);
+  const [, depth] = trace.shape(reads.weight);
   const count = depth * down.size * across.size;
-  const found = await value(run, name, hero);
+  const found = await value(trace, name, hero);
   const { columns, values } = found.parts[0].terms;
   const added = found.parts.length > 1 ? found.parts[1].terms.total : null;
   const maps = depth > 1 ? ` in each of the ${depth} maps` : "";
@@ -131,7 +131,7 @@ export async function filter({ run, conv, hero, window: [down, across] }) {
 }
 
 /** @param {Ground} ground */
-export async function stride({ run, conv, hero, window, stops }) {
+export async function stride({ trace, conv, hero, window, stops }) {
   const [c, y, x] = hero;
   const next = x + 1 < conv.shape[2] ? x : x - 1;
   const [, across] = window;
@@ -144,8 +144,8 @@ export async function stride({ run, conv, hero, window, stops }) {
     way: [{ name: conv.name, index: [c, y, next] }],
     pace: 700,
   };
-  if (Math.max(window[0].stride, across.stride) > 1) return [one, halved(run, conv, window)];
-  const larger = run.nodes.find((node) => (windowOf(run, node) ?? []).some((along) => along.stride > 1));
+  if (Math.max(window[0].stride, across.stride) > 1) return [one, halved(trace, conv, window)];
+  const larger = trace.nodes.find((node) => (windowOf(trace, node) ?? []).some((along) => along.stride > 1));
   if (!larger || larger.shape.length !== 3) {
     return [{ ...one, text: `${one.text} No layer of this network takes larger steps.` }];
   }
@@ -155,21 +155,26 @@ export async function stride({ run, conv, hero, window, stops }) {
     name: larger.name,
     index: [at[0], at[1], at[2] + step],
   }));
-  const found = /** @type {[any, any]} */ (windowOf(run, larger));
+  const found = /** @type {[any, any]} */ (windowOf(trace, larger));
   return [
     one,
-    { ...halved(run, larger, found), place: { name: larger.name, index: [at[0], at[1], last] }, way: steps, pace: 450 },
+    {
+      ...halved(trace, larger, found),
+      place: { name: larger.name, index: [at[0], at[1], last] },
+      way: steps,
+      pace: 450,
+    },
   ];
 }
 
 /**
- * @param {import("../run.js").Run} run
+ * @param {import("../trace.js").Trace} trace
  * @param {Node} node
  * @param {Ground["window"]} window
  * @returns {Step}
  */
-function halved(run, node, window) {
-  const [, height, width] = run.shape(node.reads.input);
+function halved(trace, node, window) {
+  const [, height, width] = trace.shape(node.reads.input);
   return {
     text:
       `\`${node.name}\` moves ${places(window)} at a time and leaves out what lies between: ${height} × ${width} numbers ` +
@@ -185,9 +190,9 @@ function places([{ stride: down }, { stride: across }]) {
 }
 
 /** @param {Ground} ground */
-export async function sizes({ run, conv, hero: [c], window: [down, across] }) {
+export async function sizes({ trace, conv, hero: [c], window: [down, across] }) {
   const { name, shape, reads } = conv;
-  const width = run.shape(reads.input)[2];
+  const width = trace.shape(reads.input)[2];
   const { reach, before, stride: step } = across;
   const exact = (width - reach + 2 * before) / step + 1;
   const formula = `([${width} - ${reach} + 2*${before}] / ${step}) + 1`;
@@ -214,14 +219,14 @@ export async function sizes({ run, conv, hero: [c], window: [down, across] }) {
 }
 
 /** @param {Ground} ground */
-export async function filters({ run, route, conv, hero, window: [down, across] }) {
+export async function filters({ trace, route, conv, hero, window: [down, across] }) {
   const { name, reads, shape } = conv;
   const [c, y, x] = hero;
-  const [count, depth] = run.shape(reads.weight);
-  const biased = reads.bias && run.parameter(reads.bias);
-  const own = product(run.shape(reads.weight)) + (biased ? count : 0);
+  const [count, depth] = trace.shape(reads.weight);
+  const biased = reads.bias && trace.parameter(reads.bias);
+  const own = product(trace.shape(reads.weight)) + (biased ? count : 0);
   const formula = `${down.size}*${across.size}*${depth}*${count}${biased ? ` + ${count}` : ""} = ${own}`;
-  const before = product(run.shape(reads.input));
+  const before = product(trace.shape(reads.input));
   const dense = before * product(shape) + (biased ? product(shape) : 0);
   const others = Array.from({ length: Math.min(6, count) }, (_, at) => (c + 1 + at) % count).filter((at) => at !== c);
   /** @type {Step[]} */
@@ -242,8 +247,8 @@ export async function filters({ run, route, conv, hero, window: [down, across] }
     },
   ];
   const { later } = route;
-  if (later && windowOf(run, later)) {
-    const [filters, deep, ...kernel] = run.shape(later.reads.weight);
+  if (later && windowOf(trace, later)) {
+    const [filters, deep, ...kernel] = trace.shape(later.reads.weight);
     steps.push({
       text:
         `A filter is as deep as what it reads. Each of the ${filters} filters of \`${later.name}\` has a kernel of ` +

@@ -5,9 +5,9 @@ import { inNumbers, product, short } from "./convolution.js";
 import { read, strongest, windowOf } from "./route.js";
 import { value } from "../arithmetic/working.js";
 
-/** @typedef {import("./lessons.js").Base} Base */
-/** @typedef {import("./lessons.js").Step} Step */
-/** @typedef {import("../run.js").Node} Node */
+/** @typedef {import("./route.js").Base} Base */
+/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("../trace.js").Node} Node */
 
 /**
  * The place that the lessons follow in a layer, or its middle.
@@ -20,11 +20,11 @@ export function placeIn({ stops }, node) {
 
 /** @param {Base} base */
 export async function norm(base) {
-  const { run } = base;
+  const { trace } = base;
   const node = /** @type {Node} */ (base.route.norm);
   const index = placeIn(base, node);
-  const before = await read(run, `value/${node.reads.input}`, node.reads.input, index);
-  const after = await read(run, `value/${node.name}`, node.name, index);
+  const before = await read(trace, `value/${node.reads.input}`, node.reads.input, index);
+  const after = await read(trace, `value/${node.name}`, node.name, index);
   return [
     {
       text:
@@ -38,11 +38,11 @@ export async function norm(base) {
 
 /** @param {Base} base */
 export async function activation(base) {
-  const { run } = base;
+  const { trace } = base;
   const node = /** @type {Node} */ (base.route.activation);
   const index = placeIn(base, node);
-  const [part] = (await value(run, node.name, index)).parts;
-  const { data } = await run.array(`value/${node.name}`);
+  const [part] = (await value(trace, node.name, index)).parts;
+  const { data } = await trace.array(`value/${node.name}`);
   let zeros = 0;
   for (let at = 0; at < data.length; at++) if (data[at] === 0) zeros += 1;
   const share = percent(zeros / data.length);
@@ -64,12 +64,12 @@ export async function activation(base) {
 
 /** @param {Base} base */
 export async function pooling(base) {
-  const { run, route } = base;
+  const { trace, route } = base;
   if (!route.pool) return instead(base);
   const node = route.pool;
   const index = placeIn(base, node);
-  const working = await value(run, node.name, index);
-  const window = windowOf(run, node);
+  const working = await value(trace, node.name, index);
+  const window = windowOf(trace, node);
   const cells = window ? `${window[0].size} × ${window[1].size} numbers` : "numbers";
   const end = Math.min(index[2] + 6, node.shape[2] - 1);
   return [
@@ -79,7 +79,7 @@ export async function pooling(base) {
     },
     {
       text:
-        `It has no weights. ${counted(product(run.shape(node.reads.input)))} numbers become ${counted(product(node.shape))}. ` +
+        `It has no weights. ${counted(product(trace.shape(node.reads.input)))} numbers become ${counted(product(node.shape))}. ` +
         "What was found stays found, exactly where matters less, and whatever reads this sees more of the picture at once.",
       place: { name: node.name, index: [index[0], index[1], end] },
       way: Array.from({ length: end - index[2] }, (_, step) => ({
@@ -110,8 +110,8 @@ function picked({ parts, recorded }, node) {
  * @param {Base} base
  * @returns {Promise<Step[]>}
  */
-async function instead({ run }) {
-  const node = run.nodes.find((each) => (windowOf(run, each) ?? []).some((along) => along.stride > 1));
+async function instead({ trace }) {
+  const node = trace.nodes.find((each) => (windowOf(trace, each) ?? []).some((along) => along.stride > 1));
   if (!node)
     return [
       {
@@ -119,7 +119,7 @@ async function instead({ run }) {
         place: {},
       },
     ];
-  const [, before] = run.shape(node.reads.input);
+  const [, before] = trace.shape(node.reads.input);
   return [
     {
       text:
@@ -131,11 +131,11 @@ async function instead({ run }) {
 }
 
 /** @param {Base} base */
-export async function average({ run, route }) {
+export async function average({ trace, route }) {
   const node = /** @type {Node} */ (route.global);
-  const index = await strongest(run, node);
-  const [maps, ...rest] = run.shape(node.reads.input);
-  const found = await read(run, `value/${node.name}`, node.name, index);
+  const index = await strongest(trace, node);
+  const [maps, ...rest] = trace.shape(node.reads.input);
+  const found = await read(trace, `value/${node.name}`, node.name, index);
   const how = node.kind.includes("max") ? "the largest number" : "the mean";
   return [
     {
@@ -148,12 +148,12 @@ export async function average({ run, route }) {
 }
 
 /** @param {Base} base */
-export async function join({ run, route }) {
+export async function join({ trace, route }) {
   const node = /** @type {Node} */ (route.join);
-  const index = await strongest(run, node);
-  const sources = Object.values(node.reads).filter((name) => run.node(name));
-  const values = await Promise.all(sources.map((name) => read(run, `value/${name}`, name, index)));
-  const sum = await read(run, `value/${node.name}`, node.name, index);
+  const index = await strongest(trace, node);
+  const sources = Object.values(node.reads).filter((name) => trace.node(name));
+  const values = await Promise.all(sources.map((name) => read(trace, `value/${name}`, name, index)));
+  const sum = await read(trace, `value/${node.name}`, node.name, index);
   return [
     {
       text:
@@ -167,10 +167,10 @@ export async function join({ run, route }) {
 
 /** @param {Base} base */
 export async function flatten(base) {
-  const { run } = base;
+  const { trace } = base;
   const node = /** @type {Node} */ (base.route.flat);
   const source = node.reads.input;
-  const [maps, height, width] = run.shape(source);
+  const [maps, height, width] = trace.shape(source);
   const [at] = placeIn(base, node);
   const from = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
   const formula = `${from[0]}*${height}*${width} + ${from[1]}*${width} + ${from[2]} = ${at}`;

@@ -6,62 +6,62 @@ import { product, short } from "./convolution.js";
 import { placeIn } from "./layers.js";
 import { read, strongest, windowOf } from "./route.js";
 
-/** @typedef {import("./lessons.js").Base} Base */
-/** @typedef {import("./lessons.js").Step} Step */
-/** @typedef {import("../run.js").Node} Node */
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("./route.js").Base} Base */
+/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("../trace.js").Node} Node */
+/** @typedef {import("../trace.js").Trace} Trace */
 
 const SOME = 3; // classes that are named
 const NEAR = 1e-4;
 const LITTLE = 1e-6; // a gradient below which a score has nothing left to learn
 
 /** @param {Base} base */
-export async function output({ run, route: { scores, softmax, sigmoid } }) {
-  const { predicted } = run.about;
-  const { data } = await run.array(`value/${scores.name}`);
+export async function output({ trace, route: { scores, softmax, sigmoid } }) {
+  const { predicted } = trace.about;
+  const { data } = await trace.array(`value/${scores.name}`);
   const order = Array.from(data, (_, at) => at).sort((a, b) => data[b] - data[a]);
-  const shown = order.slice(0, SOME).map((at) => `${called(run, at)} ${short(data[at])}`);
+  const shown = order.slice(0, SOME).map((at) => `${called(trace, at)} ${short(data[at])}`);
   const more = order.length > SOME ? `, and ${order.length - SOME} more` : "";
   const how =
     scores.kind === "dense"
-      ? `multiplies all ${counted(product(run.shape(scores.reads.input)))} numbers before it by weights of its own and adds them up`
+      ? `multiplies all ${counted(product(trace.shape(scores.reads.input)))} numbers before it by weights of its own and adds them up`
       : "is worked out from the numbers before it";
   /** @type {Step[]} */
   const steps = [
     {
       text:
         `\`${scores.name}\` has a score for each of the ${data.length} classes. Each ${how}. ` +
-        `This one is for ${called(run, predicted)}: ${short(data[predicted])}.`,
+        `This one is for ${called(trace, predicted)}: ${short(data[predicted])}.`,
       place: { name: scores.name, index: [predicted] },
     },
     {
       text:
         `The scores: ${shown.join(", ")}${more}. ` +
-        `${run.about.several ? "A" : "The largest wins, but a"} score is no probability yet.`,
+        `${trace.about.several ? "A" : "The largest wins, but a"} score is no probability yet.`,
       place: { name: scores.name },
     },
   ];
   if (softmax) {
-    const found = await read(run, `value/${softmax.name}`, softmax.name, [predicted]);
-    const divided = tempered(run)
-      ? `First each score is divided by the temperature, ${short(run.about.model.temperature)}: it was found on pictures that ` +
+    const found = await read(trace, `value/${softmax.name}`, softmax.name, [predicted]);
+    const divided = tempered(trace)
+      ? `First each score is divided by the temperature, ${short(trace.about.model.temperature)}: it was found on pictures that ` +
         "the network was not trained on, and is there to make it as sure as it is right. "
       : "";
     steps.push({
       text:
         `Softmax makes probabilities of the scores. ${divided}The number e to the power of each is divided by the sum of ` +
-        `all these powers, so that none is below 0 and together they are 1. ${called(run, predicted)} gets ${short(found)}.`,
+        `all these powers, so that none is below 0 and together they are 1. ${called(trace, predicted)} gets ${short(found)}.`,
       place: { name: softmax.name, index: [predicted] },
     });
   }
   if (sigmoid) {
-    const found = await read(run, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
+    const found = await read(trace, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
     steps.push({
       text:
         "A picture may have several labels, so each score becomes a probability by itself: 1 divided by 1 plus e to the " +
-        `power of minus the score${tempered(run) ? ", the score divided by the temperature first" : ""}. ` +
-        `${called(run, predicted)} gets ${short(found)}. Together they need not be 1. A label is given from a threshold ` +
-        `on that was chosen for it; this picture is called ${names(run.about.model.classes, run.about.called)}.`,
+        `power of minus the score${tempered(trace) ? ", the score divided by the temperature first" : ""}. ` +
+        `${called(trace, predicted)} gets ${short(found)}. Together they need not be 1. A label is given from a threshold ` +
+        `on that was chosen for it; this picture is called ${names(trace.about.model.classes, trace.about.called)}.`,
       place: { name: sigmoid.name, index: [predicted] },
     });
   }
@@ -70,16 +70,16 @@ export async function output({ run, route: { scores, softmax, sigmoid } }) {
 
 /**
  * A class's name, in quotes: it may be a number.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {number} at
  */
-function called(run, at) {
-  return `“${run.about.model.classes[at] ?? at}”`;
+function called(trace, at) {
+  return `“${trace.about.model.classes[at] ?? at}”`;
 }
 
-/** @param {Run} run */
-function tempered(run) {
-  const { temperature } = run.about.model;
+/** @param {Trace} trace */
+function tempered(trace) {
+  const { temperature } = trace.about.model;
   return typeof temperature === "number" && temperature !== 1;
 }
 
@@ -87,11 +87,11 @@ function tempered(run) {
  * The probability that the loss sees: softmax of the scores as they are, of the class that it is measured against.
  * @param {Base} base
  */
-async function believed({ run, route: { scores } }) {
-  const data = Array.from((await run.array(`value/${scores.name}`)).data);
+async function believed({ trace, route: { scores } }) {
+  const data = Array.from((await trace.array(`value/${scores.name}`)).data);
   const largest = Math.max(...data);
   const powers = data.map((score) => Math.exp(score - largest));
-  return powers[run.about.label] / powers.reduce((a, b) => a + b, 0);
+  return powers[trace.about.label] / powers.reduce((a, b) => a + b, 0);
 }
 
 /**
@@ -99,9 +99,9 @@ async function believed({ run, route: { scores } }) {
  * @param {Base} base
  * @returns {number}
  */
-function shareOf({ run, route }) {
-  const share = run.op(route.loss.name)?.constants.share;
-  return Array.isArray(share?.[0]) ? (share[0][run.about.label] ?? 1) : 1;
+function shareOf({ trace, route }) {
+  const share = trace.op(route.loss.name)?.constants.share;
+  return Array.isArray(share?.[0]) ? (share[0][trace.about.label] ?? 1) : 1;
 }
 
 /**
@@ -109,8 +109,8 @@ function shareOf({ run, route }) {
  * @param {Base} base
  * @returns {number}
  */
-function weightOfClass({ run, route }) {
-  const share = run.op(route.loss.name)?.constants.share;
+function weightOfClass({ trace, route }) {
+  const share = trace.op(route.loss.name)?.constants.share;
   const row = Array.isArray(share?.[0]) ? /** @type {number[]} */ (share[0]) : [1];
   const sum = row.reduce((a, b) => a + b, 0);
   return Math.abs(sum - 1) < NEAR ? 1 : sum;
@@ -118,22 +118,22 @@ function weightOfClass({ run, route }) {
 
 /**
  * What the loss is measured against, in quotes.
- * @param {Run} run
+ * @param {Trace} trace
  */
-function truthOf(run) {
-  return run.about.against.map((/** @type {number} */ at) => called(run, at)).join(", ") || "no label at all";
+function truthOf(trace) {
+  return trace.about.against.map((/** @type {number} */ at) => called(trace, at)).join(", ") || "no label at all";
 }
 
 /** @param {Base} base */
 export async function loss(base) {
-  const { run, route } = base;
-  const truth = truthOf(run);
-  const value = await read(run, `value/${route.loss.name}`, route.loss.name, []);
+  const { trace, route } = base;
+  const truth = truthOf(trace);
+  const value = await read(trace, `value/${route.loss.name}`, route.loss.name, []);
   const weight = weightOfClass(base);
   const found = short(value / weight);
   const probability = await believed(base);
   const share = shareOf(base) / weight;
-  const scored = `${truth}${tempered(run) ? ", without the temperature" : ""}`;
+  const scored = `${truth}${tempered(trace) ? ", without the temperature" : ""}`;
   const weighted =
     weight === 1
       ? ""
@@ -144,7 +144,7 @@ export async function loss(base) {
         "probability of 1 it is 0, and the smaller that is, the faster it grows."
       : `It adds up, for each class, minus the logarithm of its probability times its share of the target: ` +
         `${short(share)} for ${scored}, the rest for the others. That makes ${found}.`;
-  const other = run.about.several
+  const other = trace.about.several
     ? "Each label is judged by itself: minus the logarithm of its probability where the picture has it, and of 1 minus the " +
       `probability where it has not. The mean of these is ${found}.`
     : `By ${route.loss.kind} it is ${found}.`;
@@ -161,12 +161,12 @@ export async function loss(base) {
 
 /** @param {Base} base */
 export async function backward(base) {
-  const { run, route } = base;
-  const { label } = run.about;
-  const truth = called(run, label);
+  const { trace, route } = base;
+  const { label } = trace.about;
+  const truth = called(trace, label);
   const { scores, pool, conv } = route;
   const gradient = (/** @type {string} */ name, /** @type {number[]} */ index) =>
-    read(run, `gradient/${name}`, name, index);
+    read(trace, `gradient/${name}`, name, index);
   const back = (/** @type {string} */ name, /** @type {number[]} */ index) => ({
     name,
     index,
@@ -201,9 +201,9 @@ export async function backward(base) {
       ...turned(scores.name, [label]),
     },
   ];
-  if (pool && run.has(`gradient/${pool.reads.input}`) && run.node(pool.reads.input)) {
+  if (pool && trace.has(`gradient/${pool.reads.input}`) && trace.node(pool.reads.input)) {
     const source = pool.reads.input;
-    const index = base.stops.get(source) ?? (await strongest(run, /** @type {Node} */ (run.node(source))));
+    const index = base.stops.get(source) ?? (await strongest(trace, /** @type {Node} */ (trace.node(source))));
     const found = short(await gradient(source, index));
     const others =
       pool.kind === "max pooling"
@@ -216,7 +216,7 @@ export async function backward(base) {
       ...turned(source, index),
     });
   }
-  if (conv && run.has(`gradient/${conv.name}`)) {
+  if (conv && trace.has(`gradient/${conv.name}`)) {
     const index = placeIn(base, conv);
     const relu =
       route.activation?.kind === "ReLU" ? " ReLU lets it through where the number was above 0, and nowhere else." : "";
@@ -228,8 +228,8 @@ export async function backward(base) {
     });
   }
   const weight = await weightOf(base);
-  if (weight && run.has(`gradient/${weight.name}`)) {
-    const places = conv && windowOf(run, conv) ? conv.shape[1] * conv.shape[2] : 0;
+  if (weight && trace.has(`gradient/${weight.name}`)) {
+    const places = conv && windowOf(trace, conv) ? conv.shape[1] * conv.shape[2] : 0;
     steps.push({
       text:
         `And to the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}; ` +
@@ -245,27 +245,27 @@ export async function backward(base) {
  * @returns {Promise<Step[]>}
  */
 export async function update(base) {
-  const { run } = base;
+  const { trace } = base;
   const weight = /** @type {{name: string, index: number[]}} */ (await weightOf(base));
   const of = unit(weight.name, weight.index);
   const [before, after] = await Promise.all(
-    ["value", "after"].map((kind) => read(run, `${kind}/${weight.name}`, weight.name, weight.index)),
+    ["value", "after"].map((kind) => read(trace, `${kind}/${weight.name}`, weight.name, weight.index)),
   );
-  const found = await read(run, `gradient/${weight.name}`, weight.name, weight.index);
-  const { lr } = run.update(weight.name)?.settings ?? {};
+  const found = await read(trace, `gradient/${weight.name}`, weight.name, weight.index);
+  const { lr } = trace.update(weight.name)?.settings ?? {};
   const rate = typeof lr === "number" ? ` with a learning rate of ${short(lr)}` : "";
-  const all = run.about.parameters.reduce(
+  const all = trace.about.parameters.reduce(
     (/** @type {number} */ sum, /** @type {any} */ { shape }) => sum + product(shape),
     0,
   );
   const way = found === 0 ? "" : ` A larger weight would make the loss ${found > 0 ? "larger" : "smaller"}.`;
-  const memory = Object.keys(run.update(weight.name)?.remembered ?? {}).length
+  const memory = Object.keys(trace.update(weight.name)?.remembered ?? {}).length
     ? " and of what it remembers of steps before"
     : "";
   return [
     {
       text:
-        `One step of ${run.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(found)}.${way} What the optimizer ` +
+        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(found)}.${way} What the optimizer ` +
         `makes of that${memory} moves the weight from ${number(before)} to ${number(after)}.`,
       place: { ...weight, direction: "update" },
       way: [{ ...weight }, { ...weight, direction: "backward" }],
@@ -282,12 +282,12 @@ export async function update(base) {
 
 /**
  * The name of the weights that the lessons follow.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {import("./route.js").Route} route
  */
-export function weightsOf(run, { conv, scores }) {
+export function weightsOf(trace, { conv, scores }) {
   const name = (conv ?? scores).reads.weight;
-  return name && run.parameter(name) ? name : null;
+  return name && trace.parameter(name) ? name : null;
 }
 
 /**
@@ -296,10 +296,10 @@ export function weightsOf(run, { conv, scores }) {
  * @param {Base} base
  * @returns {Promise<{name: string, index: number[]} | null>}
  */
-async function weightOf({ run, route, hero }) {
-  const name = weightsOf(run, route);
+async function weightOf({ trace, route, hero }) {
+  const name = weightsOf(trace, route);
   if (!name) return null;
-  const shape = run.shape(name);
+  const shape = trace.shape(name);
   const middle = shape.map((count, axis) => (axis === 0 ? hero[0] : axis === 1 ? 0 : count >> 1));
-  return { name, index: route.conv ? middle : await strongest(run, { name, shape }) };
+  return { name, index: route.conv ? middle : await strongest(trace, { name, shape }) };
 }

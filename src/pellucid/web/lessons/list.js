@@ -7,11 +7,11 @@ import { say, STILL } from "../say.js";
 import { address, START } from "../store.js";
 
 /**
- * @param {import("../views.js").Scenery} scenery
+ * @param {import("../context.js").Context} context
  * @returns {Promise<Node[]>}
  */
-export async function lessonList({ run, store }) {
-  const lessons = lessonsOf(run);
+export async function lessonList({ trace, store }) {
+  const lessons = lessonsOf(trace);
   const written = await Promise.all(lessons.map((lesson) => lesson.steps()));
   const contents = lessons.map((lesson, at) =>
     h("li", {}, h("a", { href: `#lesson-${lesson.name}`, on: { click: jump } }, `${at + 1}. ${lesson.title}`)),

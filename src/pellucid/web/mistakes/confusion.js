@@ -79,7 +79,10 @@ export function matrix(classes, confusion, open) {
       {},
       h("th", { scope: "row", title: classes[label] }, classes[label]),
       ...row.map((count, predicted) =>
-        cell(classes, label, predicted, count, {
+        cell(classes, {
+          label,
+          predicted,
+          count,
           t: label === predicted ? shares[label][predicted] : worst && shares[label][predicted] / worst,
           share: shares[label][predicted],
           first: label === startRow && predicted === startColumn,
@@ -117,12 +120,16 @@ export function matrix(classes, confusion, open) {
 
 /**
  * @param {string[]} classes
- * @param {number} label
- * @param {number} predicted
- * @param {number} count
- * @param {{t: number, share: number, first: boolean, open: Open}} about
+ * @param {object} about
+ * @param {number} about.label
+ * @param {number} about.predicted
+ * @param {number} about.count
+ * @param {number} about.t how strongly it is shaded, 0 to 1
+ * @param {number} about.share of its row
+ * @param {boolean} about.first whether the focus begins here
+ * @param {Open} about.open
  */
-function cell(classes, label, predicted, count, { t, share, first, open }) {
+function cell(classes, { label, predicted, count, t, share, first, open }) {
   const right = label === predicted;
   const kind = right ? "right" : count ? "wrong" : "none";
   const what = right ? `${classes[label]}, right` : `${classes[label]} taken for ${classes[predicted]}`;

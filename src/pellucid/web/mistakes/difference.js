@@ -6,7 +6,8 @@ import { decimals, exact as allDigits, fixed, leftOut, unit } from "../format.js
 import { say, STILL } from "../say.js";
 import { address, START } from "../store.js";
 
-/** @typedef {import("../views.js").Scenery} Scenery */
+/** @typedef {import("../context.js").StageContext} StageContext */
+/** @typedef {[number, number]} Pair two classes by number: the one that is amber, and the one that is blue */
 /** @typedef {{unit: number[], value: number}} Strong */
 /**
  * @typedef {object} Share
@@ -27,18 +28,17 @@ import { address, START } from "../store.js";
  */
 
 /**
- * @param {Scenery} scenery
- * @param {number} width
+ * @param {StageContext} context
  * @returns {Promise<Node[]>}
  */
-export async function difference(scenery, width) {
-  const { run, state, store, served } = scenery;
-  const { classes } = run.about.model;
+export async function difference(context) {
+  const { trace, state, store, served, width } = context;
+  const { classes } = trace.about.model;
   if (!served) return [say("Difference", ["Open the model with “pellucid open” to take a difference apart."])];
   if (classes.length < 2)
     return [say("Difference", ["This model has one class, so that there is no other to compare."])];
-  const [first, second] = chosen(run.about, state.place);
-  const query = `first=${first}&second=${second}&run=${run.about.run}`;
+  const [first, second] = chosen(trace.about, state.place);
+  const query = `first=${first}&second=${second}&run=${trace.about.run}`;
   const [answer, map] = await Promise.all([
     served.ask(`/api/difference?${query}`),
     served.ask(`/api/difference/pixels?${query}`),
@@ -52,28 +52,28 @@ export async function difference(scenery, width) {
   const go = (/** @type {string} */ name, /** @type {number[]} */ index) =>
     store.set({ name, index, cursor: null, channel: -1, page: 0 });
   return [
-    say(`${classes[first]} or ${classes[second]}`, sentences(classes, first, second, found), STILL),
+    say(`${classes[first]} or ${classes[second]}`, sentences(classes, [first, second], found), STILL),
     h(
       "section",
       { class: "stage difference", "aria-label": "Difference" },
-      chooser(classes, first, second, choose),
-      headline(run.about, first, second, found, state.exact),
+      chooser(classes, [first, second], choose),
+      headline(context, [first, second], found),
       parts(found, classes[first], state.exact),
       h(
         "section",
         {},
         h("h2", {}, "Pixels"),
         await contributions({
-          run,
+          trace,
           values,
           size: [size[0], size[1]],
           side,
           exact: state.exact,
           classes: [classes[first], classes[second]],
-          enter: (row, column) => go(run.nodes[0].name, [0, row, column]),
+          enter: (row, column) => go(trace.nodes[0].name, [0, row, column]),
         }),
       ),
-      layers(run, found, state.exact, go),
+      layers(context, found, go),
     ),
   ];
 }
@@ -82,7 +82,7 @@ export async function difference(scenery, width) {
  * The two classes that the address names, or else the true one against the predicted, or that against the next.
  * @param {any} about
  * @param {string} place
- * @returns {[number, number]}
+ * @returns {Pair}
  */
 export function chosen(about, place) {
   const count = about.model.classes.length;
@@ -101,11 +101,10 @@ export function chosen(about, place) {
 
 /**
  * @param {string[]} classes
- * @param {number} first
- * @param {number} second
+ * @param {Pair} pair
  * @param {Difference} found
  */
-function sentences(classes, first, second, found) {
+function sentences(classes, [first, second], found) {
   const ahead = classes[found.difference > 0 ? first : second];
   return [
     found.difference === 0
@@ -119,11 +118,10 @@ function sentences(classes, first, second, found) {
 
 /**
  * @param {string[]} classes
- * @param {number} first
- * @param {number} second
+ * @param {Pair} pair
  * @param {(first: number, second: number) => void} choose
  */
-function chooser(classes, first, second, choose) {
+function chooser(classes, [first, second], choose) {
   const select = (/** @type {string} */ label, /** @type {number} */ at, /** @type {(to: number) => void} */ to) => {
     const options = classes.map((name, each) => h("option", { value: String(each), selected: each === at }, name));
     const element = /** @type {HTMLSelectElement} */ (h("select", { key: `difference/${label}` }, ...options));
@@ -141,13 +139,11 @@ function chooser(classes, first, second, choose) {
 
 /**
  * dog 1.24 − cat 3.01 = −1.77
- * @param {any} about
- * @param {number} first
- * @param {number} second
+ * @param {StageContext} context
+ * @param {Pair} pair
  * @param {Difference} found
- * @param {boolean} exact
  */
-function headline(about, first, second, found, exact) {
+function headline({ trace: { about }, state: { exact } }, [first, second], found) {
   const { classes } = about.model;
   const logits = [about.logits[first], about.logits[second]];
   const text = texts([...logits, found.difference], exact);
@@ -206,12 +202,11 @@ function parts(found, first, exact) {
 }
 
 /**
- * @param {import("../run.js").Run} run
+ * @param {StageContext} context
  * @param {Difference} found
- * @param {boolean} exact
  * @param {(name: string, index: number[]) => void} go
  */
-function layers(run, found, exact, go) {
+function layers({ trace, state: { exact } }, found, go) {
   const own = texts(
     found.layers.map((each) => each.own),
     exact,
@@ -251,7 +246,7 @@ function layers(run, found, exact, go) {
           "ul",
           {},
           ...shown.map((each) =>
-            h("li", {}, link(run, share.name, each, go), h("span", {}, units.of(each.value)), bar(each.value, most)),
+            h("li", {}, link(trace, share.name, each, go), h("span", {}, units.of(each.value)), bar(each.value, most)),
           ),
         ),
       ),
@@ -262,16 +257,16 @@ function layers(run, found, exact, go) {
 
 /**
  * A unit by its place; the layer's name stands beside.
- * @param {import("../run.js").Run} run
+ * @param {import("../trace.js").Trace} trace
  * @param {string} name
  * @param {Strong} strong
  * @param {(name: string, index: number[]) => void} go
  */
-function link(run, name, { unit: index }, go) {
-  const { classes } = run.about.model;
-  const ofClass = index.length === 1 && String(run.shape(name)) === String([classes.length]);
+function link(trace, name, { unit: index }, go) {
+  const { classes } = trace.about.model;
+  const ofClass = index.length === 1 && String(trace.shape(name)) === String([classes.length]);
   const text = `[${index.join(", ")}]${ofClass ? ` ${classes[index[0]]}` : ""}`;
-  if (!run.node(name)) return h("span", {}, text);
+  if (!trace.node(name)) return h("span", {}, text);
   return h(
     "a",
     {

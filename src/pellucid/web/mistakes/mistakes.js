@@ -6,10 +6,10 @@ import { h } from "../element.js";
 import { counted, percent } from "../format.js";
 import { progress } from "../job.js";
 import { say, STILL } from "../say.js";
-import { pager } from "../number/terms.js";
+import { pager } from "../pager.js";
 
-/** @typedef {import("../views.js").Scenery} Scenery */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Context} Context */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {{picture: string, reason: string}} Unusable */
 /**
  * @typedef {object} Found
@@ -34,29 +34,29 @@ const MANY = 20; // classes from which on the pairs say more than the table
 const ABOUT = "Every picture that the model kept apart from its training is classified once more.";
 
 /**
- * @param {Scenery} scenery
+ * @param {Context} context
  * @returns {Promise<Node[]>}
  */
-export async function mistakes(scenery) {
-  const { run, state, store, served } = scenery;
+export async function mistakes(context) {
+  const { trace, state, store, served } = context;
   if (!served) return [say("Mistakes", ["Open the model with “pellucid open” to see its mistakes."])];
   const answer = await (await served.ask("/api/mistakes")).json();
   if (answer.state !== "done") {
-    const waiting = progress(served.ask, "/api/mistakes", answer, "Classifying the pictures", () =>
-      store.set({}, true),
-    );
+    const finished = () => store.set({}, true);
+    const doing = "Classifying the pictures";
+    const waiting = progress({ ask: served.ask, path: "/api/mistakes", answer, doing, finished });
     return [say("Mistakes", [ABOUT], STILL), h("section", { class: "stage", "aria-label": "Mistakes" }, waiting)];
   }
-  const place = cellOf(state.place, run.about.model.classes.length);
-  return place ? pictures(scenery, served, answer, place) : table(scenery, answer);
+  const place = cellOf(state.place, trace.about.model.classes.length);
+  return place ? pictures({ ...context, served }, answer, place) : table(context, answer);
 }
 
 /**
- * @param {Scenery} scenery
+ * @param {Context} context
  * @param {Found} found
  */
-function table({ run, store }, found) {
-  const { classes } = run.about.model;
+function table({ trace, store }, found) {
+  const { classes } = trace.about.model;
   const open = (/** @type {number} */ label, /** @type {number} */ predicted) =>
     store.set({ place: `${label},${predicted}`, page: 0 });
   const [low, high] = found.interval;
@@ -72,7 +72,7 @@ function table({ run, store }, found) {
         `With as many pictures as these the true figure lies, 95 times in 100, between ${percent(low)} and ` +
           `${percent(high)}.`,
         wrong ? "Choose a cell to see its pictures, worst first." : "",
-        run.about.what_if?.changes.length ? "This is the model as it was saved, without your changes." : "",
+        trace.about.what_if?.changes.length ? "This is the model as it was saved, without your changes." : "",
       ],
       STILL,
     ),
@@ -101,13 +101,12 @@ function notUsed(unusable) {
 
 /**
  * The pictures of one cell.
- * @param {Scenery} scenery
- * @param {Served} served
+ * @param {Context & {served: Served}} context
  * @param {Found} found
  * @param {[number, number]} place
  */
-async function pictures({ run, state, store }, served, found, [label, predicted]) {
-  const { classes } = run.about.model;
+async function pictures({ trace, state, store, served }, found, [label, predicted]) {
+  const { classes } = trace.about.model;
   const answer = await served.ask(`/api/mistakes/cell?label=${label}&predicted=${predicted}`);
   const { pictures: all } = /** @type {{pictures: Pictured[]}} */ (await answer.json());
   const right = label === predicted;
@@ -156,7 +155,7 @@ async function pictures({ run, state, store }, served, found, [label, predicted]
           return thumb(each, said, classes, () => void open(each.number));
         }),
       ),
-      pages > 1 && pager(page, pages, all.length, (change) => store.set(change, true)),
+      pages > 1 && pager({ page, pages, count: all.length, change: (change) => store.set(change, true) }),
     ),
   ];
 }

@@ -43,7 +43,7 @@ function pad(manner, choose) {
       "aria-label": "Drawing pad. Arrow keys move the pen, Space sets it down and lifts it.",
     })
   );
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const mark = h("i", { class: "pen", hidden: true });
   const told = h("p", { class: "note", "aria-live": "polite" });
   const manners = h("div", {});
@@ -51,17 +51,17 @@ function pad(manner, choose) {
 
   const paint = () => {
     const paper = manner === "white" ? "#000" : "#fff";
-    context.fillStyle = paper;
-    context.fillRect(0, 0, SIDE, SIDE);
-    context.lineCap = context.lineJoin = "round";
+    surface.fillStyle = paper;
+    surface.fillRect(0, 0, SIDE, SIDE);
+    surface.lineCap = surface.lineJoin = "round";
     for (const { color, width, points } of strokes) {
-      context.strokeStyle = manner === "colours" ? color : manner === "white" ? "#fff" : "#000";
-      context.lineWidth = width * SIDE;
-      context.beginPath();
-      for (const [x, y] of points) context.lineTo(x * SIDE, y * SIDE);
+      surface.strokeStyle = manner === "colours" ? color : manner === "white" ? "#fff" : "#000";
+      surface.lineWidth = width * SIDE;
+      surface.beginPath();
+      for (const [x, y] of points) surface.lineTo(x * SIDE, y * SIDE);
       // a point alone is a line without length, which is not drawn
-      if (points.length === 1) context.lineTo(points[0][0] * SIDE + 0.01, points[0][1] * SIDE);
-      context.stroke();
+      if (points.length === 1) surface.lineTo(points[0][0] * SIDE + 0.01, points[0][1] * SIDE);
+      surface.stroke();
     }
     mark.style.setProperty("left", `${100 * at[0]}%`);
     mark.style.setProperty("top", `${100 * at[1]}%`);

@@ -18,7 +18,7 @@ import { GONE, NONE_HERE, ROUNDED, WITHOUT } from "./words.js";
 
 /** @typedef {import("./frames.js").Moment} Moment */
 /** @typedef {import("./frames.js").Replay} Replay */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {import("../store.js").State} State */
 /** @typedef {import("../store.js").Store} Store */
 /** @typedef {import("./figures.js").About} About */
@@ -33,7 +33,7 @@ const OVER = ["done", "stopped", "failed"];
 const players = new WeakMap();
 
 /**
- * @param {{state: State, store: Store, served: Served | null, reopen?: () => Promise<void>}} scenery
+ * @param {{state: State, store: Store, served: Served | null, reopen?: () => Promise<void>}} context
  * @returns {Promise<HTMLElement[]>}
  */
 export async function show({ state, store, served, reopen }) {
@@ -42,32 +42,6 @@ export async function show({ state, store, served, reopen }) {
   players.set(store, player);
   await player.show(state);
   return player.nodes;
-}
-
-/**
- * The page while there is no network yet to walk through.
- * @param {object} scene
- * @param {HTMLElement} scene.page
- * @param {string} scene.name of the model that is being trained
- * @param {Store} scene.store
- * @param {Served} scene.served
- * @param {(error: unknown) => void} scene.complain
- * @param {() => Promise<void>} scene.reopen when the network is there
- * @returns {(state: State) => Promise<void>}
- */
-export function watching({ page, name, store, served, complain, reopen }) {
-  const main = h("main", {});
-  const brand = h("span", { class: "brand" }, "Pellucid");
-  page.replaceChildren(h("header", {}, brand, h("span", { class: "what" }, "training ", h("b", {}, name))), main);
-  document.title = `Training ${name} · Pellucid`;
-  return async (state) => {
-    try {
-      const parts = await show({ state, store, served, reopen });
-      if (main.firstChild !== parts[0]) main.replaceChildren(...parts);
-    } catch (error) {
-      complain(error);
-    }
-  };
 }
 
 /** @param {Means} means */
@@ -85,7 +59,7 @@ function createPlayer({ store, served, reopen }) {
   const thumbs = h("div", { class: "followed-ones", role: "group", "aria-label": "Picture" });
   const switches = h("div", { class: "row switches-of" });
   const trouble = h("p", { class: "note", role: "alert" });
-  const frameTable = h("details", { class: "numbers" });
+  const frameTable = h("details", { class: "numbers", on: { toggle: openTable } });
   const curves = h("div", { class: "curves" }, losses.node, shares.node);
   const details = h("div", { class: "stack moment" });
   const aside = h(
@@ -118,6 +92,7 @@ function createPlayer({ store, served, reopen }) {
   let waiting = 0;
   let turn = 0;
   let wasLive = false;
+  let tabled = ""; // how many rows the tables have
 
   const last = () => (about?.replay?.frames.length ?? 0) - 1;
   const here = () => Math.max(0, Math.min(at, last()));
@@ -255,7 +230,7 @@ function createPlayer({ store, served, reopen }) {
     details.hidden = false;
     const kept = /** @type {import("./frames.js").Layer} */ (replay.layers.find(({ name }) => name === layer));
     const width = Math.max(200, (stage.clientWidth || 900) - 2);
-    moment?.draw(frames, frame, picture, kept, fixed, width);
+    moment?.draw({ frames, frame, picture, layer: kept, fixed, width });
     const odds = probabilities(frame, picture);
     const most = odds.indexOf(Math.max(...odds));
     const { class: label } = replay.pictures[picture];
@@ -286,20 +261,20 @@ function createPlayer({ store, served, reopen }) {
     const { loss, accuracy, end } = figures(about);
     losses.set(loss, end, `Loss over ${about.name}. ${loss.map(told(digits)).join(" ")}`);
     shares.set(accuracy, end, `Accuracy. ${accuracy.map(told(percent)).join(" ")}`);
-    if (frameTable.dataset.rows !== `${last()}/${about.epochs.length}`) fillTable();
+    const rows = `${last()}/${about.epochs.length}`;
+    if (rows !== tabled) fillTable();
+    tabled = rows;
   }
 
   function fillTable() {
-    frameTable.dataset.rows = `${last()}/${about?.epochs.length}`;
-    const open = /** @type {HTMLDetailsElement} */ (frameTable).open;
     frameTable.replaceChildren(h("summary", {}, "The curves as numbers"));
-    const fill = () =>
-      /** @type {HTMLDetailsElement} */ (frameTable).open &&
-      about &&
-      frameTable.childElementCount === 1 &&
-      frameTable.append(...tables(about));
-    frameTable.ontoggle = fill;
-    if (open) fill();
+    openTable();
+  }
+
+  /** The tables are made when the reader opens them. */
+  function openTable() {
+    const { open } = /** @type {HTMLDetailsElement} */ (frameTable);
+    if (open && about && frameTable.childElementCount === 1) frameTable.append(...tables(about));
   }
 
   function drawLive() {

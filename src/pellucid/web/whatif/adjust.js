@@ -4,12 +4,13 @@ import { largestOf } from "../colors.js";
 import { choice, h } from "../element.js";
 import { exact, unit } from "../format.js";
 import { Trouble } from "../host.js";
-import { position } from "../run.js";
+import { position } from "../trace.js";
 import { shifts } from "./shift.js";
 import { before, body, follow, latest, merged, whatIf } from "./whatif.js";
 
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Context} Context */
+/** @typedef {import("../trace.js").Trace} Trace */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {import("./whatif.js").Change} Change */
 
 const PAUSE = 250; // ms after the last step of a slider until what follows is worked out to the last number
@@ -21,22 +22,21 @@ const KINDS = /** @type {[string, string][]} */ ([
 
 /**
  * For a weight: a slider and a field. null where the number is no weight.
- * @param {Run} run
- * @param {string} name
- * @param {number[]} index
- * @param {Served | null} served
+ * @param {Context} context
  * @returns {Promise<HTMLElement | null>}
  */
-export async function weightForm(run, name, index, served) {
-  const what = whatIf(run);
+export async function weightForm({ trace, state, served }) {
+  const { name } = state;
+  const index = state.index ?? [];
+  const what = whatIf(trace);
   // what standardises the picture is no part of the network
-  if (!served || !what || run.node(name) || !name.includes(".") || !index.length) return null;
-  const { data, shape } = await run.array(`value/${name}`);
+  if (!served || !what || trace.node(name) || !name.includes(".") || !index.length) return null;
+  const { data, shape } = await trace.array(`value/${name}`);
   const value = data[position(index, shape)];
   const was = what.changes.find((each) => each.name === name && String(each.index) === String(index))?.was ?? value;
   const reach = 2 * Math.max(1e-3, Math.abs(value), Math.abs(was), largestOf(data));
   const change = (/** @type {number} */ to) => merged(what.changes, [{ what: "weight", name, index, value: to }]);
-  const { said, foresee, commit } = hands(run, served);
+  const { said, foresee, commit } = hands(trace, served);
   const field = input("number", "what-if/value", exact(value).replace("−", "-"), {
     step: "any",
     "aria-label": `another value for ${unit(name, index)}`,
@@ -80,15 +80,13 @@ export async function weightForm(run, name, index, served) {
 
 /**
  * For a layer with a window: stride, padding, and the kind of pooling. null for any other.
- * @param {Run} run
- * @param {string} name
- * @param {Served | null} served
+ * @param {Context} context
  */
-export function layerForm(run, name, served) {
-  const what = whatIf(run);
+export function layerForm({ trace, state: { name }, served }) {
+  const what = whatIf(trace);
   const layer = what?.settings.find((each) => each.layer === name);
   if (!served || !what || !layer) return null;
-  const { said, foresee, commit } = hands(run, served);
+  const { said, foresee, commit } = hands(trace, served);
   const now = (/** @type {Change["what"]} */ kind, /** @type {any} */ otherwise) =>
     what.changes.find((each) => each.layer === name && each.what === kind)?.value ?? otherwise;
   const stride = pair("stride", now("stride", layer.stride), 1, layer.most_stride);
@@ -151,16 +149,16 @@ function said_before({ what, layer }, changes) {
 
 /**
  * What both forms do: foresee while something moves, follow when it rests, and say what comes of it.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Served} served
  */
-function hands(run, served) {
+function hands(trace, served) {
   const said = h("div", { class: "foreseen", role: "status" });
   let timer = 0;
   const ask = latest(async (/** @type {Change[]} */ changes) => {
     try {
       const answer = await (await served.ask("/api/what-if/foresee", { method: "POST", body: body(changes) })).json();
-      if (answer.fits) said.replaceChildren(shifts(run.about.model.classes, before(run), answer.probabilities));
+      if (answer.fits) said.replaceChildren(shifts(trace.about.model.classes, before(trace), answer.probabilities));
       else said.replaceChildren(refused(answer, changes, served));
       return answer.fits;
     } catch (error) {

@@ -5,9 +5,9 @@ import { counted, exact, number, unit } from "../format.js";
 import { names } from "../labels.js";
 import { shifts } from "./shift.js";
 
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").Store} Store */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Served} Served */
 /**
  * As the server sends and takes it: a weight has a name and an index, anything else a layer.
  * @typedef {object} Change
@@ -40,20 +40,20 @@ import { shifts } from "./shift.js";
  */
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {WhatIf | null} null: of a page that cannot be asked
  */
-export function whatIf(run) {
-  return run.about.what_if ?? null;
+export function whatIf(trace) {
+  return trace.about.what_if ?? null;
 }
 
 /**
  * The probabilities before the first change.
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {(number | null)[]}
  */
-export function before(run) {
-  return whatIf(run)?.before?.probabilities ?? run.about.probabilities;
+export function before(trace) {
+  return whatIf(trace)?.before?.probabilities ?? trace.about.probabilities;
 }
 
 /**
@@ -126,11 +126,11 @@ export const pending = new WeakMap();
 /**
  * Everything as it was, or as it was before that.
  * @param {Served | null | undefined} served
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {boolean} whether there was anything to put back
  */
-export function flip(served, run) {
-  const what = whatIf(run);
+export function flip(served, trace) {
+  const what = whatIf(trace);
   if (!served || !what) return false;
   const begun = pending.get(served);
   if (!(begun || what.changes.length || what.painted || what.aside)) return false;
@@ -140,13 +140,11 @@ export function flip(served, run) {
 
 /**
  * What has been changed and what came of it; "" where nothing has.
- * @param {Run} run
- * @param {Store} store
- * @param {Served | null} served
+ * @param {import("../context.js").Context} context
  * @returns {HTMLElement | ""}
  */
-export function bar(run, store, served) {
-  const what = whatIf(run);
+export function bar({ trace, store, served }) {
+  const what = whatIf(trace);
   if (!served || !what) return "";
   const count = what.changes.length + (what.painted ? 1 : 0);
   const key = h("kbd", {}, "Z");
@@ -158,7 +156,7 @@ export function bar(run, store, served) {
         class: "back",
         key: "what-if/flip",
         "aria-keyshortcuts": "Z",
-        on: { click: () => flip(served, run) },
+        on: { click: () => flip(served, trace) },
       },
       key,
       text,
@@ -172,7 +170,7 @@ export function bar(run, store, served) {
     );
   }
   if (!count) return "";
-  const { classes } = run.about.model;
+  const { classes } = trace.about.model;
   return h(
     "section",
     { class: "what-if", "aria-label": "What if" },
@@ -188,7 +186,7 @@ export function bar(run, store, served) {
       ),
       turn(count === 1 ? " puts it back" : " puts them back"),
     ),
-    h("div", { class: "came" }, shifts(classes, before(run), run.about.probabilities), loss(run, what)),
+    h("div", { class: "came" }, shifts(classes, before(trace), trace.about.probabilities), loss(trace, what)),
     h(
       "p",
       { class: "note" },
@@ -211,16 +209,16 @@ function many(count) {
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {WhatIf} what
  */
-function loss(run, { before: old }) {
-  if (!old || old.loss === null || run.about.loss === null) return null;
-  const [was, is] = [old.loss, run.about.loss].map((each) => number(each, false, 4));
+function loss(trace, { before: old }) {
+  if (!old || old.loss === null || trace.about.loss === null) return null;
+  const [was, is] = [old.loss, trace.about.loss].map((each) => number(each, false, 4));
   return h(
     "p",
     { class: "loss" },
-    `loss against ${names(run.about.model.classes, run.about.against)}: ${was} → `,
+    `loss against ${names(trace.about.model.classes, trace.about.against)}: ${was} → `,
     h("b", {}, is),
   );
 }

@@ -1,41 +1,22 @@
 /**
  * The evaluator: the terms of any one number of an op, forward and backward, from its declaration. The same as
- * glassbox/arithmetic.py, where it is explained; its sums are compared with Python's in tests/web/test_recipe.py.
+ * glassbox/arithmetic.py, where it is explained; its sums are compared with Python's in tests/web/test_evaluator.py.
  *
  *     value      out[u]  = sum over all n with A(n) = u of  term
  *     gradient   of a[v] = sum over all n with B(n) = v of  gradient of out[A(n)] * d term / d a
  */
 
+import { GRADIENT, OUT } from "./declaration.js";
 import { evaluate, magnitude, names, times } from "./expression.js";
 import { limited } from "./precision.js";
 import { flat, kept, one, places, solve, unflat } from "./rows.js";
 
 /** @typedef {import("./expression.js").Expression} Expression */
-/** @typedef {import("./rows.js").Axis} Axis */
+/** @typedef {import("./declaration.js").Stage} Stage */
+/** @typedef {import("./declaration.js").Op} Op */
+/** @typedef {import("./declaration.js").Numbers} Numbers */
 /** @typedef {import("./rows.js").Rows} Rows */
 /** @typedef {import("./rows.js").Indices} Indices */
-/**
- * @typedef {object} Stage
- * @property {string} out
- * @property {Record<string, number>} ranges
- * @property {Record<string, Axis[]>} maps
- * @property {Expression} term
- * @property {"sum" | "max"} pick
- * @property {"first" | "shared"} [ties] which of several largest candidates has the gradient
- * @property {boolean} through
- * @property {string} [precision] the dtype whose range the result must fit; float64 where there is none
- * @property {Record<string, Expression>} [derivatives]
- */
-/**
- * @typedef {object} Op
- * @property {string} kind
- * @property {Record<string, number[]>} shapes
- * @property {string[]} inputs
- * @property {Record<string, any>} constants nested lists
- * @property {Record<string, any>} [scales] what a constant's rounding is measured by where that is not its size
- * @property {Stage[]} stages
- */
-/** @typedef {ArrayLike<number>} Numbers a whole array, flattened in C order */
 /**
  * One factor of a sum's terms.
  * @typedef {object} Column
@@ -68,8 +49,6 @@ import { flat, kept, one, places, solve, unflat } from "./rows.js";
  */
 /** @typedef {Map<string, Map<number, [number, number]>>} Memo */
 
-export const OUT = "out";
-export const GRADIENT = "gradient of ";
 const NEAR = 2 ** -16; // how near to the largest candidate one must come for its rounding to matter
 
 /** An op with its numbers; what is asked twice is worked out once. */

@@ -1,6 +1,6 @@
 /** The list of keys. */
 
-import { h } from "./element.js";
+import { h } from "../element.js";
 
 const KEYS = [
   ["Tab", "from one map or grid to the next"],

@@ -1,10 +1,10 @@
 /** Words beside the numbers: two or three sentences on what is lit. */
 
-import { counted } from "./format.js";
+import { counted } from "../format.js";
 
-/** @typedef {import("./arithmetic/working.js").Working} Working */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./run.js").Run} Run */
+/** @typedef {import("../arithmetic/working.js").Working} Working */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../trace.js").Trace} Trace */
 
 /** @type {Record<string, (count: number) => string>} */
 const FORWARD = {
@@ -56,11 +56,11 @@ const MOVED = new Set([
 ]);
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {State} state
  * @param {Working} working
  */
-export function aboutNumber(run, state, working) {
+export function aboutNumber(trace, state, working) {
   const terms = Math.max(1, ...working.parts.map((part) => part.terms.values.length));
   if (working.quantity === "update") {
     return (
@@ -71,13 +71,13 @@ export function aboutNumber(run, state, working) {
   if (working.quantity === "gradient") {
     if (!working.parts.length)
       return "The loss changes by one where the loss changes by one: here the way back begins.";
-    const what = run.parameter(state.name) ? "this weight is used" : "this number goes into";
+    const what = trace.parameter(state.name) ? "this weight is used" : "this number goes into";
     return (
       `How much the loss grows where this number grows a little. It comes back from every place that ${what}: ` +
       `the gradient there, times how strongly this number acts on it, all added.`
     );
   }
-  if (run.parameter(state.name))
+  if (trace.parameter(state.name))
     return "A weight: it was learned, and no picture changes it. Backward shows its gradient, Update its next step.";
   if (!working.parts.length)
     return working.unwritten.length ? "" : "This number came from outside: nothing before it computed it.";
@@ -89,16 +89,16 @@ export function aboutNumber(run, state, working) {
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {State} state
  */
-export function aboutLayer(run, state) {
-  const node = run.node(state.name);
+export function aboutLayer(trace, state) {
+  const node = trace.node(state.name);
   if (!node) return "";
   if (state.direction === "backward") {
     return "Each map shows the gradient of the loss: amber where the loss grows with the number, blue where it falls.";
   }
-  if (node !== run.nodes[0] && !Object.keys(node.reads).length)
+  if (node !== trace.nodes[0] && !Object.keys(node.reads).length)
     return "Numbers that the network's code writes down: no picture changes them.";
   if (!Object.keys(node.reads).length) return "The picture as the network gets it, before anything is computed.";
   if (!node.written) return `What PyTorch calls ${node.kind}. Its arithmetic is not written; its numbers are here.`;
