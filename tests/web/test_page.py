@@ -73,9 +73,9 @@ def test_the_keys(opened: Callable[..., Page]) -> None:
     title(page, "conv[0, 6, 8]")
     page.keyboard.press("b")
     expect(page.locator("#value ~ dl dd").first).to_have_text("gradient of conv[0, 6, 8]")
-    expect(page.locator(".say p").first).to_contain_text("How much the loss grows where this number grows a little.")
+    expect(page.locator(".say p").first).to_contain_text("How much the loss grows when this number grows a little.")
     page.keyboard.press("u")
-    expect(page.locator(".say p").first).to_contain_text("A step changes weights and not conv itself.")
+    expect(page.locator(".say p").first).to_contain_text("A step changes weights, not conv itself.")
     page.keyboard.press("f")
     page.keyboard.press("e")
     expect(page.get_by_role("button", name="Exact")).to_have_attribute("aria-pressed", "true")
@@ -139,9 +139,9 @@ def test_a_step_that_leaves_a_frozen_layer_says_so(page: Page, tmp_path: Path) -
     place = tmp_path / "frozen.html"
     place.write_text(offline(explain(module, torch.randn(3, 6, 6), 1, optimizer=optimizer), "frozen"))
     for at, said in (
-        ("0/1,2,2", "Nothing changes here: the optimizer leaves 0.weight, 0.bias as they are."),
-        ("1/1,2,2", "This layer has none."),
-        ("3/1", "Choose one of 3.weight, 3.bias: open the layer with Escape."),
+        ("0/1,2,2", "The optimizer leaves 0.weight and 0.bias unchanged."),
+        ("1/1,2,2", "This layer has no weights."),
+        ("3/1", "Press Escape to open the layer, then choose a number of 3.weight or 3.bias."),
     ):
         page.goto("about:blank")
         page.goto(f"{place.as_uri()}#/{at}?direction=update")

@@ -32,7 +32,7 @@ const WHOLE = 1 << 16; // numbers of an array that is fetched whole even where o
 /** What went wrong, in a sentence that says what to do. */
 export class Trouble extends Error {}
 
-const GONE = "Pellucid does not answer any more. Start it again with “pellucid open” and reload this page.";
+const GONE = "Pellucid no longer answers. Start it again with “pellucid open”, then reload this page.";
 const CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again.";
 
 /**
@@ -182,7 +182,7 @@ function lazily(document, load, byChannel = true) {
     if (found.version > VERSION) {
       throw new Trouble(
         `This model was recorded by ${found.made_by}, which is newer than this page. ` +
-          "Install it with “pip install --upgrade pellucid” and open the model again.",
+          "Upgrade with “pip install --upgrade pellucid”, then open the model again.",
       );
     }
     return found;

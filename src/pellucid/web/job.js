@@ -34,7 +34,7 @@ export function progress({ ask, path, answer, doing, finished }) {
     if (now.state === "failed") failed(now.error);
     if (now.state !== "running") return;
     if (now.total) [bar.max, bar.value] = [now.total, now.done];
-    told.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "beginning";
+    told.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "starting";
   };
   const again = async () => {
     if (!box.isConnected) return;

@@ -24,7 +24,7 @@ function complain(error) {
   const text =
     error instanceof Trouble
       ? error.message
-      : "Something went wrong while this was drawn. Reload the page; if it stays, please report it.";
+      : "Something went wrong while the page was drawn. Reload it. If this happens again, please report it.";
   document.querySelector(".trouble")?.remove();
   const close = h("button", { type: "button", "aria-label": "Close" }, "×");
   const box = h("div", { class: "trouble", role: "alert" }, h("p", {}, text), close);

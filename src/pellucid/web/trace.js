@@ -91,7 +91,7 @@ export function createTrace(document, host) {
       ),
     hook: (name) => document.hooked[name] ?? "",
     noGradient: (name) =>
-      document.no_gradient[name] ?? `${name} is no parameter of the module: no gradient of it is recorded.`,
+      document.no_gradient[name] ?? `${name} is not a parameter of the module, so its gradient is not recorded.`,
     role: (role) => document.roles[role],
     has: (name) => name in document.arrays,
     dtype,

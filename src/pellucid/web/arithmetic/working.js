@@ -142,7 +142,9 @@ export async function update(trace, name, index) {
   const between = lines.flatMap((line) => evaluator.forward([], line).map((terms) => bare(terms, line)));
   const parts = found.map((terms) => bare(terms, ""));
   const kind =
-    step.gradient === `gradient/${name}` ? op.kind : `${op.kind}, with the gradient as a hook of the optimizer left it`;
+    step.gradient === `gradient/${name}`
+      ? op.kind
+      : `${op.kind}, with the gradient that a hook of the optimizer changed`;
   const worked = closed({ ...start, kind }, parts, between, recorded, boundOf(trace, name, found));
   return { ...hooked(worked, [step.hooked]), settings };
 }

@@ -1,4 +1,4 @@
-/** The patches of the training pictures that excite a filter most. Only where there is a server that has looked. */
+/** The patches of the training pictures that activate a filter most. Only where there is a server that has looked. */
 
 import { moveAmong } from "../among.js";
 import { h } from "../element.js";
@@ -36,7 +36,7 @@ export async function exemplars(context, node, channel) {
   if (before?.path === path) return [before.drawn];
   const answer = await (await served.ask(path)).json();
   const box = (/** @type {(Node | string | false)[]} */ ...inside) =>
-    h("section", { class: "exemplars" }, h("h2", {}, `What excites filter ${channel} most`), ...inside);
+    h("section", { class: "exemplars" }, h("h2", {}, `What activates filter ${channel} most`), ...inside);
   if (answer.state !== "done") {
     // only this part is drawn anew: what the reader has begun to type in another stays
     const arrived = () => exemplars(context, node, channel).then(([drawn]) => waiting.replaceWith(drawn));
@@ -69,8 +69,8 @@ function patches({ trace, state, store, served }, { seen, there, sees, patches: 
     h(
       "p",
       { class: "note" },
-      `${height} × ${width} pixels each, from ${through} training pictures; the number is what the filter gives there.` +
-        (changed ? " They are of the model as it was saved, without your changes." : ""),
+      `${height} × ${width} pixels each, from ${through} training pictures. The number is the filter's output there.` +
+        (changed ? " They come from the saved model, without your changes." : ""),
     ),
     h(
       "ul",
@@ -84,7 +84,7 @@ function patches({ trace, state, store, served }, { seen, there, sees, patches: 
             {
               type: "button",
               key: `patch/${rank}`,
-              title: `${name}, ${unit(state.name, index)} = ${number(activation)}. Opens it.`,
+              title: `${name}, ${unit(state.name, index)} = ${number(activation)}. Click to open it.`,
               on: { click: () => void open(rank) },
             },
             h("img", {

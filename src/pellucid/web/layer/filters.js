@@ -75,15 +75,15 @@ export async function filters(context, node, channel) {
     draw: (surface, at, place) => drawImage(surface, signedImage(kernel(channel, at), columns, rows, limit), place),
     choose: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
     enter: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
-    says: (at) => `kernel for map ${at} before`,
+    says: (at) => `kernel for input map ${at}`,
   });
-  const title = colored ? `${count} ${what}, in colour` : `${count} ${what}, each by its first kernel`;
+  const title = colored ? `${count} ${what}, in colour` : `${count} ${what}, each shown by its first kernel`;
   return [
     h(
       "section",
       { class: "filters" },
       h("div", {}, h("h2", {}, title), all),
-      h("div", {}, h("h2", {}, `Filter ${channel}: a kernel for each map before`), own),
+      h("div", {}, h("h2", {}, `Filter ${channel}: one kernel for each input map`), own),
       others.length > 0 && h("p", { class: "weights" }, ...others),
     ),
   ];
@@ -98,11 +98,11 @@ export async function filters(context, node, channel) {
 async function shown(trace, name, direction) {
   const { data } = await trace.array(`value/${name}`);
   if (direction === "backward" && trace.has(`gradient/${name}`)) {
-    return { what: "gradients of the filters", data: (await trace.array(`gradient/${name}`)).data };
+    return { what: "filter gradients", data: (await trace.array(`gradient/${name}`)).data };
   }
   if (direction === "update" && trace.has(`after/${name}`)) {
     const after = (await trace.array(`after/${name}`)).data;
-    return { what: "filters' changes by one step", data: Float64Array.from(data, (before, at) => after[at] - before) };
+    return { what: "filter changes in one step", data: Float64Array.from(data, (before, at) => after[at] - before) };
   }
   return { what: "filters", data };
 }

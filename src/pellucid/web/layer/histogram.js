@@ -40,7 +40,7 @@ export function histogram(data) {
   return h(
     "figure",
     { class: "histogram" },
-    h("figcaption", {}, `${said}; heights are roots of the counts`),
+    h("figcaption", {}, `${said}; heights show the square roots of the counts`),
     canvas,
     h(
       "p",

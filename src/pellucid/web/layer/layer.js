@@ -66,7 +66,7 @@ function facts(node, direction) {
     direction === "backward"
       ? ["largest gradient", largest === null ? "" : number(largest)]
       : ["smallest, mean, largest", low === null ? "" : [low, mean, high].map((each) => number(each)).join(", ")],
-    ["written in", node.source],
+    ["defined in", node.source],
   ];
   const shown = entries.filter(([, value]) => value);
   return h(
@@ -82,7 +82,7 @@ function facts(node, direction) {
  */
 function updated(trace, node) {
   const weights = Object.values(node.reads).filter((name) => trace.update(name));
-  if (!weights.length) return "Nothing here is learned: one step changes no number of this layer itself.";
+  if (!weights.length) return "This layer learns nothing, so a step changes none of its numbers.";
   return `A step of ${trace.about.optimizer} changes ${weights.join(" and ")}. Choose a weight below to see how.`;
 }
 

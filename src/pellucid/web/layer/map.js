@@ -53,7 +53,7 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
       role: "application",
       "aria-label":
         `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${said}. Arrow keys move, Enter shows how ` +
-        `it came about.`,
+        `it was computed.`,
       style: { width: `${across}px`, height: `${down}px` },
       on: {
         click: (/** @type {MouseEvent} */ event) => enter(...under(event)),
@@ -104,7 +104,7 @@ function asTable({ name, channel, height, width, data, cursor: [row, column], ex
   const details = h(
     "details",
     {},
-    h("summary", {}, all ? "The numbers as a table" : "The numbers around it as a table"),
+    h("summary", {}, all ? "The numbers as a table" : "The numbers around the cursor as a table"),
   );
   details.addEventListener(
     "toggle",

@@ -48,9 +48,9 @@ export async function picture({ trace, route, hero, window }) {
     channels === 1
       ? "one grid of numbers"
       : channels === 3
-        ? "three grids of numbers, for red, green and blue"
+        ? "three grids of numbers, one each for red, green and blue"
         : `${channels} grids of numbers`;
-  const bytes = range[0] >= 0 && range[2] > 1 ? " 0 is black and 255 is as bright as can be." : "";
+  const bytes = range[0] >= 0 && range[2] > 1 ? " 0 is black, and 255 is full brightness." : "";
   const pixel = await Promise.all(
     shape
       .slice(0, 1)
@@ -62,12 +62,12 @@ export async function picture({ trace, route, hero, window }) {
   const steps = [
     {
       text:
-        `To a network a picture is numbers. ${called}, ${height} rows of ${width} pixels, comes in as ${grids}: ` +
+        `To a network, a picture is numbers. ${called} has ${height} rows of ${width} pixels and comes in as ${grids}: ` +
         `${size(shape)} = ${counted(product(shape))}.${bytes}`,
       place: { name, cursor: [0, ...at] },
     },
     {
-      text: `The pixel in row ${at[0]}, column ${at[1]} (both counted from 0) is ${said}. More than such numbers the network never sees.`,
+      text: `The pixel in row ${at[0]}, column ${at[1]} (both counted from 0) is ${said}. Numbers like these are all that the network ever sees.`,
       place: here(channels - 1),
       way: Array.from({ length: channels - 1 }, (_, c) => here(c)),
       pace: 900,
@@ -77,8 +77,8 @@ export async function picture({ trace, route, hero, window }) {
     const [part] = (await value(trace, route.scaled.name, [0, ...at])).parts;
     steps.push({
       text:
-        "Numbers near zero are easier to learn from. So from each the mean is taken off, and the rest is divided by the " +
-        `deviation, both known from the pictures that the network was trained on: ${inNumbers(part)}.`,
+        "Numbers near zero are easier to learn from. The mean is subtracted from each number, and the result is divided by " +
+        `the standard deviation. Both come from the pictures that the network was trained on: ${inNumbers(part)}.`,
       place: { name: route.scaled.name, index: [0, ...at] },
     });
   }
@@ -102,29 +102,29 @@ export async function filter({ trace, conv, hero, window: [down, across] }) {
   return [
     {
       text:
-        `\`${name}\` looks at \`${reads.input}\` through a small window: ${down.size} × ${across.size} numbers${maps}. On ` +
-        `the window lie the weights of a filter, ${counted(count)} of them. Training finds them.`,
+        `\`${name}\` looks at \`${reads.input}\` through a small window: ${down.size} × ${across.size} numbers${maps}. The ` +
+        `filter's weights are laid over the window, ${counted(count)} of them. Training finds them.`,
       place: { name, index: hero },
     },
     {
       text:
-        `Each number in the window is multiplied by the weight that lies on it. The first product is ${factors} = ` +
-        `${short(values[0])}. All ${counted(count)}${added === null ? "" : `, and the filter's bias ${short(added)},`} ` +
+        `Each number in the window is multiplied by the weight laid over it. The first product is ${factors} = ` +
+        `${short(values[0])}. All ${counted(count)}${added === null ? "" : ` and the filter's bias ${short(added)}`} ` +
         `add up to \`${unit(name, hero)}\` = ${short(found.recorded)}.`,
       place: { name, index: hero },
     },
     {
       text:
-        "Then the window slides on, like a brush, and each stop makes one number: others lie in the window, the " +
-        "weights stay the same. Outside a lesson Space lets it slide over the whole map.",
+        "Then the window slides on, like a brush. Each stop makes one number: the numbers in the window change, the " +
+        "weights stay the same. Outside a lesson, press Space to slide over the whole map.",
       place: { name, index: [c, y, end] },
       way: along,
       pace: 180,
     },
     {
       text:
-        `${shape[1]} × ${shape[2]} stops make ${counted(shape[1] * shape[2])} numbers: a map. It says for each place how ` +
-        `strongly the picture there is what filter ${c} looks for: amber above zero, blue below.`,
+        `${shape[1]} × ${shape[2]} stops make ${counted(shape[1] * shape[2])} numbers: a map. It shows how strongly ` +
+        `each place of the picture matches what filter ${c} looks for: amber above zero, blue below.`,
       place: { name, cursor: hero },
     },
   ];
@@ -137,9 +137,9 @@ export async function stride({ trace, conv, hero, window, stops }) {
   const [, across] = window;
   const one = {
     text:
-      `From one stop to the next the window of \`${conv.name}\` moves ${places(window)}: that is its stride. ` +
-      `\`${unit(conv.name, [c, y, next])}\` began in column ${next * across.stride - across.before}, the next one begins in ` +
-      `column ${(next + 1) * across.stride - across.before}.`,
+      `From one stop to the next, the window of \`${conv.name}\` moves ${places(window)}. This is its stride. ` +
+      `The window of \`${unit(conv.name, [c, y, next])}\` begins in column ${next * across.stride - across.before}, the next ` +
+      `one in column ${(next + 1) * across.stride - across.before}.`,
     place: { name: conv.name, index: [c, y, next + 1] },
     way: [{ name: conv.name, index: [c, y, next] }],
     pace: 700,
@@ -147,7 +147,7 @@ export async function stride({ trace, conv, hero, window, stops }) {
   if (Math.max(window[0].stride, across.stride) > 1) return [one, halved(trace, conv, window)];
   const larger = trace.nodes.find((node) => (windowOf(trace, node) ?? []).some((along) => along.stride > 1));
   if (!larger || larger.shape.length !== 3) {
-    return [{ ...one, text: `${one.text} No layer of this network takes larger steps.` }];
+    return [{ ...one, text: `${one.text} No layer of this network has a larger stride.` }];
   }
   const at = stops.get(larger.name) ?? larger.shape.map((count) => count >> 1);
   const last = Math.min(at[2] + 4, larger.shape[2] - 1);
@@ -177,8 +177,8 @@ function halved(trace, node, window) {
   const [, height, width] = trace.shape(node.reads.input);
   return {
     text:
-      `\`${node.name}\` moves ${places(window)} at a time and leaves out what lies between: ${height} × ${width} numbers ` +
-      `before it become ${node.shape[1]} × ${node.shape[2]}.`,
+      `\`${node.name}\` moves ${places(window)} at a time and skips what lies between: ${height} × ${width} numbers ` +
+      `become ${node.shape[1]} × ${node.shape[2]}.`,
     place: { name: node.name, cursor: node.shape.map((count) => count >> 1) },
   };
 }
@@ -201,13 +201,13 @@ export async function sizes({ trace, conv, hero: [c], window: [down, across] }) 
   const inside = Math.max(0, down.size - down.before) * Math.max(0, across.size - across.before);
   const border =
     before || down.before
-      ? `\`${name}\` puts zeros round what it reads: P = ${down.before === before ? before : `${down.before} above and below, ${before} at the sides`}. ` +
-        `So the window may stand over the border. Here, in the corner, ${covered - inside} of the ${covered} numbers in it are such zeros.`
-      : `\`${name}\` puts no zeros round what it reads: P = 0. The window has to lie inside as a whole. This is its first place, in the corner.`;
+      ? `\`${name}\` puts zeros around its input: P = ${down.before === before ? before : `${down.before} above and below, ${before} at the sides`}. ` +
+        `The window can therefore extend over the border. Here, in the corner, ${covered - inside} of the ${covered} numbers in it are these zeros.`
+      : `\`${name}\` puts no zeros around its input: P = 0. The whole window has to lie inside. This is its first place, in the corner.`;
   const fits =
     Math.floor(exact) === shape[2]
-      ? `A window F = ${reach} wide${reach === across.size ? "" : ", its gaps counted,"} in steps of S = ${step}, on W = ${width} columns with P = ${before} zeros on ` +
-        `each side, has ([W - F + 2P] / S) + 1 places: ${formula} = ${short(exact)}${rounded}${rounded ? ` ${shape[2]}` : ""}.`
+      ? `A window of width F = ${reach}${reach === across.size ? "" : " (gaps included)"} moves in steps of S = ${step} over W = ${width} columns with P = ${before} zeros on ` +
+        `each side. It has ([W - F + 2P] / S) + 1 places: ${formula} = ${short(exact)}${rounded}${rounded ? ` ${shape[2]}` : ""}.`
       : `The window has ${shape[2]} places across.`;
   return [
     { text: border, place: { name, index: [c, 0, 0] } },
@@ -233,7 +233,7 @@ export async function filters({ trace, route, conv, hero, window: [down, across]
   const steps = [
     {
       text:
-        `One filter finds one thing. \`${name}\` has ${count}, and each makes a map of its own from the same ` +
+        `One filter detects one pattern. \`${name}\` has ${count} filters, and each makes its own map from the same ` +
         `\`${reads.input}\`: ${count} maps of ${shape[1]} × ${shape[2]}.`,
       place: { name, cursor: hero },
       way: others.map((at) => ({ name, cursor: [at, y, x] })),
@@ -241,8 +241,8 @@ export async function filters({ trace, route, conv, hero, window: [down, across]
     },
     {
       text:
-        `Its parameters, all that it has learned: ${formula}. The size of the picture is not in this formula, since the ` +
-        `same weights serve everywhere. A dense layer that makes as many numbers of as many would need ${counted(dense)}.`,
+        `Its parameters are all that it has learned: ${formula}. The size of the picture is not in this formula, because ` +
+        `the same weights are used everywhere. A dense layer with as many inputs and outputs would need ${counted(dense)}.`,
       place: { name: reads.weight, index: [c, 0, down.size >> 1, across.size >> 1] },
     },
   ];
@@ -251,8 +251,8 @@ export async function filters({ trace, route, conv, hero, window: [down, across]
     const [filters, deep, ...kernel] = trace.shape(later.reads.weight);
     steps.push({
       text:
-        `A filter is as deep as what it reads. Each of the ${filters} filters of \`${later.name}\` has a kernel of ` +
-        `${size(kernel)} for each of ${deep} maps of \`${later.reads.input}\`, and what they give is added to one number.`,
+        `A filter is as deep as its input. Each of the ${filters} filters of \`${later.name}\` has a kernel of ` +
+        `${size(kernel)} for each of ${deep} maps of \`${later.reads.input}\`, and their results are added to one number.`,
       place: { name: later.name, index: later.shape.map((each) => each >> 1) },
     });
   }

@@ -111,14 +111,7 @@ export function guide(store, complain) {
     title,
     text,
     h("div", { class: "guide-steps" }, back, dots, next),
-    h(
-      "p",
-      { class: "keys" },
-      h("kbd", {}, "Space"),
-      " next ",
-      h("kbd", {}, "Esc"),
-      " leaves the lesson, you stay here",
-    ),
+    h("p", { class: "keys" }, h("kbd", {}, "Space"), " next ", h("kbd", {}, "Esc"), " leave the lesson and stay here"),
   );
 
   /**

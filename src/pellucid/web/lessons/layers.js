@@ -28,9 +28,9 @@ export async function norm(base) {
   return [
     {
       text:
-        `\`${node.name}\` brings its ${node.shape[0]} maps to one scale. From each number its map's mean is taken off, and ` +
-        "the rest divided by the map's deviation, both remembered from training; then the map's own weight and bias are " +
-        `applied. Here ${short(before)} becomes ${short(after)}.`,
+        `\`${node.name}\` brings its ${node.shape[0]} maps to one scale. The map's mean is subtracted from each number, and ` +
+        "the result is divided by the map's standard deviation. Both were measured in training. Then the map's own weight " +
+        `and bias are applied. Here ${short(before)} becomes ${short(after)}.`,
       place: { name: node.name, index },
     },
   ];
@@ -47,16 +47,16 @@ export async function activation(base) {
   for (let at = 0; at < data.length; at++) if (data[at] === 0) zeros += 1;
   const share = percent(zeros / data.length);
   const dropped =
-    node.kind === "ReLU" ? `${counted(zeros)} of its ${counted(data.length)} numbers are zero now: ${share}. ` : "";
+    node.kind === "ReLU" ? `${counted(zeros)} of its ${counted(data.length)} numbers are now zero: ${share}. ` : "";
   return [
     {
-      text: `\`${node.name}\` is an activation: ${node.kind}. It makes each number of one number alone, here ${inNumbers(part)}.`,
+      text: `\`${node.name}\` is an activation: ${node.kind}. It acts on each number separately, here ${inNumbers(part)}.`,
       place: { name: node.name, index },
     },
     {
       text:
-        `${dropped}Such a bend is what makes layers worth having: without it, one sum after another could be written ` +
-        "as a single sum.",
+        `${dropped}This bend is what makes several layers worthwhile: without it, one sum after another could be ` +
+        "written as a single sum.",
       place: node.shape.length === 3 ? { name: node.name, cursor: index } : { name: node.name },
     },
   ];
@@ -80,7 +80,7 @@ export async function pooling(base) {
     {
       text:
         `It has no weights. ${counted(product(trace.shape(node.reads.input)))} numbers become ${counted(product(node.shape))}. ` +
-        "What was found stays found, exactly where matters less, and whatever reads this sees more of the picture at once.",
+        "A detected pattern stays detected, its exact place matters less, and the next layer sees more of the picture at once.",
       place: { name: node.name, index: [index[0], index[1], end] },
       way: Array.from({ length: end - index[2] }, (_, step) => ({
         name: node.name,
@@ -102,8 +102,8 @@ function picked({ parts, recorded }, node) {
     const shown = Array.from(values.filter(Number.isFinite), short).join(", ");
     return `Here they are ${shown}. The largest, ${short(recorded)}, is \`${unit(node.reads.input, won)}\`; the others are dropped.`;
   }
-  if (node.kind.includes("average")) return `That is their mean, here ${short(recorded)}.`;
-  return `By ${node.kind} it is ${short(recorded)} here.`;
+  if (node.kind.includes("average")) return `It is their mean, here ${short(recorded)}.`;
+  return `With ${node.kind}, it is ${short(recorded)} here.`;
 }
 
 /**
@@ -115,7 +115,7 @@ async function instead({ trace }) {
   if (!node)
     return [
       {
-        text: "Pooling makes maps smaller in many networks. This one has none: its maps keep their size but for the borders.",
+        text: "Many networks use pooling to make maps smaller. This one does not: its maps keep their size, except at the borders.",
         place: {},
       },
     ];
@@ -123,8 +123,8 @@ async function instead({ trace }) {
   return [
     {
       text:
-        `Pooling makes maps smaller in many networks. This one has none that leaves a map: here convolutions take larger ` +
-        `steps instead. \`${node.name}\` is the first, and ${before} rows become ${node.shape[1]}.`,
+        `Many networks use pooling to make maps smaller. In this one, convolutions with a larger stride do it instead. ` +
+        `\`${node.name}\` is the first: ${before} rows become ${node.shape[1]}.`,
       place: { name: node.name, cursor: node.shape.map((count) => count >> 1) },
     },
   ];
@@ -140,8 +140,8 @@ export async function average({ trace, route }) {
   return [
     {
       text:
-        `\`${node.name}\` makes of each whole map of ${size(rest)} one number, ${how}: ${maps} maps become ${maps} numbers. ` +
-        `Where something was seen does not count any more, only how much of it. Map ${index[0]} becomes ${short(found)}.`,
+        `\`${node.name}\` reduces each whole map of ${size(rest)} to one number, ${how}: ${maps} maps become ${maps} numbers. ` +
+        `From here on, only how much was detected counts, not where. Map ${index[0]} becomes ${short(found)}.`,
       place: { name: node.name, index },
     },
   ];
@@ -157,7 +157,7 @@ export async function join({ trace, route }) {
   return [
     {
       text:
-        `In \`${node.name}\` two paths meet, ${sources.map((name) => `\`${name}\``).join(" and ")}, and are added: ` +
+        `Two paths, ${sources.map((name) => `\`${name}\``).join(" and ")}, meet in \`${node.name}\` and are added: ` +
         `${short(values[0])} + ${values[1] < 0 ? `(${short(values[1])})` : short(values[1])} = ${short(sum)}. The layers on the longer path only have to ` +
         "learn what to change, and the gradient has a short way back.",
       place: { name: node.name, index },
@@ -177,8 +177,8 @@ export async function flatten(base) {
   return [
     {
       text:
-        `\`${node.name}\` writes the ${maps} maps of ${height} × ${width} one number after the other, row by row: ` +
-        `${counted(node.shape[0])} in all. Nothing is computed. \`${unit(source, from)}\` is now \`${unit(node.name, [at])}\`: ${formula}.`,
+        `\`${node.name}\` writes the ${maps} maps of ${height} × ${width} as one long row of ` +
+        `${counted(node.shape[0])} numbers. Nothing is computed. \`${unit(source, from)}\` is now \`${unit(node.name, [at])}\`: ${formula}.`,
       place: { name: node.name, index: [at] },
     },
   ];

@@ -24,33 +24,33 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
   const more = order.length > SOME ? `, and ${order.length - SOME} more` : "";
   const how =
     scores.kind === "dense"
-      ? `multiplies all ${counted(product(trace.shape(scores.reads.input)))} numbers before it by weights of its own and adds them up`
-      : "is worked out from the numbers before it";
+      ? `multiplies all ${counted(product(trace.shape(scores.reads.input)))} input numbers by its own weights and adds the products`
+      : "is computed from the layer's input";
   /** @type {Step[]} */
   const steps = [
     {
       text:
-        `\`${scores.name}\` has a score for each of the ${data.length} classes. Each ${how}. ` +
+        `\`${scores.name}\` gives each of the ${data.length} classes a score. Each score ${how}. ` +
         `This one is for ${called(trace, predicted)}: ${short(data[predicted])}.`,
       place: { name: scores.name, index: [predicted] },
     },
     {
       text:
         `The scores: ${shown.join(", ")}${more}. ` +
-        `${trace.about.several ? "A" : "The largest wins, but a"} score is no probability yet.`,
+        `${trace.about.several ? "A" : "The largest wins, but a"} score is not a probability yet.`,
       place: { name: scores.name },
     },
   ];
   if (softmax) {
     const found = await read(trace, `value/${softmax.name}`, softmax.name, [predicted]);
     const divided = tempered(trace)
-      ? `First each score is divided by the temperature, ${short(trace.about.model.temperature)}: it was found on pictures that ` +
-        "the network was not trained on, and is there to make it as sure as it is right. "
+      ? `First, each score is divided by the temperature, ${short(trace.about.model.temperature)}. It was fitted on pictures ` +
+        "that the network was not trained on, and it makes the network as sure as it is right. "
       : "";
     steps.push({
       text:
-        `Softmax makes probabilities of the scores. ${divided}The number e to the power of each is divided by the sum of ` +
-        `all these powers, so that none is below 0 and together they are 1. ${called(trace, predicted)} gets ${short(found)}.`,
+        `Softmax turns the scores into probabilities. ${divided}e is raised to the power of each score, and each result is ` +
+        `divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(found)}.`,
       place: { name: softmax.name, index: [predicted] },
     });
   }
@@ -58,10 +58,10 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
     const found = await read(trace, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
     steps.push({
       text:
-        "A picture may have several labels, so each score becomes a probability by itself: 1 divided by 1 plus e to the " +
-        `power of minus the score${tempered(trace) ? ", the score divided by the temperature first" : ""}. ` +
-        `${called(trace, predicted)} gets ${short(found)}. Together they need not be 1. A label is given from a threshold ` +
-        `on that was chosen for it; this picture is called ${names(trace.about.model.classes, trace.about.called)}.`,
+        "A picture may have several labels, so each score becomes a probability by itself: 1 divided by (1 plus e to the " +
+        `power of minus the score). ${tempered(trace) ? "The score is divided by the temperature first. " : ""}` +
+        `${called(trace, predicted)} gets ${short(found)}. Together they need not be 1. A label is assigned if its ` +
+        `probability reaches the label's threshold; this picture is called ${names(trace.about.model.classes, trace.about.called)}.`,
       place: { name: sigmoid.name, index: [predicted] },
     });
   }
@@ -141,18 +141,18 @@ export async function loss(base) {
   const logarithm =
     share === 1
       ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${found}. At a ` +
-        "probability of 1 it is 0, and the smaller that is, the faster it grows."
-      : `It adds up, for each class, minus the logarithm of its probability times its share of the target: ` +
+        "probability of 1 it is 0. The smaller the probability, the faster it grows."
+      : `It adds up, over all classes, minus the logarithm of a class's probability times its share of the target: ` +
         `${short(share)} for ${scored}, the rest for the others. That makes ${found}.`;
   const other = trace.about.several
-    ? "Each label is judged by itself: minus the logarithm of its probability where the picture has it, and of 1 minus the " +
-      `probability where it has not. The mean of these is ${found}.`
-    : `By ${route.loss.kind} it is ${found}.`;
+    ? "Each label is judged by itself: minus the logarithm of its probability if the picture has the label, or of 1 minus " +
+      `the probability if it does not. The mean of these is ${found}.`
+    : `With ${route.loss.kind}, it is ${found}.`;
   const how = (route.loss.kind === "cross-entropy" ? logarithm : other) + weighted;
   return [
     {
       text:
-        `The loss says in one number how wrong the answer is, measured against ${truth}. ${how} Training makes this ` +
+        `The loss is one number that says how wrong the answer is, measured against ${truth}. ${how} Training makes this ` +
         "number smaller.",
       place: { name: route.loss.name, index: [] },
     },
@@ -183,14 +183,14 @@ export async function backward(base) {
   const simple = weightOfClass(base) === 1 && Math.abs(probability - share - ofScore) < NEAR;
   const little = Math.abs(ofScore) < LITTLE;
   const means = little
-    ? `The network is sure of ${truth}, and right: next to nothing comes back. Measured against another class, much would.`
+    ? `The network is sure of ${truth}, and it is right: almost no gradient comes back. Measured against another class, much more would.`
     : `A larger score for ${truth} would make the loss ${ofScore < 0 ? "smaller" : "larger"}.`;
   /** @type {Step[]} */
   const steps = [
     {
       text:
-        "Now backwards. How would the loss change if a number were a little larger? That is the number's gradient. " +
-        "It begins at the loss, whose own gradient is 1.",
+        "Now backward. How would the loss change if a number were a little larger? The answer is the number's gradient. " +
+        "The way back begins at the loss, whose own gradient is 1.",
       ...turned(route.loss.name, []),
     },
     {
@@ -207,23 +207,22 @@ export async function backward(base) {
     const found = short(await gradient(source, index));
     const others =
       pool.kind === "max pooling"
-        ? "Only the winner of a window gets the window's gradient, the others get 0"
+        ? "Only the winner of a window gets the window's gradient; the others get 0"
         : "Each number of a window gets its share of the window's gradient";
     steps.push({
       text:
-        "The gradient comes back through every layer, by the same factors as the numbers went forward. " +
-        `${others}. To \`${unit(source, index)}\` comes ${found}.`,
+        "The gradient comes back through every layer, multiplied by the same factors as on the way forward. " +
+        `${others}. \`${unit(source, index)}\` gets ${found}.`,
       ...turned(source, index),
     });
   }
   if (conv && trace.has(`gradient/${conv.name}`)) {
     const index = placeIn(base, conv);
-    const relu =
-      route.activation?.kind === "ReLU" ? " ReLU lets it through where the number was above 0, and nowhere else." : "";
+    const relu = route.activation?.kind === "ReLU" ? " ReLU lets it through only where the number was above 0." : "";
     const found = await gradient(conv.name, index);
-    const most = found === 0 ? "" : ` Of all numbers of \`${conv.name}\` the loss depends on this one most.`;
+    const most = found === 0 ? "" : ` Of all numbers of \`${conv.name}\`, the loss depends most on this one.`;
     steps.push({
-      text: `So it comes to \`${unit(conv.name, index)}\`: ${short(found)}.${relu}${most}`,
+      text: `It arrives at \`${unit(conv.name, index)}\` as ${short(found)}.${relu}${most}`,
       ...turned(conv.name, index),
     });
   }
@@ -232,8 +231,8 @@ export async function backward(base) {
     const places = conv && windowOf(trace, conv) ? conv.shape[1] * conv.shape[2] : 0;
     steps.push({
       text:
-        `And to the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}; ` +
-        `what comes back from ${places ? "all of them is added" : "there"}: ${short(await gradient(weight.name, weight.index))}.`,
+        `Last come the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}. ` +
+        `What comes back from ${places ? "all of them adds up to" : "there is"} ${short(await gradient(weight.name, weight.index))}.`,
       ...turned(weight.name, weight.index),
     });
   }
@@ -260,21 +259,21 @@ export async function update(base) {
   );
   const way = found === 0 ? "" : ` A larger weight would make the loss ${found > 0 ? "larger" : "smaller"}.`;
   const memory = Object.keys(trace.update(weight.name)?.remembered ?? {}).length
-    ? " and of what it remembers of steps before"
+    ? " and from its memory of earlier steps"
     : "";
   return [
     {
       text:
-        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(found)}.${way} What the optimizer ` +
-        `makes of that${memory} moves the weight from ${number(before)} to ${number(after)}.`,
+        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(found)}.${way} From ` +
+        `that${memory}, the optimizer works out a step: the weight moves from ${number(before)} to ${number(after)}.`,
       place: { ...weight, direction: "update" },
       way: [{ ...weight }, { ...weight, direction: "backward" }],
       pace: 900,
     },
     {
       text:
-        `All ${counted(all)} parameters take such a step at once. Training is this and no more, over and over, on many ` +
-        "pictures: forward, loss, backward, update.",
+        `All ${counted(all)} parameters take such a step at once. Training only repeats this on many pictures: ` +
+        "forward, loss, backward, update.",
       place: {},
     },
   ];

@@ -27,7 +27,7 @@ const LESSONS = [
   ["picture", "A picture is numbers", ({ picture }) => picture.shape.length === 3, convolution.picture],
   ["filter", "The filter slides", slides, convolution.filter],
   ["stride", "Stride", slides, convolution.stride],
-  ["size", "Zeros at the border, and how large a map is", slides, convolution.sizes],
+  ["size", "Zeros at the border, and the size of a map", slides, convolution.sizes],
   ["filters", "Many filters", slides, convolution.filters],
   ["norm", "One scale for all maps", ({ norm }) => !!norm, layers.norm],
   ["activation", "The activation", ({ activation }) => !!activation, layers.activation],
@@ -37,7 +37,7 @@ const LESSONS = [
   ["flatten", "All in a row", ({ flat, global }) => !!flat && flat.reads.input !== global?.name, layers.flatten],
   ["output", "Scores become probabilities", ({ scores }) => scores.shape.length === 1, learning.output],
   ["loss", "The loss", ({ loss }) => !loss.shape.length, learning.loss],
-  ["backward", "Back: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
+  ["backward", "Backward: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
   ["update", "The update", learns, learning.update],
 ];
 

@@ -47,8 +47,8 @@ export async function lessonList({ trace, store }) {
     say(
       "Lessons",
       [
-        "How a convolutional network works, step by step, on this network and this picture: every number here is its own.",
-        "“Show me” opens the place that a step speaks of. There Space goes on, and Escape leaves the lesson.",
+        "How a convolutional network works, step by step. Every number here comes from this network and this picture.",
+        "“Show me” opens the place that a step describes. There, Space goes to the next step, and Escape leaves the lesson.",
       ],
       STILL,
     ),

@@ -36,7 +36,7 @@ export async function difference(context) {
   const { classes } = trace.about.model;
   if (!served) return [say("Difference", ["Open the model with “pellucid open” to take a difference apart."])];
   if (classes.length < 2)
-    return [say("Difference", ["This model has one class, so that there is no other to compare."])];
+    return [say("Difference", ["This model has only one class, so there is nothing to compare."])];
   const [first, second] = chosen(trace.about, state.place);
   const query = `first=${first}&second=${second}&run=${trace.about.run}`;
   const [answer, map] = await Promise.all([
@@ -108,11 +108,11 @@ function sentences(classes, [first, second], found) {
   const ahead = classes[found.difference > 0 ? first : second];
   return [
     found.difference === 0
-      ? "Between the two the network sees no difference in this picture."
-      : `Between the two the network takes this picture for ${ahead}.`,
-    `What is amber speaks for ${classes[first]}, what is blue for ${classes[second]}. A contribution is a number times ` +
-      "its gradient; all pixels and what each layer adds by itself, a bias say, add up to the difference.",
-    "Choose a unit or a pixel to see how it came about.",
+      ? "The network sees no difference between the two in this picture."
+      : `Of the two, the network takes this picture for ${ahead}.`,
+    `Amber speaks for ${classes[first]}, blue for ${classes[second]}. A contribution is a number times its gradient. ` +
+      "All pixels, and what each layer adds by itself (its bias, for example), add up to the difference.",
+    "Choose a unit or a pixel to see how it was computed.",
   ];
 }
 
@@ -194,7 +194,7 @@ function parts(found, first, exact) {
           "div",
           {},
           h("dt", {}, term),
-          h("dd", { "data-part": name ?? null, title: `speaks for ${first} above 0` }, value),
+          h("dd", { "data-part": name ?? null, title: `above 0 it speaks for ${first}` }, value),
         ),
       ),
     ),
@@ -239,7 +239,7 @@ function layers({ trace, state: { exact } }, found, go) {
           "small",
           {},
           share.after === null
-            ? `units here add up to ${sums.of(share.units)}; others run beside them`
+            ? `units here add up to ${sums.of(share.units)}; other paths run beside them`
             : `all units ${sums.of(share.units)}, layers after them ${sums.of(share.after)}; the strongest units:`,
         ),
         h(

@@ -31,7 +31,7 @@ import { pager } from "../pager.js";
 
 const PAGE = 48;
 const MANY = 20; // classes from which on the pairs say more than the table
-const ABOUT = "Every picture that the model kept apart from its training is classified once more.";
+const ABOUT = "Every picture that was held out from training is classified again.";
 
 /**
  * @param {Context} context
@@ -67,12 +67,11 @@ function table({ trace, store }, found) {
     say(
       "Mistakes",
       [
-        `${ABOUT} Of ${counted(found.pictures)} ${found.side} pictures ${counted(found.correct)} are right: ` +
+        `${ABOUT} Of ${counted(found.pictures)} ${found.side} pictures, ${counted(found.correct)} are right: ` +
           `${percent(found.accuracy)}.`,
-        `With as many pictures as these the true figure lies, 95 times in 100, between ${percent(low)} and ` +
-          `${percent(high)}.`,
+        `With this many pictures, the true figure lies between ${percent(low)} and ${percent(high)} in 95 of 100 cases.`,
         wrong ? "Choose a cell to see its pictures, worst first." : "",
-        trace.about.what_if?.changes.length ? "This is the model as it was saved, without your changes." : "",
+        trace.about.what_if?.changes.length ? "This is the saved model, without your changes." : "",
       ],
       STILL,
     ),
@@ -133,8 +132,8 @@ async function pictures({ trace, state, store, served }, found, [label, predicte
       [
         all.length
           ? `${counted(all.length)} of ${counted(of)} pictures of ${classes[label]}, ` +
-            (right ? "the least certain first." : "worst first: where the truth had the least probability.")
-          : "There is no such picture.",
+            (right ? "the least certain first." : "worst first: those whose true class got the lowest probability.")
+          : "There are none.",
         all.length
           ? "Choose one to open its glass box, with the difference between two classes traced to units and pixels."
           : "",

@@ -30,7 +30,7 @@ export function link({ trace, follow }, part, column, row) {
     {
       type: "button",
       class: "factor",
-      title: `${unit(name, index)}: show how it came about`,
+      title: `${unit(name, index)}: show how it was computed`,
       on: { click: () => follow(target) },
     },
     shown,

@@ -27,8 +27,8 @@ export function lines(context, between) {
   const rest = items.slice(SHOWN);
   return h(
     "section",
-    { class: "lines", "aria-label": "numbers on the way" },
-    h("h2", {}, "On the way"),
+    { class: "lines", "aria-label": "intermediate numbers" },
+    h("h2", {}, "Intermediate numbers"),
     h("ol", {}, ...items.slice(0, SHOWN)),
     rest.length > 0 && h("details", {}, h("summary", {}, `${rest.length} more`), h("ol", {}, ...rest)),
   );

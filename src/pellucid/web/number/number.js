@@ -42,7 +42,7 @@ export async function numberView(outer, working) {
   const between = lines(context, working.between);
   if (between) stage.append(between);
   if (working.leftOut) {
-    stage.append(h("p", { class: "note" }, `${counted(working.leftOut)} more numbers on the way are not listed.`));
+    stage.append(h("p", { class: "note" }, `${counted(working.leftOut)} more intermediate numbers are not listed.`));
   }
   if (Object.keys(working.settings).length) stage.append(settings(working, state.exact));
   return stage;
@@ -57,7 +57,7 @@ export async function numberView(outer, working) {
 async function partView(context, working, part, at) {
   const { state } = context;
   const { values } = part.terms;
-  const through = working.quantity === "gradient" ? `Back through ${part.through}` : at > 0 ? "Added to it" : "";
+  const through = working.quantity === "gradient" ? `Back through ${part.through}` : at > 0 ? "Also added" : "";
   const section = h("section", { class: "part" }, through ? h("h2", {}, through) : "");
   const found = slices(part);
   if (found) {

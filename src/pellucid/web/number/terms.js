@@ -70,7 +70,7 @@ export function terms(context, part, { rows, carry = 0, usual }) {
     ),
     pick === "sum" &&
       rest !== 0 &&
-      h("p", { class: "carry" }, `The digits that are not shown add ${fixed(rest, places)}. E shows every digit.`),
+      h("p", { class: "carry" }, `The hidden digits add ${fixed(rest, places)}. Press E to show all digits.`),
     pages > 1 && pager({ page: shownPage, pages, count: order.length, change }),
   );
 }

@@ -4,11 +4,11 @@ import { h } from "../element.js";
 
 /** @type {Record<string, string>} */
 const TROUBLES = {
-  NotAllowedError: "The camera is not allowed here. Allow it in the browser, beside the address, and open this again.",
+  NotAllowedError: "The browser does not allow the camera here. Allow it next to the address, then open this again.",
   NotFoundError: "No camera was found. Connect one, or choose a picture file.",
-  NotReadableError: "The camera is in use elsewhere. Close the other program, and open this again.",
+  NotReadableError: "Another program is using the camera. Close that program, then open this again.",
 };
-const OTHERWISE = "The camera cannot be used in this browser. Choose a picture file.";
+const OTHERWISE = "This browser cannot use the camera. Choose a picture file.";
 
 /** @param {(picture: Blob) => Promise<boolean>} choose */
 export function photograph(choose) {
@@ -52,7 +52,7 @@ export function photograph(choose) {
       video.classList.toggle("mirrored", mirrored);
       video.srcObject = found;
       await video.play();
-      told.textContent = mirrored ? "Shown as in a mirror; the picture is as others see you." : "";
+      told.textContent = mirrored ? "The preview is mirrored. The picture is not." : "";
       take.disabled = false;
       take.focus();
     },

@@ -40,14 +40,14 @@ function pad(manner, choose) {
       height: SIDE,
       tabindex: "0",
       role: "application",
-      "aria-label": "Drawing pad. Arrow keys move the pen, Space sets it down and lifts it.",
+      "aria-label": "Drawing pad. Arrow keys move the pen, Space lowers and lifts it.",
     })
   );
   const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const mark = h("i", { class: "pen", hidden: true });
   const told = h("p", { class: "note", "aria-live": "polite" });
   const manners = h("div", {});
-  const colors = h("div", { class: "colours", role: "group", "aria-label": "pen's colour" });
+  const colors = h("div", { class: "colours", role: "group", "aria-label": "pen colour" });
 
   const paint = () => {
     const paper = manner === "white" ? "#000" : "#fff";
@@ -164,7 +164,7 @@ function pad(manner, choose) {
       manners,
       h("div", { class: "pad" }, canvas, mark),
       colors,
-      h("label", {}, "pen’s width ", width),
+      h("label", {}, "pen width ", width),
       told,
       h(
         "div",

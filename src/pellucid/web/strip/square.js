@@ -32,7 +32,7 @@ export async function drawSquare({ trace, state }, node, square) {
     }
     square.prepend(canvas);
   } catch (error) {
-    square.append(h("span", { class: "none" }, "not there"));
+    square.append(h("span", { class: "none" }, "not available"));
     console.warn(error);
   }
 }

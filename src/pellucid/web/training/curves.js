@@ -118,7 +118,7 @@ export function chart({ title, across, height, format, seek }) {
       const same =
         far === wide && now.length === lines.length && now.every(({ name }, each) => name === lines[each].name);
       [lines, wide] = [now, far];
-      scaled.textContent = far ? "above 1 by powers of ten" : "";
+      scaled.textContent = far ? "logarithmic above 1" : "";
       node.hidden = !lines.some(({ points }) => points.length);
       canvas.setAttribute("aria-label", said);
       if (plot && same) plot.setData(aligned(lines));

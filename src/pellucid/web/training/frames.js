@@ -19,7 +19,7 @@ import { Trouble } from "../host.js";
 export const LEVELS = 127; // of an int8 to either side of zero
 const KEPT = 200; // frames
 const AHEAD = 64; // frames that are fetched before they are asked for
-const CUT = "A frame of the training did not arrive whole. Reload the page.";
+const CUT = "A frame of the training arrived incomplete. Reload the page.";
 
 /**
  * safetensors: the length of a header as uint64, the header as JSON, the numbers.
@@ -96,7 +96,7 @@ export function probabilities(frame, picture) {
  */
 export function of(frame, name) {
   const found = frame.get(name);
-  if (!found) throw new Trouble(`A frame of the training has no ${name}. Reload the page.`);
+  if (!found) throw new Trouble(`${name} is missing from a frame of the training. Reload the page.`);
   return found;
 }
 

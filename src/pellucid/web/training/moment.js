@@ -134,7 +134,7 @@ function tiles({ replay, frame, kind, layer, picture, limit }) {
     const title = `Filters of ${layer.name}: ${some(count, layer.shape[0])}`;
     const seen = colored
       ? `in colour, grey is 0; full at ±${number(limit, false, 3)}`
-      : `each by its first kernel; ${full}`;
+      : `each shown by its first kernel; ${full}`;
     return [title, seen, { count, aspect: columns / rows, side: LARGEST.weight, image }];
   }
   const what = kind === "output" ? ["Maps", "Outputs"] : ["Gradients of the maps", "Gradients of the outputs"];

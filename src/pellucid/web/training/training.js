@@ -140,7 +140,7 @@ function createPlayer({ store, served, reopen }) {
     const replay = /** @type {Replay} */ (about?.replay);
     const { class: label, side, path } = replay.pictures[picture];
     const source = (/** @type {number} */ each) => `/api/training/picture?n=${each}`;
-    const how = side === "validation" ? "not learned from" : "learned from";
+    const how = side === "validation" ? "not used for training" : "used for training";
     shown.replaceChildren(
       h("img", { src: source(picture), alt: `A picture of the class ${label}`, title: path }),
       h("figcaption", {}, h("b", {}, label), ` · ${how}`),
@@ -237,7 +237,7 @@ function createPlayer({ store, served, reopen }) {
     const own = odds[replay.classes.indexOf(label)];
     const when = now.step ? `After step ${counted(now.step)} of ${counted(replay.steps)}` : "Before the first step";
     if (most < 0) {
-      sentence.textContent = `${when} its scores were no finite numbers any more.`;
+      sentence.textContent = `${when} its scores were no longer finite numbers.`;
       return;
     }
     const answer = `it gave “${label}” ${percent(own)}`;

@@ -20,7 +20,7 @@ export async function overview(context) {
     const { canvas, surface } = sharpCanvas(maps.width * scale, maps.height * scale);
     await drawPicture(surface, trace, maps, [0, 0, maps.width * scale, maps.height * scale]);
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network gets it`);
+    canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network receives it`);
     stage.append(h("div", { class: "seen" }, canvas, paintButton(context)));
   }
   stage.append(classes(context));

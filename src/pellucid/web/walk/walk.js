@@ -54,10 +54,10 @@ async function workedOut(trace, { name, index, direction }) {
       trace.parameter,
     );
     const weights = own.filter((each) => trace.update(each));
-    let where = "This layer has none.";
-    if (own.length) where = `Nothing changes here: the optimizer leaves ${own.join(", ")} as they are.`;
-    if (weights.length) where = `Choose one of ${weights.join(", ")}: open the layer with Escape.`;
-    return `A step changes weights and not ${name} itself. ${where}`;
+    let where = "This layer has no weights.";
+    if (own.length) where = `The optimizer leaves ${own.join(" and ")} unchanged.`;
+    if (weights.length) where = `Press Escape to open the layer, then choose a number of ${weights.join(" or ")}.`;
+    return `A step changes weights, not ${name} itself. ${where}`;
   }
   return (await working.update(trace, name, at)) ?? unchanged(trace, name);
 }

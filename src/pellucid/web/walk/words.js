@@ -9,44 +9,43 @@ import { counted } from "../format.js";
 /** @type {Record<string, (count: number) => string>} */
 const FORWARD = {
   convolution: (n) =>
-    `The same weights slide over the whole map. Where they stand now they cover ${counted(n)} numbers; each ` +
-    `is multiplied by its weight, and the products are added.`,
+    `The same weights slide over the whole map. Here they cover ${counted(n)} numbers. Each number is multiplied by ` +
+    `its weight, and the products are added.`,
   "transposed convolution": () =>
-    "Each number before is spread over a window by the weights; what falls on this place is added.",
-  dense: (n) =>
-    `Every one of the ${counted(n)} numbers before is multiplied by its own weight, and the products are added.`,
-  "max pooling": (n) => `Of the ${n} numbers in the window the largest goes on. The others are dropped.`,
-  "adaptive max pooling": (n) => `Of the ${n} numbers in the window the largest goes on.`,
+    "The weights spread each input number over a window. Everything that lands here is added.",
+  dense: (n) => `Each of the ${counted(n)} input numbers is multiplied by its own weight, and the products are added.`,
+  "max pooling": (n) => `The largest of the ${n} numbers in the window is kept. The others are dropped.`,
+  "adaptive max pooling": (n) => `The largest of the ${n} numbers in the window is kept.`,
   "average pooling": (n) =>
-    `The ${n} numbers in the window are averaged: each is multiplied by its share, and the shares are added.`,
+    `The ${n} numbers in the window are averaged: each is multiplied by its share, and the products are added.`,
   average: (n) => `The ${n} numbers are averaged.`,
-  ReLU: () => "What is above zero goes on as it is, and what is below becomes zero.",
+  ReLU: () => "Numbers above zero stay as they are. Numbers below zero become zero.",
   "batch norm": () =>
-    "The running mean of this channel is taken off and the rest divided by its deviation, both learned in " +
-    "training; then weight and bias of the channel are applied.",
-  "same numbers": () => "The same number under another index: nothing is computed.",
+    "The channel's running mean is subtracted, and the result is divided by the channel's standard deviation. Both were " +
+    "measured in training. Then the channel's weight and bias are applied.",
+  "same numbers": () => "The same number under another index. Nothing is computed.",
   standardisation: () =>
-    "The pixel, 0 to 255, becomes a number near zero: the mean colour is taken off, and the rest divided by " +
-    "the deviation.",
+    "A pixel value from 0 to 255 becomes a number near zero: the mean colour is subtracted, and the result is divided " +
+    "by the standard deviation.",
   softmax: () =>
-    "Every logit becomes a power of e, and each power is divided by the sum of all, so that the probabilities " +
-    "add up to one.",
+    "e is raised to the power of each logit, and each result is divided by the sum of all. The probabilities then add " +
+    "up to one.",
   sigmoid: () =>
-    "Every score becomes a probability by itself, between 0 and 1, whatever the others are: 1 divided by 1 plus e to " +
-    "the power of minus the score.",
+    "Each score becomes a probability between 0 and 1, independently of the others: 1 divided by (1 plus e to the power " +
+    "of minus the score).",
   "binary cross-entropy": () =>
-    "Each label is judged by itself: minus the logarithm of its probability where the picture has it, and of 1 minus " +
-    "the probability where it has not; then the mean.",
+    "Each label is judged by itself: minus the logarithm of its probability if the picture has the label, or of 1 minus " +
+    "the probability if it does not. The loss is the mean.",
   "cross-entropy": () =>
-    "How far the probabilities are from the truth: for each class minus the logarithm of its probability, " +
-    "times the share of the target that the class has.",
-  addition: () => "Two paths meet, and their numbers are added.",
+    "How far the probabilities are from the truth: for each class, minus the logarithm of its probability times its " +
+    "share of the target.",
+  addition: () => "Two paths meet here, and their numbers are added.",
   resampling: (n) =>
-    `The place of this number lies among ${counted(n)} of the map before. Each is multiplied by the weights of its row ` +
-    `and its column, and the products are added.`,
-  largest: (n) => `Of ${counted(n)} numbers the largest goes on.`,
-  choice: () => "The condition says which of two numbers goes on.",
-  masking: () => "The mask says whether the number goes on or another stands in its place.",
+    `This number lies among ${counted(n)} numbers of the input map. Each is multiplied by a weight for its row and one ` +
+    `for its column, and the products are added.`,
+  largest: (n) => `The largest of ${counted(n)} numbers is kept.`,
+  choice: () => "The condition decides which of two numbers is used.",
+  masking: () => "The mask decides whether the number is kept or replaced.",
 };
 
 // the number itself from another place
@@ -64,27 +63,24 @@ export function aboutNumber(trace, state, working) {
   const terms = Math.max(1, ...working.parts.map((part) => part.terms.values.length));
   if (working.quantity === "update") {
     return (
-      `One step of ${working.kind} on this picture alone. The gradient comes in, the optimizer adds what it ` +
-      `remembers of earlier steps, and the weight moves against the gradient.`
+      `One step of ${working.kind} on this picture alone. The optimizer combines the gradient with its memory of ` +
+      `earlier steps and moves the weight against the gradient.`
     );
   }
   if (working.quantity === "gradient") {
-    if (!working.parts.length)
-      return "The loss changes by one where the loss changes by one: here the way back begins.";
-    const what = trace.parameter(state.name) ? "this weight is used" : "this number goes into";
+    if (!working.parts.length) return "The gradient of the loss with respect to itself is 1. The way back begins here.";
+    const what = trace.parameter(state.name) ? "weight" : "number";
     return (
-      `How much the loss grows where this number grows a little. It comes back from every place that ${what}: ` +
-      `the gradient there, times how strongly this number acts on it, all added.`
+      `How much the loss grows when this number grows a little. The gradient adds up what every place that uses this ` +
+      `${what} contributes: the gradient there, times the effect that this ${what} has on it.`
     );
   }
   if (trace.parameter(state.name))
-    return "A weight: it was learned, and no picture changes it. Backward shows its gradient, Update its next step.";
-  if (!working.parts.length)
-    return working.unwritten.length ? "" : "This number came from outside: nothing before it computed it.";
-  if (MOVED.has(working.kind)) return "The same number from another place: nothing is computed.";
+    return "A weight. It was learned, and it is the same for every picture. Backward shows its gradient, Update its next step.";
+  if (!working.parts.length) return working.unwritten.length ? "" : "This number is an input. No layer computed it.";
+  if (MOVED.has(working.kind)) return "The same number from another place. Nothing is computed.";
   return (
-    FORWARD[working.kind] ??
-    ((n) => `${working.kind}: worked out from ${n === 1 ? "one number" : `${n} numbers`} before it.`)
+    FORWARD[working.kind] ?? ((n) => `${working.kind}: computed from ${n === 1 ? "one number" : `${n} numbers`}.`)
   )(terms);
 }
 
@@ -96,16 +92,17 @@ export function aboutLayer(trace, state) {
   const node = trace.node(state.name);
   if (!node) return "";
   if (state.direction === "backward") {
-    return "Each map shows the gradient of the loss: amber where the loss grows with the number, blue where it falls.";
+    return "Each map shows the gradient of the loss. Amber: the loss grows when the number grows. Blue: the loss falls.";
   }
   if (node !== trace.nodes[0] && !Object.keys(node.reads).length)
-    return "Numbers that the network's code writes down: no picture changes them.";
-  if (!Object.keys(node.reads).length) return "The picture as the network gets it, before anything is computed.";
-  if (!node.written) return `What PyTorch calls ${node.kind}. Its arithmetic is not written; its numbers are here.`;
-  if (node.shape.length < 3) return "Every bar is one number of this layer. Choose one to see how it came about.";
-  return "Every map is one channel: amber above zero, blue below, paper at zero. Choose a map, then a number in it.";
+    return "Constants from the network's code. They are the same for every picture.";
+  if (!Object.keys(node.reads).length) return "The picture as the network receives it, before anything is computed.";
+  if (!node.written)
+    return `PyTorch calls this layer ${node.kind}. Pellucid does not know its arithmetic, but it shows the numbers.`;
+  if (node.shape.length < 3) return "Each bar is one number of this layer. Choose one to see how it was computed.";
+  return "Each map is one channel: amber above zero, blue below, blank at zero. Choose a map, then a number in it.";
 }
 
 export const START =
-  "Choose a layer above to see its maps, then a number to see every product that it is the sum of. Backward " +
-  "shows where its gradient came from, Update what one training step would change.";
+  "Choose a layer above to see its maps. Then choose a number to see the products that add up to it. Backward shows " +
+  "where its gradient comes from. Update shows what one training step would change.";

@@ -64,7 +64,7 @@ export async function weightForm({ trace, state, served }) {
   const button = (/** @type {string} */ text, /** @type {number} */ wanted) =>
     h("button", { type: "button", class: "single", key: `what-if/${text}`, on: { click: () => set(wanted) } }, text);
   return form(
-    `What if ${unit(name, index)} were another number?`,
+    `What if ${unit(name, index)} were a different number?`,
     h(
       "div",
       { class: "row" },
@@ -118,7 +118,7 @@ export function layerForm({ trace, state: { name }, served }) {
   );
   const movable = layer.most_padding.some((most) => most > 0);
   return form(
-    "What if it were another?",
+    "What if its settings were different?",
     h(
       "div",
       { class: "row" },

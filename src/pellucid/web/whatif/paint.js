@@ -152,8 +152,8 @@ export async function painter({ trace, store, served }, side) {
       tabindex: "0",
       role: "application",
       "aria-label":
-        `The picture, ${height} rows, ${width} columns, to be painted over. Arrow keys move the brush, with Shift by ` +
-        "its own width; Space or Enter paints.",
+        `The picture, ${height} rows, ${width} columns, to paint over. Arrow keys move the brush, with Shift by its ` +
+        "own width. Space or Enter paints.",
       style: { width: `${cell * width}px`, height: `${cell * height}px` },
       on: {
         pointerdown: (/** @type {PointerEvent} */ event) => {
@@ -207,7 +207,7 @@ export async function painter({ trace, store, served }, side) {
     h(
       "p",
       { class: "note" },
-      "Paint with the mouse or a finger; or with the arrow keys (Shift: in strides) and Space.",
+      "Paint with the mouse or a finger, or with the arrow keys and Space. With Shift, the brush moves by its own width.",
     ),
     came,
   );
@@ -282,7 +282,7 @@ function tools(hand, widest, aim, close) {
     return button;
   });
   const color = /** @type {HTMLInputElement} */ (
-    h("input", { type: "color", key: "paint/which", "aria-label": "which colour" })
+    h("input", { type: "color", key: "paint/which", "aria-label": "colour of the brush" })
   );
   color.value = hand.color;
   color.hidden = hand.kind !== "color";

@@ -190,10 +190,10 @@ export function bar({ trace, store, served }) {
     h(
       "p",
       { class: "note" },
-      `All numbers on this page are those of the ${what.changes.length ? "changed network" : "painted picture"}. `,
-      what.changes.length ? "Its changes stay when another picture is opened. " : "",
-      what.painted && what.changes.length ? "Paint is of this picture alone. " : "",
-      weights(what) ? "What the optimizer remembers of a changed weight is kept." : "",
+      `All numbers on this page come from the ${what.changes.length ? "changed network" : "painted picture"}. `,
+      what.changes.length ? "Changes to the network stay when you open another picture. " : "",
+      what.painted && what.changes.length ? "Paint stays on this picture only. " : "",
+      weights(what) ? "The optimizer keeps its memory of a changed weight." : "",
     ),
   );
 }
@@ -254,7 +254,7 @@ function chip(change, all, store, served) {
       h("code", {}, place(change)),
       ` ${values(change)}`,
     ),
-    h("button", { type: "button", class: "drop", "aria-label": `Take back: ${said}`, on: { click: drop } }, "×"),
+    h("button", { type: "button", class: "drop", "aria-label": `Undo: ${said}`, on: { click: drop } }, "×"),
   );
 }
 
@@ -276,7 +276,7 @@ function painted({ painted: count }, store, served) {
       {
         type: "button",
         class: "drop",
-        "aria-label": `Take back: ${said}`,
+        "aria-label": `Undo: ${said}`,
         on: { click: () => void served.change("/api/what-if/paint") },
       },
       "×",
