@@ -41,7 +41,7 @@ function listen(node, does) {
   const { heard } = acts.get(node) ?? { heard: new Set() };
   acts.set(node, { does, heard });
   for (const event of Object.keys(does)) {
-    if (!heard.has(event)) node.addEventListener(event, (given) => acts.get(node)?.does[event]?.(given));
+    if (!heard.has(event)) node.addEventListener(event, (fired) => acts.get(node)?.does[event]?.(fired));
     heard.add(event);
   }
 }

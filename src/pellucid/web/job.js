@@ -27,14 +27,14 @@ const PAUSE = 500; // milliseconds between two questions
  */
 export function progress({ ask, path, answer, doing, finished }) {
   const bar = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": doing }));
-  const told = h("span", {});
-  const box = h("div", { class: "job" }, h("p", {}, doing), bar, told);
+  const status = h("span", {});
+  const box = h("div", { class: "job" }, h("p", {}, doing), bar, status);
   const failed = (/** @type {string} */ sentence) => box.replaceChildren(h("p", { role: "alert" }, sentence));
   const show = (/** @type {Progress} */ now) => {
     if (now.state === "failed") failed(now.error);
     if (now.state !== "running") return;
     if (now.total) [bar.max, bar.value] = [now.total, now.done];
-    told.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "starting";
+    status.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "starting";
   };
   const again = async () => {
     if (!box.isConnected) return;

@@ -9,7 +9,7 @@
 import { GRADIENT, OUT } from "./declaration.js";
 import { evaluate, magnitude, names, times } from "./expression.js";
 import { limited } from "./precision.js";
-import { flat, kept, one, places, solve, unflat } from "./rows.js";
+import { flat, selected, one, places, solve, unflat } from "./rows.js";
 
 /** @typedef {import("./expression.js").Expression} Expression */
 /** @typedef {import("./declaration.js").Stage} Stage */
@@ -38,7 +38,7 @@ import { flat, kept, one, places, solve, unflat } from "./rows.js";
  */
 /**
  * Terms of several numbers, row by row.
- * @typedef {object} Found
+ * @typedef {object} Gathered
  * @property {Rows} rows
  * @property {Expression} formula
  * @property {Column[]} columns
@@ -124,12 +124,12 @@ export class Evaluator {
   /**
    * @param {Stage} stage
    * @param {Indices} wanted
-   * @returns {Found}
+   * @returns {Gathered}
    */
   forwardStage(stage, wanted) {
     const rows = solve(stage, stage.out, wanted, this.op.shapes[stage.out]);
     const { columns, magnitudes } = this.gather(stage, rows);
-    const part = found(rows, stage.term, columns, magnitudes);
+    const part = gathered(rows, stage.term, columns, magnitudes);
     if (stage.pick === "sum") return { ...part, precision: stage.precision };
     const values = part.values.map((value, row) => (columns.every(({ inside }) => inside[row]) ? value : -Infinity));
     // a mask's -Infinity is exact, and rounds nothing
@@ -141,13 +141,13 @@ export class Evaluator {
    * @param {Stage} stage
    * @param {string} name
    * @param {Indices} wanted
-   * @returns {Found}
+   * @returns {Gathered}
    */
   backwardStage(stage, name, wanted) {
     const all = solve(stage, name, wanted, this.op.shapes[name]);
     const { indices, inside } = places(stage.maps[stage.out], all, this.op.shapes[stage.out]);
     // a transposed convolution's padding cuts off some of what it writes: no gradient comes from there
-    const rows = kept(all, inside);
+    const rows = selected(all, inside);
     const out = { count: rows.of.length, axes: indices.axes.map((axis) => axis.filter((_, row) => inside[row])) };
     const arriving = this.gradientsAt(stage.out, out);
     const ones = new Uint8Array(out.count).fill(1);
@@ -166,7 +166,7 @@ export class Evaluator {
     }
     formula = times(formula, stage.derivatives?.[name] ?? (stage.pick === "max" ? 1 : 0));
     const used = new Set(names(formula));
-    return found(
+    return gathered(
       rows,
       formula,
       factors.filter((column) => used.has(column.name)),
@@ -185,13 +185,13 @@ export class Evaluator {
   won(stage, name, out, wanted, of) {
     /** @type {Map<string, Map<number, number>>} */
     const known = new Map(); // a window's winners: where they stand, and their share
-    const asked = flat(wanted, this.op.shapes[name]);
+    const wantedAt = flat(wanted, this.op.shapes[name]);
     return Float64Array.from({ length: out.count }, (_, row) => {
       const window = out.axes.map((axis) => axis[row]);
       const key = window.join();
       const winners = known.get(key) ?? this.winners(stage, name, window);
       known.set(key, winners);
-      return winners.get(asked[of[row]]) ?? 0;
+      return winners.get(wantedAt[of[row]]) ?? 0;
     });
   }
 
@@ -257,7 +257,8 @@ export class Evaluator {
     const positions = flat(indices, this.op.shapes[name]);
     if (name === OUT) {
       const { gradient } = this;
-      if (gradient === null) throw new Error("a gradient was asked for and none was given");
+      if (gradient === null)
+        throw new Error('The evaluator needs the gradient of the loss with respect to "out" and has none.');
       const values = Float64Array.from(positions, (position) => gradient[position]);
       return { values, scales: values.map(sizeOf) };
     }
@@ -293,7 +294,7 @@ function memo(known, name) {
  * @param {Int32Array} positions
  * @param {Uint8Array} inside
  * @param {number[]} shape
- * @param {((wanted: Indices) => Found)[]} parts
+ * @param {((wanted: Indices) => Gathered)[]} parts
  */
 function keptIn(known, positions, inside, shape, parts) {
   const wanted = positions.filter((position, row) => inside[row] && !known.has(position));
@@ -320,9 +321,9 @@ function keptIn(known, positions, inside, shape, parts) {
  * @param {Expression} formula
  * @param {Column[]} columns
  * @param {Record<string, Float64Array>} sizes
- * @returns {Found}
+ * @returns {Gathered}
  */
-function found(rows, formula, columns, sizes) {
+function gathered(rows, formula, columns, sizes) {
   const count = rows.of.length;
   const byName = Object.fromEntries(columns.map((column) => [column.name, column.values]));
   const values = evaluate(formula, (name) => byName[name], count);
@@ -337,7 +338,7 @@ function found(rows, formula, columns, sizes) {
 
 /**
  * Of one number, which is all that there is.
- * @param {Found} part
+ * @param {Gathered} part
  * @returns {Terms}
  */
 function terms(part) {
@@ -349,7 +350,7 @@ function terms(part) {
 
 /**
  * (value, scale) of each of `count` numbers.
- * @param {Found} part
+ * @param {Gathered} part
  * @param {number} count
  */
 function sums({ rows, values: each, magnitudes, pick, precision }, count) {

@@ -48,11 +48,11 @@ export function one(index) {
  */
 export function solve(stage, name, wanted, shape) {
   const axes = stage.maps[name];
-  const given = axes.length === shape.length ? wanted.axes : [flat(wanted, shape)];
+  const wantedAxes = axes.length === shape.length ? wanted.axes : [flat(wanted, shape)];
   /** @type {Rows} */
   let rows = { of: Int32Array.from({ length: wanted.count }, (_, row) => row), names: {} };
   axes.forEach((axis, number) => {
-    rows = solveAxis(axis, given[number], stage.ranges, rows);
+    rows = solveAxis(axis, wantedAxes[number], stage.ranges, rows);
   });
   for (const [free, size] of Object.entries(stage.ranges)) {
     if (!(free in rows.names)) rows = expanded(rows, free, size);
@@ -77,7 +77,7 @@ function solveAxis([steps, offset], values, ranges, rows) {
   const known = Object.fromEntries(Object.entries(steps).filter(([name]) => name !== solved));
   const rest = along([known, offset], rows).map((place, row) => values[rows.of[row]] - place);
   if (solved === null)
-    return kept(
+    return selected(
       rows,
       Uint8Array.from(rest, (left) => (left === 0 ? 1 : 0)),
     );
@@ -87,7 +87,7 @@ function solveAxis([steps, offset], values, ranges, rows) {
   const within = Uint8Array.from(position, (place, row) =>
     place * step === rest[row] && place >= 0 && place < ranges[solved] ? 1 : 0,
   );
-  return kept({ of: rows.of, names: { ...rows.names, [solved]: position } }, within);
+  return selected({ of: rows.of, names: { ...rows.names, [solved]: position } }, within);
 }
 
 /** @type {WeakMap<object, Map<number, number[]>>} */
@@ -147,7 +147,7 @@ function expanded(rows, name, size) {
  * @param {Uint8Array} keep
  * @returns {Rows}
  */
-export function kept(rows, keep) {
+export function selected(rows, keep) {
   const pick = (/** @type {Int32Array} */ column) => column.filter((_, row) => keep[row]);
   return { of: pick(rows.of), names: mapped(rows.names, pick) };
 }

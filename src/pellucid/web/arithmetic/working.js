@@ -61,10 +61,10 @@ export async function value(trace, name, index) {
   if (!node || !Object.keys(node.reads).length) return closed(start, [], [], recorded, 0);
   if (node.op === null) return closed(start, [], [], recorded, 0, [name]);
   const evaluator = await evaluatorOf(trace, node, false);
-  const found = evaluator.forward(whole);
-  const parts = found.map((terms) => part(trace, node, evaluator, terms, "", whole));
-  const [between, leftOut] = betweens(trace, node, evaluator, found);
-  return { ...closed(start, parts, between, recorded, boundOf(trace, name, found)), leftOut };
+  const sums = evaluator.forward(whole);
+  const parts = sums.map((terms) => part(trace, node, evaluator, terms, "", whole));
+  const [between, leftOut] = betweens(trace, node, evaluator, sums);
+  return { ...closed(start, parts, between, recorded, boundOf(trace, name, sums)), leftOut };
 }
 
 /**
@@ -95,10 +95,10 @@ export async function gradient(trace, name, index) {
     }
     hooks.push(node.hooked);
     const evaluator = await evaluatorOf(trace, node, true);
-    const found = evaluator.backward(local, whole);
-    all.push(...found);
-    parts.push(...found.map((terms) => part(trace, node, evaluator, terms, "", whole)));
-    const [inner, more] = betweens(trace, node, evaluator, found);
+    const sums = evaluator.backward(local, whole);
+    all.push(...sums);
+    parts.push(...sums.map((terms) => part(trace, node, evaluator, terms, "", whole)));
+    const [inner, more] = betweens(trace, node, evaluator, sums);
     between.push(...inner);
     leftOut += more;
   }
@@ -137,15 +137,15 @@ export async function update(trace, name, index) {
     lead: () => 0,
     updated: { name, index, changed: step.gradient !== `gradient/${name}` },
   });
-  const found = evaluator.forward([]);
+  const sums = evaluator.forward([]);
   const lines = op.stages.map((stage) => stage.out).filter((line) => line !== OUT);
   const between = lines.flatMap((line) => evaluator.forward([], line).map((terms) => bare(terms, line)));
-  const parts = found.map((terms) => bare(terms, ""));
+  const parts = sums.map((terms) => bare(terms, ""));
   const kind =
     step.gradient === `gradient/${name}`
       ? op.kind
       : `${op.kind}, with the gradient that a hook of the optimizer changed`;
-  const worked = closed({ ...start, kind }, parts, between, recorded, boundOf(trace, name, found));
+  const worked = closed({ ...start, kind }, parts, between, recorded, boundOf(trace, name, sums));
   return { ...hooked(worked, [step.hooked]), settings };
 }
 
@@ -238,8 +238,8 @@ function closed(start, parts, between, recorded, bound, unwritten = []) {
 function hooked(working, hooks) {
   const there = [...new Set(hooks.filter(Boolean))];
   if (!there.length || working.unwritten.length || Math.abs(working.difference) <= working.bound) return working;
-  const said = there.join(" and ");
-  const note = `${said[0].toUpperCase()}${said.slice(1)} changed this number. The terms add up to what it was before.`;
+  const text = there.join(" and ");
+  const note = `${text[0].toUpperCase()}${text.slice(1)} changed this number. The terms add up to what it was before.`;
   return { ...working, unwritten: there, note };
 }
 
@@ -256,11 +256,11 @@ function inner(trace, through, local) {
 /**
  * @param {Trace} trace
  * @param {string} name
- * @param {Terms[]} found
+ * @param {Terms[]} sums
  */
-function boundOf(trace, name, found) {
+function boundOf(trace, name, sums) {
   const [unit, smallest] = trace.about.precision?.[name] ?? [ROUND[trace.dtype(`value/${name}`)], 0];
-  return trace.about.rounding * (unit * found.reduce((sum, terms) => sum + terms.scale, 0) + smallest);
+  return trace.about.rounding * (unit * sums.reduce((sum, terms) => sum + terms.scale, 0) + smallest);
 }
 
 /**
@@ -303,14 +303,14 @@ function batchAxes(trace, node, op, local) {
 }
 
 /**
- * The numbers between that `found` is made of, those that they are made of before them, each once.
+ * The numbers between that `sums` is made of, those that they are made of before them, each once.
  * @param {Trace} trace
  * @param {Node} node
  * @param {Evaluator} evaluator
- * @param {Terms[]} found
+ * @param {Terms[]} sums
  * @returns {[Part[], number]} and how many there are besides LINES of them
  */
-function betweens(trace, node, evaluator, found) {
+function betweens(trace, node, evaluator, sums) {
   const { op } = evaluator;
   const made = new Set(op.stages.map((stage) => stage.out).filter((name) => name !== OUT));
   /** @type {Map<string, Part[]>} */
@@ -347,6 +347,6 @@ function betweens(trace, node, evaluator, found) {
       );
     }
   };
-  visit(found);
+  visit(sums);
   return [[...seen.values()].flat(), passed.size];
 }

@@ -18,7 +18,7 @@ export function header(context, showHelp) {
   const { model, picture, predicted, probabilities } = trace.about;
   const certain = probabilities[predicted];
   const share = certain === null ? "" : `, ${percent(certain)}`;
-  const said = (picture ? `${picture}: ` : "") + model.classes[predicted] + share;
+  const summary = (picture ? `${picture}: ` : "") + model.classes[predicted] + share;
   return h(
     "header",
     {},
@@ -32,7 +32,7 @@ export function header(context, showHelp) {
       "Pellucid",
     ),
     views(context),
-    h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", said),
+    h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", summary),
     served ? chooser(served.choose, model.input[0]) : "",
     h(
       "div",

@@ -10,7 +10,7 @@ import { progress } from "../job.js";
 /** @typedef {import("../context.js").Served} Served */
 /** @typedef {{name: string, activation: number, unit: number[], box: number[]}} Patch */
 /**
- * @typedef {object} Found
+ * @typedef {object} Exemplars
  * @property {number} seen
  * @property {number} there
  * @property {[number, number]} sees height and width
@@ -18,7 +18,7 @@ import { progress } from "../job.js";
  */
 
 /** @type {WeakMap<Trace, {path: string, drawn: HTMLElement}>} what is drawn stays, so that no picture flickers */
-const kept = new WeakMap();
+const shownPatches = new WeakMap();
 
 /**
  * @param {Context} context
@@ -32,7 +32,7 @@ export async function exemplars(context, node, channel) {
   if (!served || node.kind !== "convolution" || !weight?.endsWith(".weight")) return [];
   const place = `layer=${encodeURIComponent(weight.slice(0, -".weight".length))}&channel=${channel}`;
   const path = `/api/exemplars?${place}`;
-  const before = kept.get(trace);
+  const before = shownPatches.get(trace);
   if (before?.path === path) return [before.drawn];
   const answer = await (await served.ask(path)).json();
   const box = (/** @type {(Node | string | false)[]} */ ...inside) =>
@@ -47,13 +47,13 @@ export async function exemplars(context, node, channel) {
     return [waiting];
   }
   const drawn = box(...patches({ ...context, served }, answer, place));
-  kept.set(trace, { path, drawn });
+  shownPatches.set(trace, { path, drawn });
   return [drawn];
 }
 
 /**
  * @param {Context & {served: Served}} context
- * @param {Found} found
+ * @param {Exemplars} found
  * @param {string} place
  */
 function patches({ trace, state, store, served }, { seen, there, sees, patches: all }, place) {

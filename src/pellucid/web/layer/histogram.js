@@ -34,13 +34,13 @@ export function histogram(data) {
     const tall = count ? Math.max(1, HEIGHT * Math.sqrt(count / most)) : 0;
     surface.fillRect((bin * WIDTH) / BINS, HEIGHT - tall, WIDTH / BINS - 1, tall);
   });
-  const said = `${counted(data.length)} numbers from ${number(low)} to ${number(high)}, ${counted(zeros)} of them zero`;
+  const summary = `${counted(data.length)} numbers from ${number(low)} to ${number(high)}, ${counted(zeros)} of them zero`;
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Histogram: ${said}`);
+  canvas.setAttribute("aria-label", `Histogram: ${summary}`);
   return h(
     "figure",
     { class: "histogram" },
-    h("figcaption", {}, `${said}; heights show the square roots of the counts`),
+    h("figcaption", {}, `${summary}; heights show the square roots of the counts`),
     canvas,
     h(
       "p",

@@ -34,8 +34,8 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
     class: "chosen",
     style: { left: middle(column), top: middle(row), width: `${box}px`, height: `${box}px` },
   });
-  const said = `${unit(name, [channel, row, column])} is ${number(data[row * width + column], exact)}`;
-  const told = h("output", { class: "hover" }, said);
+  const label = `${unit(name, [channel, row, column])} is ${number(data[row * width + column], exact)}`;
+  const readout = h("output", { class: "hover" }, label);
   const clamp = (/** @type {number} */ at, /** @type {number} */ size) => Math.max(0, Math.min(size - 1, at));
   const under = (/** @type {MouseEvent} */ event) => {
     const { left, top } = canvas.getBoundingClientRect();
@@ -52,7 +52,7 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
       tabindex: "0",
       role: "application",
       "aria-label":
-        `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${said}. Arrow keys move, Enter shows how ` +
+        `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${label}. Arrow keys move, Enter shows how ` +
         `it was computed.`,
       style: { width: `${across}px`, height: `${down}px` },
       on: {
@@ -60,7 +60,7 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
         mousemove: (/** @type {MouseEvent} */ event) => {
           const [y, x] = under(event);
           hover(y, x);
-          told.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
+          readout.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
         },
         keydown: (/** @type {KeyboardEvent} */ event) => {
           const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
@@ -78,7 +78,7 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
   return h(
     "figure",
     { class: "map" },
-    h("figcaption", {}, told),
+    h("figcaption", {}, readout),
     target,
     asTable({ name, channel, height, width, data, cursor, exact }),
   );

@@ -79,8 +79,8 @@ function inside(node) {
  */
 export function isPicture(trace, name, direction) {
   const shape = trace.shape(name);
-  const given = trace.node(name);
-  return direction !== "backward" && !!given && name === trace.nodes[0].name && [1, 3].includes(shape[0]);
+  const node = trace.node(name);
+  return direction !== "backward" && !!node && name === trace.nodes[0].name && [1, 3].includes(shape[0]);
 }
 
 /**

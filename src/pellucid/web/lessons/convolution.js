@@ -56,7 +56,7 @@ export async function picture({ trace, route, hero, window }) {
       .slice(0, 1)
       .flatMap((count) => Array.from({ length: count }, (_, c) => read(trace, `value/${name}`, name, [c, ...at]))),
   );
-  const said = pixel.map((each, c) => `${short(each)}${channels === 3 ? ` ${COLORS[c]}` : ""}`).join(", ");
+  const pixelText = pixel.map((each, c) => `${short(each)}${channels === 3 ? ` ${COLORS[c]}` : ""}`).join(", ");
   const here = (/** @type {number} */ c) => ({ name, index: [c, ...at] });
   /** @type {Step[]} */
   const steps = [
@@ -67,7 +67,7 @@ export async function picture({ trace, route, hero, window }) {
       place: { name, cursor: [0, ...at] },
     },
     {
-      text: `The pixel in row ${at[0]}, column ${at[1]} (both counted from 0) is ${said}. Numbers like these are all that the network ever sees.`,
+      text: `The pixel in row ${at[0]}, column ${at[1]} (both counted from 0) is ${pixelText}. Numbers like these are all that the network ever sees.`,
       place: here(channels - 1),
       way: Array.from({ length: channels - 1 }, (_, c) => here(c)),
       pace: 900,
@@ -91,9 +91,9 @@ export async function filter({ trace, conv, hero, window: [down, across] }) {
   const [c, y, x] = hero;
   const [, depth] = trace.shape(reads.weight);
   const count = depth * down.size * across.size;
-  const found = await value(trace, name, hero);
-  const { columns, values } = found.parts[0].terms;
-  const added = found.parts.length > 1 ? found.parts[1].terms.total : null;
+  const worked = await value(trace, name, hero);
+  const { columns, values } = worked.parts[0].terms;
+  const added = worked.parts.length > 1 ? worked.parts[1].terms.total : null;
   const maps = depth > 1 ? ` in each of the ${depth} maps` : "";
   const start = x + FAR < shape[2] ? x : 0;
   const end = Math.min(shape[2] - 1, start + FAR);
@@ -110,7 +110,7 @@ export async function filter({ trace, conv, hero, window: [down, across] }) {
       text:
         `Each number in the window is multiplied by the weight laid over it. The first product is ${factors} = ` +
         `${short(values[0])}. All ${counted(count)}${added === null ? "" : ` and the filter's bias ${short(added)}`} ` +
-        `add up to \`${unit(name, hero)}\` = ${short(found.recorded)}.`,
+        `add up to \`${unit(name, hero)}\` = ${short(worked.recorded)}.`,
       place: { name, index: hero },
     },
     {
@@ -155,11 +155,11 @@ export async function stride({ trace, conv, hero, window, stops }) {
     name: larger.name,
     index: [at[0], at[1], at[2] + step],
   }));
-  const found = /** @type {[any, any]} */ (windowOf(trace, larger));
+  const spans = /** @type {[any, any]} */ (windowOf(trace, larger));
   return [
     one,
     {
-      ...halved(trace, larger, found),
+      ...halved(trace, larger, spans),
       place: { name: larger.name, index: [at[0], at[1], last] },
       way: steps,
       pace: 450,
@@ -185,8 +185,8 @@ function halved(trace, node, window) {
 
 /** @param {Ground["window"]} window */
 function places([{ stride: down }, { stride: across }]) {
-  const said = (/** @type {number} */ count) => (count === 1 ? "one place" : `${count} places`);
-  return down === across ? said(across) : `${said(down)} down and ${said(across)} across`;
+  const inWords = (/** @type {number} */ count) => (count === 1 ? "one place" : `${count} places`);
+  return down === across ? inWords(across) : `${inWords(down)} down and ${inWords(across)} across`;
 }
 
 /** @param {Ground} ground */

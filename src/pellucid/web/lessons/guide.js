@@ -20,10 +20,10 @@ export function paragraph(text) {
 /**
  * The lesson that the address names, and its step, counted from 0.
  * @param {Trace} trace
- * @param {string} said "stride.2"
+ * @param {string} address "stride.2"
  */
-export function lessonAt(trace, said) {
-  const [name, step = "1"] = said.split(".");
+export function lessonAt(trace, address) {
+  const [name, step = "1"] = address.split(".");
   const lessons = lessonsOf(trace);
   const at = lessons.findIndex((lesson) => lesson.name === name);
   return at < 0 ? null : { lessons, at, lesson: lessons[at], step: Math.max(0, (Number.parseInt(step, 10) || 1) - 1) };
@@ -69,8 +69,8 @@ export async function show(store, lesson, at) {
 /** What a step speaks of may stand below what is on the screen. */
 function intoSight() {
   const kinds = [".row > figure", ".maps", ".units", ".formula-lines", ".lines", ".result", ".overview"];
-  const found = kinds.map((kind) => document.querySelector(`main ${kind}`)).find((each) => each !== null);
-  found?.scrollIntoView({ block: "nearest" });
+  const target = kinds.map((kind) => document.querySelector(`main ${kind}`)).find((each) => each !== null);
+  target?.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {number} milliseconds */
@@ -87,7 +87,7 @@ async function pause(milliseconds) {
 export function guide(store, complain) {
   /** @type {Trace | null} */
   let trace = null;
-  let told = "";
+  let shownStep = "";
   const turned = (/** @type {1 | -1} */ by) => () => trace && void turn(trace, store, by).catch(complain);
   const button = (/** @type {string} */ text, /** @type {string} */ kind, /** @type {() => void} */ click) =>
     h("button", { type: "button", class: kind, key: `guide/${text}`, on: { click } }, text);
@@ -124,12 +124,12 @@ export function guide(store, complain) {
       panel.hidden = !here;
       document.body.classList.toggle("guided", !!here);
     }
-    if (!here || (shown === trace && told === state.lesson)) return;
+    if (!here || (shown === trace && shownStep === state.lesson)) return;
     trace = shown;
-    told = state.lesson;
+    shownStep = state.lesson;
     const { lessons, at, lesson } = here;
     const steps = await lesson.steps();
-    if (told !== state.lesson || trace !== shown) return;
+    if (shownStep !== state.lesson || trace !== shown) return;
     const step = Math.min(here.step, steps.length - 1);
     count.textContent = `Lesson ${at + 1} of ${lessons.length}`;
     title.textContent = lesson.title;
@@ -153,7 +153,7 @@ export function guide(store, complain) {
   return {
     panel,
     tell: (shown, state) => {
-      if (!state.lesson) told = "";
+      if (!state.lesson) shownStep = "";
       say(shown, state).catch(complain);
     },
   };

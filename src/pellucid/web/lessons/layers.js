@@ -135,13 +135,13 @@ export async function average({ trace, route }) {
   const node = /** @type {Node} */ (route.global);
   const index = await strongest(trace, node);
   const [maps, ...rest] = trace.shape(node.reads.input);
-  const found = await read(trace, `value/${node.name}`, node.name, index);
+  const result = await read(trace, `value/${node.name}`, node.name, index);
   const how = node.kind.includes("max") ? "the largest number" : "the mean";
   return [
     {
       text:
         `\`${node.name}\` reduces each whole map of ${size(rest)} to one number, ${how}: ${maps} maps become ${maps} numbers. ` +
-        `From here on, only how much was detected counts, not where. Map ${index[0]} becomes ${short(found)}.`,
+        `From here on, only how much was detected counts, not where. Map ${index[0]} becomes ${short(result)}.`,
       place: { name: node.name, index },
     },
   ];

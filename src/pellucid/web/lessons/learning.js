@@ -42,7 +42,7 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
     },
   ];
   if (softmax) {
-    const found = await read(trace, `value/${softmax.name}`, softmax.name, [predicted]);
+    const result = await read(trace, `value/${softmax.name}`, softmax.name, [predicted]);
     const divided = tempered(trace)
       ? `First, each score is divided by the temperature, ${short(trace.about.model.temperature)}. It was fitted on pictures ` +
         "that the network was not trained on, and it makes the network as sure as it is right. "
@@ -50,17 +50,17 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
     steps.push({
       text:
         `Softmax turns the scores into probabilities. ${divided}e is raised to the power of each score, and each result is ` +
-        `divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(found)}.`,
+        `divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(result)}.`,
       place: { name: softmax.name, index: [predicted] },
     });
   }
   if (sigmoid) {
-    const found = await read(trace, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
+    const result = await read(trace, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
     steps.push({
       text:
         "A picture may have several labels, so each score becomes a probability by itself: 1 divided by (1 plus e to the " +
         `power of minus the score). ${tempered(trace) ? "The score is divided by the temperature first. " : ""}` +
-        `${called(trace, predicted)} gets ${short(found)}. Together they need not be 1. A label is assigned if its ` +
+        `${called(trace, predicted)} gets ${short(result)}. Together they need not be 1. A label is assigned if its ` +
         `probability reaches the label's threshold; this picture is called ${names(trace.about.model.classes, trace.about.called)}.`,
       place: { name: sigmoid.name, index: [predicted] },
     });
@@ -130,7 +130,7 @@ export async function loss(base) {
   const truth = truthOf(trace);
   const value = await read(trace, `value/${route.loss.name}`, route.loss.name, []);
   const weight = weightOfClass(base);
-  const found = short(value / weight);
+  const result = short(value / weight);
   const probability = await believed(base);
   const share = shareOf(base) / weight;
   const scored = `${truth}${tempered(trace) ? ", without the temperature" : ""}`;
@@ -140,14 +140,14 @@ export async function loss(base) {
       : ` A picture of this class counts ${short(weight)} times, because the classes are unequal: that makes ${short(value)}.`;
   const logarithm =
     share === 1
-      ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${found}. At a ` +
+      ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${result}. At a ` +
         "probability of 1 it is 0. The smaller the probability, the faster it grows."
       : `It adds up, over all classes, minus the logarithm of a class's probability times its share of the target: ` +
-        `${short(share)} for ${scored}, the rest for the others. That makes ${found}.`;
+        `${short(share)} for ${scored}, the rest for the others. That makes ${result}.`;
   const other = trace.about.several
     ? "Each label is judged by itself: minus the logarithm of its probability if the picture has the label, or of 1 minus " +
-      `the probability if it does not. The mean of these is ${found}.`
-    : `With ${route.loss.kind}, it is ${found}.`;
+      `the probability if it does not. The mean of these is ${result}.`
+    : `With ${route.loss.kind}, it is ${result}.`;
   const how = (route.loss.kind === "cross-entropy" ? logarithm : other) + weighted;
   return [
     {
@@ -204,7 +204,7 @@ export async function backward(base) {
   if (pool && trace.has(`gradient/${pool.reads.input}`) && trace.node(pool.reads.input)) {
     const source = pool.reads.input;
     const index = base.stops.get(source) ?? (await strongest(trace, /** @type {Node} */ (trace.node(source))));
-    const found = short(await gradient(source, index));
+    const result = short(await gradient(source, index));
     const others =
       pool.kind === "max pooling"
         ? "Only the winner of a window gets the window's gradient; the others get 0"
@@ -212,17 +212,17 @@ export async function backward(base) {
     steps.push({
       text:
         "The gradient comes back through every layer, multiplied by the same factors as on the way forward. " +
-        `${others}. \`${unit(source, index)}\` gets ${found}.`,
+        `${others}. \`${unit(source, index)}\` gets ${result}.`,
       ...turned(source, index),
     });
   }
   if (conv && trace.has(`gradient/${conv.name}`)) {
     const index = placeIn(base, conv);
     const relu = route.activation?.kind === "ReLU" ? " ReLU lets it through only where the number was above 0." : "";
-    const found = await gradient(conv.name, index);
-    const most = found === 0 ? "" : ` Of all numbers of \`${conv.name}\`, the loss depends most on this one.`;
+    const result = await gradient(conv.name, index);
+    const most = result === 0 ? "" : ` Of all numbers of \`${conv.name}\`, the loss depends most on this one.`;
     steps.push({
-      text: `It arrives at \`${unit(conv.name, index)}\` as ${short(found)}.${relu}${most}`,
+      text: `It arrives at \`${unit(conv.name, index)}\` as ${short(result)}.${relu}${most}`,
       ...turned(conv.name, index),
     });
   }
@@ -250,21 +250,21 @@ export async function update(base) {
   const [before, after] = await Promise.all(
     ["value", "after"].map((kind) => read(trace, `${kind}/${weight.name}`, weight.name, weight.index)),
   );
-  const found = await read(trace, `gradient/${weight.name}`, weight.name, weight.index);
+  const result = await read(trace, `gradient/${weight.name}`, weight.name, weight.index);
   const { lr } = trace.update(weight.name)?.settings ?? {};
   const rate = typeof lr === "number" ? ` with a learning rate of ${short(lr)}` : "";
   const all = trace.about.parameters.reduce(
     (/** @type {number} */ sum, /** @type {any} */ { shape }) => sum + product(shape),
     0,
   );
-  const way = found === 0 ? "" : ` A larger weight would make the loss ${found > 0 ? "larger" : "smaller"}.`;
+  const way = result === 0 ? "" : ` A larger weight would make the loss ${result > 0 ? "larger" : "smaller"}.`;
   const memory = Object.keys(trace.update(weight.name)?.remembered ?? {}).length
     ? " and from its memory of earlier steps"
     : "";
   return [
     {
       text:
-        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(found)}.${way} From ` +
+        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(result)}.${way} From ` +
         `that${memory}, the optimizer works out a step: the weight moves from ${number(before)} to ${number(after)}.`,
       place: { ...weight, direction: "update" },
       way: [{ ...weight }, { ...weight, direction: "backward" }],

@@ -67,9 +67,9 @@ const known = new WeakMap();
  * @returns {Lesson[]}
  */
 export function lessonsOf(trace) {
-  const found = known.get(trace) ?? made(trace);
-  known.set(trace, found);
-  return found;
+  const lessons = known.get(trace) ?? made(trace);
+  known.set(trace, lessons);
+  return lessons;
 }
 
 /**
@@ -93,8 +93,8 @@ function made(trace) {
  */
 function once(make) {
   /** @type {Promise<T> | null} */
-  let kept = null;
-  return () => (kept ??= make());
+  let result = null;
+  return () => (result ??= make());
 }
 
 /**

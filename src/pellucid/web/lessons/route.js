@@ -107,7 +107,7 @@ function alone(trace, node) {
 export function windowOf(trace, node) {
   const stage = trace.op(node.name)?.stages.find(({ maps }) => (maps.input?.length ?? 0) >= 3);
   if (!stage) return null;
-  const found = [-2, -1].map((at) => {
+  const spans = [-2, -1].map((at) => {
     const place = Object.keys(stage.maps[stage.out]?.at(at)?.[0] ?? {});
     const [steps, offset] = stage.maps.input.at(at) ?? [{}, 0];
     const within = Object.keys(steps).filter((name) => !place.includes(name));
@@ -118,7 +118,7 @@ export function windowOf(trace, node) {
     if (typeof stride !== "number" || typeof apart !== "number" || typeof offset !== "number") return null;
     return { stride, size, reach: apart * (size - 1) + 1, before: -offset };
   });
-  return found[0] && found[1] ? [found[0], found[1]] : null;
+  return spans[0] && spans[1] ? [spans[0], spans[1]] : null;
 }
 
 /**

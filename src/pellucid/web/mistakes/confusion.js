@@ -16,11 +16,11 @@ const PAIRS = 8;
  * @returns {Pair[]}
  */
 export function pairs(confusion) {
-  const found = confusion.flatMap((row, label) => {
+  const cells = confusion.flatMap((row, label) => {
     const of = row.reduce((a, b) => a + b, 0);
     return row.map((count, predicted) => ({ label, predicted, count, of }));
   });
-  return found
+  return cells
     .filter(({ label, predicted, count }) => count > 0 && label !== predicted)
     .sort((a, b) => b.count - a.count || b.count / b.of - a.count / a.of || a.label - b.label);
 }
@@ -31,9 +31,9 @@ export function pairs(confusion) {
  * @param {Open} open
  */
 export function mostConfused(classes, confusion, open) {
-  const found = pairs(confusion);
-  if (!found.length) return h("p", { class: "note" }, "No picture was taken for another class.");
-  const items = found
+  const confused = pairs(confusion);
+  if (!confused.length) return h("p", { class: "note" }, "No picture was taken for another class.");
+  const items = confused
     .slice(0, PAIRS)
     .map(({ label, predicted, count, of }) =>
       h(
@@ -47,7 +47,7 @@ export function mostConfused(classes, confusion, open) {
         h("small", {}, ` of ${counted(of)}, ${percent(count / of)}`),
       ),
     );
-  const more = found.length - items.length;
+  const more = confused.length - items.length;
   return h(
     "div",
     { class: "confused" },

@@ -28,12 +28,12 @@ export async function contributions({ trace, values, size: [height, width], side
   const [across, down] = [cell * width, cell * height];
   const over = await greyUnder(trace, values, width, height, limit);
   const alone = signedImage(values, width, height, limit);
-  const told = h("output", { class: "hover" });
+  const readout = h("output", { class: "hover" });
   const marks = [over, alone].flatMap((image) => (image ? [h("i", { class: "chosen" })] : []));
   let here = strongest(values);
   const say = (/** @type {number} */ at) => {
     const [row, column] = [Math.floor(at / width), at % width];
-    told.textContent = `pixel ${row}, ${column}: ${number(values[at], exact)}`;
+    readout.textContent = `pixel ${row}, ${column}: ${number(values[at], exact)}`;
     const box = Math.max(cell, 7);
     for (const mark of marks) {
       mark.style.setProperty("left", `${(column + 0.5) * cell - box / 2}px`);
@@ -88,11 +88,11 @@ export async function contributions({ trace, values, size: [height, width], side
       h("figcaption", {}, what),
     );
   };
-  told.id = "contribution";
+  readout.id = "contribution";
   return h(
     "div",
     { class: "contributions" },
-    h("p", {}, told),
+    h("p", {}, readout),
     h(
       "div",
       { class: "row" },
@@ -149,7 +149,7 @@ function fullAt(values) {
 
 /** @param {Float64Array} values */
 function strongest(values) {
-  let found = 0;
-  for (let at = 0; at < values.length; at++) if (Math.abs(values[at]) > Math.abs(values[found])) found = at;
-  return found;
+  let best = 0;
+  for (let at = 0; at < values.length; at++) if (Math.abs(values[at]) > Math.abs(values[best])) best = at;
+  return best;
 }

@@ -43,7 +43,7 @@ export async function difference(context) {
     served.ask(`/api/difference?${query}`),
     served.ask(`/api/difference/pixels?${query}`),
   ]);
-  const found = /** @type {Difference} */ (await answer.json());
+  const result = /** @type {Difference} */ (await answer.json());
   const size = (map.headers.get("X-Shape") ?? "").split(",").map(Number);
   const values = new Float64Array(await map.arrayBuffer());
   const side = Math.max(160, Math.min(340, width > 720 ? (width - 40) / 2 : width - 8));
@@ -52,13 +52,13 @@ export async function difference(context) {
   const go = (/** @type {string} */ name, /** @type {number[]} */ index) =>
     store.set({ name, index, cursor: null, channel: -1, page: 0 });
   return [
-    say(`${classes[first]} or ${classes[second]}`, sentences(classes, [first, second], found), STILL),
+    say(`${classes[first]} or ${classes[second]}`, sentences(classes, [first, second], result), STILL),
     h(
       "section",
       { class: "stage difference", "aria-label": "Difference" },
       chooser(classes, [first, second], choose),
-      headline(context, [first, second], found),
-      parts(found, classes[first], state.exact),
+      headline(context, [first, second], result),
+      parts(result, classes[first], state.exact),
       h(
         "section",
         {},
@@ -73,7 +73,7 @@ export async function difference(context) {
           enter: (row, column) => go(trace.nodes[0].name, [0, row, column]),
         }),
       ),
-      layers(context, found, go),
+      layers(context, result, go),
     ),
   ];
 }
@@ -102,12 +102,12 @@ export function chosen(about, place) {
 /**
  * @param {string[]} classes
  * @param {Pair} pair
- * @param {Difference} found
+ * @param {Difference} result
  */
-function sentences(classes, [first, second], found) {
-  const ahead = classes[found.difference > 0 ? first : second];
+function sentences(classes, [first, second], result) {
+  const ahead = classes[result.difference > 0 ? first : second];
   return [
-    found.difference === 0
+    result.difference === 0
       ? "The network sees no difference between the two in this picture."
       : `Of the two, the network takes this picture for ${ahead}.`,
     `Amber speaks for ${classes[first]}, blue for ${classes[second]}. A contribution is a number times its gradient. ` +
@@ -141,15 +141,15 @@ function chooser(classes, [first, second], choose) {
  * dog 1.24 − cat 3.01 = −1.77
  * @param {StageContext} context
  * @param {Pair} pair
- * @param {Difference} found
+ * @param {Difference} result
  */
-function headline({ trace: { about }, state: { exact } }, [first, second], found) {
+function headline({ trace: { about }, state: { exact } }, [first, second], result) {
   const { classes } = about.model;
   const logits = [about.logits[first], about.logits[second]];
-  const text = texts([...logits, found.difference], exact);
+  const text = texts([...logits, result.difference], exact);
   const shown = (/** @type {number} */ at) =>
     h("span", {}, classes[at], " ", h("b", {}, text.of(about.logits[at]).replace("−", "−\u2060")));
-  const rest = exact ? 0 : leftOut([logits[0], -logits[1]], found.difference, text.places);
+  const rest = exact ? 0 : leftOut([logits[0], -logits[1]], result.difference, text.places);
   return h(
     "p",
     { class: "headline" },
@@ -158,29 +158,29 @@ function headline({ trace: { about }, state: { exact } }, [first, second], found
     shown(second),
     rest !== 0 && h("span", { class: "times" }, `+ ${fixed(rest, text.places)} (digits not shown)`),
     h("span", { class: "times" }, "="),
-    h("strong", { id: "difference", "data-value": String(found.difference) }, text.of(found.difference)),
+    h("strong", { id: "difference", "data-value": String(result.difference) }, text.of(result.difference)),
   );
 }
 
 /**
- * @param {Difference} found
+ * @param {Difference} result
  * @param {string} first
  * @param {boolean} exact
  */
-function parts(found, first, exact) {
-  const sum = found.pixels + found.own;
-  const text = texts([found.pixels, found.own, found.difference], exact);
-  const rest = exact ? 0 : leftOut([found.pixels, found.own], sum, text.places);
+function parts(result, first, exact) {
+  const sum = result.pixels + result.own;
+  const text = texts([result.pixels, result.own, result.difference], exact);
+  const rest = exact ? 0 : leftOut([result.pixels, result.own], sum, text.places);
   /** @type {[string, string, string?][]} */
   const entries = [
-    ["all pixels", text.of(found.pixels), "pixels"],
-    ["all layers by themselves", text.of(found.own), "own"],
+    ["all pixels", text.of(result.pixels), "pixels"],
+    ["all layers by themselves", text.of(result.own), "own"],
     ...(rest !== 0 ? [/** @type {[string, string]} */ (["digits not shown", fixed(rest, text.places)])] : []),
     ["together", text.of(sum)],
-    ["PyTorch computed", text.of(found.difference)],
+    ["PyTorch computed", text.of(result.difference)],
     [
       "left over by rounding",
-      exact ? allDigits(found.remainder) : found.remainder.toExponential(1).replaceAll("-", "−"),
+      exact ? allDigits(result.remainder) : result.remainder.toExponential(1).replaceAll("-", "−"),
     ],
   ];
   return h(
@@ -203,16 +203,16 @@ function parts(found, first, exact) {
 
 /**
  * @param {StageContext} context
- * @param {Difference} found
+ * @param {Difference} result
  * @param {(name: string, index: number[]) => void} go
  */
-function layers({ trace, state: { exact } }, found, go) {
+function layers({ trace, state: { exact } }, result, go) {
   const own = texts(
-    found.layers.map((each) => each.own),
+    result.layers.map((each) => each.own),
     exact,
   );
-  const largestOwn = Math.max(...found.layers.map((each) => Math.abs(each.own)));
-  const items = found.layers.map((share) => {
+  const largestOwn = Math.max(...result.layers.map((each) => Math.abs(each.own)));
+  const items = result.layers.map((share) => {
     const units = texts(
       share.strongest.map((each) => each.value),
       exact,

@@ -12,7 +12,7 @@ import { pager } from "../pager.js";
 /** @typedef {import("../context.js").Served} Served */
 /** @typedef {{picture: string, reason: string}} Unusable */
 /**
- * @typedef {object} Found
+ * @typedef {object} Evaluation
  * @property {string} side
  * @property {number} pictures
  * @property {number} correct
@@ -53,22 +53,22 @@ export async function mistakes(context) {
 
 /**
  * @param {Context} context
- * @param {Found} found
+ * @param {Evaluation} evaluation
  */
-function table({ trace, store }, found) {
+function table({ trace, store }, evaluation) {
   const { classes } = trace.about.model;
   const open = (/** @type {number} */ label, /** @type {number} */ predicted) =>
     store.set({ place: `${label},${predicted}`, page: 0 });
-  const [low, high] = found.interval;
-  const wrong = found.pictures - found.correct;
-  const confused = mostConfused(classes, found.confusion, open);
+  const [low, high] = evaluation.interval;
+  const wrong = evaluation.pictures - evaluation.correct;
+  const confused = mostConfused(classes, evaluation.confusion, open);
   const many = classes.length > MANY;
   return [
     say(
       "Mistakes",
       [
-        `${ABOUT} Of ${counted(found.pictures)} ${found.side} pictures, ${counted(found.correct)} are right: ` +
-          `${percent(found.accuracy)}.`,
+        `${ABOUT} Of ${counted(evaluation.pictures)} ${evaluation.side} pictures, ${counted(evaluation.correct)} are right: ` +
+          `${percent(evaluation.accuracy)}.`,
         `With this many pictures, the true figure lies between ${percent(low)} and ${percent(high)} in 95 of 100 cases.`,
         wrong ? "Choose a cell to see its pictures, worst first." : "",
         trace.about.what_if?.changes.length ? "This is the saved model, without your changes." : "",
@@ -79,9 +79,9 @@ function table({ trace, store }, found) {
       "section",
       { class: "stage mistakes table", "aria-label": "Mistakes" },
       many && confused,
-      matrix(classes, found.confusion, open),
+      matrix(classes, evaluation.confusion, open),
       !many && confused,
-      notUsed(found.unusable),
+      notUsed(evaluation.unusable),
     ),
   ];
 }
@@ -101,17 +101,17 @@ function notUsed(unusable) {
 /**
  * The pictures of one cell.
  * @param {Context & {served: Served}} context
- * @param {Found} found
+ * @param {Evaluation} evaluation
  * @param {[number, number]} place
  */
-async function pictures({ trace, state, store, served }, found, [label, predicted]) {
+async function pictures({ trace, state, store, served }, evaluation, [label, predicted]) {
   const { classes } = trace.about.model;
   const answer = await served.ask(`/api/mistakes/cell?label=${label}&predicted=${predicted}`);
   const { pictures: all } = /** @type {{pictures: Pictured[]}} */ (await answer.json());
   const right = label === predicted;
   const pages = Math.max(1, Math.ceil(all.length / PAGE));
   const page = Math.min(state.page, pages - 1);
-  const of = found.confusion[label].reduce((a, b) => a + b, 0);
+  const of = evaluation.confusion[label].reduce((a, b) => a + b, 0);
   const title = right ? `${classes[label]}, right` : `${classes[label]} taken for ${classes[predicted]}`;
   const open = async (/** @type {number} */ number) => {
     if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
@@ -149,9 +149,9 @@ async function pictures({ trace, state, store, served }, found, [label, predicte
         { class: "thumbs", on: { keydown: moveAmong } },
         ...all.slice(page * PAGE, (page + 1) * PAGE).map((each) => {
           /** @type {[number, number][]} */
-          const said = [[label, each.label_probability]];
-          if (!right) said.push([predicted, each.predicted_probability]);
-          return thumb(each, said, classes, () => void open(each.number));
+          const odds = [[label, each.label_probability]];
+          if (!right) odds.push([predicted, each.predicted_probability]);
+          return thumb(each, odds, classes, () => void open(each.number));
         }),
       ),
       pages > 1 && pager({ page, pages, count: all.length, change: (change) => store.set(change, true) }),
@@ -161,11 +161,11 @@ async function pictures({ trace, state, store, served }, found, [label, predicte
 
 /**
  * @param {Pictured} picture
- * @param {[number, number][]} said classes, and the probability of each
+ * @param {[number, number][]} odds classes, and the probability of each
  * @param {string[]} classes
  * @param {() => void} open
  */
-function thumb({ number, name }, said, classes, open) {
+function thumb({ number, name }, odds, classes, open) {
   const image = h("img", {
     src: `/api/mistakes/picture?number=${number}`,
     alt: "",
@@ -181,7 +181,7 @@ function thumb({ number, name }, said, classes, open) {
       { type: "button", key: `picture/${number}`, title: name, on: { click: open } },
       image,
       h("span", { class: "name" }, name),
-      ...said.map(([at, probability]) =>
+      ...odds.map(([at, probability]) =>
         h("span", { class: "said" }, h("span", {}, classes[at]), h("span", {}, percent(probability))),
       ),
     ),
@@ -195,8 +195,8 @@ function thumb({ number, name }, said, classes, open) {
  * @returns {[number, number] | null}
  */
 export function cellOf(place, classes) {
-  const found = place.match(/^(\d+),(\d+)$/);
-  if (!found) return null;
-  const [label, predicted] = [Number(found[1]), Number(found[2])];
+  const match = place.match(/^(\d+),(\d+)$/);
+  if (!match) return null;
+  const [label, predicted] = [Number(match[1]), Number(match[2])];
   return label < classes && predicted < classes ? [label, predicted] : null;
 }

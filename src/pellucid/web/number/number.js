@@ -59,54 +59,54 @@ async function partView(context, working, part, at) {
   const { values } = part.terms;
   const through = working.quantity === "gradient" ? `Back through ${part.through}` : at > 0 ? "Also added" : "";
   const section = h("section", { class: "part" }, through ? h("h2", {}, through) : "");
-  const found = slices(part);
-  if (found) {
-    const chosen = at === 0 && state.channel >= 0 ? Math.min(state.channel, found.length - 1) : usual(found);
-    const slice = found[chosen];
+  const perMap = slices(part);
+  if (perMap) {
+    const chosen = at === 0 && state.channel >= 0 ? Math.min(state.channel, perMap.length - 1) : usual(perMap);
+    const slice = perMap[chosen];
     const own = at === 0 && working.quantity === "value" ? await ownGrid(context, working) : [];
     const grids = await windowGrids(context, part, slice, own);
     section.append(
-      ...(found.length > 1 ? [channelList(context, part, found, chosen)] : []),
+      ...(perMap.length > 1 ? [channelList(context, part, perMap, chosen)] : []),
       h("div", { class: "row" }, ...grids),
     );
     if (values.length > 1) {
-      const carry = found.slice(0, chosen).reduce((sum, { total }) => sum + total, 0);
+      const carry = perMap.slice(0, chosen).reduce((sum, { total }) => sum + total, 0);
       section.append(terms(context, part, { rows: slice.rows, carry, usual: "order" }));
     }
   }
   if (values.length === 1) section.append(formula(context, part, 0));
-  else if (!found) section.append(terms(context, part, { rows: [...values.keys()], usual: "size" }));
+  else if (!perMap) section.append(terms(context, part, { rows: [...values.keys()], usual: "size" }));
   return section;
 }
 
 /**
  * Which map is shown first: the first of a picture's colours, the one that adds most of many.
- * @param {import("./window.js").Slice[]} found
+ * @param {import("./window.js").Slice[]} perMap
  */
-function usual(found) {
-  if (found.length <= 3) return 0;
-  return found.reduce((best, slice, at) => (Math.abs(slice.total) > Math.abs(found[best].total) ? at : best), 0);
+function usual(perMap) {
+  if (perMap.length <= 3) return 0;
+  return perMap.reduce((best, slice, at) => (Math.abs(slice.total) > Math.abs(perMap[best].total) ? at : best), 0);
 }
 
 /**
  * What each map adds; one of them is shown in numbers.
  * @param {NumberContext} context
  * @param {Part} part
- * @param {import("./window.js").Slice[]} found
+ * @param {import("./window.js").Slice[]} perMap
  * @param {number} chosen
  */
-function channelList({ state, change }, part, found, chosen) {
-  const largest = Math.max(...found.map((slice) => Math.abs(slice.total)));
-  const order = found.map((_, at) => at);
-  const folded = found.length > CHANNELS;
-  if (folded) order.sort((a, b) => Math.abs(found[b].total) - Math.abs(found[a].total));
+function channelList({ state, change }, part, perMap, chosen) {
+  const largest = Math.max(...perMap.map((slice) => Math.abs(slice.total)));
+  const order = perMap.map((_, at) => at);
+  const folded = perMap.length > CHANNELS;
+  if (folded) order.sort((a, b) => Math.abs(perMap[b].total) - Math.abs(perMap[a].total));
   const places = decimals(
-    found.map((slice) => slice.total),
+    perMap.map((slice) => slice.total),
     4,
   );
   const source = part.named(part.terms.columns[0].name);
   const button = (/** @type {number} */ at) => {
-    const { lead, total } = found[at];
+    const { lead, total } = perMap[at];
     const share = largest ? Math.abs(total) / largest : 0;
     return h(
       "button",
@@ -126,7 +126,7 @@ function channelList({ state, change }, part, found, chosen) {
   return h(
     "div",
     { class: "channels", role: "group", "aria-label": `what each map of ${source} adds` },
-    h("p", {}, `What each of the ${counted(found.length)} maps of ${source} adds${folded ? ", largest first" : ""}:`),
+    h("p", {}, `What each of the ${counted(perMap.length)} maps of ${source} adds${folded ? ", largest first" : ""}:`),
     ...order.slice(0, CHANNELS).map(button),
     rest.length > 0 &&
       h(
@@ -161,10 +161,10 @@ async function ownGrid({ trace, state, follow, room }, { name, index, quantity }
     }),
   );
   const arrow = quantity === "value" && h("span", { class: "operator", "aria-hidden": "true" }, "→");
-  const said = { value: "", gradient: "gradient of ", update: "after the step: " }[quantity];
+  const title = { value: "", gradient: "gradient of ", update: "after the step: " }[quantity];
   const own = grid({
     key: "own",
-    caption: said + unit(name, lead),
+    caption: title + unit(name, lead),
     top: y0,
     left: x0,
     cells,

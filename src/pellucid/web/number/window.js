@@ -25,16 +25,16 @@ export function slices(part) {
   const [first] = part.terms.columns;
   if (!first || first.indices.length - part.lead(first.name) < 2) return null;
   /** @type {Map<string, Slice>} */
-  const found = new Map();
+  const byMap = new Map();
   for (let row = 0; row < part.terms.values.length; row++) {
     const lead = placeOf(part, first, row).slice(0, -2);
     const key = lead.join(",");
-    const slice = found.get(key) ?? { key, lead, rows: [], total: 0 };
-    found.set(key, slice);
+    const slice = byMap.get(key) ?? { key, lead, rows: [], total: 0 };
+    byMap.set(key, slice);
     slice.rows.push(row);
     if (Number.isFinite(part.terms.values[row])) slice.total += part.terms.values[row];
   }
-  const all = [...found.values()];
+  const all = [...byMap.values()];
   const wide = all.some(({ rows }) => ends(first, rows).some(([from, to]) => to - from >= LARGEST));
   return wide || !all.length ? null : all;
 }

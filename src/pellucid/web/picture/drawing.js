@@ -16,9 +16,9 @@ const NAMES = ["black", "red", "orange", "yellow", "green", "blue", "violet", "b
  * @param {(picture: Blob) => Promise<boolean>} choose
  */
 export function draw(channels, choose) {
-  const kept = /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog.drawing"));
-  const dialog = kept ?? pad(channels === 1 ? "white" : "black", choose);
-  if (!kept) document.body.append(dialog);
+  const before = /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog.drawing"));
+  const dialog = before ?? pad(channels === 1 ? "white" : "black", choose);
+  if (!before) document.body.append(dialog);
   dialog.showModal();
   /** @type {HTMLElement} */ (dialog.querySelector("canvas")).focus();
 }
@@ -45,7 +45,7 @@ function pad(manner, choose) {
   );
   const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const mark = h("i", { class: "pen", hidden: true });
-  const told = h("p", { class: "note", "aria-live": "polite" });
+  const note = h("p", { class: "note", "aria-live": "polite" });
   const manners = h("div", {});
   const colors = h("div", { class: "colours", role: "group", "aria-label": "pen colour" });
 
@@ -108,7 +108,7 @@ function pad(manner, choose) {
       begin();
       paint();
     }
-    if (!step) told.textContent = down ? "The pen is down." : "The pen is up.";
+    if (!step) note.textContent = down ? "The pen is down." : "The pen is up.";
   });
 
   const choosePen = () =>
@@ -147,7 +147,7 @@ function pad(manner, choose) {
     h("button", { type: "button", class: kind, on: { click } }, text);
   const classify = async () => {
     if (!strokes.length) {
-      told.textContent = "Draw something first.";
+      note.textContent = "Draw something first.";
       return;
     }
     lift();
@@ -165,7 +165,7 @@ function pad(manner, choose) {
       h("div", { class: "pad" }, canvas, mark),
       colors,
       h("label", {}, "pen width ", width),
-      told,
+      note,
       h(
         "div",
         { class: "buttons" },

@@ -8,7 +8,7 @@ import { names, same } from "../labels.js";
 /** @typedef {import("../store.js").Store} Store */
 /**
  * What is told of a picture before its numbers are read. Classes by number; a thumbnail is a data: URL.
- * @typedef {object} Told
+ * @typedef {object} Summary
  * @property {string} picture
  * @property {number[]} against what its loss is measured against
  * @property {number} predicted
@@ -23,20 +23,20 @@ import { names, same } from "../labels.js";
  */
 export function pictures(context) {
   const { trace, state, store } = context;
-  const told = all(trace);
-  if (told.length < 2) return "";
+  const list = all(trace);
+  if (list.length < 2) return "";
   const chosen = shown(trace, state.picture);
   const row = h(
     "div",
     { class: "pictures", role: "group", "aria-label": "Pictures", "aria-keyshortcuts": "[ ]" },
-    ...told.map((each, number) => button(context, each, number, number === chosen)),
+    ...list.map((each, number) => button(context, each, number, number === chosen)),
   );
   row.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (by === undefined) return;
     event.preventDefault();
     event.stopPropagation(); // elsewhere on the page an arrow goes to the next number
-    const next = Math.max(0, Math.min(told.length - 1, chosen + by));
+    const next = Math.max(0, Math.min(list.length - 1, chosen + by));
     /** @type {HTMLElement} */ (row.children[next]).focus();
     void store.set({ picture: next }, true);
   });
@@ -61,7 +61,7 @@ export function beside(trace, store, by) {
 
 /**
  * @param {Trace} trace
- * @returns {Told[]}
+ * @returns {Summary[]}
  */
 function all(trace) {
   return trace.about.pictures ?? [];
@@ -78,7 +78,7 @@ function shown(trace, number) {
 
 /**
  * @param {import("../context.js").Context} context
- * @param {Told} told
+ * @param {Summary} summary
  * @param {number} number
  * @param {boolean} chosen
  */

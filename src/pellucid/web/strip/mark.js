@@ -35,12 +35,12 @@ export async function mark(strip, context) {
   if (here.op !== null) {
     const evaluator = await evaluatorOf(trace, here, false);
     for (const [local, source] of Object.entries(here.reads)) {
-      const found = trace.node(source);
-      if (found)
+      const before = trace.node(source);
+      if (before)
         frame(
           strip,
           context,
-          found,
+          before,
           corners(trace, evaluator.places("out", trace.whole(here.name, at), local), source),
         );
     }

@@ -71,14 +71,14 @@ function whenSeen() {
  */
 function groups(nodes) {
   /** @type {Group[]} */
-  const found = [];
+  const all = [];
   for (const node of nodes) {
     const prefix = node.name.split(".")[0];
-    const last = found[found.length - 1];
+    const last = all[all.length - 1];
     if (last && last.prefix === prefix) last.nodes.push(node);
-    else found.push({ prefix, nodes: [node] });
+    else all.push({ prefix, nodes: [node] });
   }
-  return found;
+  return all;
 }
 
 /**

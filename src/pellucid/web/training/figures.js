@@ -55,7 +55,7 @@ export function figures({ replay, epochs }) {
  * A line in a sentence.
  * @param {(value: number) => string} format
  */
-export function told(format) {
+export function inWords(format) {
   return (/** @type {Line} */ { name, points }) =>
     `${name}: from ${format(points[0][1])} to ${format(points[points.length - 1][1])}.`;
 }

@@ -44,8 +44,8 @@ export function createMoment(replay) {
         const now = largest(frame, layer.name, kind, picture);
         const most = fixed ? frames.largest(layer.name, kind, picture) : now;
         const [title, seen, images] = tiles({ replay, frame, kind, layer, picture, limit: most });
-        const told = fixed ? `${seen}, now up to ±${number(now, false, 3)}` : seen;
-        drawn.draw(title, told, images, width);
+        const scaleNote = fixed ? `${seen}, now up to ±${number(now, false, 3)}` : seen;
+        drawn.draw(title, scaleNote, images, width);
       }
     },
   };
@@ -62,13 +62,13 @@ function createOdds(replay) {
   return {
     node,
     /**
-     * @param {number[]} found
+     * @param {number[]} odds
      * @param {number} picture
      */
-    draw(found, picture) {
+    draw(odds, picture) {
       const own = classes.indexOf(replay.pictures[picture].class);
-      const first = found.indexOf(Math.max(...found));
-      const shown = classes.length <= CLASSES ? classes.map((_, at) => at) : chosen(found, own);
+      const first = odds.indexOf(Math.max(...odds));
+      const shown = classes.length <= CLASSES ? classes.map((_, at) => at) : chosen(odds, own);
       if (before !== shown.join()) {
         before = shown.join();
         node.replaceChildren(
@@ -79,8 +79,8 @@ function createOdds(replay) {
         const item = /** @type {HTMLElement} */ (node.children[row]);
         item.className = `${at === own ? "true" : ""} ${at === first ? "first" : ""}`;
         const bar = /** @type {HTMLElement} */ (item.querySelector("i > i"));
-        bar.style.setProperty("width", `${100 * found[at]}%`);
-        /** @type {HTMLElement} */ (item.querySelector("b")).textContent = percent(found[at]);
+        bar.style.setProperty("width", `${100 * odds[at]}%`);
+        /** @type {HTMLElement} */ (item.querySelector("b")).textContent = percent(odds[at]);
       });
     },
   };
@@ -88,11 +88,11 @@ function createOdds(replay) {
 
 /**
  * Of many classes the true one and the most probable, in their order.
- * @param {number[]} found
+ * @param {number[]} odds
  * @param {number} own
  */
-function chosen(found, own) {
-  const order = found.map((_, at) => at).sort((a, b) => found[b] - found[a]);
+function chosen(odds, own) {
+  const order = odds.map((_, at) => at).sort((a, b) => odds[b] - odds[a]);
   return [...new Set([own, ...order])].slice(0, CLASSES).sort((a, b) => a - b);
 }
 
@@ -117,8 +117,8 @@ function chosen(found, own) {
 function tiles({ replay, frame, kind, layer, picture, limit }) {
   const { shape } = of(frame, `${layer.name}/${kind}`);
   const full = `full colour at ±${number(limit, false, 3)}`;
-  const some = (/** @type {number} */ kept, /** @type {number} */ all) =>
-    kept < all ? `the first ${kept} of ${all}` : `${all}`;
+  const some = (/** @type {number} */ shown, /** @type {number} */ all) =>
+    shown < all ? `the first ${shown} of ${all}` : `${all}`;
   if (kind === "weight") {
     const [count, inputs, rows, columns] = shape;
     const size = rows * columns;

@@ -8,7 +8,7 @@ import { dark } from "../colors.js";
 import { chart } from "./curves.js";
 import { choice, h } from "../element.js";
 import { counted, number, percent } from "../format.js";
-import { colorOf, figures, tables, told } from "./figures.js";
+import { colorOf, figures, tables, inWords } from "./figures.js";
 import { createFrames, probabilities } from "./frames.js";
 import { Trouble } from "../host.js";
 import { createMoment } from "./moment.js";
@@ -127,8 +127,8 @@ function createPlayer({ store, served, reopen }) {
     if (!replay) return;
     const [step = "", shownPicture = "", name = "", scale = ""] = place.split(",");
     const wanted = Number.parseInt(step, 10);
-    const found = replay.frames.findLastIndex((frame) => frame.step <= wanted);
-    at = Number.isNaN(wanted) || found === last() ? Infinity : Math.max(0, found);
+    const index = replay.frames.findLastIndex((frame) => frame.step <= wanted);
+    at = Number.isNaN(wanted) || index === last() ? Infinity : Math.max(0, index);
     picture = Math.max(0, Math.min(replay.pictures.length - 1, Number.parseInt(shownPicture, 10) || 0));
     layer = replay.layers.some((each) => each.name === name) ? name : first(replay);
     fixed = scale !== "each";
@@ -216,7 +216,7 @@ function createPlayer({ store, served, reopen }) {
       );
     for (const near of [here() + 1, here() - 1, here() + 2]) {
       const step = replay.frames[near]?.step;
-      if (step !== undefined) frames.load(step).catch(() => {}); // who goes there is told
+      if (step !== undefined) frames.load(step).catch(() => {}); // shown to whoever goes there
     }
   }
 
@@ -228,9 +228,9 @@ function createPlayer({ store, served, reopen }) {
     const replay = /** @type {Replay} */ (about?.replay);
     trouble.textContent = "";
     details.hidden = false;
-    const kept = /** @type {import("./frames.js").Layer} */ (replay.layers.find(({ name }) => name === layer));
+    const shownLayer = /** @type {import("./frames.js").Layer} */ (replay.layers.find(({ name }) => name === layer));
     const width = Math.max(200, (stage.clientWidth || 900) - 2);
-    moment?.draw({ frames, frame, picture, layer: kept, fixed, width });
+    moment?.draw({ frames, frame, picture, layer: shownLayer, fixed, width });
     const odds = probabilities(frame, picture);
     const most = odds.indexOf(Math.max(...odds));
     const { class: label } = replay.pictures[picture];
@@ -259,8 +259,8 @@ function createPlayer({ store, served, reopen }) {
   function drawCurves() {
     if (!about) return;
     const { loss, accuracy, end } = figures(about);
-    losses.set(loss, end, `Loss over ${about.name}. ${loss.map(told(digits)).join(" ")}`);
-    shares.set(accuracy, end, `Accuracy. ${accuracy.map(told(percent)).join(" ")}`);
+    losses.set(loss, end, `Loss over ${about.name}. ${loss.map(inWords(digits)).join(" ")}`);
+    shares.set(accuracy, end, `Accuracy. ${accuracy.map(inWords(percent)).join(" ")}`);
     const rows = `${last()}/${about.epochs.length}`;
     if (rows !== tabled) fillTable();
     tabled = rows;
@@ -282,12 +282,12 @@ function createPlayer({ store, served, reopen }) {
     const over = !live || OVER.includes(live.state);
     const running = live?.state === "training" && live.steps;
     progress.replaceChildren(...(running ? pace(/** @type {Required<Live>} */ (live)) : []));
-    const said = live
+    const text = live
       ? live.said || `Training, epoch ${live.epoch} of ${live.epochs}.`
       : wasLive
         ? "The training is done."
         : "";
-    if (status.firstChild?.textContent !== said) status.replaceChildren(said);
+    if (status.firstChild?.textContent !== text) status.replaceChildren(text);
     if (!live && wasLive && !progress.childElementCount) {
       const open = () => store.set({ view: "", place: "", name: "", index: null });
       progress.append(
@@ -338,7 +338,7 @@ function createPlayer({ store, served, reopen }) {
   function fetchAhead(replay) {
     frames.ahead(replay.frames.map(({ step }) => step)).then(
       () => fixed && draw(), // by what is now the largest
-      () => {}, // who goes to that moment is told
+      () => {}, // shown to whoever goes to that moment
     );
   }
 

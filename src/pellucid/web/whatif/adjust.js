@@ -36,7 +36,7 @@ export async function weightForm({ trace, state, served }) {
   const was = what.changes.find((each) => each.name === name && String(each.index) === String(index))?.was ?? value;
   const reach = 2 * Math.max(1e-3, Math.abs(value), Math.abs(was), largestOf(data));
   const change = (/** @type {number} */ to) => merged(what.changes, [{ what: "weight", name, index, value: to }]);
-  const { said, foresee, commit } = hands(trace, served);
+  const { outcome, foresee, commit } = hands(trace, served);
   const field = input("number", "what-if/value", exact(value).replace("−", "-"), {
     step: "any",
     "aria-label": `another value for ${unit(name, index)}`,
@@ -74,7 +74,7 @@ export async function weightForm({ trace, state, served }) {
       button("its opposite", -was),
       value === was ? "" : button("as it was", was),
     ),
-    said,
+    outcome,
   );
 }
 
@@ -86,7 +86,7 @@ export function layerForm({ trace, state: { name }, served }) {
   const what = whatIf(trace);
   const layer = what?.settings.find((each) => each.layer === name);
   if (!served || !what || !layer) return null;
-  const { said, foresee, commit } = hands(trace, served);
+  const { outcome, foresee, commit } = hands(trace, served);
   const now = (/** @type {Change["what"]} */ kind, /** @type {any} */ otherwise) =>
     what.changes.find((each) => each.layer === name && each.what === kind)?.value ?? otherwise;
   const stride = pair("stride", now("stride", layer.stride), 1, layer.most_stride);
@@ -101,7 +101,7 @@ export function layerForm({ trace, state: { name }, served }) {
     ];
     return merged(
       what.changes,
-      all.filter((each) => differs(each, layer) || said_before(each, what.changes)),
+      all.filter((each) => differs(each, layer) || changedBefore(each, what.changes)),
     );
   };
   for (const field of [...stride.fields, ...padding.fields]) {
@@ -126,7 +126,7 @@ export function layerForm({ trace, state: { name }, served }) {
       stride.label,
       movable ? padding.label : "",
     ),
-    said,
+    outcome,
   );
 }
 
@@ -143,7 +143,7 @@ function differs({ what, value }, layer) {
  * @param {Change} change
  * @param {Change[]} changes
  */
-function said_before({ what, layer }, changes) {
+function changedBefore({ what, layer }, changes) {
   return changes.some((each) => each.what === what && each.layer === layer);
 }
 
@@ -153,25 +153,25 @@ function said_before({ what, layer }, changes) {
  * @param {Served} served
  */
 function hands(trace, served) {
-  const said = h("div", { class: "foreseen", role: "status" });
+  const outcome = h("div", { class: "foreseen", role: "status" });
   let timer = 0;
   const ask = latest(async (/** @type {Change[]} */ changes) => {
     try {
       const answer = await (await served.ask("/api/what-if/foresee", { method: "POST", body: body(changes) })).json();
-      if (answer.fits) said.replaceChildren(shifts(trace.about.model.classes, before(trace), answer.probabilities));
-      else said.replaceChildren(refused(answer, changes, served));
+      if (answer.fits) outcome.replaceChildren(shifts(trace.about.model.classes, before(trace), answer.probabilities));
+      else outcome.replaceChildren(refused(answer, changes, served));
       return answer.fits;
     } catch (error) {
       if (!(error instanceof Trouble)) throw error;
-      said.replaceChildren(h("p", { class: "refused" }, error.message));
+      outcome.replaceChildren(h("p", { class: "refused" }, error.message));
     }
   });
   const settle = async (/** @type {Change[]} */ changes) => {
     await ask(changes);
-    if (!said.querySelector(".refused")) await follow(served, changes);
+    if (!outcome.querySelector(".refused")) await follow(served, changes);
   };
   return {
-    said,
+    outcome,
     foresee: (/** @type {Change[]} */ changes) => {
       window.clearTimeout(timer);
       void ask(changes);

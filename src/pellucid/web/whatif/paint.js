@@ -301,10 +301,10 @@ function tools(hand, widest, aim, close) {
     })
   );
   size.value = String(hand.size);
-  const told = h("output", {}, `${hand.size} px`);
+  const sizeText = h("output", {}, `${hand.size} px`);
   size.addEventListener("input", () => {
     hand.size = Number(size.value);
-    told.textContent = `${hand.size} px`;
+    sizeText.textContent = `${hand.size} px`;
     aim();
   });
   return h(
@@ -312,7 +312,7 @@ function tools(hand, widest, aim, close) {
     { class: "tools" },
     h("div", { class: "choice", role: "group", "aria-label": "paint" }, ...kinds),
     color,
-    h("label", { class: "setting" }, size, told),
+    h("label", { class: "setting" }, size, sizeText),
     close,
   );
 }

@@ -63,8 +63,8 @@ export function before(trace) {
  */
 export function merged(changes, fresh) {
   const same = (/** @type {Change} */ a, /** @type {Change} */ b) => target(a) === target(b);
-  const kept = changes.map((old) => fresh.find((each) => same(each, old)) ?? old);
-  return [...kept, ...fresh.filter((each) => !changes.some((old) => same(each, old)))];
+  const replaced = changes.map((old) => fresh.find((each) => same(each, old)) ?? old);
+  return [...replaced, ...fresh.filter((each) => !changes.some((old) => same(each, old)))];
 }
 
 /** @param {Change} change */
@@ -80,25 +80,25 @@ export function body(changes) {
 /**
  * Work that is asked for faster than it is done: what came last is done next, what lies between is left out.
  * @template T
- * @param {(given: T) => Promise<unknown>} work
- * @returns {(given: T) => Promise<void>} when nothing waits any more
+ * @param {(job: T) => Promise<unknown>} work
+ * @returns {(job: T) => Promise<void>} when nothing waits any more
  */
 export function latest(work) {
   /** @type {Promise<void> | null} */ let busy = null;
-  /** @type {{given: T} | null} */ let next = null;
+  /** @type {{job: T} | null} */ let next = null;
   const all = async () => {
     try {
       while (next) {
-        const { given } = /** @type {{given: T}} */ (next);
+        const { job } = /** @type {{job: T}} */ (next);
         next = null;
-        await work(given);
+        await work(job);
       }
     } finally {
       busy = null;
     }
   };
-  return (given) => {
-    next = { given };
+  return (job) => {
+    next = { job };
     return (busy ??= all());
   };
 }
@@ -230,7 +230,7 @@ function loss(trace, { before: old }) {
  * @param {Served} served
  */
 function chip(change, all, store, served) {
-  const said = `${place(change)} ${values(change)}`;
+  const label = `${place(change)} ${values(change)}`;
   const go = () =>
     store.set({
       name: change.name ?? change.layer ?? "",
@@ -254,7 +254,7 @@ function chip(change, all, store, served) {
       h("code", {}, place(change)),
       ` ${values(change)}`,
     ),
-    h("button", { type: "button", class: "drop", "aria-label": `Undo: ${said}`, on: { click: drop } }, "×"),
+    h("button", { type: "button", class: "drop", "aria-label": `Undo: ${label}`, on: { click: drop } }, "×"),
   );
 }
 
@@ -265,18 +265,18 @@ function chip(change, all, store, served) {
  */
 function painted({ painted: count }, store, served) {
   if (!count) return null;
-  const said = count === 1 ? "1 pixel painted" : `${counted(count)} pixels painted`;
+  const label = count === 1 ? "1 pixel painted" : `${counted(count)} pixels painted`;
   const go = () => store.set({ name: "", index: null, cursor: null, brush: true });
   return h(
     "li",
     {},
-    h("button", { type: "button", class: "to", key: "chip/paint", on: { click: go } }, said),
+    h("button", { type: "button", class: "to", key: "chip/paint", on: { click: go } }, label),
     h(
       "button",
       {
         type: "button",
         class: "drop",
-        "aria-label": `Undo: ${said}`,
+        "aria-label": `Undo: ${label}`,
         on: { click: () => void served.change("/api/what-if/paint") },
       },
       "×",
