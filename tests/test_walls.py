@@ -163,7 +163,7 @@ IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*(["'`])(\.\.?/[^"'`]+)\1""")
 
 
 def page_imports(folder: Path) -> dict[str, list[str]]:
-    """Each JavaScript module under a folder -> those that it imports, at once or later, by their paths in the folder."""
+    """Each JavaScript module under a folder -> those that it imports, at once or later. Paths from the folder."""
     found = {}
     for path in sorted(folder.rglob("*.js")):
         name = path.relative_to(folder).as_posix()
@@ -229,3 +229,14 @@ def test_modules_that_meet_in_a_leaf_are_no_circle(tmp_path: Path) -> None:
     (tmp_path / "c.js").write_text("export const c = 1;")
     assert page_imports(tmp_path) == {"a.js": ["b.js", "c.js"], "b.js": ["c.js"], "c.js": []}
     assert cycle(page_imports(tmp_path)) == []
+
+
+# a cast that lets anything be read from an element, or be left on it
+EXPANDO = re.compile(r"""@type \{any\} \*/\s*\([^()]+\)\s*(?:\.\w|\[)""")
+
+
+def test_nothing_is_attached_to_elements() -> None:
+    code = {path.name: path.read_text(encoding="utf-8") for path in WEB.rglob("*.js") if path.parent.name != "vendor"}
+    assert {name for name, text in code.items() if EXPANDO.search(text)} == set()
+    assert EXPANDO.search("/** @type {any} */ (item).draw = () => draw(item);")
+    assert EXPANDO.search('/** @type {any} */ (entry.target)["draw"]();')

@@ -71,9 +71,9 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
     hero = strongest(walk, "conv")
     unit = f"conv[{', '.join(map(str, hero))}]"
     working = walk.unit(unit)
-    assert (
-        f"All 27 and the filter's bias {said(working.parts[1].terms.total)} add up to {unit} = {said(working.recorded)}."
-        in (lesson(listed, "filter"))
+    bias = said(working.parts[1].terms.total)
+    assert f"All 27 and the filter's bias {bias} add up to {unit} = {said(working.recorded)}." in (
+        lesson(listed, "filter")
     )
     assert "first product is" in lesson(listed, "filter")
     assert "([12 - 3 + 2*1] / 1) + 1 = 12" in lesson(listed, "size")

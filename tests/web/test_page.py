@@ -185,7 +185,15 @@ def test_the_address_is_the_place(opened: Callable[..., Page]) -> None:
 
 
 def test_an_address_of_another_network_does_no_harm(opened: Callable[..., Page]) -> None:
-    for place in ("#/nothing/1,2", "#/conv/900,1,1", "#/conv/1", "#/fc.weight", "#/%E0%A4%A"):
+    for place in (
+        "#/nothing/1,2",
+        "#/conv/900,1,1",
+        "#/conv/1",
+        "#/fc.weight",
+        "#/%E0%A4%A",
+        "#/~nothing",
+        "#/~toString",
+    ):
         page = opened(place)
         expect(page.locator(".stage")).to_be_visible()
         expect(page.locator(".trouble")).to_have_count(0)

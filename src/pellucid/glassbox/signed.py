@@ -1,4 +1,4 @@
-"""Signed numbers as colours, to the level those of the page (web/signed.js): amber above zero, blue below, paper at zero."""
+"""Signed numbers as colours: amber above zero, blue below, paper at zero. Those of the page, too (web/signed.js)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import { VIEWS } from "./views.js";
  * @returns {State}
  */
 export function settled(trace, state) {
-  if (state.view && !(state.view in VIEWS)) return { ...state, view: "", place: "" };
+  if (state.view && !Object.hasOwn(VIEWS, state.view)) return { ...state, view: "", place: "" };
   if (!state.name) return state;
   if (!trace.known(state.name)) return { ...state, name: "", index: null };
   const shape = trace.shape(state.name);
