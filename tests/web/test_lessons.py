@@ -77,7 +77,7 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
     )
     assert "first product is" in lesson(listed, "filter")
     assert "([12 - 3 + 2*1] / 1) + 1 = 12" in lesson(listed, "size")
-    assert "5 of the 9 numbers in it are these zeros" in lesson(listed, "size")
+    assert "5 of the 9 numbers in the window are zeros from this border" in lesson(listed, "size")
     assert "3*3*3*6 + 6 = 168" in lesson(listed, "filters")
     # 3*12*12 numbers before, 6*12*12 after, and a bias for each of these
     assert f"{3 * 144 * 6 * 144 + 6 * 144:,}" in lesson(listed, "filters")

@@ -202,7 +202,7 @@ export async function sizes({ trace, conv, hero: [c], window: [down, across] }) 
   const border =
     before || down.before
       ? `\`${name}\` puts zeros around its input: P = ${down.before === before ? before : `${down.before} above and below, ${before} at the sides`}. ` +
-        `The window can therefore extend over the border. Here, in the corner, ${covered - inside} of the ${covered} numbers in it are these zeros.`
+        `The window can therefore extend over the border. Here, in the corner, ${covered - inside} of the ${covered} numbers in the window are zeros from this border.`
       : `\`${name}\` puts no zeros around its input: P = 0. The whole window has to lie inside. This is its first place, in the corner.`;
   const fits =
     Math.floor(exact) === shape[2]

@@ -24,13 +24,14 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
   const more = order.length > SOME ? `, and ${order.length - SOME} more` : "";
   const how =
     scores.kind === "dense"
-      ? `multiplies all ${counted(product(trace.shape(scores.reads.input)))} input numbers by its own weights and adds the products`
-      : "is computed from the layer's input";
+      ? `For each score, it multiplies all ${counted(product(trace.shape(scores.reads.input)))} input numbers by other ` +
+        "weights and adds the products"
+      : "Each score is computed from the layer's input";
   /** @type {Step[]} */
   const steps = [
     {
       text:
-        `\`${scores.name}\` gives each of the ${data.length} classes a score. Each score ${how}. ` +
+        `\`${scores.name}\` gives each of the ${data.length} classes a score. ${how}. ` +
         `This one is for ${called(trace, predicted)}: ${short(data[predicted])}.`,
       place: { name: scores.name, index: [predicted] },
     },
@@ -49,8 +50,8 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
       : "";
     steps.push({
       text:
-        `Softmax turns the scores into probabilities. ${divided}e is raised to the power of each score, and each result is ` +
-        `divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(result)}.`,
+        `Softmax turns the scores into probabilities. ${divided}The number e is raised to the power of each score, and each ` +
+        `result is divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(result)}.`,
       place: { name: softmax.name, index: [predicted] },
     });
   }
@@ -231,7 +232,7 @@ export async function backward(base) {
     const places = conv && windowOf(trace, conv) ? conv.shape[1] * conv.shape[2] : 0;
     steps.push({
       text:
-        `Last come the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}. ` +
+        `Finally, it reaches the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}. ` +
         `What comes back from ${places ? "all of them adds up to" : "there is"} ${short(await gradient(weight.name, weight.index))}.`,
       ...turned(weight.name, weight.index),
     });

@@ -28,8 +28,8 @@ const FORWARD = {
     "A pixel value from 0 to 255 becomes a number near zero: the mean colour is subtracted, and the result is divided " +
     "by the standard deviation.",
   softmax: () =>
-    "e is raised to the power of each logit, and each result is divided by the sum of all. The probabilities then add " +
-    "up to one.",
+    "The number e is raised to the power of each logit, and each result is divided by the sum of all. The probabilities " +
+    "then add up to one.",
   sigmoid: () =>
     "Each score becomes a probability between 0 and 1, independently of the others: 1 divided by (1 plus e to the power " +
     "of minus the score).",
