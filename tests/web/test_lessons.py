@@ -72,7 +72,7 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
     unit = f"conv[{', '.join(map(str, hero))}]"
     working = walk.unit(unit)
     bias = said(working.parts[1].terms.total)
-    assert f"All 27 and the filter's bias {bias} add up to {unit} = {said(working.recorded)}." in (
+    assert f"All 27 products and the filter's bias {bias} add up to {unit} = {said(working.recorded)}." in (
         lesson(listed, "filter")
     )
     assert "first product is" in lesson(listed, "filter")

@@ -109,7 +109,7 @@ export async function filter({ trace, conv, hero, window: [down, across] }) {
     {
       text:
         `Each number in the window is multiplied by the weight laid over it. The first product is ${factors} = ` +
-        `${short(values[0])}. All ${counted(count)}${added === null ? "" : ` and the filter's bias ${short(added)}`} ` +
+        `${short(values[0])}. All ${counted(count)} products${added === null ? "" : ` and the filter's bias ${short(added)}`} ` +
         `add up to \`${unit(name, hero)}\` = ${short(worked.recorded)}.`,
       place: { name, index: hero },
     },

@@ -140,7 +140,7 @@ function createPlayer({ store, served, reopen }) {
     const replay = /** @type {Replay} */ (about?.replay);
     const { class: label, side, path } = replay.pictures[picture];
     const source = (/** @type {number} */ each) => `/api/training/picture?n=${each}`;
-    const how = side === "validation" ? "not used for training" : "used for training";
+    const how = side === "validation" ? "not trained on" : "trained on";
     shown.replaceChildren(
       h("img", { src: source(picture), alt: `A picture of the class ${label}`, title: path }),
       h("figcaption", {}, h("b", {}, label), ` · ${how}`),
