@@ -1,6 +1,7 @@
 """The walls of the house: who may import whom. Function-level imports count too."""
 
 import ast
+import posixpath
 import re
 import subprocess
 import sys
@@ -257,3 +258,88 @@ def test_the_map_has_a_line_for_every_room() -> None:
 def test_no_file_is_a_drawer_for_odds_and_ends() -> None:
     names = {path.stem for _, path in modules()}
     assert names & {"utils", "util", "helpers", "misc", "common"} == set()
+
+
+WEB = SOURCE / "web"
+# `import x from "./a.js"`, `export ... from`, `import "./a.js"`, `import("./a.js")`; a type's too: where it is declared
+IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*(["'`])(\.\.?/[^"'`]+)\1""")
+
+
+def page_imports(folder: Path) -> dict[str, list[str]]:
+    """Each JavaScript module under a folder -> those that it imports, at once or later. Paths from the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*.js")):
+        name = path.relative_to(folder).as_posix()
+        targets = [target for _, target in IMPORT.findall(path.read_text(encoding="utf-8"))]
+        found[name] = [posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) for target in targets]
+    return found
+
+
+def cycle(imports: dict[str, list[str]]) -> list[str]:
+    """The first cycle found, as a path that ends where it begins; empty where there is none."""
+    closed: set[str] = set()
+
+    def search(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in closed:
+            return []
+        for target in imports.get(name, []):
+            if way := search(target, [*path, name]):
+                return way
+        closed.add(name)
+        return []
+
+    for name in imports:
+        if way := search(name, []):
+            return way
+    return []
+
+
+def test_the_pages_modules_import_each_other_in_no_circle() -> None:
+    imports = page_imports(WEB)
+    assert len(imports) > 50
+    assert {target for targets in imports.values() for target in targets} <= set(imports), "a module is not there"
+    way = cycle(imports)
+    assert way == [], " -> ".join(way)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        'import { a } from "../a.js";',
+        "import '../a.js';",
+        'export * from "../a.js";',
+        'import {\n  a,\n  b,\n} from "../a.js";',
+        'export const late = () => import("../a.js");',
+        "export const late = () => import(\n  `../a.js`\n);",
+        'import "./c.js";',
+        '/** @typedef {import("../a.js").A} A */',
+    ],
+)
+def test_a_circle_of_modules_is_seen_and_its_path_told(tmp_path: Path, back: str) -> None:
+    (tmp_path / "view").mkdir()
+    (tmp_path / "a.js").write_text('import { b } from "./view/b.js";\nimport { c } from "./view/c.js";')
+    (tmp_path / "view" / "b.js").write_text(back)
+    (tmp_path / "view" / "c.js").write_text('import("../a.js");' if "c.js" in back else "export const c = 1;")
+    way = ["a.js", "view/b.js", "view/c.js", "a.js"] if "c.js" in back else ["a.js", "view/b.js", "a.js"]
+    assert cycle(page_imports(tmp_path)) == way
+
+
+def test_modules_that_meet_in_a_leaf_are_no_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text('import "./b.js"; import "./c.js";')
+    (tmp_path / "b.js").write_text('import "./c.js";')
+    (tmp_path / "c.js").write_text("export const c = 1;")
+    assert page_imports(tmp_path) == {"a.js": ["b.js", "c.js"], "b.js": ["c.js"], "c.js": []}
+    assert cycle(page_imports(tmp_path)) == []
+
+
+# a cast that lets anything be read from an element, or be left on it
+EXPANDO = re.compile(r"""@type \{any\} \*/\s*\([^()]+\)\s*(?:\.\w|\[)""")
+
+
+def test_nothing_is_attached_to_elements() -> None:
+    code = {path.name: path.read_text(encoding="utf-8") for path in WEB.rglob("*.js") if path.parent.name != "vendor"}
+    assert {name for name, text in code.items() if EXPANDO.search(text)} == set()
+    assert EXPANDO.search("/** @type {any} */ (item).draw = () => draw(item);")
+    assert EXPANDO.search('/** @type {any} */ (entry.target)["draw"]();')

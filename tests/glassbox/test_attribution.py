@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.attribution import METHODS, Method, attribute, grad_cam_layer, overlay
-from pellucid.glassbox.signed import AMBER, BLUE, STRONGEST
+from pellucid.glassbox.signed import ABOVE, BELOW, STRONGEST
 from pellucid.network.zoo import find
 
 
@@ -251,8 +251,8 @@ def test_overlay() -> None:
     assert (seen.dtype, seen.shape) == (np.uint8, (300, 450, 3))
     assert seen[299, 449].tolist() == [round(grey)] * 3
     full, half = STRONGEST, STRONGEST / 2
-    assert seen[60, 60] == pytest.approx((1 - full) * grey + full * np.array(AMBER), abs=1)
-    assert seen[180, 180] == pytest.approx((1 - half) * grey + half * np.array(BLUE), abs=1)
+    assert seen[60, 60] == pytest.approx((1 - full) * grey + full * np.array(ABOVE[0]), abs=1)
+    assert seen[180, 180] == pytest.approx((1 - half) * grey + half * np.array(BELOW[0]), abs=1)
     assert overlay(np.zeros((300, 300, 3), np.uint8), np.zeros((300, 300), np.float32)).max() == 0
     with pytest.raises(TraceError, match="one size"):
         overlay(image, map[:50])

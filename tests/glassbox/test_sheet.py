@@ -4,7 +4,7 @@ import numpy as np
 
 from pellucid.glassbox.exemplars import Exemplar, LayerExemplars
 from pellucid.glassbox.sheet import CAPTION, GAP, LABEL, _caption, _strongest, sheet
-from pellucid.glassbox.signed import AMBER, BLUE, PAPER
+from pellucid.glassbox.signed import ABOVE, BELOW, PAPER
 
 TILE = 32
 
@@ -52,8 +52,8 @@ def test_any_other_filter_is_its_strongest_input_channel() -> None:
     weight[0, 1, 0, 0] = 3
     weight[0, 4] = [[4, 0], [0, -4]]
     shown = tile(sheet(layer(weight, [[1.0]]), image, tile=TILE), 0, 0)
-    assert shown[2, 2].tolist() == list(AMBER)
-    assert shown[-2, -2].tolist() == list(BLUE)
+    assert shown[2, 2].tolist() == list(ABOVE[1])
+    assert shown[-2, -2].tolist() == list(BELOW[1])
     assert shown[2, -2].tolist() == list(PAPER)
 
 

@@ -132,7 +132,7 @@ def axe() -> str:
 
 @pytest.fixture(scope="session")
 def modules(browser: Browser) -> Iterator[Page]:
-    """A page from which `import("./arithmetic/recipe.js")` finds the page's modules."""
+    """A page from which `import("./arithmetic/evaluator.js")` finds the page's modules."""
 
     def answer(route: Route) -> None:
         name = route.request.url.removeprefix("http://page.test/")

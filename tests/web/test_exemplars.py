@@ -24,7 +24,7 @@ def at(page: Page, server: Server, place: str) -> Page:
 
 def test_the_patches_of_the_chosen_filter(served: Page, server: Server, trained: Path) -> None:
     at(served, server, "conv1?at=2,5,5")
-    expect(served.locator(".exemplars h2")).to_have_text("What excites filter 2 most")
+    expect(served.locator(".exemplars h2")).to_have_text("What activates filter 2 most")
     expect(served.locator(".exemplars .note")).to_contain_text("3 × 3 pixels each, from all 16 training pictures")
     layers, _ = result_of(api.load(trained).exemplars(trained_on(trained)))
     best = layers["conv1"].filters[2]
@@ -36,7 +36,7 @@ def test_the_patches_of_the_chosen_filter(served: Page, server: Server, trained:
     assert images == [each.box[3] - each.box[1] for each in best]
     served.locator("[data-key='filters']").focus()
     served.keyboard.press("ArrowRight")
-    expect(served.locator(".exemplars h2")).to_have_text("What excites filter 3 most")
+    expect(served.locator(".exemplars h2")).to_have_text("What activates filter 3 most")
 
 
 def test_a_patch_opens_its_picture_at_its_unit(served: Page, server: Server) -> None:

@@ -19,7 +19,7 @@ TITLES = [
     "A picture is numbers",
     "The filter slides",
     "Stride",
-    "Zeros at the border, and how large a map is",
+    "Zeros at the border, and the size of a map",
     "Many filters",
     "One scale for all maps",
     "The activation",
@@ -28,7 +28,7 @@ TITLES = [
     "All in a row",
     "Scores become probabilities",
     "The loss",
-    "Back: where a gradient comes from",
+    "Backward: where a gradient comes from",
     "The update",
 ]
 
@@ -71,13 +71,13 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
     hero = strongest(walk, "conv")
     unit = f"conv[{', '.join(map(str, hero))}]"
     working = walk.unit(unit)
-    assert (
-        f"27, and the filter's bias {said(working.parts[1].terms.total)}, add up to {unit} = {said(working.recorded)}."
-        in (lesson(listed, "filter"))
+    bias = said(working.parts[1].terms.total)
+    assert f"All 27 products and the filter's bias {bias} add up to {unit} = {said(working.recorded)}." in (
+        lesson(listed, "filter")
     )
     assert "first product is" in lesson(listed, "filter")
     assert "([12 - 3 + 2*1] / 1) + 1 = 12" in lesson(listed, "size")
-    assert "5 of the 9 numbers in it are such zeros" in lesson(listed, "size")
+    assert "5 of the 9 numbers in the window are zeros from this border" in lesson(listed, "size")
     assert "3*3*3*6 + 6 = 168" in lesson(listed, "filters")
     # 3*12*12 numbers before, 6*12*12 after, and a bias for each of these
     assert f"{3 * 144 * 6 * 144 + 6 * 144:,}" in lesson(listed, "filters")
@@ -85,7 +85,7 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
         listed, "filters"
     )
     zeros = int((walk.values["act"] == 0).sum())
-    assert f"{zeros} of its 864 numbers are zero now: {100 * zeros / 864:.1f}%" in lesson(listed, "activation")
+    assert f"{zeros} of its 864 numbers are now zero: {100 * zeros / 864:.1f}%" in lesson(listed, "activation")
     place = [hero[0], hero[1] // 2, hero[2] // 2]
     largest = walk.unit(f"pool[{', '.join(map(str, place))}]").recorded
     assert f"The largest, {said(largest)}, is act[{', '.join(map(str, hero))}]" in lesson(listed, "pooling")
@@ -100,11 +100,11 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
     assert f"{said(probabilities[1])} - 1 = {said(probabilities[1] - 1)}" in lesson(listed, "backward")
     weight = f"conv.weight[{hero[0]}, 0, 1, 1]"
     gradient = said(walk.gradient(weight).recorded)
-    assert f"{weight} was used at 144 places; what comes back from all of them is added: {gradient}" in lesson(
+    assert f"{weight} was used at 144 places. What comes back from all of them adds up to {gradient}" in lesson(
         listed, "backward"
     )
     after = walk.update(weight).recorded
-    shown = re.search(r"moves the weight from (\S+) to (\S+)\.\s", lesson(listed, "update") + " ")
+    shown = re.search(r"the weight moves from (\S+) to (\S+)\.\s", lesson(listed, "update") + " ")
     assert shown is not None
     assert float(shown[2].replace("−", "-")) == pytest.approx(after, rel=1e-6)
     assert f"All {sum(parameter.size for parameter in map(walk.values.get, walk.parameters)):,} parameters" in (  # type: ignore[union-attr]
@@ -214,7 +214,7 @@ def test_layers_are_found_by_what_they_do(page: Page, tmp_path: Path) -> None:
     torch.manual_seed(1)
     page.goto(page_of(Strange(), torch.rand(1, 1, 12, 10), tmp_path))
     page.locator(".lesson").first.wait_for()
-    assert "The picture, 12 rows of 10 pixels, comes in as one grid of numbers: 1 × 12 × 10 = 120." in lesson(
+    assert "The picture has 12 rows of 10 pixels and comes in as one grid of numbers: 1 × 12 × 10 = 120." in lesson(
         page, "picture"
     )
     assert "the window of dense moves 2 places down and one place across" in lesson(page, "stride")
@@ -222,7 +222,7 @@ def test_layers_are_found_by_what_they_do(page: Page, tmp_path: Path) -> None:
     assert "([10 - 5 + 2*0] / 1) + 1 = 6" in lesson(page, "size")
     assert "3*5*1*4 + 4 = 64" in lesson(page, "filters")
     assert "relu is an activation: SiLU" in lesson(page, "activation")
-    assert "conv makes the maps smaller: each window of 2 × 2 numbers becomes one number. That is their mean" in (
+    assert "conv makes the maps smaller: each window of 2 × 2 numbers becomes one number. It is their mean" in (
         lesson(page, "pooling")
     )
     assert page.locator("#lesson-norm, #lesson-join, #lesson-average").count() == 0
@@ -237,7 +237,7 @@ def test_a_network_without_filters_has_the_lessons_that_are_left(page: Page, tmp
     assert names == [
         f"lesson-{name}" for name in ("picture", "activation", "flatten", "output", "loss", "backward", "update")
     ]
-    page.get_by_role("link", name="Show step 2 of “Back: where a gradient comes from” on the network").click()
+    page.get_by_role("link", name="Show step 2 of “Backward: where a gradient comes from” on the network").click()
     expect(page.locator("h1").first).to_have_text("b[1] 1")
 
 

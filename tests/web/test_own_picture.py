@@ -191,10 +191,10 @@ def test_the_camera_is_off_when_its_window_closes(watched: Page) -> None:
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
     [
-        ("NotAllowedError", "The camera is not allowed here."),
+        ("NotAllowedError", "The browser does not allow the camera here."),
         ("NotFoundError", "No camera was found."),
-        ("NotReadableError", "The camera is in use elsewhere."),
-        ("AbortError", "The camera cannot be used in this browser."),
+        ("NotReadableError", "Another program is using the camera."),
+        ("AbortError", "This browser cannot use the camera."),
     ],
 )
 def test_why_there_is_no_camera_is_told(watched: Page, trouble: str, sentence: str) -> None:

@@ -73,9 +73,9 @@ def test_the_keys(opened: Callable[..., Page]) -> None:
     title(page, "conv[0, 6, 8]")
     page.keyboard.press("b")
     expect(page.locator("#value ~ dl dd").first).to_have_text("gradient of conv[0, 6, 8]")
-    expect(page.locator(".say p").first).to_contain_text("How much the loss grows where this number grows a little.")
+    expect(page.locator(".say p").first).to_contain_text("How much the loss grows when this number grows a little.")
     page.keyboard.press("u")
-    expect(page.locator(".say p").first).to_contain_text("A step changes weights and not conv itself.")
+    expect(page.locator(".say p").first).to_contain_text("A step changes weights, not conv itself.")
     page.keyboard.press("f")
     page.keyboard.press("e")
     expect(page.get_by_role("button", name="Exact")).to_have_attribute("aria-pressed", "true")
@@ -139,9 +139,9 @@ def test_a_step_that_leaves_a_frozen_layer_says_so(page: Page, tmp_path: Path) -
     place = tmp_path / "frozen.html"
     place.write_text(offline(explain(module, torch.randn(3, 6, 6), 1, optimizer=optimizer), "frozen"))
     for at, said in (
-        ("0/1,2,2", "Nothing changes here: the optimizer leaves 0.weight, 0.bias as they are."),
-        ("1/1,2,2", "This layer has none."),
-        ("3/1", "Choose one of 3.weight, 3.bias: open the layer with Escape."),
+        ("0/1,2,2", "The optimizer leaves 0.weight and 0.bias unchanged."),
+        ("1/1,2,2", "This layer has no weights."),
+        ("3/1", "Press Escape to open the layer, then choose a number of 3.weight or 3.bias."),
     ):
         page.goto("about:blank")
         page.goto(f"{place.as_uri()}#/{at}?direction=update")
@@ -185,7 +185,15 @@ def test_the_address_is_the_place(opened: Callable[..., Page]) -> None:
 
 
 def test_an_address_of_another_network_does_no_harm(opened: Callable[..., Page]) -> None:
-    for place in ("#/nothing/1,2", "#/conv/900,1,1", "#/conv/1", "#/fc.weight", "#/%E0%A4%A"):
+    for place in (
+        "#/nothing/1,2",
+        "#/conv/900,1,1",
+        "#/conv/1",
+        "#/fc.weight",
+        "#/%E0%A4%A",
+        "#/~nothing",
+        "#/~toString",
+    ):
         page = opened(place)
         expect(page.locator(".stage")).to_be_visible()
         expect(page.locator(".trouble")).to_have_count(0)
@@ -325,10 +333,10 @@ def test_the_file_asks_for_nothing(browser: Browser, page_file: Path) -> None:
 
 JAVASCRIPT = """async (asked) => {
     const { findHost } = await import("pellucid/host.js");
-    const { createRun } = await import("pellucid/run.js");
+    const { createTrace } = await import("pellucid/trace.js");
     const working = await import("pellucid/arithmetic/working.js");
     const host = findHost(document);
-    const run = createRun(await host.document(), host);
+    const trace = createTrace(await host.document(), host);
     const number = (value) => (Number.isFinite(value) ? value : String(value));
     const part = ({ of, index, terms, named, lead }) => ({
         of, index, total: number(terms.total), count: terms.values.length,
@@ -337,7 +345,7 @@ JAVASCRIPT = """async (asked) => {
         ]),
     });
     return Promise.all(asked.map(async ([quantity, name, index]) => {
-        const found = await working[quantity](run, name, index);
+        const found = await working[quantity](trace, name, index);
         const { total, recorded, bound, parts, between } = found;
         return { total, recorded, bound, parts: parts.map(part), between: between.map(part) };
     }));

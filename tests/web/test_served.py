@@ -66,13 +66,13 @@ def test_a_server_that_went_away_is_told(served: Page) -> None:
     served.route("**/api/**", lambda route: route.abort())
     served.get_by_role("button", name=re.compile("^relu1")).click()
     served.locator("#picture").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": b"anything"})
-    expect(served.get_by_role("alert")).to_contain_text("Pellucid does not answer any more.")
+    expect(served.get_by_role("alert")).to_contain_text("Pellucid no longer answers.")
 
 
 def test_a_part_of_the_page_that_cannot_come_any_more_is_told(served: Page) -> None:
     served.context.set_offline(True)
     served.evaluate("location.hash = '#/~training'")
-    expect(served.locator(".trouble")).to_contain_text("Pellucid does not answer any more.")
+    expect(served.locator(".trouble")).to_contain_text("Pellucid no longer answers.")
 
 
 def test_another_window_changes_what_is_shown(served: Page, photos: Path) -> None:

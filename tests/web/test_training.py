@@ -181,13 +181,13 @@ def test_space_plays_and_r_starts_again(at: Callable[..., Page]) -> None:
 def test_the_curve_leads_to_a_moment_and_has_its_numbers_as_text(at: Callable[..., Page], kept: replay.Replay) -> None:
     page = at()
     plot = page.get_by_role("img", name="Loss over m.")
-    expect(plot).to_have_attribute("aria-label", re.compile("validation: .* at last. blue: "))
+    expect(plot).to_have_attribute("aria-label", re.compile(r"validation: from .* to .*\. blue: from "))
     box = page.locator(".u-over").first.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 2, box["y"] + 50)
     expect(page.get_by_role("slider", name="Moment of the training")).to_have_value("0")
     page.get_by_text("The curves as numbers").click()
-    table = page.get_by_role("region", name="Each moment that was kept")
+    table = page.get_by_role("region", name="Each stored moment")
     expect(table.locator("tbody tr")).to_have_count(len(kept.frames))
     loss = f"{float(f'{kept.frames[1].loss[0]:.4g}'):g}"
     expect(table.locator("tbody tr").nth(1).locator("td").nth(3)).to_have_text(loss)
@@ -219,7 +219,7 @@ def test_a_moment_without_finite_scores_is_told(window: Page, at: Callable[..., 
 
     window.route("**/api/training/frame*", spoilt)
     page = at()
-    expect(page.locator(".say p").nth(1)).to_have_text(re.compile(r"After step .* finite numbers any more\.$"))
+    expect(page.locator(".say p").nth(1)).to_have_text(re.compile(r"After step .* no longer finite numbers\.$"))
     assert "undefined" not in page.locator("main").inner_text()
     window.unroute_all(behavior="ignoreErrors")  # frames that are fetched ahead may still be on their way
 

@@ -52,7 +52,7 @@ def test_a_weight_is_changed_by_keys_and_put_back(served: Page, server: Server) 
     served.locator("h1").first.click()
     served.keyboard.press("z")
     expect(served.locator("#value")).to_contain_text("2.5")
-    served.get_by_role("button", name=re.compile("^Take back: conv1.weight")).click()
+    served.get_by_role("button", name=re.compile("^Undo: conv1.weight")).click()
     expect(served.locator(".what-if")).to_have_count(0)
     assert probabilities(served) == before
 

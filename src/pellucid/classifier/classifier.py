@@ -34,6 +34,7 @@ from pellucid.network.own.program import Program, in_plain_order
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges
+from pellucid.runtime.memory import keep_memory
 from pellucid.texts import LABELS_BETWEEN, composed
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Traces as one HTML file that works from anywhere: style, modules, documents and arrays inside, nothing fetched.
 
-Modules import each other by relative names, which mean nothing inside a file. They are renamed (`./recipe.js` becomes
-`pellucid/recipe.js`), and an import map leads each name to a data: URL. The Content-Security-Policy lets only scripts
+Modules import each other by relative names, which mean nothing inside a file. They are renamed (`./trace.js` becomes
+`pellucid/trace.js`), and an import map leads each name to a data: URL. The Content-Security-Policy lets only scripts
 and styles with the page's nonce run, and modules that they import (HTML standard, "descendant script fetch options").
 
 Of several pictures the first stands in the file as a single one does. Each further one has an element of its own, read
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace import Trace
 
 WEB = Path(__file__).parent.parent / "web"
-"""index.html, style.css and the modules, as the served page has them."""
+"""index.html, the styles that it lists and the modules, as the served page has them."""
 LARGEST = 150_000_000
 """Bytes of a file that a browser still opens without trouble; `pellucid open` shows larger models."""
 LARGEST_FRAME = 30_000_000

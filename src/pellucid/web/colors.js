@@ -1,64 +1,26 @@
-/**
- * Signed numbers as colours: amber above zero, blue below, paper at zero, which people with any of the common colour
- * deficiencies can tell apart. Pixels are drawn as pixels.
- */
+/** Signed numbers and pixels as images. Pixels are drawn as pixels. */
 
-/** @typedef {[number, number, number]} Color */
+import { DARK, LIGHT, palette, STEPS } from "./signed.js";
 
-const LIGHT = {
-  paper: [255, 255, 255],
-  above: [
-    [226, 140, 40],
-    [115, 42, 12],
-  ],
-  below: [
-    [78, 138, 235],
-    [20, 34, 110],
-  ],
-};
-const DARK = {
-  paper: [27, 30, 35],
-  above: [
-    [196, 112, 22],
-    [255, 226, 140],
-  ],
-  below: [
-    [52, 104, 214],
-    [196, 222, 255],
-  ],
-};
-const STEPS = 255;
+/** @typedef {import("./signed.js").Color} Color */
+/** @typedef {[number, number, number, number]} Place x, y, width and height of a rectangle, in CSS pixels */
 
 export function dark() {
   return window.matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** The colours that stand for above and below zero, as CSS writes them. */
+/** The colours that stand for above and below zero where one shade is enough. */
 export function signs() {
   const { above, below } = dark() ? DARK : LIGHT;
-  return [above[0], below[0]].map((color) => `rgb(${color.join(" ")})`);
+  return [above[0], below[0]];
 }
 
-/** @type {Map<typeof LIGHT, Uint32Array>} */
-const palettes = new Map();
-
-/** Colours of -1 to 1 as pixels: 2 * STEPS + 1 of them. */
-function palette() {
-  const theme = dark() ? DARK : LIGHT;
-  const known = palettes.get(theme);
-  if (known) return known;
-  const colors = new Uint8Array(4 * (2 * STEPS + 1)).fill(255);
-  for (let step = -STEPS; step <= STEPS; step++) {
-    const [middle, end] = step < 0 ? theme.below : theme.above;
-    const t = Math.abs(step) / STEPS;
-    const [from, to, part] = t < 0.6 ? [theme.paper, middle, t / 0.6] : [middle, end, (t - 0.6) / 0.4];
-    for (let color = 0; color < 3; color++) {
-      colors[4 * (step + STEPS) + color] = from[color] + (to[color] - from[color]) * part;
-    }
-  }
-  const pixels = new Uint32Array(colors.buffer);
-  palettes.set(theme, pixels);
-  return pixels;
+/**
+ * A colour as CSS writes it.
+ * @param {Color} color
+ */
+export function css(color) {
+  return `rgb(${color.join(" ")})`;
 }
 
 /**
@@ -71,7 +33,7 @@ function palette() {
 export function signedImage(data, width, height, limit) {
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
-  const colors = palette();
+  const colors = palette(dark() ? DARK : LIGHT);
   for (let at = 0; at < pixels.length; at++) {
     const t = limit > 0 ? Math.max(-1, Math.min(1, data[at] / limit)) : 0;
     pixels[at] = colors[Math.round((Number.isNaN(t) ? 0 : t) * STEPS) + STEPS];
@@ -101,20 +63,17 @@ export function pixelImage(channels, width, height, low, high) {
 
 /**
  * Draws an image into a rectangle: sharp cells where it grows.
- * @param {CanvasRenderingContext2D} context
+ * @param {CanvasRenderingContext2D} surface
  * @param {ImageData} image
- * @param {number} x
- * @param {number} y
- * @param {number} width
- * @param {number} height
+ * @param {Place} place
  */
-export function drawImage(context, image, x, y, width, height) {
+export function drawImage(surface, image, [x, y, width, height]) {
   const canvas = document.createElement("canvas");
   canvas.width = image.width;
   canvas.height = image.height;
   /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).putImageData(image, 0, 0);
-  context.imageSmoothingEnabled = image.width > width * 1.5;
-  context.drawImage(canvas, x, y, width, height);
+  surface.imageSmoothingEnabled = image.width > width * 1.5;
+  surface.drawImage(canvas, x, y, width, height);
 }
 
 /**

@@ -3,14 +3,16 @@
 import { h } from "./element.js";
 import { unit } from "./format.js";
 import { guide } from "./lessons/guide.js";
-import { header } from "./header.js";
+import { header } from "./header/header.js";
 import { morph } from "./number/morph.js";
 import { corners, slide } from "./number/slide.js";
-import { look, mark, strip } from "./strip.js";
+import { settled } from "./place.js";
+import { stage } from "./stage.js";
+import { mark } from "./strip/mark.js";
+import { look, strip } from "./strip/strip.js";
 import { VIEWS } from "./views.js";
-import { settled, walk } from "./walk.js";
 
-/** @typedef {import("./run.js").Run} Run */
+/** @typedef {import("./trace.js").Trace} Trace */
 /** @typedef {import("./store.js").State} State */
 /** @typedef {import("./store.js").Store} Store */
 
@@ -18,14 +20,14 @@ import { settled, walk } from "./walk.js";
  * @typedef {object} Scene
  * @property {HTMLElement} page
  * @property {Store} store
- * @property {import("./main.js").Served | null} served
+ * @property {import("./context.js").Served | null} served
  * @property {(error: unknown) => void} complain
  * @property {() => void} showHelp
  */
 
 /**
  * @param {Scene} scene
- * @returns {(state: State, run: Run) => Promise<void>} draws anew what has changed; all of it for another run
+ * @returns {(state: State, trace: Trace) => Promise<void>} draws anew what has changed; all of it for another trace
  */
 export function drawer({ page, store, served, complain, showHelp }) {
   let turn = 0;
@@ -33,22 +35,23 @@ export function drawer({ page, store, served, complain, showHelp }) {
   /** @type {HTMLElement | null} */ let network = null;
   /** @type {HTMLElement | null} */ let top = null;
   let shownTop = "";
-  /** @type {Run | null} */ let shownRun = null;
+  /** @type {Trace | null} */ let shownTrace = null;
   const main = h("main", {});
   const reading = guide(store, complain);
   page.replaceChildren(main, reading.panel);
   /** @type {State | null} */ let before = null;
-  return async (/** @type {State} */ wanted, /** @type {Run} */ run) => {
+  return async (/** @type {State} */ wanted, /** @type {Trace} */ trace) => {
     const mine = ++turn;
-    const other = run !== shownRun;
-    shownRun = run;
-    const state = settled(run, wanted);
-    reading.tell(run, state);
+    const other = trace !== shownTrace;
+    shownTrace = trace;
+    const state = settled(trace, wanted);
+    const context = { trace, state, store, served };
+    reading.tell(trace, state);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.key;
     const opened = before !== null && where(before) !== where(state);
     const switches = JSON.stringify([state.view, state.direction, state.scale, state.exact]);
     if (!top || other || switches !== shownTop) {
-      const fresh = header(run, state, store, showHelp, served);
+      const fresh = header(context, showHelp);
       if (top) top.replaceWith(fresh);
       else main.before(fresh);
       top = fresh;
@@ -56,7 +59,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
     }
     if (!network || other || look(state) !== shownLook) {
       const scrolled = network?.scrollLeft ?? 0;
-      const fresh = strip(run, state, store, served);
+      const fresh = strip(context);
       if (network) network.replaceWith(fresh);
       else main.before(fresh);
       fresh.scrollLeft = scrolled;
@@ -66,21 +69,19 @@ export function drawer({ page, store, served, complain, showHelp }) {
     network.hidden = VIEWS[state.view]?.still ?? false;
     try {
       await Promise.all([
-        mark(network, run, state),
-        content({ run, state, store, served }, main.clientWidth, lightUp(network, run, state, complain)).then(
-          (parts) => {
-            if (mine !== turn) return;
-            const alike = !other && before !== null && besides(before, state);
-            const were = alike ? corners(main) : [];
-            show(main, parts, alike);
-            const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
-            document.title = here ? `${here} · Pellucid` : "Pellucid";
-            // a step of a lesson leaves the focus where the reader has it
-            if (!before || before.lesson === state.lesson) refocus(focused, opened, main);
-            if (alike && near(before, state)) slide(main, were, state.playing);
-            before = state;
-          },
-        ),
+        mark(network, context),
+        stage({ ...context, width: widthOf(state, main), hover: lightUp(network, context, complain) }).then((parts) => {
+          if (mine !== turn) return;
+          const alike = !other && before !== null && besides(before, state);
+          const were = alike ? corners(main) : [];
+          show(main, parts, alike);
+          const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
+          document.title = here ? `${here} · Pellucid` : "Pellucid";
+          // a step of a lesson leaves the focus where the reader has it
+          if (!before || before.lesson === state.lesson) refocus(focused, opened, main);
+          if (alike && near(before, state)) slide(main, were, state.playing);
+          before = state;
+        }),
       ]);
     } catch (error) {
       if (mine === turn) complain(error);
@@ -130,30 +131,27 @@ function where({ view, name, index }) {
 }
 
 /**
- * @param {import("./views.js").Scenery} scenery
- * @param {number} room
- * @param {(at: number[]) => void} hover
- * @returns {Promise<Node[]>}
+ * How much of the page the stage has, in CSS pixels.
+ * @param {State} state
+ * @param {HTMLElement} main
  */
-async function content(scenery, room, hover) {
-  const alone = room < 900 || scenery.state.lesson !== ""; // nothing stands beside the stage
-  const width = Math.min(room, 1400) - (alone ? 0 : 290) - 48;
-  const { view } = scenery.state;
-  return view ? VIEWS[view].show(scenery, width) : walk(scenery, width, hover);
+function widthOf(state, main) {
+  const room = main.clientWidth;
+  const alone = room < 900 || state.lesson !== ""; // nothing stands beside the stage
+  return Math.min(room, 1400) - (alone ? 0 : 290) - 48;
 }
 
 /**
  * Marks, before the next picture, the window of the number under the mouse.
  * @param {HTMLElement} network
- * @param {Run} run
- * @param {State} state
+ * @param {import("./context.js").Context} context
  * @param {Scene["complain"]} complain
  */
-function lightUp(network, run, state, complain) {
+function lightUp(network, context, complain) {
   /** @type {number[] | null} */
   let wanted = null;
   const show = () => {
-    mark(network, run, { ...state, cursor: wanted }).catch(complain);
+    mark(network, { ...context, state: { ...context.state, cursor: wanted } }).catch(complain);
     wanted = null;
   };
   return (/** @type {number[]} */ at) => {

@@ -41,7 +41,7 @@ function listen(node, does) {
   const { heard } = acts.get(node) ?? { heard: new Set() };
   acts.set(node, { does, heard });
   for (const event of Object.keys(does)) {
-    if (!heard.has(event)) node.addEventListener(event, (given) => acts.get(node)?.does[event]?.(given));
+    if (!heard.has(event)) node.addEventListener(event, (fired) => acts.get(node)?.does[event]?.(fired));
     heard.add(event);
   }
 }
@@ -56,10 +56,10 @@ export function actAs(node, other) {
 }
 
 /**
- * A canvas of this many CSS pixels, sharp on dense screens, with its context scaled to CSS pixels.
+ * A canvas of this many CSS pixels, sharp on dense screens, with its surface scaled to CSS pixels.
  * @param {number} width
  * @param {number} height
- * @returns {{canvas: HTMLCanvasElement, context: CanvasRenderingContext2D}}
+ * @returns {{canvas: HTMLCanvasElement, surface: CanvasRenderingContext2D}}
  */
 export function sharpCanvas(width, height) {
   const canvas = document.createElement("canvas");
@@ -68,9 +68,9 @@ export function sharpCanvas(width, height) {
   canvas.height = Math.round(height * dense);
   canvas.style.setProperty("width", `${width}px`);
   canvas.style.setProperty("height", `${height}px`);
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.scale(dense, dense);
-  return { canvas, context };
+  const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  surface.scale(dense, dense);
+  return { canvas, surface };
 }
 
 /**

@@ -32,7 +32,7 @@ const WHOLE = 1 << 16; // numbers of an array that is fetched whole even where o
 /** What went wrong, in a sentence that says what to do. */
 export class Trouble extends Error {}
 
-const GONE = "Pellucid does not answer any more. Start it again with “pellucid open” and reload this page.";
+const GONE = "Pellucid no longer answers. Start it again with “pellucid open”, then reload this page.";
 const CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again.";
 
 /**
@@ -49,17 +49,17 @@ export function findHost(page) {
 /** @returns {Host} */
 function fromServer() {
   const host = lazily(
-    async () => (await asked("/api/document")).json(),
+    async () => (await ask("/api/document")).json(),
     async (name, channel) => {
       const { run } = await host.document();
       const part = (channel === null ? "" : `&channel=${channel}`) + (run === undefined ? "" : `&run=${run}`);
-      const answer = await asked(`/api/array?name=${encodeURIComponent(name)}${part}`);
+      const answer = await ask(`/api/array?name=${encodeURIComponent(name)}${part}`);
       const data = numbers(await answer.arrayBuffer(), answer.headers.get("X-Dtype") ?? "float32");
       return /** @type {Float32Array | Float64Array} */ (data);
     },
   );
   /** @type {Host} */
-  const whole = { ...host, served: true, ask: asked, picture: () => whole };
+  const whole = { ...host, served: true, ask: ask, picture: () => whole };
   return whole;
 }
 
@@ -67,7 +67,7 @@ function fromServer() {
  * @param {string} path
  * @param {RequestInit} [request]
  */
-async function asked(path, request) {
+async function ask(path, request) {
   let answer;
   try {
     answer = await fetch(path, request);
@@ -75,8 +75,8 @@ async function asked(path, request) {
     throw new Trouble(GONE);
   }
   if (answer.ok) return answer;
-  const said = await answer.json().catch(() => ({}));
-  throw new Trouble(said.error ?? `Pellucid answered with error ${answer.status}. Reload this page.`);
+  const reply = await answer.json().catch(() => ({}));
+  throw new Trouble(reply.error ?? `Pellucid answered with error ${answer.status}. Reload this page.`);
 }
 
 /**
@@ -104,11 +104,11 @@ function fromFile(page) {
   };
   const first = ofPicture(
     async () => {
-      const found = read("document");
+      const content = read("document");
       const arrays = page.getElementById("arrays")?.textContent ?? "";
       // every letter of a page is one byte
-      if (found.bytes !== undefined && arrays.length !== found.bytes) throw new Trouble(CUT);
-      return found;
+      if (content.bytes !== undefined && arrays.length !== content.bytes) throw new Trouble(CUT);
+      return content;
     },
     () => read("arrays"),
     null,
@@ -117,7 +117,7 @@ function fromFile(page) {
   const others = new Map();
   const other = (/** @type {number} */ number) => {
     const element = () => read(`picture-${number}`);
-    const found =
+    const host =
       others.get(number) ??
       ofPicture(
         async () => {
@@ -127,8 +127,8 @@ function fromFile(page) {
         () => element().arrays,
         first,
       );
-    others.set(number, found);
-    return found;
+    others.set(number, host);
+    return host;
   };
   const picture = (/** @type {number} */ number) => {
     const there = page.getElementById(`picture-${number}`) !== null;
@@ -172,20 +172,20 @@ function lazily(document, load, byChannel = true) {
   /** @type {Map<string, Promise<any>>} */
   const known = new Map();
   const once = (/** @type {string} */ key, /** @type {() => Promise<any>} */ make) => {
-    const found = known.get(key) ?? make();
-    known.set(key, found);
-    found.catch(() => known.delete(key));
-    return found;
+    const promise = known.get(key) ?? make();
+    known.set(key, promise);
+    promise.catch(() => known.delete(key));
+    return promise;
   };
   const checked = async () => {
-    const found = await document();
-    if (found.version > VERSION) {
+    const content = await document();
+    if (content.version > VERSION) {
       throw new Trouble(
-        `This model was recorded by ${found.made_by}, which is newer than this page. ` +
-          "Install it with “pip install --upgrade pellucid” and open the model again.",
+        `This model was recorded by ${content.made_by}, which is newer than this page. ` +
+          "Upgrade with “pip install --upgrade pellucid”, then open the model again.",
       );
     }
-    return found;
+    return content;
   };
   const whole = () => once("document", checked);
   /** @type {(name: string) => Promise<Numbers>} */

@@ -17,23 +17,24 @@ const PAUSE = 500; // milliseconds between two questions
 
 /**
  * How far a job is, asked again and again as long as this stands on the page.
- * @param {import("./main.js").Served["ask"]} ask
- * @param {string} path whose answer is a Progress
- * @param {Progress} answer the first one
- * @param {string} doing what is being done, in a few words
- * @param {() => void} finished draws the page anew
+ * @param {object} about
+ * @param {import("./context.js").Served["ask"]} about.ask
+ * @param {string} about.path whose answer is a Progress
+ * @param {Progress} about.answer the first one
+ * @param {string} about.doing what is being done, in a few words
+ * @param {() => void} about.finished draws the page anew
  * @returns {HTMLElement}
  */
-export function progress(ask, path, answer, doing, finished) {
+export function progress({ ask, path, answer, doing, finished }) {
   const bar = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": doing }));
-  const told = h("span", {});
-  const box = h("div", { class: "job" }, h("p", {}, doing), bar, told);
+  const status = h("span", {});
+  const box = h("div", { class: "job" }, h("p", {}, doing), bar, status);
   const failed = (/** @type {string} */ sentence) => box.replaceChildren(h("p", { role: "alert" }, sentence));
   const show = (/** @type {Progress} */ now) => {
     if (now.state === "failed") failed(now.error);
     if (now.state !== "running") return;
     if (now.total) [bar.max, bar.value] = [now.total, now.done];
-    told.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "beginning";
+    status.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "starting";
   };
   const again = async () => {
     if (!box.isConnected) return;

@@ -16,3 +16,16 @@ export function names(classes, numbers) {
 export function same(one, other) {
   return one.length === other.length && one.every((at) => other.includes(at));
 }
+
+/**
+ * The class that a number speaks of, where it is one of as many as there are classes; "" for any other.
+ * @param {import("./trace.js").Trace} trace
+ * @param {string} name
+ * @param {number[]} index
+ * @returns {string}
+ */
+export function classOf(trace, name, index) {
+  const classes = /** @type {string[]} */ (trace.about.model.classes);
+  const each = trace.node(name) && String(trace.shape(name)) === String([classes.length]);
+  return each ? classes[index[0]] : "";
+}

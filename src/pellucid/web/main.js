@@ -2,23 +2,13 @@
 
 import { drawer } from "./drawer.js";
 import { h } from "./element.js";
-import { help } from "./help.js";
+import { help } from "./keys/help.js";
 import { fetched, findHost, Trouble } from "./host.js";
-import { onKey } from "./keys.js";
+import { onKey } from "./keys/keys.js";
 import { listen } from "./picture/picture.js";
 import { play } from "./number/play.js";
-import { createRun } from "./run.js";
+import { createTrace } from "./trace.js";
 import { createStore } from "./store.js";
-
-/**
- * What only a server can do.
- * @typedef {object} Served
- * @property {(path: string, request?: RequestInit) => Promise<Response>} ask a refusal is a Trouble
- * @property {(path: string, body?: BodyInit) => Promise<boolean>} change asks for other numbers and shows them;
- *     false where they were refused, which the page then says
- * @property {(picture: Blob) => Promise<boolean>} choose another picture
- * @property {(label: string) => Promise<boolean>} against another class that the loss is measured against
- */
 
 const page = /** @type {HTMLElement} */ (document.getElementById("page"));
 const store = createStore(window);
@@ -34,7 +24,7 @@ function complain(error) {
   const text =
     error instanceof Trouble
       ? error.message
-      : "Something went wrong while this was drawn. Reload the page; if it stays, please report it.";
+      : "Something went wrong while the page was drawn. Reload it. If this happens again, please report it.";
   document.querySelector(".trouble")?.remove();
   const close = h("button", { type: "button", "aria-label": "Close" }, "×");
   const box = h("div", { class: "trouble", role: "alert" }, h("p", {}, text), close);
@@ -47,7 +37,7 @@ async function start() {
   const host = findHost(document);
   let served = host.ask && serving(host, host.ask);
   /** @type {ReturnType<typeof drawer> | null} */ let draw = null;
-  /** @type {import("./run.js").Run | null} */ let run = null;
+  /** @type {import("./trace.js").Trace | null} */ let trace = null;
   let shown = 0;
   /** @type {((state: import("./store.js").State) => Promise<void>) | null} */ let watch = null;
   const reopen = () => (host.forget(), open());
@@ -57,7 +47,7 @@ async function start() {
     const about = await chosen.document();
     if (store.get().picture !== picture) return; // the reader has gone on to another
     if (about.training && served) {
-      watch ??= (await fetched(import("./training/training.js"))).watching({
+      watch ??= (await fetched(import("./training/watching.js"))).watching({
         page,
         name: about.training,
         store,
@@ -67,16 +57,16 @@ async function start() {
       });
       return watch(store.get());
     }
-    if (about.fixed) served = null; // one run, that nothing can be asked of
-    run = createRun(about, chosen);
+    if (about.fixed) served = null; // one trace, of which nothing can be asked
+    trace = createTrace(about, chosen);
     shown = picture;
     draw ??= drawer({ page, store, served, complain, showHelp: () => keys.showModal() });
-    await draw(store.get(), run);
+    await draw(store.get(), trace);
   }
   /**
    * @param {import("./host.js").Host} host
    * @param {NonNullable<import("./host.js").Host["ask"]>} ask
-   * @returns {Served}
+   * @returns {import("./context.js").Served}
    */
   function serving(host, ask) {
     const change = async (/** @type {string} */ path, /** @type {BodyInit | undefined} */ body = undefined) => {
@@ -99,21 +89,21 @@ async function start() {
     };
   }
   // any key stops what plays, and then does what it does: Space and R may begin it again
-  play(document, store, () => run);
+  play(document, store, () => trace);
   document.addEventListener("keydown", (event) => {
-    if (run && !keys.open) onKey(event, { run, store, served, showHelp: () => keys.showModal() });
+    if (trace && !keys.open) onKey(event, { trace, store, served, showHelp: () => keys.showModal() });
   });
   // before the first drawing, which takes the state as it then is, there is nothing to draw anew
   store.subscribe((state) => {
-    if (run && draw && state.picture === shown) return draw(state, run);
-    return run || watch ? open().catch(complain) : undefined;
+    if (trace && draw && state.picture === shown) return draw(state, trace);
+    return trace || watch ? open().catch(complain) : undefined;
   });
   await open();
   let width = page.clientWidth;
   new ResizeObserver(() => {
     if (page.clientWidth === width) return; // its height changes with what is drawn
     width = page.clientWidth;
-    if (run && draw) void draw(store.get(), run);
+    if (trace && draw) void draw(store.get(), trace);
   }).observe(page);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void open().catch(complain));
   if (served) listen(document, (picture) => void served?.choose(picture));

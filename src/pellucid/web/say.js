@@ -4,9 +4,9 @@ import { h } from "./element.js";
 
 /** @type {[string, string][]} */
 const WALK = [
-  ["Enter", "deeper"],
+  ["Enter", "open"],
   ["Esc", "back"],
-  ["Space", "slides on"],
+  ["Space", "slide"],
   ["?", "all keys"],
 ];
 /** Where there is nothing that slides. @type {[string, string][]} */

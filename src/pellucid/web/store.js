@@ -61,10 +61,10 @@ export function address(state) {
   if (state.exact) query.set("exact", "1");
   if (state.brush) query.set("brush", "1");
   if (state.open.length) query.set("open", state.open.join(","));
-  const asked = query.toString().replaceAll("%2C", ",");
+  const search = query.toString().replaceAll("%2C", ",");
   // a single number has an index of no places, which still is a number
   const number = !state.view && state.index && !state.index.length ? "/-" : "";
-  return `#/${path.map(encodeURIComponent).join("/").replaceAll("%2C", ",")}${number}${asked ? `?${asked}` : ""}`;
+  return `#/${path.map(encodeURIComponent).join("/").replaceAll("%2C", ",")}${number}${search ? `?${search}` : ""}`;
 }
 
 /**
@@ -73,11 +73,11 @@ export function address(state) {
  * @returns {State}
  */
 export function read(hash) {
-  const [path, asked = ""] = hash.replace(/^#?\/?/, "").split("?");
+  const [path, search = ""] = hash.replace(/^#?\/?/, "").split("?");
   const [first = "", second] = path.split("/").map(decoded);
   const view = first.startsWith("~") ? first.slice(1) : "";
   const [name, index] = view ? ["", undefined] : [first, second];
-  const query = new URLSearchParams(asked);
+  const query = new URLSearchParams(search);
   const among = (/** @type {string} */ key, /** @type {any[]} */ allowed, /** @type {any} */ otherwise) =>
     allowed.includes(query.get(key)) ? query.get(key) : otherwise;
   const whole = (/** @type {string} */ key) => {

@@ -118,15 +118,15 @@ export function times(a, b) {
  */
 export function evaluate(node, columns, count) {
   if (typeof node === "string") return columns(node);
-  const found = new Float64Array(count);
-  if (typeof node === "number") return found.fill(node);
-  if (node[0] === "infinity") return found.fill(Infinity); // JSON has no such number
+  const result = new Float64Array(count);
+  if (typeof node === "number") return result.fill(node);
+  if (node[0] === "infinity") return result.fill(Infinity); // JSON has no such number
   const apply = APPLY[node[0]];
   const a = evaluate(node[1], columns, count);
   const b = node.length > 2 ? evaluate(node[2], columns, count) : a;
   const c = node.length > 3 ? evaluate(node[3], columns, count) : b;
-  for (let row = 0; row < count; row++) found[row] = apply(a[row], b[row], c[row]);
-  return found;
+  for (let row = 0; row < count; row++) result[row] = apply(a[row], b[row], c[row]);
+  return result;
 }
 
 /**

@@ -7,9 +7,9 @@ import { evaluate, names } from "./expression.js";
 import { limited } from "./precision.js";
 import { along, flat, places, withTables } from "./rows.js";
 
-/** @typedef {import("./recipe.js").Op} Op */
-/** @typedef {import("./recipe.js").Stage} Stage */
-/** @typedef {import("./recipe.js").Numbers} Numbers */
+/** @typedef {import("./declaration.js").Op} Op */
+/** @typedef {import("./declaration.js").Stage} Stage */
+/** @typedef {import("./declaration.js").Numbers} Numbers */
 /** @typedef {import("./rows.js").Rows} Rows */
 /** @typedef {(name: string) => Promise<{data: Numbers}>} Load a whole array of the page */
 
@@ -54,9 +54,9 @@ async function value(document, name, load) {
   /** @type {Record<string, Float64Array>} */
   const made = {};
   for (const stage of op.stages) {
-    const found = run(stage, op, { ...arrays, ...made });
+    const result = forward(stage, op, { ...arrays, ...made });
     const before = made[stage.out];
-    made[stage.out] = before ? before.map((each, at) => each + found[at]) : found;
+    made[stage.out] = before ? before.map((each, at) => each + result[at]) : result;
   }
   return made.out;
 }
@@ -77,10 +77,10 @@ async function gradient(document, name, load) {
     const arriving = (await load(`gradient/${node.name}`)).data;
     for (const local of Object.keys(node.reads).filter((each) => node.reads[each] === name)) {
       for (const stage of op.stages.filter((each) => each.through && names(each.term).includes(local))) {
-        const found = runBack(stage, op, local, arrays, arriving);
+        const result = backward(stage, op, local, arrays, arriving);
         /** @type {Float64Array} */
-        const before = total ?? new Float64Array(found.length);
-        total = before.map((each, at) => each + found[at]);
+        const before = total ?? new Float64Array(result.length);
+        total = before.map((each, at) => each + result[at]);
       }
     }
   }
@@ -103,8 +103,8 @@ async function update(document, name, load) {
   const op = /** @type {Op} */ (document.ops[step.op]);
   for (const [name, number] of Object.entries(op.constants)) arrays[name] = new Float64Array(count).fill(number);
   for (const stage of op.stages) {
-    const found = evaluate(stage.term, (local) => arrays[local], count);
-    arrays[stage.out] = stage.precision ? found.map((each) => limited(each, stage.precision)) : found;
+    const result = evaluate(stage.term, (local) => arrays[local], count);
+    arrays[stage.out] = stage.precision ? result.map((each) => limited(each, stage.precision)) : result;
   }
   return arrays.out;
 }
@@ -130,8 +130,8 @@ async function inputs(op, reads, load) {
  * @param {Op} op
  * @param {Record<string, Numbers>} arrays
  */
-function run(stage, op, arrays) {
-  const found = new Float64Array(size(op.shapes[stage.out])).fill(stage.pick === "max" ? -Infinity : 0);
+function forward(stage, op, arrays) {
+  const result = new Float64Array(size(op.shapes[stage.out])).fill(stage.pick === "max" ? -Infinity : 0);
   for (const rows of assignments(stage.ranges)) {
     const to = where(stage, stage.out, op, rows);
     const terms = evaluate(stage.term, (name) => read(stage, name, op, rows, arrays), rows.of.length);
@@ -139,15 +139,15 @@ function run(stage, op, arrays) {
       const from = names(stage.term).map((name) => where(stage, name, op, rows));
       to.at.forEach((place, row) => {
         if (to.inside[row] && from.every(({ inside }) => inside[row]))
-          found[place] = Math.max(found[place], terms[row]);
+          result[place] = Math.max(result[place], terms[row]);
       });
     } else {
       to.at.forEach((place, row) => {
-        if (to.inside[row]) found[place] += terms[row];
+        if (to.inside[row]) result[place] += terms[row];
       });
     }
   }
-  return found;
+  return result;
 }
 
 /**
@@ -158,22 +158,22 @@ function run(stage, op, arrays) {
  * @param {Record<string, Numbers>} arrays
  * @param {Numbers} arriving
  */
-function runBack(stage, op, name, arrays, arriving) {
-  const found = new Float64Array(size(op.shapes[name]));
+function backward(stage, op, name, arrays, arriving) {
+  const result = new Float64Array(size(op.shapes[name]));
   if (stage.pick === "max") {
-    const largest = run(stage, op, arrays);
-    const given = new Uint8Array(largest.length); // to the first of the largest
+    const largest = forward(stage, op, arrays);
+    const taken = new Uint8Array(largest.length); // to the first of the largest
     for (const rows of assignments(stage.ranges)) {
       const to = where(stage, name, op, rows);
       const out = where(stage, stage.out, op, rows);
       to.at.forEach((place, row) => {
         const window = out.at[row];
-        if (!to.inside[row] || !out.inside[row] || given[window] || arrays[name][place] !== largest[window]) return;
-        given[window] = 1;
-        found[place] += arriving[window];
+        if (!to.inside[row] || !out.inside[row] || taken[window] || arrays[name][place] !== largest[window]) return;
+        taken[window] = 1;
+        result[place] += arriving[window];
       });
     }
-    return found;
+    return result;
   }
   const slope = stage.derivatives?.[name] ?? 0;
   for (const rows of assignments(stage.ranges)) {
@@ -181,10 +181,10 @@ function runBack(stage, op, name, arrays, arriving) {
     const out = where(stage, stage.out, op, rows);
     const slopes = evaluate(slope, (each) => read(stage, each, op, rows, arrays), rows.of.length);
     to.at.forEach((place, row) => {
-      if (to.inside[row] && out.inside[row]) found[place] += arriving[out.at[row]] * slopes[row];
+      if (to.inside[row] && out.inside[row]) result[place] += arriving[out.at[row]] * slopes[row];
     });
   }
-  return found;
+  return result;
 }
 
 /**

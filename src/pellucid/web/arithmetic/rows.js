@@ -3,17 +3,16 @@
  * end of glassbox/arithmetic.py.
  */
 
-/** @typedef {import("./recipe.js").Stage} Stage */
-/** @typedef {Record<string, number | ArrayLike<number>>} Steps of the index names; an array is a table of indices */
-/** @typedef {[Steps, number]} Axis steps, and an offset */
+/** @typedef {import("./declaration.js").Stage} Stage */
+/** @typedef {import("./declaration.js").Axis} Axis */
 /** Assignments of the index names, one a row. @typedef {{of: Int32Array, names: Record<string, Int32Array>}} Rows */
 /** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
 
 /**
  * An op with the long tables of indices that travel as arrays: {array: "table/3/0"} in place of a list.
- * @param {import("./recipe.js").Op} op
+ * @param {import("./declaration.js").Op} op
  * @param {(array: string) => Promise<{data: ArrayLike<number>}>} load
- * @returns {Promise<import("./recipe.js").Op>}
+ * @returns {Promise<import("./declaration.js").Op>}
  */
 export async function withTables(op, load) {
   const filled = async (/** @type {Axis} */ [steps, offset]) => {
@@ -49,11 +48,11 @@ export function one(index) {
  */
 export function solve(stage, name, wanted, shape) {
   const axes = stage.maps[name];
-  const given = axes.length === shape.length ? wanted.axes : [flat(wanted, shape)];
+  const wantedAxes = axes.length === shape.length ? wanted.axes : [flat(wanted, shape)];
   /** @type {Rows} */
   let rows = { of: Int32Array.from({ length: wanted.count }, (_, row) => row), names: {} };
   axes.forEach((axis, number) => {
-    rows = solveAxis(axis, given[number], stage.ranges, rows);
+    rows = solveAxis(axis, wantedAxes[number], stage.ranges, rows);
   });
   for (const [free, size] of Object.entries(stage.ranges)) {
     if (!(free in rows.names)) rows = expanded(rows, free, size);
@@ -78,7 +77,7 @@ function solveAxis([steps, offset], values, ranges, rows) {
   const known = Object.fromEntries(Object.entries(steps).filter(([name]) => name !== solved));
   const rest = along([known, offset], rows).map((place, row) => values[rows.of[row]] - place);
   if (solved === null)
-    return kept(
+    return selected(
       rows,
       Uint8Array.from(rest, (left) => (left === 0 ? 1 : 0)),
     );
@@ -88,7 +87,7 @@ function solveAxis([steps, offset], values, ranges, rows) {
   const within = Uint8Array.from(position, (place, row) =>
     place * step === rest[row] && place >= 0 && place < ranges[solved] ? 1 : 0,
   );
-  return kept({ of: rows.of, names: { ...rows.names, [solved]: position } }, within);
+  return selected({ of: rows.of, names: { ...rows.names, [solved]: position } }, within);
 }
 
 /** @type {WeakMap<object, Map<number, number[]>>} */
@@ -148,7 +147,7 @@ function expanded(rows, name, size) {
  * @param {Uint8Array} keep
  * @returns {Rows}
  */
-export function kept(rows, keep) {
+export function selected(rows, keep) {
   const pick = (/** @type {Int32Array} */ column) => column.filter((_, row) => keep[row]);
   return { of: pick(rows.of), names: mapped(rows.names, pick) };
 }

@@ -3,14 +3,15 @@
  * glassbox/working.py. Arrays are fetched first, then everything is worked out at once.
  */
 
-import { Evaluator, GRADIENT, OUT } from "./recipe.js";
+import { GRADIENT, OUT } from "./declaration.js";
+import { Evaluator } from "./evaluator.js";
 import { withTables } from "./rows.js";
-import { indexOf, position } from "../run.js";
+import { indexOf, position } from "../trace.js";
 
-/** @typedef {import("./recipe.js").Terms} Terms */
-/** @typedef {import("./recipe.js").Column} Column */
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../run.js").Node} Node */
+/** @typedef {import("./evaluator.js").Terms} Terms */
+/** @typedef {import("./evaluator.js").Column} Column */
+/** @typedef {import("../trace.js").Trace} Trace */
+/** @typedef {import("../trace.js").Node} Node */
 /**
  * Terms that are added: those of one stage of one op.
  * @typedef {object} Part
@@ -18,7 +19,7 @@ import { indexOf, position } from "../run.js";
  * @property {string} of what they add up to where that is not the number itself: "total"; else ""
  * @property {number[]} index
  * @property {Terms} terms
- * @property {(column: string) => string} named a column -> the run's array that its numbers are from
+ * @property {(column: string) => string} named a column -> the trace's array that its numbers are from
  * @property {(column: string) => number} lead how many leading axes of its indices are the batch's
  * @property {{name: string, index: number[], changed: boolean}} [updated] the weight, in an optimizer's lines, and
  *   whether a hook has changed its gradient before
@@ -46,85 +47,85 @@ const ROUND = /** @type {Record<string, number>} */ ({ float32: 2 ** -24, float6
 
 /**
  * How a unit came about.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} name
  * @param {number[]} index as people write it
  * @returns {Promise<Working>}
  */
-export async function value(run, name, index) {
-  const whole = run.whole(name, index);
-  const recorded = await stored(run, `value/${name}`, whole);
-  const node = run.node(name);
-  const kind = node?.kind ?? (run.parameter(name) ? "a weight" : "a stored number");
+export async function value(trace, name, index) {
+  const whole = trace.whole(name, index);
+  const recorded = await stored(trace, `value/${name}`, whole);
+  const node = trace.node(name);
+  const kind = node?.kind ?? (trace.parameter(name) ? "a weight" : "a stored number");
   const start = { name, index, quantity: /** @type {const} */ ("value"), kind };
   if (!node || !Object.keys(node.reads).length) return closed(start, [], [], recorded, 0);
   if (node.op === null) return closed(start, [], [], recorded, 0, [name]);
-  const evaluator = await evaluatorOf(run, node, false);
-  const found = evaluator.forward(whole);
-  const parts = found.map((terms) => part(run, node, evaluator, terms, "", whole));
-  const [between, leftOut] = betweens(run, node, evaluator, found);
-  return { ...closed(start, parts, between, recorded, boundOf(run, name, found)), leftOut };
+  const evaluator = await evaluatorOf(trace, node, false);
+  const sums = evaluator.forward(whole);
+  const parts = sums.map((terms) => part(trace, node, evaluator, terms, "", whole));
+  const [between, leftOut] = betweens(trace, node, evaluator, sums);
+  return { ...closed(start, parts, between, recorded, boundOf(trace, name, sums)), leftOut };
 }
 
 /**
  * How the gradient of the loss with respect to a unit or a weight came about.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} name
  * @param {number[]} index
  * @returns {Promise<Working>}
  */
-export async function gradient(run, name, index) {
-  const whole = run.whole(name, index);
-  const recorded = await stored(run, `gradient/${name}`, whole);
+export async function gradient(trace, name, index) {
+  const whole = trace.whole(name, index);
+  const recorded = await stored(trace, `gradient/${name}`, whole);
   const start = { name, index, quantity: /** @type {const} */ ("gradient"), kind: "gradient" };
-  if (name === run.nodes[run.nodes.length - 1].name) {
+  if (name === trace.nodes[trace.nodes.length - 1].name) {
     return { ...closed(start, [], [], recorded, 0), kind: "the loss", total: 1, difference: 1 - recorded };
   }
   /** @type {Part[]} */ const parts = [];
   /** @type {Part[]} */ const between = [];
   /** @type {string[]} */ const unwritten = [];
   /** @type {Terms[]} */ const all = [];
-  const hooks = [run.hook(name)];
+  const hooks = [trace.hook(name)];
   let leftOut = 0;
-  for (const { node, local } of run.users(name)) {
-    if (!run.has(`gradient/${node.name}`)) continue;
+  for (const { node, local } of trace.users(name)) {
+    if (!trace.has(`gradient/${node.name}`)) continue;
     if (node.op === null) {
       if (!unwritten.includes(node.name)) unwritten.push(node.name);
       continue;
     }
     hooks.push(node.hooked);
-    const evaluator = await evaluatorOf(run, node, true);
-    const found = evaluator.backward(local, whole);
-    all.push(...found);
-    parts.push(...found.map((terms) => part(run, node, evaluator, terms, "", whole)));
-    const [inner, more] = betweens(run, node, evaluator, found);
+    const evaluator = await evaluatorOf(trace, node, true);
+    const sums = evaluator.backward(local, whole);
+    all.push(...sums);
+    parts.push(...sums.map((terms) => part(trace, node, evaluator, terms, "", whole)));
+    const [inner, more] = betweens(trace, node, evaluator, sums);
     between.push(...inner);
     leftOut += more;
   }
-  const worked = closed(start, parts, between, recorded, boundOf(run, name, all), unwritten);
+  const worked = closed(start, parts, between, recorded, boundOf(trace, name, all), unwritten);
   return { ...hooked(worked, hooks), leftOut };
 }
 
 /**
  * The step that the optimizer would make with a weight. null: it makes none.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} name
  * @param {number[]} index
  * @returns {Promise<Working | null>}
  */
-export async function update(run, name, index) {
-  const step = run.update(name);
+export async function update(trace, name, index) {
+  const step = trace.update(name);
   if (!step) return null;
-  const recorded = await stored(run, `after/${name}`, index);
-  const weight = await stored(run, `value/${name}`, index);
-  const start = { name, index, quantity: /** @type {const} */ ("update"), kind: run.about.optimizer };
+  const recorded = await stored(trace, `after/${name}`, index);
+  const weight = await stored(trace, `value/${name}`, index);
+  const start = { name, index, quantity: /** @type {const} */ ("update"), kind: trace.about.optimizer };
   const settings = { ...step.settings, weight };
   if (step.op === null)
-    return { ...closed(start, [], [], recorded, 0, [run.about.optimizer]), settings, note: step.unwritten };
-  const op = run.opNumber(step.op);
+    return { ...closed(start, [], [], recorded, 0, [trace.about.optimizer]), settings, note: step.unwritten };
+  const op = trace.opNumber(step.op);
   /** @type {Record<string, number[]>} */
-  const arrays = { weight: [weight], gradient: [await stored(run, step.gradient, index)] };
-  for (const [local, array] of Object.entries(step.remembered)) arrays[local] = [await stored(run, array, index)];
+  const arrays = { weight: [weight], gradient: [await stored(trace, step.gradient, index)] };
+  for (const [local, array] of Object.entries(step.remembered)) arrays[local] = [await stored(trace, array, index)];
   for (const local of op.inputs) arrays[local] ??= [0];
   const evaluator = new Evaluator(op, arrays);
   const bare = (/** @type {Terms} */ terms, /** @type {string} */ of) => ({
@@ -132,68 +133,70 @@ export async function update(run, name, index) {
     of,
     index: [],
     terms,
-    named: (/** @type {string} */ column) => inner(run, name, column),
+    named: (/** @type {string} */ column) => inner(trace, name, column),
     lead: () => 0,
     updated: { name, index, changed: step.gradient !== `gradient/${name}` },
   });
-  const found = evaluator.forward([]);
+  const sums = evaluator.forward([]);
   const lines = op.stages.map((stage) => stage.out).filter((line) => line !== OUT);
   const between = lines.flatMap((line) => evaluator.forward([], line).map((terms) => bare(terms, line)));
-  const parts = found.map((terms) => bare(terms, ""));
+  const parts = sums.map((terms) => bare(terms, ""));
   const kind =
-    step.gradient === `gradient/${name}` ? op.kind : `${op.kind}, with the gradient as a hook of the optimizer left it`;
-  const worked = closed({ ...start, kind }, parts, between, recorded, boundOf(run, name, found));
+    step.gradient === `gradient/${name}`
+      ? op.kind
+      : `${op.kind}, with the gradient that a hook of the optimizer changed`;
+  const worked = closed({ ...start, kind }, parts, between, recorded, boundOf(trace, name, sums));
   return { ...hooked(worked, [step.hooked]), settings };
 }
 
 /**
  * One number of an array.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} array
  * @param {number[]} whole
  */
-export async function stored(run, array, whole) {
-  const { shape, data } = await run.array(array);
+export async function stored(trace, array, whole) {
+  const { shape, data } = await trace.array(array);
   return data[position(whole, shape)];
 }
 
-/** @type {WeakMap<Run, Map<string, Promise<Evaluator>>>} */
+/** @type {WeakMap<Trace, Map<string, Promise<Evaluator>>>} */
 const evaluators = new WeakMap();
 
 /**
  * A node's op with its numbers, made once: what it has worked out it keeps.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Node} node
  * @param {boolean} backward
  * @returns {Promise<Evaluator>}
  */
-export function evaluatorOf(run, node, backward) {
-  const known = evaluators.get(run) ?? new Map();
-  evaluators.set(run, known);
+export function evaluatorOf(trace, node, backward) {
+  const known = evaluators.get(trace) ?? new Map();
+  evaluators.set(trace, known);
   const key = `${backward}/${node.name}`;
-  const made = known.get(key) ?? makeEvaluator(run, node, backward);
+  const made = known.get(key) ?? makeEvaluator(trace, node, backward);
   known.set(key, made);
   made.catch(() => known.delete(key));
   return made;
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Node} node
  * @param {boolean} backward
  */
-async function makeEvaluator(run, node, backward) {
-  const written = /** @type {import("./recipe.js").Op} */ (run.op(node.name));
-  const op = await withTables(written, (array) => run.array(array));
+async function makeEvaluator(trace, node, backward) {
+  const written = /** @type {import("./declaration.js").Op} */ (trace.op(node.name));
+  const op = await withTables(written, (array) => trace.array(array));
   const names = Object.entries(node.reads);
-  const data = await Promise.all(names.map(async ([, source]) => (await run.array(`value/${source}`)).data));
-  const arriving = backward ? (await run.array(`gradient/${node.name}`)).data : null;
+  const data = await Promise.all(names.map(async ([, source]) => (await trace.array(`value/${source}`)).data));
+  const arriving = backward ? (await trace.array(`gradient/${node.name}`)).data : null;
   const arrays = Object.fromEntries(names.map(([local], at) => [local, data[at]]));
   /** @type {Record<string, any>} */
   const constants = {};
   for (const [name, nested] of Object.entries(op.constants)) {
     if (nested.array)
-      arrays[name] = (await run.array(nested.array)).data; // a large one travels as an array
+      arrays[name] = (await trace.array(nested.array)).data; // a large one travels as an array
     else constants[name] = nested;
   }
   return new Evaluator({ ...op, constants }, arrays, arriving);
@@ -235,33 +238,33 @@ function closed(start, parts, between, recorded, bound, unwritten = []) {
 function hooked(working, hooks) {
   const there = [...new Set(hooks.filter(Boolean))];
   if (!there.length || working.unwritten.length || Math.abs(working.difference) <= working.bound) return working;
-  const said = there.join(" and ");
-  const note = `${said[0].toUpperCase()}${said.slice(1)} changed this number. The terms add up to what it was before.`;
+  const text = there.join(" and ");
+  const note = `${text[0].toUpperCase()}${text.slice(1)} changed this number. The terms add up to what it was before.`;
   return { ...working, unwritten: there, note };
 }
 
 /**
- * What an op's own array is called: no array of the run has that name.
- * @param {Run} run
+ * What an op's own array is called: no array of the trace has that name.
+ * @param {Trace} trace
  * @param {string} through
  * @param {string} local
  */
-function inner(run, through, local) {
-  return run.known(local.replace(GRADIENT, "")) ? `${local} in ${through}` : local;
+function inner(trace, through, local) {
+  return trace.known(local.replace(GRADIENT, "")) ? `${local} in ${through}` : local;
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} name
- * @param {Terms[]} found
+ * @param {Terms[]} sums
  */
-function boundOf(run, name, found) {
-  const [unit, smallest] = run.about.precision?.[name] ?? [ROUND[run.dtype(`value/${name}`)], 0];
-  return run.about.rounding * (unit * found.reduce((sum, terms) => sum + terms.scale, 0) + smallest);
+function boundOf(trace, name, sums) {
+  const [unit, smallest] = trace.about.precision?.[name] ?? [ROUND[trace.dtype(`value/${name}`)], 0];
+  return trace.about.rounding * (unit * sums.reduce((sum, terms) => sum + terms.scale, 0) + smallest);
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Node} node
  * @param {Evaluator} evaluator
  * @param {Terms} terms
@@ -269,45 +272,45 @@ function boundOf(run, name, found) {
  * @param {number[]} index
  * @returns {Part}
  */
-function part(run, node, evaluator, terms, of, index) {
+function part(trace, node, evaluator, terms, of, index) {
   /** @param {string} column */
   const named = (column) => {
     const local = column.replace(GRADIENT, "");
     const source = local === OUT && column !== local ? node.name : node.reads[local];
-    if (source === undefined) return inner(run, node.name, column);
+    if (source === undefined) return inner(trace, node.name, column);
     return column === local ? source : GRADIENT + source;
   };
   const lead = (/** @type {string} */ column) =>
-    batchAxes(run, node, evaluator.op, column === "won" ? OUT : column.replace(GRADIENT, ""));
+    batchAxes(trace, node, evaluator.op, column === "won" ? OUT : column.replace(GRADIENT, ""));
   return { through: node.name, of: of && named(of), index: index.slice(of ? lead(of) : 0), terms, named, lead };
 }
 
 /**
  * How many leading axes of an op's array are the batch's: 0 or 1.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Node} node
- * @param {import("./recipe.js").Op} op
+ * @param {import("./declaration.js").Op} op
  * @param {string} local
  */
-function batchAxes(run, node, op, local) {
-  if (local in node.reads) return run.batched(node.reads[local]) ? 1 : 0;
+function batchAxes(trace, node, op, local) {
+  if (local in node.reads) return trace.batched(node.reads[local]) ? 1 : 0;
   const shape = op.shapes[local] ?? [];
   // a loss has no batch axis, and what it reads has
   const batched = node.batched || !node.shape.length;
-  const constant = node.op !== null && local in run.opNumber(node.op).constants;
+  const constant = node.op !== null && local in trace.opNumber(node.op).constants;
   const own = constant && String(shape) !== String(op.shapes[op.inputs[0]]); // such as pooling's shares
   return batched && shape.length > 0 && shape[0] === 1 && !own ? 1 : 0;
 }
 
 /**
- * The numbers between that `found` is made of, those that they are made of before them, each once.
- * @param {Run} run
+ * The numbers between that `sums` is made of, those that they are made of before them, each once.
+ * @param {Trace} trace
  * @param {Node} node
  * @param {Evaluator} evaluator
- * @param {Terms[]} found
+ * @param {Terms[]} sums
  * @returns {[Part[], number]} and how many there are besides LINES of them
  */
-function betweens(run, node, evaluator, found) {
+function betweens(trace, node, evaluator, sums) {
   const { op } = evaluator;
   const made = new Set(op.stages.map((stage) => stage.out).filter((name) => name !== OUT));
   /** @type {Map<string, Part[]>} */
@@ -340,10 +343,10 @@ function betweens(run, node, evaluator, found) {
       visit(groups);
       seen.set(
         key,
-        groups.map((terms) => part(run, node, evaluator, terms, column.name, index)),
+        groups.map((terms) => part(trace, node, evaluator, terms, column.name, index)),
       );
     }
   };
-  visit(found);
+  visit(sums);
   return [[...seen.values()].flat(), passed.size];
 }

@@ -1,67 +1,63 @@
-/** The patches of the training pictures that excite a filter most. Only where there is a server that has looked. */
+/** The patches of the training pictures that activate a filter most. Only where there is a server that has looked. */
 
 import { moveAmong } from "../among.js";
 import { h } from "../element.js";
 import { counted, number, unit } from "../format.js";
 import { progress } from "../job.js";
 
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../store.js").State} State */
-/** @typedef {import("../store.js").Store} Store */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../trace.js").Trace} Trace */
+/** @typedef {import("../context.js").Context} Context */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {{name: string, activation: number, unit: number[], box: number[]}} Patch */
 /**
- * @typedef {object} Found
+ * @typedef {object} Exemplars
  * @property {number} seen
  * @property {number} there
  * @property {[number, number]} sees height and width
  * @property {Patch[]} patches
  */
 
-/** @type {WeakMap<Run, {path: string, drawn: HTMLElement}>} what is drawn stays, so that no picture flickers */
-const kept = new WeakMap();
+/** @type {WeakMap<Trace, {path: string, drawn: HTMLElement}>} what is drawn stays, so that no picture flickers */
+const shownPatches = new WeakMap();
 
 /**
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
- * @param {Served | null} served
- * @param {import("../run.js").Node} node
+ * @param {Context} context
+ * @param {import("../trace.js").Node} node
  * @param {number} channel
  * @returns {Promise<HTMLElement[]>} nothing, where the layer is no convolution or nobody can be asked
  */
-export async function exemplars(run, state, store, served, node, channel) {
+export async function exemplars(context, node, channel) {
+  const { trace, store, served } = context;
   const weight = node.reads.weight;
   if (!served || node.kind !== "convolution" || !weight?.endsWith(".weight")) return [];
   const place = `layer=${encodeURIComponent(weight.slice(0, -".weight".length))}&channel=${channel}`;
   const path = `/api/exemplars?${place}`;
-  const before = kept.get(run);
+  const before = shownPatches.get(trace);
   if (before?.path === path) return [before.drawn];
   const answer = await (await served.ask(path)).json();
   const box = (/** @type {(Node | string | false)[]} */ ...inside) =>
-    h("section", { class: "exemplars" }, h("h2", {}, `What excites filter ${channel} most`), ...inside);
+    h("section", { class: "exemplars" }, h("h2", {}, `What activates filter ${channel} most`), ...inside);
   if (answer.state !== "done") {
     // only this part is drawn anew: what the reader has begun to type in another stays
-    const arrived = () =>
-      exemplars(run, state, store, served, node, channel).then(([drawn]) => waiting.replaceWith(drawn));
+    const arrived = () => exemplars(context, node, channel).then(([drawn]) => waiting.replaceWith(drawn));
     const finished = () => void arrived().catch(() => store.set({}, true));
-    const waiting = box(progress(served.ask, path, answer, "Looking through the training pictures", finished));
+    const waiting = box(
+      progress({ ask: served.ask, path, answer, doing: "Looking through the training pictures", finished }),
+    );
     return [waiting];
   }
-  const drawn = box(...patches(answer, state, store, served, place, !!run.about.what_if?.changes.length));
-  kept.set(run, { path, drawn });
+  const drawn = box(...patches({ ...context, served }, answer, place));
+  shownPatches.set(trace, { path, drawn });
   return [drawn];
 }
 
 /**
- * @param {Found} found
- * @param {State} state
- * @param {Store} store
- * @param {Served} served
+ * @param {Context & {served: Served}} context
+ * @param {Exemplars} found
  * @param {string} place
- * @param {boolean} changed whether the reader tries other weights
  */
-function patches({ seen, there, sees, patches: all }, state, store, served, place, changed) {
+function patches({ trace, state, store, served }, { seen, there, sees, patches: all }, place) {
+  const changed = !!trace.about.what_if?.changes.length; // the reader tries other weights
   const [height, width] = sees;
   const through = seen === there ? `all ${counted(there)}` : `${counted(seen)} of ${counted(there)}`;
   const open = async (/** @type {number} */ rank) => {
@@ -73,8 +69,8 @@ function patches({ seen, there, sees, patches: all }, state, store, served, plac
     h(
       "p",
       { class: "note" },
-      `${height} × ${width} pixels each, from ${through} training pictures; the number is what the filter gives there.` +
-        (changed ? " They are of the model as it was saved, without your changes." : ""),
+      `${height} × ${width} pixels each, from ${through} training pictures. The number is the filter's output there.` +
+        (changed ? " They come from the saved model, without your changes." : ""),
     ),
     h(
       "ul",
@@ -88,7 +84,7 @@ function patches({ seen, there, sees, patches: all }, state, store, served, plac
             {
               type: "button",
               key: `patch/${rank}`,
-              title: `${name}, ${unit(state.name, index)} = ${number(activation)}. Opens it.`,
+              title: `${name}, ${unit(state.name, index)} = ${number(activation)}. Click to open it.`,
               on: { click: () => void open(rank) },
             },
             h("img", {

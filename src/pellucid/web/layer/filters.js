@@ -5,21 +5,18 @@ import { h } from "../element.js";
 import { number, unit } from "../format.js";
 import { wall } from "./wall.js";
 
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").State} State */
-/** @typedef {import("../store.js").Store} Store */
 
 /**
  * The filters of a convolution, and the kernels of the filter that makes map `channel`.
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
- * @param {import("../run.js").Node} node
+ * @param {import("../context.js").StageContext} context
+ * @param {import("../trace.js").Node} node
  * @param {number} channel
- * @param {number} width
  * @returns {Promise<HTMLElement[]>}
  */
-export async function filters(run, state, store, node, channel, width) {
+export async function filters(context, node, channel) {
+  const { trace, state, store, width } = context;
   const name = node.reads.weight;
   const go = (/** @type {string} */ to, /** @type {number[]} */ index) =>
     store.set({ name: to, index, cursor: null, channel: -1, page: 0, sorted: "" });
@@ -27,19 +24,19 @@ export async function filters(run, state, store, node, channel, width) {
     Object.entries(node.reads)
       .filter(
         ([local, source]) =>
-          local !== "weight" && run.known(source) && !run.node(source) && run.shape(source).length === 1,
+          local !== "weight" && trace.known(source) && !trace.node(source) && trace.shape(source).length === 1,
       )
-      .map(([, source]) => single(run, state, source, channel, go)),
+      .map(([, source]) => single(context, source, channel, go)),
   );
-  if (!name || !run.parameter(name)) return others.length ? [h("section", { class: "filters" }, ...others)] : [];
-  const shape = run.shape(name);
-  const { what, data } = await shown(run, name, state.direction);
+  if (!name || !trace.parameter(name)) return others.length ? [h("section", { class: "filters" }, ...others)] : [];
+  const shape = trace.shape(name);
+  const { what, data } = await shown(trace, name, state.direction);
   if (shape.length === 1) {
     return [
       h(
         "section",
         { class: "filters" },
-        h("p", { class: "weights" }, await single(run, state, name, channel, go), ...others),
+        h("p", { class: "weights" }, await single(context, name, channel, go), ...others),
       ),
     ];
   }
@@ -58,11 +55,11 @@ export async function filters(run, state, store, node, channel, width) {
     side,
     width,
     aspect: columns / rows,
-    draw: (context, at, [x, y, w, t]) => {
+    draw: (surface, at, place) => {
       const image = colored
         ? pixelImage([kernel(at, 0), kernel(at, 1), kernel(at, 2)], columns, rows, -limit, limit)
         : signedImage(kernel(at, 0), columns, rows, limit);
-      drawImage(context, image, x, y, w, t);
+      drawImage(surface, image, place);
     },
     choose: (at) => store.set({ cursor: [at, ...(state.cursor ?? [0, 0, 0]).slice(1)] }, true),
     says: (at) => `filter ${at}`,
@@ -75,19 +72,18 @@ export async function filters(run, state, store, node, channel, width) {
     side,
     width,
     aspect: columns / rows,
-    draw: (context, at, [x, y, w, t]) =>
-      drawImage(context, signedImage(kernel(channel, at), columns, rows, limit), x, y, w, t),
+    draw: (surface, at, place) => drawImage(surface, signedImage(kernel(channel, at), columns, rows, limit), place),
     choose: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
     enter: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
-    says: (at) => `kernel for map ${at} before`,
+    says: (at) => `kernel for input map ${at}`,
   });
-  const title = colored ? `${count} ${what}, in colour` : `${count} ${what}, each by its first kernel`;
+  const title = colored ? `${count} ${what}, in colour` : `${count} ${what}, each shown by its first kernel`;
   return [
     h(
       "section",
       { class: "filters" },
       h("div", {}, h("h2", {}, title), all),
-      h("div", {}, h("h2", {}, `Filter ${channel}: a kernel for each map before`), own),
+      h("div", {}, h("h2", {}, `Filter ${channel}: one kernel for each input map`), own),
       others.length > 0 && h("p", { class: "weights" }, ...others),
     ),
   ];
@@ -95,35 +91,34 @@ export async function filters(run, state, store, node, channel, width) {
 
 /**
  * A weight's numbers as the direction shows them: as they are, their gradients, or by how much one step changes them.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} name
  * @param {State["direction"]} direction
  */
-async function shown(run, name, direction) {
-  const { data } = await run.array(`value/${name}`);
-  if (direction === "backward" && run.has(`gradient/${name}`)) {
-    return { what: "gradients of the filters", data: (await run.array(`gradient/${name}`)).data };
+async function shown(trace, name, direction) {
+  const { data } = await trace.array(`value/${name}`);
+  if (direction === "backward" && trace.has(`gradient/${name}`)) {
+    return { what: "filter gradients", data: (await trace.array(`gradient/${name}`)).data };
   }
-  if (direction === "update" && run.has(`after/${name}`)) {
-    const after = (await run.array(`after/${name}`)).data;
-    return { what: "filters' changes by one step", data: Float64Array.from(data, (before, at) => after[at] - before) };
+  if (direction === "update" && trace.has(`after/${name}`)) {
+    const after = (await trace.array(`after/${name}`)).data;
+    return { what: "filter changes in one step", data: Float64Array.from(data, (before, at) => after[at] - before) };
   }
   return { what: "filters", data };
 }
 
 /**
  * One stored number that belongs to a channel: its bias, its running mean. In the update what it becomes as well.
- * @param {Run} run
- * @param {State} state
+ * @param {import("../context.js").Context} context
  * @param {string} name
  * @param {number} channel
  * @param {(name: string, index: number[]) => void} go
  */
-async function single(run, { direction, exact }, name, channel, go) {
-  const { data } = await run.array(`value/${name}`);
+async function single({ trace, state: { direction, exact } }, name, channel, go) {
+  const { data } = await trace.array(`value/${name}`);
   const at = Math.min(channel, data.length - 1);
-  const changes = direction === "update" && run.has(`after/${name}`);
-  const after = changes ? ` → ${number((await run.array(`after/${name}`)).data[at], exact)}` : "";
+  const changes = direction === "update" && trace.has(`after/${name}`);
+  const after = changes ? ` → ${number((await trace.array(`after/${name}`)).data[at], exact)}` : "";
   return h(
     "button",
     { type: "button", class: "factor", key: `weight/${name}`, on: { click: () => go(name, [at]) } },

@@ -1,6 +1,6 @@
 /** How many of a layer's numbers lie where. */
 
-import { signs } from "../colors.js";
+import { css, signs } from "../colors.js";
 import { h, sharpCanvas } from "../element.js";
 import { counted, number } from "../format.js";
 
@@ -25,22 +25,22 @@ export function histogram(data) {
       counts[Math.min(BINS - 1, Math.floor((BINS * (data[at] - low)) / (high - low)))] += 1;
   }
   const most = Math.max(...counts);
-  const { canvas, context } = sharpCanvas(WIDTH, HEIGHT);
-  const [above, below] = signs();
+  const { canvas, surface } = sharpCanvas(WIDTH, HEIGHT);
+  const [above, below] = signs().map(css);
   counts.forEach((count, bin) => {
     const middle = low + ((bin + 0.5) * (high - low)) / BINS;
-    context.fillStyle = middle < 0 ? below : above;
+    surface.fillStyle = middle < 0 ? below : above;
     // the root, or one tall bar of zeros would leave nothing of the others
     const tall = count ? Math.max(1, HEIGHT * Math.sqrt(count / most)) : 0;
-    context.fillRect((bin * WIDTH) / BINS, HEIGHT - tall, WIDTH / BINS - 1, tall);
+    surface.fillRect((bin * WIDTH) / BINS, HEIGHT - tall, WIDTH / BINS - 1, tall);
   });
-  const said = `${counted(data.length)} numbers from ${number(low)} to ${number(high)}, ${counted(zeros)} of them zero`;
+  const summary = `${counted(data.length)} numbers from ${number(low)} to ${number(high)}, ${counted(zeros)} of them zero`;
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Histogram: ${said}`);
+  canvas.setAttribute("aria-label", `Histogram: ${summary}`);
   return h(
     "figure",
     { class: "histogram" },
-    h("figcaption", {}, `${said}; heights are roots of the counts`),
+    h("figcaption", {}, `${summary}; heights show the square roots of the counts`),
     canvas,
     h(
       "p",

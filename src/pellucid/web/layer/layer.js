@@ -12,47 +12,39 @@ import { paintable, paintButton, painter } from "../whatif/paint.js";
 import { units } from "./units.js";
 import { wall } from "./wall.js";
 
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../context.js").StageContext} StageContext */
 /** @typedef {import("../store.js").State} State */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../trace.js").Node} Node */
+/** @typedef {import("../trace.js").Trace} Trace */
 
 const MANY = 32; // maps from which on the most active come first, and a search helps
 
-/**
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
- * @param {import("../main.js").Served | null} served
- * @param {number} width that the stage has
- * @param {(at: number[]) => void} hover
- */
-export async function layer(run, state, store, served, width, hover) {
-  const node = /** @type {import("../run.js").Node} */ (run.node(state.name));
-  const maps = mapsOf(run, state.name, state.direction);
+/** @param {StageContext} context */
+export async function layer(context) {
+  const { trace, state, served, width } = context;
+  const node = /** @type {Node} */ (trace.node(state.name));
+  const maps = mapsOf(trace, state.name, state.direction);
   const stage = h("section", { class: "stage layer-view", "aria-label": state.name });
-  stage.append(facts(node, state.direction), layerForm(run, state.name, served) ?? "");
-  if (state.direction === "update") stage.append(h("p", { class: "note" }, updated(run, node)));
+  stage.append(facts(node, state.direction), layerForm(context) ?? "");
+  if (state.direction === "update") stage.append(h("p", { class: "note" }, updated(trace, node)));
   if (!maps) {
-    stage.append(h("p", { class: "note" }, run.noGradient(state.name)));
+    stage.append(h("p", { class: "note" }, trace.noGradient(state.name)));
     return stage;
   }
-  const data = (await run.array(`${maps.prefix}/${state.name}`)).data;
+  const data = (await trace.array(`${maps.prefix}/${state.name}`)).data;
   if (maps.vector) {
-    stage.append(units(run, state, store, data), histogram(data) ?? "");
+    stage.append(units(context, data), histogram(data) ?? "");
     return stage;
   }
   const first = maps.channels > MANY ? mostActive(data, maps) : 0;
   const cursor = within(state.cursor ?? [first, Math.floor(maps.height / 2), Math.floor(maps.width / 2)], maps);
-  if (served && paintable(run) && state.name === run.nodes[0].name && state.direction === "forward") {
+  if (served && paintable(trace) && state.name === trace.nodes[0].name && state.direction === "forward") {
     const side = Math.max(200, Math.min(384, width - 20));
-    stage.append(state.brush ? await painter(run, store, served, side) : (paintButton(run, store, served) ?? ""));
+    stage.append(state.brush ? await painter({ ...context, served }, side) : (paintButton(context) ?? ""));
     if (state.brush) return stage;
   }
-  const seen = await allMaps(run, state, store, maps, cursor, width, hover);
-  const learned = [
-    ...(await filters(run, state, store, node, cursor[0], width)),
-    ...(await exemplars(run, state, store, served, node, cursor[0])),
-  ];
+  const seen = await allMaps(context, maps, cursor);
+  const learned = [...(await filters(context, node, cursor[0])), ...(await exemplars(context, node, cursor[0]))];
   // a step changes what is learned, and the maps only follow
   stage.append(...(state.direction === "update" ? [...learned, seen] : [seen, ...learned]));
   const spread = histogram(data);
@@ -61,7 +53,7 @@ export async function layer(run, state, store, served, width, hover) {
 }
 
 /**
- * @param {import("../run.js").Node} node
+ * @param {Node} node
  * @param {State["direction"]} direction
  */
 function facts(node, direction) {
@@ -74,7 +66,7 @@ function facts(node, direction) {
     direction === "backward"
       ? ["largest gradient", largest === null ? "" : number(largest)]
       : ["smallest, mean, largest", low === null ? "" : [low, mean, high].map((each) => number(each)).join(", ")],
-    ["written in", node.source],
+    ["defined in", node.source],
   ];
   const shown = entries.filter(([, value]) => value);
   return h(
@@ -85,35 +77,31 @@ function facts(node, direction) {
 }
 
 /**
- * @param {Run} run
- * @param {import("../run.js").Node} node
+ * @param {Trace} trace
+ * @param {Node} node
  */
-function updated(run, node) {
-  const weights = Object.values(node.reads).filter((name) => run.update(name));
-  if (!weights.length) return "Nothing here is learned: one step changes no number of this layer itself.";
-  return `A step of ${run.about.optimizer} changes ${weights.join(" and ")}. Choose a weight below to see how.`;
+function updated(trace, node) {
+  const weights = Object.values(node.reads).filter((name) => trace.update(name));
+  if (!weights.length) return "This layer learns nothing, so a step changes none of its numbers.";
+  return `A step of ${trace.about.optimizer} changes ${weights.join(" and ")}. Choose a weight below to see how.`;
 }
 
 /**
  * All maps on a wall, and the chosen one beside it.
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
+ * @param {StageContext} context
  * @param {import("./maps.js").Maps} maps
  * @param {number[]} cursor channel, row, column
- * @param {number} width
- * @param {(at: number[]) => void} hover
  */
-async function allMaps(run, state, store, maps, [channel, row, column], width, hover) {
-  const picture = isPicture(run, state.name, state.direction);
-  const channels = await Promise.all(Array.from({ length: maps.channels }, (_, at) => mapData(run, maps, at)));
+async function allMaps({ trace, state, store, width, hover }, maps, [channel, row, column]) {
+  const picture = isPicture(trace, state.name, state.direction);
+  const channels = await Promise.all(Array.from({ length: maps.channels }, (_, at) => mapData(trace, maps, at)));
   const order = channels.map((_, at) => at);
   const many = channels.length > MANY;
   if (many) {
     const activity = channels.map(active);
     order.sort((a, b) => activity[b] - activity[a]);
   }
-  const limit = (/** @type {number} */ at) => limitOf(run, maps, state.scale, channels[at]);
+  const limit = (/** @type {number} */ at) => limitOf(trace, maps, state.scale, channels[at]);
   const goTo = (/** @type {number} */ to, /** @type {boolean} */ quiet) =>
     store.set({ cursor: [to, row, column] }, quiet);
   const side = many ? 40 : channels.length > 8 ? 64 : 84;
@@ -127,7 +115,7 @@ async function allMaps(run, state, store, maps, [channel, row, column], width, h
     side,
     width: Math.max(120, beside),
     aspect: maps.width / maps.height,
-    draw: (context, at, place) => drawMap(context, maps, channels[at], limit(at), place),
+    draw: (surface, at, place) => drawMap(surface, maps, channels[at], limit(at), place),
     choose: (at) => goTo(at, true),
     enter: () => /** @type {HTMLElement | null} */ (document.querySelector(".large"))?.focus(),
     says: (at) => `map ${at}`,
@@ -143,13 +131,13 @@ async function allMaps(run, state, store, maps, [channel, row, column], width, h
     side: large,
     exact: state.exact,
     hover: (y, x) => hover([channel, y, x]),
-    draw: (context, place) =>
+    draw: (surface, place) =>
       picture
-        ? drawPicture(context, run, maps, place)
-        : drawMap(context, maps, channels[channel], limit(channel), place),
+        ? drawPicture(surface, trace, maps, place)
+        : drawMap(surface, maps, channels[channel], limit(channel), place),
     move: (y, x) => store.set({ cursor: [channel, y, x] }, true),
     enter: (y, x) =>
-      store.set({ index: indexOf(run, state.name, [channel, y, x]), cursor: [channel, y, x], channel: -1, page: 0 }),
+      store.set({ index: indexOf(trace, state.name, [channel, y, x]), cursor: [channel, y, x], channel: -1, page: 0 }),
   });
   const title = many
     ? `${channels.length} maps, most active first`
@@ -172,12 +160,12 @@ async function allMaps(run, state, store, maps, [channel, row, column], width, h
 
 /**
  * An index with as many places as the layer has axes.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} name
  * @param {number[]} index
  */
-function indexOf(run, name, index) {
-  const axes = run.shape(name).length;
+function indexOf(trace, name, index) {
+  const axes = trace.shape(name).length;
   return axes === 2 ? index.slice(1) : index;
 }
 

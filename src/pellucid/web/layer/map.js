@@ -3,7 +3,7 @@
 import { h, sharpCanvas } from "../element.js";
 import { number, unit } from "../format.js";
 
-/** @typedef {[number, number, number, number]} Place x, y, width, height */
+/** @typedef {import("../colors.js").Place} Place */
 
 /**
  * @param {object} about
@@ -16,7 +16,7 @@ import { number, unit } from "../format.js";
  * @param {[number, number]} about.cursor row, column
  * @param {number} about.side the longer side in CSS pixels
  * @param {boolean} about.exact
- * @param {(context: CanvasRenderingContext2D, place: Place) => void | Promise<void>} about.draw
+ * @param {(surface: CanvasRenderingContext2D, place: Place) => void | Promise<void>} about.draw
  * @param {(row: number, column: number) => void} about.hover
  * @param {(row: number, column: number) => void} about.move
  * @param {(row: number, column: number) => void} about.enter
@@ -24,8 +24,8 @@ import { number, unit } from "../format.js";
 export function largeMap({ key, name, channel, height, width, data, cursor, side, exact, draw, hover, move, enter }) {
   const cell = side / Math.max(width, height);
   const [across, down] = [cell * width, cell * height];
-  const { canvas, context } = sharpCanvas(across, down);
-  void draw(context, [0, 0, across, down]);
+  const { canvas, surface } = sharpCanvas(across, down);
+  void draw(surface, [0, 0, across, down]);
   canvas.setAttribute("aria-hidden", "true");
   const [row, column] = cursor;
   const box = Math.max(cell, 7);
@@ -34,8 +34,8 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
     class: "chosen",
     style: { left: middle(column), top: middle(row), width: `${box}px`, height: `${box}px` },
   });
-  const said = `${unit(name, [channel, row, column])} is ${number(data[row * width + column], exact)}`;
-  const told = h("output", { class: "hover" }, said);
+  const label = `${unit(name, [channel, row, column])} is ${number(data[row * width + column], exact)}`;
+  const readout = h("output", { class: "hover" }, label);
   const clamp = (/** @type {number} */ at, /** @type {number} */ size) => Math.max(0, Math.min(size - 1, at));
   const under = (/** @type {MouseEvent} */ event) => {
     const { left, top } = canvas.getBoundingClientRect();
@@ -52,15 +52,15 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
       tabindex: "0",
       role: "application",
       "aria-label":
-        `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${said}. Arrow keys move, Enter shows how ` +
-        `it came about.`,
+        `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${label}. Arrow keys move, Enter shows how ` +
+        `it was computed.`,
       style: { width: `${across}px`, height: `${down}px` },
       on: {
         click: (/** @type {MouseEvent} */ event) => enter(...under(event)),
         mousemove: (/** @type {MouseEvent} */ event) => {
           const [y, x] = under(event);
           hover(y, x);
-          told.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
+          readout.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
         },
         keydown: (/** @type {KeyboardEvent} */ event) => {
           const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
@@ -78,9 +78,9 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
   return h(
     "figure",
     { class: "map" },
-    h("figcaption", {}, told),
+    h("figcaption", {}, readout),
     target,
-    asTable(name, channel, height, width, data, cursor, exact),
+    asTable({ name, channel, height, width, data, cursor, exact }),
   );
 }
 
@@ -88,22 +88,23 @@ const AROUND = 8;
 
 /**
  * The same numbers as a table, made when it is opened: those around the cursor where the map is large.
- * @param {string} name
- * @param {number} channel
- * @param {number} height
- * @param {number} width
- * @param {ArrayLike<number>} data
- * @param {[number, number]} cursor
- * @param {boolean} exact
+ * @param {object} about
+ * @param {string} about.name
+ * @param {number} about.channel
+ * @param {number} about.height
+ * @param {number} about.width
+ * @param {ArrayLike<number>} about.data
+ * @param {[number, number]} about.cursor row, column
+ * @param {boolean} about.exact
  */
-function asTable(name, channel, height, width, data, [row, column], exact) {
+function asTable({ name, channel, height, width, data, cursor: [row, column], exact }) {
   const [top, left] = [Math.max(0, row - AROUND), Math.max(0, column - AROUND)];
   const [bottom, right] = [Math.min(height, row + AROUND + 1), Math.min(width, column + AROUND + 1)];
   const all = bottom - top === height && right - left === width;
   const details = h(
     "details",
     {},
-    h("summary", {}, all ? "The numbers as a table" : "The numbers around it as a table"),
+    h("summary", {}, all ? "The numbers as a table" : "The numbers around the cursor as a table"),
   );
   details.addEventListener(
     "toggle",

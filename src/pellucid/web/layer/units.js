@@ -3,18 +3,16 @@
 import { largestOf } from "../colors.js";
 import { h } from "../element.js";
 import { decimals, exact as allDigits, fixed, unit } from "../format.js";
-import { pager } from "../number/terms.js";
+import { pager } from "../pager.js";
 
 const PAGE = 24;
 
 /**
- * @param {import("../run.js").Run} run
- * @param {import("../store.js").State} state
- * @param {import("../store.js").Store} store
+ * @param {import("../context.js").Context} context
  * @param {ArrayLike<number>} data
  */
-export function units(run, state, store, data) {
-  const classes = /** @type {string[]} */ (run.about.model.classes);
+export function units({ trace, state, store }, data) {
+  const classes = /** @type {string[]} */ (trace.about.model.classes);
   const named = data.length === classes.length;
   const order = Array.from(data, (_, at) => at).sort((a, b) => Math.abs(data[b]) - Math.abs(data[a]));
   const pages = Math.max(1, Math.ceil(order.length / PAGE));
@@ -36,7 +34,7 @@ export function units(run, state, store, data) {
         {
           type: "button",
           key: `unit/${at}`,
-          on: { click: () => store.set({ index: run.shape(state.name).length ? [at] : [], channel: -1, page: 0 }) },
+          on: { click: () => store.set({ index: trace.shape(state.name).length ? [at] : [], channel: -1, page: 0 }) },
         },
         h("span", { class: "label" }, named ? `${unit(state.name, [at])} ${classes[at]}` : unit(state.name, [at])),
         h("span", { class: "track" }, bar),
@@ -49,7 +47,7 @@ export function units(run, state, store, data) {
     { class: "units", "aria-label": `numbers of ${state.name}`, on: { keydown: moveInList } },
     h("h2", {}, "Largest first"),
     h("ol", {}, ...rows),
-    pages > 1 && pager(page, pages, order.length, (change) => store.set(change, true)),
+    pages > 1 && pager({ page, pages, count: order.length, change: (change) => store.set(change, true) }),
   );
 }
 

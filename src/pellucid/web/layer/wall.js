@@ -10,7 +10,7 @@ import { h, sharpCanvas } from "../element.js";
  * @param {number} about.chosen a map's number
  * @param {number} about.side of a tile, in CSS pixels
  * @param {number} about.width that the wall may have
- * @param {(context: CanvasRenderingContext2D, map: number, place: [number, number, number, number]) => void} about.draw
+ * @param {(surface: CanvasRenderingContext2D, map: number, place: [number, number, number, number]) => void} about.draw
  * @param {(map: number) => void} about.choose
  * @param {(map: number) => void} [about.enter]
  * @param {(map: number) => string} about.says
@@ -21,14 +21,14 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
   const tall = Math.max(6, Math.round(side / aspect));
   const columns = Math.max(1, Math.min(order.length, Math.floor((width + gap) / (side + gap))));
   const rows = Math.ceil(order.length / columns);
-  const { canvas, context } = sharpCanvas(columns * (side + gap), rows * (tall + gap));
+  const { canvas, surface } = sharpCanvas(columns * (side + gap), rows * (tall + gap));
   const corner = (/** @type {number} */ at) => [
     (at % columns) * (side + gap) + gap / 2,
     Math.floor(at / columns) * (tall + gap) + gap / 2,
   ];
   order.forEach((map, at) => {
     const [x, y] = corner(at);
-    draw(context, map, [x, y, side, tall]);
+    draw(surface, map, [x, y, side, tall]);
   });
   const marked = order.indexOf(chosen);
   const here = Math.max(0, marked);

@@ -4,7 +4,7 @@ import { h } from "../element.js";
 import { lessonsOf, stateOf } from "./lessons.js";
 import { frame, moving } from "../number/play.js";
 
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").State} State */
 /** @typedef {import("../store.js").Store} Store */
 /** @typedef {import("./lessons.js").Lesson} Lesson */
@@ -19,24 +19,24 @@ export function paragraph(text) {
 
 /**
  * The lesson that the address names, and its step, counted from 0.
- * @param {Run} run
- * @param {string} said "stride.2"
+ * @param {Trace} trace
+ * @param {string} address "stride.2"
  */
-export function lessonAt(run, said) {
-  const [name, step = "1"] = said.split(".");
-  const lessons = lessonsOf(run);
+export function lessonAt(trace, address) {
+  const [name, step = "1"] = address.split(".");
+  const lessons = lessonsOf(trace);
   const at = lessons.findIndex((lesson) => lesson.name === name);
   return at < 0 ? null : { lessons, at, lesson: lessons[at], step: Math.max(0, (Number.parseInt(step, 10) || 1) - 1) };
 }
 
 /**
  * To the next step, or the one before: of this lesson, or of its neighbour. Behind the last the lessons are left.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Store} store
  * @param {1 | -1} by
  */
-export async function turn(run, store, by) {
-  const here = lessonAt(run, store.get().lesson);
+export async function turn(trace, store, by) {
+  const here = lessonAt(trace, store.get().lesson);
   if (!here) return void store.set({ lesson: "" });
   const { lessons, at, lesson } = here;
   const steps = await lesson.steps();
@@ -69,8 +69,8 @@ export async function show(store, lesson, at) {
 /** What a step speaks of may stand below what is on the screen. */
 function intoSight() {
   const kinds = [".row > figure", ".maps", ".units", ".formula-lines", ".lines", ".result", ".overview"];
-  const found = kinds.map((kind) => document.querySelector(`main ${kind}`)).find((each) => each !== null);
-  found?.scrollIntoView({ block: "nearest" });
+  const target = kinds.map((kind) => document.querySelector(`main ${kind}`)).find((each) => each !== null);
+  target?.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {number} milliseconds */
@@ -82,13 +82,13 @@ async function pause(milliseconds) {
 /**
  * @param {Store} store
  * @param {(error: unknown) => void} complain
- * @returns {{panel: HTMLElement, tell: (run: Run, state: State) => void}} tell makes it say what the state asks for
+ * @returns {{panel: HTMLElement, tell: (trace: Trace, state: State) => void}} tell makes it say what the state asks for
  */
 export function guide(store, complain) {
-  /** @type {Run | null} */
-  let run = null;
-  let told = "";
-  const turned = (/** @type {1 | -1} */ by) => () => run && void turn(run, store, by).catch(complain);
+  /** @type {Trace | null} */
+  let trace = null;
+  let shownStep = "";
+  const turned = (/** @type {1 | -1} */ by) => () => trace && void turn(trace, store, by).catch(complain);
   const button = (/** @type {string} */ text, /** @type {string} */ kind, /** @type {() => void} */ click) =>
     h("button", { type: "button", class: kind, key: `guide/${text}`, on: { click } }, text);
   const count = h("span", {});
@@ -111,18 +111,11 @@ export function guide(store, complain) {
     title,
     text,
     h("div", { class: "guide-steps" }, back, dots, next),
-    h(
-      "p",
-      { class: "keys" },
-      h("kbd", {}, "Space"),
-      " next ",
-      h("kbd", {}, "Esc"),
-      " leaves the lesson, you stay here",
-    ),
+    h("p", { class: "keys" }, h("kbd", {}, "Space"), " next ", h("kbd", {}, "Esc"), " leave the lesson and stay here"),
   );
 
   /**
-   * @param {Run} shown
+   * @param {Trace} shown
    * @param {State} state
    */
   async function say(shown, state) {
@@ -131,12 +124,12 @@ export function guide(store, complain) {
       panel.hidden = !here;
       document.body.classList.toggle("guided", !!here);
     }
-    if (!here || (shown === run && told === state.lesson)) return;
-    run = shown;
-    told = state.lesson;
+    if (!here || (shown === trace && shownStep === state.lesson)) return;
+    trace = shown;
+    shownStep = state.lesson;
     const { lessons, at, lesson } = here;
     const steps = await lesson.steps();
-    if (told !== state.lesson || run !== shown) return;
+    if (shownStep !== state.lesson || trace !== shown) return;
     const step = Math.min(here.step, steps.length - 1);
     count.textContent = `Lesson ${at + 1} of ${lessons.length}`;
     title.textContent = lesson.title;
@@ -160,7 +153,7 @@ export function guide(store, complain) {
   return {
     panel,
     tell: (shown, state) => {
-      if (!state.lesson) told = "";
+      if (!state.lesson) shownStep = "";
       say(shown, state).catch(complain);
     },
   };

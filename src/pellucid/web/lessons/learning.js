@@ -6,62 +6,63 @@ import { product, short } from "./convolution.js";
 import { placeIn } from "./layers.js";
 import { read, strongest, windowOf } from "./route.js";
 
-/** @typedef {import("./lessons.js").Base} Base */
-/** @typedef {import("./lessons.js").Step} Step */
-/** @typedef {import("../run.js").Node} Node */
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("./route.js").Base} Base */
+/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("../trace.js").Node} Node */
+/** @typedef {import("../trace.js").Trace} Trace */
 
 const SOME = 3; // classes that are named
 const NEAR = 1e-4;
 const LITTLE = 1e-6; // a gradient below which a score has nothing left to learn
 
 /** @param {Base} base */
-export async function output({ run, route: { scores, softmax, sigmoid } }) {
-  const { predicted } = run.about;
-  const { data } = await run.array(`value/${scores.name}`);
+export async function output({ trace, route: { scores, softmax, sigmoid } }) {
+  const { predicted } = trace.about;
+  const { data } = await trace.array(`value/${scores.name}`);
   const order = Array.from(data, (_, at) => at).sort((a, b) => data[b] - data[a]);
-  const shown = order.slice(0, SOME).map((at) => `${called(run, at)} ${short(data[at])}`);
+  const shown = order.slice(0, SOME).map((at) => `${called(trace, at)} ${short(data[at])}`);
   const more = order.length > SOME ? `, and ${order.length - SOME} more` : "";
   const how =
     scores.kind === "dense"
-      ? `multiplies all ${counted(product(run.shape(scores.reads.input)))} numbers before it by weights of its own and adds them up`
-      : "is worked out from the numbers before it";
+      ? `For each score, it multiplies all ${counted(product(trace.shape(scores.reads.input)))} input numbers by other ` +
+        "weights and adds the products"
+      : "Each score is computed from the layer's input";
   /** @type {Step[]} */
   const steps = [
     {
       text:
-        `\`${scores.name}\` has a score for each of the ${data.length} classes. Each ${how}. ` +
-        `This one is for ${called(run, predicted)}: ${short(data[predicted])}.`,
+        `\`${scores.name}\` gives each of the ${data.length} classes a score. ${how}. ` +
+        `This one is for ${called(trace, predicted)}: ${short(data[predicted])}.`,
       place: { name: scores.name, index: [predicted] },
     },
     {
       text:
         `The scores: ${shown.join(", ")}${more}. ` +
-        `${run.about.several ? "A" : "The largest wins, but a"} score is no probability yet.`,
+        `${trace.about.several ? "A" : "The largest wins, but a"} score is not a probability yet.`,
       place: { name: scores.name },
     },
   ];
   if (softmax) {
-    const found = await read(run, `value/${softmax.name}`, softmax.name, [predicted]);
-    const divided = tempered(run)
-      ? `First each score is divided by the temperature, ${short(run.about.model.temperature)}: it was found on pictures that ` +
-        "the network was not trained on, and is there to make it as sure as it is right. "
+    const result = await read(trace, `value/${softmax.name}`, softmax.name, [predicted]);
+    const divided = tempered(trace)
+      ? `First, each score is divided by the temperature, ${short(trace.about.model.temperature)}. It was fitted on pictures ` +
+        "that the network was not trained on, and it makes the network as sure as it is right. "
       : "";
     steps.push({
       text:
-        `Softmax makes probabilities of the scores. ${divided}The number e to the power of each is divided by the sum of ` +
-        `all these powers, so that none is below 0 and together they are 1. ${called(run, predicted)} gets ${short(found)}.`,
+        `Softmax turns the scores into probabilities. ${divided}The number e is raised to the power of each score, and each ` +
+        `result is divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(result)}.`,
       place: { name: softmax.name, index: [predicted] },
     });
   }
   if (sigmoid) {
-    const found = await read(run, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
+    const result = await read(trace, `value/${sigmoid.name}`, sigmoid.name, [predicted]);
     steps.push({
       text:
-        "A picture may have several labels, so each score becomes a probability by itself: 1 divided by 1 plus e to the " +
-        `power of minus the score${tempered(run) ? ", the score divided by the temperature first" : ""}. ` +
-        `${called(run, predicted)} gets ${short(found)}. Together they need not be 1. A label is given from a threshold ` +
-        `on that was chosen for it; this picture is called ${names(run.about.model.classes, run.about.called)}.`,
+        "A picture may have several labels, so each score becomes a probability by itself: 1 divided by (1 plus e to the " +
+        `power of minus the score). ${tempered(trace) ? "The score is divided by the temperature first. " : ""}` +
+        `${called(trace, predicted)} gets ${short(result)}. Together they need not be 1. A label is assigned if its ` +
+        `probability reaches the label's threshold; this picture is called ${names(trace.about.model.classes, trace.about.called)}.`,
       place: { name: sigmoid.name, index: [predicted] },
     });
   }
@@ -70,16 +71,16 @@ export async function output({ run, route: { scores, softmax, sigmoid } }) {
 
 /**
  * A class's name, in quotes: it may be a number.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {number} at
  */
-function called(run, at) {
-  return `“${run.about.model.classes[at] ?? at}”`;
+function called(trace, at) {
+  return `“${trace.about.model.classes[at] ?? at}”`;
 }
 
-/** @param {Run} run */
-function tempered(run) {
-  const { temperature } = run.about.model;
+/** @param {Trace} trace */
+function tempered(trace) {
+  const { temperature } = trace.about.model;
   return typeof temperature === "number" && temperature !== 1;
 }
 
@@ -87,11 +88,11 @@ function tempered(run) {
  * The probability that the loss sees: softmax of the scores as they are, of the class that it is measured against.
  * @param {Base} base
  */
-async function believed({ run, route: { scores } }) {
-  const data = Array.from((await run.array(`value/${scores.name}`)).data);
+async function believed({ trace, route: { scores } }) {
+  const data = Array.from((await trace.array(`value/${scores.name}`)).data);
   const largest = Math.max(...data);
   const powers = data.map((score) => Math.exp(score - largest));
-  return powers[run.about.label] / powers.reduce((a, b) => a + b, 0);
+  return powers[trace.about.label] / powers.reduce((a, b) => a + b, 0);
 }
 
 /**
@@ -99,9 +100,9 @@ async function believed({ run, route: { scores } }) {
  * @param {Base} base
  * @returns {number}
  */
-function shareOf({ run, route }) {
-  const share = run.op(route.loss.name)?.constants.share;
-  return Array.isArray(share?.[0]) ? (share[0][run.about.label] ?? 1) : 1;
+function shareOf({ trace, route }) {
+  const share = trace.op(route.loss.name)?.constants.share;
+  return Array.isArray(share?.[0]) ? (share[0][trace.about.label] ?? 1) : 1;
 }
 
 /**
@@ -109,8 +110,8 @@ function shareOf({ run, route }) {
  * @param {Base} base
  * @returns {number}
  */
-function weightOfClass({ run, route }) {
-  const share = run.op(route.loss.name)?.constants.share;
+function weightOfClass({ trace, route }) {
+  const share = trace.op(route.loss.name)?.constants.share;
   const row = Array.isArray(share?.[0]) ? /** @type {number[]} */ (share[0]) : [1];
   const sum = row.reduce((a, b) => a + b, 0);
   return Math.abs(sum - 1) < NEAR ? 1 : sum;
@@ -118,41 +119,41 @@ function weightOfClass({ run, route }) {
 
 /**
  * What the loss is measured against, in quotes.
- * @param {Run} run
+ * @param {Trace} trace
  */
-function truthOf(run) {
-  return run.about.against.map((/** @type {number} */ at) => called(run, at)).join(", ") || "no label at all";
+function truthOf(trace) {
+  return trace.about.against.map((/** @type {number} */ at) => called(trace, at)).join(", ") || "no label at all";
 }
 
 /** @param {Base} base */
 export async function loss(base) {
-  const { run, route } = base;
-  const truth = truthOf(run);
-  const value = await read(run, `value/${route.loss.name}`, route.loss.name, []);
+  const { trace, route } = base;
+  const truth = truthOf(trace);
+  const value = await read(trace, `value/${route.loss.name}`, route.loss.name, []);
   const weight = weightOfClass(base);
-  const found = short(value / weight);
+  const result = short(value / weight);
   const probability = await believed(base);
   const share = shareOf(base) / weight;
-  const scored = `${truth}${tempered(run) ? ", without the temperature" : ""}`;
+  const scored = `${truth}${tempered(trace) ? ", without the temperature" : ""}`;
   const weighted =
     weight === 1
       ? ""
       : ` A picture of this class counts ${short(weight)} times, because the classes are unequal: that makes ${short(value)}.`;
   const logarithm =
     share === 1
-      ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${found}. At a ` +
-        "probability of 1 it is 0, and the smaller that is, the faster it grows."
-      : `It adds up, for each class, minus the logarithm of its probability times its share of the target: ` +
-        `${short(share)} for ${scored}, the rest for the others. That makes ${found}.`;
-  const other = run.about.several
-    ? "Each label is judged by itself: minus the logarithm of its probability where the picture has it, and of 1 minus the " +
-      `probability where it has not. The mean of these is ${found}.`
-    : `By ${route.loss.kind} it is ${found}.`;
+      ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${result}. At a ` +
+        "probability of 1 it is 0. The smaller the probability, the faster it grows."
+      : `It adds up, over all classes, minus the logarithm of a class's probability times its share of the target: ` +
+        `${short(share)} for ${scored}, the rest for the others. That makes ${result}.`;
+  const other = trace.about.several
+    ? "Each label is judged by itself: minus the logarithm of its probability if the picture has the label, or of 1 minus " +
+      `the probability if it does not. The mean of these is ${result}.`
+    : `With ${route.loss.kind}, it is ${result}.`;
   const how = (route.loss.kind === "cross-entropy" ? logarithm : other) + weighted;
   return [
     {
       text:
-        `The loss says in one number how wrong the answer is, measured against ${truth}. ${how} Training makes this ` +
+        `The loss is one number that says how wrong the answer is, measured against ${truth}. ${how} Training makes this ` +
         "number smaller.",
       place: { name: route.loss.name, index: [] },
     },
@@ -161,12 +162,12 @@ export async function loss(base) {
 
 /** @param {Base} base */
 export async function backward(base) {
-  const { run, route } = base;
-  const { label } = run.about;
-  const truth = called(run, label);
+  const { trace, route } = base;
+  const { label } = trace.about;
+  const truth = called(trace, label);
   const { scores, pool, conv } = route;
   const gradient = (/** @type {string} */ name, /** @type {number[]} */ index) =>
-    read(run, `gradient/${name}`, name, index);
+    read(trace, `gradient/${name}`, name, index);
   const back = (/** @type {string} */ name, /** @type {number[]} */ index) => ({
     name,
     index,
@@ -183,14 +184,14 @@ export async function backward(base) {
   const simple = weightOfClass(base) === 1 && Math.abs(probability - share - ofScore) < NEAR;
   const little = Math.abs(ofScore) < LITTLE;
   const means = little
-    ? `The network is sure of ${truth}, and right: next to nothing comes back. Measured against another class, much would.`
+    ? `The network is sure of ${truth}, and it is right: almost no gradient comes back. Measured against another class, much more would.`
     : `A larger score for ${truth} would make the loss ${ofScore < 0 ? "smaller" : "larger"}.`;
   /** @type {Step[]} */
   const steps = [
     {
       text:
-        "Now backwards. How would the loss change if a number were a little larger? That is the number's gradient. " +
-        "It begins at the loss, whose own gradient is 1.",
+        "Now backward. How would the loss change if a number were a little larger? The answer is the number's gradient. " +
+        "The way back begins at the loss, whose own gradient is 1.",
       ...turned(route.loss.name, []),
     },
     {
@@ -201,39 +202,38 @@ export async function backward(base) {
       ...turned(scores.name, [label]),
     },
   ];
-  if (pool && run.has(`gradient/${pool.reads.input}`) && run.node(pool.reads.input)) {
+  if (pool && trace.has(`gradient/${pool.reads.input}`) && trace.node(pool.reads.input)) {
     const source = pool.reads.input;
-    const index = base.stops.get(source) ?? (await strongest(run, /** @type {Node} */ (run.node(source))));
-    const found = short(await gradient(source, index));
+    const index = base.stops.get(source) ?? (await strongest(trace, /** @type {Node} */ (trace.node(source))));
+    const result = short(await gradient(source, index));
     const others =
       pool.kind === "max pooling"
-        ? "Only the winner of a window gets the window's gradient, the others get 0"
+        ? "Only the winner of a window gets the window's gradient; the others get 0"
         : "Each number of a window gets its share of the window's gradient";
     steps.push({
       text:
-        "The gradient comes back through every layer, by the same factors as the numbers went forward. " +
-        `${others}. To \`${unit(source, index)}\` comes ${found}.`,
+        "The gradient comes back through every layer, multiplied by the same factors as on the way forward. " +
+        `${others}. \`${unit(source, index)}\` gets ${result}.`,
       ...turned(source, index),
     });
   }
-  if (conv && run.has(`gradient/${conv.name}`)) {
+  if (conv && trace.has(`gradient/${conv.name}`)) {
     const index = placeIn(base, conv);
-    const relu =
-      route.activation?.kind === "ReLU" ? " ReLU lets it through where the number was above 0, and nowhere else." : "";
-    const found = await gradient(conv.name, index);
-    const most = found === 0 ? "" : ` Of all numbers of \`${conv.name}\` the loss depends on this one most.`;
+    const relu = route.activation?.kind === "ReLU" ? " ReLU lets it through only where the number was above 0." : "";
+    const result = await gradient(conv.name, index);
+    const most = result === 0 ? "" : ` Of all numbers of \`${conv.name}\`, the loss depends most on this one.`;
     steps.push({
-      text: `So it comes to \`${unit(conv.name, index)}\`: ${short(found)}.${relu}${most}`,
+      text: `It arrives at \`${unit(conv.name, index)}\` as ${short(result)}.${relu}${most}`,
       ...turned(conv.name, index),
     });
   }
   const weight = await weightOf(base);
-  if (weight && run.has(`gradient/${weight.name}`)) {
-    const places = conv && windowOf(run, conv) ? conv.shape[1] * conv.shape[2] : 0;
+  if (weight && trace.has(`gradient/${weight.name}`)) {
+    const places = conv && windowOf(trace, conv) ? conv.shape[1] * conv.shape[2] : 0;
     steps.push({
       text:
-        `And to the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}; ` +
-        `what comes back from ${places ? "all of them is added" : "there"}: ${short(await gradient(weight.name, weight.index))}.`,
+        `Finally, it reaches the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}. ` +
+        `What comes back from ${places ? "all of them adds up to" : "there is"} ${short(await gradient(weight.name, weight.index))}.`,
       ...turned(weight.name, weight.index),
     });
   }
@@ -245,36 +245,36 @@ export async function backward(base) {
  * @returns {Promise<Step[]>}
  */
 export async function update(base) {
-  const { run } = base;
+  const { trace } = base;
   const weight = /** @type {{name: string, index: number[]}} */ (await weightOf(base));
   const of = unit(weight.name, weight.index);
   const [before, after] = await Promise.all(
-    ["value", "after"].map((kind) => read(run, `${kind}/${weight.name}`, weight.name, weight.index)),
+    ["value", "after"].map((kind) => read(trace, `${kind}/${weight.name}`, weight.name, weight.index)),
   );
-  const found = await read(run, `gradient/${weight.name}`, weight.name, weight.index);
-  const { lr } = run.update(weight.name)?.settings ?? {};
+  const result = await read(trace, `gradient/${weight.name}`, weight.name, weight.index);
+  const { lr } = trace.update(weight.name)?.settings ?? {};
   const rate = typeof lr === "number" ? ` with a learning rate of ${short(lr)}` : "";
-  const all = run.about.parameters.reduce(
+  const all = trace.about.parameters.reduce(
     (/** @type {number} */ sum, /** @type {any} */ { shape }) => sum + product(shape),
     0,
   );
-  const way = found === 0 ? "" : ` A larger weight would make the loss ${found > 0 ? "larger" : "smaller"}.`;
-  const memory = Object.keys(run.update(weight.name)?.remembered ?? {}).length
-    ? " and of what it remembers of steps before"
+  const way = result === 0 ? "" : ` A larger weight would make the loss ${result > 0 ? "larger" : "smaller"}.`;
+  const memory = Object.keys(trace.update(weight.name)?.remembered ?? {}).length
+    ? " and from its memory of earlier steps"
     : "";
   return [
     {
       text:
-        `One step of ${run.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(found)}.${way} What the optimizer ` +
-        `makes of that${memory} moves the weight from ${number(before)} to ${number(after)}.`,
+        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(result)}.${way} From ` +
+        `that${memory}, the optimizer works out a step: the weight moves from ${number(before)} to ${number(after)}.`,
       place: { ...weight, direction: "update" },
       way: [{ ...weight }, { ...weight, direction: "backward" }],
       pace: 900,
     },
     {
       text:
-        `All ${counted(all)} parameters take such a step at once. Training is this and no more, over and over, on many ` +
-        "pictures: forward, loss, backward, update.",
+        `All ${counted(all)} parameters take such a step at once. Training only repeats this on many pictures: ` +
+        "forward, loss, backward, update.",
       place: {},
     },
   ];
@@ -282,12 +282,12 @@ export async function update(base) {
 
 /**
  * The name of the weights that the lessons follow.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {import("./route.js").Route} route
  */
-export function weightsOf(run, { conv, scores }) {
+export function weightsOf(trace, { conv, scores }) {
   const name = (conv ?? scores).reads.weight;
-  return name && run.parameter(name) ? name : null;
+  return name && trace.parameter(name) ? name : null;
 }
 
 /**
@@ -296,10 +296,10 @@ export function weightsOf(run, { conv, scores }) {
  * @param {Base} base
  * @returns {Promise<{name: string, index: number[]} | null>}
  */
-async function weightOf({ run, route, hero }) {
-  const name = weightsOf(run, route);
+async function weightOf({ trace, route, hero }) {
+  const name = weightsOf(trace, route);
   if (!name) return null;
-  const shape = run.shape(name);
+  const shape = trace.shape(name);
   const middle = shape.map((count, axis) => (axis === 0 ? hero[0] : axis === 1 ? 0 : count >> 1));
-  return { name, index: route.conv ? middle : await strongest(run, { name, shape }) };
+  return { name, index: route.conv ? middle : await strongest(trace, { name, shape }) };
 }

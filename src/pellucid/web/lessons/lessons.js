@@ -1,6 +1,6 @@
 /**
  * The article as a walk over the reader's own network: lessons in the article's order. Every name, size and number in a
- * text is read from the run. A lesson on what a network does not have is left out.
+ * text is read from the trace. A lesson on what a network does not have is left out.
  */
 
 import * as convolution from "./convolution.js";
@@ -9,26 +9,12 @@ import * as learning from "./learning.js";
 import { onward, routeOf, strongest, windowOf } from "./route.js";
 import { START } from "../store.js";
 
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../run.js").Node} Node */
+/** @typedef {import("../trace.js").Trace} Trace */
+/** @typedef {import("../trace.js").Node} Node */
 /** @typedef {import("../store.js").State} State */
 /** @typedef {import("./route.js").Route} Route */
-/**
- * @typedef {object} Step
- * @property {string} text a paragraph; what stands between ` is code
- * @property {Partial<State>} place where it is seen
- * @property {Partial<State>[]} [way] what is shown on the way there, one after the other
- * @property {number} [pace] milliseconds that each of them stands
- */
-/**
- * What lessons stand on: the run, its layers by what they do, and where the followed number is in each layer.
- * @typedef {object} Base
- * @property {Run} run
- * @property {Route} route
- * @property {Map<string, number[]>} stops
- * @property {number[]} hero the followed number in the first convolution; empty where there is none
- */
-/** @typedef {Base & {conv: Node, window: NonNullable<ReturnType<typeof windowOf>>}} Ground with a convolution */
+/** @typedef {import("./route.js").Base} Base */
+/** @typedef {import("./route.js").Step} Step */
 /**
  * @typedef {object} Lesson
  * @property {string} name in the address
@@ -36,12 +22,12 @@ import { START } from "../store.js";
  * @property {() => Promise<Step[]>} steps
  */
 
-/** @type {[string, string, (route: Route, run: Run) => boolean, (base: any) => Promise<Step[]>][]} */
+/** @type {[string, string, (route: Route, trace: Trace) => boolean, (base: any) => Promise<Step[]>][]} */
 const LESSONS = [
   ["picture", "A picture is numbers", ({ picture }) => picture.shape.length === 3, convolution.picture],
   ["filter", "The filter slides", slides, convolution.filter],
   ["stride", "Stride", slides, convolution.stride],
-  ["size", "Zeros at the border, and how large a map is", slides, convolution.sizes],
+  ["size", "Zeros at the border, and the size of a map", slides, convolution.sizes],
   ["filters", "Many filters", slides, convolution.filters],
   ["norm", "One scale for all maps", ({ norm }) => !!norm, layers.norm],
   ["activation", "The activation", ({ activation }) => !!activation, layers.activation],
@@ -51,49 +37,49 @@ const LESSONS = [
   ["flatten", "All in a row", ({ flat, global }) => !!flat && flat.reads.input !== global?.name, layers.flatten],
   ["output", "Scores become probabilities", ({ scores }) => scores.shape.length === 1, learning.output],
   ["loss", "The loss", ({ loss }) => !loss.shape.length, learning.loss],
-  ["backward", "Back: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
+  ["backward", "Backward: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
   ["update", "The update", learns, learning.update],
 ];
 
 /**
  * @param {Route} route
- * @param {Run} run
+ * @param {Trace} trace
  */
-function slides({ conv }, run) {
-  return !!conv && conv.op !== null && !!windowOf(run, conv);
+function slides({ conv }, trace) {
+  return !!conv && conv.op !== null && !!windowOf(trace, conv);
 }
 
 /**
  * @param {Route} route
- * @param {Run} run
+ * @param {Trace} trace
  */
-function learns(route, run) {
-  const weights = learning.weightsOf(run, route);
-  return !!weights && !!run.update(weights);
+function learns(route, trace) {
+  const weights = learning.weightsOf(trace, route);
+  return !!weights && !!trace.update(weights);
 }
 
-/** @type {WeakMap<Run, Lesson[]>} */
+/** @type {WeakMap<Trace, Lesson[]>} */
 const known = new WeakMap();
 
 /**
  * The lessons that this network has something to show for, in order.
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {Lesson[]}
  */
-export function lessonsOf(run) {
-  const found = known.get(run) ?? made(run);
-  known.set(run, found);
-  return found;
+export function lessonsOf(trace) {
+  const lessons = known.get(trace) ?? made(trace);
+  known.set(trace, lessons);
+  return lessons;
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {Lesson[]}
  */
-function made(run) {
-  const route = routeOf(run);
-  const base = once(() => baseOf(run, route));
-  return LESSONS.filter(([, , has]) => has(route, run)).map(([name, title, , write]) => ({
+function made(trace) {
+  const route = routeOf(trace);
+  const base = once(() => baseOf(trace, route));
+  return LESSONS.filter(([, , has]) => has(route, trace)).map(([name, title, , write]) => ({
     name,
     title,
     steps: once(async () => write(await base())),
@@ -107,17 +93,17 @@ function made(run) {
  */
 function once(make) {
   /** @type {Promise<T> | null} */
-  let kept = null;
-  return () => (kept ??= make());
+  let result = null;
+  return () => (result ??= make());
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Route} route
  */
-async function baseOf(run, route) {
+async function baseOf(trace, route) {
   const { conv } = route;
-  const hero = conv ? await strongest(run, conv) : [];
+  const hero = conv ? await strongest(trace, conv) : [];
   const stops = new Map();
   let node = conv;
   let index = hero;
@@ -125,11 +111,11 @@ async function baseOf(run, route) {
     stops.set(node.name, index);
     if (node === route.flat || node === route.scores) break;
     /** @type {Node | undefined} */
-    const next = run.users(node.name)[0]?.node;
-    const there = next && next.kind !== "convolution" ? await onward(run, { node, index }, next) : null;
+    const next = trace.users(node.name)[0]?.node;
+    const there = next && next.kind !== "convolution" ? await onward(trace, { node, index }, next) : null;
     [node, index] = there && next ? [next, there] : [null, []];
   }
-  return { run, route, stops, hero, conv, window: conv && windowOf(run, conv) };
+  return { trace, route, stops, hero, conv, window: conv && windowOf(trace, conv) };
 }
 
 /**

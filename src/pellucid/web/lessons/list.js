@@ -7,11 +7,11 @@ import { say, STILL } from "../say.js";
 import { address, START } from "../store.js";
 
 /**
- * @param {import("../views.js").Scenery} scenery
+ * @param {import("../context.js").Context} context
  * @returns {Promise<Node[]>}
  */
-export async function lessonList({ run, store }) {
-  const lessons = lessonsOf(run);
+export async function lessonList({ trace, store }) {
+  const lessons = lessonsOf(trace);
   const written = await Promise.all(lessons.map((lesson) => lesson.steps()));
   const contents = lessons.map((lesson, at) =>
     h("li", {}, h("a", { href: `#lesson-${lesson.name}`, on: { click: jump } }, `${at + 1}. ${lesson.title}`)),
@@ -47,8 +47,8 @@ export async function lessonList({ run, store }) {
     say(
       "Lessons",
       [
-        "How a convolutional network works, step by step, on this network and this picture: every number here is its own.",
-        "“Show me” opens the place that a step speaks of. There Space goes on, and Escape leaves the lesson.",
+        "How a convolutional network works, step by step. Every number here comes from this network and this picture.",
+        "“Show me” opens the place that a step describes. There, Space goes to the next step, and Escape leaves the lesson.",
       ],
       STILL,
     ),

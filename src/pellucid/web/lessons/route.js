@@ -2,11 +2,11 @@
  * What a lesson speaks of in this network: the layers by what they do, never by name, and one number's way through them.
  */
 
-import { position } from "../run.js";
+import { position } from "../trace.js";
 import { evaluatorOf, value } from "../arithmetic/working.js";
 
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../run.js").Node} Node */
+/** @typedef {import("../trace.js").Trace} Trace */
+/** @typedef {import("../trace.js").Node} Node */
 /** @typedef {{stride: number, size: number, reach: number, before: number}} Along one axis: reach with its gaps, zeros */
 /** @typedef {{node: Node, index: number[]}} Stop a layer and the number there that the lessons follow */
 /**
@@ -26,17 +26,33 @@ import { evaluatorOf, value } from "../arithmetic/working.js";
  * @property {Node | null} sigmoid of each score, where a picture may have several labels
  * @property {Node} loss
  */
+/**
+ * @typedef {object} Step
+ * @property {string} text a paragraph; what stands between ` is code
+ * @property {Partial<import("../store.js").State>} place where it is seen
+ * @property {Partial<import("../store.js").State>[]} [way] what is shown on the way there, one after the other
+ * @property {number} [pace] milliseconds that each of them stands
+ */
+/**
+ * What lessons stand on: the trace, its layers by what they do, and where the followed number is in each layer.
+ * @typedef {object} Base
+ * @property {Trace} trace
+ * @property {Route} route
+ * @property {Map<string, number[]>} stops
+ * @property {number[]} hero the followed number in the first convolution; empty where there is none
+ */
+/** @typedef {Base & {conv: Node, window: [Along, Along]}} Ground with a convolution */
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {Route}
  */
-export function routeOf(run) {
-  const { nodes } = run;
+export function routeOf(trace) {
+  const { nodes } = trace;
   const loss = nodes[nodes.length - 1];
-  const scores = run.node(Object.values(loss.reads).find((name) => run.node(name)) ?? "") ?? loss;
+  const scores = trace.node(Object.values(loss.reads).find((name) => trace.node(name)) ?? "") ?? loss;
   const find = (/** @type {(node: Node) => boolean} */ is) => nodes.find(is) ?? null;
-  const maps = (/** @type {string} */ name) => run.node(name)?.shape.length === 3;
+  const maps = (/** @type {string} */ name) => trace.node(name)?.shape.length === 3;
   const single = (/** @type {Node} */ { shape }) => shape.slice(-2).every((size) => size === 1);
   const conv = find(({ kind, shape }) => kind === "convolution" && shape.length === 3);
   const pooling = nodes.filter(({ kind, shape }) => kind.includes("pooling") && shape.length === 3);
@@ -44,54 +60,54 @@ export function routeOf(run) {
     picture: nodes[0],
     scaled: find(({ kind }) => kind === "standardisation"),
     conv,
-    later: find((node) => node.kind === "convolution" && node !== conv && inside(run, node)),
+    later: find((node) => node.kind === "convolution" && node !== conv && inside(trace, node)),
     norm: find(({ kind, shape }) => kind === "batch norm" && shape.length === 3),
-    activation: find((node) => alone(run, node)),
+    activation: find((node) => alone(trace, node)),
     pool: pooling.find((node) => !single(node)) ?? null,
     global: pooling.find(single) ?? null,
     join: find(({ kind, reads }) => kind === "addition" && Object.values(reads).filter(maps).length > 1),
     flat: find(({ kind, shape, reads }) => kind === "same numbers" && shape.length === 1 && maps(reads.input)),
     scores,
     softmax: find(({ kind, reads }) => kind === "softmax" && reads.input === scores.name),
-    sigmoid: run.about.several ? find(({ kind, reads }) => kind === "sigmoid" && reads.input === scores.name) : null,
+    sigmoid: trace.about.several ? find(({ kind, reads }) => kind === "sigmoid" && reads.input === scores.name) : null,
     loss,
   };
 }
 
 /**
  * Whether a convolution reads maps that a layer has made.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Node} node
  */
-function inside(run, { reads }) {
-  const before = run.node(reads.input);
+function inside(trace, { reads }) {
+  const before = trace.node(reads.input);
   return !!before?.reads.input;
 }
 
 /**
  * Whether a layer makes each number of one number alone, as an activation does.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Node} node
  */
-function alone(run, node) {
+function alone(trace, node) {
   const { input, ...others } = node.reads;
-  const op = run.op(node.name);
+  const op = trace.op(node.name);
   if (!input || !op || op.stages.length !== 1 || node.kind === "same numbers") return false;
   const [{ ranges, maps }] = op.stages;
-  const same = String(run.shape(input)) === String(node.shape);
+  const same = String(trace.shape(input)) === String(node.shape);
   return same && !Object.keys(others).length && Object.keys(ranges).length === 1 && "input" in maps;
 }
 
 /**
  * The window of a layer, down and across; null where it has none.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Node} node
  * @returns {[Along, Along] | null}
  */
-export function windowOf(run, node) {
-  const stage = run.op(node.name)?.stages.find(({ maps }) => (maps.input?.length ?? 0) >= 3);
+export function windowOf(trace, node) {
+  const stage = trace.op(node.name)?.stages.find(({ maps }) => (maps.input?.length ?? 0) >= 3);
   if (!stage) return null;
-  const found = [-2, -1].map((at) => {
+  const spans = [-2, -1].map((at) => {
     const place = Object.keys(stage.maps[stage.out]?.at(at)?.[0] ?? {});
     const [steps, offset] = stage.maps.input.at(at) ?? [{}, 0];
     const within = Object.keys(steps).filter((name) => !place.includes(name));
@@ -102,18 +118,18 @@ export function windowOf(run, node) {
     if (typeof stride !== "number" || typeof apart !== "number" || typeof offset !== "number") return null;
     return { stride, size, reach: apart * (size - 1) + 1, before: -offset };
   });
-  return found[0] && found[1] ? [found[0], found[1]] : null;
+  return spans[0] && spans[1] ? [spans[0], spans[1]] : null;
 }
 
 /**
  * The number of a convolution that the loss depends on most: it has passed ReLU and won in pooling.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {{name: string, shape: number[]}} node or weights
  * @returns {Promise<number[]>}
  */
-export async function strongest(run, node) {
-  const array = run.has(`gradient/${node.name}`) ? `gradient/${node.name}` : `value/${node.name}`;
-  const { data } = await run.array(array);
+export async function strongest(trace, node) {
+  const array = trace.has(`gradient/${node.name}`) ? `gradient/${node.name}` : `value/${node.name}`;
+  const { data } = await trace.array(array);
   let best = Math.floor(data.length / 2);
   let size = 0;
   for (let at = 0; at < data.length; at++) {
@@ -130,28 +146,28 @@ export async function strongest(run, node) {
 
 /**
  * Where a number goes in a layer that reads it: of several windows that it lies in, the one in which it wins.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Stop} from
  * @param {Node} to
  * @returns {Promise<number[] | null>} null: it goes nowhere there
  */
-export async function onward(run, { node, index }, to) {
+export async function onward(trace, { node, index }, to) {
   const local = Object.entries(to.reads).find(([, name]) => name === node.name)?.[0];
   if (!local || to.op === null) return null;
-  const evaluator = await evaluatorOf(run, to, false);
+  const evaluator = await evaluatorOf(trace, to, false);
   const axes = evaluator
-    .places(local, run.whole(node.name, index), "out")
+    .places(local, trace.whole(node.name, index), "out")
     .find((each) => each.length && each[0].length);
   if (!axes) return null;
   const all = Array.from(axes[0], (_, row) =>
-    run.short(
+    trace.short(
       to.name,
       axes.map((axis) => axis[row]),
     ),
   );
   if (all.length > 9) return all[0];
   for (const at of all) {
-    const [part] = (await value(run, to.name, at)).parts;
+    const [part] = (await value(trace, to.name, at)).parts;
     const { winner, columns } = part?.terms ?? {};
     if (winner === undefined || winner === null) return all[0];
     const won = columns[0].indices.slice(-index.length).map((axis) => axis[winner]);
@@ -162,12 +178,12 @@ export async function onward(run, { node, index }, to) {
 
 /**
  * A number of an array as it is stored.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} array
  * @param {string} name of the layer or weight that the index is in
  * @param {number[]} index as people write it
  */
-export async function read(run, array, name, index) {
-  const { shape, data } = await run.array(array);
-  return data[position(run.whole(name, index), shape)];
+export async function read(trace, array, name, index) {
+  const { shape, data } = await trace.array(array);
+  return data[position(trace.whole(name, index), shape)];
 }

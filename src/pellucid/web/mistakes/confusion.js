@@ -16,11 +16,11 @@ const PAIRS = 8;
  * @returns {Pair[]}
  */
 export function pairs(confusion) {
-  const found = confusion.flatMap((row, label) => {
+  const cells = confusion.flatMap((row, label) => {
     const of = row.reduce((a, b) => a + b, 0);
     return row.map((count, predicted) => ({ label, predicted, count, of }));
   });
-  return found
+  return cells
     .filter(({ label, predicted, count }) => count > 0 && label !== predicted)
     .sort((a, b) => b.count - a.count || b.count / b.of - a.count / a.of || a.label - b.label);
 }
@@ -31,9 +31,9 @@ export function pairs(confusion) {
  * @param {Open} open
  */
 export function mostConfused(classes, confusion, open) {
-  const found = pairs(confusion);
-  if (!found.length) return h("p", { class: "note" }, "No picture was taken for another class.");
-  const items = found
+  const confused = pairs(confusion);
+  if (!confused.length) return h("p", { class: "note" }, "No picture was taken for another class.");
+  const items = confused
     .slice(0, PAIRS)
     .map(({ label, predicted, count, of }) =>
       h(
@@ -47,7 +47,7 @@ export function mostConfused(classes, confusion, open) {
         h("small", {}, ` of ${counted(of)}, ${percent(count / of)}`),
       ),
     );
-  const more = found.length - items.length;
+  const more = confused.length - items.length;
   return h(
     "div",
     { class: "confused" },
@@ -79,7 +79,10 @@ export function matrix(classes, confusion, open) {
       {},
       h("th", { scope: "row", title: classes[label] }, classes[label]),
       ...row.map((count, predicted) =>
-        cell(classes, label, predicted, count, {
+        cell(classes, {
+          label,
+          predicted,
+          count,
           t: label === predicted ? shares[label][predicted] : worst && shares[label][predicted] / worst,
           share: shares[label][predicted],
           first: label === startRow && predicted === startColumn,
@@ -117,12 +120,16 @@ export function matrix(classes, confusion, open) {
 
 /**
  * @param {string[]} classes
- * @param {number} label
- * @param {number} predicted
- * @param {number} count
- * @param {{t: number, share: number, first: boolean, open: Open}} about
+ * @param {object} about
+ * @param {number} about.label
+ * @param {number} about.predicted
+ * @param {number} about.count
+ * @param {number} about.t how strongly it is shaded, 0 to 1
+ * @param {number} about.share of its row
+ * @param {boolean} about.first whether the focus begins here
+ * @param {Open} about.open
  */
-function cell(classes, label, predicted, count, { t, share, first, open }) {
+function cell(classes, { label, predicted, count, t, share, first, open }) {
   const right = label === predicted;
   const kind = right ? "right" : count ? "wrong" : "none";
   const what = right ? `${classes[label]}, right` : `${classes[label]} taken for ${classes[predicted]}`;

@@ -4,16 +4,16 @@ import { drawImage, signedImage, signs } from "../colors.js";
 import { h, sharpCanvas } from "../element.js";
 import { number } from "../format.js";
 import { isPicture, mapData, mapsOf } from "../layer/maps.js";
+import { LUMA, STRONGEST } from "../signed.js";
 
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../trace.js").Trace} Trace */
 
-const STRONGEST = 0.85; // opacity at the full colour: the picture can still be seen under it
 const FULL = 0.995; // the share of pixels that the colour tells apart; a few would drown all others
 
 /**
  * The map over the picture in grey, and the map alone. The mouse and the arrow keys read single pixels.
  * @param {object} about
- * @param {Run} about.run
+ * @param {Trace} about.trace
  * @param {Float64Array} about.values (H, W) one after the other
  * @param {[number, number]} about.size height, width
  * @param {number} about.side the longer side of each picture, in CSS pixels
@@ -22,18 +22,18 @@ const FULL = 0.995; // the share of pixels that the colour tells apart; a few wo
  * @param {(row: number, column: number) => void} about.enter
  * @returns {Promise<HTMLElement>}
  */
-export async function contributions({ run, values, size: [height, width], side, exact, classes, enter }) {
+export async function contributions({ trace, values, size: [height, width], side, exact, classes, enter }) {
   const limit = fullAt(values);
   const cell = side / Math.max(height, width);
   const [across, down] = [cell * width, cell * height];
-  const over = await greyUnder(run, values, width, height, limit);
+  const over = await greyUnder(trace, values, width, height, limit);
   const alone = signedImage(values, width, height, limit);
-  const told = h("output", { class: "hover" });
+  const readout = h("output", { class: "hover" });
   const marks = [over, alone].flatMap((image) => (image ? [h("i", { class: "chosen" })] : []));
   let here = strongest(values);
   const say = (/** @type {number} */ at) => {
     const [row, column] = [Math.floor(at / width), at % width];
-    told.textContent = `pixel ${row}, ${column}: ${number(values[at], exact)}`;
+    readout.textContent = `pixel ${row}, ${column}: ${number(values[at], exact)}`;
     const box = Math.max(cell, 7);
     for (const mark of marks) {
       mark.style.setProperty("left", `${(column + 0.5) * cell - box / 2}px`);
@@ -50,8 +50,8 @@ export async function contributions({ run, values, size: [height, width], side, 
   };
   const seen = (/** @type {ImageData | null} */ image, /** @type {string} */ key, /** @type {string} */ what) => {
     if (!image) return null;
-    const { canvas, context } = sharpCanvas(across, down);
-    drawImage(context, image, 0, 0, across, down);
+    const { canvas, surface } = sharpCanvas(across, down);
+    drawImage(surface, image, [0, 0, across, down]);
     canvas.setAttribute("aria-hidden", "true");
     return h(
       "figure",
@@ -88,11 +88,11 @@ export async function contributions({ run, values, size: [height, width], side, 
       h("figcaption", {}, what),
     );
   };
-  told.id = "contribution";
+  readout.id = "contribution";
   return h(
     "div",
     { class: "contributions" },
-    h("p", {}, told),
+    h("p", {}, readout),
     h(
       "div",
       { class: "row" },
@@ -111,26 +111,25 @@ export async function contributions({ run, values, size: [height, width], side, 
 
 /**
  * The picture's brightness under the signed colours; null where the network sees no picture of one or three channels.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {ArrayLike<number>} values
  * @param {number} width
  * @param {number} height
  * @param {number} limit
  */
-async function greyUnder(run, values, width, height, limit) {
-  const [first] = run.nodes;
-  const maps = mapsOf(run, first.name, "forward");
-  if (!maps || !isPicture(run, first.name, "forward") || maps.width !== width || maps.height !== height) return null;
-  const channels = await Promise.all(Array.from({ length: maps.channels }, (_, at) => mapData(run, maps, at)));
+async function greyUnder(trace, values, width, height, limit) {
+  const [first] = trace.nodes;
+  const maps = mapsOf(trace, first.name, "forward");
+  if (!maps || !isPicture(trace, first.name, "forward") || maps.width !== width || maps.height !== height) return null;
+  const channels = await Promise.all(Array.from({ length: maps.channels }, (_, at) => mapData(trace, maps, at)));
   const [red, green, blue] = channels.length === 3 ? channels : [channels[0], channels[0], channels[0]];
   const [low, , high] = first.range;
   const bytes = (low ?? 0) >= 0 && (high ?? 0) > 1;
   const [black, white] = bytes ? [0, 255] : [low ?? 0, high ?? 1];
-  const [above, below] = signs().map((color) => (color.match(/\d+/g) ?? []).map(Number));
+  const [above, below] = signs();
   const image = new ImageData(width, height);
   for (let at = 0; at < width * height; at++) {
-    // luma as ITU-R BT.601 weighs it
-    const luma = 0.299 * red[at] + 0.587 * green[at] + 0.114 * blue[at];
+    const luma = LUMA[0] * red[at] + LUMA[1] * green[at] + LUMA[2] * blue[at];
     const grey = (255 * (luma - black)) / (white - black || 1);
     const opacity = limit > 0 ? STRONGEST * Math.min(1, Math.abs(values[at]) / limit) : 0;
     const hue = values[at] > 0 ? above : below;
@@ -150,7 +149,7 @@ function fullAt(values) {
 
 /** @param {Float64Array} values */
 function strongest(values) {
-  let found = 0;
-  for (let at = 0; at < values.length; at++) if (Math.abs(values[at]) > Math.abs(values[found])) found = at;
-  return found;
+  let best = 0;
+  for (let at = 0; at < values.length; at++) if (Math.abs(values[at]) > Math.abs(values[best])) best = at;
+  return best;
 }

@@ -6,7 +6,8 @@ import { decimals, exact as allDigits, fixed, leftOut, unit } from "../format.js
 import { say, STILL } from "../say.js";
 import { address, START } from "../store.js";
 
-/** @typedef {import("../views.js").Scenery} Scenery */
+/** @typedef {import("../context.js").StageContext} StageContext */
+/** @typedef {[number, number]} Pair two classes by number: the one that is amber, and the one that is blue */
 /** @typedef {{unit: number[], value: number}} Strong */
 /**
  * @typedef {object} Share
@@ -27,23 +28,22 @@ import { address, START } from "../store.js";
  */
 
 /**
- * @param {Scenery} scenery
- * @param {number} width
+ * @param {StageContext} context
  * @returns {Promise<Node[]>}
  */
-export async function difference(scenery, width) {
-  const { run, state, store, served } = scenery;
-  const { classes } = run.about.model;
+export async function difference(context) {
+  const { trace, state, store, served, width } = context;
+  const { classes } = trace.about.model;
   if (!served) return [say("Difference", ["Open the model with “pellucid open” to take a difference apart."])];
   if (classes.length < 2)
-    return [say("Difference", ["This model has one class, so that there is no other to compare."])];
-  const [first, second] = chosen(run.about, state.place);
-  const query = `first=${first}&second=${second}&run=${run.about.run}`;
+    return [say("Difference", ["This model has only one class, so there is nothing to compare."])];
+  const [first, second] = chosen(trace.about, state.place);
+  const query = `first=${first}&second=${second}&run=${trace.about.run}`;
   const [answer, map] = await Promise.all([
     served.ask(`/api/difference?${query}`),
     served.ask(`/api/difference/pixels?${query}`),
   ]);
-  const found = /** @type {Difference} */ (await answer.json());
+  const result = /** @type {Difference} */ (await answer.json());
   const size = (map.headers.get("X-Shape") ?? "").split(",").map(Number);
   const values = new Float64Array(await map.arrayBuffer());
   const side = Math.max(160, Math.min(340, width > 720 ? (width - 40) / 2 : width - 8));
@@ -52,28 +52,28 @@ export async function difference(scenery, width) {
   const go = (/** @type {string} */ name, /** @type {number[]} */ index) =>
     store.set({ name, index, cursor: null, channel: -1, page: 0 });
   return [
-    say(`${classes[first]} or ${classes[second]}`, sentences(classes, first, second, found), STILL),
+    say(`${classes[first]} or ${classes[second]}`, sentences(classes, [first, second], result), STILL),
     h(
       "section",
       { class: "stage difference", "aria-label": "Difference" },
-      chooser(classes, first, second, choose),
-      headline(run.about, first, second, found, state.exact),
-      parts(found, classes[first], state.exact),
+      chooser(classes, [first, second], choose),
+      headline(context, [first, second], result),
+      parts(result, classes[first], state.exact),
       h(
         "section",
         {},
         h("h2", {}, "Pixels"),
         await contributions({
-          run,
+          trace,
           values,
           size: [size[0], size[1]],
           side,
           exact: state.exact,
           classes: [classes[first], classes[second]],
-          enter: (row, column) => go(run.nodes[0].name, [0, row, column]),
+          enter: (row, column) => go(trace.nodes[0].name, [0, row, column]),
         }),
       ),
-      layers(run, found, state.exact, go),
+      layers(context, result, go),
     ),
   ];
 }
@@ -82,7 +82,7 @@ export async function difference(scenery, width) {
  * The two classes that the address names, or else the true one against the predicted, or that against the next.
  * @param {any} about
  * @param {string} place
- * @returns {[number, number]}
+ * @returns {Pair}
  */
 export function chosen(about, place) {
   const count = about.model.classes.length;
@@ -101,29 +101,27 @@ export function chosen(about, place) {
 
 /**
  * @param {string[]} classes
- * @param {number} first
- * @param {number} second
- * @param {Difference} found
+ * @param {Pair} pair
+ * @param {Difference} result
  */
-function sentences(classes, first, second, found) {
-  const ahead = classes[found.difference > 0 ? first : second];
+function sentences(classes, [first, second], result) {
+  const ahead = classes[result.difference > 0 ? first : second];
   return [
-    found.difference === 0
-      ? "Between the two the network sees no difference in this picture."
-      : `Between the two the network takes this picture for ${ahead}.`,
-    `What is amber speaks for ${classes[first]}, what is blue for ${classes[second]}. A contribution is a number times ` +
-      "its gradient; all pixels and what each layer adds by itself, a bias say, add up to the difference.",
-    "Choose a unit or a pixel to see how it came about.",
+    result.difference === 0
+      ? "The network sees no difference between the two in this picture."
+      : `Of the two, the network takes this picture for ${ahead}.`,
+    `Amber speaks for ${classes[first]}, blue for ${classes[second]}. A contribution is a number times its gradient. ` +
+      "All pixels, and what each layer adds by itself (its bias, for example), add up to the difference.",
+    "Choose a unit or a pixel to see how it was computed.",
   ];
 }
 
 /**
  * @param {string[]} classes
- * @param {number} first
- * @param {number} second
+ * @param {Pair} pair
  * @param {(first: number, second: number) => void} choose
  */
-function chooser(classes, first, second, choose) {
+function chooser(classes, [first, second], choose) {
   const select = (/** @type {string} */ label, /** @type {number} */ at, /** @type {(to: number) => void} */ to) => {
     const options = classes.map((name, each) => h("option", { value: String(each), selected: each === at }, name));
     const element = /** @type {HTMLSelectElement} */ (h("select", { key: `difference/${label}` }, ...options));
@@ -141,19 +139,17 @@ function chooser(classes, first, second, choose) {
 
 /**
  * dog 1.24 − cat 3.01 = −1.77
- * @param {any} about
- * @param {number} first
- * @param {number} second
- * @param {Difference} found
- * @param {boolean} exact
+ * @param {StageContext} context
+ * @param {Pair} pair
+ * @param {Difference} result
  */
-function headline(about, first, second, found, exact) {
+function headline({ trace: { about }, state: { exact } }, [first, second], result) {
   const { classes } = about.model;
   const logits = [about.logits[first], about.logits[second]];
-  const text = texts([...logits, found.difference], exact);
+  const text = texts([...logits, result.difference], exact);
   const shown = (/** @type {number} */ at) =>
     h("span", {}, classes[at], " ", h("b", {}, text.of(about.logits[at]).replace("−", "−\u2060")));
-  const rest = exact ? 0 : leftOut([logits[0], -logits[1]], found.difference, text.places);
+  const rest = exact ? 0 : leftOut([logits[0], -logits[1]], result.difference, text.places);
   return h(
     "p",
     { class: "headline" },
@@ -162,29 +158,29 @@ function headline(about, first, second, found, exact) {
     shown(second),
     rest !== 0 && h("span", { class: "times" }, `+ ${fixed(rest, text.places)} (digits not shown)`),
     h("span", { class: "times" }, "="),
-    h("strong", { id: "difference", "data-value": String(found.difference) }, text.of(found.difference)),
+    h("strong", { id: "difference", "data-value": String(result.difference) }, text.of(result.difference)),
   );
 }
 
 /**
- * @param {Difference} found
+ * @param {Difference} result
  * @param {string} first
  * @param {boolean} exact
  */
-function parts(found, first, exact) {
-  const sum = found.pixels + found.own;
-  const text = texts([found.pixels, found.own, found.difference], exact);
-  const rest = exact ? 0 : leftOut([found.pixels, found.own], sum, text.places);
+function parts(result, first, exact) {
+  const sum = result.pixels + result.own;
+  const text = texts([result.pixels, result.own, result.difference], exact);
+  const rest = exact ? 0 : leftOut([result.pixels, result.own], sum, text.places);
   /** @type {[string, string, string?][]} */
   const entries = [
-    ["all pixels", text.of(found.pixels), "pixels"],
-    ["all layers by themselves", text.of(found.own), "own"],
+    ["all pixels", text.of(result.pixels), "pixels"],
+    ["all layers by themselves", text.of(result.own), "own"],
     ...(rest !== 0 ? [/** @type {[string, string]} */ (["digits not shown", fixed(rest, text.places)])] : []),
     ["together", text.of(sum)],
-    ["PyTorch computed", text.of(found.difference)],
+    ["PyTorch computed", text.of(result.difference)],
     [
       "left over by rounding",
-      exact ? allDigits(found.remainder) : found.remainder.toExponential(1).replaceAll("-", "−"),
+      exact ? allDigits(result.remainder) : result.remainder.toExponential(1).replaceAll("-", "−"),
     ],
   ];
   return h(
@@ -198,7 +194,7 @@ function parts(found, first, exact) {
           "div",
           {},
           h("dt", {}, term),
-          h("dd", { "data-part": name ?? null, title: `speaks for ${first} above 0` }, value),
+          h("dd", { "data-part": name ?? null, title: `above 0 it speaks for ${first}` }, value),
         ),
       ),
     ),
@@ -206,18 +202,17 @@ function parts(found, first, exact) {
 }
 
 /**
- * @param {import("../run.js").Run} run
- * @param {Difference} found
- * @param {boolean} exact
+ * @param {StageContext} context
+ * @param {Difference} result
  * @param {(name: string, index: number[]) => void} go
  */
-function layers(run, found, exact, go) {
+function layers({ trace, state: { exact } }, result, go) {
   const own = texts(
-    found.layers.map((each) => each.own),
+    result.layers.map((each) => each.own),
     exact,
   );
-  const largestOwn = Math.max(...found.layers.map((each) => Math.abs(each.own)));
-  const items = found.layers.map((share) => {
+  const largestOwn = Math.max(...result.layers.map((each) => Math.abs(each.own)));
+  const items = result.layers.map((share) => {
     const units = texts(
       share.strongest.map((each) => each.value),
       exact,
@@ -244,14 +239,14 @@ function layers(run, found, exact, go) {
           "small",
           {},
           share.after === null
-            ? `units here add up to ${sums.of(share.units)}; others run beside them`
+            ? `units here add up to ${sums.of(share.units)}; other paths run beside them`
             : `all units ${sums.of(share.units)}, layers after them ${sums.of(share.after)}; the strongest units:`,
         ),
         h(
           "ul",
           {},
           ...shown.map((each) =>
-            h("li", {}, link(run, share.name, each, go), h("span", {}, units.of(each.value)), bar(each.value, most)),
+            h("li", {}, link(trace, share.name, each, go), h("span", {}, units.of(each.value)), bar(each.value, most)),
           ),
         ),
       ),
@@ -262,16 +257,16 @@ function layers(run, found, exact, go) {
 
 /**
  * A unit by its place; the layer's name stands beside.
- * @param {import("../run.js").Run} run
+ * @param {import("../trace.js").Trace} trace
  * @param {string} name
  * @param {Strong} strong
  * @param {(name: string, index: number[]) => void} go
  */
-function link(run, name, { unit: index }, go) {
-  const { classes } = run.about.model;
-  const ofClass = index.length === 1 && String(run.shape(name)) === String([classes.length]);
+function link(trace, name, { unit: index }, go) {
+  const { classes } = trace.about.model;
+  const ofClass = index.length === 1 && String(trace.shape(name)) === String([classes.length]);
   const text = `[${index.join(", ")}]${ofClass ? ` ${classes[index[0]]}` : ""}`;
-  if (!run.node(name)) return h("span", {}, text);
+  if (!trace.node(name)) return h("span", {}, text);
   return h(
     "a",
     {

@@ -6,13 +6,13 @@ import { h } from "../element.js";
 import { counted, percent } from "../format.js";
 import { progress } from "../job.js";
 import { say, STILL } from "../say.js";
-import { pager } from "../number/terms.js";
+import { pager } from "../pager.js";
 
-/** @typedef {import("../views.js").Scenery} Scenery */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Context} Context */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {{picture: string, reason: string}} Unusable */
 /**
- * @typedef {object} Found
+ * @typedef {object} Evaluation
  * @property {string} side
  * @property {number} pictures
  * @property {number} correct
@@ -31,48 +31,47 @@ import { pager } from "../number/terms.js";
 
 const PAGE = 48;
 const MANY = 20; // classes from which on the pairs say more than the table
-const ABOUT = "Every picture that the model kept apart from its training is classified once more.";
+const ABOUT = "Every picture that was held out from training is classified again.";
 
 /**
- * @param {Scenery} scenery
+ * @param {Context} context
  * @returns {Promise<Node[]>}
  */
-export async function mistakes(scenery) {
-  const { run, state, store, served } = scenery;
+export async function mistakes(context) {
+  const { trace, state, store, served } = context;
   if (!served) return [say("Mistakes", ["Open the model with “pellucid open” to see its mistakes."])];
   const answer = await (await served.ask("/api/mistakes")).json();
   if (answer.state !== "done") {
-    const waiting = progress(served.ask, "/api/mistakes", answer, "Classifying the pictures", () =>
-      store.set({}, true),
-    );
+    const finished = () => store.set({}, true);
+    const doing = "Classifying the pictures";
+    const waiting = progress({ ask: served.ask, path: "/api/mistakes", answer, doing, finished });
     return [say("Mistakes", [ABOUT], STILL), h("section", { class: "stage", "aria-label": "Mistakes" }, waiting)];
   }
-  const place = cellOf(state.place, run.about.model.classes.length);
-  return place ? pictures(scenery, served, answer, place) : table(scenery, answer);
+  const place = cellOf(state.place, trace.about.model.classes.length);
+  return place ? pictures({ ...context, served }, answer, place) : table(context, answer);
 }
 
 /**
- * @param {Scenery} scenery
- * @param {Found} found
+ * @param {Context} context
+ * @param {Evaluation} evaluation
  */
-function table({ run, store }, found) {
-  const { classes } = run.about.model;
+function table({ trace, store }, evaluation) {
+  const { classes } = trace.about.model;
   const open = (/** @type {number} */ label, /** @type {number} */ predicted) =>
     store.set({ place: `${label},${predicted}`, page: 0 });
-  const [low, high] = found.interval;
-  const wrong = found.pictures - found.correct;
-  const confused = mostConfused(classes, found.confusion, open);
+  const [low, high] = evaluation.interval;
+  const wrong = evaluation.pictures - evaluation.correct;
+  const confused = mostConfused(classes, evaluation.confusion, open);
   const many = classes.length > MANY;
   return [
     say(
       "Mistakes",
       [
-        `${ABOUT} Of ${counted(found.pictures)} ${found.side} pictures ${counted(found.correct)} are right: ` +
-          `${percent(found.accuracy)}.`,
-        `With as many pictures as these the true figure lies, 95 times in 100, between ${percent(low)} and ` +
-          `${percent(high)}.`,
+        `${ABOUT} Of ${counted(evaluation.pictures)} ${evaluation.side} pictures, ${counted(evaluation.correct)} are right: ` +
+          `${percent(evaluation.accuracy)}.`,
+        `With this many pictures, the true figure lies between ${percent(low)} and ${percent(high)} in 95 of 100 cases.`,
         wrong ? "Choose a cell to see its pictures, worst first." : "",
-        run.about.what_if?.changes.length ? "This is the model as it was saved, without your changes." : "",
+        trace.about.what_if?.changes.length ? "This is the saved model, without your changes." : "",
       ],
       STILL,
     ),
@@ -80,9 +79,9 @@ function table({ run, store }, found) {
       "section",
       { class: "stage mistakes table", "aria-label": "Mistakes" },
       many && confused,
-      matrix(classes, found.confusion, open),
+      matrix(classes, evaluation.confusion, open),
       !many && confused,
-      notUsed(found.unusable),
+      notUsed(evaluation.unusable),
     ),
   ];
 }
@@ -101,19 +100,18 @@ function notUsed(unusable) {
 
 /**
  * The pictures of one cell.
- * @param {Scenery} scenery
- * @param {Served} served
- * @param {Found} found
+ * @param {Context & {served: Served}} context
+ * @param {Evaluation} evaluation
  * @param {[number, number]} place
  */
-async function pictures({ run, state, store }, served, found, [label, predicted]) {
-  const { classes } = run.about.model;
+async function pictures({ trace, state, store, served }, evaluation, [label, predicted]) {
+  const { classes } = trace.about.model;
   const answer = await served.ask(`/api/mistakes/cell?label=${label}&predicted=${predicted}`);
   const { pictures: all } = /** @type {{pictures: Pictured[]}} */ (await answer.json());
   const right = label === predicted;
   const pages = Math.max(1, Math.ceil(all.length / PAGE));
   const page = Math.min(state.page, pages - 1);
-  const of = found.confusion[label].reduce((a, b) => a + b, 0);
+  const of = evaluation.confusion[label].reduce((a, b) => a + b, 0);
   const title = right ? `${classes[label]}, right` : `${classes[label]} taken for ${classes[predicted]}`;
   const open = async (/** @type {number} */ number) => {
     if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
@@ -134,8 +132,8 @@ async function pictures({ run, state, store }, served, found, [label, predicted]
       [
         all.length
           ? `${counted(all.length)} of ${counted(of)} pictures of ${classes[label]}, ` +
-            (right ? "the least certain first." : "worst first: where the truth had the least probability.")
-          : "There is no such picture.",
+            (right ? "the least certain first." : "worst first: those whose true class got the lowest probability.")
+          : "There are none.",
         all.length
           ? "Choose one to open its glass box, with the difference between two classes traced to units and pixels."
           : "",
@@ -151,23 +149,23 @@ async function pictures({ run, state, store }, served, found, [label, predicted]
         { class: "thumbs", on: { keydown: moveAmong } },
         ...all.slice(page * PAGE, (page + 1) * PAGE).map((each) => {
           /** @type {[number, number][]} */
-          const said = [[label, each.label_probability]];
-          if (!right) said.push([predicted, each.predicted_probability]);
-          return thumb(each, said, classes, () => void open(each.number));
+          const odds = [[label, each.label_probability]];
+          if (!right) odds.push([predicted, each.predicted_probability]);
+          return thumb(each, odds, classes, () => void open(each.number));
         }),
       ),
-      pages > 1 && pager(page, pages, all.length, (change) => store.set(change, true)),
+      pages > 1 && pager({ page, pages, count: all.length, change: (change) => store.set(change, true) }),
     ),
   ];
 }
 
 /**
  * @param {Pictured} picture
- * @param {[number, number][]} said classes, and the probability of each
+ * @param {[number, number][]} odds classes, and the probability of each
  * @param {string[]} classes
  * @param {() => void} open
  */
-function thumb({ number, name }, said, classes, open) {
+function thumb({ number, name }, odds, classes, open) {
   const image = h("img", {
     src: `/api/mistakes/picture?number=${number}`,
     alt: "",
@@ -183,7 +181,7 @@ function thumb({ number, name }, said, classes, open) {
       { type: "button", key: `picture/${number}`, title: name, on: { click: open } },
       image,
       h("span", { class: "name" }, name),
-      ...said.map(([at, probability]) =>
+      ...odds.map(([at, probability]) =>
         h("span", { class: "said" }, h("span", {}, classes[at]), h("span", {}, percent(probability))),
       ),
     ),
@@ -197,8 +195,8 @@ function thumb({ number, name }, said, classes, open) {
  * @returns {[number, number] | null}
  */
 export function cellOf(place, classes) {
-  const found = place.match(/^(\d+),(\d+)$/);
-  if (!found) return null;
-  const [label, predicted] = [Number(found[1]), Number(found[2])];
+  const match = place.match(/^(\d+),(\d+)$/);
+  if (!match) return null;
+  const [label, predicted] = [Number(match[1]), Number(match[2])];
   return label < classes && predicted < classes ? [label, predicted] : null;
 }

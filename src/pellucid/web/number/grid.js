@@ -42,7 +42,12 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
       {},
       headed && h("th", { scope: "row" }, String(top + y)),
       ...line.map((cell, x) =>
-        drawn(cell, shades.shade, text, `${key}/${top + y},${left + x}`, y === startRow && x === startColumn),
+        drawn(cell, {
+          shade: shades.shade,
+          text,
+          key: `${key}/${top + y},${left + x}`,
+          first: y === startRow && x === startColumn,
+        }),
       ),
     ),
   );
@@ -62,13 +67,14 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
 }
 
 /**
- * @param {Cell | null} cell
- * @param {(value: number) => number} shade
- * @param {(value: number) => string} text
- * @param {string} key
- * @param {boolean} first
+ * @param {Cell | null} cell null where there is no number
+ * @param {object} about
+ * @param {(value: number) => number} about.shade -1 to 1
+ * @param {(value: number) => string} about.text
+ * @param {string} about.key
+ * @param {boolean} about.first whether the focus begins here
  */
-function drawn(cell, shade, text, key, first) {
+function drawn(cell, { shade, text, key, first }) {
   if (!cell) return h("td", { class: "nothing" });
   const t = shade(cell.value);
   const kinds = {

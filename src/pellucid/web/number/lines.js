@@ -3,6 +3,7 @@
 import { h } from "../element.js";
 import { formula } from "./formula.js";
 import { number, unit } from "../format.js";
+import { terms } from "./terms.js";
 
 /** @typedef {import("../arithmetic/working.js").Part} Part */
 
@@ -10,38 +11,35 @@ const SHOWN = 24;
 const SUMMED = 6; // terms that are written out
 
 /**
- * @param {import("../run.js").Run} run
+ * @param {import("./follow.js").NumberContext} context
  * @param {Part[]} between
- * @param {boolean} exact
- * @param {import("./formula.js").Follow} follow
- * @param {(part: Part) => Node} long how a long sum is shown
  */
-export function lines(run, between, exact, follow, long) {
+export function lines(context, between) {
   if (!between.length) return null;
   const items = between.map((part) =>
     h(
       "li",
       {},
       h("b", {}, unit(part.of, part.index)),
-      part.terms.values.length === 1 ? formula(run, part, 0, exact, follow) : several(part, exact, long),
+      part.terms.values.length === 1 ? formula(context, part, 0) : several(context, part),
     ),
   );
   const rest = items.slice(SHOWN);
   return h(
     "section",
-    { class: "lines", "aria-label": "numbers on the way" },
-    h("h2", {}, "On the way"),
+    { class: "lines", "aria-label": "intermediate numbers" },
+    h("h2", {}, "Intermediate numbers"),
     h("ol", {}, ...items.slice(0, SHOWN)),
     rest.length > 0 && h("details", {}, h("summary", {}, `${rest.length} more`), h("ol", {}, ...rest)),
   );
 }
 
 /**
+ * @param {import("./follow.js").NumberContext} context
  * @param {Part} part
- * @param {boolean} exact
- * @param {(part: Part) => Node} long
  */
-function several(part, exact, long) {
+function several(context, part) {
+  const { exact } = context.state;
   const { values, pick, total } = part.terms;
   const shown = Array.from(values.slice(0, SUMMED), (value) => number(value, exact));
   const more = values.length > SUMMED ? ", …" : "";
@@ -51,6 +49,14 @@ function several(part, exact, long) {
     { class: "formula-lines" },
     h("code", {}, text),
     h("code", { class: "strong" }, `= ${number(total, exact)}`),
-    values.length > SUMMED && h("details", {}, h("summary", {}, `all ${values.length}`), long(part)),
+    values.length > SUMMED && h("details", {}, h("summary", {}, `all ${values.length}`), long(context, part)),
   );
+}
+
+/**
+ * @param {import("./follow.js").NumberContext} context
+ * @param {Part} part
+ */
+function long(context, part) {
+  return terms(context, part, { rows: [...part.terms.values.keys()], usual: "order" });
 }

@@ -32,8 +32,8 @@ function attributes(old, fresh) {
   }
   if (old.attributes.length === fresh.attributes.length) return;
   for (const { name } of [...old.attributes]) {
-    const kept = name === "open" && old.nodeName === "DETAILS"; // the reader has opened it
-    if (!fresh.hasAttribute(name) && !kept) old.removeAttribute(name);
+    const stays = name === "open" && old.nodeName === "DETAILS"; // the reader has opened it
+    if (!fresh.hasAttribute(name) && !stays) old.removeAttribute(name);
   }
 }
 

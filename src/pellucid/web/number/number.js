@@ -8,13 +8,12 @@ import { grid } from "./grid.js";
 import { lines } from "./lines.js";
 import { playButton } from "./play.js";
 import { result } from "./result.js";
-import { position } from "../run.js";
+import { position } from "../trace.js";
 import { terms } from "./terms.js";
 import { slices, view, windowGrids } from "./window.js";
 
-/** @typedef {import("../run.js").Run} Run */
 /** @typedef {import("../store.js").State} State */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("./follow.js").NumberContext} NumberContext */
 /** @typedef {import("../arithmetic/working.js").Working} Working */
 /** @typedef {import("../arithmetic/working.js").Part} Part */
 
@@ -22,126 +21,92 @@ const CHANNELS = 16; // maps whose sums are listed at once
 const CELL = 58; // CSS pixels of a number in a grid
 
 /**
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
- * @param {import("../main.js").Served | null} served
+ * @param {import("../context.js").StageContext} outer
  * @param {Working} working
- * @param {number} width that the stage has
  */
-export async function numberView(run, state, store, served, working, width) {
-  /** @type {import("./formula.js").Follow} */
-  const follow = ({ name, index, direction }) => {
-    store.set({ name, index, direction, channel: -1, page: 0, sorted: "", cursor: null });
+export async function numberView(outer, working) {
+  const { state, store, width } = outer;
+  /** @type {NumberContext} */
+  const context = {
+    ...outer,
+    follow: ({ name, index, direction }) =>
+      void store.set({ name, index, direction, channel: -1, page: 0, sorted: "", cursor: null }),
+    change: (to) => void store.set(to, true),
+    room: Math.max(4, Math.min(8, Math.floor((width - 40) / CELL))),
   };
-  const change = (/** @type {Partial<State>} */ to) => store.set(to, true);
-  const room = Math.max(4, Math.min(8, Math.floor((width - 40) / CELL)));
-  const context = { run, state, follow, change, room };
   const stage = h("section", { class: "stage number-view", "aria-label": unit(state.name, state.index ?? []) });
-  stage.append(result(working, state.exact), playButton(run, state, store) ?? "");
-  stage.append((await weightForm(run, state.name, state.index ?? [], served)) ?? "");
+  stage.append(result(working, state.exact), playButton(context) ?? "");
+  stage.append((await weightForm(context)) ?? "");
   if (working.quantity !== "value" || !working.parts.length) stage.append(...(await ownGrid(context, working)));
   for (const [at, part] of working.parts.entries()) stage.append(await partView(context, working, part, at));
-  const long = (/** @type {Part} */ part) => termList(context, part, all(part), 0, "order");
-  const between = lines(run, working.between, state.exact, follow, long);
+  const between = lines(context, working.between);
   if (between) stage.append(between);
   if (working.leftOut) {
-    stage.append(h("p", { class: "note" }, `${counted(working.leftOut)} more numbers on the way are not listed.`));
+    stage.append(h("p", { class: "note" }, `${counted(working.leftOut)} more intermediate numbers are not listed.`));
   }
   if (Object.keys(working.settings).length) stage.append(settings(working, state.exact));
   return stage;
 }
 
 /**
- * @typedef {object} Context
- * @property {Run} run
- * @property {State} state
- * @property {import("./formula.js").Follow} follow
- * @property {(to: Partial<State>) => void} change
- * @property {number} room how many columns of numbers fit
- */
-
-/**
- * @param {Context} context
+ * @param {NumberContext} context
  * @param {Working} working
  * @param {Part} part
  * @param {number} at its number among the working's
  */
 async function partView(context, working, part, at) {
-  const { run, state, follow, room } = context;
+  const { state } = context;
   const { values } = part.terms;
-  const through = working.quantity === "gradient" ? `Back through ${part.through}` : at > 0 ? "Added to it" : "";
+  const through = working.quantity === "gradient" ? `Back through ${part.through}` : at > 0 ? "Also added" : "";
   const section = h("section", { class: "part" }, through ? h("h2", {}, through) : "");
-  const found = slices(part);
-  if (found) {
-    const chosen = at === 0 && state.channel >= 0 ? Math.min(state.channel, found.length - 1) : usual(found);
-    const slice = found[chosen];
+  const perMap = slices(part);
+  if (perMap) {
+    const chosen = at === 0 && state.channel >= 0 ? Math.min(state.channel, perMap.length - 1) : usual(perMap);
+    const slice = perMap[chosen];
     const own = at === 0 && working.quantity === "value" ? await ownGrid(context, working) : [];
-    const grids = await windowGrids(run, part, slice, state.exact, follow, room, own);
+    const grids = await windowGrids(context, part, slice, own);
     section.append(
-      ...(found.length > 1 ? [channelList(context, part, found, chosen)] : []),
+      ...(perMap.length > 1 ? [channelList(context, part, perMap, chosen)] : []),
       h("div", { class: "row" }, ...grids),
     );
     if (values.length > 1) {
-      const carry = found.slice(0, chosen).reduce((sum, { total }) => sum + total, 0);
-      section.append(termList(context, part, slice.rows, carry, "order"));
+      const carry = perMap.slice(0, chosen).reduce((sum, { total }) => sum + total, 0);
+      section.append(terms(context, part, { rows: slice.rows, carry, usual: "order" }));
     }
   }
-  if (values.length === 1) section.append(formula(run, part, 0, state.exact, follow));
-  else if (!found) section.append(termList(context, part, all(part), 0, "size"));
+  if (values.length === 1) section.append(formula(context, part, 0));
+  else if (!perMap) section.append(terms(context, part, { rows: [...values.keys()], usual: "size" }));
   return section;
 }
 
 /**
  * Which map is shown first: the first of a picture's colours, the one that adds most of many.
- * @param {import("./window.js").Slice[]} found
+ * @param {import("./window.js").Slice[]} perMap
  */
-function usual(found) {
-  if (found.length <= 3) return 0;
-  return found.reduce((best, slice, at) => (Math.abs(slice.total) > Math.abs(found[best].total) ? at : best), 0);
-}
-
-/** @param {Part} part */
-function all(part) {
-  return Array.from(part.terms.values, (_, row) => row);
-}
-
-/**
- * @param {Context} context
- * @param {Part} part
- * @param {number[]} rows
- * @param {number} carry
- * @param {"order" | "size"} usual
- */
-function termList({ run, state, follow, change }, part, rows, carry, usual) {
-  const classes = /** @type {string[]} */ (run.about.model.classes);
-  const labelled = (/** @type {string} */ name, /** @type {number[]} */ index) =>
-    index.length === 1 && String(run.shape(name)) === String([classes.length]) && run.node(name)
-      ? ` ${classes[index[0]]}`
-      : "";
-  const sorted = state.sorted || usual;
-  return terms({ run, part, rows, carry, sorted, page: state.page, exact: state.exact, follow, change, labelled });
+function usual(perMap) {
+  if (perMap.length <= 3) return 0;
+  return perMap.reduce((best, slice, at) => (Math.abs(slice.total) > Math.abs(perMap[best].total) ? at : best), 0);
 }
 
 /**
  * What each map adds; one of them is shown in numbers.
- * @param {Context} context
+ * @param {NumberContext} context
  * @param {Part} part
- * @param {import("./window.js").Slice[]} found
+ * @param {import("./window.js").Slice[]} perMap
  * @param {number} chosen
  */
-function channelList({ state, change }, part, found, chosen) {
-  const largest = Math.max(...found.map((slice) => Math.abs(slice.total)));
-  const order = found.map((_, at) => at);
-  const folded = found.length > CHANNELS;
-  if (folded) order.sort((a, b) => Math.abs(found[b].total) - Math.abs(found[a].total));
+function channelList({ state, change }, part, perMap, chosen) {
+  const largest = Math.max(...perMap.map((slice) => Math.abs(slice.total)));
+  const order = perMap.map((_, at) => at);
+  const folded = perMap.length > CHANNELS;
+  if (folded) order.sort((a, b) => Math.abs(perMap[b].total) - Math.abs(perMap[a].total));
   const places = decimals(
-    found.map((slice) => slice.total),
+    perMap.map((slice) => slice.total),
     4,
   );
   const source = part.named(part.terms.columns[0].name);
   const button = (/** @type {number} */ at) => {
-    const { lead, total } = found[at];
+    const { lead, total } = perMap[at];
     const share = largest ? Math.abs(total) / largest : 0;
     return h(
       "button",
@@ -161,7 +126,7 @@ function channelList({ state, change }, part, found, chosen) {
   return h(
     "div",
     { class: "channels", role: "group", "aria-label": `what each map of ${source} adds` },
-    h("p", {}, `What each of the ${counted(found.length)} maps of ${source} adds${folded ? ", largest first" : ""}:`),
+    h("p", {}, `What each of the ${counted(perMap.length)} maps of ${source} adds${folded ? ", largest first" : ""}:`),
     ...order.slice(0, CHANNELS).map(button),
     rest.length > 0 &&
       h(
@@ -175,13 +140,13 @@ function channelList({ state, change }, part, found, chosen) {
 
 /**
  * The number in the map that it belongs to, where it is in one.
- * @param {Context} context
+ * @param {NumberContext} context
  * @param {Working} working
  */
-async function ownGrid({ run, state, follow, room }, { name, index, quantity }) {
+async function ownGrid({ trace, state, follow, room }, { name, index, quantity }) {
   if (index.length < 2) return [];
   const prefix = { value: "value", gradient: "gradient", update: "after" }[quantity];
-  const { shape, data } = await run.array(`${prefix}/${name}`);
+  const { shape, data } = await trace.array(`${prefix}/${name}`);
   const [height, width] = shape.slice(-2);
   const lead = index.slice(0, -2);
   const [y, x] = index.slice(-2);
@@ -192,14 +157,14 @@ async function ownGrid({ run, state, follow, room }, { name, index, quantity }) 
       const place = [...lead, y0 + down, x0 + across];
       const here = y0 + down === y && x0 + across === x;
       const go = () => follow({ name, index: place, direction: state.direction });
-      return { value: data[position(run.whole(name, place), shape)], says: unit(name, place), on: here, follow: go };
+      return { value: data[position(trace.whole(name, place), shape)], says: unit(name, place), on: here, follow: go };
     }),
   );
   const arrow = quantity === "value" && h("span", { class: "operator", "aria-hidden": "true" }, "→");
-  const said = { value: "", gradient: "gradient of ", update: "after the step: " }[quantity];
+  const title = { value: "", gradient: "gradient of ", update: "after the step: " }[quantity];
   const own = grid({
     key: "own",
-    caption: said + unit(name, lead),
+    caption: title + unit(name, lead),
     top: y0,
     left: x0,
     cells,

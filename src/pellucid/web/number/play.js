@@ -1,10 +1,9 @@
 /** The window slides on by itself, step by step, as long as the state is playing. */
 
 import { h } from "../element.js";
-import { settled } from "../walk.js";
+import { settled } from "../place.js";
 
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").Store} Store */
 
 export const PACE = 150; // milliseconds from one place to the next
@@ -36,14 +35,14 @@ export function following(index, shape) {
 
 /**
  * Slides one place at once and then on and on, or stops. Where motion is not wanted, one place and no more.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Store} store
  * @returns {boolean} false: there is no window to slide
  */
-export function toggle(run, store) {
-  const { view, name, index } = settled(run, store.get());
+export function toggle(trace, store) {
+  const { view, name, index } = settled(trace, store.get());
   if (view || !index?.length) return false;
-  const next = following(index, run.shape(name));
+  const next = following(index, trace.shape(name));
   const playing = !store.get().playing && moving() && next !== null;
   void store.set({ playing, ...(store.get().playing || !next ? {} : { index: next }) }, true);
   return true;
@@ -51,11 +50,11 @@ export function toggle(run, store) {
 
 /**
  * Slides from the map's start.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Store} store
  */
-export function replay(run, store) {
-  const { view, index } = settled(run, store.get());
+export function replay(trace, store) {
+  const { view, index } = settled(trace, store.get());
   if (view || !index?.length) return false;
   void store.set({ playing: moving(), index: index.map((at, axis) => (axis < index.length - 2 ? at : 0)) }, true);
   return true;
@@ -63,11 +62,9 @@ export function replay(run, store) {
 
 /**
  * Starts and stops the sliding; nothing where there is no map to slide over.
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
+ * @param {import("../context.js").Context} context
  */
-export function playButton(run, { index, playing }, store) {
+export function playButton({ trace, state: { index, playing }, store }) {
   if (!index || index.length < 2) return null;
   return h(
     "button",
@@ -77,7 +74,7 @@ export function playButton(run, { index, playing }, store) {
       key: "play",
       "aria-pressed": String(playing),
       "aria-keyshortcuts": "Space",
-      on: { click: () => toggle(run, store) },
+      on: { click: () => toggle(trace, store) },
     },
     h("i", { "aria-hidden": "true" }),
     "Slide on",
@@ -89,7 +86,7 @@ export function playButton(run, { index, playing }, store) {
  * Any key but Space stops it, and so do a click, the map's end and a page that nobody sees.
  * @param {Document} page
  * @param {Store} store
- * @param {() => Run | null} shown
+ * @param {() => Trace | null} shown
  */
 export function play(page, store, shown) {
   let running = false;
@@ -114,9 +111,9 @@ export function play(page, store, shown) {
       const now = await frame();
       if (now < due || !store.get().playing) continue;
       due = Math.max(due + PACE, now);
-      const run = shown();
+      const trace = shown();
       const { name, index } = store.get();
-      const next = run && index ? following(index, run.shape(name)) : null;
+      const next = trace && index ? following(index, trace.shape(name)) : null;
       if (next) await store.set({ index: next }, true);
       else stop();
     }

@@ -46,7 +46,7 @@ export function result(working, exact) {
         "p",
         {},
         working.note ||
-          `The arithmetic of ${unwritten.join(", ")} is not written: this shows what PyTorch computed, and not how.`,
+          `Pellucid does not know the arithmetic of ${unwritten.join(", ")}. It shows what PyTorch computed, but not how.`,
       ),
   );
 }

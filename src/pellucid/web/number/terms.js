@@ -4,27 +4,27 @@ import { h, choice } from "../element.js";
 import { counted, decimals, exact as allDigits, fixed, leftOut, number } from "../format.js";
 import { link, signed } from "./formula.js";
 import { written } from "../arithmetic/expression.js";
+import { placeOf } from "./follow.js";
+import { classOf } from "../labels.js";
+import { pager } from "../pager.js";
 
 /** @typedef {import("../arithmetic/working.js").Part} Part */
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("./formula.js").Follow} Follow */
+/** @typedef {import("./follow.js").NumberContext} NumberContext */
 
 const PAGE = 40;
 
 /**
+ * @param {NumberContext} context
+ * @param {Part} part
  * @param {object} about
- * @param {Run} about.run
- * @param {Part} about.part
  * @param {number[]} about.rows which terms, in the order in which they are added
- * @param {number} about.carry what was added before them
- * @param {string} about.sorted
- * @param {number} about.page
- * @param {boolean} about.exact
- * @param {Follow} about.follow
- * @param {(change: any) => void} about.change
- * @param {(name: string, index: number[]) => string} about.labelled a word for a place, such as its class
+ * @param {number} [about.carry] what was added before them
+ * @param {"order" | "size"} about.usual how they stand where the reader has not chosen
  */
-export function terms({ run, part, rows, carry, sorted, page, exact, follow, change, labelled }) {
+export function terms(context, part, { rows, carry = 0, usual }) {
+  const { state, change } = context;
+  const { page, exact } = state;
+  const sorted = state.sorted || usual;
   const { values, pick } = part.terms;
   const order = sorted === "size" ? [...rows].sort((a, b) => Math.abs(values[b]) - Math.abs(values[a])) : rows;
   const pages = Math.max(1, Math.ceil(order.length / PAGE));
@@ -39,7 +39,7 @@ export function terms({ run, part, rows, carry, sorted, page, exact, follow, cha
   );
   const places = decimals([...shown.map((row) => values[row]), ...(pick === "sum" ? running : [])]);
   const text = (/** @type {number} */ value) => (exact ? allDigits(value) : fixed(value, places));
-  const lines = shown.map((row, at) => line({ run, part, row, text, running: running[at], exact, follow, labelled }));
+  const lines = shown.map((row, at) => line(context, part, row, { text, running: running[at] }));
   const after = running[running.length - 1] ?? before;
   const rest = exact ? 0 : leftOut([before, ...shown.map((row) => values[row])], after, places);
   return h(
@@ -70,8 +70,8 @@ export function terms({ run, part, rows, carry, sorted, page, exact, follow, cha
     ),
     pick === "sum" &&
       rest !== 0 &&
-      h("p", { class: "carry" }, `The digits that are not shown add ${fixed(rest, places)}. E shows every digit.`),
-    pages > 1 && pager(shownPage, pages, order.length, change),
+      h("p", { class: "carry" }, `The hidden digits add ${fixed(rest, places)}. Press E to show all digits.`),
+    pages > 1 && pager({ page: shownPage, pages, count: order.length, change }),
   );
 }
 
@@ -91,16 +91,19 @@ function header({ terms: { pick, columns } }) {
   );
 }
 
-/** @param {any} about */
-function line({ run, part, row, text, running, exact, follow, labelled }) {
-  const { columns, values, pick, winner, formula } = /** @type {Part["terms"]} */ (part.terms);
+/**
+ * @param {NumberContext} context
+ * @param {Part} part
+ * @param {number} row
+ * @param {{text: (value: number) => string, running: number}} about how a number is written, and the sum so far
+ */
+function line(context, part, row, { text, running }) {
+  const { exact } = context.state;
+  const { columns, values, pick, winner, formula } = part.terms;
   const factors = columns.flatMap((column, at) => [
     at > 0 && h("span", { class: "times" }, " · "),
-    link(run, part, column, row, follow),
-    labelled(
-      part.named(column.name),
-      column.indices.slice(part.lead(column.name)).map((axis) => axis[row]),
-    ),
+    link(context, part, column, row),
+    labelOf(context, part, column, row),
   ]);
   const byName = new Map(columns.map((column) => [column.name, column.values[row]]));
   const numbers = written(
@@ -128,23 +131,14 @@ function line({ run, part, row, text, running, exact, follow, labelled }) {
 }
 
 /**
- * @param {number} page
- * @param {number} pages
- * @param {number} count
- * @param {(change: any) => void} change
+ * The class of a factor that has one.
+ * @param {NumberContext} context
+ * @param {Part} part
+ * @param {import("./follow.js").Column} column
+ * @param {number} row
  */
-export function pager(page, pages, count, change) {
-  const to = (/** @type {number} */ next, /** @type {string} */ text, /** @type {boolean} */ off) =>
-    h(
-      "button",
-      { type: "button", key: `page/${text}`, disabled: off, on: { click: () => change({ page: next }) } },
-      text,
-    );
-  return h(
-    "p",
-    { class: "pager" },
-    to(page - 1, "before", page === 0),
-    h("span", {}, `${page + 1} of ${counted(pages)} pages, ${counted(count)} in all`),
-    to(page + 1, "after", page === pages - 1),
-  );
+function labelOf({ trace }, part, column, row) {
+  const index = placeOf(part, column, row);
+  const label = index.length === 1 ? classOf(trace, part.named(column.name), index) : "";
+  return label && ` ${label}`;
 }

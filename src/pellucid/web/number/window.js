@@ -3,14 +3,13 @@
 import { h } from "../element.js";
 import { grid } from "./grid.js";
 import { unit } from "../format.js";
-import { GRADIENT } from "../arithmetic/recipe.js";
-import { position } from "../run.js";
-import { place } from "./formula.js";
+import { GRADIENT } from "../arithmetic/declaration.js";
+import { position } from "../trace.js";
+import { numberCalled, placeOf } from "./follow.js";
 
 /** @typedef {import("../arithmetic/working.js").Part} Part */
-/** @typedef {import("../arithmetic/recipe.js").Column} Column */
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("./formula.js").Follow} Follow */
+/** @typedef {import("./follow.js").Column} Column */
+/** @typedef {import("./follow.js").NumberContext} NumberContext */
 /** @typedef {{key: string, lead: number[], rows: number[], total: number}} Slice terms that share a map */
 
 const LARGEST = 12; // rows or columns of a window that is shown in numbers
@@ -26,16 +25,16 @@ export function slices(part) {
   const [first] = part.terms.columns;
   if (!first || first.indices.length - part.lead(first.name) < 2) return null;
   /** @type {Map<string, Slice>} */
-  const found = new Map();
+  const byMap = new Map();
   for (let row = 0; row < part.terms.values.length; row++) {
-    const lead = place(part, first, row).slice(0, -2);
+    const lead = placeOf(part, first, row).slice(0, -2);
     const key = lead.join(",");
-    const slice = found.get(key) ?? { key, lead, rows: [], total: 0 };
-    found.set(key, slice);
+    const slice = byMap.get(key) ?? { key, lead, rows: [], total: 0 };
+    byMap.set(key, slice);
     slice.rows.push(row);
     if (Number.isFinite(part.terms.values[row])) slice.total += part.terms.values[row];
   }
-  const all = [...found.values()];
+  const all = [...byMap.values()];
   const wide = all.some(({ rows }) => ends(first, rows).some(([from, to]) => to - from >= LARGEST));
   return wide || !all.length ? null : all;
 }
@@ -54,24 +53,22 @@ function ends(column, rows) {
 
 /**
  * The grids of one slice: the window in its surroundings, the other factors that lie in a window, the products.
- * @param {Run} run
+ * @param {NumberContext} context
  * @param {Part} part
  * @param {Slice} slice
- * @param {boolean} exact
- * @param {Follow} follow
- * @param {number} room how many columns of numbers fit
  * @param {HTMLElement[]} own the number in its own map
  * @returns {Promise<HTMLElement[]>}
  */
-export async function windowGrids(run, part, slice, exact, follow, room, own) {
+export async function windowGrids(context, part, slice, own) {
+  const { exact } = context.state;
   const { columns, values, pick } = part.terms;
   const [first, ...others] = columns;
-  const grids = [await surroundings(run, part, first, slice, exact, follow, room)];
+  const grids = [await surroundings(context, part, first, slice)];
   const second =
     slice.rows.length > 1 &&
     others.find((column) => column.indices.length - part.lead(column.name) >= 2 && varies(column, slice.rows));
   const operator = (/** @type {string} */ text) => h("span", { class: "operator", "aria-hidden": "true" }, text);
-  if (second) grids.push(operator("×"), factorGrid(part, second, slice, exact, follow, run));
+  if (second) grids.push(operator("×"), factorGrid(context, part, second, slice));
   if (pick === "sum" && slice.rows.length > 1 && columns.length > 1) {
     const layout = second || first;
     const cells = laid(layout, slice.rows, (row) => ({ value: values[row], says: `product ${row}`, on: false }));
@@ -90,26 +87,29 @@ function varies(column, rows) {
 }
 
 /**
+ * @param {NumberContext} context
  * @param {Part} part
  * @param {Column} column
  * @param {Slice} slice
- * @param {boolean} exact
- * @param {Follow} follow
- * @param {Run} run
  */
-function factorGrid(part, column, slice, exact, follow, run) {
+function factorGrid(context, part, column, slice) {
   const name = part.named(column.name);
-  const lead = place(part, column, slice.rows[0]).slice(0, -2);
+  const lead = placeOf(part, column, slice.rows[0]).slice(0, -2);
   const cells = laid(column, slice.rows, (row) => {
-    const index = place(part, column, row);
+    const index = placeOf(part, column, row);
     return {
       value: column.values[row],
       says: unit(name, index),
       outside: !column.inside[row],
-      follow: follower(run, name, index, follow),
+      follow: follower(context, name, index),
     };
   });
-  return grid({ key: `factor/${column.name}/${slice.key}`, caption: unit(name, lead), ...cells, exact });
+  return grid({
+    key: `factor/${column.name}/${slice.key}`,
+    caption: unit(name, lead),
+    ...cells,
+    exact: context.state.exact,
+  });
 }
 
 /**
@@ -129,21 +129,19 @@ function laid(column, rows, cell) {
 
 /**
  * The window in the map that it stands on. What is shown of a large map stays while the window slides over it.
- * @param {Run} run
+ * @param {NumberContext} context
  * @param {Part} part
  * @param {Column} column
  * @param {Slice} slice
- * @param {boolean} exact
- * @param {Follow} follow
- * @param {number} room
  */
-async function surroundings(run, part, column, slice, exact, follow, room) {
+async function surroundings(context, part, column, slice) {
+  const { trace, room } = context;
   const name = part.named(column.name);
   const plain = name.replace(GRADIENT, "");
   const array = `${name === plain ? "value" : "gradient"}/${plain}`;
-  if (!run.has(array)) return factorGrid(part, column, slice, exact, follow, run);
-  const { shape, data } = await run.array(array);
-  const lead = place(part, column, slice.rows[0]).slice(0, -2);
+  if (!trace.has(array)) return factorGrid(context, part, column, slice);
+  const { shape, data } = await trace.array(array);
+  const lead = placeOf(part, column, slice.rows[0]).slice(0, -2);
   const [[top, bottom], [left, right]] = ends(column, slice.rows);
   const [height, width] = shape.slice(-2);
   const [y0, y1] = view(top, bottom, height, 8);
@@ -156,7 +154,7 @@ async function surroundings(run, part, column, slice, exact, follow, room) {
       const index = [...lead, y0 + y, x0 + x];
       const row = rowOf.get(`${y0 + y},${x0 + x}`);
       const outside = y0 + y < 0 || x0 + x < 0 || y0 + y >= height || x0 + x >= width;
-      const value = outside ? 0 : data[position(run.whole(plain, index), shape)];
+      const value = outside ? 0 : data[position(trace.whole(plain, index), shape)];
       const says = outside ? "padding" : unit(name, index);
       const best = pick === "max" && row === winner && row !== undefined;
       return {
@@ -165,7 +163,7 @@ async function surroundings(run, part, column, slice, exact, follow, room) {
         outside,
         on: row !== undefined,
         best,
-        follow: outside ? null : follower(run, name, index, follow),
+        follow: outside ? null : follower(context, name, index),
       };
     }),
   );
@@ -175,7 +173,7 @@ async function surroundings(run, part, column, slice, exact, follow, room) {
     top: y0,
     left: x0,
     cells,
-    exact,
+    exact: context.state.exact,
     focus: [top - y0, left - x0],
   });
 }
@@ -199,13 +197,11 @@ export function view(from, to, size, room) {
 }
 
 /**
- * @param {Run} run
+ * @param {NumberContext} context
  * @param {string} name
  * @param {number[]} index
- * @param {Follow} follow
  */
-function follower(run, name, index, follow) {
-  const plain = name.replace(GRADIENT, "");
-  if (!run.known(plain)) return null;
-  return () => follow({ name: plain, index, direction: plain === name ? "forward" : "backward" });
+function follower({ trace, follow }, name, index) {
+  const target = numberCalled(trace, name, index);
+  return target && (() => follow(target));
 }

@@ -4,11 +4,11 @@ import { h } from "../element.js";
 
 /** @type {Record<string, string>} */
 const TROUBLES = {
-  NotAllowedError: "The camera is not allowed here. Allow it in the browser, beside the address, and open this again.",
+  NotAllowedError: "The browser does not allow the camera here. Allow it next to the address, then open this again.",
   NotFoundError: "No camera was found. Connect one, or choose a picture file.",
-  NotReadableError: "The camera is in use elsewhere. Close the other program, and open this again.",
+  NotReadableError: "Another program is using the camera. Close that program, then open this again.",
 };
-const OTHERWISE = "The camera cannot be used in this browser. Choose a picture file.";
+const OTHERWISE = "This browser cannot use the camera. Choose a picture file.";
 
 /** @param {(picture: Blob) => Promise<boolean>} choose */
 export function photograph(choose) {
@@ -16,7 +16,7 @@ export function photograph(choose) {
     h("video", { playsinline: true, "aria-label": "What the camera sees" })
   );
   video.muted = true;
-  const told = h("p", { class: "note", "aria-live": "polite" }, "Waiting for the camera…");
+  const note = h("p", { class: "note", "aria-live": "polite" }, "Waiting for the camera…");
   const take = /** @type {HTMLButtonElement} */ (
     h("button", { type: "button", class: "next", disabled: true }, "Take it")
   );
@@ -27,7 +27,7 @@ export function photograph(choose) {
       { class: "camera", "aria-label": "Take a picture" },
       h("h2", {}, "Take a picture"),
       h("div", { class: "sight" }, video),
-      told,
+      note,
       h("div", { class: "buttons" }, close, take),
     )
   );
@@ -44,19 +44,19 @@ export function photograph(choose) {
   document.body.append(dialog);
   dialog.showModal();
   seen().then(
-    async (found) => {
-      stream = found;
+    async (camera) => {
+      stream = camera;
       if (!dialog.isConnected) return stop();
       // a mirror is what people expect of a camera that looks at them; the picture is not mirrored
-      const mirrored = found.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
+      const mirrored = camera.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
       video.classList.toggle("mirrored", mirrored);
-      video.srcObject = found;
+      video.srcObject = camera;
       await video.play();
-      told.textContent = mirrored ? "Shown as in a mirror; the picture is as others see you." : "";
+      note.textContent = mirrored ? "The preview is mirrored. The picture is not." : "";
       take.disabled = false;
       take.focus();
     },
-    (error) => (told.textContent = TROUBLES[error instanceof DOMException ? error.name : ""] ?? OTHERWISE),
+    (error) => (note.textContent = TROUBLES[error instanceof DOMException ? error.name : ""] ?? OTHERWISE),
   );
 }
 

@@ -16,9 +16,9 @@ const NAMES = ["black", "red", "orange", "yellow", "green", "blue", "violet", "b
  * @param {(picture: Blob) => Promise<boolean>} choose
  */
 export function draw(channels, choose) {
-  const kept = /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog.drawing"));
-  const dialog = kept ?? pad(channels === 1 ? "white" : "black", choose);
-  if (!kept) document.body.append(dialog);
+  const before = /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog.drawing"));
+  const dialog = before ?? pad(channels === 1 ? "white" : "black", choose);
+  if (!before) document.body.append(dialog);
   dialog.showModal();
   /** @type {HTMLElement} */ (dialog.querySelector("canvas")).focus();
 }
@@ -40,28 +40,28 @@ function pad(manner, choose) {
       height: SIDE,
       tabindex: "0",
       role: "application",
-      "aria-label": "Drawing pad. Arrow keys move the pen, Space sets it down and lifts it.",
+      "aria-label": "Drawing pad. Arrow keys move the pen, Space lowers and lifts it.",
     })
   );
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const mark = h("i", { class: "pen", hidden: true });
-  const told = h("p", { class: "note", "aria-live": "polite" });
+  const note = h("p", { class: "note", "aria-live": "polite" });
   const manners = h("div", {});
-  const colors = h("div", { class: "colours", role: "group", "aria-label": "pen's colour" });
+  const colors = h("div", { class: "colours", role: "group", "aria-label": "pen colour" });
 
   const paint = () => {
     const paper = manner === "white" ? "#000" : "#fff";
-    context.fillStyle = paper;
-    context.fillRect(0, 0, SIDE, SIDE);
-    context.lineCap = context.lineJoin = "round";
+    surface.fillStyle = paper;
+    surface.fillRect(0, 0, SIDE, SIDE);
+    surface.lineCap = surface.lineJoin = "round";
     for (const { color, width, points } of strokes) {
-      context.strokeStyle = manner === "colours" ? color : manner === "white" ? "#fff" : "#000";
-      context.lineWidth = width * SIDE;
-      context.beginPath();
-      for (const [x, y] of points) context.lineTo(x * SIDE, y * SIDE);
+      surface.strokeStyle = manner === "colours" ? color : manner === "white" ? "#fff" : "#000";
+      surface.lineWidth = width * SIDE;
+      surface.beginPath();
+      for (const [x, y] of points) surface.lineTo(x * SIDE, y * SIDE);
       // a point alone is a line without length, which is not drawn
-      if (points.length === 1) context.lineTo(points[0][0] * SIDE + 0.01, points[0][1] * SIDE);
-      context.stroke();
+      if (points.length === 1) surface.lineTo(points[0][0] * SIDE + 0.01, points[0][1] * SIDE);
+      surface.stroke();
     }
     mark.style.setProperty("left", `${100 * at[0]}%`);
     mark.style.setProperty("top", `${100 * at[1]}%`);
@@ -108,7 +108,7 @@ function pad(manner, choose) {
       begin();
       paint();
     }
-    if (!step) told.textContent = down ? "The pen is down." : "The pen is up.";
+    if (!step) note.textContent = down ? "The pen is down." : "The pen is up.";
   });
 
   const choosePen = () =>
@@ -147,7 +147,7 @@ function pad(manner, choose) {
     h("button", { type: "button", class: kind, on: { click } }, text);
   const classify = async () => {
     if (!strokes.length) {
-      told.textContent = "Draw something first.";
+      note.textContent = "Draw something first.";
       return;
     }
     lift();
@@ -164,8 +164,8 @@ function pad(manner, choose) {
       manners,
       h("div", { class: "pad" }, canvas, mark),
       colors,
-      h("label", {}, "pen’s width ", width),
-      told,
+      h("label", {}, "pen width ", width),
+      note,
       h(
         "div",
         { class: "buttons" },

@@ -4,12 +4,11 @@ import { h } from "../element.js";
 import { percent } from "../format.js";
 import { names, same } from "../labels.js";
 
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").Store} Store */
 /**
  * What is told of a picture before its numbers are read. Classes by number; a thumbnail is a data: URL.
- * @typedef {object} Told
+ * @typedef {object} Summary
  * @property {string} picture
  * @property {number[]} against what its loss is measured against
  * @property {number} predicted
@@ -20,25 +19,24 @@ import { names, same } from "../labels.js";
 
 /**
  * A button for each picture; nothing where there is only one.
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
+ * @param {import("../context.js").Context} context
  */
-export function pictures(run, state, store) {
-  const told = all(run);
-  if (told.length < 2) return "";
-  const chosen = shown(run, state.picture);
+export function pictures(context) {
+  const { trace, state, store } = context;
+  const list = all(trace);
+  if (list.length < 2) return "";
+  const chosen = shown(trace, state.picture);
   const row = h(
     "div",
     { class: "pictures", role: "group", "aria-label": "Pictures", "aria-keyshortcuts": "[ ]" },
-    ...told.map((each, number) => button(run, each, number, number === chosen, store)),
+    ...list.map((each, number) => button(context, each, number, number === chosen)),
   );
   row.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (by === undefined) return;
     event.preventDefault();
     event.stopPropagation(); // elsewhere on the page an arrow goes to the next number
-    const next = Math.max(0, Math.min(told.length - 1, chosen + by));
+    const next = Math.max(0, Math.min(list.length - 1, chosen + by));
     /** @type {HTMLElement} */ (row.children[next]).focus();
     void store.set({ picture: next }, true);
   });
@@ -48,46 +46,45 @@ export function pictures(run, state, store) {
 
 /**
  * The picture before, or the next.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Store} store
  * @param {number} by -1 or 1
  * @returns {boolean} false: there is only one picture
  */
-export function beside(run, store, by) {
-  const count = all(run).length;
+export function beside(trace, store, by) {
+  const count = all(trace).length;
   if (count < 2) return false;
-  const next = shown(run, store.get().picture) + by;
+  const next = shown(trace, store.get().picture) + by;
   if (next >= 0 && next < count) void store.set({ picture: next }, true);
   return true;
 }
 
 /**
- * @param {Run} run
- * @returns {Told[]}
+ * @param {Trace} trace
+ * @returns {Summary[]}
  */
-function all(run) {
-  return run.about.pictures ?? [];
+function all(trace) {
+  return trace.about.pictures ?? [];
 }
 
 /**
  * An address may name a picture that this file has not; the first stands for it.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {number} number
  */
-function shown(run, number) {
-  return number < all(run).length ? number : 0;
+function shown(trace, number) {
+  return number < all(trace).length ? number : 0;
 }
 
 /**
- * @param {Run} run
- * @param {Told} told
+ * @param {import("../context.js").Context} context
+ * @param {Summary} summary
  * @param {number} number
  * @param {boolean} chosen
- * @param {Store} store
  */
-function button(run, { picture, against: truth, called, probability, thumbnail }, number, chosen, store) {
-  const { classes } = run.about.model;
-  const share = probability === null || run.about.several ? "" : percent(probability);
+function button({ trace, store }, { picture, against: truth, called, probability, thumbnail }, number, chosen) {
+  const { classes } = trace.about.model;
+  const share = probability === null || trace.about.several ? "" : percent(probability);
   const against = same(truth, called) ? "" : `loss against ${names(classes, truth)}`;
   const name = names(classes, called);
   return h(

@@ -110,17 +110,17 @@ export function chart({ title, across, height, format, seek }) {
     /**
      * @param {Line[]} now
      * @param {number} whole the last x there will be
-     * @param {string} said the same in words
+     * @param {string} words the same in words
      */
-    set(now, whole, said) {
+    set(now, whole, words) {
       end = whole;
       const far = spread(now);
       const same =
         far === wide && now.length === lines.length && now.every(({ name }, each) => name === lines[each].name);
       [lines, wide] = [now, far];
-      scaled.textContent = far ? "above 1 by powers of ten" : "";
+      scaled.textContent = far ? "logarithmic above 1" : "";
       node.hidden = !lines.some(({ points }) => points.length);
-      canvas.setAttribute("aria-label", said);
+      canvas.setAttribute("aria-label", words);
       if (plot && same) plot.setData(aligned(lines));
       else if (canvas.isConnected && canvas.clientWidth) make();
       place();
@@ -160,9 +160,9 @@ const FONT = "11px system-ui, sans-serif";
 function resolved(node, color) {
   const probe = h("i", { style: { color } });
   node.append(probe);
-  const found = getComputedStyle(probe).color;
+  const computed = getComputedStyle(probe).color;
   probe.remove();
-  return found;
+  return computed;
 }
 
 /**

@@ -55,9 +55,9 @@ export function figures({ replay, epochs }) {
  * A line in a sentence.
  * @param {(value: number) => string} format
  */
-export function told(format) {
+export function inWords(format) {
   return (/** @type {Line} */ { name, points }) =>
-    `${name}: ${format(points[0][1])} at first, ${format(points[points.length - 1][1])} at last.`;
+    `${name}: from ${format(points[0][1])} to ${format(points[points.length - 1][1])}.`;
 }
 
 /**
@@ -85,7 +85,7 @@ export function tables({ replay, epochs }) {
     );
   const moments = replay && [
     table(
-      "Each moment that was kept",
+      "Each stored moment",
       ["step", "epoch", "training loss", ...replay.pictures.map((each) => `loss of ${each.class}`)],
       replay.frames.map(({ step, epoch, train_loss, loss }) => [step, epoch, train_loss, ...loss]),
     ),

@@ -19,7 +19,7 @@ import { Trouble } from "../host.js";
 export const LEVELS = 127; // of an int8 to either side of zero
 const KEPT = 200; // frames
 const AHEAD = 64; // frames that are fetched before they are asked for
-const CUT = "A frame of the training did not arrive whole. Reload the page.";
+const CUT = "A frame of the training arrived incomplete. Reload the page.";
 
 /**
  * safetensors: the length of a header as uint64, the header as JSON, the numbers.
@@ -33,16 +33,16 @@ export function tensors(buffer) {
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, start - 8)));
   delete header.__metadata__;
   /** @type {Tensors} */
-  const found = new Map();
+  const all = new Map();
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(/** @type {Record<string, any>} */ (header))) {
     const [from, to] = data_offsets.map((/** @type {number} */ at) => start + at);
     const count = shape.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1);
     const width = dtype === "I8" ? 1 : dtype === "F32" ? 4 : NaN;
     if (to > buffer.byteLength || to - from !== count * width) throw new Trouble(CUT);
     const data = dtype === "I8" ? new Int8Array(buffer, from, count) : new Float32Array(buffer.slice(from, to));
-    found.set(name, { shape, data });
+    all.set(name, { shape, data });
   }
-  return found;
+  return all;
 }
 
 /**
@@ -95,9 +95,9 @@ export function probabilities(frame, picture) {
  * @param {string} name
  */
 export function of(frame, name) {
-  const found = frame.get(name);
-  if (!found) throw new Trouble(`A frame of the training has no ${name}. Reload the page.`);
-  return found;
+  const tensor = frame.get(name);
+  if (!tensor) throw new Trouble(`${name} is missing from a frame of the training. Reload the page.`);
+  return tensor;
 }
 
 /**
@@ -115,14 +115,14 @@ export function createFrames(ask) {
     return frame;
   };
   const load = (/** @type {number} */ step) => {
-    const found = coming.get(step);
-    if (found) return found;
-    const asked = ask(`/api/training/frame?step=${step}`)
+    const pending = coming.get(step);
+    if (pending) return pending;
+    const request = ask(`/api/training/frame?step=${step}`)
       .then((answer) => answer.arrayBuffer())
       .then((buffer) => keep(step, tensors(buffer)))
       .finally(() => coming.delete(step));
-    coming.set(step, asked);
-    return asked;
+    coming.set(step, request);
+    return request;
   };
   return {
     /** @param {number} step */

@@ -21,30 +21,31 @@ const SMALLEST = 20;
  * @param {Replay} replay
  */
 export function createMoment(replay) {
-  const odds = h("ul", { class: "odds" });
+  const odds = createOdds(replay);
   const walls = { weight: wall(), output: wall(), gradient: wall() };
   return {
-    odds,
+    odds: odds.node,
     walls: [walls.weight.node, walls.output.node, walls.gradient.node],
     /**
-     * @param {Frames} frames
-     * @param {Tensors} frame
-     * @param {number} picture
-     * @param {Layer} layer
-     * @param {boolean} fixed one scale of colours over the whole training
-     * @param {number} width
+     * @param {object} scene
+     * @param {Frames} scene.frames
+     * @param {Tensors} scene.frame
+     * @param {number} scene.picture
+     * @param {Layer} scene.layer
+     * @param {boolean} scene.fixed one scale of colours over the whole training
+     * @param {number} scene.width
      */
-    draw(frames, frame, picture, layer, fixed, width) {
-      drawOdds(odds, replay, probabilities(frame, picture), picture);
+    draw({ frames, frame, picture, layer, fixed, width }) {
+      odds.draw(probabilities(frame, picture), picture);
       for (const kind of /** @type {const} */ (["weight", "output", "gradient"])) {
         const drawn = walls[kind];
         drawn.node.hidden = !frame.has(`${layer.name}/${kind}`);
         if (drawn.node.hidden) continue;
         const now = largest(frame, layer.name, kind, picture);
         const most = fixed ? frames.largest(layer.name, kind, picture) : now;
-        const [title, seen, images] = tiles(replay, frame, kind, layer, picture, most);
-        const told = fixed ? `${seen}, now up to ±${number(now, false, 3)}` : seen;
-        drawn.draw(title, told, images, width);
+        const [title, seen, images] = tiles({ replay, frame, kind, layer, picture, limit: most });
+        const scaleNote = fixed ? `${seen}, now up to ±${number(now, false, 3)}` : seen;
+        drawn.draw(title, scaleNote, images, width);
       }
     },
   };
@@ -52,40 +53,46 @@ export function createMoment(replay) {
 
 /**
  * Bars in the order of the classes, so that each stays in its place while it grows; of many classes the first ones.
- * @param {HTMLElement} list
  * @param {Replay} replay
- * @param {number[]} found
- * @param {number} picture
  */
-function drawOdds(list, replay, found, picture) {
+function createOdds(replay) {
   const { classes } = replay;
-  const own = classes.indexOf(replay.pictures[picture].class);
-  const first = found.indexOf(Math.max(...found));
-  const order = classes.map((_, at) => at);
-  const shown = classes.length <= CLASSES ? order : chosen(found, own);
-  const key = shown.join();
-  if (list.dataset.shown !== key) {
-    list.dataset.shown = key;
-    list.replaceChildren(
-      ...shown.map((at) => h("li", {}, h("span", {}, classes[at]), h("i", {}, h("i", {})), h("b", {}))),
-    );
-  }
-  shown.forEach((at, row) => {
-    const item = /** @type {HTMLElement} */ (list.children[row]);
-    item.className = `${at === own ? "true" : ""} ${at === first ? "first" : ""}`;
-    const bar = /** @type {HTMLElement} */ (item.querySelector("i > i"));
-    bar.style.setProperty("width", `${100 * found[at]}%`);
-    /** @type {HTMLElement} */ (item.querySelector("b")).textContent = percent(found[at]);
-  });
+  const node = h("ul", { class: "odds" });
+  let before = "";
+  return {
+    node,
+    /**
+     * @param {number[]} odds
+     * @param {number} picture
+     */
+    draw(odds, picture) {
+      const own = classes.indexOf(replay.pictures[picture].class);
+      const first = odds.indexOf(Math.max(...odds));
+      const shown = classes.length <= CLASSES ? classes.map((_, at) => at) : chosen(odds, own);
+      if (before !== shown.join()) {
+        before = shown.join();
+        node.replaceChildren(
+          ...shown.map((at) => h("li", {}, h("span", {}, classes[at]), h("i", {}, h("i", {})), h("b", {}))),
+        );
+      }
+      shown.forEach((at, row) => {
+        const item = /** @type {HTMLElement} */ (node.children[row]);
+        item.className = `${at === own ? "true" : ""} ${at === first ? "first" : ""}`;
+        const bar = /** @type {HTMLElement} */ (item.querySelector("i > i"));
+        bar.style.setProperty("width", `${100 * odds[at]}%`);
+        /** @type {HTMLElement} */ (item.querySelector("b")).textContent = percent(odds[at]);
+      });
+    },
+  };
 }
 
 /**
  * Of many classes the true one and the most probable, in their order.
- * @param {number[]} found
+ * @param {number[]} odds
  * @param {number} own
  */
-function chosen(found, own) {
-  const order = found.map((_, at) => at).sort((a, b) => found[b] - found[a]);
+function chosen(odds, own) {
+  const order = odds.map((_, at) => at).sort((a, b) => odds[b] - odds[a]);
   return [...new Set([own, ...order])].slice(0, CLASSES).sort((a, b) => a - b);
 }
 
@@ -98,19 +105,20 @@ function chosen(found, own) {
  */
 
 /**
- * @param {Replay} replay
- * @param {Tensors} frame
- * @param {Kind} kind
- * @param {Layer} layer
- * @param {number} picture
- * @param {number} limit
+ * @param {object} about
+ * @param {Replay} about.replay
+ * @param {Tensors} about.frame
+ * @param {Kind} about.kind
+ * @param {Layer} about.layer
+ * @param {number} about.picture
+ * @param {number} about.limit the number that has the full colour
  * @returns {[string, string, Tiles]} title, what the colours say, and the images
  */
-function tiles(replay, frame, kind, layer, picture, limit) {
+function tiles({ replay, frame, kind, layer, picture, limit }) {
   const { shape } = of(frame, `${layer.name}/${kind}`);
   const full = `full colour at ±${number(limit, false, 3)}`;
-  const some = (/** @type {number} */ kept, /** @type {number} */ all) =>
-    kept < all ? `the first ${kept} of ${all}` : `${all}`;
+  const some = (/** @type {number} */ shown, /** @type {number} */ all) =>
+    shown < all ? `the first ${shown} of ${all}` : `${all}`;
   if (kind === "weight") {
     const [count, inputs, rows, columns] = shape;
     const size = rows * columns;
@@ -126,7 +134,7 @@ function tiles(replay, frame, kind, layer, picture, limit) {
     const title = `Filters of ${layer.name}: ${some(count, layer.shape[0])}`;
     const seen = colored
       ? `in colour, grey is 0; full at ±${number(limit, false, 3)}`
-      : `each by its first kernel; ${full}`;
+      : `each shown by its first kernel; ${full}`;
     return [title, seen, { count, aspect: columns / rows, side: LARGEST.weight, image }];
   }
   const what = kind === "output" ? ["Maps", "Outputs"] : ["Gradients of the maps", "Gradients of the outputs"];
@@ -156,7 +164,7 @@ function wall() {
   const holder = h("div", { role: "img" });
   const node = h("section", { class: "wall-of" }, h("header", {}, title, note), holder);
   let size = "";
-  /** @type {CanvasRenderingContext2D | null} */ let context = null;
+  /** @type {CanvasRenderingContext2D | null} */ let surface = null;
   return {
     node,
     /**
@@ -174,16 +182,16 @@ function wall() {
       const tall = Math.max(4, Math.round(side / aspect));
       const lines = Math.ceil(count / columns);
       const [across, down] = [columns * (side + GAP) - GAP, lines * (tall + GAP) - GAP];
-      if (size !== `${across}/${down}/${devicePixelRatio}` || !context) {
+      if (size !== `${across}/${down}/${devicePixelRatio}` || !surface) {
         size = `${across}/${down}/${devicePixelRatio}`;
         const made = sharpCanvas(across, down);
-        context = made.context;
+        surface = made.surface;
         holder.replaceChildren(made.canvas);
       }
-      context.clearRect(0, 0, across, down);
+      surface.clearRect(0, 0, across, down);
       for (let at = 0; at < count; at++) {
         const [x, y] = [(at % columns) * (side + GAP), Math.floor(at / columns) * (tall + GAP)];
-        drawImage(context, image(at), x, y, side, tall);
+        drawImage(surface, image(at), [x, y, side, tall]);
       }
       if (title.textContent !== called) title.textContent = called;
       if (note.textContent !== scale) note.textContent = scale;

@@ -8,7 +8,7 @@ import { dark } from "../colors.js";
 import { chart } from "./curves.js";
 import { choice, h } from "../element.js";
 import { counted, number, percent } from "../format.js";
-import { colorOf, figures, tables, told } from "./figures.js";
+import { colorOf, figures, tables, inWords } from "./figures.js";
 import { createFrames, probabilities } from "./frames.js";
 import { Trouble } from "../host.js";
 import { createMoment } from "./moment.js";
@@ -18,7 +18,7 @@ import { GONE, NONE_HERE, ROUNDED, WITHOUT } from "./words.js";
 
 /** @typedef {import("./frames.js").Moment} Moment */
 /** @typedef {import("./frames.js").Replay} Replay */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {import("../store.js").State} State */
 /** @typedef {import("../store.js").Store} Store */
 /** @typedef {import("./figures.js").About} About */
@@ -33,7 +33,7 @@ const OVER = ["done", "stopped", "failed"];
 const players = new WeakMap();
 
 /**
- * @param {{state: State, store: Store, served: Served | null, reopen?: () => Promise<void>}} scenery
+ * @param {{state: State, store: Store, served: Served | null, reopen?: () => Promise<void>}} context
  * @returns {Promise<HTMLElement[]>}
  */
 export async function show({ state, store, served, reopen }) {
@@ -42,32 +42,6 @@ export async function show({ state, store, served, reopen }) {
   players.set(store, player);
   await player.show(state);
   return player.nodes;
-}
-
-/**
- * The page while there is no network yet to walk through.
- * @param {object} scene
- * @param {HTMLElement} scene.page
- * @param {string} scene.name of the model that is being trained
- * @param {Store} scene.store
- * @param {Served} scene.served
- * @param {(error: unknown) => void} scene.complain
- * @param {() => Promise<void>} scene.reopen when the network is there
- * @returns {(state: State) => Promise<void>}
- */
-export function watching({ page, name, store, served, complain, reopen }) {
-  const main = h("main", {});
-  const brand = h("span", { class: "brand" }, "Pellucid");
-  page.replaceChildren(h("header", {}, brand, h("span", { class: "what" }, "training ", h("b", {}, name))), main);
-  document.title = `Training ${name} · Pellucid`;
-  return async (state) => {
-    try {
-      const parts = await show({ state, store, served, reopen });
-      if (main.firstChild !== parts[0]) main.replaceChildren(...parts);
-    } catch (error) {
-      complain(error);
-    }
-  };
 }
 
 /** @param {Means} means */
@@ -85,7 +59,7 @@ function createPlayer({ store, served, reopen }) {
   const thumbs = h("div", { class: "followed-ones", role: "group", "aria-label": "Picture" });
   const switches = h("div", { class: "row switches-of" });
   const trouble = h("p", { class: "note", role: "alert" });
-  const frameTable = h("details", { class: "numbers" });
+  const frameTable = h("details", { class: "numbers", on: { toggle: openTable } });
   const curves = h("div", { class: "curves" }, losses.node, shares.node);
   const details = h("div", { class: "stack moment" });
   const aside = h(
@@ -118,6 +92,7 @@ function createPlayer({ store, served, reopen }) {
   let waiting = 0;
   let turn = 0;
   let wasLive = false;
+  let tabled = ""; // how many rows the tables have
 
   const last = () => (about?.replay?.frames.length ?? 0) - 1;
   const here = () => Math.max(0, Math.min(at, last()));
@@ -152,8 +127,8 @@ function createPlayer({ store, served, reopen }) {
     if (!replay) return;
     const [step = "", shownPicture = "", name = "", scale = ""] = place.split(",");
     const wanted = Number.parseInt(step, 10);
-    const found = replay.frames.findLastIndex((frame) => frame.step <= wanted);
-    at = Number.isNaN(wanted) || found === last() ? Infinity : Math.max(0, found);
+    const index = replay.frames.findLastIndex((frame) => frame.step <= wanted);
+    at = Number.isNaN(wanted) || index === last() ? Infinity : Math.max(0, index);
     picture = Math.max(0, Math.min(replay.pictures.length - 1, Number.parseInt(shownPicture, 10) || 0));
     layer = replay.layers.some((each) => each.name === name) ? name : first(replay);
     fixed = scale !== "each";
@@ -165,7 +140,7 @@ function createPlayer({ store, served, reopen }) {
     const replay = /** @type {Replay} */ (about?.replay);
     const { class: label, side, path } = replay.pictures[picture];
     const source = (/** @type {number} */ each) => `/api/training/picture?n=${each}`;
-    const how = side === "validation" ? "not learned from" : "learned from";
+    const how = side === "validation" ? "not trained on" : "trained on";
     shown.replaceChildren(
       h("img", { src: source(picture), alt: `A picture of the class ${label}`, title: path }),
       h("figcaption", {}, h("b", {}, label), ` · ${how}`),
@@ -241,7 +216,7 @@ function createPlayer({ store, served, reopen }) {
       );
     for (const near of [here() + 1, here() - 1, here() + 2]) {
       const step = replay.frames[near]?.step;
-      if (step !== undefined) frames.load(step).catch(() => {}); // who goes there is told
+      if (step !== undefined) frames.load(step).catch(() => {}); // shown to whoever goes there
     }
   }
 
@@ -253,16 +228,16 @@ function createPlayer({ store, served, reopen }) {
     const replay = /** @type {Replay} */ (about?.replay);
     trouble.textContent = "";
     details.hidden = false;
-    const kept = /** @type {import("./frames.js").Layer} */ (replay.layers.find(({ name }) => name === layer));
+    const shownLayer = /** @type {import("./frames.js").Layer} */ (replay.layers.find(({ name }) => name === layer));
     const width = Math.max(200, (stage.clientWidth || 900) - 2);
-    moment?.draw(frames, frame, picture, kept, fixed, width);
+    moment?.draw({ frames, frame, picture, layer: shownLayer, fixed, width });
     const odds = probabilities(frame, picture);
     const most = odds.indexOf(Math.max(...odds));
     const { class: label } = replay.pictures[picture];
     const own = odds[replay.classes.indexOf(label)];
     const when = now.step ? `After step ${counted(now.step)} of ${counted(replay.steps)}` : "Before the first step";
     if (most < 0) {
-      sentence.textContent = `${when} its scores were no finite numbers any more.`;
+      sentence.textContent = `${when} its scores were no longer finite numbers.`;
       return;
     }
     const answer = `it gave “${label}” ${percent(own)}`;
@@ -284,22 +259,22 @@ function createPlayer({ store, served, reopen }) {
   function drawCurves() {
     if (!about) return;
     const { loss, accuracy, end } = figures(about);
-    losses.set(loss, end, `Loss over ${about.name}. ${loss.map(told(digits)).join(" ")}`);
-    shares.set(accuracy, end, `Accuracy. ${accuracy.map(told(percent)).join(" ")}`);
-    if (frameTable.dataset.rows !== `${last()}/${about.epochs.length}`) fillTable();
+    losses.set(loss, end, `Loss over ${about.name}. ${loss.map(inWords(digits)).join(" ")}`);
+    shares.set(accuracy, end, `Accuracy. ${accuracy.map(inWords(percent)).join(" ")}`);
+    const rows = `${last()}/${about.epochs.length}`;
+    if (rows !== tabled) fillTable();
+    tabled = rows;
   }
 
   function fillTable() {
-    frameTable.dataset.rows = `${last()}/${about?.epochs.length}`;
-    const open = /** @type {HTMLDetailsElement} */ (frameTable).open;
     frameTable.replaceChildren(h("summary", {}, "The curves as numbers"));
-    const fill = () =>
-      /** @type {HTMLDetailsElement} */ (frameTable).open &&
-      about &&
-      frameTable.childElementCount === 1 &&
-      frameTable.append(...tables(about));
-    frameTable.ontoggle = fill;
-    if (open) fill();
+    openTable();
+  }
+
+  /** The tables are made when the reader opens them. */
+  function openTable() {
+    const { open } = /** @type {HTMLDetailsElement} */ (frameTable);
+    if (open && about && frameTable.childElementCount === 1) frameTable.append(...tables(about));
   }
 
   function drawLive() {
@@ -307,12 +282,12 @@ function createPlayer({ store, served, reopen }) {
     const over = !live || OVER.includes(live.state);
     const running = live?.state === "training" && live.steps;
     progress.replaceChildren(...(running ? pace(/** @type {Required<Live>} */ (live)) : []));
-    const said = live
+    const text = live
       ? live.said || `Training, epoch ${live.epoch} of ${live.epochs}.`
       : wasLive
         ? "The training is done."
         : "";
-    if (status.firstChild?.textContent !== said) status.replaceChildren(said);
+    if (status.firstChild?.textContent !== text) status.replaceChildren(text);
     if (!live && wasLive && !progress.childElementCount) {
       const open = () => store.set({ view: "", place: "", name: "", index: null });
       progress.append(
@@ -363,7 +338,7 @@ function createPlayer({ store, served, reopen }) {
   function fetchAhead(replay) {
     frames.ahead(replay.frames.map(({ step }) => step)).then(
       () => fixed && draw(), // by what is now the largest
-      () => {}, // who goes to that moment is told
+      () => {}, // shown to whoever goes to that moment
     );
   }
 

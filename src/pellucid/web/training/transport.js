@@ -18,8 +18,8 @@ export function createTransport(go) {
     { type: "button", class: "frame-key", key: "again", "aria-label": "From the start", "aria-keyshortcuts": "R" },
     icon("M5 4v12M17 4 7 10l10 6z"),
   );
-  const told = h("span", { class: "frame-said", "aria-hidden": "true" });
-  const node = h("div", { class: "transport" }, play, again, slider, told);
+  const label = h("span", { class: "frame-said", "aria-hidden": "true" });
+  const node = h("div", { class: "transport" }, play, again, slider, label);
   let last = 0;
   let at = 0;
   let timer = 0;
@@ -76,15 +76,15 @@ export function createTransport(go) {
      * @param {number} now
      * @param {number} count of frames
      * @param {string} short
-     * @param {string} said for who does not see the slider
+     * @param {string} words for who does not see the slider
      */
-    set(now, count, short, said) {
+    set(now, count, short, words) {
       [at, last] = [now, count - 1];
       slider.max = String(last);
       slider.value = String(at);
-      slider.setAttribute("aria-valuetext", said);
+      slider.setAttribute("aria-valuetext", words);
       slider.style.setProperty("--done", `${last ? (100 * at) / last : 100}%`);
-      told.textContent = short;
+      label.textContent = short;
     },
   };
 }

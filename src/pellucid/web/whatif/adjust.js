@@ -4,12 +4,13 @@ import { largestOf } from "../colors.js";
 import { choice, h } from "../element.js";
 import { exact, unit } from "../format.js";
 import { Trouble } from "../host.js";
-import { position } from "../run.js";
+import { position } from "../trace.js";
 import { shifts } from "./shift.js";
 import { before, body, follow, latest, merged, whatIf } from "./whatif.js";
 
-/** @typedef {import("../run.js").Run} Run */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Context} Context */
+/** @typedef {import("../trace.js").Trace} Trace */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {import("./whatif.js").Change} Change */
 
 const PAUSE = 250; // ms after the last step of a slider until what follows is worked out to the last number
@@ -21,22 +22,21 @@ const KINDS = /** @type {[string, string][]} */ ([
 
 /**
  * For a weight: a slider and a field. null where the number is no weight.
- * @param {Run} run
- * @param {string} name
- * @param {number[]} index
- * @param {Served | null} served
+ * @param {Context} context
  * @returns {Promise<HTMLElement | null>}
  */
-export async function weightForm(run, name, index, served) {
-  const what = whatIf(run);
+export async function weightForm({ trace, state, served }) {
+  const { name } = state;
+  const index = state.index ?? [];
+  const what = whatIf(trace);
   // what standardises the picture is no part of the network
-  if (!served || !what || run.node(name) || !name.includes(".") || !index.length) return null;
-  const { data, shape } = await run.array(`value/${name}`);
+  if (!served || !what || trace.node(name) || !name.includes(".") || !index.length) return null;
+  const { data, shape } = await trace.array(`value/${name}`);
   const value = data[position(index, shape)];
   const was = what.changes.find((each) => each.name === name && String(each.index) === String(index))?.was ?? value;
   const reach = 2 * Math.max(1e-3, Math.abs(value), Math.abs(was), largestOf(data));
   const change = (/** @type {number} */ to) => merged(what.changes, [{ what: "weight", name, index, value: to }]);
-  const { said, foresee, commit } = hands(run, served);
+  const { outcome, foresee, commit } = hands(trace, served);
   const field = input("number", "what-if/value", exact(value).replace("−", "-"), {
     step: "any",
     "aria-label": `another value for ${unit(name, index)}`,
@@ -64,7 +64,7 @@ export async function weightForm(run, name, index, served) {
   const button = (/** @type {string} */ text, /** @type {number} */ wanted) =>
     h("button", { type: "button", class: "single", key: `what-if/${text}`, on: { click: () => set(wanted) } }, text);
   return form(
-    `What if ${unit(name, index)} were another number?`,
+    `What if ${unit(name, index)} were a different number?`,
     h(
       "div",
       { class: "row" },
@@ -74,21 +74,19 @@ export async function weightForm(run, name, index, served) {
       button("its opposite", -was),
       value === was ? "" : button("as it was", was),
     ),
-    said,
+    outcome,
   );
 }
 
 /**
  * For a layer with a window: stride, padding, and the kind of pooling. null for any other.
- * @param {Run} run
- * @param {string} name
- * @param {Served | null} served
+ * @param {Context} context
  */
-export function layerForm(run, name, served) {
-  const what = whatIf(run);
+export function layerForm({ trace, state: { name }, served }) {
+  const what = whatIf(trace);
   const layer = what?.settings.find((each) => each.layer === name);
   if (!served || !what || !layer) return null;
-  const { said, foresee, commit } = hands(run, served);
+  const { outcome, foresee, commit } = hands(trace, served);
   const now = (/** @type {Change["what"]} */ kind, /** @type {any} */ otherwise) =>
     what.changes.find((each) => each.layer === name && each.what === kind)?.value ?? otherwise;
   const stride = pair("stride", now("stride", layer.stride), 1, layer.most_stride);
@@ -103,7 +101,7 @@ export function layerForm(run, name, served) {
     ];
     return merged(
       what.changes,
-      all.filter((each) => differs(each, layer) || said_before(each, what.changes)),
+      all.filter((each) => differs(each, layer) || changedBefore(each, what.changes)),
     );
   };
   for (const field of [...stride.fields, ...padding.fields]) {
@@ -120,7 +118,7 @@ export function layerForm(run, name, served) {
   );
   const movable = layer.most_padding.some((most) => most > 0);
   return form(
-    "What if it were another?",
+    "What if its settings were different?",
     h(
       "div",
       { class: "row" },
@@ -128,7 +126,7 @@ export function layerForm(run, name, served) {
       stride.label,
       movable ? padding.label : "",
     ),
-    said,
+    outcome,
   );
 }
 
@@ -145,35 +143,35 @@ function differs({ what, value }, layer) {
  * @param {Change} change
  * @param {Change[]} changes
  */
-function said_before({ what, layer }, changes) {
+function changedBefore({ what, layer }, changes) {
   return changes.some((each) => each.what === what && each.layer === layer);
 }
 
 /**
  * What both forms do: foresee while something moves, follow when it rests, and say what comes of it.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Served} served
  */
-function hands(run, served) {
-  const said = h("div", { class: "foreseen", role: "status" });
+function hands(trace, served) {
+  const outcome = h("div", { class: "foreseen", role: "status" });
   let timer = 0;
   const ask = latest(async (/** @type {Change[]} */ changes) => {
     try {
       const answer = await (await served.ask("/api/what-if/foresee", { method: "POST", body: body(changes) })).json();
-      if (answer.fits) said.replaceChildren(shifts(run.about.model.classes, before(run), answer.probabilities));
-      else said.replaceChildren(refused(answer, changes, served));
+      if (answer.fits) outcome.replaceChildren(shifts(trace.about.model.classes, before(trace), answer.probabilities));
+      else outcome.replaceChildren(refused(answer, changes, served));
       return answer.fits;
     } catch (error) {
       if (!(error instanceof Trouble)) throw error;
-      said.replaceChildren(h("p", { class: "refused" }, error.message));
+      outcome.replaceChildren(h("p", { class: "refused" }, error.message));
     }
   });
   const settle = async (/** @type {Change[]} */ changes) => {
     await ask(changes);
-    if (!said.querySelector(".refused")) await follow(served, changes);
+    if (!outcome.querySelector(".refused")) await follow(served, changes);
   };
   return {
-    said,
+    outcome,
     foresee: (/** @type {Change[]} */ changes) => {
       window.clearTimeout(timer);
       void ask(changes);

@@ -1,5 +1,7 @@
 /** A brush on pixels: whole numbers in, whole numbers out, nothing of a browser's colours in between. */
 
+import { LUMA } from "../signed.js";
+
 /**
  * @typedef {object} Image
  * @property {Uint8Array} data rows of pixels of channels
@@ -53,7 +55,7 @@ export function stroke(image, from, to, size, ink) {
  */
 export function colored(color, channels) {
   const [red, green, blue] = color.length === 3 ? color : [color[0], color[0], color[0]];
-  const grey = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
+  const grey = Math.round(LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue);
   const values = channels === 3 ? [red, green, blue] : [grey];
   return (_, channel) => values[channel];
 }

@@ -8,9 +8,9 @@ import { mapData, mapsOf } from "../layer/maps.js";
 import { shifts } from "./shift.js";
 import { before, latest, pending, whatIf } from "./whatif.js";
 
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").Store} Store */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Served} Served */
 /** @typedef {import("./brush.js").Image} Image */
 /** @typedef {"black" | "white" | "mean" | "color" | "blur" | "original"} Kind */
 /**
@@ -42,35 +42,31 @@ const KINDS = [
 const hands = new WeakMap();
 
 /**
- * Whether a run begins with a picture's pixels, which can be painted over.
- * @param {Run} run
+ * Whether a trace begins with a picture's pixels, which can be painted over.
+ * @param {Trace} trace
  */
-export function paintable(run) {
-  return whatIf(run) !== null && run.nodes[0].name === run.role("picture");
+export function paintable(trace) {
+  return whatIf(trace) !== null && trace.nodes[0].name === trace.role("picture");
 }
 
 /**
  * What opens the painting, where it can be.
- * @param {Run} run
- * @param {Store} store
- * @param {Served | null} served
+ * @param {import("../context.js").Context} context
  */
-export function paintButton(run, store, served) {
-  if (!served || !paintable(run)) return null;
+export function paintButton({ trace, store, served }) {
+  if (!served || !paintable(trace)) return null;
   const open = () => store.set({ brush: true });
   return h("button", { type: "button", class: "single", key: "paint/open", on: { click: open } }, "Paint over it");
 }
 
 /**
  * The picture with a brush over it.
- * @param {Run} run
- * @param {Store} store
- * @param {Served} served
+ * @param {import("../context.js").Context & {served: Served}} context
  * @param {number} side the longer side in CSS pixels
  */
-export async function painter(run, store, served, side) {
-  const name = run.nodes[0].name;
-  const first = await pixels(run, name);
+export async function painter({ trace, store, served }, side) {
+  const name = trace.nodes[0].name;
+  const first = await pixels(trace, name);
   const { height, width, channels } = first;
   const hand = hands.get(store) ?? {
     kind: "black",
@@ -82,27 +78,27 @@ export async function painter(run, store, served, side) {
     wet: null,
   };
   hands.set(store, hand);
-  const picture = whatIf(run)?.picture ?? 0;
+  const picture = whatIf(trace)?.picture ?? 0;
   if (hand.wet?.of !== picture) hand.wet = null;
   const image = hand.wet?.image ?? first;
   const about = `picture=${picture}&shape=${height},${width},${channels}`;
   const cell = side / Math.max(height, width);
-  const { canvas, context } = sharpCanvas(cell * width, cell * height);
+  const { canvas, surface } = sharpCanvas(cell * width, cell * height);
   canvas.setAttribute("aria-hidden", "true");
   const ring = h("i", { class: "ring" });
   const came = h("div", { class: "foreseen", role: "status" });
-  const draw = () => drawImage(context, visible(image), 0, 0, cell * width, cell * height);
+  const draw = () => drawImage(surface, visible(image), [0, 0, cell * width, cell * height]);
   const aim = () => {
     const across = Math.max(cell * hand.size, 6);
     const to = { left: hand.at[1], top: hand.at[0] };
     for (const [edge, at] of Object.entries(to)) ring.style.setProperty(edge, `${(at + 0.5) * cell - across / 2}px`);
     for (const edge of ["width", "height"]) ring.style.setProperty(edge, `${across}px`);
   };
-  const inks = await inksOf(run, served, image);
+  const inks = await inksOf(trace, served, image);
   const foresee = latest(async () => {
     const answer = await served.ask(`/api/what-if/foresee-paint?${about}`, sent(image));
     const { probabilities } = await answer.json();
-    came.replaceChildren(shifts(run.about.model.classes, before(run), probabilities));
+    came.replaceChildren(shifts(trace.about.model.classes, before(trace), probabilities));
   });
   const tell = (/** @type {unknown} */ error) => {
     if (!(error instanceof Trouble)) throw error;
@@ -156,8 +152,8 @@ export async function painter(run, store, served, side) {
       tabindex: "0",
       role: "application",
       "aria-label":
-        `The picture, ${height} rows, ${width} columns, to be painted over. Arrow keys move the brush, with Shift by ` +
-        "its own width; Space or Enter paints.",
+        `The picture, ${height} rows, ${width} columns, to paint over. Arrow keys move the brush, with Shift by its ` +
+        "own width. Space or Enter paints.",
       style: { width: `${cell * width}px`, height: `${cell * height}px` },
       on: {
         pointerdown: (/** @type {PointerEvent} */ event) => {
@@ -211,7 +207,7 @@ export async function painter(run, store, served, side) {
     h(
       "p",
       { class: "note" },
-      "Paint with the mouse or a finger; or with the arrow keys (Shift: in strides) and Space.",
+      "Paint with the mouse or a finger, or with the arrow keys and Space. With Shift, the brush moves by its own width.",
     ),
     came,
   );
@@ -225,14 +221,14 @@ export async function painter(run, store, served, side) {
 
 /**
  * The picture's pixels as bytes.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {string} name
  * @returns {Promise<Image>}
  */
-async function pixels(run, name) {
-  const maps = /** @type {import("../layer/maps.js").Maps} */ (mapsOf(run, name, "forward"));
+async function pixels(trace, name) {
+  const maps = /** @type {import("../layer/maps.js").Maps} */ (mapsOf(trace, name, "forward"));
   const { channels, height, width } = maps;
-  const planes = await Promise.all(Array.from({ length: channels }, (_, at) => mapData(run, maps, at)));
+  const planes = await Promise.all(Array.from({ length: channels }, (_, at) => mapData(trace, maps, at)));
   const data = new Uint8Array(height * width * channels);
   for (let at = 0; at < height * width; at++) {
     for (let channel = 0; channel < channels; channel++) data[at * channels + channel] = planes[channel][at];
@@ -242,12 +238,12 @@ async function pixels(run, name) {
 
 /**
  * What each kind of brush paints with; what needs the picture as it was is asked for when it is used.
- * @param {Run} run
+ * @param {Trace} trace
  * @param {Served} served
  * @param {Image} image
  */
-async function inksOf(run, served, { height, width, channels }) {
-  const mean = Array.from((await run.array("value/mean")).data, (each) => Math.round(255 * each));
+async function inksOf(trace, served, { height, width, channels }) {
+  const mean = Array.from((await trace.array("value/mean")).data, (each) => Math.round(255 * each));
   /** @type {Promise<Uint8Array> | null} */ let original = null;
   /** @type {Promise<Uint8Array> | null} */ let soft = null;
   const first = () =>
@@ -286,7 +282,7 @@ function tools(hand, widest, aim, close) {
     return button;
   });
   const color = /** @type {HTMLInputElement} */ (
-    h("input", { type: "color", key: "paint/which", "aria-label": "which colour" })
+    h("input", { type: "color", key: "paint/which", "aria-label": "colour of the brush" })
   );
   color.value = hand.color;
   color.hidden = hand.kind !== "color";
@@ -305,10 +301,10 @@ function tools(hand, widest, aim, close) {
     })
   );
   size.value = String(hand.size);
-  const told = h("output", {}, `${hand.size} px`);
+  const sizeText = h("output", {}, `${hand.size} px`);
   size.addEventListener("input", () => {
     hand.size = Number(size.value);
-    told.textContent = `${hand.size} px`;
+    sizeText.textContent = `${hand.size} px`;
     aim();
   });
   return h(
@@ -316,7 +312,7 @@ function tools(hand, widest, aim, close) {
     { class: "tools" },
     h("div", { class: "choice", role: "group", "aria-label": "paint" }, ...kinds),
     color,
-    h("label", { class: "setting" }, size, told),
+    h("label", { class: "setting" }, size, sizeText),
     close,
   );
 }

@@ -5,9 +5,9 @@ import { counted, exact, number, unit } from "../format.js";
 import { names } from "../labels.js";
 import { shifts } from "./shift.js";
 
-/** @typedef {import("../run.js").Run} Run */
+/** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").Store} Store */
-/** @typedef {import("../main.js").Served} Served */
+/** @typedef {import("../context.js").Served} Served */
 /**
  * As the server sends and takes it: a weight has a name and an index, anything else a layer.
  * @typedef {object} Change
@@ -40,20 +40,20 @@ import { shifts } from "./shift.js";
  */
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {WhatIf | null} null: of a page that cannot be asked
  */
-export function whatIf(run) {
-  return run.about.what_if ?? null;
+export function whatIf(trace) {
+  return trace.about.what_if ?? null;
 }
 
 /**
  * The probabilities before the first change.
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {(number | null)[]}
  */
-export function before(run) {
-  return whatIf(run)?.before?.probabilities ?? run.about.probabilities;
+export function before(trace) {
+  return whatIf(trace)?.before?.probabilities ?? trace.about.probabilities;
 }
 
 /**
@@ -63,8 +63,8 @@ export function before(run) {
  */
 export function merged(changes, fresh) {
   const same = (/** @type {Change} */ a, /** @type {Change} */ b) => target(a) === target(b);
-  const kept = changes.map((old) => fresh.find((each) => same(each, old)) ?? old);
-  return [...kept, ...fresh.filter((each) => !changes.some((old) => same(each, old)))];
+  const replaced = changes.map((old) => fresh.find((each) => same(each, old)) ?? old);
+  return [...replaced, ...fresh.filter((each) => !changes.some((old) => same(each, old)))];
 }
 
 /** @param {Change} change */
@@ -80,25 +80,25 @@ export function body(changes) {
 /**
  * Work that is asked for faster than it is done: what came last is done next, what lies between is left out.
  * @template T
- * @param {(given: T) => Promise<unknown>} work
- * @returns {(given: T) => Promise<void>} when nothing waits any more
+ * @param {(job: T) => Promise<unknown>} work
+ * @returns {(job: T) => Promise<void>} when nothing waits any more
  */
 export function latest(work) {
   /** @type {Promise<void> | null} */ let busy = null;
-  /** @type {{given: T} | null} */ let next = null;
+  /** @type {{job: T} | null} */ let next = null;
   const all = async () => {
     try {
       while (next) {
-        const { given } = /** @type {{given: T}} */ (next);
+        const { job } = /** @type {{job: T}} */ (next);
         next = null;
-        await work(given);
+        await work(job);
       }
     } finally {
       busy = null;
     }
   };
-  return (given) => {
-    next = { given };
+  return (job) => {
+    next = { job };
     return (busy ??= all());
   };
 }
@@ -126,11 +126,11 @@ export const pending = new WeakMap();
 /**
  * Everything as it was, or as it was before that.
  * @param {Served | null | undefined} served
- * @param {Run} run
+ * @param {Trace} trace
  * @returns {boolean} whether there was anything to put back
  */
-export function flip(served, run) {
-  const what = whatIf(run);
+export function flip(served, trace) {
+  const what = whatIf(trace);
   if (!served || !what) return false;
   const begun = pending.get(served);
   if (!(begun || what.changes.length || what.painted || what.aside)) return false;
@@ -140,13 +140,11 @@ export function flip(served, run) {
 
 /**
  * What has been changed and what came of it; "" where nothing has.
- * @param {Run} run
- * @param {Store} store
- * @param {Served | null} served
+ * @param {import("../context.js").Context} context
  * @returns {HTMLElement | ""}
  */
-export function bar(run, store, served) {
-  const what = whatIf(run);
+export function bar({ trace, store, served }) {
+  const what = whatIf(trace);
   if (!served || !what) return "";
   const count = what.changes.length + (what.painted ? 1 : 0);
   const key = h("kbd", {}, "Z");
@@ -158,7 +156,7 @@ export function bar(run, store, served) {
         class: "back",
         key: "what-if/flip",
         "aria-keyshortcuts": "Z",
-        on: { click: () => flip(served, run) },
+        on: { click: () => flip(served, trace) },
       },
       key,
       text,
@@ -172,7 +170,7 @@ export function bar(run, store, served) {
     );
   }
   if (!count) return "";
-  const { classes } = run.about.model;
+  const { classes } = trace.about.model;
   return h(
     "section",
     { class: "what-if", "aria-label": "What if" },
@@ -188,14 +186,14 @@ export function bar(run, store, served) {
       ),
       turn(count === 1 ? " puts it back" : " puts them back"),
     ),
-    h("div", { class: "came" }, shifts(classes, before(run), run.about.probabilities), loss(run, what)),
+    h("div", { class: "came" }, shifts(classes, before(trace), trace.about.probabilities), loss(trace, what)),
     h(
       "p",
       { class: "note" },
-      `All numbers on this page are those of the ${what.changes.length ? "changed network" : "painted picture"}. `,
-      what.changes.length ? "Its changes stay when another picture is opened. " : "",
-      what.painted && what.changes.length ? "Paint is of this picture alone. " : "",
-      weights(what) ? "What the optimizer remembers of a changed weight is kept." : "",
+      `All numbers on this page come from the ${what.changes.length ? "changed network" : "painted picture"}. `,
+      what.changes.length ? "Changes to the network stay when you open another picture. " : "",
+      what.painted && what.changes.length ? "Paint stays on this picture only. " : "",
+      weights(what) ? "The optimizer keeps its memory of a changed weight." : "",
     ),
   );
 }
@@ -211,16 +209,16 @@ function many(count) {
 }
 
 /**
- * @param {Run} run
+ * @param {Trace} trace
  * @param {WhatIf} what
  */
-function loss(run, { before: old }) {
-  if (!old || old.loss === null || run.about.loss === null) return null;
-  const [was, is] = [old.loss, run.about.loss].map((each) => number(each, false, 4));
+function loss(trace, { before: old }) {
+  if (!old || old.loss === null || trace.about.loss === null) return null;
+  const [was, is] = [old.loss, trace.about.loss].map((each) => number(each, false, 4));
   return h(
     "p",
     { class: "loss" },
-    `loss against ${names(run.about.model.classes, run.about.against)}: ${was} → `,
+    `loss against ${names(trace.about.model.classes, trace.about.against)}: ${was} → `,
     h("b", {}, is),
   );
 }
@@ -232,7 +230,7 @@ function loss(run, { before: old }) {
  * @param {Served} served
  */
 function chip(change, all, store, served) {
-  const said = `${place(change)} ${values(change)}`;
+  const label = `${place(change)} ${values(change)}`;
   const go = () =>
     store.set({
       name: change.name ?? change.layer ?? "",
@@ -256,7 +254,7 @@ function chip(change, all, store, served) {
       h("code", {}, place(change)),
       ` ${values(change)}`,
     ),
-    h("button", { type: "button", class: "drop", "aria-label": `Take back: ${said}`, on: { click: drop } }, "×"),
+    h("button", { type: "button", class: "drop", "aria-label": `Undo: ${label}`, on: { click: drop } }, "×"),
   );
 }
 
@@ -267,18 +265,18 @@ function chip(change, all, store, served) {
  */
 function painted({ painted: count }, store, served) {
   if (!count) return null;
-  const said = count === 1 ? "1 pixel painted" : `${counted(count)} pixels painted`;
+  const label = count === 1 ? "1 pixel painted" : `${counted(count)} pixels painted`;
   const go = () => store.set({ name: "", index: null, cursor: null, brush: true });
   return h(
     "li",
     {},
-    h("button", { type: "button", class: "to", key: "chip/paint", on: { click: go } }, said),
+    h("button", { type: "button", class: "to", key: "chip/paint", on: { click: go } }, label),
     h(
       "button",
       {
         type: "button",
         class: "drop",
-        "aria-label": `Take back: ${said}`,
+        "aria-label": `Undo: ${label}`,
         on: { click: () => void served.change("/api/what-if/paint") },
       },
       "×",

@@ -1,28 +1,24 @@
 /** What is open, and the switches: direction, digits, colours. */
 
-import { choice, h } from "./element.js";
-import { percent } from "./format.js";
-import { chooser } from "./picture/picture.js";
-import { pictures } from "./picture/pictures.js";
-import { VIEWS } from "./views.js";
-import { bar } from "./whatif/whatif.js";
+import { choice, h } from "../element.js";
+import { percent } from "../format.js";
+import { chooser } from "../picture/picture.js";
+import { pictures } from "../picture/pictures.js";
+import { VIEWS } from "../views.js";
+import { bar } from "../whatif/whatif.js";
 
-/** @typedef {import("./run.js").Run} Run */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../context.js").Context} Context */
 
 /**
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
- * @param {(() => void)} showHelp
- * @param {import("./main.js").Served | null} served
+ * @param {Context} context
+ * @param {() => void} showHelp
  */
-export function header(run, state, store, showHelp, served) {
-  const { model, picture, predicted, probabilities } = run.about;
+export function header(context, showHelp) {
+  const { trace, state, store, served } = context;
+  const { model, picture, predicted, probabilities } = trace.about;
   const certain = probabilities[predicted];
   const share = certain === null ? "" : `, ${percent(certain)}`;
-  const said = (picture ? `${picture}: ` : "") + model.classes[predicted] + share;
+  const summary = (picture ? `${picture}: ` : "") + model.classes[predicted] + share;
   return h(
     "header",
     {},
@@ -35,13 +31,13 @@ export function header(run, state, store, showHelp, served) {
       },
       "Pellucid",
     ),
-    views(run, state, store),
-    h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", said),
+    views(context),
+    h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", summary),
     served ? chooser(served.choose, model.input[0]) : "",
     h(
       "div",
       { class: "switches" },
-      ...(VIEWS[state.view]?.still ? [] : switches(state, store)),
+      ...(VIEWS[state.view]?.still ? [] : switches(context)),
       h(
         "button",
         {
@@ -55,17 +51,16 @@ export function header(run, state, store, showHelp, served) {
         "?",
       ),
     ),
-    pictures(run, state, store),
-    VIEWS[state.view]?.saved ? "" : bar(run, store, served),
+    pictures(context),
+    VIEWS[state.view]?.saved ? "" : bar(context),
   );
 }
 
 /**
  * How the network's numbers are shown.
- * @param {State} state
- * @param {Store} store
+ * @param {Context} context
  */
-function switches(state, store) {
+function switches({ state, store }) {
   return [
     choice(
       "direction",
@@ -104,12 +99,10 @@ function switches(state, store) {
 
 /**
  * Links to the network and to the views that this page has.
- * @param {Run} run
- * @param {State} state
- * @param {Store} store
+ * @param {Context} context
  */
-function views(run, state, store) {
-  const offered = Object.entries(VIEWS).filter(([view, { always }]) => always || run.about.offers?.includes(view));
+function views({ trace, state, store }) {
+  const offered = Object.entries(VIEWS).filter(([view, { always }]) => always || trace.about.offers?.includes(view));
   if (!offered.length) return "";
   const link = (/** @type {string} */ view, /** @type {string} */ title) =>
     h(

@@ -1,20 +1,20 @@
 /** What the keys do. */
 
-import { beside } from "./picture/pictures.js";
-import { turn as turnLesson } from "./lessons/guide.js";
-import { replay, toggle } from "./number/play.js";
-import { settled } from "./walk.js";
-import { flip } from "./whatif/whatif.js";
+import { beside } from "../picture/pictures.js";
+import { turn as turnLesson } from "../lessons/guide.js";
+import { replay, toggle } from "../number/play.js";
+import { settled } from "../place.js";
+import { flip } from "../whatif/whatif.js";
 
-/** @typedef {import("./run.js").Run} Run */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../trace.js").Trace} Trace */
+/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
 
 /**
  * @typedef {object} Hands what keys may do
- * @property {Run} run
+ * @property {Trace} trace
  * @property {Store} store
- * @property {import("./main.js").Served | null} [served]
+ * @property {import("../context.js").Served | null} [served]
  * @property {() => void} showHelp
  */
 
@@ -31,7 +31,7 @@ export function onKey(event, hands) {
   const letters =
     !/^z$/i.test(event.key) || !target.matches("input[type=number], input[type=range], input[type=color]");
   if (target.matches("input, select, textarea") && letters) return;
-  const state = settled(hands.run, hands.store.get());
+  const state = settled(hands.trace, hands.store.get());
   const act = ACTIONS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (event.key === " " && target.matches("button, summary, a")) return;
   if (act?.(hands, state) ?? moved(hands, state, event.key)) event.preventDefault();
@@ -43,19 +43,19 @@ const ACTIONS = {
   b: (hands) => turn(hands, "backward"),
   u: (hands) => turn(hands, "update"),
   d: (hands, { view }) =>
-    view !== "difference" && !!hands.run.about.offers?.includes("difference")
+    view !== "difference" && !!hands.trace.about.offers?.includes("difference")
       ? set(hands, { view: "difference", place: "" })
       : false,
   e: (hands, state) => set(hands, { exact: !state.exact }, true),
-  z: ({ run, served }) => flip(served, run),
+  z: ({ trace, served }) => flip(served, trace),
   s: (hands, { scale }) =>
     set(hands, { scale: scale === "unit" ? "layer" : scale === "layer" ? "network" : "unit" }, true),
-  "[": ({ run, store }) => beside(run, store, -1),
-  "]": ({ run, store }) => beside(run, store, 1),
+  "[": ({ trace, store }) => beside(trace, store, -1),
+  "]": ({ trace, store }) => beside(trace, store, 1),
   "?": ({ showHelp }) => (showHelp(), true),
   Escape: back,
-  r: ({ run, store }) => replay(run, store),
-  " ": ({ run, store }, { lesson }) => (lesson ? (void turnLesson(run, store, 1), true) : toggle(run, store)),
+  r: ({ trace, store }) => replay(trace, store),
+  " ": ({ trace, store }, { lesson }) => (lesson ? (void turnLesson(trace, store, 1), true) : toggle(trace, store)),
 };
 
 /**
@@ -84,7 +84,7 @@ function turn(hands, direction) {
 function back(hands, { view, place, name, index, lesson }) {
   if (lesson) return set(hands, { lesson: "" });
   if (view) return set(hands, place ? { place: "" } : { view: "" });
-  const user = hands.run.node(name) ? undefined : hands.run.users(name)[0];
+  const user = hands.trace.node(name) ? undefined : hands.trace.users(name)[0];
   const fresh = { index: null, page: 0, channel: -1 };
   if (user) return set(hands, { ...fresh, name: user.node.name, cursor: [index?.[0] ?? 0, 0, 0] });
   if (index?.length) return set(hands, { ...fresh, cursor: index.length === 3 ? index : null });

@@ -1,41 +1,22 @@
 /**
  * The evaluator: the terms of any one number of an op, forward and backward, from its declaration. The same as
- * glassbox/arithmetic.py, where it is explained; its sums are compared with Python's in tests/web/test_recipe.py.
+ * glassbox/arithmetic.py, where it is explained; its sums are compared with Python's in tests/web/test_evaluator.py.
  *
  *     value      out[u]  = sum over all n with A(n) = u of  term
  *     gradient   of a[v] = sum over all n with B(n) = v of  gradient of out[A(n)] * d term / d a
  */
 
+import { GRADIENT, OUT } from "./declaration.js";
 import { evaluate, magnitude, names, times } from "./expression.js";
 import { limited } from "./precision.js";
-import { flat, kept, one, places, solve, unflat } from "./rows.js";
+import { flat, selected, one, places, solve, unflat } from "./rows.js";
 
 /** @typedef {import("./expression.js").Expression} Expression */
-/** @typedef {import("./rows.js").Axis} Axis */
+/** @typedef {import("./declaration.js").Stage} Stage */
+/** @typedef {import("./declaration.js").Op} Op */
+/** @typedef {import("./declaration.js").Numbers} Numbers */
 /** @typedef {import("./rows.js").Rows} Rows */
 /** @typedef {import("./rows.js").Indices} Indices */
-/**
- * @typedef {object} Stage
- * @property {string} out
- * @property {Record<string, number>} ranges
- * @property {Record<string, Axis[]>} maps
- * @property {Expression} term
- * @property {"sum" | "max"} pick
- * @property {"first" | "shared"} [ties] which of several largest candidates has the gradient
- * @property {boolean} through
- * @property {string} [precision] the dtype whose range the result must fit; float64 where there is none
- * @property {Record<string, Expression>} [derivatives]
- */
-/**
- * @typedef {object} Op
- * @property {string} kind
- * @property {Record<string, number[]>} shapes
- * @property {string[]} inputs
- * @property {Record<string, any>} constants nested lists
- * @property {Record<string, any>} [scales] what a constant's rounding is measured by where that is not its size
- * @property {Stage[]} stages
- */
-/** @typedef {ArrayLike<number>} Numbers a whole array, flattened in C order */
 /**
  * One factor of a sum's terms.
  * @typedef {object} Column
@@ -57,7 +38,7 @@ import { flat, kept, one, places, solve, unflat } from "./rows.js";
  */
 /**
  * Terms of several numbers, row by row.
- * @typedef {object} Found
+ * @typedef {object} Gathered
  * @property {Rows} rows
  * @property {Expression} formula
  * @property {Column[]} columns
@@ -68,8 +49,6 @@ import { flat, kept, one, places, solve, unflat } from "./rows.js";
  */
 /** @typedef {Map<string, Map<number, [number, number]>>} Memo */
 
-export const OUT = "out";
-export const GRADIENT = "gradient of ";
 const NEAR = 2 ** -16; // how near to the largest candidate one must come for its rounding to matter
 
 /** An op with its numbers; what is asked twice is worked out once. */
@@ -145,12 +124,12 @@ export class Evaluator {
   /**
    * @param {Stage} stage
    * @param {Indices} wanted
-   * @returns {Found}
+   * @returns {Gathered}
    */
   forwardStage(stage, wanted) {
     const rows = solve(stage, stage.out, wanted, this.op.shapes[stage.out]);
     const { columns, magnitudes } = this.gather(stage, rows);
-    const part = found(rows, stage.term, columns, magnitudes);
+    const part = gathered(rows, stage.term, columns, magnitudes);
     if (stage.pick === "sum") return { ...part, precision: stage.precision };
     const values = part.values.map((value, row) => (columns.every(({ inside }) => inside[row]) ? value : -Infinity));
     // a mask's -Infinity is exact, and rounds nothing
@@ -162,13 +141,13 @@ export class Evaluator {
    * @param {Stage} stage
    * @param {string} name
    * @param {Indices} wanted
-   * @returns {Found}
+   * @returns {Gathered}
    */
   backwardStage(stage, name, wanted) {
     const all = solve(stage, name, wanted, this.op.shapes[name]);
     const { indices, inside } = places(stage.maps[stage.out], all, this.op.shapes[stage.out]);
     // a transposed convolution's padding cuts off some of what it writes: no gradient comes from there
-    const rows = kept(all, inside);
+    const rows = selected(all, inside);
     const out = { count: rows.of.length, axes: indices.axes.map((axis) => axis.filter((_, row) => inside[row])) };
     const arriving = this.gradientsAt(stage.out, out);
     const ones = new Uint8Array(out.count).fill(1);
@@ -187,7 +166,7 @@ export class Evaluator {
     }
     formula = times(formula, stage.derivatives?.[name] ?? (stage.pick === "max" ? 1 : 0));
     const used = new Set(names(formula));
-    return found(
+    return gathered(
       rows,
       formula,
       factors.filter((column) => used.has(column.name)),
@@ -206,13 +185,13 @@ export class Evaluator {
   won(stage, name, out, wanted, of) {
     /** @type {Map<string, Map<number, number>>} */
     const known = new Map(); // a window's winners: where they stand, and their share
-    const asked = flat(wanted, this.op.shapes[name]);
+    const wantedAt = flat(wanted, this.op.shapes[name]);
     return Float64Array.from({ length: out.count }, (_, row) => {
       const window = out.axes.map((axis) => axis[row]);
       const key = window.join();
       const winners = known.get(key) ?? this.winners(stage, name, window);
       known.set(key, winners);
-      return winners.get(asked[of[row]]) ?? 0;
+      return winners.get(wantedAt[of[row]]) ?? 0;
     });
   }
 
@@ -278,7 +257,8 @@ export class Evaluator {
     const positions = flat(indices, this.op.shapes[name]);
     if (name === OUT) {
       const { gradient } = this;
-      if (gradient === null) throw new Error("a gradient was asked for and none was given");
+      if (gradient === null)
+        throw new Error('The evaluator needs the gradient of the loss with respect to "out" and has none.');
       const values = Float64Array.from(positions, (position) => gradient[position]);
       return { values, scales: values.map(sizeOf) };
     }
@@ -314,7 +294,7 @@ function memo(known, name) {
  * @param {Int32Array} positions
  * @param {Uint8Array} inside
  * @param {number[]} shape
- * @param {((wanted: Indices) => Found)[]} parts
+ * @param {((wanted: Indices) => Gathered)[]} parts
  */
 function keptIn(known, positions, inside, shape, parts) {
   const wanted = positions.filter((position, row) => inside[row] && !known.has(position));
@@ -341,9 +321,9 @@ function keptIn(known, positions, inside, shape, parts) {
  * @param {Expression} formula
  * @param {Column[]} columns
  * @param {Record<string, Float64Array>} sizes
- * @returns {Found}
+ * @returns {Gathered}
  */
-function found(rows, formula, columns, sizes) {
+function gathered(rows, formula, columns, sizes) {
   const count = rows.of.length;
   const byName = Object.fromEntries(columns.map((column) => [column.name, column.values]));
   const values = evaluate(formula, (name) => byName[name], count);
@@ -358,7 +338,7 @@ function found(rows, formula, columns, sizes) {
 
 /**
  * Of one number, which is all that there is.
- * @param {Found} part
+ * @param {Gathered} part
  * @returns {Terms}
  */
 function terms(part) {
@@ -370,7 +350,7 @@ function terms(part) {
 
 /**
  * (value, scale) of each of `count` numbers.
- * @param {Found} part
+ * @param {Gathered} part
  * @param {number} count
  */
 function sums({ rows, values: each, magnitudes, pick, precision }, count) {

@@ -1,21 +1,21 @@
 /** The list of keys. */
 
-import { h } from "./element.js";
+import { h } from "../element.js";
 
 const KEYS = [
   ["Tab", "from one map or grid to the next"],
   ["← ↑ → ↓", "move in a map, a grid or a list"],
-  ["Enter", "deeper: the layer, the number, the factor that has the focus"],
+  ["Enter", "open the layer, number or factor that has the focus"],
   ["Escape", "back"],
-  ["Space", "slide the window on and on, or stop it; in a lesson: the next step"],
-  ["R", "slide from the map's start"],
-  ["Space  R", "in the training: play or pause, play from the start"],
+  ["Space", "start or stop sliding the window; in a lesson, go to the next step"],
+  ["R", "slide from the start of the map"],
+  ["Space  R", "in the training view: play or pause, play from the start"],
   ["F  B  U", "Forward, Backward, Update"],
-  ["D", "the difference between two classes, on the served page"],
-  ["E", "every digit, or seven of them"],
-  ["S", "colours by map, layer or network"],
-  ["[  ]", "the picture before, the next, where there are several"],
-  ["Z", "what if: put every change back, or make it again"],
+  ["D", "the difference between two classes, with “pellucid open”"],
+  ["E", "show all digits, or seven"],
+  ["S", "scale the colours by map, layer or network"],
+  ["[  ]", "the previous or the next picture, if there are several"],
+  ["Z", "what if: undo all changes, or redo them"],
   ["?", "this list"],
 ];
 

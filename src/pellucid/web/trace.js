@@ -1,7 +1,7 @@
 /** One picture's run through a network, as the document tells it: which numbers are where, and what made them. */
 
 /** @typedef {import("./host.js").Host} Host */
-/** @typedef {import("./arithmetic/recipe.js").Op} Op */
+/** @typedef {import("./arithmetic/declaration.js").Op} Op */
 /**
  * @typedef {object} Node
  * @property {string} name
@@ -28,7 +28,7 @@
  * @property {Record<string, any>} settings
  */
 /**
- * @typedef {object} Run
+ * @typedef {object} Trace
  * @property {any} about the document
  * @property {Node[]} nodes
  * @property {(name: string) => Node | undefined} node
@@ -54,9 +54,9 @@
 /**
  * @param {any} document
  * @param {Host} host
- * @returns {Run}
+ * @returns {Trace}
  */
-export function createRun(document, host) {
+export function createTrace(document, host) {
   const nodes = /** @type {Node[]} */ (document.nodes);
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const stored = new Map([...document.parameters, ...document.buffers].map((each) => [each.name, each.shape]));
@@ -91,7 +91,7 @@ export function createRun(document, host) {
       ),
     hook: (name) => document.hooked[name] ?? "",
     noGradient: (name) =>
-      document.no_gradient[name] ?? `${name} is no parameter of the module: no gradient of it is recorded.`,
+      document.no_gradient[name] ?? `${name} is not a parameter of the module, so its gradient is not recorded.`,
     role: (role) => document.roles[role],
     has: (name) => name in document.arrays,
     dtype,

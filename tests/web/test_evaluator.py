@@ -313,7 +313,7 @@ CLASSES = {likelihood.nll_loss, likelihood.cross_entropy_loss}
 BUILDERS = {"alone", "joined", "combined", "contraction", "moved"}
 
 JAVASCRIPT = """async (cases) => {
-    const { Evaluator } = await import("./arithmetic/recipe.js");
+    const { Evaluator } = await import("./arithmetic/evaluator.js");
     const part = ({ formula, columns, values, pick, scale, total, winner }) => ({
         pick, scale, total, winner, values: [...values],
         columns: columns.map(({ name, indices, values, inside }) => ({
@@ -433,7 +433,7 @@ def test_long_tables_travel_as_arrays(modules: Page) -> None:
     numbers = np.arange(20.0).reshape(5, 4)
     found = modules.evaluate(
         """async ({ op, long, numbers }) => {
-            const { Evaluator } = await import("./arithmetic/recipe.js");
+            const { Evaluator } = await import("./arithmetic/evaluator.js");
             const { withTables } = await import("./arithmetic/rows.js");
             const data = { "table/0/0": Float64Array.from(long) };
             const filled = await withTables(op, async (array) => ({ data: data[array] }));

@@ -1,0 +1,29 @@
+/** What stands on the stage: the view that the address names, or else the walk through the network. */
+
+import { fetched } from "./host.js";
+import { lessonList } from "./lessons/list.js";
+import { difference } from "./mistakes/difference.js";
+import { mistakes } from "./mistakes/mistakes.js";
+import { walk } from "./walk/walk.js";
+
+/** @typedef {import("./context.js").StageContext} StageContext */
+
+/**
+ * By name, as views.js has them.
+ * @type {Record<string, (context: StageContext) => Promise<Node[]>>}
+ */
+const DRAW = {
+  lessons: lessonList,
+  training: async (context) => (await fetched(import("./training/training.js"))).show(context),
+  mistakes,
+  difference,
+};
+
+/**
+ * @param {StageContext} context
+ * @returns {Promise<Node[]>}
+ */
+export function stage(context) {
+  const { view } = context.state;
+  return view ? DRAW[view](context) : walk(context);
+}

@@ -1,0 +1,69 @@
+/** The first sight: the picture, and what the network says of it. */
+
+import { h, sharpCanvas } from "../element.js";
+import { probability } from "../format.js";
+import { drawPicture, isPicture, mapsOf } from "../layer/maps.js";
+import { paintable, paintButton, painter } from "../whatif/paint.js";
+
+const SIDE = 320;
+const SHOWN = 10;
+
+/** @param {import("../context.js").Context} context */
+export async function overview(context) {
+  const { trace, state, served } = context;
+  const stage = h("section", { class: "stage overview", "aria-label": "The picture and the classes" });
+  const first = trace.nodes[0];
+  const maps = mapsOf(trace, first.name, "forward");
+  if (served && state.brush && paintable(trace)) stage.append(await painter({ ...context, served }, SIDE));
+  else if (maps && isPicture(trace, first.name, "forward")) {
+    const scale = SIDE / Math.max(maps.width, maps.height);
+    const { canvas, surface } = sharpCanvas(maps.width * scale, maps.height * scale);
+    await drawPicture(surface, trace, maps, [0, 0, maps.width * scale, maps.height * scale]);
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network receives it`);
+    stage.append(h("div", { class: "seen" }, canvas, paintButton(context)));
+  }
+  stage.append(classes(context));
+  return stage;
+}
+
+/** @param {import("../context.js").Context} context */
+function classes({ trace, store }) {
+  const names = /** @type {string[]} */ (trace.about.model.classes);
+  const probabilities = /** @type {number[]} */ (trace.about.probabilities);
+  const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a]);
+  const rows = order.slice(0, SHOWN).map((at) =>
+    h(
+      "li",
+      {},
+      h(
+        "button",
+        {
+          type: "button",
+          key: `class/${at}`,
+          on: {
+            click: () => store.set({ name: trace.role("probability"), index: [at], page: 0, channel: -1, sorted: "" }),
+          },
+        },
+        h("span", { class: "label" }, names[at] ?? String(at)),
+        h(
+          "span",
+          { class: "track whole" },
+          h("i", {
+            class: trace.about.called.includes(at) ? "first" : "",
+            style: { width: `${100 * probabilities[at]}%` },
+          }),
+        ),
+        h("span", { class: "value" }, probability(probabilities[at], 4)),
+      ),
+    ),
+  );
+  const rest = order.length - rows.length;
+  return h(
+    "div",
+    { class: "units" },
+    h("h2", {}, "Probabilities"),
+    h("ol", {}, ...rows),
+    rest > 0 && h("p", { class: "note" }, `and ${rest} more: choose “${trace.role("probability")}” above`),
+  );
+}
