@@ -1,6 +1,5 @@
 """How the commands read their flags, and the flags that several of them have."""
 
-import difflib
 import io
 import re
 import sys
@@ -12,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+
+from pellucid.errors import did_you_mean
 
 T = TypeVar("T")
 
@@ -52,8 +53,7 @@ def _in_a_line(told: str) -> str:
         return f"{match[1]} is {match[2]}; it must be {kind}."
     if match := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", first):
         choices = [each for each in re.findall(r"'([^']*)'", match[3]) if each != "None"]
-        near = difflib.get_close_matches(match[1], choices, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(match[1], choices)
         return f"{match[2]} is {match[1]!r}; it must be {' or '.join(sorted(choices))}.{hint}"
     if match := re.match(r"Missing from [^:]*: (\S+)", first):
         return f"{match[1]} is missing."

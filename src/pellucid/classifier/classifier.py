@@ -5,7 +5,6 @@ What it says of a picture is in predictor.py; here it says why.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.crew import answered
 from pellucid.classifier.predictor import GROUP, Described, Item, Logits, Prediction, Predictor, Prepared, Source
-from pellucid.errors import PictureError, RecipeError, TraceError
+from pellucid.errors import PictureError, RecipeError, TraceError, did_you_mean
 from pellucid.glassbox import attribution, exemplars, exporting, fitting, mechanism, recording, still, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -387,8 +386,7 @@ class Classifier(Predictor):
         names = [composed(name) for name in self.classes]
         if composed(label) in names:
             return names.index(composed(label))
-        near = difflib.get_close_matches(label, self.classes, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(label, self.classes, quoted=True)
         known = ", ".join(self.classes[:10]) + (
             f" and {len(self.classes) - 10:,} more" if len(self.classes) > 10 else ""
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from pellucid import files
-from pellucid.errors import ArtefactError
+from pellucid.errors import ArtefactError, did_you_mean
 from pellucid.network import published, zoo
 from pellucid.pretrained import checkpoint, described, hub, layouts, lite0, ours
 from pellucid.pretrained.known import Known
@@ -49,8 +48,7 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
             f"{written} comes without weights. Of the networks by name, {lite0.NAME} has them; others are on a hub, "
             "such as timm/resnet18.a1_in1k."
         )
-    near = get_close_matches(written.lower(), NAMES, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(written.lower(), NAMES)
     raise ArtefactError(f"There are no known weights {written!r}.{hint} Write {FORMS}.")
 
 

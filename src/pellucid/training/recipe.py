@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 import types
 import typing
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pellucid.engine.device import Precision
-from pellucid.errors import RecipeError
+from pellucid.errors import RecipeError, did_you_mean
 from pellucid.pictures.augment import Augment
 from pellucid.pictures.decode import Fit
 from pellucid.texts import decoded
@@ -139,8 +138,7 @@ def make(**settings: Any) -> Recipe:
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known, quoted=True)
             raise RecipeError(f"There is no setting {name!r}.{hint} The settings are {', '.join(known)}.")
     model = settings.get("model", Recipe.model)
     preset = PRESETS.get(model.strip(), {}) if isinstance(model, str) else {}
