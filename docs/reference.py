@@ -5,9 +5,9 @@ import dataclasses
 import inspect
 import itertools
 import re
-import textwrap
 
 from pellucid.app import cli
+from pellucid.app.exits import Exit
 from pellucid.glassbox.ops import aten
 from pellucid.network import plan, published, text, zoo
 from pellucid.network.layers import KINDS
@@ -46,7 +46,10 @@ FILES = {
 def main() -> None:
     print("# Reference\n\nMade from the code by `docs/reference.py`; a test keeps it true.\n")
     print(f"## Commands\n\n```text\n{cli.USAGE}```\n")
-    print(f"{exit_statuses()}\n")
+    print("| exit status | |\n|---|---|")
+    for status in Exit:
+        print(f"| {int(status)} | {status.meaning} |")
+    print()
     print("## Settings of a training\n")
     print(
         "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file given with `--recipe` "
@@ -94,12 +97,6 @@ def main() -> None:
     print("\n## The model folder\n\n| file | holds |\n|---|---|")
     for name, words in FILES.items():
         print(f"| `{name}` | {words} |")
-
-
-def exit_statuses() -> str:
-    """The paragraph of the command line's docstring."""
-    paragraph = (cli.__doc__ or "").strip().split("\n\n")[1]
-    return textwrap.fill(paragraph.replace("\n", " "), 118)
 
 
 def operators() -> dict[str, list[str]]:

@@ -137,7 +137,7 @@ def test_the_walker_sees_a_broken_wall() -> None:
     [
         ("from pellucid.app.cli import main; main(['--help'])", {"torch", "numpy", "PIL", "rich", "tyro"}),
         ("import pellucid", {"torch", "numpy", "PIL", "rich", "tyro"}),
-        ("import pellucid.app.commands", {"torch", "sklearn", "matplotlib", "scipy"}),
+        ("import pellucid.app.commands.train", {"torch", "sklearn", "matplotlib", "scipy"}),
         ("import pellucid; pellucid.predict", {"torch", "sklearn", "matplotlib", "scipy", "rich", "tyro"}),
         ("import pellucid; pellucid.plan('article')", {"torch", "sklearn", "matplotlib", "scipy"}),
     ],

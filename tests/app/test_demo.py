@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from pellucid import api
-from pellucid.app import demo
+from pellucid.app.commands import demo
 
 
 def test_the_digits_become_files(tmp_path: Path) -> None:

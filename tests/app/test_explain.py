@@ -199,7 +199,7 @@ def test_a_file_of_the_users_is_not_overwritten(pellucid: Callable, trained: Pat
     for options in (["--map", "grad_cam"], ["--why-not", "blue", "--out", mine], ["--map", "occlusion", "--out", mine]):
         result = pellucid("explain", trained, picture, *options)
         assert (result.status, result.out) == (1, "")
-        assert result.err.endswith("is there already, and nothing of yours is overwritten. Choose another --out.\n")
+        assert result.err.endswith("already exists, and nothing of yours is overwritten. Choose another --out.\n")
     assert mine.read_text() == "mine"
 
 
@@ -324,7 +324,7 @@ def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, he
     again = pellucid("filters", trained)
     assert (again.status, again.out) == (1, "")
     assert again.err.endswith(
-        "model-filters is there already, and nothing of yours is overwritten. Choose another --out.\n"
+        "model-filters is not empty, and nothing of yours is overwritten. Choose another --out.\n"
     )
 
 
@@ -346,8 +346,8 @@ def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Pa
         (["--count", "0"], "--count is 0; it must be 1 or more."),
         (["no.png"], "None of the 1 pictures can be used; the first is no.png"),
         (["nothing"], "No pictures are found for"),
-        (["--out", "file"], "file is there already, and nothing of yours is overwritten."),
-        (["--out", "full"], "full is there already, and nothing of yours is overwritten."),
+        (["--out", "file"], "file is a file, and nothing of yours is overwritten."),
+        (["--out", "full"], "full is not empty, and nothing of yours is overwritten."),
         (["--out", "file/x"], "file/x could not be written: Not a directory."),
     ],
 )

@@ -57,7 +57,7 @@ def test_nothing_is_overwritten(pellucid: Callable, trained: Path, picture: Path
     place.write_text("mine")
     result = pellucid("explain", trained, picture, "--html", place)
     assert result.status == 1
-    assert "is there already, and nothing of yours is overwritten. Choose another --html." in result.err
+    assert "already exists, and nothing of yours is overwritten. Choose another --html." in result.err
     assert place.read_text() == "mine"
 
 

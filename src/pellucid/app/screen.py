@@ -18,6 +18,7 @@ from rich.progress import Progress
 from pellucid import api
 from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
+from pellucid.app.exits import Exit
 from pellucid.app.words import balanced, duration, few, many, printable, share
 
 T = TypeVar("T")
@@ -25,7 +26,6 @@ T = TypeVar("T")
 LISTED = 5  # lines of a list that may be long
 NAMED = 12  # classes named with their counts
 LINES = 20  # epochs named where no bar can be drawn
-STOPPED = 130
 ALIKE = {
     "mirrored": "mirrored (where the classes say left and right, --augment light mirrors nothing)",
     "partly": "that differ in a part of the picture",
@@ -64,13 +64,13 @@ def watch(run: Watched) -> int:
     go_on = f"go on with --out {shlex.quote(printable(run.out))} --resume"
     if asked and not run.worth_finishing:
         console.print(f"Stopped before there was a model to save; {go_on}.", markup=False)
-        return STOPPED
+        return Exit.STOPPED
     report = progress(run.finish(), "evaluating")
     _show_report(report, console)
     if report.complete:
-        return 0
+        return Exit.OK
     console.print(f"Stopped by Ctrl-C; {go_on}.", markup=False)
-    return STOPPED
+    return Exit.STOPPED
 
 
 def _train(run: Watched, console: Console) -> bool:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pellucid.app import answers
+from pellucid.app.exits import Exit
 
-USAGE, UNUSABLE = 2, 3  # exit status
 TOP, FORMAT, BATCH = 3, "table", 32  # unless flags say otherwise
 
 
-def predict(args: list[str]) -> int:
+def run(args: list[str]) -> int:
     """Parse and run. Without a flag there is nothing to parse, and the parser takes longer than a picture."""
     if len(args) > 1 and not any(word.startswith("-") and word != answers.STANDARD_INPUT for word in args):
         return _run(Path(args[0]), tuple(args[1:]))
@@ -30,10 +30,11 @@ def _run(
     answers.check(top=top, batch=batch)
     with answers.sink(out) as stream:
         if features is None:
-            return UNUSABLE if answers.write(model, pictures, top, format, batch, stream, trust) else 0
+            return Exit.UNUSABLE if answers.write(model, pictures, top, format, batch, stream, trust) else Exit.OK
         from pellucid.app import featured
 
-        return UNUSABLE if featured.write(model, pictures, top, format, batch, stream, features, out, trust) else 0
+        unusable = featured.write(model, pictures, top, format, batch, stream, features, out, trust)
+        return Exit.UNUSABLE if unusable else Exit.OK
 
 
 def _parsed(args: list[str]) -> int:
@@ -68,7 +69,7 @@ def _parsed(args: list[str]) -> int:
         """
         if not pictures:
             print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
-            return USAGE
+            return Exit.USAGE
         return _run(model, pictures, top, format, out, batch, features, trust)
 
     return parse(predict, args, "predict")

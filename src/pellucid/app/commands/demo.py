@@ -1,4 +1,4 @@
-"""The whole of it in about a minute: scikit-learn's handwritten digits as picture files, trained on and classified."""
+"""The command `demo`: all of it in about a minute, on scikit-learn's handwritten digits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from pellucid import api, files
-from pellucid.app import bars, screen
+from pellucid.app import bars, outputs, screen
+from pellucid.app.exits import Exit
+from pellucid.app.flags import parse
 from pellucid.app.words import printable
-from pellucid.errors import ArtefactError, RecipeError
+from pellucid.errors import RecipeError
 
 EPOCHS = 12
 SHOWN = 8
@@ -32,22 +34,22 @@ class Mistake:
     predicted: str
 
 
-def run(out: Path) -> int:
-    """Write pictures, train, classify a few, open the network. Returns the exit status. Raises PellucidError."""
-    if out.exists() and not out.is_dir():
-        raise ArtefactError(f"{out} is a file, and nothing of yours is overwritten. Choose another --out.")
-    claim = api.Claim(out)
-    claim.take()
-    try:
-        if api.inside(out):
-            what = "is not empty, and nothing of yours is overwritten"
-            raise ArtefactError(f"{out} {what}. Remove it or choose another --out.")
+def demo(out: Path = Path("pellucid-demo")) -> int:
+    """Write 1,797 handwritten digits as picture files, train on them, report, classify a few.
+
+    Args:
+        out: A new folder for the pictures and the model.
+    """
+    with outputs.new_folder(out):
         return _run(out)
-    finally:
-        claim.release()
+
+
+def run(args: list[str]) -> int:
+    return parse(demo, args, "demo")
 
 
 def _run(out: Path) -> int:
+    """Write pictures, train, classify a few, open the network. Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     pictures, model, page = out / "digits", out / "model", out / PAGE
     count = write_digits(pictures)
@@ -85,7 +87,7 @@ def _run(out: Path) -> int:
         f"   pellucid plan article --input 300x300x3\n"
         f"   pellucid train YOUR_PICTURES        (a folder with a folder of pictures for each class)"
     )
-    return 0
+    return Exit.OK
 
 
 def write_digits(folder: Path) -> int:

@@ -13,40 +13,42 @@ from tyro.conf import Positional, arg
 
 from pellucid import api
 from pellucid.app import streams
+from pellucid.app.exits import Exit
 from pellucid.app.flags import Switch, parse
 from pellucid.app.words import printable
 from pellucid.errors import RecipeError
 
 
+def import_keras(
+    file: Annotated[Positional[Path], arg(metavar="FILE")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    /,
+    classes: Annotated[str | None, arg(metavar="NAMES", help_behavior_hint="")] = None,
+    size: Annotated[str | None, arg(metavar="SIDE|HxW", help_behavior_hint="")] = None,
+    pixels: Annotated[str, arg(metavar="LOW..HIGH")] = "0..255",
+    json: Switch = False,
+) -> int:
+    """Turn a model that Keras saved into a model folder, without Keras.
+
+    FILE is a .keras file, or an .h5 file of a whole model: a Sequential or a functional model whose layers form a
+    row; an Add of two branches becomes a residual layer. Needs h5py: pip install 'pellucid[keras]'.
+
+    Args:
+        file: The file that model.save wrote. Nothing in it is run.
+        out: The model folder to write, a new one.
+        classes: Names in the order of the outputs, such as cat,dog; of one sigmoid unit, what 0 and what 1 meant.
+        size: Side of the pictures, or height and width, for a model that leaves them open.
+        pixels: What black and white were made before the model saw them: 0..1 where pixels were divided by 255.
+        json: What became of each layer, and everything else, as JSON.
+    """
+    names = None if classes is None else [name.strip() for name in classes.split(",")]
+    imported = api.import_keras(file, out, classes=names, size=_size(size), pixels=_range(pixels))
+    streams.write_json(imported.as_json(), indent=2) if json else _show(imported)
+    return Exit.OK
+
+
 def run(args: list[str]) -> int:
-    def import_(
-        file: Annotated[Positional[Path], arg(metavar="FILE")],
-        out: Annotated[Positional[Path], arg(metavar="OUT")],
-        /,
-        classes: Annotated[str | None, arg(metavar="NAMES", help_behavior_hint="")] = None,
-        size: Annotated[str | None, arg(metavar="SIDE|HxW", help_behavior_hint="")] = None,
-        pixels: Annotated[str, arg(metavar="LOW..HIGH")] = "0..255",
-        json: Switch = False,
-    ) -> int:
-        """Turn a model that Keras saved into a model folder, without Keras.
-
-        FILE is a .keras file, or an .h5 file of a whole model: a Sequential or a functional model whose layers form a
-        row; an Add of two branches becomes a residual layer. Needs h5py: pip install 'pellucid[keras]'.
-
-        Args:
-            file: The file that model.save wrote. Nothing in it is run.
-            out: The model folder to write, a new one.
-            classes: Names in the order of the outputs, such as cat,dog; of one sigmoid unit, what 0 and what 1 meant.
-            size: Side of the pictures, or height and width, for a model that leaves them open.
-            pixels: What black and white were made before the model saw them: 0..1 where pixels were divided by 255.
-            json: What became of each layer, and everything else, as JSON.
-        """
-        names = None if classes is None else [name.strip() for name in classes.split(",")]
-        imported = api.import_keras(file, out, classes=names, size=_size(size), pixels=_range(pixels))
-        streams.write_json(imported.as_json(), indent=2) if json else _show(imported)
-        return 0
-
-    return parse(import_, args, "import")
+    return parse(import_keras, args, "import")
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

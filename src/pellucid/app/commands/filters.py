@@ -1,0 +1,86 @@
+"""The command `filters`: what each filter looks for."""
+
+from __future__ import annotations
+
+import sys
+from json import dumps
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from pellucid import api, files
+from pellucid.app import answers, outputs, screen, streams
+from pellucid.app.exits import Exit
+from pellucid.app.flags import Model, Place, Switch, parse
+from pellucid.app.words import many, printable
+from pellucid.errors import ArtefactError
+
+
+def filters(
+    model: Model,
+    pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="[PICTURE ...]", help_behavior_hint="")] = (),
+    /,
+    out: Place = None,
+    count: int = 9,
+    layer: Annotated[tuple[str, ...], arg(metavar="LAYER", help_behavior_hint=""), UseAppendAction] = (),
+    json: Switch = False,
+    trust: Switch = False,
+) -> int:
+    """Show what each filter looks for: the filter, and the patches of your pictures that excite it most.
+
+    Writes a picture for each convolution, and filters.json.
+
+    Args:
+        model: Model folder.
+        pictures: Files, folders, globs; by default the pictures that the model was trained on.
+        out: A new folder to write to; by default the model folder's name with -filters, in the current folder.
+        count: Patches for each filter.
+        layer: Only this convolution; may be given several times.
+        json: What filters.json holds, on standard output as well.
+        trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
+    """
+    answers.check(count=count)
+    place = out if out is not None else Path(f"{model.resolve().name}-filters")
+    with outputs.new_folder(place):
+        return _write(api.load(model, trust=trust), model, pictures, place, count, layer, json)
+
+
+def run(args: list[str]) -> int:
+    return parse(filters, args, "filters")
+
+
+def _write(
+    classifier: api.Classifier,
+    model: Path,
+    pictures: tuple[str, ...],
+    place: Path,
+    count: int,
+    layers: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """A picture for each convolution, and filters.json, into the folder `place`."""
+    sources = list(answers.told(pictures)) if pictures else api.trained_on(model)
+    if not sources:
+        raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
+    steps = classifier.exemplars(sources, count, list(layers) or None)
+    layers_shown, unusable = screen.finished(steps, len(sources), "looking")
+    for name, layer in layers_shown.items():
+        written = place / f"{files.safe(name)}.png"
+        files.write(written, api.png(api.sheet(layer, lambda source: outputs.colour(classifier.prepared(source)))))
+        sees = f"sees {layer.sees[0]}x{layer.sees[1]} pixels"
+        if not as_json:
+            print(f"{name}: {many(len(layer.filters), 'filter')}, each unit {sees}: {printable(written)}")
+    for source, reason in unusable:
+        print(f"not used: {printable(source)}: {printable(reason)}", file=sys.stderr)
+    content = {
+        "model": str(model),
+        "pictures": len(sources) - len(unusable),
+        "unusable": [{"picture": source, "reason": reason} for source, reason in unusable],
+        "layers": [each.as_json() for each in layers_shown.values()],
+    }
+    text = dumps(content, indent=1, ensure_ascii=False)
+    files.write(place / "filters.json", text.encode("utf-8", "backslashreplace"))
+    if as_json:
+        streams.write_json(content)
+    return Exit.UNUSABLE if unusable else Exit.OK
