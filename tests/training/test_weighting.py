@@ -17,13 +17,17 @@ from pellucid.network.loss import mean_loss
 from pellucid.run import Run, Started
 from pellucid.training import recipe as recipes
 from pellucid.training import weighting
-from pellucid.training.optimizer import loss
 from pellucid.training.recipe import Recipe
 
 COUNTS, CLASSES = (30, 10, 20), ("cat", "owl", "dog")
 WEIGHTS = (60 / 90, 2.0, 1.0)
 SETTINGS = {"model": "conv(4, 3) batchnorm relu globalavgpool dense", "size": 16, "epochs": 2, "batch": 8}
 SETTINGS |= {"augment": "none", "precision": "float32", "validation": 0.2, "test": 0.2}
+
+
+def loss(recipe: Recipe, *numbers: Any) -> torch.Tensor:
+    logits, labels, *weights = numbers
+    return mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, *weights)
 
 
 def test_the_weights_are_n_over_k_times_the_class() -> None:
