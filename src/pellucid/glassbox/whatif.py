@@ -7,7 +7,6 @@ network and module are never touched.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from pellucid.errors import NetworkError, TraceError
 from pellucid.glassbox import still
-from pellucid.network.layer import FLOAT, Layer
+from pellucid.network.layer import FLOAT, Layer, Names
 from pellucid.network.layers import AvgPool, Branched, Conv, L2Pool, MaxPool
 from pellucid.network.network import Network
 from pellucid.network.pooling import PaddedPool, Pool
@@ -241,10 +240,9 @@ def _written(change: Change) -> str:
 
 
 def _places(layers: Sequence[Layer], path: str) -> Iterator[tuple[str, Layer]]:
-    counts: Counter[str] = Counter()
+    names = Names()
     for layer in layers:
-        counts[layer.word] += 1
-        name = f"{path}{layer.word}{counts[layer.word]}"
+        name = path + names.next(layer.word)
         if isinstance(layer, Branched):
             for each in layer.rows:
                 yield from _places(getattr(layer, each), f"{name}.{each}.")
@@ -255,11 +253,10 @@ def _rewritten(network: Network, change: Any) -> Network:
     """The network with `change(place, layer)` for every layer, those of rows within layers included."""
 
     def row(layers: Sequence[Layer], path: str) -> tuple[Layer, ...]:
-        counts: Counter[str] = Counter()
+        names = Names()
         found = []
         for layer in layers:
-            counts[layer.word] += 1
-            name = f"{path}{layer.word}{counts[layer.word]}"
+            name = path + names.next(layer.word)
             if isinstance(layer, Branched):
                 found.append(
                     replace(layer, **{each: row(getattr(layer, each), f"{name}.{each}.") for each in layer.rows})
