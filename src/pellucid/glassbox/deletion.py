@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.network.scores import tensor_probabilities
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -134,8 +136,8 @@ def _curve(
     with torch.inference_mode():
         for counts in _pieces(removed):
             kept = ranks >= torch.from_numpy(counts).to(input.device).view(-1, 1, 1, 1)
-            logits = module(input * kept).double() / temperature
-            found.append((logits.sigmoid() if several else logits.softmax(1))[:, target].cpu().numpy())
+            p = tensor_probabilities(module(input * kept), temperature, several)
+            found.append(p[:, target].cpu().numpy())
     return np.concatenate(found)
 
 
