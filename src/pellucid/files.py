@@ -5,6 +5,7 @@ Whoever reads a path sees the old content or the new, never a part, also after `
 
 import errno
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -130,6 +131,11 @@ def sync(path: Path) -> None:
 def safe(name: str) -> str:
     """A name as part of a file's: whatever could mean something to a file system becomes a hyphen."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "unnamed"
+
+
+def finite(number: float | None) -> float | None:
+    """A number as JSON can hold it: JSON has neither infinity nor NaN, and null stands for them. None stays None."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def sha256(path: Path) -> str:

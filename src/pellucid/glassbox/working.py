@@ -10,7 +10,6 @@ and if by more, that is an error.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
+from pellucid.files import finite
 from pellucid.glassbox import ungraded
 from pellucid.glassbox.arithmetic import GRADIENT, Column, Evaluator, Index, Terms
 from pellucid.glassbox.declaration import OUT, Op
@@ -118,9 +118,9 @@ class Working:
             "parts": [_part_json(part) for part in self.parts],
             "between": [_part_json(part) for part in self.between],
             "left_out": self.left_out,
-            "total": finite(self.total) if self.total is not None else None,
+            "total": finite(self.total),
             "recorded": finite(self.recorded),
-            "difference": finite(self.difference) if self.difference is not None else None,
+            "difference": finite(self.difference),
             "bound": finite(self.bound),
             "unwritten": list(self.unwritten),
             "settings": dict(self.settings),
@@ -390,8 +390,3 @@ def _part_json(part: Part) -> dict[str, Any]:
         "total": finite(terms.total),
         **({"winner": terms.winner} if terms.winner is not None else {}),
     }
-
-
-def finite(value: float) -> float | None:
-    """JSON has no infinity: a candidate in the padding is null."""
-    return value if math.isfinite(value) else None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import api
+from pellucid.files import finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +54,9 @@ def told(
 ) -> dict[str, Any]:
     """What the page is told: the changes, what was there before, and what can be changed; JSON types."""
     before = {
-        "probabilities": [_finite(float(number)) for number in plain.probabilities],
+        "probabilities": [finite(float(number)) for number in plain.probabilities],
         "predicted": plain.predicted,
-        "loss": _finite(plain.loss),
+        "loss": finite(plain.loss),
     }
     return {
         "changes": [as_json(change, classifier) for change in altered.changes],
@@ -73,10 +74,6 @@ def _painted(altered: Altered, plain: api.Trace) -> int:
         return 0
     image = plain.values[plain.nodes[0].name][0].transpose(1, 2, 0)
     return int((altered.pixels != image).any(axis=2).sum())
-
-
-def _finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None
 
 
 def as_json(change: api.Change, classifier: api.Classifier) -> dict[str, Any]:
