@@ -21,7 +21,7 @@ from tests.known import NETWORK, SIDE, tiny
 
 import pellucid
 from pellucid import files, transfer
-from pellucid.app import screen
+from pellucid.app import progress
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError, StorageError
 from pellucid.pretrained.find import find
@@ -175,14 +175,14 @@ def test_a_replay_of_the_head_alone_has_one_frame(begin: Begin) -> None:
 
 
 def test_what_people_see(begin: Begin, capsys: pytest.CaptureFixture[str]) -> None:
-    assert screen.watch(begin(epochs=0)) == 0
+    assert progress.watch(begin(epochs=0)) == 0
     said = capsys.readouterr().out
     assert "training: the head alone, on a frozen backbone" in said
     assert "weights: made by a test as imagenet, which have seen nothing but noise" in said
     assert "head: training loss " in said
     assert "kept: the head on the frozen backbone" in said
 
-    assert screen.watch(begin(out="whole", epochs=2, learning_rate=1e-3)) == 0
+    assert progress.watch(begin(out="whole", epochs=2, learning_rate=1e-3)) == 0
     said = capsys.readouterr().out
     assert "training: the head on a frozen backbone, then the whole network: 2 epochs, " in said
     assert "epoch 1: training loss " in said
@@ -357,7 +357,7 @@ from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from tests.known import tiny
 from pellucid import files, transfer
-from pellucid.app import screen
+from pellucid.app import progress
 from pellucid.classifier import card
 from pellucid.run import Run
 from pellucid.training import recipe

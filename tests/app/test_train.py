@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from pellucid import Recipe, api
-from pellucid.app import screen
+from pellucid.app import progress
 from pellucid.errors import RecipeError
 
 NETWORK = "conv(2, 3) relu globalavgpool dense"
@@ -35,7 +35,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[api.Run]:
         runs.append(run)
         return 0
 
-    monkeypatch.setattr(screen, "watch", note)
+    monkeypatch.setattr(progress, "watch", note)
     return runs
 
 
@@ -245,7 +245,7 @@ def test_bars_go_to_the_terminal_and_lines_to_the_file(photos: Path, tmp_path: P
 
 
 def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_path: Path, monkeypatch) -> None:
-    real, seen = screen._show, 0
+    real, seen = progress._show, 0
 
     def interrupt_in_the_second_epoch(event: object, *rest: object) -> None:
         nonlocal seen
@@ -255,7 +255,7 @@ def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_p
             signal.raise_signal(signal.SIGINT)
         real(event, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(screen, "_show", interrupt_in_the_second_epoch)
+    monkeypatch.setattr(progress, "_show", interrupt_in_the_second_epoch)
     place = [photos, "--out", tmp_path / "m", "--cache", tmp_path / "cache"]
     result = pellucid("train", *place, *TINY)
     assert result.status == 130
@@ -290,7 +290,7 @@ def test_ctrl_c_while_pictures_are_read(pellucid: Callable, photos: Path, tmp_pa
     def interrupt(event: object, *rest: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(screen, "_show", interrupt)
+    monkeypatch.setattr(progress, "_show", interrupt)
     result = pellucid("train", photos, *TINY, "--out", tmp_path / "m", "--cache", tmp_path / "cache")
     assert (result.status, result.out) == (130, "")
     assert result.err.endswith("pellucid: stopped.\n")
@@ -335,7 +335,7 @@ def test_resume_says_where_there_is_nothing_to_resume(pellucid: Callable, photos
 def test_ctrl_c_in_the_last_step_of_an_epoch_and_resume(
     pellucid: Callable, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seen = screen._show, []
+    real, seen = progress._show, []
 
     def interrupt_after_the_first_epoch(event: object, *rest: object) -> None:
         if isinstance(event, api.Step) and event.epoch == 1:
@@ -346,7 +346,7 @@ def test_ctrl_c_in_the_last_step_of_an_epoch_and_resume(
 
     place = [photos, "--out", tmp_path / "m", "--cache", tmp_path / "cache"]
     with monkeypatch.context() as patched:
-        patched.setattr(screen, "_show", interrupt_after_the_first_epoch)
+        patched.setattr(progress, "_show", interrupt_after_the_first_epoch)
         assert pellucid("train", *place, *TINY).status == 130
     result = pellucid("train", *place, "--resume")
     assert (result.status, result.err) == (0, "")

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from pellucid import files, predicting
 from pellucid.app import bars, lists, streams
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 from pellucid.errors import RecipeError, StorageError
 from pellucid.predicting import LeftOut, Prediction, Predictor, Source
 from pellucid.texts import LABELS_BETWEEN

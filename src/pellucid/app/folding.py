@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from pellucid import api
 from pellucid.app.bars import only_bar
-from pellucid.app.words import duration, few, many
+from pellucid.app.format import duration, few, many
 
 
 def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, bars: Progress) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pellucid import api
-from pellucid.app.words import balanced, duration, few, many, operations, printable, share, size
+from pellucid.app.format import balanced, duration, few, many, operations, printable, share, size
 
 LISTED = 5  # lines of a list that may be long
 WIDE = 40  # characters of a network's text

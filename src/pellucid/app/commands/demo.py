@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from pellucid import api, files
-from pellucid.app import bars, outputs, screen
+from pellucid.app import bars, outputs, progress
 from pellucid.app.exits import Exit
 from pellucid.app.flags import parse
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 from pellucid.errors import RecipeError
 
 EPOCHS = 12
@@ -57,7 +57,7 @@ def _run(out: Path) -> int:
     console.print(f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {shown}/0 to {shown}/9.\n")
     console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {kept} --epochs {EPOCHS}")
     with closing(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS)) as training:
-        status = screen.watch(training)
+        status = progress.watch(training)
     if status:
         return status
     console.print("\n[bold]3. Classifying[/] a few that it never saw:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid import api
-from pellucid.app import screen, streams, tables
+from pellucid.app import progress, streams, tables
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Folder, Model, Switch, parse
 
@@ -30,7 +30,7 @@ def evaluate(
         trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
     """
     columns = api.Columns(path_column, label_column, split_column)
-    evaluation = screen.progress(api.evaluating(model, directory, columns, trust), "evaluating")
+    evaluation = progress.evaluated(api.evaluating(model, directory, columns, trust), "evaluating")
     streams.write_json(evaluation.as_json(), indent=2) if json else tables.evaluation(evaluation)
     return Exit.UNUSABLE if evaluation.unusable else Exit.OK
 

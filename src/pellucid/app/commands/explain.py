@@ -14,10 +14,10 @@ from typing import Annotated, Any
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api, files
-from pellucid.app import bars, glass, outputs, screen, streams
+from pellucid.app import bars, explain_text, outputs, progress, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 from pellucid.errors import PictureError, RecipeError
 
 
@@ -107,7 +107,7 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
     places = [_places(picture, request) for picture in pictures]
     _check(request, places)
     several = len(pictures) > 1
-    with screen.waiting("opening the model"):
+    with progress.waiting("opening the model"):
         classifier = api.load(model, trust=trust)
     results: list[dict[str, Any]] = []
     traces = _followed(classifier, list(zip(pictures, places, strict=True)), request, results)
@@ -150,7 +150,7 @@ def _followed(
             yield None
             continue
         if several and not request.json and (request.units or request.updates or request.method):
-            print(f"{printable(picture)}: {glass.called(trace)}")
+            print(f"{printable(picture)}: {explain_text.called(trace)}")
         answered = _answer(classifier, picture, trace, request, places, several)
         results.append({**trace.as_json(), **answered} if request.json else {})
         yield trace
@@ -167,7 +167,7 @@ def _answer(
     for kind, working in workings:
         answered.setdefault(kind, []).append(working.as_json())
         if shown:
-            glass.working(working)
+            explain_text.working(working)
     label = request.label or trace.classes[trace.predicted]
     if request.why_not is not None:
         answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not)
@@ -177,9 +177,9 @@ def _answer(
         _write_map(classifier, picture, attributed.map, places.map)
         answered["map"] = {**attributed.as_json(), "written": str(places.map)}
         if shown:
-            glass.attribution(attributed, trace.classes[attributed.target], str(places.map))
+            explain_text.attribution(attributed, trace.classes[attributed.target], str(places.map))
     if shown and not _works(request) and request.html is None:
-        glass.path(trace, request.backward)
+        explain_text.path(trace, request.backward)
     return answered
 
 
@@ -190,7 +190,7 @@ def _works(request: Request) -> bool:
 
 def _waiting(what: str, several: bool) -> AbstractContextManager[None]:
     """As on the screen; of several pictures a bar says how far they are."""
-    return nullcontext() if several else screen.waiting(what)
+    return nullcontext() if several else progress.waiting(what)
 
 
 def _places(picture: Path, request: Request) -> Places:
@@ -228,7 +228,7 @@ def _why_not(classifier: api.Classifier, picture: Path, label: str, request: Req
     difference = classifier.difference(picture, label, request.why_not)
     _write_map(classifier, picture, difference.pixels, place)
     if not request.json:
-        glass.mechanism(difference)
+        explain_text.mechanism(difference)
         print(f"the pixels' part as a picture: {printable(place)}")
     return {**difference.as_json(), "written": str(place)}
 

@@ -10,10 +10,10 @@ from typing import Annotated
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api, files
-from pellucid.app import answers, outputs, screen, streams
+from pellucid.app import answers, outputs, progress, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
-from pellucid.app.words import many, printable
+from pellucid.app.format import many, printable
 from pellucid.errors import ArtefactError
 
 
@@ -64,7 +64,7 @@ def _write(
     if not sources:
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)
-    layers_shown, unusable = screen.finished(steps, len(sources), "looking")
+    layers_shown, unusable = progress.counted(steps, len(sources), "looking")
     for name, layer in layers_shown.items():
         written = place / f"{files.safe(name)}.png"
         files.write(written, api.png(api.sheet(layer, lambda source: outputs.colour(classifier.prepared(source)))))

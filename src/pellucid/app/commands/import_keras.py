@@ -15,7 +15,7 @@ from pellucid import api
 from pellucid.app import streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Switch, parse
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 from pellucid.errors import RecipeError
 
 

@@ -13,9 +13,9 @@ from tyro.conf import Positional, arg
 
 from pellucid import api
 from pellucid.api import Recipe, recipes
-from pellucid.app import screen
+from pellucid.app import progress
 from pellucid.app.flags import Place, Switch, parse
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 from pellucid.errors import RecipeError
 
 # settings of a recipe that are None until they are given: what then decides
@@ -83,7 +83,7 @@ def run(args: list[str]) -> int:
             if (named := api.reference(run.recipe.model)) is not None:
                 print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)
             if not live:
-                return screen.watch(run)
+                return progress.watch(run)
             if not run.recipe.replay:
                 problem = f"The training in {run.out} keeps no replay, which --open shows. Go on without --open."
                 raise RecipeError(problem)

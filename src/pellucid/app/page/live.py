@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import api
-from pellucid.app import screen
+from pellucid.app import progress
+from pellucid.app.format import many
 from pellucid.app.page import training
 from pellucid.app.page.shown import Glass
-from pellucid.app.words import many
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
@@ -172,9 +172,9 @@ def _answering(server: Server, live: Live) -> Iterator[None]:
 
 
 def _watched(live: Live) -> int:
-    """As screen.watch; the page hears how it ended."""
+    """As progress.watch; the page hears how it ended."""
     try:
-        status = screen.watch(live)
+        status = progress.watch(live)
     except KeyboardInterrupt:
         live.end("stopped", "The training was stopped by Ctrl-C.")
         raise

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid import api
+from pellucid.app.format import printable
 from pellucid.app.page import routes
 from pellucid.app.page.shown import Glass
-from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
 from pellucid.glassbox.replies import Reply
 from pellucid.glassbox.serving import HOST, LARGEST_PORT, PageServer, browse

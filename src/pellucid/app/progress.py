@@ -19,7 +19,7 @@ from pellucid import api
 from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
 from pellucid.app.exits import Exit
-from pellucid.app.words import balanced, duration, few, many, printable, share
+from pellucid.app.format import balanced, duration, few, many, printable, share
 
 T = TypeVar("T")
 
@@ -59,13 +59,13 @@ def watch(run: Watched) -> int:
         asked = _train(run, console)
     except api.TrainingError:
         if run.worth_finishing:
-            _show_report(progress(run.finish(), "evaluating"), console)
+            _show_report(evaluated(run.finish(), "evaluating"), console)
         raise
     go_on = f"go on with --out {shlex.quote(printable(run.out))} --resume"
     if asked and not run.worth_finishing:
         console.print(f"Stopped before there was a model to save; {go_on}.", markup=False)
         return Exit.STOPPED
-    report = progress(run.finish(), "evaluating")
+    report = evaluated(run.finish(), "evaluating")
     _show_report(report, console)
     if report.complete:
         return Exit.OK
@@ -86,7 +86,7 @@ def _train(run: Watched, console: Console) -> bool:
     return False
 
 
-def progress(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
+def evaluated(steps: Generator[api.Evaluating, None, T], verb: str) -> T:
     """Run a generator to its end under a bar and return what it returns."""
     with progress_bars() as bars:
         while True:
@@ -108,7 +108,7 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
-def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
+def counted(steps: Generator[int, None, T], total: int, what: str) -> T:
     """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
     with progress_bars() as bars:
         while True:

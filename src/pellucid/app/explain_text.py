@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pellucid import api
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 
 CLASSES, ROWS, CHANNELS, BETWEEN = 5, 12, 4, 12  # lines of what may be long; --json has all of it
 WIDE = 11  # columns of numbers that a grid may have
