@@ -64,7 +64,7 @@ def test_a_class_that_one_group_swallows(train: Callable, pellucid: Callable, tm
     out, metrics, card, counts = train()
     assert counts["good", "train"] == 12
     assert counts["good", "val"] == counts["good", "test"] == 0
-    assert "class good: 12 of its 12 pictures are nearly the same picture" in out
+    assert "class good: 12 of its 12 pictures are nearly identical" in out
     assert "validation has no picture of class good" in out
     assert "test has no picture of class good" in out
     assert "no figure to quote: none of these pictures shows class good" in out
@@ -157,7 +157,7 @@ def test_mirror_images_in_two_classes_are_no_wrong_labels(train: Callable, tmp_p
     assert "near-duplicates in two classes, 1 pair; one of the two labels is probably wrong:" in out
     assert "  left/3.png ~ right/planted.jpg\n" in out
     assert out.count(" ~ ") == 1
-    assert "alike in two classes, and no sign of a wrong label: 10 mirrored" in out
+    assert "similar pictures in two classes, without a sign of a wrong label: 10 mirrored" in out
     assert "of which one label is probably wrong: 1. Other pairs in two classes: 10 mirror images." in card
     with (tmp_path / "m" / "twins.csv").open(newline="") as file:
         kinds = Counter(row["across"] for row in csv.DictReader(file) if row["same_class"] == "0")

@@ -186,12 +186,10 @@ def test_a_whole_training_in_a_pipe(strange: Path, tmp_path: Path) -> None:
     out = result.stdout.decode()
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", out)  # no colours, no bars, no carriage returns
     assert f"36 pictures in {strange}: <i>\\n 20, [bold]a|b 16\n" in out
-    assert "1 in quarantine (left where they are, not used):\n  [bold]a|b/bad [i].png: " in out
-    assert "passed over: 1 hidden or system file\n" in out
-    assert re.search(r"\n5 pictures have a near-duplicate \(\d+ pairs\); none is split from its twin\n", out)
-    assert re.search(
-        r"\nsplit: \d+ to train, \d+ to choose by \(validation\), \d+ kept for the final figure \(test\)\n", out
-    )
+    assert "1 in quarantine (not used, left in place):\n  [bold]a|b/bad [i].png: " in out
+    assert "skipped: 1 hidden or system file\n" in out
+    assert re.search(r"\n5 pictures have a near-duplicate \(\d+ pairs\); twins stay on the same side\n", out)
+    assert re.search(r"\nsplit: \d+ to train, \d+ for choices \(validation\), \d+ for the final figure \(test\)\n", out)
     assert re.search(r"\ntraining: 2 epochs, 2 steps of 16, adamw, augmentation strong\n", out)
     assert re.search(r"\nepoch 1: training loss .*\nepoch 2: training loss ", out)
     assert re.search(r"\nvalidation: .* 95% interval .*; epoch and temperature were chosen on these\n", out)
@@ -235,7 +233,7 @@ def test_bars_go_to_the_terminal_and_lines_to_the_file(photos: Path, tmp_path: P
     os.close(terminal)
     assert result.returncode == 0
     assert "\x1b" in shown
-    assert "trying how this machine trains fastest" in shown
+    assert "choosing the fastest way to train here" in shown
     assert "images/s" in shown
     out = result.stdout.decode()
     assert "\x1b" not in out
@@ -259,8 +257,8 @@ def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_p
     place = [photos, "--out", tmp_path / "m", "--cache", tmp_path / "cache"]
     result = pellucid("train", *place, *TINY)
     assert result.status == 130
-    assert result.err == "\nstopping after this step; press Ctrl-C again to stop at once\n"
-    assert result.out.endswith(f"Stopped by Ctrl-C; go on with --out {tmp_path}/m --resume.\n")
+    assert result.err == "\nstopping after this step; press Ctrl-C again to stop immediately\n"
+    assert result.out.endswith(f"Stopped by Ctrl-C; continue with --out {tmp_path}/m --resume.\n")
     assert "The training was stopped after" in (tmp_path / "m" / "README.md").read_text()
     before = signal.getsignal(signal.SIGINT)
     assert before is signal.default_int_handler
@@ -304,7 +302,7 @@ def test_without_validation_and_test_it_says_what_the_figure_is(
     result = pellucid("train", *place, *TINY)
     assert result.status == 0
     assert "split: 32 to train\n" in result.out
-    assert "; on the training pictures themselves: no measure of how good it is\n" in result.out
+    assert "; on the training pictures themselves: not a measure of how good the model is\n" in result.out
     assert pellucid("evaluate", tmp_path / "m").err.endswith("give a folder of others to evaluate on.\n")
 
 
@@ -328,7 +326,7 @@ def test_resume_says_where_there_is_nothing_to_resume(pellucid: Callable, photos
     network = ["--model", "conv(2, 3) relu globalavgpool dense", "--size", "8", "--epochs", "1"]
     place = [str(photos), "--out", str(tmp_path / "m"), "--cache", str(tmp_path / "cache")]
     result = pellucid("train", *place, "--resume", *network)
-    said = f"There is no training to resume in {tmp_path}/m; this one begins anew.\n"
+    said = f"{tmp_path}/m holds no training to resume; starting a new one.\n"
     assert (result.status, result.err[: len(said)]) == (0, said)
 
 

@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_not_added_and_what_would_is_named(ask: Ask) -> Non
     first = document(ask)
     sentence = (
         "With stride 2 in conv1, dense1 would get 16 numbers and has weights for 100. "
-        "It fits with padding 1 in conv1 and stride 1 in maxpool1 as well."
+        "It also fits with padding 1 in conv1 and stride 1 in maxpool1."
     )
     status, said = ask("/api/what-if", [WEIGHT, STRIDE])
     assert (status, said["error"]) == (400, sentence)

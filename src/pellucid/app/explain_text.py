@@ -39,7 +39,7 @@ def path(trace: api.Trace, backward: bool) -> None:
     for node in trace.nodes:
         values = trace.values[node.name]
         (unit, strongest), *_ = trace.strongest(node.name, 1)
-        what = node.kind if node.written else f"{node.kind} (arithmetic not written yet)"
+        what = node.kind if node.written else f"{node.kind} (arithmetic not shown yet)"
         cells = [node.name, what, "x".join(map(str, trace.shape(node.name))) or "1"]
         cells += [_short(values.min()), _short(values.mean()), _short(values.max())]
         if backward:
@@ -50,7 +50,9 @@ def path(trace: api.Trace, backward: bool) -> None:
     for line in _aligned(lines, left=3):
         console.print(line)
     example = _example(trace)
-    console.print(Text(f"\n--unit '{example}' shows how a number came about; --backward its gradient.", style="dim"))
+    console.print(
+        Text(f"\n--unit '{example}' shows how a number was computed; --backward shows its gradient.", style="dim")
+    )
 
 
 def called(trace: api.Trace) -> str:
@@ -75,14 +77,14 @@ def working(found: api.Working) -> None:
     for part in found.between[:BETWEEN]:
         _between(part, console)
     if len(found.between) > BETWEEN:
-        console.print(f"  … and {len(found.between) - BETWEEN:,} more numbers between; --json has them all")
+        console.print(f"  … and {len(found.between) - BETWEEN:,} more intermediate numbers; --json lists all")
     if found.left_out:
-        console.print(f"  … and {found.left_out:,} more that no list has, because there are so many")
+        console.print(f"  … and {found.left_out:,} more, too many to list")
     running = 0.0
     for part in found.parts:
         running = _part(part, running, len(found.parts) > 1 and found.quantity == "gradient", console)
     missing = [
-        f"The arithmetic of {name} is not written: what passes through it is not shown." for name in found.unwritten
+        f"The arithmetic of {name} is not available: what passes through it is not shown." for name in found.unwritten
     ]
     for said in [found.note] if found.note else missing:
         console.print(Text(said, "yellow"))
@@ -102,12 +104,12 @@ def mechanism(found: api.Mechanism) -> None:
     first, second = printable(found.first), printable(found.second)
     console.print(Text(f"{printable(found.source)}: why {first} and not {second}", style="bold"))
     console.print(Text(f"logit of {first} minus logit of {second}: {found.difference:.6g}"))
-    console.print(f"  {found.pixels.sum():>12.6g}  from the pixels (one of the pictures' mean colour counts 0)")
+    console.print(f"  {found.pixels.sum():>12.6g}  from the pixels (the pictures' mean colour counts as 0)")
     for share in found.shares:
         if abs(share.own) > 1e-6 * (abs(found.difference) + abs(found.own)):
             console.print(Text(f"  {share.own:>12.6g}  {share.name} adds by itself ({share.kind})"))
-    console.print(f"  {found.difference + found.remainder:>12.6g}  in all; {found.remainder:.2g} off, by rounding\n")
-    console.print(Text(f"the units that speak most for {first} (+) and for {second} (-):"))
+    console.print(f"  {found.difference + found.remainder:>12.6g}  in total; {found.remainder:.2g} off by rounding\n")
+    console.print(Text(f"the strongest units for {first} (+) and for {second} (-):"))
     lines = [("layer", "all units", "strongest")]
     for share in found.shares:
         units = "  ".join(f"[{', '.join(map(str, i))}] {c:+.3g}" for i, c in share.strongest(3))
@@ -116,7 +118,7 @@ def mechanism(found: api.Mechanism) -> None:
     for line in _aligned(lines, 1, last_left=True):
         console.print(line)
     if any(not share.passes_all for share in found.shares):
-        console.print("in parentheses: a branch, beside which others pass", style="dim")
+        console.print("in parentheses: one branch of several", style="dim")
 
 
 def attribution(found: api.Attribution, label: str, place: str) -> None:
@@ -228,7 +230,7 @@ def _rows(part: api.Part, running: float, console: Console) -> float:
     """A line a term, the largest first where there are many. The last column: the running sum, or which won."""
     terms = part.terms
     if len(terms) == 0:
-        console.print("  no number goes into it", style="dim")
+        console.print("  it has no terms", style="dim")
         return running
     if len(terms) == 1:
         return _single(part, running, console)
@@ -279,9 +281,11 @@ def _single(part: api.Part, running: float, console: Console) -> float:
 
 def _sum_name(found: api.Working) -> str:
     if found.quantity == "update":
-        return "new weight, worked out"
+        return "new weight, computed here"
     one = len(found.parts) == 1
-    return "largest" if one and found.parts[0].terms.pick == "max" else "sum of the terms" if not one else "worked out"
+    return (
+        "largest" if one and found.parts[0].terms.pick == "max" else "sum of the terms" if not one else "computed here"
+    )
 
 
 def _aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last_left: bool = False) -> list[Text]:

@@ -15,7 +15,7 @@ def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, b
     match event:
         case api.FoldBegun():
             sizes = [f"{event.train:,} to train"]
-            sizes += [f"{event.validation:,} to choose by"] if event.validation else []
+            sizes += [f"{event.validation:,} for choices"] if event.validation else []
             sizes += [f"{event.test:,} to test"] if event.test else []
             console.print(f"{_name(event.fold, event.folds)}: {', '.join(sizes)}")
             for side in ("train", "val"):
@@ -38,8 +38,8 @@ def show(event: api.FoldBegun | api.FoldDone | api.FoldStep, console: Console, b
 def plan(found: api.Found) -> str:
     """Instead of the sizes of the sides."""
     return (
-        f"{found.folds} folds: each of the {many(found.test, 'picture')} is tested once, by a training on the other "
-        "folds; the model that is saved comes from a last training, on all pictures"
+        f"{found.folds} folds: each of the {many(found.test, 'picture')} is tested once, by a model trained on the "
+        "other folds; the saved model comes from a final training on all pictures"
     )
 
 

@@ -65,12 +65,12 @@ class PageServer(ThreadingHTTPServer, ABC):
         self._ending, self._answering, self._changed = False, 0, threading.Condition()
         self._connections: dict[threading.Thread, socket.socket] = {}
         if not 0 <= port <= LARGEST_PORT:
-            raise StorageError(f"The port is {port}; it must be from 0 (any that is free) to {LARGEST_PORT}.")
+            raise StorageError(f"The port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
         try:
             super().__init__((HOST, port), Handler)
         except OSError as error:
             raise StorageError(
-                f"Port {port} cannot be used: {error.strerror}. Take another, or 0 for any that is free."
+                f"Port {port} cannot be used: {error.strerror}. Choose another, or 0 for any free port."
             ) from error
 
     @abstractmethod

@@ -22,13 +22,13 @@ def article(
 ) -> int:
     """Walk through how a convolutional network works, in numbers small enough to follow by hand.
 
-    They are those of the article "Architecture of Convolutional Neural Networks (CNNs) demystified", each computed
-    by the arithmetic that `pellucid explain` shows of your own network.
+    The numbers are those of the article "Architecture of Convolutional Neural Networks (CNNs) demystified". The
+    arithmetic is the same that `pellucid explain` shows for your own network.
 
     Args:
-        picture: What the filters for edges, blur and sharpening are shown on; by default a photograph.
+        picture: The picture for the filters that find edges, blur and sharpen. Default: a photograph.
         only: One lesson, such as six-by-six.
-        json: Every number as JSON.
+        json: Print every number as JSON.
     """
     try:
         walked = api.article(picture, only)

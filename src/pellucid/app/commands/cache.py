@@ -11,14 +11,14 @@ from pellucid.app.flags import Place, Switch, parse
 
 
 def cache(*, cache: Place = None, clear: Switch = False, json: Switch = False) -> int:
-    """Show what is kept for the next training, or clear it: decoded pictures, their features, and known weights.
+    """Show or clear what is stored for the next training: decoded pictures, features, known weights.
 
     Your pictures are not touched.
 
     Args:
-        cache: The folder, if not the user's cache folder.
-        clear: Remove everything Pellucid keeps there.
-        json: As JSON.
+        cache: The folder. Default: the user's cache folder.
+        clear: Remove everything that Pellucid stored there.
+        json: Print as JSON.
     """
     if clear:
         freed = api.clear_cache(cache)

@@ -35,7 +35,7 @@ class Mistake:
 
 
 def demo(out: Path = Path("pellucid-demo")) -> int:
-    """Write 1,797 handwritten digits as picture files, train on them, report, classify a few.
+    """Write 1,797 handwritten digits as picture files, train on them, report the result, classify a few.
 
     Args:
         out: A new folder for the pictures and the model.
@@ -60,7 +60,7 @@ def _run(out: Path) -> int:
         status = progress.watch(training)
     if status:
         return status
-    console.print("\n[bold]3. Classifying[/] a few that it never saw:")
+    console.print("\n[bold]3. Classifying[/] a few that the model never saw:")
     answers = never_seen(pictures, model)
     for path, answer in answers:
         ranked = "  ".join(f"{label} {share:.1%}" for label, share in answer.top(3))
@@ -71,12 +71,12 @@ def _run(out: Path) -> int:
     console.print("\n[bold]4. The glass box:[/] every number behind these answers, forward, backward and updated.")
     if mistake is not None:
         console.print(
-            f"   With it a {mistake.label} that the network takes for a {mistake.predicted}, from the test pictures."
+            f"   It includes a {mistake.label} from the test pictures that the network takes for a {mistake.predicted}."
         )
     size = page.stat().st_size / 1e6
     console.print(f"   [bold]{escape(printable(page))}[/]   ({size:,.0f} MB; any browser opens it, also offline)")
     console.print(
-        f"\n[bold]What lies where[/]\n"
+        f"\n[bold]Files[/]\n"
         f"   {kept}/README.md        the model card: how good, for which digits, the worst mistakes\n"
         f"   {kept}/config.json      network, classes, preprocessing, recipe; weights in model.safetensors\n"
         f"   {kept}/quarantine.csv   files that could not be used (none here)\n"

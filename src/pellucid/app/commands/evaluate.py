@@ -18,16 +18,16 @@ def evaluate(
     json: Switch = False,
     trust: Switch = False,
 ) -> int:
-    """Say how good a model is.
+    """Measure how good a model is.
 
     Args:
         model: Model folder.
-        directory: Labelled folder or table; without it, the test pictures that the model remembers.
-        path_column: The table's column with the paths; by default as in the training's table, or path or file_name.
-        label_column: The column with the labels; by default as in the training's table, or label.
-        split_column: The column with train, val or test; by default as in the training's table, or split.
-        json: Everything as JSON.
-        trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
+        directory: A labelled folder or table. Default: the model's own test pictures.
+        path_column: The table's column of paths. Default: as in training, else path or file_name.
+        label_column: The table's column of labels. Default: as in training, else label.
+        split_column: The table's column of train, val or test. Default: as in training, else split.
+        json: Print everything as JSON.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
     columns = api.Columns(path_column, label_column, split_column)
     evaluation = progress.evaluated(api.evaluating(model, directory, columns, trust), "evaluating")

@@ -43,24 +43,23 @@ def explain(
 
     Args:
         model: Model folder.
-        pictures: A picture's file, or several, one after the other. Of several, one that cannot be used is told,
-            the others go on, and the exit status is 3.
-        label: The class that the loss is measured against; by default the predicted one. May be given several times
-            where a picture may have several labels.
-        unit: A number to work out, LAYER[channel, row, column] counted from 0, such as "conv1[3, 10, 12]".
+        pictures: One picture file or more. Unreadable pictures are reported, the rest continue, and the exit status
+            is 3.
+        label: The class that the loss is measured against. Default: the predicted class. Repeat the flag for a model
+            with several labels per picture.
+        unit: The number to work out: LAYER[channel, row, column], counted from 0, such as "conv1[3, 10, 12]".
         backward: The gradient of the loss, of --unit or of every layer.
         update: The optimizer's step for one weight, such as "conv1.weight[3, 0, 2, 2]".
-        why_not: Which units and pixels made the network prefer its prediction to this class.
-        method: Where the network looked, as a picture written to --out, with a score of how far to trust it.
-        layer: With --map grad_cam: the layer whose maps to use; chosen for you otherwise.
-        out: Where --map or --why-not writes its picture; by default named after PICTURE, in the current folder.
-        html: Also write the page that `pellucid open` shows, as one file that needs nothing else; several pictures
-            share it.
-        json: Everything as JSON; of several pictures, a list.
-        trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
+        why_not: Show which units and pixels made the network prefer its prediction over this class.
+        method: Write a picture of where the network looked to --out, and print a score of how far to trust it.
+        layer: With --map grad_cam: the layer to use. Default: chosen automatically.
+        out: The picture that --map or --why-not writes. Default: named after PICTURE, in the current folder.
+        html: Also write the page of `pellucid open` as one self-contained file, for all pictures together.
+        json: Print everything as JSON; for several pictures, as a list.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
     if not pictures:
-        print("pellucid explain: no picture is named. See `pellucid explain --help`.", file=sys.stderr)
+        print("pellucid explain: PICTURE is missing. See `pellucid explain --help`.", file=sys.stderr)
         return Exit.USAGE
     request = Request(label, unit, backward, update, why_not, method, layer, out, html, json)
     return _explain(model, pictures, request, trust)
@@ -129,7 +128,7 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         streams.write_json(results if several else results[0])
     elif request.html is not None:
         on = f" on {len(followed)} pictures" if len(followed) > 1 else ""
-        print(f"the network{on} as a page, for any browser: {printable(request.html)} ({size / 1e6:,.1f} MB)")
+        print(f"page{on}, for any browser: {printable(request.html)} ({size / 1e6:,.1f} MB)")
     return Exit.OK if len(followed) == len(results) else Exit.UNUSABLE
 
 
@@ -172,7 +171,7 @@ def _answer(
     if request.why_not is not None:
         answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not)
     if request.method is not None:
-        with _waiting("looking where it looked", several):
+        with _waiting("computing the map", several):
             attributed = classifier.attribute(picture, request.label, request.method, request.layer)
         _write_map(classifier, picture, attributed.map, places.map)
         answered["map"] = {**attributed.as_json(), "written": str(places.map)}
@@ -203,19 +202,21 @@ def _places(picture: Path, request: Request) -> Places:
 def _check(request: Request, places: list[Places]) -> None:
     """Refuse flags that do not go together, and places that are taken, before anything is computed."""
     if request.layer is not None and request.method is None:
-        raise RecipeError("--layer is for --map; there is no map without it.")
+        raise RecipeError("--layer requires --map.")
     if request.out is not None and request.why_not is None and request.method is None:
-        raise RecipeError("--out is for the picture of --map or --why-not, and neither is asked for.")
+        raise RecipeError("--out requires --map or --why-not.")
     if request.out is not None and request.why_not is not None and request.method is not None:
-        raise RecipeError("--map and --why-not write a picture each, and --out names only one. Leave it out.")
+        raise RecipeError("--map and --why-not write one picture each, but --out names only one. Remove --out.")
     if request.out is not None and len(places) > 1:
-        raise RecipeError(f"--out names one file, and there are {len(places)} pictures. Leave it out.")
+        raise RecipeError(f"--out names one file, but there are {len(places)} pictures. Remove --out.")
     wanted = [each.why_not for each in places if request.why_not is not None]
     wanted += [each.map for each in places if request.method is not None]
     for place, times in Counter(wanted).items():
         outputs.check_free(place)
         if times > 1:
-            raise RecipeError(f"{place} would be written for {times} pictures of that name. Name them one at a time.")
+            raise RecipeError(
+                f"{place} would be written for {times} pictures of the same name. Explain them one at a time."
+            )
     if request.html is not None:
         outputs.check_free(request.html, "--html")
 
@@ -229,7 +230,7 @@ def _why_not(classifier: api.Classifier, picture: Path, label: str, request: Req
     _write_map(classifier, picture, difference.pixels, place)
     if not request.json:
         explain_text.mechanism(difference)
-        print(f"the pixels' part as a picture: {printable(place)}")
+        print(f"picture of the pixels' part: {printable(place)}")
     return {**difference.as_json(), "written": str(place)}
 
 

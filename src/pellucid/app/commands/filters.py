@@ -27,18 +27,18 @@ def filters(
     json: Switch = False,
     trust: Switch = False,
 ) -> int:
-    """Show what each filter looks for: the filter, and the patches of your pictures that excite it most.
+    """Show what each filter responds to: the filter, and the patches of your pictures that excite it most.
 
-    Writes a picture for each convolution, and filters.json.
+    Writes one picture per convolution, and filters.json.
 
     Args:
         model: Model folder.
-        pictures: Files, folders, globs; by default the pictures that the model was trained on.
-        out: A new folder to write to; by default the model folder's name with -filters, in the current folder.
-        count: Patches for each filter.
-        layer: Only this convolution; may be given several times.
-        json: What filters.json holds, on standard output as well.
-        trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
+        pictures: Files, folders, globs. Default: the training pictures.
+        out: A new folder. Default: the name of MODEL with -filters, in the current folder.
+        count: Patches per filter.
+        layer: Only this convolution. Repeat the flag for several.
+        json: Also print the content of filters.json.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
     answers.check(count=count)
     place = out if out is not None else Path(f"{model.resolve().name}-filters")
@@ -62,9 +62,9 @@ def _write(
     """A picture for each convolution, and filters.json, into the folder `place`."""
     sources = list(answers.told(pictures)) if pictures else api.trained_on(model)
     if not sources:
-        raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
+        raise ArtefactError(f"No pictures for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)
-    layers_shown, unusable = progress.counted(steps, len(sources), "looking")
+    layers_shown, unusable = progress.counted(steps, len(sources), "searching patches")
     for name, layer in layers_shown.items():
         written = place / f"{files.safe(name)}.png"
         files.write(written, api.png(api.sheet(layer, lambda source: outputs.colour(classifier.prepared(source)))))

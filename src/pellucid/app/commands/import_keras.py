@@ -28,18 +28,18 @@ def import_keras(
     pixels: Annotated[str, arg(metavar="LOW..HIGH")] = "0..255",
     json: Switch = False,
 ) -> int:
-    """Turn a model that Keras saved into a model folder, without Keras.
+    """Turn a saved Keras model into a model folder, without Keras.
 
-    FILE is a .keras file, or an .h5 file of a whole model: a Sequential or a functional model whose layers form a
-    row; an Add of two branches becomes a residual layer. Needs h5py: pip install 'pellucid[keras]'.
+    FILE is a .keras file, or an .h5 file of a whole model. Supported are Sequential models and functional models whose
+    layers form a row; an Add of two branches becomes a residual layer. Needs h5py: pip install 'pellucid[keras]'.
 
     Args:
-        file: The file that model.save wrote. Nothing in it is run.
-        out: The model folder to write, a new one.
-        classes: Names in the order of the outputs, such as cat,dog; of one sigmoid unit, what 0 and what 1 meant.
-        size: Side of the pictures, or height and width, for a model that leaves them open.
-        pixels: What black and white were made before the model saw them: 0..1 where pixels were divided by 255.
-        json: What became of each layer, and everything else, as JSON.
+        file: The file that model.save wrote. No code in it is run.
+        out: A new model folder.
+        classes: Class names in the order of the outputs, such as cat,dog. For one sigmoid unit: the classes 0 and 1.
+        size: Side of the pictures, or height and width, for a model that does not fix them.
+        pixels: The values of black and white that the model was trained on: 0..1 if pixels were divided by 255.
+        json: Print everything as JSON, with what became of each layer.
     """
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     imported = api.import_keras(file, out, classes=names, size=_size(size), pixels=_range(pixels))
@@ -64,7 +64,7 @@ def _range(text: str) -> tuple[float, float]:
     number = r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*"
     ends = re.fullmatch(rf"{number}\.\.{number}", text)
     if ends is None:
-        raise RecipeError(f"--pixels is {text!r}; write what black and white became, such as 0..1.")
+        raise RecipeError(f"--pixels is {text!r}; write the values of black and white, such as 0..1.")
     return float(ends[1]), float(ends[2])
 
 
@@ -79,4 +79,4 @@ def _show(imported: api.Imported) -> None:
         console.print(Text(printable(note)))
     folder = printable(str(imported.folder))
     console.print(Text(f"{folder}: {imported.parameters:,} parameters, {len(imported.classifier.classes)} classes"))
-    console.print(Text(f"How good it is, it cannot say: pellucid evaluate {folder} photos/"))
+    console.print(Text(f"Its accuracy is unknown. Measure it: pellucid evaluate {folder} photos/"))

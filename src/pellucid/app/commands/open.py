@@ -19,16 +19,16 @@ def open_page(
     no_browser: Switch = False,
     trust: Switch = False,
 ) -> int:
-    """Open a network in the browser: every layer, every number, forward, backward and into the optimizer's step.
+    """Open a model in the browser: every layer and every number, forward, backward and into the optimizer's step.
 
-    Only this machine can see it. Ctrl-C ends it.
+    Only this machine can reach the page. Ctrl-C ends it.
 
     Args:
         model: Model folder.
-        picture: The picture's file; by default the first of those that the model keeps for evaluation.
-        port: Where it answers; 0 is any port that is free.
-        no_browser: Only print the address.
-        trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
+        picture: A picture file. Default: the first of the model's test pictures.
+        port: The server's port; 0 for any free port.
+        no_browser: Print the address and start no browser.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
     return server.run(model, picture, port, not no_browser, trust)
 

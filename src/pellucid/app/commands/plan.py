@@ -23,18 +23,18 @@ def plan(
     epochs: int = 30,
     json: Switch = False,
 ) -> int:
-    """Show what a network is made of and what it would cost, before anything trains.
+    """Show what a network is made of and what it costs, before any training.
 
     Args:
         network: A name (compact, article, resnet50, efficientnet_lite0, ...; the reference has all) or text:
             "conv(10, 5) relu maxpool(2) flatten dense".
-        input: Picture size as HEIGHTxWIDTHxCHANNELS, such as 300x300x3; by default what it was published for.
-        classes: How many classes to tell apart.
-        batch: Pictures in a training step.
-        probe: Also measure on this machine: images a second, memory, and how long a training would take.
-        pictures: With --probe: training pictures.
-        epochs: With --probe: how often each is seen.
-        json: Everything as JSON.
+        input: Picture size as HEIGHTxWIDTHxCHANNELS, such as 300x300x3. Default: the size it was published for.
+        classes: Number of classes.
+        batch: Pictures per training step.
+        probe: Also measure images per second and memory on this machine, and estimate the time of a training.
+        pictures: With --probe: number of training pictures.
+        epochs: With --probe: number of epochs.
+        json: Print everything as JSON.
     """
     answers.check(classes=classes, batch=batch, pictures=pictures, epochs=epochs)
     planned = api.plan(network, input, classes, batch)

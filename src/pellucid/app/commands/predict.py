@@ -53,22 +53,22 @@ def _parsed(args: list[str]) -> int:
         features: Place = None,
         trust: Switch = False,
     ) -> int:
-        """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
+        """Classify pictures. A picture that cannot be used gets a row with the reason, and the exit status is 3.
 
         Args:
             model: Model folder.
-            pictures: Files, folders (everything in them), globs, tables (CSV, JSONL, Parquet) with a column path, or -
-                for standard input: a picture, or a path a line.
-            top: How many classes to name for each picture.
-            format: table to read, csv or jsonl for a script.
-            out: Write to this file instead of standard output. An earlier text of that name is replaced.
+            pictures: Files, folders (with everything in them), globs, tables (CSV, JSONL, Parquet) with a column path,
+                or - for standard input: one picture, or one path per line.
+            top: Classes to name per picture.
+            format: table for people, csv or jsonl for scripts.
+            out: Write to this file instead of standard output. An existing text file is replaced.
             batch: Pictures classified at once.
-            features: Also write what the network's last dense layer gets of each picture, as Parquet, to this file; an
-                earlier Parquet file of that name is replaced. Needs pip install 'pellucid[tables]'.
-            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
+            features: Also write each picture's features (the input of the last dense layer) to this Parquet file. An
+                existing Parquet file is replaced. Needs pip install 'pellucid[tables]'.
+            trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         """
         if not pictures:
-            print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
+            print("pellucid predict: PICTURE is missing. See `pellucid predict --help`.", file=sys.stderr)
             return Exit.USAGE
         return _run(model, pictures, top, format, out, batch, features, trust)
 

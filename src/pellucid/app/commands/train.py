@@ -18,21 +18,21 @@ from pellucid.app.flags import Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.errors import RecipeError
 
-# settings of a recipe that are None until they are given: what then decides
+# settings of a recipe that are None by default: what decides them
 UNSET = {
-    "pretrained": "by the pictures",
-    "size": "by the network or the pictures",
-    "channels": "by the network",
+    "pretrained": "chosen from the pictures",
+    "size": "chosen from the network or the pictures",
+    "channels": "chosen from the network",
     "folds": "one split",
-    "epochs": "by the number of pictures",
-    "batch": "by the number of pictures",
-    "minutes": "as long as the epochs take",
+    "epochs": "chosen from the number of pictures",
+    "batch": "chosen from the number of pictures",
+    "minutes": "no time limit",
     "patience": "never",
     "path_column": "path or file_name",
     "label_column": "label",
     "split_column": "split, if there is one",
     "group_column": "group, if there is one",
-    "replay_every": "by the number of steps",
+    "replay_every": "chosen from the number of steps",
 }
 
 
@@ -54,38 +54,39 @@ def run(args: list[str]) -> int:
     ) -> int:
         """Train a classifier on a folder or a table of pictures and save it as a model folder.
 
-        Ctrl-C ends it cleanly with the best model so far; --resume goes on, also after a crash.
+        Ctrl-C stops and saves the best model so far. --resume continues, also after a crash.
 
         Args:
-            directory: Folder with a folder of pictures for each class, or with train, val and test folders of such. Or
-                a table (CSV, JSONL, Parquet) with a path and a label in each row.
+            directory: A folder that holds one folder of pictures per class, or train, val and test folders of that
+                kind. Or a table (CSV, JSONL, Parquet) with a path and a label in each row.
             settings: How to train.
-            out: The model folder to write; by default the directory's name with -model, in the current folder.
-            resume: Go on with the training in --out, as if it had never been stopped.
-            recipe: TOML file with settings, named as the flags are (learning_rate = 0.001).
-            cache: Where decoded pictures and their features are kept; by default the user's cache folder.
-            live: Watch it in the browser: curves, filters, predictions as it trains; then the network. Keeps a replay.
-            no_browser: With --open: only print the address.
+            out: The model folder to write. Default: the name of DIR with -model, in the current folder.
+            resume: Continue the training in --out as if it had never stopped.
+            recipe: A TOML file of settings, named like the flags (learning_rate = 0.001).
+            cache: Where decoded pictures and features are stored. Default: the user's cache folder.
+            live: Watch the training in the browser (curves, filters, predictions), then open the model.
+                Records a replay.
+            no_browser: With --open: print the address and start no browser.
         """
         named = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
         named |= {name.removeprefix("no_") for name in named}  # --no-replay, where --recipe has it on
         flags = {name: value for name, value in asdict(settings).items() if name in named}
         if live and not resume:
             if "no_replay" in named:
-                raise RecipeError("--open shows the replay while it is written. Leave out --no-replay.")
+                raise RecipeError("--open needs the replay. Remove --no-replay.")
             flags["replay"] = True
         if no_browser and not live:
-            raise RecipeError("--no-browser is for --open, and that is not there.")
+            raise RecipeError("--no-browser requires --open.")
         run = api.start(directory, out, resume=resume, cache=cache, **{**early, **flags})
         if resume and not run.resumes:
-            print(f"There is no training to resume in {printable(run.out)}; this one begins anew.", file=sys.stderr)
+            print(f"{printable(run.out)} holds no training to resume; starting a new one.", file=sys.stderr)
         with closing(run):
             if (named := api.reference(run.recipe.model)) is not None:
                 print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)
             if not live:
                 return progress.watch(run)
             if not run.recipe.replay:
-                problem = f"The training in {run.out} keeps no replay, which --open shows. Go on without --open."
+                problem = f"The training in {run.out} records no replay, which --open needs. Continue without --open."
                 raise RecipeError(problem)
             from pellucid.app.page import live as page
 

@@ -139,8 +139,8 @@ def _helping(glass: Glass, changes: tuple[api.Change, ...]) -> tuple[str, tuple[
     """What would make changes fit, in a sentence and as changes."""
     further = glass.classifier.instead(changes)
     if further:
-        return f"It fits with {api.written(further)} as well.", further
-    return "No stride or padding of one or two layers was found that makes up for it.", ()
+        return f"It also fits with {api.written(further)}.", further
+    return "No stride or padding of one or two other layers makes it fit.", ()
 
 
 def _said(error: Exception) -> str:
