@@ -343,7 +343,7 @@ def test_after_a_full_disk_it_can_be_tried_again(
         list(begin())
     monkeypatch.setattr(files, "replacing", replacing)
     if name == "split.csv":  # a checkpoint stands: it is a training to go on with
-        with pytest.raises(ArtefactError, match="or go on with --resume"):
+        with pytest.raises(ArtefactError, match="or continue with --resume"):
             begin()
     assert finished(begin(resume=name == "split.csv")).complete
 
@@ -380,7 +380,7 @@ def test_what_stands_in_out_is_not_overwritten(begin: Begin, tmp_path: Path) -> 
         ArtefactError, match=r"is not empty, and nothing of yours is overwritten\. Choose another --out\.$"
     ):
         begin()
-    with pytest.raises(ArtefactError, match=r"There is no training in .* to resume, and it holds other files"):
+    with pytest.raises(ArtefactError, match=r"holds other files and no training to resume"):
         begin(resume=True)
     assert (tmp_path / "out" / "README.md").read_text() == "mine"
     with pytest.raises(ArtefactError, match=r"README\.md is a file; choose another --out"):
@@ -439,7 +439,7 @@ def test_a_resumed_run_keeps_what_was_chosen(
     started = next(event for event in one if isinstance(event, Started))
     assert (started.recipe.size, started.recipe.augment, started.recipe.epochs) == (72, "strong", 2)
     assert (started.recipe.seed, started.resumed_at, started.steps) == (0, 3, 4)
-    assert one.recipe.size is None  # as it was asked for
+    assert one.recipe.size is None  # as requested
     assert any(reason.startswith("size 72: ") for reason in started.reasons)
 
 
@@ -626,7 +626,7 @@ def test_who_stops_asking_and_asks_again_goes_on(begin: Begin, tmp_path: Path) -
 
 
 def test_one_picture_a_step_is_too_few_for_batch_norm(begin: Begin) -> None:
-    with pytest.raises(RecipeError, match=r"^batch is 1, and a step of one picture leaves batch norm nothing"):
+    with pytest.raises(RecipeError, match=r"^batch is 1, but batch norm needs several pictures per step"):
         list(begin(batch=1))
     events = list(begin(batch=1, epochs=1, model="flatten dense"))
     assert any(isinstance(event, Epoch) for event in events)

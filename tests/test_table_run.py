@@ -225,7 +225,7 @@ def test_evaluate_on_a_table(photos: Path, tmp_path: Path, cache: Path, capsys: 
     table_of(table, ("path", "label"), [(str(photos / p), "3") for p, _, _ in rows])
     with pytest.raises(CatalogError, match="has a class '3' that the model does not know; it knows 2, 10"):
         pellucid.evaluate(model, table)
-    with pytest.raises(CatalogError, match="is no table, and has no column 'kind'"):
+    with pytest.raises(CatalogError, match="is not a table and has no column 'kind'"):
         pellucid.evaluate(model, photos, label_column="kind")
 
 
@@ -235,7 +235,7 @@ def test_columns_are_settings_and_need_a_table(photos: Path, tmp_path: Path) -> 
     table = table_of(tmp_path / "t.csv", ("image", "species"), [("a", "x"), ("b", "y")])
     recipe = recipes.make(**recipes.read(toml))
     assert read_catalog(table, recipe).classes == ("x", "y")
-    with pytest.raises(RecipeError, match=r"path_column is 'image', and .* is no table"):
+    with pytest.raises(RecipeError, match=r"path_column is 'image', and .* is not a table"):
         read_catalog(photos, recipe)
 
 

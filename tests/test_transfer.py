@@ -276,7 +276,7 @@ def test_what_the_user_named_wins_over_the_weights(begin: Begin) -> None:
     assert started.recipe.model == "tiny"
     assert started.recipe.label_smoothing == 0.0  # not named: as the weights want it
     assert "bicubic, mean and deviation: as the weights were trained" in started.reasons
-    assert "size 32, pad: as it was asked for" in started.reasons
+    assert "size 32, pad: as requested" in started.reasons
 
 
 @pytest.mark.parametrize(
@@ -523,7 +523,7 @@ def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
     ("name", "says"),
     [
         ("nowhere", r"There are no known weights '.*nowhere'\. Write imagenet"),
-        ("file", r"file is no file of weights\."),
+        ("file", r"file is not a file of weights\."),
     ],
 )
 def test_weights_that_are_not_there(
@@ -544,7 +544,7 @@ def test_where_known_weights_cannot_be_kept_it_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(transfer, "find", find)
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"could not be written: .* Name another place for them with --cache"):
+    with pytest.raises(StorageError, match=r"could not be written: .* Choose another place with --cache"):
         pellucid.train(photos, tmp_path / "m", cache=tmp_path / "file", **QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -84,7 +84,7 @@ def start(
     """Begin a training that you iterate yourself; see pellucid.run.Run and `train` for the arguments."""
     folder = Path(directory)
     if resume and out is None:
-        raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
+        raise RecipeError("Resuming needs the folder of the training: add --out, or out=... in Python.")
     given = {**(recipes.read(Path(recipe)) if recipe is not None else {}), **settings}
     module = None if isinstance(given.get("model", ""), str) else given["model"]
     if module is not None:

@@ -33,7 +33,7 @@ def create(path: Path, content: bytes | str) -> None:
     except StorageError as error:
         if not isinstance(error.__cause__, FileExistsError):
             raise
-        said = "was written by another program meanwhile, and nothing is overwritten. Choose another place"
+        said = "was meanwhile written by another program, and nothing is overwritten. Choose another place"
         raise StorageError(f"{path} {said}.") from error
 
 

@@ -344,7 +344,7 @@ def _check_batch(task: Task, module: torch.nn.Module) -> None:
     """Batch norm cannot learn from one picture: its deviation would be 0."""
     if len(task.train) // task.steps_per_epoch == 1 and has_batch_norm(module) and not task.frozen_norms:
         raise RecipeError(
-            f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
+            f"batch is {task.batch}, but batch norm needs several pictures per step. "
             "Use 2 or more, or a network without batchnorm."
         )
 
@@ -353,7 +353,7 @@ def _check_same(saved: checkpoint.Checkpoint, data: Data) -> None:
     if saved.context["fingerprint"] != data.fingerprint:
         raise ArtefactError(
             f"The pictures in {data.catalog.place} have changed since {saved.path} was written, and a resumed run "
-            "must see the same ones. Put them back, or train anew with another --out."
+            "must see the same ones. Put them back, or train again with another --out."
         )
 
 

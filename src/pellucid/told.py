@@ -89,8 +89,9 @@ def choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
     if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
         return ()
     if not len(data.rows("val")):
-        few = "the pictures are too few, or too much alike, to leave a validation"
+        few = "the pictures are too few or too similar for a validation"
         return (f"weights of the last epoch, and temperature 1: {few}",)
     first, *more = data.lacking["val"]
     lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
-    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)
+    lacking = f"validation has no picture of {lacks}, so nothing is chosen on it"
+    return (f"weights of the last epoch, and temperature 1: {lacking}",)

@@ -107,7 +107,7 @@ def choose(
     if network is not None and network != known.network:
         raise RecipeError(
             f"model is {recipe.model!r}, and pretrained {recipe.pretrained!r} has the weights of {known.name}. "
-            "Leave one of them out."
+            "Remove one of the two."
         )
     recipe, form, more = road.resolve(recipe, known.name, known.form, sample, named)
     about = {
@@ -119,7 +119,7 @@ def choose(
     shape = (form.channels, form.height, form.width)
     _check_shapes(known, shape)
     basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about)
-    return basis, recipe, (*reasons, f"weights: {known.source}, which have seen {known.seen}", *more)
+    return basis, recipe, (*reasons, f"weights: {known.source}, trained on {known.seen}", *more)
 
 
 def _check_shapes(known: Known, shape: Shape) -> None:
@@ -130,7 +130,7 @@ def _check_shapes(known: Known, shape: Shape) -> None:
             before = f"{known.form.height}x{known.form.width}"
             raise RecipeError(
                 f"size is {shape[1]}, and the weights of {known.name} are for pictures of {before}: {name} is "
-                f"{list(known.tensors[name].shape)} and would have to be {list(needed)}. Leave out --size, or train "
+                f"{list(known.tensors[name].shape)} and would have to be {list(needed)}. Remove --size, or train "
                 "with --from-scratch."
             )
 

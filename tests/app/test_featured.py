@@ -75,7 +75,7 @@ def test_an_earlier_one_is_replaced_and_nothing_else(
     taken = tmp_path / "notes.txt"
     taken.write_text("mine")
     for place, said in [
-        (taken, "is there already and is no Parquet file: nothing of yours is overwritten"),
+        (taken, "already exists and is not a Parquet file: nothing of yours is overwritten"),
         (pictures, "is a folder; --features names the file to write"),
         (tmp_path / "no" / "such" / "out.parquet", "could not be written: No such file or directory"),
         (Path(os.devnull), "is no regular file"),

@@ -52,7 +52,7 @@ def test_the_folder_is_a_model_like_any_other(pellucid: Callable, model: Path, p
 
     assert predicted.status == evaluated.status == explained.status == 0
     assert json.loads(predicted.out)["label"] in ("blue", "red")
-    assert "was imported, so it cannot be told which of these pictures the model has seen." in evaluated.out
+    assert "was imported, so it is unknown which of these pictures the model has seen." in evaluated.out
     assert "conv1[3, 0, 0]" in explained.out
 
 

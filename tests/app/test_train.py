@@ -84,7 +84,7 @@ def test_a_replay_is_switched_on_and_off(pellucid: Callable, started: list, tmp_
     assert found == [(False, None), (True, 7), (True, 5), (True, 5), (False, None)]
     result = pellucid("train", *place, "--replay-every", "7")
     assert (result.status, result.err.count("\n")) == (1, 1)
-    assert "replay_every is 7, and there is no replay without --replay" in result.err
+    assert "replay_every is 7, which requires --replay" in result.err
 
 
 def test_the_default_place_is_a_free_name(
@@ -127,7 +127,7 @@ def test_a_bad_recipe_file(
         (["--recipe"], 2, "--recipe"),
         (["--epocs", "3"], 2, "--epochs"),
         (["--test", "0.8", "--validation", "0.8"], 1, "together they must be at most 0.9."),
-        (["--resume"], 1, "A resumed training needs its folder: give --out"),
+        (["--resume"], 1, "Resuming needs the folder of the training: add --out"),
     ],
 )
 def test_bad_flags(pellucid: Callable, started: list, photos: Path, flags: list[str], status: int, said: str) -> None:

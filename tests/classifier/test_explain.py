@@ -64,7 +64,9 @@ def test_a_label_by_its_name(classifier: Classifier, picture: Path) -> None:
     trace = classifier.explain(picture, "blue")
     assert (trace.classes[trace.label], trace.as_json()["label"]) == ("blue", "blue")
     assert trace.loss > classifier.explain(picture, "red").loss
-    with pytest.raises(TraceError, match=r"'blu' is no class of this model. Did you mean 'blue'\? .* are blue, red\."):
+    with pytest.raises(
+        TraceError, match=r"'blu' is not a class of this model. Did you mean 'blue'\? .* are blue, red\."
+    ):
         classifier.explain(picture, "blu")
 
 

@@ -271,7 +271,7 @@ DAMAGE = {
     ),
     "no hashes": (change(files=None), "config.json is damaged: it does not state size and hash of model.safetensors."),
     "hashes that are none": (change(files={"model.safetensors": 5}), "it does not state size and hash"),
-    "unfinished": (unfinished, "has not ended. Go on with `pellucid train … --out "),
+    "unfinished": (unfinished, "has not finished. Continue with `pellucid train … --out "),
     "not a model": (not_a_model, "is not a model folder: it has no config.json."),
     "a file": (a_file, "is a file, not a model folder. A model folder is what `pellucid train` writes"),
     "nothing": (lambda m: shutil.rmtree(m), "does not exist. A model folder is what `pellucid train` writes"),

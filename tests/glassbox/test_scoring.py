@@ -201,7 +201,7 @@ def test_a_trace_shows_where_the_network_looked_and_what_made_the_difference(ima
     other = trace.difference(trace.predicted)
     assert other.second == trace.classes[int(np.argsort(-trace.logits)[1])]
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
-    with pytest.raises(TraceError, match="'f' is no class; the 5 classes are a, b"):
+    with pytest.raises(TraceError, match="'f' is not a class; the 5 classes are a, b"):
         trace.attribute("f")
     with pytest.raises(TraceError, match="'b' cannot be compared with itself"):
         trace.difference("b", 1)

@@ -84,7 +84,7 @@ def test_module_can_be_exported() -> None:
         (
             "conv(10, 5) relu dense",
             (3, 300, 300),
-            "dense1 `dense(2)`: it needs a row of numbers, and its input is [10, 296, 296]; "
+            "dense1 `dense(2)`: it needs a row of numbers, but its input is [10, 296, 296]; "
             "put flatten or globalavgpool before it.",
         ),
         (
@@ -110,7 +110,7 @@ def test_module_can_be_exported() -> None:
         (
             "flatten conv(8, 3) dense",
             (3, 12, 14),
-            "conv1 `conv(8, 3)`: it needs [channels, height, width], and its input is [504]; "
+            "conv1 `conv(8, 3)`: it needs [channels, height, width], but its input is [504]; "
             "put it before flatten, globalavgpool and dense.",
         ),
         (

@@ -148,7 +148,7 @@ REFUSED = [
         6,
         "softmax is not written: the network ends with its scores; softmax belongs to the loss and to the prediction.",
     ),
-    ("input conv(8, 3)", 0, "input is not written: the size of the picture is no part of the network."),
+    ("input conv(8, 3)", 0, "input is not written: the size of the picture is not a part of the network."),
     ("relu % tanh", 5, "'%' has no meaning; expected a layer, a setting or ( ) , = * |."),
     ("conv", 4, f"conv needs its filters: {CONV}."),
     ("conv(10)", 7, f"conv needs its size: {CONV}."),

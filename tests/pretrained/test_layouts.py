@@ -201,7 +201,7 @@ def test_a_truncated_file_is_refused(keep: int, save, tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:keep])
     message = refused(folder, tmp_path)
-    assert message.startswith(f"{path} is no safetensors file, or a damaged one: ")
+    assert message.startswith(f"{path} is not a safetensors file, or is damaged: ")
     assert message.endswith("Get it again.")
 
 
@@ -284,7 +284,7 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str, confi
     ("said", "message"),
     [
         ("{", " is no JSON: "),
-        ("[]", " is no config.json of a model: it holds list, not an object."),
+        ("[]", " is not the config.json of a model: it holds list, not an object."),
         ({"num_classes": 3}, ": architecture is missing; it has to be one of resnet18, "),
         ({"architecture": SMALL}, ": num_classes is missing; it has to be a whole number, 1 or more"),
         ({"architecture": SMALL, "num_classes": 0}, ": num_classes is 0; it has to be a whole number, 1 or more"),

@@ -51,7 +51,7 @@ def test_over_two_to_one_is_weighted_by_default(counts: tuple[int, ...], chosen:
 def test_the_reason_names_both_classes() -> None:
     _, (reason,) = weighting.resolve(Recipe(), COUNTS, CLASSES)
     assert reason == (
-        "class weights 0.67 (cat) to 2.00 (owl): cat has 3.0 times the training pictures of owl, and each class counts "
+        "class weights 0.67 (cat) to 2.00 (owl): cat has 3.0 times the training pictures of owl, so each class counts "
         "the same"
     )
 

@@ -27,7 +27,7 @@ def which(metrics: dict[str, Any]) -> str:
         return f"There is no test side: this figure comes from the validation pictures, {how}."
     return (
         "There is neither a test nor a validation side: this is the accuracy on the training pictures themselves, "
-        "no measure of how good it is."
+        "not a measure of how good the model is."
     )
 
 

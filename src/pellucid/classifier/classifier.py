@@ -390,4 +390,4 @@ class Classifier(Predictor):
         known = ", ".join(self.classes[:10]) + (
             f" and {len(self.classes) - 10:,} more" if len(self.classes) > 10 else ""
         )
-        raise TraceError(f"{label!r} is no class of this model.{hint} The classes are {known}.")
+        raise TraceError(f"{label!r} is not a class of this model.{hint} The classes are {known}.")

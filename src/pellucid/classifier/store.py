@@ -152,7 +152,7 @@ def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
     if not trust:
         raise ArtefactError(
             f"{folder} holds a network that somebody wrote in Python, {name}, as a program ({PROGRAM}). Opening it may "
-            "run code that the folder brings. If you trust who made it, say so: --trust, or trust=True in Python."
+            "run code that the folder brings. If you trust its maker, add --trust, or trust=True in Python."
         )
     check_file(folder, PROGRAM, config)
     return Program(name, (folder / PROGRAM).read_bytes(), plain, shared)
@@ -195,14 +195,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         if folder.is_file() and folder.suffix.lower() in (".keras", ".h5", ".hdf5"):
             raise ArtefactError(
-                f"{folder} is no model folder. `pellucid import {folder} OUT` makes one of a Keras model."
+                f"{folder} is not a model folder. `pellucid import {folder} OUT` makes one of a Keras model."
             )
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder} {what}. A model folder is what `pellucid train` writes with --out.")
     if not (folder / CONFIG).exists():
         if (folder / "checkpoint").is_dir() or (folder / "folds" / "plan.json").is_file():
             raise ArtefactError(
-                f"The training in {folder} has not ended. Go on with `pellucid train … --out {folder} --resume`."
+                f"The training in {folder} has not finished. Continue with `pellucid train … --out {folder} --resume`."
             )
         raise ArtefactError(f"{folder} is not a model folder: it has no {CONFIG}.")
     return migrated(read_json(folder / CONFIG), folder / CONFIG)

@@ -91,7 +91,7 @@ def attribute(
     if method not in METHODS:
         raise TraceError(f"There is no method {method!r}; the methods are {', '.join(METHODS)}.")
     if layer is not None and method != "grad_cam":
-        raise TraceError(f"{method} looks at no layer, and layer is {layer!r}; leave it out, or ask for grad_cam.")
+        raise TraceError(f"{method} does not use a layer, but layer is {layer!r}; remove it, or use grad_cam.")
     if input.ndim != 4 or len(input) != 1:
         raise TraceError(f"The input is {list(input.shape)}; one picture is [1, channels, height, width].")
     with gradients():
@@ -107,7 +107,9 @@ def attribute(
             with _differentiable(method):
                 heat = _integrated_gradients(copy, picture, target, logit - baseline_logit)
         if not np.isfinite(heat).all():
-            raise TraceError(f"The map of {method} has values that are not finite; so has the network or the picture.")
+            raise TraceError(
+                f"The map of {method} has values that are not finite, because the network or the picture has."
+            )
         score = deletion(copy, picture, target, heat, temperature, several)
     adds_up = method == "integrated_gradients"
     error = float(heat.sum(dtype=np.float64)) - (logit - baseline_logit) if adds_up else None

@@ -105,7 +105,7 @@ CROSS_ENTROPY = Loss()
 
 
 def chosen(loss: Any) -> Loss | Own:
-    """What `explain` was told to measure by. Raises TraceError where it is no loss."""
+    """The loss that `explain` measures by. Raises TraceError where it is not a loss."""
     if isinstance(loss, Loss | Own):
         return loss
     if callable(loss):

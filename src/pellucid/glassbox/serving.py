@@ -242,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
         # what is not read would be taken for the next request
         self.close_connection, keep = True, self.close_connection
         if not (length.isascii() and length.isdigit()):
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "How many bytes come was not said (Content-Length).")
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "The request does not state its length (Content-Length).")
         if len(length) > len(str(LARGEST_PICTURE)) or int(length) > LARGEST_PICTURE:
             most = f"{LARGEST_PICTURE / 1e6:,.0f} MB"
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The file is larger than {most}. Choose another.")

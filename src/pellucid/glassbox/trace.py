@@ -196,7 +196,9 @@ class Trace:
             number = -1
         if isinstance(label, bool) or not 0 <= number < len(self.classes):
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
-            raise TraceError(f"{label!r} is no class; the {len(self.classes):,} classes are {known}, counted from 0.")
+            raise TraceError(
+                f"{label!r} is not a class; the {len(self.classes):,} classes are {known}, counted from 0."
+            )
         return number
 
     def rounding(self, name: str) -> tuple[float, float]:

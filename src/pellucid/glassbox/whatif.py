@@ -273,11 +273,11 @@ def _check(place: str, layer: Layer, changes: Sequence[Setting]) -> None:
     for change in changes:
         if isinstance(change, Pooling):
             if not isinstance(layer, tuple(POOLS.values())):
-                raise TraceError(f"{place} `{layer}` is no pooling over a window, which could be of another kind.")
+                raise TraceError(f"{place} `{layer}` is not a pooling over a window, so its kind cannot change.")
             if change.kind not in get_args(Kind):
                 raise TraceError(f"{place} cannot pool by {change.kind!r}; there are {', '.join(get_args(Kind))}.")
         elif not isinstance(layer, Conv | Pool):
-            raise TraceError(f"{place} `{layer}` has no window, and so neither stride nor padding.")
+            raise TraceError(f"{place} `{layer}` has no window, so it has neither stride nor padding.")
         elif isinstance(change, Stride):
             _check_pair(place, "stride", change.stride, 1, most_stride(layer))
         else:

@@ -355,9 +355,7 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
     if why := strained():
         raise TraceError(f"{what} cannot be followed: {why}. {said}, and the terms give {total!r}.")
     if not (np.isfinite(total) and np.isfinite(recorded)):
-        raise TraceError(
-            f"{what} is {recorded!r} and the terms give {total!r}: what is infinite or no number cannot be added up."
-        )
+        raise TraceError(f"{what} is {recorded!r} and the terms give {total!r}: infinity and NaN cannot be added up.")
     raise TraceError(
         f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
         f"more than the {working.bound:.3g} that rounding explains, and so its terms are not shown."

@@ -214,7 +214,7 @@ def _has(archive: zipfile.ZipFile, name: str) -> bool:
 
 def _member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
     if not _has(archive, name):
-        raise ArtefactError(f"{path} is a zip without {name}, so it is no model that Keras saved.")
+        raise ArtefactError(f"{path} is a zip without {name}, so it is not a saved Keras model.")
     with archive.open(name) as file:
         content = file.read(MOST_TEXT + 1)
     if len(content) > MOST_TEXT:
@@ -229,7 +229,9 @@ def _unpack(archive: zipfile.ZipFile, path: Path, target: IO[bytes]) -> None:
     most = min(MOST_WEIGHTS, max(MOST_TEXT, UNPACKED * about.compress_size))
     if about.file_size > most:
         packed = f"{about.compress_size / 1e6:,.1f} MB packed, {about.file_size / 1e6:,.1f} MB unpacked"
-        raise ArtefactError(f"{path}: {WEIGHTS} has {packed}. That is no model's weights, and it is not unpacked.")
+        raise ArtefactError(
+            f"{path}: {WEIGHTS} has {packed}. A model's weights are not like that, so it is not unpacked."
+        )
     done = 0
     with archive.open(about) as file:
         while piece := file.read(PIECE):
@@ -244,9 +246,9 @@ def _json(path: Path, name: str, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path} is damaged: its {name} is no JSON ({error}).") from error
+        raise ArtefactError(f"{path} is damaged: its {name} is not JSON ({error}).") from error
     if not isinstance(value, dict):
-        raise ArtefactError(f"{path} is damaged: its {name} is no JSON object.")
+        raise ArtefactError(f"{path} is damaged: its {name} is not a JSON object.")
     return value
 
 

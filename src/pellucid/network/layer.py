@@ -194,7 +194,7 @@ def channels_height_width(input: Shape) -> tuple[int, int, int]:
     """Channels, height and width, or a NetworkError for a flat input."""
     if len(input) != 3:
         raise NetworkError(
-            f"it needs [channels, height, width], and its input is {list(input)}; put it before flatten, "
+            f"it needs [channels, height, width], but its input is {list(input)}; put it before flatten, "
             "globalavgpool and dense"
         )
     return input[0], input[1], input[2]

@@ -34,7 +34,7 @@ _TOKEN = re.compile(
 
 _NOT_A_LAYER = {
     "softmax": "the network ends with its scores; softmax belongs to the loss and to the prediction",
-    "input": "the size of the picture is no part of the network",
+    "input": "the size of the picture is not a part of the network",
 }
 
 

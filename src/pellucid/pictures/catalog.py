@@ -21,7 +21,7 @@ from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
-IN_TWO = "the same file also stands in class"  # how the reason begins of a file that two classes hold
+IN_TWO = "the same file is also in class"  # how the reason begins of a file that two classes hold
 LEAST = 2  # usable pictures a class: one to learn from, one to check with
 
 
@@ -111,7 +111,7 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
     labels = {name: label for label, name in enumerate(ordered)}
     pictures = Writer()
     others: list[Entry] = [
-        entry._replace(kind="unusable", reason="lies outside a class folder") if entry.kind == "file" else entry
+        entry._replace(kind="unusable", reason="is outside a class folder") if entry.kind == "file" else entry
         for entry in beside
     ]
     for folder in folders:

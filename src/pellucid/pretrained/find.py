@@ -73,7 +73,7 @@ def _of_file(path: Path, model: str | None) -> Known:
     if path.suffix in PICKLES:
         raise _refused(path)
     if path.suffix != SUFFIX:
-        raise ArtefactError(f"{path} is no file of weights. Write {FORMS}.")
+        raise ArtefactError(f"{path} is not a file of weights. Write {FORMS}.")
     config = path.with_name(hub.CONFIG)
     if path.name == hub.WEIGHTS and described.is_ours(config):
         return ours.load(path.parent)

@@ -46,7 +46,7 @@ def fetch(name: str, endpoint: str | None = None, cache: Path | None = None) -> 
         ) from error
     match = REPOSITORY.fullmatch(name)
     if match is None:
-        raise ArtefactError(f"{name!r} is no name of a repository; write OWNER/NAME, timm/resnet18.a1_in1k.")
+        raise ArtefactError(f"{name!r} is not the name of a repository; write OWNER/NAME, timm/resnet18.a1_in1k.")
     folder = cache or Path(constants.HF_HUB_CACHE)
     repository = _Repository(match["name"], match["revision"] or "main", endpoint, folder)
     try:

@@ -143,8 +143,8 @@ def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> 
     if catalog.table is None and columns.chosen:
         role, name = next(iter(columns.chosen.items()))
         raise RecipeError(
-            f"{role}_column is {name!r}, and {place} is no table: its class folders say what is what. Name a table, or "
-            f"leave out --{role}-column."
+            f"{role}_column is {name!r}, and {place} is not a table; its class folders are the labels. Name a "
+            f"table, or remove --{role}-column."
         )
     return catalog
 
