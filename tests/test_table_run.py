@@ -142,7 +142,7 @@ def test_a_group_on_two_sides_of_the_table_keeps_the_later_one(photos: Path, tmp
     rows = [(*row[:3], "p" if row in (first, test) else "") for row in rows]
     found = found_in(table_of(photos / "t.csv", ("path", "label", "split", "group"), rows), tmp_path / "out", cache)
     told = [(bad.path, bad.reason) for bad in found.quarantine]
-    assert told == [(first[0], "its group stands on another side of the table's split")]
+    assert told == [(first[0], "its group is on another side of the table's split")]
     assert (found.test, found.groups) == (8, 1)
 
 
@@ -190,7 +190,7 @@ def test_the_model_folder_says_which_table(photos: Path, tmp_path: Path, cache: 
     assert (config["data"]["root"], config["data"]["table"]) == (str(photos), str(table))
     assert config["data"]["groups"] == 8
     text = card.text(config, json.loads((model / "metrics.json").read_text()))
-    assert "The table t_1.csv lists the pictures. Its 8 groups stand on one side each." in text
+    assert "The table t_1.csv lists the pictures. Its 8 groups stay on one side each." in text
 
     own = pellucid.evaluate(model)  # it finds its own pictures again
     assert own.metrics.pictures == config["data"]["test"]

@@ -227,7 +227,7 @@ SHARED = classifier(FLAT)
         (Weight("conv1.weight", (4, 0, 0, 0), 1.0), r"conv1.weight\[4, 0, 0, 0\] is not there; .* to \[3, 2, 2, 2\]"),
         (Weight("conv1.weight", (0, 0, 0, -1), 1.0), r"is not there"),
         (Weight("conv1.weight", (0, 0, 0), 1.0), r"is not there"),
-        (Weight("conv1.weight", (0, 0, 0, 0), float("nan")), r"cannot be nan; it has to be a finite float32"),
+        (Weight("conv1.weight", (0, 0, 0, 0), float("nan")), r"cannot be nan; it must be a finite float32"),
         (Weight("conv1.weight", (0, 0, 0, 0), 1e39), r"cannot be 1e\+39"),
         (Weight("batchnorm1.num_batches_tracked", (), 1.0), r"no weight 'batchnorm1.num_batches_tracked'"),
         (Stride("conv7", (1, 1)), r"no layer 'conv7'"),

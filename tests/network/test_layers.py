@@ -423,7 +423,7 @@ def test_initialisation_follows_the_seed(layer: Layer) -> None:
         ),
         (
             lambda: MaxPool((3, 3), padding=(2, 2)),
-            "maxpool: padding=2 is more than half of size 3; some windows would see no number of the picture.",
+            "maxpool: padding=2 is more than half of size 3; some windows would lie outside the picture.",
         ),
         (lambda: Dropout(1.0), "dropout: rate must be less than 1, not 1.0."),
         (lambda: Dropout(float("nan")), "dropout: rate must be at most 100,000,000, not nan."),

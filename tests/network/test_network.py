@@ -135,7 +135,7 @@ def test_module_can_be_exported() -> None:
             "residual(conv(8, 3)) flatten dense",
             (3, 9, 9),
             "residual1: the body gives [8, 7, 7] but the input, which is added as it is, [3, 9, 9], and only equal "
-            "sizes can be added; change the layers of one, or pad them, so that both give the same.",
+            "sizes can be added; change the layers of one, or pad them, until both give the same.",
         ),
         (
             "residual(conv(8, 3, padding=1, stride=2) | conv(8, 1)) flatten dense",

@@ -313,8 +313,7 @@ def test_too_few_pictures_are_said_of_the_table(tmp_path: Path) -> None:
     assert said.endswith("Add pictures, or take the class out of the table.")
     none = write(tmp_path, csv_of([("a", "", ""), ("b", "", "")]))
     assert complaint(lambda: check(read(none))) == (
-        f"{none} lists no picture that has a label. The commonest reason in quarantine, 2 files: the "
-        "table has no label for it."
+        f"{none} lists no labelled picture. The commonest reason in quarantine, 2 files: the table has no label for it."
     )
 
 

@@ -55,7 +55,7 @@ def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
     for each in data.get("swallowed", [])[:NAMED]:
         lines += [
             f"> {each['alike']:,} of the {each['pictures']:,} pictures of class {plain(each['class'])} are nearly the "
-            "same picture (a fixed camera, say). They stand on one side of the split and count as one.",
+            "same picture (a fixed camera, say). They stay on one side of the split and count as one.",
             "",
         ]
     if len(data.get("swallowed", [])) > NAMED:

@@ -128,7 +128,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         stated = config.get("thresholds")  # of several labels a picture
         thresholds = _numbers(stated, len(classes)) if stated is not None else None
         if thresholds is not None and max(thresholds) >= 1:
-            raise ValueError(f"{max(thresholds)} stands where it needs a threshold below 1.")
+            raise ValueError(f"{max(thresholds)} is in it where a threshold below 1 belongs.")
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
         expected = residual.state(network.shapes((channels, height, width), len(classes))) if network else {}
     except KeyError as error:
@@ -340,10 +340,10 @@ def _array(data: bytearray, numbers: str, shape: Shape) -> NDArray[Any]:
 def _sizes(values: object) -> list[Any]:
     """Raises ValueError unless these are whole numbers."""
     if not isinstance(values, list):
-        raise ValueError(f"{values!r} stands where it needs three whole numbers.")
+        raise ValueError(f"{values!r} is in it where three whole numbers belong.")
     for value in values:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{value!r} stands where it needs a whole number.")
+            raise ValueError(f"{value!r} is in it where a whole number belongs.")
     return values
 
 
@@ -352,14 +352,14 @@ def _classes(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("its classes are not a list of names.")
     if len(set(names)) < len(names):
-        raise ValueError("a class stands in it twice.")
+        raise ValueError("it lists a class twice.")
     return tuple(names)
 
 
 def _numbers(values: object, count: int, positive: bool = True) -> tuple[float, ...]:
     """Mean, deviation, temperature. Raises ValueError unless these are `count` finite numbers."""
     if not isinstance(values, list) or len(values) != count:
-        raise ValueError(f"{values!r} stands where it needs {count} numbers.")
+        raise ValueError(f"{values!r} is in it where {count} numbers belong.")
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not number or (positive and value <= 0):

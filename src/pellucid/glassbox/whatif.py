@@ -387,6 +387,6 @@ def _set(module: nn.Module, change: Weight) -> None:
     value = torch.tensor(change.value, dtype=array.dtype)
     if not math.isfinite(value):
         kind = str(array.dtype).removeprefix("torch.")
-        raise TraceError(f"{change.name}{list(change.index)} cannot be {change.value}; it has to be a finite {kind}.")
+        raise TraceError(f"{change.name}{list(change.index)} cannot be {change.value}; it must be a finite {kind}.")
     with torch.no_grad():
         array[change.index] = value

@@ -175,11 +175,11 @@ def _stored(path: Path, place: str, dataset: Any) -> Stored:
 def _numbers(path: Path, place: str, dataset: Any) -> NDArray[np.float32]:
     with _damage(path):
         if dataset.external or dataset.is_virtual:
-            raise ArtefactError(f"{path}: the numbers of {place} lie in another file, which is not read.")
+            raise ArtefactError(f"{path}: the numbers of {place} are in another file, which is not read.")
         if dataset.dtype.kind != "f":
             kind = "bfloat16" if dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2 else str(dataset.dtype)
             raise ArtefactError(
-                f"{path}: {place} holds {kind}; weights of float16, float32 and float64 are read. "
+                f"{path}: {place} holds {kind}; supported are float16, float32 and float64. "
                 "Save the model in float32, unquantised."
             )
         if prod(dataset.shape) * 4 > MOST_WEIGHTS:
@@ -192,7 +192,7 @@ def _hdf5(path: Path, content: Path | IO[bytes]) -> Iterator[h5py.File]:
     try:
         import h5py
     except ImportError as error:
-        raise PellucidError("Keras's files are read with h5py: pip install 'pellucid[keras]'.") from error
+        raise PellucidError("Reading Keras files needs h5py: pip install 'pellucid[keras]'.") from error
     with _damage(path):
         file = h5py.File(content, "r")
     with file:

@@ -137,7 +137,7 @@ def _classes(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
     if len(plain) != count:
         raise RecipeError(f"The model tells {count} classes apart, and classes has {len(plain)}: {', '.join(plain)}.")
     if twice := next((name for name in plain if plain.count(name) > 1), None):
-        raise RecipeError(f"The class {twice!r} stands in classes twice.")
+        raise RecipeError(f"The class {twice!r} is in classes twice.")
     return plain
 
 

@@ -307,4 +307,4 @@ def _matching(input: Shape, body: Shape) -> str:
         if tuple(-(-input[axis] // strides[axis - 1]) for axis in (1, 2)) == body[1:]:
             stride = f", stride={pair(strides)}" if strides != (1, 1) else ""
             return f"the shortcut conv({body[0]}, 1{stride}) would fit"
-    return "change the layers of one, or pad them, so that both give the same"
+    return "change the layers of one, or pad them, until both give the same"

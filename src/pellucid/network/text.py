@@ -81,7 +81,7 @@ class _Parser:
 
     def network(self) -> Network:
         if self.here.kind == "end":
-            raise self._error("nothing is written; write layers, conv(10, 5) relu maxpool(2) flatten dense")
+            raise self._error("the text is empty; write layers, conv(10, 5) relu maxpool(2) flatten dense")
         layers = self._row()
         if self.here.kind != "end":
             raise self._error(f"{self.here.text!r} does not belong here; expected a layer")
@@ -118,7 +118,7 @@ class _Parser:
         layers = self._row()
         self._close(opened)
         if not layers:
-            raise self._error("nothing stands in these parentheses; write layers, 2*(conv(8, 3) relu)", opened)
+            raise self._error("these parentheses are empty; write layers, 2*(conv(8, 3) relu)", opened)
         return layers
 
     def _layer(self) -> Layer:
@@ -240,7 +240,7 @@ class _Parser:
         opened = self.tokens[self.position - 1]
         self.depth += 1
         if self.depth > DEEPEST:
-            raise self._error(f"parentheses stand in each other more than {DEEPEST} deep", opened)
+            raise self._error(f"parentheses are nested more than {DEEPEST} deep", opened)
         return opened
 
     def _close(self, opened: _Token) -> None:

@@ -131,7 +131,7 @@ def check(catalog: Catalog) -> None:
     """Raise CatalogError, in one line that names class and count, where nothing sensible can be learned."""
     root, classes = catalog.place, catalog.classes
     if not classes and catalog.table is not None:
-        raise CatalogError(f"{root} lists no picture that has a label. {_why(catalog, None)}".rstrip())
+        raise CatalogError(f"{root} lists no labelled picture. {_why(catalog, None)}".rstrip())
     if not classes:
         found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
         ours = f" Left out are {parts.names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""

@@ -151,4 +151,4 @@ def _real(value: object) -> bool:
 
 def _wrong(path: Path, key: str, value: object, allowed: str) -> ArtefactError:
     shown = "missing" if value is None else repr(value) if len(repr(value)) < 80 else f"{repr(value)[:80]}…"
-    return ArtefactError(f"{path}: {key} is {shown}; it has to be {allowed}.")
+    return ArtefactError(f"{path}: {key} is {shown}; it must be {allowed}.")

@@ -100,6 +100,6 @@ def _source(named: Path, weights: Path) -> str:
 
 def _refused(path: Path) -> ArtefactError:
     return ArtefactError(
-        f"{path} is a pickle, which can run code when it is read. It is not read. Write a file of safetensors, or save "
-        "it as one."
+        f"{path} is a pickle, which can run code when it is read, so it is refused. Name a safetensors file, or "
+        "convert it to one."
     )

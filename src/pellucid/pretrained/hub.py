@@ -189,7 +189,7 @@ class _Repository:
                 continue
             return (
                 f"{self.shown} has no {WEIGHTS}, only {pickle}: a pickle of unknown hash, which can run code when it "
-                "is read. It is not read. Look for a repository with safetensors."
+                "is read. It is refused. Look for a repository with safetensors."
             )
         return f"{self.shown} has no {WEIGHTS}. Look for a repository that has one, timm/resnet18.a1_in1k."
 

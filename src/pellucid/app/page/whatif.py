@@ -101,20 +101,20 @@ def _change(said: Any) -> api.Change:
 
 def _whole(numbers: Any) -> tuple[int, ...]:
     if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
-        raise ValueError(f"{numbers!r} stands where it needs a list of whole numbers")
+        raise ValueError(f"{numbers!r} is not a list of whole numbers")
     return tuple(numbers)
 
 
 def _pair(numbers: Any) -> tuple[int, int]:
     whole = _whole(numbers)
     if len(whole) != 2:
-        raise ValueError(f"{numbers!r} stands where it needs two numbers, of rows and of columns")
+        raise ValueError(f"{numbers!r} is not a pair of numbers, for rows and columns")
     return whole[0], whole[1]
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} stands where it needs a number")
+        raise ValueError(f"{value!r} is not a number")
     try:
         return float(value)
     except OverflowError as error:

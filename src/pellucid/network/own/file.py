@@ -78,7 +78,7 @@ def make(named: Reference, classes: int) -> nn.Module:
             module = maker(*arguments)
     if not isinstance(module, nn.Module):
         raise NetworkError(
-            f"{call} in {named.path} returns {_kind(module)}; it has to return a torch.nn.Module, which takes pictures "
+            f"{call} in {named.path} returns {_kind(module)}; it must return a torch.nn.Module, which takes pictures "
             "and gives a number for each class."
         )
     return module
@@ -163,5 +163,5 @@ def _no_function(named: Reference, file: ModuleType) -> str:
 
 def _kind(value: object) -> str:
     if isinstance(value, type):
-        return f"the class {value.__name__} and no instance of it"
+        return f"the class {value.__name__}, not an instance of it"
     return "nothing" if value is None else f"a {type(value).__name__}"
