@@ -31,7 +31,7 @@ FILES = {
     "history.csv": "a line an epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
     "known.safetensors": "289 bytes of each picture that it learned from or chose by, coarse thumbnails, from which "
-    "`evaluate` recognises copies. Nothing else needs it, and it may be deleted; then copies cannot be told",
+    "`evaluate` recognises copies. Nothing else needs it, and it may be deleted; then copies are not recognised",
     "quarantine.csv": "every file that was not used, with the reason",
     "twins.csv": "pairs of near-duplicates, whether both have the same class, and if not, what they are to each other: "
     "copy, mirrored, partly (different in a part), unseen (not compared closely)",
@@ -52,9 +52,9 @@ def main() -> None:
     print()
     print("## Settings of a training\n")
     print(
-        "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file given with `--recipe` "
-        "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stands in `config.json`. An empty "
-        "default is chosen from the pictures, and the choice is told with its reason.\n"
+        "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file for `--recipe` "
+        "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stored in `config.json`. An empty "
+        "default is chosen from the pictures; the run prints the choice and its reason.\n"
     )
     print("| setting | values | default | |\n|---|---|---|---|")
     for name, words in explanations().items():

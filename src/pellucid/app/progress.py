@@ -56,13 +56,13 @@ def watch(run: Watched) -> int:
     """Train under the eyes of a person. Ctrl-C stops after the step and saves; returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     try:
-        asked = _train(run, console)
+        stopped = _train(run, console)
     except api.TrainingError:
         if run.worth_finishing:
             _show_report(evaluated(run.finish(), "evaluating"), console)
         raise
     go_on = f"continue with --out {shlex.quote(printable(run.out))} --resume"
-    if asked and not run.worth_finishing:
+    if stopped and not run.worth_finishing:
         console.print(f"Stopped before there was a model to save; {go_on}.", markup=False)
         return Exit.STOPPED
     report = evaluated(run.finish(), "evaluating")
@@ -75,13 +75,13 @@ def watch(run: Watched) -> int:
 
 def _train(run: Watched, console: Console) -> bool:
     """Show the events of a run as they come. Returns whether Ctrl-C ended it, with the state saved."""
-    with _stop_after_the_step() as asked, progress_bars() as bars:
+    with _stop_after_the_step() as stops, progress_bars() as bars:
         for event in run:
             _show(event, console, bars)
-            if asked and isinstance(event, api.Started | api.Step | api.Epoch | api.FoldBegun | api.FoldDone):
+            if stops and isinstance(event, api.Started | api.Step | api.Epoch | api.FoldBegun | api.FoldDone):
                 run.save_checkpoint()
                 return True
-            if asked:
+            if stops:
                 raise KeyboardInterrupt
     return False
 
@@ -136,8 +136,8 @@ def _show(event: object, console: Console, bars: Progress) -> None:
             note = f"{images_per_second:,.0f} images/s" if images_per_second else ""
             note += f"  {reused:,} reused" if reused else ""
             left = f"{duration(seconds_left)} left" if seconds_left else ""
-            said = "computing features"
-            bars.update(only_bar(bars), description=said, completed=done, total=total, note=note, left=left)
+            what = "computing features"
+            bars.update(only_bar(bars), description=what, completed=done, total=total, note=note, left=left)
         case api.Started():
             bars.remove_task(only_bar(bars))
             _show_started(event, console)
@@ -297,17 +297,17 @@ def _show_report(report: api.Report, console: Console) -> None:
 
 @contextmanager
 def _stop_after_the_step() -> Iterator[list[int]]:
-    """Gather Ctrl-C instead of being torn out of a step; a second one interrupts at once."""
-    asked: list[int] = []
+    """Collect Ctrl-C instead of interrupting a step; a second one interrupts at once."""
+    stops: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if stops:
             raise KeyboardInterrupt
-        asked.append(number)
+        stops.append(number)
         print("\nstopping after this step; press Ctrl-C again to stop immediately", file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield asked
+        yield stops
     finally:
         signal.signal(signal.SIGINT, before)

@@ -70,9 +70,9 @@ def _figures(result: api.Evaluation, console: Console) -> None:
     if chosen:
         which = f"{len(chosen):,} of {'the others' if trained else 'these'} are its validation pictures"
         fitted = "epoch, temperature and thresholds" if metrics.several else "epoch and temperature"
-        said = f"{which}, on which {fitted} were chosen"
+        reason = f"{which}, on which {fitted} were chosen"
         without = "there is no honest figure" if result.unseen is None else f"without them: {share(result.unseen)}"
-        lines.append(f"{said}{':' if result.unseen is None else ';'} {without}")
+        lines.append(f"{reason}{':' if result.unseen is None else ';'} {without}")
     last = metrics if result.kept else result.unseen
     if last is not None:
         if last.lacking:

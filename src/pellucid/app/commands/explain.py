@@ -224,8 +224,8 @@ def _check(request: Request, places: list[Places]) -> None:
 def _why_not(classifier: api.Classifier, picture: Path, label: str, request: Request, place: Path) -> dict[str, Any]:
     assert request.why_not is not None
     if request.why_not == label:
-        said = "--label is" if request.label else "is predicted"
-        raise RecipeError(f"--why-not is {request.why_not!r}, which {said} already; name another class.")
+        what = "--label is" if request.label else "is predicted"
+        raise RecipeError(f"--why-not is {request.why_not!r}, which {what} already; name another class.")
     difference = classifier.difference(picture, label, request.why_not)
     _write_map(classifier, picture, difference.pixels, place)
     if not request.json:
