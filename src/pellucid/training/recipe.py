@@ -101,7 +101,7 @@ class Recipe:
     replay: bool = False
     """Record how the filters, and the maps, gradients and predictions of a few pictures, change during training."""
     replay_every: int | None = None
-    """Steps between two frames of the replay. Default: 32 to 64 frames over the run, and more of the first steps."""
+    """Steps between two frames of the replay; by default 32 to 64 frames, and more of the first steps."""
 
     def __post_init__(self) -> None:
         for name, annotation in typing.get_type_hints(Recipe).items():

@@ -43,10 +43,8 @@ def explain(
 
     Args:
         model: Model folder.
-        pictures: One picture file or more. Unreadable pictures are reported, the rest continue, and the exit status
-            is 3.
-        label: The class that the loss is measured against. Default: the predicted class. Repeat the flag for a model
-            with several labels per picture.
+        pictures: One picture file or more. Unreadable pictures are reported; the rest continue (exit status 3).
+        label: The class that the loss is measured against. Default: the predicted one. Repeat it for several labels.
         unit: The number to work out: LAYER[channel, row, column], counted from 0, such as "conv1[3, 10, 12]".
         backward: The gradient of the loss, of --unit or of every layer.
         update: The optimizer's step for one weight, such as "conv1.weight[3, 0, 2, 2]".

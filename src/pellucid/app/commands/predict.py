@@ -57,14 +57,12 @@ def _parsed(args: list[str]) -> int:
 
         Args:
             model: Model folder.
-            pictures: Files, folders (with everything in them), globs, tables (CSV, JSONL, Parquet) with a column path,
-                or - for standard input: one picture, or one path per line.
+            pictures: Files, folders, globs, tables with a column path, or - for a picture or paths on standard input.
             top: Classes to name per picture.
             format: table for people, csv or jsonl for scripts.
             out: Write to this file instead of standard output. An existing text file is replaced.
             batch: Pictures classified at once.
-            features: Also write each picture's features (the input of the last dense layer) to this Parquet file. An
-                existing Parquet file is replaced. Needs pip install 'pellucid[tables]'.
+            features: Write features to this Parquet file, replacing an older one. Needs pip install 'pellucid[tables]'.
             trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         """
         if not pictures:

@@ -57,15 +57,13 @@ def run(args: list[str]) -> int:
         Ctrl-C stops and saves the best model so far. --resume continues, also after a crash.
 
         Args:
-            directory: A folder that holds one folder of pictures per class, or train, val and test folders of that
-                kind. Or a table (CSV, JSONL, Parquet) with a path and a label in each row.
+            directory: A folder of class folders, or of train, val and test folders of those; or a table.
             settings: How to train.
             out: The model folder to write. Default: the name of DIR with -model, in the current folder.
             resume: Continue the training in --out as if it had never stopped.
             recipe: A TOML file of settings, named like the flags (learning_rate = 0.001).
             cache: Where decoded pictures and features are stored. Default: the user's cache folder.
-            live: Watch the training in the browser (curves, filters, predictions), then open the model.
-                Records a replay.
+            live: Watch the training in the browser, then open the model. Records a replay.
             no_browser: With --open: print the address and start no browser.
         """
         named = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
