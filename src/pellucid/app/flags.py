@@ -25,27 +25,27 @@ Switch = Annotated[bool, arg(help_behavior_hint="")]
 
 
 def parse(command: Callable[..., T], args: list[str], name: str) -> T:
-    """Call a command with its arguments as they were typed. The parser answers --help; a line tells what is wrong."""
+    """Call a command with its arguments as typed. The parser answers --help; one line reports a wrong argument."""
 
     @wraps(command)
     def read(*positional: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return positional, named
 
     config = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
-    told = io.StringIO()
+    errors = io.StringIO()
     try:
-        with redirect_stderr(told):
+        with redirect_stderr(errors):
             positional, named = tyro.cli(read, args=args, prog=f"pellucid {name}", config=config)
     except SystemExit as end:
         if end.code:
-            print(f"pellucid: {_in_a_line(told.getvalue())} See `pellucid {name} --help`.", file=sys.stderr)
+            print(f"pellucid: {_in_a_line(errors.getvalue())} See `pellucid {name} --help`.", file=sys.stderr)
         raise
     return command(*positional, **named)
 
 
-def _in_a_line(told: str) -> str:
+def _in_a_line(box: str) -> str:
     """What the parser says in a box, as sentences: its first part, and the flag that was probably meant."""
-    lines = [re.sub(r"^[-─]+$", "", line.strip("╭╮╰╯│|+ ").strip("─ ")) for line in told.splitlines()[1:]]
+    lines = [re.sub(r"^[-─]+$", "", line.strip("╭╮╰╯│|+ ").strip("─ ")) for line in box.splitlines()[1:]]
     parts = [part.split() for part in "\n".join(lines).split("\n\n")]
     first = " ".join(parts[0])
     if match := re.match(r"Error parsing (\S+): .*instantiated from \[(.*?)\]", first):

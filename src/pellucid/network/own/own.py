@@ -192,7 +192,7 @@ class Own:
             if name not in kept and not buffer.equal(before[name]):
                 raise NetworkError(
                     f"{self.kind} cannot be trained: it changes its buffer {name}, which its state_dict leaves out "
-                    "(persistent=False), so that it would be lost. Register it as persistent."
+                    "(persistent=False), so it would be lost. Register it as persistent."
                 )
 
     def _wrong_shape(self, shape: tuple[int, ...], classes: int) -> str:
