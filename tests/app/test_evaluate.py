@@ -131,7 +131,7 @@ def test_of_training_pictures_alone_there_is_no_honest_figure(
                 shutil.copy(photos / row["path"], tmp_path / "in" / row["path"])
     result = pellucid("evaluate", trained, tmp_path / "in")
     assert result.status == 0
-    assert "\nit was trained on all of these pictures: there is no honest figure\n" in result.out
+    assert "\nthe model was trained on all of these pictures: there is no honest figure\n" in result.out
     assert "figure to quote\n" not in result.out.replace("no figure to quote\n", "")
     said = json.loads(pellucid("evaluate", trained, tmp_path / "in", "--json").out)
     assert (said["trained_on"], said["pictures"], said["unseen"]) == (16, 16, None)

@@ -88,7 +88,7 @@ def test_an_earlier_one_is_replaced_and_nothing_else(
         "predict", trained, pictures / "blue", "--features", tmp_path / "both", "--out", tmp_path / "both"
     )
     assert result.status == 1
-    assert "they are two files" in result.err
+    assert "name two different files" in result.err
     assert sorted(tmp_path.rglob("*")) == sorted([*before, taken])
 
 
