@@ -111,7 +111,7 @@ def test_it_says_which_pictures_it_was_trained_on(pellucid: Callable, trained: P
     assert lines[0].startswith(f"{photos}: ")
     assert lines[0].endswith("; no figure to quote")
     rest = 32 - count["train"]
-    assert lines[1].startswith(f"it was trained on {count['train']} of these 32 pictures; without them: ")
+    assert lines[1].startswith(f"the model was trained on {count['train']} of these 32 pictures; without them: ")
     assert f" of {rest} pictures, 95% interval " in lines[1]
     assert lines[2].startswith(f"{count['val']} of the others are its validation pictures, on which ")
     assert lines[2].endswith("; this is the figure to quote")

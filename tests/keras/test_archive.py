@@ -72,7 +72,7 @@ def test_a_file_with_wrong_bytes_never_ends_in_a_traceback(name: str, stored: Pa
 
 def test_json_that_is_none(stored: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    for content, said in (("{", "its config.json is not JSON"), ("[]", "is not a JSON object"), ("[" * 99_999, "not JSON")):
+    for content, said in (("{", "config.json is not JSON"), ("[]", "is not a JSON object"), ("[" * 99_999, "not JSON")):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", content)
         refused(path, said, tmp_path / "out")
