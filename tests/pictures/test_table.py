@@ -163,7 +163,7 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     assert [bad.reason[:16] for bad in catalog.quarantine] == [
         "the table has no",
         "the table has no",
-        "its path is no t",
+        "its path is not ",
         "its path holds a",
         "its path holds a",
     ]
