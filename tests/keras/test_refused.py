@@ -75,7 +75,7 @@ CASES = [
     ("article", last(activation="sigmoid"), r"^The model ends with 2 sigmoids, several labels a picture"),
     ("article", lambda layers: layers.pop(), r"^The model ends with a flattened map; it needs a Dense layer"),
     ("article", lambda layers: layers.__delitem__(slice(3, None)), r"^The model ends with \[10, 6, 6\]; a row of num"),
-    ("article", with_settings("InputLayer", batch_shape=[None, 16, 16, 4]), r"takes pictures of 4 channels; supported are 1 \(grey"),
+    ("article", with_settings("InputLayer", batch_shape=[None, 16, 16, 4]), r"4 channels; supported are 1 \(grey"),
     ("article", with_settings("InputLayer", batch_shape=[None, 48]), r"takes \[48\]; it must take pictures"),
     ("article", lambda layers: layers.pop(0), r"does not say what it takes: it was never built"),
     ("tutorial", with_settings("BatchNormalization", axis=1), None),  # of a row it is the same axis
