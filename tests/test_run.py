@@ -477,7 +477,7 @@ def test_broken_off_while_saving_it_is_finished_by_resuming(
         last(one)
     monkeypatch.setattr(files, "write", write)
     if name != "README.md":
-        with pytest.raises(ArtefactError, match="has not ended"):
+        with pytest.raises(ArtefactError, match="has not finished"):
             artefact.load(tmp_path / "out")
 
     resumed = begin(resume=True)
@@ -523,7 +523,7 @@ def test_a_second_saving_that_is_broken_off_does_not_look_whole(
     monkeypatch.setattr(files, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         finished(begin(resume=True))
-    with pytest.raises(ArtefactError, match="has not ended"):
+    with pytest.raises(ArtefactError, match="has not finished"):
         artefact.load(tmp_path / "out")
 
 
