@@ -193,7 +193,7 @@ def test_differences_and_their_defaults(classifier: Classifier, picture: Path) -
         assert found.source == str(picture)
     with pytest.raises(TraceError, match="'red' cannot be compared with itself"):
         classifier.difference(picture, "red", "red")
-    with pytest.raises(TraceError, match="'green' is no class"):
+    with pytest.raises(TraceError, match="'green' is not a class"):
         classifier.difference(picture, "red", "green")
 
 
