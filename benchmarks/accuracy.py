@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pellucid.app.demo import write_digits
+from pellucid.app.commands.demo import write_digits
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"

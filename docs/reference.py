@@ -5,10 +5,10 @@ import dataclasses
 import inspect
 import itertools
 import re
-import textwrap
 
 import pellucid
 from pellucid.app import cli
+from pellucid.app.exits import Exit
 from pellucid.glassbox.ops import aten
 from pellucid.network import plan, published, text, zoo
 from pellucid.network.layers import KINDS
@@ -32,7 +32,7 @@ FILES = {
     "history.csv": "a line an epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
     "known.safetensors": "289 bytes of each picture that it learned from or chose by, coarse thumbnails, from which "
-    "`evaluate` recognises copies. Nothing else needs it, and it may be deleted; then copies cannot be told",
+    "`evaluate` recognises copies. Nothing else needs it, and it may be deleted; then copies are not recognised",
     "quarantine.csv": "every file that was not used, with the reason",
     "twins.csv": "pairs of near-duplicates, whether both have the same class, and if not, what they are to each other: "
     "copy, mirrored, partly (different in a part), unseen (not compared closely)",
@@ -47,8 +47,10 @@ FILES = {
 def main() -> None:
     print("# Reference\n\nMade from the code by `docs/reference.py`; a test keeps it true.\n")
     print(f"## Commands\n\n```text\n{cli.USAGE}```\n")
-    print(f"{exit_statuses()}\n")
-    print("## Python\n")
+    print("| exit status | |\n|---|---|")
+    for status in Exit:
+        print(f"| {int(status)} | {status.meaning} |")
+    print("\n## Python\n")
     print(
         "These names are all that a user imports. `help(pellucid.train)` says what each takes, returns and raises; "
         "`**settings` are those of the next section.\n"
@@ -58,9 +60,9 @@ def main() -> None:
         print(f"| `{name}` | {words} |")
     print("\n## Settings of a training\n")
     print(
-        "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file given with `--recipe` "
-        "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stands in `config.json`. An empty "
-        "default is chosen from the pictures, and the choice is told with its reason.\n"
+        "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file for `--recipe` "
+        "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stored in `config.json`. An empty "
+        "default is chosen from the pictures; the run prints the choice and its reason.\n"
     )
     print("| setting | values | default | |\n|---|---|---|---|")
     for name, words in explanations().items():
@@ -103,12 +105,6 @@ def main() -> None:
     print("\n## The model folder\n\n| file | holds |\n|---|---|")
     for name, words in FILES.items():
         print(f"| `{name}` | {words} |")
-
-
-def exit_statuses() -> str:
-    """The paragraph of the command line's docstring."""
-    paragraph = (cli.__doc__ or "").strip().split("\n\n")[1]
-    return textwrap.fill(paragraph.replace("\n", " "), 118)
 
 
 def public_names() -> dict[str, str]:

@@ -195,7 +195,7 @@ def test_an_unknown_setting_has_a_near_name(photos: Path, tmp_path: Path) -> Non
 
 
 def test_resume_needs_its_folder(photos: Path) -> None:
-    with pytest.raises(RecipeError, match="A resumed training needs its folder: give --out"):
+    with pytest.raises(RecipeError, match="Resuming needs the folder of the training: add --out"):
         pellucid.start(photos, resume=True)
 
 

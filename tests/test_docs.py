@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 import pellucid
+from pellucid.app.cli import COMMANDS, USAGE
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/questions.md"]
@@ -29,7 +30,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_HERE = {"make demo", "make test"}
 SHELL = set("|&;<>()$`*?[]{}~=\\")  # outside quotes, what bash would make something of
 WARM = multiprocessing.get_context("forkserver")
-WARM.set_forkserver_preload(["torch", "torch._dynamo", "pellucid.app.commands"])
+FILES = [f"pellucid.app.commands.{file}" for file in COMMANDS.values()]
+WARM.set_forkserver_preload(["torch", "torch._dynamo", "pellucid.api", *FILES])
 
 
 @pytest.fixture
@@ -124,8 +126,6 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
 
 
 def test_every_command_on_a_page_is_one_that_there_is() -> None:
-    from pellucid.app.cli import USAGE
-
     commands = set(re.findall(r"^  pellucid (\w+)", USAGE, re.MULTILINE))
     assert commands == {
         "train",

@@ -1,4 +1,4 @@
-"""Every error that Pellucid raises on purpose, in one tree. Imports nothing.
+"""Every error that Pellucid raises on purpose, in one tree, and the hint at what was probably meant.
 
 * PellucidError         what was wrong, with the value, and what to do; the command line prints it as one line
   + PictureError        one file holds no picture that can be used; `reason` goes into the quarantine
@@ -10,6 +10,8 @@
   + TraceError          something asked of the glass box that it cannot show: the nearest names, the valid ranges
   + StorageError        the disk is full or cannot be written
 """
+
+from collections.abc import Iterable
 
 
 class PellucidError(Exception):
@@ -50,3 +52,19 @@ class TraceError(PellucidError):
 
 class StorageError(PellucidError):
     """A file that cannot be written; nothing half-written is left behind."""
+
+
+def nearest(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The names most like `word`, the nearest first; `cutoff` from 0 to 1 is how alike they must be."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(known), most, cutoff)
+
+
+def did_you_mean(word: str, known: Iterable[str], most: int = 1, quoted: bool = False) -> str:
+    """ " Did you mean relu?", for the end of a sentence about an unknown `word`; empty where no name is like it.
+
+    `quoted`: for names that may hold spaces, such as classes.
+    """
+    names = [repr(name) if quoted else name for name in nearest(word, known, most)]
+    return f" Did you mean {' or '.join(names)}?" if names else ""

@@ -5,6 +5,7 @@ Whoever reads a path sees the old content or the new, never a part, also after `
 
 import errno
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -32,7 +33,7 @@ def create(path: Path, content: bytes | str) -> None:
     except StorageError as error:
         if not isinstance(error.__cause__, FileExistsError):
             raise
-        said = "was written by another program meanwhile, and nothing is overwritten. Choose another place"
+        said = "was meanwhile written by another program, and nothing is overwritten. Choose another place"
         raise StorageError(f"{path} {said}.") from error
 
 
@@ -130,6 +131,11 @@ def sync(path: Path) -> None:
 def safe(name: str) -> str:
     """A name as part of a file's: whatever could mean something to a file system becomes a hyphen."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "unnamed"
+
+
+def finite(number: float | None) -> float | None:
+    """A number as JSON can hold it: JSON has neither infinity nor NaN, and null stands for them. None stays None."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def sha256(path: Path) -> str:

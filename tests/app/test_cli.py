@@ -8,8 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from pellucid.app import cli, commands
+from pellucid.app import cli
+from pellucid.app.commands import plan
+from pellucid.app.exits import Exit
 from pellucid.errors import PellucidError
+
+
+def test_every_command_has_a_file_and_every_file_a_command() -> None:
+    names = {path.stem for path in (Path(cli.__file__).parent / "commands").glob("*.py")} - {"__init__"}
+    assert names == set(cli.COMMANDS.values())
+
+
+def test_each_exit_status_has_a_meaning_of_its_own() -> None:
+    assert {status.name: int(status) for status in Exit} == {
+        "OK": 0,
+        "ERROR": 1,
+        "USAGE": 2,
+        "UNUSABLE": 3,
+        "STOPPED": 130,
+    }
+    assert len({status.meaning for status in Exit}) == len(Exit)
 
 
 def test_help_names_every_command(pellucid: Callable) -> None:
@@ -51,7 +69,7 @@ def test_an_unknown_command_loads_nothing_heavy() -> None:
         ("raise ZeroDivisionError('ours')", 1, "ZeroDivisionError: ours"),
     ],
 )
-def test_it_leaves_at_once_but_in_order(tmp_path: Path, does: str, status: int, said: str) -> None:
+def test_it_ends_as_every_python_program_does(tmp_path: Path, does: str, status: int, said: str) -> None:
     code = f"""
 import atexit, sys, tempfile, threading, time
 from pellucid.app import cli
@@ -63,11 +81,8 @@ def work(args):
     print("begun", args[0])
     {does}
 
-class Last:
-    def __del__(self): print("taken apart")
-
 cli._run = work
-sys.argv, last = ["pellucid", "plan", {str(tmp_path)!r}], Last()
+sys.argv = ["pellucid", "plan", {str(tmp_path)!r}]
 sys.exit(cli.main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -115,12 +130,12 @@ def test_errors_and_their_status(
     def fail(args: list[str]) -> int:
         raise error
 
-    monkeypatch.setattr(commands, "plan", fail)
+    monkeypatch.setattr(plan, "run", fail)
     assert pellucid("plan", "article") == (status, "", said)
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "plan", lambda args: 1 // 0)
+    monkeypatch.setattr(plan, "run", lambda args: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["plan"])
 

@@ -53,7 +53,7 @@ def test_a_folder_with_pictures_that_cannot_be_used(
     assert result.out.startswith(f"{tmp_path}/data: ")
     assert " of 32 pictures, " in result.out
     assert result.out.count(f"not used: {tmp_path}/data/red/bad [i]") == 5
-    assert result.out.endswith("… 7 in all were not used; --json names them\n")
+    assert result.out.endswith("… 7 in all were not used; --json lists them\n")
     found = json.loads(pellucid("evaluate", trained, tmp_path / "data", "--json").out)
     assert [Path(bad["picture"]).name for bad in found["unusable"]] == [f"bad [i]{number}.png" for number in range(7)]
 
@@ -111,13 +111,13 @@ def test_it_says_which_pictures_it_was_trained_on(pellucid: Callable, trained: P
     assert lines[0].startswith(f"{photos}: ")
     assert lines[0].endswith("; no figure to quote")
     rest = 32 - count["train"]
-    assert lines[1].startswith(f"it was trained on {count['train']} of these 32 pictures; without them: ")
+    assert lines[1].startswith(f"the model was trained on {count['train']} of these 32 pictures; without them: ")
     assert f" of {rest} pictures, 95% interval " in lines[1]
     assert lines[2].startswith(f"{count['val']} of the others are its validation pictures, on which ")
     assert lines[2].endswith("; this is the figure to quote")
     own = pellucid("evaluate", trained).out.splitlines()
     assert own[0].removeprefix("test: ") in lines[2]
-    assert lines[3] == f"what follows is of the {count['test']} pictures that the model had not seen:"
+    assert lines[3] == f"figures below: the {count['test']} pictures that the model had not seen"
     assert lines[4:] == own[1:]
 
 
@@ -131,7 +131,7 @@ def test_of_training_pictures_alone_there_is_no_honest_figure(
                 shutil.copy(photos / row["path"], tmp_path / "in" / row["path"])
     result = pellucid("evaluate", trained, tmp_path / "in")
     assert result.status == 0
-    assert "\nit was trained on all of these pictures: there is no honest figure\n" in result.out
+    assert "\nthe model was trained on all of these pictures: there is no honest figure\n" in result.out
     assert "figure to quote\n" not in result.out.replace("no figure to quote\n", "")
     said = json.loads(pellucid("evaluate", trained, tmp_path / "in", "--json").out)
     assert (said["trained_on"], said["pictures"], said["unseen"]) == (16, 16, None)
@@ -153,7 +153,7 @@ def test_each_side_of_a_split_folder_has_its_figure(
     assert f"{tmp_path}/in (train): " in out
     assert out.count("this is the figure to quote") == 1
     assert out.count("there is no honest figure") == 2
-    assert f"what follows is of {tmp_path}/in (test):\n" in out
+    assert f"figures below: {tmp_path}/in (test)\n" in out
 
 
 def test_a_model_that_cannot_tell_says_so(pellucid: Callable, model: Path, photos: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_model_that_cannot_tell_says_so(pellucid: Callable, model: Path, photo
     del config["files"]["known.safetensors"]
     (model / "config.json").write_text(json.dumps(config))
     out = pellucid("evaluate", model, photos).out
-    assert "without known.safetensors, so copies of the pictures that it has seen cannot be told" in out
+    assert "without known.safetensors, so only identical files are recognised" in out
     assert "; this is the figure to quote" not in out
 
 
@@ -170,5 +170,5 @@ def test_validation_pictures_are_called_a_little_too_good(pellucid: Callable, ph
     api.train(photos, tmp_path / "m", cache=tmp_path / "cache", **tiny)
     result = pellucid("evaluate", tmp_path / "m")
     assert result.out.splitlines()[0].startswith("validation: ")
-    assert result.out.splitlines()[0].endswith("chosen on these, so it is a little too good")
+    assert result.out.splitlines()[0].endswith("chosen on these, so the figure is slightly optimistic")
     assert json.loads(pellucid("evaluate", tmp_path / "m", "--json").out)["quotable"] is False

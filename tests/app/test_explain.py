@@ -90,7 +90,7 @@ def test_backward_and_update(pellucid: Callable, trained: Path, picture: Path) -
     assert f"gradient of the loss with respect to {UNIT}\n" in result.out
     assert f"PyTorch computed  {trace.gradient(UNIT).recorded!r}\n" in result.out
     assert f"update of {WEIGHT}   AdamW\n" in result.out
-    assert f"new weight, worked out  {trace.update(WEIGHT).total!r}\n" in result.out
+    assert f"new weight, computed here  {trace.update(WEIGHT).total!r}\n" in result.out
     assert re.search(r"learning_rate \S+, betas 0.9 and 0.999, epsilon 1e-08, .*step \d+, weight ", result.out)
 
 
@@ -121,10 +121,10 @@ def test_why_not(pellucid: Callable, trained: Path, picture: Path, here: Path) -
     result = pellucid("explain", trained, picture, "--why-not", "blue", "--out", "why.png")
     assert (result.status, result.err) == (0, "")
     assert f"{picture}: why red and not blue\n" in result.out
-    parts = re.findall(r"^ +(-?[\d.e-]+)  (?:from the pixels|\S+ adds by itself|in all)", result.out, re.MULTILINE)
+    parts = re.findall(r"^ +(-?[\d.e-]+)  (?:from the pixels|\S+ adds by itself|in total)", result.out, re.MULTILINE)
     *summands, total = map(float, parts)
     assert sum(summands) == pytest.approx(total, abs=1e-4)
-    assert result.out.endswith("the pixels' part as a picture: why.png\n")
+    assert result.out.endswith("picture of the pixels' part: why.png\n")
     with Image.open(here / "why.png") as image:
         assert image.size == (228, 228)  # 12 pixels, enlarged by a whole factor
     against = pellucid("explain", trained, picture, "--label", "blue", "--why-not", "red", "--out", "other.png")
@@ -148,15 +148,15 @@ def test_maps(pellucid: Callable, trained: Path, picture: Path, here: Path, meth
         (["--unit", "conv1[1, 2, 10]"], "'conv1[1, 2, 10]' is not there"),
         (["--backward", "--unit", "probability[0]"], "The loss does not depend on probability"),
         (["--update", "conv1[1, 2, 3]"], "There is no weight 'conv1'."),
-        (["--label", "redd"], "'redd' is no class of this model. Did you mean 'red'? The classes are blue, red."),
-        (["--why-not", "green"], "'green' is no class of this model."),
+        (["--label", "redd"], "'redd' is not a class of this model. Did you mean 'red'? The classes are blue, red."),
+        (["--why-not", "green"], "'green' is not a class of this model."),
         (["--why-not", "red"], "--why-not is 'red', which is predicted already; name another class."),
         (["--label", "blue", "--why-not", "blue"], "--why-not is 'blue', which --label is already"),
-        (["--layer", "conv1"], "--layer is for --map; there is no map without it."),
+        (["--layer", "conv1"], "--layer requires --map."),
         (["--map", "grad_cam", "--layer", "conv9"], "There is no layer with feature maps 'conv9'."),
-        (["--map", "occlusion", "--layer", "conv1"], "occlusion looks at no layer"),
-        (["--out", "x.png"], "--out is for the picture of --map or --why-not, and neither is asked for."),
-        (["--map", "grad_cam", "--why-not", "blue", "--out", "x.png"], "--out names only one."),
+        (["--map", "occlusion", "--layer", "conv1"], "occlusion does not use a layer"),
+        (["--out", "x.png"], "--out requires --map or --why-not."),
+        (["--map", "grad_cam", "--why-not", "blue", "--out", "x.png"], "but --out names only one. Remove --out."),
         (["--map", "grad_cam", "--out", "."], ". is a folder; --out names the file to write."),
         (["--map", "grad_cam", "--out", "no/x.png"], "no/x.png could not be written: No such file or directory."),
     ],
@@ -201,7 +201,7 @@ def test_a_file_of_the_users_is_not_overwritten(pellucid: Callable, trained: Pat
     for options in (["--map", "grad_cam"], ["--why-not", "blue", "--out", mine], ["--map", "occlusion", "--out", mine]):
         result = pellucid("explain", trained, picture, *options)
         assert (result.status, result.out) == (1, "")
-        assert result.err.endswith("is there already, and nothing of yours is overwritten. Choose another --out.\n")
+        assert result.err.endswith("already exists, and nothing of yours is overwritten. Choose another --out.\n")
     assert mine.read_text() == "mine"
 
 
@@ -257,7 +257,7 @@ def test_a_pipe_gets_plain_text_in_full_width(pellucid: Callable, trained: Path,
 def test_without_a_picture_it_says_so(pellucid: Callable, trained: Path) -> None:
     result = pellucid("explain", trained)
     assert (result.status, result.out) == (2, "")
-    assert result.err == "pellucid explain: no picture is named. See `pellucid explain --help`.\n"
+    assert result.err == "pellucid explain: PICTURE is missing. See `pellucid explain --help`.\n"
 
 
 def test_several_pictures_one_after_the_other(pellucid: Callable, trained: Path, photos: Path, picture: Path) -> None:
@@ -294,10 +294,10 @@ def test_of_several_those_that_can_be_used_are_explained(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--map", "grad_cam", "--out", "x.png"], "--out names one file, and there are 2 pictures. Leave it out."),
+        (["--map", "grad_cam", "--out", "x.png"], "--out names one file, but there are 2 pictures. Remove --out."),
         (
             ["--map", "grad_cam"],
-            "0-grad_cam.png would be written for 2 pictures of that name. Name them one at a time.",
+            "0-grad_cam.png would be written for 2 pictures of the same name. Explain them one at a time.",
         ),
     ],
 )
@@ -326,7 +326,7 @@ def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, he
     again = pellucid("filters", trained)
     assert (again.status, again.out) == (1, "")
     assert again.err.endswith(
-        "model-filters is there already, and nothing of yours is overwritten. Choose another --out.\n"
+        "model-filters is not empty, and nothing of yours is overwritten. Choose another --out.\n"
     )
 
 
@@ -347,9 +347,9 @@ def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Pa
         (["--layer", "conv9"], "There is no convolution 'conv9'. Did you mean conv1? There are: conv1."),
         (["--count", "0"], "--count is 0; it must be 1 or more."),
         (["no.png"], "None of the 1 pictures can be used; the first is no.png"),
-        (["nothing"], "No pictures are found for"),
-        (["--out", "file"], "file is there already, and nothing of yours is overwritten."),
-        (["--out", "full"], "full is there already, and nothing of yours is overwritten."),
+        (["nothing"], "No pictures for"),
+        (["--out", "file"], "file is a file, and nothing of yours is overwritten."),
+        (["--out", "full"], "full is not empty, and nothing of yours is overwritten."),
         (["--out", "file/x"], "file/x could not be written: Not a directory."),
     ],
 )

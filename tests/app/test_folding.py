@@ -28,13 +28,13 @@ def test_a_cross_validation_says_how_each_fold_did_and_the_card_repeats_it(
     stated = json.loads((out / "metrics.json").read_text())
     crossed = stated["folds"]
     assert result.out.startswith("32 pictures in ")
-    assert "3 folds: each of the 32 pictures is tested once, by a training on the other folds" in result.out
+    assert "3 folds: each of the 32 pictures is tested once, by a model trained on the other folds" in result.out
     for each in crossed["each"]:
-        sizes = f"{each['train']} to train, {each['validation']} to choose by, {each['pictures']} to test"
+        sizes = f"{each['train']} to train, {each['validation']} for choices, {each['pictures']} to test"
         assert f"fold {each['number']} of 3: {sizes}\n" in result.out
         right = f"{each['correct']} of {each['pictures']} right, {each['accuracy']:.1%}"
         assert f"fold {each['number']} of 3: {right}\n" in result.out
-    assert re.search(r"on all pictures: \d+ to train, \d+ to choose by\n", result.out)
+    assert re.search(r"on all pictures: \d+ to train, \d+ for choices\n", result.out)
     low, high = crossed["interval"]
     assert (
         f"cross-validated: {crossed['accuracy']:.1%} of 32 pictures, 95% interval {low:.1%} to {high:.1%}" in result.out
@@ -75,13 +75,13 @@ def test_ctrl_c_in_a_fold_keeps_what_is_done(
     result = pellucid("train", *place, *FLAGS)
     monkeypatch.undo()
     assert result.status == 130
-    assert "Stopped before there was a model to save; go on with --out" in result.out
+    assert "Stopped before there was a model to save; continue with --out" in result.out
     assert "fold 1 of 3: " in result.out
     assert not (tmp_path / "m" / "config.json").exists()
     refused = pellucid("predict", tmp_path / "m", photos)
     assert refused.status == 1
     assert "The training in" in refused.err
-    assert "has not ended" in refused.err
+    assert "has not finished" in refused.err
 
     result = pellucid("train", *place, "--resume")
     assert result.status == 0
@@ -102,7 +102,7 @@ def test_the_page_that_watches_has_the_curves_of_the_training_on_its_way(photos:
         if isinstance(event, Epoch):
             assert live._epochs[-1]["epoch"] == event.epoch
             assert len(live._epochs) == event.epoch
-    assert seen == ["Fold 1 of 2.", "Fold 2 of 2.", "The last training, on all pictures."]
+    assert seen == ["Fold 1 of 2.", "Fold 2 of 2.", "Final training on all pictures."]
     for _ in live.finish():
         pass
     assert (tmp_path / "m" / "replay" / "replay.json").is_file()

@@ -26,7 +26,7 @@ def test_it_tells_each_layer_and_what_to_know(pellucid: Callable, model: Path, t
     assert [row[1] for row in rows[2:7]] == ["InputLayer", "Conv2D", "MaxPooling2D", "Flatten", "Dense"]
     assert ["conv2d", "Conv2D", "conv(10,", "5)", "relu"] in rows
     assert f"{tmp_path / 'out'}: 1,482 parameters, 2 classes" in result.out
-    assert f"How good it is, it cannot say: pellucid evaluate {tmp_path / 'out'} photos/" in result.out
+    assert f"Its accuracy is unknown. Measure it: pellucid evaluate {tmp_path / 'out'} photos/" in result.out
     assert json.loads((tmp_path / "out" / "config.json").read_text())["classes"] == ["cat", "dog"]
 
 
@@ -52,7 +52,7 @@ def test_the_folder_is_a_model_like_any_other(pellucid: Callable, model: Path, p
 
     assert predicted.status == evaluated.status == explained.status == 0
     assert json.loads(predicted.out)["label"] in ("blue", "red")
-    assert "was imported, so it cannot be told which of these pictures the model has seen." in evaluated.out
+    assert "was imported, so it is unknown which of these pictures the model has seen." in evaluated.out
     assert "conv1[3, 0, 0]" in explained.out
 
 
@@ -87,7 +87,7 @@ def test_what_needs_pictures_says_so(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--pixels", "0-1"), "--pixels is '0-1'; write what black and white became, such as 0..1."),
+        (("--pixels", "0-1"), "--pixels is '0-1'; write the values of black and white, such as 0..1."),
         (("--pixels", "1..0"), "pixels is 1..0; the first number must be below the second, such as 0..1."),
         (("--size", "big"), "--size is 'big'; write 150, or height and width, 150x200."),
         (("--size", "20"), "The model takes pictures of 16x16, and size says 20x20. Leave it out."),
@@ -113,7 +113,7 @@ def test_pixels_may_be_below_zero(pellucid: Callable, model: Path, tmp_path: Pat
 def test_a_command_that_needs_the_folder_says_how_to_make_it(pellucid: Callable, model: Path) -> None:
     result = pellucid("predict", model, "picture.jpg")
 
-    said = f"{model} is no model folder. `pellucid import {model} OUT` makes one of a Keras model."
+    said = f"{model} is not a model folder. `pellucid import {model} OUT` makes one of a Keras model."
     assert (result.status, result.err) == (1, f"pellucid: {said}\n")
 
 

@@ -66,7 +66,7 @@ def test_a_class_that_one_group_swallows(train: Callable, pellucid: Callable, tm
     out, metrics, card, counts = train()
     assert counts["good", "train"] == 12
     assert counts["good", "val"] == counts["good", "test"] == 0
-    assert "class good: 12 of its 12 pictures are nearly the same picture" in out
+    assert "class good: 12 of its 12 pictures are nearly identical" in out
     assert "validation has no picture of class good" in out
     assert "test has no picture of class good" in out
     assert "no figure to quote: none of these pictures shows class good" in out
@@ -97,9 +97,9 @@ def test_two_classes_that_one_group_each_swallows_leave_nothing_to_test_on(train
     fixed_camera(tmp_path / "in" / "b", 10, 4)
     out, metrics, card, counts = train()
     assert counts == {("a", "train"): 10, ("b", "train"): 10}
-    assert "nothing is left to test on" in out
-    assert out.count("nearly the same picture") == 2
-    assert "no measure of how good it is" in out
+    assert "no pictures are left to test on" in out
+    assert out.count("nearly identical") == 2
+    assert "not a measure of how good the model is" in out
     assert (metrics["reported"], metrics["quotable"]) == ("train", False)
     assert card.count("are nearly the same picture") == 2
 
@@ -159,7 +159,7 @@ def test_mirror_images_in_two_classes_are_no_wrong_labels(train: Callable, tmp_p
     assert "near-duplicates in two classes, 1 pair; one of the two labels is probably wrong:" in out
     assert "  left/3.png ~ right/planted.jpg\n" in out
     assert out.count(" ~ ") == 1
-    assert "alike in two classes, and no sign of a wrong label: 10 mirrored" in out
+    assert "similar pictures in two classes, without a sign of a wrong label: 10 mirrored" in out
     assert "of which one label is probably wrong: 1. Other pairs in two classes: 10 mirror images." in card
     with (tmp_path / "m" / "twins.csv").open(newline="") as file:
         kinds = Counter(row["across"] for row in csv.DictReader(file) if row["same_class"] == "0")
@@ -197,5 +197,5 @@ def test_two_scenes_in_every_class_leave_no_validation(train: Callable, tmp_path
         fixed_camera(tmp_path / "in" / name / "later", 5, 30 + label)
     out, metrics, _, counts = train()
     assert counts == {("a", "train"): 6, ("a", "test"): 5, ("b", "train"): 6, ("b", "test"): 5}
-    assert "the pictures are too few, or too much alike, to leave a validation" in out
+    assert "the pictures are too few or too similar for a validation" in out
     assert (metrics["quotable"], metrics["chosen"]) == (True, False)

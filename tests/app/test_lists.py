@@ -81,7 +81,7 @@ def test_what_is_no_list_comes_whole(content: bytes, monkeypatch: pytest.MonkeyP
 
 def test_a_closed_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(PictureError, match=r"^Standard input is closed, and - stands for it\. Name files or folders"):
+    with pytest.raises(PictureError, match=r"^Standard input is closed, so - cannot be read\. Name files or folders"):
         list(lists.standard_input())
 
 

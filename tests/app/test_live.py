@@ -99,7 +99,7 @@ def test_what_only_a_trained_network_can_answer_is_refused(photos: Path, tmp_pat
         port = listening.server_port
         for path, method in (("/api/array?name=x", "GET"), ("/api/picture", "POST"), ("/api/label?class=x", "POST")):
             status, told = ask(port, path, method)
-            assert (status, told["error"]) == (409, "The network is still being trained. Wait until it is done.")
+            assert (status, told["error"]) == (409, "The training is still running. Wait until it is done.")
         assert ask(port, "/api/nothing")[0] == 404
         assert ask(port, "/")[0] == 200
 
@@ -119,7 +119,11 @@ class Failing:
     ("error", "state", "said"),
     [
         (TrainingError("The loss is nan."), "failed", "The training has failed. The loss is nan."),
-        (ZeroDivisionError("x"), "failed", "The training has failed (ZeroDivisionError); the terminal says more."),
+        (
+            ZeroDivisionError("x"),
+            "failed",
+            "The training has failed (ZeroDivisionError); see the terminal for details.",
+        ),
         (KeyboardInterrupt(), "stopped", "The training was stopped by Ctrl-C."),
     ],
 )
@@ -157,7 +161,7 @@ def start(photos: Path, out: Path, epochs: int) -> tuple[subprocess.Popen[str], 
     process = subprocess.Popen(map(str, command), stdout=pipe, stderr=pipe, text=True, env=dict(os.environ))
     assert process.stdout is not None
     line = process.stdout.readline()
-    address = re.search(r"The training can be watched at http://127\.0\.0\.1:(\d+)/", line)
+    address = re.search(r"Watch the training at http://127\.0\.0\.1:(\d+)/", line)
     assert address is not None, line + process.communicate(timeout=60)[1]
     return process, int(address[1])
 
@@ -197,10 +201,10 @@ def test_ctrl_c_stops_after_the_step_and_saves(photos: Path, tmp_path: Path) -> 
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert told["live"]["said"].startswith("The training was stopped by Ctrl-C. What it reached is saved")
+    assert told["live"]["said"].startswith("The training was stopped by Ctrl-C. The work so far is saved")
     assert process.returncode == 130
-    assert out.splitlines()[-1] == f"Stopped by Ctrl-C; go on with --out {tmp_path / 'm'} --resume."
-    assert err == "\nstopping after this step; press Ctrl-C again to stop at once\n"
+    assert out.splitlines()[-1] == f"Stopped by Ctrl-C; continue with --out {tmp_path / 'm'} --resume."
+    assert err == "\nstopping after this step; press Ctrl-C again to stop immediately\n"
     assert (tmp_path / "m" / "config.json").exists()
 
 
@@ -208,8 +212,8 @@ def test_flags_that_do_not_go_together(pellucid: Callable, photos: Path, tmp_pat
     place = ["train", photos, "--out", tmp_path / "m"]
     (tmp_path / "recipe.toml").write_text("replay = true")
     for flags, said in (
-        (["--no-browser"], "--no-browser is for --open"),
-        (["--recipe", tmp_path / "recipe.toml", "--no-replay", "--open"], "Leave out --no-replay."),
+        (["--no-browser"], "--no-browser requires --open."),
+        (["--recipe", tmp_path / "recipe.toml", "--no-replay", "--open"], "Remove --no-replay."),
     ):
         result = pellucid(*place, *flags)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
@@ -223,4 +227,4 @@ def test_a_run_without_a_replay_cannot_be_resumed_under_the_page(
     next(event for event in run if isinstance(event, Step))
     result = pellucid("train", photos, "--out", tmp_path / "m", "--resume", "--open", "--no-browser")
     assert (result.status, result.out) == (1, "")
-    assert "keeps no replay, which --open shows. Go on without --open." in result.err
+    assert "records no replay, which --open needs. Continue without --open." in result.err

@@ -44,7 +44,7 @@ def test_several_pictures_go_into_one_file(
     result = pellucid("explain", trained, picture, tmp_path / "no.png", photos / "blue" / "2.png", "--html", place)
     assert (result.status, result.err) == (3, f"not used: {tmp_path}/no.png: not found\n")
     size = f"{place.stat().st_size / 1e6:,.1f} MB"
-    assert result.out == f"the network on 2 pictures as a page, for any browser: {place} ({size})\n"
+    assert result.out == f"page on 2 pictures, for any browser: {place} ({size})\n"
     document = json.loads(re.findall(r'id="document">(.*?)</script>', place.read_text(encoding="ascii"))[0])
     assert [each["picture"] for each in document["pictures"]] == ["1.png", "2.png"]
     told = pellucid("explain", trained, picture, photos / "blue" / "2.png", "--html", tmp_path / "x.html", "--json")
@@ -57,7 +57,7 @@ def test_nothing_is_overwritten(pellucid: Callable, trained: Path, picture: Path
     place.write_text("mine")
     result = pellucid("explain", trained, picture, "--html", place)
     assert result.status == 1
-    assert "is there already, and nothing of yours is overwritten. Choose another --html." in result.err
+    assert "already exists, and nothing of yours is overwritten. Choose another --html." in result.err
     assert place.read_text() == "mine"
 
 

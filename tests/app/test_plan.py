@@ -39,7 +39,7 @@ def test_the_articles_table(pellucid: Callable) -> None:
     assert result.out.startswith(ARTICLE)
     assert "\n438,842 parameters, " in result.out
     assert "300*300*3 * 296*296*10 + 296*296*10 = 236564076160 parameters, 946 GB\n" in result.out
-    assert result.out.endswith("--probe measures how long training would take on this machine\n")
+    assert result.out.endswith("--probe measures how fast this machine trains the network\n")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_batch_size_and_format_do_not_change_the_answer(pellucid: Callable, trai
 def test_no_pictures_are_a_usage_error(pellucid: Callable, trained: Path) -> None:
     result = pellucid("predict", trained)
     assert (result.status, result.out) == (2, "")
-    assert result.err == "pellucid predict: no pictures are named. See `pellucid predict --help`.\n"
+    assert result.err == "pellucid predict: PICTURE is missing. See `pellucid predict --help`.\n"
 
 
 def test_no_model(pellucid: Callable, pictures: Path, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_out_replaces_no_picture(pellucid: Callable, trained: Path, pictures: Pa
     before = out.read_bytes()
     result = pellucid("predict", trained, out, "--out", out)
     assert result.status == 1
-    assert "holds no text, so it is no earlier answer: nothing of yours is overwritten" in result.err
+    assert "is not a text file, so it is not an earlier answer: nothing of yours is overwritten" in result.err
     assert out.read_bytes() == before
 
 

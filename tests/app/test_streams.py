@@ -12,7 +12,7 @@ import pytest
 
 from pellucid.app import streams
 
-LOST = "pellucid: standard output is closed, and what would stand there is lost.\n"
+LOST = "pellucid: standard output is closed; the output is lost.\n"
 
 
 def run(command: list[object], closed: str, tmp_path: Path) -> tuple[int, str, str]:
@@ -52,7 +52,7 @@ def test_where_all_are_closed_the_exit_status_is_the_answer(trained: Path, tmp_p
 
 
 def test_a_picture_from_a_closed_standard_input(trained: Path, tmp_path: Path) -> None:
-    said = "pellucid: Standard input is closed, and - stands for it. Name files or folders instead.\n"
+    said = "pellucid: Standard input is closed, so - cannot be read. Name files or folders instead.\n"
     assert run(["predict", trained, "-"], "<&-", tmp_path) == (1, "", said)
 
 

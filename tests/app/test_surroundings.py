@@ -8,7 +8,7 @@ import pytest
 
 from pellucid.runtime import compiled
 
-ELSEWHERE = "Name another place for them with --cache, or cache=... in Python.\n"
+ELSEWHERE = "Choose another place with --cache, or cache=... in Python.\n"
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", [["cache"], ["cache", "--clear"], ["train", "photos"]])
 def test_without_a_home_folder_the_cache_has_to_be_named(pellucid: Callable, photos: Path, command: list[str]) -> None:
     result = pellucid(*(photos if word == "photos" else word for word in command))
-    said = "pellucid: No home folder is known in which decoded pictures could be kept. "
+    said = "pellucid: There is no home folder to store decoded pictures in. "
     assert result == (1, "", said + ELSEWHERE)
 
 

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from pellucid import Recipe, api
-from pellucid.app import screen
+from pellucid.app import progress
 from pellucid.errors import RecipeError
 from pellucid.runs.run import Run
 from pellucid.training.loop import Step
@@ -37,7 +37,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         runs.append(run)
         return 0
 
-    monkeypatch.setattr(screen, "watch", note)
+    monkeypatch.setattr(progress, "watch", note)
     return runs
 
 
@@ -54,7 +54,7 @@ def test_help_shows_the_defaults_that_would_hold(pellucid: Callable, tmp_path: P
         flat = " ".join(pellucid("train", *arguments, "--help").out.replace("│", " ").split())
         return flat.split("--epochs INT ")[1].split(" --minutes")[0]
 
-    assert epochs() == "How often each training picture is seen. (default: by the number of pictures)"
+    assert epochs() == "How often each training picture is seen. (default: chosen from the number of pictures)"
     assert epochs("--model", "article") == "How often each training picture is seen. (default: 5)"
     (tmp_path / "recipe.toml").write_text("epochs = 77")
     assert epochs("--recipe", tmp_path / "recipe.toml").endswith("(default: 77)")
@@ -86,7 +86,7 @@ def test_a_replay_is_switched_on_and_off(pellucid: Callable, started: list, tmp_
     assert found == [(False, None), (True, 7), (True, 5), (True, 5), (False, None)]
     result = pellucid("train", *place, "--replay-every", "7")
     assert (result.status, result.err.count("\n")) == (1, 1)
-    assert "replay_every is 7, and there is no replay without --replay" in result.err
+    assert "replay_every is 7, which requires --replay" in result.err
 
 
 def test_the_default_place_is_a_free_name(
@@ -129,7 +129,7 @@ def test_a_bad_recipe_file(
         (["--recipe"], 2, "--recipe"),
         (["--epocs", "3"], 2, "--epochs"),
         (["--test", "0.8", "--validation", "0.8"], 1, "together they must be at most 0.9."),
-        (["--resume"], 1, "A resumed training needs its folder: give --out"),
+        (["--resume"], 1, "Resuming needs the folder of the training: add --out"),
     ],
 )
 def test_bad_flags(pellucid: Callable, started: list, photos: Path, flags: list[str], status: int, said: str) -> None:
@@ -188,12 +188,10 @@ def test_a_whole_training_in_a_pipe(strange: Path, tmp_path: Path) -> None:
     out = result.stdout.decode()
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", out)  # no colours, no bars, no carriage returns
     assert f"36 pictures in {strange}: <i>\\n 20, [bold]a|b 16\n" in out
-    assert "1 in quarantine (left where they are, not used):\n  [bold]a|b/bad [i].png: " in out
-    assert "passed over: 1 hidden or system file\n" in out
-    assert re.search(r"\n5 pictures have a near-duplicate \(\d+ pairs\); none is split from its twin\n", out)
-    assert re.search(
-        r"\nsplit: \d+ to train, \d+ to choose by \(validation\), \d+ kept for the final figure \(test\)\n", out
-    )
+    assert "1 in quarantine (not used, left in place):\n  [bold]a|b/bad [i].png: " in out
+    assert "skipped: 1 hidden or system file\n" in out
+    assert re.search(r"\n5 pictures have a near-duplicate \(\d+ pairs\); twins stay on the same side\n", out)
+    assert re.search(r"\nsplit: \d+ to train, \d+ for choices \(validation\), \d+ for the final figure \(test\)\n", out)
     assert re.search(r"\ntraining: 2 epochs, 2 steps of 16, adamw, augmentation strong\n", out)
     assert re.search(r"\nepoch 1: training loss .*\nepoch 2: training loss ", out)
     assert re.search(r"\nvalidation: .* 95% interval .*; epoch and temperature were chosen on these\n", out)
@@ -237,7 +235,7 @@ def test_bars_go_to_the_terminal_and_lines_to_the_file(photos: Path, tmp_path: P
     os.close(terminal)
     assert result.returncode == 0
     assert "\x1b" in shown
-    assert "trying how this machine trains fastest" in shown
+    assert "choosing the fastest way to train here" in shown
     assert "images/s" in shown
     out = result.stdout.decode()
     assert "\x1b" not in out
@@ -247,7 +245,7 @@ def test_bars_go_to_the_terminal_and_lines_to_the_file(photos: Path, tmp_path: P
 
 
 def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_path: Path, monkeypatch) -> None:
-    real, seen = screen._show, 0
+    real, seen = progress._show, 0
 
     def interrupt_in_the_second_epoch(event: object, *rest: object) -> None:
         nonlocal seen
@@ -257,12 +255,12 @@ def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_p
             signal.raise_signal(signal.SIGINT)
         real(event, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(screen, "_show", interrupt_in_the_second_epoch)
+    monkeypatch.setattr(progress, "_show", interrupt_in_the_second_epoch)
     place = [photos, "--out", tmp_path / "m", "--cache", tmp_path / "cache"]
     result = pellucid("train", *place, *TINY)
     assert result.status == 130
-    assert result.err == "\nstopping after this step; press Ctrl-C again to stop at once\n"
-    assert result.out.endswith(f"Stopped by Ctrl-C; go on with --out {tmp_path}/m --resume.\n")
+    assert result.err == "\nstopping after this step; press Ctrl-C again to stop immediately\n"
+    assert result.out.endswith(f"Stopped by Ctrl-C; continue with --out {tmp_path}/m --resume.\n")
     assert "The training was stopped after" in (tmp_path / "m" / "README.md").read_text()
     before = signal.getsignal(signal.SIGINT)
     assert before is signal.default_int_handler
@@ -292,7 +290,7 @@ def test_ctrl_c_while_pictures_are_read(pellucid: Callable, photos: Path, tmp_pa
     def interrupt(event: object, *rest: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(screen, "_show", interrupt)
+    monkeypatch.setattr(progress, "_show", interrupt)
     result = pellucid("train", photos, *TINY, "--out", tmp_path / "m", "--cache", tmp_path / "cache")
     assert (result.status, result.out) == (130, "")
     assert result.err.endswith("pellucid: stopped.\n")
@@ -306,7 +304,7 @@ def test_without_validation_and_test_it_says_what_the_figure_is(
     result = pellucid("train", *place, *TINY)
     assert result.status == 0
     assert "split: 32 to train\n" in result.out
-    assert "; on the training pictures themselves: no measure of how good it is\n" in result.out
+    assert "; on the training pictures themselves: not a measure of how good the model is\n" in result.out
     assert pellucid("evaluate", tmp_path / "m").err.endswith("give a folder of others to evaluate on.\n")
 
 
@@ -330,14 +328,14 @@ def test_resume_says_where_there_is_nothing_to_resume(pellucid: Callable, photos
     network = ["--model", "conv(2, 3) relu globalavgpool dense", "--size", "8", "--epochs", "1"]
     place = [str(photos), "--out", str(tmp_path / "m"), "--cache", str(tmp_path / "cache")]
     result = pellucid("train", *place, "--resume", *network)
-    said = f"There is no training to resume in {tmp_path}/m; this one begins anew.\n"
+    said = f"{tmp_path}/m holds no training to resume; starting a new one.\n"
     assert (result.status, result.err[: len(said)]) == (0, said)
 
 
 def test_ctrl_c_in_the_last_step_of_an_epoch_and_resume(
     pellucid: Callable, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seen = screen._show, []
+    real, seen = progress._show, []
 
     def interrupt_after_the_first_epoch(event: object, *rest: object) -> None:
         if isinstance(event, Step) and event.epoch == 1:
@@ -348,7 +346,7 @@ def test_ctrl_c_in_the_last_step_of_an_epoch_and_resume(
 
     place = [photos, "--out", tmp_path / "m", "--cache", tmp_path / "cache"]
     with monkeypatch.context() as patched:
-        patched.setattr(screen, "_show", interrupt_after_the_first_epoch)
+        patched.setattr(progress, "_show", interrupt_after_the_first_epoch)
         assert pellucid("train", *place, *TINY).status == 130
     result = pellucid("train", *place, "--resume")
     assert (result.status, result.err) == (0, "")

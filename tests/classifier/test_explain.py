@@ -66,7 +66,9 @@ def test_a_label_by_its_name(classifier: Classifier, picture: Path) -> None:
     trace = classifier.explain(picture, "blue")
     assert (trace.classes[trace.label], trace.as_json()["label"]) == ("blue", "blue")
     assert trace.loss > classifier.explain(picture, "red").loss
-    with pytest.raises(TraceError, match=r"'blu' is no class of this model. Did you mean 'blue'\? .* are blue, red\."):
+    with pytest.raises(
+        TraceError, match=r"'blu' is not a class of this model. Did you mean 'blue'\? .* are blue, red\."
+    ):
         classifier.explain(picture, "blu")
 
 
@@ -193,7 +195,7 @@ def test_differences_and_their_defaults(classifier: Classifier, picture: Path) -
         assert found.source == str(picture)
     with pytest.raises(TraceError, match="'red' cannot be compared with itself"):
         classifier.difference(picture, "red", "red")
-    with pytest.raises(TraceError, match="'green' is no class"):
+    with pytest.raises(TraceError, match="'green' is not a class"):
         classifier.difference(picture, "red", "green")
 
 
@@ -201,7 +203,7 @@ def test_attributions(classifier: Classifier, picture: Path) -> None:
     found = classifier.attribute(picture)
     assert (found.method, classifier.classes[found.target], found.map.shape) == ("grad_cam", "red", (12, 12))
     assert classifier.attribute(picture, "blue", "integrated_gradients").target == 0
-    with pytest.raises(TraceError, match="no class"):
+    with pytest.raises(TraceError, match="not a class"):
         classifier.attribute(picture, "green")
     with pytest.raises(TraceError, match="conv9"):
         classifier.attribute(picture, layer="conv9")

@@ -49,7 +49,7 @@ def test_a_device_that_is_not_there(name: str) -> None:
     for ask in (device.check, device.choose):
         with pytest.raises(RecipeError) as caught:
             ask(name)
-        assert str(caught.value).startswith(f"device is {name!r}, which this machine does not offer (")
+        assert str(caught.value).startswith(f"device is {name!r}, which this machine does not have (")
         assert "\n" not in str(caught.value)
 
 

@@ -156,6 +156,7 @@ def test_an_op_as_json_by_hand() -> None:
                 "ranges": {"n": 2},
                 "maps": {"out": [[{"n": 1}, 0]], "input": [[{"n": 2}, 1]], "c": [[{}, 0]]},
                 "term": ["*", "input", ["sqrt", "c"]],
+                "derivatives": {"input": ["sqrt", "c"], "c": ["*", "input", ["/", 0.5, ["sqrt", "c"]]]},
                 "pick": "sum",
                 "through": True,
             }

@@ -177,7 +177,7 @@ def test_a_layer_may_be_asked_for() -> None:
         attribute(module, x, 0, "grad_cam", layer="cnv")
     with pytest.raises(TraceError, match="'head'"):
         attribute(module, x, 0, "grad_cam", layer="head")
-    with pytest.raises(TraceError, match="occlusion looks at no layer"):
+    with pytest.raises(TraceError, match="occlusion does not use a layer"):
         attribute(module, x, 0, "occlusion", layer="conv")
 
 
@@ -234,8 +234,8 @@ def test_a_network_without_gradients(method: Method) -> None:
 def test_as_json() -> None:
     found = attribute(linear(), picture(2, 4, 4), 1, "integrated_gradients")
     document = json.loads(json.dumps(found.as_json(), allow_nan=False))
-    map = np.frombuffer(b64decode(document["map"]["base64"]), "<f4").reshape(document["map"]["shape"])
-    assert np.array_equal(map, found.map)
+    heat = np.frombuffer(b64decode(document["map"]["base64"]), "<f4").reshape(document["map"]["shape"])
+    assert np.array_equal(heat, found.map)
     assert document["deletion"]["verdict"] == found.deletion.verdict
     assert {key: document[key] for key in ("method", "layer", "target", "completeness_error")} == {
         "method": "integrated_gradients", "layer": None, "target": 1, "completeness_error": found.completeness_error,
@@ -244,9 +244,9 @@ def test_as_json() -> None:
 
 def test_overlay() -> None:
     image = np.full((100, 150, 3), (200, 100, 50), np.uint8)
-    map = np.zeros((100, 150), np.float32)
-    map[10:40, 10:40], map[50:80, 50:80], map[0, 0] = 2, -1, 100  # one pixel alone does not set the scale
-    seen = overlay(image, map)
+    heat = np.zeros((100, 150), np.float32)
+    heat[10:40, 10:40], heat[50:80, 50:80], heat[0, 0] = 2, -1, 100  # one pixel alone does not set the scale
+    seen = overlay(image, heat)
     grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
     assert (seen.dtype, seen.shape) == (np.uint8, (300, 450, 3))
     assert seen[299, 449].tolist() == [round(grey)] * 3
@@ -255,4 +255,4 @@ def test_overlay() -> None:
     assert seen[180, 180] == pytest.approx((1 - half) * grey + half * np.array(BELOW[0]), abs=1)
     assert overlay(np.zeros((300, 300, 3), np.uint8), np.zeros((300, 300), np.float32)).max() == 0
     with pytest.raises(TraceError, match="one size"):
-        overlay(image, map[:50])
+        overlay(image, heat[:50])

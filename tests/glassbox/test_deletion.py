@@ -64,8 +64,8 @@ def test_maps_without_meaning_are_seldom_trusted() -> None:
         picture, random = torch.randn(1, 3, 16, 16), np.random.default_rng(seed)
         for number in range(16):
             spot = 4 if number % 2 else 1
-            map = random.normal(size=(16 // spot, 16 // spot)).astype(np.float32).repeat(spot, 0).repeat(spot, 1)
-            score = deletion(module, picture, 1, map)
+            heat = random.normal(size=(16 // spot, 16 // spot)).astype(np.float32).repeat(spot, 0).repeat(spot, 1)
+            score = deletion(module, picture, 1, heat)
             trusted += "can be trusted" in score.verdict
             trusts.append(score.trust / score.random_deviation)
     assert trusted <= 8  # of 96
@@ -82,8 +82,8 @@ def test_a_map_that_is_the_same_everywhere_is_chance() -> None:
 
 def test_the_same_each_time() -> None:
     picture = torch.randn(1, 1, 6, 6, generator=torch.Generator().manual_seed(1))
-    map = picture[0, 0].abs().numpy()
-    assert deletion(Sum(), picture, 0, map) == deletion(Sum(), picture, 0, map)
+    heat = picture[0, 0].abs().numpy()
+    assert deletion(Sum(), picture, 0, heat) == deletion(Sum(), picture, 0, heat)
 
 
 @pytest.mark.parametrize(

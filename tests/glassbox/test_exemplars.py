@@ -129,7 +129,7 @@ def test_layers_asked_for() -> None:
 
 
 def test_what_cannot_be_shown() -> None:
-    with pytest.raises(TraceError, match="no convolution, so there are no filters"):
+    with pytest.raises(TraceError, match="no convolution, so it has no filters"):
         find(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), spots())
     with pytest.raises(TraceError, match="count is 0"):
         find(adding(), spots(), count=0)

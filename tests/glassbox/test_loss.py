@@ -5,7 +5,7 @@ import torch
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.loss import Loss
-from pellucid.training import optimizer
+from pellucid.network.loss import mean_loss
 from pellucid.training import recipe as recipes
 
 
@@ -15,7 +15,7 @@ def test_it_is_that_of_the_training(settings: dict) -> None:
     logits, labels = torch.randn(3, 5), torch.tensor([4, 0, 2])
     recipe = recipes.make(**settings)
     ours = Loss(recipe.loss, recipe.label_smoothing)
-    assert torch.equal(ours.of(logits, labels), optimizer.loss(recipe, logits, labels))
+    assert torch.equal(ours.of(logits, labels), mean_loss(recipe.loss, logits, labels, recipe.label_smoothing))
 
 
 def test_a_label_of_no_weight_has_no_loss() -> None:

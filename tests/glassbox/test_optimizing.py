@@ -249,7 +249,7 @@ def test_a_variance_that_cancels_is_named() -> None:
         (optim.LBFGS, "LBFGS takes its direction from the gradients of all weights together"),
         (
             lambda p: type("Mine", (optim.SGD,), {})(p),
-            "Mine is none of PyTorch's own optimizers. Only the values",
+            "Mine is not one of PyTorch's own optimizers. Only the values",
         ),
     ],
 )

@@ -201,7 +201,7 @@ def test_a_trace_shows_where_the_network_looked_and_what_made_the_difference(ima
     other = trace.difference(trace.predicted)
     assert other.second == trace.classes[int(np.argsort(-trace.logits)[1])]
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
-    with pytest.raises(TraceError, match="'f' is no class; the 5 classes are a, b"):
+    with pytest.raises(TraceError, match="'f' is not a class; the 5 classes are a, b"):
         trace.attribute("f")
     with pytest.raises(TraceError, match="'b' cannot be compared with itself"):
         trace.difference("b", 1)
@@ -256,5 +256,5 @@ def test_one_score_has_a_map_for_the_class_that_it_speaks_for(image: Tensor) -> 
     assert found.logit == pytest.approx(float(trace.logits[0]))
     with pytest.raises(TraceError, match="One score speaks for '1'"):
         trace.attribute(0)
-    with pytest.raises(TraceError, match=r"1\.5 is no class"):
+    with pytest.raises(TraceError, match=r"1\.5 is not a class"):
         trace.attribute(1.5)  # type: ignore[arg-type]

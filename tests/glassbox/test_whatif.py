@@ -227,7 +227,7 @@ SHARED = classifier(FLAT)
         (Weight("conv1.weight", (4, 0, 0, 0), 1.0), r"conv1.weight\[4, 0, 0, 0\] is not there; .* to \[3, 2, 2, 2\]"),
         (Weight("conv1.weight", (0, 0, 0, -1), 1.0), r"is not there"),
         (Weight("conv1.weight", (0, 0, 0), 1.0), r"is not there"),
-        (Weight("conv1.weight", (0, 0, 0, 0), float("nan")), r"cannot be nan; it has to be a finite float32"),
+        (Weight("conv1.weight", (0, 0, 0, 0), float("nan")), r"cannot be nan; it must be a finite float32"),
         (Weight("conv1.weight", (0, 0, 0, 0), 1e39), r"cannot be 1e\+39"),
         (Weight("batchnorm1.num_batches_tracked", (), 1.0), r"no weight 'batchnorm1.num_batches_tracked'"),
         (Stride("conv7", (1, 1)), r"no layer 'conv7'"),
@@ -237,8 +237,8 @@ SHARED = classifier(FLAT)
         (Padding("conv1", (3, 3)), r"padding of conv1 cannot be 3; it can be from 0 to 2"),
         (Padding("conv1", (True, 1)), r"padding of conv1 is \(True, 1\); it is two whole numbers"),
         (Padding("maxpool1", (-1, 0)), r"padding of maxpool1 cannot be -1x0"),
-        (Pooling("conv1", "max"), r"conv1 `conv\(4, 3, padding=same\)` is no pooling"),
-        (Pooling("globalavgpool1", "max"), r"is no pooling over a window"),
+        (Pooling("conv1", "max"), r"conv1 `conv\(4, 3, padding=same\)` is not a pooling"),
+        (Pooling("globalavgpool1", "max"), r"is not a pooling over a window"),
         (Pooling("maxpool1", "least"), r"cannot pool by 'least'; there are max, average, l2"),  # type: ignore[arg-type]
     ],
 )

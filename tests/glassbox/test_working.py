@@ -115,7 +115,7 @@ def test_updates_are_of_weights_only(trace: Trace) -> None:
         trace.update("conv1[1, 2, 3]")
     with pytest.raises(TraceError, match=r"no weight 'batchnorm1.running_mean'"):
         trace.update("batchnorm1.running_mean[0]")
-    with pytest.raises(TraceError, match=r"batchnorm1\.running_mean is no parameter of the module"):
+    with pytest.raises(TraceError, match=r"batchnorm1\.running_mean is not a parameter of the module"):
         trace.gradient("batchnorm1.running_mean[0]")
     with pytest.raises(TraceError, match="does not depend on probability"):
         trace.gradient("probability[0]")

@@ -40,7 +40,7 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     refused(tmp_path / "empty.keras", r"is empty\. Save the model in Keras with model\.save", tmp_path / "out")
     refused(tmp_path / "words.keras", r"is neither a \.keras file \(a zip\) nor an HDF5 file", tmp_path / "out")
     refused(tmp_path / "saved", r"is a folder\. It is a SavedModel of TensorFlow\. Save the model", tmp_path / "out")
-    refused(tmp_path / "other.zip", r"is a zip without config\.json, so it is no model that Keras", tmp_path / "out")
+    refused(tmp_path / "other.zip", r"is a zip without config\.json, so it is not a saved", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["article.keras", "article.h5"])
@@ -72,7 +72,7 @@ def test_a_file_with_wrong_bytes_never_ends_in_a_traceback(name: str, stored: Pa
 
 def test_json_that_is_none(stored: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    for content, said in (("{", "its config.json is no JSON"), ("[]", "is no JSON object"), ("[" * 99_999, "no JSON")):
+    for content, said in (("{", "config.json is not JSON"), ("[]", "is not a JSON object"), ("[" * 99_999, "not JSON")):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", content)
         refused(path, said, tmp_path / "out")
@@ -101,9 +101,7 @@ def test_a_model_that_is_a_class_of_its_own(stored: Path, tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps({"class_name": "MyModel", "config": {}}))
         archive.writestr("model.weights.h5", zipfile.ZipFile(stored / "article.keras").read("model.weights.h5"))
-    refused(
-        path, r"The file holds a MyModel; a Sequential or a functional model is read", tmp_path / "out", NetworkError
-    )
+    refused(path, r"The file holds a MyModel; supported are Sequential", tmp_path / "out", NetworkError)
 
 
 def test_weights_without_a_network(stored: Path, tmp_path: Path) -> None:
@@ -159,12 +157,12 @@ def virtual(file: h5py.File) -> None:
             swapped(KERNEL, np.zeros((5, 5, 3, 9), "f4")),
             r"its kernel is \(5, 5, 3, 9\) in the file and should be \(5, 5, 3, 1",
         ),
-        (swapped(KERNEL, np.zeros((5, 5, 3, 10), "i4")), r"layers/conv2d/vars/0 holds int32; weights of float16"),
+        (swapped(KERNEL, np.zeros((5, 5, 3, 10), "i4")), r"layers/conv2d/vars/0 holds int32; supported are float16"),
         (swapped(KERNEL, np.full((5, 5, 3, 10), np.nan, "f4")), r"its kernel holds numbers that are not finite"),
         (linked(h5py.ExternalLink("/etc/hosts", "/x")), r"layers/conv2d/vars/0 is a link and holds no weights itself"),
         (linked(h5py.SoftLink("/layers/dense/vars/0")), r"is a link and holds no weights itself\. It is not followed"),
-        (elsewhere, r"the numbers of layers/conv2d/vars/0 lie in another file, which is not read"),
-        (virtual, r"the numbers of layers/conv2d/vars/0 lie in another file, which is not read"),
+        (elsewhere, r"the numbers of layers/conv2d/vars/0 are in another file, which is not read"),
+        (virtual, r"the numbers of layers/conv2d/vars/0 are in another file, which is not read"),
     ],
 )
 def test_weights_that_are_not_there(
@@ -202,9 +200,7 @@ def test_a_zip_that_would_become_huge(stored: Path, tmp_path: Path) -> None:
         with archive.open("model.weights.h5", "w", force_zip64=True) as file:
             for _ in range(100):
                 file.write(bytes(1 << 20))
-    refused(
-        path, r"0\.1 MB packed, 104\.9 MB unpacked\. That is no model's weights, and it is not unpacked", tmp_path / "o"
-    )
+    refused(path, r"0\.1 MB packed, 104\.9 MB unpacked\. A model's weights are not like that", tmp_path / "o")
 
 
 def test_a_zip_that_states_less_than_it_holds(stored: Path, tmp_path: Path) -> None:

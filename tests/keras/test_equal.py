@@ -230,7 +230,7 @@ def test_evaluate_measures_it_and_says_what_it_cannot_know(photos: Path, stored:
 
     assert evaluation.metrics.pictures == 32
     assert evaluation.untold is not None
-    assert evaluation.untold.startswith(f"{tmp_path / 'model'} was imported, so it cannot be told which")
+    assert evaluation.untold.startswith(f"{tmp_path / 'model'} was imported, so it is unknown which")
     with pytest.raises(pellucid.PellucidError, match=r"was imported, and the pictures .* are not known; give a folder"):
         pellucid.evaluate(tmp_path / "model")
 

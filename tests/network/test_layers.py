@@ -423,15 +423,15 @@ def test_initialisation_follows_the_seed(layer: Layer) -> None:
         ),
         (
             lambda: MaxPool((3, 3), padding=(2, 2)),
-            "maxpool: padding=2 is more than half of size 3; some windows would see no number of the picture.",
+            "maxpool: padding=2 is more than half of size 3; some windows would lie outside the picture.",
         ),
         (lambda: Dropout(1.0), "dropout: rate must be less than 1, not 1.0."),
         (lambda: Dropout(float("nan")), "dropout: rate must be at most 100,000,000, not nan."),
         (lambda: Dense(0), "dense: units must be 1 or more, not 0."),
-        (lambda: Conv(4, (3, 3)).output((10,)), "it needs [channels, height, width], and its input is [10]; "),
+        (lambda: Conv(4, (3, 3)).output((10,)), "it needs [channels, height, width], but its input is [10]; "),
         (
             lambda: Dense(4).output((10, 3, 3)),
-            "it needs a row of numbers, and its input is [10, 3, 3]; put flatten or globalavgpool before it",
+            "it needs a row of numbers, but its input is [10, 3, 3]; put flatten or globalavgpool before it",
         ),
         (
             lambda: Conv(4, (3, 3), groups=2).output((3, 8, 8)),

@@ -84,7 +84,7 @@ def test_module_can_be_exported() -> None:
         (
             "conv(10, 5) relu dense",
             (3, 300, 300),
-            "dense1 `dense(2)`: it needs a row of numbers, and its input is [10, 296, 296]; "
+            "dense1 `dense(2)`: it needs a row of numbers, but its input is [10, 296, 296]; "
             "put flatten or globalavgpool before it.",
         ),
         (
@@ -110,7 +110,7 @@ def test_module_can_be_exported() -> None:
         (
             "flatten conv(8, 3) dense",
             (3, 12, 14),
-            "conv1 `conv(8, 3)`: it needs [channels, height, width], and its input is [504]; "
+            "conv1 `conv(8, 3)`: it needs [channels, height, width], but its input is [504]; "
             "put it before flatten, globalavgpool and dense.",
         ),
         (
@@ -135,7 +135,7 @@ def test_module_can_be_exported() -> None:
             "residual(conv(8, 3)) flatten dense",
             (3, 9, 9),
             "residual1: the body gives [8, 7, 7] but the input, which is added as it is, [3, 9, 9], and only equal "
-            "sizes can be added; change the layers of one, or pad them, so that both give the same.",
+            "sizes can be added; change the layers of one, or pad them, until both give the same.",
         ),
         (
             "residual(conv(8, 3, padding=1, stride=2) | conv(8, 1)) flatten dense",

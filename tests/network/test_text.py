@@ -138,7 +138,7 @@ def test_any_text_is_read_or_refused_with_a_caret(text: str) -> None:
 
 
 REFUSED = [
-    ("", 0, "nothing is written; write layers, conv(10, 5) relu maxpool(2) flatten dense."),
+    ("", 0, "the text is empty; write layers, conv(10, 5) relu maxpool(2) flatten dense."),
     ("conv(10, 5) rellu", 12, f"there is no layer rellu; did you mean relu? Layers: {LAYERS}."),
     ("maxpol(2)", 0, f"there is no layer maxpol; did you mean maxpool? Layers: {LAYERS}."),
     ("Conv2D(8, 3)", 0, f"there is no layer Conv2D; did you mean conv? Layers: {LAYERS}."),
@@ -148,7 +148,7 @@ REFUSED = [
         6,
         "softmax is not written: the network ends with its scores; softmax belongs to the loss and to the prediction.",
     ),
-    ("input conv(8, 3)", 0, "input is not written: the size of the picture is no part of the network."),
+    ("input conv(8, 3)", 0, "input is not written: the size of the picture is not a part of the network."),
     ("relu % tanh", 5, "'%' has no meaning; expected a layer, a setting or ( ) , = * |."),
     ("conv", 4, f"conv needs its filters: {CONV}."),
     ("conv(10)", 7, f"conv needs its size: {CONV}."),
@@ -209,10 +209,10 @@ REFUSED = [
     ("1.5*relu", 0, "a count is a whole number from 1 to 10,000, 2*(conv(8, 3) relu)."),
     ("3 relu", 2, "expected * after a count, 2*(conv(8, 3) relu), found 'relu'."),
     ("3*", 2, "expected a layer, found the end."),
-    ("2*()", 2, "nothing stands in these parentheses; write layers, 2*(conv(8, 3) relu)."),
+    ("2*()", 2, "these parentheses are empty; write layers, 2*(conv(8, 3) relu)."),
     ("9999*relu tanh elu", 15, "written out, the network has more than 10,000 layers."),
     ("100*(residual(101*relu))", 18, "written out, the network has more than 10,000 layers."),
-    ("(" * 51 + "relu", 50, "parentheses stand in each other more than 50 deep."),
+    ("(" * 51 + "relu", 50, "parentheses are nested more than 50 deep."),
 ]
 
 

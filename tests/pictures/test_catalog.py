@@ -63,7 +63,7 @@ def test_sides(tmp_path: Path, validation: str, test: str) -> None:
         (f"{validation}/cat/x/2", 0, "val"),
         (f"{test}/owl/3", 2, "test"),
     }
-    assert reasons(catalog) == {"train/a": "lies outside a class folder"}
+    assert reasons(catalog) == {"train/a": "is outside a class folder"}
 
 
 @pytest.mark.parametrize("folders", [["train/"], ["test/", "val/"], ["train/", "cat/"]])
@@ -106,7 +106,7 @@ def test_sides_in_each_class(tmp_path: Path) -> None:
         ("dog/Training/3", 1, "train"),
         ("dog/valid/4", 1, "val"),
     }
-    assert reasons(catalog) == {"dog/note.txt": "lies outside a class folder"}
+    assert reasons(catalog) == {"dog/note.txt": "is outside a class folder"}
 
 
 def test_a_folder_that_stands_alone_is_passed_through(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_folder_that_stands_alone_is_passed_through(tmp_path: Path) -> None:
         ("photos/photos/cat/1", 0, None),
         ("photos/photos/dog/2", 1, None),
     ]
-    assert reasons(catalog) == {"README.txt": "lies outside a class folder"}
+    assert reasons(catalog) == {"README.txt": "is outside a class folder"}
     assert catalog.class_of("photos/photos/dog/2") == "dog"
 
 
@@ -160,7 +160,7 @@ def test_model_folders_are_no_classes_and_are_named(tmp_path: Path) -> None:
     assert {bad.path: bad.reason for bad in catalog.left_out} == {
         "m/": "a model folder",
         "a/deep/m/": "a model folder",
-        "models/": "holds nothing but folders that Pellucid wrote",
+        "models/": "holds only folders that Pellucid wrote",
         "out/": "the model folder of this training",
     }
     check(catalog)
@@ -193,7 +193,7 @@ def test_a_class_folder_that_links_to_what_holds_it(tmp_path: Path) -> None:
     (root / "owl").symlink_to(root)
     catalog = scan(root)
     assert catalog.classes == ("cat", "dog")
-    assert reasons(catalog) == {"owl/": "a link to a folder that it lies in"}
+    assert reasons(catalog) == {"owl/": "a link to a folder that contains it"}
 
 
 def test_classes_are_in_natural_order(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_what_no_picture_can_be(tmp_path: Path) -> None:
         "cat/self": "a broken link",
         "dog/pipe": "not a regular file (a pipe, a socket or a device)",
         "dog/plug": "not a regular file (a pipe, a socket or a device)",
-        "pairs.csv": "lies outside a class folder",
+        "pairs.csv": "is outside a class folder",
     }
     assert len(catalog.pictures) == 2
 
@@ -270,7 +270,7 @@ def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr("pellucid.pictures.catalog.os.scandir", refuse)
     try:
         catalog = scan(root)
-        assert reasons(catalog) == {"dog/secret/": "a folder that may not be opened (no permission)"}
+        assert reasons(catalog) == {"dog/secret/": "a folder without read permission"}
         assert "dog has 1 (1 in quarantine)" in complaint(root)
     finally:
         secret.chmod(0o700)
@@ -312,9 +312,9 @@ def test_contradictions() -> None:
     ]
     assert contradictions(pictures, ["x", "x", "y", "z", "z"], ("a", "b")) == {}  # copies within a class
     assert contradictions(pictures, ["x", "x", "y", "z", "x"], ("a", "b")) == {
-        0: "the same file also stands in class b: b/2",
-        1: "the same file also stands in class b: b/2",
-        4: "the same file also stands in class a: a/1",
+        0: "the same file is also in class b: b/2",
+        1: "the same file is also in class b: b/2",
+        4: "the same file is also in class a: a/1",
     }
 
 

@@ -66,6 +66,6 @@ def test_a_table_says_its_labels_itself(tmp_path: Path) -> None:
     pictures = sorted(catalog.pictures, key=lambda picture: picture.path)
     reasons = catalogs.contradictions(pictures, digests, catalog.classes)
     assert reasons == {
-        0: "the same file also stands in class b: 3.png",
+        0: "the same file is also in class b: 3.png",
         2: "the same file also has the labels a, b: 1.png",
     }

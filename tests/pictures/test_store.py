@@ -108,8 +108,8 @@ def test_one_file_in_two_classes(animals: Path, cache: Path) -> None:
     for _ in range(2):
         store = made(animals, cache)
         assert {bad.path: bad.reason for bad in store.catalog.quarantine} == {
-            "cat/1.png": "the same file also stands in class dog: dog/copy.png",
-            "dog/copy.png": "the same file also stands in class cat: cat/1.png",
+            "cat/1.png": "the same file is also in class dog: dog/copy.png",
+            "dog/copy.png": "the same file is also in class cat: cat/1.png",
         }
         assert len(store) == 6
         assert right(store)

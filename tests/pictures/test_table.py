@@ -163,11 +163,11 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     assert [bad.reason[:16] for bad in catalog.quarantine] == [
         "the table has no",
         "the table has no",
-        "its path is no t",
+        "its path is not ",
         "its path holds a",
         "its path holds a",
     ]
-    assert reasons(catalog)["t.jsonl, line 3"] == "its path is no text: 5"
+    assert reasons(catalog)["t.jsonl, line 3"] == "its path is not text: 5"
 
 
 def test_absolute_paths_and_detours_are_the_same_picture(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_what_is_no_text_names_no_class_and_no_group(tmp_path: Path) -> None:
     catalog = read(write(tmp_path, jsonl(*rows), "t.jsonl"))
     assert reasons(catalog) == {
         "a": "its label is neither text nor a whole number: '\\ud800'",
-        "b": "its group is no text: '\\ud800'",
+        "b": "its group is not text: '\\ud800'",
     }
     assert list(catalog.pictures.paths) == ["c"]
 
@@ -285,12 +285,12 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
     ("content", "said"),
     [
         (b"", "is not a folder, and as a table it is empty"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not a folder, and no table either"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is neither a folder nor a table"),
         (b'[{"path": "a", "label": "b"}]', "is one JSON array"),
         (b'{"path": "a", "label": "b"}\n{"path": "c"', "line 2"),
-        (b'{"path": "a", "label": "b"}\n[1]\n', "line 2 is no object"),
+        (b'{"path": "a", "label": "b"}\n[1]\n', "line 2 is not an object"),
         (b'path,label\na,b\n"c,d\n', "cannot be read as CSV: line 3"),
-        (b"PAR1 and nothing else", "is no Parquet file that can be read"),
+        (b"PAR1 and nothing else", "is not a readable Parquet file"),
         ("path,label\n".encode("utf-16") + b"a", "is not utf-16-le text throughout"),
     ],
 )
@@ -313,8 +313,7 @@ def test_too_few_pictures_are_said_of_the_table(tmp_path: Path) -> None:
     assert said.endswith("Add pictures, or take the class out of the table.")
     none = write(tmp_path, csv_of([("a", "", ""), ("b", "", "")]))
     assert complaint(lambda: check(read(none))) == (
-        f"{none} lists no picture that has a label. The commonest reason in quarantine, 2 files: the "
-        "table has no label for it."
+        f"{none} lists no labelled picture. The commonest reason in quarantine, 2 files: the table has no label for it."
     )
 
 
@@ -372,6 +371,6 @@ def test_a_folder_of_class_folders_stays_what_it_was(tmp_path: Path) -> None:
     assert (catalog.table, catalog.classes, reasons(catalog)) == (
         None,
         ("cat", "dog"),
-        {"table.csv": "lies outside a class folder"},
+        {"table.csv": "is outside a class folder"},
     )
     assert "does not exist" in complaint(lambda: read(tmp_path / "gone.csv"))

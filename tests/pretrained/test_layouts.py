@@ -201,7 +201,7 @@ def test_a_truncated_file_is_refused(keep: int, save, tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:keep])
     message = refused(folder, tmp_path)
-    assert message.startswith(f"{path} is no safetensors file, or a damaged one: ")
+    assert message.startswith(f"{path} is not a safetensors file, or is damaged: ")
     assert message.endswith("Get it again.")
 
 
@@ -256,21 +256,21 @@ def test_names_of_classes(config, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"interpolation": "nearest"}, "interpolation is 'nearest'; it has to be bilinear or bicubic."),
-        ({"interpolation": "random"}, "interpolation is 'random'; it has to be bilinear or bicubic."),
-        ({"crop_mode": "corner"}, "crop_mode is 'corner'; it has to be center, squash, border."),
-        ({"crop_mode": "squash"}, "crop_pct is 0.875; it has to be 1 with crop_mode squash, since no part"),
+        ({"interpolation": "nearest"}, "interpolation is 'nearest'; it must be bilinear or bicubic."),
+        ({"interpolation": "random"}, "interpolation is 'random'; it must be bilinear or bicubic."),
+        ({"crop_mode": "corner"}, "crop_mode is 'corner'; it must be center, squash, border."),
+        ({"crop_mode": "squash"}, "crop_pct is 0.875; it must be 1 with crop_mode squash, since no part"),
         ({"crop_pct": 1.2}, "Crop 1.2 must be above 0 and at most 1"),
-        ({"crop_pct": "all"}, "crop_pct is 'all'; it has to be a number above 0 and at most 1."),
-        ({"mean": None}, "mean is missing; it has to be 3 numbers, one for each channel."),
-        ({"mean": [0.5]}, "mean is [0.5]; it has to be 3 numbers, one for each channel."),
-        ({"std": [0.5, 0.5, 0]}, "std is [0.5, 0.5, 0.0]; it has to be above 0."),
-        ({"std": [0.5, 0.5, float("nan")]}, "std is [0.5, 0.5, nan]; it has to be 3 numbers"),
-        ({"input_size": 224}, "input_size is 224; it has to be [channels, height, width], with 1 or 3 channels."),
-        ({"input_size": [4, 224, 224]}, "input_size is [4, 224, 224]; it has to be [channels, height, width]"),
+        ({"crop_pct": "all"}, "crop_pct is 'all'; it must be a number above 0 and at most 1."),
+        ({"mean": None}, "mean is missing; it must be 3 numbers, one for each channel."),
+        ({"mean": [0.5]}, "mean is [0.5]; it must be 3 numbers, one for each channel."),
+        ({"std": [0.5, 0.5, 0]}, "std is [0.5, 0.5, 0.0]; it must be above 0."),
+        ({"std": [0.5, 0.5, float("nan")]}, "std is [0.5, 0.5, nan]; it must be 3 numbers"),
+        ({"input_size": 224}, "input_size is 224; it must be [channels, height, width], with 1 or 3 channels."),
+        ({"input_size": [4, 224, 224]}, "input_size is [4, 224, 224]; it must be [channels, height, width]"),
         (
             {"input_size": [3, 224, 99999]},
-            "input_size is [3, 224, 99999]; it has to be 8 to 4096 pixels high and wide.",
+            "input_size is [3, 224, 99999]; it must be 8 to 4096 pixels high and wide.",
         ),
     ],
 )
@@ -283,16 +283,16 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str, confi
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("{", " is no JSON: "),
-        ("[]", " is no config.json of a model: it holds list, not an object."),
-        ({"num_classes": 3}, ": architecture is missing; it has to be one of resnet18, "),
-        ({"architecture": SMALL}, ": num_classes is missing; it has to be a whole number, 1 or more"),
-        ({"architecture": SMALL, "num_classes": 0}, ": num_classes is 0; it has to be a whole number, 1 or more"),
+        ("{", " is not JSON: "),
+        ("[]", " is not the config.json of a model: it holds list, not an object."),
+        ({"num_classes": 3}, ": architecture is missing; it must be one of resnet18, "),
+        ({"architecture": SMALL}, ": num_classes is missing; it must be a whole number, 1 or more"),
+        ({"architecture": SMALL, "num_classes": 0}, ": num_classes is 0; it must be a whole number, 1 or more"),
         (
             {"architecture": SMALL, "num_classes": 3, "model_args": {"act_layer": "gelu"}},
             ": model_args is {'act_layer'",
         ),
-        ({"architecture": SMALL, "num_classes": 3, "global_pool": "max"}, ": global_pool is 'max'; it has to be avg"),
+        ({"architecture": SMALL, "num_classes": 3, "global_pool": "max"}, ": global_pool is 'max'; it must be avg"),
         ({"architecture": SMALL, "num_classes": 3, "pretrained_cfg": []}, ": pretrained_cfg is []; "),
     ],
 )
@@ -397,7 +397,7 @@ def test_a_pickle_is_refused(file: bool, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"\x80\x02.")
     message = refused(path if file else path.parent, tmp_path)
-    assert message.startswith(f"{path} is a pickle, which can run code when it is read. It is not read.")
+    assert message.startswith(f"{path} is a pickle, which can run code when it is read, so it is refused.")
 
 
 def test_a_file_that_cannot_be_read_is_named(save, tmp_path: Path) -> None:

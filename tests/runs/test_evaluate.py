@@ -177,7 +177,7 @@ def test_an_old_model_says_that_copies_cannot_be_told(made: tuple[Path, Path], t
     result = pellucid.evaluate(tmp_path / "model", made[0])
     assert result.trained_on == ()
     assert result.untold is not None
-    assert "cannot be told which of these pictures the model has seen" in result.untold
+    assert "is unknown which of these pictures the model has seen" in result.untold
     assert result.quotable is False
 
 

@@ -279,7 +279,7 @@ def test_what_was_begun_goes_on(begin: Begin, photos: Path, cache: Path, tmp_pat
     one = begin()
     next(event for event in one if isinstance(event, FoldDone))
     one.close()
-    with pytest.raises(ArtefactError, match=r"is not empty.*or go on with --resume"):
+    with pytest.raises(ArtefactError, match=r"is not empty.*or continue with --resume"):
         begin()
     same = api.start(photos, tmp_path / "out", resume=True, cache=cache)
     assert isinstance(same, CrossValidation)
@@ -363,7 +363,7 @@ def test_what_cannot_begin_leaves_nothing(begin: Begin, photos: Path, tmp_path: 
             shutil.copy(root / "red" / "00.png", path) if path.name != "00.png" else None
         said = "The 15 pictures of class red stay together"
     elif fails == "batch":
-        more, said = {"batch": 1}, "batch is 1, and a step of one picture"
+        more, said = {"batch": 1}, "batch is 1, but batch norm needs several"
     elif fails == "network":
         more, said = {"model": "conv(4, 99) flatten dense"}, "99"
     else:

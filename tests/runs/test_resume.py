@@ -225,7 +225,7 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "stopping after this step" in errors
-    assert any(f"go on with --out {out} --resume" in line for line in said)
+    assert any(f"continue with --out {out} --resume" in line for line in said)
 
     classifier = pellucid.load(out)
     assert classifier.predict(photos / "red" / "0.png").label in ("blue", "red")

@@ -348,7 +348,7 @@ def test_after_a_full_disk_it_can_be_tried_again(
         list(begin())
     monkeypatch.setattr(files, "replacing", replacing)
     if name == "split.csv":  # a checkpoint stands: it is a training to go on with
-        with pytest.raises(ArtefactError, match="or go on with --resume"):
+        with pytest.raises(ArtefactError, match="or continue with --resume"):
             begin()
     assert finished(begin(resume=name == "split.csv")).complete
 
@@ -356,7 +356,7 @@ def test_after_a_full_disk_it_can_be_tried_again(
 def test_a_loss_that_is_not_finite_leaves_the_checkpoint(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     one = begin(every=0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(run.loop, "loss_of", lambda recipe, logits, labels, weights: logits.sum() * float("nan"))
+        patch.setattr(run.loop, "mean_loss", lambda kind, logits, *_: logits.sum() * float("nan"))
         with pytest.raises(TrainingError, match="The loss is nan at step 1 of 4"):
             list(one)
     assert not one.worth_finishing
@@ -385,7 +385,7 @@ def test_what_stands_in_out_is_not_overwritten(begin: Begin, tmp_path: Path) -> 
         ArtefactError, match=r"is not empty, and nothing of yours is overwritten\. Choose another --out\.$"
     ):
         begin()
-    with pytest.raises(ArtefactError, match=r"There is no training in .* to resume, and it holds other files"):
+    with pytest.raises(ArtefactError, match=r"holds other files and no training to resume"):
         begin(resume=True)
     assert (tmp_path / "out" / "README.md").read_text() == "mine"
     with pytest.raises(ArtefactError, match=r"README\.md is a file; choose another --out"):
@@ -444,7 +444,7 @@ def test_a_resumed_run_keeps_what_was_chosen(
     started = next(event for event in one if isinstance(event, Started))
     assert (started.recipe.size, started.recipe.augment, started.recipe.epochs) == (72, "strong", 2)
     assert (started.recipe.seed, started.resumed_at, started.steps) == (0, 3, 4)
-    assert one.recipe.size is None  # as it was asked for
+    assert one.recipe.size is None  # as requested
     assert any(reason.startswith("size 72: ") for reason in started.reasons)
 
 
@@ -482,7 +482,7 @@ def test_broken_off_while_saving_it_is_finished_by_resuming(
         last(one)
     monkeypatch.setattr(files, "write", write)
     if name != "README.md":
-        with pytest.raises(ArtefactError, match="has not ended"):
+        with pytest.raises(ArtefactError, match="has not finished"):
             artefact.load(tmp_path / "out")
 
     resumed = begin(resume=True)
@@ -528,7 +528,7 @@ def test_a_second_saving_that_is_broken_off_does_not_look_whole(
     monkeypatch.setattr(files, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         finished(begin(resume=True))
-    with pytest.raises(ArtefactError, match="has not ended"):
+    with pytest.raises(ArtefactError, match="has not finished"):
         artefact.load(tmp_path / "out")
 
 
@@ -631,7 +631,7 @@ def test_who_stops_asking_and_asks_again_goes_on(begin: Begin, tmp_path: Path) -
 
 
 def test_one_picture_a_step_is_too_few_for_batch_norm(begin: Begin) -> None:
-    with pytest.raises(RecipeError, match=r"^batch is 1, and a step of one picture leaves batch norm nothing"):
+    with pytest.raises(RecipeError, match=r"^batch is 1, but batch norm needs several pictures per step"):
         list(begin(batch=1))
     events = list(begin(batch=1, epochs=1, model="flatten dense"))
     assert any(isinstance(event, Epoch) for event in events)

@@ -250,7 +250,7 @@ def test_explain_takes_several_labels(say: Say, model: Path, colours: Path, tmp_
 
 
 def test_a_wrong_label_is_named(model: Path, colours: Path, trained: Path) -> None:
-    with pytest.raises(TraceError, match=r"'blu' is no class of this model\. Did you mean 'blue'\?"):
+    with pytest.raises(TraceError, match=r"'blu' is not a class of this model\. Did you mean 'blue'\?"):
         pellucid.load(model).explain(trace_picture(colours), ["red", "blu"])
     with pytest.raises(TraceError, match="The labels are blue, red; a picture of this model has exactly one"):
         api.load(trained).explain(trace_picture(colours), ["blue", "red"])
@@ -272,7 +272,7 @@ def test_what_does_not_go_with_several_labels(settings: dict[str, Any], said: st
 def test_the_binary_cross_entropy_needs_several_labels() -> None:
     assert recipes.make(labels="several").loss == "binary_cross_entropy"
     assert recipes.make(labels="several", loss="cross_entropy").loss == "binary_cross_entropy"
-    with pytest.raises(RecipeError, match="add labels several"):
+    with pytest.raises(RecipeError, match="set labels to several"):
         recipes.make(loss="binary_cross_entropy")
 
 

@@ -143,7 +143,7 @@ def test_a_group_on_two_sides_of_the_table_keeps_the_later_one(photos: Path, tmp
     rows = [(*row[:3], "p" if row in (first, test) else "") for row in rows]
     found = found_in(table_of(photos / "t.csv", ("path", "label", "split", "group"), rows), tmp_path / "out", cache)
     told = [(bad.path, bad.reason) for bad in found.quarantine]
-    assert told == [(first[0], "its group stands on another side of the table's split")]
+    assert told == [(first[0], "its group is on another side of the table's split")]
     assert (found.test, found.groups) == (8, 1)
 
 
@@ -187,7 +187,7 @@ def test_the_model_folder_says_which_table(photos: Path, tmp_path: Path, cache: 
     assert (config["data"]["root"], config["data"]["table"]) == (str(photos), str(table))
     assert config["data"]["groups"] == 8
     text = card.text(config, json.loads((model / "metrics.json").read_text()))
-    assert "The table t_1.csv lists the pictures. Its 8 groups stand on one side each." in text
+    assert "The table t_1.csv lists the pictures. Its 8 groups stay on one side each." in text
 
     own = pellucid.evaluate(model)  # it finds its own pictures again
     assert own.metrics.pictures == config["data"]["test"]
@@ -222,7 +222,7 @@ def test_evaluate_on_a_table(photos: Path, tmp_path: Path, cache: Path, capsys: 
     table_of(table, ("path", "label"), [(str(photos / p), "3") for p, _, _ in rows])
     with pytest.raises(CatalogError, match="has a class '3' that the model does not know; it knows 2, 10"):
         pellucid.evaluate(model, table)
-    with pytest.raises(CatalogError, match="is no table, and has no column 'kind'"):
+    with pytest.raises(CatalogError, match="is not a table and has no column 'kind'"):
         pellucid.evaluate(model, photos, label_column="kind")
 
 
@@ -232,7 +232,7 @@ def test_columns_are_settings_and_need_a_table(photos: Path, tmp_path: Path) -> 
     table = table_of(tmp_path / "t.csv", ("image", "species"), [("a", "x"), ("b", "y")])
     recipe = recipes.make(**recipes.read(toml))
     assert read_catalog(table, recipe).classes == ("x", "y")
-    with pytest.raises(RecipeError, match=r"path_column is 'image', and .* is no table"):
+    with pytest.raises(RecipeError, match=r"path_column is 'image', and .* is not a table"):
         read_catalog(photos, recipe)
 
 

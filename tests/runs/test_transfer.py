@@ -21,7 +21,7 @@ from tests.known import NETWORK, SIDE, tiny
 
 import pellucid
 from pellucid import files
-from pellucid.app import screen
+from pellucid.app import progress
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError, StorageError
 from pellucid.pretrained.find import find
@@ -175,14 +175,14 @@ def test_a_replay_of_the_head_alone_has_one_frame(begin: Begin) -> None:
 
 
 def test_what_people_see(begin: Begin, capsys: pytest.CaptureFixture[str]) -> None:
-    assert screen.watch(begin(epochs=0)) == 0
+    assert progress.watch(begin(epochs=0)) == 0
     said = capsys.readouterr().out
     assert "training: the head alone, on a frozen backbone" in said
     assert "weights: made by a test as imagenet, which have seen nothing but noise" in said
     assert "head: training loss " in said
     assert "kept: the head on the frozen backbone" in said
 
-    assert screen.watch(begin(out="whole", epochs=2, learning_rate=1e-3)) == 0
+    assert progress.watch(begin(out="whole", epochs=2, learning_rate=1e-3)) == 0
     said = capsys.readouterr().out
     assert "training: the head on a frozen backbone, then the whole network: 2 epochs, " in said
     assert "epoch 1: training loss " in said
@@ -276,7 +276,7 @@ def test_what_the_user_named_wins_over_the_weights(begin: Begin) -> None:
     assert started.recipe.model == "tiny"
     assert started.recipe.label_smoothing == 0.0  # not named: as the weights want it
     assert "bicubic, mean and deviation: as the weights were trained" in started.reasons
-    assert "size 32, pad: as it was asked for" in started.reasons
+    assert "size 32, pad: as requested" in started.reasons
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.known import tiny
 from pellucid import files
 from pellucid.runs import transfer
-from pellucid.app import screen
+from pellucid.app import progress
 from pellucid.classifier import card
 from pellucid.runs.run import Run
 from pellucid.training import recipe
@@ -524,7 +524,7 @@ def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
     ("name", "says"),
     [
         ("nowhere", r"There are no known weights '.*nowhere'\. Write imagenet"),
-        ("file", r"file is no file of weights\."),
+        ("file", r"file is not a file of weights\."),
     ],
 )
 def test_weights_that_are_not_there(
@@ -545,7 +545,7 @@ def test_where_known_weights_cannot_be_kept_it_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(transfer, "find", find)
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"could not be written: .* Name another place for them with --cache"):
+    with pytest.raises(StorageError, match=r"could not be written: .* Choose another place with --cache"):
         pellucid.train(photos, tmp_path / "m", cache=tmp_path / "file", **QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

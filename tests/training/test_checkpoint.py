@@ -163,7 +163,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(two: tuple[Path, Path]) -> None
 def test_where_all_are_damaged_it_says_so(two: tuple[Path, Path]) -> None:
     for path in two:
         path.write_bytes(b"nothing")
-    with pytest.raises(ArtefactError, match="No checkpoint can be resumed; train anew with another --out") as caught:
+    with pytest.raises(ArtefactError, match="No checkpoint can be resumed; train again with another --out") as caught:
         checkpoint.newest(two[0].parent)
     assert all(str(path) in str(caught.value) for path in two)
 
@@ -216,7 +216,9 @@ def test_a_full_disk_leaves_the_older_ones(
 def test_one_of_another_version_or_network_is_refused(two: tuple[Path, Path], begin: Begin) -> None:
     older, newer = two
     _, other = begin("conv(2, 3) flatten dense")
-    with pytest.raises(ArtefactError, match=r"is of another network: .*0\.weight|is of another network: .*conv1"):
+    with pytest.raises(
+        ArtefactError, match=r"belongs to another network: .*0\.weight|belongs to another network: .*conv1"
+    ):
         checkpoint.restore(checkpoint.read(older), other)
     with safe_open(newer, "pt") as file:
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118

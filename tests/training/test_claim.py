@@ -90,7 +90,7 @@ def test_the_holder_is_named(tmp_path: Path, hold: Hold) -> None:
     with pytest.raises(ArtefactError) as raised:
         Claim(tmp_path / "out").take()
     since = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
-    said = rf"Another process writes .*out at this moment \(process {other.pid}, since {since}: .*-c .*\)\. Wait"
+    said = rf"Another process is writing to .*out \(process {other.pid}, since {since}: .*-c .*\)\. Wait"
     assert re.match(said, str(raised.value), re.DOTALL)
     holder = read(tmp_path / "out")
     assert holder is not None
@@ -156,7 +156,7 @@ def test_in_one_process_a_later_claim_of_the_same_thread_takes_over(tmp_path: Pa
         first.check()
     first.release()
     second.check()
-    with pytest.raises(ArtefactError, match=r"has ended\. Begin it again, with resume=True"):
+    with pytest.raises(ArtefactError, match=r"has ended\. Start it again with resume=True"):
         Claim(tmp_path / "out").check()
 
     said: list[str] = []
@@ -179,7 +179,7 @@ def test_in_one_process_a_later_claim_of_the_same_thread_takes_over(tmp_path: Pa
 def test_of_two_that_create_a_file_one_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "page.html"
     files.create(place, "first")
-    with pytest.raises(StorageError, match=r"page\.html was written by another program meanwhile"):
+    with pytest.raises(StorageError, match=r"page\.html was meanwhile written by another program"):
         files.create(place, "second")
     assert place.read_text() == "first"
     assert list(tmp_path.iterdir()) == [place]
@@ -210,7 +210,7 @@ def test_two_trainings_into_one_folder_leave_one_model_and_one_error(photos: Pat
     won, lost = codes.index(0), codes.index(1)
     refusal = told[lost][1].strip().splitlines()[-1]
     # who came late met the other at work or done; it was never overwritten
-    assert "Another process writes one at this moment" in refusal or "one is not empty" in refusal
+    assert "Another process is writing to one" in refusal or "one is not empty" in refusal
     assert f'"seed": {won + 1}' in (tmp_path / "one" / "config.json").read_text()
     assert not (tmp_path / "one" / NAME).exists()
     assert pellucid.load(tmp_path / "one").classes == ("blue", "red")
@@ -225,7 +225,7 @@ def test_a_run_that_goes_on_is_not_resumed_and_a_killed_one_is(photos: Path, tmp
         for words in (["--resume"], []):
             refused = subprocess.run([*line, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
             assert refused.returncode == 1
-            assert f"Another process writes one at this moment (process {first.pid}, since " in refused.stderr
+            assert f"Another process is writing to one (process {first.pid}, since " in refused.stderr
             assert "-m pellucid train" in refused.stderr
         assert first.poll() is None
         first.kill()
@@ -256,7 +256,7 @@ def test_the_demo_and_filters_want_their_folder_for_themselves(tmp_path: Path, h
     for words in (["demo", "--out", "out"], ["filters", "model", "--out", "out"]):
         refused = subprocess.run(command(*words), cwd=tmp_path, capture_output=True, text=True, check=False)
         assert refused.returncode == 1
-        assert f"Another process writes out at this moment (process {other.pid}" in refused.stderr
+        assert f"Another process is writing to out (process {other.pid}" in refused.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [NAME]
 
 

@@ -98,7 +98,7 @@ def test_twins_that_the_folders_split_are_left_out_and_listed(tmp_path: Path, dr
     shutil.copy(tmp_path / "in/test/a/0.png", tmp_path / "in/train/a/same.png")
     data = prepared(tmp_path / "in", tmp_path / "cache", validation=0)
     assert [bad.path for bad in data.quarantine] == ["train/a/same.png"]
-    assert data.quarantine[0].reason == "its twin stands on another side of the folders' split"
+    assert data.quarantine[0].reason == "its twin is on another side of the folders' split"
     assert [len(data.rows(side)) for side in ("train", "val", "test")] == [8, 0, 8]
     write_lists(data, tmp_path)
     assert "train/a/same.png" in (tmp_path / "quarantine.csv").read_text()

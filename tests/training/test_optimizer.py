@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from pellucid.errors import NetworkError
-from pellucid.training.optimizer import loss, of_head, optimizer
+from pellucid.network.loss import mean_loss
+from pellucid.training.optimizer import of_head, optimizer
 from pellucid.training.recipe import Recipe
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
@@ -22,7 +23,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def measured(recipe: Recipe) -> float:
-    return loss(recipe, torch.tensor(LOGITS), torch.tensor(LABELS)).item()
+    return mean_loss(recipe.loss, torch.tensor(LOGITS), torch.tensor(LABELS), recipe.label_smoothing).item()
 
 
 def test_cross_entropy_by_hand() -> None:

@@ -85,7 +85,7 @@ def test_no_epoch_is_needed_only_by_the_head_on_known_weights() -> None:
 
 
 def test_from_scratch_and_known_weights_contradict_each_other() -> None:
-    with pytest.raises(RecipeError, match=r"pretrained is 'imagenet', and from_scratch wants no known weights"):
+    with pytest.raises(RecipeError, match=r"pretrained is 'imagenet', but from_scratch starts from random weights"):
         recipes.make(pretrained="imagenet", from_scratch=True)
 
 
@@ -101,7 +101,7 @@ def test_the_sides_must_leave_something_to_train_on() -> None:
 
 
 def test_frames_of_no_replay_are_refused() -> None:
-    with pytest.raises(RecipeError, match="replay_every is 3, and there is no replay without --replay"):
+    with pytest.raises(RecipeError, match="replay_every is 3, which requires --replay"):
         recipes.make(replay_every=3)
     assert recipes.make(replay=True, replay_every=3).replay_every == 3
 

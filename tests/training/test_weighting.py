@@ -18,13 +18,17 @@ from pellucid.runs.events import Started
 from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 from pellucid.training import weighting
-from pellucid.training.optimizer import loss
 from pellucid.training.recipe import Recipe
 
 COUNTS, CLASSES = (30, 10, 20), ("cat", "owl", "dog")
 WEIGHTS = (60 / 90, 2.0, 1.0)
 SETTINGS = {"model": "conv(4, 3) batchnorm relu globalavgpool dense", "size": 16, "epochs": 2, "batch": 8}
 SETTINGS |= {"augment": "none", "precision": "float32", "validation": 0.2, "test": 0.2}
+
+
+def loss(recipe: Recipe, *numbers: Any) -> torch.Tensor:
+    logits, labels, *weights = numbers
+    return mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, *weights)
 
 
 def test_the_weights_are_n_over_k_times_the_class() -> None:
@@ -48,7 +52,7 @@ def test_over_two_to_one_is_weighted_by_default(counts: tuple[int, ...], chosen:
 def test_the_reason_names_both_classes() -> None:
     _, (reason,) = weighting.resolve(Recipe(), COUNTS, CLASSES)
     assert reason == (
-        "class weights 0.67 (cat) to 2.00 (owl): cat has 3.0 times the training pictures of owl, and each class counts "
+        "class weights 0.67 (cat) to 2.00 (owl): cat has 3.0 times the training pictures of owl, so each class counts "
         "the same"
     )
 

@@ -328,14 +328,6 @@ JAVASCRIPT = """async (cases) => {
 }"""
 
 
-def as_document(op: Op) -> dict[str, Any]:
-    """The op as the page gets it: with its derivatives."""
-    described = op.as_json()
-    for stage, written in zip(op.stages, described["stages"], strict=True):
-        written["derivatives"] = {name: stage.term.derivative(name).as_json() for name in stage.reads()}
-    return described
-
-
 def drawn(op: Op, declare: Callable[..., Any], random: np.random.Generator) -> dict[str, np.ndarray]:
     """Numbers for every input: positive under a root, whole for classes, 0 or 1 for truth, tied where it counts."""
     tied = declare.__module__ in (choosing.__name__, extremes.__name__)
@@ -399,7 +391,7 @@ def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
             expected.append(found)
             titles.append(f"{title}: {name}{index}")
         flat = {name: array.ravel().tolist() for name, array in arrays.items()}
-        cases.append({"op": as_document(op), "arrays": flat, "gradient": gradient.ravel().tolist(), "asked": asked})
+        cases.append({"op": op.as_json(), "arrays": flat, "gradient": gradient.ravel().tolist(), "asked": asked})
     answered = [parts for case in modules.evaluate(JAVASCRIPT, cases) for parts in case]
     for title, parts, terms in zip(titles, answered, expected, strict=True):
         assert len(parts) == len(terms), title
@@ -415,7 +407,7 @@ def test_the_page_limits_an_optimizers_lines_as_python_does(modules: Page) -> No
         evaluator = Evaluator(op, {name: np.array(number) for name, number in arrays.items()})
         expected.append(evaluator.forward(()))
         flat = {name: [number] for name, number in arrays.items()}
-        cases.append({"op": as_document(op), "arrays": flat, "gradient": None, "asked": [[OUT, []]]})
+        cases.append({"op": op.as_json(), "arrays": flat, "gradient": None, "asked": [[OUT, []]]})
         assert evaluator.value("mean_square_after", ())[0] in (0, 2 * 2.0**-24), "it underflows"
     for (found,), (terms,) in zip(modules.evaluate(JAVASCRIPT, cases), expected, strict=True):
         assert [column["values"] for column in found[0]["columns"]] == [each.values.tolist() for each in terms.columns]
@@ -426,7 +418,7 @@ def test_long_tables_travel_as_arrays(modules: Page) -> None:
     """A page puts the array in the place of its name, and adds up the same."""
     index = np.random.default_rng(3).integers(0, 5, (5, 4))
     op = indexing.gather((5, 4), 0, index)
-    described = as_document(op)
+    described = op.as_json()
     (stage,) = described["stages"]
     long = stage["maps"]["input"][0][0]["n"]
     stage["maps"]["input"][0][0]["n"] = {"array": "table/0/0"}

@@ -263,7 +263,7 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
         index.rename(index.with_suffix(".aside"))
         for server in serving(live):
             window.goto(server.address)
-            expect(window.get_by_role("status")).to_have_text("Looking at the folder.")
+            expect(window.get_by_role("status")).to_have_text("Reading the folder.")
             expect(window.locator(".strip")).to_have_count(0)
             index.write_text(json.dumps(few))
             pace = {"epoch": 1, "epochs": 3, "step": 2, "steps": 6, "images_per_second": 210.4, "seconds_left": 75.0}
@@ -293,7 +293,7 @@ def test_a_training_that_was_stopped_or_died(browser: Browser, replayed: Path) -
     live = Live(Going(replayed))  # type: ignore[arg-type]
     for server in serving(live):
         page.goto(server.address)
-        expect(page.get_by_role("status")).to_have_text("Looking at the folder.")
+        expect(page.get_by_role("status")).to_have_text("Reading the folder.")
         page.route("**/api/**", lambda route: route.abort())  # it goes away without a word
         expect(page.get_by_role("status")).to_contain_text("the training was ended")
         page.unroute_all()

@@ -96,7 +96,7 @@ def test_a_number_that_is_too_large_is_refused_once_and_beside_its_field(served:
     field = served.get_by_label("another value for conv1.weight[1, 0, 1, 1]")
     field.fill("1e39")
     field.press("Enter")
-    expect(served.locator(".adjust .refused")).to_contain_text("cannot be 1e+39; it has to be a finite float32.")
+    expect(served.locator(".adjust .refused")).to_contain_text("cannot be 1e+39; it must be a finite float32.")
     served.wait_for_timeout(300)  # in which it would have been asked for
     expect(served.locator(".trouble")).to_have_count(0)
     expect(served.locator(".what-if")).to_have_count(0)

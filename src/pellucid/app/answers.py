@@ -12,7 +12,7 @@ from typing import TextIO
 
 from pellucid import files
 from pellucid.app import bars, lists, streams
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 from pellucid.classifier.predict.expand import LeftOut, expand, walked
 from pellucid.classifier.predict.load import predictor
 from pellucid.classifier.predict.pictures import Source
@@ -78,7 +78,7 @@ def sink(out: Path | None) -> Iterator[TextIO]:
     with files.storage_errors(out):
         if out.is_file() and not _is_text(out):
             raise StorageError(
-                f"{out} is there already and holds no text, so it is no earlier answer: nothing of yours is "
+                f"{out} already exists and is not a text file, so it is not an earlier answer: nothing of yours is "
                 "overwritten. Choose another --out."
             )
         if out.exists() and not out.is_file():  # /dev/stdout, a named pipe: nothing that could be replaced

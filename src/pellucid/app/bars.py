@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from pellucid.app.words import duration
+from pellucid.app.format import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

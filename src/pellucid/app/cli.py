@@ -1,116 +1,95 @@
-"""The command line: parses, calls pellucid.api, prints. Nothing heavy is imported before a verb needs it.
-
-Exit status: 0 all well; 1 an error, told in one line; 2 a wrong command line; 3 some pictures could not be used;
-130 stopped by Ctrl-C, with everything that was reached saved.
-"""
+"""The command line: finds a command's file, runs it, and reports errors. Nothing heavy is imported before that."""
 
 from __future__ import annotations
 
 import atexit
-import difflib
-import os
+import gc
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from importlib import import_module
 
 from pellucid.app import streams
-from pellucid.errors import PellucidError
+from pellucid.app.exits import Exit
+from pellucid.errors import PellucidError, did_you_mean
 
-COMMANDS = ("train", "predict", "evaluate", "explain", "open", "filters", "article", "plan", "import", "cache", "demo")
+COMMANDS = {  # -> its file in commands/
+    "train": "train",
+    "predict": "predict",
+    "evaluate": "evaluate",
+    "explain": "explain",
+    "open": "open",
+    "filters": "filters",
+    "article": "article",
+    "plan": "plan",
+    "import": "import_keras",
+    "cache": "cache",
+    "demo": "demo",
+}
 
 USAGE = """usage: pellucid COMMAND ...
 
 An image classifier you can see through.
 
-  pellucid train photos/                  a folder with a folder of pictures for each class -> a model folder
-  pellucid train table.csv                the same from a table with the columns path and label
-  pellucid predict MODEL picture.jpg      what is in a picture, with probabilities; folders and globs too
-  pellucid evaluate MODEL [DIR]           how good it is, on the pictures it kept for that or on others
+  pellucid train photos/                  train on a folder that holds a folder of pictures for each class
+  pellucid train table.csv                train on a table with the columns path and label
+  pellucid predict MODEL picture.jpg      classify pictures, with probabilities; folders and globs too
+  pellucid evaluate MODEL [DIR]           measure a model on its own test pictures or on others
   pellucid explain MODEL picture.jpg      follow any number: forward, backward, into the optimizer's step
-  pellucid open MODEL [picture.jpg]       the same in the browser: walk through the network, layer by layer
-  pellucid filters MODEL                  what each filter looks for, on your pictures
+  pellucid open MODEL [picture.jpg]       the same in the browser, layer by layer
+  pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid article                        how a convolutional network works, in numbers small enough to follow
-  pellucid plan NETWORK                   sizes, parameters, operations and memory before anything trains
-  pellucid import model.keras OUT         a model that Keras saved -> a model folder, for all of the above
-  pellucid cache                          what is kept for the next training: show or clear it
+  pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training
+  pellucid import model.keras OUT         turn a Keras model into a model folder
+  pellucid cache                          show or clear what is stored for the next training
   pellucid demo                           all of it on handwritten digits, in about a minute
 
-`pellucid COMMAND --help` explains each. Options: --help, --version.
+`pellucid COMMAND --help` explains each command. Options: --help, --version.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `pellucid`. Returns the exit status; without `arguments`, for a process that then ends."""
-    if arguments is not None:
-        return _told(list(arguments))
-    status = 1  # of a fault
-
-    def leave() -> None:
-        """Out, without taking Python and PyTorch apart first, for nobody: 0.16 s of a training."""
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(status)
-
-    atexit.register(leave)  # the first, so that it comes last
-    try:
-        status = _told(sys.argv[1:])
-    except SystemExit as end:  # a wrong flag, or --help
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        raise
-    return status
-
-
-def _told(args: list[str]) -> int:
-    """Run a command; what goes wrong is told in a line."""
+    """Entry point of `pellucid`. Returns the exit status; without `arguments`, those of the process."""
+    if arguments is None:
+        # the collections with which Python ends walk over all of PyTorch's objects; frozen ones are passed over
+        atexit.register(gc.freeze)
+        arguments = sys.argv[1:]
     streams.open_all()
     try:
-        status = _run(args)
+        status = _run(list(arguments))
         sys.stdout.flush()
         return status
     except PellucidError as error:
-        # a caret must stand under its character, so that such a message begins on a line of its own
+        # a caret must stand under its character, so such a message begins on a line of its own
         print("pellucid:", error, sep="\n" if "\n" in str(error) else " ", file=sys.stderr)
-        return 1
+        return Exit.ERROR
     except KeyboardInterrupt:
         print("\npellucid: stopped.", file=sys.stderr)
-        return 130
+        return Exit.STOPPED
     except BrokenPipeError:
         streams.stop_writing()  # whoever read our output has seen enough (`| head`)
-        return 1
+        return Exit.ERROR
     except OSError as error:
         print(f"pellucid: {error}", file=sys.stderr)
-        return 1
+        return Exit.ERROR
 
 
 def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
-        return 0 if args else 2
+        return Exit.OK if args else Exit.USAGE
     if args[0] == "--version":
         from pellucid import __version__
 
         print(f"pellucid {__version__}")
-        return 0
+        return Exit.OK
     if args[0] not in COMMANDS:
-        near = difflib.get_close_matches(args[0], COMMANDS, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(args[0], COMMANDS)
         print(f"pellucid: there is no command {args[0]!r}.{hint} See `pellucid --help`.", file=sys.stderr)
-        return 2
-    if args[0] == "predict":
-        from pellucid.app import predict
-
-        return predict.predict(args[1:])
-    if args[0] == "import":  # no name for a function
-        from pellucid.app import importing
-
-        return importing.run(args[1:])
+        return Exit.USAGE
     import logging
 
-    from pellucid.app import commands
-
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that it has no home for its own cache harms nothing
-    return getattr(commands, args[0])(args[1:])
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home for its cache
+    return import_module(f"pellucid.app.commands.{COMMANDS[args[0]]}").run(args[1:])
 
 
 if __name__ == "__main__":

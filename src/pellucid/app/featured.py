@@ -25,7 +25,7 @@ def write(
 ) -> int:
     """As answers.write, in one pass. Raises StorageError, and NetworkError where there are no features."""
     if out is not None and out.resolve() == features.resolve():
-        raise RecipeError(f"--out and --features are both {out}; they are two files.")
+        raise RecipeError(f"--out and --features are both {out}; name two different files.")
     feature_table.check(features)  # before torch is imported
     classifier = feature_table.opened(model, trust)
     with feature_table.table(features, classifier) as table:

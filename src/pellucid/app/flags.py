@@ -1,6 +1,5 @@
 """How the commands read their flags, and the flags that several of them have."""
 
-import difflib
 import io
 import re
 import sys
@@ -13,6 +12,8 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
+from pellucid.errors import did_you_mean
+
 T = TypeVar("T")
 
 # flags that may be left out; their help says what happens then
@@ -24,27 +25,27 @@ Switch = Annotated[bool, arg(help_behavior_hint="")]
 
 
 def parse(command: Callable[..., T], args: list[str], name: str) -> T:
-    """Call a command with its arguments as they were typed. The parser answers --help; a line tells what is wrong."""
+    """Call a command with its arguments as typed. The parser answers --help; one line reports a wrong argument."""
 
     @wraps(command)
     def read(*positional: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return positional, named
 
     config = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
-    told = io.StringIO()
+    errors = io.StringIO()
     try:
-        with redirect_stderr(told):
+        with redirect_stderr(errors):
             positional, named = tyro.cli(read, args=args, prog=f"pellucid {name}", config=config)
     except SystemExit as end:
         if end.code:
-            print(f"pellucid: {_in_a_line(told.getvalue())} See `pellucid {name} --help`.", file=sys.stderr)
+            print(f"pellucid: {_in_a_line(errors.getvalue())} See `pellucid {name} --help`.", file=sys.stderr)
         raise
     return command(*positional, **named)
 
 
-def _in_a_line(told: str) -> str:
+def _in_a_line(box: str) -> str:
     """What the parser says in a box, as sentences: its first part, and the flag that was probably meant."""
-    lines = [re.sub(r"^[-─]+$", "", line.strip("╭╮╰╯│|+ ").strip("─ ")) for line in told.splitlines()[1:]]
+    lines = [re.sub(r"^[-─]+$", "", line.strip("╭╮╰╯│|+ ").strip("─ ")) for line in box.splitlines()[1:]]
     parts = [part.split() for part in "\n".join(lines).split("\n\n")]
     first = " ".join(parts[0])
     if match := re.match(r"Error parsing (\S+): .*instantiated from \[(.*?)\]", first):
@@ -52,8 +53,7 @@ def _in_a_line(told: str) -> str:
         return f"{match[1]} is {match[2]}; it must be {kind}."
     if match := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", first):
         choices = [each for each in re.findall(r"'([^']*)'", match[3]) if each != "None"]
-        near = difflib.get_close_matches(match[1], choices, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(match[1], choices)
         return f"{match[2]} is {match[1]!r}; it must be {' or '.join(sorted(choices))}.{hint}"
     if match := re.match(r"Missing from [^:]*: (\S+)", first):
         return f"{match[1]} is missing."

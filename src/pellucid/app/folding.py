@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from pellucid.app.bars import only_bar
-from pellucid.app.words import duration, few, many
+from pellucid.app.format import duration, few, many
 from pellucid.pictures.sides import SPOKEN, TRAIN, VAL
 from pellucid.runs.events import FoldBegun, FoldDone, FoldStep, Found
 from pellucid.training.folds import Folds
@@ -17,7 +17,7 @@ def show(event: FoldBegun | FoldDone | FoldStep, console: Console, bars: Progres
     match event:
         case FoldBegun():
             sizes = [f"{event.train:,} to train"]
-            sizes += [f"{event.validation:,} to choose by"] if event.validation else []
+            sizes += [f"{event.validation:,} for choices"] if event.validation else []
             sizes += [f"{event.test:,} to test"] if event.test else []
             console.print(f"{_name(event.fold, event.folds)}: {', '.join(sizes)}")
             for side in (TRAIN, VAL):
@@ -40,8 +40,8 @@ def show(event: FoldBegun | FoldDone | FoldStep, console: Console, bars: Progres
 def plan(found: Found) -> str:
     """Instead of the sizes of the sides."""
     return (
-        f"{found.folds} folds: each of the {many(found.test, 'picture')} is tested once, by a training on the other "
-        "folds; the model that is saved comes from a last training, on all pictures"
+        f"{found.folds} folds: each of the {many(found.test, 'picture')} is tested once, by a model trained on the "
+        "other folds; the saved model comes from a final training on all pictures"
     )
 
 

@@ -23,7 +23,7 @@ _PICTURES = re.compile(rb"GIF8[79]a|BM.{4}\0{4}|RIFF.{4}WEBP|II\*\0|MM\0\*|\0\0"
 def standard_input() -> Iterator[str | bytes]:
     """A picture's bytes, or the paths of a list, a line or a zero byte after each. Raises PictureError."""
     if sys.stdin is None:
-        raise PictureError("Standard input is closed, and - stands for it. Name files or folders instead.")
+        raise PictureError("Standard input is closed, so - cannot be read. Name files or folders instead.")
     stream = cast(io.BufferedReader, sys.stdin.buffer)
     try:
         start = stream.peek(_START)[:_START]
@@ -32,7 +32,9 @@ def standard_input() -> Iterator[str | bytes]:
         else:
             yield stream.read()
     except (OSError, UnicodeDecodeError) as error:
-        what = f"is no list of paths: {error}" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"
+        what = (
+            f"is not a list of paths: {error}" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"
+        )
         raise PictureError(f"Standard input {what}. Name files or folders instead of -.") from error
 
 

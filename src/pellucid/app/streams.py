@@ -28,7 +28,7 @@ def open_all() -> None:
     if sys.stderr is None:
         sys.stderr = _Nowhere("")
     if sys.stdout is None:
-        sys.stdout = _Nowhere("pellucid: standard output is closed, and what would stand there is lost.")
+        sys.stdout = _Nowhere("pellucid: standard output is closed; the output is lost.")
     if type(sys.stderr) is io.TextIOWrapper:  # ours alone: no test's, no notebook's
         told = io.BufferedWriter(_Harmless(sys.stderr.fileno(), "w", closefd=False))
         sys.stderr = io.TextIOWrapper(told, sys.stderr.encoding, line_buffering=True, write_through=True)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pellucid.app.words import balanced, duration, few, many, operations, printable, share, size
+from pellucid.app.format import balanced, duration, few, many, operations, printable, share, size
 from pellucid.engine.probe import Probe
 from pellucid.network.plan import Plan, Row
 from pellucid.pictures.store import StoreInfo
@@ -27,9 +27,9 @@ def evaluation(result: Evaluation) -> None:
         _figures(each, console)
     metrics = result.unseen or result.metrics
     if metrics.pictures < result.metrics.pictures:
-        console.print(f"what follows is of the {many(metrics.pictures, 'picture')} that the model had not seen:")
+        console.print(f"figures below: the {many(metrics.pictures, 'picture')} that the model had not seen")
     elif result.sides:
-        console.print(Text(f"what follows is of {printable(metrics.side)}:"))
+        console.print(Text(f"figures below: {printable(metrics.side)}"))
     console.print(Text(balanced(metrics)))
     console.print(f"cross-entropy {metrics.loss:.4f}, calibration error {metrics.calibration.error:.3f}")
     more = ("average precision>", "threshold>") if metrics.several else ()
@@ -52,7 +52,7 @@ def evaluation(result: Evaluation) -> None:
     for path, reason in result.unusable[:LISTED]:
         console.print(Text(f"not used: {printable(path)}: {printable(reason)}"))
     if len(result.unusable) > LISTED:
-        console.print(f"… {len(result.unusable):,} in all were not used; --json names them")
+        console.print(f"… {len(result.unusable):,} in all were not used; --json lists them")
     for note in result.notes:
         console.print(Text(printable(note)))
 
@@ -68,28 +68,28 @@ def _figures(result: Evaluation, console: Console) -> None:
         same = f"{len(trained) - copies:,} the same files, " if len(trained) > copies else ""
         how = f" ({same}{many(copies, 'copy', 'copies')} of training pictures)" if copies else ""
         if result.without_trained_on is None:
-            lines.append(f"it was trained on all of these pictures{how}: there is no honest figure")
+            lines.append(f"the model was trained on all of these pictures{how}: there is no honest figure")
         else:
             which = f"{len(trained):,} of these {metrics.pictures:,} pictures"
-            lines.append(f"it was trained on {which}{how}; without them: {share(result.without_trained_on)}")
+            lines.append(f"the model was trained on {which}{how}; without them: {share(result.without_trained_on)}")
     if chosen:
         which = f"{len(chosen):,} of {'the others' if trained else 'these'} are its validation pictures"
         fitted = "epoch, temperature and thresholds" if metrics.several else "epoch and temperature"
-        said = f"{which}, on which {fitted} were chosen"
+        reason = f"{which}, on which {fitted} were chosen"
         without = "there is no honest figure" if result.unseen is None else f"without them: {share(result.unseen)}"
-        lines.append(f"{said}{':' if result.unseen is None else ';'} {without}")
+        lines.append(f"{reason}{':' if result.unseen is None else ';'} {without}")
     last = metrics if result.kept else result.unseen
     if last is not None:
         if last.lacking:
             lines[-1] += f"; no figure to quote: none of these pictures shows {few(last.lacking)}"
         elif result.kept and result.side == "validation":
             fitted = "epoch, temperature and thresholds" if metrics.several else "epoch and temperature"
-            lines[-1] += f"; {fitted} were chosen on these, so it is a little too good"
+            lines[-1] += f"; {fitted} were chosen on these, so the figure is slightly optimistic"
         elif result.honest is not None and not result.kept:
             lines[-1] += "; " + ("" if trained or chosen else "the model has seen none of these: ")
             lines[-1] += "this is the figure to quote"
         elif result.side == "validation" and not chosen:
-            lines[-1] += "; a side to choose by, not the figure to quote"
+            lines[-1] += "; used for choices, not the figure to quote"
     console.print(Text(lines[0], style="bold"))
     for line in lines[1:]:
         console.print(Text(line, style="yellow"))
@@ -111,14 +111,14 @@ def plan(planned: Plan, probe: Probe | None, pictures: int, epochs: int) -> None
         f"[bold]{planned.parameters:,} parameters[/], {operations(planned.forward_flops)} operations forward, "
         f"{operations(planned.backward_flops)} backward (a multiply-add counts as two)"
     )
-    console.print("kept: what the layer keeps from forward until its backward pass", style="dim")
+    console.print("kept: memory that the layer holds from its forward to its backward pass", style="dim")
     console.print(
         f"a training step on {many(planned.batch, 'picture')} holds {size(planned.training_bytes)} of numbers at "
-        f"its peak, predicting takes {size(planned.predicting_bytes)}"
+        f"its peak; predicting takes {size(planned.predicting_bytes)}"
     )
     console.print(
-        f"the whole program takes up to {size(planned.program_bytes)} while it trains: with PyTorch itself, "
-        "and the gaps between the numbers"
+        f"while training, the whole program takes up to {size(planned.program_bytes)}, including PyTorch "
+        "and unused gaps in memory"
     )
     if (instead := planned.fully_connected) is not None:
         console.print(
@@ -126,7 +126,7 @@ def plan(planned: Plan, probe: Probe | None, pictures: int, epochs: int) -> None
             f"parameters, {size(instead.parameters * 4)}"
         )
     if probe is None:
-        console.print("--probe measures how long training would take on this machine", style="dim")
+        console.print("--probe measures how fast this machine trains the network", style="dim")
         return
     console.print(
         f"[bold]measured here[/] ({probe.device}, {many(probe.threads, 'thread')}): "
@@ -200,7 +200,7 @@ def cache(kept: list[StoreInfo | WeightsInfo]) -> None:
             root += f" ({mirrored}features of {printable(each.network)[:WIDE]})"
         table.add_row(Text(root), form, each.form.fit, f"{each.pictures:,}", megabytes)
     console.print(table)
-    console.print("`pellucid cache --clear` removes them; your pictures stay.", style="dim")
+    console.print("`pellucid cache --clear` removes them, but not your pictures.", style="dim")
 
 
 def _table(*headings: str) -> Table:

@@ -254,7 +254,7 @@ def _table(data: dict[str, Any]) -> str:
     """Of pictures that a table lists: which, and its groups."""
     if data.get("table") is None:
         return ""
-    groups = f" Its {data['groups']:,} groups stand on one side each." if data.get("groups") else ""
+    groups = f" Its {data['groups']:,} groups stay on one side each." if data.get("groups") else ""
     return f" The table {_plain(Path(data['table']).name)} lists the pictures.{groups}"
 
 

@@ -27,7 +27,7 @@ def which(metrics: dict[str, Any]) -> str:
         return f"There is no test side: this figure comes from the validation pictures, {how}."
     return (
         "There is neither a test nor a validation side: this is the accuracy on the training pictures themselves, "
-        "no measure of how good it is."
+        "not a measure of how good the model is."
     )
 
 
@@ -55,7 +55,7 @@ def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
     for each in data.get("swallowed", [])[:NAMED]:
         lines += [
             f"> {each['alike']:,} of the {each['pictures']:,} pictures of class {plain(each['class'])} are nearly the "
-            "same picture (a fixed camera, say). They stand on one side of the split and count as one.",
+            "same picture (a fixed camera, say). They stay on one side of the split and count as one.",
             "",
         ]
     if len(data.get("swallowed", [])) > NAMED:

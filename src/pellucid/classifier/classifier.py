@@ -5,7 +5,6 @@ What it says of a picture is in predict/; here it says why.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from pellucid.classifier.predict.pictures import Source, is_one
 from pellucid.classifier.predict.prediction import Described, Prediction
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.predict.with_torch import TorchBackend
-from pellucid.errors import PictureError, RecipeError, TraceError
+from pellucid.errors import PictureError, RecipeError, TraceError, did_you_mean
 from pellucid.glassbox import attribution, exemplars, exporting, mechanism, recording, still, suggest, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -337,9 +336,8 @@ class Classifier:
         names = [composed(name) for name in self.classes]
         if composed(label) in names:
             return names.index(composed(label))
-        near = difflib.get_close_matches(label, self.classes, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(label, self.classes, quoted=True)
         known = ", ".join(self.classes[:10]) + (
             f" and {len(self.classes) - 10:,} more" if len(self.classes) > 10 else ""
         )
-        raise TraceError(f"{label!r} is no class of this model.{hint} The classes are {known}.")
+        raise TraceError(f"{label!r} is not a class of this model.{hint} The classes are {known}.")

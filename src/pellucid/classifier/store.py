@@ -128,7 +128,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         stated = config.get("thresholds")  # of several labels a picture
         thresholds = _numbers(stated, len(classes)) if stated is not None else None
         if thresholds is not None and max(thresholds) >= 1:
-            raise ValueError(f"{max(thresholds)} stands where it needs a threshold below 1.")
+            raise ValueError(f"{max(thresholds)} is in it where a threshold below 1 belongs.")
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
         expected = residual.state(network.shapes((channels, height, width), len(classes))) if network else {}
     except KeyError as error:
@@ -152,7 +152,7 @@ def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
     if not trust:
         raise ArtefactError(
             f"{folder} holds a network that somebody wrote in Python, {name}, as a program ({PROGRAM}). Opening it may "
-            "run code that the folder brings. If you trust who made it, say so: --trust, or trust=True in Python."
+            "run code that the folder brings. If you trust its maker, add --trust, or trust=True in Python."
         )
     check_file(folder, PROGRAM, config)
     return Program(name, (folder / PROGRAM).read_bytes(), plain, shared)
@@ -195,14 +195,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         if folder.is_file() and folder.suffix.lower() in (".keras", ".h5", ".hdf5"):
             raise ArtefactError(
-                f"{folder} is no model folder. `pellucid import {folder} OUT` makes one of a Keras model."
+                f"{folder} is not a model folder. `pellucid import {folder} OUT` makes one of a Keras model."
             )
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder} {what}. A model folder is what `pellucid train` writes with --out.")
     if not (folder / CONFIG).exists():
         if (folder / "checkpoint").is_dir() or (folder / "folds" / "plan.json").is_file():
             raise ArtefactError(
-                f"The training in {folder} has not ended. Go on with `pellucid train … --out {folder} --resume`."
+                f"The training in {folder} has not finished. Continue with `pellucid train … --out {folder} --resume`."
             )
         raise ArtefactError(f"{folder} is not a model folder: it has no {CONFIG}.")
     return migrated(read_json(folder / CONFIG), folder / CONFIG)
@@ -340,10 +340,10 @@ def _array(data: bytearray, numbers: str, shape: Shape) -> NDArray[Any]:
 def _sizes(values: object) -> list[Any]:
     """Raises ValueError unless these are whole numbers."""
     if not isinstance(values, list):
-        raise ValueError(f"{values!r} stands where it needs three whole numbers.")
+        raise ValueError(f"{values!r} is in it where three whole numbers belong.")
     for value in values:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{value!r} stands where it needs a whole number.")
+            raise ValueError(f"{value!r} is in it where a whole number belongs.")
     return values
 
 
@@ -352,16 +352,16 @@ def _classes(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("its classes are not a list of names.")
     if len(set(names)) < len(names):
-        raise ValueError("a class stands in it twice.")
+        raise ValueError("it lists a class twice.")
     return tuple(names)
 
 
 def _numbers(values: object, count: int, positive: bool = True) -> tuple[float, ...]:
     """Mean, deviation, temperature. Raises ValueError unless these are `count` finite numbers."""
     if not isinstance(values, list) or len(values) != count:
-        raise ValueError(f"{values!r} stands where it needs {count} numbers.")
+        raise ValueError(f"{values!r} is in it where {count} numbers belong.")
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not number or (positive and value <= 0):
-            raise ValueError(f"{value!r} stands where it needs a {'positive ' if positive else ''}number.")
+            raise ValueError(f"{value!r} is in it where a {'positive ' if positive else ''}number belongs.")
     return tuple(float(value) for value in values)

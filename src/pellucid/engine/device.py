@@ -143,7 +143,7 @@ def check(device: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RecipeError(
-            f"device is {device!r}, which this machine does not offer ({line}). Use auto or cpu."
+            f"device is {device!r}, which this machine does not have ({line}). Use auto or cpu."
         ) from error
 
 

@@ -91,7 +91,7 @@ def attribute(
     if method not in METHODS:
         raise TraceError(f"There is no method {method!r}; the methods are {', '.join(METHODS)}.")
     if layer is not None and method != "grad_cam":
-        raise TraceError(f"{method} looks at no layer, and layer is {layer!r}; leave it out, or ask for grad_cam.")
+        raise TraceError(f"{method} does not use a layer, but layer is {layer!r}; remove it, or use grad_cam.")
     if input.ndim != 4 or len(input) != 1:
         raise TraceError(f"The input is {list(input.shape)}; one picture is [1, channels, height, width].")
     with gradients():
@@ -100,18 +100,20 @@ def attribute(
         if method == "grad_cam":
             layer = _spatial_layer(copy, picture, layer)
             with _differentiable(method):
-                map = _grad_cam(copy, picture, target, layer)
+                heat = _grad_cam(copy, picture, target, layer)
         elif method == "occlusion":
-            map = _occlusion(copy, picture, target)
+            heat = _occlusion(copy, picture, target)
         else:
             with _differentiable(method):
-                map = _integrated_gradients(copy, picture, target, logit - baseline_logit)
-        if not np.isfinite(map).all():
-            raise TraceError(f"The map of {method} has values that are not finite; so has the network or the picture.")
-        score = deletion(copy, picture, target, map, temperature, several)
+                heat = _integrated_gradients(copy, picture, target, logit - baseline_logit)
+        if not np.isfinite(heat).all():
+            raise TraceError(
+                f"The map of {method} has values that are not finite, because the network or the picture has."
+            )
+        score = deletion(copy, picture, target, heat, temperature, several)
     adds_up = method == "integrated_gradients"
-    error = float(map.sum(dtype=np.float64)) - (logit - baseline_logit) if adds_up else None
-    return Attribution(method, layer, target, map, logit, baseline_logit, error, score)
+    error = float(heat.sum(dtype=np.float64)) - (logit - baseline_logit) if adds_up else None
+    return Attribution(method, layer, target, heat, logit, baseline_logit, error, score)
 
 
 def grad_cam_layer(module: nn.Module, input: Tensor) -> str:
@@ -127,21 +129,21 @@ def grad_cam_layer(module: nn.Module, input: Tensor) -> str:
         return _chosen(copy, _spatial(copy, input.detach()))
 
 
-def overlay(image: NDArray[np.uint8], map: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture to look at, uint8 (f*H, f*W, 3): `image`, uint8 (H, W, 3), in grey, under `map`, float (H, W).
+def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A picture to look at, uint8 (f*H, f*W, 3): `image`, uint8 (H, W, 3), in grey, under `heat`, float (H, W).
 
     Amber speaks for the class and blue against it; at 0 the picture shows through, and the colour is full at the 99.5th
     percentile of the absolute values. The whole factor f brings the shorter side to 224 pixels at least; pixels stay
     squares. Raises TraceError where the sizes differ.
     """
-    if image.shape != (*map.shape, 3):
+    if image.shape != (*heat.shape, 3):
         raise TraceError(
-            f"The image is {list(image.shape)} and the map {list(map.shape)}; both have to be of one size."
+            f"The image is {list(image.shape)} and the map {list(heat.shape)}; both have to be of one size."
         )
-    strength = np.abs(map)
+    strength = np.abs(heat)
     scale = float(np.percentile(strength, 99.5)) or float(strength.max())
-    mixed = blend(image, map, scale)
-    factor = max(1, ceil(SHORT_SIDE / min(map.shape)))
+    mixed = blend(image, heat, scale)
+    factor = max(1, ceil(SHORT_SIDE / min(heat.shape)))
     return mixed.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
@@ -175,13 +177,13 @@ def _integrated_gradients(copy: nn.Module, picture: Tensor, target: int, change:
     from captum.attr import IntegratedGradients
 
     method = IntegratedGradients(lambda batch: copy(batch.clone()))
-    map = np.zeros(picture.shape[2:], np.float32)
+    heat = np.zeros(picture.shape[2:], np.float32)
     for steps in STEPS:
         parts = method.attribute(picture, 0, target, n_steps=steps, internal_batch_size=BATCH)
-        map = _plane(parts.sum(1))
-        if abs(map.sum(dtype=np.float64) - change) <= COMPLETE * max(abs(change), 1.0):
+        heat = _plane(parts.sum(1))
+        if abs(heat.sum(dtype=np.float64) - change) <= COMPLETE * max(abs(change), 1.0):
             break
-    return map
+    return heat
 
 
 def _occlusion(copy: nn.Module, picture: Tensor, target: int) -> NDArray[np.float32]:

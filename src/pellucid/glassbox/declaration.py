@@ -122,11 +122,15 @@ class Stage:
         return tuple(self.term.names())
 
     def as_json(self, listed: Listed = Table.as_json) -> dict[str, Any]:
+        """With the derivative of the term by each array, which the page's backward pass reads."""
+        winner = self.pick == "max" and self.term.head == "name"  # has all of the gradient: the slope is 1
+        slopes = {} if winner else {name: self.term.derivative(name).as_json() for name in self.reads()}
         return {
             "out": self.out,
             "ranges": dict(self.ranges),
             "maps": {name: [axis.as_json(listed) for axis in axes] for name, axes in self.maps.items()},
             "term": self.term.as_json(),
+            "derivatives": slopes,
             "pick": self.pick,
             "through": self.through,
             **({"precision": self.precision} if self.precision else {}),
@@ -161,13 +165,18 @@ class Op:
             made.add(stage.out)
         assert OUT in made, f"{self.kind}: no stage makes {OUT!r}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, listed: Listed = Table.as_json, constant: Callable[[str], Any] | None = None) -> dict[str, Any]:
+        """As the page reads it. Raises ValueError where a number of a term is infinite.
+
+        `listed` and `constant` say how a table of indices and the constant of a name are written: by default in full.
+        """
+        written = constant or (lambda name: self.constants[name].tolist())
         return {
             "kind": self.kind,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "inputs": list(self.inputs),
-            "stages": [stage.as_json() for stage in self.stages],
-            "constants": {name: array.tolist() for name, array in self.constants.items()},
+            "stages": [stage.as_json(listed) for stage in self.stages],
+            "constants": {name: written(name) for name in self.constants},
             **({"scales": {name: array.tolist() for name, array in self.scales.items()}} if self.scales else {}),
         }
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.network.scores import tensor_probabilities
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -75,11 +77,11 @@ def deletion(
     module: nn.Module,
     input: Tensor,
     target: int,
-    map: NDArray[np.float32],
+    heat: NDArray[np.float32],
     temperature: float = 1.0,
     several: bool = False,
 ) -> Deletion:
-    """Score `map`, float (H, W), for class `target` of `input`, float32 (1, C, H, W).
+    """Score `heat`, float (H, W), for class `target` of `input`, float32 (1, C, H, W).
 
     The pixels with the largest values go first and are replaced with 0, the mean colour, in 20 steps; the probability
     is softmax(logits / temperature)[target], or with `several` labels a picture sigmoid. Equal values go in random
@@ -88,14 +90,14 @@ def deletion(
     """
     random = np.random.default_rng(SEED)
     shares = np.linspace(0, 1, STEPS + 1)
-    removed = np.rint(shares * map.size).astype(int)
-    moved = [_order(_elsewhere(map, random), random) for _ in range(ORDERS)]
+    removed = np.rint(shares * heat.size).astype(int)
+    moved = [_order(_elsewhere(heat, random), random) for _ in range(ORDERS)]
     chance = [_curve(module, input, target, order, removed, temperature, several) for order in moved]
     areas = [float(np.trapezoid(curve, shares)) for curve in chance]
-    if map.min() == map.max():
+    if heat.min() == heat.max():
         curve = np.mean(chance, axis=0)
     else:
-        curve = _curve(module, input, target, _order(map, random), removed, temperature, several)
+        curve = _curve(module, input, target, _order(heat, random), removed, temperature, several)
     return Deletion(
         shares=tuple(shares.tolist()),
         probabilities=tuple(curve.tolist()),
@@ -105,14 +107,14 @@ def deletion(
     )
 
 
-def _elsewhere(map: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+def _elsewhere(heat: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
     flips = tuple(axis for axis in (0, 1) if random.random() < 0.5)
-    return np.roll(np.flip(map, flips), tuple(random.integers(map.shape)), (0, 1))
+    return np.roll(np.flip(heat, flips), tuple(random.integers(heat.shape)), (0, 1))
 
 
-def _order(map: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.int64]:
+def _order(heat: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.int64]:
     """Pixel numbers, most evidence first; equal values in random order."""
-    return np.lexsort((random.permutation(map.size), -map.ravel()))
+    return np.lexsort((random.permutation(heat.size), -heat.ravel()))
 
 
 def _curve(
@@ -134,8 +136,8 @@ def _curve(
     with torch.inference_mode():
         for counts in _pieces(removed):
             kept = ranks >= torch.from_numpy(counts).to(input.device).view(-1, 1, 1, 1)
-            logits = module(input * kept).double() / temperature
-            found.append((logits.sigmoid() if several else logits.softmax(1))[:, target].cpu().numpy())
+            p = tensor_probabilities(module(input * kept), temperature, several)
+            found.append(p[:, target].cpu().numpy())
     return np.concatenate(found)
 
 

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import __version__
+from pellucid.files import finite
 from pellucid.glassbox import ungraded, working
-from pellucid.glassbox.declaration import Listed, Op, Stage, Table
+from pellucid.glassbox.declaration import Op, Table
 from pellucid.glassbox.naming import INPUT
 from pellucid.network.plan import Row, plan
 
@@ -104,9 +105,9 @@ class Document:
             "hooked": dict(trace.hooked),
             "no_gradient": {name: ungraded.reason(trace, name) for name in self._without_gradient()},
             "loss_kind": trace.nodes[-1].kind,
-            "loss": working.finite(trace.loss),
-            "logits": [working.finite(float(number)) for number in trace.logits],
-            "probabilities": [working.finite(float(number)) for number in trace.probabilities],
+            "loss": finite(trace.loss),
+            "logits": [finite(float(number)) for number in trace.logits],
+            "probabilities": [finite(float(number)) for number in trace.probabilities],
             "nodes": [self._node(node, rows.get(node.name)) for node in trace.nodes],
             "ops": [self._op(number, op) for number, op in enumerate(self._ops)],
             "parameters": [self._stored(name) for name in trace.parameters],
@@ -132,10 +133,12 @@ class Document:
         if op is None:
             return None
         try:
-            text = json.dumps(_described(op, lambda table: _digest(table.places).hex()), allow_nan=False)
+            hashed = op.as_json(
+                lambda table: _digest(table.places).hex(), lambda name: _digest(op.constants[name]).hex()
+            )
+            text = json.dumps(hashed, allow_nan=False)
         except ValueError:  # an infinite setting
             return None
-        text += "".join(f"{name} {_digest(array).hex()}" for name, array in op.constants.items())
         if text not in self._numbers:
             self._numbers[text] = len(self._ops)
             self._ops.append(op)
@@ -162,15 +165,14 @@ class Document:
         }
 
     def _op(self, number: int, op: Op) -> dict[str, Any]:
-        constants = {
-            name: {"array": f"constant/{number}/{name}"} if array.size > LONGEST_CONSTANT else array.tolist()
-            for name, array in op.constants.items()
-        }
-
         def listed(table: Table) -> Any:
             return {"array": self._tables[id(table)]} if id(table) in self._tables else table.as_json()
 
-        return {**_described(op, listed), "constants": constants}
+        def constant(name: str) -> Any:
+            array = op.constants[name]
+            return {"array": f"constant/{number}/{name}"} if array.size > LONGEST_CONSTANT else array.tolist()
+
+        return op.as_json(listed, constant)
 
     def _without_gradient(self) -> Iterator[str]:
         """What the page is asked for and has no gradient to show."""
@@ -237,22 +239,6 @@ def _long_tables(op: Op) -> Iterator[Table]:
     yield from (table for table in tables.values() if table.places.size > LONGEST_CONSTANT)
 
 
-def _described(op: Op, listed: Listed) -> dict[str, Any]:
-    return {
-        "kind": op.kind,
-        "shapes": {name: list(shape) for name, shape in op.shapes.items()},
-        "inputs": list(op.inputs),
-        "stages": [_stage(stage, listed) for stage in op.stages],
-        **({"scales": {name: array.tolist() for name, array in op.scales.items()}} if op.scales else {}),
-    }
-
-
-def _stage(stage: Stage, listed: Listed) -> dict[str, Any]:
-    winner = stage.pick == "max" and stage.term.head == "name"  # has all of the gradient: the slope is 1
-    slopes = {} if winner else {name: stage.term.derivative(name).as_json() for name in stage.reads()}
-    return {**stage.as_json(listed), "derivatives": slopes}
-
-
 def _rows(trace: Trace) -> dict[str, Row]:
     """The plan's row of each node of a network of ours; none of another's module."""
     if trace.network is None:
@@ -264,15 +250,15 @@ def _rows(trace: Trace) -> dict[str, Row]:
 
 def _range(array: NDArray[Any]) -> list[float | None]:
     """[smallest, mean, largest] of the finite numbers."""
-    finite = array[np.isfinite(array)]
-    if not finite.size:
+    usable = array[np.isfinite(array)]
+    if not usable.size:
         return [None, None, None]
-    return [float(finite.min()), float(finite.mean(dtype=np.float64)), float(finite.max())]
+    return [float(usable.min()), float(usable.mean(dtype=np.float64)), float(usable.max())]
 
 
 def _largest(array: NDArray[Any]) -> float | None:
-    finite = np.abs(array[np.isfinite(array)])
-    return float(finite.max()) if finite.size else None
+    usable = np.abs(array[np.isfinite(array)])
+    return float(usable.max()) if usable.size else None
 
 
 def _setting(value: Any) -> Any:

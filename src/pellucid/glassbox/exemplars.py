@@ -76,7 +76,7 @@ def find(
         raise TraceError(f"count is {count}; it must be 1 or more.")
     names = [name for name, part in module.named_modules() if name and isinstance(part, nn.Conv2d)]
     if not names:
-        raise TraceError("This network has no convolution, so there are no filters to find pictures for.")
+        raise TraceError("This network has no convolution, so it has no filters to show.")
     for asked in layers or ():
         if asked not in names:
             raise unknown(asked, names, "convolution")

@@ -68,23 +68,16 @@ class Loss:
 
         Of several labels a picture, for "binary_cross_entropy", 1 for each that it has and 0 for the others, (N, K).
         """
-        import torch.nn.functional as F
-
-        if self.kind == "difference":
-            return (logits.gather(1, labels[:, None])[:, 0] - logits[:, self.against]).sum()
-        if labels.ndim == 1 and self.kind == "binary_cross_entropy" and (self.probabilities or logits.shape[1] == 1):
-            one = logits.shape[1] == 1
-            target = (labels[:, None] if one else F.one_hot(labels, logits.shape[1])).to(logits.dtype)
-            measure = F.binary_cross_entropy if self.probabilities else F.binary_cross_entropy_with_logits
-            if self.importance is None:
-                return measure(logits, target)
-            return (
-                measure(logits, target, reduction="none").mean(1) * logits.new_tensor(self.importance)[labels]
-            ).mean()
-        if self.weights is not None:
-            weights = logits.new_tensor(self.weights)
-            return F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
-        return mean_loss(self.kind, logits, labels, self.label_smoothing, self.importance)
+        return mean_loss(
+            self.kind,
+            logits,
+            labels,
+            self.label_smoothing,
+            self.importance,
+            weights=self.weights,
+            probabilities=self.probabilities,
+            against=self.against,
+        )
 
     def declaration(self, logits: Shape, labels: list[int] | NDArray[np.float64]) -> Op:
         """The same as data. Of several labels a picture, 1 for each that it has and 0 for the others, (N, K)."""
@@ -114,7 +107,7 @@ CROSS_ENTROPY = Loss()
 
 
 def chosen(loss: Any) -> Loss | Own:
-    """What `explain` was told to measure by. Raises TraceError where it is no loss."""
+    """The loss that `explain` measures by. Raises TraceError where it is not a loss."""
     if isinstance(loss, Loss | Own):
         return loss
     if callable(loss):

@@ -113,7 +113,7 @@ def check(optimizer: Any) -> None:
 def unwritten(optimizer: torch.optim.Optimizer) -> str:
     """Why the arithmetic of an optimizer is not written, as a sentence."""
     kind = type(optimizer).__name__
-    reason = UNWRITTEN.get(kind) if _is_pytorchs(optimizer) else f"{kind} is none of PyTorch's own optimizers"
+    reason = UNWRITTEN.get(kind) if _is_pytorchs(optimizer) else f"{kind} is not one of PyTorch's own optimizers"
     return f"{reason or f'The arithmetic of {kind} is not written'}. Only the values are shown."
 
 

@@ -120,8 +120,8 @@ def _through(node: Node, name: str) -> list[tuple[str, Stage]]:
     """(the op's name of the array, stage) of each stage of a node through which the array gets a gradient."""
     if node.op is None:
         return []
-    locals = [local for local, source in node.reads.items() if source == name]
-    return [(local, stage) for local in locals for stage in node.op.stages if stage.through and local in stage.reads()]
+    names = [local for local, source in node.reads.items() if source == name]
+    return [(local, stage) for local in names for stage in node.op.stages if stage.through and local in stage.reads()]
 
 
 def _run(stage: Stage, op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:

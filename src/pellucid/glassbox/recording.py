@@ -204,7 +204,7 @@ def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
             f"The image is a {type(image).__name__}; one image is numbers of the shape (C, H, W)."
         ) from error
     if tensor.is_complex() or tensor.is_sparse or tensor.is_meta or tensor.is_nested or tensor.is_quantized:
-        raise TraceError("The image is no plain array of real numbers; one image is numbers of the shape (C, H, W).")
+        raise TraceError("The image is not a plain array of real numbers; one image is numbers of the shape (C, H, W).")
     if tensor.ndim == 0 or tensor.numel() == 0:
         raise TraceError(f"The image has the shape {tuple(tensor.shape)}; one image is (C, H, W) or (1, C, H, W).")
     if any(torch.nn.parameter.is_lazy(parameter) or parameter.is_meta for parameter in module.parameters()):

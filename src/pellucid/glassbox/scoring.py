@@ -18,6 +18,7 @@ from pellucid.glassbox.loss import CROSS_ENTROPY, Loss, Own
 from pellucid.glassbox.naming import INPUT, LOSS, PROBABILITY
 from pellucid.glassbox.ops import binary, losses
 from pellucid.glassbox.trace import Node
+from pellucid.network.scores import tensor_probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -109,11 +110,11 @@ def _probabilities(
 ) -> tuple[Tensor, Op]:
     import torch
 
+    if several or not one:
+        shape = tuple(scores.shape)
+        op = binary.each_of_logit(shape, temperature) if several else losses.softmax(shape, 1, temperature)
+        return tensor_probabilities(scores, temperature, several), op
     wide = scores.double()
-    if several:
-        return (wide / temperature).sigmoid(), binary.each_of_logit(tuple(scores.shape), temperature)
-    if not one:
-        return (wide / temperature).softmax(1), losses.softmax(tuple(scores.shape), 1, temperature)
     second = wide if squashed else (wide / temperature).sigmoid()
     op = binary.two_of_probability() if squashed else binary.two_of_logit(temperature)
     return torch.cat([1 - second if squashed else (-wide / temperature).sigmoid(), second], 1), op

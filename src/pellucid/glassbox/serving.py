@@ -65,12 +65,12 @@ class PageServer(ThreadingHTTPServer, ABC):
         self._ending, self._answering, self._changed = False, 0, threading.Condition()
         self._connections: dict[threading.Thread, socket.socket] = {}
         if not 0 <= port <= LARGEST_PORT:
-            raise StorageError(f"The port is {port}; it must be from 0 (any that is free) to {LARGEST_PORT}.")
+            raise StorageError(f"The port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
         try:
             super().__init__((HOST, port), Handler)
         except OSError as error:
             raise StorageError(
-                f"Port {port} cannot be used: {error.strerror}. Take another, or 0 for any that is free."
+                f"Port {port} cannot be used: {error.strerror}. Choose another, or 0 for any free port."
             ) from error
 
     @abstractmethod
@@ -242,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
         # what is not read would be taken for the next request
         self.close_connection, keep = True, self.close_connection
         if not (length.isascii() and length.isdigit()):
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "How many bytes come was not said (Content-Length).")
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "The request does not state its length (Content-Length).")
         if len(length) > len(str(LARGEST_PICTURE)) or int(length) > LARGEST_PICTURE:
             most = f"{LARGEST_PICTURE / 1e6:,.0f} MB"
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The file is larger than {most}. Choose another.")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from pellucid.errors import TraceError
+from pellucid.errors import TraceError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,6 +68,5 @@ def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
 
 def unknown(asked: str, names: Sequence[str], what: str) -> TraceError:
     """The error for a layer that is not among `names`: the nearest of them, then all."""
-    near = get_close_matches(asked, names, n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = did_you_mean(asked, names, most=3)
     return TraceError(f"There is no {what} {asked!r}.{hint} There are: {', '.join(names)}.")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
+from pellucid.files import finite
 from pellucid.glassbox import working
 from pellucid.glassbox.declaration import Op, Shape
 from pellucid.glassbox.naming import LOSS, PROBABILITY, ROLES
@@ -195,7 +196,9 @@ class Trace:
             number = -1
         if isinstance(label, bool) or not 0 <= number < len(self.classes):
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
-            raise TraceError(f"{label!r} is no class; the {len(self.classes):,} classes are {known}, counted from 0.")
+            raise TraceError(
+                f"{label!r} is not a class; the {len(self.classes):,} classes are {known}, counted from 0."
+            )
         return number
 
     def rounding(self, name: str) -> tuple[float, float]:
@@ -249,7 +252,7 @@ class Trace:
                 }
                 for index in ranked
             ],
-            "loss": working.finite(self.loss),
+            "loss": finite(self.loss),
             "layers": [self._layer(node) for node in self.nodes],
         }
 
@@ -277,16 +280,14 @@ class Trace:
 
     def _layer(self, node: Node) -> dict[str, Any]:
         values = self.values[node.name]
-        strongest = [
-            {"unit": list(index), "value": working.finite(value)} for index, value in self.strongest(node.name)
-        ]
+        strongest = [{"unit": list(index), "value": finite(value)} for index, value in self.strongest(node.name)]
         return {
             "name": node.name,
             "kind": node.kind,
             "shape": list(self.shape(node.name)),
-            "minimum": working.finite(float(values.min())),
-            "mean": working.finite(float(values.mean())),
-            "maximum": working.finite(float(values.max())),
+            "minimum": finite(float(values.min())),
+            "mean": finite(float(values.mean())),
+            "maximum": finite(float(values.max())),
             "strongest": strongest,
             "arithmetic_written": node.written,
         }

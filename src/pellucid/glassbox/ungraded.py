@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 def reason(trace: Trace, name: str) -> str:
     """A sentence on an array of the trace that has no gradient."""
     if name in trace.frozen:
-        return f"{name} is frozen: it asks for no gradient (requires_grad is False)."
+        return f"{name} is frozen and has no gradient (requires_grad is False)."
     if trace.values[name].dtype.kind != "f":
-        return f"{name} holds no floating-point numbers, and only these have a gradient."
+        return f"{name} holds no floating-point numbers, so it has no gradient."
     if name not in trace.parameters and all(node.name != name for node in trace.nodes):
-        return f"{name} is no parameter of the module: no gradient of it is recorded."
+        return f"{name} is not a parameter of the module, so its gradient is not recorded."
     made = next((node for node in trace.nodes if node.name == name), None)
     if made is not None and not made.graded:
         return f"{name} was computed under torch.no_grad(), where PyTorch computes no gradient."

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 
-from pellucid.errors import TraceError
+from pellucid.errors import TraceError, nearest
 from pellucid.glassbox.arithmetic import Index
 from pellucid.glassbox.declaration import Shape
 
@@ -48,9 +47,7 @@ def _names(trace: Trace) -> list[str]:
 
 def _unknown(trace: Trace, name: str, names: list[str], parameters_only: bool) -> str:
     what = "weight" if parameters_only else "layer or weight"
-    near = (
-        difflib.get_close_matches(name, names, 3, 0.5) or [each for each in names if name.lower() in each.lower()][:3]
-    )
+    near = nearest(name, names, 3, 0.5) or [each for each in names if name.lower() in each.lower()][:3]
     hint = f" Nearest: {', '.join(near)}." if near else ""
     some = names if parameters_only else [node.name for node in trace.nodes]
     shown = ", ".join(some[:12]) + (f" and {len(some) - 12:,} more" if len(some) > 12 else "")

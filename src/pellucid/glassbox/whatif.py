@@ -7,7 +7,6 @@ network and module are never touched.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from pellucid.errors import NetworkError, TraceError
 from pellucid.glassbox import still
-from pellucid.network.layer import FLOAT, Layer
+from pellucid.network.layer import FLOAT, Layer, Names
 from pellucid.network.layers import AvgPool, Branched, Conv, L2Pool, MaxPool
 from pellucid.network.network import Network
 from pellucid.network.pooling import PaddedPool, Pool
@@ -241,10 +240,9 @@ def _written(change: Change) -> str:
 
 
 def _places(layers: Sequence[Layer], path: str) -> Iterator[tuple[str, Layer]]:
-    counts: Counter[str] = Counter()
+    names = Names()
     for layer in layers:
-        counts[layer.word] += 1
-        name = f"{path}{layer.word}{counts[layer.word]}"
+        name = path + names.next(layer.word)
         if isinstance(layer, Branched):
             for each in layer.rows:
                 yield from _places(getattr(layer, each), f"{name}.{each}.")
@@ -255,11 +253,10 @@ def _rewritten(network: Network, change: Any) -> Network:
     """The network with `change(place, layer)` for every layer, those of rows within layers included."""
 
     def row(layers: Sequence[Layer], path: str) -> tuple[Layer, ...]:
-        counts: Counter[str] = Counter()
+        names = Names()
         found = []
         for layer in layers:
-            counts[layer.word] += 1
-            name = f"{path}{layer.word}{counts[layer.word]}"
+            name = path + names.next(layer.word)
             if isinstance(layer, Branched):
                 found.append(
                     replace(layer, **{each: row(getattr(layer, each), f"{name}.{each}.") for each in layer.rows})
@@ -276,11 +273,11 @@ def _check(place: str, layer: Layer, changes: Sequence[Setting]) -> None:
     for change in changes:
         if isinstance(change, Pooling):
             if not isinstance(layer, tuple(POOLS.values())):
-                raise TraceError(f"{place} `{layer}` is no pooling over a window, which could be of another kind.")
+                raise TraceError(f"{place} `{layer}` is not a pooling over a window, so its kind cannot change.")
             if change.kind not in get_args(Kind):
                 raise TraceError(f"{place} cannot pool by {change.kind!r}; there are {', '.join(get_args(Kind))}.")
         elif not isinstance(layer, Conv | Pool):
-            raise TraceError(f"{place} `{layer}` has no window, and so neither stride nor padding.")
+            raise TraceError(f"{place} `{layer}` has no window, so it has neither stride nor padding.")
         elif isinstance(change, Stride):
             _check_pair(place, "stride", change.stride, 1, most_stride(layer))
         else:
@@ -390,6 +387,6 @@ def _set(module: nn.Module, change: Weight) -> None:
     value = torch.tensor(change.value, dtype=array.dtype)
     if not math.isfinite(value):
         kind = str(array.dtype).removeprefix("torch.")
-        raise TraceError(f"{change.name}{list(change.index)} cannot be {change.value}; it has to be a finite {kind}.")
+        raise TraceError(f"{change.name}{list(change.index)} cannot be {change.value}; it must be a finite {kind}.")
     with torch.no_grad():
         array[change.index] = value

@@ -10,7 +10,6 @@ and if by more, that is an error.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
+from pellucid.files import finite
 from pellucid.glassbox import ungraded
 from pellucid.glassbox.arithmetic import GRADIENT, Column, Evaluator, Index, Terms
 from pellucid.glassbox.declaration import OUT, Op
@@ -118,9 +118,9 @@ class Working:
             "parts": [_part_json(part) for part in self.parts],
             "between": [_part_json(part) for part in self.between],
             "left_out": self.left_out,
-            "total": finite(self.total) if self.total is not None else None,
+            "total": finite(self.total),
             "recorded": finite(self.recorded),
-            "difference": finite(self.difference) if self.difference is not None else None,
+            "difference": finite(self.difference),
             "bound": finite(self.bound),
             "unwritten": list(self.unwritten),
             "settings": dict(self.settings),
@@ -355,9 +355,7 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
     if why := strained():
         raise TraceError(f"{what} cannot be followed: {why}. {said}, and the terms give {total!r}.")
     if not (np.isfinite(total) and np.isfinite(recorded)):
-        raise TraceError(
-            f"{what} is {recorded!r} and the terms give {total!r}: what is infinite or no number cannot be added up."
-        )
+        raise TraceError(f"{what} is {recorded!r} and the terms give {total!r}: infinity and NaN cannot be added up.")
     raise TraceError(
         f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
         f"more than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
@@ -390,8 +388,3 @@ def _part_json(part: Part) -> dict[str, Any]:
         "total": finite(terms.total),
         **({"winner": terms.winner} if terms.winner is not None else {}),
     }
-
-
-def finite(value: float) -> float | None:
-    """JSON has no infinity: a candidate in the padding is null."""
-    return value if math.isfinite(value) else None

@@ -175,11 +175,11 @@ def _stored(path: Path, place: str, dataset: Any) -> Stored:
 def _numbers(path: Path, place: str, dataset: Any) -> NDArray[np.float32]:
     with _damage(path):
         if dataset.external or dataset.is_virtual:
-            raise ArtefactError(f"{path}: the numbers of {place} lie in another file, which is not read.")
+            raise ArtefactError(f"{path}: the numbers of {place} are in another file, which is not read.")
         if dataset.dtype.kind != "f":
             kind = "bfloat16" if dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2 else str(dataset.dtype)
             raise ArtefactError(
-                f"{path}: {place} holds {kind}; weights of float16, float32 and float64 are read. "
+                f"{path}: {place} holds {kind}; supported are float16, float32 and float64. "
                 "Save the model in float32, unquantised."
             )
         if prod(dataset.shape) * 4 > MOST_WEIGHTS:
@@ -192,7 +192,7 @@ def _hdf5(path: Path, content: Path | IO[bytes]) -> Iterator[h5py.File]:
     try:
         import h5py
     except ImportError as error:
-        raise PellucidError("Keras's files are read with h5py: pip install 'pellucid[keras]'.") from error
+        raise PellucidError("Reading Keras files needs h5py: pip install 'pellucid[keras]'.") from error
     with _damage(path):
         file = h5py.File(content, "r")
     with file:
@@ -214,7 +214,7 @@ def _has(archive: zipfile.ZipFile, name: str) -> bool:
 
 def _member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
     if not _has(archive, name):
-        raise ArtefactError(f"{path} is a zip without {name}, so it is no model that Keras saved.")
+        raise ArtefactError(f"{path} is a zip without {name}, so it is not a saved Keras model.")
     with archive.open(name) as file:
         content = file.read(MOST_TEXT + 1)
     if len(content) > MOST_TEXT:
@@ -229,7 +229,9 @@ def _unpack(archive: zipfile.ZipFile, path: Path, target: IO[bytes]) -> None:
     most = min(MOST_WEIGHTS, max(MOST_TEXT, UNPACKED * about.compress_size))
     if about.file_size > most:
         packed = f"{about.compress_size / 1e6:,.1f} MB packed, {about.file_size / 1e6:,.1f} MB unpacked"
-        raise ArtefactError(f"{path}: {WEIGHTS} has {packed}. That is no model's weights, and it is not unpacked.")
+        raise ArtefactError(
+            f"{path}: {WEIGHTS} has {packed}. A model's weights are not like that, so it is not unpacked."
+        )
     done = 0
     with archive.open(about) as file:
         while piece := file.read(PIECE):
@@ -244,9 +246,9 @@ def _json(path: Path, name: str, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path} is damaged: its {name} is no JSON ({error}).") from error
+        raise ArtefactError(f"{path} is damaged: its {name} is not JSON ({error}).") from error
     if not isinstance(value, dict):
-        raise ArtefactError(f"{path} is damaged: its {name} is no JSON object.")
+        raise ArtefactError(f"{path} is damaged: its {name} is not a JSON object.")
     return value
 
 

@@ -53,7 +53,7 @@ def row(archive: Archive) -> Row:
     kind = archive.config.get("class_name")
     if kind not in MODELS:
         raise NetworkError(
-            f"The file holds a {kind}; a Sequential or a functional model is read. "
+            f"The file holds a {kind}; supported are Sequential and functional models. "
             "A model that is a class of its own (a subclassed Model) has its layers in code, and the file has not."
         )
     try:
@@ -86,11 +86,11 @@ class _Graph:
 def _model(archive: Archive, described: dict[str, Any], place: tuple[tuple[str, str], ...], depth: int) -> Row:
     """`place`: of the models around it, the name in the file and the layer's own name."""
     if depth > DEEPEST:
-        raise NetworkError(f"The models in {described['config']['name']} stand in each other more than {DEEPEST} deep.")
+        raise NetworkError(f"The models in {described['config']['name']} are nested more than {DEEPEST} deep.")
     config = described["config"]
     layers = config if isinstance(config, list) else config["layers"]  # a list: Keras before 2.2.3
     if len(layers) > MOST_LAYERS:
-        raise NetworkError(f"The model has {len(layers):,} layers; up to {MOST_LAYERS:,} are read.")
+        raise NetworkError(f"The model has {len(layers):,} layers; the limit is {MOST_LAYERS:,}.")
     counts: dict[str, int] = {}
     parts: list[tuple[dict[str, Any], Row]] = []
     for layer in layers:
@@ -115,13 +115,15 @@ def _laid_out(config: Any, parts: list[tuple[dict[str, Any], Row]]) -> Row:
         graph.items[name] = part
         calls = layer["inbound_nodes"]
         if len(calls) > 1:
-            raise NetworkError(f"{layer['class_name']} {name} is used {len(calls)} times; layers used once are read.")
+            raise NetworkError(
+                f"{layer['class_name']} {name} is used {len(calls)} times; a layer may be used only once."
+            )
         sources = list(_sources(calls[0])) if calls else []
         if len(sources) > 1:
             if layer["class_name"] != "Add" or len(sources) > 2:
                 what = f"brings {len(sources)} branches together"
                 raise NetworkError(
-                    f"{layer['class_name']} {name} {what}. Of merges, an Add of two branches is read, as in a "
+                    f"{layer['class_name']} {name} {what}. The only supported merge is an Add of two branches, as in a "
                     "residual network."
                 )
             graph.merges.add(name)
@@ -140,7 +142,7 @@ def _laid_out(config: Any, parts: list[tuple[dict[str, Any], Row]]) -> Row:
 def _follow(graph: _Graph, at: str, depth: int) -> tuple[Row, str]:
     """The row behind the layer `at`, up to the merge that is named, or to the end, ""."""
     if depth > DEEPEST:
-        raise NetworkError(f"The branches of {graph.name} stand in each other more than {DEEPEST} deep.")
+        raise NetworkError(f"The branches of {graph.name} are nested more than {DEEPEST} deep.")
     items: list[Node | Fork] = []
     for _ in range(len(graph.items) + 1):
         users = graph.users.get(at, [])
@@ -153,8 +155,8 @@ def _follow(graph: _Graph, at: str, depth: int) -> tuple[Row, str]:
             branches = [_branch(graph, user, depth + 1) for user in users]
             if branches[0][1] != branches[1][1] or not branches[0][1]:
                 raise NetworkError(
-                    f"The branches behind {at} do not meet in one Add. A row of layers, and two branches that an Add "
-                    "brings together, are read."
+                    f"The branches behind {at} do not meet in one Add. Supported are rows of layers, and two branches "
+                    "that one Add joins."
                 )
             at = branches[0][1]
             longer, shorter = sorted((branch for branch, _ in branches), key=len, reverse=True)
@@ -211,7 +213,7 @@ def _one(config: dict[str, Any], key: str, what: str) -> str:
         named = list(named.values())
     if named and not isinstance(named[0], str):
         if len(named) != 1:
-            raise NetworkError(f"The model has {len(named)} {what}; a model with one is read.")
+            raise NetworkError(f"The model has {len(named)} {what}; only one is supported.")
         named = named[0]
     return str(named[0])
 

@@ -137,7 +137,7 @@ def _classes(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
     if len(plain) != count:
         raise RecipeError(f"The model tells {count} classes apart, and classes has {len(plain)}: {', '.join(plain)}.")
     if twice := next((name for name in plain if plain.count(name) > 1), None):
-        raise RecipeError(f"The class {twice!r} stands in classes twice.")
+        raise RecipeError(f"The class {twice!r} is in classes twice.")
     return plain
 
 
@@ -163,7 +163,9 @@ def _notes(read: Read, unnamed: bool, pixels: tuple[float, float]) -> list[str]:
     """What the file cannot say and the user has to know."""
     notes = []
     if read.pixels.scaled and pixels != BYTES:
-        notes.append(f"The model scales its pixels itself, from {pixels[0]:g}..{pixels[1]:g} as you said, not 0..255.")
+        notes.append(
+            f"The model scales its pixels itself, from {pixels[0]:g}..{pixels[1]:g} as --pixels states, not 0..255."
+        )
     elif not read.pixels.scaled and pixels == BYTES:
         notes.append(
             "No layer of the model scales its pixels, so it sees 0..255. If it was trained on pixels / 255, import it "

@@ -65,7 +65,7 @@ def parts(node: Node, flow: Flow) -> list[Part] | str:
     if node.kind not in KINDS:
         raise NetworkError(f"{node.called} is not supported. {_instead()}")
     if flow.zeros != spatial.NONE and node.kind not in PADDED:
-        raise NetworkError(f"{node.called} stands behind a ZeroPadding2D; a convolution or a pooling there is read.")
+        raise NetworkError(f"{node.called} follows a ZeroPadding2D; only a convolution or a pooling may.")
     return KINDS[node.kind](node, flow)
 
 
@@ -100,19 +100,19 @@ def _relu(node: Node) -> Layer:
 def _leaky(node: Node) -> Layer:
     slope = number(node, "negative_slope" if "negative_slope" in node.config else "alpha", 0.3)
     if slope < 0:
-        raise NetworkError(f"{node.called}: its slope is {slope}, and numbers from 0 are read.")
+        raise NetworkError(f"{node.called}: its slope is {slope}, but it must be 0 or more.")
     return LeakyRelu(slope)
 
 
 def _elu(node: Node) -> Layer:
     if number(node, "alpha", 1) != 1:
-        raise NetworkError(f"{node.called}: its alpha is {node.config['alpha']}, and an ELU with alpha 1 is read.")
+        raise NetworkError(f"{node.called}: its alpha is {node.config['alpha']}, but only alpha 1 is supported.")
     return Elu()
 
 
 def _softmax(node: Node) -> str:
     if node.config.get("axis", -1) not in (-1, [-1]):
-        raise NetworkError(f"{node.called}: its axis is {node.config['axis']}, and softmax over the last one is read.")
+        raise NetworkError(f"{node.called}: its axis is {node.config['axis']}, but only the last axis is supported.")
     return SOFTMAX
 
 
@@ -183,7 +183,7 @@ def _dense(node: Node, flow: Flow) -> list[Part]:
 def _batch_norm(node: Node, flow: Flow) -> list[Part]:
     axis = node.config.get("axis", -1)
     if (axis[0] if isinstance(axis, list) and len(axis) == 1 else axis) not in (-1, len(flow.shape)) or flow.plane:
-        raise NetworkError(f"{node.called}: its axis is {axis}, and batch norm over the channels, the last, is read.")
+        raise NetworkError(f"{node.called}: its axis is {axis}, but only the last axis, the channels, is supported.")
     scale, centre, count = flag(node, "scale", True), flag(node, "center", True), (flow.shape[0],)
     shapes = {"gamma": count} if scale else {}
     shapes |= {"beta": count} if centre else {}
@@ -229,4 +229,4 @@ PADDED = {"AveragePooling2D", "Conv2D", "DepthwiseConv2D", "MaxPooling2D", "Sepa
 
 def _instead() -> str:
     read = ", ".join(sorted(KINDS))
-    return f"Layers that are read: {read}; Rescaling, Normalization and Resizing at the front; Add of two branches."
+    return f"Supported layers: {read}; Rescaling, Normalization and Resizing at the front; Add of two branches."

@@ -62,7 +62,7 @@ class Pixels:
     def standardise(self) -> Standardise:
         """The same of pixels in 0..1: factor * 255 * u + shift = (u - mean) / deviation. Raises NetworkError."""
         if not (np.isfinite(self.factor).all() and (self.factor > 0).all()):
-            raise NetworkError(f"The model multiplies pixels by {self.factor.tolist()}; numbers above 0 are read.")
+            raise NetworkError(f"The model multiplies pixels by {self.factor.tolist()}; the numbers must be above 0.")
         mean = 0.0 - self.shift / (self.factor * 255)
         return Standardise(tuple(mean.tolist()), tuple((1 / (self.factor * 255)).tolist()))
 
@@ -75,7 +75,7 @@ class Pixels:
         """(x - mean) / sqrt(variance), of the configuration or of what `adapt` measured."""
         channels = len(self.factor)
         if flag(node, "invert", False):
-            raise NetworkError(f"{node.called} is inverted (invert=True), which is not read.")
+            raise NetworkError(f"{node.called} is inverted (invert=True), which is not supported.")
         if node.config.get("mean") is not None:
             mean, variance = numbers(node, "mean", channels, 0), numbers(node, "variance", channels, 1)
         elif len(node.arrays) >= 2 and all(np.prod(each.shape) in (1, channels) for each in node.arrays[:2]):
@@ -95,7 +95,7 @@ class Pixels:
         if before not in (None, self.size):
             self.notes.append(f"Keras brought pictures to {before} before {node.called}; here they are resized once.")
         if max(self.size) > LARGEST_SIDE:
-            raise NetworkError(f"{node.called} makes pictures of {self.size}; up to {LARGEST_SIDE:,} pixels are read.")
+            raise NetworkError(f"{node.called} makes pictures of {self.size}; the limit is {LARGEST_SIDE:,} pixels.")
         self.fit = _fit(node)
         if self.fit == "pad":
             self.notes.append(f"{node.called} pads with black where our fit pads with grey.")

@@ -82,7 +82,7 @@ class _Reader:
         described = _input(row)
         height, width, channels = described if len(described) == 3 else (*described, 1)
         if channels not in (1, 3):
-            raise NetworkError(f"The model takes pictures of {channels} channels; 1 (grey) and 3 (RGB) are read.")
+            raise NetworkError(f"The model takes pictures of {channels} channels; supported are 1 (grey) and 3 (RGB).")
         stated = (height, width) if height and width else None
         if stated and size and stated != size:
             raise RecipeError(f"The model takes pictures of {_by(stated)}, and size says {_by(size)}. Leave it out.")
@@ -118,7 +118,7 @@ class _Reader:
         found = kinds.activation(node)
         idle = bool(made) and all(isinstance(part.layer, Dropout) for part in made)
         if self.ending == kinds.SOFTMAX and (made or found) and not idle:
-            raise NetworkError(f"A softmax stands before {node.called}; it is read at the end of a network alone.")
+            raise NetworkError(f"A softmax stands before {node.called}; it is supported only at the end of a network.")
         if isinstance(found, Layer):
             made = [*made, Part(found)]
         for part in made:
@@ -159,16 +159,18 @@ class _Reader:
             self.flow = replace(before)
             branches.append(tuple(self.row(row)))
             if self.flow.zeros != NONE or self.ending == kinds.SOFTMAX:
-                raise NetworkError(f"A branch ends with zeros or a softmax before Add {fork.name}, which is not read.")
+                raise NetworkError(
+                    f"A branch ends with zeros or a softmax before Add {fork.name}, which is not supported."
+                )
             ends.append(self.flow)
         (one, other), (body, shortcut) = ends, branches
         if one.shape != other.shape or one.flattened != other.flattened:
             raise NetworkError(
-                f"Add {fork.name} brings {list(one.shape)} and {list(other.shape)} together; branches of the same "
-                "shape and order are read."
+                f"Add {fork.name} brings {list(one.shape)} and {list(other.shape)} together; both branches must have "
+                "the same shape and order."
             )
         if not body:
-            raise NetworkError(f"Both branches of Add {fork.name} hold no layer, which is not read.")
+            raise NetworkError(f"Both branches of Add {fork.name} hold no layer, which is not supported.")
         self.flow = replace(one, positive=one.positive and other.positive)
         layer = Residual(tuple(part.layer for part in body), tuple(part.layer for part in shortcut))
         self.ending = layer
@@ -207,9 +209,9 @@ def _input(row: Row) -> tuple[Any, ...]:
         raise NetworkError("The model does not say what it takes: it was never built. Call it on a picture, then save.")
     sides = shape[1:] if isinstance(shape, list) else []
     if len(sides) not in (2, 3) or (len(sides) == 3 and not _is_side(sides[2])):
-        raise NetworkError(f"The model takes {sides or shape}; pictures, [height, width, channels], are read.")
+        raise NetworkError(f"The model takes {sides or shape}; it must take pictures, [height, width, channels].")
     if not all(side is None or _is_side(side) for side in sides[:2]):
-        raise NetworkError(f"The model takes {sides}; sides of 1 to {LARGEST_SIDE:,} pixels are read.")
+        raise NetworkError(f"The model takes {sides}; sides must be 1 to {LARGEST_SIDE:,} pixels.")
     return tuple(sides)
 
 
@@ -228,11 +230,13 @@ def _ended(parts: list[Part], flow: Flow, ending: Layer | str | None) -> tuple[l
     units = flow.shape[0]
     sigmoid = isinstance(ending, Sigmoid)
     if isinstance(ending, Layer) and not sigmoid and _bends(ending):
-        raise NetworkError(f"The model ends with {ending}; softmax, the sigmoid of one unit, or no activation is read.")
+        raise NetworkError(
+            f"The model ends with {ending}; supported are softmax, the sigmoid of one unit, or no activation."
+        )
     if sigmoid and units > 1:
         raise NetworkError(
-            f"The model ends with {units} sigmoids, several labels a picture; softmax, the sigmoid of one unit, or no "
-            "activation is read."
+            f"The model ends with {units} sigmoids, several labels a picture; supported are softmax, the sigmoid of "
+            "one unit, or no activation."
         )
     if ending == kinds.SOFTMAX:
         if units == 1:

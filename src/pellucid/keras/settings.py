@@ -20,7 +20,7 @@ def whole(node: Node, name: str, default: int | None = None) -> int:
     """A whole number from 1. Raises NetworkError that names the layer."""
     value = node.config.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise NetworkError(f"{node.called}: its {name} is {value!r}, and a whole number from 1 is needed.")
+        raise NetworkError(f"{node.called}: its {name} is {value!r}, but it must be a whole number, 1 or more.")
     return value
 
 
@@ -30,7 +30,7 @@ def pair(node: Node, name: str, default: Pair | None = None) -> Pair:
     value = default if value is None else value
     both = [value, value] if isinstance(value, int) else value
     if not isinstance(both, list | tuple) or len(both) != 2 or not all(_counts(each) for each in both):
-        raise NetworkError(f"{node.called}: its {name} is {value!r}, and one or two whole numbers are needed.")
+        raise NetworkError(f"{node.called}: its {name} is {value!r}, but it must be one or two whole numbers.")
     return both[0], both[1]
 
 
@@ -39,7 +39,7 @@ def number(node: Node, name: str, default: float) -> float:
     value = node.config.get(name, default)
     value = default if value is None else value
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise NetworkError(f"{node.called}: its {name} is {value!r}, and a number is needed.")
+        raise NetworkError(f"{node.called}: its {name} is {value!r}, but it must be a number.")
     return float(value)
 
 
@@ -62,7 +62,7 @@ def flag(node: Node, name: str, default: bool) -> bool:
     """Raises NetworkError unless it is true or false."""
     value = node.config.get(name, default)
     if not isinstance(value, bool):
-        raise NetworkError(f"{node.called}: its {name} is {value!r}, and true or false is needed.")
+        raise NetworkError(f"{node.called}: its {name} is {value!r}, but it must be true or false.")
     return value
 
 
@@ -80,7 +80,7 @@ def check_channels_last(node: Node) -> None:
     if node.config.get("data_format", "channels_last") not in ("channels_last", None):
         raise NetworkError(
             f"{node.called} takes its channels first (data_format {node.config['data_format']}); "
-            "models with channels last, as Keras makes them by default, are read."
+            "only channels last, the default of Keras, is supported."
         )
 
 

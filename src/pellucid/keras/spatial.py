@@ -56,7 +56,7 @@ def separable(node: Node, flow: Flow) -> list[Part]:
 
 def max_pool(node: Node, flow: Flow) -> list[Part]:
     if flow.zeros != NONE and not flow.positive:
-        raise NetworkError(f"{node.called} stands behind a ZeroPadding2D, whose zeros can be the largest of a window.")
+        raise NetworkError(f"{node.called} follows a ZeroPadding2D, whose zeros can be the largest of a window.")
     return [Part(MaxPool(**_pool(node, flow)))]
 
 
@@ -89,7 +89,7 @@ def zero_padding(node: Node, flow: Flow) -> list[Part]:
         case other:
             raise NetworkError(f"{node.called}: its padding is {other!r}; one, two or two pairs of numbers are needed.")
     if min(zeros) < 0 or max(zeros) > 1000:
-        raise NetworkError(f"{node.called}: its padding is {zeros}, and 0 to 1,000 zeros are read.")
+        raise NetworkError(f"{node.called}: its padding is {zeros}, but it must be 0 to 1,000 zeros.")
     top, bottom, left, right = (before + more for before, more in zip(flow.zeros, zeros, strict=True))
     flow.zeros = top, bottom, left, right
     return []
@@ -136,8 +136,8 @@ def _pool(node: Node, flow: Flow) -> dict[str, Any]:
         return {"size": size, "stride": stride, "padding": "same" if any(own) else (0, 0)}
     if (top, left) != (bottom, right) or 2 * top > size[0] or 2 * left > size[1]:
         raise NetworkError(
-            f"{node.called} stands behind a ZeroPadding2D with {top}, {bottom}, {left} and {right} zeros at the top, "
-            "bottom, left and right; equal numbers on both sides, at most half the pool's size, are read."
+            f"{node.called} follows a ZeroPadding2D with {top}, {bottom}, {left} and {right} zeros at the top, "
+            "bottom, left and right; the zeros must be equal on both sides, and at most half the pool's size."
         )
     return {"size": size, "stride": stride, "padding": (top, left)}
 
@@ -159,7 +159,7 @@ def _of_same(height: int, width: int, reach: Pair, stride: Pair) -> Zeros:
 def _same(node: Node) -> bool:
     padding = str(node.config.get("padding", "valid")).lower()
     if padding not in ("same", "valid"):
-        raise NetworkError(f"{node.called}: its padding is {padding!r}; valid and same are read.")
+        raise NetworkError(f"{node.called}: its padding is {padding!r}; supported are valid and same.")
     return padding == "same"
 
 

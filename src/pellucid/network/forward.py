@@ -147,7 +147,7 @@ def _gelu(x: Map) -> Map:
     """x * (1 + erf(x / sqrt 2)) / 2, erf by Abramowitz & Stegun 1964, 7.1.26, which is within 1.5e-7."""
     z = np.abs(x) * np.float32(np.sqrt(0.5))
     t = ONE / (ONE + np.float32(0.3275911) * z)
-    series = reduce(lambda sum, each: (sum + np.float32(each)) * t, _ERF, np.zeros_like(t))
+    series = reduce(lambda total, each: (total + np.float32(each)) * t, _ERF, np.zeros_like(t))
     tail = series * np.exp(-z * z) / np.float32(2)  # of the normal distribution, beyond |x|
     return x * np.where(x > 0, ONE - tail, tail)
 

@@ -6,6 +6,7 @@ needs no torch until `module()` is asked for.
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import Field, dataclass, fields
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +22,18 @@ INDEX = 8  # bytes of the int64 with which PyTorch remembers the winner of a max
 
 State = dict[str, tuple[str, Shape]]
 """Tensors by name, as a module's state dict names them: the type of their numbers as NumPy says it, and their shape."""
+
+
+class Names:
+    """The names of layers in a row, `conv1`, `relu1`, `conv2`: a layer's word, counted from 1."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def next(self, word: str) -> str:
+        """The name of the next layer of this kind."""
+        self._counts[word] += 1
+        return f"{word}{self._counts[word]}"
 
 
 @dataclass(frozen=True)
@@ -181,7 +194,7 @@ def channels_height_width(input: Shape) -> tuple[int, int, int]:
     """Channels, height and width, or a NetworkError for a flat input."""
     if len(input) != 3:
         raise NetworkError(
-            f"it needs [channels, height, width], and its input is {list(input)}; put it before flatten, "
+            f"it needs [channels, height, width], but its input is {list(input)}; put it before flatten, "
             "globalavgpool and dense"
         )
     return input[0], input[1], input[2]

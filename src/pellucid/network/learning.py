@@ -146,7 +146,7 @@ class Dense(Layer):
             )
         if len(input) != 1:
             raise NetworkError(
-                f"it needs a row of numbers, and its input is {list(input)}; put flatten or globalavgpool before it"
+                f"it needs a row of numbers, but its input is {list(input)}; put flatten or globalavgpool before it"
             )
         return (self.units,)
 

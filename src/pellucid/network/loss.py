@@ -1,4 +1,4 @@
-"""The losses that training makes small and that a trace ends in, as PyTorch computes them."""
+"""The loss: what training makes small and what a trace ends in, as PyTorch computes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ def mean_loss(
     logits: Tensor,
     targets: Tensor,
     label_smoothing: float = 0.0,
+    importance: Sequence[float] | None = None,
+    *,
     weights: Sequence[float] | None = None,
+    probabilities: bool = False,
+    against: int | None = None,
 ) -> Tensor:
     """Mean loss of a batch: logits float (n, classes) -> scalar.
 
@@ -22,25 +26,41 @@ def mean_loss(
       has and 0 for the others, (n, classes)
     * "cross_entropy": of softmax(logits); smoothing as in Szegedy et al. 2016, eq. 3
     * "mse": the mean over classes of (softmax probability - one-hot target) squared (Brier 1950)
-    * "binary_cross_entropy": of sigmoid(logits), averaged over classes too
-    * weights: one for each class. A picture's loss counts so many times, and the sum is divided by n. PyTorch's
-      `weight` divides by the sum of the batch's weights instead: that sum differs from batch to batch, and is
-      the label's own weight where n is 1, so that a picture alone would not show its weight.
+    * "binary_cross_entropy": of sigmoid(logits), averaged over classes too; a single logit has the classes 0 and 1.
+      `probabilities`: the logits are probabilities already.
+    * "difference": not a loss but the logit of the target minus that of class `against`, summed over the batch
+    * importance: one for each class. A picture's loss counts so many times, and the sum is divided by n.
+    * weights: one for each class, for the cross-entropy only: PyTorch's `weight`, which divides by the sum of the
+      batch's weights instead. That sum differs from batch to batch, and is the label's own weight where n is 1, so a
+      picture alone would not show its weight.
     """
     import torch.nn.functional as F
 
+    if kind == "difference":
+        return (logits.gather(1, targets[:, None])[:, 0] - logits[:, against]).sum()
     if kind == "binary_cross_entropy":
-        wanted = targets if targets.ndim == 2 else F.one_hot(targets, logits.shape[1])
-        if weights is None:
-            return F.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype))
-        each = F.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype), reduction="none").mean(1)
+        wanted = _per_class(targets, logits.shape[1]).to(logits.dtype)
+        measure = F.binary_cross_entropy if probabilities else F.binary_cross_entropy_with_logits
+        if importance is None:
+            return measure(logits, wanted)
+        each = measure(logits, wanted, reduction="none").mean(1)
     elif kind == "mse":
         wanted = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
-        if weights is None:
+        if importance is None:
             return F.mse_loss(logits.softmax(1), wanted)
         each = F.mse_loss(logits.softmax(1), wanted, reduction="none").mean(1)
-    elif weights is None:
-        return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    elif importance is None:
+        divided = None if weights is None else logits.new_tensor(weights)
+        return F.cross_entropy(logits, targets, divided, label_smoothing=label_smoothing)
     else:
         each = F.cross_entropy(logits, targets, label_smoothing=label_smoothing, reduction="none")
-    return (each * logits.new_tensor(weights)[targets]).mean()
+    return (each * logits.new_tensor(importance)[targets]).mean()
+
+
+def _per_class(targets: Tensor, scores: int) -> Tensor:
+    """Targets as 0 or 1 for each score, (n, scores)."""
+    import torch.nn.functional as F
+
+    if targets.ndim == 2:
+        return targets
+    return targets[:, None] if scores == 1 else F.one_hot(targets, scores)

@@ -74,7 +74,7 @@ class PaddedPool(Pool):
         elif any(2 * self.padding[axis] > self.size[axis] for axis in (0, 1)):
             raise NetworkError(
                 f"{self.word}: padding={pair(self.padding)} is more than half of size {pair(self.size)}; "
-                "some windows would see no number of the picture."
+                "some windows would lie outside the picture."
             )
 
     @property

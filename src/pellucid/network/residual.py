@@ -1,14 +1,14 @@
 """Layers in a row, and layers that hold rows, as the residual layer does: what walks over them is here."""
 
 from abc import abstractmethod
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pellucid.errors import NetworkError
-from pellucid.network.layer import FLOAT, Cost, Layer, State
+from pellucid.network.layer import FLOAT, Cost, Layer, Names, State
 from pellucid.network.pooling import Flatten, GlobalAvgPool
 from pellucid.network.window import Pair, Shape, pair
 
@@ -59,10 +59,9 @@ class Before:
 def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[Step]:
     """Each layer with its name and sizes. Raises NetworkError (TooSmall) with the layer's name and text."""
     steps = []
-    counts: Counter[str] = Counter()
+    names = Names()
     for layer in layers:
-        counts[layer.word] += 1
-        name = f"{layer.word}{counts[layer.word]}"
+        name = names.next(layer.word)
         if isinstance(layer, Branched):
             output = layer.output(input, path + name)
         else:
@@ -308,4 +307,4 @@ def _matching(input: Shape, body: Shape) -> str:
         if tuple(-(-input[axis] // strides[axis - 1]) for axis in (1, 2)) == body[1:]:
             stride = f", stride={pair(strides)}" if strides != (1, 1) else ""
             return f"the shortcut conv({body[0]}, 1{stride}) would fit"
-    return "change the layers of one, or pad them, so that both give the same"
+    return "change the layers of one, or pad them, until both give the same"

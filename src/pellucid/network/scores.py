@@ -1,4 +1,4 @@
-"""From a network's scores to probabilities, and from these to what a picture is called. NumPy only.
+"""From a network's scores to probabilities, and from these to what a picture is called. Imports NumPy only.
 
 With one label a picture the classes share a softmax, and the most probable is called. Where a picture may have several,
 each class has a sigmoid and a threshold of its own. `thresholds` None means one label, everywhere.
@@ -6,8 +6,13 @@ each class has a sigmoid and a threshold of its own. `thresholds` None means one
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Thresholds = tuple[float, ...] | None
 
@@ -20,6 +25,19 @@ def probabilities(logits: NDArray[np.floating], temperature: float, several: boo
     with np.errstate(invalid="ignore"):  # of a network that gives infinity
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def log_probabilities(logits: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
+    """log softmax(logits / temperature): (n, classes) -> float64 (n, classes), also where a probability rounds to 0."""
+    scaled = logits.astype(np.float64) / temperature
+    shifted = scaled - scaled.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def tensor_probabilities(logits: Tensor, temperature: float, several: bool) -> Tensor:
+    """`probabilities` in torch, with a gradient: (n, classes) -> float64 (n, classes)."""
+    scaled = logits.double() / temperature
+    return scaled.sigmoid() if several else scaled.softmax(1)
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,10 +13,9 @@ What a layer's settings are, their order, defaults and ranges, stands in its dat
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from pellucid.errors import NetworkError
+from pellucid.errors import NetworkError, nearest
 from pellucid.network.layer import Layer, out_of_range
 from pellucid.network.layers import WORDS, Branched
 from pellucid.network.network import Network
@@ -35,7 +34,7 @@ _TOKEN = re.compile(
 
 _NOT_A_LAYER = {
     "softmax": "the network ends with its scores; softmax belongs to the loss and to the prediction",
-    "input": "the size of the picture is no part of the network",
+    "input": "the size of the picture is not a part of the network",
 }
 
 
@@ -85,7 +84,7 @@ class _Parser:
 
     def network(self) -> Network:
         if self.here.kind == "end":
-            raise self._error("nothing is written; write layers, conv(10, 5) relu maxpool(2) flatten dense")
+            raise self._error("the text is empty; write layers, conv(10, 5) relu maxpool(2) flatten dense")
         layers = self._row()
         if self.here.kind != "end":
             raise self._error(f"{self.here.text!r} does not belong here; expected a layer")
@@ -122,7 +121,7 @@ class _Parser:
         layers = self._row()
         self._close(opened)
         if not layers:
-            raise self._error("nothing stands in these parentheses; write layers, 2*(conv(8, 3) relu)", opened)
+            raise self._error("these parentheses are empty; write layers, 2*(conv(8, 3) relu)", opened)
         return layers
 
     def _layer(self) -> Layer:
@@ -200,7 +199,7 @@ class _Parser:
         value = _read(token, type_)
         if value is None:
             message = f"{setting.name} of {kind.word} is {_accepted(type_)}, not {token.text!r}"
-            near = get_close_matches(token.text, _words(type_), n=1) if token.kind == "word" else []
+            near = nearest(token.text, _words(type_)) if token.kind == "word" else []
             raise self._error(message + (f"; did you mean {near[0]}?" if near else ""), token)
         if complaint := out_of_range(setting, value):
             raise self._error(f"{kind.word}: {complaint}", token)
@@ -244,7 +243,7 @@ class _Parser:
         opened = self.tokens[self.position - 1]
         self.depth += 1
         if self.depth > DEEPEST:
-            raise self._error(f"parentheses stand in each other more than {DEEPEST} deep", opened)
+            raise self._error(f"parentheses are nested more than {DEEPEST} deep", opened)
         return opened
 
     def _close(self, opened: _Token) -> None:
@@ -331,13 +330,13 @@ def _shown(value: object) -> str:
 def _unknown_layer(word: str) -> str:
     if word.lower() in _NOT_A_LAYER:
         return f"{word} is not written: {_NOT_A_LAYER[word.lower()]}"
-    near = get_close_matches(word.lower(), WORDS, n=1)
+    near = nearest(word.lower(), WORDS)
     hint = f"did you mean {near[0]}? Layers" if near else "layers"
     return f"there is no layer {word}; {hint}: {', '.join(WORDS)}"
 
 
 def _unknown_setting(word: str, kind: type[Layer]) -> str:
     names = [each.name for each in fields(kind)]
-    near = get_close_matches(word, names, n=1)
+    near = nearest(word, names)
     hint = f"did you mean {near[0]}? It" if near else "it"
     return f"{kind.word} has no setting {word}; {hint} is written {signature(kind)}"

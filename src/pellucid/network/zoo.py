@@ -1,9 +1,8 @@
 """Networks with a name, each a text like any other."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from pellucid.errors import NetworkError
+from pellucid.errors import NetworkError, did_you_mean
 from pellucid.network import published, text
 from pellucid.network.layers import WORDS
 from pellucid.network.network import Network
@@ -74,8 +73,7 @@ def find(name_or_text: str) -> Named:
     words = asked.replace(",", " ").split()
     if not words or len(words) > 1 or "(" in asked or words[0] in WORDS:
         return Named(None, text.parse(name_or_text), None)
-    near = get_close_matches(asked.lower(), NAMES, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(asked.lower(), NAMES)
     raise NetworkError(
         f"There is no network {asked}.{hint} Names: {', '.join(NAMES)}; or write the layers, {ARTICLE!r}."
     )

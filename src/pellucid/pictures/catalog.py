@@ -21,7 +21,7 @@ from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
-IN_TWO = "the same file also stands in class"  # how the reason begins of a file that two classes hold
+IN_TWO = "the same file is also in class"  # how the reason begins of a file that two classes hold
 LEAST = 2  # usable pictures a class: one to learn from, one to check with
 
 
@@ -111,7 +111,7 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
     labels = {name: label for label, name in enumerate(ordered)}
     pictures = Writer()
     others: list[Entry] = [
-        entry._replace(kind="unusable", reason="lies outside a class folder") if entry.kind == "file" else entry
+        entry._replace(kind="unusable", reason="is outside a class folder") if entry.kind == "file" else entry
         for entry in beside
     ]
     for folder in folders:
@@ -131,7 +131,7 @@ def check(catalog: Catalog) -> None:
     """Raise CatalogError, in one line that names class and count, where nothing sensible can be learned."""
     root, classes = catalog.place, catalog.classes
     if not classes and catalog.table is not None:
-        raise CatalogError(f"{root} lists no picture that has a label. {_why(catalog, None)}".rstrip())
+        raise CatalogError(f"{root} lists no labelled picture. {_why(catalog, None)}".rstrip())
     if not classes:
         found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
         ours = f" Left out are {parts.names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""

@@ -21,7 +21,7 @@ def path_of(cell: Any, root: str) -> str:
     in an old encoding, the path is that file's.
     """
     if not isinstance(cell, str | bytes) and not _is_nothing(cell):
-        raise Unusable(f"its path is no text: {cell!r:.60}")
+        raise Unusable(f"its path is not text: {cell!r:.60}")
     path = os.fsdecode(cell) if isinstance(cell, bytes) else cell
     if path is None or not isinstance(path, str) or not path.strip():
         raise Unusable("the table has no path for it")
@@ -64,7 +64,7 @@ def group_of(cell: Any) -> str:
     """The name of the group, whatever kind of value it is; "" for none. Raises Unusable."""
     name = "" if _is_nothing(cell) else composed(str(_whole(cell)).strip())
     if not _is_escaped(name):
-        raise Unusable(f"its group is no text: {name!r:.60}")
+        raise Unusable(f"its group is not text: {name!r:.60}")
     return name
 
 

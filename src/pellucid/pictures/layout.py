@@ -136,9 +136,9 @@ class _Search:
             if entry.kind != "folder":
                 self.beside.append(entry)
             elif os.path.islink(path) and leads_back(self.root, entry.path):
-                self.beside.append(Entry(entry.path, "again", "a link to a folder that it lies in"))
+                self.beside.append(Entry(entry.path, "again", "a link to a folder that contains it"))
             elif only_ours(path, self.leave_out):
-                self.beside.append(Entry(entry.path, "ours", "holds nothing but folders that Pellucid wrote"))
+                self.beside.append(Entry(entry.path, "ours", "holds only folders that Pellucid wrote"))
             else:
                 folders.append(entry.path.removeprefix(prefix).rstrip("/"))
         return folders

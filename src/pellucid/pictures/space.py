@@ -10,7 +10,7 @@ from pathlib import Path
 from pellucid import files
 from pellucid.errors import StorageError
 
-ELSEWHERE = "Name another place for them with --cache, or cache=... in Python."
+ELSEWHERE = "Choose another place with --cache, or cache=... in Python."
 
 
 @contextmanager

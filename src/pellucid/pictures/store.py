@@ -193,7 +193,7 @@ def default_cache() -> Path:
     try:
         return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
     except (RuntimeError, KeyError, OSError) as error:
-        raise StorageError(f"No home folder is known in which decoded pictures could be kept. {ELSEWHERE}") from error
+        raise StorageError(f"There is no home folder to store decoded pictures in. {ELSEWHERE}") from error
 
 
 def stores(cache: Path) -> list[StoreInfo]:

@@ -185,7 +185,7 @@ def open_table(file: Path, columns: Columns) -> Table:
     if not head.strip():
         raise CatalogError(f"{file} is not a folder, and as a table it is empty. {_ACCEPTED}")
     if "\0" in head:  # as in pictures, archives, spreadsheets
-        raise CatalogError(f"{file} is not a folder, and no table either. {_ACCEPTED}")
+        raise CatalogError(f"{file} is neither a folder nor a table. {_ACCEPTED}")
     if head.lstrip().startswith("{"):
         return Table(file, _names(file, encoding), "JSONL", encoding)
     if head.lstrip().startswith("["):
@@ -253,7 +253,7 @@ def _objects(file: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, dict[s
         except (ValueError, RecursionError) as error:
             raise CatalogError(f"{file} cannot be read as JSONL: line {line}, {error}.") from error
         if not isinstance(content, dict):
-            raise CatalogError(f'{file} cannot be read as JSONL: line {line} is no object, such as {{"path": …}}.')
+            raise CatalogError(f'{file} cannot be read as JSONL: line {line} is not an object, such as {{"path": …}}.')
         yield line, content
 
 
@@ -266,7 +266,7 @@ def _opened_parquet(file: Path) -> Any:
     try:
         return parquet.ParquetFile(file)
     except (pyarrow.ArrowException, OSError) as error:
-        raise CatalogError(f"{file} is no Parquet file that can be read: {_first_line(error)}.") from error
+        raise CatalogError(f"{file} is not a readable Parquet file: {_first_line(error)}.") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -60,7 +60,7 @@ def walk(folder: str | Path, leave_out: Path | None = None) -> Iterator[Entry]:
             yield Entry(prefix, "again", "a link to a folder that was read already")
             continue
         if linked and leads_back(top, prefix):
-            yield Entry(prefix, "again", "a link to a folder that it lies in")
+            yield Entry(prefix, "again", "a link to a folder that contains it")
             continue
         seen.add(identity)
         inner: list[str] = []
@@ -80,7 +80,7 @@ def entries(top: str | Path, prefix: str = "", leave_out: Path | None = None) ->
         with os.scandir(os.path.join(top, prefix)) as listing:
             found = sorted(listing, key=lambda entry: entry.name)
     except PermissionError:
-        yield Entry(prefix, "unusable", "a folder that may not be opened (no permission)")
+        yield Entry(prefix, "unusable", "a folder without read permission")
         return
     except OSError as error:
         yield Entry(prefix, "unusable", f"a folder that cannot be opened: {error.strerror}")

@@ -85,7 +85,7 @@ def _declared(path: Path) -> tuple[dict[str, Shape], dict[str, str]]:
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SafetensorError as error:
-        raise ArtefactError(f"{path} is no safetensors file, or a damaged one: {error}. Get it again.") from error
+        raise ArtefactError(f"{path} is not a safetensors file, or is damaged: {error}. Get it again.") from error
 
 
 def _tensors(path: Path, paired: Mapping[str, str], shapes: Mapping[str, Shape]) -> dict[str, NDArray[Any]]:

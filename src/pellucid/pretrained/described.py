@@ -62,9 +62,9 @@ def read(path: Path) -> Description:
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ArtefactError(f"{path} is no JSON: {error}.") from error
+        raise ArtefactError(f"{path} is not JSON: {error}.") from error
     if not isinstance(said, dict):
-        raise ArtefactError(f"{path} is no config.json of a model: it holds {type(said).__name__}, not an object.")
+        raise ArtefactError(f"{path} is not the config.json of a model: it holds {type(said).__name__}, not an object.")
     # the older layout has everything in one object
     prepared = said.get("pretrained_cfg", said)
     if not isinstance(prepared, dict):
@@ -151,4 +151,4 @@ def _real(value: object) -> bool:
 
 def _wrong(path: Path, key: str, value: object, allowed: str) -> ArtefactError:
     shown = "missing" if value is None else repr(value) if len(repr(value)) < 80 else f"{repr(value)[:80]}…"
-    return ArtefactError(f"{path}: {key} is {shown}; it has to be {allowed}.")
+    return ArtefactError(f"{path}: {key} is {shown}; it must be {allowed}.")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from pellucid import files
-from pellucid.errors import ArtefactError
+from pellucid.errors import ArtefactError, did_you_mean
 from pellucid.network import published, zoo
 from pellucid.pretrained import checkpoint, described, hub, layouts, lite0, ours
 from pellucid.pretrained.known import Known
@@ -49,8 +48,7 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
             f"{written} comes without weights. Of the networks by name, {lite0.NAME} has them; others are on a hub, "
             "such as timm/resnet18.a1_in1k."
         )
-    near = get_close_matches(written.lower(), NAMES, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(written.lower(), NAMES)
     raise ArtefactError(f"There are no known weights {written!r}.{hint} Write {FORMS}.")
 
 
@@ -75,7 +73,7 @@ def _of_file(path: Path, model: str | None) -> Known:
     if path.suffix in PICKLES:
         raise _refused(path)
     if path.suffix != SUFFIX:
-        raise ArtefactError(f"{path} is no file of weights. Write {FORMS}.")
+        raise ArtefactError(f"{path} is not a file of weights. Write {FORMS}.")
     config = path.with_name(hub.CONFIG)
     if path.name == hub.WEIGHTS and described.is_ours(config):
         return ours.load(path.parent)
@@ -102,6 +100,6 @@ def _source(named: Path, weights: Path) -> str:
 
 def _refused(path: Path) -> ArtefactError:
     return ArtefactError(
-        f"{path} is a pickle, which can run code when it is read. It is not read. Write a file of safetensors, or save "
-        "it as one."
+        f"{path} is a pickle, which can run code when it is read, so it is refused. Name a safetensors file, or "
+        "convert it to one."
     )

@@ -46,7 +46,7 @@ def fetch(name: str, endpoint: str | None = None, cache: Path | None = None) -> 
         ) from error
     match = REPOSITORY.fullmatch(name)
     if match is None:
-        raise ArtefactError(f"{name!r} is no name of a repository; write OWNER/NAME, timm/resnet18.a1_in1k.")
+        raise ArtefactError(f"{name!r} is not the name of a repository; write OWNER/NAME, timm/resnet18.a1_in1k.")
     folder = cache or Path(constants.HF_HUB_CACHE)
     repository = _Repository(match["name"], match["revision"] or "main", endpoint, folder)
     try:
@@ -189,7 +189,7 @@ class _Repository:
                 continue
             return (
                 f"{self.shown} has no {WEIGHTS}, only {pickle}: a pickle of unknown hash, which can run code when it "
-                "is read. It is not read. Look for a repository with safetensors."
+                "is read. It is refused. Look for a repository with safetensors."
             )
         return f"{self.shown} has no {WEIGHTS}. Look for a repository that has one, timm/resnet18.a1_in1k."
 

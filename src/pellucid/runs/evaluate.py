@@ -55,7 +55,7 @@ def evaluating(
     catalog = table.read(Path(directory), named, known=classifier.classes)
     if catalog.table is None and columns.chosen:
         name = next(iter(columns.chosen.values()))
-        raise CatalogError(f"{directory} is no table, and has no column {name!r}: its class folders say what is what.")
+        raise CatalogError(f"{directory} is not a table and has no column {name!r}; its class folders are the labels.")
     if several:
         catalog = joined(catalog)
     notes = _notes(catalog, classifier.classes)

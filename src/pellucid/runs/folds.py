@@ -145,10 +145,10 @@ class CrossValidation:
             self.recipe = recipes.make(**self._plan["asked"])
             self._more["named"] = frozenset(self._plan.get("named", self._more.get("named", ())))
             if self.recipe.folds is None:
-                raise ValueError("it is of no cross-validation")
+                raise ValueError("it does not belong to a cross-validation")
         except (KeyError, TypeError, ValueError, RecipeError) as error:
             path = out / FOLDER / PLAN
-            raise ArtefactError(f"{path} is damaged: {error}. Train anew with another --out.") from error
+            raise ArtefactError(f"{path} is damaged: {error}. Train again with another --out.") from error
         if (out / artefact.CONFIG).is_file() and not (out / CHECKPOINTS).is_dir():  # killed at the very end
             shutil.rmtree(out / FOLDER, ignore_errors=True)
 

@@ -37,7 +37,7 @@ class Seen:
     """A picture that a model has seen while it was made, or a copy of one."""
 
     picture: str
-    """Its path, as it was asked for."""
+    """Its path, as requested."""
     side: str
     """"train": the model learned from it; "validation": it took part in choosing epoch and temperature."""
     of: str
@@ -79,7 +79,7 @@ def memory(model: str | Path) -> Memory:
     """What a model knows of the pictures that it has seen. Raises ArtefactError where it is no model folder."""
     folder = Path(model)
     config = artefact.read_config(folder)
-    again = "so it cannot be told which of these pictures the model has seen"
+    again = "so it is unknown which of these pictures the model has seen"
     stated = config.get("files", {})
     if artefact.SPLIT not in stated:
         how = "was imported" if "imported" in config else f"was saved without {artefact.SPLIT}"
@@ -94,7 +94,7 @@ def memory(model: str | Path) -> Memory:
     except (ArtefactError, OSError, KeyError, csv.Error) as error:
         what = str(error) if isinstance(error, ArtefactError) else f"{folder / artefact.SPLIT} cannot be read: {error}."
         return Memory({}, {}, f"{what.rstrip('.')}; {again}.")
-    copies = "so copies of the pictures that it has seen cannot be told, only the very same files"
+    copies = "so only identical files are recognised, not copies of the pictures that it has seen"
     if artefact.KNOWN not in stated:
         return Memory(digests, {}, f"{folder} was saved by an older Pellucid without {artefact.KNOWN}, {copies}.")
     try:

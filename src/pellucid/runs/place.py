@@ -29,12 +29,12 @@ def find_place(out: Path, resume: bool, part: Part | None) -> checkpoint.Checkpo
     if resume and (out / artefact.CONFIG).exists():
         if artefact.read_config(out).get("training", {}).get("complete"):
             raise ArtefactError(f"The training in {out} is complete; there is nothing to resume.")
-        raise ArtefactError(f"{out} has no checkpoint to resume from. Train anew with another --out.")
+        raise ArtefactError(f"{out} has no checkpoint to resume from. Train again with another --out.")
     if resume:
-        raise ArtefactError(f"There is no training in {out} to resume, and it holds other files. Check --out.")
+        raise ArtefactError(f"{out} holds other files and no training to resume. Check --out.")
     raise ArtefactError(
         f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
-        + (", or go on with --resume." if (out / CHECKPOINTS).is_dir() or folds.begun(out) else ".")
+        + (", or continue with --resume." if (out / CHECKPOINTS).is_dir() or folds.begun(out) else ".")
     )
 
 

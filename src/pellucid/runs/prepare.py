@@ -90,7 +90,7 @@ def check_same(saved: Checkpoint | None, data: Data) -> None:
     if saved is not None and saved.context["fingerprint"] != data.fingerprint:
         raise ArtefactError(
             f"The pictures in {data.catalog.place} have changed since {saved.path} was written, and a resumed run "
-            "must see the same ones. Put them back, or train anew with another --out."
+            "must see the same ones. Put them back, or train again with another --out."
         )
 
 
@@ -208,18 +208,18 @@ def _no_choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
     if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
         return ()
     if not len(data.rows("val")):
-        few = "the pictures are too few, or too much alike, to leave a validation"
+        few = "the pictures are too few or too similar for a validation"
         return (f"weights of the last epoch, and temperature 1: {few}",)
     first, *more = data.lacking["val"]
     lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
-    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)
+    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}",)
 
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:
     """Batch norm cannot learn from one picture: its deviation would be 0."""
     if len(task.train) // task.steps_per_epoch == 1 and has_batch_norm(module) and not task.frozen_norms:
         raise RecipeError(
-            f"batch is {task.batch}, and a step of one picture leaves batch norm nothing to compare. "
+            f"batch is {task.batch}, but batch norm needs several pictures per step. "
             "Use 2 or more, or a network without batchnorm."
         )
 

@@ -29,7 +29,7 @@ def start(
     Raises RecipeError, and what Run raises.
     """
     if resume and out is None:
-        raise RecipeError("A resumed training needs its folder: give --out, or out=... in Python.")
+        raise RecipeError("Resuming needs the folder of the training: add --out, or out=... in Python.")
     named = {**(recipes.read(recipe) if recipe is not None else {}), **(settings or {})}
     module = None if isinstance(named.get("model", ""), str) else named["model"]
     if module is not None:

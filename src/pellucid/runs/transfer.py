@@ -107,7 +107,7 @@ def choose(
     if network is not None and network != known.network:
         raise RecipeError(
             f"model is {recipe.model!r}, and pretrained {recipe.pretrained!r} has the weights of {known.name}. "
-            "Leave one of them out."
+            "Remove one of the two."
         )
     recipe, form, more = road.resolve(recipe, known.name, known.form, sample, named)
     about = {
@@ -130,7 +130,7 @@ def _check_shapes(known: Known, shape: Shape) -> None:
             before = f"{known.form.height}x{known.form.width}"
             raise RecipeError(
                 f"size is {shape[1]}, and the weights of {known.name} are for pictures of {before}: {name} is "
-                f"{list(known.tensors[name].shape)} and would have to be {list(needed)}. Leave out --size, or train "
+                f"{list(known.tensors[name].shape)} and would have to be {list(needed)}. Remove --size, or train "
                 "with --from-scratch."
             )
 

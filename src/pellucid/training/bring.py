@@ -57,5 +57,5 @@ def check_same(saved: Checkpoint | None, ready: Ready) -> None:
     if saved is not None and saved.context.get("module") != ready.digest:
         raise ArtefactError(
             f"The module computes something else than the one that {saved.path} was written with, and a resumed run "
-            "goes on with the same. Pass that one, or train anew with another --out."
+            "goes on with the same. Pass that one, or train again with another --out."
         )

@@ -123,7 +123,7 @@ def newest(folder: Path) -> Checkpoint | None:
         except ArtefactError as error:
             problems.append(str(error))
     if problems:
-        raise ArtefactError(f"No checkpoint can be resumed; train anew with another --out. {' '.join(problems)}")
+        raise ArtefactError(f"No checkpoint can be resumed; train again with another --out. {' '.join(problems)}")
     return None
 
 
@@ -161,7 +161,7 @@ def restore(checkpoint: Checkpoint, state: State) -> None:
         state.module.load_state_dict(module)
     except RuntimeError as error:
         what = " ".join(str(error).split())
-        raise ArtefactError(f"The checkpoint {checkpoint.path} is of another network: {what}") from error
+        raise ArtefactError(f"The checkpoint {checkpoint.path} belongs to another network: {what}") from error
     _restore_optimizer(checkpoint, state.optimizer)
     targets = state.module.state_dict()
     state.best = {

@@ -83,9 +83,9 @@ class Claim:
     def check(self) -> None:
         """Raise ArtefactError where the folder is not this claim's any more."""
         if self.lost:
-            raise ArtefactError(f"{self.folder} was taken over by a later run of this program, which goes on with it.")
+            raise ArtefactError(f"{self.folder} was taken over by a later run of this program.")
         if not self.held:
-            raise ArtefactError(f"The run in {self.folder} has ended. Begin it again, with resume=True to go on.")
+            raise ArtefactError(f"The run in {self.folder} has ended. Start it again with resume=True to continue.")
 
     def _acquire(self, new: bool) -> None:
         for _ in range(TRIES):
@@ -126,8 +126,7 @@ def inside(folder: Path) -> list[Path]:
 
 def _taken(folder: Path, holder: str) -> str:
     return (
-        f"Another process writes {folder} at this moment ({holder}). "
-        "Wait until it ends, or stop it; or choose another --out."
+        f"Another process is writing to {folder} ({holder}). Wait until it ends, or stop it; or choose another --out."
     )
 
 

@@ -77,7 +77,7 @@ class Data:
         out = np.flatnonzero(self.sides < 0)
         of_group = splits.overruled(pictures.groups, pictures.sides)[out]
         where = "the folders' split" if self.catalog.table is None else "the table's split"
-        reasons = [f"its {'group' if group else 'twin'} stands on another side of {where}" for group in of_group]
+        reasons = [f"its {'group' if group else 'twin'} is on another side of {where}" for group in of_group]
         left = (Quarantined(pictures[row].path, why) for row, why in zip(out.tolist(), reasons, strict=True))
         return (*self.catalog.quarantine, *left)
 
@@ -144,8 +144,8 @@ def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> 
     if catalog.table is None and columns.chosen:
         role, name = next(iter(columns.chosen.items()))
         raise RecipeError(
-            f"{role}_column is {name!r}, and {place} is no table: its class folders say what is what. Name a table, or "
-            f"leave out --{role}-column."
+            f"{role}_column is {name!r}, and {place} is not a table; its class folders are the labels. Name a "
+            f"table, or remove --{role}-column."
         )
     return catalog
 
@@ -222,7 +222,7 @@ def _check_train(catalog: Catalog, labels: Targets) -> None:
     for name, count in zip(catalog.classes, counts, strict=True):
         if not count:
             raise CatalogError(
-                f"Class {name} of {catalog.place} has 0 pictures to train on: all of its usable ones stand in val or "
+                f"Class {name} of {catalog.place} has 0 pictures to train on: all usable ones are in val or "
                 f"test, or are {twins_of} of pictures there. Put some into train."
             )
 

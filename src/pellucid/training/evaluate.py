@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import CatalogError
+from pellucid.network import scores
 
 BINS = 10
 
@@ -164,21 +165,14 @@ def balanced_accuracy(hits: Sequence[int], pictures: Sequence[int]) -> tuple[flo
     return mean, (max(0.0, mean - below), min(1.0, mean + above))
 
 
-def log_probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """log softmax(logits / temperature), float64 (n, classes)."""
-    scaled = logits.astype(np.float64) / temperature
-    shifted = scaled - scaled.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
     """softmax(logits / temperature), float64 (n, classes), rows sum to 1."""
-    return np.exp(log_probabilities(logits, temperature))
+    return scores.probabilities(logits, temperature, several=False)
 
 
 def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
     """Mean of -log p(label), in nats."""
-    return float(-log_probabilities(logits, temperature)[np.arange(len(labels)), labels].mean()) + 0.0  # no -0
+    return float(-scores.log_probabilities(logits, temperature)[np.arange(len(labels)), labels].mean()) + 0.0  # no -0
 
 
 def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

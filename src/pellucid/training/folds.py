@@ -55,7 +55,7 @@ class Part:
         if given:
             raise RecipeError(
                 f"folds is {self.count}, and {catalog.root} gives sides of its own ({', '.join(given)}): the test "
-                "pictures are chosen already. Leave out --folds, or name a folder without sides."
+                "pictures are chosen already. Remove --folds, or name a folder without sides."
             )
 
     def sides(
@@ -69,13 +69,13 @@ class Part:
         if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
             raise ArtefactError(
                 f"The pictures in {store.catalog.root} have changed since the folds in {self.place} were begun, and "
-                "all must see the same ones. Put them back, or train anew with another --out."
+                "all must see the same ones. Put them back, or train again with another --out."
             )
         if whole := splits.indivisible(labels, groups):
             count = int((labels == whole[0]).sum())
             raise CatalogError(
                 f"The {count:,} pictures of class {store.catalog.classes[whole[0]]} stay together (near-duplicates, or "
-                "one group): no fold can test what another teaches. Add pictures of it, or leave out --folds."
+                "one group): no fold can test what another teaches. Add pictures of it, or remove --folds."
             )
         sides = np.full(len(labels), splits.TEST, np.int8)
         rest = np.arange(len(labels))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import TrainingError
-from pellucid.training.evaluate import log_probabilities
+from pellucid.network.scores import log_probabilities
 
 if TYPE_CHECKING:
     import torch

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
+from pellucid.network.loss import mean_loss
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
 from pellucid.training import minutes, pace, targets
 from pellucid.training.history import Epoch, is_best
 from pellucid.training.norms import has_batch_norm, train_mode
-from pellucid.training.optimizer import loss as loss_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
 
@@ -195,7 +195,8 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     for part in _parts(task, state.module, rows):
         labels = task.engine.send(task.labels[part])
         logits = _logits(task, state.module, task.images.batch(part), generator).float()
-        loss = loss_of(task.recipe, logits, labels, task.weights) * (len(part) / len(rows))
+        recipe = task.recipe
+        loss = mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights) * (len(part) / len(rows))
         loss.backward()
         losses.append(loss.detach())
         right.append(targets.right(logits.detach(), labels))

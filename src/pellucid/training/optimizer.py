@@ -1,13 +1,12 @@
-"""The optimizer that a recipe names, and the loss."""
+"""The optimizer that a recipe names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import NetworkError
-from pellucid.network.loss import mean_loss
 from pellucid.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -85,11 +84,3 @@ def of_head(layer: torch.nn.Linear, learning_rate: float, weight_decay: float) -
     if layer.bias is not None:
         groups.append({"params": [layer.bias], "weight_decay": 0.0})
     return uncompiled(torch.optim.SGD)(groups, learning_rate)
-
-
-def loss(recipe: Recipe, logits: Tensor, labels: Tensor, weights: Sequence[float] | None = None) -> Tensor:
-    """Mean loss of a batch: logits float32 (n, classes), labels int64 (n,) -> scalar. See network/loss.py.
-
-    `weights`: one for each class, where classes are weighted (weighting.py).
-    """
-    return mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, weights)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 import types
 import typing
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pellucid.engine.device import Precision
-from pellucid.errors import RecipeError
+from pellucid.errors import RecipeError, did_you_mean
 from pellucid.pictures.augment import Augment
 from pellucid.pictures.decode import Fit
 from pellucid.texts import decoded
@@ -23,53 +22,53 @@ AugmentChoice = Literal["auto"] | Augment
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of one training. `None` or "auto": chosen from the pictures, and said with the reason."""
+    """All settings of one training. `None` or "auto": chosen from the pictures; the run prints the choice and why."""
 
     model: str = "auto"
-    """The network: auto chooses by the pictures. Or a name (compact, article, resnet18 and others; the reference lists
-    them), a line of text such as "conv(10, 5) relu maxpool(2) flatten dense", or FILE.py:FUNCTION. That runs the file
-    and trains the torch.nn.Module that its function returns; the function gets the number of classes, if it takes an
-    argument. A network that is named trains from scratch unless pretrained says otherwise."""
+    """The network. auto: chosen from the pictures. Or a name (compact, article, resnet18 and others; the reference has
+    all), a line of layers such as "conv(10, 5) relu maxpool(2) flatten dense", or FILE.py:FUNCTION, which runs the
+    file and trains the torch.nn.Module that the function returns. The function receives the number of classes if it
+    takes an argument. A named network trains from scratch unless pretrained is set."""
     pretrained: str | None = None
-    """Start from known weights: imagenet, a repository of timm's on the Hugging Face hub (timm/resnet18.a1_in1k), a
-    folder or file of such weights, or a model folder of Pellucid's. A head is fitted to them first."""
+    """Start from known weights: imagenet, a timm repository on the Hugging Face hub (timm/resnet18.a1_in1k), a folder
+    or file of such weights, or a Pellucid model folder. A new head is fitted first."""
     from_scratch: bool = False
     """Train from random weights, whatever the pictures."""
     size: int | None = None
-    """Height and width of the square that every picture is brought to, in pixels."""
+    """Side of the square that every picture is resized to, in pixels."""
     channels: Literal[1, 3] | None = None
     """3: red, green, blue; 1: grey."""
     labels: Literal["one", "several"] = "one"
-    """one: a picture is of one class; several: it may have any number of labels, each judged by itself."""
+    """one: each picture has one class; several: any number of labels, each judged by itself."""
     fit: Fit = "stretch"
-    """How a picture meets the square: pad keeps all of it and its shape, crop keeps its middle, stretch distorts it."""
+    """How a picture becomes square: pad adds borders, crop keeps the middle, stretch distorts."""
     validation: float = 0.15
-    """Fraction of the pictures on which choices are made."""
+    """Fraction of the pictures for choices, such as the best epoch."""
     test: float = 0.15
-    """Fraction of the pictures that only the reported figure sees; 0 for none."""
+    """Fraction of the pictures for the reported figure alone; 0 for none."""
     folds: int | None = None
-    """Cross-validate: train so many times, each time tested on another part; the saved model learns from all pictures.
-    `test` does not count then."""
+    """Cross-validate: train this many times, each time tested on another part. The saved model learns from all
+    pictures. `test` is ignored."""
     seed: int = 0
-    """Seed of everything random: the split, the first weights, the order, the augmentation."""
+    """Seed of all randomness: split, initial weights, order, augmentation."""
     epochs: int | None = None
     """How often each training picture is seen."""
     minutes: float | None = None
     """Take so many minutes instead of epochs, from the first picture to the saved model; each step plans the rest."""
     batch: int | None = None
-    """Pictures in a step."""
+    """Pictures per step."""
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
     """The rule that turns gradients into new weights."""
     learning_rate: float = 1.5e-3
-    """Largest step size that the schedule reaches."""
+    """Largest step size of the schedule."""
     lowest_rate: float = 1.0
-    """Share of the learning rate that the first layers get, from known weights; those between get a share between."""
+    """Share of the learning rate for the first layers, from known weights; it rises to 1 at the last layer."""
     momentum: float = 0.9
     """Momentum of sgd (Nesterov) and rmsprop; the first beta of adam and adamw."""
     weight_decay: float = 0.05
-    """Pull of the weights towards zero; biases and batch norm are left out. Decoupled in adamw, L2 in the others."""
+    """Pull of the weights towards zero, except biases and batch norm. Decoupled in adamw, L2 in the others."""
     schedule: Literal["constant", "cosine", "onecycle"] = "cosine"
-    """How the learning rate moves after the warm-up: stays, falls along a cosine, or rises and falls as one cycle."""
+    """The learning rate after the warm-up: constant, falling along a cosine, or rising and falling as one cycle."""
     warmup: float = 0.15
     """Fraction of all steps over which the learning rate rises to its largest value."""
     loss: Literal["cross_entropy", "mse", "binary_cross_entropy"] = "cross_entropy"
@@ -78,13 +77,13 @@ class Recipe:
     label_smoothing: float = 0.1
     """Share of the target that is spread over all classes (one label, cross-entropy)."""
     class_weights: Literal["auto", "balanced", "none"] = "auto"
-    """balanced: pictures of a rare class count more in the loss, so that each class counts the same; auto: balanced
+    """balanced: pictures of a rare class count more in the loss, so each class counts the same; auto: balanced
     where the largest class has over twice the training pictures of the smallest."""
     augment: AugmentChoice = "auto"
     """How training pictures are varied: light by shift, scale, rotation and brightness; strong also by mirror and
     colour; auto chooses light for grey pictures and strong for colour."""
     patience: int | None = None
-    """Stop when the validation has not improved for so many epochs; by default never."""
+    """Stop after this many epochs without a better validation; by default never."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "auto"
@@ -96,13 +95,13 @@ class Recipe:
     label_column: str | None = None
     """The column of a table that holds the labels."""
     split_column: str | None = None
-    """The column of a table that holds train, val or test; empty where a picture may stand on any side."""
+    """The column of a table that holds train, val or test; empty where a picture may be on any side."""
     group_column: str | None = None
-    """The column of a table whose equal values are pictures that must not stand on two sides: a patient, a camera."""
+    """The column of a table whose equal values must stay on one side of the split: a patient, a camera."""
     replay: bool = False
-    """Keep how the filters and the maps, gradients and predictions of a few pictures change while it trains."""
+    """Record how the filters, and the maps, gradients and predictions of a few pictures, change during training."""
     replay_every: int | None = None
-    """Steps between two frames of the replay; left open, 32 to 64 frames over the run, and more of its first steps."""
+    """Steps between two frames of the replay; by default 32 to 64 frames, and more of the first steps."""
 
     def __post_init__(self) -> None:
         for name, annotation in typing.get_type_hints(Recipe).items():
@@ -139,8 +138,7 @@ def make(**settings: Any) -> Recipe:
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known, quoted=True)
             raise RecipeError(f"There is no setting {name!r}.{hint} The settings are {', '.join(known)}.")
     model = settings.get("model", Recipe.model)
     preset = PRESETS.get(model.strip(), {}) if isinstance(model, str) else {}
@@ -192,11 +190,13 @@ def _literals(option: Any) -> list[object]:
 def _check_labels(recipe: Recipe) -> None:
     if recipe.labels == "one":
         if recipe.loss == "binary_cross_entropy":
-            raise RecipeError("loss is 'binary_cross_entropy', which takes each label by itself; add labels several.")
+            raise RecipeError(
+                "loss is 'binary_cross_entropy', which judges each label by itself; set labels to several."
+            )
         return
     if recipe.loss == "mse":
         raise RecipeError(
-            "loss is 'mse', and labels is 'several'. Leave the loss out: it is binary_cross_entropy there."
+            "loss is 'mse', and labels is 'several'. Remove loss: it is binary_cross_entropy with several labels."
         )
     if recipe.class_weights == "balanced":
         raise RecipeError(
@@ -205,12 +205,13 @@ def _check_labels(recipe: Recipe) -> None:
         )
     if recipe.replay:
         raise RecipeError(
-            "replay is on, and labels is 'several'. A replay shows one label a picture; leave it out, and --open too."
+            "replay is on, and labels is 'several'. A replay shows one label per picture; remove --replay, and --open "
+            "too."
         )
     if recipe.folds is not None:
         raise RecipeError(
             f"folds is {recipe.folds}, and labels is 'several'. Pictures with several labels are not divided into "
-            "folds yet; leave it out."
+            "folds yet; remove --folds."
         )
 
 
@@ -248,10 +249,10 @@ def _check_ranges(recipe: Recipe) -> None:
         )
     if recipe.from_scratch and recipe.pretrained is not None:
         raise RecipeError(
-            f"pretrained is {recipe.pretrained!r}, and from_scratch wants no known weights. Leave one of them out."
+            f"pretrained is {recipe.pretrained!r}, but from_scratch starts from random weights. Remove one of the two."
         )
     if recipe.replay_every is not None and not recipe.replay:
-        raise RecipeError(f"replay_every is {recipe.replay_every}, and there is no replay without --replay. Add it.")
+        raise RecipeError(f"replay_every is {recipe.replay_every}, which requires --replay.")
     if recipe.validation + recipe.test > 0.9:
         raise RecipeError(
             f"validation {recipe.validation} and test {recipe.test} leave "

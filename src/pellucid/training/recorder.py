@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.errors import ArtefactError
+from pellucid.network.loss import mean_loss
 from pellucid.network.standardise import to_unit
 from pellucid.training import replay
 from pellucid.training.loop import State, Task
-from pellucid.training.optimizer import loss as loss_of
 from pellucid.training.replay import INDEX, VERSION, Layer, quantise
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Recorder:
             "step": state.step,
             "epoch": state.step / self.task.steps_per_epoch,
             "train_loss": state.history[-1].train_loss if seen is None and state.history else seen,
-            "loss": [loss if math.isfinite(loss) else None for loss in losses],
+            "loss": [files.finite(loss) for loss in losses],
             "file": name,
             **replay.described(content),
         }
@@ -177,7 +177,8 @@ class Recorder:
         with torch.enable_grad(), _watched(state.module, {layer.name for layer in self._layers}) as seen:
             logits = state.module(images).float()
             recipe, weights = self.task.recipe, self.task.weights
-            losses = [loss_of(recipe, logits[n : n + 1], labels[n : n + 1], weights) for n in range(len(labels))]
+            pairs = [(logits[n : n + 1], labels[n : n + 1]) for n in range(len(labels))]
+            losses = [mean_loss(recipe.loss, *pair, recipe.label_smoothing, weights) for pair in pairs]
             outputs = [seen[layer.name] for layer in self._layers]
             # in evaluation mode no picture sees another: the sum's gradient is that of each picture's own loss
             gradients = torch.autograd.grad(torch.stack(losses).sum(), outputs, allow_unused=True)

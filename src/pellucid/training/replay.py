@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import ArtefactError, PictureError
+from pellucid.network import scores
 from pellucid.pictures.decode import decode
 
 VERSION = 1
@@ -99,8 +100,7 @@ class Frame:
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """softmax(logits), (P, classes): not calibrated, since the temperature is fitted when training has ended."""
-        powers = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return scores.probabilities(self.logits, 1.0, several=False)
 
 
 @dataclass(frozen=True)

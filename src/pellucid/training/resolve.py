@@ -52,7 +52,7 @@ def resolve_length(recipe: Recipe, train: int) -> tuple[Recipe, tuple[str, ...]]
         epochs = None
     elif epochs is None and recipe.pretrained is not None:
         epochs = HEAD_ALONE
-        reasons.append("epochs 0: the head alone; --epochs or --minutes train the whole network from there")
+        reasons.append("epochs 0: the head alone; --epochs or --minutes also trains the whole network")
     elif epochs is None:
         epochs = min(max(round(PICTURES_SEEN / train), FEWEST_EPOCHS), MOST_EPOCHS)
         bounds = f"within {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"

@@ -33,7 +33,7 @@ def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
         return recipe, ()
     side = f"the pictures' longer side is {sample.side} (median)"
     if recipe.from_scratch:
-        return dataclasses.replace(recipe, model=OWN), (f"{OWN}, from scratch: as it was asked for",)
+        return dataclasses.replace(recipe, model=OWN), (f"{OWN}, from scratch: as requested",)
     if sample.side < SMALLEST:
         why = f"{side}, and known weights need {SMALLEST} or more"
         return dataclasses.replace(recipe, model=OWN), (f"{OWN}, from scratch: {why}",)
@@ -53,12 +53,12 @@ def resolve(
     if recipe.channels not in (None, form.channels):
         raise RecipeError(
             f"channels is {recipe.channels}, and the weights of {name} were trained with {form.channels}. "
-            "Leave out --channels, or train with --from-scratch."
+            "Remove --channels, or train with --from-scratch."
         )
     if recipe.loss == "mse":
         raise RecipeError(
             f"loss is {recipe.loss!r}, and the head on known weights is fitted by cross-entropy. "
-            "Leave out --loss, or train with --from-scratch."
+            "Remove --loss, or train with --from-scratch."
         )
     fit = recipe.fit if "fit" in named else form.fit
     size = recipe.size or form.height
@@ -70,7 +70,7 @@ def resolve(
     usual = [what for what, same in said.items() if same]
     reasons = [f"{', '.join([*usual, form.filter, 'mean'])} and deviation: as the weights were trained"]
     if others := [what for what, same in said.items() if not same]:
-        reasons.append(f"{', '.join(others)}: as it was asked for")
+        reasons.append(f"{', '.join(others)}: as requested")
     augment = recipe.augment
     if augment == "auto":
         augment = "light" if sample.grey else "strong"

@@ -82,9 +82,9 @@ def test_dataclasses_in_the_file_work(write) -> None:
         ("def biuld(k):\n    return nn.Linear(3, k)", "has no function build. Did you mean biuld? It has biuld."),
         ("x = 3", "has no function build. It has no function."),
         ("build = 3", "build in {path} is of type int; name a function that returns a torch.nn.Module."),
-        ("def build(k):\n    return None", "build(2) in {path} returns nothing; it has to return a torch.nn.Module"),
-        ("def build(k):\n    return [k]", "build(2) in {path} returns a list; it has to return"),
-        ("def build(k):\n    return nn.Linear", "returns the class Linear and no instance of it; it has to return"),
+        ("def build(k):\n    return None", "build(2) in {path} returns nothing; it must return a torch.nn.Module"),
+        ("def build(k):\n    return [k]", "build(2) in {path} returns a list; it must return"),
+        ("def build(k):\n    return nn.Linear", "returns the class Linear, not an instance of it; it must return"),
         (
             "def build(k, width):\n    return nn.Linear(width, k)",
             "build in {path} needs k, width; it gets one argument",

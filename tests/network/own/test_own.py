@@ -229,11 +229,11 @@ REFUSED = {
     "maps": (lambda: nn.Conv2d(3, 2, 3), "Conv2d returns [2, 2, 14, 14] for 2 pictures, and 2 classes need [2, 2]."),
     "no tensor": (
         lambda: Returns(lambda _, y, __: {"logits": y}),
-        "Returns returns a dict while it trains; it has to return one tensor",
+        "Returns returns a dict while it trains; it must return one tensor",
     ),
     "more while it trains": (
         lambda: Returns(lambda m, y, _: (y, y) if m.training else y),
-        "Returns returns a tuple while it trains; it has to return one tensor",
+        "Returns returns a tuple while it trains; it must return one tensor",
     ),
     "whole numbers": (
         lambda: Returns(lambda m, y, _: y if m.training else y.long()),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.classifier import Classifier
+from pellucid.files import finite
 from pellucid.glassbox.trace import Trace
 from pellucid.glassbox.whatif import adjustable as settings_of
 from pellucid.glassbox.whatif import latest
@@ -55,9 +56,9 @@ def real(altered: Altered, classifier: Classifier, image: NDArray[np.uint8]) -> 
 def told(altered: Altered, aside: Altered, classifier: Classifier, plain: Trace, picture: int) -> dict[str, Any]:
     """What the page is told: the changes, what was there before, and what can be changed; JSON types."""
     before = {
-        "probabilities": [_finite(float(number)) for number in plain.probabilities],
+        "probabilities": [finite(float(number)) for number in plain.probabilities],
         "predicted": plain.predicted,
-        "loss": _finite(plain.loss),
+        "loss": finite(plain.loss),
     }
     return {
         "changes": [as_json(change, classifier) for change in altered.changes],
@@ -75,10 +76,6 @@ def _painted(altered: Altered, plain: Trace) -> int:
         return 0
     image = plain.values[plain.nodes[0].name][0].transpose(1, 2, 0)
     return int((altered.pixels != image).any(axis=2).sum())
-
-
-def _finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None
 
 
 def as_json(change: Change, classifier: Classifier) -> dict[str, Any]:

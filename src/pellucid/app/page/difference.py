@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.classifier.predict.pictures import Prepared
+from pellucid.files import finite
 from pellucid.glassbox import replies
 from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.replies import Outdated, Reply
@@ -49,23 +49,19 @@ def _described(found: Mechanism) -> dict[str, Any]:
     return {
         "first": found.first,
         "second": found.second,
-        "difference": _finite(found.difference),
-        "pixels": _finite(float(found.pixels.sum())),
-        "own": _finite(found.own),
-        "remainder": _finite(found.remainder),
+        "difference": finite(found.difference),
+        "pixels": finite(float(found.pixels.sum())),
+        "own": finite(found.own),
+        "remainder": finite(found.remainder),
         "layers": [
             {
                 "name": share.name,
                 "kind": share.kind,
-                "own": _finite(share.own),
-                "units": _finite(float(share.units.sum())),
-                "after": _finite(share.after) if share.passes_all else None,
-                "strongest": [{"unit": list(index), "value": _finite(value)} for index, value in share.strongest()],
+                "own": finite(share.own),
+                "units": finite(float(share.units.sum())),
+                "after": finite(share.after) if share.passes_all else None,
+                "strongest": [{"unit": list(index), "value": finite(value)} for index, value in share.strongest()],
             }
             for share in found.shares
         ],
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -82,7 +82,7 @@ def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, L
     """Through at most MOST training pictures and LONGEST seconds, by a classifier of its own."""
     there = trained_on(model)
     if not there:
-        raise ArtefactError(f"None of the pictures that {model} was trained on is there any more.")
+        raise ArtefactError(f"None of the training pictures of {model} exists any more.")
     chosen = spread(there)[:MOST]
     seen = 0
     steps = Steps(api.load(model, trust=trust).exemplars(_in_time(chosen), COUNT))
@@ -117,7 +117,7 @@ def _exemplar(glass: Glass, asked: Asked) -> tuple[str, tuple[int, int, int, int
     if progress.result is None:
         raise Refused(
             HTTPStatus.CONFLICT,
-            progress.error or "The patches are still being looked for. Wait a moment, and ask again.",
+            progress.error or "The search for patches is still running. Wait a moment, then try again.",
         )
     layer, channel = _chosen(progress.result, asked)
     exemplar = layer.filters[channel][pictures.whole(asked, "rank", len(layer.filters[channel]))]

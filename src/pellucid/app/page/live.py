@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import api
-from pellucid.app import screen
+from pellucid.app import progress
+from pellucid.app.format import many
 from pellucid.app.page import training
 from pellucid.app.page.shown import Glass
-from pellucid.app.words import many
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
@@ -53,7 +53,7 @@ class Live:
 
     def __init__(self, run: Run | CrossValidation) -> None:
         self.run = run
-        self.news: dict[str, Any] = {"state": "preparing", "said": "Looking at the folder."}
+        self.news: dict[str, Any] = {"state": "preparing", "said": "Reading the folder."}
         self._epochs: list[dict[str, float | None]] = []
         self._asked = -WATCHED
         self._told = threading.Event()
@@ -74,7 +74,7 @@ class Live:
             yield event
 
     def save_checkpoint(self) -> None:
-        self._say("evaluating", "Stopped by Ctrl-C. What was reached is being saved.")
+        self._say("evaluating", "Stopped by Ctrl-C. Saving the work so far.")
         self.run.save_checkpoint()
 
     def finish(self) -> Generator[Evaluating, None, Report]:
@@ -106,7 +106,7 @@ class Live:
     @property
     def refusal(self) -> Refused:
         """Of what only a trained network can answer."""
-        return Refused(HTTPStatus.CONFLICT, "The network is still being trained. Wait until it is done.")
+        return Refused(HTTPStatus.CONFLICT, "The training is still running. Wait until it is done.")
 
     def end(self, state: str, said: str) -> None:
         """The last news."""
@@ -130,15 +130,15 @@ class Live:
                 self._say("preparing", f"Looking for twins: {done:,} of {total:,}.")
             case Found():
                 found = f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes."
-                self._say("preparing", f"{found} Trying how this machine trains fastest.")
+                self._say("preparing", f"{found} Choosing the fastest way to train here.")
             case Extracting(done, total):
-                self._say("preparing", f"What the known weights see: {done:,} of {total:,} pictures.")
+                self._say("preparing", f"Computing features: {done:,} of {total:,} pictures.")
             case Started():
                 self.news = {**self.news, "epochs": event.epochs, "steps": event.steps, "step": event.resumed_at or 0}
-                self._say("training", "The first step is being made.")
+                self._say("training", "Making the first step.")
             case FoldBegun(fold, folds):
                 self._epochs = []  # each has curves of its own
-                self._say("training", f"Fold {fold} of {folds}." if fold else "The last training, on all pictures.")
+                self._say("training", f"Fold {fold} of {folds}." if fold else "Final training on all pictures.")
             case Step():
                 seen = asdict(event)
                 told = {key: seen[key] for key in ("epoch", "step", "steps", "images_per_second", "seconds_left")}
@@ -158,7 +158,7 @@ def train(run: Run | CrossValidation, browser: bool) -> int:
     live = Live(run)
     with servers.listening(live) as server:
         with _answering(server, live):
-            print(f"The training can be watched at {server.address}", flush=True)
+            print(f"Watch the training at {server.address}", flush=True)
             if browser:
                 servers.browse(server.address)
             status = _watched(live)
@@ -180,9 +180,9 @@ def _answering(server: Server, live: Live) -> Iterator[None]:
 
 
 def _watched(live: Live) -> int:
-    """As screen.watch; the page hears how it ended."""
+    """As progress.watch; the page hears how it ended."""
     try:
-        status = screen.watch(live)
+        status = progress.watch(live)
     except KeyboardInterrupt:
         live.end("stopped", "The training was stopped by Ctrl-C.")
         raise
@@ -190,12 +190,12 @@ def _watched(live: Live) -> int:
         live.end("failed", f"The training has failed. {error}")
         raise
     except BaseException as error:
-        live.end("failed", f"The training has failed ({type(error).__name__}); the terminal says more.")
+        live.end("failed", f"The training has failed ({type(error).__name__}); see the terminal for details.")
         raise
     if status == 0:
-        live.end("opening", "The training is done. The network is being opened.")
+        live.end("opening", "The training is done. Opening the model.")
     else:
-        live.end("stopped", "The training was stopped by Ctrl-C. What it reached is saved; go on with --resume.")
+        live.end("stopped", "The training was stopped by Ctrl-C. The work so far is saved; continue with --resume.")
     return status
 
 
@@ -205,7 +205,7 @@ def _opened(live: Live) -> Glass | None:
         return Glass(api.load(live.out, trust=True), live.out, _picture(live.out))
     except PellucidError as error:
         live.end("done", f"The training is done. {error}")
-        print(f"The network cannot be shown on one of its pictures: {error}")
+        print(f"The model cannot be opened on one of its pictures: {error}")
         return None
 
 

@@ -76,7 +76,7 @@ def _found(glass: Glass) -> Evaluation:
     if progress.error is not None:
         raise Refused(HTTPStatus.CONFLICT, progress.error)
     if progress.result is None:
-        raise Refused(HTTPStatus.CONFLICT, "The pictures are still being classified. Wait a moment, and ask again.")
+        raise Refused(HTTPStatus.CONFLICT, "The pictures are still being classified. Wait a moment, then try again.")
     return progress.result
 
 

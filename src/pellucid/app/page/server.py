@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pellucid import api
+from pellucid.app.format import printable
 from pellucid.app.page import routes
 from pellucid.app.page.shown import Glass
-from pellucid.app.words import printable
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
 from pellucid.glassbox.replies import Refused, Reply
 from pellucid.glassbox.serving import HOST, LARGEST_PORT, PageServer, browse
@@ -27,7 +27,7 @@ class Training(Protocol):
 def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
     """Open a model until Ctrl-C. Without a picture, on the first of those that the model keeps for evaluation."""
     if not 0 <= port <= LARGEST_PORT:
-        raise RecipeError(f"--port is {port}; it must be from 0 (any that is free) to {LARGEST_PORT}.")
+        raise RecipeError(f"--port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
     classifier = api.load(model, trust=trust)
     chosen = picture if picture is not None else _first(model)
     try:
@@ -60,7 +60,7 @@ def _first(model: Path) -> Path:
         raise ArtefactError(f"{error} Or name a picture: pellucid open {model} picture.jpg") from error
     if first is None:
         raise ArtefactError(
-            f"No picture that {model} remembers is there unchanged. Name one: pellucid open {model} picture.jpg"
+            f"No test picture of {model} is available unchanged. Name one: pellucid open {model} picture.jpg"
         )
     return first[0]
 

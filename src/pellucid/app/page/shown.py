@@ -112,7 +112,7 @@ class Glass:
         image = altered.pixels if altered.pixels is not None else self.original_pixels
         logits = classifier.logits(image[None])
         if not np.isfinite(logits).all():
-            raise TraceError("With these changes the scores would be no finite numbers; try a smaller one.")
+            raise TraceError("With these changes the scores would not be finite. Try a smaller change.")
         return classifier.probabilities(logits)[0]
 
     @property

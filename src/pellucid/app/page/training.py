@@ -7,13 +7,13 @@ read when it is asked for, checked by size and hash, and sent as it stands in it
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from pellucid.errors import ArtefactError
+from pellucid.files import finite
 from pellucid.glassbox import replies
 from pellucid.glassbox.replies import Refused, Reply
 from pellucid.training import replay as replays
@@ -113,7 +113,7 @@ def _epochs(model: Path) -> list[dict[str, float | None]]:
 
 
 def _finite(row: Row) -> dict[str, float | None]:
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in row.items()}
+    return {name: finite(value) for name, value in row.items()}
 
 
 def _whole(text: str) -> int | None:

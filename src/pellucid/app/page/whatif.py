@@ -102,20 +102,20 @@ def _change(said: Any) -> Change:
 
 def _whole(numbers: Any) -> tuple[int, ...]:
     if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
-        raise ValueError(f"{numbers!r} stands where it needs a list of whole numbers")
+        raise ValueError(f"{numbers!r} is not a list of whole numbers")
     return tuple(numbers)
 
 
 def _pair(numbers: Any) -> tuple[int, int]:
     whole = _whole(numbers)
     if len(whole) != 2:
-        raise ValueError(f"{numbers!r} stands where it needs two numbers, of rows and of columns")
+        raise ValueError(f"{numbers!r} is not a pair of numbers, for rows and columns")
     return whole[0], whole[1]
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} stands where it needs a number")
+        raise ValueError(f"{value!r} is not a number")
     try:
         return float(value)
     except OverflowError as error:
@@ -140,8 +140,8 @@ def _helping(glass: Glass, changes: tuple[Change, ...]) -> tuple[str, tuple[Sett
     """What would make changes fit, in a sentence and as changes."""
     further = glass.classifier.instead(changes)
     if further:
-        return f"It fits with {written(further)} as well.", further
-    return "No stride or padding of one or two layers was found that makes up for it.", ()
+        return f"It also fits with {written(further)}.", further
+    return "No stride or padding of one or two other layers makes it fit.", ()
 
 
 def _said(error: Exception) -> str:

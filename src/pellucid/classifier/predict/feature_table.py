@@ -126,10 +126,10 @@ def check(out: Path) -> None:
         raise StorageError(f"{out} is a folder; --features names the file to write.")
     with files.storage_errors(out):
         if out.exists() and not out.is_file():
-            raise StorageError(f"{out} is no regular file; --features writes one. Choose another name.")
+            raise StorageError(f"{out} is not a regular file; --features writes one. Choose another name.")
         if out.exists() and not _is_parquet(out):
             raise StorageError(
-                f"{out} is there already and is no Parquet file: nothing of yours is overwritten. Choose another "
+                f"{out} already exists and is not a Parquet file: nothing of yours is overwritten. Choose another "
                 "--features."
             )
 

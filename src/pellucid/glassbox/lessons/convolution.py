@@ -235,7 +235,7 @@ def depth(photo: Floats) -> Lesson:
     return Lesson(
         "depth",
         "32x32x3 with ten filters of 5x5x3",
-        "A colour picture has a third dimension: red, green and blue. A filter always spans all of it, so that 5x5 on "
+        "A colour picture has a third dimension: red, green and blue. A filter always spans all of it: 5x5 on "
         "three channels is 5*5*3 weights, and each place gives one number, not three. Ten filters give ten numbers a "
         "place, which become the third dimension of what the next layer sees. "
         f"Here are all ten for the 5x5 pixels from row {row} and column {column} on, one of them worked out.",

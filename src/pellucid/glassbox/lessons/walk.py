@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import TraceError
+from pellucid.errors import TraceError, did_you_mean
 from pellucid.glassbox.lessons import convolution, cycle, losses, photograph, pooling, sizes
 from pellucid.glassbox.lessons.lesson import Lesson
 
@@ -49,8 +48,7 @@ def lessons(
     stands above it; without one a picture is drawn. Raises TraceError for a name or a photograph that does not fit.
     """
     if only is not None and only not in _LESSONS:
-        near = get_close_matches(only, NAMES, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(only, NAMES)
         raise TraceError(f"There is no lesson {only!r}.{hint} Lessons: {', '.join(NAMES)}.")
     shown = photograph.channels_first(photo)
     said = DRAWN if photo is None else caption

@@ -198,8 +198,8 @@ def _compared(
     formula: Callable[[Expression, Expression], Expression],
 ) -> Op:
     """A number is compared in the precision of the array, in which PyTorch compares."""
-    if isinstance(other, float) and "float" in (type := (types or {}).get("input", "")):
+    if isinstance(other, float) and "float" in (dtype := (types or {}).get("input", "")):
         import torch
 
-        other = torch.tensor(other, dtype=getattr(torch, type)).item()
+        other = torch.tensor(other, dtype=getattr(torch, dtype)).item()
     return joined(kind, {"input": input, "other": other}, formula)

@@ -10,12 +10,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pellucid.errors import NetworkError
+from pellucid.errors import NetworkError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,7 +78,7 @@ def make(named: Reference, classes: int) -> nn.Module:
             module = maker(*arguments)
     if not isinstance(module, nn.Module):
         raise NetworkError(
-            f"{call} in {named.path} returns {_kind(module)}; it has to return a torch.nn.Module, which takes pictures "
+            f"{call} in {named.path} returns {_kind(module)}; it must return a torch.nn.Module, which takes pictures "
             "and gives a number for each class."
         )
     return module
@@ -156,8 +155,7 @@ def _arguments(named: Reference, maker: Callable[..., Any], classes: int) -> lis
 
 def _no_function(named: Reference, file: ModuleType) -> str:
     known = [name for name, value in vars(file).items() if callable(value) and not name.startswith("_")]
-    near = get_close_matches(named.function, known, 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(named.function, known)
     own = [name for name in known if getattr(vars(file)[name], "__module__", None) == file.__name__]
     there = f" It has {', '.join(own)}." if own else " It has no function."
     return f"{named.path} has no function {named.function}.{hint}{there}"
@@ -165,5 +163,5 @@ def _no_function(named: Reference, file: ModuleType) -> str:
 
 def _kind(value: object) -> str:
     if isinstance(value, type):
-        return f"the class {value.__name__} and no instance of it"
+        return f"the class {value.__name__}, not an instance of it"
     return "nothing" if value is None else f"a {type(value).__name__}"

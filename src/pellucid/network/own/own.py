@@ -76,7 +76,7 @@ def find(model: str, module: nn.Module | None, classes: int, seed: int) -> Own |
     if model.startswith(_FROM_PYTHON):
         name = model.removeprefix(_FROM_PYTHON)
         raise NetworkError(
-            f"This training began with a module from Python, {name}, which is not kept before the end. Pass it again: "
+            f"This training began with a module from Python, {name}, which is saved only at the end. Pass it again: "
             "pellucid.train(…, model=module, resume=True)."
         )
     named = file.reference(model)
@@ -175,7 +175,7 @@ class Own:
         for output, while_ in ((trial.trained, " while it trains"), (trial.predicted, "")):
             if not hasattr(output, "shape") or not hasattr(output, "is_floating_point"):
                 raise NetworkError(
-                    f"{self.kind} returns a {type(output).__name__}{while_}; it has to return one tensor, a number for "
+                    f"{self.kind} returns a {type(output).__name__}{while_}; it must return one tensor, a number for "
                     "each picture and class."
                 )
             shape = tuple(output.shape)
@@ -192,7 +192,7 @@ class Own:
             if name not in kept and not buffer.equal(before[name]):
                 raise NetworkError(
                     f"{self.kind} cannot be trained: it changes its buffer {name}, which its state_dict leaves out "
-                    "(persistent=False), so that it would be lost. Register it as persistent."
+                    "(persistent=False), so it would be lost. Register it as persistent."
                 )
 
     def _wrong_shape(self, shape: tuple[int, ...], classes: int) -> str:
@@ -200,7 +200,7 @@ class Own:
         given = f"{self.kind} returns {list(shape)} for {TRIED} pictures, and {needed}"
         if len(shape) == 2 and shape[0] == TRIED:
             return f"{given}: it gives {shape[1]:,} numbers a picture. Build it for {classes} classes."
-        return f"{given}. Its last layer has to give a number for each class."
+        return f"{given}. Its last layer must give one number per class."
 
     def _written(self, copy: nn.Module, example: Tensor, trial: _Trial) -> Ready | None:
         """As our text, where that computes the same."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid.errors import NetworkError
 from pellucid.network import layers as ours
-from pellucid.network.layer import Layer
+from pellucid.network.layer import Layer, Names
 from pellucid.network.network import Network
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def _row(module: nn.Module, path: str) -> tuple[list[Layer], dict[str, Tensor]]:
     rest = _flat(module)
     layers: list[Layer] = []
     state: dict[str, Tensor] = {}
-    counts: Counter[str] = Counter()
+    names = Names()
     while rest:
         part, *rest = rest
         if type(part) is nn.Identity:
@@ -61,15 +60,14 @@ def _row(module: nn.Module, path: str) -> tuple[list[Layer], dict[str, Tensor]]:
         if type(part) is nn.AdaptiveAvgPool2d and rest and type(rest[0]) is nn.Flatten:
             layer, rest = _global_pool(part, rest[0]), rest[1:]
         elif type(part) is Branches:
-            name = f"{path}residual{counts['residual'] + 1}."
+            name = f"{path}{names.next(ours.Residual.word)}."
             body, tensors = _row(part.body, f"{name}body.")
             shortcut, more = _row(part.shortcut, f"{name}shortcut.")
             layer, state = ours.Residual(tuple(body), tuple(shortcut)), state | tensors | more
         else:
             layer = _layer(part)
-        counts[layer.word] += 1
         if type(part) is not Branches:
-            name = f"{path}{layer.word}{counts[layer.word]}."
+            name = f"{path}{names.next(layer.word)}."
             state |= {f"{name}{key}": tensor for key, tensor in part.state_dict().items()}
         layers.append(layer)
     return layers, state

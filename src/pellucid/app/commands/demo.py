@@ -1,4 +1,4 @@
-"""The whole of it in about a minute: scikit-learn's handwritten digits as picture files, trained on and classified."""
+"""The command `demo`: all of it in about a minute, on scikit-learn's handwritten digits."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from pellucid import api, files
-from pellucid.app import bars, screen
-from pellucid.app.words import printable
+from pellucid.app import bars, outputs, progress
+from pellucid.app.exits import Exit
+from pellucid.app.flags import parse
+from pellucid.app.format import printable
 from pellucid.classifier.predict.prediction import Prediction
-from pellucid.errors import ArtefactError, RecipeError
+from pellucid.errors import RecipeError
 from pellucid.glassbox.page import offline
 from pellucid.runs.made_from import remembered
-from pellucid.training.claim import Claim, inside
 
 EPOCHS = 12
 SHOWN = 8
@@ -36,22 +37,22 @@ class Mistake:
     predicted: str
 
 
-def run(out: Path) -> int:
-    """Write pictures, train, classify a few, open the network. Returns the exit status. Raises PellucidError."""
-    if out.exists() and not out.is_dir():
-        raise ArtefactError(f"{out} is a file, and nothing of yours is overwritten. Choose another --out.")
-    claim = Claim(out)
-    claim.take()
-    try:
-        if inside(out):
-            what = "is not empty, and nothing of yours is overwritten"
-            raise ArtefactError(f"{out} {what}. Remove it or choose another --out.")
+def demo(out: Path = Path("pellucid-demo")) -> int:
+    """Write 1,797 handwritten digits as picture files, train on them, report the result, classify a few.
+
+    Args:
+        out: A new folder for the pictures and the model.
+    """
+    with outputs.new_folder(out):
         return _run(out)
-    finally:
-        claim.release()
+
+
+def run(args: list[str]) -> int:
+    return parse(demo, args, "demo")
 
 
 def _run(out: Path) -> int:
+    """Write pictures, train, classify a few, open the network. Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     pictures, model, page = out / "digits", out / "model", out / PAGE
     count = write_digits(pictures)
@@ -59,10 +60,10 @@ def _run(out: Path) -> int:
     console.print(f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {shown}/0 to {shown}/9.\n")
     console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {kept} --epochs {EPOCHS}")
     with closing(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS)) as training:
-        status = screen.watch(training)
+        status = progress.watch(training)
     if status:
         return status
-    console.print("\n[bold]3. Classifying[/] a few that it never saw:")
+    console.print("\n[bold]3. Classifying[/] a few that the model never saw:")
     answers = never_seen(pictures, model)
     for path, answer in answers:
         ranked = "  ".join(f"{label} {share:.1%}" for label, share in answer.top(3))
@@ -73,12 +74,12 @@ def _run(out: Path) -> int:
     console.print("\n[bold]4. The glass box:[/] every number behind these answers, forward, backward and updated.")
     if mistake is not None:
         console.print(
-            f"   With it a {mistake.label} that the network takes for a {mistake.predicted}, from the test pictures."
+            f"   It includes a {mistake.label} from the test pictures that the network takes for a {mistake.predicted}."
         )
     size = page.stat().st_size / 1e6
     console.print(f"   [bold]{escape(printable(page))}[/]   ({size:,.0f} MB; any browser opens it, also offline)")
     console.print(
-        f"\n[bold]What lies where[/]\n"
+        f"\n[bold]Files[/]\n"
         f"   {kept}/README.md        the model card: how good, for which digits, the worst mistakes\n"
         f"   {kept}/config.json      network, classes, preprocessing, recipe; weights in model.safetensors\n"
         f"   {kept}/quarantine.csv   files that could not be used (none here)\n"
@@ -89,7 +90,7 @@ def _run(out: Path) -> int:
         f"   pellucid plan article --input 300x300x3\n"
         f"   pellucid train YOUR_PICTURES        (a folder with a folder of pictures for each class)"
     )
-    return 0
+    return Exit.OK
 
 
 def write_digits(folder: Path) -> int:

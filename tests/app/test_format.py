@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pellucid.app import words
+from pellucid.app import format as formats
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from pellucid.app import words
     ],
 )
 def test_duration(seconds: float, shown: str) -> None:
-    assert words.duration(seconds) == shown
+    assert formats.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_duration(seconds: float, shown: str) -> None:
     ],
 )
 def test_size(count: int, shown: str) -> None:
-    assert words.size(int(count)) == shown
+    assert formats.size(int(count)) == shown
 
 
 def test_operations() -> None:
-    assert [words.operations(count) for count in (12, 1_314_240_000, 131_424_000)] == ["12", "1.31 G", "131 M"]
+    assert [formats.operations(count) for count in (12, 1_314_240_000, 131_424_000)] == ["12", "1.31 G", "131 M"]
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_operations() -> None:
     ],
 )
 def test_printable(name: str, shown: str) -> None:
-    assert words.printable(name) == shown
+    assert formats.printable(name) == shown
 
 
 def test_many() -> None:
-    assert [words.many(count, "epoch") for count in (0, 1, 2, 1200)] == [
+    assert [formats.many(count, "epoch") for count in (0, 1, 2, 1200)] == [
         "0 epochs",
         "1 epoch",
         "2 epochs",
@@ -71,7 +71,7 @@ def test_many() -> None:
 
 def test_share() -> None:
     metrics = SimpleNamespace(accuracy=0.5, pictures=1, interval=(0.1, 0.9), several=False)
-    assert words.share(metrics) == "50.0% of 1 picture, 95% interval 10.0% to 90.0%"  # type: ignore[arg-type]
+    assert formats.share(metrics) == "50.0% of 1 picture, 95% interval 10.0% to 90.0%"  # type: ignore[arg-type]
 
 
 def test_balanced_names_the_recalls_or_the_lowest_of_many() -> None:
@@ -80,9 +80,9 @@ def test_balanced_names_the_recalls_or_the_lowest_of_many() -> None:
         return SimpleNamespace(balanced_accuracy=0.75, balanced_interval=(0.5, 0.9), classes=classes)
 
     start = "balanced accuracy 75.0%, 95% interval 50.0% to 90.0%; "
-    assert words.balanced(metrics([1.0, None, 0.5])) == f"{start}recall c0 100.0%, c2 50.0%"  # type: ignore[arg-type]
+    assert formats.balanced(metrics([1.0, None, 0.5])) == f"{start}recall c0 100.0%, c2 50.0%"  # type: ignore[arg-type]
     many = metrics([0.9, 0.1, 0.8, 0.2, 0.7, 0.6])
-    assert words.balanced(many, 2) == f"{start}lowest recall c1 10.0%, c3 20.0%"  # type: ignore[arg-type]
+    assert formats.balanced(many, 2) == f"{start}lowest recall c1 10.0%, c3 20.0%"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_balanced_names_the_recalls_or_the_lowest_of_many() -> None:
     [(["a"], "class a"), (["a", "b\n"], "classes a, b\\n"), (list("abcdefg"), "classes a, b, c, d, e and 2 more")],
 )
 def test_few_names(names: list[str], said: str) -> None:
-    assert words.few(names) == said
+    assert formats.few(names) == said

@@ -17,7 +17,8 @@ from rich.progress import Progress
 
 from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
-from pellucid.app.words import balanced, duration, few, many, printable, share
+from pellucid.app.exits import Exit
+from pellucid.app.format import balanced, duration, few, many, printable, share
 from pellucid.errors import TrainingError
 from pellucid.pictures.sides import SPOKEN
 from pellucid.pictures.store import Decoding
@@ -34,17 +35,16 @@ T = TypeVar("T")
 LISTED = 5  # lines of a list that may be long
 NAMED = 12  # classes named with their counts
 LINES = 20  # epochs named where no bar can be drawn
-STOPPED = 130
 ALIKE = {
-    "mirrored": "mirrored (where the classes say left and right, --augment light mirrors nothing)",
-    "partly": "that differ in a part of the picture",
+    "mirrored": "mirrored (if the classes mean left and right, use --augment light, which does not mirror)",
+    "partly": "different in one part of the picture",
     "unseen": "not compared closely",
 }
 SHOWN = {"folds": "cross-validated"}
 LACKING = {
     "train": "",
-    "val": ": it chooses no epoch, and the last weights are kept",
-    "test": ": its figure will be none to quote; more pictures of that class, taken apart, would help",
+    "val": ": no epoch is chosen, and the last weights are kept",
+    "test": ": do not quote its figure; add pictures of that class, taken separately",
 }
 
 
@@ -64,37 +64,37 @@ def watch(run: Watched) -> int:
     """Train under the eyes of a person. Ctrl-C stops after the step and saves; returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     try:
-        asked = _train(run, console)
+        stopped = _train(run, console)
     except TrainingError:
         if run.worth_finishing:
-            _show_report(progress(run.finish(), "evaluating"), console)
+            _show_report(evaluated(run.finish(), "evaluating"), console)
         raise
-    go_on = f"go on with --out {shlex.quote(printable(run.out))} --resume"
-    if asked and not run.worth_finishing:
+    go_on = f"continue with --out {shlex.quote(printable(run.out))} --resume"
+    if stopped and not run.worth_finishing:
         console.print(f"Stopped before there was a model to save; {go_on}.", markup=False)
-        return STOPPED
-    report = progress(run.finish(), "evaluating")
+        return Exit.STOPPED
+    report = evaluated(run.finish(), "evaluating")
     _show_report(report, console)
     if report.complete:
-        return 0
+        return Exit.OK
     console.print(f"Stopped by Ctrl-C; {go_on}.", markup=False)
-    return STOPPED
+    return Exit.STOPPED
 
 
 def _train(run: Watched, console: Console) -> bool:
     """Show the events of a run as they come. Returns whether Ctrl-C ended it, with the state saved."""
-    with _stop_after_the_step() as asked, progress_bars() as bars:
+    with _stop_after_the_step() as stops, progress_bars() as bars:
         for event in run:
             _show(event, console, bars)
-            if asked and isinstance(event, Started | Step | Epoch | FoldBegun | FoldDone):
+            if stops and isinstance(event, Started | Step | Epoch | FoldBegun | FoldDone):
                 run.save_checkpoint()
                 return True
-            if asked:
+            if stops:
                 raise KeyboardInterrupt
     return False
 
 
-def progress(steps: Generator[Evaluating, None, T], verb: str) -> T:
+def evaluated(steps: Generator[Evaluating, None, T], verb: str) -> T:
     """Run a generator to its end under a bar and return what it returns."""
     watched = Steps(steps)
     with progress_bars() as bars:
@@ -114,7 +114,7 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
-def finished(steps: Generator[int, None, T], total: int, what: str) -> T:
+def counted(steps: Generator[int, None, T], total: int, what: str) -> T:
     """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
     watched = Steps(steps)
     with progress_bars() as bars:
@@ -128,20 +128,20 @@ def _show(event: object, console: Console, bars: Progress) -> None:
         case FoldBegun() | FoldDone() | FoldStep():
             folding.show(event, console, bars)
         case Decoding(done, total, reused):
-            note = f"{reused:,} kept from before" if reused else ""
+            note = f"{reused:,} reused" if reused else ""
             bars.update(only_bar(bars), description="reading pictures", completed=done, total=total, note=note)
         case Comparing(done, total):
             bars.update(only_bar(bars), description="looking for twins", completed=done, total=total, note="")
         case Found():
             bars.remove_task(only_bar(bars))
             _show_found(event, console)
-            bars.update(only_bar(bars), description="trying how this machine trains fastest")
+            bars.update(only_bar(bars), description="choosing the fastest way to train here")
         case Extracting(done, total, reused, images_per_second, seconds_left):
             note = f"{images_per_second:,.0f} images/s" if images_per_second else ""
-            note += f"  {reused:,} kept from before" if reused else ""
+            note += f"  {reused:,} reused" if reused else ""
             left = f"{duration(seconds_left)} left" if seconds_left else ""
-            said = "computing features"
-            bars.update(only_bar(bars), description=said, completed=done, total=total, note=note, left=left)
+            what = "computing features"
+            bars.update(only_bar(bars), description=what, completed=done, total=total, note=note, left=left)
         case Started():
             bars.remove_task(only_bar(bars))
             _show_started(event, console)
@@ -166,53 +166,55 @@ def _show_found(found: Found, console: Console) -> None:
     total = found.test if found.folds else found.train + found.validation + found.test
     console.print(f"[bold]{total:,} pictures[/] in {directory}: {escape(counts)}")
     if found.quarantine:
-        console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (left where they are, not used):")
+        console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (not used, left in place):")
         _list([f"{printable(bad.path)}: {bad.reason}" for bad in found.quarantine], "quarantine.csv", console)
     if found.ignored:
-        console.print(f"passed over: {many(found.ignored, 'hidden or system file')}")
+        console.print(f"skipped: {many(found.ignored, 'hidden or system file')}")
     for folder in found.left_out:
         console.print(f"left out: {printable(folder.path)} ({folder.reason})", markup=False)
     for names in found.classes_alike:
         shown = ", ".join(repr(printable(name)) for name in names)
         console.print(f"[yellow]class names that differ only by case or spaces:[/] {escape(shown)}; one class or two?")
     if found.repeated:
-        console.print(f"listed more than once: {many(found.repeated, 'row')} of the table; each picture is used once")
+        console.print(f"duplicate rows in the table: {found.repeated:,}; each picture is used once")
     if found.groups:
         console.print(f"{many(found.groups, 'group')}, each on one side of the split")
     if found.twin_pairs:
         pairs = many(found.twin_pairs, "pair")
-        console.print(f"{found.twin_pictures:,} pictures have a near-duplicate ({pairs}); none is split from its twin")
+        console.print(f"{found.twin_pictures:,} pictures have a near-duplicate ({pairs}); twins stay on the same side")
     if across := found.twins_across_classes:
         pairs = many(len(across), "pair")
         console.print(f"[yellow]near-duplicates in two classes, {pairs}[/]; one of the two labels is probably wrong:")
         _list([f"{printable(first)} ~ {printable(second)}" for first, second in across], "twins.csv", console)
     if alike := [f"{count:,} {ALIKE[kind]}" for kind, count in found.alike_across_classes.items() if count]:
-        console.print(f"alike in two classes, and no sign of a wrong label: {', '.join(alike)}")
+        console.print(f"similar pictures in two classes, without a sign of a wrong label: {', '.join(alike)}")
     if found.folds:
         console.print(folding.plan(found))
     sides = [f"{found.train:,} to train"]
-    sides += [f"{found.validation:,} to choose by (validation)"] if found.validation else []
-    sides += [f"{found.test:,} kept for the final figure (test)"] if found.test else []
+    sides += [f"{found.validation:,} for choices (validation)"] if found.validation else []
+    sides += [f"{found.test:,} for the final figure (test)"] if found.test else []
     if not found.folds:
         console.print(f"split: {', '.join(sides)}")
     for name, alike, of in found.swallowed[:LISTED]:
         console.print(
-            f"[yellow]class {escape(printable(name))}: {alike:,} of its {of:,} pictures are nearly the same picture[/] "
-            "(a fixed camera?); they stand on one side and count as one"
+            f"[yellow]class {escape(printable(name))}: {alike:,} of its {of:,} pictures are nearly identical[/] "
+            "(a fixed camera?); they stay on one side and count as one"
         )
     if len(found.swallowed) > LISTED:
         console.print(f"  … and {len(found.swallowed) - LISTED:,} more classes")
     for side, classes in found.lacking.items():
         console.print(f"[yellow]{SPOKEN[side]} has no picture of {escape(few(classes))}[/]{LACKING[side]}")
     if not found.validation and not found.test:
-        console.print("[yellow]nothing is left to test on[/]: no figure of this training will say how good it is")
+        console.print(
+            "[yellow]no pictures are left to test on[/]: this training will not measure how good the model is"
+        )
 
 
 def _list(lines: list[str], file: str, console: Console) -> None:
     for line in lines[:LISTED]:
         console.print(f"  {line}", markup=False)
     if len(lines) > LISTED:
-        console.print(f"  … and {len(lines) - LISTED:,} more, all of them in {file} of the model folder")
+        console.print(f"  … and {len(lines) - LISTED:,} more; {file} in the model folder lists all")
 
 
 def _show_started(started: Started, console: Console) -> None:
@@ -266,21 +268,21 @@ def _show_report(report: Report, console: Console) -> None:
         folding.report(report.folds, console)
     if "validation" in report.metrics and report.reported != "validation":
         validation = report.metrics["validation"]
-        lacks = f"no picture of {few(validation.lacking)} is among these, and nothing was chosen on them"
+        lacks = f"not used for any choice: there is no picture of {few(validation.lacking)}"
         what = "epoch, temperature and thresholds" if validation.several else "epoch and temperature"
         how = f"{what} were chosen on these" if report.chosen else lacks
         console.print(f"validation: {share(validation)}; {how}", markup=False)
     note = {
-        "test": "no choice was made on these: this is the figure to quote",
-        "folds": "each picture by a model that had not seen it: this is the figure to quote",
-        "validation": "there is no test side; "
-        + ("epoch and temperature were chosen on these, so it is a little too good" if report.chosen else ""),
-        "train": "on the training pictures themselves: no measure of how good it is",
+        "test": "not used for any choice: this is the figure to quote",
+        "folds": "each picture predicted by a model that had not seen it: this is the figure to quote",
+        "validation": "no test pictures; "
+        + ("epoch and temperature were chosen on these, so the figure is slightly optimistic" if report.chosen else ""),
+        "train": "on the training pictures themselves: not a measure of how good the model is",
     }[report.reported]
     if reported.lacking:
         note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
     elif report.knew:
-        note = f"no figure to quote: the model that it started from had seen {report.knew:,} of these pictures"
+        note = f"no figure to quote: the starting model had seen {report.knew:,} of these pictures"
     colour = "bold green" if report.quotable else "bold yellow"
     console.print(f"[{colour}]{SHOWN.get(report.reported, report.reported)}: {share(reported)}[/]; {escape(note)}")
     console.print(balanced(reported), markup=False)
@@ -299,17 +301,17 @@ def _show_report(report: Report, console: Console) -> None:
 
 @contextmanager
 def _stop_after_the_step() -> Iterator[list[int]]:
-    """Gather Ctrl-C instead of being torn out of a step; a second one interrupts at once."""
-    asked: list[int] = []
+    """Collect Ctrl-C instead of interrupting a step; a second one interrupts at once."""
+    stops: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if stops:
             raise KeyboardInterrupt
-        asked.append(number)
-        print("\nstopping after this step; press Ctrl-C again to stop at once", file=sys.stderr)
+        stops.append(number)
+        print("\nstopping after this step; press Ctrl-C again to stop immediately", file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield asked
+        yield stops
     finally:
         signal.signal(signal.SIGINT, before)

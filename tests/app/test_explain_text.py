@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pellucid.app import glass
+from pellucid.app import explain_text
 from pellucid.glassbox.recording import explain
 
 
@@ -23,14 +23,14 @@ def image() -> torch.Tensor:
 
 
 def test_a_number_of_no_terms(image: torch.Tensor, capsys: pytest.CaptureFixture[str]) -> None:
-    glass.working(explain(Own(), image, 1).unit("tril[0, 1, 4]"))
+    explain_text.working(explain(Own(), image, 1).unit("tril[0, 1, 4]"))
     printed = capsys.readouterr().out
-    assert "no number goes into it" in printed
+    assert "it has no terms" in printed
     assert "PyTorch computed  0.0" in printed
 
 
 def test_the_largest_of_a_list_has_no_running_sum(image: torch.Tensor, capsys: pytest.CaptureFixture[str]) -> None:
-    glass.working(explain(Own(), image, 1).unit("amax[0]"))
+    explain_text.working(explain(Own(), image, 1).unit("amax[0]"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "= largest of flatten"
     assert "30 candidates, the largest first:" in lines[2]

@@ -1,4 +1,4 @@
-"""The glass box in the terminal: the path to a prediction, and one number worked out as a spreadsheet would."""
+"""What `pellucid explain` prints: the path to a prediction, and one number with all its terms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from pellucid.app.words import printable
+from pellucid.app.format import printable
 from pellucid.glassbox.attribution import Attribution
 from pellucid.glassbox.mechanism import Mechanism
 from pellucid.glassbox.trace import Trace
@@ -42,7 +42,7 @@ def path(trace: Trace, backward: bool) -> None:
     for node in trace.nodes:
         values = trace.values[node.name]
         (unit, strongest), *_ = trace.strongest(node.name, 1)
-        what = node.kind if node.written else f"{node.kind} (arithmetic not written yet)"
+        what = node.kind if node.written else f"{node.kind} (arithmetic not shown yet)"
         cells = [node.name, what, "x".join(map(str, trace.shape(node.name))) or "1"]
         cells += [_short(values.min()), _short(values.mean()), _short(values.max())]
         if backward:
@@ -53,7 +53,9 @@ def path(trace: Trace, backward: bool) -> None:
     for line in _aligned(lines, left=3):
         console.print(line)
     example = _example(trace)
-    console.print(Text(f"\n--unit '{example}' shows how a number came about; --backward its gradient.", style="dim"))
+    console.print(
+        Text(f"\n--unit '{example}' shows how a number was computed; --backward shows its gradient.", style="dim")
+    )
 
 
 def called(trace: Trace) -> str:
@@ -61,78 +63,80 @@ def called(trace: Trace) -> str:
     return ", ".join(printable(trace.classes[number]) for number in trace.predictions) or "no label"
 
 
-def working(found: Working) -> None:
+def working(result: Working) -> None:
     """One number's terms, their sum, and the value that PyTorch computed."""
     console = _console()
     title = {
-        "value": found.name,
-        "gradient": f"gradient of the loss with respect to {found.name}",
-        "update": f"update of {found.name}",
+        "value": result.name,
+        "gradient": f"gradient of the loss with respect to {result.name}",
+        "update": f"update of {result.name}",
     }
-    kind = f"   {printable(found.kind)}" if found.quantity != "gradient" else ""
-    console.print(Text(f"{title[found.quantity]}{kind}", style="bold"))
-    if found.formula:
-        console.print(Text(f"= {found.formula}"))
-    if found.quantity == "update":
-        console.print(Text("  " + ", ".join(f"{name} {_setting(value)}" for name, value in found.settings.items())))
-    for part in found.between[:BETWEEN]:
+    kind = f"   {printable(result.kind)}" if result.quantity != "gradient" else ""
+    console.print(Text(f"{title[result.quantity]}{kind}", style="bold"))
+    if result.formula:
+        console.print(Text(f"= {result.formula}"))
+    if result.quantity == "update":
+        console.print(Text("  " + ", ".join(f"{name} {_setting(value)}" for name, value in result.settings.items())))
+    for part in result.between[:BETWEEN]:
         _between(part, console)
-    if len(found.between) > BETWEEN:
-        console.print(f"  … and {len(found.between) - BETWEEN:,} more numbers between; --json has them all")
-    if found.left_out:
-        console.print(f"  … and {found.left_out:,} more that no list has, because there are so many")
+    if len(result.between) > BETWEEN:
+        console.print(f"  … and {len(result.between) - BETWEEN:,} more intermediate numbers; --json lists all")
+    if result.left_out:
+        console.print(f"  … and {result.left_out:,} more, too many to list")
     running = 0.0
-    for part in found.parts:
-        running = _part(part, running, len(found.parts) > 1 and found.quantity == "gradient", console)
+    for part in result.parts:
+        running = _part(part, running, len(result.parts) > 1 and result.quantity == "gradient", console)
     missing = [
-        f"The arithmetic of {name} is not written: what passes through it is not shown." for name in found.unwritten
+        f"The arithmetic of {name} is not available: what passes through it is not shown." for name in result.unwritten
     ]
-    for said in [found.note] if found.note else missing:
-        console.print(Text(said, "yellow"))
-    if found.parts and found.difference is not None:
-        console.print(Text(f"{_sum_name(found):>24}  {found.total!r}", style="bold"))
-        console.print(Text(f"{'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
-        explained = f"; rounding explains up to {found.bound:.3g}" if found.difference else ""
-        console.print(f"{'difference':>24}  {found.difference:.3g}{explained}")
+    for note in [result.note] if result.note else missing:
+        console.print(Text(note, "yellow"))
+    if result.parts and result.difference is not None:
+        console.print(Text(f"{_sum_name(result):>24}  {result.total!r}", style="bold"))
+        console.print(Text(f"{'PyTorch computed':>24}  {result.recorded!r}", style="bold"))
+        explained = f"; rounding explains up to {result.bound:.3g}" if result.difference else ""
+        console.print(f"{'difference':>24}  {result.difference:.3g}{explained}")
     else:
-        console.print(Text(f"{'value' if found.given else 'PyTorch computed':>24}  {found.recorded!r}", style="bold"))
+        console.print(Text(f"{'value' if result.given else 'PyTorch computed':>24}  {result.recorded!r}", style="bold"))
     console.print()
 
 
-def mechanism(found: Mechanism) -> None:
+def mechanism(result: Mechanism) -> None:
     """What made the difference between two classes, by pixels and by layers."""
     console = _console()
-    first, second = printable(found.first), printable(found.second)
-    console.print(Text(f"{printable(found.source)}: why {first} and not {second}", style="bold"))
-    console.print(Text(f"logit of {first} minus logit of {second}: {found.difference:.6g}"))
-    console.print(f"  {found.pixels.sum():>12.6g}  from the pixels (one of the pictures' mean colour counts 0)")
-    for share in found.shares:
-        if abs(share.own) > 1e-6 * (abs(found.difference) + abs(found.own)):
+    first, second = printable(result.first), printable(result.second)
+    console.print(Text(f"{printable(result.source)}: why {first} and not {second}", style="bold"))
+    console.print(Text(f"logit of {first} minus logit of {second}: {result.difference:.6g}"))
+    console.print(f"  {result.pixels.sum():>12.6g}  from the pixels (the pictures' mean colour counts as 0)")
+    for share in result.shares:
+        if abs(share.own) > 1e-6 * (abs(result.difference) + abs(result.own)):
             console.print(Text(f"  {share.own:>12.6g}  {share.name} adds by itself ({share.kind})"))
-    console.print(f"  {found.difference + found.remainder:>12.6g}  in all; {found.remainder:.2g} off, by rounding\n")
-    console.print(Text(f"the units that speak most for {first} (+) and for {second} (-):"))
+    console.print(
+        f"  {result.difference + result.remainder:>12.6g}  in total; {result.remainder:.2g} off by rounding\n"
+    )
+    console.print(Text(f"the strongest units for {first} (+) and for {second} (-):"))
     lines = [("layer", "all units", "strongest")]
-    for share in found.shares:
+    for share in result.shares:
         units = "  ".join(f"[{', '.join(map(str, i))}] {c:+.3g}" for i, c in share.strongest(3))
         total = _short(share.units.sum()) if share.passes_all else f"({_short(share.units.sum())})"
         lines.append((share.name, total, units))
     for line in _aligned(lines, 1, last_left=True):
         console.print(line)
-    if any(not share.passes_all for share in found.shares):
-        console.print("in parentheses: a branch, beside which others pass", style="dim")
+    if any(not share.passes_all for share in result.shares):
+        console.print("in parentheses: one branch of several", style="dim")
 
 
-def attribution(found: Attribution, label: str, place: str) -> None:
+def attribution(result: Attribution, label: str, place: str) -> None:
     """Where the picture went, and how far to trust it."""
     console = _console()
-    layer = f" at {found.layer}" if found.layer else ""
-    console.print(Text(f"{found.method}{layer} for {printable(label)}: {printable(place)}", style="bold"))
-    if found.completeness_error is not None:
-        change = found.logit - found.baseline_logit
+    layer = f" at {result.layer}" if result.layer else ""
+    console.print(Text(f"{result.method}{layer} for {printable(label)}: {printable(place)}", style="bold"))
+    if result.completeness_error is not None:
+        change = result.logit - result.baseline_logit
         console.print(
-            f"the map adds up to the logit's change of {change:.4g} within {abs(found.completeness_error):.2g}"
+            f"the map adds up to the logit's change of {change:.4g} within {abs(result.completeness_error):.2g}"
         )
-    shown = found.deletion
+    shown = result.deletion
     console.print(
         f"deletion score {shown.area:.3f} (chance {shown.random_area:.3f} ± {shown.random_deviation:.3f}; "
         f"smaller is better): {shown.verdict}"
@@ -161,8 +165,8 @@ def _between(part: Part, console: Console) -> None:
 
 def _with_numbers(part: Part) -> str:
     """The formula of a single term with its numbers in the place of names."""
-    found = {column.name: float(column.values[0]) for column in part.terms.columns}
-    return part.terms.formula.written({n: f"({v:.9g})" if v < 0 else f"{v:.9g}" for n, v in found.items()})
+    numbers = {column.name: float(column.values[0]) for column in part.terms.columns}
+    return part.terms.formula.written({n: f"({v:.9g})" if v < 0 else f"{v:.9g}" for n, v in numbers.items()})
 
 
 def _indexed(name: str, place: Iterable[int]) -> str:
@@ -231,7 +235,7 @@ def _rows(part: Part, running: float, console: Console) -> float:
     """A line a term, the largest first where there are many. The last column: the running sum, or which won."""
     terms = part.terms
     if len(terms) == 0:
-        console.print("  no number goes into it", style="dim")
+        console.print("  it has no terms", style="dim")
         return running
     if len(terms) == 1:
         return _single(part, running, console)
@@ -280,11 +284,13 @@ def _single(part: Part, running: float, console: Console) -> float:
     return running
 
 
-def _sum_name(found: Working) -> str:
-    if found.quantity == "update":
-        return "new weight, worked out"
-    one = len(found.parts) == 1
-    return "largest" if one and found.parts[0].terms.pick == "max" else "sum of the terms" if not one else "worked out"
+def _sum_name(result: Working) -> str:
+    if result.quantity == "update":
+        return "new weight, computed here"
+    one = len(result.parts) == 1
+    return (
+        "largest" if one and result.parts[0].terms.pick == "max" else "sum of the terms" if not one else "computed here"
+    )
 
 
 def _aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last_left: bool = False) -> list[Text]:

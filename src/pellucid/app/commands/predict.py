@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pellucid.app import answers
+from pellucid.app.exits import Exit
 
-USAGE, UNUSABLE = 2, 3  # exit status
 TOP, FORMAT, BATCH = 3, "table", 32  # unless flags say otherwise
 
 
-def predict(args: list[str]) -> int:
+def run(args: list[str]) -> int:
     """Parse and run. Without a flag there is nothing to parse, and the parser takes longer than a picture."""
     if len(args) > 1 and not any(word.startswith("-") and word != answers.STANDARD_INPUT for word in args):
         return _run(Path(args[0]), tuple(args[1:]))
@@ -30,10 +30,11 @@ def _run(
     answers.check(top=top, batch=batch)
     with answers.sink(out) as stream:
         if features is None:
-            return UNUSABLE if answers.write(model, pictures, top, format, batch, stream, trust) else 0
+            return Exit.UNUSABLE if answers.write(model, pictures, top, format, batch, stream, trust) else Exit.OK
         from pellucid.app import featured
 
-        return UNUSABLE if featured.write(model, pictures, top, format, batch, stream, features, out, trust) else 0
+        unusable = featured.write(model, pictures, top, format, batch, stream, features, out, trust)
+        return Exit.UNUSABLE if unusable else Exit.OK
 
 
 def _parsed(args: list[str]) -> int:
@@ -52,23 +53,21 @@ def _parsed(args: list[str]) -> int:
         features: Place = None,
         trust: Switch = False,
     ) -> int:
-        """Classify pictures. A picture that cannot be used is a row that says why, and the exit status is then 3.
+        """Classify pictures. A picture that cannot be used gets a row with the reason, and the exit status is 3.
 
         Args:
             model: Model folder.
-            pictures: Files, folders (everything in them), globs, tables (CSV, JSONL, Parquet) with a column path, or -
-                for standard input: a picture, or a path a line.
-            top: How many classes to name for each picture.
-            format: table to read, csv or jsonl for a script.
-            out: Write to this file instead of standard output. An earlier text of that name is replaced.
+            pictures: Files, folders, globs, tables with a column path, or - for a picture or paths on standard input.
+            top: Classes to name per picture.
+            format: table for people, csv or jsonl for scripts.
+            out: Write to this file instead of standard output. An existing text file is replaced.
             batch: Pictures classified at once.
-            features: Also write what the network's last dense layer gets of each picture, as Parquet, to this file; an
-                earlier Parquet file of that name is replaced. Needs pip install 'pellucid[tables]'.
-            trust: Open a program that somebody's Python module was saved as. It may run code: trust who made MODEL.
+            features: Write features to this Parquet file, replacing an older one. Needs pip install 'pellucid[tables]'.
+            trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         """
         if not pictures:
-            print("pellucid predict: no pictures are named. See `pellucid predict --help`.", file=sys.stderr)
-            return USAGE
+            print("pellucid predict: PICTURE is missing. See `pellucid predict --help`.", file=sys.stderr)
+            return Exit.USAGE
         return _run(model, pictures, top, format, out, batch, features, trust)
 
     return parse(predict, args, "predict")

@@ -1,0 +1,1 @@
+"""A file for each command: its arguments, its help text, and `run(arguments) -> exit status`."""

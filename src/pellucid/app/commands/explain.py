@@ -1,0 +1,241 @@
+"""The command `explain`: a picture followed through a network, to any number."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from pellucid import api, files
+from pellucid.app import bars, explain_text, outputs, progress, streams
+from pellucid.app.exits import Exit
+from pellucid.app.flags import Model, Place, Switch, parse
+from pellucid.app.format import printable
+from pellucid.classifier.classifier import Classifier
+from pellucid.errors import PictureError, RecipeError
+from pellucid.glassbox.attribution import Method, overlay
+from pellucid.glassbox.page import offline
+from pellucid.glassbox.trace import Trace
+from pellucid.pictures.png import encode as png
+
+
+def explain(
+    model: Model,
+    pictures: Annotated[Positional[tuple[Path, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
+    /,
+    label: Annotated[tuple[str, ...], arg(metavar="CLASS", help_behavior_hint=""), UseAppendAction] = (),
+    unit: Annotated[tuple[str, ...], arg(metavar="UNIT", help_behavior_hint=""), UseAppendAction] = (),
+    backward: Switch = False,
+    update: Annotated[tuple[str, ...], arg(metavar="WEIGHT", help_behavior_hint=""), UseAppendAction] = (),
+    why_not: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None,
+    method: Annotated[Method | None, arg(name="map", help_behavior_hint="")] = None,
+    layer: Annotated[str | None, arg(metavar="LAYER", help_behavior_hint="")] = None,
+    out: Place = None,
+    html: Place = None,
+    json: Switch = False,
+    trust: Switch = False,
+) -> int:
+    """Follow a picture through a network, to any number: forward, backward and into the optimizer's step.
+
+    Without options: the classes, and every layer with its shape, range and strongest unit.
+
+    Args:
+        model: Model folder.
+        pictures: One picture file or more. Unreadable pictures are reported; the rest continue (exit status 3).
+        label: The class that the loss is measured against. Default: the predicted one. Repeat it for several labels.
+        unit: The number to work out: LAYER[channel, row, column], counted from 0, such as "conv1[3, 10, 12]".
+        backward: The gradient of the loss, of --unit or of every layer.
+        update: The optimizer's step for one weight, such as "conv1.weight[3, 0, 2, 2]".
+        why_not: Show which units and pixels made the network prefer its prediction over this class.
+        method: Write a picture of where the network looked to --out, and print a score of how far to trust it.
+        layer: With --map grad_cam: the layer to use. Default: chosen automatically.
+        out: The picture that --map or --why-not writes. Default: named after PICTURE, in the current folder.
+        html: Also write the page of `pellucid open` as one self-contained file, for all pictures together.
+        json: Print everything as JSON; for several pictures, as a list.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
+    """
+    if not pictures:
+        print("pellucid explain: PICTURE is missing. See `pellucid explain --help`.", file=sys.stderr)
+        return Exit.USAGE
+    request = Request(label, unit, backward, update, why_not, method, layer, out, html, json)
+    return _explain(model, pictures, request, trust)
+
+
+def run(args: list[str]) -> int:
+    return parse(explain, args, "explain")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be explained of a picture, as the flags of `pellucid explain` say it."""
+
+    labels: tuple[str, ...]
+    units: tuple[str, ...]
+    backward: bool
+    updates: tuple[str, ...]
+    why_not: str | None
+    method: Method | None
+    layer: str | None
+    out: Path | None
+    html: Path | None
+    json: bool
+
+    @property
+    def label(self) -> str | None:
+        """The one class that --map and --why-not are about; of several the first."""
+        return self.labels[0] if self.labels else None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where --why-not and --map write their pictures of one picture."""
+
+    why_not: Path
+    map: Path
+
+
+def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: bool) -> Exit:
+    """Explain each picture, in order. Without a flag that asks for more, print its path through the network.
+
+    Of several pictures, those that cannot be used are reported on standard error. Returns the exit status.
+    """
+    places = [_places(picture, request) for picture in pictures]
+    _check(request, places)
+    several = len(pictures) > 1
+    with progress.waiting("opening the model"):
+        classifier = api.load(model, trust=trust)
+    results: list[dict[str, Any]] = []
+    traces = _followed(classifier, list(zip(pictures, places, strict=True)), request, results)
+    if several:
+        rows = not request.json and (request.html is None or _works(request))
+        traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
+    usable = (trace for trace in traces if trace is not None)
+    if request.html is not None and (first := next(usable, None)) is not None:
+        files.create(request.html, offline(chain([first], usable), model.resolve().name))
+    for _ in usable:  # those that no page has read
+        pass
+    followed = [each for each in results if "error" not in each]
+    if not followed:
+        raise PictureError(f"None of the {len(pictures)} pictures can be used.")
+    size = request.html.stat().st_size if request.html is not None else 0
+    if request.json:
+        for each in followed if request.html is not None else ():
+            each["html"] = {"written": str(request.html), "bytes": size}
+        streams.write_json(results if several else results[0])
+    elif request.html is not None:
+        on = f" on {len(followed)} pictures" if len(followed) > 1 else ""
+        print(f"page{on}, for any browser: {printable(request.html)} ({size / 1e6:,.1f} MB)")
+    return Exit.OK if len(followed) == len(results) else Exit.UNUSABLE
+
+
+def _followed(
+    classifier: Classifier, pictures: list[tuple[Path, Places]], request: Request, results: list[dict[str, Any]]
+) -> Iterator[Trace | None]:
+    """Each picture's trace, None where it cannot be used. Its answers are printed, and added to `results`."""
+    several = len(pictures) > 1
+    for picture, places in pictures:
+        try:
+            with _waiting("following the picture through the network", several):
+                trace = classifier.explain(picture, request.labels or None)
+        except PictureError as error:
+            if not several:
+                raise PictureError(f"{picture}: {error.reason}") from error
+            print(f"not used: {printable(picture)}: {printable(error.reason)}", file=sys.stderr)
+            results.append({"picture": str(picture), "error": error.reason})
+            yield None
+            continue
+        if several and not request.json and (request.units or request.updates or request.method):
+            print(f"{printable(picture)}: {explain_text.called(trace)}")
+        answered = _answer(classifier, picture, trace, request, places, several)
+        results.append({**trace.as_json(), **answered} if request.json else {})
+        yield trace
+
+
+def _answer(
+    classifier: Classifier, picture: Path, trace: Trace, request: Request, places: Places, several: bool
+) -> dict[str, Any]:
+    """The answers about one picture as JSON. Prints them too, unless the output is JSON."""
+    shown = not request.json
+    answered: dict[str, Any] = {}
+    workings = [("units", trace.gradient(unit) if request.backward else trace.unit(unit)) for unit in request.units]
+    workings += [("updates", trace.update(weight)) for weight in request.updates]
+    for kind, working in workings:
+        answered.setdefault(kind, []).append(working.as_json())
+        if shown:
+            explain_text.working(working)
+    label = request.label or trace.classes[trace.predicted]
+    if request.why_not is not None:
+        answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not)
+    if request.method is not None:
+        with _waiting("computing the map", several):
+            attributed = classifier.attribute(picture, request.label, request.method, request.layer)
+        _write_map(classifier, picture, attributed.map, places.map)
+        answered["map"] = {**attributed.as_json(), "written": str(places.map)}
+        if shown:
+            explain_text.attribution(attributed, trace.classes[attributed.target], str(places.map))
+    if shown and not _works(request) and request.html is None:
+        explain_text.path(trace, request.backward)
+    return answered
+
+
+def _works(request: Request) -> bool:
+    """Whether the request is for more than a picture's path and its page."""
+    return bool(request.units or request.updates or request.why_not is not None or request.method)
+
+
+def _waiting(what: str, several: bool) -> AbstractContextManager[None]:
+    """As on the screen; of several pictures a bar says how far they are."""
+    return nullcontext() if several else progress.waiting(what)
+
+
+def _places(picture: Path, request: Request) -> Places:
+    return Places(
+        request.out or Path(f"{picture.stem}-why-not-{files.safe(request.why_not or '')}.png"),
+        request.out or Path(f"{picture.stem}-{request.method}.png"),
+    )
+
+
+def _check(request: Request, places: list[Places]) -> None:
+    """Refuse flags that do not go together, and places that are taken, before anything is computed."""
+    if request.layer is not None and request.method is None:
+        raise RecipeError("--layer requires --map.")
+    if request.out is not None and request.why_not is None and request.method is None:
+        raise RecipeError("--out requires --map or --why-not.")
+    if request.out is not None and request.why_not is not None and request.method is not None:
+        raise RecipeError("--map and --why-not write one picture each, but --out names only one. Remove --out.")
+    if request.out is not None and len(places) > 1:
+        raise RecipeError(f"--out names one file, but there are {len(places)} pictures. Remove --out.")
+    wanted = [each.why_not for each in places if request.why_not is not None]
+    wanted += [each.map for each in places if request.method is not None]
+    for place, times in Counter(wanted).items():
+        outputs.check_free(place)
+        if times > 1:
+            raise RecipeError(
+                f"{place} would be written for {times} pictures of the same name. Explain them one at a time."
+            )
+    if request.html is not None:
+        outputs.check_free(request.html, "--html")
+
+
+def _why_not(classifier: Classifier, picture: Path, label: str, request: Request, place: Path) -> dict[str, Any]:
+    assert request.why_not is not None
+    if request.why_not == label:
+        what = "--label is" if request.label else "is predicted"
+        raise RecipeError(f"--why-not is {request.why_not!r}, which {what} already; name another class.")
+    difference = classifier.difference(picture, label, request.why_not)
+    _write_map(classifier, picture, difference.pixels, place)
+    if not request.json:
+        explain_text.mechanism(difference)
+        print(f"picture of the pixels' part: {printable(place)}")
+    return {**difference.as_json(), "written": str(place)}
+
+
+def _write_map(classifier: Classifier, picture: Path, values: Any, place: Path) -> None:
+    files.create(place, png(overlay(outputs.colour(classifier.prepared(picture)), values)))

@@ -1,0 +1,90 @@
+"""The command `filters`: what each filter looks for."""
+
+from __future__ import annotations
+
+import sys
+from json import dumps
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from pellucid import api, files
+from pellucid.app import answers, outputs, progress, streams
+from pellucid.app.exits import Exit
+from pellucid.app.flags import Model, Place, Switch, parse
+from pellucid.app.format import many, printable
+from pellucid.classifier.classifier import Classifier
+from pellucid.errors import ArtefactError
+from pellucid.glassbox.sheet import sheet
+from pellucid.pictures.png import encode as png
+from pellucid.runs.made_from import trained_on
+
+
+def filters(
+    model: Model,
+    pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="[PICTURE ...]", help_behavior_hint="")] = (),
+    /,
+    out: Place = None,
+    count: int = 9,
+    layer: Annotated[tuple[str, ...], arg(metavar="LAYER", help_behavior_hint=""), UseAppendAction] = (),
+    json: Switch = False,
+    trust: Switch = False,
+) -> int:
+    """Show what each filter responds to: the filter, and the patches of your pictures that excite it most.
+
+    Writes one picture per convolution, and filters.json.
+
+    Args:
+        model: Model folder.
+        pictures: Files, folders, globs. Default: the training pictures.
+        out: A new folder. Default: the name of MODEL with -filters, in the current folder.
+        count: Patches per filter.
+        layer: Only this convolution. Repeat the flag for several.
+        json: Also print the content of filters.json.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
+    """
+    answers.check(count=count)
+    place = out if out is not None else Path(f"{model.resolve().name}-filters")
+    with outputs.new_folder(place):
+        return _write(api.load(model, trust=trust), model, pictures, place, count, layer, json)
+
+
+def run(args: list[str]) -> int:
+    return parse(filters, args, "filters")
+
+
+def _write(
+    classifier: Classifier,
+    model: Path,
+    pictures: tuple[str, ...],
+    place: Path,
+    count: int,
+    layers: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """A picture for each convolution, and filters.json, into the folder `place`."""
+    sources = list(answers.told(pictures)) if pictures else trained_on(model)
+    if not sources:
+        raise ArtefactError(f"No pictures for {model}. Name some: pellucid filters {model} photos/")
+    steps = classifier.exemplars(sources, count, list(layers) or None)
+    layers_shown, unusable = progress.counted(steps, len(sources), "searching patches")
+    for name, layer in layers_shown.items():
+        written = place / f"{files.safe(name)}.png"
+        files.write(written, png(sheet(layer, lambda source: outputs.colour(classifier.prepared(source)))))
+        sees = f"sees {layer.sees[0]}x{layer.sees[1]} pixels"
+        if not as_json:
+            print(f"{name}: {many(len(layer.filters), 'filter')}, each unit {sees}: {printable(written)}")
+    for source, reason in unusable:
+        print(f"not used: {printable(source)}: {printable(reason)}", file=sys.stderr)
+    content = {
+        "model": str(model),
+        "pictures": len(sources) - len(unusable),
+        "unusable": [{"picture": source, "reason": reason} for source, reason in unusable],
+        "layers": [each.as_json() for each in layers_shown.values()],
+    }
+    text = dumps(content, indent=1, ensure_ascii=False)
+    files.write(place / "filters.json", text.encode("utf-8", "backslashreplace"))
+    if as_json:
+        streams.write_json(content)
+    return Exit.UNUSABLE if unusable else Exit.OK

@@ -1,0 +1,37 @@
+"""The command `open`: the page, served to a browser on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from pellucid.app.flags import Model, Switch, parse
+from pellucid.app.page import server
+
+
+def open_page(
+    model: Model,
+    picture: Annotated[Positional[Path | None], arg(metavar="[PICTURE]", help_behavior_hint="")] = None,
+    /,
+    port: int = 0,
+    no_browser: Switch = False,
+    trust: Switch = False,
+) -> int:
+    """Open a model in the browser: every layer and every number, forward, backward and into the optimizer's step.
+
+    Only this machine can reach the page. Ctrl-C ends it.
+
+    Args:
+        model: Model folder.
+        picture: A picture file. Default: the first of the model's test pictures.
+        port: The server's port; 0 for any free port.
+        no_browser: Print the address and start no browser.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
+    """
+    return server.run(model, picture, port, not no_browser, trust)
+
+
+def run(args: list[str]) -> int:
+    return parse(open_page, args, "open")

@@ -1,0 +1,120 @@
+"""The command `train`: a classifier from a folder or a table of pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import closing
+from dataclasses import asdict, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from tyro.conf import Positional, arg
+
+from pellucid import api
+from pellucid.app import progress
+from pellucid.app.flags import Place, Switch, parse
+from pellucid.app.format import printable
+from pellucid.errors import RecipeError
+from pellucid.network.own.file import reference
+from pellucid.training import recipe as recipes
+from pellucid.training.recipe import Recipe
+
+# settings of a recipe that are None by default: what decides them
+UNSET = {
+    "pretrained": "chosen from the pictures",
+    "size": "chosen from the network or the pictures",
+    "channels": "chosen from the network",
+    "folds": "one split",
+    "epochs": "chosen from the number of pictures",
+    "batch": "chosen from the number of pictures",
+    "minutes": "no time limit",
+    "patience": "never",
+    "path_column": "path or file_name",
+    "label_column": "label",
+    "split_column": "split, if there is one",
+    "group_column": "group, if there is one",
+    "replay_every": "chosen from the number of steps",
+}
+
+
+def run(args: list[str]) -> int:
+    """Flags of Recipe, over the TOML file that --recipe names, over the defaults of --model."""
+    early = _early(args)
+    base = _with_hints(recipes.make(**early))
+
+    def train(
+        directory: Annotated[Positional[Path], arg(metavar="DIR")],
+        settings: Annotated[Recipe, arg(name="")] = base,
+        *,
+        out: Place = None,
+        resume: Switch = False,
+        recipe: Place = None,
+        cache: Place = None,
+        live: Annotated[bool, arg(name="open", help_behavior_hint="")] = False,
+        no_browser: Switch = False,
+    ) -> int:
+        """Train a classifier on a folder or a table of pictures and save it as a model folder.
+
+        Ctrl-C stops and saves the best model so far. --resume continues, also after a crash.
+
+        Args:
+            directory: A folder of class folders, or of train, val and test folders of those; or a table.
+            settings: How to train.
+            out: The model folder to write. Default: the name of DIR with -model, in the current folder.
+            resume: Continue the training in --out as if it had never stopped.
+            recipe: A TOML file of settings, named like the flags (learning_rate = 0.001).
+            cache: Where decoded pictures and features are stored. Default: the user's cache folder.
+            live: Watch the training in the browser, then open the model. Records a replay.
+            no_browser: With --open: print the address and start no browser.
+        """
+        named = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
+        named |= {name.removeprefix("no_") for name in named}  # --no-replay, where --recipe has it on
+        flags = {name: value for name, value in asdict(settings).items() if name in named}
+        if live and not resume:
+            if "no_replay" in named:
+                raise RecipeError("--open needs the replay. Remove --no-replay.")
+            flags["replay"] = True
+        if no_browser and not live:
+            raise RecipeError("--no-browser requires --open.")
+        run = api.start(directory, out, resume=resume, cache=cache, **{**early, **flags})
+        if resume and not run.resumes:
+            print(f"{printable(run.out)} holds no training to resume; starting a new one.", file=sys.stderr)
+        with closing(run):
+            if (named := reference(run.recipe.model)) is not None:
+                print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)
+            if not live:
+                return progress.watch(run)
+            if not run.recipe.replay:
+                problem = f"The training in {run.out} records no replay, which --open needs. Continue without --open."
+                raise RecipeError(problem)
+            from pellucid.app.page import live as page
+
+            return page.train(run, not no_browser)
+
+    # where --recipe has it on already, there is no flag for that, only --no-replay
+    return parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
+
+
+def _early(args: list[str]) -> dict[str, Any]:
+    """What decides the other defaults and has to be known before the flags are parsed: --model, and all of --recipe."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--model")
+    early.add_argument("--recipe", type=Path)
+    try:
+        known, _ = early.parse_known_args(args)
+    except argparse.ArgumentError:  # a flag without its value, of which the parser proper says so
+        return {}
+    settings = recipes.read(known.recipe) if known.recipe else {}
+    return settings if known.model is None else {**settings, "model": known.model}
+
+
+def _with_hints(base: Recipe) -> Recipe:
+    """The same recipe, of a type whose settings that are None have a help text that says what decides them."""
+    hints = get_type_hints(Recipe)
+    unset = [
+        (field.name, Annotated[hints[field.name], arg(help_behavior_hint=f"(default: {UNSET[field.name]})")], None)
+        for field in fields(Recipe)
+        if getattr(base, field.name) is None
+    ]
+    return make_dataclass("Recipe", unset, bases=(Recipe,), frozen=True)(**base.as_json())

@@ -1,0 +1,44 @@
+"""What a command writes: a new file or a new folder, where nothing of the user's is replaced; colours for a PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import StorageError
+from pellucid.training.claim import Claim, inside
+
+
+def check_free(place: Path, flag: str = "--out") -> None:
+    """Raises StorageError where a file cannot be made at `place`, the value of `flag`, because something is there."""
+    if place.is_dir():
+        raise StorageError(f"{place} is a folder; {flag} names the file to write.")
+    if place.exists():
+        raise StorageError(f"{place} already exists, and nothing of yours is overwritten. Choose another {flag}.")
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[None]:
+    """Hold the folder `place` for this process while the body fills it.
+
+    Raises StorageError where it is a file or holds anything, ArtefactError where another process writes into it.
+    """
+    if place.exists() and not place.is_dir():
+        raise StorageError(f"{place} is a file, and nothing of yours is overwritten. Choose another --out.")
+    claim = Claim(place)
+    claim.take()
+    try:
+        if inside(place):
+            raise StorageError(f"{place} is not empty, and nothing of yours is overwritten. Choose another --out.")
+        yield
+    finally:
+        claim.release()
+
+
+def colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 1) or (H, W, 3) -> (H, W, 3)."""
+    return np.broadcast_to(image, (*image.shape[:2], 3)).copy()
