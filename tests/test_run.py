@@ -351,7 +351,7 @@ def test_after_a_full_disk_it_can_be_tried_again(
 def test_a_loss_that_is_not_finite_leaves_the_checkpoint(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     one = begin(every=0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(run.loop, "loss_of", lambda recipe, logits, labels, weights: logits.sum() * float("nan"))
+        patch.setattr(run.loop, "mean_loss", lambda kind, logits, *_: logits.sum() * float("nan"))
         with pytest.raises(TrainingError, match="The loss is nan at step 1 of 4"):
             list(one)
     assert not one.worth_finishing
@@ -477,7 +477,7 @@ def test_broken_off_while_saving_it_is_finished_by_resuming(
         last(one)
     monkeypatch.setattr(files, "write", write)
     if name != "README.md":
-        with pytest.raises(ArtefactError, match="has not ended"):
+        with pytest.raises(ArtefactError, match="has not finished"):
             artefact.load(tmp_path / "out")
 
     resumed = begin(resume=True)
@@ -523,7 +523,7 @@ def test_a_second_saving_that_is_broken_off_does_not_look_whole(
     monkeypatch.setattr(files, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         finished(begin(resume=True))
-    with pytest.raises(ArtefactError, match="has not ended"):
+    with pytest.raises(ArtefactError, match="has not finished"):
         artefact.load(tmp_path / "out")
 
 

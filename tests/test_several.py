@@ -271,7 +271,7 @@ def test_what_does_not_go_with_several_labels(settings: dict[str, Any], said: st
 def test_the_binary_cross_entropy_needs_several_labels() -> None:
     assert recipes.make(labels="several").loss == "binary_cross_entropy"
     assert recipes.make(labels="several", loss="cross_entropy").loss == "binary_cross_entropy"
-    with pytest.raises(RecipeError, match="add labels several"):
+    with pytest.raises(RecipeError, match="set labels to several"):
         recipes.make(loss="binary_cross_entropy")
 
 

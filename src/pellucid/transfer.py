@@ -119,7 +119,7 @@ def choose(
     shape = (form.channels, form.height, form.width)
     _check_shapes(known, shape)
     basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about)
-    return basis, recipe, (*reasons, f"weights: {known.source}, trained on {known.seen}", *more)
+    return basis, recipe, (*reasons, f"weights: {known.source}, which have seen {known.seen}", *more)
 
 
 def _check_shapes(known: Known, shape: Shape) -> None:

@@ -111,7 +111,7 @@ def test_it_says_which_pictures_it_was_trained_on(pellucid: Callable, trained: P
     assert lines[0].startswith(f"{photos}: ")
     assert lines[0].endswith("; no figure to quote")
     rest = 32 - count["train"]
-    assert lines[1].startswith(f"it was trained on {count['train']} of these 32 pictures; without them: ")
+    assert lines[1].startswith(f"the model was trained on {count['train']} of these 32 pictures; without them: ")
     assert f" of {rest} pictures, 95% interval " in lines[1]
     assert lines[2].startswith(f"{count['val']} of the others are its validation pictures, on which ")
     assert lines[2].endswith("; this is the figure to quote")
@@ -131,7 +131,7 @@ def test_of_training_pictures_alone_there_is_no_honest_figure(
                 shutil.copy(photos / row["path"], tmp_path / "in" / row["path"])
     result = pellucid("evaluate", trained, tmp_path / "in")
     assert result.status == 0
-    assert "\nit was trained on all of these pictures: there is no honest figure\n" in result.out
+    assert "\nthe model was trained on all of these pictures: there is no honest figure\n" in result.out
     assert "figure to quote\n" not in result.out.replace("no figure to quote\n", "")
     said = json.loads(pellucid("evaluate", trained, tmp_path / "in", "--json").out)
     assert (said["trained_on"], said["pictures"], said["unseen"]) == (16, 16, None)
@@ -161,7 +161,7 @@ def test_a_model_that_cannot_tell_says_so(pellucid: Callable, model: Path, photo
     del config["files"]["known.safetensors"]
     (model / "config.json").write_text(json.dumps(config))
     out = pellucid("evaluate", model, photos).out
-    assert "without known.safetensors, so only identical files are recognised" in out
+    assert "without known.safetensors, so copies of the pictures that it has seen are not recognised" in out
     assert "; this is the figure to quote" not in out
 
 

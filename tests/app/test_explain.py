@@ -119,7 +119,7 @@ def test_why_not(pellucid: Callable, trained: Path, picture: Path, here: Path) -
     result = pellucid("explain", trained, picture, "--why-not", "blue", "--out", "why.png")
     assert (result.status, result.err) == (0, "")
     assert f"{picture}: why red and not blue\n" in result.out
-    parts = re.findall(r"^ +(-?[\d.e-]+)  (?:from the pixels|\S+ adds by itself|in all)", result.out, re.MULTILINE)
+    parts = re.findall(r"^ +(-?[\d.e-]+)  (?:from the pixels|\S+ adds by itself|in total)", result.out, re.MULTILINE)
     *summands, total = map(float, parts)
     assert sum(summands) == pytest.approx(total, abs=1e-4)
     assert result.out.endswith("picture of the pixels' part: why.png\n")
@@ -152,7 +152,7 @@ def test_maps(pellucid: Callable, trained: Path, picture: Path, here: Path, meth
         (["--label", "blue", "--why-not", "blue"], "--why-not is 'blue', which --label is already"),
         (["--layer", "conv1"], "--layer requires --map."),
         (["--map", "grad_cam", "--layer", "conv9"], "There is no layer with feature maps 'conv9'."),
-        (["--map", "occlusion", "--layer", "conv1"], "occlusion looks at no layer"),
+        (["--map", "occlusion", "--layer", "conv1"], "occlusion does not use a layer"),
         (["--out", "x.png"], "--out requires --map or --why-not."),
         (["--map", "grad_cam", "--why-not", "blue", "--out", "x.png"], "but --out names only one. Remove --out."),
         (["--map", "grad_cam", "--out", "."], ". is a folder; --out names the file to write."),

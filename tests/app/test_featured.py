@@ -78,7 +78,7 @@ def test_an_earlier_one_is_replaced_and_nothing_else(
         (taken, "already exists and is not a Parquet file: nothing of yours is overwritten"),
         (pictures, "is a folder; --features names the file to write"),
         (tmp_path / "no" / "such" / "out.parquet", "could not be written: No such file or directory"),
-        (Path(os.devnull), "is no regular file"),
+        (Path(os.devnull), "is not a regular file"),
     ]:
         result = pellucid("predict", trained, pictures / "blue", "--features", place)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
@@ -88,7 +88,7 @@ def test_an_earlier_one_is_replaced_and_nothing_else(
         "predict", trained, pictures / "blue", "--features", tmp_path / "both", "--out", tmp_path / "both"
     )
     assert result.status == 1
-    assert "they are two files" in result.err
+    assert "name two different files" in result.err
     assert sorted(tmp_path.rglob("*")) == sorted([*before, taken])
 
 

@@ -24,7 +24,7 @@ def test_a_cross_validation_says_how_each_fold_did_and_the_card_repeats_it(
     stated = json.loads((out / "metrics.json").read_text())
     crossed = stated["folds"]
     assert result.out.startswith("32 pictures in ")
-    assert "3 folds: each of the 32 pictures is tested once, by a training on the other folds" in result.out
+    assert "3 folds: each of the 32 pictures is tested once, by a model trained on the other folds" in result.out
     for each in crossed["each"]:
         sizes = f"{each['train']} to train, {each['validation']} for choices, {each['pictures']} to test"
         assert f"fold {each['number']} of 3: {sizes}\n" in result.out
@@ -77,7 +77,7 @@ def test_ctrl_c_in_a_fold_keeps_what_is_done(
     refused = pellucid("predict", tmp_path / "m", photos)
     assert refused.status == 1
     assert "The training in" in refused.err
-    assert "has not ended" in refused.err
+    assert "has not finished" in refused.err
 
     result = pellucid("train", *place, "--resume")
     assert result.status == 0

@@ -113,7 +113,7 @@ def test_pixels_may_be_below_zero(pellucid: Callable, model: Path, tmp_path: Pat
 def test_a_command_that_needs_the_folder_says_how_to_make_it(pellucid: Callable, model: Path) -> None:
     result = pellucid("predict", model, "picture.jpg")
 
-    said = f"{model} is no model folder. `pellucid import {model} OUT` makes one of a Keras model."
+    said = f"{model} is not a model folder. `pellucid import {model} OUT` makes one of a Keras model."
     assert (result.status, result.err) == (1, f"pellucid: {said}\n")
 
 

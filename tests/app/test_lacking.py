@@ -95,8 +95,8 @@ def test_two_classes_that_one_group_each_swallows_leave_nothing_to_test_on(train
     fixed_camera(tmp_path / "in" / "b", 10, 4)
     out, metrics, card, counts = train()
     assert counts == {("a", "train"): 10, ("b", "train"): 10}
-    assert "nothing is left to test on" in out
-    assert out.count("nearly the same picture") == 2
+    assert "no pictures are left to test on" in out
+    assert out.count("nearly identical") == 2
     assert "not a measure of how good the model is" in out
     assert (metrics["reported"], metrics["quotable"]) == ("train", False)
     assert card.count("are nearly the same picture") == 2

@@ -124,7 +124,7 @@ def test_pictures_that_are_gone_are_a_sentence(own: Path, photos: Path, tmp_path
         "state": "failed",
         "error": f"None of the training pictures of {own} exists any more.",
     }
-    with pytest.raises(Refused, match="is there any more"):
+    with pytest.raises(Refused, match="exists any more"):
         exemplars.patch(glass, {"layer": "conv1", "channel": "0", "rank": "0"})
     glass.finish()
     shutil.rmtree(tmp_path / "photos")

@@ -52,7 +52,7 @@ def test_help_shows_the_defaults_that_would_hold(pellucid: Callable, tmp_path: P
         flat = " ".join(pellucid("train", *arguments, "--help").out.replace("│", " ").split())
         return flat.split("--epochs INT ")[1].split(" --minutes")[0]
 
-    assert epochs() == "How often each training picture is seen. (default: by the number of pictures)"
+    assert epochs() == "How often each training picture is seen. (default: chosen from the number of pictures)"
     assert epochs("--model", "article") == "How often each training picture is seen. (default: 5)"
     (tmp_path / "recipe.toml").write_text("epochs = 77")
     assert epochs("--recipe", tmp_path / "recipe.toml").endswith("(default: 77)")

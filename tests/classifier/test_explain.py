@@ -193,7 +193,7 @@ def test_differences_and_their_defaults(classifier: Classifier, picture: Path) -
         assert found.source == str(picture)
     with pytest.raises(TraceError, match="'red' cannot be compared with itself"):
         classifier.difference(picture, "red", "red")
-    with pytest.raises(TraceError, match="'green' is no class"):
+    with pytest.raises(TraceError, match="'green' is not a class"):
         classifier.difference(picture, "red", "green")
 
 
@@ -201,7 +201,7 @@ def test_attributions(classifier: Classifier, picture: Path) -> None:
     found = classifier.attribute(picture)
     assert (found.method, classifier.classes[found.target], found.map.shape) == ("grad_cam", "red", (12, 12))
     assert classifier.attribute(picture, "blue", "integrated_gradients").target == 0
-    with pytest.raises(TraceError, match="no class"):
+    with pytest.raises(TraceError, match="not a class"):
         classifier.attribute(picture, "green")
     with pytest.raises(TraceError, match="conv9"):
         classifier.attribute(picture, layer="conv9")

@@ -246,8 +246,8 @@ DAMAGE = {
     "no class": (change(classes=[]), "config.json is damaged: "),
     "a class twice": (change(classes=["a", "a"]), "config.json is damaged: it lists a class twice."),
     "classes that are no names": (change(classes="ab"), "config.json is damaged: its classes are not a list of names."),
-    "temperature 0": (change(temperature=0), "config.json is damaged: 0 stands where it needs a positive number."),
-    "temperature NaN": (change(temperature=float("nan")), "config.json is damaged: nan stands where"),
+    "temperature 0": (change(temperature=0), "config.json is damaged: 0 is in it where a positive number belongs."),
+    "temperature NaN": (change(temperature=float("nan")), "config.json is damaged: nan is in it where"),
     "a range without white": (
         change(preprocessing={**PREPROCESSING, "ranges": {"integer": [5], "real": None}}),
         "config.json is damaged: ",
@@ -267,7 +267,7 @@ DAMAGE = {
     ),
     "two means for three channels": (
         change(preprocessing={"fit": "pad", "mean": [0, 0], "deviation": [1, 1, 1]}),
-        "config.json is damaged: [0, 0] stands where it needs 3 numbers.",
+        "config.json is damaged: [0, 0] is in it where 3 numbers belong.",
     ),
     "no hashes": (change(files=None), "config.json is damaged: it does not state size and hash of model.safetensors."),
     "hashes that are none": (change(files={"model.safetensors": 5}), "it does not state size and hash"),

@@ -177,7 +177,7 @@ def test_a_layer_may_be_asked_for() -> None:
         attribute(module, x, 0, "grad_cam", layer="cnv")
     with pytest.raises(TraceError, match="'head'"):
         attribute(module, x, 0, "grad_cam", layer="head")
-    with pytest.raises(TraceError, match="occlusion looks at no layer"):
+    with pytest.raises(TraceError, match="occlusion does not use a layer"):
         attribute(module, x, 0, "occlusion", layer="conv")
 
 

@@ -256,5 +256,5 @@ def test_one_score_has_a_map_for_the_class_that_it_speaks_for(image: Tensor) -> 
     assert found.logit == pytest.approx(float(trace.logits[0]))
     with pytest.raises(TraceError, match="One score speaks for '1'"):
         trace.attribute(0)
-    with pytest.raises(TraceError, match=r"1\.5 is no class"):
+    with pytest.raises(TraceError, match=r"1\.5 is not a class"):
         trace.attribute(1.5)  # type: ignore[arg-type]

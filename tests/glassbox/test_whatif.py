@@ -237,7 +237,7 @@ SHARED = classifier(FLAT)
         (Padding("conv1", (3, 3)), r"padding of conv1 cannot be 3; it can be from 0 to 2"),
         (Padding("conv1", (True, 1)), r"padding of conv1 is \(True, 1\); it is two whole numbers"),
         (Padding("maxpool1", (-1, 0)), r"padding of maxpool1 cannot be -1x0"),
-        (Pooling("conv1", "max"), r"conv1 `conv\(4, 3, padding=same\)` is no pooling"),
+        (Pooling("conv1", "max"), r"conv1 `conv\(4, 3, padding=same\)` is not a pooling"),
         (Pooling("globalavgpool1", "max"), r"is not a pooling over a window"),
         (Pooling("maxpool1", "least"), r"cannot pool by 'least'; there are max, average, l2"),  # type: ignore[arg-type]
     ],

@@ -72,7 +72,7 @@ def test_a_file_with_wrong_bytes_never_ends_in_a_traceback(name: str, stored: Pa
 
 def test_json_that_is_none(stored: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    for content, said in (("{", "its config.json is no JSON"), ("[]", "is no JSON object"), ("[" * 99_999, "no JSON")):
+    for content, said in (("{", "config.json is not JSON"), ("[]", "is not a JSON object"), ("[" * 99_999, "not JSON")):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", content)
         refused(path, said, tmp_path / "out")
@@ -157,7 +157,7 @@ def virtual(file: h5py.File) -> None:
             swapped(KERNEL, np.zeros((5, 5, 3, 9), "f4")),
             r"its kernel is \(5, 5, 3, 9\) in the file and should be \(5, 5, 3, 1",
         ),
-        (swapped(KERNEL, np.zeros((5, 5, 3, 10), "i4")), r"layers/conv2d/vars/0 holds int32; weights of float16"),
+        (swapped(KERNEL, np.zeros((5, 5, 3, 10), "i4")), r"layers/conv2d/vars/0 holds int32; supported are float16"),
         (swapped(KERNEL, np.full((5, 5, 3, 10), np.nan, "f4")), r"its kernel holds numbers that are not finite"),
         (linked(h5py.ExternalLink("/etc/hosts", "/x")), r"layers/conv2d/vars/0 is a link and holds no weights itself"),
         (linked(h5py.SoftLink("/layers/dense/vars/0")), r"is a link and holds no weights itself\. It is not followed"),

@@ -56,7 +56,7 @@ CASES = [
     (
         "article",
         as_kind("MaxPooling2D", "Conv2DTranspose"),
-        r"^Conv2DTranspose max_pooling2d\w* is not supported\. Layers",
+        r"^Conv2DTranspose max_pooling2d\w* is not supported\. Supported layers",
     ),
     ("article", as_kind("MaxPooling2D", "MyPool>Best"), r"^MyPool>Best max_pooling2d\w* is not supported"),
     ("blog", as_kind("Activation", "Lambda"), r"^Lambda activation\w* holds Python code, which is never run"),
@@ -71,11 +71,11 @@ CASES = [
     ("article", with_settings("Conv2D", use_bias=1), r"its use_bias is 1, but it must be true or false"),
     ("article", with_settings("Conv2D", dtype="int8_from_float32"), r"is quantised \(int8_from_float32\)"),
     ("article", with_settings("MaxPooling2D", pool_size=[20, 20]), r"MaxPooling2D max_pooling2d\w*, `maxpool\(20"),
-    ("article", last(activation="relu"), r"^The model ends with relu; softmax, the sigmoid of one unit, or no activ"),
+    ("article", last(activation="relu"), r"^The model ends with relu; supported are softmax, the sigmoid of one unit"),
     ("article", last(activation="sigmoid"), r"^The model ends with 2 sigmoids, several labels a picture"),
     ("article", lambda layers: layers.pop(), r"^The model ends with a flattened map; it needs a Dense layer"),
     ("article", lambda layers: layers.__delitem__(slice(3, None)), r"^The model ends with \[10, 6, 6\]; a row of num"),
-    ("article", with_settings("InputLayer", batch_shape=[None, 16, 16, 4]), r"takes pictures of 4 channels; 1 \(grey"),
+    ("article", with_settings("InputLayer", batch_shape=[None, 16, 16, 4]), r"4 channels; supported are 1 \(grey"),
     ("article", with_settings("InputLayer", batch_shape=[None, 48]), r"takes \[48\]; it must take pictures"),
     ("article", lambda layers: layers.pop(0), r"does not say what it takes: it was never built"),
     ("tutorial", with_settings("BatchNormalization", axis=1), None),  # of a row it is the same axis

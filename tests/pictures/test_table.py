@@ -163,7 +163,7 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     assert [bad.reason[:16] for bad in catalog.quarantine] == [
         "the table has no",
         "the table has no",
-        "its path is no t",
+        "its path is not ",
         "its path holds a",
         "its path holds a",
     ]
@@ -288,7 +288,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is neither a folder nor a table"),
         (b'[{"path": "a", "label": "b"}]', "is one JSON array"),
         (b'{"path": "a", "label": "b"}\n{"path": "c"', "line 2"),
-        (b'{"path": "a", "label": "b"}\n[1]\n', "line 2 is no object"),
+        (b'{"path": "a", "label": "b"}\n[1]\n', "line 2 is not an object"),
         (b'path,label\na,b\n"c,d\n', "cannot be read as CSV: line 3"),
         (b"PAR1 and nothing else", "is not a readable Parquet file"),
         ("path,label\n".encode("utf-16") + b"a", "is not utf-16-le text throughout"),

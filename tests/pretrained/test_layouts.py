@@ -283,7 +283,7 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str, confi
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("{", " is no JSON: "),
+        ("{", " is not JSON: "),
         ("[]", " is not the config.json of a model: it holds list, not an object."),
         ({"num_classes": 3}, ": architecture is missing; it must be one of resnet18, "),
         ({"architecture": SMALL}, ": num_classes is missing; it must be a whole number, 1 or more"),

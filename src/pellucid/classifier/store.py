@@ -363,5 +363,5 @@ def _numbers(values: object, count: int, positive: bool = True) -> tuple[float, 
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not number or (positive and value <= 0):
-            raise ValueError(f"{value!r} stands where it needs a {'positive ' if positive else ''}number.")
+            raise ValueError(f"{value!r} is in it where a {'positive ' if positive else ''}number belongs.")
     return tuple(float(value) for value in values)
