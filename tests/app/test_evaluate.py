@@ -161,7 +161,7 @@ def test_a_model_that_cannot_tell_says_so(pellucid: Callable, model: Path, photo
     del config["files"]["known.safetensors"]
     (model / "config.json").write_text(json.dumps(config))
     out = pellucid("evaluate", model, photos).out
-    assert "without known.safetensors, so only identical files are recognised" in out
+    assert "without known.safetensors, so copies of the pictures that it has seen are not recognised" in out
     assert "; this is the figure to quote" not in out
 
 

@@ -94,7 +94,7 @@ def memory(model: str | Path) -> Memory:
     except (ArtefactError, OSError, KeyError, csv.Error) as error:
         what = str(error) if isinstance(error, ArtefactError) else f"{folder / artefact.SPLIT} cannot be read: {error}."
         return Memory({}, {}, f"{what.rstrip('.')}; {again}.")
-    copies = "so only identical files are recognised, not copies of the pictures that it has seen"
+    copies = "so copies of the pictures that it has seen are not recognised, only identical files"
     if artefact.KNOWN not in stated:
         return Memory(digests, {}, f"{folder} was saved by an older Pellucid without {artefact.KNOWN}, {copies}.")
     try:
