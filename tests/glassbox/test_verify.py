@@ -177,6 +177,7 @@ FOLLOWED: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "a counter": counted,
     "a list": appended,
     "a buffer": buffered,
+    ".data": lambda _, y: y.data * 2 + y,
     "torch's random numbers": lambda _, y: y * torch.rand(6, 1, 1),
     "Python's random numbers": lambda _, y: y * random.random(),
     "NumPy's random numbers": lambda _, y: y * float(np.random.rand()),
@@ -446,7 +447,6 @@ def test_what_cannot_be_followed_is_refused_with_its_cause(
         (lambda _, y: InPlace.apply(y * 1), "InPlace, an autograd.Function, changes an array in place"),
         (lambda _, y: y * float(y.mean()), r"depends on the numbers in an array .*test_verify\.py:\d+"),
         (lambda _, y: y * 2 if y.mean() > 0 else y, r"depends on the numbers in an array"),
-        (lambda _, y: y.data * 2 + y, r"use `\.detach\(\)`"),
     ],
 )
 def test_what_no_graph_can_say_is_one_sentence(middle: Callable, said: str, image: Tensor) -> None:

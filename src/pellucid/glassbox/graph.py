@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import marks, naming
+from pellucid.glassbox import changes, marks, naming
 from pellucid.glassbox.lines import line
 from pellucid.glassbox.marks import Mark
 from pellucid.glassbox.naming import INPUT
@@ -74,10 +73,13 @@ def read(
 
     `first_names`: every name of a parameter or buffer -> the first name of the same one. Raises TraceError.
     """
-    nodes, hooks = _needed(flat)
     names: dict[str, str] = {}
     parameters, buffers, constants = [], [], {}
     placeholders = [node for node in flat.nodes if node.op == "placeholder"]  # a copy may have got another name
+    kinds = [spec.kind.name for spec in program.graph_signature.input_specs]
+    graded = {"PARAMETER", "USER_INPUT"}
+    changes.followed(flat, {node for node, kind in zip(placeholders, kinds, strict=True) if kind in graded})
+    nodes, hooks = _needed(flat)
     for spec, node in zip(program.graph_signature.input_specs, placeholders, strict=True):
         kind, target = spec.kind.name, first_names.get(str(spec.target), str(spec.target))
         names[node.name] = _UNNAMED + INPUT if kind == "USER_INPUT" else target
@@ -105,40 +107,12 @@ def read(
     return _named(calls, nodes, graph, {*first_names, *constants})
 
 
-_OUT = "out"
 _UNNAMED = "%"
 """Begins what a call, or the input, is called until all names are known: no name of a parameter does."""
 
 
 def _needed(graph: fx.Graph) -> tuple[list[fx.Node], list[fx.Node]]:
-    """(the calls that the output depends on, the hooks on what they return).
-
-    Every change in place is turned into a new value.
-    """
-    current: dict[fx.Node, fx.Node] = {}
-    places: dict[fx.Node, _Place] = {}
-    order = {node: number for number, node in enumerate(graph.nodes)}
-    last_read = {node: max((order[user] for user in node.users), default=-1) for node in graph.nodes}
-    for node in list(graph.nodes):
-        if node.op != "call_function":
-            places[node] = _Place(node)
-            node.args = _mapped(node.args, lambda arg: current.get(arg, arg))
-            continue
-        node.args = _mapped(node.args, lambda arg: current.get(arg, arg))
-        node.kwargs = _mapped(node.kwargs, lambda arg: current.get(arg, arg))
-        changed = _changed(node)
-        places[node] = places[changed] if changed is not None else _place(node, places)
-        if changed is not None:
-            # whoever reads it from here on reads what the change has made of it
-            for name in [changed, *(old for old, new in current.items() if new is changed)]:
-                current[name] = node
-            for other, place in places.items():
-                stale = other is not node and current.get(other) is not node and last_read[other] > order[node]
-                if stale and place.overlaps(places[node]):
-                    raise TraceError(
-                        f"The module changes an array in place ({line(node) or node.name}) that it reads in another "
-                        "form as well, a part or a view, which cannot be followed. Write the result to a new array."
-                    )
+    """(the calls that the output depends on, the hooks on what they return)"""
     output = next(node for node in graph.nodes if node.op == "output")
     needed, waiting = set(), list(output.all_input_nodes)
     while waiting:
@@ -154,50 +128,6 @@ def _needed(graph: fx.Graph) -> tuple[list[fx.Node], list[fx.Node]]:
 def _name_of(node: fx.Node) -> str:
     target: Any = node.target
     return aten.name_of(target) if hasattr(target, "_schema") else ""
-
-
-class _Place(NamedTuple):
-    """Where an array's numbers lie in memory."""
-
-    owner: fx.Node
-    """The call that made them; views of its result have the same."""
-    pieces: Mapping[fx.Node, int] = MappingProxyType({})
-    """Where they are a piece of what a chunk or split made: that call -> which piece."""
-
-    def overlaps(self, other: _Place) -> bool:
-        same = all(other.pieces.get(call, piece) == piece for call, piece in self.pieces.items())
-        return self.owner is other.owner and same
-
-
-def _place(node: fx.Node, places: Mapping[fx.Node, _Place]) -> _Place:
-    """A view lies where what it views lies, and so may what some operators return that need not change anything."""
-    source: Any = node.args[0] if node.args else None
-    piece: Any = node.args[1] if len(node.args) > 1 else None
-    if not hasattr(source, "all_input_nodes"):
-        return _Place(node)
-    target: Any = node.target
-    if not hasattr(target, "_schema"):  # an element of several results
-        whole = places[source]
-        return _Place(node) if whole.owner is source else _Place(whole.owner, {**whole.pieces, source: piece})
-    views = any(each.alias_info is not None for each in target._schema.returns)
-    return places[source] if views or aten.name_of(target).endswith("dropout") else _Place(node)
-
-
-def _changed(node: fx.Node) -> fx.Node | None:
-    """The array that a call changes in place, if it does. Raises TraceError: it is not the one that is returned."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or not schema.is_mutable:
-        return None
-    written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-    first: Any = node.args[0] if node.args else None
-    if written == [_OUT] and hasattr(node.kwargs.get(_OUT), "all_input_nodes"):
-        return node.kwargs[_OUT]  # type: ignore[return-value]
-    if written != [schema.arguments[0].name] or not hasattr(first, "all_input_nodes"):
-        raise TraceError(
-            f"The module writes into another array ({line(node) or node.name}), which cannot be followed. "
-            "Use what the operator returns."
-        )
-    return first
 
 
 def _grouped(nodes: list[fx.Node]) -> list[list[fx.Node]]:
@@ -239,10 +169,15 @@ def _call(node: fx.Node, names: Mapping[str, str], placed: Sequence[Mark]) -> Ca
     if _name_of(node) == marks.MARKED:
         mark, tensors = placed[args[1]], args[0]
         return Call("", mark.called, mark.run, (tensors,), {}, {"tensors": tensors}, line(node), mark=mark.kind)
+    if _name_of(node) == changes.OVERWRITTEN:
+        arguments = {"input": args[0], "value": args[1]}
+        return Call("", changes.OVERWRITTEN, changes.overwritten, args, kwargs, arguments, line(node))
     run = target
-    if target._schema.is_mutable:
+    if changes.written(target) and not changes.alone(target):
+        run = changes.on_copies(target)
+    elif changes.written(target):
         run = _without_change(target)
-        kwargs = {name: value for name, value in kwargs.items() if name != _OUT}
+        kwargs = {name: value for name, value in kwargs.items() if name != changes.OUT}
     named = run if hasattr(run, "_schema") else target
     return Call("", aten.name_of(target), run, args, kwargs, aten.bound(named, args, kwargs), line(node))
 
@@ -251,10 +186,12 @@ def _without_change(target: torch._ops.OpOverload) -> Any:
     """aten.relu.default for aten.relu_.default, aten.div.Tensor for aten.div.out."""
     import torch
 
+    if aten.name_of(target) == "copy":  # PyTorch has one that makes a new array, without a derivative
+        return lambda input, src, *_: torch.empty_like(input, requires_grad=False).copy_(src)
     packet = getattr(torch.ops.aten, aten.name_of(target), None)
     overload = getattr(packet, target._overloadname, None)
-    if any(argument.name == _OUT for argument in target._schema.arguments):
-        taken = [argument.name for argument in target._schema.arguments if argument.name != _OUT]
+    if any(argument.name == changes.OUT for argument in target._schema.arguments):
+        taken = [argument.name for argument in target._schema.arguments if argument.name != changes.OUT]
         every = [getattr(packet, name) for name in packet.overloads()] if packet is not None else []
         overload = next((each for each in every if [a.name for a in each._schema.arguments] == taken), None)
     if overload is not None:

@@ -6,7 +6,8 @@ behind. Here each such place becomes a call of one of two operators of ours, wit
     marked(tensors, number) -> tensors    an autograd.Function, or the two ends of a module with backward hooks
     hooked(tensor, number)                Tensor.register_hook inside of a forward()
 
-torch.inference_mode, which leaves no trace either, is exported as torch.no_grad(): no gradient goes through both.
+torch.inference_mode, which leaves no trace either, is exported as torch.no_grad(): no gradient goes through both. So is
+`.data` as detach(), and what is assigned to it as a change of what detach() returns.
 
 When the graph is run (recording.py), the mark does what the module does: it calls the function, or sets the hooks.
 """
@@ -52,7 +53,7 @@ def marking() -> Iterator[list[Mark]]:
     _operators()
     marks: list[Mark] = []
     known = torch.autograd.Function.__dict__["apply"], BackwardHook.setup_input_hook, BackwardHook.setup_output_hook
-    hook = torch.Tensor.register_hook
+    hook, data = torch.Tensor.register_hook, torch._C.TensorBase.data
     inference = torch.inference_mode.__enter__, torch.inference_mode.__exit__
     ours = threading.get_ident()
 
@@ -99,6 +100,16 @@ def marking() -> Iterator[list[Mark]]:
         else:
             inference[1](self, *error)
 
+    def detached(self: Tensor) -> Tensor:
+        return self.detach() if threading.get_ident() == ours and _followed((self,)) else data.__get__(self)
+
+    def assigned(self: Tensor, value: Tensor) -> None:
+        if threading.get_ident() == ours and _followed((self,)):
+            self.detach().copy_(value)
+        else:
+            data.__set__(self, value)
+
+    torch.Tensor.data = property(detached, assigned)  # type: ignore[assignment, method-assign]
     torch.inference_mode.__enter__, torch.inference_mode.__exit__ = begin, end  # type: ignore[method-assign]
     torch.autograd.Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
     BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = enter, leave  # type: ignore[method-assign]
@@ -110,6 +121,7 @@ def marking() -> Iterator[list[Mark]]:
         torch.autograd.Function.apply = known[0]
         BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = known[1:]
         torch.Tensor.register_hook = hook
+        del torch.Tensor.data
         torch.inference_mode.__enter__, torch.inference_mode.__exit__ = inference  # type: ignore[method-assign]
         del _active.marks
 
@@ -220,13 +232,14 @@ def _placed(
 
 @cache
 def _operators() -> Any:
-    """The two operators, made once in a process."""
+    """The operators, made once in a process; `overwritten` is changes.py's."""
     import torch
     from torch.fx.node import has_side_effect
 
     library = torch.library.Library("pellucid", "FRAGMENT")
     library.define(f"{MARKED}(Tensor[] tensors, int number) -> Tensor[]")
     library.define(f"{HOOKED}(Tensor tensor, int number) -> ()")
+    library.define("overwritten(Tensor input, Tensor value) -> Tensor")
 
     def shapes(tensors: list[Tensor], number: int) -> list[Tensor]:
         return [torch.empty_like(result) for result in _active.results]

@@ -122,7 +122,7 @@ def record(
 
     stepped = {}
     if optimizer is not None and found.step is not None:
-        stepped = updates(optimizer, found.step, parameters, tensors, gradients)
+        stepped = updates(optimizer, found.step, parameters, gradients)
     arrays = {n: to_numpy(t) for n, t in known.items()}
     arrays |= {n: to_numpy(b.clone()) for n, b in module.named_buffers() if n in arrays}  # as they were before the run
     begin = list(nodes.first(graph.roles, preparation.op if preparation is not None else None, set(arrays)))
