@@ -26,6 +26,7 @@ class Changed(nn.Module):
         self.conv, self.head, self.middle = nn.Conv2d(3, 6, 3), nn.Linear(6, 5), middle
         self.register_buffer("seen", torch.zeros(6, 1, 1))
         self.register_buffer("places", torch.tensor([1, 3]))
+        self.plain, self.count, self.several = torch.ones(6, 1, 1), torch.zeros(()), [torch.ones(6, 1, 1)]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.middle(self, self.conv(x) * 1).mean((2, 3)))
@@ -98,6 +99,11 @@ FOLLOWED: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "weights' .data": code("self.head.weight.data = self.head.weight.data.clamp(-0.2, 0.2)"),
     "a hook, then a change": code("y.register_hook(lambda g: g * 3)", "y[:, 0] = 0"),
     "a change, then a hook": code("y[:, 0] = 0", "y.register_hook(lambda g: g * 3)"),
+    "a plain array": code("self.plain.mul_(0.9).add_(y.detach().mean(), alpha=0.1)", "y = y * self.plain"),
+    "a part of a plain array": code("self.plain[0] = 5.0", "y = y * self.plain"),
+    "a plain counter": code("self.count += 1", "y = y * self.count"),
+    "an array in a list": code("self.several[0].add_(1)", "self.several.append(y)", "y = y * self.several[0]"),
+    "a plain array that is another": code("self.plain = self.plain * 2", "y = y * self.plain"),
     "out=": code("z = y.detach() * 1", "torch.add(z, 1, out=z)", "y = y + z"),
 }
 
@@ -126,9 +132,11 @@ def assert_the_terms_add_up(trace: Trace) -> None:
 def test_scores_gradients_and_step_are_pytorchs(kind: str, image: Tensor) -> None:
     module = Changed(FOLLOWED[kind])
     optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9)
-    before = copy.deepcopy(module.state_dict())
+    before, plain = copy.deepcopy(module.state_dict()), (module.plain.clone(), module.count.clone())
     trace = explain(module, image, LABEL, optimizer=optimizer)
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+    assert torch.equal(module.plain, plain[0])
+    assert (module.count, len(module.several), float(module.several[0].sum())) == (plain[1], 1, 6)
     scores = module(image[None])
     F.cross_entropy(scores, torch.tensor([LABEL])).backward()
     assert np.array_equal(trace.logits, scores.detach()[0].numpy())

@@ -309,7 +309,10 @@ def _name(node: fx.Node) -> str:
 def _storage(node: fx.Node) -> int | None:
     """Which memory the array's stand-in has."""
     value: Any = node.meta.get("val")
-    return value.untyped_storage()._cdata if hasattr(value, "untyped_storage") else None
+    try:
+        return value.untyped_storage()._cdata
+    except (AttributeError, NotImplementedError):  # no array, or one within torch.func
+        return None
 
 
 def _hands_on(node: fx.Node) -> bool:

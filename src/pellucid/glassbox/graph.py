@@ -6,7 +6,7 @@ The calls are named as people find them in their module: `layer1.0.conv1` for wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,9 +14,9 @@ from pellucid.errors import TraceError
 from pellucid.glassbox import changes, marks, naming
 from pellucid.glassbox.lines import line
 from pellucid.glassbox.marks import Mark
-from pellucid.glassbox.naming import INPUT
+from pellucid.glassbox.naming import INPUT, LOSS
 from pellucid.glassbox.ops import aten
-from pellucid.glassbox.regions import GRADED
+from pellucid.glassbox.regions import GRADED, MEASURING
 
 if TYPE_CHECKING:
     import torch
@@ -64,14 +64,30 @@ class Graph:
     """What a run begins and ends with (naming.ROLES) -> its name here, which nothing else has."""
     hooks: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
     """The array on whose gradient the module sets hooks while it runs -> these."""
+    loss: str = ""
+    """What the user's loss is called, where it was followed too."""
+
+    def scored(self) -> Graph:
+        """The same without a loss."""
+        needed, calls = {self.output}, []
+        for call in reversed(self.calls):
+            if call.name in needed:
+                calls.append(call)
+                _mapped((call.args, dict(call.kwargs)), lambda ref: needed.add(ref.name))
+        return replace(self, calls=tuple(reversed(calls)), loss="")
 
 
 def read(
-    program: torch.export.ExportedProgram, flat: fx.Graph, placed: Sequence[Mark], first_names: Mapping[str, str]
+    program: torch.export.ExportedProgram,
+    flat: fx.Graph,
+    placed: Sequence[Mark],
+    first_names: Mapping[str, str],
+    beside: Collection[str] = (),
 ) -> Graph:
     """The calls of an exported program. `flat`: its graph without regions. `placed`: the marks in it, by number.
 
-    `first_names`: every name of a parameter or buffer -> the first name of the same one. Raises TraceError.
+    `first_names`: every name of a parameter, buffer or constant -> what it is called. `beside`: those that are not the
+    module's but the loss's, and stay as they are. Raises TraceError.
     """
     names: dict[str, str] = {}
     parameters, buffers, constants = [], [], {}
@@ -81,21 +97,24 @@ def read(
     changes.followed(flat, {node for node, kind in zip(placeholders, kinds, strict=True) if kind in graded})
     nodes, hooks = _needed(flat)
     for spec, node in zip(program.graph_signature.input_specs, placeholders, strict=True):
-        kind, target = spec.kind.name, first_names.get(str(spec.target), str(spec.target))
+        kind, own = spec.kind.name, str(spec.target)
+        target = first_names.get(own, own)
         names[node.name] = _UNNAMED + INPUT if kind == "USER_INPUT" else target
-        if kind == "PARAMETER" and target not in parameters:
-            parameters.append(target)
-        elif kind == "BUFFER" and target not in buffers:
-            buffers.append(target)
-        elif kind == "CONSTANT_TENSOR":
-            constants[target] = program.constants[target]
+        if kind == "USER_INPUT" or target in (*parameters, *buffers):
+            continue
+        if kind == "CONSTANT_TENSOR" or own in beside:
+            found: Any = program.state_dict[own] if own in program.state_dict else program.constants[own]
+            constants[target] = found.detach()
+        else:
+            (parameters if kind == "PARAMETER" else buffers).append(target)
     calls: list[Call] = []
     for group in _grouped(nodes):
         call = _norm_pooling(group, names) if len(group) > 1 else _call(group[0], names, placed)
         names[group[-1].name] = _UNNAMED + group[-1].name
         calls.append(replace(call, graded=group[-1].meta.get(GRADED, True)))
     results: Any = next(node for node in flat.nodes if node.op == "output").args[0]
-    if len(results) != 1 or not hasattr(results[0], "name"):
+    measured = results[1] if any(MEASURING in node.meta for node in nodes) else None
+    if len(results) != (1 if measured is None else 2) or not hasattr(results[0], "name"):
         what = f"{len(results)} results" if len(results) != 1 else f"{results[0]!r}"
         raise TraceError(f"The module returns {what}; one tensor of class scores can be followed.")
     shape = tuple(results[0].meta["val"].shape) if "val" in results[0].meta else ()
@@ -104,6 +123,7 @@ def read(
         source: Any = hook.args[0]
         on[names[source.name]] = (*on.get(names[source.name], ()), placed[hook.args[1]])  # type: ignore[index]
     graph = Graph((), tuple(parameters), tuple(buffers), constants, names[results[0].name], shape, {}, on)
+    graph = replace(graph, loss=names[measured.name] if measured is not None else "")
     return _named(calls, nodes, graph, {*first_names, *constants})
 
 
@@ -212,12 +232,15 @@ def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: se
     several = {call.args[0].name for call in calls if call.operator == "getitem"}
     places = []
     for group, each, call in zip(_grouped(nodes), ids, calls, strict=True):
-        if each not in several:  # what returns several pieces is not shown itself; a piece is known by what made it
+        if (
+            each not in several and each != graph.loss
+        ):  # what returns several pieces is not shown itself; a piece is known by what made it
             maker = made[call.args[0].name] if call.operator == "getitem" else call
-            places.append(naming.Place(each, _module(group[-1])[0], maker.operator, maker.mark == marks.HOOKS))
+            beside = maker.mark == marks.HOOKS or group[-1].meta.get(MEASURING, False)
+            places.append(naming.Place(each, _module(group[-1])[0], maker.operator, beside))
     names, roles = naming.names(places, others)
     names |= {each: f"{each.removeprefix(_UNNAMED)} (all)" for each in several}
-    names[_UNNAMED + INPUT] = roles[INPUT]
+    names |= {_UNNAMED + INPUT: roles[INPUT], **({graph.loss: roles[LOSS]} if graph.loss else {})}
 
     identified = tuple(replace(call, name=each) for each, call in made.items())
     return replace(renamed(replace(graph, calls=identified), names), roles=roles)
@@ -240,7 +263,8 @@ def renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
         for call in graph.calls
     )
     hooks = {names.get(name, name): on for name, on in graph.hooks.items()}
-    return replace(graph, calls=calls, output=names.get(graph.output, graph.output), hooks=hooks)
+    output, loss = (names.get(name, name) for name in (graph.output, graph.loss))
+    return replace(graph, calls=calls, output=output, loss=loss, hooks=hooks)
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,20 @@ def first(roles: Mapping[str, str], prepared: Op | None, used: set[str]) -> Iter
 def of(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Node]:
     """A node for each array that the graph's calls made, in their order. `tensors`: what they returned, by name."""
     yield from (node for call in graph.calls if (node := _node(call, graph, tensors)) is not None)
+
+
+def ended(graph: Graph, tensors: Mapping[str, Any], ends: Sequence[Node]) -> Iterator[Node]:
+    """The same, with the nodes of a trace's `ends`; the last of all is the loss."""
+    every = list(of(graph, tensors))
+    if not graph.loss:
+        yield from (*every, *ends)
+        return
+    for node in every:
+        if node.name != graph.loss:
+            yield node
+        if node.name == graph.output:
+            yield from ends
+    yield next(node for node in every if node.name == graph.loss)
 
 
 def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
