@@ -129,6 +129,8 @@ def attribution(found: api.Attribution, label: str, place: str) -> None:
         console.print(
             f"the map adds up to the logit's change of {change:.4g} within {abs(found.completeness_error):.2g}"
         )
+    recorded = "" if found.recorded == found.mode else f"; the trace was recorded in {found.recorded} mode"
+    console.print(f"made in {found.mode} mode{recorded}", style="dim")
     shown = found.deletion
     console.print(
         f"deletion score {shown.area:.3f} (chance {shown.random_area:.3f} ± {shown.random_deviation:.3f}; "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid import quiet
 from pellucid.errors import TraceError
-from pellucid.glassbox import chance, graph, marks, measured, naming, regions, still
+from pellucid.glassbox import chance, graph, marks, measured, naming, regions, still, transforms
 from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.graph import Graph
 
@@ -33,7 +33,7 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
     followed = module if loss is None else measured.together(module, loss)
     try:
         # what the module keeps in plain attributes, it may change while it is followed
-        with quiet.silent(), borrowed(followed), chance.kept(), marks.marking() as placed:
+        with quiet.silent(), borrowed(followed), chance.kept(), transforms.written_out(), marks.marking() as placed:
             standing = _standing(followed)
             program = torch.export.export(followed, (input,))
             names = _names(followed, program, measured.MODULE if loss is not None else "")

@@ -232,9 +232,8 @@ def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: se
     several = {call.args[0].name for call in calls if call.operator == "getitem"}
     places = []
     for group, each, call in zip(_grouped(nodes), ids, calls, strict=True):
-        if (
-            each not in several and each != graph.loss
-        ):  # what returns several pieces is not shown itself; a piece is known by what made it
+        # what returns several pieces is not shown itself; a piece is known by what made it
+        if each not in several and each != graph.loss:
             maker = made[call.args[0].name] if call.operator == "getitem" else call
             beside = maker.mark == marks.HOOKS or group[-1].meta.get(MEASURING, False)
             places.append(naming.Place(each, _module(group[-1])[0], maker.operator, beside))

@@ -1,4 +1,4 @@
-"""A module and the loss that it is measured by, as one: a loss may read the module's weights, and what it left behind."""
+"""A module and the loss that it is measured by, as one: a loss may read the module's weights and what it has kept."""
 
 from __future__ import annotations
 

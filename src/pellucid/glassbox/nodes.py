@@ -50,13 +50,15 @@ def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
     """The call's node; None for one that returns several arrays, each of which has a node of its own."""
     if not hasattr(tensors[call.name], "shape"):
         return None
+    last = any(mark.kind == marks.LAST for mark in graph.hooks.get(call.name, ()))
+    hooked = f"the backward hook at {call.name}" if last else ""
     if call.operator != "getitem":
-        return replace(_declared(call.name, call, tensors), graded=call.graded)
+        return replace(_declared(call.name, call, tensors), graded=call.graded, hooked=hooked)
     maker = next(each for each in graph.calls if each.name == call.arguments["input"].name)
     number = call.arguments["index"] % len(tensors[maker.name])
     if maker.mark:
         return _marked(call.name, maker, number, tensors)
-    return replace(_declared(call.name, maker, tensors, number), graded=maker.graded)
+    return replace(_declared(call.name, maker, tensors, number), graded=maker.graded, hooked=hooked)
 
 
 def _declared(name: str, call: Call, tensors: Mapping[str, Any], piece: int | None = None) -> Node:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import chance, exporting, nodes, running, scoring, still, verify
+from pellucid.glassbox import chance, exporting, marks, nodes, running, scoring, still, verify
 from pellucid.glassbox import measured as measuring
 from pellucid.glassbox.declaration import Op
 from pellucid.glassbox.graph import Graph
@@ -147,6 +147,7 @@ def record(
         hooked=dict(_hooked(graph, parameters)),
         frozen=tuple(name for name, parameter in parameters.items() if not parameter.requires_grad),
         output=graph.output,
+        training=module.training,
         subject=Subject(module, graph.scored(), input.detach().clone(), again, unchanged),
     )
 
@@ -312,8 +313,9 @@ def _accumulated(
 
 def _hooked(graph: Graph, parameters: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
     """(array, what changes its gradient)"""
-    for name in graph.hooks:
-        yield name, f"a hook on {name}"
+    for name, on in graph.hooks.items():
+        if any(mark.kind != marks.LAST for mark in on):
+            yield name, f"a hook on {name}"
     for name, parameter in parameters.items():
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
             yield name, f"a hook on {name}"
