@@ -39,3 +39,19 @@ def test_the_largest_of_a_list_has_no_running_sum(image: torch.Tensor, capsys: p
         ["flatten[0,", "27]", "7", "->", "7"],
     ]
     assert not any("sum" in line for line in lines)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_map_says_in_which_mode_it_was_made(training: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.9), nn.Flatten(), nn.Linear(144, 2))
+    trace = explain(module.train(training), torch.randn(3, 8, 8), 1)
+    found = trace.attribute(1)
+    assert trace.mode == ("training" if training else "evaluation")
+    assert (found.mode, found.recorded) == ("evaluation", trace.mode)
+    assert (found.logit == pytest.approx(float(trace.logits[1]), abs=1e-6)) != training
+    assert {key: found.as_json()[key] for key in ("mode", "recorded")} == {"mode": "evaluation", "recorded": trace.mode}
+    glass.attribution(found, "bee", "map.png")
+    printed = capsys.readouterr().out
+    assert "made in evaluation mode" in printed
+    assert ("the trace was recorded in training mode" in printed) == training

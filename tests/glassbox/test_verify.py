@@ -177,6 +177,7 @@ FOLLOWED: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "a counter": counted,
     "a list": appended,
     "a buffer": buffered,
+    ".data": lambda _, y: y.data * 2 + y,
     "torch's random numbers": lambda _, y: y * torch.rand(6, 1, 1),
     "Python's random numbers": lambda _, y: y * random.random(),
     "NumPy's random numbers": lambda _, y: y * float(np.random.rand()),
@@ -321,9 +322,32 @@ def _hook_accumulated(module: nn.Sequential) -> None:
     module[0].weight.register_post_accumulate_grad_hook(tripled)
 
 
-HOOKS = [_hook_module, _hook_module_before, _hook_output, _hook_input, _hook_parameter, _hook_accumulated]
+def _legacy(module: nn.Sequential) -> None:
+    module[1].register_backward_hook(lambda _, inputs, outputs: (inputs[0] * 2,))
 
 
+def _legacy_with_weights(module: nn.Sequential) -> None:
+    def doubled(_: nn.Module, inputs: Any, outputs: Any) -> Any:
+        return tuple(each * 2 if each is not None else None for each in inputs)
+
+    module[4].register_backward_hook(doubled)
+
+
+def _legacy_whole(module: nn.Sequential) -> None:
+    module.register_backward_hook(lambda _, inputs, outputs: tuple(each * 2 for each in inputs))
+
+
+def _hook_in_a_hook(module: nn.Sequential) -> None:
+    module[1].register_forward_hook(lambda _, inputs, output: output.register_hook(lambda g: g * 2) and None)
+
+
+HOOKS = [
+    *(_hook_module, _hook_module_before, _hook_output, _hook_input, _hook_parameter, _hook_accumulated),
+    *(_legacy, _legacy_with_weights, _legacy_whole, _hook_in_a_hook),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-full backward hook")
 @pytest.mark.parametrize("hook", HOOKS)
 def test_hooks_count(hook: Callable[[nn.Sequential], None], image: Tensor) -> None:
     module, bare = chain(), chain()
@@ -335,6 +359,15 @@ def test_hooks_count(hook: Callable[[nn.Sequential], None], image: Tensor) -> No
     _, without = plain(bare, image)
     assert not np.array_equal(trace.gradients["0.weight"], without["0.weight"].numpy()), "the hook does something"  # type: ignore[union-attr]
     assert_all_adds_up(trace)
+
+
+def test_a_hook_on_the_last_operator_is_named_where_it_changes_a_gradient(image: Tensor) -> None:
+    module = chain()
+    _legacy(module)
+    trace = explain(module, image, LABEL)
+    place = ", ".join(map(str, trace.strongest("1")[0][0]))
+    assert trace.gradient(f"0[{place}]").unwritten == ("the backward hook at 1",)
+    assert trace.gradient(f"1[{place}]").complete
 
 
 def _clip(optimizer: torch.optim.Optimizer) -> Any:
@@ -401,10 +434,6 @@ def test_a_hook_that_reaches_for_the_modules_own_parameters(image: Tensor) -> No
     assert trace.update("4.bias[1]").complete
 
 
-def _legacy(module: nn.Sequential) -> None:
-    module[1].register_backward_hook(lambda _, inputs, outputs: (inputs[0] * 2,))
-
-
 def _hidden(module: nn.Sequential) -> None:
     state = [1.0]
 
@@ -425,7 +454,6 @@ def _at_the_accumulator(module: nn.Sequential) -> None:
 @pytest.mark.parametrize(
     ("plant", "said"),
     [
-        (_legacy, r"of the gradient of 0\.weight, .*\[0, 0, 0, 0\] is .* It has a backward hook on 1"),
         (_hidden, r"of the scores, 5 of 5 .* gives other numbers when it runs again: .* It has a forward hook on 1"),
         (_at_the_accumulator, r"of the gradient of 0\.weight, .*that torch\.export does not record"),
     ],
@@ -446,7 +474,6 @@ def test_what_cannot_be_followed_is_refused_with_its_cause(
         (lambda _, y: InPlace.apply(y * 1), "InPlace, an autograd.Function, changes an array in place"),
         (lambda _, y: y * float(y.mean()), r"depends on the numbers in an array .*test_verify\.py:\d+"),
         (lambda _, y: y * 2 if y.mean() > 0 else y, r"depends on the numbers in an array"),
-        (lambda _, y: y.data * 2 + y, r"use `\.detach\(\)`"),
     ],
 )
 def test_what_no_graph_can_say_is_one_sentence(middle: Callable, said: str, image: Tensor) -> None:
@@ -721,6 +748,9 @@ def test_pytorch_has_what_is_replaced_while_a_module_is_followed() -> None:
     assert list(inspect.signature(BackwardHook.setup_output_hook).parameters) == ["self", "args"]
     assert isinstance(torch.autograd.Function.__dict__["apply"], classmethod)
     assert callable(torch.inference_mode.__enter__)
+    assert "data" not in torch.Tensor.__dict__, "and it is PyTorch's own again afterwards"
+    warning = inspect.signature(nn.Module._maybe_warn_non_full_backward_hook)
+    assert list(warning.parameters) == ["self", "inputs", "result", "grad_fn"]
     assert callable(_unsafe_preserve_version_counter)
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
     assert optimizer._optimizer_step_pre_hooks == optimizer._optimizer_step_post_hooks == {}

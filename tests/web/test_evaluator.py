@@ -18,6 +18,7 @@ from pellucid.glassbox.ops import (
     contractions,
     created,
     extremes,
+    filling,
     indexing,
     lengths,
     likelihood,
@@ -216,6 +217,12 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     overwriting.index_copy: [(GRID, 1, np.array([2, 0]), (2, 2, 4))],
     overwriting.index_add: [(GRID, 1, np.array([2, 2]), (2, 2, 4), 0.5)],
     overwriting.index_put: [(GRID, [np.array([1]), np.array([2])], (4,)), (GRID, [np.array([1])], (1,), True)],
+    overwriting.put: [(GRID, np.array([2, 0, 5]), (3,)), (GRID, np.array([[2], [2]]), (2, 1), True)],
+    overwriting.masked_scatter: [(GRID, np.array([True, False, True, False]), (3, 6))],
+    overwriting.fill_diagonal: [((3, 3), 0.5), ((4, 3), -1)],
+    filling.copy: [(GRID, (3, 1)), (GRID, GRID, {"out": "int64", "src": "float32"})],
+    filling.fill: [(GRID, 0.5), (GRID, ()), (GRID, 0.5, {"out": "int64"})],
+    filling.overwritten: [(GRID, GRID)],
     overwriting.scatter: [(GRID, 1, np.array([[[0, 2]]]), (2, 2, 2)), (GRID, 1, np.array([[[0, 2]]]), None, 2.5)],
     overwriting.scatter_add: [(GRID, 1, np.array([[[0], [0]]]), (1, 2, 1))],
     choosing.where_of: [(GRID, GRID, (3, 1)), (GRID, 2.5, GRID)],
@@ -257,6 +264,7 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     created.full: [(GRID, 0.5), (GRID, -np.inf)],
     created.scalar_tensor: [((), 2.5)],
     created.arange: [((5,), 1, 0.5)],
+    created.linspace: [((5,), -1, 2)],
     created.eye: [((3, 4),)],
     resampling.upsample: [
         ("upsample_nearest2d", PICTURE, (2, 4, 9, 4)),
@@ -357,7 +365,7 @@ def ops() -> Iterator[tuple[str, Op, Callable[..., Any]]]:
 
 
 MODULES = (
-    *(attention, choosing, contractions, created, e, extremes, f, indexing, lengths, likelihood, losses),
+    *(attention, choosing, contractions, created, e, extremes, f, filling, indexing, lengths, likelihood, losses),
     *(normalisation, optimizers, overwriting, padding, pooling, products, rearranging, resampling, rounding, shaping),
     totals,
 )

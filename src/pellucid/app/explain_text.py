@@ -136,6 +136,8 @@ def attribution(result: Attribution, label: str, place: str) -> None:
         console.print(
             f"the map adds up to the logit's change of {change:.4g} within {abs(result.completeness_error):.2g}"
         )
+    recorded = "" if result.recorded == result.mode else f"; the trace was recorded in {result.recorded} mode"
+    console.print(f"made in {result.mode} mode{recorded}", style="dim")
     shown = result.deletion
     console.print(
         f"deletion score {shown.area:.3f} (chance {shown.random_area:.3f} ± {shown.random_deviation:.3f}; "

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Method = Literal["integrated_gradients", "occlusion", "grad_cam"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
+Mode = Literal["training", "evaluation"]
 STEPS = (64, 256)  # of integrated gradients: more are taken where the map does not add up
 COMPLETE = 0.01  # of the logit's change: how far off the sum may be; and in logits, where the change is small
 BATCH = 32
@@ -57,6 +58,10 @@ class Attribution:
     completeness_error: float | None
     """Sum of the map minus (`logit` - `baseline_logit`): integrated gradients only, where it should be 0."""
     deletion: Deletion
+    mode: Mode = "evaluation"
+    """How the network ran for the map: always as it predicts, without dropout, with batch norm's running figures."""
+    recorded: Mode = "evaluation"
+    """How it ran for the trace that was asked. Where that was training, the map's logit is not the trace's."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON's types; the map as in packed.py: its shape, and base64 of little-endian float32 values, row by row."""
@@ -69,6 +74,8 @@ class Attribution:
             "baseline_logit": self.baseline_logit,
             "completeness_error": self.completeness_error,
             "deletion": self.deletion.as_json(),
+            "mode": self.mode,
+            "recorded": self.recorded,
         }
 
 

@@ -6,18 +6,17 @@ The calls are named as people find them in their module: `layer1.0.conv1` for wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import marks, naming
+from pellucid.glassbox import changes, marks, naming
 from pellucid.glassbox.lines import line
 from pellucid.glassbox.marks import Mark
-from pellucid.glassbox.naming import INPUT
+from pellucid.glassbox.naming import INPUT, LOSS
 from pellucid.glassbox.ops import aten
-from pellucid.glassbox.regions import GRADED
+from pellucid.glassbox.regions import GRADED, MEASURING
 
 if TYPE_CHECKING:
     import torch
@@ -65,35 +64,57 @@ class Graph:
     """What a run begins and ends with (naming.ROLES) -> its name here, which nothing else has."""
     hooks: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
     """The array on whose gradient the module sets hooks while it runs -> these."""
+    loss: str = ""
+    """What the user's loss is called, where it was followed too."""
+
+    def scored(self) -> Graph:
+        """The same without a loss."""
+        needed, calls = {self.output}, []
+        for call in reversed(self.calls):
+            if call.name in needed:
+                calls.append(call)
+                _mapped((call.args, dict(call.kwargs)), lambda ref: needed.add(ref.name))
+        return replace(self, calls=tuple(reversed(calls)), loss="")
 
 
 def read(
-    program: torch.export.ExportedProgram, flat: fx.Graph, placed: Sequence[Mark], first_names: Mapping[str, str]
+    program: torch.export.ExportedProgram,
+    flat: fx.Graph,
+    placed: Sequence[Mark],
+    first_names: Mapping[str, str],
+    beside: Collection[str] = (),
 ) -> Graph:
     """The calls of an exported program. `flat`: its graph without regions. `placed`: the marks in it, by number.
 
-    `first_names`: every name of a parameter or buffer -> the first name of the same one. Raises TraceError.
+    `first_names`: every name of a parameter, buffer or constant -> what it is called. `beside`: those that are not the
+    module's but the loss's, and stay as they are. Raises TraceError.
     """
-    nodes, hooks = _needed(flat)
     names: dict[str, str] = {}
     parameters, buffers, constants = [], [], {}
     placeholders = [node for node in flat.nodes if node.op == "placeholder"]  # a copy may have got another name
+    kinds = [spec.kind.name for spec in program.graph_signature.input_specs]
+    graded = {"PARAMETER", "USER_INPUT"}
+    changes.followed(flat, {node for node, kind in zip(placeholders, kinds, strict=True) if kind in graded})
+    nodes, hooks = _needed(flat)
     for spec, node in zip(program.graph_signature.input_specs, placeholders, strict=True):
-        kind, target = spec.kind.name, first_names.get(str(spec.target), str(spec.target))
+        kind, own = spec.kind.name, str(spec.target)
+        target = first_names.get(own, own)
         names[node.name] = _UNNAMED + INPUT if kind == "USER_INPUT" else target
-        if kind == "PARAMETER" and target not in parameters:
-            parameters.append(target)
-        elif kind == "BUFFER" and target not in buffers:
-            buffers.append(target)
-        elif kind == "CONSTANT_TENSOR":
-            constants[target] = program.constants[target]
+        if kind == "USER_INPUT" or target in (*parameters, *buffers):
+            continue
+        if kind == "CONSTANT_TENSOR" or own in beside:
+            found: Any = program.state_dict[own] if own in program.state_dict else program.constants[own]
+            constants[target] = found.detach()
+        else:
+            (parameters if kind == "PARAMETER" else buffers).append(target)
     calls: list[Call] = []
     for group in _grouped(nodes):
         call = _norm_pooling(group, names) if len(group) > 1 else _call(group[0], names, placed)
         names[group[-1].name] = _UNNAMED + group[-1].name
         calls.append(replace(call, graded=group[-1].meta.get(GRADED, True)))
     results: Any = next(node for node in flat.nodes if node.op == "output").args[0]
-    if len(results) != 1 or not hasattr(results[0], "name"):
+    measured = results[1] if any(MEASURING in node.meta for node in nodes) else None
+    if len(results) != (1 if measured is None else 2) or not hasattr(results[0], "name"):
         what = f"{len(results)} results" if len(results) != 1 else f"{results[0]!r}"
         raise TraceError(f"The module returns {what}; one tensor of class scores can be followed.")
     shape = tuple(results[0].meta["val"].shape) if "val" in results[0].meta else ()
@@ -102,43 +123,16 @@ def read(
         source: Any = hook.args[0]
         on[names[source.name]] = (*on.get(names[source.name], ()), placed[hook.args[1]])  # type: ignore[index]
     graph = Graph((), tuple(parameters), tuple(buffers), constants, names[results[0].name], shape, {}, on)
+    graph = replace(graph, loss=names[measured.name] if measured is not None else "")
     return _named(calls, nodes, graph, {*first_names, *constants})
 
 
-_OUT = "out"
 _UNNAMED = "%"
 """Begins what a call, or the input, is called until all names are known: no name of a parameter does."""
 
 
 def _needed(graph: fx.Graph) -> tuple[list[fx.Node], list[fx.Node]]:
-    """(the calls that the output depends on, the hooks on what they return).
-
-    Every change in place is turned into a new value.
-    """
-    current: dict[fx.Node, fx.Node] = {}
-    places: dict[fx.Node, _Place] = {}
-    order = {node: number for number, node in enumerate(graph.nodes)}
-    last_read = {node: max((order[user] for user in node.users), default=-1) for node in graph.nodes}
-    for node in list(graph.nodes):
-        if node.op != "call_function":
-            places[node] = _Place(node)
-            node.args = _mapped(node.args, lambda arg: current.get(arg, arg))
-            continue
-        node.args = _mapped(node.args, lambda arg: current.get(arg, arg))
-        node.kwargs = _mapped(node.kwargs, lambda arg: current.get(arg, arg))
-        changed = _changed(node)
-        places[node] = places[changed] if changed is not None else _place(node, places)
-        if changed is not None:
-            # whoever reads it from here on reads what the change has made of it
-            for name in [changed, *(old for old, new in current.items() if new is changed)]:
-                current[name] = node
-            for other, place in places.items():
-                stale = other is not node and current.get(other) is not node and last_read[other] > order[node]
-                if stale and place.overlaps(places[node]):
-                    raise TraceError(
-                        f"The module changes an array in place ({line(node) or node.name}) that it reads in another "
-                        "form as well, a part or a view, which cannot be followed. Write the result to a new array."
-                    )
+    """(the calls that the output depends on, the hooks on what they return)"""
     output = next(node for node in graph.nodes if node.op == "output")
     needed, waiting = set(), list(output.all_input_nodes)
     while waiting:
@@ -154,50 +148,6 @@ def _needed(graph: fx.Graph) -> tuple[list[fx.Node], list[fx.Node]]:
 def _name_of(node: fx.Node) -> str:
     target: Any = node.target
     return aten.name_of(target) if hasattr(target, "_schema") else ""
-
-
-class _Place(NamedTuple):
-    """Where an array's numbers lie in memory."""
-
-    owner: fx.Node
-    """The call that made them; views of its result have the same."""
-    pieces: Mapping[fx.Node, int] = MappingProxyType({})
-    """Where they are a piece of what a chunk or split made: that call -> which piece."""
-
-    def overlaps(self, other: _Place) -> bool:
-        same = all(other.pieces.get(call, piece) == piece for call, piece in self.pieces.items())
-        return self.owner is other.owner and same
-
-
-def _place(node: fx.Node, places: Mapping[fx.Node, _Place]) -> _Place:
-    """A view lies where what it views lies, and so may what some operators return that need not change anything."""
-    source: Any = node.args[0] if node.args else None
-    piece: Any = node.args[1] if len(node.args) > 1 else None
-    if not hasattr(source, "all_input_nodes"):
-        return _Place(node)
-    target: Any = node.target
-    if not hasattr(target, "_schema"):  # an element of several results
-        whole = places[source]
-        return _Place(node) if whole.owner is source else _Place(whole.owner, {**whole.pieces, source: piece})
-    views = any(each.alias_info is not None for each in target._schema.returns)
-    return places[source] if views or aten.name_of(target).endswith("dropout") else _Place(node)
-
-
-def _changed(node: fx.Node) -> fx.Node | None:
-    """The array that a call changes in place, if it does. Raises TraceError: it is not the one that is returned."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or not schema.is_mutable:
-        return None
-    written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-    first: Any = node.args[0] if node.args else None
-    if written == [_OUT] and hasattr(node.kwargs.get(_OUT), "all_input_nodes"):
-        return node.kwargs[_OUT]  # type: ignore[return-value]
-    if written != [schema.arguments[0].name] or not hasattr(first, "all_input_nodes"):
-        raise TraceError(
-            f"The module writes into another array ({line(node) or node.name}), which cannot be followed. "
-            "Use what the operator returns."
-        )
-    return first
 
 
 def _grouped(nodes: list[fx.Node]) -> list[list[fx.Node]]:
@@ -239,10 +189,15 @@ def _call(node: fx.Node, names: Mapping[str, str], placed: Sequence[Mark]) -> Ca
     if _name_of(node) == marks.MARKED:
         mark, tensors = placed[args[1]], args[0]
         return Call("", mark.called, mark.run, (tensors,), {}, {"tensors": tensors}, line(node), mark=mark.kind)
+    if _name_of(node) == changes.OVERWRITTEN:
+        arguments = {"input": args[0], "value": args[1]}
+        return Call("", changes.OVERWRITTEN, changes.overwritten, args, kwargs, arguments, line(node))
     run = target
-    if target._schema.is_mutable:
+    if changes.written(target) and not changes.alone(target):
+        run = changes.on_copies(target)
+    elif changes.written(target):
         run = _without_change(target)
-        kwargs = {name: value for name, value in kwargs.items() if name != _OUT}
+        kwargs = {name: value for name, value in kwargs.items() if name != changes.OUT}
     named = run if hasattr(run, "_schema") else target
     return Call("", aten.name_of(target), run, args, kwargs, aten.bound(named, args, kwargs), line(node))
 
@@ -251,10 +206,12 @@ def _without_change(target: torch._ops.OpOverload) -> Any:
     """aten.relu.default for aten.relu_.default, aten.div.Tensor for aten.div.out."""
     import torch
 
+    if aten.name_of(target) == "copy":  # PyTorch has one that makes a new array, without a derivative
+        return lambda input, src, *_: torch.empty_like(input, requires_grad=False).copy_(src)
     packet = getattr(torch.ops.aten, aten.name_of(target), None)
     overload = getattr(packet, target._overloadname, None)
-    if any(argument.name == _OUT for argument in target._schema.arguments):
-        taken = [argument.name for argument in target._schema.arguments if argument.name != _OUT]
+    if any(argument.name == changes.OUT for argument in target._schema.arguments):
+        taken = [argument.name for argument in target._schema.arguments if argument.name != changes.OUT]
         every = [getattr(packet, name) for name in packet.overloads()] if packet is not None else []
         overload = next((each for each in every if [a.name for a in each._schema.arguments] == taken), None)
     if overload is not None:
@@ -275,12 +232,14 @@ def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: se
     several = {call.args[0].name for call in calls if call.operator == "getitem"}
     places = []
     for group, each, call in zip(_grouped(nodes), ids, calls, strict=True):
-        if each not in several:  # what returns several pieces is not shown itself; a piece is known by what made it
+        # what returns several pieces is not shown itself; a piece is known by what made it
+        if each not in several and each != graph.loss:
             maker = made[call.args[0].name] if call.operator == "getitem" else call
-            places.append(naming.Place(each, _module(group[-1])[0], maker.operator, maker.mark == marks.HOOKS))
+            beside = maker.mark == marks.HOOKS or group[-1].meta.get(MEASURING, False)
+            places.append(naming.Place(each, _module(group[-1])[0], maker.operator, beside))
     names, roles = naming.names(places, others)
     names |= {each: f"{each.removeprefix(_UNNAMED)} (all)" for each in several}
-    names[_UNNAMED + INPUT] = roles[INPUT]
+    names |= {_UNNAMED + INPUT: roles[INPUT], **({graph.loss: roles[LOSS]} if graph.loss else {})}
 
     identified = tuple(replace(call, name=each) for each, call in made.items())
     return replace(renamed(replace(graph, calls=identified), names), roles=roles)
@@ -303,7 +262,8 @@ def renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
         for call in graph.calls
     )
     hooks = {names.get(name, name): on for name, on in graph.hooks.items()}
-    return replace(graph, calls=calls, output=names.get(graph.output, graph.output), hooks=hooks)
+    output, loss = (names.get(name, name) for name in (graph.output, graph.loss))
+    return replace(graph, calls=calls, output=output, loss=loss, hooks=hooks)
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -4,9 +4,11 @@ While a module is exported, its arrays are stand-ins without numbers, and what a
 behind. Here each such place becomes a call of one of two operators of ours, with a number that says which mark it is:
 
     marked(tensors, number) -> tensors    an autograd.Function, or the two ends of a module with backward hooks
-    hooked(tensor, number)                Tensor.register_hook inside of a forward()
+    hooked(tensor, number)                Tensor.register_hook inside of a forward(), or Module.register_backward_hook,
+                                          which changes what the tensor's last operator sends back to its inputs
 
-torch.inference_mode, which leaves no trace either, is exported as torch.no_grad(): no gradient goes through both.
+torch.inference_mode, which leaves no trace either, is exported as torch.no_grad(): no gradient goes through both. So is
+`.data` as detach(), and what is assigned to it as a change of what detach() returns.
 
 When the graph is run (recording.py), the mark does what the module does: it calls the function, or sets the hooks.
 """
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MARKED, HOOKED = "marked", "hooked"
-FUNCTION, HOOKS = "function", "backward hook"
+FUNCTION, HOOKS, LAST = "function", "backward hook", "hook on the last operator"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Mark:
     """One place. `run` takes the tensors that stand there, in order, and returns those that take their place."""
 
     kind: str
-    """FUNCTION, HOOKS, or HOOKED for a tensor's own hook."""
+    """FUNCTION, HOOKS, HOOKED for a tensor's own hook, or LAST for one on the operator that made it."""
     called: str
     """What people call it: the function's class, or "backward hook"."""
     run: Callable[[list[Tensor]], list[Tensor]]
@@ -47,12 +49,15 @@ _active = threading.local()
 def marking() -> Iterator[list[Mark]]:
     """Within it, what is exported in this thread leaves marks: the list that it yields, by number."""
     import torch
+    from torch.nn.modules.module import _WrappedHook
+    from torch.utils._pytree import tree_leaves
     from torch.utils.hooks import BackwardHook
 
     _operators()
     marks: list[Mark] = []
     known = torch.autograd.Function.__dict__["apply"], BackwardHook.setup_input_hook, BackwardHook.setup_output_hook
-    hook = torch.Tensor.register_hook
+    hook, data = torch.Tensor.register_hook, torch._C.TensorBase.data
+    last = torch.nn.Module._maybe_warn_non_full_backward_hook
     inference = torch.inference_mode.__enter__, torch.inference_mode.__exit__
     ours = threading.get_ident()
 
@@ -86,6 +91,21 @@ def marking() -> Iterator[list[Mark]]:
         torch.ops.pellucid.hooked(self, len(marks) - 1)
         return _Handle(marks, len(marks) - 1)
 
+    def on_last(self: Any, args: Any, result: Any, grad_fn: Any) -> None:
+        tensor = next((leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)), None)
+        if threading.get_ident() != ours or not _followed((tensor,)):
+            return last(self, args, result, grad_fn)
+        wrapped = [_WrappedHook(each, self) for each in self._get_backward_hooks()[1]]
+
+        def set_hooks(tensors: list[Tensor]) -> list[Tensor]:
+            for each in wrapped:
+                tensors[0].grad_fn.register_hook(each)  # type: ignore[union-attr]
+            return tensors
+
+        marks.append(Mark(LAST, "hook", set_hooks))
+        torch.ops.pellucid.hooked(tensor, len(marks) - 1)
+        return None
+
     def begin(self: Any) -> None:
         if threading.get_ident() == ours:
             self.pellucid_before = torch.is_grad_enabled()
@@ -99,6 +119,17 @@ def marking() -> Iterator[list[Mark]]:
         else:
             inference[1](self, *error)
 
+    def detached(self: Tensor) -> Tensor:
+        return self.detach() if threading.get_ident() == ours and _followed((self,)) else data.__get__(self)
+
+    def assigned(self: Tensor, value: Tensor) -> None:
+        if threading.get_ident() == ours and _followed((self,)):
+            self.detach().copy_(value)
+        else:
+            data.__set__(self, value)
+
+    torch.nn.Module._maybe_warn_non_full_backward_hook = on_last  # type: ignore[method-assign]
+    torch.Tensor.data = property(detached, assigned)  # type: ignore[assignment, method-assign]
     torch.inference_mode.__enter__, torch.inference_mode.__exit__ = begin, end  # type: ignore[method-assign]
     torch.autograd.Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
     BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = enter, leave  # type: ignore[method-assign]
@@ -110,6 +141,8 @@ def marking() -> Iterator[list[Mark]]:
         torch.autograd.Function.apply = known[0]
         BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = known[1:]
         torch.Tensor.register_hook = hook
+        torch.nn.Module._maybe_warn_non_full_backward_hook = last
+        del torch.Tensor.data
         torch.inference_mode.__enter__, torch.inference_mode.__exit__ = inference  # type: ignore[method-assign]
         del _active.marks
 
@@ -220,13 +253,14 @@ def _placed(
 
 @cache
 def _operators() -> Any:
-    """The two operators, made once in a process."""
+    """The operators, made once in a process; `overwritten` is changes.py's."""
     import torch
     from torch.fx.node import has_side_effect
 
     library = torch.library.Library("pellucid", "FRAGMENT")
     library.define(f"{MARKED}(Tensor[] tensors, int number) -> Tensor[]")
     library.define(f"{HOOKED}(Tensor tensor, int number) -> ()")
+    library.define("overwritten(Tensor input, Tensor value) -> Tensor")
 
     def shapes(tensors: list[Tensor], number: int) -> list[Tensor]:
         return [torch.empty_like(result) for result in _active.results]

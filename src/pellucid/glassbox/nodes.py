@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,17 +32,33 @@ def of(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Node]:
     yield from (node for call in graph.calls if (node := _node(call, graph, tensors)) is not None)
 
 
+def ended(graph: Graph, tensors: Mapping[str, Any], ends: Sequence[Node]) -> Iterator[Node]:
+    """The same, with the nodes of a trace's `ends`; the last of all is the loss."""
+    every = list(of(graph, tensors))
+    if not graph.loss:
+        yield from (*every, *ends)
+        return
+    for node in every:
+        if node.name != graph.loss:
+            yield node
+        if node.name == graph.output:
+            yield from ends
+    yield next(node for node in every if node.name == graph.loss)
+
+
 def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
     """The call's node; None for one that returns several arrays, each of which has a node of its own."""
     if not hasattr(tensors[call.name], "shape"):
         return None
+    last = any(mark.kind == marks.LAST for mark in graph.hooks.get(call.name, ()))
+    hooked = f"the backward hook at {call.name}" if last else ""
     if call.operator != "getitem":
-        return replace(_declared(call.name, call, tensors), graded=call.graded)
+        return replace(_declared(call.name, call, tensors), graded=call.graded, hooked=hooked)
     maker = next(each for each in graph.calls if each.name == call.arguments["input"].name)
     number = call.arguments["index"] % len(tensors[maker.name])
     if maker.mark:
         return _marked(call.name, maker, number, tensors)
-    return replace(_declared(call.name, maker, tensors, number), graded=maker.graded)
+    return replace(_declared(call.name, maker, tensors, number), graded=maker.graded, hooked=hooked)
 
 
 def _declared(name: str, call: Call, tensors: Mapping[str, Any], piece: int | None = None) -> Node:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import chance, exporting, nodes, running, scoring, still, verify
+from pellucid.glassbox import chance, exporting, marks, nodes, running, scoring, still, verify
+from pellucid.glassbox import measured as measuring
 from pellucid.glassbox.declaration import Op
 from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss, Own, chosen
@@ -93,7 +94,7 @@ def record(
         before = chance.state()
         tensors, left = _forward(module, graph, input, preparation)
         logits = tensors[graph.output]
-        _check_scores(logits)
+        measuring.check(logits)
         _check_finite(logits, graph, tensors)
         ends = scoring.ends(graph, tensors, label, classes, loss, temperature, thresholds)
         loss_name, probability = graph.roles[LOSS], graph.roles[PROBABILITY]
@@ -118,18 +119,18 @@ def record(
         known["thresholds"] = thresholds
         with chance.kept():
             chance.restore(before)
-            return record(module, graph, input, label, loss=loss, network=network, **known)
+            return record(module, graph.scored(), input, label, loss=loss, network=network, **known)
 
     stepped = {}
     if optimizer is not None and found.step is not None:
-        stepped = updates(optimizer, found.step, parameters, tensors, gradients)
+        stepped = updates(optimizer, found.step, parameters, gradients)
     arrays = {n: to_numpy(t) for n, t in known.items()}
     arrays |= {n: to_numpy(b.clone()) for n, b in module.named_buffers() if n in arrays}  # as they were before the run
     begin = list(nodes.first(graph.roles, preparation.op if preparation is not None else None, set(arrays)))
     if preparation is not None:
         arrays |= {begin[1].reads[name]: array for name, array in preparation.arrays.items()}
     return Trace(
-        nodes=(*begin, *nodes.of(graph, tensors), *ends.nodes),
+        nodes=(*begin, *nodes.ended(graph, tensors, ends.nodes)),
         parameters=tuple(parameters),
         values=arrays,
         gradients={name: to_numpy(gradient) for name, gradient in gradients.items()},
@@ -146,7 +147,8 @@ def record(
         hooked=dict(_hooked(graph, parameters)),
         frozen=tuple(name for name, parameter in parameters.items() if not parameter.requires_grad),
         output=graph.output,
-        subject=Subject(module, graph, input.detach().clone(), again, unchanged),
+        training=module.training,
+        subject=Subject(module, graph.scored(), input.detach().clone(), again, unchanged),
     )
 
 
@@ -176,7 +178,8 @@ def explain(
     _check_module(module)
     if optimizer is not None:
         check_optimizer(optimizer, list(module.parameters()))
-    graph, tensor = _captured(module, _tensor(module, image))
+    own = measured.of if isinstance(measured, Own) else None
+    graph, tensor = _captured(module, _tensor(module, image), own)
     return record(module, graph, tensor, label, classes=classes, loss=measured, optimizer=optimizer)
 
 
@@ -223,8 +226,10 @@ def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
     return tensor.to(parameter.device) if indices else tensor.to(parameter.device, parameter.dtype)
 
 
-def _captured(module: torch.nn.Module, image: Tensor) -> tuple[Graph, Tensor]:
-    """The module's graph on an input, and the input with the batch axis that the module takes.
+def _captured(
+    module: torch.nn.Module, image: Tensor, loss: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Graph, Tensor]:
+    """The module's graph on an input, with that of a loss, and the input with the batch axis that the module takes.
 
     Whether an axis of 1 in front is the batch's, the module alone knows: the likelier form is tried first.
     """
@@ -235,7 +240,7 @@ def _captured(module: torch.nn.Module, image: Tensor) -> tuple[Graph, Tensor]:
     first: TraceError | None = None
     for form in forms:
         try:
-            graph = exporting.capture(module, form)
+            graph = exporting.capture(module, form, loss)
         except TraceError as error:
             first = first or error
             continue
@@ -308,19 +313,12 @@ def _accumulated(
 
 def _hooked(graph: Graph, parameters: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
     """(array, what changes its gradient)"""
-    for name in graph.hooks:
-        yield name, f"a hook on {name}"
+    for name, on in graph.hooks.items():
+        if any(mark.kind != marks.LAST for mark in on):
+            yield name, f"a hook on {name}"
     for name, parameter in parameters.items():
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
             yield name, f"a hook on {name}"
-
-
-def _check_scores(logits: Any) -> None:
-    import torch
-
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[0] != 1:
-        shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise TraceError(f"The module returns {shape}; scores of the classes for one picture are (1, classes).")
 
 
 def _narrow(tensor: Any) -> tuple[float, float] | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 GRADED = "graded"
 """In a node's meta: False where it runs under torch.no_grad()."""
+MEASURING = "measuring"
+"""In a node's meta: True where it is the loss's (measured.py)."""
 
 
 def flattened(program: torch.export.ExportedProgram, values: Mapping[str, Any], placed: Sequence[Mark]) -> fx.Graph:

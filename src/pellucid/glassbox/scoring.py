@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.errors import TraceError
-from pellucid.glassbox import chance, exporting, naming, nodes, running
-from pellucid.glassbox.borrowed import borrowed
 from pellucid.glassbox.declaration import Op
-from pellucid.glassbox.graph import Graph, renamed
+from pellucid.glassbox.graph import Graph
 from pellucid.glassbox.loss import CROSS_ENTROPY, Loss, Own
-from pellucid.glassbox.naming import INPUT, LOSS, PROBABILITY
+from pellucid.glassbox.naming import LOSS, PROBABILITY
 from pellucid.glassbox.ops import binary, losses
 from pellucid.glassbox.trace import Node
 from pellucid.network.scores import tensor_probabilities
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ends:
-    """What follows the scores."""
+    """What follows the scores. A loss of the user's own is followed with the module (measured.py)."""
 
     label: int
     labels: tuple[int, ...] | None
@@ -49,7 +47,7 @@ def ends(
     temperature: float,
     thresholds: tuple[float, ...] | None = None,
 ) -> Ends:
-    """Add the probabilities and the loss to `tensors`.
+    """Add the probabilities and the loss to `tensors`, where the loss is not the user's own.
 
     `label`: a class by number, by default the most probable. A module with one score (1, 1) has two classes: the score
     is the second one's logit, or its probability where the module ends in a sigmoid. Raises TraceError: wrong names,
@@ -77,8 +75,8 @@ def ends(
     target = int(probability.argmax()) if label is None else _class(label, names)
     first = Node(graph.roles[PROBABILITY], op.kind, op, {"input": graph.output})
     if isinstance(loss, Own):
-        followed, measured = _followed(graph, tensors, loss)
-        return Ends(target, labels, names, loss.of, (first, *followed), measured)
+        measured = loss.of if isinstance(loss.of, torch.nn.Module) else None
+        return Ends(target, labels, names, loss.of, (first,), measured)
     loss = _of_one(loss, squashed) if one else loss
     loss.check(len(names), target)
     wanted = np.zeros((1, count))
@@ -138,44 +136,3 @@ def _class(label: Any, names: tuple[str, ...]) -> int:
     if isinstance(label, bool) or not 0 <= number < len(names):
         raise TraceError(f"The label is {label!r}; the {len(names):,} classes are 0 to {len(names) - 1}.")
     return number
-
-
-def _followed(graph: Graph, tensors: dict[str, Any], loss: Own) -> tuple[tuple[Node, ...], torch.nn.Module]:
-    """(the nodes of a loss of the user's own, the loss as a module). Adds to `tensors`.
-
-    Its operators are called "loss.mul" and the like.
-    """
-    import torch
-
-    class Measured(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.of = loss.of  # a module is registered with its weights
-
-        def forward(self, scores: Tensor) -> Tensor:
-            value = self.of(scores)
-            return value.reshape(()) if value.ndim else value  # the scores themselves become a call
-
-    scores, measured = tensors[graph.output], Measured()
-    try:
-        with chance.kept(), borrowed(measured):
-            value = loss.of(scores.detach().clone())
-    except Exception as error:  # whatever the user's function raises
-        what = f"{type(error).__name__}: {running.first_line(error)}"
-        raise TraceError(
-            f"The loss, called with the scores {tuple(scores.shape)} alone, raises {what}. It must be a function of "
-            "the scores, such as lambda scores: torch.nn.functional.cross_entropy(scores, torch.tensor([3]))."
-        ) from error
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-        raise TraceError(f"The loss returns {shape}; it must return one number, a tensor without axes.")
-    own = exporting.capture(measured, scores.detach())
-    used = {*tensors, *graph.roles.values()}
-    start = {own.roles[INPUT]: graph.output}
-    rest = [*own.parameters, *own.buffers, *own.constants, *(call.name for call in own.calls)]
-    start |= {name: naming.free(f"loss.{name.removeprefix('of.')}", used) for name in rest if name != own.output}
-    found = renamed(own, {**start, own.output: graph.roles[LOSS]})
-    state = {**dict(measured.named_parameters()), **dict(measured.named_buffers()), **own.constants}
-    tensors |= {start[name]: tensor.detach() for name, tensor in state.items() if name in start}
-    running.run(found.calls, found.hooks, tensors)
-    return tuple(nodes.of(found, tensors)), measured

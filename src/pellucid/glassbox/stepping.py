@@ -20,6 +20,8 @@ class Moment:
 
     group: Mapping[str, Any]
     """The parameter's group with its settings."""
+    standing: Tensor
+    """Before the step and its hooks. The module may have changed it while it ran."""
     before: Tensor
     gradient: Tensor
     made: Tensor
@@ -66,6 +68,7 @@ def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> 
     def leave(*_: Any) -> None:
         made.update({name: _taken(parameters[name]) for name in entering})
 
+    standing = {name: _taken(each) for name, each in parameters.items() if each.grad is not None} if pre else {}
     first = optimizer.register_step_pre_hook(enter)  # after those that are there
     last = optimizer.register_step_post_hook(leave)
     optimizer._optimizer_step_post_hooks.move_to_end(last.id, last=False)  # type: ignore[attr-defined]
@@ -83,7 +86,14 @@ def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> 
     if not entering:  # a step() that PyTorch has not wrapped runs no hooks
         enter()
     of = {
-        name: Moment(group, before, gradient, made.get(name, parameters[name].detach()), _taken(parameters[name]))
+        name: Moment(
+            group,
+            standing.get(name, before),
+            before,
+            gradient,
+            made.get(name, parameters[name].detach()),
+            _taken(parameters[name]),
+        )
         for name, (group, before, gradient) in entering.items()
     }
     return Step(of, bool(pre or post))

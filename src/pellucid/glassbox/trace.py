@@ -24,7 +24,7 @@ from pellucid.glassbox.update import Update
 from pellucid.glassbox.working import Working
 
 if TYPE_CHECKING:
-    from pellucid.glassbox.attribution import Attribution, Method
+    from pellucid.glassbox.attribution import Attribution, Method, Mode
     from pellucid.glassbox.mechanism import Mechanism
     from pellucid.glassbox.subject import Subject
     from pellucid.network.network import Network
@@ -92,6 +92,8 @@ class Trace:
     """Arrays whose gradient a hook changes once it is added up -> which hook."""
     frozen: tuple[str, ...] = ()
     """Parameters that ask for no gradient."""
+    training: bool = False
+    """Whether the module stood in training mode when it was followed."""
     subject: Subject | None = field(default=None, repr=False, compare=False)
     """What was followed, for what is asked beyond this one run."""
 
@@ -103,6 +105,11 @@ class Trace:
             f"<Trace{of}: {share}, loss {self.loss:.4g} for {self.classes[self.label]!r}, {len(self.nodes)} arrays, "
             f"{len(self.parameters)} parameters>"
         )
+
+    @property
+    def mode(self) -> Mode:
+        """In which the module stood when it was followed: "training" or "evaluation"."""
+        return "training" if self.training else "evaluation"
 
     @property
     def logits(self) -> NDArray[Any]:
@@ -160,14 +167,17 @@ class Trace:
 
         Maps are always made as the network predicts, in eval mode: without dropout, with batch norm's running figures,
         also where the trace was recorded in training mode. `label`: by number or name; of a module with one score it
-        is class 1. Raises TraceError: no such class, method or layer, or an input that is no picture.
+        is class 1. The result says both modes. Raises TraceError: no such class, method or layer, or an input that is
+        no picture.
         """
         if len(self.logits) == len(self.classes):
             target, several = self._class(label, self.predicted), self.thresholds is not None
-            return self._subject().attribute(target, method, layer, self.temperature, several)
+            found = self._subject().attribute(target, method, layer, self.temperature, several)
+            return replace(found, recorded=self.mode)
         if not self._class(label, 1):
             raise TraceError(f"One score speaks for {self.classes[1]!r}; what speaks against it is negative there.")
-        return replace(self._subject().attribute(0, method, layer, self.temperature), target=1)
+        found = self._subject().attribute(0, method, layer, self.temperature)
+        return replace(found, target=1, recorded=self.mode)
 
     def difference(self, label: int | str, against: int | str | None = None) -> Mechanism:
         """Which units and numbers of the input made the difference between the logits of two classes.

@@ -54,13 +54,11 @@ def updates(
     optimizer: torch.optim.Optimizer,
     step: Step,
     parameters: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
 ) -> dict[str, Update]:
     """Of every parameter that the step changed or could have changed.
 
-    `step`: as it was made on copies. `parameters` by name, `weights` copies of them as they stand before the step,
-    `gradients` those of the loss.
+    `step`: as it was made on copies. `parameters` by name, `gradients` those of the loss.
     """
     kind = type(optimizer).__name__
     found = {}
@@ -72,12 +70,12 @@ def updates(
         found[name] = Update(
             op,
             kind,
-            to_numpy(weights[name]),
+            to_numpy(moment.standing),
             {local: array.copy() for local, array in remembered.items()},  # the optimizer may go on meanwhile
             to_numpy(moment.after),
             settings,
             to_numpy(moment.gradient) if _differs(moment.gradient, gradients.get(name)) else None,
-            _hook(moment, parameter) if step.hooked else "",
+            _hook(moment) if step.hooked else "",
             optimizing.unwritten(optimizer) if op is None else "",
         )
     return found
@@ -89,7 +87,7 @@ def _differs(gradient: Tensor, other: Tensor | None) -> bool:
     return other is None or not torch.equal(gradient, other)
 
 
-def _hook(moment: Moment, parameter: Tensor) -> str:
-    if _differs(moment.before, parameter.detach()):
+def _hook(moment: Moment) -> str:
+    if _differs(moment.before, moment.standing):
         return "a hook before the optimizer's step"
     return "a hook after the optimizer's step" if _differs(moment.after, moment.made) else ""

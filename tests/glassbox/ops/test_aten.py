@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from pellucid.glassbox import changes
 from pellucid.glassbox.arithmetic import Evaluator
 from pellucid.glassbox.declaration import OUT, Op
 from pellucid.glassbox.ops import aten
@@ -253,6 +254,13 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "index_copy": (lambda x, y: x.index_copy(1, torch.tensor([3, 0]), y), (ROW, (2, 2, 6))),
     "index_add": (lambda x, y: x.index_add(1, torch.tensor([3, 3]), y), (ROW, (2, 2, 6))),
     "index_put": (lambda x, y: x.index_put((torch.tensor([1]), torch.tensor([3])), y), (ROW, (6,))),
+    "put": (lambda x, y: x.put(torch.tensor([3, 0, 7]), y), (ROW, (3,))),
+    "masked_scatter": (lambda x, y: x.masked_scatter(torch.arange(6) > 2, y), (ROW, ROW)),
+    "fill_diagonal": (lambda x: (x.detach() * 2).fill_diagonal_(0.5), ((4, 3),)),
+    "copy": (lambda x, y: (x * 2).copy_(y), (ROW, (4, 1))),
+    "fill": (lambda x, y: (x * 2).fill_(y), (ROW, ())),
+    "zero": (lambda x: (x * 2).zero_(), (ROW,)),
+    "overwritten": (changes.overwritten, (ROW, ROW)),
     "scatter": (lambda x, y: x.scatter(1, torch.tensor([[[0, 2], [1, 3]]]), y), (ROW, (1, 2, 2))),
     "scatter_add": (lambda x, y: x.scatter_add(1, torch.tensor([[[0, 2], [0, 3]]]), y), (ROW, (1, 2, 2))),
     "upsample_nearest1d": (lambda x: F.interpolate(x, scale_factor=1.7), (ROW,)),
@@ -331,6 +339,7 @@ CALLS: dict[str, tuple[Callable, tuple]] = {
     "new_full": (lambda x: x.new_full((2, 3), -float("inf")), (ROW,)),
     "scalar_tensor": (lambda x: torch.scalar_tensor(2.0, dtype=torch.float64) + x, (ROW,)),
     "arange": (lambda x: x + torch.arange(1, 4, 0.5, dtype=torch.float64), (ROW,)),
+    "linspace": (lambda x: x + torch.linspace(-1, 2, 6, dtype=torch.float64), (ROW,)),
     "eye": (lambda x: x @ torch.eye(6, 3, dtype=torch.float64), (ROW,)),
     "softmax": (lambda x: x.softmax(1), (ROW,)),
     "log_softmax": (lambda x: F.log_softmax(x, -1), (ROW,)),
@@ -450,8 +459,8 @@ def test_every_operator_is_exercised_here() -> None:
     assert set(CALLS) == set(aten.DECLARATIONS)
 
 
-# lp_pool2d is eight operators when exported, contiguous none: they are called by themselves below
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("lp_pool2d", "contiguous")])
+# lp_pool2d is eight operators when exported, contiguous none, overwritten is ours: they are called by themselves below
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("lp_pool2d", "contiguous", "overwritten")])
 def test_an_exported_operator_is_declared_and_agrees(name: str) -> None:
     code, shapes = CALLS[name]
     op, arrays, out = operator(name, code, *shapes)
@@ -460,12 +469,15 @@ def test_an_exported_operator_is_declared_and_agrees(name: str) -> None:
     json.dumps(op.as_json(), allow_nan=False)
 
 
-def test_the_two_that_are_not_exported_as_they_are() -> None:
+def test_those_that_are_not_exported_as_they_are() -> None:
     x = torch.randn(PICTURE, dtype=torch.float64, requires_grad=True)
     pool = aten.declare("lp_pool2d", {"input": PICTURE, "norm_type": 2.0, "kernel_size": [2, 2]}, (2, 4, 3, 3))
     check(pool, {"input": x}, F.lp_pool2d(x, 2, 2))
     same = aten.declare("contiguous", {"input": PICTURE, "memory_format": torch.contiguous_format}, PICTURE)
     check(same, {"input": x}, x.contiguous() * 1)
+    y = torch.randn(PICTURE, dtype=torch.float64)
+    unseen = aten.declare("overwritten", {"input": PICTURE, "value": PICTURE}, PICTURE)
+    check(unseen, {"input": x, "value": y}, changes.overwritten(x, y))
 
 
 AT = torch.ops.aten

@@ -86,6 +86,22 @@ def test_at_any_places_agrees_with_pytorch(oracle, shape, data) -> None:
         oracle.agrees(op, lambda x, y, a=accumulate: torch.ops.aten.index_put(x, [rows], y, a), at=6)
 
 
+def test_at_places_of_one_row_under_a_mask_and_on_the_diagonal(oracle) -> None:
+    places, mask = torch.tensor([[3, -1], [0, 7]]), torch.arange(4) > 1
+    op = overwriting.put((3, 4), places.numpy(), (2, 2))
+    oracle.agrees(op, lambda x, y: x.put(places, y), at=9)
+    twice = torch.tensor([3, 3])
+    assert overwriting.put((3, 4), twice.numpy(), (2,)) is None
+    oracle.agrees(overwriting.put((3, 4), twice.numpy(), (2,), True), lambda x, y: x.put(twice, y, True), at=9)
+    op = overwriting.masked_scatter((3, 4), mask.numpy(), (2, 5))
+    oracle.agrees(op, lambda x, y: x.masked_scatter(mask, y), at=9)
+    assert overwriting.masked_scatter((4,), np.ones((3, 4), bool), (12,)) is None
+    for shape in ((3, 4), (5, 2), (3, 3, 3)):
+        op = overwriting.fill_diagonal(shape, 0.5)
+        oracle.agrees(op, lambda x: (x * 1).fill_diagonal_(0.5), at=9)
+    assert overwriting.fill_diagonal((5, 2), 0.5, True) is None
+
+
 @pytest.mark.parametrize(
     "op",
     [

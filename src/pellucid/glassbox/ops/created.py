@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid.glassbox.declaration import OUT, Op, Shape, Stage, at, each
 from pellucid.glassbox.expression import names, number
@@ -27,13 +28,20 @@ def scalar_tensor(out: Shape, s: float) -> Op:
 
 def arange(out: Shape, start: float = 0, step: float = 1) -> Op:
     """start, start + step, start + 2 * step, ..."""
-    maps = {OUT: at("n"), "numbers": at("n")}
-    stage = Stage(OUT, {"n": out[0]}, maps, names("numbers")[0])
-    numbers = start + step * np.arange(out[0], dtype=np.float64)
-    return Op("numbers in a row", {"numbers": out, OUT: out}, (), (stage,), {"numbers": numbers})
+    return _row(out, start + step * np.arange(out[0], dtype=np.float64))
+
+
+def linspace(out: Shape, start: float, end: float) -> Op:
+    """From start to end in equal steps."""
+    return _row(out, np.linspace(start, end, out[0]))
 
 
 def eye(out: Shape) -> Op:
     """1 on the diagonal, else 0."""
     stage = Stage(OUT, {"n": min(out)}, {OUT: at("n", "n")}, number(1))
     return Op("diagonal of ones", {OUT: out}, (), (stage,))
+
+
+def _row(out: Shape, numbers: NDArray[np.float64]) -> Op:
+    stage = Stage(OUT, {"n": out[0]}, {OUT: at("n"), "numbers": at("n")}, names("numbers")[0])
+    return Op("numbers in a row", {"numbers": out, OUT: out}, (), (stage,), {"numbers": numbers})

@@ -77,6 +77,28 @@ def index_put(input: Shape, indices: Sequence[Indices | None], values: Shape, ac
     return _put(input, to.reshape(-1), None, "values", values, source.reshape(-1), accumulate)
 
 
+def put(input: Shape, index: Indices, source: Shape, accumulate: bool = False) -> Op | None:
+    """`source` at places of the array read as one row; with `accumulate` it is added. Not written: a place twice."""
+    to = index.reshape(-1) % max(prod(input), 1)
+    return _put(input, to, None, "source", source, np.arange(prod(source)), accumulate)
+
+
+def masked_scatter(input: Shape, mask: Indices, source: Shape) -> Op | None:
+    """The first numbers of `source`, one after the other, where the mask is true."""
+    if np.broadcast_shapes(mask.shape, input) != input:
+        return None  # a mask of more axes makes the array larger
+    to = np.flatnonzero(np.broadcast_to(mask, input))
+    return _put(input, to, None, "source", source, np.arange(len(to)))
+
+
+def fill_diagonal(input: Shape, fill_value: float, wrap: bool = False) -> Op | None:
+    """One number where all indices are the same. Not written: going on below a square, with `wrap`."""
+    if wrap and input[0] > input[-1]:
+        return None
+    axis = np.arange(min(input))
+    return _put(input, np.ravel_multi_index((axis,) * len(input), input), fill_value, "", None, axis)
+
+
 def _along(input: Shape, dim: int, places: Indices, name: str, source: Shape | float) -> Op:
     """Another array, or one number, at places of an axis; the input at the others."""
     axes = list(numbered(input))

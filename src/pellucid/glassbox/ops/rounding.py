@@ -36,10 +36,17 @@ def cast(input: Shape, types: Types | None = None) -> Op:
     """
     made, source = ((types or {}).get(name, "float32") for name in (OUT, "input"))
     if made == "bool":
-        return alone("true where not 0", input, true(INPUT))
-    if "int" in made and "float" in source:
-        return alone("cut off", input, _whole(INPUT))
-    return alone("same numbers", input, INPUT)
+        kind = "true where not 0"
+    else:
+        kind = "cut off" if "int" in made and "float" in source else "same numbers"
+    return alone(kind, input, converted(INPUT, made, source))
+
+
+def converted(x: Expression, made: str, source: str) -> Expression:
+    """A number of the type `source` ("float32") as one of the type `made`."""
+    if made == "bool":
+        return true(x)
+    return _whole(x) if "int" in made and "float" in source else x
 
 
 def _whole(x: Expression) -> Expression:
