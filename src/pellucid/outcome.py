@@ -325,7 +325,7 @@ def _pretrained(trained: Trained) -> dict[str, Any]:
     def rank(epoch: Epoch) -> tuple[float, float]:
         return 0.0 if several else epoch.validation_accuracy or 0.0, -(epoch.validation_loss or 0.0)
 
-    tuned = max(later, key=rank, default=None)
+    tuned = next((epoch for epoch in later if best and epoch.epoch == best), max(later, key=rank, default=None))
     return {
         **trained.pretrained,
         "road": "whole network" if best else "head",

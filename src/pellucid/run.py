@@ -213,7 +213,7 @@ class Run:
         yield told.found(self.directory, data)
         rows = data.rows("train")
         counts = targets.counts(data.labels[rows], len(catalog.classes))
-        recipe, more = resolve_length(recipe, len(rows))
+        recipe, more = resolve_length(recipe, len(rows), chooses=bool(len(data.choosing)))
         alike = self.part.alike if self.part is not None else {}
         recipe, weighted = weighting.resolve(recipe, counts, catalog.classes, alike.get("class_weights", "auto"))
         reasons = (*reasons, *more, *(weighted if saved is None else ()))
@@ -232,6 +232,10 @@ class Run:
         assert recipe.batch is not None
         # not there: begun when nothing was fused
         fused = saved.context.get("fused", False) if saved else alike.get("fused")
+        once = engine  # of a frozen backbone, forward alone
+        if recipe.epochs != 0:
+            began_in = saved.context.get("precision", engine.precision) if saved else None
+            engine = device.for_steps(engine, module, recipe.precision, began_in)
         engine = device.with_blocks(engine, module, shape, min(recipe.batch, len(rows)), fused)
         scale = basis.standardise or standardise.measure(_batches(data, rows), form.channels)
         augment = recipe.augment
@@ -255,17 +259,20 @@ class Run:
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=(recipe.epochs or 0) * task.steps_per_epoch)
         if basis.known is not None:
-            basis, more = yield from transfer.begin(basis, data, task, state, self.cache)
+            basis, more = yield from transfer.begin(basis, data, task, state, self.cache, once)
             reasons = (*reasons, *more)
         if saved is not None:
             checkpoint.restore(saved, state)
             if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
                 state.seconds += time.perf_counter() - began
         elif recipe.minutes is not None:
-            state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
+            before = time.perf_counter() - began
+            if before < recipe.minutes * 60:
+                state.step_seconds = loop.measure_steps(task, state, recipe.minutes * 60 * PROBE_SHARE)
             left = recipe.minutes * 60 - (time.perf_counter() - began)
             state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken of them already
             minutes.replan(task, state)
+            reasons = (*reasons, *minutes.too_few(recipe.minutes, state, before))
 
         context = {
             "asked": self.recipe.as_json(),
@@ -273,6 +280,7 @@ class Run:
             "reasons": reasons,
             "threads": engine.threads,
             "fused": engine.fused,
+            "precision": engine.precision,
             "fingerprint": data.fingerprint,
             "module": ready.digest if ready is not None else None,
             "basis": basis.as_json() if own is None else None,

@@ -88,9 +88,10 @@ def choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
     """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
     if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
         return ()
+    stays = "weights of the last epoch" if recipe.pretrained is None else "the head alone"
     if not len(data.rows("val")):
         few = "the pictures are too few, or too much alike, to leave a validation"
-        return (f"weights of the last epoch, and temperature 1: {few}",)
+        return (f"{stays}, and temperature 1: {few}",)
     first, *more = data.lacking["val"]
     lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
-    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)
+    return (f"{stays}, and temperature 1: validation has no picture of {lacks}, and chooses nothing",)

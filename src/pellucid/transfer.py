@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import kept
+from pellucid.engine.device import Engine
 from pellucid.errors import RecipeError
 from pellucid.network import residual, text, zoo
 from pellucid.network.own.own import Own
@@ -25,7 +26,7 @@ from pellucid.pictures.space import another_place
 from pellucid.pretrained.find import NAMES, find
 from pellucid.pretrained.kept import FOLDER as WEIGHTS
 from pellucid.pretrained.known import Known
-from pellucid.training import features, head, loop, road
+from pellucid.training import features, head, loop, road, targets
 from pellucid.training.data import Data, Sample
 from pellucid.training.features import Backbone, Extracting, View
 from pellucid.training.head import Fitted, Rows, Side
@@ -136,11 +137,12 @@ def _check_shapes(known: Known, shape: Shape) -> None:
 
 
 def begin(
-    basis: Basis, data: Data, task: Task, state: State, cache: Path
+    basis: Basis, data: Data, task: Task, state: State, cache: Path, engine: Engine
 ) -> Generator[Extracting, None, tuple[Basis, tuple[str, ...]]]:
     """Put the known weights into `state`, with the head that fits the pictures; it is the first entry of the history.
 
-    Yields progress. Returns the basis, which now also says how the head was fitted, and sentences that say it.
+    `engine` computes the features. Yields progress. Returns the basis, which now also says how the head was fitted, and
+    sentences that say it.
     """
     known = basis.known
     assert known is not None
@@ -149,17 +151,21 @@ def begin(
     start = _loaded(module, known, data.catalog.classes)
     rows, held = task.train, task.validation
     views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
-    backbone = _backbone(basis, known, task, module)
+    backbone = _backbone(basis, known, engine, module)
     seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
     sides = [seen[: len(rows)]]
     for view in views[1:]:
         sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
     labels = np.concatenate([data.labels[rows]] * len(views))
     train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
-    fitted = head.fit(train, Side(seen[len(rows) :], data.labels[held]) if len(held) else None, start)
+    validation = Side(seen[len(rows) :], data.labels[held]) if len(held) else None
+    fitted = head.fit(train, validation, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
     _note(state, fitted, seconds)
+    if validation is not None and len(held) < head.FEW:
+        logits = fitted.rows.logits(validation.features)
+        state.head_losses = targets.losses(logits, validation.labels).tolist()
     said = {
         "c": fitted.c,
         "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # that of gradient descent pulls towards 0
@@ -171,6 +177,7 @@ def begin(
     about = {**basis.about, "layer": known.head, "head": said}
     sentences = [_sentence(fitted, len(rows), views)]
     if known.folder is not None:
+        about["folder"] = str(known.folder.absolute())
         about["knew"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)
         sentences += more
     return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
@@ -237,7 +244,7 @@ def _layer(module: nn.Module, name: str) -> nn.Linear:
     return layer
 
 
-def _backbone(basis: Basis, known: Known, task: Task, module: nn.Module) -> Backbone:
+def _backbone(basis: Basis, known: Known, engine: Engine, module: nn.Module) -> Backbone:
     from torch import __version__, nn
 
     from pellucid.engine import frozen
@@ -245,12 +252,12 @@ def _backbone(basis: Basis, known: Known, task: Task, module: nn.Module) -> Back
     assert isinstance(module, nn.Sequential)
     assert isinstance(basis.named, zoo.Named)
     assert basis.standardise is not None
-    forward = frozen.of_stored(task.engine, nn.Sequential(*list(module)[:-1]), basis.standardise)
+    forward = frozen.of_stored(engine, nn.Sequential(*list(module)[:-1]), basis.standardise)
     identity = {
         "weights": known.backbone_digest,
         "standardise": asdict(basis.standardise),
-        "precision": task.engine.precision,
-        "device": task.engine.device,
+        "precision": engine.precision,
+        "device": engine.device,
         "torch": str(__version__),
     }
     return Backbone(basis.named.name or str(basis.named.network), forward, identity)

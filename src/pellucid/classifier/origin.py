@@ -1,11 +1,18 @@
-"""What a model card says of known weights: where they come from, what they had seen, and which result was kept."""
+"""Known weights that a model started from: what its card says of them, and where they are if they are a model of ours.
+
+The card says where they come from, what they had seen, and which result was kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from pellucid.classifier import store
 from pellucid.classifier.caveats import plain
+from pellucid.errors import PellucidError
 
 
 def lines(config: Mapping[str, Any]) -> list[str]:
@@ -21,6 +28,26 @@ def lines(config: Mapping[str, Any]) -> list[str]:
 def is_head(config: Mapping[str, Any]) -> bool:
     """Whether only the head was trained, or kept."""
     return bool(config.get("pretrained", {}).get("frozen"))
+
+
+def parent(folder: Path, config: Mapping[str, Any]) -> tuple[str | None, Path | None]:
+    """The model of ours that the one in `folder` started from: its name, and its folder where that is still there.
+
+    (None, None) where it started from no such model. The folder is sought where it was, and beside `folder`. Its weights
+    must be those that the training started from, by their SHA-256.
+    """
+    about = config.get("pretrained") or {}
+    if "knew" not in about:
+        return None, None
+    name, _, rest = str(about.get("source", "")).rpartition(" (SHA-256 ")
+    digest = rest.removesuffix(")")
+    places = [Path(about["folder"])] if "folder" in about else []
+    for place in (*places, folder.absolute().parent / name):
+        with suppress(PellucidError, OSError, KeyError, TypeError):
+            stated = store.read_config(place)["files"][store.WEIGHTS]["sha256"]
+            if digest and stated.startswith(digest) and place.resolve() != folder.resolve():
+                return name, place
+    return name or "that is not named", None
 
 
 def _fitted(about: Mapping[str, Any]) -> str:
@@ -41,6 +68,8 @@ def _kept(about: Mapping[str, Any]) -> list[str]:
     else:
         reached = f"the head alone reached {_said(head)}, the whole network, trained from there, {_said(whole)}."
         kept = "The head alone was kept" if about["frozen"] else "The whole network was kept"
+        if about["frozen"] and _better(whole, head):
+            reached = f"{reached[:-1]}; on so few pictures the difference may be chance."
         first = (
             f"{kept}: {reached}" if head["accuracy"] is not None else f"{kept}: no validation chose between the two."
         )
@@ -48,6 +77,13 @@ def _kept(about: Mapping[str, Any]) -> list[str]:
         return [first]
     step = "The update that `pellucid explain` shows is a step of plain gradient descent on the head with that picture"
     return [first, f"{step}; the layers before it are frozen, and nothing of them changes."]
+
+
+def _better(one: Mapping[str, float | None], other: Mapping[str, float | None]) -> bool:
+    """Whether the first is more accurate, or as accurate with a smaller loss."""
+    if one["accuracy"] is None or other["accuracy"] is None or one["loss"] is None or other["loss"] is None:
+        return False
+    return (one["accuracy"], -one["loss"]) > (other["accuracy"], -other["loss"])
 
 
 def _said(held: Mapping[str, float | None]) -> str:

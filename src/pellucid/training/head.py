@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import TrainingError
-from pellucid.training.evaluate import log_probabilities
+from pellucid.training import targets
+from pellucid.training.evaluate import surely_less
 
 if TYPE_CHECKING:
     import torch
@@ -110,15 +111,7 @@ def judged(rows: Rows, side: Side) -> tuple[float, float]:
     """Cross-entropy and accuracy, each picture counting the same."""
     logits = rows.logits(side.features)
     right = (logits > 0) == side.labels if side.labels.ndim == 2 else logits.argmax(axis=1) == side.labels
-    return float(_losses(logits, side.labels).mean()), float(right.mean())
-
-
-def _losses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cross-entropy of each picture, (n,); the mean over the classes where it is a yes or no of each."""
-    if labels.ndim == 2:
-        wide = logits.astype(np.float64)
-        return np.logaddexp(0, np.where(labels, -wide, wide)).mean(axis=1)
-    return -log_probabilities(logits, 1.0)[np.arange(len(labels)), labels]
+    return float(targets.losses(logits, side.labels).mean()), float(right.mean())
 
 
 def _chosen(
@@ -129,15 +122,15 @@ def _chosen(
     best = 0
     for c in grid:
         rows = problem.minimum(c, max(FLAT, COARSE * problem.decay(c)))
-        tried.append(_losses(rows.logits(validation.features), validation.labels))
+        losses = targets.losses(rows.logits(validation.features), validation.labels)
+        tried.append(losses if validation.weights is None else losses * validation.weights / validation.weights.mean())
         best = min(range(len(tried)), key=lambda at: tried[at].mean())
         if len(tried) - 1 - best >= WORSE and c >= DEFAULT:
             break
     told = tuple((c, float(losses.mean())) for c, losses in zip(grid, tried, strict=False))
-    if DEFAULT in grid and len(validation.labels) < FEW:
-        better = tried[grid.index(DEFAULT)] - tried[best]
-        if better.mean() <= better.std(ddof=1 if len(better) > 1 else 0) / np.sqrt(len(better)):
-            return DEFAULT, told
+    few = DEFAULT in grid and len(validation.labels) < FEW
+    if few and not surely_less(tried[best], tried[grid.index(DEFAULT)]):
+        return DEFAULT, told
     return grid[best], told
 
 

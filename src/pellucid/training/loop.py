@@ -21,6 +21,7 @@ from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
 from pellucid.training import minutes, pace, targets
+from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
 from pellucid.training.norms import has_batch_norm, train_mode
 from pellucid.training.optimizer import loss as loss_of
@@ -109,6 +110,7 @@ class State:
     seconds_allowed: float | None = None  # where minutes were asked for; `steps` then follows the speed
     step_seconds: float = 0.0  # the mean of late
     fastest_seconds: float = 0.0  # of the steps so far, as if no other program ran; 0 before the first
+    head_losses: list[float] = field(default_factory=list)  # of each validation picture, where these are few
     validation_steps: float = 0.0  # as many steps as the last validation took, by that mean; 0 before the first
 
     @property
@@ -266,10 +268,13 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     epoch = (state.step - 1) // task.steps_per_epoch + 1
     rate = learning_rate(task.recipe, state.step - 1, state.steps)
     validation_loss = validation_accuracy = None
+    sure = True
     if len(task.validation):
         logits = predict_rows(task, state.module, task.validation)
         labels = task.labels[task.validation]
         validation_loss, validation_accuracy = targets.judged(logits, labels)
+        if state.head_losses:  # of few pictures a difference may be chance: the head stays unless it is more
+            sure = surely_less(targets.losses(logits, labels), np.array(state.head_losses))
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
@@ -286,7 +291,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         validation_accuracy,
         rate,
         state.epoch_seconds + seconds,
-        is_best(state.history, None if task.labels.ndim == 2 else validation_accuracy, validation_loss),
+        is_best(state.history, None if task.labels.ndim == 2 else validation_accuracy, validation_loss) and sure,
     )
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0

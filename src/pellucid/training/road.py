@@ -12,6 +12,7 @@ from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
 
 PRETRAINED, NETWORK, OWN = "imagenet", "efficientnet_lite0", "compact"
+FAR_BELOW = 0.5  # of the size that known weights were trained at; there the head makes twice as many mistakes
 SMALLEST = 64  # pixels of the longer side, from which on photographs show what the weights know
 
 # For the whole network from known weights, where nothing else is said (docs/why/transfer.md).
@@ -40,6 +41,16 @@ def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
     kind = "grey pictures" if sample.grey else "colour photographs"
     why = f"{kind}, and {side}; --from-scratch trains compact on these pictures alone"
     return dataclasses.replace(recipe, pretrained=PRETRAINED), (f"{NETWORK} with ImageNet weights: {why}",)
+
+
+def too_small(size: int, form: Form) -> list[str]:
+    """A sentence where pictures of `size` show known weights much less than they were trained to see."""
+    if size > FAR_BELOW * form.height:
+        return []
+    usual = (
+        f"the weights were trained at {form.height}, and on smaller pictures their features tell classes apart worse"
+    )
+    return [f"size {size} is far below what the weights have seen: {usual}; leave out --size, or try --from-scratch"]
 
 
 def resolve(
@@ -71,6 +82,7 @@ def resolve(
     reasons = [f"{', '.join([*usual, form.filter, 'mean'])} and deviation: as the weights were trained"]
     if others := [what for what, same in said.items() if not same]:
         reasons.append(f"{', '.join(others)}: as it was asked for")
+    reasons += too_small(size, form)
     augment = recipe.augment
     if augment == "auto":
         augment = "light" if sample.grey else "strong"

@@ -78,6 +78,11 @@ def right(logits: Tensor, targets: Tensor) -> Tensor:
     return ((logits > 0) == targets).all(1).sum()
 
 
+def losses(logits: NDArray[np.float32], targets: Targets, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Cross-entropy of each picture in nats, (n,); of several labels the mean over them."""
+    return (several if targets.ndim == 2 else evaluate).losses(logits, targets, temperature)
+
+
 def judged(logits: NDArray[np.float32], targets: Targets) -> tuple[float, float]:
     """(mean cross-entropy in nats, share of pictures that are called right), uncalibrated, each label against 1/2."""
     if targets.ndim == 2:
@@ -86,11 +91,17 @@ def judged(logits: NDArray[np.float32], targets: Targets) -> tuple[float, float]
 
 
 def fitted(logits: NDArray[np.float32], targets: Targets) -> Fitted:
-    """The temperature, and with several labels a threshold for each; of no pictures 1 and 1/2."""
+    """The temperature, and with several labels a threshold for each; of no pictures 1 and 1/2.
+
+    The temperature stays 1 unless another is better on these pictures by more than a standard error of the difference:
+    one that is fitted to few pictures may calibrate others worse (docs/why/transfer.md).
+    """
+    temperature = (several if targets.ndim == 2 else evaluate).temperature(logits, targets)
+    if not evaluate.surely_less(losses(logits, targets, temperature), losses(logits, targets)):
+        temperature = 1.0
     if targets.ndim == 2:
-        temperature = several.temperature(logits, targets)
         return Fitted(temperature, several.thresholds(several.probabilities(logits, temperature), targets))
-    return Fitted(evaluate.temperature(logits, targets), None)
+    return Fitted(temperature, None)
 
 
 def measure(
