@@ -291,8 +291,8 @@ def test_minutes_that_are_over_before_the_first_step_are_told(begin: Begin, monk
     over = next(event for event in begin(minutes=0.01) if isinstance(event, Started))
     (said,) = [reason for reason in over.reasons if reason.startswith("minutes")]
     assert re.fullmatch(
-        r"minutes 0\.01 are over before the first step: reading the pictures took \d+\.\d s, their features and the head "
-        r"\d+\.\d s; the head is all that is trained",
+        r"minutes 0\.01 are over before the first step: reading the pictures took \d+\.\d s, their features and the "
+        r"head \d+\.\d s; the head is all that is trained",
         said,
     )
     monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1e9)

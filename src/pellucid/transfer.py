@@ -26,7 +26,7 @@ from pellucid.pictures.space import another_place
 from pellucid.pretrained.find import NAMES, find
 from pellucid.pretrained.kept import FOLDER as WEIGHTS
 from pellucid.pretrained.known import Known
-from pellucid.training import features, head, loop, road, targets
+from pellucid.training import features, head, loop, road
 from pellucid.training.data import Data, Sample
 from pellucid.training.features import Backbone, Extracting, View
 from pellucid.training.head import Fitted, Rows, Side
@@ -158,14 +158,14 @@ def begin(
         sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
     labels = np.concatenate([data.labels[rows]] * len(views))
     train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
-    validation = Side(seen[len(rows) :], data.labels[held]) if len(held) else None
+    counts = None if task.weights is None else _counts(data.labels[held], task.weights)
+    validation = Side(seen[len(rows) :], data.labels[held], counts) if len(held) else None
     fitted = head.fit(train, validation, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
     _note(state, fitted, seconds)
     if validation is not None and len(held) < head.FEW:
-        logits = fitted.rows.logits(validation.features)
-        state.head_losses = targets.losses(logits, validation.labels).tolist()
+        state.head_losses = head.losses(fitted.rows, validation).tolist()
     said = {
         "c": fitted.c,
         "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # that of gradient descent pulls towards 0

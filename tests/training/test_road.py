@@ -72,6 +72,16 @@ def test_another_form_where_it_is_named(settings: dict[str, Any], form: Form) ->
     assert road.resolve(asked, "net", FORM, PHOTOS, {"pretrained", *settings})[1] == form
 
 
+@pytest.mark.parametrize(("size", "told"), [(None, False), (160, False), (113, False), (112, True), (32, True)])
+def test_a_size_far_below_what_the_weights_have_seen_is_told(size: int | None, told: bool) -> None:
+    asked = recipes.make(pretrained="x", size=size)
+    reasons = road.resolve(asked, "net", FORM, PHOTOS, {"size"} if size else ())[2]
+    said = [reason for reason in reasons if "far below" in reason]
+
+    assert len(said) == told
+    assert all(f"size {size} is far below what the weights have seen" in reason and "224" in reason for reason in said)
+
+
 def test_what_the_weights_cannot_take() -> None:
     with pytest.raises(RecipeError, match="channels is 1, and the weights of net were trained with 3"):
         road.resolve(recipes.make(pretrained="x", channels=1), "net", FORM, PHOTOS, ())

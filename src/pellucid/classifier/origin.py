@@ -33,8 +33,8 @@ def is_head(config: Mapping[str, Any]) -> bool:
 def parent(folder: Path, config: Mapping[str, Any]) -> tuple[str | None, Path | None]:
     """The model of ours that the one in `folder` started from: its name, and its folder where that is still there.
 
-    (None, None) where it started from no such model. The folder is sought where it was, and beside `folder`. Its weights
-    must be those that the training started from, by their SHA-256.
+    (None, None) where it started from no such model. The folder is sought where it was, and beside `folder`. Its
+    weights must be those that the training started from, by their SHA-256.
     """
     about = config.get("pretrained") or {}
     if "knew" not in about:

@@ -86,7 +86,7 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
     """The head of the C in `grid` with the least cross-entropy on `validation`; of DEFAULT where there is none.
 
     Fewer than FEW validation pictures have to be sure: DEFAULT stays unless another C is better by more than a standard
-    error of the difference.
+    error of the difference. The weights of `validation` count in its cross-entropy.
 
     `start` has a row for each class. The same numbers give the same bits on the same number of threads. Raises
     TrainingError where a feature is not finite.
@@ -108,10 +108,15 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
 
 
 def judged(rows: Rows, side: Side) -> tuple[float, float]:
-    """Cross-entropy and accuracy, each picture counting the same."""
+    """The mean cross-entropy, each picture counting by its weight, and the accuracy, each counting the same."""
     logits = rows.logits(side.features)
     right = (logits > 0) == side.labels if side.labels.ndim == 2 else logits.argmax(axis=1) == side.labels
-    return float(targets.losses(logits, side.labels).mean()), float(right.mean())
+    return float(losses(rows, side).mean()), float(right.mean())
+
+
+def losses(rows: Rows, side: Side) -> NDArray[np.float64]:
+    """Cross-entropy of each picture times its weight, (n,), as `targets.weighted` has it."""
+    return targets.weighted(targets.losses(rows.logits(side.features), side.labels), side.weights)
 
 
 def _chosen(
@@ -122,12 +127,11 @@ def _chosen(
     best = 0
     for c in grid:
         rows = problem.minimum(c, max(FLAT, COARSE * problem.decay(c)))
-        losses = targets.losses(rows.logits(validation.features), validation.labels)
-        tried.append(losses if validation.weights is None else losses * validation.weights / validation.weights.mean())
+        tried.append(losses(rows, validation))
         best = min(range(len(tried)), key=lambda at: tried[at].mean())
         if len(tried) - 1 - best >= WORSE and c >= DEFAULT:
             break
-    told = tuple((c, float(losses.mean())) for c, losses in zip(grid, tried, strict=False))
+    told = tuple((c, float(each.mean())) for c, each in zip(grid, tried, strict=False))
     few = DEFAULT in grid and len(validation.labels) < FEW
     if few and not surely_less(tried[best], tried[grid.index(DEFAULT)]):
         return DEFAULT, told

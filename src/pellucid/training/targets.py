@@ -83,6 +83,11 @@ def losses(logits: NDArray[np.float32], targets: Targets, temperature: float = 1
     return (several if targets.ndim == 2 else evaluate).losses(logits, targets, temperature)
 
 
+def weighted(losses: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Losses (n,) times how much each picture counts, of weights scaled to average 1: their mean is a weighted mean."""
+    return losses if weights is None else losses * weights / weights.mean()
+
+
 def judged(logits: NDArray[np.float32], targets: Targets) -> tuple[float, float]:
     """(mean cross-entropy in nats, share of pictures that are called right), uncalibrated, each label against 1/2."""
     if targets.ndim == 2:
