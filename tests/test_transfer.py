@@ -27,7 +27,7 @@ from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError, StorageError
 from pellucid.pretrained.find import find
 from pellucid.run import Report, Run, Started
-from pellucid.training import features, replay, weighting
+from pellucid.training import features, loop, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
@@ -326,14 +326,21 @@ def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatc
 
 def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     fit, given = transfer.head.fit, []
-    monkeypatch.setattr(transfer.head, "fit", lambda train, *rest: given.append(train) or fit(train, *rest))
+    monkeypatch.setattr(transfer.head, "fit", lambda *sides: given.extend(sides[:2]) or fit(*sides))
     monkeypatch.setattr(weighting, "of", lambda *_: (3.0, 0.5))
-    finished(begin(epochs=0))
-    (train,) = given
+    run = begin(epochs=0)
+    finished(run)
+    train, validation = given
     half = len(train.labels) // 2  # the second half are mirror images
 
     assert np.array_equal(train.weights, np.where(train.labels == 0, 3.0, 0.5) / 2)
     assert np.array_equal(train.labels[:half], train.labels[half:])
+    assert np.array_equal(validation.weights, np.where(validation.labels == 0, 3.0, 0.5))
+    state, mean = run.trained.state, validation.weights.mean()
+    assert np.mean(state.head_losses) == pytest.approx(state.history[0].validation_loss)
+    rows = run.trained.task.validation
+    plain = transfer.head.targets.losses(loop.predict_rows(run.trained.task, state.module, rows), validation.labels)
+    assert np.mean(plain * validation.weights / mean) == pytest.approx(state.history[0].validation_loss, rel=1e-3)
 
 
 # ---- what decides

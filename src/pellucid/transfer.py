@@ -49,6 +49,7 @@ class Basis:
     * standardise: None where it is measured on the training pictures
     * known: the weights; None from scratch, and where a run is resumed, whose checkpoint has them
     * about: what config.json says of it under "pretrained"; empty from scratch
+    * grey: whether the pictures are; told of known weights
     """
 
     named: zoo.Named | Own
@@ -56,6 +57,7 @@ class Basis:
     standardise: Standardise | None = None
     known: Known | None = None
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    grey: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -119,7 +121,7 @@ def choose(
     }
     shape = (form.channels, form.height, form.width)
     _check_shapes(known, shape)
-    basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about)
+    basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about, sample.grey)
     return basis, recipe, (*reasons, f"weights: {known.source}, which have seen {known.seen}", *more)
 
 
@@ -176,6 +178,9 @@ def begin(
     }
     about = {**basis.about, "layer": known.head, "head": said}
     sentences = [_sentence(fitted, len(rows), views)]
+    if fitted.validation_accuracy is not None and labels.ndim == 1:
+        steps = 1 if task.recipe.minutes is not None else state.steps
+        sentences += road.untried(basis.grey, len(rows), fitted.validation_accuracy, steps)
     if known.folder is not None:
         about["folder"] = str(known.folder.absolute())
         about["knew"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)

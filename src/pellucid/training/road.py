@@ -12,8 +12,10 @@ from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
 
 PRETRAINED, NETWORK, OWN = "imagenet", "efficientnet_lite0", "compact"
-FAR_BELOW = 0.5  # of the size that known weights were trained at; there the head makes twice as many mistakes
+FAR_BELOW = 0.5  # of the size that known weights were trained at (docs/why/transfer.md)
 SMALLEST = 64  # pixels of the longer side, from which on photographs show what the weights know
+GOOD = 0.97  # of the validation pictures right: a head that is as good wants no other road
+MANY = 2000  # grey pictures to train on, with which training from scratch was better (docs/why/transfer.md)
 
 # For the whole network from known weights, where nothing else is said (docs/why/transfer.md).
 SETTINGS: Mapping[str, Any] = {
@@ -41,6 +43,21 @@ def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
     kind = "grey pictures" if sample.grey else "colour photographs"
     why = f"{kind}, and {side}; --from-scratch trains compact on these pictures alone"
     return dataclasses.replace(recipe, pretrained=PRETRAINED), (f"{NETWORK} with ImageNet weights: {why}",)
+
+
+def untried(grey: bool, train: int, accuracy: float, steps: int) -> list[str]:
+    """A sentence on what may do better than a head with this accuracy on validation; none where it does well.
+
+    grey: whether the pictures are; train: how many there are to train on; steps: of the whole network that follow.
+    """
+    if accuracy >= GOOD:
+        return []
+    said = f"the head has {1 - accuracy:.1%} of the validation pictures wrong"
+    if grey and train >= MANY:
+        return [f"{said}: with so many grey pictures --from-scratch may do better, and takes minutes"]
+    if not steps:
+        return [f"{said}: --epochs 3 also trains the whole network, and keeps it where validation finds it better"]
+    return []
 
 
 def too_small(size: int, form: Form) -> list[str]:
