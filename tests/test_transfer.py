@@ -640,6 +640,7 @@ def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
     _, third = finished(begin(photos, "third", pretrained=str(second.folder)))
 
     assert third.knew == third.metrics["test"].pictures
+    assert f"first has seen {third.knew} of the test pictures" in config_of(third)["reasons"]
     assert not third.quotable
 
 

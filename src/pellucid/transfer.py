@@ -208,7 +208,7 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
 
 
 def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[str]]:
-    """How many pictures of a side a model of ours, that is started from, has seen; and sentences that say it.
+    """How many pictures of a side a model of ours, that is started from, has seen, or one before it; and sentences.
 
     Sides are "validation" and "test", or of a cross-validation "folds", all pictures. What chose the model may choose
     again.
@@ -217,18 +217,18 @@ def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[st
     sides = {"validation": data.rows("val"), "test": data.rows("test")}
     if folds:
         sides = {"folds": np.arange(len(data.labels))}
-    counts = {}
+    counts, told = {}, []
+    words = {"folds": "pictures that the folds test"}
     for side, rows in sides.items():
         paths = [data.catalog.pictures[row].path for row in rows.tolist()]
         digests = [data.store.digests[row] for row in rows.tolist()]
         seen = memory.recognise(paths, digests, familiar.coarse(data.store.descriptions[rows])) if len(rows) else []
-        counts[side] = sum(side != "validation" or each.side == "train" for each in seen)
-    words = {"folds": "pictures that the folds test"}
-    told = [
-        f"{model.name} has seen {many:,} of the {words.get(side, f'{side} pictures')}"
-        for side, many in counts.items()
-        if many
-    ]
+        spoiled = [each for each in seen if side != "validation" or each.side == "train"]
+        counts[side] = len(spoiled)
+        if spoiled:
+            who = sorted({each.model or model.name for each in spoiled})
+            have = f"{' and '.join(who)} {'has' if len(who) == 1 else 'have'} seen"
+            told.append(f"{have} {len(spoiled):,} of the {words.get(side, f'{side} pictures')}")
     return counts, [*told, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
 
 

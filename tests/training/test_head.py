@@ -145,7 +145,8 @@ def test_several_labels_are_a_yes_or_no_each():
             features.astype(float), labels[:, label]
         )
         assert np.allclose(fitted.rows.logits(features)[:, label], theirs.decision_function(features), atol=2e-3)
-    assert fitted.train_accuracy > 0.85
+    right = ((fitted.rows.logits(features) > 0) == labels).all(axis=1).mean()  # all labels of a picture
+    assert fitted.train_accuracy == right > 0.8
 
 
 def test_features_that_are_not_finite_are_refused():

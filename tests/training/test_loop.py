@@ -261,6 +261,21 @@ def test_on_few_pictures_the_head_stays_unless_an_epoch_is_surely_better(
     assert epoch.best is best
 
 
+def test_the_validation_loss_is_weighted_as_the_classes_are(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, state = begin(epochs=1)
+    task = replace(task, weights=(3.0, 0.5))
+    answers(monkeypatch, task, right=[4])
+    (epoch,) = [event for event in loop.run(task, state) if isinstance(event, Epoch)]
+
+    labels = task.labels[task.validation]
+    weights = np.where(labels == 0, 3.0, 0.5)
+    right = np.arange(6) < 4
+    losses = np.where(right, math.log1p(math.exp(-1)), math.log1p(math.e))
+    assert 0 < labels.sum() < 6
+    assert epoch.validation_loss == pytest.approx((weights * losses).sum() / weights.sum())
+    assert epoch.validation_accuracy == pytest.approx(4 / 6)
+
+
 def test_a_loss_that_is_not_finite_stops_with_everything_as_it_was(begin: Begin, numbers: Numbers) -> None:
     task, state = begin(learning_rate=0.02, schedule="onecycle")
     steps = loop.run(task, state)

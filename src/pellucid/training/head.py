@@ -109,9 +109,7 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
 
 def judged(rows: Rows, side: Side) -> tuple[float, float]:
     """The mean cross-entropy, each picture counting by its weight, and the accuracy, each counting the same."""
-    logits = rows.logits(side.features)
-    right = (logits > 0) == side.labels if side.labels.ndim == 2 else logits.argmax(axis=1) == side.labels
-    return float(losses(rows, side).mean()), float(right.mean())
+    return float(losses(rows, side).mean()), targets.accuracy(rows.logits(side.features), side.labels)
 
 
 def losses(rows: Rows, side: Side) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch done. `best`: by `is_best` no epoch before was as good."""
+    """One epoch done. `best`: by `is_best` no epoch before was as good. Class weights count in both losses."""
 
     epoch: int  # 0: the head on the frozen backbone, before the first step
     steps: int

@@ -272,9 +272,11 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     if len(task.validation):
         logits = predict_rows(task, state.module, task.validation)
         labels = task.labels[task.validation]
-        validation_loss, validation_accuracy = targets.judged(logits, labels)
+        weights = None if task.weights is None else np.array(task.weights)[labels]
+        losses = targets.weighted(targets.losses(logits, labels), weights)
+        validation_loss, validation_accuracy = float(losses.mean()) + 0.0, targets.accuracy(logits, labels)  # no -0
         if state.head_losses:  # of few pictures a difference may be chance: the head stays unless it is more
-            sure = surely_less(targets.losses(logits, labels), np.array(state.head_losses))
+            sure = surely_less(losses, np.array(state.head_losses))
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")

@@ -88,11 +88,11 @@ def weighted(losses: NDArray[np.float64], weights: NDArray[np.float64] | None) -
     return losses if weights is None else losses * weights / weights.mean()
 
 
-def judged(logits: NDArray[np.float32], targets: Targets) -> tuple[float, float]:
-    """(mean cross-entropy in nats, share of pictures that are called right), uncalibrated, each label against 1/2."""
+def accuracy(logits: NDArray[np.float32], targets: Targets) -> float:
+    """The share of pictures that are called right; of several labels, all of them, each against 1/2."""
     if targets.ndim == 2:
-        return several.cross_entropy(logits, targets, 1.0), float(((logits > 0) == targets).all(axis=1).mean())
-    return evaluate.cross_entropy(logits, targets, 1.0), float((logits.argmax(axis=1) == targets).mean())
+        return float(((logits > 0) == targets).all(axis=1).mean())
+    return float((logits.argmax(axis=1) == targets).mean())
 
 
 def fitted(logits: NDArray[np.float32], targets: Targets) -> Fitted:
