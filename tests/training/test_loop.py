@@ -272,6 +272,7 @@ def test_the_validation_loss_is_weighted_as_the_classes_are(begin: Begin, monkey
     right = np.arange(6) < 4
     losses = np.where(right, math.log1p(math.exp(-1)), math.log1p(math.e))
     assert 0 < labels.sum() < 6
+    assert (begin()[0].by_loss, task.by_loss) == (False, True)
     assert epoch.validation_loss == pytest.approx((weights * losses).sum() / weights.sum())
     assert epoch.validation_accuracy == pytest.approx(4 / 6)
 

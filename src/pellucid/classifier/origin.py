@@ -22,7 +22,9 @@ def lines(config: Mapping[str, Any]) -> list[str]:
         return []
     seen = f"The weights had seen {plain(about['seen'])}."
     source = f"It started from known weights of {plain(about['name'])} ({plain(about['source'])}). {seen}"
-    return [source, "", " ".join([_fitted(about), *_kept(about)]), ""]
+    weighted = config.get("training", {}).get("class_weights") is not None
+    by_loss = weighted or config.get("recipe", {}).get("labels") == "several"
+    return [source, "", " ".join([_fitted(about), *_kept(about, by_loss)]), ""]
 
 
 def is_head(config: Mapping[str, Any]) -> bool:
@@ -61,14 +63,14 @@ def _fitted(about: Mapping[str, Any]) -> str:
     )
 
 
-def _kept(about: Mapping[str, Any]) -> list[str]:
+def _kept(about: Mapping[str, Any], by_loss: bool) -> list[str]:
     head, whole = about["validation"]["head"], about["validation"]["whole network"]
     if whole is None:
         first = "No other layer was trained."
     else:
         reached = f"the head alone reached {_said(head)}, the whole network, trained from there, {_said(whole)}."
         kept = "The head alone was kept" if about["frozen"] else "The whole network was kept"
-        if about["frozen"] and _better(whole, head):
+        if about["frozen"] and _better(whole, head, by_loss):
             reached = f"{reached[:-1]}; on so few pictures the difference may be chance."
         first = (
             f"{kept}: {reached}" if head["accuracy"] is not None else f"{kept}: no validation chose between the two."
@@ -79,10 +81,12 @@ def _kept(about: Mapping[str, Any]) -> list[str]:
     return [first, f"{step}; the layers before it are frozen, and nothing of them changes."]
 
 
-def _better(one: Mapping[str, float | None], other: Mapping[str, float | None]) -> bool:
-    """Whether the first is more accurate, or as accurate with a smaller loss."""
+def _better(one: Mapping[str, float | None], other: Mapping[str, float | None], by_loss: bool) -> bool:
+    """Whether the first is more accurate, or as accurate with a smaller loss; `by_loss`: with a smaller loss."""
     if one["accuracy"] is None or other["accuracy"] is None or one["loss"] is None or other["loss"] is None:
         return False
+    if by_loss:
+        return one["loss"] < other["loss"]
     return (one["accuracy"], -one["loss"]) > (other["accuracy"], -other["loss"])
 
 

@@ -33,7 +33,7 @@ def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) ->
         return True
     last = bests[-1]
     assert last.validation_loss is not None
-    if accuracy is None:  # of several labels: all of them right is too rare to choose by
+    if accuracy is None:  # all of several labels right is too rare to choose by; class weights are in the loss
         return loss < last.validation_loss
     assert last.validation_accuracy is not None
     return (accuracy, -loss) > (last.validation_accuracy, -last.validation_loss)

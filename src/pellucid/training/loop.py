@@ -69,6 +69,11 @@ class Task:
         return needed if self.batch == 1 else max(1, min(needed, len(self.train) // 2))
 
     @property
+    def by_loss(self) -> bool:
+        """Whether validation chooses the epoch by its loss alone: of several labels, and where classes are weighted."""
+        return self.labels.ndim == 2 or self.weights is not None
+
+    @property
     def batch(self) -> int:
         """Pictures in a step; the recipe of a task leaves nothing open."""
         assert self.recipe.batch is not None
@@ -293,7 +298,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         validation_accuracy,
         rate,
         state.epoch_seconds + seconds,
-        is_best(state.history, None if task.labels.ndim == 2 else validation_accuracy, validation_loss) and sure,
+        is_best(state.history, None if task.by_loss else validation_accuracy, validation_loss) and sure,
     )
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0
