@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -287,7 +289,13 @@ def test_minutes_cover_everything(begin: Begin, monkeypatch: pytest.MonkeyPatch)
     assert report.complete
 
 
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever a run looks at the clock, another hundred seconds have passed."""
+    monkeypatch.setattr("pellucid.run.time", SimpleNamespace(perf_counter=itertools.count(0.0, 100.0).__next__))
+
+
 def test_minutes_that_are_over_before_the_first_step_are_told(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_clock(monkeypatch)
     over = next(event for event in begin(minutes=0.01) if isinstance(event, Started))
     (said,) = [reason for reason in over.reasons if reason.startswith("minutes")]
     assert re.fullmatch(
@@ -303,7 +311,8 @@ def test_minutes_that_are_over_before_the_first_step_are_told(begin: Begin, monk
     assert not any(reason.startswith("minutes") for reason in enough.reasons)
 
 
-def test_minutes_that_reading_takes_are_told_from_scratch_too(begin: Begin) -> None:
+def test_minutes_that_reading_takes_are_told_from_scratch_too(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_clock(monkeypatch)
     network = {"pretrained": None, "model": "conv(2, 3, stride=2) relu globalavgpool dense", "size": 16}
     over = next(event for event in begin(minutes=0.01, **network) if isinstance(event, Started))
     (said,) = [reason for reason in over.reasons if reason.startswith("minutes")]
