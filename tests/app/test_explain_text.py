@@ -51,7 +51,7 @@ def test_a_map_says_in_which_mode_it_was_made(training: bool, capsys: pytest.Cap
     assert (found.mode, found.recorded) == ("evaluation", trace.mode)
     assert (found.logit == pytest.approx(float(trace.logits[1]), abs=1e-6)) != training
     assert {key: found.as_json()[key] for key in ("mode", "recorded")} == {"mode": "evaluation", "recorded": trace.mode}
-    glass.attribution(found, "bee", "map.png")
+    explain_text.attribution(found, "bee", "map.png")
     printed = capsys.readouterr().out
     assert "made in evaluation mode" in printed
     assert ("the trace was recorded in training mode" in printed) == training

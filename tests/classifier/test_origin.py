@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from pellucid.classifier import origin
 
 HEAD = {"accuracy": 0.976, "loss": 0.047}
@@ -39,6 +41,25 @@ def test_which_of_the_two_was_kept_with_both_figures() -> None:
     assert f"The whole network was kept: {both} on validation (cross-entropy 0.040)." in better
     assert f"The head alone was kept: {both}" in worse
     assert "gradient descent" not in better
+
+
+@pytest.mark.parametrize(
+    ("whole", "more", "chance"),
+    [
+        ({"accuracy": 0.98, "loss": 0.06}, {}, True),
+        ({"accuracy": 0.976, "loss": 0.04}, {}, True),
+        ({"accuracy": 0.97, "loss": 0.01}, {}, False),
+        ({"accuracy": 0.98, "loss": 0.06}, {"training": {"class_weights": [0.7, 1.8]}}, False),
+        ({"accuracy": 0.97, "loss": 0.04}, {"recipe": {"labels": "several"}}, True),
+    ],
+)
+def test_why_the_head_was_kept_where_the_whole_network_did_better(
+    whole: dict[str, Any], more: dict[str, Any], chance: bool
+) -> None:
+    said = origin.lines({**about(whole), **more})[2]
+    assert (
+        "on validation (cross-entropy" in said and "; on so few pictures the difference may be chance." in said
+    ) == chance
 
 
 def test_a_strength_that_nothing_chose() -> None:

@@ -1,6 +1,7 @@
 """Device, precision and threads."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -42,6 +43,30 @@ def test_bfloat16_only_where_the_hardware_multiplies_it(
     engine = device.choose("cpu")
     assert engine.precision == precision
     assert engine.reasons[-1].startswith(f"{precision}: this processor")
+
+
+DEPTHWISE, DENSE = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4)), nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(1, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("module", "precision", "asked", "began", "found"),
+    [
+        (DEPTHWISE, "bfloat16", "auto", None, "float32"),
+        (DEPTHWISE, "bfloat16", "bfloat16", None, "bfloat16"),
+        (DEPTHWISE, "bfloat16", "auto", "bfloat16", "bfloat16"),  # a run that an earlier Pellucid began
+        (DEPTHWISE, "float32", "auto", None, "float32"),
+        (DENSE, "bfloat16", "auto", None, "bfloat16"),
+        (DENSE, "bfloat16", "auto", "float32", "float32"),
+    ],
+)
+def test_depthwise_convolutions_train_in_float32(
+    module: nn.Module, precision: Any, asked: Any, began: Any, found: str
+) -> None:
+    engine = device.for_steps(Engine("cpu", precision, 1, ("cpu: why",)), module, asked, began)
+
+    assert engine.precision == found
+    assert len(engine.reasons) == (1 if found == precision else 2)
+    assert device.for_steps(Engine("cuda", "bfloat16", 1, ()), module, "auto").precision == "bfloat16"
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "quantum", "gpu"])

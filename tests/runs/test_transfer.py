@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,7 @@ from pellucid.runs.events import Started
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
 from pellucid.steps import result_of
-from pellucid.training import features, replay, weighting
+from pellucid.training import features, loop, replay, weighting
 from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
@@ -191,7 +194,8 @@ def test_what_people_see(begin: Begin, capsys: pytest.CaptureFixture[str]) -> No
 # ---- the whole network
 
 
-def test_the_better_of_both_is_kept(begin: Begin) -> None:
+def test_the_better_of_both_is_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer.head, "FEW", 0)  # these pictures are few, and would have to be sure
     events, report = finished(begin(epochs=3, learning_rate=1e-3))
     epochs = [event for event in events if isinstance(event, Epoch)]
     best = max(epochs, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
@@ -202,6 +206,51 @@ def test_the_better_of_both_is_kept(begin: Begin) -> None:
     assert about["frozen"] == (best.epoch == 0)
     tuned = max(epochs[1:], key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
     assert about["validation"]["whole network"]["loss"] == tuned.validation_loss
+
+
+def test_few_validation_pictures_have_to_be_sure(begin: Begin) -> None:
+    """Six of them: the losses of the head are there to compare with, also after a run was stopped."""
+    run = begin(epochs=2, learning_rate=1e-3)
+    for event in run:
+        if isinstance(event, Step):
+            break
+    run.save_checkpoint()
+    run.close()
+    resumed = begin(epochs=2, resume=True)
+    events = list(resumed)
+    (head, *_) = resumed.trained.state.history
+
+    assert run.trained.state.head_losses == resumed.trained.state.head_losses
+    assert np.mean(resumed.trained.state.head_losses) == pytest.approx(head.validation_loss)
+    assert any(isinstance(event, Epoch) for event in events)
+
+
+@pytest.mark.parametrize("length", [{"epochs": 4}, {"minutes": 5.0}])
+@pytest.mark.parametrize("lacking", [False, True])
+def test_without_validation_the_head_stays_and_nothing_else_is_trained(
+    begin: Begin, photos: Path, tmp_path: Path, length: dict[str, float], lacking: bool
+) -> None:
+    if lacking:  # of a class: then it cannot choose either
+        for side, classes in {"train": CLASSES, "val": CLASSES[:1], "test": CLASSES}.items():
+            for number, name in enumerate(classes):
+                place = tmp_path / "sides" / side / name
+                place.mkdir(parents=True)
+                for picture in sorted((photos / name).iterdir())[
+                    {"train": slice(9), "val": slice(9, 13)}.get(side, slice(13, 20))
+                ]:
+                    shutil.copy(picture, place / f"{number}{picture.name}")
+        run = begin(tmp_path / "sides", **length)
+    else:
+        run = begin(validation=0, **length)
+    events, report = finished(run)
+    started = next(event for event in events if isinstance(event, Started))
+    (said,) = [reason for reason in started.reasons if reason.startswith("the head alone, in spite of")]
+
+    assert not any(isinstance(event, Step) for event in events)
+    assert (report.best_epoch, report.complete) == (0, True)
+    assert config_of(report)["pretrained"]["road"] == "head"
+    assert "no validation can tell whether the whole network is better than the head" in said
+    assert not any("weights of the last epoch" in reason for reason in started.reasons)
 
 
 def test_a_head_that_nothing_beats_is_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +289,37 @@ def test_minutes_cover_everything(begin: Begin, monkeypatch: pytest.MonkeyPatch)
     assert report.complete
 
 
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever a run looks at the clock, another hundred seconds have passed."""
+    monkeypatch.setattr("pellucid.run.time", SimpleNamespace(perf_counter=itertools.count(0.0, 100.0).__next__))
+
+
+def test_minutes_that_are_over_before_the_first_step_are_told(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_clock(monkeypatch)
+    over = next(event for event in begin(minutes=0.01) if isinstance(event, Started))
+    (said,) = [reason for reason in over.reasons if reason.startswith("minutes")]
+    assert re.fullmatch(
+        r"minutes 0\.01 are over before the first step: reading the pictures took \d+\.\d s, their features and the "
+        r"head \d+\.\d s; the head is all that is trained",
+        said,
+    )
+    monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1e9)
+    few = next(event for event in begin(out="few", minutes=100) if isinstance(event, Started))
+    assert any(reason.startswith("minutes 100 are too few for a step of the whole network") for reason in few.reasons)
+    monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1.0)
+    enough = next(event for event in begin(out="enough", minutes=100) if isinstance(event, Started))
+    assert not any(reason.startswith("minutes") for reason in enough.reasons)
+
+
+def test_minutes_that_reading_takes_are_told_from_scratch_too(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_clock(monkeypatch)
+    network = {"pretrained": None, "model": "conv(2, 3, stride=2) relu globalavgpool dense", "size": 16}
+    over = next(event for event in begin(minutes=0.01, **network) if isinstance(event, Started))
+    (said,) = [reason for reason in over.reasons if reason.startswith("minutes")]
+    assert said.startswith("minutes 0.01 are over before the first step: reading the pictures took ")
+    assert said.endswith("; one step is trained all the same")
+
+
 def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1.0)
     run = begin(minutes=100)
@@ -255,14 +335,21 @@ def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatc
 
 def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     fit, given = transfer.head.fit, []
-    monkeypatch.setattr(transfer.head, "fit", lambda train, *rest: given.append(train) or fit(train, *rest))
+    monkeypatch.setattr(transfer.head, "fit", lambda *sides: given.extend(sides[:2]) or fit(*sides))
     monkeypatch.setattr(weighting, "of", lambda *_: (3.0, 0.5))
-    finished(begin(epochs=0))
-    (train,) = given
+    run = begin(epochs=0)
+    finished(run)
+    train, validation = given
     half = len(train.labels) // 2  # the second half are mirror images
 
     assert np.array_equal(train.weights, np.where(train.labels == 0, 3.0, 0.5) / 2)
     assert np.array_equal(train.labels[:half], train.labels[half:])
+    assert np.array_equal(validation.weights, np.where(validation.labels == 0, 3.0, 0.5))
+    state, mean = run.trained.state, validation.weights.mean()
+    assert np.mean(state.head_losses) == pytest.approx(state.history[0].validation_loss)
+    rows = run.trained.task.validation
+    plain = transfer.head.targets.losses(loop.predict_rows(run.trained.task, state.module, rows), validation.labels)
+    assert np.mean(plain * validation.weights / mean) == pytest.approx(state.history[0].validation_loss, rel=1e-3)
 
 
 # ---- what decides
@@ -329,7 +416,10 @@ def test_the_next_step_changes_only_the_head(begin: Begin, photos: Path) -> None
     assert moved.recorded == pytest.approx(expected, rel=1e-6)
 
 
-def test_after_the_whole_network_the_next_step_changes_all(begin: Begin, photos: Path) -> None:
+def test_after_the_whole_network_the_next_step_changes_all(
+    begin: Begin, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer.head, "FEW", 0)  # or so few pictures might keep the head
     _, report = finished(begin(epochs=3, learning_rate=2e-3, patience=9))
     assert report.best_epoch > 0
     trace = pellucid.load(report.folder).explain(photos / "red" / "00.png")
@@ -492,6 +582,76 @@ def test_pictures_that_the_model_had_seen_before_give_no_figure_to_quote(
     again = pellucid.evaluate(other.folder)
     assert not again.quotable
     assert again.honest is None
+
+
+def on_side(model: Path, side: str) -> list[str]:
+    with (model / "split.csv").open(newline="") as file:
+        return [row["path"] for row in csv.DictReader(file) if row["side"] == side]
+
+
+def test_the_pictures_of_all_models_before_it_are_recognised(
+    tmp_path: Path, photos: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    for place, seed in (("second", 1000), ("third", 2000), ("new", 3000)):
+        for label, name in enumerate(CLASSES):
+            for number in range(7):
+                draw(tmp_path / "photos" / place / name / f"{number}.png", seed + 100 * label + number, 2 - 2 * label)
+    written = "conv(6, 3, stride=2) batchnorm relu globalavgpool dense"
+    _, first = finished(begin(out="models/first", pretrained=None, model=written, size=32, epochs=1))
+    _, second = finished(begin(tmp_path / "photos/second", "models/second", pretrained=str(first.folder)))
+    _, third = finished(begin(tmp_path / "photos/third", "models/third", pretrained=str(second.folder)))
+
+    of_first = pellucid.evaluate(third.folder, photos)
+    assert [seen.of for seen in of_first.trained_on] == on_side(first.folder, "train")
+    assert {(seen.model, seen.same_file) for seen in of_first.trained_on} == {("first", True)}
+    assert [seen.of for seen in of_first.chosen_on] == on_side(first.folder, "val")
+    assert (of_first.untold, of_first.quotable) == (None, False)
+    assert of_first.honest == of_first.unseen
+    of_second = pellucid.evaluate(third.folder, tmp_path / "photos/second")
+    assert [seen.of for seen in of_second.trained_on] == on_side(second.folder, "train")
+    assert {seen.model for seen in of_second.trained_on} == {"second"}
+    own = pellucid.evaluate(third.folder, tmp_path / "photos/third")
+    assert [seen.of for seen in own.trained_on] == on_side(third.folder, "train")
+    assert {seen.model for seen in own.trained_on} == {None}
+    assert pellucid.evaluate(third.folder, tmp_path / "photos/new").quotable
+
+    copy = tmp_path / "copies" / "red" / "copy.jpg"
+    copy.parent.mkdir(parents=True)
+    path = next(path for path in on_side(first.folder, "train") if path.startswith("red"))
+    with Image.open(photos / path) as image:
+        image.resize((60, 54)).save(copy, quality=85)
+    (seen,) = pellucid.evaluate(third.folder, copy.parent.parent).trained_on
+    assert (seen.of, seen.model, seen.same_file) == (path, "first", False)
+
+    (tmp_path / "models").rename(tmp_path / "moved")  # together: they lie beside each other as before
+    moved = pellucid.evaluate(tmp_path / "moved/third", photos)
+    assert [seen.of for seen in moved.trained_on] == on_side(tmp_path / "moved/first", "train")
+    shutil.rmtree(tmp_path / "moved/first")
+    without = pellucid.evaluate(tmp_path / "moved/third", photos)
+    assert (without.trained_on, without.honest, without.quotable) == ((), None, False)
+    assert "second started from the model first, which is no longer where it was" in (without.untold or "")
+    shutil.copytree(tmp_path / "moved/third", tmp_path / "moved/first")  # another model of that name
+    assert pellucid.evaluate(tmp_path / "moved/third", photos).untold == without.untold
+
+
+def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
+    tmp_path: Path, begin: Begin, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
+    for label, name in enumerate(CLASSES):
+        for number in range(7):
+            draw(tmp_path / "others" / name / f"{number}.png", 1000 + 100 * label + number, 2 - 2 * label)
+    written = "conv(6, 3, stride=2) batchnorm relu globalavgpool dense"
+    _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1, validation=0, test=0))
+    _, second = finished(begin(tmp_path / "others", "second", pretrained=str(first.folder)))
+    _, third = finished(begin(photos, "third", pretrained=str(second.folder)))
+
+    assert third.knew == third.metrics["test"].pictures
+    assert f"first has seen {third.knew} of the test pictures" in config_of(third)["reasons"]
+    assert not third.quotable
 
 
 def test_a_head_without_bias_gets_one(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.errors import CatalogError
-from pellucid.training import evaluate
+from pellucid.training import evaluate, targets
 
 CLASSES = ("cat", "dog", "owl")
 # called 0, 0, 1, 1, 1, 0; the truth is 0, 0, 0, 1, 1, 1; nothing is an owl
@@ -133,6 +133,43 @@ def test_temperature_finds_the_one_that_was_used(truth: float) -> None:
     best = evaluate.cross_entropy(logits, labels, found)
     assert best <= evaluate.cross_entropy(logits, labels, found * 1.03)
     assert best <= evaluate.cross_entropy(logits, labels, found / 1.03)
+
+
+@pytest.mark.parametrize(
+    ("losses", "others", "sure"),
+    [
+        ([0.1, 0.2, 0.3], [0.2, 0.3, 0.4], True),  # each less by the same
+        ([0.2, 0.3, 0.4], [0.1, 0.2, 0.3], False),
+        ([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], False),
+        ([0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], False),  # the mean is one standard error, no more
+        ([0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], True),  # 0.5 against 0.29
+        ([0.0], [1.0], False),  # one picture has no standard error
+        ([], [], False),
+    ],
+)
+def test_surely_less_is_by_more_than_a_standard_error(losses: list[float], others: list[float], sure: bool) -> None:
+    assert evaluate.surely_less(np.array(losses), np.array(others)) is sure
+
+
+@pytest.mark.parametrize(("truth", "count", "stays"), [(1.0, 4000, True), (2.5, 4000, False), (1.15, 10, True)])
+def test_the_temperature_stays_1_unless_another_is_surely_better(truth: float, count: int, stays: bool) -> None:
+    logits, labels = drawn(truth, count)
+    found = targets.fitted(logits, labels).temperature
+
+    assert evaluate.temperature(logits, labels) != 1.0
+    assert (found == 1.0) is stays
+    if not stays:
+        assert found == evaluate.temperature(logits, labels)
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_the_temperature_of_several_labels_has_to_be_surely_better_too(factor: float) -> None:
+    random = np.random.default_rng(7)
+    logits = random.normal(0, 2, (3000, 2))
+    labels = random.random((3000, 2)) < 1 / (1 + np.exp(-logits))
+    found = targets.fitted((factor * logits).astype(np.float32), labels).temperature
+
+    assert found == (1.0 if factor == 1 else pytest.approx(3, rel=0.1))
 
 
 def test_temperature_of_no_pictures_is_1() -> None:

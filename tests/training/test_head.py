@@ -72,6 +72,18 @@ def test_without_validation_c_is_the_usual_one():
     assert fitted.c == pytest.approx(head.DEFAULT / scale)
 
 
+def test_c_is_chosen_with_the_weights_of_the_validation_pictures():
+    """A rare class that a strong pull gets wrong: where it counts more, the pull is weaker."""
+    train = side(1, 60)
+    rare = np.arange(60) < 6
+    labels = np.where(rare, train.labels, (train.labels + 1) % CLASSES)  # of most, the surer the worse
+    chosen = [
+        head.fit(train, Side(train.features, labels, weights), zeros()) for weights in (None, np.where(rare, 1.0, 1e-4))
+    ]
+    assert chosen[0].c < chosen[1].c
+    assert chosen[1].validation_accuracy == np.mean(chosen[1].rows.logits(train.features).argmax(1) == labels)
+
+
 def test_weights_count_as_copies_would():
     train, validation = side(1, 60), side(2, 60)
     twice = np.concatenate([np.arange(60), np.arange(20)])
@@ -133,7 +145,8 @@ def test_several_labels_are_a_yes_or_no_each():
             features.astype(float), labels[:, label]
         )
         assert np.allclose(fitted.rows.logits(features)[:, label], theirs.decision_function(features), atol=2e-3)
-    assert fitted.train_accuracy > 0.85
+    right = ((fitted.rows.logits(features) > 0) == labels).all(axis=1).mean()  # all labels of a picture
+    assert fitted.train_accuracy == right > 0.8
 
 
 def test_features_that_are_not_finite_are_refused():

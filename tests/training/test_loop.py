@@ -229,6 +229,54 @@ def test_best_is_more_accurate_or_as_accurate_with_a_smaller_loss(
     assert history_of.is_best([], accuracy, loss)
 
 
+def test_without_validation_a_head_on_known_weights_stays_and_else_the_last_epoch_is_best() -> None:
+    head = Epoch(0, 0, 0.5, 0.5, None, None, 0, 0, best=True)
+    later = Epoch(1, 4, 0.1, 0.9, None, None, 0, 0, best=True)
+    assert not history_of.is_best([head], None, None)
+    assert history_of.is_best([later], None, None)
+    assert history_of.is_best([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("head", "best"),
+    [
+        ([], True),  # of many pictures: the mean decides
+        ([0.5] * 6, True),  # each picture's loss is smaller
+        ([0.14, 0.14, 0.14, 0.14, 0.14, 2.0], False),  # one is much smaller: it may be chance
+        ([0.1] * 6, False),
+    ],
+)
+def test_on_few_pictures_the_head_stays_unless_an_epoch_is_surely_better(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, head: list[float], best: bool
+) -> None:
+    task, state = begin(epochs=1)
+    answers(monkeypatch, task, right=[6])
+    loss = float(np.mean(head or [2.0]))
+    state.history = [Epoch(0, 0, 0.5, 0.5, loss, 0.9, 0, 0, best=True)]
+    state.head_losses = head
+    (epoch,) = [event for event in loop.run(task, state) if isinstance(event, Epoch)]
+
+    # a logit of 1 for each picture's class
+    assert epoch.validation_loss == pytest.approx(math.log1p(math.exp(-1)))
+    assert epoch.best is best
+
+
+def test_the_validation_loss_is_weighted_as_the_classes_are(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, state = begin(epochs=1)
+    task = replace(task, weights=(3.0, 0.5))
+    answers(monkeypatch, task, right=[4])
+    (epoch,) = [event for event in loop.run(task, state) if isinstance(event, Epoch)]
+
+    labels = task.labels[task.validation]
+    weights = np.where(labels == 0, 3.0, 0.5)
+    right = np.arange(6) < 4
+    losses = np.where(right, math.log1p(math.exp(-1)), math.log1p(math.e))
+    assert 0 < labels.sum() < 6
+    assert (begin()[0].by_loss, task.by_loss) == (False, True)
+    assert epoch.validation_loss == pytest.approx((weights * losses).sum() / weights.sum())
+    assert epoch.validation_accuracy == pytest.approx(4 / 6)
+
+
 def test_a_loss_that_is_not_finite_stops_with_everything_as_it_was(begin: Begin, numbers: Numbers) -> None:
     task, state = begin(learning_rate=0.02, schedule="onecycle")
     steps = loop.run(task, state)

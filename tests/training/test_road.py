@@ -72,6 +72,43 @@ def test_another_form_where_it_is_named(settings: dict[str, Any], form: Form) ->
     assert road.resolve(asked, "net", FORM, PHOTOS, {"pretrained", *settings})[1] == form
 
 
+@pytest.mark.parametrize(
+    ("grey", "train", "accuracy", "steps", "says"),
+    [
+        (True, 5000, 0.952, 0, "wrong: with so many grey pictures --from-scratch may do better"),
+        (True, 5000, 0.952, 9, "wrong: with so many grey pictures --from-scratch may do better"),
+        (True, 500, 0.85, 0, "the head has 15.0% of the validation pictures wrong: --from-scratch and, for the whole"),
+        (
+            False,
+            5000,
+            0.85,
+            0,
+            "the head has 15.0% of the validation pictures wrong: --from-scratch and, for the whole",
+        ),
+        (False, 5000, 0.85, 9, None),
+        (False, 5000, 0.9, 0, None),
+        (True, 5000, 0.98, 0, None),
+        (False, 500, 0.97, 0, None),
+    ],
+)
+def test_a_poor_head_says_what_else_may_help(
+    grey: bool, train: int, accuracy: float, steps: int, says: str | None
+) -> None:
+    told = road.untried(grey, train, accuracy, steps)
+    assert len(told) == (says is not None)
+    assert all(says in sentence for sentence in told if says)
+
+
+@pytest.mark.parametrize(("size", "told"), [(None, False), (160, False), (113, False), (112, True), (32, True)])
+def test_a_size_far_below_what_the_weights_have_seen_is_told(size: int | None, told: bool) -> None:
+    asked = recipes.make(pretrained="x", size=size)
+    reasons = road.resolve(asked, "net", FORM, PHOTOS, {"size"} if size else ())[2]
+    said = [reason for reason in reasons if "far below" in reason]
+
+    assert len(said) == told
+    assert all(f"size {size} is far below what the weights have seen" in reason and "224" in reason for reason in said)
+
+
 def test_what_the_weights_cannot_take() -> None:
     with pytest.raises(RecipeError, match="channels is 1, and the weights of net were trained with 3"):
         road.resolve(recipes.make(pretrained="x", channels=1), "net", FORM, PHOTOS, ())

@@ -67,6 +67,9 @@ def _figures(result: Evaluation, console: Console) -> None:
         copies = sum(not each.same_file for each in trained)
         same = f"{len(trained) - copies:,} the same files, " if len(trained) > copies else ""
         how = f" ({same}{many(copies, 'copy', 'copies')} of training pictures)" if copies else ""
+        if before := {each.model: None for each in trained if each.model is not None}:
+            earlier = sum(each.model is not None for each in trained)
+            how += f", {earlier:,} of them as {' and '.join(map(printable, before))}, from which it started"
         if result.without_trained_on is None:
             lines.append(f"the model was trained on all of these pictures{how}: there is no honest figure")
         else:

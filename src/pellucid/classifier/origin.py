@@ -1,11 +1,18 @@
-"""What a model card says of known weights: where they come from, what they had seen, and which result was kept."""
+"""Known weights that a model started from: what its card says of them, and where they are if they are a model of ours.
+
+The card says where they come from, what they had seen, and which result was kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from pellucid.classifier import store
 from pellucid.classifier.caveats import plain
+from pellucid.errors import PellucidError
 
 
 def lines(config: Mapping[str, Any]) -> list[str]:
@@ -15,12 +22,34 @@ def lines(config: Mapping[str, Any]) -> list[str]:
         return []
     seen = f"The weights had seen {plain(about['seen'])}."
     source = f"It started from known weights of {plain(about['name'])} ({plain(about['source'])}). {seen}"
-    return [source, "", " ".join([_fitted(about), *_kept(about)]), ""]
+    weighted = config.get("training", {}).get("class_weights") is not None
+    by_loss = weighted or config.get("recipe", {}).get("labels") == "several"
+    return [source, "", " ".join([_fitted(about), *_kept(about, by_loss)]), ""]
 
 
 def is_head(config: Mapping[str, Any]) -> bool:
     """Whether only the head was trained, or kept."""
     return bool(config.get("pretrained", {}).get("frozen"))
+
+
+def parent(folder: Path, config: Mapping[str, Any]) -> tuple[str | None, Path | None]:
+    """The model of ours that the one in `folder` started from: its name, and its folder where that is still there.
+
+    (None, None) where it started from no such model. The folder is sought where it was, and beside `folder`. Its
+    weights must be those that the training started from, by their SHA-256.
+    """
+    about = config.get("pretrained") or {}
+    if "knew" not in about:
+        return None, None
+    name, _, rest = str(about.get("source", "")).rpartition(" (SHA-256 ")
+    digest = rest.removesuffix(")")
+    places = [Path(about["folder"])] if "folder" in about else []
+    for place in (*places, folder.absolute().parent / name):
+        with suppress(PellucidError, OSError, KeyError, TypeError):
+            stated = store.read_config(place)["files"][store.WEIGHTS]["sha256"]
+            if digest and stated.startswith(digest) and place.resolve() != folder.resolve():
+                return name, place
+    return name or "that is not named", None
 
 
 def _fitted(about: Mapping[str, Any]) -> str:
@@ -34,13 +63,15 @@ def _fitted(about: Mapping[str, Any]) -> str:
     )
 
 
-def _kept(about: Mapping[str, Any]) -> list[str]:
+def _kept(about: Mapping[str, Any], by_loss: bool) -> list[str]:
     head, whole = about["validation"]["head"], about["validation"]["whole network"]
     if whole is None:
         first = "No other layer was trained."
     else:
         reached = f"the head alone reached {_said(head)}, the whole network, trained from there, {_said(whole)}."
         kept = "The head alone was kept" if about["frozen"] else "The whole network was kept"
+        if about["frozen"] and _better(whole, head, by_loss):
+            reached = f"{reached[:-1]}; on so few pictures the difference may be chance."
         first = (
             f"{kept}: {reached}" if head["accuracy"] is not None else f"{kept}: no validation chose between the two."
         )
@@ -48,6 +79,15 @@ def _kept(about: Mapping[str, Any]) -> list[str]:
         return [first]
     step = "The update that `pellucid explain` shows is a step of plain gradient descent on the head with that picture"
     return [first, f"{step}; the layers before it are frozen, and nothing of them changes."]
+
+
+def _better(one: Mapping[str, float | None], other: Mapping[str, float | None], by_loss: bool) -> bool:
+    """Whether the first is more accurate, or as accurate with a smaller loss; `by_loss`: with a smaller loss."""
+    if one["accuracy"] is None or other["accuracy"] is None or one["loss"] is None or other["loss"] is None:
+        return False
+    if by_loss:
+        return one["loss"] < other["loss"]
+    return (one["accuracy"], -one["loss"]) > (other["accuracy"], -other["loss"])
 
 
 def _said(held: Mapping[str, float | None]) -> str:

@@ -116,6 +116,29 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
     return Engine(device, precision, torch.get_num_threads(), tuple(reasons))
 
 
+def for_steps(
+    engine: Engine, module: torch.nn.Module, asked: Precision, began: Literal["float32", "bfloat16"] | None = None
+) -> Engine:
+    """The engine that trains `module`, in float32 where bfloat16 would only be faster forward.
+
+    That is so on a CPU for convolutions of a channel each (docs/why/log.md). The precision that was `asked` for stays,
+    and so does that in which a resumed run `began`.
+    """
+    if asked != "auto" or engine.precision == "float32" or engine.device != "cpu":
+        return engine
+    if began == "bfloat16" or (began is None and not _has_depthwise(module)):
+        return engine
+    why = "the backward pass of depthwise convolutions is slower in bfloat16 on a processor"
+    return replace(engine, precision="float32", reasons=(*engine.reasons, f"float32 for training steps: {why}"))
+
+
+def _has_depthwise(module: torch.nn.Module) -> bool:
+    import torch
+
+    convolutions = (part for part in module.modules() if isinstance(part, torch.nn.Conv2d))
+    return any(1 < part.groups == part.in_channels for part in convolutions)
+
+
 def with_blocks(
     engine: Engine, module: torch.nn.Module, shape: tuple[int, ...], batch: int, fused: bool | None = None
 ) -> Engine:

@@ -98,12 +98,12 @@ def _pretrained(trained: Trained) -> dict[str, Any]:
     """What the weights had seen, and which result was kept, with what each reached on validation."""
     head, *later = trained.state.history
     best = best_epoch(trained.state)
-    several = trained.data.labels.ndim == 2  # then the loss alone chooses, as in history.is_best
+    by_loss = trained.task.by_loss  # as in history.is_best
 
     def rank(epoch: Epoch) -> tuple[float, float]:
-        return 0.0 if several else epoch.validation_accuracy or 0.0, -(epoch.validation_loss or 0.0)
+        return 0.0 if by_loss else epoch.validation_accuracy or 0.0, -(epoch.validation_loss or 0.0)
 
-    tuned = max(later, key=rank, default=None)
+    tuned = next((epoch for epoch in later if best and epoch.epoch == best), max(later, key=rank, default=None))
     return {
         **trained.pretrained,
         "road": "whole network" if best else "head",

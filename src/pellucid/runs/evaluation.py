@@ -77,7 +77,13 @@ class Evaluation:
         }
         if self.trained_on or self.chosen_on:
             content["seen"] = [
-                {"picture": each.picture, "side": each.side, "of": each.of, "same_file": each.same_file}
+                {
+                    "picture": each.picture,
+                    "side": each.side,
+                    "of": each.of,
+                    "same_file": each.same_file,
+                    "model": each.model,
+                }
                 for each in (*self.trained_on, *self.chosen_on)
             ]
             content["without_trained_on"] = _stored(self.without_trained_on) if self.without_trained_on else None

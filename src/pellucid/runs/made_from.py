@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
+from pellucid.classifier import origin
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
@@ -44,6 +45,8 @@ class Seen:
     """The path of the model's own picture, as split.csv has it."""
     same_file: bool
     """The same bytes; otherwise a near-duplicate."""
+    model: str | None = None
+    """The model that has seen it, where it is not the model itself but one that its training started from."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,19 @@ class Memory:
     untold: str | None
     apart: frozenset[str] = frozenset()
     """SHA-256 of the pictures that were kept apart, for test: whatever they are like, the model has not seen them."""
+    before: tuple[str, Memory] | None = None
+    """The model of ours that its training started from, and what that knows."""
 
     def recognise(self, paths: list[str], digests: list[str], coarse: NDArray[np.uint8]) -> list[Seen]:
-        """Those of M pictures that the model has seen, in their order. coarse: uint8 (M, familiar.COARSE)."""
+        """Those of M pictures that the model has seen, in their order, or one before it.
+
+        coarse: uint8 (M, familiar.COARSE). What one of them learned from counts as learned from.
+        """
+        seen = self._recognised(paths, digests, coarse)
+        return [seen[row] for row in sorted(seen)]
+
+    def _recognised(self, paths: list[str], digests: list[str], coarse: NDArray[np.uint8]) -> dict[int, Seen]:
+        """The same by row."""
         seen: dict[int, Seen] = {}
         for row, (path, digest) in enumerate(zip(paths, digests, strict=True)):
             if digest in self.digests:
@@ -72,13 +85,39 @@ class Memory:
             for row, twin in zip(rest.tolist(), familiar.familiar(known, coarse[rest]).tolist(), strict=True):
                 if twin >= 0:
                     seen[row] = Seen(paths[row], side, names[twin], same_file=False)
-        return [seen[row] for row in sorted(seen)]
+        if self.before is not None:
+            name, memory = self.before
+            for row, found in memory._recognised(paths, digests, coarse).items():
+                if row not in seen or (found.side == "train" and seen[row].side != "train"):
+                    seen[row] = found if found.model is not None else replace(found, model=name)
+        return seen
 
 
 def memory(model: str | Path) -> Memory:
-    """What a model knows of the pictures that it has seen. Raises ArtefactError where it is no model folder."""
+    """What a model knows of the pictures that it has seen, and what the models know that its training started from.
+
+    Raises ArtefactError where it is no model folder.
+    """
     folder = Path(model)
     config = artefact.read_config(folder)
+    own = _own(folder, config)
+    started, above = origin.parent(folder, config)
+    if started is None:
+        return own
+    if above is None:
+        gone = (
+            f"{folder} started from the model {started}, which is no longer where it was, so pictures that {started} "
+            "has seen cannot be told."
+        )
+        return replace(own, untold=f"{own.untold} {gone}" if own.untold is not None else gone)
+    known = memory(above)
+    said = [] if own.untold is None else [own.untold]
+    said += [] if known.untold is None else [f"{folder} started from {above}: {known.untold}"]
+    return replace(own, before=(started, known), untold=" ".join(said) or None)
+
+
+def _own(folder: Path, config: dict[str, Any]) -> Memory:
+    """What a model knows of the pictures that it has seen in its own training."""
     again = "so it is unknown which of these pictures the model has seen"
     stated = config.get("files", {})
     if artefact.SPLIT not in stated:
@@ -108,9 +147,6 @@ def memory(model: str | Path) -> Memory:
         return Memory(digests, {}, f"{folder / artefact.KNOWN} has no {error}, {copies}.")
     except ArtefactError as error:
         return Memory(digests, {}, f"{str(error).rstrip('.')}; {copies}.")
-    if "knew" in config.get("pretrained", {}):
-        further = f"{folder} started from a model that had seen pictures of its own, which are not listed in {folder}."
-        return Memory(digests, kept, further, apart)
     return Memory(digests, kept, None, apart)
 
 

@@ -47,9 +47,13 @@ PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
 
 @dataclass(frozen=True)
 class Built:
-    """The module where it is trained. `network` or `program`: how it will be saved."""
+    """The module where it is trained. `network` or `program`: how it will be saved.
+
+    `once`: what computes the features of a frozen backbone, which takes forward alone.
+    """
 
     engine: Engine
+    once: Engine
     module: torch.nn.Module
     network: Network | None
     program: Program | None
@@ -71,9 +75,9 @@ def prepare(
     task, where = make_task(chosen, built, data)
     state = State(built.module, optimizer(task.recipe, built.module), steps=_steps(task))
     if chosen.basis.known is not None:
-        basis, more = yield from transfer.begin(chosen.basis, data, task, state, request.cache)
+        basis, more = yield from transfer.begin(chosen.basis, data, task, state, request.cache, built.once)
         chosen = replace(chosen, basis=basis, reasons=(*chosen.reasons, *more))
-    set_clock(task, state, request, saved)
+    chosen = replace(chosen, reasons=(*chosen.reasons, *set_clock(task, state, request, saved)))
     keeper = write_first(chosen, built, data, state, request)
     recorder = None
     if task.recipe.replay:
@@ -110,10 +114,14 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
         module = engine.place(named.network.module(shape, len(data.catalog.classes)))
         network, program = named.network, None
     assert recipe.batch is not None
+    once = engine
+    if recipe.epochs != 0:
+        began_in = saved.context.get("precision", engine.precision) if saved else None
+        engine = device.for_steps(engine, module, recipe.precision, began_in)
     # not there: begun when nothing was fused
     fused = saved.context.get("fused", False) if saved else request.alike.get("fused")
     batch = min(recipe.batch, len(data.rows("train")))
-    return Built(device.with_blocks(engine, module, shape, batch, fused), module, network, program)
+    return Built(device.with_blocks(engine, module, shape, batch, fused), once, module, network, program)
 
 
 def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str, ...]]:
@@ -142,18 +150,25 @@ def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str
     return task, where
 
 
-def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | None) -> None:
-    """Put a resumed run back to where it stood; of a new one in minutes, measure its steps and plan the rest."""
+def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | None) -> tuple[str, ...]:
+    """Put a resumed run back to where it stood; of a new one in minutes, measure its steps and plan the rest.
+
+    Returns a sentence where the minutes are too few.
+    """
     if saved is not None:
         checkpoint.restore(saved, state)
         if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
             state.seconds += time.perf_counter() - request.began
     elif task.recipe.minutes is not None:
         seconds = task.recipe.minutes * 60
-        state.step_seconds = loop.measure_steps(task, state, seconds * PROBE_SHARE)
+        before = time.perf_counter() - request.began
+        if before < seconds:
+            state.step_seconds = loop.measure_steps(task, state, seconds * PROBE_SHARE)
         left = seconds - (time.perf_counter() - request.began)
         state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken of them already
         minutes.replan(task, state)
+        return minutes.too_few(task.recipe.minutes, state, before)
+    return ()
 
 
 def write_first(chosen: Chosen, built: Built, data: Data, state: State, request: Request) -> checkpoint.Keeper:
@@ -177,6 +192,7 @@ def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict
         "reasons": chosen.reasons,
         "threads": built.engine.threads,
         "fused": built.engine.fused,
+        "precision": built.engine.precision,
         "fingerprint": data.fingerprint,
         "module": chosen.own.digest if chosen.own is not None else None,
         "basis": chosen.basis.as_json() if chosen.own is None else None,
@@ -207,12 +223,13 @@ def _no_choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
     """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
     if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
         return ()
+    stays = "weights of the last epoch" if recipe.pretrained is None else "the head alone"
     if not len(data.rows("val")):
         few = "the pictures are too few or too similar for a validation"
-        return (f"weights of the last epoch, and temperature 1: {few}",)
+        return (f"{stays}, and temperature 1: {few}",)
     first, *more = data.lacking["val"]
     lacks = f"{first} and {len(more):,} more of the classes" if more else f"class {first}"
-    return (f"weights of the last epoch, and temperature 1: validation has no picture of {lacks}",)
+    return (f"{stays}, and temperature 1: validation has no picture of {lacks}",)
 
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:

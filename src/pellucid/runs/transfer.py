@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.engine.device import Engine
 from pellucid.errors import RecipeError
 from pellucid.network import residual, text, zoo
 from pellucid.network.own.own import Own
@@ -48,6 +49,7 @@ class Basis:
     * standardise: None where it is measured on the training pictures
     * known: the weights; None from scratch, and where a run is resumed, whose checkpoint has them
     * about: what config.json says of it under "pretrained"; empty from scratch
+    * grey: whether the pictures are; told of known weights
     """
 
     named: zoo.Named | Own
@@ -55,6 +57,7 @@ class Basis:
     standardise: Standardise | None = None
     known: Known | None = None
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    grey: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -118,7 +121,7 @@ def choose(
     }
     shape = (form.channels, form.height, form.width)
     _check_shapes(known, shape)
-    basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about)
+    basis = Basis(zoo.Named(known.name, known.network, shape), form, known.standardise, known, about, sample.grey)
     return basis, recipe, (*reasons, f"weights: {known.source}, which have seen {known.seen}", *more)
 
 
@@ -136,11 +139,12 @@ def _check_shapes(known: Known, shape: Shape) -> None:
 
 
 def begin(
-    basis: Basis, data: Data, task: Task, state: State, cache: Path
+    basis: Basis, data: Data, task: Task, state: State, cache: Path, engine: Engine
 ) -> Generator[Extracting, None, tuple[Basis, tuple[str, ...]]]:
     """Put the known weights into `state`, with the head that fits the pictures; it is the first entry of the history.
 
-    Yields progress. Returns the basis, which now also says how the head was fitted, and sentences that say it.
+    `engine` computes the features. Yields progress. Returns the basis, which now also says how the head was fitted, and
+    sentences that say it.
     """
     known = basis.known
     assert known is not None
@@ -149,17 +153,21 @@ def begin(
     start = _loaded(module, known, data.catalog.classes)
     rows, held = task.train, task.validation
     views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
-    backbone = _backbone(basis, known, task, module)
+    backbone = _backbone(basis, known, engine, module)
     seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
     sides = [seen[: len(rows)]]
     for view in views[1:]:
         sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
     labels = np.concatenate([data.labels[rows]] * len(views))
     train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
-    fitted = head.fit(train, Side(seen[len(rows) :], data.labels[held]) if len(held) else None, start)
+    counts = None if task.weights is None else _counts(data.labels[held], task.weights)
+    validation = Side(seen[len(rows) :], data.labels[held], counts) if len(held) else None
+    fitted = head.fit(train, validation, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
     _note(state, fitted, seconds)
+    if validation is not None and len(held) < head.FEW:
+        state.head_losses = head.losses(fitted.rows, validation).tolist()
     said = {
         "c": fitted.c,
         "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # that of gradient descent pulls towards 0
@@ -170,7 +178,11 @@ def begin(
     }
     about = {**basis.about, "layer": known.head, "head": said}
     sentences = [_sentence(fitted, len(rows), views)]
+    if fitted.validation_accuracy is not None and labels.ndim == 1:
+        steps = 1 if task.recipe.minutes is not None else state.steps
+        sentences += road.untried(basis.grey, len(rows), fitted.validation_accuracy, steps)
     if known.folder is not None:
+        about["folder"] = str(known.folder.absolute())
         about["knew"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)
         sentences += more
     return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
@@ -196,7 +208,7 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
 
 
 def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[str]]:
-    """How many pictures of a side a model of ours, that is started from, has seen; and sentences that say it.
+    """How many pictures of a side a model of ours, that is started from, has seen, or one before it; and sentences.
 
     Sides are "validation" and "test", or of a cross-validation "folds", all pictures. What chose the model may choose
     again.
@@ -205,18 +217,18 @@ def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[st
     sides = {"validation": data.rows("val"), "test": data.rows("test")}
     if folds:
         sides = {"folds": np.arange(len(data.labels))}
-    counts = {}
+    counts, told = {}, []
+    words = {"folds": "pictures that the folds test"}
     for side, rows in sides.items():
         paths = [data.catalog.pictures[row].path for row in rows.tolist()]
         digests = [data.store.digests[row] for row in rows.tolist()]
         seen = memory.recognise(paths, digests, familiar.coarse(data.store.descriptions[rows])) if len(rows) else []
-        counts[side] = sum(side != "validation" or each.side == "train" for each in seen)
-    words = {"folds": "pictures that the folds test"}
-    told = [
-        f"{model.name} has seen {many:,} of the {words.get(side, f'{side} pictures')}"
-        for side, many in counts.items()
-        if many
-    ]
+        spoiled = [each for each in seen if side != "validation" or each.side == "train"]
+        counts[side] = len(spoiled)
+        if spoiled:
+            who = sorted({each.model or model.name for each in spoiled})
+            have = f"{' and '.join(who)} {'has' if len(who) == 1 else 'have'} seen"
+            told.append(f"{have} {len(spoiled):,} of the {words.get(side, f'{side} pictures')}")
     return counts, [*told, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
 
 
@@ -237,7 +249,7 @@ def _layer(module: nn.Module, name: str) -> nn.Linear:
     return layer
 
 
-def _backbone(basis: Basis, known: Known, task: Task, module: nn.Module) -> Backbone:
+def _backbone(basis: Basis, known: Known, engine: Engine, module: nn.Module) -> Backbone:
     from torch import __version__, nn
 
     from pellucid.engine import frozen
@@ -245,12 +257,12 @@ def _backbone(basis: Basis, known: Known, task: Task, module: nn.Module) -> Back
     assert isinstance(module, nn.Sequential)
     assert isinstance(basis.named, zoo.Named)
     assert basis.standardise is not None
-    forward = frozen.of_stored(task.engine, nn.Sequential(*list(module)[:-1]), basis.standardise)
+    forward = frozen.of_stored(engine, nn.Sequential(*list(module)[:-1]), basis.standardise)
     identity = {
         "weights": known.backbone_digest,
         "standardise": asdict(basis.standardise),
-        "precision": task.engine.precision,
-        "device": task.engine.device,
+        "precision": engine.precision,
+        "device": engine.device,
         "torch": str(__version__),
     }
     return Backbone(basis.named.name or str(basis.named.network), forward, identity)

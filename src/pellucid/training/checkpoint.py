@@ -43,6 +43,7 @@ _COUNTERS = (
     "step_seconds",
     "fastest_seconds",
     "validation_steps",
+    "head_losses",
 )
 
 

@@ -170,9 +170,14 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
     return scores.probabilities(logits, temperature, several=False)
 
 
+def losses(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
+    """-log p(label) of each picture, in nats, (n,)."""
+    return -log_probabilities(logits, temperature)[np.arange(len(labels)), labels]
+
+
 def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
     """Mean of -log p(label), in nats."""
-    return float(-scores.log_probabilities(logits, temperature)[np.arange(len(labels)), labels].mean()) + 0.0  # no -0
+    return float(losses(logits, labels, temperature).mean()) + 0.0  # no -0
 
 
 def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -192,6 +197,15 @@ def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float
         return float(((probabilities(logits, 1 / inverse) * wide).sum(axis=1) - target).mean())
 
     return best_temperature(slope)
+
+
+def surely_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether `losses` are less than `others` by more than a standard error of the mean difference.
+
+    Both (n,), of the same pictures in the same order. One picture is never sure.
+    """
+    gains = others - losses
+    return len(gains) > 1 and bool(gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)))
 
 
 def best_temperature(slope: Callable[[float], float]) -> float:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import TrainingError
-from pellucid.network.scores import log_probabilities
+from pellucid.training import targets
+from pellucid.training.evaluate import surely_less
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +86,7 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
     """The head of the C in `grid` with the least cross-entropy on `validation`; of DEFAULT where there is none.
 
     Fewer than FEW validation pictures have to be sure: DEFAULT stays unless another C is better by more than a standard
-    error of the difference.
+    error of the difference. The weights of `validation` count in its cross-entropy.
 
     `start` has a row for each class. The same numbers give the same bits on the same number of threads. Raises
     TrainingError where a feature is not finite.
@@ -107,18 +108,13 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
 
 
 def judged(rows: Rows, side: Side) -> tuple[float, float]:
-    """Cross-entropy and accuracy, each picture counting the same."""
-    logits = rows.logits(side.features)
-    right = (logits > 0) == side.labels if side.labels.ndim == 2 else logits.argmax(axis=1) == side.labels
-    return float(_losses(logits, side.labels).mean()), float(right.mean())
+    """The mean cross-entropy, each picture counting by its weight, and the accuracy, each counting the same."""
+    return float(losses(rows, side).mean()), targets.accuracy(rows.logits(side.features), side.labels)
 
 
-def _losses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cross-entropy of each picture, (n,); the mean over the classes where it is a yes or no of each."""
-    if labels.ndim == 2:
-        wide = logits.astype(np.float64)
-        return np.logaddexp(0, np.where(labels, -wide, wide)).mean(axis=1)
-    return -log_probabilities(logits, 1.0)[np.arange(len(labels)), labels]
+def losses(rows: Rows, side: Side) -> NDArray[np.float64]:
+    """Cross-entropy of each picture times its weight, (n,), as `targets.weighted` has it."""
+    return targets.weighted(targets.losses(rows.logits(side.features), side.labels), side.weights)
 
 
 def _chosen(
@@ -129,15 +125,14 @@ def _chosen(
     best = 0
     for c in grid:
         rows = problem.minimum(c, max(FLAT, COARSE * problem.decay(c)))
-        tried.append(_losses(rows.logits(validation.features), validation.labels))
+        tried.append(losses(rows, validation))
         best = min(range(len(tried)), key=lambda at: tried[at].mean())
         if len(tried) - 1 - best >= WORSE and c >= DEFAULT:
             break
-    told = tuple((c, float(losses.mean())) for c, losses in zip(grid, tried, strict=False))
-    if DEFAULT in grid and len(validation.labels) < FEW:
-        better = tried[grid.index(DEFAULT)] - tried[best]
-        if better.mean() <= better.std(ddof=1 if len(better) > 1 else 0) / np.sqrt(len(better)):
-            return DEFAULT, told
+    told = tuple((c, float(each.mean())) for c, each in zip(grid, tried, strict=False))
+    few = DEFAULT in grid and len(validation.labels) < FEW
+    if few and not surely_less(tried[best], tried[grid.index(DEFAULT)]):
+        return DEFAULT, told
     return grid[best], told
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch done. `best`: no epoch before had a better validation (the last epoch where there is none)."""
+    """One epoch done. `best`: by `is_best` no epoch before was as good. Class weights count in both losses."""
 
     epoch: int  # 0: the head on the frozen backbone, before the first step
     steps: int
@@ -21,15 +21,19 @@ class Epoch:
 
 
 def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) -> bool:
-    """More accurate on the validation pictures than every epoch before, or as accurate with a smaller loss."""
+    """More accurate on the validation pictures than every epoch before, or as accurate with a smaller loss.
+
+    Without validation it is the last epoch. A head on known weights then stays: nothing shows that more is better.
+    Where few pictures validate, the loop replaces the head only by what is surely better (loop.end_epoch).
+    """
     if loss is None:
-        return True
+        return not history or history[0].epoch > 0
     bests = [epoch for epoch in history if epoch.best]
     if not bests:
         return True
     last = bests[-1]
     assert last.validation_loss is not None
-    if accuracy is None:  # of several labels: all of them right is too rare to choose by
+    if accuracy is None:  # all of several labels right is too rare to choose by; class weights are in the loss
         return loss < last.validation_loss
     assert last.validation_accuracy is not None
     return (accuracy, -loss) > (last.validation_accuracy, -last.validation_loss)

@@ -22,6 +22,7 @@ from pellucid.network.loss import mean_loss
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.pictures.augment import Augment, augment, augment_stored
 from pellucid.training import minutes, pace, targets
+from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
 from pellucid.training.norms import has_batch_norm, train_mode
 from pellucid.training.recipe import Recipe
@@ -68,6 +69,11 @@ class Task:
         return needed if self.batch == 1 else max(1, min(needed, len(self.train) // 2))
 
     @property
+    def by_loss(self) -> bool:
+        """Whether validation chooses the epoch by its loss alone: of several labels, and where classes are weighted."""
+        return self.labels.ndim == 2 or self.weights is not None
+
+    @property
     def batch(self) -> int:
         """Pictures in a step; the recipe of a task leaves nothing open."""
         assert self.recipe.batch is not None
@@ -109,6 +115,7 @@ class State:
     seconds_allowed: float | None = None  # where minutes were asked for; `steps` then follows the speed
     step_seconds: float = 0.0  # the mean of late
     fastest_seconds: float = 0.0  # of the steps so far, as if no other program ran; 0 before the first
+    head_losses: list[float] = field(default_factory=list)  # of each validation picture, where these are few
     validation_steps: float = 0.0  # as many steps as the last validation took, by that mean; 0 before the first
 
     @property
@@ -267,10 +274,15 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     epoch = (state.step - 1) // task.steps_per_epoch + 1
     rate = learning_rate(task.recipe, state.step - 1, state.steps)
     validation_loss = validation_accuracy = None
+    sure = True
     if len(task.validation):
         logits = predict_rows(task, state.module, task.validation)
         labels = task.labels[task.validation]
-        validation_loss, validation_accuracy = targets.judged(logits, labels)
+        weights = None if task.weights is None else np.array(task.weights)[labels]
+        losses = targets.weighted(targets.losses(logits, labels), weights)
+        validation_loss, validation_accuracy = float(losses.mean()) + 0.0, targets.accuracy(logits, labels)  # no -0
+        if state.head_losses:  # of few pictures a difference may be chance: the head stays unless it is more
+            sure = surely_less(losses, np.array(state.head_losses))
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
@@ -287,7 +299,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         validation_accuracy,
         rate,
         state.epoch_seconds + seconds,
-        is_best(state.history, None if task.labels.ndim == 2 else validation_accuracy, validation_loss),
+        is_best(state.history, None if task.by_loss else validation_accuracy, validation_loss) and sure,
     )
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0

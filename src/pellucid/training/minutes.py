@@ -43,6 +43,25 @@ def replan(task: Task, state: State) -> None:
     state.steps = max(0 if state.history else 1, steps)
 
 
+def too_few(asked: float, state: State, before: float) -> tuple[str, ...]:
+    """A sentence where `asked` minutes leave no step; () where they leave one.
+
+    before: seconds until the first step could begin. Of these, a head on known weights has its own in the history.
+    """
+    allowed = asked * 60
+    known = bool(state.history)
+    if state.steps > 0 and (known or before < allowed):
+        return ()
+    head = state.history[0].seconds if known else 0.0
+    took = f"reading the pictures took {before - head:.1f} s"
+    if known:
+        took += f", their features and the head {head:.1f} s"
+    if before >= allowed:
+        follows = "the head is all that is trained" if known else "one step is trained all the same"
+        return (f"minutes {asked:g} are over before the first step: {took}; {follows}",)
+    return (f"minutes {asked:g} are too few for a step of the whole network: {took}; the head is all that is trained",)
+
+
 def _left(task: Task, state: State) -> tuple[float, float]:
     """Seconds for steps and validations, without those of the report, and the seconds of a validation."""
     assert state.seconds_allowed is not None

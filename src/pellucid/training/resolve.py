@@ -39,9 +39,19 @@ def resolve(recipe: Recipe, named: Named | Own, sample: Sample) -> tuple[Recipe,
     return dataclasses.replace(recipe, size=size, channels=channels, augment=augment), tuple(reasons)
 
 
-def resolve_length(recipe: Recipe, train: int) -> tuple[Recipe, tuple[str, ...]]:
-    """Batch and epochs for `train` pictures, where they were left open; with minutes, epochs are None."""
+def resolve_length(recipe: Recipe, train: int, chooses: bool = True) -> tuple[Recipe, tuple[str, ...]]:
+    """Batch and epochs for `train` pictures, where they were left open; with minutes, epochs are None.
+
+    From known weights only the head is trained, whatever was asked for, unless validation `chooses` between it and the
+    whole network: which of the two is better depends on the pictures (docs/why/transfer.md).
+    """
     reasons: list[str] = []
+    if recipe.pretrained is not None and not chooses and (recipe.minutes is not None or recipe.epochs):
+        asked = f"epochs {recipe.epochs:,}" if recipe.minutes is None else f"minutes {recipe.minutes:g}"
+        why = "no validation can tell whether the whole network is better than the head"
+        reasons.append(f"the head alone, in spite of {asked}: {why}; --validation keeps pictures for that")
+        batch = recipe.batch or (SMALL_BATCH if train < MANY else LARGE_BATCH)
+        return dataclasses.replace(recipe, batch=batch, epochs=HEAD_ALONE, minutes=None), tuple(reasons)
     batch, epochs = recipe.batch, recipe.epochs
     if batch is None:
         batch = SMALL_BATCH if train < MANY else LARGE_BATCH

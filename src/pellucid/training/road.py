@@ -12,7 +12,13 @@ from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
 
 PRETRAINED, NETWORK, OWN = "imagenet", "efficientnet_lite0", "compact"
+FAR_BELOW = 0.5  # of the size that known weights were trained at (docs/why/transfer.md)
 SMALLEST = 64  # pixels of the longer side, from which on photographs show what the weights know
+GOOD, POOR = (
+    0.97,
+    0.9,
+)  # of the validation pictures right: where another road may be better, and where it is to be tried
+MANY = 2000  # grey pictures to train on, with which training from scratch was better (docs/why/transfer.md)
 
 # For the whole network from known weights, where nothing else is said (docs/why/transfer.md).
 SETTINGS: Mapping[str, Any] = {
@@ -40,6 +46,30 @@ def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
     kind = "grey pictures" if sample.grey else "colour photographs"
     why = f"{kind}, and {side}; --from-scratch trains compact on these pictures alone"
     return dataclasses.replace(recipe, pretrained=PRETRAINED), (f"{NETWORK} with ImageNet weights: {why}",)
+
+
+def untried(grey: bool, train: int, accuracy: float, steps: int) -> list[str]:
+    """A sentence on what may do better than a head with this accuracy on validation; none where it does well.
+
+    grey: whether the pictures are; train: how many there are to train on; steps: of the whole network that follow.
+    """
+    said = f"the head has {1 - accuracy:.1%} of the validation pictures wrong"
+    if accuracy < GOOD and grey and train >= MANY:
+        return [f"{said}: with so many grey pictures --from-scratch may do better, and takes minutes"]
+    if accuracy < POOR and not steps:
+        more = "--from-scratch and, for the whole network, --epochs 10 can be tried"
+        return [f"{said}: {more}; on about 500 pictures neither was better where it was measured"]
+    return []
+
+
+def too_small(size: int, form: Form) -> list[str]:
+    """A sentence where pictures of `size` show known weights much less than they were trained to see."""
+    if size > FAR_BELOW * form.height:
+        return []
+    usual = (
+        f"the weights were trained at {form.height}, and on smaller pictures their features tell classes apart worse"
+    )
+    return [f"size {size} is far below what the weights have seen: {usual}; leave out --size, or try --from-scratch"]
 
 
 def resolve(
@@ -71,6 +101,7 @@ def resolve(
     reasons = [f"{', '.join([*usual, form.filter, 'mean'])} and deviation: as the weights were trained"]
     if others := [what for what, same in said.items() if not same]:
         reasons.append(f"{', '.join(others)}: as requested")
+    reasons += too_small(size, form)
     augment = recipe.augment
     if augment == "auto":
         augment = "light" if sample.grey else "strong"

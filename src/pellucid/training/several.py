@@ -24,10 +24,15 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
     return scores.probabilities(logits, temperature, several=True)
 
 
+def losses(logits: NDArray[np.float32], targets: Targets, temperature: float) -> NDArray[np.float64]:
+    """Mean binary cross-entropy over the labels of each picture, in nats, (n,)."""
+    scaled = logits.astype(np.float64) / temperature
+    return (np.maximum(scaled, 0) - scaled * targets + np.log1p(np.exp(-np.abs(scaled)))).mean(axis=1)
+
+
 def cross_entropy(logits: NDArray[np.float32], targets: Targets, temperature: float) -> float:
     """Mean binary cross-entropy over pictures and labels, in nats."""
-    scaled = logits.astype(np.float64) / temperature
-    return float((np.maximum(scaled, 0) - scaled * targets + np.log1p(np.exp(-np.abs(scaled)))).mean())
+    return float(losses(logits, targets, temperature).mean())
 
 
 def temperature(logits: NDArray[np.float32], targets: Targets) -> float:

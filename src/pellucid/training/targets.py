@@ -78,19 +78,35 @@ def right(logits: Tensor, targets: Tensor) -> Tensor:
     return ((logits > 0) == targets).all(1).sum()
 
 
-def judged(logits: NDArray[np.float32], targets: Targets) -> tuple[float, float]:
-    """(mean cross-entropy in nats, share of pictures that are called right), uncalibrated, each label against 1/2."""
+def losses(logits: NDArray[np.float32], targets: Targets, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Cross-entropy of each picture in nats, (n,); of several labels the mean over them."""
+    return (several if targets.ndim == 2 else evaluate).losses(logits, targets, temperature)
+
+
+def weighted(losses: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Losses (n,) times how much each picture counts, of weights scaled to average 1: their mean is a weighted mean."""
+    return losses if weights is None else losses * weights / weights.mean()
+
+
+def accuracy(logits: NDArray[np.float32], targets: Targets) -> float:
+    """The share of pictures that are called right; of several labels, all of them, each against 1/2."""
     if targets.ndim == 2:
-        return several.cross_entropy(logits, targets, 1.0), float(((logits > 0) == targets).all(axis=1).mean())
-    return evaluate.cross_entropy(logits, targets, 1.0), float((logits.argmax(axis=1) == targets).mean())
+        return float(((logits > 0) == targets).all(axis=1).mean())
+    return float((logits.argmax(axis=1) == targets).mean())
 
 
 def fitted(logits: NDArray[np.float32], targets: Targets) -> Fitted:
-    """The temperature, and with several labels a threshold for each; of no pictures 1 and 1/2."""
+    """The temperature, and with several labels a threshold for each; of no pictures 1 and 1/2.
+
+    The temperature stays 1 unless another is better on these pictures by more than a standard error of the difference:
+    one that is fitted to few pictures may calibrate others worse (docs/why/transfer.md).
+    """
+    temperature = (several if targets.ndim == 2 else evaluate).temperature(logits, targets)
+    if not evaluate.surely_less(losses(logits, targets, temperature), losses(logits, targets)):
+        temperature = 1.0
     if targets.ndim == 2:
-        temperature = several.temperature(logits, targets)
         return Fitted(temperature, several.thresholds(several.probabilities(logits, temperature), targets))
-    return Fitted(evaluate.temperature(logits, targets), None)
+    return Fitted(temperature, None)
 
 
 def measure(
