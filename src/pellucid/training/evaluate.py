@@ -172,7 +172,7 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
 
 def losses(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
     """-log p(label) of each picture, in nats, (n,)."""
-    return -log_probabilities(logits, temperature)[np.arange(len(labels)), labels]
+    return -scores.log_probabilities(logits, temperature)[np.arange(len(labels)), labels]
 
 
 def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
