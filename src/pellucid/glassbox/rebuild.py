@@ -2,8 +2,8 @@
 
 An array of floating-point numbers hardly compresses. But most arrays of a trace follow from others by an op, and then
 only rounding separates what is worked out here from what PyTorch computed: differences in the last bits, which compress
-to a fraction and lose nothing. A JavaScript twin (web/arithmetic/rebuild.js) works out the same numbers to the last bit,
-so only arithmetic that is the same everywhere is used: float64 + - * / max min sqrt, in order.
+to a fraction and lose nothing. A JavaScript twin (web/arithmetic/rebuild.js) works out the same numbers to the last
+bit, so only arithmetic that is the same everywhere is used: float64 + - * / max min sqrt, in order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIMIT = 4_000_000
 TERMS = 16
 """Assignments for each number. A browser needs longer for more of them than they are worth in bytes."""
 LIMIT_STRIDED = 50_000_000
-"""Assignments in stages that go by steps (strided.py): some ten times as fast."""
+"""Assignments in stages that go by steps (strided.py), which take less time."""
 TERMS_STRIDED = 4096
 ROUNDS = 10_000
 """Blocks that are added one after the other, for one array."""
