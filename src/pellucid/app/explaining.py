@@ -62,6 +62,8 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked, trust: bool = Fal
     several = len(pictures) > 1
     with screen.waiting("opening the model"):
         classifier = api.load(model, trust=trust)
+        layer = asked.layer if asked.method == "grad_cam" else None
+        classifier.expect(asked.labels, asked.why_not, asked.units, asked.updates, layer)
     found: list[dict[str, Any]] = []
     traces = _followed(classifier, list(zip(pictures, places, strict=True)), asked, found)
     if several:
@@ -69,7 +71,8 @@ def run(model: Path, pictures: tuple[Path, ...], asked: Asked, trust: bool = Fal
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if asked.html is not None and (first := next(usable, None)) is not None:
-        files.create(asked.html, api.offline(chain([first], usable), model.resolve().name))
+        with _waiting("writing the page", several):
+            files.create(asked.html, api.offline(chain([first], usable), model.resolve().name))
     for _ in usable:  # those that no page has asked for
         pass
     followed = [each for each in found if "error" not in each]
@@ -93,6 +96,10 @@ def _followed(
     several = len(pictures) > 1
     for picture, places in pictures:
         try:
+            if not _follows(asked, several):
+                classifier.prepared(picture)
+                found.append(_answer(classifier, picture, None, asked, places, several))
+                continue
             with _waiting("following the picture through the network", several):
                 trace = classifier.explain(picture, asked.labels or None)
         except PictureError as error:
@@ -110,10 +117,31 @@ def _followed(
 
 
 def _answer(
-    classifier: api.Classifier, picture: Path, trace: api.Trace, asked: Asked, places: Places, several: bool
+    classifier: api.Classifier, picture: Path, trace: api.Trace | None, asked: Asked, places: Places, several: bool
 ) -> dict[str, Any]:
-    """What is asked of one picture, printed unless it is asked for as JSON, and as JSON."""
+    """What is asked of one picture, printed unless it is asked for as JSON, and as JSON.
+
+    `trace`: None where nothing that is asked needs one.
+    """
     shown = not asked.json
+    found: dict[str, Any] = _workings(trace, asked, shown) if trace is not None else {}
+    if asked.why_not is not None:
+        label = asked.label or classifier.predict(picture).top(1)[0][0]
+        found["why_not"] = _why_not(classifier, picture, label, asked, places.why_not, several)
+    if asked.method is not None:
+        with _waiting("looking where it looked, and how far the map can be trusted", several):
+            attributed = classifier.attribute(picture, asked.label, asked.method, asked.layer)
+        _write_map(classifier, picture, attributed.map, places.map)
+        found["map"] = {**attributed.as_json(), "written": str(places.map)}
+        if shown:
+            glass.attribution(attributed, classifier.classes[attributed.target], str(places.map))
+    if shown and trace is not None and not _works(asked) and asked.html is None:
+        glass.path(trace, asked.backward)
+    return found
+
+
+def _workings(trace: api.Trace, asked: Asked, shown: bool) -> dict[str, Any]:
+    """The units and weights, printed where they are to be shown, and as JSON."""
     found: dict[str, Any] = {}
     workings = [("units", trace.gradient(unit) if asked.backward else trace.unit(unit)) for unit in asked.units]
     workings += [("updates", trace.update(weight)) for weight in asked.updates]
@@ -121,19 +149,15 @@ def _answer(
         found.setdefault(kind, []).append(working.as_json())
         if shown:
             glass.working(working)
-    label = asked.label or trace.classes[trace.predicted]
-    if asked.why_not is not None:
-        found["why_not"] = _why_not(classifier, picture, label, asked, places.why_not)
-    if asked.method is not None:
-        with _waiting("looking where it looked", several):
-            attributed = classifier.attribute(picture, asked.label, asked.method, asked.layer)
-        _write_map(classifier, picture, attributed.map, places.map)
-        found["map"] = {**attributed.as_json(), "written": str(places.map)}
-        if shown:
-            glass.attribution(attributed, trace.classes[attributed.target], str(places.map))
-    if shown and not _works(asked) and asked.html is None:
-        glass.path(trace, asked.backward)
     return found
+
+
+def _follows(asked: Asked, several: bool) -> bool:
+    """Whether what is asked needs a trace. A map and a difference have runs of their own.
+
+    Of several pictures each is named with what it is called, which the trace knows.
+    """
+    return bool(several or asked.json or asked.html or asked.units or asked.updates or not _works(asked))
 
 
 def _works(asked: Asked) -> bool:
@@ -173,12 +197,15 @@ def _check(asked: Asked, places: list[Places]) -> None:
         _check_free(asked.html, "--html")
 
 
-def _why_not(classifier: api.Classifier, picture: Path, label: str, asked: Asked, place: Path) -> dict[str, Any]:
+def _why_not(
+    classifier: api.Classifier, picture: Path, label: str, asked: Asked, place: Path, several: bool
+) -> dict[str, Any]:
     assert asked.why_not is not None
     if asked.why_not == label:
         said = "--label is" if asked.label else "is predicted"
         raise RecipeError(f"--why-not is {asked.why_not!r}, which {said} already; name another class.")
-    found = classifier.difference(picture, label, asked.why_not)
+    with _waiting("taking the difference apart", several):
+        found = classifier.difference(picture, label, asked.why_not)
     _write_map(classifier, picture, found.pixels, place)
     if not asked.json:
         glass.mechanism(found)
