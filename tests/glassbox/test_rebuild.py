@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from torch import nn
 
 from pellucid.glassbox import rebuild, recording, strided
-from pellucid.glassbox.declaration import OUT
+from pellucid.glassbox.declaration import OUT, at
 from pellucid.glassbox.trace import Trace
 from pellucid.network import text
 
@@ -82,6 +82,15 @@ def test_what_costs_more_than_it_saves_is_not_rebuilt(
     assert rebuild.value(node.op, inputs) is not None
     monkeypatch.setattr(rebuild, limit, 26)
     assert rebuild.value(node.op, inputs) is None
+
+
+def test_a_sum_of_nothing_is_zero() -> None:
+    place = strided.frame(at("o"), (3,), {"o": 3, "i": 0})
+    read = strided.frame(at("i"), (0,), {"o": 3, "i": 0})
+    assert place is not None
+    assert read is not None
+    found = strided.added({"o": 3, "i": 0}, place, {"input": (read, np.zeros(0))}, lambda values: values["input"])
+    assert found.tolist() == [0, 0, 0]
 
 
 OTHER_WAYS = (

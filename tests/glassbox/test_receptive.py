@@ -188,6 +188,21 @@ def test_an_operator_that_is_not_written_leaves_it_to_the_sweep(foreign: Callabl
     np.testing.assert_array_equal(found["second"].rows, wanted["second"].rows)
 
 
+def test_what_is_joined_to_the_picture_is_no_part_of_it() -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.depthwise = nn.Conv2d(2, 2, 3, groups=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.depthwise(torch.cat([x, torch.ones(len(x), 1, 8, 8)], 1)).flatten(1)
+
+    module = still(Beside())
+    sight, wanted = (way(module, ["depthwise"], (1, 1, 8, 8))["depthwise"] for way in (receptive._at_once, swept))
+    assert [sight.box(channel, 2, 5) for channel in (0, 1)] == [(2, 5, 5, 8), (0, 0, 0, 0)]
+    np.testing.assert_array_equal(sight.rows, wanted.rows)
+
+
 def test_weights_are_no_part_of_the_picture() -> None:
     class Scaled(nn.Module):
         def __init__(self) -> None:

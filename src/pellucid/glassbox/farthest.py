@@ -49,7 +49,7 @@ class _Farthest(Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunctionSubclass():
-            if func in _AS_IT_IS:
+            if func in _AS_IT_IS and not any(isinstance(each, torch.dtype) for each in args):
                 return _marked(func(*args, **kwargs))
             if func in _UNCHANGED and _only_first(args, kwargs):
                 return _marked(args[0].clone())
@@ -78,6 +78,11 @@ def _joined(first: Any, second: Any, **settings: Any) -> Tensor:
     if all(seen):
         return torch.maximum(*wide)
     return wide[0 if seen[0] else 1].clone()
+
+
+def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    known = [each if isinstance(each, _Farthest) else torch.full_like(each, NOTHING) for each in tensors]
+    return torch.cat([each.as_subclass(Tensor) for each in known], dim)
 
 
 def _conv2d(
@@ -185,7 +190,7 @@ _AS_IT_IS: set[Any] = {
     *(getattr(Tensor, name).__get__ for name in ("shape", "ndim", "dtype", "device", "requires_grad", "is_nested")),
     *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.__len__, Tensor.is_floating_point, torch.is_floating_point),
     *(Tensor.clone, Tensor.contiguous, Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten),
-    *(Tensor.permute, torch.permute, Tensor.transpose, torch.transpose, torch.cat, Tensor.squeeze, Tensor.unsqueeze),
+    *(Tensor.permute, torch.permute, Tensor.transpose, torch.transpose, Tensor.squeeze, Tensor.unsqueeze),
 }
 _UNCHANGED: set[Any] = {
     # what makes a number of each number alone
@@ -198,6 +203,7 @@ _JOINING: set[Any] = {
 }
 _WRITTEN: dict[Any, Callable[..., Tensor]] = {
     F.conv2d: _conv2d,
+    torch.cat: _cat,
     F.linear: _linear,
     F.max_pool2d: _max_pool2d,
     torch.max_pool2d: _max_pool2d,

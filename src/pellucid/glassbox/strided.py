@@ -102,6 +102,8 @@ def added(
     term: Callable[[Mapping[str, Floats]], Floats | float],
 ) -> Floats:
     """The sums, flat in the shape of `to`: of `term` over all assignments, each of which reads one number an array."""
+    if not all(ranges.values()):
+        return np.zeros(prod(to.shape))
     loops, block = parted(ranges, to)
     order = {name: ranges[name] for name in (*loops, *block)}
     total = np.zeros(prod(to.whole))

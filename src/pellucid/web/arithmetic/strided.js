@@ -84,6 +84,7 @@ function apart(names, ranges, steps) {
  * @param {Expression} term
  */
 export function added(ranges, to, reads, term) {
+  if (Object.values(ranges).includes(0)) return new Float64Array(size(to.shape));
   const total = new Float64Array(size(to.whole));
   const read = names(term);
   const arrays = read.map((name) => framed(...reads[name]));
@@ -205,7 +206,7 @@ function merged(order, ranges, frames) {
  * @param {ArrayLike<number>} array
  */
 function framed({ shape, before, whole }, array) {
-  if (size(shape) === size(whole)) return Float64Array.from(array);
+  if (size(shape) === size(whole)) return new Float64Array(array);
   const found = new Float64Array(size(whole));
   lines(shape, before, whole, (from, to, count) => {
     for (let at = 0; at < count; at++) found[to + at] = array[from + at];
