@@ -15,7 +15,7 @@ from PIL import Image
 
 import pellucid as package
 from pellucid import api, files
-from pellucid.glassbox import recording
+from pellucid.glassbox import recording, sheet
 
 UNIT, WEIGHT = "conv1[1, 2, 3]", "conv1.weight[3, 1, 2, 0]"
 
@@ -372,6 +372,20 @@ def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, he
     assert again.err.endswith(
         "model-filters is there already, and nothing of yours is overwritten. Choose another --out.\n"
     )
+
+
+def test_the_sheets_of_all_layers_decode_a_picture_once(
+    pellucid: Callable, trained: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    prepared = api.Classifier.prepared
+    monkeypatch.setattr(sheet, "PICTURES_KEPT", 1)
+    monkeypatch.setattr(
+        api.Classifier, "prepared", lambda self, source: (decoded.append(str(source)), prepared(self, source))[1]
+    )
+    assert pellucid("filters", trained, "--count", "5").status == 0
+    assert decoded
+    assert len(decoded) == len(set(decoded))
 
 
 def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Path, here: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +22,7 @@ from pellucid.app.words import many, printable
 from pellucid.errors import ArtefactError, PictureError, RecipeError, StorageError
 
 UNUSABLE = 3  # exit status
+KEPT = 256_000_000  # bytes of decoded pictures that the sheets of filters keep
 
 
 @dataclass(frozen=True)
@@ -250,9 +252,10 @@ def _filters(
         raise ArtefactError(f"No pictures are found for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)
     found, unusable = screen.finished(steps, len(sources), "looking")
+    image_of = _once(classifier)
     for name, layer in found.items():
         written = place / f"{files.safe(name)}.png"
-        files.write(written, api.png(api.sheet(layer, lambda source: _colour(classifier.prepared(source)))))
+        files.write(written, api.png(api.sheet(layer, image_of)))
         sees = f"sees {layer.sees[0]}x{layer.sees[1]} pixels"
         if not as_json:
             print(f"{name}: {many(len(layer.filters), 'filter')}, each unit {sees}: {printable(written)}")
@@ -269,6 +272,12 @@ def _filters(
     if as_json:
         streams.write_json(content)
     return UNUSABLE if unusable else 0
+
+
+def _once(classifier: api.Classifier) -> Callable[[str], NDArray[np.uint8]]:
+    """A picture as the network gets it, uint8 (H, W, 3). Most layers show the same ones, which are decoded once."""
+    each = classifier.form.height * classifier.form.width * 3
+    return lru_cache(max(1, KEPT // each))(lambda source: _colour(classifier.prepared(source)))
 
 
 def _check_free(place: Path, flag: str = "--out") -> None:
