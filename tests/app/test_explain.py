@@ -15,6 +15,7 @@ from PIL import Image
 
 import pellucid as package
 from pellucid import api, files
+from pellucid.glassbox import recording, sheet
 from pellucid.glassbox.attribution import METHODS
 from pellucid.runs.made_from import trained_on
 
@@ -170,6 +171,51 @@ def test_what_is_wrong_is_said_on_one_line_and_nothing_is_written(
     assert result.err.startswith("pellucid: ")
     assert result.err.count("\n") == 1
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--unit", "conv[1, 2, 3]"],
+        ["--unit", "conv1[1, 2, 3]", "--unit", "conv1[1, 2, 10]"],
+        ["--unit", "3"],
+        ["--backward", "--unit", "conv1.weight[4, 0, 0, 0]"],
+        ["--update", "conv1.weight[0, 0, 0, 3]"],
+        ["--update", "relu1[0, 0, 0]"],
+        ["--label", "redd"],
+        ["--label", "red", "--label", "blue"],
+        ["--unit", UNIT, "--why-not", "green"],
+        ["--json", "--map", "grad_cam", "--layer", "conv9"],
+    ],
+)
+def test_what_is_not_there_is_told_before_the_picture_is_followed(
+    pellucid: Callable, trained: Path, picture: Path, here: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "record", lambda *_, **__: pytest.fail("the picture was followed"))
+    result = pellucid("explain", trained, picture, *options)
+    assert (result.status, result.out) == (1, "")
+    assert result.err.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_every_name_of_a_trace_is_known_before_it(trained: Path, picture: Path) -> None:
+    classifier = api.load(trained)
+    trace = classifier.explain(picture)
+    names = [name for name in trace.values if trace.values[name].dtype.kind == "f"]
+    assert {"picture", "input", "mean", "deviation", "conv1", "conv1.weight", "probability", "loss"} <= set(names)
+    units = [f"{name}[{', '.join(['0'] * len(trace.shape(name)))}]" for name in names]
+    classifier.expect((), None, units, (), None)
+
+
+def test_a_map_takes_no_trace(
+    pellucid: Callable, trained: Path, picture: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pellucid("explain", trained, picture, "--map", "occlusion", "--json")
+    (here / f"{picture.stem}-occlusion.png").unlink()
+    monkeypatch.setattr(recording, "record", lambda *_, **__: pytest.fail("the picture was followed"))
+    result = pellucid("explain", trained, picture, "--map", "occlusion")
+    assert (result.status, result.err) == (0, "")
+    assert f"deletion score {json.loads(before.out)['map']['deletion']['area']:.3f}" in result.out
 
 
 def test_pictures_and_models_that_are_none(pellucid: Callable, trained: Path, picture: Path, tmp_path: Path) -> None:
@@ -328,6 +374,20 @@ def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, he
     assert again.err.endswith(
         "model-filters is not empty, and nothing of yours is overwritten. Choose another --out.\n"
     )
+
+
+def test_the_sheets_of_all_layers_decode_a_picture_once(
+    pellucid: Callable, trained: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    prepared = api.Classifier.prepared
+    monkeypatch.setattr(sheet, "PICTURES_KEPT", 1)
+    monkeypatch.setattr(
+        api.Classifier, "prepared", lambda self, source: (decoded.append(str(source)), prepared(self, source))[1]
+    )
+    assert pellucid("filters", trained, "--count", "5").status == 0
+    assert decoded
+    assert len(decoded) == len(set(decoded))
 
 
 def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Path, here: Path) -> None:

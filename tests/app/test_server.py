@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ import pytest
 import pellucid as package
 from pellucid.app.page import routes
 from pellucid.app.page import server as servers
+from pellucid.app.page.opening import Opening
+from pellucid.errors import TraceError
 
 
 class Answer(NamedTuple):
@@ -360,6 +364,73 @@ def test_ctrl_c_ends_it(trained: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert (out, err) == ("", "\npellucid: stopped.\n")
     assert shown["picture"].endswith(".png"), "the first of the pictures that the model remembers"
+
+
+def test_the_page_is_there_while_the_picture_is_followed(
+    trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page itself comes at once; what it asks is answered as soon as there is an answer."""
+    seen: list[Any] = []
+    asking: list[threading.Thread] = []
+
+    def get(address: str, path: str) -> bytes:
+        with urllib.request.urlopen(address + path, timeout=60) as answer:
+            return answer.read()
+
+    class Slow(servers.Glass):
+        def __init__(self, *arguments: Any) -> None:
+            (address,) = seen
+            assert b"<!doctype html>" in get(address, "").lower()
+            asking.append(threading.Thread(target=lambda: seen.append(json.loads(get(address, "api/document")))))
+            asking[0].start()
+            super().__init__(*arguments)
+
+    def serve(server: servers.Server, glass: servers.Glass) -> int:
+        asking[0].join(60)
+        assert server.glass is not glass
+        return 0
+
+    monkeypatch.setattr(servers, "browse", seen.append)
+    monkeypatch.setattr(servers, "Glass", Slow)
+    monkeypatch.setattr(servers, "serve", serve)
+    assert servers.run(trained, photos / "red" / "1.png", 0, True) == 0
+    assert seen[1]["picture"] == "1.png"
+
+
+def test_what_fails_while_it_is_opened_ends_the_waiting(
+    trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[int] = []
+    asked = threading.Event()
+    wait = Opening.get
+    asking: list[threading.Thread] = []
+
+    def ask(address: str) -> None:
+        try:
+            urllib.request.urlopen(address + "api/document", timeout=60)
+        except urllib.error.HTTPError as error:
+            answers.append(error.code)
+
+    def browse(address: str) -> None:
+        asking.append(threading.Thread(target=ask, args=(address,)))
+        asking[0].start()
+
+    class Failing(servers.Glass):
+        def __init__(self, *_: Any) -> None:
+            assert asked.wait(60)
+            raise TraceError("it cannot be followed")
+
+    def get(opening: Opening, *arguments: Any) -> Any:
+        asked.set()
+        return wait(opening, *arguments)
+
+    monkeypatch.setattr(servers, "browse", browse)
+    monkeypatch.setattr(servers, "Glass", Failing)
+    monkeypatch.setattr(Opening, "get", get)
+    with pytest.raises(TraceError, match="cannot be followed"):
+        servers.run(trained, photos / "red" / "1.png", 0, True)
+    asking[0].join(60)
+    assert answers == [503]
 
 
 def test_what_cannot_be_opened_is_told_in_a_line(

@@ -80,3 +80,13 @@ def test_16_bits_are_as_near_as_those_of_autocast() -> None:
 
     assert not torch.equal(made, exact)
     assert (made - exact).norm() < 2 * (cast - exact).norm()
+
+
+@pytest.mark.parametrize("written", NETWORKS)
+def test_standardised_pictures_give_the_same(written: str) -> None:
+    module = network(written)
+    images = torch.randn(19, 3, 17, 20)
+    made = frozen.of_input(Engine("cpu", "float32", 2, ()), module)(images)
+    with torch.inference_mode():
+        expected = module.eval()(images)
+    assert torch.allclose(made, expected, rtol=1e-4, atol=1e-5)

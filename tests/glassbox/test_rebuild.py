@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
-from pellucid.glassbox import rebuild, recording
+from pellucid.glassbox import rebuild, recording, strided
+from pellucid.glassbox.declaration import OUT, at
 from pellucid.glassbox.trace import Trace
 from pellucid.network import text
 
@@ -71,10 +72,63 @@ def test_the_first_of_equal_candidates_has_the_gradient() -> None:
     np.testing.assert_array_equal(found, trace.gradients["input"])
 
 
-def test_what_costs_more_than_it_saves_is_not_rebuilt(trace: Trace) -> None:
+@pytest.mark.parametrize("limit", ["LIMIT_STRIDED", "TERMS_STRIDED", "ROUNDS"])
+def test_what_costs_more_than_it_saves_is_not_rebuilt(
+    limit: str, trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = trace.node("conv1")  # 28 terms for each number
     assert node.op is not None
-    assert rebuild.value(node.op, {local: trace.values[source] for local, source in node.reads.items()}) is None
+    inputs = {local: trace.values[source] for local, source in node.reads.items()}
+    assert rebuild.value(node.op, inputs) is not None
+    monkeypatch.setattr(rebuild, limit, 26)
+    assert rebuild.value(node.op, inputs) is None
+
+
+def test_a_sum_of_nothing_is_zero() -> None:
+    place = strided.frame(at("o"), (3,), {"o": 3, "i": 0})
+    read = strided.frame(at("i"), (0,), {"o": 3, "i": 0})
+    assert place is not None
+    assert read is not None
+    found = strided.added({"o": 3, "i": 0}, place, {"input": (read, np.zeros(0))}, lambda values: values["input"])
+    assert found.tolist() == [0, 0, 0]
+
+
+OTHER_WAYS = (
+    "conv(4, 3x2, stride=2x1, padding=2, dilation=1x2, groups=1) conv(8, 3, padding=same, groups=4) batchnorm relu6 "
+    "conv(8, 5, stride=2, padding=same, groups=8, bias=false) residual(conv(8, 3, stride=1, padding=1) silu) "
+    "avgpool(3, stride=1, padding=1) globalavgpool dense(5) dense"
+)
+
+
+@pytest.mark.parametrize("written", [WAYS, OTHER_WAYS])
+def test_steps_add_up_what_lists_of_indices_add_up(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stage, forward and backward, whatever its strides, paddings, dilations and groups."""
+    torch.manual_seed(1)
+    trace = recording.explain(text.parse(written).module((3, 17, 15), 3).eval(), torch.randn(3, 17, 15))
+    for small in (False, True):
+        if small:
+            monkeypatch.setattr(strided, "BLOCK", 7)
+        compared = 0
+        for node in trace.nodes:
+            if node.op is None or any(stage.out != OUT or stage.pick != "sum" for stage in node.op.stages):
+                continue
+            arrays = {local: trace.values[source] for local, source in node.reads.items()} | dict(node.op.constants)
+            arriving = trace.gradients.get(node.name)
+            for stage in node.op.stages:
+                ways = [lambda s=stage, op=node.op, a=arrays: rebuild._run(s, op, a)]
+                if arriving is not None:
+                    ways += [
+                        lambda s=stage, op=node.op, a=arrays, n=name, g=arriving: rebuild._run_back(s, op, n, a, g)
+                        for name in stage.reads()
+                    ]
+                for way in ways:
+                    by_steps = way()
+                    with monkeypatch.context() as patch:
+                        patch.setattr(rebuild, "_frames", lambda *_: None)
+                        by_lists = way()
+                    np.testing.assert_allclose(by_steps, by_lists, rtol=1e-12, atol=1e-13, err_msg=node.name)
+                    compared += 1
+        assert compared > 20
 
 
 def test_functions_that_differ_between_machines_are_not_rebuilt() -> None:

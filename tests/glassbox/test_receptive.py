@@ -1,12 +1,16 @@
 """What units see: by hand, by the plan's formulas, and by the gradient of networks without activation functions."""
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pellucid.glassbox.receptive import Sight, sights
+from pellucid.glassbox import farthest, receptive
+from pellucid.glassbox.receptive import Sight, sights, swept
 from pellucid.glassbox.still import still
 from pellucid.network.plan import plan
 from pellucid.network.zoo import find
@@ -136,3 +140,78 @@ def test_nothing_runs_after_the_last_layer_that_is_asked_for() -> None:
 
     module = still(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), Far()))
     assert sights(module, ["0", "1"], (1, 1, 8, 8))["1"].receptive_field(8, 8) == (5, 5)
+
+
+EVERY_OPERATOR = (
+    "conv(4, 3x2, stride=2x1, padding=1x0, dilation=1x2) batchnorm relu6 conv(6, 3, padding=same, groups=2) layernorm "
+    "residual(conv(6, 3, stride=2, padding=1) leaky_relu gate(globalavgpool dense(3) relu dense(6) hardsigmoid) | "
+    "conv(6, 1, stride=2)) hardswish conv(4, 1)"
+)
+EVERY_POOL = (
+    "conv(3, 1) maxpool(3, stride=2, padding=1) conv(4, 5, padding=2) dropout avgpool(3, stride=1, padding=1) "
+    "conv(2, 2, padding=same) gelu conv(2, 3)"
+)
+
+
+@pytest.mark.parametrize("text", [EVERY_OPERATOR, EVERY_POOL, "efficientnet_lite0", "compact", "resnet18"])
+def test_one_pass_sees_what_the_sweep_sees(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = (3, 33, 38)
+    written = f"{text} flatten dense" if "conv" in text else text
+    module = still(find(written).network.module(shape, 3).eval())
+    names = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
+    slow = swept(module, names, (1, *shape))
+    monkeypatch.setattr(receptive, "swept", lambda *_: pytest.fail("the network has an operator that is not written"))
+    fast = sights(module, names, (1, *shape))
+    assert list(fast) == list(slow)
+    for name, sight in fast.items():
+        np.testing.assert_array_equal(sight.rows, slow[name].rows, err_msg=name)
+        np.testing.assert_array_equal(sight.columns, slow[name].columns, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [lambda x: x.cumsum(2), lambda x: torch.add(x, x, alpha=2), lambda x: x.roll(1, 3), lambda x: x * (x > 0)],
+)
+def test_an_operator_that_is_not_written_leaves_it_to_the_sweep(foreign: Callable[[Tensor], Tensor]) -> None:
+    class Foreign(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.second(foreign(self.first(x))).mean((2, 3))
+
+    module = still(Foreign())
+    with pytest.raises(farthest.Unknown):
+        receptive._at_once(module, ["first", "second"], (1, 1, 9, 9))
+    found, wanted = sights(module, ["first", "second"], (1, 1, 9, 9)), swept(module, ["first", "second"], (1, 1, 9, 9))
+    np.testing.assert_array_equal(found["second"].rows, wanted["second"].rows)
+
+
+def test_what_is_joined_to_the_picture_is_no_part_of_it() -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.depthwise = nn.Conv2d(2, 2, 3, groups=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.depthwise(torch.cat([x, torch.ones(len(x), 1, 8, 8)], 1)).flatten(1)
+
+    module = still(Beside())
+    sight, wanted = (way(module, ["depthwise"], (1, 1, 8, 8))["depthwise"] for way in (receptive._at_once, swept))
+    assert [sight.box(channel, 2, 5) for channel in (0, 1)] == [(2, 5, 5, 8), (0, 0, 0, 0)]
+    np.testing.assert_array_equal(sight.rows, wanted.rows)
+
+
+def test_weights_are_no_part_of_the_picture() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.full((1, 1, 8, 8), 1e6))
+            self.last = nn.Conv2d(1, 1, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(100 - (self.weight * x + self.weight) / 2).flatten(1)
+
+    sight = receptive._at_once(still(Scaled()), ["last"], (1, 1, 8, 8))["last"]
+    assert sight.box(0, 2, 5) == (2, 5, 5, 8)

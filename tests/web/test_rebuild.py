@@ -21,6 +21,14 @@ NETWORKS = {
         "l2pool(2) hardswish flatten dense(7) dropout dense"
     ),
 }
+MOBILE = {
+    "1x1 and depthwise convolutions, uneven zeros, ReLU6": (
+        "conv(8, 3, stride=2, padding=same, bias=false) batchnorm(eps=0.001) relu6 "
+        "residual(conv(12, 1, bias=false) batchnorm relu6 conv(12, 5, padding=same, groups=12, bias=false) batchnorm "
+        "relu6 conv(8, 1, bias=false) batchnorm) conv(6, 3x2, stride=1x2, padding=2x1, dilation=2x1, groups=2) "
+        "globalavgpool dense(5) relu dense"
+    ),
+}
 OPTIMIZERS = {
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
@@ -32,7 +40,7 @@ OTHERS = {
     "rprop": lambda parameters: torch.optim.Rprop(parameters, lr=0.01),
     "asgd": lambda parameters: torch.optim.ASGD(parameters, lr=0.01, t0=1),
 }
-CASES = [*product(NETWORKS, OPTIMIZERS), *product(["the article's layers"], OTHERS)]
+CASES = [*product(NETWORKS, OPTIMIZERS), *product(["the article's layers"], OTHERS), *product(MOBILE, ["sgd"])]
 
 # a sum over the bits that tells their places apart
 SUMS = """async () => {
@@ -57,7 +65,7 @@ def bits(array: np.ndarray) -> int:
 @pytest.mark.parametrize(("network", "optimizer"), CASES)
 def test_every_array_has_the_traces_bits(network: str, optimizer: str, browser: Browser, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    module = text.parse(NETWORKS[network]).module((3, 33, 29), 3).eval()
+    module = text.parse((NETWORKS | MOBILE)[network]).module((3, 33, 29), 3).eval()
     steps = (OPTIMIZERS | OTHERS)[optimizer](module.parameters())
     for _ in range(2):
         module(torch.randn(1, 3, 33, 29)).logsumexp(1).sum().backward()

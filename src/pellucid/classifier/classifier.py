@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.classifier import meant
 from pellucid.classifier.predict.backend import GROUP
 from pellucid.classifier.predict.describe import described
 from pellucid.classifier.predict.pictures import Source, is_one
 from pellucid.classifier.predict.prediction import Described, Prediction
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.predict.with_torch import TorchBackend
-from pellucid.errors import PictureError, RecipeError, TraceError, did_you_mean
+from pellucid.errors import PictureError, RecipeError, TraceError
 from pellucid.glassbox import attribution, exemplars, exporting, mechanism, recording, still, suggest, whatif
 from pellucid.glassbox.attribution import Attribution, Method
 from pellucid.glassbox.exemplars import LayerExemplars
@@ -34,12 +35,13 @@ from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges
 from pellucid.runtime.memory import keep_memory
-from pellucid.texts import LABELS_BETWEEN, composed
 
 if TYPE_CHECKING:
     import torch
 
     from pellucid.classifier.backbone import Backbone
+
+Strings = Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -206,11 +208,30 @@ class Classifier:
 
         Raises PictureError, and TraceError where the label is no class or the layer is not there.
         """
+        from pellucid.engine import frozen
+
         image = self.prepared(picture)
         input = self.standardised(image[None])
         target = int(self.logits(image[None])[0].argmax()) if label is None else self._class(label)
         several = self.thresholds is not None
-        return attribution.attribute(self.module, input, target, method, layer, self.temperature, several)
+        faster = frozen.faster(self.module, self.device) if self.network is not None else None
+        return attribution.attribute(self.module, input, target, method, layer, self.temperature, several, faster)
+
+    def expect(self, labels: Strings, against: str | None, units: Strings, weights: Strings, layer: str | None) -> None:
+        """Raises TraceError for what is not there, before a picture is followed: see `explain`, `difference`, a trace's
+        `unit` and `update`, and `attribute`. An index is checked where the network's text gives its layer's shape."""
+        from pellucid.glassbox import beforehand
+
+        if labels:
+            self._target(labels)
+        if against is not None:
+            self._class(against)
+        if units or weights:
+            shapes = beforehand.shapes(self.network, self.input_shape, len(self.classes), self.called)
+            given = self._preparation(self._blank).arrays
+            beforehand.check(self.module, shapes, lambda: beforehand.names(self._graph, given), units, weights)
+        if layer is not None:
+            attribution.check_layer(self.module, self.standardised(self._blank[None]), layer)
 
     def exemplars(
         self, pictures: Iterable[Source], count: int = 9, layers: Sequence[str] | None = None
@@ -285,8 +306,11 @@ class Classifier:
     def _graph(self) -> Graph:
         """Of the module in evaluation mode; weights may change afterwards."""
         self.module.eval()
-        blank = np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
-        return exporting.capture(deepcopy(self.module), self.standardised(blank[None]))  # others may predict meanwhile
+        return exporting.capture(deepcopy(self.module), self.standardised(self._blank[None]))  # others may predict now
+
+    @property
+    def _blank(self) -> NDArray[np.uint8]:
+        return np.zeros((self.form.height, self.form.width, self.form.channels), np.uint8)
 
     def _record(
         self,
@@ -320,24 +344,7 @@ class Classifier:
         return replace(found, apply=lambda pixels: in_plain_order(found.apply(pixels))) if self.backend.plain else found
 
     def _target(self, label: str | Sequence[str]) -> int | tuple[int, ...]:
-        """What the loss is measured against: a class by number, or where a picture may have several, all its labels.
-
-        These may come in one text with | between them, as split.csv has them.
-        """
-        if self.thresholds is not None:
-            names = label.split(LABELS_BETWEEN) if isinstance(label, str) else label
-            return tuple(self._class(name) for name in names if name)
-        given = [label] if isinstance(label, str) else list(label)
-        if len(given) != 1:
-            raise TraceError(f"The labels are {', '.join(given) or 'none'}; a picture of this model has exactly one.")
-        return self._class(given[0])
+        return meant.target(label, self.classes, several=self.thresholds is not None)
 
     def _class(self, label: str) -> int:
-        names = [composed(name) for name in self.classes]
-        if composed(label) in names:
-            return names.index(composed(label))
-        hint = did_you_mean(label, self.classes, quoted=True)
-        known = ", ".join(self.classes[:10]) + (
-            f" and {len(self.classes) - 10:,} more" if len(self.classes) > 10 else ""
-        )
-        raise TraceError(f"{label!r} is not a class of this model.{hint} The classes are {known}.")
+        return meant.number(label, self.classes)

@@ -7,7 +7,7 @@ Theirs has no measure of chance; ours is the same map laid elsewhere on the pict
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pellucid.network.scores import tensor_probabilities
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 STEPS = 20
 ORDERS = 16  # random ones, to compare with
@@ -74,7 +74,7 @@ class Deletion:
 
 
 def deletion(
-    module: nn.Module,
+    scores: Callable[[Tensor], Tensor],
     input: Tensor,
     target: int,
     heat: NDArray[np.float32],
@@ -85,19 +85,19 @@ def deletion(
 
     The pixels with the largest values go first and are replaced with 0, the mean colour, in 20 steps; the probability
     is softmax(logits / temperature)[target], or with `several` labels a picture sigmoid. Equal values go in random
-    order, and a map that is the same everywhere orders nothing: its figures are those of chance. `module` is in
-    evaluation mode; it is not changed.
+    order, and a map that is the same everywhere orders nothing: its figures are those of chance. `scores`: of pictures
+    (n, C, H, W), (n, classes), as the network gives them in evaluation mode.
     """
     random = np.random.default_rng(SEED)
     shares = np.linspace(0, 1, STEPS + 1)
     removed = np.rint(shares * heat.size).astype(int)
-    moved = [_order(_elsewhere(heat, random), random) for _ in range(ORDERS)]
-    chance = [_curve(module, input, target, order, removed, temperature, several) for order in moved]
+    orders = [_order(_elsewhere(heat, random), random) for _ in range(ORDERS)]
+    if ranks := heat.min() != heat.max():
+        orders.append(_order(heat, random))
+    curves = _curves(scores, input, target, orders, removed, temperature, several)
+    chance = curves[:ORDERS]
     areas = [float(np.trapezoid(curve, shares)) for curve in chance]
-    if heat.min() == heat.max():
-        curve = np.mean(chance, axis=0)
-    else:
-        curve = _curve(module, input, target, _order(heat, random), removed, temperature, several)
+    curve = curves[ORDERS] if ranks else np.mean(chance, axis=0)
     return Deletion(
         shares=tuple(shares.tolist()),
         probabilities=tuple(curve.tolist()),
@@ -117,30 +117,38 @@ def _order(heat: NDArray[np.float32], random: np.random.Generator) -> NDArray[np
     return np.lexsort((random.permutation(heat.size), -heat.ravel()))
 
 
-def _curve(
-    module: nn.Module,
+def _curves(
+    scores: Callable[[Tensor], Tensor],
     input: Tensor,
     target: int,
-    order: NDArray[np.int64],
+    orders: Sequence[NDArray[np.int64]],
     removed: NDArray[np.int64],
     temperature: float,
     several: bool,
 ) -> NDArray[np.float64]:
-    """The probability after each number of pixels removed, float64 (steps,)."""
+    """The probability after each number of pixels removed in each order, float64 (orders, steps).
+
+    Nothing and everything removed are the same picture in every order, and are looked at once.
+    """
     import torch
 
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    ranks = torch.from_numpy(rank).to(input.device).view(1, 1, *input.shape[2:])
+    ranks = torch.from_numpy(np.stack([_ranks(order) for order in orders])).to(input.device)
+    ranks = ranks.view(-1, 1, *input.shape[2:])
+    every = [(0, int(removed[0])), (0, int(removed[-1]))]
+    every += [(number, int(count)) for number in range(len(orders)) for count in removed[1:-1]]
     found = []
     with torch.inference_mode():
-        for counts in _pieces(removed):
-            kept = ranks >= torch.from_numpy(counts).to(input.device).view(-1, 1, 1, 1)
-            p = tensor_probabilities(module(input * kept), temperature, several)
-            found.append(p[:, target].cpu().numpy())
-    return np.concatenate(found)
+        for start in range(0, len(every), BATCH):
+            which, counts = torch.tensor(every[start : start + BATCH], device=input.device).T
+            logits = scores(input * (ranks[which] >= counts.view(-1, 1, 1, 1)))
+            found.append(tensor_probabilities(logits, temperature, several)[:, target].cpu().numpy())
+    whole = np.concatenate(found)
+    first, last = (np.full((len(orders), 1), end) for end in whole[:2])
+    return np.concatenate([first, whole[2:].reshape(len(orders), -1), last], axis=1)
 
 
-def _pieces(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(counts), BATCH):
-        yield counts[start : start + BATCH]
+def _ranks(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """When each pixel is removed, from 0."""
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks

@@ -135,8 +135,10 @@ def _look(
     from pellucid.glassbox.receptive import first_runs
 
     def note(name: str, output: Tensor) -> None:
-        finite = torch.where(output.isfinite(), output, -torch.inf)
-        activation, index = finite.flatten(2).max(2)  # (pictures, filters)
+        activation, index = output.flatten(2).max(2)  # (pictures, filters)
+        if not activation.isfinite().all():  # NaN and infinity are the largest where there is one
+            finite = torch.where(output.isfinite(), output, -torch.inf)
+            activation, index = finite.flatten(2).max(2)
         place = np.stack(np.divmod(index.cpu().numpy(), output.shape[3]), axis=-1)
         best.setdefault(name, _Best(output.shape[1], count)).add(sources, activation.float().cpu().numpy(), place)
 

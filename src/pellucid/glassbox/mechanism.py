@@ -108,12 +108,12 @@ def mechanism(graph: Graph, trace: Trace, first: int, second: int) -> Mechanism:
         if node.name == graph.roles[INPUT] or any(call.name == node.name for call in graph.calls)
     ]
     calls = {call.name: call for call in graph.calls}
-    own = {node.name: _own(calls.get(node.name), node, graph, trace) for node in inside}
+    contributions = {node.name: _contributions(trace, node.name) for node in inside}
+    own = {node.name: _own(calls.get(node.name), node, graph, trace, contributions[node.name]) for node in inside}
     shares, after = [], sum(own.values())
     for position, node in enumerate(inside):
         after -= own[node.name]
-        units = _contributions(trace, node.name)
-        units = units.reshape(trace.shape(node.name))
+        units = contributions[node.name].reshape(trace.shape(node.name))
         shares.append(Share(node.name, node.kind, units, own[node.name], _alone(inside, position), after))
     difference = float(trace.values[graph.roles[LOSS]])
     return Mechanism(trace.classes[first], trace.classes[second], difference, tuple(shares), trace.source)
@@ -129,13 +129,13 @@ def _product(values: NDArray[np.float64], gradient: NDArray[Any]) -> NDArray[np.
     return np.where(gradient == 0, 0.0, values) * gradient
 
 
-def _own(call: Call | None, node: Node, graph: Graph, trace: Trace) -> float:
+def _own(call: Call | None, node: Node, graph: Graph, trace: Trace, contributions: NDArray[np.float64]) -> float:
     """What an op adds by itself: its output's contributions minus those that came in through it."""
     if call is None or node.name not in trace.gradients:
         return 0.0
-    out = float(_contributions(trace, node.name).sum())
     arriving = _through(call, node, graph, trace)
-    return out - float(sum(_product(trace.values[name].astype(np.float64), g).sum() for name, g in arriving))
+    came = sum(_product(trace.values[name].astype(np.float64), gradient).sum() for name, gradient in arriving)
+    return float(contributions.sum()) - float(came)
 
 
 def _through(call: Call, node: Node, graph: Graph, trace: Trace) -> list[tuple[str, NDArray[np.float64]]]:
@@ -145,13 +145,13 @@ def _through(call: Call, node: Node, graph: Graph, trace: Trace) -> list[tuple[s
     fixed = {*trace.parameters, *graph.buffers, *graph.constants}
     tensors: dict[str, Tensor] = {}
     for name in _referred(call, graph):
-        tensor = torch.from_numpy(np.array(trace.values[name]))
-        tensor = tensor.double() if tensor.is_floating_point() else tensor
+        values = trace.values[name]
+        tensor = torch.from_numpy(np.array(values, np.float64 if values.dtype.kind == "f" else values.dtype))
         tensors[name] = tensor.requires_grad_(name not in fixed and tensor.is_floating_point())
     with torch.enable_grad():
         out = _run(call, graph, tensors)
         wanted = [name for name, tensor in tensors.items() if tensor.requires_grad]
-        arriving = torch.from_numpy(np.array(trace.gradients[node.name])).double()
+        arriving = torch.from_numpy(np.array(trace.gradients[node.name], np.float64))
         found = torch.autograd.grad(out, [tensors[name] for name in wanted], arriving, allow_unused=True)
     return [(name, g.numpy()) for name, g in zip(wanted, found, strict=True) if g is not None]
 

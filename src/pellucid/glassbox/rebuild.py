@@ -1,10 +1,9 @@
 """A whole array from its declaration, and by how much the recorded bits differ from it: what an offline page stores.
 
-An array of floating-point numbers hardly compresses. But most arrays of a trace follow from others by an op of a few
-terms a number, and then only rounding separates what is worked out here from what PyTorch computed: differences in the
-last bit or two, which compress to almost nothing and lose nothing. A JavaScript twin (web/rebuild.js) works out the
-same numbers to the last bit, so only arithmetic that is the same everywhere is used: float64 + - * / max min sqrt, in
-order.
+An array of floating-point numbers hardly compresses. But most arrays of a trace follow from others by an op, and then
+only rounding separates what is worked out here from what PyTorch computed: differences in the last bits, which compress
+to a fraction and lose nothing. A JavaScript twin (web/arithmetic/rebuild.js) works out the same numbers to the last
+bit, so only arithmetic that is the same everywhere is used: float64 + - * / max min sqrt, in order.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.glassbox import strided
 from pellucid.glassbox.declaration import OUT, Axis, Op, Shape, Stage, Table
 from pellucid.glassbox.expression import Expression
 from pellucid.glassbox.precision import limited
@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace import Node, Trace
 
 LIMIT = 4_000_000
-"""Assignments of index names in an array's stages."""
+"""Assignments of index names in an array's stages that go by lists of indices."""
 TERMS = 16
 """Assignments for each number. A browser needs longer for more of them than they are worth in bytes."""
+LIMIT_STRIDED = 50_000_000
+"""Assignments in stages that go by steps (strided.py), which take less time."""
+TERMS_STRIDED = 4096
+ROUNDS = 10_000
+"""Blocks that are added one after the other, for one array."""
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
+_ARRIVING = ""
+"""The gradient of a stage's out, beside the arrays that have names."""
 _SAME_EVERYWHERE = {
     *("name", "number", "infinity", "+", "-", "*", "/", ">", ">=", "==", "where", "max", "min", "floor", "sqrt")
 }
@@ -38,8 +45,8 @@ _SAME_EVERYWHERE = {
 
 def value(op: Op, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:
     """The whole of "out", float32; None where it takes too many terms or a function that differs between machines."""
-    terms = [stage.term for stage in op.stages]
-    if not _cheap(op.stages, prod(op.shapes[OUT])) or not all(map(_same_everywhere, terms)):
+    forward = [(stage, stage.out, stage.reads()) for stage in op.stages]
+    if not _cheap(forward, op.shapes, prod(op.shapes[OUT])) or not all(_same_everywhere(s.term) for s in op.stages):
         return None
     arrays: dict[str, NDArray[Any]] = {**inputs, **op.constants}
     made: dict[str, Floats] = {}
@@ -55,8 +62,11 @@ def gradient(trace: Trace, name: str) -> NDArray[np.float32] | None:
     stages = [(node, local, stage) for node in uses for local, stage in _through(node, name)]
     if not stages or any(node.op is None or any(s.out != OUT for s in node.op.stages) for node in uses):
         return None
-    if not _cheap([stage for _, _, stage in stages], trace.values[name].size):
-        return None
+    for node, local, stage in stages:
+        assert node.op is not None
+        back = [(stage, local, (*stage.reads(), stage.out))]
+        if not _cheap(back, node.op.shapes, trace.values[name].size):
+            return None
     if not all(_same_everywhere(s.term.derivative(local)) and (s.pick == "sum" or _bare(s)) for _, local, s in stages):
         return None
     total = np.zeros(trace.values[name].size)
@@ -103,8 +113,32 @@ def _rounded(numbers: Floats) -> NDArray[np.float32] | None:
     return rounded if np.isfinite(rounded).all() else None
 
 
-def _cheap(stages: Sequence[Stage], numbers: int) -> bool:
-    return sum(prod(stage.ranges.values()) for stage in stages) <= min(LIMIT, TERMS * numbers)
+def _cheap(stages: Sequence[tuple[Stage, str, Sequence[str]]], shapes: Mapping[str, Shape], numbers: int) -> bool:
+    """Of stages, each with the array that it adds to and those that it reads: whether they take no longer than it pays.
+
+    `numbers`: of the array that they make.
+    """
+    listed, by_steps = 0, 0
+    for stage, to, reads in stages:
+        count = prod(stage.ranges.values())
+        frames = _frames(stage, (to, *reads), shapes)
+        if frames is None:
+            listed += count
+            continue
+        loops, _ = strided.parted(stage.ranges, frames[to])
+        if prod(stage.ranges[name] for name in loops) > ROUNDS:
+            return False
+        by_steps += count
+    return listed <= min(LIMIT, TERMS * numbers) and by_steps <= min(LIMIT_STRIDED, TERMS_STRIDED * numbers)
+
+
+def _frames(stage: Stage, names: Sequence[str], shapes: Mapping[str, Shape]) -> dict[str, strided.Frame] | None:
+    """How a stage addresses these arrays by steps; None where it picks, or where a table stands for a step."""
+    if stage.pick != "sum":
+        return None
+    found = {name: strided.frame(stage.maps[name], shapes[name], stage.ranges) for name in names}
+    known = {name: frame for name, frame in found.items() if frame is not None}
+    return known if len(known) == len(found) else None
 
 
 def _same_everywhere(term: Expression) -> bool:
@@ -126,6 +160,11 @@ def _through(node: Node, name: str) -> list[tuple[str, Stage]]:
 
 def _run(stage: Stage, op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
     """A stage's out, flat, over all its assignments in order."""
+    frames = _frames(stage, (stage.out, *stage.reads()), op.shapes)
+    if frames is not None:
+        given = {name: (frames[name], arrays[name]) for name in stage.reads()}
+        with np.errstate(all="ignore"):
+            return strided.added(stage.ranges, frames[stage.out], given, stage.term.evaluate)
     to, written = _places(stage, stage.out, op.shapes)
     count = prod(op.shapes[stage.out])
     if stage.pick == "max":
@@ -139,6 +178,13 @@ def _run(stage: Stage, op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
 
 def _run_back(stage: Stage, op: Op, name: str, arrays: Mapping[str, NDArray[Any]], arriving: NDArray[Any]) -> Floats:
     """What a stage adds to the gradient of one of the arrays that it reads, flat."""
+    slope = stage.term.derivative(name)
+    frames = _frames(stage, (name, stage.out, *stage.reads()), op.shapes)
+    if frames is not None:
+        given = {each: (frames[each], arrays[each]) for each in slope.names()}
+        given[_ARRIVING] = frames[stage.out], arriving
+        with np.errstate(all="ignore"):
+            return strided.added(stage.ranges, frames[name], given, lambda v: v[_ARRIVING] * slope.evaluate(v))
     to, written = _places(stage, name, op.shapes)
     out, inside = _places(stage, stage.out, op.shapes)
     gradients = arriving.reshape(-1).astype(np.float64)
@@ -147,8 +193,8 @@ def _run_back(stage: Stage, op: Op, name: str, arrays: Mapping[str, NDArray[Any]
         used = written & inside
         rows = _winners(arrays[name].reshape(-1)[to[used]].astype(np.float64), out[used], len(gradients))
         return np.bincount(to[used][rows], gradients[out[used][rows]], count).astype(np.float64)
-    slope = _evaluated(stage.term.derivative(name), stage, op, arrays)
-    return _added(to, written & inside, gradients[np.where(inside, out, 0)] * slope, count)
+    slopes = _evaluated(slope, stage, op, arrays)
+    return _added(to, written & inside, gradients[np.where(inside, out, 0)] * slopes, count)
 
 
 def _winners(candidates: Floats, of: Places, count: int) -> Places:

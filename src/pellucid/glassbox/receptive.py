@@ -2,8 +2,11 @@
 
 No formula of strides and paddings: a picture with NaN in one row goes through the network, and every output that is NaN
 has seen that row; zero weights do not hide it, 0 * NaN is NaN. So branches, dilation, and layers that nobody foresaw
-come out right, and what looks at the whole picture (squeeze and excitation, attention) gives the whole picture. Imports
-torch, so it is imported only where boxes are asked for.
+come out right, and what looks at the whole picture (squeeze and excitation, attention) gives the whole picture.
+
+That takes a picture for each row and column. Most networks are made of a few operators of which it is known what they
+see; of those, one pass of four pictures gives the same ends (farthest.py). Imports torch, so it is imported only where
+boxes are asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from pellucid.glassbox import farthest
 
 BATCH = 16
 Box = tuple[int, int, int, int]
@@ -52,11 +57,42 @@ class Sight:
 def sights(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[str, Sight]:
     """For each named layer what its units see of an input (1, C, H, W). `copy` is still (see still.py), and in float32.
 
-    A layer that is run more than once is seen in its first run. H + W pictures pass through, a few at a time, with
-    each convolution reduced to one channel a group; the memory does not grow with their number.
+    A layer that is run more than once is seen in its first run. Four pictures pass through; where the network has an
+    operator that farthest.py does not know, H + W pictures, a few at a time, with each convolution reduced to one
+    channel a group. The memory does not grow with their number.
     """
+    try:
+        return _at_once(copy, names, shape)
+    except Exception:  # farthest.Unknown, or what a module raises that cannot compute with such numbers
+        return swept(copy, names, shape)
+
+
+def swept(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[str, Sight]:
+    """As `sights`, for any network: a picture with NaN for each row and each column."""
     rows, columns = _sweep(copy, names, shape, 2), _sweep(copy, names, shape, 3)
     return {name: Sight(rows[name], columns[name]) for name in rows}
+
+
+def _at_once(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[str, Sight]:
+    """As `sights`, in one pass. Raises farthest.Unknown, or what the module raises."""
+    if any(isinstance(part, torch.jit.ScriptModule) for part in copy.modules()):
+        raise farthest.Unknown("a compiled module, whose operators cannot be watched")
+    found: dict[str, Sight] = {}
+
+    def note(name: str, output: Tensor) -> None:
+        last_row, last_column, first_row, first_column = farthest.plain(output)
+        rows = _ends(-first_row.amax(2), last_row.amax(2))
+        found[name] = Sight(rows, _ends(-first_column.amax(1), last_column.amax(1)))
+
+    with torch.no_grad():
+        first_runs(copy, names, note, farthest.pictures(shape, _device(copy)))
+    return found
+
+
+def _ends(first: Tensor, last: Tensor) -> NDArray[np.int64]:
+    """(channels, places, 2): the first place that is seen, and the one after the last; 0 and 0 where none is."""
+    ends = torch.stack([first, last + 1], -1)
+    return torch.where(ends.isfinite(), ends, 0.0).to(torch.int64).cpu().numpy()
 
 
 def first_runs(copy: nn.Module, names: Sequence[str], look: Callable[[str, Tensor], None], batch: Tensor) -> None:
@@ -109,8 +145,7 @@ def _reach(first: NDArray[np.int64], last: NDArray[np.int64], side: int) -> int:
 
 def _sweep(copy: nn.Module, names: Sequence[str], shape: Sequence[int], axis: int) -> dict[str, NDArray[np.int64]]:
     """Name -> (channels, places along `axis`, 2): first place of the input that is seen, and the one after the last."""
-    parameter = next(copy.parameters(), None)
-    device = parameter.device if parameter is not None else torch.device("cpu")
+    device = _device(copy)
     ends: dict[str, NDArray[np.int64]] = {}
     side, other = shape[axis], 5 - axis
 
@@ -129,6 +164,11 @@ def _sweep(copy: nn.Module, names: Sequence[str], shape: Sequence[int], axis: in
         with torch.no_grad(), _OneChannel():
             first_runs(copy, names, note, probe)
     return ends
+
+
+def _device(copy: nn.Module) -> torch.device:
+    parameter = next(copy.parameters(), None)
+    return parameter.device if parameter is not None else torch.device("cpu")
 
 
 class _OneChannel(TorchFunctionMode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pellucid.errors import TraceError, nearest
@@ -20,23 +21,58 @@ def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str,
     """
     if not isinstance(unit, str):
         raise TraceError(f"{unit!r} names no unit. Write the layer and its index as a text: 'conv1[3, 10, 12]'.")
+    name = named(unit)
+    names = list(trace.parameters) if parameters_only else _names(trace)
+    if name not in names:
+        some = names if parameters_only else [node.name for node in trace.nodes]
+        raise TraceError(_unknown(name, names, some, parameters_only))
+    index = _index(unit, name, trace.shape(name), trace.batched(name))
+    return name, trace.whole_index(name, index)
+
+
+def named(unit: str) -> str:
+    """The array of a unit. Raises TraceError where the text is no unit."""
+    return _taken_apart(unit)[0]
+
+
+def check(
+    unit: str,
+    shapes: Mapping[str, Shape],
+    names: Sequence[str],
+    shown: Sequence[str],
+    weights: bool = False,
+) -> None:
+    """As `locate`, before there is a trace. `shapes`: of the arrays whose shapes are known, without a batch axis.
+
+    `names`: of all arrays; `shown`: those that an error counts up. `weights`: only weights are meant. Raises
+    TraceError.
+    """
+    name = named(unit)
+    if name not in names:
+        raise TraceError(_unknown(name, names, shown, weights))
+    if name in shapes:
+        _index(unit, name, shapes[name], batched=not weights)
+
+
+def _taken_apart(unit: str) -> tuple[str, str | None]:
     found = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
     if found is None:
         raise TraceError(f"{unit!r} names no unit. Write the layer and its index: conv1[3, 10, 12].")
-    name, inside = found[1], found[2]
-    names = list(trace.parameters) if parameters_only else _names(trace)
-    if name not in names:
-        raise TraceError(_unknown(trace, name, names, parameters_only))
-    shape = trace.shape(name)
+    return found[1], found[2]
+
+
+def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:
+    """The index of a unit without the batch axis, of which a 0 in front is left out."""
+    _, inside = _taken_apart(unit)
     try:
         index = [int(number) for number in inside.split(",")] if inside and inside.strip() else []
     except ValueError:
         raise TraceError(f"{unit!r}: an index is whole numbers, {_example(name, shape)}.") from None
-    if len(index) == len(shape) + 1 == trace.values[name].ndim and index[0] == 0:
+    if batched and len(index) == len(shape) + 1 and index[0] == 0:
         del index[0]
     if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
         raise TraceError(f"{unit!r} is not there: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
-    return name, trace.whole_index(name, tuple(index))
+    return tuple(index)
 
 
 def _names(trace: Trace) -> list[str]:
@@ -45,11 +81,10 @@ def _names(trace: Trace) -> list[str]:
     return [*nodes, *(name for name in trace.values if name not in nodes and trace.values[name].dtype.kind == "f")]
 
 
-def _unknown(trace: Trace, name: str, names: list[str], parameters_only: bool) -> str:
+def _unknown(name: str, names: Sequence[str], some: Sequence[str], parameters_only: bool) -> str:
     what = "weight" if parameters_only else "layer or weight"
     near = nearest(name, names, 3, 0.5) or [each for each in names if name.lower() in each.lower()][:3]
     hint = f" Nearest: {', '.join(near)}." if near else ""
-    some = names if parameters_only else [node.name for node in trace.nodes]
     shown = ", ".join(some[:12]) + (f" and {len(some) - 12:,} more" if len(some) > 12 else "")
     return f"There is no {what} {name!r}.{hint} There are {shown}."
 

@@ -111,6 +111,8 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
     several = len(pictures) > 1
     with progress.waiting("opening the model"):
         classifier = api.load(model, trust=trust)
+        layer = request.layer if request.method == "grad_cam" else None
+        classifier.expect(request.labels, request.why_not, request.units, request.updates, layer)
     results: list[dict[str, Any]] = []
     traces = _followed(classifier, list(zip(pictures, places, strict=True)), request, results)
     if several:
@@ -118,7 +120,8 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if request.html is not None and (first := next(usable, None)) is not None:
-        files.create(request.html, offline(chain([first], usable), model.resolve().name))
+        with _waiting("writing the page", several):
+            files.create(request.html, offline(chain([first], usable), model.resolve().name))
     for _ in usable:  # those that no page has read
         pass
     followed = [each for each in results if "error" not in each]
@@ -142,6 +145,10 @@ def _followed(
     several = len(pictures) > 1
     for picture, places in pictures:
         try:
+            if not _follows(request, several):
+                classifier.prepared(picture)
+                results.append(_answer(classifier, picture, None, request, places, several))
+                continue
             with _waiting("following the picture through the network", several):
                 trace = classifier.explain(picture, request.labels or None)
         except PictureError as error:
@@ -159,10 +166,31 @@ def _followed(
 
 
 def _answer(
-    classifier: Classifier, picture: Path, trace: Trace, request: Request, places: Places, several: bool
+    classifier: Classifier, picture: Path, trace: Trace | None, request: Request, places: Places, several: bool
 ) -> dict[str, Any]:
-    """The answers about one picture as JSON. Prints them too, unless the output is JSON."""
+    """The answers about one picture as JSON. Prints them too, unless the output is JSON.
+
+    `trace`: None where the request needs none.
+    """
     shown = not request.json
+    answered: dict[str, Any] = _workings(trace, request, shown) if trace is not None else {}
+    if request.why_not is not None:
+        label = request.label or classifier.predict(picture).top(1)[0][0]
+        answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not, several)
+    if request.method is not None:
+        with _waiting("computing the map, and how far to trust it", several):
+            attributed = classifier.attribute(picture, request.label, request.method, request.layer)
+        _write_map(classifier, picture, attributed.map, places.map)
+        answered["map"] = {**attributed.as_json(), "written": str(places.map)}
+        if shown:
+            explain_text.attribution(attributed, classifier.classes[attributed.target], str(places.map))
+    if shown and trace is not None and not _works(request) and request.html is None:
+        explain_text.path(trace, request.backward)
+    return answered
+
+
+def _workings(trace: Trace, request: Request, shown: bool) -> dict[str, Any]:
+    """The units and weights as JSON. Prints them too where `shown`."""
     answered: dict[str, Any] = {}
     workings = [("units", trace.gradient(unit) if request.backward else trace.unit(unit)) for unit in request.units]
     workings += [("updates", trace.update(weight)) for weight in request.updates]
@@ -170,19 +198,16 @@ def _answer(
         answered.setdefault(kind, []).append(working.as_json())
         if shown:
             explain_text.working(working)
-    label = request.label or trace.classes[trace.predicted]
-    if request.why_not is not None:
-        answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not)
-    if request.method is not None:
-        with _waiting("computing the map", several):
-            attributed = classifier.attribute(picture, request.label, request.method, request.layer)
-        _write_map(classifier, picture, attributed.map, places.map)
-        answered["map"] = {**attributed.as_json(), "written": str(places.map)}
-        if shown:
-            explain_text.attribution(attributed, trace.classes[attributed.target], str(places.map))
-    if shown and not _works(request) and request.html is None:
-        explain_text.path(trace, request.backward)
     return answered
+
+
+def _follows(request: Request, several: bool) -> bool:
+    """Whether the request needs a trace. A map and a difference have runs of their own.
+
+    Several pictures are each listed with their prediction, which the trace knows.
+    """
+    works = request.units or request.updates or not _works(request)
+    return bool(several or request.json or request.html or works)
 
 
 def _works(request: Request) -> bool:
@@ -224,12 +249,15 @@ def _check(request: Request, places: list[Places]) -> None:
         outputs.check_free(request.html, "--html")
 
 
-def _why_not(classifier: Classifier, picture: Path, label: str, request: Request, place: Path) -> dict[str, Any]:
+def _why_not(
+    classifier: Classifier, picture: Path, label: str, request: Request, place: Path, several: bool
+) -> dict[str, Any]:
     assert request.why_not is not None
     if request.why_not == label:
         what = "--label is" if request.label else "is predicted"
         raise RecipeError(f"--why-not is {request.why_not!r}, which {what} already; name another class.")
-    difference = classifier.difference(picture, label, request.why_not)
+    with _waiting("splitting the difference between the classes", several):
+        difference = classifier.difference(picture, label, request.why_not)
     _write_map(classifier, picture, difference.pixels, place)
     if not request.json:
         explain_text.mechanism(difference)

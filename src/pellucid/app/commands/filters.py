@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import lru_cache
 from json import dumps
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api, files
@@ -19,6 +23,8 @@ from pellucid.errors import ArtefactError
 from pellucid.glassbox.sheet import sheet
 from pellucid.pictures.png import encode as png
 from pellucid.runs.made_from import trained_on
+
+KEPT = 256_000_000  # bytes of decoded pictures that the sheets keep
 
 
 def filters(
@@ -69,9 +75,10 @@ def _write(
         raise ArtefactError(f"No pictures for {model}. Name some: pellucid filters {model} photos/")
     steps = classifier.exemplars(sources, count, list(layers) or None)
     layers_shown, unusable = progress.counted(steps, len(sources), "searching patches")
+    image_of = _once(classifier)
     for name, layer in layers_shown.items():
         written = place / f"{files.safe(name)}.png"
-        files.write(written, png(sheet(layer, lambda source: outputs.colour(classifier.prepared(source)))))
+        files.write(written, png(sheet(layer, image_of)))
         sees = f"sees {layer.sees[0]}x{layer.sees[1]} pixels"
         if not as_json:
             print(f"{name}: {many(len(layer.filters), 'filter')}, each unit {sees}: {printable(written)}")
@@ -88,3 +95,9 @@ def _write(
     if as_json:
         streams.write_json(content)
     return Exit.UNUSABLE if unusable else Exit.OK
+
+
+def _once(classifier: Classifier) -> Callable[[str], NDArray[np.uint8]]:
+    """A picture as the network gets it, uint8 (H, W, 3). Most layers show the same ones, which are decoded once."""
+    each = classifier.form.height * classifier.form.width * 3
+    return lru_cache(max(1, KEPT // each))(lambda source: outputs.colour(classifier.prepared(source)))

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from pellucid import api
+from pellucid.app import progress
 from pellucid.app.format import printable
 from pellucid.app.page import routes
+from pellucid.app.page.opening import Opening
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
 from pellucid.glassbox.replies import Refused, Reply
@@ -28,14 +30,20 @@ def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool
     """Open a model until Ctrl-C. Without a picture, on the first of those that the model keeps for evaluation."""
     if not 0 <= port <= LARGEST_PORT:
         raise RecipeError(f"--port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
-    classifier = api.load(model, trust=trust)
-    chosen = picture if picture is not None else _first(model)
-    try:
-        glass = Glass(classifier, model, chosen)
-    except PictureError as error:
-        raise PictureError(f"{chosen}: {error.reason}") from error
-    with listening(glass, port) as server:
-        return serve(server, glass, browser)
+    with progress.waiting("opening the model"):
+        classifier = api.load(model, trust=trust)
+        chosen = picture if picture is not None else _first(model)
+        try:
+            classifier.prepared(chosen)
+        except PictureError as error:
+            raise PictureError(f"{chosen}: {error.reason}") from error
+    opening = Opening()
+    with listening(opening, port) as server:
+        with opening.answering(server), progress.waiting("following the picture through the network"):
+            if browser:
+                browse(server.address)
+            glass = opening.opened(Glass(classifier, model, chosen))
+        return serve(server, glass)
 
 
 def serve(server: Server, glass: Glass, browser: bool = False) -> int:
@@ -48,7 +56,7 @@ def serve(server: Server, glass: Glass, browser: bool = False) -> int:
     return 0
 
 
-def listening(glass: Glass | Training, port: int = 0) -> Server:
+def listening(glass: Glass | Training | Opening, port: int = 0) -> Server:
     """A server at a port, 0 for any that is free; it answers once `serve_forever` runs. Raises StorageError."""
     return Server(glass, port)
 
@@ -66,9 +74,9 @@ def _first(model: Path) -> Path:
 
 
 class Server(PageServer):
-    """Of a model, or of a training that goes on."""
+    """Of a model, of one that is being opened, or of a training that goes on."""
 
-    def __init__(self, glass: Glass | Training, port: int) -> None:
+    def __init__(self, glass: Glass | Training | Opening, port: int) -> None:
         self.glass = glass
         super().__init__(port)
 

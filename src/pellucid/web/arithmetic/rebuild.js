@@ -6,6 +6,7 @@
 import { evaluate, names } from "./expression.js";
 import { limited } from "./precision.js";
 import { along, flat, places, withTables } from "./rows.js";
+import { added, frame } from "./strided.js";
 
 /** @typedef {import("./declaration.js").Op} Op */
 /** @typedef {import("./declaration.js").Stage} Stage */
@@ -14,6 +15,7 @@ import { along, flat, places, withTables } from "./rows.js";
 /** @typedef {(name: string) => Promise<{data: Numbers}>} Load a whole array of the page */
 
 const CHUNK = 1 << 15; // assignments at a time
+const ARRIVING = ""; // the gradient of a stage's out, beside the arrays that have names
 
 /**
  * The recorded numbers, from what an array follows from and how far its bits lie apart from it.
@@ -131,6 +133,8 @@ async function inputs(op, reads, load) {
  * @param {Record<string, Numbers>} arrays
  */
 function forward(stage, op, arrays) {
+  const frames = framesOf(stage, [stage.out, ...names(stage.term)], op);
+  if (frames) return added(stage.ranges, frames[stage.out], framed(names(stage.term), frames, arrays), stage.term);
   const result = new Float64Array(size(op.shapes[stage.out])).fill(stage.pick === "max" ? -Infinity : 0);
   for (const rows of assignments(stage.ranges)) {
     const to = where(stage, stage.out, op, rows);
@@ -159,6 +163,13 @@ function forward(stage, op, arrays) {
  * @param {Numbers} arriving
  */
 function backward(stage, op, name, arrays, arriving) {
+  const slope = stage.derivatives?.[name] ?? 0;
+  const frames = framesOf(stage, [name, stage.out, ...names(stage.term)], op);
+  if (frames) {
+    const reads = framed(names(slope), frames, arrays);
+    reads[ARRIVING] = [frames[stage.out], arriving];
+    return added(stage.ranges, frames[name], reads, ["*", ARRIVING, slope]);
+  }
   const result = new Float64Array(size(op.shapes[name]));
   if (stage.pick === "max") {
     const largest = forward(stage, op, arrays);
@@ -175,7 +186,6 @@ function backward(stage, op, name, arrays, arriving) {
     }
     return result;
   }
-  const slope = stage.derivatives?.[name] ?? 0;
   for (const rows of assignments(stage.ranges)) {
     const to = where(stage, name, op, rows);
     const out = where(stage, stage.out, op, rows);
@@ -185,6 +195,35 @@ function backward(stage, op, name, arrays, arriving) {
     });
   }
   return result;
+}
+
+/**
+ * How a stage addresses these arrays by steps; null where it picks, or where a table stands for a step.
+ * @param {Stage} stage
+ * @param {string[]} wanted
+ * @param {Op} op
+ * @returns {Record<string, import("./strided.js").Frame> | null}
+ */
+function framesOf(stage, wanted, op) {
+  if (stage.pick !== "sum") return null;
+  /** @type {Record<string, import("./strided.js").Frame>} */
+  const found = {};
+  for (const name of wanted) {
+    const known = frame(stage.maps[name], op.shapes[name], stage.ranges);
+    if (!known) return null;
+    found[name] = known;
+  }
+  return found;
+}
+
+/**
+ * @param {string[]} read
+ * @param {Record<string, import("./strided.js").Frame>} frames
+ * @param {Record<string, Numbers>} arrays
+ * @returns {Record<string, [import("./strided.js").Frame, Numbers]>}
+ */
+function framed(read, frames, arrays) {
+  return Object.fromEntries(read.map((name) => [name, [frames[name], arrays[name]]]));
 }
 
 /**

@@ -1,0 +1,32 @@
+"""Which of a classifier's classes somebody means by a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pellucid.errors import TraceError, did_you_mean
+from pellucid.texts import LABELS_BETWEEN, composed
+
+
+def target(label: str | Sequence[str], classes: Sequence[str], several: bool) -> int | tuple[int, ...]:
+    """What the loss is measured against: a class by number, or where a picture may have several, all its labels.
+
+    These may come in one text with | between them, as split.csv has them. Raises TraceError.
+    """
+    if several:
+        names = label.split(LABELS_BETWEEN) if isinstance(label, str) else label
+        return tuple(number(name, classes) for name in names if name)
+    given = [label] if isinstance(label, str) else list(label)
+    if len(given) != 1:
+        raise TraceError(f"The labels are {', '.join(given) or 'none'}; a picture of this model has exactly one.")
+    return number(given[0], classes)
+
+
+def number(label: str, classes: Sequence[str]) -> int:
+    """The class of this name, counted from 0. Raises TraceError, with the nearest name."""
+    names = [composed(name) for name in classes]
+    if composed(label) in names:
+        return names.index(composed(label))
+    hint = did_you_mean(label, classes, quoted=True)
+    known = ", ".join(classes[:10]) + (f" and {len(classes) - 10:,} more" if len(classes) > 10 else "")
+    raise TraceError(f"{label!r} is not a class of this model.{hint} The classes are {known}.")
