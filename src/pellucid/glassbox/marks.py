@@ -56,7 +56,8 @@ def marking() -> Iterator[list[Mark]]:
     _operators()
     marks: list[Mark] = []
     known = torch.autograd.Function.__dict__["apply"], BackwardHook.setup_input_hook, BackwardHook.setup_output_hook
-    hook, data = torch.Tensor.register_hook, torch._C.TensorBase.data
+    hook = torch.Tensor.register_hook
+    data: Any = torch._C.TensorBase.data
     last = torch.nn.Module._maybe_warn_non_full_backward_hook
     inference = torch.inference_mode.__enter__, torch.inference_mode.__exit__
     ours = threading.get_ident()

@@ -48,8 +48,8 @@ def _looped(
 ) -> Any:
     """vmap: the function of one slice after the other, and their results stacked."""
     import torch
-    from torch._functorch.vmap import _broadcast_to_and_flatten, _process_batched_inputs
-    from torch.utils._pytree import tree_flatten, tree_unflatten
+    from torch._functorch.vmap import _process_batched_inputs
+    from torch.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_unflatten
 
     if randomness != "error":
         raise TraceError(
