@@ -30,6 +30,8 @@ from pellucid.run import Run
 from pellucid.training import bring
 from pellucid.training import recipe as recipes
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 # every source of randomness and every kind of state: dropout, batch norm, a moving rate, augmentation, an order
 SETTINGS = {
     "size": 12,

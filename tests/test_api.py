@@ -13,6 +13,8 @@ import pellucid
 from pellucid import api
 from pellucid.errors import ArtefactError, CatalogError, NetworkError, RecipeError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 8, "epochs": 1, "batch": 16, "device": "cpu"}
 
 

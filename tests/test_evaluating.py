@@ -15,6 +15,8 @@ from pellucid.errors import CatalogError
 from pellucid.kept import memory
 from pellucid.pictures import familiar
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 16, "epochs": 2, "device": "cpu"}
 
 

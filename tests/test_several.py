@@ -24,6 +24,8 @@ from pellucid.pictures.joined import joined
 from pellucid.run import Found, Run, Started
 from pellucid.training import recipe as recipes
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CLASSES = ("blue", "green", "red")
 SETTINGS: dict[str, Any] = {
     "model": "conv(6, 3) batchnorm relu globalavgpool dense",

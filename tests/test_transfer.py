@@ -32,6 +32,8 @@ from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CLASSES, EACH = ("blue", "red"), 20
 QUICK: dict[str, Any] = {"pretrained": "imagenet", "precision": "float32", "seed": 1}
 

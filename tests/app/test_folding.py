@@ -11,6 +11,8 @@ import pytest
 from pellucid import api, folds
 from pellucid.app.page.live import Live
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = ["--model", "conv(4, 3) relu globalavgpool dense", "--size", "12", "--epochs", "2", "--batch", "8"]
 FLAGS = [*TINY, "--device", "cpu", "--folds", "3"]
 

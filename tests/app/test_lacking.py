@@ -13,6 +13,8 @@ from PIL import Image
 
 from pellucid import api
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NETWORK = "conv(2, 3) relu globalavgpool dense"
 TINY = ["--model", NETWORK, "--size", "16", "--epochs", "2", "--batch", "16", "--device", "cpu"]
 

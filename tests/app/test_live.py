@@ -20,6 +20,8 @@ from pellucid.app.page import live, server
 from pellucid.app.page.live import Live
 from pellucid.errors import TrainingError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
 SETTINGS = {"model": NETWORK, "size": 12, "batch": 4, "device": "cpu", "replay": True}
 

@@ -22,6 +22,8 @@ from pellucid import Recipe, api
 from pellucid.app import screen
 from pellucid.errors import RecipeError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NETWORK = "conv(2, 3) relu globalavgpool dense"
 TINY = ["--model", NETWORK, "--size", "8", "--epochs", "2", "--batch", "16", "--device", "cpu"]
 
