@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from tests.patience import PATIENCE
 
 from pellucid.engine.shares import share_out, share_out_with_torch
 
@@ -20,7 +21,7 @@ def test_the_caller_and_another_work_at_once() -> None:
     meeting, seen = threading.Barrier(2), set()
 
     def task(_: int) -> None:
-        meeting.wait(timeout=30)
+        meeting.wait(timeout=PATIENCE)
         seen.add(threading.current_thread())
 
     share_out(task, range(2), 2)
