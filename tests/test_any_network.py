@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests import forked
 from torch import nn
 
 import pellucid
@@ -233,30 +234,28 @@ def test_killed_and_resumed_by_its_name_from_the_command_line(net: Path, photos:
     shutil.copy(net, tmp_path / "net.py")
     flags = [each for name, value in SETTINGS.items() for each in (f"--{name.replace('_', '-')}", str(value))]
     flags[flags.index("--epochs") + 1] = "30"
-    start = [sys.executable, "-m", "pellucid", "train", str(photos), "--cache", "c", "--model", "net.py:build", *flags]
+    start = ["train", str(photos), "--cache", "c", "--model", "net.py:build", *flags]
+    python: list[str] = [sys.executable, "-m", "pellucid"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    given: dict[str, Any] = {"cwd": tmp_path, "env": environment, "text": True}
-    whole = subprocess.run([*start, "--out", "whole"], capture_output=True, check=False, **given)
+    given: dict[str, Any] = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False}
+    whole = subprocess.run([*python, *start, "--out", "whole"], **given)
     assert whole.returncode == 0, whole.stderr
     assert "runs net.py: build" in whole.stdout
-    with subprocess.Popen([*start, "--out", "killed"], stdout=subprocess.PIPE, **given) as process:
-        assert process.stdout is not None
+    with forked.Command(*start, "--out", "killed", cwd=tmp_path, env=environment) as process:
         for line in process.stdout:
             if line.startswith("epoch"):
                 process.send_signal(signal.SIGKILL)
                 break
     assert not (tmp_path / "killed" / "config.json").exists()
     # without --model: the run keeps its settings, the file's and the function's names among them
-    again = [sys.executable, "-m", "pellucid", "train", str(photos), "--cache", "c", "--out", "killed", "--resume"]
-    resumed = subprocess.run(again, capture_output=True, check=False, **given)
+    resumed = forked.run("train", photos, "--cache", "c", "--out", "killed", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "runs net.py: build" in resumed.stdout
     assert "resumed at step" in resumed.stdout
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
     (tmp_path / "net.py").unlink()
-    predict = [sys.executable, "-m", "pellucid", "predict", "whole", str(photos / "red" / "1.png"), "--trust"]
-    answer = subprocess.run(predict, capture_output=True, check=False, **given)
+    answer = subprocess.run([*python, "predict", "whole", str(photos / "red" / "1.png"), "--trust"], **given)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "red" in answer.stdout
 

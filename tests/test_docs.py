@@ -5,7 +5,6 @@ a process that is forked from one which has imported all that (warm.py); all els
 and where its output goes, bash says there too.
 """
 
-import multiprocessing
 import os
 import re
 import runpy
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.forked import WARM
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/questions.md"]
@@ -30,8 +30,6 @@ SHELL = set("|&;<()$`\\")  # outside quotes, what makes more of a line than one 
 WRITTEN = re.compile(r"(.*) > ([\w.-]+)")  # a command and the file that its output goes into
 HERE = re.compile(r"<<'(\w+)'")  # a text for a command begins, and ends at the line of this word
 SIDE = 32  # of a picture: so small that a page's trainings, by default as large as their pictures, take no time
-WARM = multiprocessing.get_context("forkserver")
-WARM.set_forkserver_preload(["tests.warm"])
 
 
 @pytest.fixture

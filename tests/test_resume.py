@@ -1,7 +1,8 @@
 """Killed at ten moments, or stopped by Ctrl-C, and resumed: the same bytes as never stopped.
 
-Real processes and real kills. The killed ones are forked from a process that has imported PyTorch and done nothing
-else, because ten imports would take longer than all the rest; the uninterrupted run has an interpreter of its own.
+Real processes and real kills. The killed ones are forked from a process that has imported what a run needs and done
+nothing else (warm.py), because ten imports would take longer than all the rest; the uninterrupted run has an
+interpreter of its own.
 """
 
 import csv
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests import forked
 
 import pellucid
 
@@ -32,12 +34,11 @@ STEPS = 6 * 5  # 38 training pictures in steps of 8
 CHILD = f"""
 import os, sys
 from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+import tests.warm
 from pellucid import files
-from pellucid.classifier import card  # with everything that it imports
-from pellucid.pictures import augment_cpu
 from pellucid.run import Run
 from pellucid.training import recipe
-import torch, matplotlib.figure, matplotlib.backends.backend_agg
 directory, out, cache = map(Path, sys.argv[1:])
 
 def say(*words):
@@ -209,7 +210,8 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
     flags = [
         flag for name, value in SETTINGS.items() for flag in (f"--{name}", *([] if value is True else [str(value)]))
     ]
-    command = [sys.executable, "-m", "pellucid", "train", str(photos), "--out", str(out), "--cache", str(cache), *flags]
+    words = ["train", str(photos), "--out", str(out), "--cache", str(cache), *flags]
+    command = [sys.executable, "-m", "pellucid", *words]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -233,7 +235,7 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
     assert '"complete": false' in config
     assert (out / "checkpoint").is_dir()
 
-    result = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=environment, check=False)
+    result = forked.run(*words, "--resume")
     assert result.returncode == 0, result.stderr
     assert "resumed at step" in result.stdout
     found = without_times(out)
