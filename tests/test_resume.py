@@ -1,8 +1,8 @@
 """Killed at ten moments, or stopped by Ctrl-C, and resumed: the same bytes as never stopped.
 
 Real processes and real kills. The killed ones are forked from a process that has imported what a run needs and done
-nothing else (warm.py), because ten imports would take longer than all the rest; the uninterrupted run has an
-interpreter of its own.
+nothing else, because ten imports would take longer than all the rest; the uninterrupted run has an interpreter of its
+own.
 """
 
 import csv
@@ -34,11 +34,13 @@ STEPS = 6 * 5  # 38 training pictures in steps of 8
 CHILD = f"""
 import os, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-import tests.warm
 from pellucid import files
+from pellucid.classifier import card  # with everything that it imports
+from pellucid.pictures import augment_cpu
 from pellucid.run import Run
 from pellucid.training import recipe
+import numba, torch, matplotlib.figure, matplotlib.backends.backend_agg
+numba.njit(lambda: None)()  # the first loop of a process pays for Numba's own tables: a second for each run
 directory, out, cache = map(Path, sys.argv[1:])
 
 def say(*words):

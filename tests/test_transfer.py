@@ -358,12 +358,14 @@ CHILD = f"""
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-import tests.warm
 from tests.known import tiny
 from pellucid import files, transfer
 from pellucid.classifier import card
 from pellucid.run import Run
+from pellucid.pictures import augment_cpu
 from pellucid.training import recipe
+import numba
+numba.njit(lambda: None)()  # the first loop of a process pays for Numba's own tables: a second for each run
 transfer.find = tiny
 directory = Path(sys.argv[1])
 given = {dict(QUICK, epochs=3, learning_rate=1e-3)!r}
