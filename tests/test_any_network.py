@@ -235,10 +235,9 @@ def test_killed_and_resumed_by_its_name_from_the_command_line(net: Path, photos:
     flags = [each for name, value in SETTINGS.items() for each in (f"--{name.replace('_', '-')}", str(value))]
     flags[flags.index("--epochs") + 1] = "30"
     start = ["train", str(photos), "--cache", "c", "--model", "net.py:build", *flags]
-    python: list[str] = [sys.executable, "-m", "pellucid"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    given: dict[str, Any] = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False}
-    whole = subprocess.run([*python, *start, "--out", "whole"], **given)
+    python = [sys.executable, "-m", "pellucid", *start, "--out", "whole"]
+    whole = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert whole.returncode == 0, whole.stderr
     assert "runs net.py: build" in whole.stdout
     with forked.Command(*start, "--out", "killed", cwd=tmp_path, env=environment) as process:
@@ -255,7 +254,7 @@ def test_killed_and_resumed_by_its_name_from_the_command_line(net: Path, photos:
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
     (tmp_path / "net.py").unlink()
-    answer = subprocess.run([*python, "predict", "whole", str(photos / "red" / "1.png"), "--trust"], **given)
+    answer = forked.run("predict", "whole", photos / "red" / "1.png", "--trust", cwd=tmp_path)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "red" in answer.stdout
 
