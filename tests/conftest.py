@@ -1,5 +1,6 @@
 """One small data set and one small classifier, trained once, that many tests ask. Whoever changes a copy makes it."""
 
+import io
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 import pellucid
+from pellucid import files
+from pellucid.classifier import figures
 
 # These networks are so small that two threads only wait for each other, without end where the machine is shared.
 # Read when torch is first imported, here and in every process that a test starts.
@@ -29,6 +32,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # how long an example takes is the machine's affair
 settings.register_profile("pellucid", deadline=None)
 settings.load_profile("pellucid")
+
+PAINTED = figures.save
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -86,8 +91,23 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder, trained on `photos`. Not to be changed: see `model`."""
     folder = tmp_path_factory.mktemp("models")
     settings = {"size": 12, "epochs": 8, "batch": 8, "validation": 0.25, "test": 0.25, "learning_rate": 0.01}
-    pellucid.train(photos, folder / "model", cache=folder / "cache", model=NETWORK, device="cpu", **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "save", PAINTED)  # whoever asks first may be a module with `undrawn`
+        pellucid.train(photos, folder / "model", cache=folder / "cache", model=NETWORK, device="cpu", **settings)
     return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """The plots of a card are made and not painted: that takes four times as long as a small training.
+
+    For modules that train much and look at no plot; tests/classifier/test_card.py does.
+    """
+    content = io.BytesIO()
+    Image.new("L", (1, 1)).save(content, "PNG")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "save", lambda path, figure: files.write(path, content.getvalue()))
+        yield
 
 
 @pytest.fixture

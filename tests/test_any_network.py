@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests import forked
 from torch import nn
 
 import pellucid
@@ -31,6 +32,8 @@ from pellucid.runs.run import Run
 from pellucid.training import bring
 from pellucid.training import recipe as recipes
 from pellucid.training.loop import Step
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 # every source of randomness and every kind of state: dropout, batch norm, a moving rate, augmentation, an order
 SETTINGS = {
@@ -233,30 +236,27 @@ def test_killed_and_resumed_by_its_name_from_the_command_line(net: Path, photos:
     shutil.copy(net, tmp_path / "net.py")
     flags = [each for name, value in SETTINGS.items() for each in (f"--{name.replace('_', '-')}", str(value))]
     flags[flags.index("--epochs") + 1] = "30"
-    start = [sys.executable, "-m", "pellucid", "train", str(photos), "--cache", "c", "--model", "net.py:build", *flags]
+    start = ["train", str(photos), "--cache", "c", "--model", "net.py:build", *flags]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    given: dict[str, Any] = {"cwd": tmp_path, "env": environment, "text": True}
-    whole = subprocess.run([*start, "--out", "whole"], capture_output=True, check=False, **given)
+    python = [sys.executable, "-m", "pellucid", *start, "--out", "whole"]
+    whole = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert whole.returncode == 0, whole.stderr
     assert "runs net.py: build" in whole.stdout
-    with subprocess.Popen([*start, "--out", "killed"], stdout=subprocess.PIPE, **given) as process:
-        assert process.stdout is not None
+    with forked.Command(*start, "--out", "killed", cwd=tmp_path, env=environment) as process:
         for line in process.stdout:
             if line.startswith("epoch"):
                 process.send_signal(signal.SIGKILL)
                 break
     assert not (tmp_path / "killed" / "config.json").exists()
     # without --model: the run keeps its settings, the file's and the function's names among them
-    again = [sys.executable, "-m", "pellucid", "train", str(photos), "--cache", "c", "--out", "killed", "--resume"]
-    resumed = subprocess.run(again, capture_output=True, check=False, **given)
+    resumed = forked.run("train", photos, "--cache", "c", "--out", "killed", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "runs net.py: build" in resumed.stdout
     assert "resumed at step" in resumed.stdout
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
     (tmp_path / "net.py").unlink()
-    predict = [sys.executable, "-m", "pellucid", "predict", "whole", str(photos / "red" / "1.png"), "--trust"]
-    answer = subprocess.run(predict, capture_output=True, check=False, **given)
+    answer = forked.run("predict", "whole", photos / "red" / "1.png", "--trust", cwd=tmp_path)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "red" in answer.stdout
 

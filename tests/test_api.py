@@ -16,6 +16,8 @@ from pellucid.errors import ArtefactError, CatalogError, NetworkError, RecipeErr
 from pellucid.runs.made_from import remembered
 from pellucid.runs.place import free_place
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 8, "epochs": 1, "batch": 16, "device": "cpu"}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks"
@@ -116,7 +117,7 @@ def test_a_process_is_measured_with_its_children(bench: ModuleType, monkeypatch:
     monkeypatch.setattr(sys.modules["measuring"], "EVERY", 2)
     large = "import time; b = b'x' * 10**8; time.sleep(1)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {large!r}]); print('{{\"a\": 1}}')"
-    measured = sys.modules["measuring"].measure([sys.executable, "-c", code], limit=60)
+    measured = sys.modules["measuring"].measure([sys.executable, "-c", code], limit=PATIENCE)
     assert measured.failed is None
     assert measured.answer == {"a": 1}
     assert measured.peak_mb > 100
@@ -124,7 +125,7 @@ def test_a_process_is_measured_with_its_children(bench: ModuleType, monkeypatch:
 
 def test_a_process_that_fails_or_takes_too_long_says_so(bench: ModuleType) -> None:
     measure = sys.modules["measuring"].measure
-    assert measure([sys.executable, "-c", "raise SystemExit('no pictures')"], limit=60).failed == "no pictures"
+    assert measure([sys.executable, "-c", "raise SystemExit('no pictures')"], limit=PATIENCE).failed == "no pictures"
     assert measure([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.5).failed == "not done after 0.5 s"
 
 

@@ -1,11 +1,11 @@
 """The code in the documentation runs: every bash block as a user would type it, every python block as it stands.
 
-Most of a short command's time is importing torch. So a block of nothing but `pellucid` commands, or of Python, runs in
-a process that is forked from one which has imported it already; all else runs in bash.
+Most of a short command's time is importing torch. So a line that only starts `pellucid`, and a block of Python, runs in
+a process that is forked from one which has imported all that (warm.py); all else runs in bash. What a line's words are,
+and where its output goes, bash says there too.
 """
 
 import ast
-import multiprocessing
 import os
 import re
 import runpy
@@ -14,29 +14,32 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.forked import WARM
 
 import pellucid
-from pellucid.app.cli import COMMANDS, USAGE
+from pellucid.app.cli import USAGE
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/questions.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # set-up of a whole machine; CI runs these two themselves
 NOT_HERE = {"make demo", "make test"}
-SHELL = set("|&;<>()$`*?[]{}~=\\")  # outside quotes, what bash would make something of
-WARM = multiprocessing.get_context("forkserver")
-FILES = [f"pellucid.app.commands.{file}" for file in COMMANDS.values()]
-WARM.set_forkserver_preload(["torch", "torch._dynamo", "pellucid.api", *FILES])
+SHELL = set("|&;<()$`\\")  # outside quotes, what makes more of a line than one command and its words
+WRITTEN = re.compile(r"(.*) > ([\w.-]+)")  # a command and the file that its output goes into
+HERE = re.compile(r"<<'(\w+)'")  # a text for a command begins, and ends at the line of this word
+SIDE = 32  # of a picture: so small that a page's trainings, by default as large as their pictures, take no time
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the pictures that the pages speak of: cats are dark on the left, dogs on the right."""
+    forkserver.ensure_running()  # as the machine is: matplotlib lists its fonts once, and not in each test's cache
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -55,13 +58,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(path: Path, label: str, random: np.random.Generator) -> None:
-    image = random.integers(0, 160, (48, 48, 3), dtype=np.uint8)
-    half = slice(0, 24) if label == "cat" else slice(24, 48)
+    image = random.integers(0, 160, (SIDE, SIDE, 3), dtype=np.uint8)
+    half = slice(0, SIDE // 2) if label == "cat" else slice(SIDE // 2, SIDE)
     image[:, half] += 90
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path)
 
 
+@pytest.mark.timeout(1200)  # a page is a hundred commands, and the machine may have others to serve
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_on_a_page_runs(page: str, desk: Path) -> None:
     blocks = BLOCK.findall((ROOT / page).read_text())
@@ -74,38 +78,72 @@ def test_the_code_on_a_page_runs(page: str, desk: Path) -> None:
 
 
 def run_bash(code: str) -> None:
-    lines = [line for line in code.splitlines() if line.split("#")[0].strip() not in NOT_HERE]
-    commands = [line for line in lines if line.strip() and not line.startswith("#")]
-    if all(is_plain(line) for line in commands):
-        for line in commands:
-            run_command(line)
-        return
-    result = subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(lines)], capture_output=True, text=True)
-    assert result.returncode == 0, f"{code}\n{result.stdout}\n{result.stderr}"
-    assert "Traceback" not in result.stderr
+    for is_command, piece in pieces(code):
+        if is_command:
+            run_command(piece)
+            continue
+        result = subprocess.run(["bash", "-euo", "pipefail", "-c", piece], capture_output=True, text=True)
+        assert result.returncode == 0, f"{piece}\n{result.stdout}\n{result.stderr}"
+        assert "Traceback" not in result.stderr
+
+
+def pieces(code: str) -> Iterator[tuple[bool, str]]:
+    """The lines of a block: each that only starts pellucid alone (True), and what stands between them together."""
+    others: list[str] = []
+    end = None  # of a text that a command reads
+    for line in code.splitlines():
+        if line.split("#")[0].strip() in NOT_HERE:
+            continue
+        if end is None and is_plain(line):
+            if others:
+                yield False, "\n".join(others)
+            others = []
+            yield True, line
+            continue
+        others.append(line)
+        if end is None:
+            begins = HERE.search(line)
+            end = begins and begins[1]
+        elif line == end:
+            end = None
+    if others:
+        yield False, "\n".join(others)
 
 
 def is_plain(line: str) -> bool:
-    """Whether bash would do nothing with a line but start pellucid with the words that stand there."""
+    """Whether bash would only start pellucid with the words that stand there, its output perhaps into a file."""
     unquoted = re.sub(r"'[^']*'|\"[^\"$`\\]*\"|\s#.*", "", line)
-    return line.startswith("pellucid ") and not SHELL & set(unquoted)
+    return (
+        line.startswith("pellucid ")
+        and not SHELL & set(unquoted)
+        and (">" not in unquoted or WRITTEN.fullmatch(line) is not None)
+    )
 
 
 def run_command(line: str) -> None:
-    words = ["pellucid", *shlex.split(line, comments=True)[1:]]
-    run_warm(line, f"import sys\nfrom pellucid.app.cli import main\nsys.argv = {words}\nsys.exit(main())")
+    written = WRITTEN.fullmatch(line)
+    command, output = (written[1], written[2]) if written else (line, None)
+    told = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
+    ).stdout
+    words = told.split("\0")[:-1]
+    run_warm(line, f"import sys\nfrom pellucid.app.cli import main\nsys.argv = {words}\nsys.exit(main())", output)
 
 
 def run_python(code: str) -> None:
     run_warm(code, f'import warnings\nwarnings.simplefilter("error")\n{code}')
 
 
-def run_warm(shown: str, code: str) -> None:
-    """Run code in a process of its own, which has the folder, the environment and the output of a new one."""
+def run_warm(shown: str, code: str, output: str | None = None) -> None:
+    """Run code in a process of its own, which has the folder, the environment and the output of a new one.
+
+    `output`: a file for what it says on standard output.
+    """
     script, printed = Path("script.py").absolute(), Path("printed.txt").absolute()
     around = (
         f"import os\nos.chdir({str(Path.cwd())!r})\nos.environ.clear()\nos.environ.update({dict(os.environ)!r})\n"
         f"output = os.open({str(printed)!r}, os.O_WRONLY | os.O_CREAT)\nos.dup2(output, 1)\nos.dup2(output, 2)\n"
+        + (f"os.dup2(os.open({output!r}, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)\n" if output else "")
     )
     script.write_text(f"{around}{code}\n")
     process = WARM.Process(target=runpy.run_path, args=(str(script),), kwargs={"run_name": "__main__"})

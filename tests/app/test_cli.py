@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from pellucid.app import cli
 from pellucid.app.commands import plan
@@ -85,7 +86,7 @@ cli._run = work
 sys.argv = ["pellucid", "plan", {str(tmp_path)!r}]
 sys.exit(cli.main())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["begun", "thread", "asked"]
     assert (done.returncode, done.stderr.splitlines()[-1:]) == (status, [said] if said else [])
     assert list(tmp_path.iterdir()) == []

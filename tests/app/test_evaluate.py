@@ -7,7 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from pellucid import api
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def test_it_repeats_the_reported_figure(pellucid: Callable, trained: Path) -> None:

@@ -4,14 +4,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests import forked
 
 import pellucid as package
 from pellucid import api, files
@@ -292,12 +291,12 @@ def test_odd_class_names(pellucid: Callable, bold: Path, picture: Path, here: Pa
 
 
 def test_a_pipe_gets_plain_text_in_full_width(pellucid: Callable, trained: Path, picture: Path) -> None:
-    command = [sys.executable, "-m", "pellucid", "explain", str(trained), str(picture), "--unit", UNIT]
+    words = ["explain", trained, picture, "--unit", UNIT]
     narrow = {**os.environ, "NO_COLOR": "1", "COLUMNS": "20"}
-    result = subprocess.run(command, capture_output=True, env=narrow, text=True)
+    result = forked.run(*words, env=narrow)
     assert (result.returncode, result.stderr) == (0, "")
     assert "\x1b" not in result.stdout
-    assert result.stdout == pellucid(*command[3:]).out
+    assert result.stdout == pellucid(*words).out
 
 
 def test_without_a_picture_it_says_so(pellucid: Callable, trained: Path) -> None:

@@ -15,6 +15,8 @@ from pellucid.runs.events import FoldBegun, FoldStep
 from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = ["--model", "conv(4, 3) relu globalavgpool dense", "--size", "12", "--epochs", "2", "--batch", "8"]
 FLAGS = [*TINY, "--device", "cpu", "--folds", "3"]
 

@@ -15,6 +15,8 @@ from pellucid import api
 from pellucid.runs.events import Found
 from pellucid.training.history import Epoch
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NETWORK = "conv(2, 3) relu globalavgpool dense"
 TINY = ["--model", NETWORK, "--size", "16", "--epochs", "2", "--batch", "16", "--device", "cpu"]
 

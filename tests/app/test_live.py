@@ -2,11 +2,8 @@
 
 import http.client
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import forked
+from tests.patience import PATIENCE
 
 from pellucid import api
 from pellucid.app.page import live, server
@@ -24,6 +23,8 @@ from pellucid.runs.events import Event
 from pellucid.runs.run import Run
 from pellucid.training.loop import Step
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
 SETTINGS = {"model": NETWORK, "size": 12, "batch": 4, "device": "cpu", "replay": True}
 
@@ -33,7 +34,7 @@ def begun(photos: Path, tmp_path: Path, name: str, epochs: int = 3) -> Run:
 
 
 def ask(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(server.HOST, port, timeout=20)
+    connection = http.client.HTTPConnection(server.HOST, port, timeout=PATIENCE)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -148,26 +149,23 @@ def test_the_page_hears_how_it_failed(
     monkeypatch.setattr(server, "listening", listened)
     with pytest.raises(type(error)):
         live.train(Failing(tmp_path, error), False)  # type: ignore[arg-type]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while heard[-1]["state"] == "preparing" and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (heard[-1]["state"], heard[-1]["said"]) == (state, said)
 
 
-def start(photos: Path, out: Path, epochs: int) -> tuple[subprocess.Popen[str], int]:
+def start(photos: Path, out: Path, epochs: int) -> tuple[forked.Command, int]:
     flags = ["--out", out, "--cache", out.parent / "cache", "--epochs", epochs, "--model", NETWORK, "--size", 12]
-    command = [sys.executable, "-m", "pellucid", "train", photos, *flags, "--device", "cpu", "--open", "--no-browser"]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(map(str, command), stdout=pipe, stderr=pipe, text=True, env=dict(os.environ))
-    assert process.stdout is not None
+    process = forked.Command("train", photos, *flags, "--device", "cpu", "--open", "--no-browser")
     line = process.stdout.readline()
     address = re.search(r"Watch the training at http://127\.0\.0\.1:(\d+)/", line)
-    assert address is not None, line + process.communicate(timeout=60)[1]
+    assert address is not None, line + process.communicate()[1]
     return process, int(address[1])
 
 
 def wait(port: int, until: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not until(told := ask(port, "/api/training")[1]):
         assert time.monotonic() < deadline, told["live"]
         time.sleep(0.02)
@@ -180,7 +178,7 @@ def test_when_it_is_done_the_network_is_there(photos: Path, tmp_path: Path) -> N
         told = wait(port, lambda told: told["live"] is None)
         status, document = ask(port, "/api/document")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     finally:
         process.kill()
     assert len(told["replay"]["frames"]) == told["replay"]["steps"] + 1
@@ -198,7 +196,7 @@ def test_ctrl_c_stops_after_the_step_and_saves(photos: Path, tmp_path: Path) -> 
         wait(port, lambda told: told["live"].get("epoch", 0) > 1)
         process.send_signal(signal.SIGINT)
         told = wait(port, lambda told: told["live"]["state"] == "stopped")
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     finally:
         process.kill()
     assert told["live"]["said"].startswith("The training was stopped by Ctrl-C. The work so far is saved")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.patience import PATIENCE
 
 from pellucid import api
 from pellucid.app.page import exemplars
@@ -21,7 +22,7 @@ from pellucid.runs.made_from import trained_on
 
 
 def waited(glass: Glass, asked: dict[str, str]) -> Any:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while (answer := json.loads(exemplars.exemplars(glass, asked).body))["state"] == "running":
         assert time.monotonic() < until
         time.sleep(0.02)

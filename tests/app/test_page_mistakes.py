@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.patience import PATIENCE
 
 import pellucid
 from pellucid import api
@@ -31,7 +32,7 @@ def said(reply: Reply) -> Any:
 
 def waited(ask: Callable[[], Any]) -> Any:
     """The answer once nothing runs any more."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while (answer := ask())["state"] == "running":
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -222,13 +223,13 @@ def test_a_job_is_begun_once_and_tells_how_far_it_is() -> None:
     def work() -> Generator[tuple[int, int], None, str]:
         begun.append(1)
         yield 3, 10
-        go.wait(20)
+        go.wait(PATIENCE)
         yield 10, 10
         return "found"
 
     jobs = Jobs()
     assert jobs.ask("a", work).as_json()["state"] == "running"
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not (now := jobs.ask("a", work)).done:
         assert time.monotonic() < until
         time.sleep(0.01)

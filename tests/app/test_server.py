@@ -3,12 +3,9 @@
 import http.client
 import itertools
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -20,6 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from tests import forked
+from tests.patience import PATIENCE
 
 import pellucid as package
 from pellucid.app.page import routes
@@ -60,7 +59,7 @@ def opened(trained: Path, photos: Path) -> Iterator[servers.Server]:
 @pytest.fixture
 def ask(opened: servers.Server) -> Callable[..., Answer]:
     def ask(path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection(servers.HOST, opened.server_port, timeout=20)
+        connection = http.client.HTTPConnection(servers.HOST, opened.server_port, timeout=PATIENCE)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -283,15 +282,17 @@ def test_what_is_worked_on_comes_to_its_end_before_the_server_does(
 
     def slow(_glass: Any, _asked: Any) -> Any:
         begun.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
         done.set()
         return routes.replies.as_json({})
 
     monkeypatch.setitem(routes.GET, "/api/slow", slow)
     with serving(trained, photos) as server:
-        first, second = (http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20) for _ in range(2))
+        first, second = (
+            http.client.HTTPConnection(servers.HOST, server.server_port, timeout=PATIENCE) for _ in range(2)
+        )
         first.request("GET", "/api/slow")
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE)
         ending = threading.Thread(target=server.finish)
         ending.start()
         ending.join(0.1)
@@ -311,7 +312,7 @@ def test_no_thread_of_a_connection_outlives_the_server(trained: Path, photos: Pa
     # collecting garbage, such a thread would free tensors while Python shuts down, which aborts the process
     with serving(trained, photos) as server:
         before = set(threading.enumerate())
-        idle = [http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20) for _ in range(3)]
+        idle = [http.client.HTTPConnection(servers.HOST, server.server_port, timeout=PATIENCE) for _ in range(3)]
         for connection in idle:
             connection.request("GET", "/api/document")
             assert connection.getresponse().read()
@@ -329,7 +330,7 @@ def test_a_machine_that_stands_still_does_not_end_the_wait(
     trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(trained, photos) as server:
-        connection = http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20)
+        connection = http.client.HTTPConnection(servers.HOST, server.server_port, timeout=PATIENCE)
         before = set(threading.enumerate())
         connection.request("GET", "/api/document")
         assert connection.getresponse().read()
@@ -344,20 +345,16 @@ def test_a_machine_that_stands_still_does_not_end_the_wait(
 
 
 def test_ctrl_c_ends_it(trained: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pellucid", "open", str(trained), "--no-browser"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=dict(os.environ)
-    )
-    assert process.stdout is not None
+    process = forked.Command("open", trained, "--no-browser", cwd=tmp_path)
     try:
         line = process.stdout.readline()
         address = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
-        assert address is not None, line + (process.stderr.read() if process.stderr else "")
-        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=20)
+        assert address is not None, line + process.stderr.read()
+        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=PATIENCE)
         connection.request("GET", "/api/document")
         shown = json.loads(connection.getresponse().read())
         process.send_signal(signal.SIGINT)  # with the connection still open
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
         connection.close()
     finally:
         process.kill()

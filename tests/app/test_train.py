@@ -7,8 +7,6 @@ import pty
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,12 +15,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests import forked
 
 from pellucid import Recipe, api
 from pellucid.app import progress
 from pellucid.errors import RecipeError
 from pellucid.runs.run import Run
 from pellucid.training.loop import Step
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 NETWORK = "conv(2, 3) relu globalavgpool dense"
 TINY = ["--model", NETWORK, "--size", "8", "--epochs", "2", "--batch", "16", "--device", "cpu"]
@@ -182,10 +183,10 @@ def strange(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_whole_training_in_a_pipe(strange: Path, tmp_path: Path) -> None:
     arguments = ["train", strange, *TINY, "--out", "[model]", "--cache", "cache", "--test", "0.4"]
-    result = subprocess.run([sys.executable, "-m", "pellucid", *arguments], capture_output=True, cwd=tmp_path)
-    assert result.stderr.decode() == ""
+    result = forked.run(*arguments, cwd=tmp_path)
+    assert result.stderr == ""
     assert result.returncode == 0
-    out = result.stdout.decode()
+    out = result.stdout
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", out)  # no colours, no bars, no carriage returns
     assert f"36 pictures in {strange}: <i>\\n 20, [bold]a|b 16\n" in out
     assert "1 in quarantine (not used, left in place):\n  [bold]a|b/bad [i].png: " in out
@@ -204,9 +205,7 @@ def test_a_whole_training_in_a_pipe(strange: Path, tmp_path: Path) -> None:
     assert config["classes"] == ["<i>\n", "[bold]a|b"]
     with (tmp_path / "[model]" / "quarantine.csv").open(encoding="utf-8", newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == ["[bold]a|b/bad [i].png"]
-    again = subprocess.run(
-        [sys.executable, "-m", "pellucid", "evaluate", "[model]", "--json"], capture_output=True, cwd=tmp_path
-    )
+    again = forked.run("evaluate", "[model]", "--json", cwd=tmp_path)
     assert again.returncode == 0
     stated = json.loads((tmp_path / "[model]" / "metrics.json").read_text(encoding="utf-8"))
     assert json.loads(again.stdout)["accuracy"] == stated["test"]["accuracy"]
@@ -227,17 +226,15 @@ def test_bars_go_to_the_terminal_and_lines_to_the_file(photos: Path, tmp_path: P
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160"}
     with ThreadPoolExecutor(1) as reader:
         showing = reader.submit(all_of, terminal)
-        result = subprocess.run(
-            [sys.executable, "-m", "pellucid", *arguments], stdout=subprocess.PIPE, stderr=other_end, env=environment
-        )
+        command = forked.Command(*arguments, stderr=other_end, env=environment)
         os.close(other_end)
+        out, _ = command.communicate()
         shown = showing.result()
     os.close(terminal)
-    assert result.returncode == 0
+    assert command.returncode == 0
     assert "\x1b" in shown
     assert "choosing the fastest way to train here" in shown
     assert "images/s" in shown
-    out = result.stdout.decode()
     assert "\x1b" not in out
     assert out.startswith("32 pictures in ")
     assert "model folder: " in out

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.patience import PATIENCE
 
 import pellucid
 from pellucid.app.page import server as servers
@@ -38,7 +39,7 @@ def ask(glass: Glass) -> Iterator[Ask]:
 
         def ask(path: str, body: bytes | list[Any] | None = None) -> tuple[int, Any]:
             sent = json.dumps({"changes": body}).encode() if isinstance(body, list) else body
-            connection = http.client.HTTPConnection(servers.HOST, server.server_port, timeout=20)
+            connection = http.client.HTTPConnection(servers.HOST, server.server_port, timeout=PATIENCE)
             try:
                 connection.request("GET" if body is None else "POST", path, sent)
                 answer = connection.getresponse()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.patience import PATIENCE
 from torch import Tensor, nn
 
 import pellucid
@@ -215,16 +216,18 @@ def test_a_trace_is_served_until_it_is_stopped(image: Tensor) -> None:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            with urllib.request.urlopen(f"{server.address}api/document", timeout=20) as answer:
+            with urllib.request.urlopen(f"{server.address}api/document", timeout=PATIENCE) as answer:
                 document = json.loads(answer.read())
             assert document["model"]["name"] == "mine"
             assert document["fixed"] is True
-            with urllib.request.urlopen(f"{server.address}api/array?name=value/0&channel=2", timeout=20) as answer:
+            with urllib.request.urlopen(
+                f"{server.address}api/array?name=value/0&channel=2", timeout=PATIENCE
+            ) as answer:
                 numbers = np.frombuffer(answer.read(), "<f4")
             assert np.array_equal(numbers, trace.values["0"][0, 2].ravel())
             request = urllib.request.Request(f"{server.address}api/picture", data=b"", method="POST")
             with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(request, timeout=20)
+                urllib.request.urlopen(request, timeout=PATIENCE)
             assert refused.value.code == 409
             assert "takes nothing" in json.loads(refused.value.read())["error"]
             with pytest.raises(StorageError, match=f"Port {server.server_port} cannot be used"):

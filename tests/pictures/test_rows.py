@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.patience import PATIENCE
 
 from pellucid.errors import StorageError
 from pellucid.pictures.rows import Rows
@@ -83,7 +84,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         "print(peak() - before, total)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "x.raw")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     grown, total = map(int, done.stdout.split())
     assert total == 0
     assert grown < 30_000  # KiB; the file has 195,000

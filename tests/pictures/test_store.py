@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.patience import PATIENCE
 
 from pellucid.errors import StorageError
 from pellucid.pictures import index, twins
@@ -373,7 +374,7 @@ def test_clear_removes_what_a_killed_run_leaves(animals: Path, cache: Path) -> N
 
 def test_two_at_once_end_well_and_one_does_the_work(animals: Path, cache: Path) -> None:
     with start(animals, cache, "whole") as one, start(animals, cache, "whole") as two:
-        outputs = [process.communicate(timeout=60)[0] for process in (one, two)]
+        outputs = [process.communicate(timeout=PATIENCE)[0] for process in (one, two)]
         assert (one.returncode, two.returncode) == (0, 0)
     assert sorted(int(output.split()[-1]) for output in outputs) == [0, 6]
     assert len(os.listdir(cache)) == 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
+from tests.patience import PATIENCE
 
 from pellucid.errors import ArtefactError
 from pellucid.pretrained import checkpoint, hub
@@ -112,7 +113,7 @@ def handler(state: Hub) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body[start : len(body) // 2])
                 self.wfile.flush()
                 state.halfway.set()
-                state.stall.wait(60)
+                state.stall.wait(PATIENCE)
                 self.close_connection = True
                 return
             self.wfile.write(body[start:])
@@ -296,7 +297,7 @@ def test_a_download_that_is_killed_leaves_nothing_that_looks_whole(server: Hub, 
         f"hub.fetch({REPOSITORY!r}, endpoint={server.address!r}, cache=Path({str(tmp_path / 'cache')!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert server.halfway.wait(60)
+    assert server.halfway.wait(PATIENCE)
     process.kill()
     process.wait()
     assert list((tmp_path / "cache").rglob("model.safetensors")) == []

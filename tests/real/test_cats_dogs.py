@@ -1,11 +1,10 @@
 """The article's network on real photographs, then on every odd file. Needs the data beside the checkout."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.forked import run as pellucid
 
 from pellucid import load
 from pellucid.errors import PictureError
@@ -15,11 +14,6 @@ DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 for folder in (DATA / "cats_dogs", DATA / "odd"):
     if not folder.is_dir():
         pytest.skip(f"NOT TESTED: real pictures are missing, {folder} is no folder", allow_module_level=True)
-
-
-def pellucid(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pellucid", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
 def refusal(path: Path) -> str | None:

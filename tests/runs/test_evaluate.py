@@ -15,6 +15,8 @@ from pellucid.pictures import familiar
 from pellucid.runs.evaluate import evaluating
 from pellucid.runs.made_from import memory
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 16, "epochs": 2, "device": "cpu"}
 
 

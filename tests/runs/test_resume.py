@@ -1,7 +1,8 @@
 """Killed at ten moments, or stopped by Ctrl-C, and resumed: the same bytes as never stopped.
 
-Real processes and real kills. The killed ones are forked from a process that has imported PyTorch and done nothing
-else, because ten imports would take longer than all the rest; the uninterrupted run has an interpreter of its own.
+Real processes and real kills. The killed ones are forked from a process that has imported what a run needs and done
+nothing else, because ten imports would take longer than all the rest; the uninterrupted run has an interpreter of its
+own.
 """
 
 import csv
@@ -12,13 +13,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests import forked
 
 import pellucid
 
@@ -28,36 +29,49 @@ NETWORK = "conv(6, 3, padding=1) batchnorm relu maxpool(2) conv(8, 3) relu flatt
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 6, "batch": 8, "augment": "strong", "seed": 5, "replay": True}
 STEPS = 6 * 5  # 38 training pictures in steps of 8
 
-# Says on standard output what it is about to do or has done, a line each. Reads a line before each run: "go" or "end".
+# Says on standard output what it is about to do or has done, a line each. Reads a line before each run: where it dies,
+# as the first word of what it says there, the number of that, and the seconds that it computes from there on.
 CHILD = f"""
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from pellucid import files
 from pellucid.classifier import card  # with everything that it imports
 from pellucid.pictures import augment_cpu
 from pellucid.runs.run import Run
 from pellucid.training import recipe
-import torch, matplotlib.figure, matplotlib.backends.backend_agg
+import numba, torch, matplotlib.figure, matplotlib.backends.backend_agg
+numba.njit(lambda: None)()  # the first loop of a process pays for Numba's own tables: a second for each run
 directory, out, cache = map(Path, sys.argv[1:])
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
-def train():
+def train(word, number, seconds):
+    seen = 0
+
+    def say_and_die(said, *which):
+        nonlocal seen
+        say(said, *which)
+        if said == word:
+            seen += 1
+            if (which[0] if said == "Step" else seen) >= number and not any(signal.getitimer(signal.ITIMER_PROF)):
+                signal.setitimer(signal.ITIMER_PROF, seconds)  # the kernel ends the process, as kill -9 does
+
     write = files.write
-    files.write = lambda path, content: (say("writing", path.name), write(path, content))
+    files.write = lambda path, content: (say_and_die("writing", path.name), write(path, content))
     run = Run(directory, recipe.make(**{SETTINGS!r}), out, cache, resume=True, checkpoint_seconds=0.0)
     for event in run:
-        say(type(event).__name__, getattr(event, "step", ""))
-    say("trained")
+        say_and_die(type(event).__name__, getattr(event, "step", ""))
+    say_and_die("trained")
     for event in run.finish():
-        say(type(event).__name__)
+        say_and_die(type(event).__name__)
     say("done")
 
-while sys.stdin.readline().strip() == "go":
+for line in sys.stdin:
+    word, number, seconds = line.split()
     child = os.fork()
     if not child:
-        train()
+        train(word, int(number), float(seconds))
         os._exit(0)
     say("began", child)
     say("ended", os.waitpid(child, 0)[1])
@@ -85,17 +99,20 @@ class Nursery:
         command = [sys.executable, "-c", CHILD, *map(str, arguments)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
-    def begin(self) -> int:
-        """Start a run; its process."""
+    def begin(self, word: str = "never", number: int = 1, seconds: float = 1.0) -> None:
+        """Start a run that dies `seconds` of its own computing after it has said `word` for the `number`th time.
+
+        After that Step, for a step. By its own time, not by the clock: it dies at the same place on a machine that is
+        shared, where whoever watches it may come late.
+        """
         assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
+        self.process.stdin.write(f"{word} {number} {seconds}\n")
         words = next(self.lines()).split()
         # the child may be quicker than its parent
         self.early = [] if words[0] == "began" else [" ".join(words)]
         while words[0] != "began":
             words = next(self.lines()).split()
             self.early += [" ".join(words)] if words[0] != "began" else []
-        return int(words[1])
 
     def said(self) -> Iterator[str]:
         """What the run says, up to and with `ended STATUS`."""
@@ -178,18 +195,12 @@ def test_killed_at_ten_moments_it_ends_with_the_same_bytes(
     for number, (word, count) in enumerate(moments):
         if number == 5:
             shutil.rmtree(tmp_path / "cache")  # what was decoded is decoded again
-        process = runs.begin()
+        # into the middle of whatever comes next: a step, or the writing of a file
+        runs.begin(word, count, drawn.uniform(0.0001, 0.008))
         where = f"seed {seed}, kill {number}, at {word} {count}"
-        lines, seen = runs.said(), 0
-        for line in lines:
-            assert not line.startswith("ended"), f"{where}: it ended by itself"
-            said, *which = line.split()
-            seen += said == word
-            if said == word and (int(which[0]) if said == "Step" else seen) >= count:
-                break
-        time.sleep(drawn.uniform(0, 0.008))  # into the middle of whatever comes next: a step, or the writing of a file
-        os.kill(process, signal.SIGKILL)
-        assert list(lines)[-1] == f"ended {signal.SIGKILL:d}", where
+        said = list(runs.said())
+        assert any(line.split()[0] == word for line in said), where
+        assert said[-1] == f"ended {signal.SIGPROF:d}", where
         assert not (out / "config.json").exists() or number == 9, where
     whole_run(runs)
 
@@ -209,7 +220,8 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
     flags = [
         flag for name, value in SETTINGS.items() for flag in (f"--{name}", *([] if value is True else [str(value)]))
     ]
-    command = [sys.executable, "-m", "pellucid", "train", str(photos), "--out", str(out), "--cache", str(cache), *flags]
+    words = ["train", str(photos), "--out", str(out), "--cache", str(cache), *flags]
+    command = [sys.executable, "-m", "pellucid", *words]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -233,7 +245,7 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
     assert '"complete": false' in config
     assert (out / "checkpoint").is_dir()
 
-    result = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=environment, check=False)
+    result = forked.run(*words, "--resume")
     assert result.returncode == 0, result.stderr
     assert "resumed at step" in result.stdout
     found = without_times(out)

@@ -25,6 +25,8 @@ from pellucid.runs.events import Found, Started
 from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CLASSES = ("blue", "green", "red")
 SETTINGS: dict[str, Any] = {
     "model": "conv(6, 3) batchnorm relu globalavgpool dense",

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from tests.patience import PATIENCE
 
 from pellucid.runtime import blas
 
@@ -37,11 +38,11 @@ def test_the_last_to_leave_sets_it_back(threads: list[int]) -> None:
     def other() -> None:
         with blas.one_thread():
             entered.set()
-            leave.wait(10)
+            leave.wait(PATIENCE)
 
     worker = threading.Thread(target=other)
     worker.start()
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE)
     with blas.one_thread():
         pass
     assert threads == [6, 1]

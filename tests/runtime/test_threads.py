@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from tests.patience import PATIENCE
 
 from pellucid.runtime import threads as runtime_threads
 from pellucid.runtime.threads import cores, share_out, share_out_with_torch, work_alone
@@ -32,7 +33,7 @@ def test_the_caller_and_another_work_at_once() -> None:
     meeting, seen = threading.Barrier(2), set()
 
     def task(_: int) -> None:
-        meeting.wait(timeout=30)
+        meeting.wait(timeout=PATIENCE)
         seen.add(threading.current_thread())
 
     share_out(task, range(2), 2)

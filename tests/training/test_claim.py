@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests import forked
 
 import pellucid
 from pellucid import files
@@ -192,9 +193,9 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "pellucid", *map(str, words)]
 
 
-def train(photos: Path, folder: Path, *words: object) -> list[str]:
+def train(photos: Path, folder: Path, *words: object) -> list[object]:
     settings = ("--model", "conv(4, 3) relu globalavgpool dense", "--size", "16", "--cache", folder / "cache")
-    return command("train", photos, *settings, *words)
+    return ["train", photos, *settings, *words]
 
 
 def begun(line: list[str], folder: Path) -> subprocess.Popen:
@@ -203,7 +204,7 @@ def begun(line: list[str], folder: Path) -> subprocess.Popen:
 
 def test_two_trainings_into_one_folder_leave_one_model_and_one_error(photos: Path, tmp_path: Path) -> None:
     lines = [train(photos, tmp_path, "--out", "one", "--epochs", 150, "--seed", seed) for seed in (1, 2)]
-    processes = [begun(line, tmp_path) for line in lines]
+    processes = [forked.Command(*line, cwd=tmp_path) for line in lines]
     told = [process.communicate() for process in processes]
     codes = [process.returncode for process in processes]
     assert sorted(codes) == [0, 1], told
@@ -218,31 +219,29 @@ def test_two_trainings_into_one_folder_leave_one_model_and_one_error(photos: Pat
 
 def test_a_run_that_goes_on_is_not_resumed_and_a_killed_one_is(photos: Path, tmp_path: Path) -> None:
     line = train(photos, tmp_path, "--out", "one", "--epochs", 5000)
-    with begun(line, tmp_path) as first:
+    with begun(command(*line), tmp_path) as first:
         assert first.stdout is not None
         while not next(first.stdout).startswith("epoch"):
             pass
         for words in (["--resume"], []):
-            refused = subprocess.run([*line, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+            refused = forked.run(*line, *words, cwd=tmp_path)
             assert refused.returncode == 1
             assert f"Another process is writing to one (process {first.pid}, since " in refused.stderr
             assert "-m pellucid train" in refused.stderr
         assert first.poll() is None
         first.kill()
     assert (tmp_path / "one" / NAME).exists()
-    with begun([*line, "--resume"], tmp_path) as again:
-        assert again.stdout is not None
+    with forked.Command(*line, "--resume", cwd=tmp_path) as again:
         while not next(again.stdout).startswith("resumed at step"):
             pass
         again.send_signal(signal.SIGINT)
-        assert again.stderr is not None
         errors = again.stderr.read()
     assert again.returncode == 130, errors
     assert not (tmp_path / "one" / NAME).exists()
 
 
 def test_two_trainings_without_a_place_take_two(photos: Path, tmp_path: Path) -> None:
-    processes = [begun(train(photos, tmp_path, "--epochs", 1), tmp_path) for _ in range(2)]
+    processes = [forked.Command(*train(photos, tmp_path, "--epochs", 1), cwd=tmp_path) for _ in range(2)]
     told = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "photos-model", "photos-model-2"]
@@ -254,7 +253,7 @@ def test_two_trainings_without_a_place_take_two(photos: Path, tmp_path: Path) ->
 def test_the_demo_and_filters_want_their_folder_for_themselves(tmp_path: Path, hold: Hold) -> None:
     other = hold(tmp_path / "out")
     for words in (["demo", "--out", "out"], ["filters", "model", "--out", "out"]):
-        refused = subprocess.run(command(*words), cwd=tmp_path, capture_output=True, text=True, check=False)
+        refused = forked.run(*words, cwd=tmp_path)
         assert refused.returncode == 1
         assert f"Another process is writing to out (process {other.pid}" in refused.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [NAME]

@@ -20,6 +20,8 @@ from pellucid.training import recipe as recipes
 from pellucid.training import weighting
 from pellucid.training.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 COUNTS, CLASSES = (30, 10, 20), ("cat", "owl", "dog")
 WEIGHTS = (60 / 90, 2.0, 1.0)
 SETTINGS = {"model": "conv(4, 3) batchnorm relu globalavgpool dense", "size": 16, "epochs": 2, "batch": 8}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from tests.patience import PATIENCE
 from torch import nn
 
 import pellucid
@@ -21,6 +22,8 @@ from pellucid.glassbox.trace import Trace
 
 WEB = Path(str(files("pellucid") / "web"))
 DESKTOP = ViewportSize(width=1280, height=800)
+
+expect.set_options(timeout=1000 * PATIENCE)  # Playwright's own are five seconds
 
 
 class Watch:
@@ -36,7 +39,7 @@ class Watch:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """Windows of a desktop's size, with no network and no motion."""
     context = browser.new_context(viewport=DESKTOP, offline=True, reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(1000 * PATIENCE)
     yield context
     context.close()
 
@@ -152,7 +155,7 @@ def modules(browser: Browser) -> Iterator[Page]:
 def server(trained: Path, photos: Path) -> Iterator[Server]:
     glass = Glass(pellucid.load(trained), trained, photos / "red" / "1.png")
     with listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
         server.shutdown()

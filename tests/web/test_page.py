@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
+from tests.patience import PATIENCE
 from torch import nn
 
 from pellucid.glassbox.page import framed, offline
@@ -264,7 +265,7 @@ def test_a_window_that_became_narrow_is_drawn_anew(opened: Callable[..., Page]) 
     page = opened("#/conv")
     before = page.locator(".large").bounding_box()
     page.set_viewport_size({"width": 360, "height": 740})
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
         assert time.monotonic() < deadline, "it is still drawn for the wide window"
         page.wait_for_timeout(50)

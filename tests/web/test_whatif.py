@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
+from tests.patience import PATIENCE
 
 from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
@@ -73,7 +74,7 @@ def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
     for _ in range(12):
         served.keyboard.press("ArrowRight")
     wanted = float(slider.input_value())
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not asked:
         assert time.monotonic() < until
         served.wait_for_timeout(10)
