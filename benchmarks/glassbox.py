@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 
 from pellucid.engine import device
-from pellucid.glassbox import exporting
-from pellucid.glassbox.recording import explain, record
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.trace import exporting
+from pellucid.glassbox.trace.recording import explain, record
+from pellucid.glassbox.trace.trace import Trace
 from pellucid.network import zoo
 
 CASES = {"article": (3, 300, 300), "lenet5": (1, 32, 32), "compact": (3, 96, 96), "resnet18": (3, 224, 224)}

@@ -26,7 +26,7 @@ from sklearn.datasets import load_sample_images
 import pellucid
 from pellucid.app.page.server import listening
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox.page import offline
+from pellucid.glassbox.page.offline import offline
 
 PICTURES, SIDE = 24, 320  # of each class, and their height and width in pixels
 KEYS = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]

@@ -9,7 +9,7 @@ import re
 import pellucid
 from pellucid.app import cli
 from pellucid.app.exits import Exit
-from pellucid.glassbox.ops import aten
+from pellucid.glassbox.arithmetic.ops import aten
 from pellucid.network import plan, published, text, zoo
 from pellucid.network.layers import KINDS
 from pellucid.training import recipe as recipes

@@ -25,7 +25,7 @@ from pellucid.app.page.shown import Glass
 from pellucid.classifier import store
 from pellucid.engine.device import Engine
 from pellucid.errors import ArtefactError, NetworkError, PellucidError, RecipeError, TraceError
-from pellucid.glassbox.whatif import Stride, Weight
+from pellucid.glassbox.whatif.change import Stride, Weight
 from pellucid.network.own.own import Own
 from pellucid.runs.events import Started
 from pellucid.runs.run import Run

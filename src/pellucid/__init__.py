@@ -15,6 +15,7 @@ The map, from the ground up; each part knows only those above it in this list:
     pictures        a folder or table -> upright images -> a store on disk, twins found, split without a leak
     network         a line of text -> layers that know their sizes, cost and torch module; a module of the user's
     glassbox        every number of a picture's run: what it is made of, forward, backward and updated
+    lessons         the 2017 article, lesson by lesson, every number computed
     engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
     classifier      what is saved and loaded; predict/: pictures to predictions; the model card
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.predict.prediction import Prediction
     from pellucid.errors import PellucidError
-    from pellucid.glassbox.loss import Loss
-    from pellucid.glassbox.page import offline
-    from pellucid.glassbox.recording import explain
-    from pellucid.glassbox.trace import Trace
+    from pellucid.glassbox.arithmetic.loss import Loss
+    from pellucid.glassbox.page.offline import offline
+    from pellucid.glassbox.trace.recording import explain
+    from pellucid.glassbox.trace.trace import Trace
     from pellucid.keras.importing import import_keras
     from pellucid.network.text import parse
     from pellucid.training.recipe import Recipe
@@ -86,14 +87,14 @@ __all__ = [
 _MODULES = ("replay", "whatif")
 _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
-    "Loss": "pellucid.glassbox.loss",
+    "Loss": "pellucid.glassbox.arithmetic.loss",
     "PellucidError": "pellucid.errors",
     "Prediction": "pellucid.classifier.predict.prediction",
     "Recipe": "pellucid.training.recipe",
-    "Trace": "pellucid.glassbox.trace",
-    "explain": "pellucid.glassbox.recording",
+    "Trace": "pellucid.glassbox.trace.trace",
+    "explain": "pellucid.glassbox.trace.recording",
     "import_keras": "pellucid.keras.importing",
-    "offline": "pellucid.glassbox.page",
+    "offline": "pellucid.glassbox.page.offline",
     "parse": "pellucid.network.text",
 }
 

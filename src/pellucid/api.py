@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pellucid.classifier.predict.pictures import Source
     from pellucid.classifier.predict.prediction import Prediction
     from pellucid.engine.probe import Probe
-    from pellucid.glassbox.lessons.lesson import Lesson
+    from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
     from pellucid.pictures.store import StoreInfo
     from pellucid.pretrained.kept import WeightsInfo
@@ -193,7 +193,7 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
     name. `pellucid.article()[6].as_json()` is a lesson as data. Raises PictureError, TraceError.
     """
     from pellucid.classifier.predict.pictures import decoded
-    from pellucid.glassbox.lessons import photograph, walk
+    from pellucid.lessons import photograph, walk
     from pellucid.pictures.decode import PIXEL_LIMIT, Form
 
     path = picture if picture is not None else photograph.at_hand()

@@ -8,6 +8,6 @@
 Where the weights do not fit the sizes that a change makes, `changed` raises Unfitting.
 """
 
-from pellucid.glassbox.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight
+from pellucid.glassbox.whatif.change import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight
 
 __all__ = ["Change", "Padding", "Pooling", "Setting", "Stride", "Unfitting", "Weight"]

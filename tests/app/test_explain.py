@@ -14,8 +14,9 @@ from tests import forked
 
 import pellucid as package
 from pellucid import api, files
-from pellucid.glassbox import recording, sheet
-from pellucid.glassbox.attribution import METHODS
+from pellucid.glassbox.trace import recording
+from pellucid.glassbox.why import sheet
+from pellucid.glassbox.why.attribution import METHODS
 from pellucid.runs.made_from import trained_on
 
 UNIT, WEIGHT = "conv1[1, 2, 3]", "conv1.weight[3, 1, 2, 0]"

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pellucid.app import explain_text
-from pellucid.glassbox.recording import explain
+from pellucid.glassbox.trace.recording import explain
 
 
 class Own(nn.Module):

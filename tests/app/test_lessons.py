@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from pellucid.app.lessons import show
-from pellucid.glassbox.lessons.walk import NAMES, lessons
+from pellucid.lessons.walk import NAMES, lessons
 
 PHOTO = np.random.default_rng(5).integers(0, 256, (36, 36, 3)).astype(np.uint8)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pellucid.glassbox import page as pages
+from pellucid.glassbox.page import offline as pages
 
 
 @pytest.fixture

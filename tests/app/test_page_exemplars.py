@@ -17,7 +17,7 @@ from tests.patience import PATIENCE
 from pellucid import api
 from pellucid.app.page import exemplars
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox.replies import Refused
+from pellucid.glassbox.page.replies import Refused
 from pellucid.runs.made_from import trained_on
 
 

@@ -20,7 +20,7 @@ from pellucid.app.page import difference, mistakes
 from pellucid.app.page.job import Jobs
 from pellucid.app.page.shown import Glass
 from pellucid.errors import TraceError
-from pellucid.glassbox.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.runs.evaluation import Answer
 from pellucid.runs.made_from import remembered, remembers
 from pellucid.whatif import Weight

@@ -12,7 +12,7 @@ import pellucid
 from pellucid.app.page import training
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError
-from pellucid.glassbox.replies import Refused
+from pellucid.glassbox.page.replies import Refused
 from pellucid.training import replay
 
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"

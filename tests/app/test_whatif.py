@@ -16,7 +16,7 @@ from tests.patience import PATIENCE
 import pellucid
 from pellucid.app.page import server as servers
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox.document import Document
+from pellucid.glassbox.page.document import Document
 from pellucid.whatif import Pooling, Weight
 
 WEIGHT = {"what": "weight", "name": "conv1.weight", "index": [1, 0, 2, 2], "value": 0.5}

@@ -11,5 +11,5 @@ if not SHARED.is_file():
 
 
 def test_the_copy_is_the_shared_one() -> None:
-    copy = Path(__file__).parents[1] / "glassbox" / "figures.json"
+    copy = Path(__file__).parents[1] / "lessons" / "figures.json"
     assert json.loads(copy.read_text()) == json.loads(SHARED.read_text())

@@ -12,7 +12,7 @@ from PIL import Image
 
 import pellucid
 from pellucid.errors import TraceError
-from pellucid.glassbox.loss import Loss
+from pellucid.glassbox.arithmetic.loss import Loss
 from pellucid.network.loss import mean_loss
 from pellucid.runs.events import Started
 from pellucid.runs.run import Run

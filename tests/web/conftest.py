@@ -15,10 +15,10 @@ from torch import nn
 import pellucid
 from pellucid.app.page.server import Server, listening
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox.document import Document
-from pellucid.glassbox.page import offline
-from pellucid.glassbox.recording import explain
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.document import Document
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.trace.recording import explain
+from pellucid.glassbox.trace.trace import Trace
 
 WEB = Path(str(files("pellucid") / "web"))
 DESKTOP = ViewportSize(width=1280, height=800)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pellucid.glassbox.page import CUT, offline
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.offline import CUT, offline
+from pellucid.glassbox.trace.trace import Trace
 
 PARTS = 20
 

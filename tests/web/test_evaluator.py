@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from pellucid.glassbox.arithmetic import Evaluator, Terms
-from pellucid.glassbox.declaration import OUT, Op
-from pellucid.glassbox.expression import log, maximum, names
-from pellucid.glassbox.ops import (
+from pellucid.glassbox.arithmetic.declaration import OUT, Op
+from pellucid.glassbox.arithmetic.evaluator import Evaluator, Terms
+from pellucid.glassbox.arithmetic.expression import log, maximum, names
+from pellucid.glassbox.arithmetic.ops import (
     attention,
     choosing,
     contractions,
@@ -35,8 +35,8 @@ from pellucid.glassbox.ops import (
     shaping,
     totals,
 )
-from pellucid.glassbox.ops import elementwise as e
-from pellucid.glassbox.ops import functions as f
+from pellucid.glassbox.arithmetic.ops import elementwise as e
+from pellucid.glassbox.arithmetic.ops import functions as f
 
 PICTURE, ROW, VOLUME, GRID, HEADS = (2, 4, 6, 7), (2, 4, 6), (1, 2, 4, 4, 3), (2, 3, 4), (2, 2, 5, 3)
 ADAM = (0.01, 0.9, 0.999, 1e-8, 7)

@@ -9,10 +9,10 @@ import torch
 from playwright.sync_api import Page, expect
 from torch import Tensor, nn
 
-from pellucid.glassbox import exporting, recording
-from pellucid.glassbox.loss import Loss
-from pellucid.glassbox.page import offline
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.arithmetic.loss import Loss
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.trace import exporting, recording
+from pellucid.glassbox.trace.trace import Trace
 
 CLASSES = ("ant", "bee", "cat")
 THRESHOLDS = (0.9, 0.1, 0.1)

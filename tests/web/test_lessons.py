@@ -10,9 +10,9 @@ import torch
 from playwright.sync_api import Page, expect
 from torch import nn
 
-from pellucid.glassbox.page import offline
-from pellucid.glassbox.recording import explain
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.trace.recording import explain
+from pellucid.glassbox.trace.trace import Trace
 
 PHONE = {"width": 360, "height": 740}
 TITLES = [

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from playwright.sync_api import Page
 from torch import nn
 
-from pellucid.glassbox.page import offline
-from pellucid.glassbox.recording import explain
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.trace.recording import explain
+from pellucid.glassbox.trace.trace import Trace
 
 
 class Mover(nn.Module):

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.patience import PATIENCE
 from torch import nn
 
-from pellucid.glassbox.page import framed, offline
-from pellucid.glassbox.recording import explain
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.offline import framed, offline
+from pellucid.glassbox.trace.recording import explain
+from pellucid.glassbox.trace.trace import Trace
 
 PHONE = {"width": 360, "height": 740}
 

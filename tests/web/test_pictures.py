@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import pellucid
-from pellucid.glassbox.document import Document
-from pellucid.glassbox.page import offline
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.document import Document
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.trace.trace import Trace
 
 PHONE = {"width": 360, "height": 740}
 NAMES = [("red", "0"), ("blue", "2"), ("red", "3")]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.trace.trace import Trace
 
 PHONE = {"width": 360, "height": 740}
 PLACE = "() => JSON.parse('[' + document.querySelector('h1').textContent.match(/\\[(.*)\\]/)[1] + ']')"

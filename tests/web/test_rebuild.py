@@ -8,9 +8,9 @@ import pytest
 import torch
 from playwright.sync_api import Browser
 
-from pellucid.glassbox import page as pages
-from pellucid.glassbox import recording
-from pellucid.glassbox.document import Document
+from pellucid.glassbox.page import offline as pages
+from pellucid.glassbox.page.document import Document
+from pellucid.glassbox.trace import recording
 from pellucid.network import text
 
 NETWORKS = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from pellucid.glassbox import signed
-from pellucid.glassbox.page import WEB
+from pellucid.glassbox.page.offline import WEB
+from pellucid.glassbox.why import colormap as signed
 
 
 def test_the_page_has_pythons_table(modules: Page) -> None:

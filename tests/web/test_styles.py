@@ -2,8 +2,8 @@
 
 import re
 
-from pellucid.glassbox.page import WEB, offline
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.offline import WEB, offline
+from pellucid.glassbox.trace.trace import Trace
 
 
 def linked() -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from pellucid.glassbox.precision import limited
+from pellucid.glassbox.arithmetic.precision import limited
 
 
 def asked(page: Page, module: str, code: str, given: Any = None) -> Any:

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from pellucid.app.format import printable
-from pellucid.glassbox.attribution import Attribution
-from pellucid.glassbox.mechanism import Mechanism
-from pellucid.glassbox.trace import Trace
-from pellucid.glassbox.working import Part, Working
+from pellucid.glassbox.trace.trace import Trace
+from pellucid.glassbox.trace.working import Part, Working
+from pellucid.glassbox.why.attribution import Attribution
+from pellucid.glassbox.why.mechanism import Mechanism
 
 CLASSES, ROWS, CHANNELS, BETWEEN = 5, 12, 4, 12  # lines of what may be long; --json has all of it
 WIDE = 11  # columns of numbers that a grid may have

@@ -15,7 +15,7 @@ from rich.style import Style
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pellucid.glassbox.lessons.lesson import Grid, Lesson, Term, Value, Worked
+    from pellucid.lessons.lesson import Grid, Lesson, Term, Value, Worked
 
 WIDEST = 88  # columns of running text
 GAP = 3  # columns between grids

@@ -22,13 +22,17 @@ from pellucid.classifier.predict.prediction import Described, Prediction
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.predict.with_torch import TorchBackend
 from pellucid.errors import PictureError, RecipeError, TraceError
-from pellucid.glassbox import attribution, exemplars, exporting, mechanism, recording, still, suggest, whatif
-from pellucid.glassbox.attribution import Attribution, Method
-from pellucid.glassbox.exemplars import LayerExemplars
-from pellucid.glassbox.graph import Graph
-from pellucid.glassbox.loss import CROSS_ENTROPY, Loss
-from pellucid.glassbox.mechanism import Mechanism
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.arithmetic.loss import CROSS_ENTROPY, Loss
+from pellucid.glassbox.trace import exporting, recording
+from pellucid.glassbox.trace import frozen_copy as still
+from pellucid.glassbox.trace.graph import Graph
+from pellucid.glassbox.trace.trace import Trace
+from pellucid.glassbox.whatif import change as whatif
+from pellucid.glassbox.whatif import suggest
+from pellucid.glassbox.why import attribution, exemplars, mechanism
+from pellucid.glassbox.why.attribution import Attribution, Method
+from pellucid.glassbox.why.exemplars import LayerExemplars
+from pellucid.glassbox.why.mechanism import Mechanism
 from pellucid.network.network import Network
 from pellucid.network.own.program import Program, in_plain_order
 from pellucid.network.scores import Thresholds
@@ -161,7 +165,7 @@ class Classifier:
         What the optimizer remembers of a weight stays too. One that is changed can be changed further; of two changes
         of the same, the later counts.
 
-        >>> from pellucid.glassbox.whatif import Pooling, Weight                     # doctest: +SKIP
+        >>> from pellucid.glassbox.whatif.change import Pooling, Weight                     # doctest: +SKIP
         >>> other = classifier.changed([Weight("conv1.weight", (3, 0, 2, 2), 0.5)])  # doctest: +SKIP
         >>> other.explain("cat.jpg").probabilities                                   # doctest: +SKIP
 
@@ -220,7 +224,7 @@ class Classifier:
     def expect(self, labels: Strings, against: str | None, units: Strings, weights: Strings, layer: str | None) -> None:
         """Raises TraceError for what is not there, before a picture is followed: see `explain`, `difference`, a trace's
         `unit` and `update`, and `attribute`. An index is checked where the network's text gives its layer's shape."""
-        from pellucid.glassbox import beforehand
+        from pellucid.glassbox.trace import beforehand
 
         if labels:
             self._target(labels)

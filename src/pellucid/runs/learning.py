@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid.classifier import store
 from pellucid.classifier.classifier import Classifier, Learning
 from pellucid.errors import RecipeError
-from pellucid.glassbox.loss import Loss
+from pellucid.glassbox.arithmetic.loss import Loss
 from pellucid.training import optimizer as optimizers
 from pellucid.training import recipe as recipes
 

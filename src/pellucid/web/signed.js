@@ -1,6 +1,6 @@
 /**
  * The colours of signed numbers, as a table: amber above zero, blue below, paper at zero, which people with any of the
- * common colour deficiencies can tell apart. On white paper the same as glassbox/signed.py, to the level.
+ * common colour deficiencies can tell apart. On white paper the same as glassbox/why/colormap.py, to the level.
  */
 
 /** @typedef {[number, number, number]} Color red, green and blue, 0 to 255 */

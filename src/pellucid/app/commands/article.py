@@ -12,7 +12,7 @@ from pellucid.app import lessons, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Switch, parse
 from pellucid.errors import PictureError
-from pellucid.glassbox.lessons.lesson import as_json
+from pellucid.lessons.lesson import as_json
 
 
 def article(

@@ -20,7 +20,7 @@ from pellucid.app.flags import parse
 from pellucid.app.format import printable
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.errors import RecipeError
-from pellucid.glassbox.page import offline
+from pellucid.glassbox.page.offline import offline
 from pellucid.runs.made_from import remembered
 
 EPOCHS = 12

@@ -20,9 +20,9 @@ from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import PictureError, RecipeError
-from pellucid.glassbox.attribution import Method, overlay
-from pellucid.glassbox.page import offline
-from pellucid.glassbox.trace import Trace
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.trace.trace import Trace
+from pellucid.glassbox.why.attribution import Method, overlay
 from pellucid.pictures.png import encode as png
 
 

@@ -20,7 +20,7 @@ from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import many, printable
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError
-from pellucid.glassbox.sheet import sheet
+from pellucid.glassbox.why.sheet import sheet
 from pellucid.pictures.png import encode as png
 from pellucid.runs.made_from import trained_on
 

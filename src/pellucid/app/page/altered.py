@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.classifier import Classifier
 from pellucid.files import finite
-from pellucid.glassbox.trace import Trace
-from pellucid.glassbox.whatif import adjustable as settings_of
-from pellucid.glassbox.whatif import latest
+from pellucid.glassbox.trace.trace import Trace
+from pellucid.glassbox.whatif.change import adjustable as settings_of
+from pellucid.glassbox.whatif.change import latest
 from pellucid.whatif import Change, Padding, Pooling, Setting, Stride, Weight
 
 

@@ -11,9 +11,9 @@ from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.classifier.predict.pictures import Prepared
 from pellucid.files import finite
-from pellucid.glassbox import replies
-from pellucid.glassbox.mechanism import Mechanism
-from pellucid.glassbox.replies import Outdated, Reply
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Outdated, Reply
+from pellucid.glassbox.why.mechanism import Mechanism
 
 Asked = Mapping[str, str]
 

@@ -16,9 +16,9 @@ from pellucid import api
 from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError
-from pellucid.glassbox import replies
-from pellucid.glassbox.exemplars import LayerExemplars
-from pellucid.glassbox.replies import Refused, Reply
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.why.exemplars import LayerExemplars
 from pellucid.runs.made_from import trained_on
 from pellucid.steps import Steps
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pellucid.errors import PellucidError
-from pellucid.glassbox.replies import ENDING
+from pellucid.glassbox.page.replies import ENDING
 
 Work = Callable[[], Generator[tuple[int, int], None, Any]]
 """Begins the work: it yields (done, total) and returns its result. It shares no classifier with what is shown."""

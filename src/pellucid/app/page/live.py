@@ -20,8 +20,8 @@ from pellucid.app.format import many
 from pellucid.app.page import training
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError, PellucidError
-from pellucid.glassbox import replies
-from pellucid.glassbox.replies import Refused, Reply
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.pictures.store import Decoding
 from pellucid.runs.events import Evaluating, Event, FoldBegun, Found, Started
 from pellucid.runs.folds import CrossValidation

@@ -9,8 +9,8 @@ from typing import Any
 
 from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox import replies
-from pellucid.glassbox.replies import Refused, Reply
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.runs.evaluate import evaluating
 from pellucid.runs.evaluation import Answer, Evaluation
 from pellucid.steps import Steps

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.app.page import routes
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Refused, Reply
 
 if TYPE_CHECKING:
     from pellucid.app.page.server import Server

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PictureError
-from pellucid.glassbox import replies
-from pellucid.glassbox.replies import Refused, Reply
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.pictures.png import encode
 
 DIGITS = 10  # of a number

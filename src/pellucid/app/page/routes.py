@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from pellucid.app.page import difference, exemplars, mistakes, training, whatif
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox import replies
-from pellucid.glassbox.replies import Outdated, Refused, Reply
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Outdated, Refused, Reply
 
 Asked = Mapping[str, str]
 """What stands behind the ? of an address."""

@@ -13,8 +13,8 @@ from pellucid.app.page import routes
 from pellucid.app.page.opening import Opening
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
-from pellucid.glassbox.replies import Refused, Reply
-from pellucid.glassbox.serving import HOST, LARGEST_PORT, PageServer, browse
+from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.serving import HOST, LARGEST_PORT, PageServer, browse
 from pellucid.runs.made_from import remembered
 
 

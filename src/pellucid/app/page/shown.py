@@ -19,7 +19,7 @@ from pellucid.app.page.job import Jobs
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Prepared, Source
 from pellucid.errors import TraceError
-from pellucid.glassbox.document import Document
+from pellucid.glassbox.page.document import Document
 from pellucid.runs.made_from import remembers
 from pellucid.whatif import Change, Setting
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from pellucid.errors import ArtefactError
 from pellucid.files import finite
-from pellucid.glassbox import replies
-from pellucid.glassbox.replies import Refused, Reply
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.training import replay as replays
 
 HISTORY = "history.csv"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pellucid.app.page.altered import as_json
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PellucidError
-from pellucid.glassbox import replies
-from pellucid.glassbox.replies import Outdated, Refused, Reply
-from pellucid.glassbox.whatif import written
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Outdated, Refused, Reply
+from pellucid.glassbox.whatif.change import written
 from pellucid.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight
 
 MOST = 1_000  # changes at a time

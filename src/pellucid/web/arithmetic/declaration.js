@@ -1,4 +1,4 @@
-/** An op as data, as glassbox/declaration.py writes it: what the evaluator and its index maps read. */
+/** An op as data, as glassbox/arithmetic/declaration.py writes it: what the evaluator and its index maps read. */
 
 /** @typedef {import("./expression.js").Expression} Expression */
 /** @typedef {Record<string, number | ArrayLike<number>>} Steps of the index names; an array is a table of indices */

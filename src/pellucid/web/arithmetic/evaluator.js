@@ -1,6 +1,6 @@
 /**
  * The evaluator: the terms of any one number of an op, forward and backward, from its declaration. The same as
- * glassbox/arithmetic.py, where it is explained; its sums are compared with Python's in tests/web/test_evaluator.py.
+ * glassbox/arithmetic/evaluator.py, where it is explained; its sums are compared with Python's in tests/web/test_evaluator.py.
  *
  *     value      out[u]  = sum over all n with A(n) = u of  term
  *     gradient   of a[v] = sum over all n with B(n) = v of  gradient of out[A(n)] * d term / d a

@@ -1,6 +1,6 @@
 /**
  * Formulas as data: what one term is made of. A number, a name, or [head, argument, ...], as
- * glassbox/expression.py writes them. Evaluated over columns, one number for each term, in float64.
+ * glassbox/arithmetic/expression.py writes them. Evaluated over columns, one number for each term, in float64.
  */
 
 /** @typedef {number | string | [string, ...any[]]} Expression */

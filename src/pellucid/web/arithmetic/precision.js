@@ -1,6 +1,6 @@
 /**
  * The range of the dtypes in which PyTorch keeps numbers, and what becomes of numbers beyond it. The same as
- * glassbox/precision.py, to the last bit.
+ * glassbox/arithmetic/precision.py, to the last bit.
  */
 
 /** Bits of the significand, and the exponent of the smallest normal number. */

@@ -1,5 +1,5 @@
 /**
- * Arrays of an offline page that follow from others: worked out again, to the last bit as glassbox/rebuild.py does it,
+ * Arrays of an offline page that follow from others: worked out again, to the last bit as glassbox/page/rebuild.py does it,
  * and set right by the stored difference. Only float64 + - * / max min sqrt, in order: the same on every machine.
  */
 

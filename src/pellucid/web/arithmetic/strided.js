@@ -1,5 +1,5 @@
 /**
- * A sum over all assignments of a stage, by steps: the same as glassbox/strided.py, to the last bit. Every array lies in
+ * A sum over all assignments of a stage, by steps: the same as glassbox/arithmetic/strided.py, to the last bit. Every array lies in
  * a frame of zeros that is large enough for all that the stage addresses, so that an assignment's place is a sum of fixed
  * steps. Loops add one block after the other; the block's names never lead twice to one place of the result.
  */

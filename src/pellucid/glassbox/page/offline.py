@@ -1,0 +1,320 @@
+"""Traces as one HTML file that works from anywhere: style, modules, documents and arrays inside, nothing fetched.
+
+Modules import each other by relative names, which mean nothing inside a file. They are renamed (`./trace.js` becomes
+`pellucid/trace.js`), and an import map leads each name to a data: URL. The Content-Security-Policy lets only scripts
+and styles with the page's nonce run, and modules that they import (HTML standard, "descendant script fetch options").
+
+Of several pictures the first stands in the file as a single one does. Each further one has an element of its own, read
+only when it is looked at: its document, compressed, and its arrays as far as they differ from the first picture's.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import html
+import json
+import posixpath
+import re
+import zlib
+from base64 import b64encode
+from collections.abc import Container, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import TraceError
+from pellucid.glassbox.page import rebuild
+from pellucid.glassbox.page.document import Document
+from pellucid.glassbox.trace.naming import PICTURE
+
+if TYPE_CHECKING:
+    from pellucid.glassbox.trace.trace import Trace
+
+WEB = Path(__file__).parents[2] / "web"
+"""index.html, the styles that it lists and the modules, as the served page has them."""
+LARGEST = 150_000_000
+"""Bytes of a file that a browser still opens without trouble; `pellucid open` shows larger models."""
+LARGEST_FRAME = 30_000_000
+"""Bytes in a notebook, which keeps every output."""
+LEVEL = 6
+"""Of gzip: a page is 0.4% smaller at 9 and takes four times as long."""
+THREADS = 2
+"""That pack arrays: compression and NumPy's loops leave Python's lock to others."""
+SAMPLE = 1 << 16
+"""Numbers of an array by which it is told how, and how far, it compresses."""
+THUMBNAIL = 64
+"""Pixels of the longer side."""
+CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again."
+"""As host.js has it. In a file that was cut off no module runs; what says it then stands at the file's start."""
+END = '<template id="end"></template>'
+_WATCH = f"""addEventListener("DOMContentLoaded", () => {{
+  if (document.getElementById("end") || document.querySelector(".trouble")) return;
+  const said = document.createElement("p");
+  said.className = "trouble";
+  said.setAttribute("role", "alert");
+  said.textContent = {json.dumps(CUT)};
+  document.querySelector(".waiting")?.remove();
+  document.body.prepend(said);
+}});"""
+_IMPORT = re.compile(r"""(\bfrom\s*|\bimport\s*\(?\s*)(["'])(\.\.?/[\w./-]+\.js)\2""")
+_STYLE = re.compile(r"""<link\b[^>]*\bhref=["']\./([\w/-]+\.css)["'][^>]*>""")
+_SCRIPT = re.compile(r"""<script\b[^>]*\bsrc=["']\./main\.js["'][^>]*>\s*</script>""")
+
+
+def offline(
+    traces: Trace | Iterable[Trace], name: str = "", *, web: Path | None = None, largest: int | None = None
+) -> str:
+    """The page of a trace, or of several, as one HTML file in ASCII.
+
+    `name`: what the model is called. `web`: another folder to make it of.
+
+    Several are those of one model on several pictures, and the page switches between them. They are taken one by one
+    and not kept, so that an iterator that makes them needs little memory. What is equal between them is stored once.
+    Raises TraceError where the file would be larger than `largest` bytes, and where there is no trace.
+    """
+    several = traces if isinstance(traces, Iterable) else [traces]
+    return _assembled(_elements(several, name, LARGEST if largest is None else largest), web or WEB)
+
+
+def framed(trace: Trace) -> str:
+    """The page in a frame of its own, as notebooks show it; where it is too large, what to do instead."""
+    try:
+        page = offline(trace, largest=LARGEST_FRAME)
+    except TraceError as error:
+        return f"<p>{html.escape(str(error))}</p>"
+    return (
+        f'<iframe srcdoc="{html.escape(page)}" sandbox="allow-scripts" title="The network, opened" '
+        'style="width: 100%; height: 720px; border: 0"></iframe>'
+    )
+
+
+def _elements(traces: Iterable[Trace], name: str, largest: int) -> dict[str, str]:
+    """The page's data by the id of its element: "document" and "arrays" of the first, "picture-1", "picture-2", ...
+
+    With several, the first document's "pictures" says of each what is told before it is looked at.
+    """
+    first: dict[str, Any] = {}
+    known: Mapping[str, str] = {}
+    elements: dict[str, str] = {}
+    pictures: list[dict[str, Any]] = []
+    left = largest
+    for number, trace in enumerate(traces):
+        document = Document(trace, name)
+        try:
+            content, packed = pack(document, left, known)
+        except TraceError as error:
+            if number:
+                raise TraceError(_too_many(number, largest)) from error
+            raise
+        if number:
+            element = {
+                "document": b64encode(gzip.compress(_json(content).encode(), LEVEL, mtime=0)).decode("ascii"),
+                "arrays": packed,
+            }
+            elements[f"picture-{number}"] = _json(element)
+        else:
+            first, known = content, document.digests
+            elements["arrays"] = _json(packed)
+        pictures.append(_told(trace, content))
+        left = largest - sum(map(len, elements.values()))
+    if not first:
+        raise TraceError("A page needs the trace of a picture, and there is none.")
+    if len(pictures) > 1:
+        first["pictures"] = pictures
+    return {"document": _json(first), **elements}
+
+
+def pack(
+    document: Document, largest: int = LARGEST, known: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(the document of an offline page, its arrays by name as base64 of gzip of their bytes, shuffled).
+
+    An array whose numbers follow from others, but for rounding, is stored as the difference (see rebuild.py); its entry
+    says so by "rebuilt". One that is equal to the first picture's of the same name, by the digests `known`, is not
+    stored; its entry says so by "shared". "bytes" is the length of the arrays' text: a page with fewer was cut off.
+    Raises TraceError where that is more than `largest`.
+    """
+    entries: dict[str, dict[str, Any]] = {**document.content["arrays"]}
+    packed: dict[str, str] = {}
+    shared = {name for name, digest in document.digests.items() if (known or {}).get(name) == digest}
+    if _weights_alone(document, shared) > largest:
+        raise TraceError(_too_large(document, largest))
+    entries |= {name: {**entries[name], "shared": True} for name in shared}
+    names = [name for name in document.arrays if name not in shared and name not in document.same]
+    total = 0
+    with ThreadPoolExecutor(THREADS) as threads:
+        stored = threads.map(lambda name: _stored(document.trace, name, document.arrays[name]), names)
+        for name, (kind, text) in zip(names, stored, strict=True):
+            if kind is not None:
+                entries[name] = {**entries[name], "rebuilt": kind}
+            packed[name] = text
+            total += len(text)
+            if total > largest:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise TraceError(_too_large(document, largest))
+    content = {**document.content, "arrays": entries, "bytes": len(_json(packed))}
+    return content, packed
+
+
+def _told(trace: Trace, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of a picture before its numbers are read."""
+    known = {key: content[key] for key in ("picture", "against", "predicted", "called")}
+    return {**known, "probability": content["probabilities"][content["predicted"]], "thumbnail": _thumbnail(trace)}
+
+
+def _thumbnail(trace: Trace) -> str | None:
+    """A data: URL of the picture, small; None where the network was given something else than a picture."""
+    from PIL import Image
+
+    values = trace.values.get(trace.roles[PICTURE])
+    if values is None or values.ndim != 4 or values.shape[1] not in (1, 3):
+        return None
+    image = Image.fromarray(np.broadcast_to(values[0].transpose(1, 2, 0), (*values.shape[2:], 3)).astype(np.uint8))
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _weights_alone(document: Document, shared: Container[str]) -> int:
+    """About how many bytes the weights, and what the optimizer knows of them, take in the page: known at once."""
+    total = 0.0
+    for name, array in document.arrays.items():
+        kind, _, of = name.partition("/")
+        weight = kind == "remembered" or (kind == "value" and of in document.trace.parameters)
+        if weight and name not in document.same and name not in shared:
+            part = array.reshape(-1)[array.size // 2 :][:SAMPLE] if array.size > SAMPLE else array
+            total += len(_compressed(part)) * array.size / max(part.size, 1)
+    return round(total * 4 / 3)  # base64
+
+
+def _too_large(document: Document, largest: int) -> str:
+    numbers = sum(array.size for name, array in document.arrays.items() if name not in document.same)
+    return (
+        f"One file with all {numbers:,} numbers of this network would be larger than {largest / 1e6:,.0f} MB. "
+        f"{_instead(document.trace)} shows it without a file, sending what is looked at."
+    )
+
+
+def _instead(trace: Trace) -> str:
+    """What opens the page of a trace without a file."""
+    return "`trace.open()`" if trace.network is None else "`pellucid open MODEL PICTURE`"
+
+
+def _too_many(number: int, largest: int) -> str:
+    first = "the first" if number == 1 else f"the first {number}"
+    return (
+        f"One file with all these pictures would be larger than {largest / 1e6:,.0f} MB; {first} would not. "
+        "Name fewer, or see `pellucid open MODEL PICTURE`."
+    )
+
+
+def _stored(trace: Trace, name: str, array: NDArray[Any]) -> tuple[str | None, str]:
+    """("value", "gradient", "update" or None; base64 of the bytes): the difference where it takes less than half."""
+    if array.dtype == np.float32:
+        kind, rebuilt = _rebuilt(trace, name)
+        if rebuilt is not None:
+            difference = _compressed(rebuild.difference(array, rebuilt.reshape(array.shape)))
+            if 2 * len(difference) < array.nbytes:
+                return kind, b64encode(difference).decode("ascii")
+    return None, b64encode(_compressed(array)).decode("ascii")
+
+
+def _rebuilt(trace: Trace, name: str) -> tuple[str, NDArray[np.float32] | None]:
+    kind, _, of = name.partition("/")
+    if kind == "value":
+        node = next((node for node in trace.nodes if node.name == of), None)
+        if node is None or node.op is None:
+            return kind, None
+        return kind, rebuild.value(node.op, {local: trace.values[source] for local, source in node.reads.items()})
+    if kind == "gradient":
+        return kind, rebuild.gradient(trace, of)
+    if kind == "after":
+        step = trace.updates[of]
+        return "update", rebuild.update(step, step.gradient if step.gradient is not None else trace.gradients[of])
+    return kind, None
+
+
+def _compressed(array: NDArray[Any]) -> bytes:
+    """gzip of all first bytes of the numbers (little-endian), then all second ones, ...: exponents lie together.
+
+    Noise has runs and no words that come again. Looking for words, gzip finds some by chance, which cost more than they
+    save, and most of its time. What does have words is told by a sample.
+    """
+    plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+    bytes_of = plain.reshape(-1).view(np.uint8).reshape(-1, plain.itemsize)
+    sample = bytes_of[:SAMPLE].T.tobytes()
+    best = min((zlib.Z_RLE, zlib.Z_DEFAULT_STRATEGY), key=lambda strategy: len(_gzip(sample, strategy)))
+    return _gzip(sample if len(bytes_of) <= SAMPLE else bytes_of.T.tobytes(), best)
+
+
+def _gzip(data: bytes, strategy: int) -> bytes:
+    packing = zlib.compressobj(LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
+    return packing.compress(data) + packing.flush()
+
+
+def _assembled(elements: Mapping[str, str], web: Path) -> str:
+    """`elements`: JSON by the id of its script element."""
+    modules = {path.relative_to(web).as_posix(): path.read_text(encoding="utf-8") for path in web.rglob("*.js")}
+    digest = hashlib.sha256()
+    for data in elements.values():
+        digest.update(data.encode())
+    nonce = b64encode(digest.digest()[:18]).decode()
+    imports = {f"pellucid/{name}": _data_url(_renamed(code, name)) for name, code in sorted(modules.items())}
+
+    def style(link: re.Match[str]) -> str:
+        return f'<style nonce="{nonce}">\n{_escaped((web / link[1]).read_text(encoding="utf-8"))}\n</style>'
+
+    modules_map = f'<script type="importmap" nonce="{nonce}">{_json({"imports": imports})}</script>'
+    # what begins the page comes last, so that a file that was cut off does not begin; then what it is told by
+    blocks = [f'<script type="application/json" id="{name}">{data}</script>\n' for name, data in elements.items()]
+    blocks += [f'<script type="module" nonce="{nonce}">import "pellucid/main.js";</script>\n', END, "\n"]
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = (web / "index.html").read_text(encoding="utf-8")
+    page = _STYLE.sub(style, page)
+    page = _once(_SCRIPT, modules_map, page, "./main.js")
+    page = _once(re.compile(r"</body>"), "".join([*blocks, "</body>"]), page, "</body>")
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<script nonce="{nonce}">{_WATCH}</script>'
+    page = _once(re.compile(r"<head\b[^>]*>"), f"<head>\n{meta}", page, "<head>")
+    # whatever a mail program or a server says the file's encoding is, ASCII is read alike
+    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _once(pattern: re.Pattern[str], replacement: str, page: str, what: str) -> str:
+    page, count = pattern.subn(lambda _: replacement, page)
+    assert count == 1, f"index.html names {what} {count} times"
+    return page
+
+
+def _renamed(module: str, name: str) -> str:
+    """A module's code with what it imports under the names of the import map."""
+
+    def absolute(found: re.Match[str]) -> str:
+        keyword, quote, target = found.groups()
+        return (
+            f"{keyword}{quote}{posixpath.normpath(posixpath.join('pellucid', posixpath.dirname(name), target))}{quote}"
+        )
+
+    return _IMPORT.sub(absolute, module)
+
+
+def _escaped(style: str) -> str:
+    """ASCII: a style has escapes of its own, and no character references."""
+    return re.sub(r"[^\x00-\x7f]", lambda found: f"\\{ord(found[0]):x} ", style)
+
+
+def _data_url(module: str) -> str:
+    return f"data:text/javascript;charset=utf-8;base64,{b64encode(module.encode()).decode('ascii')}"
+
+
+def _json(content: Any) -> str:
+    """ASCII that ends no script element: < appears only as an escape."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

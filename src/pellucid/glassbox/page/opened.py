@@ -1,0 +1,33 @@
+"""A trace's page, served: numbers are sent when they are looked at, however large the network is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pellucid.glassbox.page.document import Document
+from pellucid.glassbox.page.replies import Refused, Reply, channel_of
+from pellucid.glassbox.page.serving import PageServer
+
+if TYPE_CHECKING:
+    from pellucid.glassbox.trace.trace import Trace
+
+
+class Opened(PageServer):
+    """The page of one trace. Other pictures and changes need the model, and are not offered."""
+
+    def __init__(self, trace: Trace, name: str, port: int = 0) -> None:
+        self._document = Document(trace, name)
+        content = {**self._document.content, "fixed": True}
+        self._text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+        super().__init__(port)
+
+    def get(self, path: str, asked: Mapping[str, str]) -> Reply | None:
+        if path == "/api/document":
+            return Reply("application/json", self._text)
+        return channel_of(self._document.arrays, asked) if path == "/api/array" else None
+
+    def post(self, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
+        raise Refused(HTTPStatus.CONFLICT, "This page shows one run and takes nothing; call explain() for another.")

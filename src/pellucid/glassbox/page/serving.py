@@ -1,0 +1,274 @@
+"""The server of a page: who may ask, what a request may be, and files. What else is asked, who opens the page answers.
+
+For one reader on this machine: bound to 127.0.0.1, and no other website may ask through the reader's browser (the Host
+and Origin headers are checked). Python's own HTTP server does that without a package more; docs/why/page.md.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import webbrowser
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pellucid.errors import PellucidError, PictureError, StorageError
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.offline import WEB
+from pellucid.glassbox.page.replies import ENDING, Refused, Reply
+
+HOST = "127.0.0.1"
+HTTP_PORT, LARGEST_PORT = 80, 65_535
+LARGEST_PICTURE = 64_000_000  # bytes of an upload
+PATIENCE = 30  # seconds that a connection may say nothing
+TURN = 0.01  # seconds between two looks at whether the connections' threads have ended
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def browse(address: str) -> None:
+    """Open a browser, without waiting for it."""
+    threading.Thread(target=_browse, args=(address,), daemon=True).start()
+
+
+def _browse(address: str) -> None:
+    with suppress(webbrowser.Error, OSError):  # the address stands on the terminal
+        webbrowser.open(address)
+
+
+class PageServer(ThreadingHTTPServer, ABC):
+    """A thread for each connection. What a request does wrong is told to whoever made it, never on the terminal.
+
+    `port`: 0 for any that is free. It answers once `serve_forever` runs. Raises StorageError where the port is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0) -> None:
+        self.files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
+        self._ending, self._answering, self._changed = False, 0, threading.Condition()
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        if not 0 <= port <= LARGEST_PORT:
+            raise StorageError(f"The port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
+        try:
+            super().__init__((HOST, port), Handler)
+        except OSError as error:
+            raise StorageError(
+                f"Port {port} cannot be used: {error.strerror}. Choose another, or 0 for any free port."
+            ) from error
+
+    @abstractmethod
+    def get(self, path: str, asked: Mapping[str, str]) -> Reply | None:
+        """The answer to a question; None where the path is none, and may be a file of the page. Raises Refused."""
+
+    @abstractmethod
+    def post(self, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
+        """The same for what is sent; None where nothing can be sent there."""
+
+    def serve(self, what: str, browser: bool = False) -> None:
+        """Answer until Ctrl-C. `what` is open: a line on the terminal says where. `browser`: open one on it."""
+        if browser:
+            browse(self.address)
+        print(f"{what} is open at {self.address} (Ctrl-C ends it).", flush=True)
+        try:
+            self.serve_forever()
+        finally:
+            self.finish()
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.server_port}/"
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's would ask the name service who 127.0.0.1 is, and wait for it
+        self.server_name, self.server_port = HOST, int(self.server_address[1])
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """While a question is worked on. Raises Refused once the server ends."""
+        with self._changed:
+            if self._ending:
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, ENDING)
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._answering -= 1
+                self._changed.notify_all()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """As the base class does, which knows none of its daemon threads afterwards."""
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        with self._changed:  # `finish` must see every thread that runs
+            alive = {one: connection for one, connection in self._connections.items() if one.is_alive()}
+            self._connections = {**alive, thread: request}
+            thread.start()
+
+    def finish(self, seconds: float = 10.0) -> None:
+        """Let what is worked on come to its end, and the connections' threads with it.
+
+        A thread inside PyTorch while Python shuts down aborts the process, and any thread may get there: Python's
+        garbage collection runs in whichever allocates, and frees tensors.
+        """
+        with self._changed:
+            self._ending = True
+            self._changed.wait_for(lambda: not self._answering, seconds)
+        for connection in self._connections.values():
+            with suppress(OSError):  # it is closed
+                connection.shutdown(socket.SHUT_RD)  # no further question; what is being sent still leaves
+        # Turns are counted, not the clock: a machine that stands still for seconds costs one turn, not all patience.
+        for _ in range(round(seconds / TURN)):
+            if not any(thread.is_alive() for thread in self._connections):
+                break
+            time.sleep(TURN)
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.finish()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke: the browser's tab was closed."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = PATIENCE
+
+    @property
+    def _page(self) -> PageServer:
+        assert isinstance(self.server, PageServer)
+        return self.server
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_HEAD(self) -> None:
+        self._answer(self._get)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def version_string(self) -> str:
+        return "pellucid"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the terminal has one line, the address."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class finds wrong with a request, said as everything else is."""
+        status = HTTPStatus(code)
+        self.close_connection = True
+        self._refuse(status, f"This request is not understood: {status.phrase}. Open the page's own address.")
+
+    def _answer(self, work: Callable[[], Reply]) -> None:
+        try:
+            self._check_origin()
+            with self._page.answering():
+                reply = work()
+        except Refused as refused:
+            self._refuse(refused.status, str(refused))
+        except PictureError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"This cannot be used as a picture: {error.reason}.")
+        except PellucidError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:  # a fault of ours, which must not look like a fault of the network
+            name = type(error).__name__
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"Pellucid has a fault here ({name}). Please report it.")
+        else:
+            self._send(HTTPStatus.OK, reply)
+
+    def _check_origin(self) -> None:
+        """Another website can make a browser ask here, by its own name for this address or from its own page."""
+        port = self._page.server_port
+        names = (HOST, "localhost")
+        hosts = {f"{name}:{port}" for name in names} | (set(names) if port == HTTP_PORT else set())
+        if self.headers.get("Host", "") not in hosts:
+            self.close_connection = True
+            raise Refused(HTTPStatus.FORBIDDEN, f"This page is only for this machine; open {self._page.address}")
+        origin = self.headers.get("Origin")
+        if origin is not None and origin not in {f"http://{host}" for host in hosts}:
+            self.close_connection = True
+            raise Refused(HTTPStatus.FORBIDDEN, "Another website may not ask here.")
+
+    def _get(self) -> Reply:
+        path, asked = self._asked()
+        reply = self._page.get(path, asked)
+        if reply is not None:
+            return reply
+        file = self._page.files.get(path.removeprefix("/").removeprefix("web/") or "index.html")
+        if file is None:
+            raise Refused(HTTPStatus.NOT_FOUND, f"There is nothing at {path}; open {self._page.address}")
+        kind = TYPES.get(file.suffix, "application/octet-stream")
+        return Reply(f"{kind}; charset=utf-8" if file.suffix in TYPES else kind, file.read_bytes())
+
+    def _post(self) -> Reply:
+        path, asked = self._asked()
+        body = self._body()
+        reply = self._page.post(path, asked, body)
+        if reply is None:
+            raise Refused(HTTPStatus.NOT_FOUND, f"Nothing can be sent to {path}.")
+        return reply
+
+    def _asked(self) -> tuple[str, dict[str, str]]:
+        try:
+            parts = urlsplit(self.path)
+        except ValueError as error:
+            said = f"This address is not understood; open {self._page.address}"
+            raise Refused(HTTPStatus.BAD_REQUEST, said) from error
+        return parts.path, {name: values[-1] for name, values in parse_qs(parts.query).items()}
+
+    def _body(self) -> bytes:
+        unknown = "Transfer-Encoding" in self.headers
+        length = "" if unknown else self.headers.get("Content-Length", "0")
+        # what is not read would be taken for the next request
+        self.close_connection, keep = True, self.close_connection
+        if not (length.isascii() and length.isdigit()):
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "The request does not state its length (Content-Length).")
+        if len(length) > len(str(LARGEST_PICTURE)) or int(length) > LARGEST_PICTURE:
+            most = f"{LARGEST_PICTURE / 1e6:,.0f} MB"
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The file is larger than {most}. Choose another.")
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise Refused(HTTPStatus.BAD_REQUEST, "The file did not arrive whole. Send it again.")
+        self.close_connection = keep
+        return body
+
+    def _refuse(self, status: HTTPStatus, sentence: str) -> None:
+        self._send(status, replies.as_json({"error": sentence}))
+
+    def _send(self, status: HTTPStatus, reply: Reply) -> None:
+        self.send_response(status)
+        fixed = {
+            "Content-Type": reply.kind,
+            "Content-Length": str(len(reply.body)),
+            "Content-Security-Policy": POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cache-Control": "no-store",
+        }
+        closing = {"Connection": "close"} if self.close_connection else {}
+        for name, value in {**fixed, **reply.headers, **closing}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)

@@ -1,0 +1,165 @@
+"""Following a module by torch.export: any torch.nn.Module, nothing inherited or registered."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.errors import TraceError
+from pellucid.glassbox.trace import chance, graph, marks, measured, naming, regions, transforms
+from pellucid.glassbox.trace import frozen_copy as still
+from pellucid.glassbox.trace.borrowed import borrowed
+from pellucid.glassbox.trace.graph import Graph
+from pellucid.runtime import quiet
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@still.gradients()
+def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Graph:
+    """Follow a module on an input (N, ...) of the shape that it will be run on; weights may change afterwards.
+
+    It is followed as it trains: with gradients, unless it says otherwise itself. Of torch.cond the branch is followed
+    that this input takes. `loss`: of the module's scores, which is followed after them. Raises TraceError where
+    torch.export cannot follow either, with the reason and the line of the code.
+    """
+    import torch
+
+    input = input.clone() if input.is_inference() else input
+    followed = module if loss is None else measured.together(module, loss)
+    try:
+        # what the module keeps in plain attributes, it may change while it is followed
+        with quiet.silent(), borrowed(followed), chance.kept(), transforms.written_out(), marks.marking() as placed:
+            standing = _standing(followed)
+            program = torch.export.export(followed, (input,))
+            names = _names(followed, program, measured.MODULE if loss is not None else "")
+            for name, constant in program.constants.items():
+                program.constants[name] = standing.get(_place(constant), constant)
+    except TraceError:
+        raise
+    except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
+        if loss is not None:
+            with quiet.silent(), borrowed(followed), chance.kept():
+                said = measured.refusal(followed, input)
+            if said:
+                raise TraceError(said) from error
+        raise TraceError(_reason(module, input, error)) from error
+    with chance.kept():  # what decides a torch.cond may draw
+        flat = regions.flattened(program, _values(program, input), placed)
+    if loss is not None:
+        measured.separate(flat)
+    beside = [name for name in names if loss is not None and not name.startswith(f"{measured.MODULE}.")]
+    return graph.read(program, flat, placed, names, beside)
+
+
+def _standing(module: torch.nn.Module) -> dict[Any, Tensor]:
+    """Copies of the tensors that the module keeps in plain attributes: following it changes what it changes."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    leaves = [leaf for part in module.modules() for leaf in tree_leaves(dict(vars(part)))]
+    found = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and _place(leaf) is not None]
+    return {_place(tensor): tensor.detach().clone() for tensor in found}
+
+
+def _place(tensor: Any) -> tuple[int, tuple[int, ...]] | None:
+    """Where a tensor's numbers are; None where it has none."""
+    import torch
+
+    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or not tensor.numel():
+        return None
+    return tensor.data_ptr(), tuple(tensor.shape)
+
+
+def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, Any]:
+    """The arrays behind the program's placeholders."""
+    found: dict[str, Any] = {}
+    for spec in program.graph_signature.input_specs:
+        target = str(spec.target)
+        if spec.kind.name == "USER_INPUT":
+            found[spec.arg.name] = input.clone()
+        elif target in program.state_dict:
+            found[spec.arg.name] = _copied(program.state_dict[target])
+        elif target in program.constants:
+            constant: Any = program.constants[target]
+            found[spec.arg.name] = constant.clone()
+    return found
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    import torch
+
+    copy = tensor.detach().clone()
+    return torch.nn.Parameter(copy) if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad else copy
+
+
+def _names(module: torch.nn.Module, program: torch.export.ExportedProgram, within: str) -> dict[str, str]:
+    """What the program calls a parameter, buffer or constant -> what it is called in the trace.
+
+    Parts may be shared: each array has its first name. `within`: the part of the module that is the user's, whose names
+    are as it has them. A constant that is a parameter, which the code reaches by another way, has the parameter's name.
+    """
+    everything = [
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ]
+    first: dict[int, str] = {}
+    places: dict[Any, str] = {}
+    for name, tensor in everything:
+        first.setdefault(id(tensor), name)
+        if (place := _place(tensor)) is not None:
+            places.setdefault(place, first[id(tensor)])
+    found = {name: first[id(tensor)] for name, tensor in everything}
+    for name, constant in program.constants.items():
+        place = _place(constant)
+        found.setdefault(name, places.get(place, name) if place is not None else name)
+    if not within:
+        return found
+    used = {name.removeprefix(f"{within}.") for name in first.values() if name.startswith(f"{within}.")}
+    others = {
+        name: naming.free(name, used) for name in dict.fromkeys(found.values()) if not name.startswith(f"{within}.")
+    }
+    return {name: others.get(each) or each.removeprefix(f"{within}.") for name, each in found.items()}
+
+
+def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
+    import torch
+
+    home = str(Path(torch.__file__).parent)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(home)]
+    own = [frame for frame in own if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
+    own = [frame for frame in own if not _standard(frame.filename)]
+    own = [frame for frame in own if frame.line]  # code that was made while running has none
+    said = _plainly(str(error).strip().splitlines() or [type(error).__name__])
+    where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
+    name = type(module).__name__
+    shape = "x".join(map(str, input.shape))
+    return f"{name} cannot be followed by torch.export on an input of {shape}: {said.rstrip('.')}.{where}"
+
+
+def _standard(file: str) -> bool:
+    """Whether a file is of Python's own library."""
+    return file.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in file
+
+
+def _plainly(said: list[str]) -> str:
+    """The first line of what torch.export says, or the same for people who do not know its inside."""
+    if "data-dependent" in said[0]:
+        return "what it computes next depends on the numbers in an array (it is data-dependent)"
+    if "fake tensor in the exported program constant" in said[0]:
+        return "it takes an array out of PyTorch's sight, as `.data` does; use `.detach()`"
+    return said[0]
+
+
+def _quoted(message: str) -> str:
+    """The line of the module's code that torch.export names in its message, where it names one."""
+    lines = message.splitlines()
+    for number, line in enumerate(lines[:-1]):
+        if line.strip().startswith('File "') and "/torch/" not in line:
+            return f" At {line.strip().removeprefix('File ')}: {lines[number + 1].strip()}."
+    return ""

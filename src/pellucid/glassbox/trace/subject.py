@@ -1,0 +1,66 @@
+"""What a trace was made of, for questions that take another run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pellucid.errors import PellucidError, TraceError
+from pellucid.glassbox.arithmetic.loss import Loss
+from pellucid.glassbox.trace.graph import Graph
+from pellucid.glassbox.trace.running import first_line
+from pellucid.glassbox.why import attribution, mechanism
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pellucid.glassbox.trace.trace import Trace
+    from pellucid.glassbox.why.attribution import Attribution, Method
+    from pellucid.glassbox.why.mechanism import Mechanism
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A module and the input that it was followed on."""
+
+    module: torch.nn.Module
+    graph: Graph
+    input: Tensor
+    """(1, ...)"""
+    record: Callable[[int, Loss], Trace]
+    """Follow it again, against another class and loss."""
+    unchanged: Callable[[], bool]
+    """Whether the module still has the weights that it was followed with."""
+
+    def attribute(
+        self, label: int, method: Method, layer: str | None, temperature: float, several: bool = False
+    ) -> Attribution:
+        """See attribution.attribute. Raises TraceError where the module has been trained since."""
+        self._check()
+        with _told("The map cannot be made of this module"):
+            return attribution.attribute(self.module, self.input, label, method, layer, temperature, several)
+
+    def difference(self, first: int, second: int) -> Mechanism:
+        """See mechanism.mechanism. Raises TraceError where the module has been trained since."""
+        self._check()
+        trace = self.record(first, Loss("difference", against=second))
+        with _told("The difference cannot be taken apart for this module"):
+            return mechanism.mechanism(self.graph, trace, first, second)
+
+    def _check(self) -> None:
+        if not self.unchanged():
+            raise TraceError("The module's weights have changed since this trace was made. Call explain() again.")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """A module that was followed once may refuse to be copied, or to take several inputs at once."""
+    try:
+        yield
+    except PellucidError:
+        raise
+    except Exception as error:  # whatever the module's code raises
+        raise TraceError(f"{what}: {type(error).__name__}: {first_line(error)}.") from error

@@ -1,0 +1,101 @@
+"""Units as people write them, "conv1[3, 10, 12]", and the place in an array that is meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pellucid.errors import TraceError, nearest
+from pellucid.glassbox.arithmetic.declaration import Shape
+from pellucid.glassbox.arithmetic.evaluator import Index
+
+if TYPE_CHECKING:
+    from pellucid.glassbox.trace.trace import Trace
+
+
+def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str, Index]:
+    """(array, index in it, with the batch axis) of "conv1[3, 10, 12]".
+
+    Raises TraceError that gives the nearest names or the valid ranges.
+    """
+    if not isinstance(unit, str):
+        raise TraceError(f"{unit!r} names no unit. Write the layer and its index as a text: 'conv1[3, 10, 12]'.")
+    name = named(unit)
+    names = list(trace.parameters) if parameters_only else _names(trace)
+    if name not in names:
+        some = names if parameters_only else [node.name for node in trace.nodes]
+        raise TraceError(_unknown(name, names, some, parameters_only))
+    index = _index(unit, name, trace.shape(name), trace.batched(name))
+    return name, trace.whole_index(name, index)
+
+
+def named(unit: str) -> str:
+    """The array of a unit. Raises TraceError where the text is no unit."""
+    return _taken_apart(unit)[0]
+
+
+def check(
+    unit: str,
+    shapes: Mapping[str, Shape],
+    names: Sequence[str],
+    shown: Sequence[str],
+    weights: bool = False,
+) -> None:
+    """As `locate`, before there is a trace. `shapes`: of the arrays whose shapes are known, without a batch axis.
+
+    `names`: of all arrays; `shown`: those that an error counts up. `weights`: only weights are meant. Raises
+    TraceError.
+    """
+    name = named(unit)
+    if name not in names:
+        raise TraceError(_unknown(name, names, shown, weights))
+    if name in shapes:
+        _index(unit, name, shapes[name], batched=not weights)
+
+
+def _taken_apart(unit: str) -> tuple[str, str | None]:
+    found = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
+    if found is None:
+        raise TraceError(f"{unit!r} names no unit. Write the layer and its index: conv1[3, 10, 12].")
+    return found[1], found[2]
+
+
+def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:
+    """The index of a unit without the batch axis, of which a 0 in front is left out."""
+    _, inside = _taken_apart(unit)
+    try:
+        index = [int(number) for number in inside.split(",")] if inside and inside.strip() else []
+    except ValueError:
+        raise TraceError(f"{unit!r}: an index is whole numbers, {_example(name, shape)}.") from None
+    if batched and len(index) == len(shape) + 1 and index[0] == 0:
+        del index[0]
+    if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
+        raise TraceError(f"{unit!r} is not there: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
+    return tuple(index)
+
+
+def _names(trace: Trace) -> list[str]:
+    """Everything that has numbers, layers first."""
+    nodes = [node.name for node in trace.nodes]
+    return [*nodes, *(name for name in trace.values if name not in nodes and trace.values[name].dtype.kind == "f")]
+
+
+def _unknown(name: str, names: Sequence[str], some: Sequence[str], parameters_only: bool) -> str:
+    what = "weight" if parameters_only else "layer or weight"
+    near = nearest(name, names, 3, 0.5) or [each for each in names if name.lower() in each.lower()][:3]
+    hint = f" Nearest: {', '.join(near)}." if near else ""
+    shown = ", ".join(some[:12]) + (f" and {len(some) - 12:,} more" if len(some) > 12 else "")
+    return f"There is no {what} {name!r}.{hint} There are {shown}."
+
+
+def _ranges(shape: Shape) -> str:
+    if not shape:
+        return "a single number and no index"
+    words = {1: ("units",), 3: ("channels", "rows", "columns")}.get(len(shape), ("",) * len(shape))
+    each = [f"{word} 0 to {size - 1}".strip() for word, size in zip(words, shape, strict=True)]
+    return ", ".join(each)
+
+
+def _example(name: str, shape: Shape) -> str:
+    return f"{name}[{', '.join(str(size // 2) for size in shape)}]" if shape else name

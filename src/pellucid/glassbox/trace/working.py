@@ -1,0 +1,390 @@
+"""How one number came about: its terms, their sum, the value that PyTorch computed, and the difference.
+
+    value      conv1[3, 10, 12]           the products of window and weights, and the bias
+    gradient   of the same, or of a weight   term by term from the gradients of what it goes into
+    update     of conv1.weight[3, 0, 2, 2]   the optimizer's lines, from the gradient to the new value
+
+The sum is worked out in float64 from the numbers that PyTorch used. It differs from what PyTorch computed by rounding,
+and if by more, that is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import TraceError
+from pellucid.files import finite
+from pellucid.glassbox.arithmetic.declaration import OUT, Op
+from pellucid.glassbox.arithmetic.evaluator import GRADIENT, Column, Evaluator, Index, Terms
+from pellucid.glassbox.arithmetic.strain import strain
+from pellucid.glassbox.trace import ungraded
+from pellucid.glassbox.trace.units import locate
+
+if TYPE_CHECKING:
+    from pellucid.glassbox.trace.trace import Node, Trace
+
+ROUNDING = 8
+"""How many units of rounding, times the scale of a number's terms, PyTorch's value may lie away from their sum."""
+LINES = 5000
+"""Numbers between that one working looks at; a softmax over 1,000 classes has 1,002."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Terms that are added: those of one stage of one op."""
+
+    through: str
+    """The node whose op the terms belong to."""
+    of: str
+    """What the terms add up to where that is not the number itself: "total", "gradient of power"; else ""."""
+    index: Index
+    terms: Terms
+    names: Mapping[str, str]
+    """Column -> the name of the trace's array that its numbers are from. What lies between has a name that no array of
+    the trace has: its own, or "mean in norm1" where there is an array of that name."""
+    short: Mapping[str, int]
+    """Column -> how many leading axes of its indices are the batch's, left out where people read them: 0 or 1."""
+
+    @property
+    def formula(self) -> str:
+        """Of one term, in the names of the trace: "input * conv1.weight"."""
+        return self.terms.formula.written({column: _in_formula(name) for column, name in self.names.items()})
+
+    def places(self, column: Column) -> NDArray[np.int64]:
+        """(terms, axes): the column's indices as people write them."""
+        return column.indices[:, self.short.get(column.name, 0) :]
+
+
+@dataclass(frozen=True)
+class Working:
+    """One number, explained."""
+
+    name: str
+    quantity: Literal["value", "gradient", "update"]
+    kind: str
+    """The op, in people's words."""
+    formula: str
+    """Of the whole, in names."""
+    parts: tuple[Part, ...]
+    between: tuple[Part, ...]
+    """The numbers on the way that no array of the trace holds (softmax's total), in the order in which they arise."""
+    recorded: float
+    """What PyTorch computed."""
+    bound: float
+    """How far rounding explains a difference."""
+    unwritten: tuple[str, ...] = ()
+    """Nodes whose arithmetic is not written: their terms are missing."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of an update: the optimizer's."""
+    given: bool = False
+    """Whether it came from outside, as pixels and weights do: then it is its own total."""
+    left_out: int = 0
+    """Numbers between that are not among `between`, because there are so many."""
+    note: str = ""
+    """Why the arithmetic is not written, where that can be told: a sentence."""
+
+    @property
+    def total(self) -> float | None:
+        """The sum of all terms, in float64; None where terms are missing (`unwritten`)."""
+        if not self.complete:
+            return None
+        return self.recorded if self.given else float(sum(part.terms.total for part in self.parts))
+
+    @property
+    def difference(self) -> float | None:
+        """The total minus what PyTorch computed; None where there is no total."""
+        if self.total is None:
+            return None
+        return 0.0 if self.total == self.recorded else self.total - self.recorded  # infinity minus itself is no number
+
+    @property
+    def complete(self) -> bool:
+        """Whether all terms are there."""
+        return not self.unwritten
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON's types: every part's terms, indices and values; null for what is infinite or not written."""
+        return {
+            "name": self.name,
+            "quantity": self.quantity,
+            "kind": self.kind,
+            "formula": self.formula,
+            "parts": [_part_json(part) for part in self.parts],
+            "between": [_part_json(part) for part in self.between],
+            "left_out": self.left_out,
+            "total": finite(self.total),
+            "recorded": finite(self.recorded),
+            "difference": finite(self.difference),
+            "bound": finite(self.bound),
+            "unwritten": list(self.unwritten),
+            "settings": dict(self.settings),
+        }
+
+
+def value(trace: Trace, unit: str) -> Working:
+    """How a unit came about. `unit`: "conv1[3, 10, 12]". Raises TraceError."""
+    name, index = locate(trace, unit)
+    recorded = trace.values[name][index]
+    node = next((node for node in trace.nodes if node.name == name), None)
+    shown = _written(trace, name, index)
+    if node is None or not node.reads:
+        kind = node.kind if node is not None else "a weight" if name in trace.parameters else "a stored number"
+        return Working(shown, "value", kind, "", (), (), float(recorded), 0.0, given=True)
+    if node.op is None:
+        return Working(shown, "value", node.kind, "", (), (), float(recorded), 0.0, (name,))
+    evaluator = _evaluator(trace, node)
+    found = evaluator.forward(index)
+    parts = tuple(_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found)
+    between, left_out = _between(trace, node, evaluator, found)
+    bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
+    formula = _formula(parts)
+    return _checked(
+        Working(shown, "value", node.kind, formula, parts, between, float(recorded), bound, left_out=left_out)
+    )
+
+
+def gradient(trace: Trace, unit: str) -> Working:
+    """How the gradient of the loss with respect to a unit or a weight came about. Raises TraceError."""
+    name, index = locate(trace, unit)
+    shown = _written(trace, name, index)
+    if name not in trace.gradients:
+        raise TraceError(ungraded.reason(trace, name))
+    recorded = float(trace.gradients[name][index])
+    if name == trace.nodes[-1].name:
+        return Working(shown, "gradient", "the loss", "1", (), (), recorded, 0.0, given=True)
+    parts, between, unwritten, scale, left_out = [], [], [], 0.0, 0
+    hooks = [trace.hooked[name]] if name in trace.hooked else []
+    for node in trace.nodes:
+        uses = [local for local, source in node.reads.items() if source == name]
+        if not uses or node.name not in trace.gradients:
+            continue
+        if node.op is None:
+            unwritten.append(node.name)
+            continue
+        hooks += [node.hooked] if node.hooked else []
+        evaluator = _evaluator(trace, node)
+        for local in uses:
+            found = evaluator.backward(local, index)
+            scale += sum(terms.scale for terms in found)
+            parts += [_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found]
+            inner, more = _between(trace, node, evaluator, found)
+            between += inner
+            left_out += more
+    bound = _bound(scale, trace.rounding(name))
+    working = Working(
+        shown,
+        "gradient",
+        "gradient",
+        _formula(tuple(parts)),
+        tuple(parts),
+        tuple(between),
+        recorded,
+        bound,
+        tuple(unwritten),
+        left_out=left_out,
+    )
+    return _checked(working, hooks)
+
+
+def update(trace: Trace, weight: str) -> Working:
+    """The step that the optimizer would make with a weight: "conv1.weight[3, 0, 2, 2]". Raises TraceError.
+
+    Of a weight that is none of the optimizer's, its value, and a note that nothing changes.
+    """
+    name, index = locate(trace, weight, parameters_only=True)
+    shown = _written(trace, name, index)
+    if name not in trace.updates:
+        if name in trace.gradients:  # a backbone that is frozen, say
+            value = float(trace.values[name][index])
+            note = f"Nothing changes: {name} is not among the optimizer's parameters, so its step leaves it as it is."
+            settings = {"weight": value}
+            return Working(shown, "update", "none", "", (), (), value, 0.0, settings=settings, given=True, note=note)
+        raise TraceError(f"The optimizer does not change {name}. {ungraded.reason(trace, name)}")
+    step = trace.updates[name]
+    recorded = float(step.after[index])
+    settings = {**step.settings, "weight": float(step.before[index])}
+    if step.op is None:
+        unwritten = (step.optimizer,)
+        return Working(
+            shown, "update", step.optimizer, "", (), (), recorded, 0.0, unwritten, settings, note=step.unwritten
+        )
+    arriving = step.gradient if step.gradient is not None else trace.gradients[name]
+    arrays: dict[str, Any] = {"weight": step.before[index], "gradient": arriving[index]}
+    arrays |= {local: array[index] for local, array in step.remembered.items()}
+    op = step.op
+    evaluator = Evaluator(op, {local: np.asarray(number) for local, number in arrays.items()})
+    found = evaluator.forward(())
+    parts = tuple(_part(trace, name, {}, op, terms, "", ()) for terms in found)
+    lines = [stage.out for stage in op.stages if stage.out != OUT]
+    between = tuple(
+        _part(trace, name, {}, op, terms, line, ()) for line in lines for terms in evaluator.forward((), line)
+    )
+    bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
+    kind = op.kind if step.gradient is None else f"{op.kind}, with the gradient as a hook of the optimizer left it"
+    working = Working(shown, "update", kind, _formula(parts), parts, between, recorded, bound, settings=settings)
+    unit, _ = trace.rounding(name)
+    return _checked(working, [step.hooked] if step.hooked else [], lambda: strain(evaluator, unit))
+
+
+def _written(trace: Trace, name: str, index: Index) -> str:
+    short = trace.short_index(name, index)
+    return f"{name}[{', '.join(map(str, short))}]" if short else name
+
+
+def _evaluator(trace: Trace, node: Node) -> Evaluator:
+    assert node.op is not None
+    arrays = {local: trace.values[name] for local, name in node.reads.items()}
+    return Evaluator(node.op, arrays, trace.gradients.get(node.name))
+
+
+def _part(trace: Trace, through: str, reads: Mapping[str, str], op: Op, terms: Terms, of: str, index: Index) -> Part:
+    backward = {GRADIENT + local: GRADIENT + name for local, name in (*reads.items(), (OUT, through))}
+    names = {**reads, **backward}
+    used = {column.name: names.get(column.name) or _inner(trace, through, column.name) for column in terms.columns}
+    batched = trace.batched(through) or not trace.shape(through)  # a loss has no batch axis, and what it reads has
+    short = {
+        column.name: _short(trace, reads, op, column.name.removeprefix(GRADIENT), batched) for column in terms.columns
+    }
+    if of:
+        index = index[_short(trace, reads, op, of.removeprefix(GRADIENT), batched) :]
+    return Part(through, _inner(trace, through, of), index, terms, used, short)
+
+
+def _inner(trace: Trace, through: str, local: str) -> str:
+    """What an op's own array is called: no array of the trace has that name."""
+    return f"{local} in {through}" if local.removeprefix(GRADIENT) in trace.values else local
+
+
+def _short(trace: Trace, reads: Mapping[str, str], op: Op, local: str, batched: bool) -> int:
+    """How many leading axes of an op's array are the batch's."""
+    if local in reads:
+        return int(trace.batched(reads[local]))
+    shape = op.shapes.get(local, ())
+    own = local in op.constants and op.shapes[local] != op.shapes[op.inputs[0]]  # such as pooling's share of each place
+    return int(batched and len(shape) > 0 and shape[0] == 1 and not own)
+
+
+def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms, ...]) -> tuple[tuple[Part, ...], int]:
+    """The numbers between that `found` is made of, those that they are made of before them, each once.
+
+    And how many there are besides LINES of them.
+    """
+    op = evaluator.op
+    made = {stage.out for stage in op.stages} - {OUT}
+    seen: dict[tuple[str, Index], tuple[Terms, ...]] = {}
+    passed: set[tuple[str, Index]] = set()
+
+    def visit(groups: tuple[Terms, ...]) -> None:
+        for terms in groups:
+            for column in terms.columns:
+                if column.name.removeprefix(GRADIENT) in made:
+                    look(column)
+
+    def look(column: Column) -> None:
+        for place in np.unique(column.indices, axis=0):
+            key = (column.name, tuple(place.tolist()))
+            if key in seen:
+                continue
+            if len(seen) >= LINES:
+                passed.add(key)
+                continue
+            array = column.name.removeprefix(GRADIENT)
+            backward = column.name.startswith(GRADIENT)
+            groups = evaluator.backward(array, key[1]) if backward else evaluator.forward(key[1], array)
+            visit(groups)
+            seen[key] = groups
+
+    visit(found)
+    parts = (
+        _part(trace, node.name, node.reads, evaluator.op, terms, name, index)
+        for (name, index), groups in seen.items()
+        for terms in groups
+    )
+    return tuple(parts), len(passed)
+
+
+def _formula(parts: tuple[Part, ...]) -> str:
+    """The whole in words: `sum of input * weight + bias`, with the names of the trace."""
+    different = dict.fromkeys((part.terms.pick, len(part.terms) > 1, part.formula) for part in parts)
+    words = {("sum", True): "sum of {}", ("sum", False): "{}", ("max", True): "largest of {}", ("max", False): "{}"}
+    return " + ".join(words[pick, several].format(text) for pick, several, text in different)
+
+
+def _in_formula(name: str) -> str:
+    """A module in an nn.Sequential is called "0", which in a formula is a number."""
+    start = GRADIENT if name.startswith(GRADIENT) else ""
+    bare = name.removeprefix(GRADIENT)
+    return f"{start}layer {bare}" if re.fullmatch(r"[\d.]+(@\d+)?", bare) else name
+
+
+def _bound(scale: float, rounding: tuple[float, float]) -> float:
+    unit, smallest = rounding
+    return ROUNDING * (unit * scale + smallest)
+
+
+def _agrees(working: Working) -> bool:
+    """Whether rounding explains the difference; there is nothing to explain where terms are missing."""
+    total, recorded = working.total, working.recorded
+    if total is None:
+        return True
+    if not (np.isfinite(total) and np.isfinite(recorded)):
+        return str(total) == str(recorded)
+    return abs(total - recorded) <= working.bound + np.finfo(np.float64).tiny
+
+
+def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[], str] = str) -> Working:
+    """The same, or TraceError where rounding does not explain the difference.
+
+    `hooks`: what may have changed the number beside the arithmetic. Where one did, its part is not written.
+    `strained` says what on the way did not fit its dtype, where something did.
+    """
+    if _agrees(working):
+        return working
+    if hooks:
+        names = tuple(dict.fromkeys(hooks))
+        return replace(working, unwritten=names, note=_hooks_note(names))
+    total, recorded = working.total, working.recorded
+    assert total is not None
+    what, said = f"The {working.quantity} of {working.name}", f"PyTorch computed {recorded!r}"
+    if why := strained():
+        raise TraceError(f"{what} cannot be followed: {why}. {said}, and the terms give {total!r}.")
+    if not (np.isfinite(total) and np.isfinite(recorded)):
+        raise TraceError(f"{what} is {recorded!r} and the terms give {total!r}: infinity and NaN cannot be added up.")
+    raise TraceError(
+        f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
+        f"more than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
+    )
+
+
+def _hooks_note(names: Sequence[str]) -> str:
+    """What is said of a number that hooks have changed. As in web/arithmetic/working.js."""
+    said = " and ".join(names)
+    return f"{said[0].upper()}{said[1:]} changed this number. The terms add up to what it was before."
+
+
+def _part_json(part: Part) -> dict[str, Any]:
+    terms = part.terms
+    return {
+        "through": part.through,
+        **({"of": part.of, "index": list(part.index)} if part.of else {}),
+        "formula": part.formula,
+        "pick": terms.pick,
+        "columns": [
+            {
+                "name": part.names[column.name],
+                "indices": part.places(column).tolist(),
+                "values": [finite(value) for value in column.values.tolist()],
+                "padding": np.flatnonzero(~column.inside).tolist(),
+            }
+            for column in terms.columns
+        ],
+        "terms": [finite(value) for value in terms.values.tolist()],
+        "total": finite(terms.total),
+        **({"winner": terms.winner} if terms.winner is not None else {}),
+    }

@@ -1,0 +1,1 @@
+"""Changes of a network, and what would make one fit."""

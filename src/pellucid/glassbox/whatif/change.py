@@ -1,0 +1,392 @@
+"""What if a weight, a stride, a padding or a kind of pooling were another: descriptions, and the network that follows.
+
+Layers keep their names, also where a pooling becomes another kind: a name is a place in the network. The original
+network and module are never touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from pellucid.errors import NetworkError, TraceError
+from pellucid.glassbox.trace import frozen_copy as still
+from pellucid.network.layer import FLOAT, Layer, Names
+from pellucid.network.layers import AvgPool, Branched, Conv, L2Pool, MaxPool
+from pellucid.network.network import Network
+from pellucid.network.pooling import PaddedPool, Pool
+from pellucid.network.residual import chain, itemised
+from pellucid.network.window import Pair, Shape, pair
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Kind = Literal["max", "average", "l2"]
+POOLS: Mapping[str, type[Pool]] = {"max": MaxPool, "average": AvgPool, "l2": L2Pool}
+LARGEST = 1 << 30
+"""Bytes of all layers' outputs for one picture. A run keeps every one of them, and as many gradients."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One stored number is `value`: Weight("conv1.weight", (3, 0, 2, 2), 0.5). Running means count as weights too."""
+
+    name: str
+    index: tuple[int, ...]
+    value: float
+
+
+@dataclass(frozen=True)
+class Stride:
+    """The window of a convolution or pooling moves by so many rows and columns."""
+
+    layer: str
+    stride: Pair
+
+
+@dataclass(frozen=True)
+class Padding:
+    """So many zeros above and below, left and right."""
+
+    layer: str
+    padding: Pair
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """The pooling takes of each window the largest, the mean, or the root of the sum of squares."""
+
+    layer: str
+    kind: Kind
+
+
+Setting = Stride | Padding | Pooling
+Change = Weight | Stride | Padding | Pooling
+
+
+class Unfitting(NetworkError):
+    """Sizes that do not fit the weights there are; `reason` without the name of what was changed."""
+
+    def __init__(self, changes: Sequence[Setting], reason: str) -> None:
+        super().__init__(f"With {written(changes)}, {reason}.")
+        self.reason = reason
+
+
+class Adjustable(NamedTuple):
+    """A layer with a window, and what of it can be changed."""
+
+    layer: str
+    kind: str
+    """"max", "average" or "l2"; "" for a convolution."""
+    size: Pair
+    stride: Pair
+    padding: Pair
+    most_stride: Pair
+    most_padding: Pair
+
+
+class Changed(NamedTuple):
+    """A network with its changes."""
+
+    network: Network | None
+    module: nn.Module
+    called: Mapping[str, str]
+    """What the changed network's text would call a layer -> what it is called here, where the two differ."""
+
+
+def target(change: Change) -> tuple[Any, ...]:
+    """What is changed; of two changes of the same, the later one counts."""
+    if isinstance(change, Weight):
+        return Weight, change.name, change.index
+    return type(change), change.layer
+
+
+def latest(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Each target once, as it was changed last, in the order in which they were first changed."""
+    return tuple({target(change): change for change in changes}.values())
+
+
+def changed(
+    network: Network | None, module: nn.Module, input: Shape, classes: int, changes: Sequence[Change]
+) -> Changed:
+    """The network and a module of its own, with the changes. `input`: (C, H, W). Without a network only weights change.
+
+    Raises TraceError for a layer, weight or value that there is not, and Unfitting where weights would not fit the
+    sizes that follow, or NetworkError where a layer cannot be so.
+    """
+    last = latest(changes)
+    settings = [change for change in last if not isinstance(change, Weight)]
+    if network is None:
+        for setting in settings:
+            raise _without_text(setting)
+        return Changed(None, _with_weights(deepcopy(module), last), {})
+    sized, inputs = resized(network, input, classes, settings)
+    kinds = {change.layer: change for change in settings if isinstance(change, Pooling)}
+    final = _rewritten(sized, lambda place, layer: _pooled(layer, kinds[place]) if place in kinds else layer)
+    copy = _with_weights(_module(module, final, inputs, {change.layer for change in settings}), last)
+    pairs = zip(places(final, classes), places(network, classes), strict=True)
+    return Changed(final, copy, {there: here for (there, _), (here, _) in pairs if there != here})
+
+
+def resized(
+    network: Network, input: Shape, classes: int, settings: Sequence[Setting]
+) -> tuple[Network, dict[str, Shape]]:
+    """With other strides and padding, poolings still of their old kind; and each layer's input. Raises as `changed`."""
+    known = dict(places(network, classes))
+    wanted: dict[str, list[Setting]] = {}
+    for change in settings:
+        if change.layer not in known:
+            raise still.unknown(change.layer, list(known), "layer")
+        wanted.setdefault(change.layer, []).append(change)
+    for place, several in wanted.items():
+        _check(place, known[place], several)
+    sized = _rewritten(network, lambda place, layer: _sized(place, layer, wanted.get(place, [])))
+    try:
+        ends = chain(sized.filled(classes), input)[-1].output
+    except NetworkError as error:
+        # what follows the semicolon says how to write another network
+        raise Unfitting(settings, f"the sizes do not fit: {str(error).partition(';')[0].rstrip('.')}") from None
+    if ends != (classes,):
+        raise Unfitting(settings, f"the network would end with {list(ends)} for {classes} classes")
+    before, _ = itemised(network.filled(classes), input)
+    after, _ = itemised(sized.filled(classes), input)
+    for old, new in zip(before, after, strict=True):
+        layer = old.step.layer
+        if not isinstance(layer, Branched) and layer.parameters(old.step.input) != layer.parameters(new.step.input):
+            has, gets = old.step.input[0], new.step.input[0]
+            raise Unfitting(settings, f"{old.path} would get {gets:,} numbers and has weights for {has:,}")
+    size = sum(item.cost.forward_bytes for item in after)
+    if size > max(LARGEST, 2 * sum(item.cost.forward_bytes for item in before)):
+        raise NetworkError(
+            f"With {written(settings)} the layers' outputs would be {size / FLOAT:,.0f} numbers, too many to keep for "
+            "one picture. Change one layer at a time."
+        )
+    return sized, {item.path: item.step.input for item in after}
+
+
+def stored(network: Network | None, module: nn.Module, classes: int, change: Change) -> float | Pair | str:
+    """What a change would replace, as it stands in the original. Raises TraceError as `changed`."""
+    if isinstance(change, Weight):
+        return float(_numbers(module, change)[change.index].item())
+    if network is None:
+        raise _without_text(change)
+    known = dict(places(network, classes))
+    layer = known.get(change.layer)
+    if layer is None:
+        raise still.unknown(change.layer, list(known), "layer")
+    _check(change.layer, layer, [change])
+    if isinstance(change, Pooling):
+        return next(kind for kind, pool in POOLS.items() if isinstance(layer, pool))
+    window = layer.window()
+    assert window is not None
+    return window.stride if isinstance(change, Stride) else window.padding
+
+
+def adjustable(network: Network | None, classes: int) -> tuple[Adjustable, ...]:
+    """The layers whose stride, padding or kind of pooling can be changed, in the order in which they run.
+
+    None of a module that has no network in our text.
+    """
+    found = []
+    for place, layer in places(network, classes) if network is not None else ():
+        window = layer.window()
+        if window is not None:
+            most = most_padding(layer)
+            kind = next((kind for kind, pool in POOLS.items() if isinstance(layer, pool)), "")
+            found.append(Adjustable(place, kind, window.size, window.stride, window.padding, most_stride(layer), most))
+    return tuple(found)
+
+
+def places(network: Network, classes: int) -> Iterator[tuple[str, Layer]]:
+    """Each layer by its name, `residual2.body.conv1`, in the order in which they run."""
+    return _places(network.filled(classes), "")
+
+
+def written(changes: Sequence[Change]) -> str:
+    """`stride 2 in conv1 and average pooling in maxpool1`."""
+    parts = list(map(_written, changes))
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]])) or "no change"
+
+
+def most_stride(layer: Layer) -> Pair:
+    """Twice the window's reach: beyond it the network would see next to nothing of the picture."""
+    window = layer.window()
+    return (2 * window.reach[0], 2 * window.reach[1]) if window is not None else (1, 1)
+
+
+def most_padding(layer: Layer) -> Pair:
+    """The most zeros on a side with which each window still sees a number of the picture."""
+    window = layer.window()
+    if window is None or not window.can_pad:
+        return 0, 0
+    if isinstance(layer, Pool):
+        return window.size[0] // 2, window.size[1] // 2
+    return window.reach[0] - 1, window.reach[1] - 1
+
+
+def _written(change: Change) -> str:
+    match change:
+        case Weight():
+            return f"{change.name}[{', '.join(map(str, change.index))}] = {change.value:g}"
+        case Stride():
+            return f"stride {pair(change.stride)} in {change.layer}"
+        case Padding():
+            return f"padding {pair(change.padding)} in {change.layer}"
+        case Pooling():
+            return f"{change.kind} pooling in {change.layer}"
+
+
+def _places(layers: Sequence[Layer], path: str) -> Iterator[tuple[str, Layer]]:
+    names = Names()
+    for layer in layers:
+        name = path + names.next(layer.word)
+        if isinstance(layer, Branched):
+            for each in layer.rows:
+                yield from _places(getattr(layer, each), f"{name}.{each}.")
+        yield name, layer
+
+
+def _rewritten(network: Network, change: Any) -> Network:
+    """The network with `change(place, layer)` for every layer, those of rows within layers included."""
+
+    def row(layers: Sequence[Layer], path: str) -> tuple[Layer, ...]:
+        names = Names()
+        found = []
+        for layer in layers:
+            name = path + names.next(layer.word)
+            if isinstance(layer, Branched):
+                found.append(
+                    replace(layer, **{each: row(getattr(layer, each), f"{name}.{each}.") for each in layer.rows})
+                )
+            else:
+                found.append(change(name, layer))
+        return tuple(found)
+
+    return Network(row(network.layers, ""))
+
+
+def _check(place: str, layer: Layer, changes: Sequence[Setting]) -> None:
+    """Raises TraceError where a layer has no such setting, or a value is out of its range."""
+    for change in changes:
+        if isinstance(change, Pooling):
+            if not isinstance(layer, tuple(POOLS.values())):
+                raise TraceError(f"{place} `{layer}` is not a pooling over a window, so its kind cannot change.")
+            if change.kind not in get_args(Kind):
+                raise TraceError(f"{place} cannot pool by {change.kind!r}; there are {', '.join(get_args(Kind))}.")
+        elif not isinstance(layer, Conv | Pool):
+            raise TraceError(f"{place} `{layer}` has no window, so it has neither stride nor padding.")
+        elif isinstance(change, Stride):
+            _check_pair(place, "stride", change.stride, 1, most_stride(layer))
+        else:
+            _check_pair(place, "padding", change.padding, 0, most_padding(layer))
+    l2 = isinstance(layer, L2Pool) or any(isinstance(each, Pooling) and each.kind == "l2" for each in changes)
+    padding = next((each.padding for each in changes if isinstance(each, Padding)), None)
+    window = layer.window()
+    zeros = padding if padding is not None else window.padding if window is not None else (0, 0)
+    if l2 and padding is None and window is not None and window.same:
+        raise TraceError(f"L2 pooling has no padding, and {place} has padding=same; set its padding to 0 too.")
+    if l2 and not isinstance(layer, L2Pool) and any(zeros):
+        raise TraceError(f"L2 pooling has no padding, and {place} has {pair(zeros)}; set its padding to 0 too.")
+
+
+def _check_pair(place: str, what: str, value: Any, least: int, most: Pair) -> None:
+    whole = isinstance(value, tuple) and all(isinstance(each, int) and not isinstance(each, bool) for each in value)
+    if not whole or len(value) != len(most):
+        raise TraceError(f"{what} of {place} is {value!r}; it is two whole numbers, of rows and of columns.")
+    if not all(least <= number <= limit for number, limit in zip(value, most, strict=True)):
+        raise TraceError(f"{what} of {place} cannot be {pair(value)}; it can be from {least} to {pair(most)}.")
+
+
+def _sized(place: str, layer: Layer, changes: Sequence[Setting]) -> Layer:
+    """With its new stride and padding."""
+    stride = next((each.stride for each in changes if isinstance(each, Stride)), None)
+    padding = next((each.padding for each in changes if isinstance(each, Padding)), None)
+    if stride is None and padding is None:
+        return layer
+    try:
+        if isinstance(layer, Conv):
+            same = layer.padding if layer.lopsided else layer.zeros  # numbers stay as they are with another stride
+            return replace(layer, stride=stride or layer.stride, padding=padding if padding is not None else same)
+        assert isinstance(layer, Pool)
+        moved = replace(layer, stride=stride or layer.stride)
+        if padding is None or (not any(padding) and not isinstance(layer, PaddedPool)):
+            return moved
+        assert isinstance(moved, PaddedPool)
+        return replace(moved, padding=padding)
+    except NetworkError as error:
+        raise NetworkError(f"{place}: {error}") from None
+
+
+def _pooled(layer: Layer, change: Pooling) -> Layer:
+    """The pooling as another kind, with the same window."""
+    assert isinstance(layer, Pool)
+    if isinstance(layer, POOLS[change.kind]):
+        return layer
+    if change.kind == "l2":
+        return L2Pool(layer.size, stride=layer.stride)
+    padding = layer.padding if isinstance(layer, PaddedPool) else (0, 0)
+    return (MaxPool if change.kind == "max" else AvgPool)(layer.size, stride=layer.stride, padding=padding)
+
+
+def _module(module: nn.Module, network: Network, inputs: Mapping[str, Shape], places_: set[str]) -> nn.Module:
+    """A copy of the module in which the layers at these places are new, with the old weights."""
+    import torch
+
+    copy = deepcopy(module)
+    layers = dict(zip(inputs, (layer for _, layer in _places(network.layers, "")), strict=True))
+    for place in places_:
+        path, _, name = place.rpartition(".")
+        parent = copy.get_submodule(path)
+        old = parent.get_submodule(name)
+        with torch.device("meta"):  # no memory is taken, and no number drawn from torch's generator
+            new = layers[place].module(inputs[place])
+        new.load_state_dict(old.state_dict(), assign=True)
+        setattr(parent, name, new.train(old.training))
+    return copy
+
+
+def _numbers(module: nn.Module, change: Weight) -> Tensor:
+    """The array that a weight is in. Raises TraceError: there is none, the index is outside, or the value no number."""
+    arrays = {name: tensor for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
+    if change.name not in arrays:
+        raise still.unknown(change.name, list(arrays), "weight")
+    array = arrays[change.name]
+    shape = tuple(array.shape)
+    inside = len(change.index) == len(shape) and all(
+        isinstance(at, int) and not isinstance(at, bool) and 0 <= at < size
+        for at, size in zip(change.index, shape, strict=True)
+    )
+    if not inside:
+        last = ", ".join(str(size - 1) for size in shape)
+        raise TraceError(f"{change.name}{list(change.index)} is not there; the indices go from 0 to [{last}].")
+    return array
+
+
+def _without_text(change: Setting) -> TraceError:
+    return TraceError(
+        f"{change.layer} cannot be changed so: this network is a module of its own, without layers in our text. "
+        "Its weights can be changed."
+    )
+
+
+def _with_weights(module: nn.Module, changes: Sequence[Change]) -> nn.Module:
+    """The module itself, with the weights among the changes."""
+    for change in changes:
+        if isinstance(change, Weight):
+            _set(module, change)
+    return module
+
+
+def _set(module: nn.Module, change: Weight) -> None:
+    import torch
+
+    array = _numbers(module, change)
+    value = torch.tensor(change.value, dtype=array.dtype)
+    if not math.isfinite(value):
+        kind = str(array.dtype).removeprefix("torch.")
+        raise TraceError(f"{change.name}{list(change.index)} cannot be {change.value}; it must be a finite {kind}.")
+    with torch.no_grad():
+        array[change.index] = value

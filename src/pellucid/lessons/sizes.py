@@ -1,0 +1,105 @@
+"""How large outputs get and how many parameters that takes: the network's own formulas, on the article's examples."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+
+from pellucid.lessons import given
+from pellucid.lessons.lesson import Grid, Lesson, Value
+from pellucid.network import zoo
+from pellucid.network.learning import Conv
+from pellucid.network.plan import Plan, plan
+
+
+def output_size() -> Lesson:
+    outputs, formulas = [], []
+    for side, kernel, padding, stride, filters, channels in given.SIZES:
+        layer = Conv(filters, (kernel, kernel), stride=(stride, stride), padding=(padding, padding))
+        input = (channels, side, side)
+        count, height, width = layer.output(input)
+        outputs.append((height, width, count))
+        formulas.append(layer.output_formula(input))
+    return Lesson(
+        "output-size",
+        "How large the output is",
+        "A filter of width F on a picture of width W, with P zeros on each side and steps of S, fits at "
+        "([W - F + 2P] / S) + 1 places. The third dimension of the output is the number of filters.",
+        (
+            Grid("settings", "settings", np.array(given.SIZES, np.float64), columns=given.SIZES_OF),
+            Grid(
+                "output", "output", np.array(outputs, np.float64), "computed", columns=("height", "width", "channels")
+            ),
+        ),
+        values=tuple(
+            Value(f"example {number}", _said(*settings), output, formula)
+            for number, (settings, output, formula) in enumerate(zip(given.SIZES, outputs, formulas, strict=True), 1)
+        ),
+    )
+
+
+def parameters() -> Lesson:
+    network, shape = zoo.find("article").network, (3, given.SIDE, given.SIDE)
+    two, one = (plan(network, shape, classes, given.BATCH) for classes in (len(given.CLASSES), 1))
+    assert two.fully_connected is not None
+    instead = two.fully_connected
+    held_out = round(given.IMAGES * given.VALIDATION)
+    steps = ceil((given.IMAGES - held_out) / given.BATCH)
+    return Lesson(
+        "parameters",
+        "Parameters, against a fully connected network",
+        "The article's network for cats and dogs: ten filters of 5x5x3 need 760 numbers, whatever the picture's size, "
+        "because the same weights serve at every place. A fully connected layer with as many outputs would need one "
+        "weight for each pair of input and output. The article prints a summary of one output unit, 219,801 "
+        "parameters, beside code with two, which gives 438,842.",
+        values=(
+            Value("layers", "layers", [row.layer for row in two.rows]),
+            Value("shapes", "shapes, one unit", _shapes(one)),
+            Value("parameters", "parameters, one unit", _parameters(one), _formulas(one)),
+            Value("total", "total, one unit", one.parameters),
+            Value("parameters two units", "parameters, two units", _parameters(two), _formulas(two)),
+            Value("total two units", "total, two units", two.parameters),
+            Value("fully connected", "fully connected", instead.parameters, instead.formula),
+            Value("loss", "loss", given.LOSS, role="given"),
+            Value("optimizer", "optimizer", given.OPTIMIZER, role="given"),
+            Value("metric", "metric", given.METRIC, role="given"),
+            Value("images", "pictures", given.IMAGES, role="given"),
+            Value("classes", "classes", list(given.CLASSES), role="given"),
+            Value("resize", "brought to", (given.SIDE, given.SIDE), role="given"),
+            Value("validation split", "share for validation", given.VALIDATION, role="given"),
+            Value("batch size", "pictures a step", given.BATCH, role="given"),
+            Value("epochs", "epochs", given.EPOCHS, role="given"),
+            Value(
+                "validation images",
+                "pictures for validation",
+                held_out,
+                f"{given.IMAGES} * {given.VALIDATION} = {held_out}",
+            ),
+            Value(
+                "steps",
+                "steps of training",
+                steps * given.EPOCHS,
+                f"ceil(({given.IMAGES} - {held_out}) / {given.BATCH}) * {given.EPOCHS} = {steps * given.EPOCHS}",
+            ),
+        ),
+    )
+
+
+def _said(side: int, kernel: int, padding: int, stride: int, filters: int, channels: int) -> str:
+    return f"{side}x{side}x{channels} with {filters} of {kernel}x{kernel}" + (", padded" if padding else "")
+
+
+def _shapes(planned: Plan) -> list[tuple[int, ...]]:
+    """As the article's summary has them: height, width, channels; ReLU belongs to the layer before it."""
+    channels, height, width = planned.input
+    outputs = [row.output for row in planned.rows if row.layer != "relu"]
+    return [(height, width, channels), *((*output[1:], output[0]) for output in outputs)]
+
+
+def _parameters(planned: Plan) -> list[int]:
+    return [0, *(row.parameters for row in planned.rows if row.layer != "relu")]
+
+
+def _formulas(planned: Plan) -> str:
+    return "; ".join(row.parameters_formula for row in planned.rows if row.parameters)
