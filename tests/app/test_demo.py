@@ -12,6 +12,8 @@ from sklearn.datasets import load_digits
 
 from pellucid import api
 from pellucid.app.commands import demo
+from pellucid.classifier.predict.prediction import Prediction
+from pellucid.runs.run import Run
 
 
 def test_the_digits_become_files(tmp_path: Path) -> None:
@@ -31,7 +33,7 @@ def test_it_ends_by_saying_what_lies_where(pellucid: Callable, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     start = api.start
 
-    def short(*arguments: object, **settings: object) -> api.Run:
+    def short(*arguments: object, **settings: object) -> Run:
         tiny = {"model": "conv(4, 3) relu globalavgpool dense", "size": 8, "epochs": 1, "batch": 256, "device": "cpu"}
         return start(*arguments, **{**settings, **tiny})  # type: ignore[arg-type]
 
@@ -81,7 +83,7 @@ def test_without_scikit_learn_it_says_what_to_install(pellucid: Callable, tmp_pa
 @pytest.mark.parametrize("digit", range(3))
 def test_shown_pictures_are_of_different_digits(digit: int, tmp_path: Path, monkeypatch) -> None:
     listed = [(Path(f"{label}/{number}.png"), str(label)) for label in (2, 0, 1) for number in range(3)]
-    monkeypatch.setattr(api, "remembered", lambda model: listed)
+    monkeypatch.setattr(demo, "remembered", lambda model: listed)
     monkeypatch.setattr(api, "predict", lambda model, paths: iter(paths))
     shown = demo.never_seen(tmp_path, tmp_path)
     assert shown[digit][0] == Path(f"{digit}/0.png")
@@ -91,10 +93,10 @@ def test_shown_pictures_are_of_different_digits(digit: int, tmp_path: Path, monk
 def test_the_worst_mistake_is_the_most_certain_one(tmp_path: Path, monkeypatch) -> None:
     listed = [(Path(f"{number}.png"), label) for number, label in enumerate("0123")]
     said = [{"0": 0.9, "1": 0.1}, {"0": 0.6, "1": 0.4}, {"2": 0.3, "5": 0.7}, {"3": 1.0}]
-    answers = [api.Prediction(str(path), probabilities=each) for (path, _), each in zip(listed, said, strict=True)]
-    monkeypatch.setattr(api, "remembered", lambda model: listed)
+    answers = [Prediction(str(path), probabilities=each) for (path, _), each in zip(listed, said, strict=True)]
+    monkeypatch.setattr(demo, "remembered", lambda model: listed)
     monkeypatch.setattr(api, "predict", lambda model, paths: iter(answers))
     assert demo.worst_mistake(tmp_path) == demo.Mistake(Path("2.png"), "2", "5")
-    monkeypatch.setattr(api, "remembered", lambda model: listed[:1])
+    monkeypatch.setattr(demo, "remembered", lambda model: listed[:1])
     monkeypatch.setattr(api, "predict", lambda model, paths: iter(answers[:1]))
     assert demo.worst_mistake(tmp_path) is None

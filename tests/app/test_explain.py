@@ -14,6 +14,7 @@ from tests import forked
 
 import pellucid as package
 from pellucid import api, files
+from pellucid.classifier.classifier import Classifier
 from pellucid.glassbox.trace import recording
 from pellucid.glassbox.why import sheet
 from pellucid.glassbox.why.attribution import METHODS
@@ -256,7 +257,7 @@ def test_odd_file_names(pellucid: Callable, trained: Path, picture: Path, here: 
     shutil.copy(picture, here / name)
     result = pellucid("explain", trained, here / name, "--map", "grad_cam")
     assert (result.status, result.err) == (0, "")
-    assert result.out.count("\n") == 2
+    assert result.out.count("\n") == 3
     path = pellucid("explain", trained, here / name)
     shown = name.replace("\n", "\\n").replace("\x1b", "\\x1b")
     assert path.out.startswith(f"{here / shown}: red\n")
@@ -380,10 +381,10 @@ def test_the_sheets_of_all_layers_decode_a_picture_once(
     pellucid: Callable, trained: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
-    prepared = api.Classifier.prepared
+    prepared = Classifier.prepared
     monkeypatch.setattr(sheet, "PICTURES_KEPT", 1)
     monkeypatch.setattr(
-        api.Classifier, "prepared", lambda self, source: (decoded.append(str(source)), prepared(self, source))[1]
+        Classifier, "prepared", lambda self, source: (decoded.append(str(source)), prepared(self, source))[1]
     )
     assert pellucid("filters", trained, "--count", "5").status == 0
     assert decoded

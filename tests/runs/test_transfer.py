@@ -293,9 +293,9 @@ def test_minutes_cover_everything(begin: Begin, monkeypatch: pytest.MonkeyPatch)
 
 def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever a run looks at the clock, another hundred seconds have passed."""
-    monkeypatch.setattr(
-        "pellucid.runs.prepare.time", SimpleNamespace(perf_counter=itertools.count(0.0, 100.0).__next__)
-    )
+    clock = SimpleNamespace(perf_counter=itertools.count(0.0, 100.0).__next__)
+    for module in ("prepare", "run"):
+        monkeypatch.setattr(f"pellucid.runs.{module}.time", clock)
 
 
 def test_minutes_that_are_over_before_the_first_step_are_told(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
