@@ -156,7 +156,7 @@ def test_a_module_from_python_is_trained_as_a_copy_and_opens_without_its_class(
     }
     assert "program.pt2" in config["files"]
     card = (tmp_path / "m" / "README.md").read_text()
-    assert "a PyTorch module of its maker's, Net (module:Net)" in card
+    assert "its maker's own PyTorch module, Net (module:Net)" in card
     assert 'pellucid.load("m", trust=True)' in card
     assert "pellucid predict m picture.jpg --trust" in card
 

@@ -55,8 +55,8 @@ def test_a_cross_validation_says_how_each_fold_did_and_the_card_repeats_it(
         sizes = f"{each['train']} | {each['validation']} | {each['pictures']}"
         assert f"| {each['number']} | {sizes} | {each['accuracy']:.1%} | {each['loss']:.3f} |" in card
     assert f"| cross-validation | the reported figure | 32 | {crossed['accuracy']:.1%} |" in card
-    assert f"{len(stated['mistakes'])} of {32 - crossed['correct']}, the least believed labels first" in card
-    assert "all of them for the test, in the folds" in card
+    assert f"{len(stated['mistakes'])} of {32 - crossed['correct']}, the least probable labels first" in card
+    assert "all of them tested in the folds" in card
     assert sum(map(sum, crossed["confusion"])) == 32
     assert pellucid("predict", out, photos / "red" / "0.png").status == 0
     assert "epoch and temperature were chosen on these" in pellucid("evaluate", out).out

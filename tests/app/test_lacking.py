@@ -162,7 +162,7 @@ def test_mirror_images_in_two_classes_are_no_wrong_labels(train: Callable, tmp_p
     assert "  left/3.png ~ right/planted.jpg\n" in out
     assert out.count(" ~ ") == 1
     assert "similar pictures in two classes, without a sign of a wrong label: 10 mirrored" in out
-    assert "of which one label is probably wrong: 1. Other pairs in two classes: 10 mirror images." in card
+    assert "where one label is probably wrong: 1. Other pairs in two classes: 10 mirror images." in card
     with (tmp_path / "m" / "twins.csv").open(newline="") as file:
         kinds = Counter(row["across"] for row in csv.DictReader(file) if row["same_class"] == "0")
     assert kinds == {"mirrored": 10, "copy": 1}
@@ -173,7 +173,7 @@ def test_the_same_file_in_two_classes_stands_in_the_card(train: Callable, tmp_pa
     different(tmp_path / "in" / "bad", 10, 200)
     (tmp_path / "in" / "bad" / "copy.png").write_bytes((tmp_path / "in" / "good" / "03.png").read_bytes())
     _, _, card, _ = train()
-    said = "Quarantined files: 2 ([quarantine.csv](quarantine.csv)), 2 of them because the same file stands in two"
+    said = "Quarantined files: 2 ([quarantine.csv](quarantine.csv)), 2 of them because the same file is in two"
     assert f"{said} classes." in card
 
 

@@ -72,7 +72,7 @@ def test_the_card_says_what_metrics_json_says(trained: Path) -> None:
 
 def test_the_card_says_what_may_be_deleted(trained: Path) -> None:
     text = (trained / "README.md").read_text()
-    assert "`optimizer.safetensors` (0.0 MB) is what the optimizer knew at these weights" in text
+    assert "`optimizer.safetensors` (0.0 MB) holds the optimizer's state at these weights" in text
 
 
 def test_links_of_the_card_lead_somewhere(trained: Path) -> None:
@@ -201,12 +201,12 @@ def test_without_a_test_side_the_card_does_not_boast(model: Path) -> None:
     stated = {"reported": "validation", "validation": stated["validation"], "mistakes": []}
     text = card.text(config, stated)
     assert "validation pictures (95% interval" in text
-    assert "is therefore a little too good" in text
+    assert "so it is a little too good" in text
     assert "## The worst mistakes\n\nNone.\n" in text
     stated = {"reported": "train", "train": {**stated["validation"], "side": "train"}, "mistakes": []}
     text = card.text({**config, "temperature": 1.0}, stated)
     assert "not a measure of how good the model is" in text
-    assert "left at 1: there was nothing to fit it on" in text
+    assert "left at 1: there were no pictures to fit it on" in text
     assert "best on the validation" not in text
 
 

@@ -69,7 +69,7 @@ def test_the_figures_of_a_thousand_classes_are_below_a_megabyte(model: Path) -> 
     text = (model / "README.md").read_text()
     assert len(text) < 20_000
     assert max(path.stat().st_size for path in model.glob("*.png")) < 1_000_000
-    assert "The 20 classes of 1,000 that are recognised least often" in text
+    assert "Of 1,000 classes, the 20 with the lowest recall" in text
     worst = min(again["test"]["classes"], key=lambda item: item["recall"])
     number = config["classes"].index(worst["name"]) + 1
     assert f"| {number:,} | {worst['name']} | 6 | " in text

@@ -119,7 +119,7 @@ def test_the_card_speaks_of_labels(model: Path) -> None:
         shares = " | ".join("–" if item[key] is None else f"{item[key]:.1%}" for key in keys)
         assert f"| {item['name']} | {item['pictures']} | {shares} |" in card
     assert "Probabilities are sigmoid(logits / " in card
-    assert "| picture | labels | called | furthest off |" in card
+    assert "| picture | labels | predicted | furthest off |" in card
     assert "It answers with any number of its labels" in card
     assert "confusion" not in card
 

@@ -130,7 +130,7 @@ def test_from_the_folder_to_the_explained_step(unequal: Path, tmp_path: Path, ki
     assert len(told) == 1
     assert told[0] in config["reasons"]
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "In the loss each picture counted by its class: blue 0.67, red 2.00." in card
+    assert "In the loss each picture was weighted by its class: blue 0.67, red 2.00." in card
     stated = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
     assert f"| {stated['balanced_accuracy']:.1%} | " in card
 

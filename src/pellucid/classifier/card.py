@@ -81,7 +81,7 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
             if caveats.chosen(metrics)
             else "left at 1: the validation pictures lack a class"
             if metrics.get("validation")
-            else "left at 1: there was nothing to fit it on"
+            else "left at 1: there were no pictures to fit it on"
         )
         + f". Expected calibration error{where} before: {reported['calibration_before']['error']:.3f}, "
         f"after: {reported['calibration']['error']:.3f}.",
@@ -94,13 +94,13 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         *_network(config),
         "",
         f"{data['train']:,} training pictures, {data['validation']:,} for validation, "
-        + ("all of them for the test, in the folds, " if metrics.get("folds") else f"{data['test']:,} for the test, ")
+        + ("all of them tested in the folds, " if metrics.get("folds") else f"{data['test']:,} for the test, ")
         + f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
         f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv))"
         + caveats.in_two(data.get("quarantined_in_two_classes", 0))
         + ". Pictures with a "
         f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
-        f"copies in two classes, of which one label is probably wrong: {data['twins_across_classes']:,}."
+        f"copies in two classes, where one label is probably wrong: {data['twins_across_classes']:,}."
         + caveats.alike(data.get("alike_across_classes", {}))
         + _table(data),
         "",
@@ -194,7 +194,7 @@ def _classes(metrics: dict[str, Any]) -> list[str]:
     names = [_plain(item["name"]) for item in metrics["classes"]]
     mistakes = matrix.mistakes(metrics["confusion"])
     lines = [
-        f"The {len(worst)} classes of {len(rows):,} that are recognised least often, numbered from 1 in the order of "
+        f"Of {len(rows):,} classes, the {len(worst)} with the lowest recall, numbered from 1 in the order of "
         "`classes` in [config.json](config.json); [metrics.json](metrics.json) has all of them.",
         "",
         "| no. | class | pictures | precision | recall | F1 |",
@@ -204,9 +204,9 @@ def _classes(metrics: dict[str, Any]) -> list[str]:
     if mistakes:
         lines += [
             "",
-            f"Taken for another most often, {min(WORST, len(mistakes))} of {len(mistakes):,} pairs:",
+            f"The most frequent confusions, {min(WORST, len(mistakes))} of {len(mistakes):,} pairs:",
             "",
-            "| class | called | times |",
+            "| class | predicted | times |",
             "|---|---|---|",
             *[f"| {names[true]} | {names[called]} | {count:,} |" for count, true, called in mistakes[:WORST]],
         ]
@@ -233,9 +233,9 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
     return [
         "## The worst mistakes",
         "",
-        f"{len(listed)} of {wrong:,}, the least believed labels first. A wrong label looks the same.",
+        f"{len(listed)} of {wrong:,}, the least probable labels first. A wrong label looks the same.",
         "",
-        "| | picture | label | called |",
+        "| | picture | label | predicted |",
         "|---|---|---|---|",
         *rows,
         "",
@@ -266,9 +266,10 @@ def _network(config: dict[str, Any]) -> list[str]:
             return [written]
         return ["<details><summary>The network, layer by layer</summary>", "", written, "", "</details>"]
     return [
-        f"The network is a PyTorch module of its maker's, {_plain(program['name'])} "
-        f"({_plain(config['recipe']['model'])}), saved as a program in `{store.PROGRAM}`. Opening it may run code that "
-        "it brings along, so it takes `--trust`, or `trust=True` in Python. Say so if you trust who made this folder."
+        f"The network is its maker's own PyTorch module, {_plain(program['name'])} "
+        f"({_plain(config['recipe']['model'])}), saved as a program in `{store.PROGRAM}`. Opening it may run code "
+        "from that file, so it needs `--trust`, or `trust=True` in Python. Use it only if you trust "
+        "whoever made this folder."
     ]
 
 
@@ -276,12 +277,13 @@ def _curves(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     """The plot of the epochs, and what it shows; none where there was no epoch."""
     if not config["training"]["epochs"]:
         return []
-    varied = " (here they are not)" if config["recipe"]["augment"] == "none" else ""
-    line = "the dotted line is the epoch whose weights were kept." if caveats.chosen(metrics) else "the last was kept."
+    pictures = "the pictures as they are" if config["recipe"]["augment"] == "none" else "augmented pictures"
+    best = "the dotted line is the epoch whose weights were kept"
+    kept = best if caveats.chosen(metrics) else "the weights of the last epoch were kept"
     return [
         "![loss and accuracy over the epochs](curves.png)",
         "",
-        f"The training figures are taken while it learns, on pictures as they are varied for it{varied}; {line}",
+        f"The training figures are measured during each epoch, on {pictures}; {kept}.",
         "",
     ]
 
@@ -312,7 +314,7 @@ def _optimizer(config: dict[str, Any]) -> list[str]:
     if stated is None or origin.is_head(config):
         return []
     return [
-        f"`{store.OPTIMIZER}` ({stated['bytes'] / 1e6:,.1f} MB) is what the optimizer knew at these weights, from "
-        "which the update that was next can be computed. Predictions do not need it, and it may be deleted.",
+        f"`{store.OPTIMIZER}` ({stated['bytes'] / 1e6:,.1f} MB) holds the optimizer's state at these weights, from "
+        "which the next update can be computed. Predictions do not need it, and you may delete it.",
         "",
     ]

@@ -15,16 +15,16 @@ def which(metrics: dict[str, Any]) -> str:
     if metrics["reported"] == "folds":
         return crossed.which(metrics["folds"])
     if metrics["reported"] == "test" and metrics.get("knew"):
-        return "The test pictures took no part in this training, but in that of the weights that it started from."
+        return "The test pictures took no part in this training, but some took part in that of its starting weights."
     if metrics["reported"] == "test":
         return "The test pictures took no part in training or in any choice."
     if metrics["reported"] == "validation":
         how = (
-            "on which the best epoch and the temperature were chosen, and is therefore a little too good"
+            "They chose the best epoch and the temperature, so it is a little too good."
             if chosen(metrics)
-            else "which chose nothing"
+            else "They chose nothing."
         )
-        return f"There is no test side: this figure comes from the validation pictures, {how}."
+        return f"There is no test side: this figure comes from the validation pictures. {how}"
     return (
         "There is neither a test nor a validation side: this is the accuracy on the training pictures themselves, "
         "not a measure of how good the model is."
@@ -48,18 +48,18 @@ def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
                 ]
                 continue
             follows = {
-                "test": "What the model makes of such pictures was not measured, and the accuracy must not be quoted.",
+                "test": "The model was not measured on such pictures, so do not quote the accuracy.",
                 "validation": "These pictures chose neither the epoch nor the temperature: the last weights were kept.",
             }[side]
             lines += [f"> No {side} picture shows {few(names)}. {follows}", ""]
     for each in data.get("swallowed", [])[:NAMED]:
         lines += [
             f"> {each['alike']:,} of the {each['pictures']:,} pictures of class {plain(each['class'])} are nearly the "
-            "same picture (a fixed camera, say). They stay on one side of the split and count as one.",
+            "same picture (from a fixed camera, for example). They stay on one side of the split and count as one.",
             "",
         ]
     if len(data.get("swallowed", [])) > NAMED:
-        lines += [f"> So are those of {len(data['swallowed']) - NAMED:,} more classes.", ""]
+        lines += [f"> The same is true of {len(data['swallowed']) - NAMED:,} more classes.", ""]
     return lines
 
 
@@ -81,7 +81,7 @@ def chosen(metrics: dict[str, Any]) -> bool:
 
 def in_two(files: int) -> str:
     """How many of the quarantined files two classes hold, as a part of a sentence or ""."""
-    return f", {files:,} of them because the same file stands in two classes" if files else ""
+    return f", {files:,} of them because the same file is in two classes" if files else ""
 
 
 def alike(counts: dict[str, int]) -> str:

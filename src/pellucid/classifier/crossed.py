@@ -23,8 +23,8 @@ def which(folds: dict[str, Any]) -> str:
     share = each["pictures"] / (each["pictures"] + each["train"] + each["validation"])
     return (
         f"All {folds['pictures']:,} pictures were tested, in {folds['count']} trainings that each kept about "
-        f"{share:.0%} of them apart. The model in this folder comes from one more training, on all pictures: none "
-        "is left to test it by itself, and it has learned from more than those that were tested."
+        f"{share:.0%} of them apart. The model in this folder comes from one more training, on all pictures. No "
+        "picture is left to test it, but it learned from more pictures than the tested models did."
     )
 
 
@@ -55,7 +55,7 @@ def table(folds: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|",
         *rows,
         "",
-        f"The folds' accuracies have a standard deviation of {folds['spread']:.1%}. The interval holds both how few "
-        f"pictures there are and how much the folds differ.{units}",
+        f"The folds' accuracies have a standard deviation of {folds['spread']:.1%}. The interval accounts for both the "
+        f"small number of pictures and the difference between the folds.{units}",
         "",
     ]

@@ -66,8 +66,8 @@ def confusion(metrics: dict[str, Any]) -> Figure:
         axes.set_xticks(range(count), names, fontsize=size, parse_math=False, **turned)
         axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
     order = "" if count <= MOST_NAMED else " (classes numbered as in the table)"
-    axes.set_xlabel(f"called{order}")
-    axes.set_ylabel(f"is{order}")
+    axes.set_xlabel(f"predicted{order}")
+    axes.set_ylabel(f"true class{order}")
     for y, row in enumerate(counts) if count <= MOST_COUNTED else ():
         for x, value in enumerate(row):
             if value:
@@ -109,8 +109,8 @@ def calibration(metrics: dict[str, Any]) -> Figure:
             )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
-        axes.set_xlabel("probability it gives")
-        axes.set_ylabel("share that is right")
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("share correct")
         axes.set_title(f"{title}: error {metrics[key]['error']:.3f}", fontsize=10)
         _quiet(axes)
     return figure

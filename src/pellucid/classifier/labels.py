@@ -34,9 +34,9 @@ def explained(metrics: dict[str, Any]) -> list[str]:
     if metrics.get("several"):
         return [
             "A picture may have several labels. Exact match is the share of pictures that got exactly the right ones. "
-            "Macro F1 is the mean over the labels, micro F1 is that of all decisions together. A label is given from "
-            "its threshold on. Average precision needs no threshold: it says how far the pictures that have the label "
-            "come first."
+            "Macro F1 is the mean over the labels, micro F1 is that of all decisions together. The model "
+            "answers with a label when its probability reaches its threshold. Average precision needs no threshold: it "
+            "measures how far the pictures with the label are ranked first."
         ]
     return [
         "Balanced accuracy is the mean of the classes' recalls: every class counts the same, however many pictures it "
@@ -81,7 +81,7 @@ def mistakes(metrics: dict[str, Any]) -> list[str]:
         f"{len(rows)} of {reported['pictures'] - reported['correct']:,}, those first with a label furthest from the "
         "truth; the last column names it. A wrong label looks the same.",
         "",
-        "| | picture | labels | called | furthest off |",
+        "| | picture | labels | predicted | furthest off |",
         "|---|---|---|---|---|",
         *rows,
         "",
@@ -103,8 +103,8 @@ def chosen(metrics: dict[str, Any]) -> str:
 
 def answers(metrics: dict[str, Any]) -> str:
     if metrics.get("several"):
-        return "It answers with any number of its labels, none among them; it knows no others."
-    return "It always answers with one of its classes, also when a picture shows something else."
+        return "It answers with any number of its labels, or none; it knows no others."
+    return "It always answers with one of its classes, even if a picture shows something else."
 
 
 def weighted(config: dict[str, Any]) -> str:
@@ -115,8 +115,8 @@ def weighted(config: dict[str, Any]) -> str:
     named = [f"{plain(name)} {weight:.2f}" for name, weight in zip(config["classes"], weights, strict=True)]
     shown = ", ".join(named[:8]) + (f" and {len(named) - 8:,} more in config.json" if len(named) > 8 else "")
     return (
-        f" In the loss each picture counted by its class: {shown}. Every class had the same part in the loss. The "
-        "temperature was fitted on the pictures as they are, unweighted."
+        f" In the loss each picture was weighted by its class: {shown}. Every class had an equal share in the loss. "
+        "The temperature was fitted on the pictures as they are, unweighted."
     )
 
 

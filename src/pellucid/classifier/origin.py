@@ -78,7 +78,7 @@ def _kept(about: Mapping[str, Any], by_loss: bool) -> list[str]:
     if not about["frozen"]:
         return [first]
     step = "The update that `pellucid explain` shows is a step of plain gradient descent on the head with that picture"
-    return [first, f"{step}; the layers before it are frozen, and nothing of them changes."]
+    return [first, f"{step}; the layers before it are frozen and do not change."]
 
 
 def _better(one: Mapping[str, float | None], other: Mapping[str, float | None], by_loss: bool) -> bool:
