@@ -7,10 +7,10 @@ from job import NETWORKS, Case, Headline, Setting
 from tables import OURS, Run, compared, failure, grouped, number, seconds, table, title
 
 TITLE = "Accuracy for time"
-TOLD = (
-    "The same training and test pictures for both, 70% and 15%; another 15% choose Pellucid's epoch. Keras: the small "
-    "network of its blog with shear, zoom and mirror, RMSprop, batch 32, its last weights when the minutes from the "
-    "command's start are over; the test is not counted in them. Pellucid: its own network and settings."
+ABOUT = (
+    "Both have the same training and test pictures, 70% and 15%; another 15% choose Pellucid's epoch. Keras: the "
+    "small network of its blog with shear, zoom and mirror, RMSprop, batch 32, with its last weights when the minutes "
+    "since the command's start are over; they do not include the test. Pellucid: its own network and settings."
 )
 SEEDS = 3
 PEER = "keras-tensorflow"
@@ -44,7 +44,7 @@ def report(runs: list[Run]) -> str:
             wrong = run["answer"]["test"] - run["answer"]["correct"]
             cells = [f"{error(run):.1%}", f"{wrong:,} of {run['answer']['test']:,}"]
             rows.append([case, title(name), *cells, f"{run['answer']['epochs']:,}", number(seconds(run), "s")])
-    return f"{TOLD}\n\n{table(['split', '', 'test error', 'wrong', 'epochs', 'whole command'], rows)}"
+    return f"{ABOUT}\n\n{table(['split', '', 'test error', 'wrong', 'epochs', 'whole command'], rows)}"
 
 
 def pooled(runs: list[Run], contender: str) -> float | None:

@@ -22,10 +22,10 @@ from tables import (
 )
 
 TITLE = "From a folder of pictures to the article's network"
-TOLD = (
-    "5 epochs of {train:,} pictures at 300x300, batch 128, validated after each epoch, the whole command: start, "
-    "decoding, training, saving. Accuracy is that of the last epoch on the same validation pictures; it varies from "
-    "run to run, since each draws its own first weights."
+ABOUT = (
+    "5 epochs of {train:,} pictures at 300x300, batch 128, validated after each epoch. The whole command is timed: "
+    "start, decoding, training, saving. Accuracy is that of the last epoch on the same validation pictures; it varies "
+    "from run to run, because each run draws its own first weights."
 )
 CASE = "article"
 
@@ -62,7 +62,7 @@ def report(runs: list[Run]) -> str:
         )
     train = max((run["answer"].get("train", 0) for run in runs), default=0)
     headings = ["", "wall time", "Pellucid against it", "each run, s", "peak memory", "accuracy", "precision"]
-    return f"{TOLD.format(train=train)}\n\n{table(headings, rows)}"
+    return f"{ABOUT.format(train=train)}\n\n{table(headings, rows)}"
 
 
 def headlines(runs: list[Run]) -> list[Headline]:

@@ -7,10 +7,10 @@ from job import NETWORKS, Case, Headline, Setting
 from tables import OURS, Run, answered, compared, failure, grouped, median, number, peak, seconds, table, title
 
 TITLE = "Growth"
-TOLD = (
+ABOUT = (
     "One epoch of a one-layer network at 64x64 on crops of the pictures, 80x80 JPEG files, one in five to validate. "
-    "Pellucid also compares every picture with every other in search of near-duplicates; what stands on both sides it "
-    "leaves out of the training. Own memory is what no file backs."
+    "Pellucid also compares every picture with every other to find near-duplicates, and leaves those on both sides "
+    "out of the training. Own memory is memory that no file backs."
 )
 COUNTS = (1_000, 10_000, 100_000)
 PEERS = ("keras-tensorflow", "torch-plain", "torch-tuned")
@@ -39,7 +39,7 @@ def report(runs: list[Run]) -> str:
             figures = [number(median(group, of), "MB", 0) for of in (peak, own)]
             trained = number(median(group, answered("train")), digits=0)
             rows.append([count, title(name), trained, number(median(group, seconds), "s"), *figures])
-    return f"{TOLD}\n\n{table(['pictures', '', 'trained on', 'wall time', 'peak memory', 'own memory'], rows)}"
+    return f"{ABOUT}\n\n{table(['pictures', '', 'trained on', 'wall time', 'peak memory', 'own memory'], rows)}"
 
 
 def headlines(runs: list[Run]) -> list[Headline]:

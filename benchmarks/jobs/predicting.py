@@ -22,10 +22,11 @@ from tables import (
 )
 
 TITLE = "Predicting"
-TOLD = (
-    "The article's network at 300x300, from picture files to a CSV file of probabilities, each a whole command. "
-    "A folder: {count:,} pictures divided by the command's whole time, and by that time less what one picture takes. "
-    "One picture: the command's whole time, nothing loaded before but what the system keeps of files."
+ABOUT = (
+    "The article's network at 300x300, from picture files to a CSV file of probabilities, each a whole command. A "
+    "folder: {count:,} pictures divided by the command's whole time, and by that time without the time of one "
+    "picture. One picture: the command's whole time, with nothing loaded before except the system's own cache of "
+    "files."
 )
 FOLDER, ONE = "a folder", "one picture"
 
@@ -74,7 +75,7 @@ def report(runs: list[Run]) -> str:
         )
     headings = ["", "pictures/s", "Pellucid against it", "pictures/s after the start", "peak memory"]
     headings += ["one picture", "Pellucid against it", "each run, s"]
-    return f"{TOLD.format(count=counted[0] if counted else 0)}\n\n{table(headings, rows)}"
+    return f"{ABOUT.format(count=counted[0] if counted else 0)}\n\n{table(headings, rows)}"
 
 
 def headlines(runs: list[Run]) -> list[Headline]:

@@ -23,10 +23,10 @@ from tables import (
 )
 
 TITLE = "Training steps"
-TOLD = (
-    "Pictures a second in training steps with Adam, no augmentation, everything between two steps included: "
-    "decoded pictures are at hand, in memory for the peers, in its store for Pellucid. Peak memory is that of the "
-    "whole process, decoding and compiling included. `compact` and `resnet18` meet the PyTorch peers only."
+ABOUT = (
+    "Pictures a second in training steps with Adam, without augmentation, including everything between two steps. The "
+    "pictures are already decoded, in memory for the peers, in its store for Pellucid. Peak memory is that of the "
+    "whole process, including decoding and compiling. `compact` and `resnet18` meet the PyTorch peers only."
 )
 PICTURES = 512
 rate = answered("images_per_second")
@@ -67,7 +67,7 @@ def report(runs: list[Run]) -> str:
                 ]
             )
     headings = ["network", "", "pictures/s", "Pellucid against it", "each run", "peak memory", "precision"]
-    return f"{TOLD}\n\n{table(headings, rows)}"
+    return f"{ABOUT}\n\n{table(headings, rows)}"
 
 
 GOALS = {"article": "3", "small": "2.5"}
