@@ -234,7 +234,7 @@ class Classifier:
             given = self._preparation(self._blank).arrays
             beforehand.check(self.module, shapes, lambda: beforehand.names(self._graph, given), units, weights)
         if layer is not None:
-            attribution.check_layer(self.module, self.standardised(self._blank[None]), layer)
+            attribution.grad_cam_layer(self.module, self.standardised(self._blank[None]), layer)
 
     def exemplars(
         self, pictures: Iterable[Source], count: int = 9, layers: Sequence[str] | None = None

@@ -67,7 +67,7 @@ def too_small(size: int, form: Form) -> list[str]:
     usual = (
         f"the weights were trained at {form.height}, and on smaller pictures their features tell classes apart worse"
     )
-    return [f"size {size} is far below what the weights have seen: {usual}; leave out --size, or try --from-scratch"]
+    return [f"size {size} is far below what the weights have seen: {usual}; remove --size, or try --from-scratch"]
 
 
 def resolve(
