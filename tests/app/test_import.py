@@ -90,7 +90,7 @@ def test_what_needs_pictures_says_so(
         (("--pixels", "0-1"), "--pixels is '0-1'; write the values of black and white, such as 0..1."),
         (("--pixels", "1..0"), "pixels is 1..0; the first number must be below the second, such as 0..1."),
         (("--size", "big"), "--size is 'big'; write 150, or height and width, 150x200."),
-        (("--size", "20"), "The model takes pictures of 16x16, and size says 20x20. Leave it out."),
+        (("--size", "20"), "The model takes pictures of 16x16, and size says 20x20. Remove size."),
         (("--classes", "cat"), "The model tells 2 classes apart, and classes has 1: cat."),
     ],
 )

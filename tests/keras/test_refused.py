@@ -153,7 +153,7 @@ def test_a_second_input(edited: Callable[..., Path], stored: Path, tmp_path: Pat
         ({"classes": ["cat", "cat"]}, "The class 'cat' is in classes twice."),
         ({"classes": ["cat", " "]}, "it must be a list of names, none of them empty."),
         ({"classes": "cat"}, "classes is 'cat'; it must be a list of names"),
-        ({"size": (20, 20)}, "The model takes pictures of 16x16, and size says 20x20. Leave it out."),
+        ({"size": (20, 20)}, "The model takes pictures of 16x16, and size says 20x20. Remove size."),
         ({"size": 0}, "size is 0; it must be one or two whole numbers from 1 to 16,384."),
         ({"pixels": (1, 0)}, "pixels is 1..0; the first number must be below the second, such as 0..1."),
         ({"pixels": (0, float("nan"))}, "pixels is 0..nan; the first number must be below the second"),

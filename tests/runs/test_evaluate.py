@@ -233,3 +233,19 @@ def test_progress_names_the_side(made: tuple[Path, Path]) -> None:
     steps = list(evaluating(made[1], made[0]))
     assert len(steps) == 40
     assert {step.side for step in steps} == {str(made[0])}
+
+
+def test_two_models_that_each_started_from_the_other_are_read_once(tmp_path: Path) -> None:
+    """Trained again on the same pictures, a head has the weights that it had: either may have come first."""
+    for name, other in (("one", "other"), ("other", "one")):
+        (tmp_path / name).mkdir()
+        config = {
+            "format": 2,
+            "files": {"model.safetensors": {"sha256": "ab" * 32}},
+            "pretrained": {"knew": {}, "source": f"{other} (SHA-256 {'ab' * 6})", "folder": str(tmp_path / other)},
+        }
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    known = memory(tmp_path / "one")
+    assert known.before is not None
+    assert known.before[0] == "other"
+    assert known.before[1].before is None

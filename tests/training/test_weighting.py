@@ -62,7 +62,7 @@ def test_the_reason_names_both_classes() -> None:
 def test_asked_for_it_is_done_and_not_asked_for_it_is_not() -> None:
     recipe, reasons = weighting.resolve(Recipe(class_weights="balanced"), (11, 10), CLASSES)
     assert recipe.class_weights == "balanced"
-    assert reasons[0].endswith(": asked for")
+    assert reasons[0].endswith(": as requested")
     recipe, reasons = weighting.resolve(Recipe(class_weights="none"), COUNTS, CLASSES)
     assert (recipe.class_weights, reasons) == ("none", ())
     assert recipes.make(model="article").class_weights == "none"

@@ -23,8 +23,7 @@ from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.predict.with_torch import TorchBackend
 from pellucid.errors import PictureError, RecipeError, TraceError
 from pellucid.glassbox.arithmetic.loss import CROSS_ENTROPY, Loss
-from pellucid.glassbox.trace import exporting, recording
-from pellucid.glassbox.trace import frozen_copy as still
+from pellucid.glassbox.trace import exporting, frozen_copy, recording
 from pellucid.glassbox.trace.graph import Graph
 from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.whatif import change as whatif
@@ -165,7 +164,7 @@ class Classifier:
         What the optimizer remembers of a weight stays too. One that is changed can be changed further; of two changes
         of the same, the later counts.
 
-        >>> from pellucid.glassbox.whatif.change import Pooling, Weight                     # doctest: +SKIP
+        >>> from pellucid.whatif import Pooling, Weight                              # doctest: +SKIP
         >>> other = classifier.changed([Weight("conv1.weight", (3, 0, 2, 2), 0.5)])  # doctest: +SKIP
         >>> other.explain("cat.jpg").probabilities                                   # doctest: +SKIP
 
@@ -235,7 +234,7 @@ class Classifier:
             given = self._preparation(self._blank).arrays
             beforehand.check(self.module, shapes, lambda: beforehand.names(self._graph, given), units, weights)
         if layer is not None:
-            attribution.check_layer(self.module, self.standardised(self._blank[None]), layer)
+            attribution.grad_cam_layer(self.module, self.standardised(self._blank[None]), layer)
 
     def exemplars(
         self, pictures: Iterable[Source], count: int = 9, layers: Sequence[str] | None = None
@@ -325,7 +324,7 @@ class Classifier:
         optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None,
     ) -> Trace:
         self.module.eval()
-        with still.gradients():
+        with frozen_copy.gradients():
             module = deepcopy(self.module)  # recording uses it alone, and others may predict meanwhile
             trace = recording.record(
                 module,

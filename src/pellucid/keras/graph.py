@@ -16,7 +16,6 @@ from pellucid.errors import ArtefactError, NetworkError
 from pellucid.keras.archive import Archive, Stored
 
 MODELS = ("Sequential", "Functional", "Model")
-MERGES = ("Add", "Concatenate", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Dot", "AddV2")
 DEEPEST = 20  # models inside models, forks inside forks
 MOST_LAYERS = 10_000
 

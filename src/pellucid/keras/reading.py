@@ -85,7 +85,7 @@ class _Reader:
             raise NetworkError(f"The model takes pictures of {channels} channels; supported are 1 (grey) and 3 (RGB).")
         stated = (height, width) if height and width else None
         if stated and size and stated != size:
-            raise RecipeError(f"The model takes pictures of {_by(stated)}, and size says {_by(size)}. Leave it out.")
+            raise RecipeError(f"The model takes pictures of {_by(stated)}, and size says {_by(size)}. Remove size.")
         scale = np.full(channels, (high - low) / 255)
         self.pixels = Pixels(scale, np.full(channels, low), stated or size)
         self.channels = channels

@@ -52,14 +52,6 @@ def load(folder: Path) -> Known:
     )
 
 
-def available() -> bool:
-    """Whether the package is installed."""
-    try:
-        return distribution(PACKAGE) is not None
-    except PackageNotFoundError:
-        return False
-
-
 def _kept(path: Path, expected: State) -> Mapping[str, NDArray[Any]] | None:
     """What an earlier call kept, if it is whole."""
     from safetensors import SafetensorError, safe_open

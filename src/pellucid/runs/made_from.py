@@ -93,16 +93,17 @@ class Memory:
         return seen
 
 
-def memory(model: str | Path) -> Memory:
+def memory(model: str | Path, after: frozenset[Path] = frozenset()) -> Memory:
     """What a model knows of the pictures that it has seen, and what the models know that its training started from.
 
+    `after`: the folders that lead here, which are not read again: two models of equal weights may each name the other.
     Raises ArtefactError where it is no model folder.
     """
     folder = Path(model)
     config = artefact.read_config(folder)
     own = _own(folder, config)
     started, above = origin.parent(folder, config)
-    if started is None:
+    if started is None or (above is not None and above.resolve() in after):
         return own
     if above is None:
         gone = (
@@ -110,7 +111,7 @@ def memory(model: str | Path) -> Memory:
             "has seen cannot be told."
         )
         return replace(own, untold=f"{own.untold} {gone}" if own.untold is not None else gone)
-    known = memory(above)
+    known = memory(above, after | {folder.resolve()})
     said = [] if own.untold is None else [own.untold]
     said += [] if known.untold is None else [f"{folder} started from {above}: {known.untold}"]
     return replace(own, before=(started, known), untold=" ".join(said) or None)

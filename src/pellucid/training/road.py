@@ -14,10 +14,8 @@ from pellucid.training.recipe import Recipe
 PRETRAINED, NETWORK, OWN = "imagenet", "efficientnet_lite0", "compact"
 FAR_BELOW = 0.5  # of the size that known weights were trained at (docs/why/transfer.md)
 SMALLEST = 64  # pixels of the longer side, from which on photographs show what the weights know
-GOOD, POOR = (
-    0.97,
-    0.9,
-)  # of the validation pictures right: where another road may be better, and where it is to be tried
+# of the validation pictures right: below GOOD another road may be better, below POOR it is worth a try
+GOOD, POOR = 0.97, 0.9
 MANY = 2000  # grey pictures to train on, with which training from scratch was better (docs/why/transfer.md)
 
 # For the whole network from known weights, where nothing else is said (docs/why/transfer.md).
@@ -69,7 +67,7 @@ def too_small(size: int, form: Form) -> list[str]:
     usual = (
         f"the weights were trained at {form.height}, and on smaller pictures their features tell classes apart worse"
     )
-    return [f"size {size} is far below what the weights have seen: {usual}; leave out --size, or try --from-scratch"]
+    return [f"size {size} is far below what the weights have seen: {usual}; remove --size, or try --from-scratch"]
 
 
 def resolve(

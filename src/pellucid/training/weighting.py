@@ -28,7 +28,7 @@ def resolve(
     rare, common = (classes[list(counts).index(count)] for count in (least, most))
     why = f"{common} has {most / least:.1f} times the training pictures of {rare}, so each class counts the same"
     if recipe.class_weights == "balanced":
-        why = "asked for"
+        why = "as requested"
     span = f"class weights {min(weights):.2f} ({common}) to {max(weights):.2f} ({rare})"
     return dataclasses.replace(recipe, class_weights=chosen), (f"{span}: {why}",)
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pellucid.glassbox.trace.frozen_copy import still
 from pellucid.glassbox.why import farthest, receptive
@@ -170,7 +171,14 @@ def test_one_pass_sees_what_the_sweep_sees(text: str, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     "foreign",
-    [lambda x: x.cumsum(2), lambda x: torch.add(x, x, alpha=2), lambda x: x.roll(1, 3), lambda x: x * (x > 0)],
+    [
+        lambda x: x.cumsum(2),
+        lambda x: torch.add(x, x, alpha=2),
+        lambda x: x.roll(1, 3),
+        lambda x: x * (x > 0),
+        lambda x: functional.adaptive_avg_pool2d(x, (None, 1)),
+        lambda x: x + x.mean(0, keepdim=True),
+    ],
 )
 def test_an_operator_that_is_not_written_leaves_it_to_the_sweep(foreign: Callable[[Tensor], Tensor]) -> None:
     class Foreign(nn.Module):

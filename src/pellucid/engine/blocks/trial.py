@@ -22,9 +22,8 @@ from pellucid.engine.blocks.chain import Forward
 from pellucid.network.standardise import Standardise, to_unit
 
 SECONDS = 0.2  # of the race, beside a first round that pays for compiling and for memory
-TRIAL_BYTES = (
-    32 << 20
-)  # of convolutions' outputs, for both ways: with less a cache holds much of them, unlike in a step
+# of convolutions' outputs, for both ways: with less a cache holds much of them, unlike in a step
+TRIAL_BYTES = 32 << 20
 TRIAL_BYTES_ON_GPU = 512 << 20  # likewise: an H100's cache has 50 MB
 SMALLEST_BYTES = 16 << 20  # of convolutions' outputs in a step; with less, what could be won is not worth a trial
 ALIKE = 0.05  # how far a GPU's maps and gradients may be from PyTorch's, of their length: both round to bfloat16

@@ -10,7 +10,7 @@ where A, B, C give an index for each axis and `term` is a formula (expression.py
     out[c, y, x] = sum over i, ky, kx of  input[i, S*y + ky - P, S*x + kx - P] * weight[c, i, ky, kx]
 
 and everything else follows: the terms of one output, and through the formula's derivatives the terms of the gradient
-of one input or one weight (arithmetic.py). docs/why/arithmetic.md shows how an op is added.
+of one input or one weight (evaluator.py). docs/why/arithmetic.md shows how an op is added.
 """
 
 from __future__ import annotations

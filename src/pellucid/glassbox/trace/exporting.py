@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
-from pellucid.glassbox.trace import chance, graph, marks, measured, naming, regions, transforms
-from pellucid.glassbox.trace import frozen_copy as still
+from pellucid.glassbox.trace import chance, frozen_copy, graph, marks, measured, naming, regions, transforms
 from pellucid.glassbox.trace.borrowed import borrowed
 from pellucid.glassbox.trace.graph import Graph
 from pellucid.runtime import quiet
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@still.gradients()
+@frozen_copy.gradients()
 def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Graph:
     """Follow a module on an input (N, ...) of the shape that it will be run on; weights may change afterwards.
 

@@ -14,8 +14,7 @@ from pellucid.glassbox.arithmetic.declaration import Op
 from pellucid.glassbox.arithmetic.loss import CROSS_ENTROPY, Loss, Own, chosen
 from pellucid.glassbox.arithmetic.ops import normalisation
 from pellucid.glassbox.arithmetic.tensors import to_numpy
-from pellucid.glassbox.trace import chance, exporting, marks, nodes, running, scoring, verify
-from pellucid.glassbox.trace import frozen_copy as still
+from pellucid.glassbox.trace import chance, exporting, frozen_copy, marks, nodes, running, scoring, verify
 from pellucid.glassbox.trace import measured as measuring
 from pellucid.glassbox.trace.graph import Graph
 from pellucid.glassbox.trace.naming import INPUT, LOSS, PICTURE, PROBABILITY
@@ -58,7 +57,7 @@ def standardising(image: NDArray[np.uint8], standardise: Standardise) -> Prepara
     return Preparation(pixels, normalisation.standardise(pixels.shape), arrays, apply)
 
 
-@still.gradients()
+@frozen_copy.gradients()
 def record(
     module: torch.nn.Module,
     graph: Graph,

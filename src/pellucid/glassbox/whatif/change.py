@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from pellucid.errors import NetworkError, TraceError
-from pellucid.glassbox.trace import frozen_copy as still
+from pellucid.glassbox.trace import frozen_copy
 from pellucid.network.layer import FLOAT, Layer, Names
 from pellucid.network.layers import AvgPool, Branched, Conv, L2Pool, MaxPool
 from pellucid.network.network import Network
@@ -139,7 +139,7 @@ def resized(
     wanted: dict[str, list[Setting]] = {}
     for change in settings:
         if change.layer not in known:
-            raise still.unknown(change.layer, list(known), "layer")
+            raise frozen_copy.unknown(change.layer, list(known), "layer")
         wanted.setdefault(change.layer, []).append(change)
     for place, several in wanted.items():
         _check(place, known[place], several)
@@ -176,7 +176,7 @@ def stored(network: Network | None, module: nn.Module, classes: int, change: Cha
     known = dict(places(network, classes))
     layer = known.get(change.layer)
     if layer is None:
-        raise still.unknown(change.layer, list(known), "layer")
+        raise frozen_copy.unknown(change.layer, list(known), "layer")
     _check(change.layer, layer, [change])
     if isinstance(change, Pooling):
         return next(kind for kind, pool in POOLS.items() if isinstance(layer, pool))
@@ -352,7 +352,7 @@ def _numbers(module: nn.Module, change: Weight) -> Tensor:
     """The array that a weight is in. Raises TraceError: there is none, the index is outside, or the value no number."""
     arrays = {name: tensor for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
     if change.name not in arrays:
-        raise still.unknown(change.name, list(arrays), "weight")
+        raise frozen_copy.unknown(change.name, list(arrays), "weight")
     array = arrays[change.name]
     shape = tuple(array.shape)
     inside = len(change.index) == len(shape) and all(

@@ -125,17 +125,16 @@ def attribute(
     return Attribution(method, layer, target, heat, logit, baseline_logit, error, score)
 
 
-def grad_cam_layer(module: nn.Module, input: Tensor) -> str:
-    """The layer whose maps Grad-CAM takes for an input (1, C, H, W): the last that still knows where things are.
+def grad_cam_layer(module: nn.Module, input: Tensor, layer: str | None = None) -> str:
+    """The layer whose maps Grad-CAM takes for an input (1, C, H, W): `layer`, or the last that knows where things are.
 
     The last convolution with more than one place in its output finds the size of the maps; of the layers that end at
     or after it with maps of that size, the last is taken. So batch norm, activation and the addition of a residual
     layer's branches are part of what is looked at. Without a convolution, the last layer with such an output. Raises
-    TraceError where there is none.
+    TraceError where there is none, or where `layer` has no maps.
     """
     with gradients():
-        copy = still(module)
-        return _chosen(copy, _spatial(copy, input.detach()))
+        return _spatial_layer(still(module), input.detach(), layer)
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -154,12 +153,6 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     mixed = blend(image, heat, scale)
     factor = max(1, ceil(SHORT_SIDE / min(heat.shape)))
     return mixed.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def check_layer(module: nn.Module, input: Tensor, layer: str) -> None:
-    """Raises TraceError where Grad-CAM cannot take this layer's maps: see `grad_cam_layer`."""
-    with gradients():
-        _spatial_layer(still(module), input.detach(), layer)
 
 
 @contextmanager

@@ -160,7 +160,8 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
 
 
 def _whole(input: Tensor, output_size: Any) -> Tensor:
-    if (output_size if isinstance(output_size, int) else max(output_size, key=lambda each: each or 0)) != 1:
+    sides = [output_size] if isinstance(output_size, int) else output_size
+    if any(side != 1 for side in sides):  # None leaves a side as long as it is
         raise Unknown("adaptive_avg_pool2d")
     return input.as_subclass(Tensor).amax((-2, -1), keepdim=True)
 
@@ -180,7 +181,8 @@ def _layer_norm(input: Tensor, normalized_shape: Sequence[int], *numbers: Any, *
 
 
 def _mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    if dim is None:
+    dims = [dim] if isinstance(dim, int) else dim
+    if not dims or any(each % input.ndim == 0 for each in dims):  # over the four pictures of the pass
         raise Unknown("mean")
     return input.as_subclass(Tensor).amax(dim, keepdim)
 

@@ -55,7 +55,7 @@ class Sight:
 
 
 def sights(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[str, Sight]:
-    """For each named layer what its units see of an input (1, C, H, W). `copy` is still (see still.py), and in float32.
+    """For each named layer what its units see of an input (1, C, H, W). `copy`: by frozen_copy.still, in float32.
 
     A layer that is run more than once is seen in its first run. Four pictures pass through; where the network has an
     operator that farthest.py does not know, H + W pictures, a few at a time, with each convolution reduced to one

@@ -1,6 +1,6 @@
 /**
  * Index maps: which assignments of the index names address a number, and what they address elsewhere. The same as the
- * end of glassbox/arithmetic.py.
+ * end of glassbox/arithmetic/evaluator.py.
  */
 
 /** @typedef {import("./declaration.js").Stage} Stage */

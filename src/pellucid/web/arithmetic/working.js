@@ -1,6 +1,6 @@
 /**
  * How one number came about: its terms, their sum, the value that PyTorch computed, and the difference. The same as
- * glassbox/working.py. Arrays are fetched first, then everything is worked out at once.
+ * glassbox/trace/working.py. Arrays are fetched first, then everything is worked out at once.
  */
 
 import { GRADIENT, OUT } from "./declaration.js";

@@ -1,7 +1,7 @@
 /** The terms of a sum as lines that are added: factor × factor = product, and the running sum. Long lists in pages. */
 
 import { h, choice } from "../element.js";
-import { counted, decimals, exact as allDigits, fixed, leftOut, number } from "../format.js";
+import { decimals, exact as allDigits, fixed, leftOut, number } from "../format.js";
 import { link, signed } from "./formula.js";
 import { written } from "../arithmetic/expression.js";
 import { placeOf } from "./follow.js";
