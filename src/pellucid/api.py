@@ -206,13 +206,13 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
 def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo]:
     """What is kept in the cache: decoded pictures, a store for each folder and size; their features; known weights.
 
-    `cache`: another folder than the user's cache. Each entry has `bytes`.
+    `cache`: another folder than the user's cache. Each entry has `bytes`. Raises StorageError where it is a file.
     """
     from pellucid.pictures import store
     from pellucid.pretrained import kept as weights
     from pellucid.training import features
 
-    folder = _cache(cache)
+    folder = _cache_there(cache)
     return [*store.stores(folder), *features.kept(folder), *weights.weights(folder)]
 
 
@@ -222,7 +222,7 @@ def clear_cache(cache: str | Path | None = None) -> int:
     from pellucid.pretrained import kept as weights
     from pellucid.training import features
 
-    folder = _cache(cache)
+    folder = _cache_there(cache)
     return store.clear(folder) + features.clear(folder) + weights.clear(folder)
 
 
@@ -230,3 +230,13 @@ def _cache(folder: str | Path | None) -> Path:
     from pellucid.pictures.store import default_cache
 
     return Path(folder) if folder is not None else default_cache()
+
+
+def _cache_there(folder: str | Path | None) -> Path:
+    """The same, to be read. Raises StorageError where a file stands in its place."""
+    from pellucid.errors import StorageError
+
+    place = _cache(folder)
+    if place.is_file():
+        raise StorageError(f"{place} is a file; --cache, or cache=... in Python, names a folder.")
+    return place

@@ -34,3 +34,14 @@ def test_a_cache_that_is_not_there(pellucid: Callable, tmp_path: Path) -> None:
     assert pellucid("cache", "--cache", tmp_path / "nowhere") == (0, "The cache is empty.\n", "")
     assert pellucid("cache", "--cache", tmp_path / "nowhere", "--clear").status == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_no_cache(pellucid: Callable, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for more in ((), ("--clear",), ("--json",)):
+        result = pellucid("cache", "--cache", tmp_path / "file", *more)
+        assert result == (
+            1,
+            "",
+            f"pellucid: {tmp_path / 'file'} is a file; --cache, or cache=... in Python, names a folder.\n",
+        )

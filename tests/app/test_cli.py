@@ -121,6 +121,8 @@ def test_a_missing_argument_is_a_usage_error(pellucid: Callable, command: str) -
     [
         (PellucidError("one line."), 1, "pellucid: one line.\n"),
         (PellucidError("conv(3\n    ^\nexpected )"), 1, "pellucid:\nconv(3\n    ^\nexpected )\n"),
+        (PellucidError("mo\ndel\x1b[2J does not exist."), 1, "pellucid: mo\\ndel\\x1b[2J does not exist.\n"),
+        (OSError("mo\ndel"), 1, "pellucid: mo\\ndel\n"),
         (KeyboardInterrupt(), 130, "\npellucid: stopped.\n"),
         (PermissionError(13, "Permission denied", "x"), 1, "pellucid: [Errno 13] Permission denied: 'x'\n"),
     ],
@@ -184,6 +186,13 @@ def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photo
             "--loss is 'foo'; it must be binary_cross_entropy or cross_entropy or mse. See `pellucid train --help`.",
         ),
         ("train", "DIR is missing. See `pellucid train --help`."),
+        ("plan lenet5 --classes x", "--classes is 'x'; it must be a whole number. See `pellucid plan --help`."),
+        ("train photos --test x", "--test is 'x'; it must be a number. See `pellucid train --help`."),
+        (
+            "train --epochs 3 --bach 8 photos",
+            "Unrecognized options: --bach. Did you mean --batch? See `pellucid train --help`.",
+        ),
+        ("predict --jsn", "Unrecognized options: --jsn. See `pellucid predict --help`."),
         (
             "explain model a.png --map gradcam",
             "--map is 'gradcam'; it must be grad_cam or integrated_gradients or occlusion. Did you mean grad_cam? "

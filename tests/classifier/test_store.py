@@ -269,6 +269,20 @@ DAMAGE = {
         change(preprocessing={"fit": "pad", "mean": [0, 0], "deviation": [1, 1, 1]}),
         "config.json is damaged: [0, 0] is in it where 3 numbers belong.",
     ),
+    "a limit without end": (change(recipe={"megapixels": float("inf")}), "config.json is damaged: "),
+    "a mean that no float holds": (
+        change(preprocessing={**PREPROCESSING, "mean": [10**400, 0, 0], "ranges": {"integer": None, "real": None}}),
+        "config.json is damaged: ",
+    ),
+    "bytes without end": (
+        change(files={"model.safetensors": {"bytes": float("inf"), "sha256": ""}}),
+        "it does not state size and hash of model.safetensors",
+    ),
+    "a training that is a number": (change(training=3), "config.json is damaged: its training is 3, where an object"),
+    "a recipe that is a list": (
+        change(recipe=[]),
+        "config.json is damaged: its recipe is [], where an object belongs.",
+    ),
     "no hashes": (change(files=None), "config.json is damaged: it does not state size and hash of model.safetensors."),
     "hashes that are none": (change(files={"model.safetensors": 5}), "it does not state size and hash"),
     "unfinished": (unfinished, "has not finished. Continue with `pellucid train … --out "),

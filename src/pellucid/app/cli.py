@@ -10,6 +10,7 @@ from importlib import import_module
 
 from pellucid.app import streams
 from pellucid.app.exits import Exit
+from pellucid.app.format import printable
 from pellucid.errors import PellucidError, did_you_mean
 
 COMMANDS = {  # -> its file in commands/
@@ -59,8 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except PellucidError as error:
-        # a caret must stand under its character, so such a message begins on a line of its own
-        print("pellucid:", error, sep="\n" if "\n" in str(error) else " ", file=sys.stderr)
+        print(f"pellucid:{_lines(str(error))}", file=sys.stderr)
         return Exit.ERROR
     except KeyboardInterrupt:
         print("\npellucid: stopped.", file=sys.stderr)
@@ -69,8 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         streams.stop_writing()  # whoever read our output has seen enough (`| head`)
         return Exit.ERROR
     except OSError as error:
-        print(f"pellucid: {error}", file=sys.stderr)
+        print("pellucid:", printable(str(error)), file=sys.stderr)
         return Exit.ERROR
+
+
+def _lines(message: str) -> str:
+    """One line, whatever the names in it hold. Only a message with a caret has more, and begins below `pellucid:`."""
+    lines = message.split("\n")
+    if not any(line.strip(" ") == "^" for line in lines):
+        return f" {printable(message)}"
+    return "\n".join(["", *map(printable, lines)])
 
 
 def _run(args: list[str]) -> int:

@@ -4,7 +4,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -23,6 +23,8 @@ Model = Annotated[Positional[Path], arg(metavar="MODEL")]
 Column = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 
+_CONFIG = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
+
 
 def parse(command: Callable[..., T], args: list[str], name: str) -> T:
     """Call a command with its arguments as typed. The parser answers --help; one line reports a wrong argument."""
@@ -31,33 +33,61 @@ def parse(command: Callable[..., T], args: list[str], name: str) -> T:
     def read(*positional: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return positional, named
 
-    config = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
     errors = io.StringIO()
     try:
         with redirect_stderr(errors):
-            positional, named = tyro.cli(read, args=args, prog=f"pellucid {name}", config=config)
+            positional, named = tyro.cli(read, args=args, prog=f"pellucid {name}", config=_CONFIG)
     except SystemExit as end:
         if end.code:
-            print(f"pellucid: {_in_a_line(errors.getvalue())} See `pellucid {name} --help`.", file=sys.stderr)
+            said = _in_a_line(errors.getvalue())
+            if said is None:
+                said = _unknown(args, _help(read, name))
+            print(f"pellucid: {said} See `pellucid {name} --help`.", file=sys.stderr)
         raise
     return command(*positional, **named)
 
 
-def _in_a_line(box: str) -> str:
-    """What the parser says in a box, as sentences: its first part, and the flag that was probably meant."""
+def _in_a_line(box: str) -> str | None:
+    """What the parser says in a box, as sentences: its first part, and the flag that was probably meant.
+
+    None where a flag that it does not know comes before a name: it speaks of the name alone.
+    """
     lines = [re.sub(r"^[-─]+$", "", line.strip("╭╮╰╯│|+ ").strip("─ ")) for line in box.splitlines()[1:]]
     parts = [part.split() for part in "\n".join(lines).split("\n\n")]
     first = " ".join(parts[0])
     if match := re.match(r"Error parsing (\S+): .*instantiated from \[(.*?)\]", first):
         kind = "a whole number" if " INT " in first else "a number" if " FLOAT " in first else "of another kind"
         return f"{match[1]} is {match[2]}; it must be {kind}."
+    if match := re.match(
+        r"Error parsing (\S+): (invalid literal for int|could not convert string to float).*?: ", first
+    ):
+        kind = "a whole number" if match[2].endswith("int") else "a number"
+        return f"{match[1]} is {first[match.end() :]}; it must be {kind}."
     if match := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", first):
         choices = [each for each in re.findall(r"'([^']*)'", match[3]) if each != "None"]
         hint = did_you_mean(match[1], choices)
         return f"{match[2]} is {match[1]!r}; it must be {' or '.join(sorted(choices))}.{hint}"
     if match := re.match(r"Missing from [^:]*: (\S+)", first):
         return f"{match[1]} is missing."
-    if match := re.match(r"Missing value for argument '(\S+)'", first):
+    if match := re.match(r"Missing value for argument '(-\S+)'", first):
         return f"{match[1]} needs a value."
+    if first.startswith("Missing value for argument"):  # of a name, in whose place an unknown flag stands
+        return None
     meant = re.search(r"Perhaps you meant:\s*(--\S+)", "\n".join(lines))
     return first.rstrip(".") + "." + (f" Did you mean {meant[1]}?" if meant else "")
+
+
+def _help(command: Callable[..., Any], name: str) -> str:
+    """The text of --help."""
+    text = io.StringIO()
+    with redirect_stdout(text), suppress(SystemExit):
+        tyro.cli(command, args=["--help"], prog=f"pellucid {name}", config=_CONFIG)
+    return text.getvalue()
+
+
+def _unknown(args: list[str], text: str) -> str:
+    """Which flag the help text does not know."""
+    known = sorted(set(re.findall(r"--[a-z][a-z-]*[a-z]", text)))
+    flags = [word.split("=")[0] for word in args if word.startswith("-")]
+    flag = next((each for each in flags if each not in known), flags[0] if flags else "")
+    return f"Unrecognized options: {flag}.{did_you_mean(flag, known)}"

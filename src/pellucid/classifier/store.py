@@ -44,6 +44,7 @@ _AGAIN = "Copy the folder again, or train again."
 # numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
 _TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
+_SECTIONS = ("recipe", "data", "training", "pretrained")  # of config.json; other rooms read them, where they are there
 HASHED = (WEIGHTS, PROGRAM, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
 
 
@@ -133,7 +134,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         expected = residual.state(network.shapes((channels, height, width), len(classes))) if network else {}
     except KeyError as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: it has no {error}.") from error
-    except (AttributeError, TypeError, ValueError, PellucidError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError, PellucidError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
     if network is None:
         assert program is not None
@@ -182,7 +183,7 @@ def read_optimizer(folder: Path) -> OptimizerState | None:
     check_file(folder, OPTIMIZER, config)
     try:
         step, (rate,) = int(stated["step"]), _numbers([stated["learning_rate"]], 1, positive=False)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: its optimizer is {stated!r}.") from error
     return OptimizerState(step, rate, _tensors(folder / OPTIMIZER))
 
@@ -205,7 +206,13 @@ def read_config(folder: Path) -> dict[str, Any]:
                 f"The training in {folder} has not finished. Continue with `pellucid train … --out {folder} --resume`."
             )
         raise ArtefactError(f"{folder} is not a model folder: it has no {CONFIG}.")
-    return migrated(read_json(folder / CONFIG), folder / CONFIG)
+    config = migrated(read_json(folder / CONFIG), folder / CONFIG)
+    for section in _SECTIONS:
+        if section in config and not isinstance(config[section], dict):
+            raise ArtefactError(
+                f"{folder / CONFIG} is damaged: its {section} is {config[section]!r}, where an object belongs."
+            )
+    return config
 
 
 def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
@@ -213,7 +220,7 @@ def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
     path = folder / name
     try:
         size, digest = int(config["files"][name]["bytes"]), str(config["files"][name]["sha256"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: it does not state size and hash of {name}.") from error
     if not path.is_file():
         raise ArtefactError(f"{path} is missing. {_AGAIN}")

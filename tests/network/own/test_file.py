@@ -95,7 +95,8 @@ def test_dataclasses_in_the_file_work(write) -> None:
         ("def build(k):\n    raise ValueError", "{path}, build(2): ValueError, at line 4."),
         ("1 / 0", "{path}, running it: ZeroDivisionError: division by zero, at line 3."),
         ("import no_such_package", "running it: ModuleNotFoundError: No module named 'no_such_package', at line 3."),
-        ("def build(k:\n    pass", "running it: SyntaxError: '(' was never closed"),
+        ("def build(k:\n    pass", "running it: SyntaxError: '(' was never closed, at line 3."),
+        ("def build(k):\n    return 5", "build(2) in {path} returns an int; it must return"),
         ("raise SystemExit('usage')", "running it: SystemExit: usage, at line 3."),
     ],
 )

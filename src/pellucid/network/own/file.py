@@ -116,18 +116,25 @@ def _told(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        said = (str(error).strip().splitlines() or [""])[0]
+        text = str(error)
+        if isinstance(error, SyntaxError) and _is(path, error.filename):
+            text = error.msg  # str(error) names file and line too, as _where does
+        said = (text.strip().splitlines() or [""])[0]
         kind = type(error).__name__
         raise NetworkError(f"{path}, {what}: {kind}{f': {said}' if said else ''}{_where(path, error)}.") from error
 
 
 def _where(path: Path, error: BaseException) -> str:
     """`, at line 12`: the innermost line of the user's own file."""
-    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == path.resolve():
+    if isinstance(error, SyntaxError) and _is(path, error.filename):
         return f", at line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
     return f", at line {own[-1]}" if own else ""
+
+
+def _is(path: Path, filename: str | None) -> bool:
+    return bool(filename) and Path(str(filename)).resolve() == path.resolve()
 
 
 def _arguments(named: Reference, maker: Callable[..., Any], classes: int) -> list[int]:
@@ -164,4 +171,7 @@ def _no_function(named: Reference, file: ModuleType) -> str:
 def _kind(value: object) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}, not an instance of it"
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    if value is None:
+        return "nothing"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
