@@ -10,6 +10,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
 from tests.patience import PATIENCE
+from tests.web.placed import box
 from torch import nn
 
 from pellucid.glassbox.page.offline import framed, offline
@@ -263,15 +264,13 @@ def test_a_phone_does_not_scroll_sideways(opened: Callable[..., Page], place: st
 
 def test_a_window_that_became_narrow_is_drawn_anew(opened: Callable[..., Page]) -> None:
     page = opened("#/conv")
-    before = page.locator(".large").bounding_box()
+    before = box(page.locator(".large"))
     page.set_viewport_size({"width": 360, "height": 740})
     deadline = time.monotonic() + PATIENCE
     while page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
         assert time.monotonic() < deadline, "it is still drawn for the wide window"
         page.wait_for_timeout(50)
-    after = page.locator(".large").bounding_box()
-    assert before is not None
-    assert after is not None
+    after = box(page.locator(".large"))
     assert after["width"] < before["width"]
     title(page, "conv")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
+from tests.web.placed import box
 
 import pellucid
 from pellucid.glassbox.page.document import Document
@@ -174,9 +175,10 @@ def test_on_a_phone_and_for_everybody(several: Callable[..., Page], axe: str, sc
     page.emulate_media(color_scheme=scheme)
     page.locator(".stage").wait_for()
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
-    chosen = page.locator("[data-key='picture/2']").bounding_box()
-    assert chosen is not None
-    assert chosen["x"] + chosen["width"] <= PHONE["width"], "the chosen one is in sight"
+    chosen = page.locator("[data-key='picture/2']")
+    expect(chosen).to_be_in_viewport(ratio=0.99)  # it is scrolled there
+    place = box(chosen)
+    assert place["x"] + place["width"] <= PHONE["width"], "the chosen one is in sight"
     found = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
     assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found["violations"]] == []
 
