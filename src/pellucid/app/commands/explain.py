@@ -175,7 +175,7 @@ def _answer(
     shown = not request.json
     answered: dict[str, Any] = _workings(trace, request, shown) if trace is not None else {}
     if request.why_not is not None:
-        label = request.label or classifier.predict(picture).top(1)[0][0]
+        label = request.label or _predicted(classifier, picture, trace)
         answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not, several)
     if request.method is not None:
         with _waiting("computing the map, and how far to trust it", several):
@@ -187,6 +187,13 @@ def _answer(
     if shown and trace is not None and not _works(request) and request.html is None:
         explain_text.path(trace, request.backward)
     return answered
+
+
+def _predicted(classifier: Classifier, picture: Path, trace: Trace | None) -> str:
+    """The most probable class, from the trace if there is one."""
+    if trace is not None:
+        return trace.classes[trace.predicted]
+    return classifier.predict(picture).top(1)[0][0]
 
 
 def _workings(trace: Trace, request: Request, shown: bool) -> dict[str, Any]:
