@@ -43,25 +43,25 @@ MADE = 2000  # pictures, where none are given
 
 
 def main() -> None:
-    asked = parsed()
-    names = asked.only or [name for name in JOBS if name not in LONG]
-    results = {} if asked.quick or not RESULTS.exists() else json.loads(RESULTS.read_text())
+    arguments = parsed()
+    names = arguments.only or [name for name in JOBS if name not in LONG]
+    results = {} if arguments.quick or not RESULTS.exists() else json.loads(RESULTS.read_text())
     with tempfile.TemporaryDirectory(prefix="pellucid-bench-") as folder:
-        pictures = asked.pictures or Path(folder) / "made"
-        if asked.pictures is None:
-            samples.make(pictures, 64 if asked.quick else MADE)
+        pictures = arguments.pictures or Path(folder) / "made"
+        if arguments.pictures is None:
+            samples.make(pictures, 64 if arguments.quick else MADE)
         setting = Setting(
-            *(pictures.resolve(), Path(folder), asked.environments, (OURS, *asked.peers)),
-            *(tuple(asked.networks), asked.quick, asked.minutes, asked.limit),
+            *(pictures.resolve(), Path(folder), arguments.environments, (OURS, *arguments.peers)),
+            *(tuple(arguments.networks), arguments.quick, arguments.minutes, arguments.limit),
         )
-        source = "made from scikit-learn's two photographs" if asked.pictures is None else "given with --pictures"
+        source = "made from scikit-learn's two photographs" if arguments.pictures is None else "given with --pictures"
         for name in names:
             results[name] = {"machine": machine(), "date": date.today().isoformat(), "pictures": source, "runs": []}
-            for run in perform_all(name, setting, 1 if name in LONG else asked.rounds):
+            for run in perform_all(name, setting, 1 if name in LONG else arguments.rounds):
                 results[name]["runs"].append(run)
-                if not asked.quick:
+                if not arguments.quick:
                     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    if asked.quick:
+    if arguments.quick:
         print(page(results))
         return
     write(PAGE, MARK, page(results))
@@ -94,10 +94,10 @@ def parsed() -> argparse.Namespace:
         help="where the peers are installed",
     )
     add("--quick", action="store_true", help="tiny sizes, one round, nothing written: does everything run")
-    asked = parser.parse_args()
-    if asked.quick:
-        asked.rounds = 1
-    return asked
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rounds = 1
+    return arguments
 
 
 def perform_all(job: str, setting: Setting, rounds: int) -> Iterator[Run]:
@@ -111,16 +111,18 @@ def perform_all(job: str, setting: Setting, rounds: int) -> Iterator[Run]:
         for number, case in enumerate(cases):
             if (case.name, case.contender) in failed:
                 continue
-            given = {**case.given, "out": str(setting.work / f"{job}-{turn}-{number}")} if case.writes else case.given
-            measured = perform(case.contender, case.verb, given, setting.environments, setting.limit)
+            settings = (
+                {**case.settings, "out": str(setting.work / f"{job}-{turn}-{number}")} if case.writes else case.settings
+            )
+            measured = perform(case.contender, case.verb, settings, setting.environments, setting.limit)
             run = {"contender": case.contender, "case": case.name, **measured.as_json()}
             if measured.failed:
                 failed.add((case.name, case.contender))
-            print(f"{time.strftime('%H:%M:%S')} {job}, {told(case, run)}", file=sys.stderr, flush=True)
+            print(f"{time.strftime('%H:%M:%S')} {job}, {line_of(case, run)}", file=sys.stderr, flush=True)
             yield run
 
 
-def told(case: Case, run: Run) -> str:
+def line_of(case: Case, run: Run) -> str:
     what = run.get("failed") or f"{run['seconds']:.1f} s, {run['peak_mb']:,.0f} MB, {json.dumps(run['answer'])}"
     return f"{case.name}, {TITLES[case.contender]}: {what}"
 

@@ -69,22 +69,23 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("picture")
     arguments.add_argument("--repeats", type=int, default=7)
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         torch.manual_seed(1)
         (folder / "script.py").write_text(SCRIPT)
         commands = {
-            name: [sys.executable, "-m", "pellucid", "predict", str(save(folder, name)), given.picture] for name in ROWS
+            name: [sys.executable, "-m", "pellucid", "predict", str(save(folder, name)), options.picture]
+            for name in ROWS
         }
         commands["PyTorch script"] = [
             sys.executable,
             str(folder / "script.py"),
             str(folder / "model.pt"),
-            given.picture,
+            options.picture,
         ]
         taken: dict[str, list[float]] = {name: [] for name in commands}
-        for turn in range(given.repeats + 1):
+        for turn in range(options.repeats + 1):
             for name, command in commands.items():
                 measured = run(command)
                 if turn:  # the first of each fills the system's cache

@@ -47,20 +47,20 @@ CONTENDERS = {
 TITLES = {OURS: "Pellucid", **{name: each.title for name, each in CONTENDERS.items()}}
 
 
-def perform(name: str, verb: str, given: dict[str, Any], environments: Path, limit: float) -> Measured:
+def perform(name: str, verb: str, settings: dict[str, Any], environments: Path, limit: float) -> Measured:
     """Have a contender do something, and measure it. What cannot be installed is told in `failed`."""
     if name == OURS:
-        measured = measure(ours.command(verb, given), limit)
-        return measured if measured.failed else with_answer(measured, ours.answer(verb, given))
+        measured = measure(ours.command(verb, settings), limit)
+        return measured if measured.failed else with_answer(measured, ours.answer(verb, settings))
     contender = CONTENDERS[name]
     python = installed(contender.packages, environments)
     if isinstance(python, str):
         return Measured(0.0, 0.0, None, 0.0, {}, f"cannot be installed: {python}")
     if contender.compiled is not None:
-        given = {**given, "compiled": contender.compiled}
+        settings = {**settings, "compiled": contender.compiled}
     if verb == "minutes":
-        given = {**given, "began": time.time()}
-    command = [str(python), str(PEERS / contender.script), verb, json.dumps(given)]
+        settings = {**settings, "began": time.time()}
+    command = [str(python), str(PEERS / contender.script), verb, json.dumps(settings)]
     return measure(command, limit, contender.environment(environments))
 
 

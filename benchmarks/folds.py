@@ -104,8 +104,8 @@ def measure(setting: Setting, runs: int) -> dict[str, tuple[float, float]]:
             if number == 0:
                 lone = evaluate.interval(int(right[tested].sum()), int(tested.sum())), truth(weights, setting)
         true = truth(fitted(images, labels), setting)
-        found = {name: (one, true) for name, one in intervals(right, groups, fold).items()} | {"one split": lone}
-        for name, ((low, high), accuracy) in found.items():
+        measured = {name: (one, true) for name, one in intervals(right, groups, fold).items()} | {"one split": lone}
+        for name, ((low, high), accuracy) in measured.items():
             covered[name] += low <= accuracy <= high
             width[name] += high - low
     return {name: (covered[name] / runs, width[name] / runs) for name in covered}
@@ -118,8 +118,8 @@ def main() -> None:
     names = ("one split", "Wilson, pictures", "Wilson, units", "Student, folds", "ours")
     print(f"| made data | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for setting in SETTINGS:
-        found = measure(setting, runs)
-        cells = [f"{found[name][0]:.1%}, {found[name][1]:.3f}" for name in names]
+        measured = measure(setting, runs)
+        cells = [f"{measured[name][0]:.1%}, {measured[name][1]:.3f}" for name in names]
         print(f"| {setting.words} | {' | '.join(cells)} |", flush=True)
 
 

@@ -62,13 +62,13 @@ def measure(name: str) -> str:
         traces.append(seconds)
     arrays = [*trace.values.values(), *trace.gradients.values(), *(step.after for step in trace.updates.values())]
     arrays += [array for step in trace.updates.values() for array in step.remembered.values()]
-    kept = sum(array.nbytes for array in arrays)
+    stored = sum(array.nbytes for array in arrays)
     one, other = float(np.median(steps)), float(np.median(traces))
     unit = worst(trace, [node.name for node in trace.nodes], trace.unit)
     weight = worst(trace, list(trace.parameters), trace.gradient)
     cells = [name, *(f"{t:.2f} s" for t in (first, once)), *(f"{t * 1e3:.1f} ms" for t in (one, other))]
     cells += [f"{other / one:.2f}"]
-    cells += [f"{kept / 1e6:.0f} MB", f"{unit * 1e3:.1f} ms", f"{weight * 1e3:.1f} ms"]
+    cells += [f"{stored / 1e6:.0f} MB", f"{unit * 1e3:.1f} ms", f"{weight * 1e3:.1f} ms"]
     return f"| {' | '.join(cells)} |"
 
 

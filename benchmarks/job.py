@@ -33,12 +33,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Case:
-    """A contender's turn. `given` goes to its verb, with a new `out` of each run's own where `writes`."""
+    """A contender's turn. `settings` go to its verb, with a new `out` of each run's own where `writes`."""
 
     name: str  # what is compared, the same for all contenders
     contender: str
     verb: str
-    given: dict[str, Any]
+    settings: dict[str, Any]
     writes: bool = True
 
 

@@ -56,12 +56,12 @@ def write(file: Path, rows: int) -> None:
 def objects(file: Path) -> list[Picture]:
     """The rows of a CSV as a list of Picture, in the catalog's order: what the columns stand in for."""
     with file.open(newline="") as stream:
-        found = [
+        keys = [
             Picture(one["path"], int(one["label"].split()[1]), one["split"], (), int(one["group"].split()[1]))
             for one in csv.DictReader(stream)
         ]
-    found.sort(key=lambda picture: (picture.label, picture.path))
-    return found
+    keys.sort(key=lambda picture: (picture.label, picture.path))
+    return keys
 
 
 def files(folder: Path) -> Iterator[str]:
@@ -100,31 +100,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--measure", nargs=2, metavar=("WAY", "FILE"), help="one way, in this process")
-    given = parser.parse_args()
-    if given.measure:
-        print(json.dumps(measured(given.measure[0], Path(given.measure[1]))))
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measured(options.measure[0], Path(options.measure[1]))))
         return
     print(
-        f"| {given.rows:,} rows | file, MB | seconds | peak, MB | kept, MB | kept, bytes a row |\n"
+        f"| {options.rows:,} rows | file, MB | seconds | peak, MB | kept, MB | kept, bytes a row |\n"
         "|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as folder:
         for name, way in (("t.csv", "read"), ("t.jsonl", "read"), ("t.parquet", "read"), ("t.csv", "objects")):
             file = Path(folder) / name
             if not file.exists():
-                write(file, given.rows)
-            found = measure(way, file)
-            assert found["count"] == given.rows
+                write(file, options.rows)
+            figures = measure(way, file)
+            assert figures["count"] == options.rows
             what = (
                 {".csv": "CSV", ".jsonl": "JSONL", ".parquet": "Parquet"}[file.suffix]
                 if way == "read"
                 else "the CSV, a Python object a row"
             )
-            size, each = os.path.getsize(file) / 1e6, found["kept"] * 1e6 / given.rows
-            took = f"{found['seconds']:.1f} | {found['mb']:,.0f} | {found['kept']:,.0f} | {each:,.0f}"
+            size, each = os.path.getsize(file) / 1e6, figures["kept"] * 1e6 / options.rows
+            took = f"{figures['seconds']:.1f} | {figures['mb']:,.0f} | {figures['kept']:,.0f} | {each:,.0f}"
             print(f"| {what} | {size:,.0f} | {took} |", flush=True)
-        found = measure("there", Path(folder))
-        print(f"\nLooking whether a file is there: {found['seconds'] / FILES * 1e6:.1f} microseconds each.")
+        figures = measure("there", Path(folder))
+        print(f"\nLooking whether a file is there: {figures['seconds'] / FILES * 1e6:.1f} microseconds each.")
 
 
 def measure(way: str, file: Path) -> dict[str, float]:

@@ -58,14 +58,14 @@ def measure(command: list[str], limit: float, environment: dict[str, str] | None
         timer.cancel()
         memory.stop()
         process.returncode = os.waitstatus_to_exitcode(status)
-        printed, told = last_line(out), last_line(errors)
+        printed, complaint = last_line(out), last_line(errors)
     # ru_maxrss would begin at this process's own size, which a child has until it runs its command
     peak = memory.peak or usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     failed = None
     if ended.is_set():
         failed = f"not done after {limit:g} s"
     elif process.returncode != 0:
-        failed = told[:160] or f"exit status {process.returncode}"
+        failed = complaint[:160] or f"exit status {process.returncode}"
     answer = json.loads(printed) if failed is None and printed.startswith("{") else {}
     return Measured(seconds, peak / 1e6, memory.own / 1e6 if memory.own else None, load, answer, failed)
 
@@ -116,12 +116,12 @@ def own_peak(process: int) -> int:
 
 def members(session: int) -> list[Path]:
     """The folders in /proc of all processes of a session."""
-    found = []
+    processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if os.getsid(int(folder.name)) == session:
-                found.append(folder)
-    return found
+                processes.append(folder)
+    return processes
 
 
 def proportional(process: Path) -> tuple[int, int]:

@@ -32,42 +32,42 @@ PLAIN = {
 WARMING = 3  # steps
 
 
-def command(verb: str, given: dict[str, Any]) -> list[str]:
+def command(verb: str, inputs: dict[str, Any]) -> list[str]:
     """The command line that does what a peer's `verb` does."""
     if verb == "rate":
-        return [sys.executable, __file__, verb, json.dumps(given)]
+        return [sys.executable, __file__, verb, json.dumps(inputs)]
     pellucid = str(Path(sys.executable).with_name("pellucid"))
     if verb == "predict":
-        return [pellucid, "predict", given["model"], given["pictures"], "--format", "csv", "--out", given["out"]]
-    settings: dict[str, Any] = {"cache": f"{given['out']}-cache"}
+        return [pellucid, "predict", inputs["model"], inputs["pictures"], "--format", "csv", "--out", inputs["out"]]
+    settings: dict[str, Any] = {"cache": f"{inputs['out']}-cache"}
     if verb == "default":
         pass
     elif verb == "minutes":  # its own network and settings, from scratch as the peer
-        settings |= {"minutes": given["minutes"], "model": "compact"}
+        settings |= {"minutes": inputs["minutes"], "model": "compact"}
     else:
-        settings |= {"model": NETWORKS[given["network"]], "test": 0, **PLAIN}
-        settings |= {name: given[name] for name in ("size", "side", "batch", "epochs") if name in given}
+        settings |= {"model": NETWORKS[inputs["network"]], "test": 0, **PLAIN}
+        settings |= {name: inputs[name] for name in ("size", "side", "batch", "epochs") if name in inputs}
         settings["size"] = settings.pop("side")
     flags = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    return [pellucid, "train", given["pictures"], "--out", given["out"], *flags]
+    return [pellucid, "train", inputs["pictures"], "--out", inputs["out"], *flags]
 
 
-def answer(verb: str, given: dict[str, Any]) -> dict[str, Any]:
+def answer(verb: str, settings: dict[str, Any]) -> dict[str, Any]:
     """What a command that ended well left in its files; nothing for `rate`, which prints it."""
-    out = Path(given.get("out", ""))
+    out = Path(settings.get("out", ""))
     if verb == "predict":
         with out.open(newline="") as file:
             return {"pictures": sum(1 for _ in csv.DictReader(file))}
     if verb == "rate":
         return {}
     config = json.loads((out / "config.json").read_text())
-    found = {"train": config["data"]["train"], "precision": config["training"]["precision"]}
+    facts = {"train": config["data"]["train"], "precision": config["training"]["precision"]}
     if verb in ("default", "minutes"):
         test = json.loads((out / "metrics.json").read_text())["test"]
-        return {**found, "test": test["pictures"], "correct": test["correct"], "epochs": config["training"]["epochs"]}
+        return {**facts, "test": test["pictures"], "correct": test["correct"], "epochs": config["training"]["epochs"]}
     with (out / "history.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    return {**found, "accuracy": float(last["validation_accuracy"])}
+    return {**facts, "accuracy": float(last["validation_accuracy"])}
 
 
 def rate(pictures: str, network: str, side: int, batch: int, seconds: float) -> dict[str, Any]:

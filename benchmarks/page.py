@@ -98,18 +98,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[case.network for case in CASES])
     parser.add_argument("--write", action="store_true")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     lines = [row(HEADINGS), row(["---"] * len(HEADINGS))]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         draw(Path(folder) / "pictures")
         for case in CASES:
-            if case.network in asked.only:
+            if case.network in arguments.only:
                 # a browser for each, so that its page's process is the only one
                 browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
                 lines.append(row(measure(case, Path(folder), browser)))
                 browser.close()
                 print(lines[-1], flush=True)
-    if asked.write:
+    if arguments.write:
         write("\n".join(lines))
 
 

@@ -56,7 +56,7 @@ class Roof:
 
 
 @dataclass(frozen=True)
-class Step:
+class Work:
     """What is done for one picture."""
 
     name: str
@@ -69,7 +69,7 @@ class Step:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     roof = Roof(peak(32), peak(16) if has_pairs() else math.inf, copied())
     parts = [
@@ -79,10 +79,10 @@ def main() -> None:
     for name in NETWORKS:
         for precision in ("bfloat16", "float32") if has_pairs() else ("float32",):
             parts += [f"### {name}, {precision}", report(name, precision, roof)]
-    told = "\n\n".join(parts)
-    print(told)
-    if asked.write:
-        write(PAGE, MARK, told)
+    text = "\n\n".join(parts)
+    print(text)
+    if arguments.write:
+        write(PAGE, MARK, text)
 
 
 def has_pairs() -> bool:
@@ -90,14 +90,14 @@ def has_pairs() -> bool:
 
 
 def report(name: str, precision: str, roof: Roof) -> str:
-    found = list(steps(name, precision))
+    works = list(steps(name, precision))
     whole = whole_step(name, precision)
-    rest = Step("all else: dense layers, loss, optimizer, Python", 0, 0, whole - sum(step.seconds for step in found))
+    rest = Work("all else: dense layers, loss, optimizer, Python", 0, 0, whole - sum(step.seconds for step in works))
     rows = []
-    for step in [*found, rest, Step("**a training step**", 0, 0, whole)]:
+    for step in [*works, rest, Work("**a training step**", 0, 0, whole)]:
         allowed = roof.allows(step.operations, step.moved, step.precision)
         if step.name.startswith("**"):
-            allowed = sum(roof.allows(each.operations, each.moved, each.precision) for each in found)
+            allowed = sum(roof.allows(each.operations, each.moved, each.precision) for each in works)
         bound = "-"
         if step.operations or step.moved:
             by_arithmetic = step.operations / getattr(roof, step.precision) > step.moved / roof.bytes
@@ -116,7 +116,7 @@ def report(name: str, precision: str, roof: Roof) -> str:
     return table(["a picture", "operations", "moved", "allowed", "by", "taken", "reached"], rows)
 
 
-def steps(name: str, precision: str) -> Iterator[Step]:
+def steps(name: str, precision: str) -> Iterator[Work]:
     """Of one picture's way through the blocks and back."""
     written, side, _ = NETWORKS[name]
     module = zoo.find(written).network.module((3, side, side), 2).to(memory_format=torch.channels_last)
@@ -125,7 +125,7 @@ def steps(name: str, precision: str) -> Iterator[Step]:
         yield from block_steps(f"block {number}", block, place, precision)
 
 
-def block_steps(name: str, block: Block, place: Place, precision: str) -> Iterator[Step]:
+def block_steps(name: str, block: Block, place: Place, precision: str) -> Iterator[Work]:
     dtype = torch.float32 if place.first else getattr(torch, precision)
     images = torch.randn(PICTURES, place.channels, place.height, place.width, dtype=dtype)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -141,24 +141,24 @@ def block_steps(name: str, block: Block, place: Place, precision: str) -> Iterat
     weight = block.conv.weight.detach()
     bias = None if block.conv.bias is None else block.conv.bias.detach()
     products = 2 * math.prod(weight.shape) * math.prod(block.maps_shape(images)[2:])
-    given, out = images[0].numel() * images.element_size(), pooled[0].numel() * pooled.element_size()
+    incoming, out = images[0].numel() * images.element_size(), pooled[0].numel() * pooled.element_size()
     winning = winners[0].size
     direct = isinstance(way, Direct)
     kind = "direct" if direct else "oneDNN and a pass"
     seconds = each(lambda: way.pool(images, weight, bias, pooled, winners))
-    yield Step(f"{name} forward, {kind}", products, given + out + winning, seconds, precision)
+    yield Work(f"{name} forward, {kind}", products, incoming + out + winning, seconds, precision)
     sums = way.sums(1, shape[3])
     seconds = each(lambda: way.add(images, grad, winners, sums[0][0], sums[1][0]))
     if direct:
-        yield Step(f"{name} weights, direct", products, given + out + winning, seconds, precision)
+        yield Work(f"{name} weights, direct", products, incoming + out + winning, seconds, precision)
     else:  # only what the winners say, in float32
         alive = float((winners != 255).mean()) * winners[0].size
         gathered = 2 * math.prod(weight.shape[1:]) * alive
-        yield Step(f"{name} weights, gathered", gathered, given + out + winning, seconds)
+        yield Work(f"{name} weights, gathered", gathered, incoming + out + winning, seconds)
     if not place.first:
         maps = block.maps_shape(images)[2:]
         seconds = each(lambda: input_gradient(block.conv, block.size, maps, images, grad, winners))
-        yield Step(f"{name} input, oneDNN", products, 2 * given + out + winning, seconds, precision)
+        yield Work(f"{name} input, oneDNN", products, 2 * incoming + out + winning, seconds, precision)
 
 
 def whole_step(name: str, precision: str) -> float:
@@ -199,11 +199,11 @@ def _multiply_adds(typing: Any, words: Any, turns: Any, bits: Any) -> Any:
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
         words, turns, _ = flat(context, build, signature, arguments)
-        given = words_at(build, words, turns.type(0))
+        start = words_at(build, words, turns.type(0))
         different = [ir.Constant(FLOATS, [float(chain)] * LANES) for chain in range(CHAINS)]  # none spared as equal
 
         def turn(_: Any, sums: list[Any]) -> list[Any]:
-            return [multiply(build, total, given, given, size) for total in sums]
+            return [multiply(build, total, start, start, size) for total in sums]
 
         for total in loop(build, turns, different, turn):
             words_so_far = words_at(build, words, turns.type(0))

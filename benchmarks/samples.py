@@ -41,7 +41,7 @@ def varied(photograph: Image.Image, chance: np.random.Generator) -> Image.Image:
     return Image.fromarray(coloured.clip(0, 255).astype(np.uint8))
 
 
-def found(folder: Path) -> dict[str, list[Path]]:
+def by_class(folder: Path) -> dict[str, list[Path]]:
     """Class -> its picture files."""
     classes = sorted(each for each in folder.iterdir() if each.is_dir())
     return {
@@ -57,7 +57,7 @@ def split(pictures: Path, out: Path, shares: dict[str, float], seed: int = 0, co
     """
     if out.exists():
         return out
-    classes = found(pictures)
+    classes = by_class(pictures)
     for label, files in classes.items():
         chosen = random.Random(seed).sample(files, min(len(files), count // len(classes) if count else len(files)))
         begin = 0.0
@@ -71,7 +71,7 @@ def split(pictures: Path, out: Path, shares: dict[str, float], seed: int = 0, co
 
 def flat(pictures: Path, out: Path, count: int) -> Path:
     """`count` of the pictures in one folder without classes; each again under another name where there are too few."""
-    files = [path for files in found(pictures).values() for path in files]
+    files = [path for files in by_class(pictures).values() for path in files]
     random.Random(0).shuffle(files)
     for number in range(count):
         path = files[number % len(files)]
@@ -91,7 +91,7 @@ def place(path: Path, to: Path) -> None:
 def crops(pictures: Path, out: Path, count: int, side: int) -> Path:
     """`count` square crops, small JPEG files, in out/train/CLASS and, one in five, in out/val/CLASS."""
     chance = np.random.default_rng(0)
-    classes = found(pictures)
+    classes = by_class(pictures)
     for label, files in classes.items():
         share, number = count // len(classes), 0
         for path in files:

@@ -42,11 +42,11 @@ def median(runs: Iterable[Run], of: Callable[[Run], float | None]) -> float | No
 
 def grouped(runs: Iterable[Run], case: str) -> dict[str, list[Run]]:
     """The runs of a case by contender, Pellucid first, the others as they came."""
-    found: dict[str, list[Run]] = {}
+    groups: dict[str, list[Run]] = {}
     for run in runs:
         if run["case"] == case:
-            found.setdefault(run["contender"], []).append(run)
-    return dict(sorted(found.items(), key=lambda each: each[0] != OURS))
+            groups.setdefault(run["contender"], []).append(run)
+    return dict(sorted(groups.items(), key=lambda each: each[0] != OURS))
 
 
 def compared(runs: Iterable[Run]) -> list[str]:

@@ -34,7 +34,7 @@ def f1(p: np.ndarray, has: np.ndarray, thresholds: tuple[float, ...]) -> np.ndar
 def main() -> None:
     print(f"{'validation':>10} {'pull':>6} {'macro F1':>9} {'under 10':>9} {'10 to 30':>9} {'more':>9}")
     for count in (100, 300, 1000):
-        found: dict[float, list[np.ndarray]] = {pull: [] for pull in PULLS}
+        by_pull: dict[float, list[np.ndarray]] = {pull: [] for pull in PULLS}
         positives = []
         for repeat in range(REPEATS):
             generator = np.random.default_rng((count, repeat))
@@ -45,9 +45,9 @@ def main() -> None:
             positives.append(has.sum(0))
             for pull in PULLS:
                 several.PULL = pull
-                found[pull].append(f1(*fresh, several.thresholds(p, has)))
+                by_pull[pull].append(f1(*fresh, several.thresholds(p, has)))
         number = np.array(positives)
-        for pull, each in found.items():
+        for pull, each in by_pull.items():
             values = np.array(each)
             parts = (number < 10, (number >= 10) & (number < 30), number >= 30)
             cells = " ".join(f"{values[part].mean():>9.3f}" if part.any() else f"{'–':>9}" for part in parts)

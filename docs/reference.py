@@ -109,39 +109,39 @@ def main() -> None:
 
 def public_names() -> dict[str, str]:
     """Each public name, a verb with its arguments, and the first sentence of its docstring."""
-    found = {}
+    homes = {}
     for name in pellucid.__all__:
         thing = getattr(pellucid, name)
         first = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").split(". ")[0]
         words = first.rstrip(".:").replace("|", "\\|")
         if inspect.ismodule(thing):
             names = ", ".join(f"`{each}`" for each in thing.__all__)
-            found[f"pellucid.{name}"] = f"{words}. It holds {names}"
+            homes[f"pellucid.{name}"] = f"{words}. It holds {names}"
         else:
             arguments = f"({', '.join(inspect.signature(thing).parameters)})" if inspect.isfunction(thing) else ""
-            found[f"pellucid.{name}{arguments}"] = words
-    return found
+            homes[f"pellucid.{name}{arguments}"] = words
+    return homes
 
 
 def operators() -> dict[str, list[str]]:
     """What a file of declarations is about -> the operators that its declarations are for."""
-    found: dict[str, list[str]] = {}
+    by_kind: dict[str, list[str]] = {}
     for name, declaration in aten.DECLARATIONS.items():
         words = (inspect.getdoc(inspect.getmodule(declaration)) or "").split("\n\n")[0]
-        found.setdefault(words.replace("\n", " ").rstrip("."), []).append(name)
-    return found
+        by_kind.setdefault(words.replace("\n", " ").rstrip("."), []).append(name)
+    return by_kind
 
 
 def explanations() -> dict[str, str]:
     """The string behind each field of Recipe, by its name."""
     body = ast.parse(inspect.getsource(recipes)).body
     fields = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == "Recipe").body
-    found = {}
+    texts = {}
     for node, after in itertools.pairwise(fields):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
-            found[node.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
-    assert list(found) == [field.name for field in dataclasses.fields(Recipe)]
-    return found
+            texts[node.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
+    assert list(texts) == [field.name for field in dataclasses.fields(Recipe)]
+    return texts
 
 
 def values(annotation: str) -> str:

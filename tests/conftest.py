@@ -119,10 +119,10 @@ def model(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The machine's own Chromium, or else Playwright's."""
-    found = next((path for path in map(shutil.which, CHROMIUMS) if path), None)
+    chromium = next((path for path in map(shutil.which, CHROMIUMS) if path), None)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         except PlaywrightError as error:
             pytest.skip(
                 "NOT TESTED: the page in a browser. There is no Chromium that starts: `apt-get install chromium` as "

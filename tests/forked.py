@@ -33,8 +33,8 @@ class Command:
         if stderr is not None:
             write_err.close()
             write_err = Connection(os.dup(stderr), readable=False)
-        given = (list(map(str, words)), str(cwd or Path.cwd()), dict(os.environ if env is None else env))
-        self._process = WARM.Process(target=_run, args=(*given, write_out, write_err))
+        call = (list(map(str, words)), str(cwd or Path.cwd()), dict(os.environ if env is None else env))
+        self._process = WARM.Process(target=_run, args=(*call, write_out, write_err))
         self._process.start()
         write_out.close()
         write_err.close()

@@ -469,8 +469,8 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_is_refused_leaves_nothing(why: str, net: Path, photos: Path, tmp_path: Path) -> None:
-    make, said = REFUSED[why]
-    with pytest.raises(PellucidError, match=said):
+    make, message = REFUSED[why]
+    with pytest.raises(PellucidError, match=message):
         pellucid.train(photos, tmp_path / "m", cache=tmp_path / "c", model=make(net.parent), **SETTINGS)
     assert list(tmp_path.iterdir()) == []
 
@@ -479,8 +479,8 @@ def test_what_is_refused_leaves_nothing(why: str, net: Path, photos: Path, tmp_p
 def test_known_weights_are_not_for_a_module_that_has_its_own(
     settings: dict[str, Any], module: nn.Module, photos: Path, tmp_path: Path
 ) -> None:
-    said = "pretrained is 'imagenet', and Net starts from the weights that it has. Leave one"
-    with pytest.raises(RecipeError, match=said):
+    message = "pretrained is 'imagenet', and Net starts from the weights that it has. Leave one"
+    with pytest.raises(RecipeError, match=message):
         pellucid.train(photos, tmp_path / "m", cache=tmp_path / "c", model=module, **settings)
     assert list(tmp_path.iterdir()) == []
 
@@ -491,7 +491,7 @@ def test_the_command_line_says_what_is_wrong_in_a_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.py").write_text("def build(classes):\n    raise ValueError('three is a crowd')\n")
     assert main(["train", str(photos), "--out", "m", "--cache", "c", "--model", "bad.py:build"]) == 1
-    told = capsys.readouterr()
-    assert re.search(r"^runs bad\.py: build", told.out, re.MULTILINE)
-    assert told.err == "pellucid: bad.py, build(2): ValueError: three is a crowd, at line 2.\n"
+    report = capsys.readouterr()
+    assert re.search(r"^runs bad\.py: build", report.out, re.MULTILINE)
+    assert report.err == "pellucid: bad.py, build(2): ValueError: three is a crowd, at line 2.\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py"]

@@ -158,15 +158,15 @@ def test_a_folder_with_nothing_to_evaluate(trained: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda model: (model / "split.csv").unlink(), "split.csv is missing"),
         (lambda model: (model / "split.csv").write_text("path,class,side,sha256\n"), "was cut or changed"),
     ],
 )
-def test_evaluate_checks_the_split_that_it_reads(model: Path, damage: object, said: str) -> None:
+def test_evaluate_checks_the_split_that_it_reads(model: Path, damage: object, message: str) -> None:
     damage(model)  # type: ignore[operator]
-    with pytest.raises(ArtefactError, match=said):
+    with pytest.raises(ArtefactError, match=message):
         pellucid.evaluate(model)
 
 
@@ -228,8 +228,8 @@ def test_plan_refuses_what_makes_no_sense() -> None:
 def test_the_cache_verbs(photos: Path, tmp_path: Path) -> None:
     assert api.cached(tmp_path / "cache") == []
     pellucid.train(photos, tmp_path / "model", cache=tmp_path / "cache", **TINY)
-    (kept,) = api.cached(tmp_path / "cache")
-    assert (kept.pictures, kept.form.height) == (32, 8)
+    (stored,) = api.cached(tmp_path / "cache")
+    assert (stored.pictures, stored.form.height) == (32, 8)
     before = sorted(photos.rglob("*"))
     assert api.clear_cache(tmp_path / "cache") >= 32 * 8 * 8 * 3
     assert api.cached(tmp_path / "cache") == []

@@ -123,10 +123,10 @@ def is_plain(line: str) -> bool:
 def run_command(line: str) -> None:
     written = WRITTEN.fullmatch(line)
     command, output = (written[1], written[2]) if written else (line, None)
-    told = subprocess.run(
+    done = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
     ).stdout
-    words = told.split("\0")[:-1]
+    words = done.split("\0")[:-1]
     run_warm(line, f"import sys\nfrom pellucid.app.cli import main\nsys.argv = {words}\nsys.exit(main())", output)
 
 
@@ -208,8 +208,8 @@ def names_used(text: str) -> set[str]:
 
 def deeper(code: str) -> list[str]:
     """The modules below pellucid that code imports, but for those that are public."""
-    found = re.findall(r"^\s*(?:from|import) pellucid\.([\w.]+)", code, re.MULTILINE)
-    return [module for module in found if module not in pellucid.__all__]
+    result = re.findall(r"^\s*(?:from|import) pellucid\.([\w.]+)", code, re.MULTILINE)
+    return [module for module in result if module not in pellucid.__all__]
 
 
 def test_a_page_that_imports_something_deeper_is_found() -> None:

@@ -18,17 +18,17 @@ RUN, DEMO, DEV, GPU = (f"requirements{part}.lock" for part in ("", ".demo", ".de
 def locked(name: str) -> dict[str, str]:
     """Package -> version, of a lock file whose every line is an exact pin."""
     lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
-    found = {}
+    results = {}
     for line in lines:
         requirement = Requirement(line)
         pins = [each.version for each in requirement.specifier if each.operator == "=="]
         assert len(pins) == len(requirement.specifier) == 1, f"{name}: {line} is no exact pin"
         assert "*" not in pins[0], f"{name}: {line} is no exact pin"
         package = canonicalize_name(requirement.name)
-        assert package not in found, f"{name} has {package} twice"
-        found[package] = pins[0]
-    assert found, f"{name} is empty"
-    return found
+        assert package not in results, f"{name} has {package} twice"
+        results[package] = pins[0]
+    assert results, f"{name} is empty"
+    return results
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ ALLOWED = {
         "pictures.sides",
         "pictures.store",
         "pictures.tabular",
-        "pretrained.kept",
+        "pretrained.cache",
         "runs",
         "training",
     },
@@ -121,7 +121,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 def broken(module: str, names: Iterator[str]) -> list[str]:
     room = module.split(".")[0]
-    found = []
+    faults = []
     for name in names:
         if not name.startswith("pellucid."):
             continue
@@ -130,10 +130,10 @@ def broken(module: str, names: Iterator[str]) -> list[str]:
         if other == "__version__":
             continue
         if other != room and not any(target == may or target.startswith(may + ".") for may in ALLOWED[room]):
-            found.append(f"{module} imports {name}")
+            faults.append(f"{module} imports {name}")
         doors = [door for door in DOORS if behind(door, module, target)]
-        found += [f"{module} imports {name}, behind the door of {door}" for door in doors]
-    return found
+        faults += [f"{module} imports {name}, behind the door of {door}" for door in doors]
+    return faults
 
 
 def behind(door: str, module: str, target: str) -> bool:
@@ -282,12 +282,12 @@ IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*(["'`])(\.\.?/[^"'`]+)\1""")
 
 def page_imports(folder: Path) -> dict[str, list[str]]:
     """Each JavaScript module under a folder -> those that it imports, at once or later. Paths from the folder."""
-    found = {}
+    imports = {}
     for path in sorted(folder.rglob("*.js")):
         name = path.relative_to(folder).as_posix()
         targets = [target for _, target in IMPORT.findall(path.read_text(encoding="utf-8"))]
-        found[name] = [posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) for target in targets]
-    return found
+        imports[name] = [posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) for target in targets]
+    return imports
 
 
 def test_the_pages_modules_import_each_other_in_no_circle() -> None:

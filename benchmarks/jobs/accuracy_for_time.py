@@ -23,9 +23,9 @@ def cases(setting: Setting) -> Iterator[Case]:
     for seed in range(1 if setting.quick else SEEDS):
         count = 64 if setting.quick else None
         pictures = samples.split(setting.pictures, setting.work / f"minutes-{seed}", shares, seed, count)
-        given = {"pictures": str(pictures), "network": "small", "side": side, "batch": batch, "minutes": minutes}
+        settings = {"pictures": str(pictures), "network": "small", "side": side, "batch": batch, "minutes": minutes}
         for name in setting.of(OURS, PEER):
-            yield Case(f"split {seed}, {minutes:g} minutes", name, "minutes", given)
+            yield Case(f"split {seed}, {minutes:g} minutes", name, "minutes", settings)
 
 
 def error(run: Run) -> float | None:
@@ -58,5 +58,7 @@ def headlines(runs: list[Run]) -> list[Headline]:
     mine, theirs = pooled(runs, OURS), pooled(runs, PEER)
     if mine is None or not theirs:
         return []
-    told = f"test error after {compared(runs)[0].split(', ')[1]}"
-    return [Headline(told, "0.7 times", f"{mine:.1%}", f"{theirs:.1%} ({title(PEER)})", f"{mine / theirs:.2f} times")]
+    headline = f"test error after {compared(runs)[0].split(', ')[1]}"
+    return [
+        Headline(headline, "0.7 times", f"{mine:.1%}", f"{theirs:.1%} ({title(PEER)})", f"{mine / theirs:.2f} times")
+    ]

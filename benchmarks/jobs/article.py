@@ -34,9 +34,9 @@ def cases(setting: Setting) -> Iterator[Case]:
     count = 64 if setting.quick else None
     pictures = samples.split(setting.pictures, setting.work / "article", {"train": 0.7, "val": 0.3}, count=count)
     side, batch = NETWORKS["article"]
-    given = {"pictures": str(pictures), "network": "article", "side": side, "batch": batch}
+    settings = {"pictures": str(pictures), "network": "article", "side": side, "batch": batch}
     for name in setting.of(OURS, *KERAS, *TORCH):
-        yield Case(CASE, name, "train", {**given, "epochs": 1 if setting.quick else 5})
+        yield Case(CASE, name, "train", {**settings, "epochs": 1 if setting.quick else 5})
 
 
 def report(runs: list[Run]) -> str:
@@ -67,10 +67,10 @@ def report(runs: list[Run]) -> str:
 
 def headlines(runs: list[Run]) -> list[Headline]:
     groups = grouped(runs, CASE)
-    found = against(groups, seconds, more=False)
-    if found is None:
+    compared = against(groups, seconds, more=False)
+    if compared is None:
         return []
-    ratio, peer = found
+    ratio, peer = compared
     mine, theirs = median(groups[OURS], seconds), median(groups[peer], seconds)
     best = f"{number(theirs, 's')} ({title(peer)})"
     return [Headline("the article's job, files to trained model", "3", number(mine, "s"), best, times(ratio))]

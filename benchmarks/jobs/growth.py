@@ -20,9 +20,9 @@ def cases(setting: Setting) -> Iterator[Case]:
     side, batch = NETWORKS["tiny"]
     for count in (100, 200) if setting.quick else COUNTS:
         pictures = samples.crops(setting.pictures, setting.work / f"growth-{count}", count, side=80)
-        given = {"pictures": str(pictures), "network": "tiny", "side": side, "batch": batch, "epochs": 1}
+        settings = {"pictures": str(pictures), "network": "tiny", "side": side, "batch": batch, "epochs": 1}
         for name in setting.of(OURS, *PEERS):
-            yield Case(f"{count:,}", name, "train", given)
+            yield Case(f"{count:,}", name, "train", settings)
 
 
 def own(run: Run) -> float | None:

@@ -36,18 +36,18 @@ def cases(setting: Setting) -> Iterator[Case]:
     shares = {"train": 0.7, "val": 0.3}
     few = samples.split(setting.pictures, setting.work / "predicting", shares, count=32)
     many = samples.flat(setting.pictures, setting.work / "answered", 32 if setting.quick else 2000)
-    given = {"network": "article", "side": side, "batch": 8 if setting.quick else 64}
+    settings = {"network": "article", "side": side, "batch": 8 if setting.quick else 64}
     ready = []
     for name in setting.of(OURS, *KERAS, *TORCH):
         model = str(setting.work / f"model-{name}")
-        asked = {"pictures": str(few), "network": "article", "side": side, "batch": 16, "epochs": 1, "out": model}
-        perform(name, "train", asked, setting.environments, setting.limit)
-        ready.append((name, {**given, "model": model}))
-    for name, asked in ready:
-        yield Case(FOLDER, name, "predict", {**asked, "pictures": str(many)})
+        inputs = {"pictures": str(few), "network": "article", "side": side, "batch": 16, "epochs": 1, "out": model}
+        perform(name, "train", inputs, setting.environments, setting.limit)
+        ready.append((name, {**settings, "model": model}))
+    for name, inputs in ready:
+        yield Case(FOLDER, name, "predict", {**inputs, "pictures": str(many)})
     for _ in range(1 if setting.quick else 3):  # short, so in more turns
-        for name, asked in ready:
-            yield Case(ONE, name, "predict", {**asked, "pictures": str(next(many.iterdir()))})
+        for name, inputs in ready:
+            yield Case(ONE, name, "predict", {**inputs, "pictures": str(next(many.iterdir()))})
 
 
 def report(runs: list[Run]) -> str:
@@ -80,14 +80,14 @@ def report(runs: list[Run]) -> str:
 
 def headlines(runs: list[Run]) -> list[Headline]:
     lines = []
-    for case, goal, told in (
+    for case, goal, headline in (
         (FOLDER, "2.5", "predicting a folder of files"),
         (ONE, "5, under 0.7 s", "one picture from a cold command"),
     ):
         groups = grouped(runs, case)
-        found = against(groups, seconds, more=False)
-        if found is not None:
-            ratio, peer = found
+        compared = against(groups, seconds, more=False)
+        if compared is not None:
+            ratio, peer = compared
             best = f"{number(median(groups[peer], seconds), 's')} ({title(peer)})"
-            lines.append(Headline(told, goal, number(median(groups[OURS], seconds), "s"), best, times(ratio)))
+            lines.append(Headline(headline, goal, number(median(groups[OURS], seconds), "s"), best, times(ratio)))
     return lines

@@ -37,10 +37,15 @@ def cases(setting: Setting) -> Iterator[Case]:
     pictures = samples.split(setting.pictures, setting.work / "training", {"train": 1.0}, count=count) / "train"
     for network in setting.networks:
         side, batch = NETWORKS[network]
-        given = {"pictures": str(pictures), "network": network, "side": side, "batch": 16 if setting.quick else batch}
+        settings = {
+            "pictures": str(pictures),
+            "network": network,
+            "side": side,
+            "batch": 16 if setting.quick else batch,
+        }
         peers = TORCH if network in ("compact", "resnet18") else (*KERAS, *TORCH)
         for name in setting.of(OURS, *peers):
-            yield Case(network, name, "rate", {**given, "seconds": 1 if setting.quick else 8}, writes=False)
+            yield Case(network, name, "rate", {**settings, "seconds": 1 if setting.quick else 8}, writes=False)
 
 
 def report(runs: list[Run]) -> str:
@@ -77,10 +82,10 @@ def headlines(runs: list[Run]) -> list[Headline]:
     lines = []
     for network in compared(runs):
         groups = grouped(runs, network)
-        found = against(groups, rate, more=True)
-        if found is None:
+        comparison = against(groups, rate, more=True)
+        if comparison is None:
             continue
-        ratio, peer = found
+        ratio, peer = comparison
         best = f"{number(median(groups[peer], rate))} pictures/s ({title(peer)})"
         mine = f"{number(median(groups[OURS], rate))} pictures/s"
         lines.append(Headline(f"training, {network}", GOALS.get(network, "-"), mine, best, times(ratio)))

@@ -92,8 +92,8 @@ def headlines(runs: list[Run]) -> list[Headline]:
     for name, goal in ((TUTORIAL, "3"), (ONCE, "1")):
         wall, own = walls[name], walls[OURS]
         if wall and own:
-            told = "the default command, files to model"
+            headline = "the default command, files to model"
             lines.append(
-                Headline(told, goal, number(own, "s"), f"{number(wall, 's')} ({title(name)})", times(wall / own))
+                Headline(headline, goal, number(own, "s"), f"{number(wall, 's')} ({title(name)})", times(wall / own))
             )
     return lines

@@ -145,6 +145,6 @@ def timed(pictures: str, network: str, side: int, batch: int, minutes: float, be
 
 
 if __name__ == "__main__":
-    verb, given = sys.argv[1:]
+    verb, settings = sys.argv[1:]
     verbs = {"train": train, "rate": rate, "predict": predict, "minutes": timed}
-    print(json.dumps(verbs[verb](**json.loads(given))))
+    print(json.dumps(verbs[verb](**json.loads(settings))))

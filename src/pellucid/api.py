@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
     from pellucid.pictures.store import StoreInfo
-    from pellucid.pretrained.kept import WeightsInfo
+    from pellucid.pretrained.cache import WeightsInfo
     from pellucid.runs.evaluation import Evaluation
     from pellucid.runs.folds import CrossValidation
     from pellucid.runs.report import Report
@@ -209,17 +209,17 @@ def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | W
     `cache`: another folder than the user's cache. Each entry has `bytes`. Raises StorageError where it is a file.
     """
     from pellucid.pictures import store
-    from pellucid.pretrained import kept as weights
+    from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return [*store.stores(folder), *features.kept(folder), *weights.weights(folder)]
+    return [*store.stores(folder), *features.stored(folder), *weights.weights(folder)]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
     """Remove all that is kept in the cache; returns the bytes freed. The pictures themselves stay."""
     from pellucid.pictures import store
-    from pellucid.pretrained import kept as weights
+    from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)

@@ -33,8 +33,8 @@ def create(path: Path, content: bytes | str) -> None:
     except StorageError as error:
         if not isinstance(error.__cause__, FileExistsError):
             raise
-        said = "was meanwhile written by another program, and nothing is overwritten. Choose another place"
-        raise StorageError(f"{path} {said}.") from error
+        problem = "was meanwhile written by another program, and nothing is overwritten. Choose another place"
+        raise StorageError(f"{path} {problem}.") from error
 
 
 @contextmanager

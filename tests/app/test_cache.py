@@ -18,9 +18,9 @@ def test_show_and_clear(pellucid: Callable, photos: Path, tmp_path: Path) -> Non
     assert shown.splitlines()[0].split() == ["pictures", "of", "size", "fit", "pictures", "MB"]
     assert "8x8x3" in shown
     assert " 32 " in shown
-    (kept,) = json.loads(pellucid("cache", "--cache", cache, "--json").out)
-    assert (kept["pictures"], kept["root"]) == (32, str(photos))
-    assert kept["bytes"] >= 32 * 8 * 8 * 3
+    (stored,) = json.loads(pellucid("cache", "--cache", cache, "--json").out)
+    assert (stored["pictures"], stored["root"]) == (32, str(photos))
+    assert stored["bytes"] >= 32 * 8 * 8 * 3
 
     before = {path: path.read_bytes() for path in photos.rglob("*.png")}
     assert pellucid("cache", "--cache", cache, "--clear").out.endswith(" MB freed.\n")

@@ -62,7 +62,7 @@ def test_an_unknown_command_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("does", "status", "said"),
+    ("does", "status", "message"),
     [
         ("return 3", 3, ""),
         ("raise SystemExit(2)", 2, ""),
@@ -70,7 +70,7 @@ def test_an_unknown_command_loads_nothing_heavy() -> None:
         ("raise ZeroDivisionError('ours')", 1, "ZeroDivisionError: ours"),
     ],
 )
-def test_it_ends_as_every_python_program_does(tmp_path: Path, does: str, status: int, said: str) -> None:
+def test_it_ends_as_every_python_program_does(tmp_path: Path, does: str, status: int, message: str) -> None:
     code = f"""
 import atexit, sys, tempfile, threading, time
 from pellucid.app import cli
@@ -88,7 +88,7 @@ sys.exit(cli.main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["begun", "thread", "asked"]
-    assert (done.returncode, done.stderr.splitlines()[-1:]) == (status, [said] if said else [])
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (status, [message] if message else [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -117,7 +117,7 @@ def test_a_missing_argument_is_a_usage_error(pellucid: Callable, command: str) -
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "message"),
     [
         (PellucidError("one line."), 1, "pellucid: one line.\n"),
         (PellucidError("conv(3\n    ^\nexpected )"), 1, "pellucid:\nconv(3\n    ^\nexpected )\n"),
@@ -128,13 +128,13 @@ def test_a_missing_argument_is_a_usage_error(pellucid: Callable, command: str) -
     ],
 )
 def test_errors_and_their_status(
-    pellucid: Callable, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
+    pellucid: Callable, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, message: str
 ) -> None:
     def fail(args: list[str]) -> int:
         raise error
 
     monkeypatch.setattr(plan, "run", fail)
-    assert pellucid("plan", "article") == (status, "", said)
+    assert pellucid("plan", "article") == (status, "", message)
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,10 +153,10 @@ def test_a_reader_that_leaves_early_is_no_error(trained: Path) -> None:
         assert writer.stderr is not None
         writer.stdout.read(10)
         writer.stdout.close()
-        said = writer.stderr.read().decode()
+        message = writer.stderr.read().decode()
         writer.stderr.close()
         writer.wait()
-        assert said == ""
+        assert message == ""
 
 
 def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photos: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photo
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         ("plan lenet5 --bach 3", "Unrecognized options: --bach, 3. Did you mean --batch? See `pellucid plan --help`."),
         ("plan lenet5 --batch", "--batch needs a value. See `pellucid plan --help`."),
@@ -200,8 +200,8 @@ def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photo
         ),
     ],
 )
-def test_a_wrong_flag_is_told_in_a_line(command: str, said: str, capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_flag_is_told_in_a_line(command: str, message: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(command.split())
     assert ended.value.code == 2
-    assert capsys.readouterr() == ("", f"pellucid: {said}\n")
+    assert capsys.readouterr() == ("", f"pellucid: {message}\n")

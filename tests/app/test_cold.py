@@ -134,9 +134,9 @@ def test_unknown_numbers_begin_without_torch_and_go_on_with_it(
 
     def alone(self: TorchBackend) -> Callable[[np.ndarray], np.ndarray]:
         logits = heavy(self)
-        return lambda given: images.append(-len(given)) or logits(given)
+        return lambda inputs: images.append(-len(inputs)) or logits(inputs)
 
-    monkeypatch.setattr(NumpyBackend, "logits", lambda self, given: images.append(len(given)) or light(self, given))
+    monkeypatch.setattr(NumpyBackend, "logits", lambda self, inputs: images.append(len(inputs)) or light(self, inputs))
     monkeypatch.setattr(TorchBackend, "alone", alone)
     answers = list(pellucid.predict(trained, (path for path in files[:12]), batch=4))
     assert images[:5] == [1] * 5
@@ -175,25 +175,25 @@ def test_how_many_are_few(trained: Path, name: str, few: int) -> None:
     named = zoo.find(name)
     channels, height, width = named.input or (3, 128, 128)
     form = Form(height, width, 1 if channels == 1 else 3)
-    given = saved(trained)
-    other = Saved(named.network, {}, given.classes, form, given.standardise, 1.0, given.pixel_limit)
+    original = saved(trained)
+    other = Saved(named.network, {}, original.classes, form, original.standardise, 1.0, original.pixel_limit)
     assert other.backend().few == few
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
 def test_damage_is_told_in_the_same_words(model: Path, files: list[Path], file: str) -> None:
     (model / file).write_bytes((model / file).read_bytes()[:-9])
-    said = []
+    errors = []
     for ask in (lambda: pellucid.load(model), lambda: pellucid.predict(model, files[:1])):
         with pytest.raises(ArtefactError) as caught:
             ask()
-        said.append(str(caught.value))
-    assert said[0] == said[1]
-    assert str(model / file) in said[0]
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert str(model / file) in errors[0]
 
 
 def test_a_network_that_is_one_block_says_what_its_module_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, form = saved(trained), Form(40, 48, 3)
+    original, form = saved(trained), Form(40, 48, 3)
     network = parse("conv(5, 3) relu maxpool(2) flatten dense")
     numbers = np.random.default_rng(0)
     weights = {
@@ -201,12 +201,12 @@ def test_a_network_that_is_one_block_says_what_its_module_says(trained: Path, mo
         for step in network.shapes((3, 40, 48), 2)
         for part, (_, shape) in step.layer.state(step.input).items()
     }
-    many = Saved(network, weights, given.classes, form, given.standardise, 1.0, given.pixel_limit)
+    many = Saved(network, weights, original.classes, form, original.standardise, 1.0, original.pixel_limit)
     if not fused_numpy.applies(many.backend().steps):
         pytest.skip("this processor has no kernel")
     pictures = [numbers.integers(0, 256, (50, 60, 3), np.uint8) for _ in range(40)]
     expected = [answer.logits for answer in many.classifier().stream(pictures)]
     monkeypatch.setattr(Saved, "classifier", lambda self: pytest.fail("torch was not needed"))
-    found = [answer.logits for answer in many.predictor(many=True).stream(pictures, 8)]
+    results = [answer.logits for answer in many.predictor(many=True).stream(pictures, 8)]
     assert np.std(expected) > 0.1
-    assert np.abs(np.array(found) - np.array(expected)).max() < 1e-5
+    assert np.abs(np.array(results) - np.array(expected)).max() < 1e-5

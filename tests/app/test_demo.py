@@ -92,8 +92,8 @@ def test_shown_pictures_are_of_different_digits(digit: int, tmp_path: Path, monk
 
 def test_the_worst_mistake_is_the_most_certain_one(tmp_path: Path, monkeypatch) -> None:
     listed = [(Path(f"{number}.png"), label) for number, label in enumerate("0123")]
-    said = [{"0": 0.9, "1": 0.1}, {"0": 0.6, "1": 0.4}, {"2": 0.3, "5": 0.7}, {"3": 1.0}]
-    answers = [Prediction(str(path), probabilities=each) for (path, _), each in zip(listed, said, strict=True)]
+    probabilities = [{"0": 0.9, "1": 0.1}, {"0": 0.6, "1": 0.4}, {"2": 0.3, "5": 0.7}, {"3": 1.0}]
+    answers = [Prediction(str(path), probabilities=each) for (path, _), each in zip(listed, probabilities, strict=True)]
     monkeypatch.setattr(demo, "remembered", lambda model: listed)
     monkeypatch.setattr(api, "predict", lambda model, paths: iter(answers))
     assert demo.worst_mistake(tmp_path) == demo.Mistake(Path("2.png"), "2", "5")

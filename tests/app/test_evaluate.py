@@ -40,10 +40,10 @@ def test_it_repeats_the_reported_figure(pellucid: Callable, trained: Path) -> No
 def test_json_is_the_same(pellucid: Callable, trained: Path) -> None:
     stated = json.loads((trained / "metrics.json").read_text())["test"]
     result = pellucid("evaluate", trained, "--json")
-    found = json.loads(result.out)
-    assert found["unusable"] == []
+    content = json.loads(result.out)
+    assert content["unusable"] == []
     for key in ("side", "pictures", "correct", "accuracy", "interval", "confusion"):
-        assert found[key] == stated[key]
+        assert content[key] == stated[key]
 
 
 def test_a_folder_with_pictures_that_cannot_be_used(
@@ -58,20 +58,20 @@ def test_a_folder_with_pictures_that_cannot_be_used(
     assert " of 32 pictures, " in result.out
     assert result.out.count(f"not used: {tmp_path}/data/red/bad [i]") == 5
     assert result.out.endswith("… 7 in all were not used; --json lists them\n")
-    found = json.loads(pellucid("evaluate", trained, tmp_path / "data", "--json").out)
-    assert [Path(bad["picture"]).name for bad in found["unusable"]] == [f"bad [i]{number}.png" for number in range(7)]
+    content = json.loads(pellucid("evaluate", trained, tmp_path / "data", "--json").out)
+    assert [Path(bad["picture"]).name for bad in content["unusable"]] == [f"bad [i]{number}.png" for number in range(7)]
 
 
 def test_errors_are_one_line(pellucid: Callable, trained: Path, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "red", tmp_path / "data" / "rouge")
-    for arguments, said in (
+    for arguments, message in (
         ((trained, tmp_path / "data"), "has a class 'rouge' that the model does not know; it knows blue, red.\n"),
         ((trained, tmp_path / "nowhere"), "nowhere does not exist. Name a folder that holds one folder"),
         ((tmp_path,), "is not a model folder: it has no config.json.\n"),
     ):
         result = pellucid("evaluate", *arguments)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
-        assert said in result.err
+        assert message in result.err
 
 
 def test_folders_that_are_the_models_classes_in_another_form(
@@ -85,9 +85,9 @@ def test_folders_that_are_the_models_classes_in_another_form(
     (model / "config.json").write_text(json.dumps(config))
     shutil.copytree(photos / "blue", data / "caf\u00e9")
     shutil.copytree(photos / "red", data / "red")
-    found = json.loads(pellucid("evaluate", model, data, "--json").out)
-    assert [(each["name"], each["pictures"]) for each in found["classes"]] == [("cafe\u0301", 16), ("red", 16)]
-    assert found["notes"] == [f"left out: {model} (a model folder)"]
+    content = json.loads(pellucid("evaluate", model, data, "--json").out)
+    assert [(each["name"], each["pictures"]) for each in content["classes"]] == [("cafe\u0301", 16), ("red", 16)]
+    assert content["notes"] == [f"left out: {model} (a model folder)"]
     assert f"left out: {model} (a model folder)\n" in pellucid("evaluate", model, data).out
     explained = json.loads(pellucid("explain", model, photos / "red/0.png", "--label", "caf\u00e9", "--json").out)
     assert explained["label"] == "cafe\u0301"
@@ -137,8 +137,8 @@ def test_of_training_pictures_alone_there_is_no_honest_figure(
     assert result.status == 0
     assert "\nthe model was trained on all of these pictures: there is no honest figure\n" in result.out
     assert "figure to quote\n" not in result.out.replace("no figure to quote\n", "")
-    said = json.loads(pellucid("evaluate", trained, tmp_path / "in", "--json").out)
-    assert (said["trained_on"], said["pictures"], said["unseen"]) == (16, 16, None)
+    content = json.loads(pellucid("evaluate", trained, tmp_path / "in", "--json").out)
+    assert (content["trained_on"], content["pictures"], content["unseen"]) == (16, 16, None)
 
 
 def test_each_side_of_a_split_folder_has_its_figure(

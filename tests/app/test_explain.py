@@ -97,23 +97,23 @@ def test_backward_and_update(pellucid: Callable, trained: Path, picture: Path) -
 
 
 def test_json_has_the_numbers_of_python(pellucid: Callable, trained: Path, picture: Path, here: Path) -> None:
-    asked = ["--unit", UNIT, "--unit", "loss", "--update", WEIGHT, "--why-not", "blue", "--map", "grad_cam"]
-    result = pellucid("explain", trained, picture, "--json", *asked)
+    requested = ["--unit", UNIT, "--unit", "loss", "--update", WEIGHT, "--why-not", "blue", "--map", "grad_cam"]
+    result = pellucid("explain", trained, picture, "--json", *requested)
     assert (result.status, result.err) == (0, "")
-    found = json.loads(result.out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    reply = json.loads(result.out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     classifier = api.load(trained)
     trace = classifier.explain(picture)
 
     def plain(content: object) -> object:
         return json.loads(json.dumps(content))
 
-    assert {key: found[key] for key in trace.as_json()} == plain(trace.as_json())
-    assert found["units"] == plain([trace.unit(UNIT).as_json(), trace.unit("loss").as_json()])
-    assert found["updates"] == plain([trace.update(WEIGHT).as_json()])
+    assert {key: reply[key] for key in trace.as_json()} == plain(trace.as_json())
+    assert reply["units"] == plain([trace.unit(UNIT).as_json(), trace.unit("loss").as_json()])
+    assert reply["updates"] == plain([trace.update(WEIGHT).as_json()])
     difference = classifier.difference(picture, "red", "blue")
-    assert found["why_not"]["difference"] == difference.difference
-    assert found["why_not"]["written"] == "0-why-not-blue.png"
-    assert found["map"]["deletion"] == plain(classifier.attribute(picture).deletion.as_json())
+    assert reply["why_not"]["difference"] == difference.difference
+    assert reply["why_not"]["written"] == "0-why-not-blue.png"
+    assert reply["map"]["deletion"] == plain(classifier.attribute(picture).deletion.as_json())
     assert sorted(path.name for path in here.iterdir()) == ["0-grad_cam.png", "0-why-not-blue.png"]
     backward = json.loads(pellucid("explain", trained, picture, "--json", "--backward", "--unit", UNIT).out)
     assert backward["units"] == plain([trace.gradient(UNIT).as_json()])
@@ -143,7 +143,7 @@ def test_maps(pellucid: Callable, trained: Path, picture: Path, here: Path, meth
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--unit", "conv[1, 2, 3]"], "There is no layer or weight 'conv'. Nearest: conv1"),
         (["--unit", "conv1[1, 2]"], "conv1 has channels 0 to 3, rows 0 to 9, columns 0 to 9, such as conv1[2, 5, 5]."),
@@ -164,11 +164,11 @@ def test_maps(pellucid: Callable, trained: Path, picture: Path, here: Path, meth
     ],
 )
 def test_what_is_wrong_is_said_on_one_line_and_nothing_is_written(
-    pellucid: Callable, trained: Path, picture: Path, here: Path, options: list[str], said: str
+    pellucid: Callable, trained: Path, picture: Path, here: Path, options: list[str], message: str
 ) -> None:
     result = pellucid("explain", trained, picture, *options)
     assert (result.status, result.out) == (1, "")
-    assert said in result.err
+    assert message in result.err
     assert result.err.startswith("pellucid: ")
     assert result.err.count("\n") == 1
     assert list(here.iterdir()) == []
@@ -222,7 +222,7 @@ def test_a_map_takes_no_trace(
 def test_pictures_and_models_that_are_none(pellucid: Callable, trained: Path, picture: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     (tmp_path / "config.json").write_text("{}")
-    for name, said in (
+    for name, message in (
         ("no.png", "no.png: not found"),
         ("", ": a folder"),
         ("broken.png", "broken.png: "),
@@ -230,7 +230,7 @@ def test_pictures_and_models_that_are_none(pellucid: Callable, trained: Path, pi
     ):
         result = pellucid("explain", trained, tmp_path / name)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
-        assert said in result.err
+        assert message in result.err
     result = pellucid("explain", tmp_path / "nowhere", picture)
     assert (result.status, result.err.count("\n")) == (1, 1)
     assert "nowhere does not exist. A model folder is what `pellucid train` writes" in result.err
@@ -329,9 +329,9 @@ def test_of_several_those_that_can_be_used_are_explained(
 ) -> None:
     result = pellucid("explain", trained, "no.png", picture, "--json")
     assert (result.status, result.err) == (3, "not used: no.png: not found\n")
-    missing, found = json.loads(result.out)
+    missing, content = json.loads(result.out)
     assert missing == {"picture": "no.png", "error": "not found"}
-    assert found["predicted"] == "red"
+    assert content["predicted"] == "red"
     result = pellucid("explain", trained, "no.png", "nor.png", "--html", "out.html")
     assert (result.status, result.out) == (1, "")
     assert result.err.endswith("pellucid: None of the 2 pictures can be used.\n")
@@ -339,7 +339,7 @@ def test_of_several_those_that_can_be_used_are_explained(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--map", "grad_cam", "--out", "x.png"], "--out names one file, but there are 2 pictures. Remove --out."),
         (
@@ -349,10 +349,10 @@ def test_of_several_those_that_can_be_used_are_explained(
     ],
 )
 def test_several_that_would_be_one_file(
-    pellucid: Callable, trained: Path, photos: Path, picture: Path, here: Path, options: list[str], said: str
+    pellucid: Callable, trained: Path, photos: Path, picture: Path, here: Path, options: list[str], message: str
 ) -> None:
     result = pellucid("explain", trained, picture, photos / "blue" / "0.png", *options)
-    assert (result.status, result.out, result.err) == (1, "", f"pellucid: {said}\n")
+    assert (result.status, result.out, result.err) == (1, "", f"pellucid: {message}\n")
     assert list(here.iterdir()) == []
 
 
@@ -361,9 +361,9 @@ def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, he
     assert result.status == 0
     assert result.out == "conv1: 4 filters, each unit sees 3x3 pixels: model-filters/conv1.png\n"
     assert sorted(path.name for path in (here / "model-filters").iterdir()) == ["conv1.png", "filters.json"]
-    found = json.loads((here / "model-filters" / "filters.json").read_text())
-    assert (found["pictures"], [layer["layer"] for layer in found["layers"]]) == (16, ["conv1"])
-    rows = found["layers"][0]["filters"]
+    content = json.loads((here / "model-filters" / "filters.json").read_text())
+    assert (content["pictures"], [layer["layer"] for layer in content["layers"]]) == (16, ["conv1"])
+    rows = content["layers"][0]["filters"]
     assert [len(row) for row in rows] == [9] * 4
     assert {exemplar["source"] for row in rows for exemplar in row} <= set(trained_on(trained))
     assert all(row == sorted(row, key=lambda each: -each["activation"]) for row in rows)
@@ -396,14 +396,14 @@ def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Pa
     named = [photos / "red", photos / "blue" / "1.png"]
     result = pellucid("filters", trained, *named, "--out", "empty", "--count", "2", "--layer", "conv1", "--json")
     assert result.status == 0
-    found = json.loads(result.out)
-    assert found == json.loads((here / "empty" / "filters.json").read_text())
-    assert found["pictures"] == 17
-    assert [len(row) for row in found["layers"][0]["filters"]] == [2] * 4
+    content = json.loads(result.out)
+    assert content == json.loads((here / "empty" / "filters.json").read_text())
+    assert content["pictures"] == 17
+    assert [len(row) for row in content["layers"][0]["filters"]] == [2] * 4
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--layer", "conv9"], "There is no convolution 'conv9'. Did you mean conv1? There are: conv1."),
         (["--count", "0"], "--count is 0; it must be 1 or more."),
@@ -415,7 +415,7 @@ def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Pa
     ],
 )
 def test_filters_that_cannot_be_shown(
-    pellucid: Callable, trained: Path, here: Path, arguments: list[str], said: str
+    pellucid: Callable, trained: Path, here: Path, arguments: list[str], message: str
 ) -> None:
     (here / "nothing").mkdir()
     (here / "full").mkdir()
@@ -424,7 +424,7 @@ def test_filters_that_cannot_be_shown(
     before = sorted(here.rglob("*"))
     result = pellucid("filters", trained, *arguments)
     assert (result.status, result.out) == (1, "")
-    assert said in result.err
+    assert message in result.err
     assert "Traceback" not in result.err
     assert sorted(here.rglob("*")) == before
 

@@ -46,12 +46,15 @@ def test_a_map_says_in_which_mode_it_was_made(training: bool, capsys: pytest.Cap
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.9), nn.Flatten(), nn.Linear(144, 2))
     trace = explain(module.train(training), torch.randn(3, 8, 8), 1)
-    found = trace.attribute(1)
+    attribution = trace.attribute(1)
     assert trace.mode == ("training" if training else "evaluation")
-    assert (found.mode, found.recorded) == ("evaluation", trace.mode)
-    assert (found.logit == pytest.approx(float(trace.logits[1]), abs=1e-6)) != training
-    assert {key: found.as_json()[key] for key in ("mode", "recorded")} == {"mode": "evaluation", "recorded": trace.mode}
-    explain_text.attribution(found, "bee", "map.png")
+    assert (attribution.mode, attribution.recorded) == ("evaluation", trace.mode)
+    assert (attribution.logit == pytest.approx(float(trace.logits[1]), abs=1e-6)) != training
+    assert {key: attribution.as_json()[key] for key in ("mode", "recorded")} == {
+        "mode": "evaluation",
+        "recorded": trace.mode,
+    }
+    explain_text.attribution(attribution, "bee", "map.png")
     printed = capsys.readouterr().out
     assert "made in evaluation mode" in printed
     assert ("the trace was recorded in training mode" in printed) == training

@@ -38,16 +38,16 @@ def test_rows_for_all_pictures_with_what_the_answers_say(
     result = pellucid("predict", trained, pictures, "--format", "jsonl", "--features", out)
     plain = pellucid("predict", trained, pictures, "--format", "jsonl")
     assert (result.status, plain.status) == (3, 3)
-    said, expected = ([json.loads(line) for line in each.out.splitlines()] for each in (result, plain))
-    assert [row["picture"] for row in said] == [row["picture"] for row in expected]
-    assert [row.get("label") for row in said] == [row.get("label") for row in expected]
+    content, expected = ([json.loads(line) for line in each.out.splitlines()] for each in (result, plain))
+    assert [row["picture"] for row in content] == [row["picture"] for row in expected]
+    assert [row.get("label") for row in content] == [row.get("label") for row in expected]
 
     file = parquet.ParquetFile(out)
     assert file.num_row_groups == 4
     rows = file.read().to_pylist()
-    assert [row["path"] for row in rows] == [row["picture"] for row in said]
-    assert [row["prediction"] for row in rows] == [row.get("label") for row in said]
-    assert [row["error"] for row in rows] == [row.get("error") for row in said]
+    assert [row["path"] for row in rows] == [row["picture"] for row in content]
+    assert [row["prediction"] for row in rows] == [row.get("label") for row in content]
+    assert [row["error"] for row in rows] == [row.get("error") for row in content]
     classifier = verbs.load(trained)
     for row in rows:
         folder = Path(row["path"]).parent.name
@@ -56,8 +56,8 @@ def test_rows_for_all_pictures_with_what_the_answers_say(
             assert Path(row["path"]).name == "broken.png"
             assert row["features"] is row["probability"] is row["prediction"] is None
             continue
-        found = np.array(row["features"], np.float32)
-        np.testing.assert_allclose(found, classifier.features(row["path"])[0], rtol=1e-4, atol=1e-5)
+        actual = np.array(row["features"], np.float32)
+        np.testing.assert_allclose(actual, classifier.features(row["path"])[0], rtol=1e-4, atol=1e-5)
     kind = file.schema_arrow.field("features").type
     assert (str(kind.value_type), kind.list_size) == ("float", classifier.backbone.width)
     about = json.loads(file.schema_arrow.metadata[b"pellucid"])
@@ -74,7 +74,7 @@ def test_an_earlier_one_is_replaced_and_nothing_else(
     before = sorted(tmp_path.rglob("*"))
     taken = tmp_path / "notes.txt"
     taken.write_text("mine")
-    for place, said in [
+    for place, message in [
         (taken, "already exists and is not a Parquet file: nothing of yours is overwritten"),
         (pictures, "is a folder; --features names the file to write"),
         (tmp_path / "no" / "such" / "out.parquet", "could not be written: No such file or directory"),
@@ -82,7 +82,7 @@ def test_an_earlier_one_is_replaced_and_nothing_else(
     ]:
         result = pellucid("predict", trained, pictures / "blue", "--features", place)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
-        assert said in result.err
+        assert message in result.err
     assert taken.read_text() == "mine"
     result = pellucid(
         "predict", trained, pictures / "blue", "--features", tmp_path / "both", "--out", tmp_path / "both"
@@ -99,8 +99,8 @@ def test_broken_off_it_leaves_the_earlier_file(
     pellucid("predict", trained, pictures / "blue", "--features", out)
     before, described = out.read_bytes(), Classifier.described
 
-    def broken(self: Classifier, *given: object) -> object:
-        rows = described(self, *given)  # type: ignore[arg-type]
+    def broken(self: Classifier, *inputs: object) -> object:
+        rows = described(self, *inputs)  # type: ignore[arg-type]
         yield next(rows)
         raise KeyboardInterrupt
 

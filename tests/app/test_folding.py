@@ -46,11 +46,11 @@ def test_a_cross_validation_says_how_each_fold_did_and_the_card_repeats_it(
     assert "--folds 5 would" not in result.out
 
     card = (out / "README.md").read_text()
-    said = (
+    message = (
         f"**{crossed['accuracy']:.1%} accuracy (95% interval {low:.1%} to {high:.1%}), from 3-fold cross-validation of "
         "the same recipe: each picture predicted by a model that had not seen it**"
     )
-    assert said in card
+    assert message in card
     for each in crossed["each"]:
         sizes = f"{each['train']} | {each['validation']} | {each['pictures']}"
         assert f"| {each['number']} | {sizes} | {each['accuracy']:.1%} | {each['loss']:.3f} |" in card
@@ -99,7 +99,7 @@ def test_the_page_that_watches_has_the_curves_of_the_training_on_its_way(photos:
     seen = []
     for event in live:
         if isinstance(event, FoldBegun):
-            seen.append(live.news["said"])
+            seen.append(live.news["message"])
             assert live._epochs == []
         if isinstance(event, Epoch):
             assert live._epochs[-1]["epoch"] == event.epoch

@@ -86,8 +86,8 @@ def test_balanced_names_the_recalls_or_the_lowest_of_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [(["a"], "class a"), (["a", "b\n"], "classes a, b\\n"), (list("abcdefg"), "classes a, b, c, d, e and 2 more")],
 )
-def test_few_names(names: list[str], said: str) -> None:
-    assert formats.few(names) == said
+def test_few_names(names: list[str], message: str) -> None:
+    assert formats.few(names) == message

@@ -57,7 +57,7 @@ def test_the_folder_is_a_model_like_any_other(pellucid: Callable, model: Path, p
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         (
             ("open",),
@@ -69,7 +69,7 @@ def test_the_folder_is_a_model_like_any_other(pellucid: Callable, model: Path, p
 )
 def test_what_needs_pictures_says_so(
     command: tuple[str, ...],
-    said: str,
+    message: str,
     pellucid: Callable,
     model: Path,
     tmp_path: Path,
@@ -80,12 +80,12 @@ def test_what_needs_pictures_says_so(
     result = pellucid(*command, "out")
 
     assert result.status == 1
-    assert f"pellucid: out was imported, and {said}" in result.err
+    assert f"pellucid: out was imported, and {message}" in result.err
     assert len(result.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (("--pixels", "0-1"), "--pixels is '0-1'; write the values of black and white, such as 0..1."),
         (("--pixels", "1..0"), "pixels is 1..0; the first number must be below the second, such as 0..1."),
@@ -95,11 +95,11 @@ def test_what_needs_pictures_says_so(
     ],
 )
 def test_a_wrong_flag_is_one_line(
-    flags: tuple[str, ...], said: str, pellucid: Callable, model: Path, tmp_path: Path
+    flags: tuple[str, ...], message: str, pellucid: Callable, model: Path, tmp_path: Path
 ) -> None:
     result = pellucid("import", model, tmp_path / "out", *flags)
 
-    assert (result.status, result.err, result.out) == (1, f"pellucid: {said}\n", "")
+    assert (result.status, result.err, result.out) == (1, f"pellucid: {message}\n", "")
     assert [path.name for path in tmp_path.iterdir()] == ["article.keras"]
 
 
@@ -113,8 +113,8 @@ def test_pixels_may_be_below_zero(pellucid: Callable, model: Path, tmp_path: Pat
 def test_a_command_that_needs_the_folder_says_how_to_make_it(pellucid: Callable, model: Path) -> None:
     result = pellucid("predict", model, "picture.jpg")
 
-    said = f"{model} is not a model folder. `pellucid import {model} OUT` makes one of a Keras model."
-    assert (result.status, result.err) == (1, f"pellucid: {said}\n")
+    message = f"{model} is not a model folder. `pellucid import {model} OUT` makes one of a Keras model."
+    assert (result.status, result.err) == (1, f"pellucid: {message}\n")
 
 
 def test_a_file_that_is_no_model(pellucid: Callable, tmp_path: Path) -> None:

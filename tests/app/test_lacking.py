@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pellucid import api
-from pellucid.runs.events import Found
+from pellucid.runs.events import DataSummary
 from pellucid.training.history import Epoch
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -173,8 +173,8 @@ def test_the_same_file_in_two_classes_stands_in_the_card(train: Callable, tmp_pa
     different(tmp_path / "in" / "bad", 10, 200)
     (tmp_path / "in" / "bad" / "copy.png").write_bytes((tmp_path / "in" / "good" / "03.png").read_bytes())
     _, _, card, _ = train()
-    said = "Quarantined files: 2 ([quarantine.csv](quarantine.csv)), 2 of them because the same file is in two"
-    assert f"{said} classes." in card
+    message = "Quarantined files: 2 ([quarantine.csv](quarantine.csv)), 2 of them because the same file is in two"
+    assert f"{message} classes." in card
 
 
 def test_a_run_tells_it_in_python(tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_a_run_tells_it_in_python(tmp_path: Path) -> None:
     different(tmp_path / "in" / "bad", 12, 100)
     settings = {"model": NETWORK, "size": 16, "epochs": 1, "device": "cpu"}
     run = api.start(tmp_path / "in", tmp_path / "m", cache=tmp_path / "cache", **settings)
-    found = next(event for event in run if isinstance(event, Found))
-    assert found.lacking == {"val": ("good",), "test": ("good",)}
-    assert found.swallowed == (("good", 8, 8),)
+    summary = next(event for event in run if isinstance(event, DataSummary))
+    assert summary.lacking == {"val": ("good",), "test": ("good",)}
+    assert summary.swallowed == (("good", 8, 8),)
     epochs = [event for event in run if isinstance(event, Epoch)]
     assert epochs[-1].validation_accuracy is None
     report = api.finish(run)

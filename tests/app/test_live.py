@@ -55,10 +55,10 @@ def test_the_weights_are_those_of_a_training_that_nobody_watched(photos: Path, t
 
     def look(port: int) -> None:
         while not over.is_set():
-            status, told = ask(port, "/api/training")
+            status, content = ask(port, "/api/training")
             assert status == 200
-            heard.append(told["live"]["state"])
-            for frame in (told["replay"] or {"frames": []})["frames"][-1:]:
+            heard.append(content["live"]["state"])
+            for frame in (content["replay"] or {"frames": []})["frames"][-1:]:
                 assert ask(port, f"/api/training/frame?step={frame['step']}")[0] == 200
 
     with server.listening(watched) as listening, live._answering(listening, watched):
@@ -86,9 +86,9 @@ def test_the_news_follow_the_events(photos: Path, tmp_path: Path) -> None:
             assert (watched.news["step"], watched.news["steps"]) == (event.step, event.steps)
     assert seen[0] == ("Decoding", "preparing")
     assert ("Started", "training") in seen
-    told = json.loads(watched.get("/api/training", {}).body)
-    assert [epoch["epoch"] for epoch in told["epochs"]] == [1, 2]
-    assert told["replay"]["frames"][-1]["step"] == told["live"]["step"]
+    content = json.loads(watched.get("/api/training", {}).body)
+    assert [epoch["epoch"] for epoch in content["epochs"]] == [1, 2]
+    assert content["replay"]["frames"][-1]["step"] == content["live"]["step"]
     for _ in watched.finish():
         assert watched.news["state"] == "evaluating"
     assert json.loads(watched.get("/api/document", {}).body) == {"version": 1, "training": "m"}
@@ -99,8 +99,8 @@ def test_what_only_a_trained_network_can_answer_is_refused(photos: Path, tmp_pat
     with server.listening(watched) as listening, live._answering(listening, watched):
         port = listening.server_port
         for path, method in (("/api/array?name=x", "GET"), ("/api/picture", "POST"), ("/api/label?class=x", "POST")):
-            status, told = ask(port, path, method)
-            assert (status, told["error"]) == (409, "The training is still running. Wait until it is done.")
+            status, content = ask(port, path, method)
+            assert (status, content["error"]) == (409, "The training is still running. Wait until it is done.")
         assert ask(port, "/api/nothing")[0] == 404
         assert ask(port, "/")[0] == 200
 
@@ -117,7 +117,7 @@ class Failing:
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "said"),
+    ("error", "state", "message"),
     [
         (TrainingError("The loss is nan."), "failed", "The training has failed. The loss is nan."),
         (
@@ -129,7 +129,7 @@ class Failing:
     ],
 )
 def test_the_page_hears_how_it_failed(
-    tmp_path: Path, error: BaseException, state: str, said: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, error: BaseException, state: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[dict[str, Any]] = []
     listening = server.listening
@@ -152,7 +152,7 @@ def test_the_page_hears_how_it_failed(
     deadline = time.monotonic() + PATIENCE
     while heard[-1]["state"] == "preparing" and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert (heard[-1]["state"], heard[-1]["said"]) == (state, said)
+    assert (heard[-1]["state"], heard[-1]["message"]) == (state, message)
 
 
 def start(photos: Path, out: Path, epochs: int) -> tuple[forked.Command, int]:
@@ -166,23 +166,23 @@ def start(photos: Path, out: Path, epochs: int) -> tuple[forked.Command, int]:
 
 def wait(port: int, until: Callable[[Any], bool]) -> Any:
     deadline = time.monotonic() + PATIENCE
-    while not until(told := ask(port, "/api/training")[1]):
-        assert time.monotonic() < deadline, told["live"]
+    while not until(content := ask(port, "/api/training")[1]):
+        assert time.monotonic() < deadline, content["live"]
         time.sleep(0.02)
-    return told
+    return content
 
 
 def test_when_it_is_done_the_network_is_there(photos: Path, tmp_path: Path) -> None:
     process, port = start(photos, tmp_path / "m", 2)
     try:
-        told = wait(port, lambda told: told["live"] is None)
+        content = wait(port, lambda content: content["live"] is None)
         status, document = ask(port, "/api/document")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     finally:
         process.kill()
-    assert len(told["replay"]["frames"]) == told["replay"]["steps"] + 1
-    assert len(told["epochs"]) == 2
+    assert len(content["replay"]["frames"]) == content["replay"]["steps"] + 1
+    assert len(content["epochs"]) == 2
     assert status == 200
     assert "training" in document["offers"]
     assert document["model"]["name"] == "m"
@@ -193,13 +193,13 @@ def test_when_it_is_done_the_network_is_there(photos: Path, tmp_path: Path) -> N
 def test_ctrl_c_stops_after_the_step_and_saves(photos: Path, tmp_path: Path) -> None:
     process, port = start(photos, tmp_path / "m", 5000)
     try:
-        wait(port, lambda told: told["live"].get("epoch", 0) > 1)
+        wait(port, lambda content: content["live"].get("epoch", 0) > 1)
         process.send_signal(signal.SIGINT)
-        told = wait(port, lambda told: told["live"]["state"] == "stopped")
+        content = wait(port, lambda content: content["live"]["state"] == "stopped")
         out, err = process.communicate()
     finally:
         process.kill()
-    assert told["live"]["said"].startswith("The training was stopped by Ctrl-C. The work so far is saved")
+    assert content["live"]["message"].startswith("The training was stopped by Ctrl-C. The work so far is saved")
     assert process.returncode == 130
     assert out.splitlines()[-1] == f"Stopped by Ctrl-C; continue with --out {tmp_path / 'm'} --resume."
     assert err == "\nstopping after this step; press Ctrl-C again to stop immediately\n"
@@ -209,13 +209,13 @@ def test_ctrl_c_stops_after_the_step_and_saves(photos: Path, tmp_path: Path) -> 
 def test_flags_that_do_not_go_together(pellucid: Callable, photos: Path, tmp_path: Path) -> None:
     place = ["train", photos, "--out", tmp_path / "m"]
     (tmp_path / "recipe.toml").write_text("replay = true")
-    for flags, said in (
+    for flags, message in (
         (["--no-browser"], "--no-browser requires --open."),
         (["--recipe", tmp_path / "recipe.toml", "--no-replay", "--open"], "Remove --no-replay."),
     ):
         result = pellucid(*place, *flags)
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
-        assert said in result.err
+        assert message in result.err
 
 
 def test_a_run_without_a_replay_cannot_be_resumed_under_the_page(

@@ -33,8 +33,8 @@ def test_the_page_is_written_and_its_size_told(
 
 def test_with_json_the_path_stands_in_it(pellucid: Callable, trained: Path, picture: Path, tmp_path: Path) -> None:
     place = tmp_path / "out.html"
-    found = json.loads(pellucid("explain", trained, picture, "--html", place, "--json").out)
-    assert found["html"] == {"written": str(place), "bytes": place.stat().st_size}
+    content = json.loads(pellucid("explain", trained, picture, "--html", place, "--json").out)
+    assert content["html"] == {"written": str(place), "bytes": place.stat().st_size}
 
 
 def test_several_pictures_go_into_one_file(
@@ -47,9 +47,9 @@ def test_several_pictures_go_into_one_file(
     assert result.out == f"page on 2 pictures, for any browser: {place} ({size})\n"
     document = json.loads(re.findall(r'id="document">(.*?)</script>', place.read_text(encoding="ascii"))[0])
     assert [each["picture"] for each in document["pictures"]] == ["1.png", "2.png"]
-    told = pellucid("explain", trained, picture, photos / "blue" / "2.png", "--html", tmp_path / "x.html", "--json")
+    report = pellucid("explain", trained, picture, photos / "blue" / "2.png", "--html", tmp_path / "x.html", "--json")
     written = {"written": str(tmp_path / "x.html"), "bytes": (tmp_path / "x.html").stat().st_size}
-    assert [each["html"] for each in json.loads(told.out)] == [written, written]
+    assert [each["html"] for each in json.loads(report.out)] == [written, written]
 
 
 def test_nothing_is_overwritten(pellucid: Callable, trained: Path, picture: Path, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from pellucid.glassbox.page.replies import Refused
 from pellucid.runs.made_from import trained_on
 
 
-def waited(glass: Glass, asked: dict[str, str]) -> Any:
+def waited(glass: Glass, query: dict[str, str]) -> Any:
     until = time.monotonic() + PATIENCE
-    while (answer := json.loads(exemplars.exemplars(glass, asked).body))["state"] == "running":
+    while (answer := json.loads(exemplars.exemplars(glass, query).body))["state"] == "running":
         assert time.monotonic() < until
         time.sleep(0.02)
     return answer
@@ -48,23 +48,23 @@ def own(model: Path, photos: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("channel", [0, 3])
 def test_the_patches_are_where_the_filter_gives_most(glass: Glass, trained: Path, channel: int) -> None:
-    found = waited(glass, {"layer": "conv1", "channel": str(channel)})
-    assert (found["state"], found["seen"], found["there"], found["sees"]) == ("done", 16, 16, [3, 3])
+    result = waited(glass, {"layer": "conv1", "channel": str(channel)})
+    assert (result["state"], result["seen"], result["there"], result["sees"]) == ("done", 16, 16, [3, 3])
     strongest = {}
     for path in trained_on(trained):
         trace = glass.classifier.explain(path)
         strongest[Path(path).parent.name + Path(path).name] = float(trace.values["conv1"][0, channel].max())
-    activations = [each["activation"] for each in found["patches"]]
+    activations = [each["activation"] for each in result["patches"]]
     assert activations == pytest.approx(sorted(strongest.values(), reverse=True)[:9], abs=1e-4)
 
 
 def test_a_patch_is_cut_out_of_its_picture(glass: Glass) -> None:
-    asked = {"layer": "conv1", "channel": "1"}
-    best = waited(glass, asked)["patches"][0]
-    source, box = exemplars._exemplar(glass, {**asked, "rank": "0"})
+    query = {"layer": "conv1", "channel": "1"}
+    best = waited(glass, query)["patches"][0]
+    source, box = exemplars._exemplar(glass, {**query, "rank": "0"})
     assert Path(source).name == best["name"]
     top, left, bottom, right = box
-    reply = exemplars.patch(glass, {**asked, "rank": "0"})
+    reply = exemplars.patch(glass, {**query, "rank": "0"})
     seen = np.array(Image.open(io.BytesIO(reply.body)))
     assert np.array_equal(seen, glass.classifier.prepared(source)[top:bottom, left:right])
     assert list(box) == best["box"]
@@ -72,9 +72,9 @@ def test_a_patch_is_cut_out_of_its_picture(glass: Glass) -> None:
 
 def test_a_patch_opens_its_picture(trained: Path, photos: Path) -> None:
     glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
-    asked = {"layer": "conv1", "channel": "1"}
-    best = waited(glass, asked)["patches"][2]
-    assert json.loads(exemplars.opened(glass, {**asked, "rank": "2"}, b"").body) == {"ok": True, "run": 1}
+    query = {"layer": "conv1", "channel": "1"}
+    best = waited(glass, query)["patches"][2]
+    assert json.loads(exemplars.opened(glass, {**query, "rank": "2"}, b"").body) == {"ok": True, "run": 1}
     value = glass.shown.document.trace.values["conv1"][0][tuple(best["unit"])]
     assert value == pytest.approx(best["activation"], abs=1e-5)
     glass.finish()
@@ -95,8 +95,8 @@ def test_only_some_of_many_pictures_are_looked_through(
 ) -> None:
     monkeypatch.setattr(exemplars, "MOST", 5)
     glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
-    found = waited(glass, {"layer": "conv1", "channel": "0"})
-    assert (found["seen"], found["there"], len(found["patches"])) == (5, 16, 5)
+    result = waited(glass, {"layer": "conv1", "channel": "0"})
+    assert (result["seen"], result["there"], len(result["patches"])) == (5, 16, 5)
     glass.finish()
 
 
@@ -121,8 +121,8 @@ def test_pictures_that_are_gone_are_a_sentence(own: Path, photos: Path, tmp_path
     for path in trained_on(own):
         Path(path).unlink()
     glass = Glass(api.load(own), own, photos / "red" / "1.png")
-    found = waited(glass, {"layer": "conv1", "channel": "0"})
-    assert found == {
+    result = waited(glass, {"layer": "conv1", "channel": "0"})
+    assert result == {
         "state": "failed",
         "error": f"None of the training pictures of {own} exists any more.",
     }
@@ -137,12 +137,12 @@ def test_pictures_that_are_gone_are_a_sentence(own: Path, photos: Path, tmp_path
 
 def test_a_picture_that_has_gone_meanwhile_is_a_sentence(own: Path, photos: Path) -> None:
     glass = Glass(api.load(own), own, photos / "red" / "1.png")
-    asked = {"layer": "conv1", "channel": "0"}
-    waited(glass, asked)
+    query = {"layer": "conv1", "channel": "0"}
+    waited(glass, query)
     for path in trained_on(own):
         Path(path).unlink()
     with pytest.raises(Refused, match="cannot be used any more: "):
-        exemplars.patch(glass, {**asked, "rank": "0"})
+        exemplars.patch(glass, {**query, "rank": "0"})
     with pytest.raises(Refused, match="cannot be used any more: "):
-        exemplars.opened(glass, {**asked, "rank": "0"}, b"")
+        exemplars.opened(glass, {**query, "rank": "0"}, b"")
     glass.finish()

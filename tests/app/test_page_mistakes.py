@@ -26,7 +26,7 @@ from pellucid.runs.made_from import remembered, remembers
 from pellucid.whatif import Weight
 
 
-def said(reply: Reply) -> Any:
+def content_of(reply: Reply) -> Any:
     return json.loads(reply.body)
 
 
@@ -42,7 +42,7 @@ def waited(ask: Callable[[], Any]) -> Any:
 @pytest.fixture(scope="module")
 def glass(trained: Path, photos: Path) -> Iterator[Glass]:
     glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
-    assert waited(lambda: said(mistakes.mistakes(glass, {})))["state"] == "done"
+    assert waited(lambda: content_of(mistakes.mistakes(glass, {})))["state"] == "done"
     yield glass
     glass.finish()
 
@@ -75,14 +75,14 @@ def test_an_evaluation_says_what_each_picture_was_taken_for(trained: Path, answe
 
 
 def test_the_matrix_is_that_of_the_evaluation(glass: Glass, trained: Path, answers: tuple[Answer, ...]) -> None:
-    found, metrics = said(mistakes.mistakes(glass, {})), api.evaluate(trained).metrics
-    assert found["confusion"] == [list(row) for row in metrics.confusion]
-    assert (found["side"], found["pictures"], found["correct"]) == ("test", 8, metrics.correct)
-    assert found["interval"] == list(metrics.interval)
+    content, metrics = content_of(mistakes.mistakes(glass, {})), api.evaluate(trained).metrics
+    assert content["confusion"] == [list(row) for row in metrics.confusion]
+    assert (content["side"], content["pictures"], content["correct"]) == ("test", 8, metrics.correct)
+    assert content["interval"] == list(metrics.interval)
     counted = [[0, 0], [0, 0]]
     for answer in answers:
         counted[answer.label][answer.predicted] += 1
-    assert found["confusion"] == counted
+    assert content["confusion"] == counted
     assert counted[0][1] + counted[1][0] > 0, "the pictures under wrong labels are mistakes"
 
 
@@ -90,12 +90,12 @@ def test_the_matrix_is_that_of_the_evaluation(glass: Glass, trained: Path, answe
 def test_a_cell_has_its_pictures_worst_first(
     glass: Glass, answers: tuple[Answer, ...], label: int, predicted: int
 ) -> None:
-    found = said(mistakes.cell(glass, {"label": str(label), "predicted": str(predicted)}))["pictures"]
+    content = content_of(mistakes.cell(glass, {"label": str(label), "predicted": str(predicted)}))["pictures"]
     inside = [number for number, a in enumerate(answers) if (a.label, a.predicted) == (label, predicted)]
-    assert sorted(each["number"] for each in found) == inside
-    believed = [each["label_probability"] for each in found]
+    assert sorted(each["number"] for each in content) == inside
+    believed = [each["label_probability"] for each in content]
     assert believed == sorted(believed)
-    assert all(each["name"] == Path(answers[each["number"]].picture).name for each in found)
+    assert all(each["name"] == Path(answers[each["number"]].picture).name for each in content)
 
 
 def test_a_picture_comes_by_its_number_as_the_network_gets_it(glass: Glass, answers: tuple[Answer, ...]) -> None:
@@ -113,26 +113,26 @@ def test_a_number_that_is_none_is_refused(glass: Glass, number: str) -> None:
 
 def test_a_picture_is_opened_against_its_true_class(trained: Path, photos: Path, glass: Glass) -> None:
     fresh = Glass(api.load(trained), trained, photos / "red" / "1.png")
-    waited(lambda: said(mistakes.mistakes(fresh, {})))
+    waited(lambda: content_of(mistakes.mistakes(fresh, {})))
     wrong = next(n for n, a in enumerate(api.evaluate(trained).answers) if a.label != a.predicted)
-    assert said(mistakes.opened(fresh, {"number": str(wrong)}, b"")) == {"ok": True, "run": 1}
+    assert content_of(mistakes.opened(fresh, {"number": str(wrong)}, b"")) == {"ok": True, "run": 1}
     content = json.loads(fresh.shown.text)
     assert content["label"] != content["predicted"]
     fresh.finish()
 
 
 def test_what_has_changed_since_is_told(own: Path, tmp_path: Path) -> None:
-    kept = list(remembered(own))
-    kept[0][0].unlink()
-    kept[1][0].write_bytes(b"something else")
-    glass = Glass(api.load(own), own, kept[2][0])
-    found = waited(lambda: said(mistakes.mistakes(glass, {})))
-    assert found["pictures"] == len(kept) - 2
-    assert found["unusable"] == [
-        {"picture": str(kept[0][0]), "reason": "no longer there"},
-        {"picture": str(kept[1][0]), "reason": "changed since the training"},
+    stored = list(remembered(own))
+    stored[0][0].unlink()
+    stored[1][0].write_bytes(b"something else")
+    glass = Glass(api.load(own), own, stored[2][0])
+    content = waited(lambda: content_of(mistakes.mistakes(glass, {})))
+    assert content["pictures"] == len(stored) - 2
+    assert content["unusable"] == [
+        {"picture": str(stored[0][0]), "reason": "no longer there"},
+        {"picture": str(stored[1][0]), "reason": "changed since the training"},
     ]
-    kept[2][0].unlink()
+    stored[2][0].unlink()
     with pytest.raises(Refused, match="cannot be used any more: "):
         mistakes.picture(glass, {"number": "0"})
     with pytest.raises(Refused, match="cannot be used any more: "):
@@ -146,9 +146,9 @@ def test_a_model_without_its_split_offers_no_mistakes_and_says_why(own: Path, ph
     (own / "split.csv").unlink()
     glass = Glass(api.load(own), own, photos / "red" / "1.png")
     assert "mistakes" not in json.loads(glass.shown.text)["offers"]
-    found = waited(lambda: said(mistakes.mistakes(glass, {})))
-    assert found["state"] == "failed"
-    assert "split.csv" in found["error"]
+    content = waited(lambda: content_of(mistakes.mistakes(glass, {})))
+    assert content["state"] == "failed"
+    assert "split.csv" in content["error"]
     with pytest.raises(Refused, match=r"split\.csv"):
         mistakes.cell(glass, {"label": "0", "predicted": "0"})
     with_it.finish()
@@ -168,22 +168,22 @@ def test_no_picture_there_is_no_mistakes(own: Path, photos: Path, tmp_path: Path
 
 
 def test_the_parts_add_up_to_the_difference(glass: Glass) -> None:
-    asked = {"first": "1", "second": "0", "run": "0"}
-    found = said(difference.difference(glass, asked))
+    query = {"first": "1", "second": "0", "run": "0"}
+    content = content_of(difference.difference(glass, query))
     logits = json.loads(glass.shown.text)["logits"]
-    assert found["difference"] == pytest.approx(logits[1] - logits[0], abs=1e-5)
-    assert found["pixels"] + found["own"] == pytest.approx(found["difference"], abs=1e-5)
-    assert sum(layer["own"] for layer in found["layers"]) == pytest.approx(found["own"], abs=1e-9)
-    for layer in found["layers"]:
-        assert layer["units"] + layer["after"] == pytest.approx(found["difference"], abs=1e-5)
-    pixels = difference.pixels(glass, asked)
+    assert content["difference"] == pytest.approx(logits[1] - logits[0], abs=1e-5)
+    assert content["pixels"] + content["own"] == pytest.approx(content["difference"], abs=1e-5)
+    assert sum(layer["own"] for layer in content["layers"]) == pytest.approx(content["own"], abs=1e-9)
+    for layer in content["layers"]:
+        assert layer["units"] + layer["after"] == pytest.approx(content["difference"], abs=1e-5)
+    pixels = difference.pixels(glass, query)
     values = np.frombuffer(pixels.body, "<f8").reshape(12, 12)
     assert (pixels.headers["X-Shape"], pixels.headers["X-Dtype"]) == ("12,12", "float64")
-    assert values.sum() == pytest.approx(found["pixels"], abs=1e-9)
+    assert values.sum() == pytest.approx(content["pixels"], abs=1e-9)
 
 
 def test_the_other_way_round_is_the_negative(glass: Glass) -> None:
-    one, other = (said(difference.difference(glass, {"first": a, "second": b})) for a, b in ("10", "01"))
+    one, other = (content_of(difference.difference(glass, {"first": a, "second": b})) for a, b in ("10", "01"))
     assert one["difference"] == -other["difference"]
     assert one["pixels"] == pytest.approx(-other["pixels"], abs=1e-9)
 
@@ -202,13 +202,13 @@ def test_the_difference_is_that_of_the_pixels_and_weights_that_are_shown(
 ) -> None:
     picture = Path(shutil.copy(photos / "red" / "1.png", tmp_path / "p.png"))
     glass = Glass(api.load(trained), trained, picture)
-    before = said(difference.difference(glass, {"first": "1", "second": "0"}))
+    before = content_of(difference.difference(glass, {"first": "1", "second": "0"}))
     picture.write_bytes(b"written over")
-    assert said(difference.difference(glass, {"first": "1", "second": "0"})) == before
+    assert content_of(difference.difference(glass, {"first": "1", "second": "0"})) == before
     shutil.copy(photos / "red" / "1.png", picture)
     bias = float(glass.shown.document.trace.values["dense1.bias"][1])
     glass.change((Weight("dense1.bias", (1,), bias + 2),))
-    after = said(difference.difference(glass, {"first": "1", "second": "0"}))
+    after = content_of(difference.difference(glass, {"first": "1", "second": "0"}))
     assert after["difference"] == pytest.approx(before["difference"] + 2, abs=1e-5)
     assert after["own"] == pytest.approx(before["own"] + 2, abs=1e-5)
     glass.finish()

@@ -33,23 +33,25 @@ def replayed(whole: Path, tmp_path: Path) -> Path:
 
 
 def test_the_overview_is_what_was_kept(whole: Path) -> None:
-    told = json.loads(training.overview(whole).body)
-    kept = replay.read(whole / "replay")
-    assert told["live"] is None
-    assert told["name"] == "m"
-    found = told["replay"]
-    assert (found["steps"], found["steps_per_epoch"]) == (kept.steps, kept.steps_per_epoch)
-    assert found["classes"] == ["blue", "red"]
-    assert [picture["class"] for picture in found["pictures"]] == ["blue", "red"]
-    assert [layer["name"] for layer in found["layers"]] == [layer.name for layer in kept.layers]
-    for entry, frame in zip(found["frames"], kept.frames, strict=True):
+    content = json.loads(training.overview(whole).body)
+    stored = replay.read(whole / "replay")
+    assert content["live"] is None
+    assert content["name"] == "m"
+    result = content["replay"]
+    assert (result["steps"], result["steps_per_epoch"]) == (stored.steps, stored.steps_per_epoch)
+    assert result["classes"] == ["blue", "red"]
+    assert [picture["class"] for picture in result["pictures"]] == ["blue", "red"]
+    assert [layer["name"] for layer in result["layers"]] == [layer.name for layer in stored.layers]
+    for entry, frame in zip(result["frames"], stored.frames, strict=True):
         assert entry["step"] == frame.step
         assert entry["loss"] == list(frame.loss)
         assert entry["train_loss"] == frame.train_loss
     with (whole / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in told["epochs"]] == [1, 2, 3]
-    assert [row["validation_accuracy"] for row in told["epochs"]] == [float(row["validation_accuracy"]) for row in rows]
+    assert [row["epoch"] for row in content["epochs"]] == [1, 2, 3]
+    assert [row["validation_accuracy"] for row in content["epochs"]] == [
+        float(row["validation_accuracy"]) for row in rows
+    ]
 
 
 def test_a_frame_and_a_picture_are_the_files_themselves(replayed: Path) -> None:
@@ -66,10 +68,10 @@ def test_a_frame_and_a_picture_are_the_files_themselves(replayed: Path) -> None:
         training.frame(replayed, {"step": "0"})
 
 
-@pytest.mark.parametrize("asked", [{}, {"step": "999"}, {"step": "-1"}, {"step": "²"}, {"step": "9" * 5000}])
-def test_a_frame_that_is_not_there(whole: Path, asked: dict[str, str]) -> None:
+@pytest.mark.parametrize("query", [{}, {"step": "999"}, {"step": "-1"}, {"step": "²"}, {"step": "9" * 5000}])
+def test_a_frame_that_is_not_there(whole: Path, query: dict[str, str]) -> None:
     with pytest.raises(Refused, match="The replay has no frame of step") as refused:
-        training.frame(whole, asked)
+        training.frame(whole, query)
     assert refused.value.status == 404
 
 
@@ -112,9 +114,9 @@ def test_a_damaged_index_is_told(replayed: Path, damage: str) -> None:
 
 def test_without_a_replay_there_are_the_epochs(replayed: Path) -> None:
     shutil.rmtree(replayed / "replay")
-    told = json.loads(training.overview(replayed).body)
-    assert told["replay"] is None
-    assert len(told["epochs"]) == 3
+    content = json.loads(training.overview(replayed).body)
+    assert content["replay"] is None
+    assert len(content["epochs"]) == 3
     assert training.has(replayed)
     with pytest.raises(ArtefactError, match="is not a replay"):
         training.frame(replayed, {"step": "0"})
@@ -128,8 +130,8 @@ def test_without_a_replay_there_are_the_epochs(replayed: Path) -> None:
 
 def test_what_is_no_number_is_told_as_none() -> None:
     epoch = dict.fromkeys(training.EPOCH, 1.0) | {"validation_loss": math.nan, "validation_accuracy": None}
-    told = json.loads(training.overview(Path("none"), [epoch]).body)["epochs"][0]
-    assert (told["train_loss"], told["validation_loss"], told["validation_accuracy"]) == (1.0, None, None)
+    content = json.loads(training.overview(Path("none"), [epoch]).body)["epochs"][0]
+    assert (content["train_loss"], content["validation_loss"], content["validation_accuracy"]) == (1.0, None, None)
 
 
 def test_the_view_is_offered_where_there_is_something_to_see(replayed: Path, photos: Path) -> None:

@@ -61,14 +61,14 @@ def test_the_table_fits_the_width(
 def test_errors_keep_their_caret_below_the_character(pellucid: Callable) -> None:
     result = pellucid("plan", "conv(10, 5) relu maxpol(2) flatten dense")
     assert (result.status, result.out) == (1, "")
-    first, text, caret, said = result.err.splitlines()
+    first, text, caret, message = result.err.splitlines()
     assert first == "pellucid:"
     assert text[caret.index("^") :].startswith("maxpol")
-    assert "did you mean maxpool?" in said
+    assert "did you mean maxpool?" in message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--input", "300"], "The input size '300' is not HEIGHTxWIDTHxCHANNELS; write 300x300x3."),
         (["--input", "3x3x3"], "its input is 3x3, and ([3 - 5 + 2*0] / 1) + 1 = -1; use"),
@@ -77,10 +77,10 @@ def test_errors_keep_their_caret_below_the_character(pellucid: Callable) -> None
         (["--epochs", "0"], "--epochs is 0; it must be 1 or more."),
     ],
 )
-def test_errors_are_one_line(pellucid: Callable, arguments: list[str], said: str) -> None:
+def test_errors_are_one_line(pellucid: Callable, arguments: list[str], message: str) -> None:
     result = pellucid("plan", "article", *arguments)
     assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
-    assert said in result.err
+    assert message in result.err
 
 
 def test_probe_measures_and_says_what_training_would_take(pellucid: Callable, capsys, monkeypatch) -> None:
@@ -100,18 +100,18 @@ def test_probe_measures_and_says_what_training_would_take(pellucid: Callable, ca
     )
     assert "the whole program took 1.5 GB of memory\n" in result.out
     assert result.out.endswith("30 epochs of 2,000 pictures would take 4:00 min\n")  # 2000 * 30 / 250 = 240 s
-    found = json.loads(pellucid("plan", "lenet5", "--probe", "--json", "--pictures", "50", "--epochs", "1").out)
-    assert found["probe"]["seconds"] == 0.2
-    assert found["probe"]["training_images_per_second"] == 250
+    content = json.loads(pellucid("plan", "lenet5", "--probe", "--json", "--pictures", "50", "--epochs", "1").out)
+    assert content["probe"]["seconds"] == 0.2
+    assert content["probe"]["training_images_per_second"] == 250
 
 
 def test_probe_for_real(pellucid: Callable) -> None:
     text = "conv(2, 3) relu globalavgpool dense"
-    found = json.loads(pellucid("plan", text, "--input", "8x8x3", "--batch", "2", "--probe", "--json").out)["probe"]
-    assert found["training_images_per_second"] > 0
-    assert found["predicting_images_per_second"] > 0
-    assert found["training_bytes"] > 1_000_000
-    assert found["seconds"] == pytest.approx(30_000 / found["training_images_per_second"])
+    content = json.loads(pellucid("plan", text, "--input", "8x8x3", "--batch", "2", "--probe", "--json").out)["probe"]
+    assert content["training_images_per_second"] > 0
+    assert content["predicting_images_per_second"] > 0
+    assert content["training_bytes"] > 1_000_000
+    assert content["seconds"] == pytest.approx(30_000 / content["training_images_per_second"])
 
 
 def test_folding_never_breaks_a_formula() -> None:

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     body: bytes
 
     @property
-    def said(self) -> Any:
+    def content(self) -> Any:
         return json.loads(self.body)
 
 
@@ -106,13 +106,13 @@ def test_only_the_pages_own_files_are_there(ask: Callable[..., Answer]) -> None:
     ):
         answer = ask(path)
         assert answer.status == 404
-        assert "open http://127.0.0.1:" in answer.said["error"]
+        assert "open http://127.0.0.1:" in answer.content["error"]
 
 
 def test_the_document_is_that_of_the_trace(ask: Callable[..., Answer], opened: servers.Server) -> None:
     answer = ask("/api/document")
     assert answer.headers["Content-Type"] == "application/json"
-    content = answer.said
+    content = answer.content
     assert content.pop("run") == opened.glass.shown.run
     assert isinstance(content.pop("offers"), list)
     assert content.pop("what_if")["changes"] == []
@@ -138,7 +138,7 @@ def test_a_channel_arrives_alone(ask: Callable[..., Answer], opened: servers.Ser
     np.testing.assert_array_equal(np.frombuffer(answer.body, "<f4"), array[0, 2].ravel())
     for wrong in ("4", "-1", "x", "%C2%B2", "9" * 5000):
         assert ask(f"/api/array?name=value/conv1&channel={wrong}").status == 400
-    assert ask("/api/array?name=value/dense1&channel=0").said["error"].startswith("value/dense1 has 0 channels")
+    assert ask("/api/array?name=value/dense1&channel=0").content["error"].startswith("value/dense1 has 0 channels")
     assert ask("/api/array?name=value/none").status == 404
     assert ask("/api/array").status == 404
 
@@ -146,46 +146,46 @@ def test_a_channel_arrives_alone(ask: Callable[..., Answer], opened: servers.Ser
 def test_another_picture_changes_everything(
     ask: Callable[..., Answer], photos: Path, trained: Path, opened: servers.Server
 ) -> None:
-    before = ask("/api/document").said
+    before = ask("/api/document").content
     other = photos / "blue" / "2.png"
     answer = ask("/api/picture", "POST", other.read_bytes())
-    assert (answer.status, answer.said) == (200, {"ok": True, "run": before["run"] + 1})
-    after = ask("/api/document").said
+    assert (answer.status, answer.content) == (200, {"ok": True, "run": before["run"] + 1})
+    after = ask("/api/document").content
     expected = package.load(trained).explain(other)
     assert after["logits"] == expected.logits.tolist()
     assert after["run"] == before["run"] + 1
     assert after["picture"] == "your picture"
     assert ask("/api/picture?name=a%20dog.jpg", "POST", other.read_bytes()).status == 200
     assert ask("/api/label?class=red", "POST").status == 200
-    after = ask("/api/document").said
+    after = ask("/api/document").content
     assert after["picture"] == "a dog.jpg"
     late = ask(f"/api/array?name=value/conv1&run={before['run']}")
     assert late.status == 409
-    assert "Reload the page" in late.said["error"]
+    assert "Reload the page" in late.content["error"]
     assert ask(f"/api/array?name=value/conv1&run={after['run']}").status == 200
 
 
 def test_the_loss_can_be_measured_against_another_class(ask: Callable[..., Answer]) -> None:
-    before = ask("/api/document").said
+    before = ask("/api/document").content
     other = before["model"]["classes"][1 - before["label"]]
     assert ask(f"/api/label?class={other}", "POST").status == 200
-    after = ask("/api/document").said
+    after = ask("/api/document").content
     assert after["label"] == 1 - before["label"]
     assert after["logits"] == before["logits"]
     assert after["loss"] != before["loss"]
     refused = ask("/api/label?class=rde", "POST")
     assert refused.status == 400
-    assert "Did you mean 'red'?" in refused.said["error"]
-    assert ask("/api/document").said["run"] == after["run"], "what fails changes nothing"
+    assert "Did you mean 'red'?" in refused.content["error"]
+    assert ask("/api/document").content["run"] == after["run"], "what fails changes nothing"
 
 
 @pytest.mark.parametrize("body", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off", b"\xff\xd8\xff\xe0" + bytes(50)])
 def test_a_file_that_is_no_picture_is_told(ask: Callable[..., Answer], body: bytes) -> None:
-    run = ask("/api/document").said["run"]
+    run = ask("/api/document").content["run"]
     answer = ask("/api/picture", "POST", body)
     assert answer.status == 400
-    assert answer.said["error"].startswith("This cannot be used as a picture: ")
-    assert ask("/api/document").said["run"] == run
+    assert answer.content["error"].startswith("This cannot be used as a picture: ")
+    assert ask("/api/document").content["run"] == run
 
 
 def test_an_upload_has_to_say_how_large_it_is_and_arrive_whole(opened: servers.Server) -> None:
@@ -209,7 +209,7 @@ def test_an_upload_has_to_say_how_large_it_is_and_arrive_whole(opened: servers.S
 def test_another_name_for_this_machine_is_refused(ask: Callable[..., Answer], host: str) -> None:
     answer = ask("/api/document", Host=host)
     assert answer.status == 403
-    assert answer.said.keys() == {"error"}
+    assert answer.content.keys() == {"error"}
 
 
 def test_localhost_is_this_machine_too(ask: Callable[..., Answer], opened: servers.Server) -> None:
@@ -217,10 +217,10 @@ def test_localhost_is_this_machine_too(ask: Callable[..., Answer], opened: serve
 
 
 def test_another_website_may_not_ask(ask: Callable[..., Answer], opened: servers.Server) -> None:
-    run = ask("/api/document").said["run"]
+    run = ask("/api/document").content["run"]
     for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
         assert ask("/api/label?class=red", "POST", b"", Origin=origin).status == 403
-    assert ask("/api/document").said["run"] == run
+    assert ask("/api/document").content["run"] == run
     assert ask("/api/document", Origin=f"http://127.0.0.1:{opened.server_port}").status == 200
 
 
@@ -228,7 +228,7 @@ def test_what_is_no_request_of_the_page_is_told_as_json(ask: Callable[..., Answe
     for method in ("DELETE", "PUT", "BREW"):
         answer = ask("/", method)
         assert answer.status == 501
-        assert answer.said.keys() == {"error"}
+        assert answer.content.keys() == {"error"}
     assert ask("/api/nothing", "POST", b"x").status == 404
     head = ask("/api/document", "HEAD")
     assert (head.status, head.body) == (200, b"")
@@ -254,7 +254,7 @@ def test_a_fault_of_ours_is_told_without_a_traceback(
     monkeypatch.setitem(routes.GET, "/api/array", broken)
     answer = ask("/api/array?name=value/conv1")
     assert answer.status == 500
-    assert answer.said == {"error": "Pellucid has a fault here (ZeroDivisionError). Please report it."}
+    assert answer.content == {"error": "Pellucid has a fault here (ZeroDivisionError). Please report it."}
     assert capsys.readouterr() == ("", "")
 
 
@@ -264,8 +264,8 @@ def test_many_may_read_while_pictures_change(ask: Callable[..., Answer], photos:
 
     def work(number: int) -> None:
         for _ in range(3):
-            asked = ask("/api/picture", "POST", picture) if number == 0 else ask("/api/array?name=value/conv1")
-            statuses.append(asked.status)
+            answer = ask("/api/picture", "POST", picture) if number == 0 else ask("/api/array?name=value/conv1")
+            statuses.append(answer.status)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -280,7 +280,7 @@ def test_what_is_worked_on_comes_to_its_end_before_the_server_does(
 ) -> None:
     begun, done, go_on = threading.Event(), threading.Event(), threading.Event()
 
-    def slow(_glass: Any, _asked: Any) -> Any:
+    def slow(_glass: Any, _query: Any) -> Any:
         begun.set()
         go_on.wait(PATIENCE)
         done.set()
@@ -398,7 +398,7 @@ def test_what_fails_while_it_is_opened_ends_the_waiting(
     trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers: list[int] = []
-    asked = threading.Event()
+    begun = threading.Event()
     wait = Opening.get
     asking: list[threading.Thread] = []
 
@@ -414,11 +414,11 @@ def test_what_fails_while_it_is_opened_ends_the_waiting(
 
     class Failing(servers.Glass):
         def __init__(self, *_: Any) -> None:
-            assert asked.wait(60)
+            assert begun.wait(60)
             raise TraceError("it cannot be followed")
 
     def get(opening: Opening, *arguments: Any) -> Any:
-        asked.set()
+        begun.set()
         return wait(opening, *arguments)
 
     monkeypatch.setattr(servers, "browse", browse)
@@ -442,10 +442,10 @@ def test_what_cannot_be_opened_is_told_in_a_line(
         ("open", trained, "--port", 70000): "--port is 70000",
         ("open", trained, "--no-browser", "--port", taken): f"Port {taken} cannot be used",
     }
-    for arguments, said in cases.items():
+    for arguments, message in cases.items():
         result = pellucid(*arguments)
         assert (result.status, result.out) == (1, "")
-        assert said in result.err
+        assert message in result.err
         assert len(result.err.splitlines()) == 1
 
 

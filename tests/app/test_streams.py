@@ -52,8 +52,8 @@ def test_where_all_are_closed_the_exit_status_is_the_answer(trained: Path, tmp_p
 
 
 def test_a_picture_from_a_closed_standard_input(trained: Path, tmp_path: Path) -> None:
-    said = "pellucid: Standard input is closed, so - cannot be read. Name files or folders instead.\n"
-    assert run(["predict", trained, "-"], "<&-", tmp_path) == (1, "", said)
+    message = "pellucid: Standard input is closed, so - cannot be read. Name files or folders instead.\n"
+    assert run(["predict", trained, "-"], "<&-", tmp_path) == (1, "", message)
 
 
 def test_a_file_does_not_get_the_number_of_a_closed_stream(trained: Path, photos: Path, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", [["cache"], ["cache", "--clear"], ["train", "photos"]])
 def test_without_a_home_folder_the_cache_has_to_be_named(pellucid: Callable, photos: Path, command: list[str]) -> None:
     result = pellucid(*(photos if word == "photos" else word for word in command))
-    said = "pellucid: There is no home folder to store decoded pictures in. "
-    assert result == (1, "", said + ELSEWHERE)
+    message = "pellucid: There is no home folder to store decoded pictures in. "
+    assert result == (1, "", message + ELSEWHERE)
 
 
 @pytest.mark.usefixtures("homeless")

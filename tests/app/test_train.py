@@ -83,8 +83,8 @@ def test_a_replay_is_switched_on_and_off(pellucid: Callable, started: list, tmp_
     pellucid("train", *place, "--recipe", tmp_path / "recipe.toml", "--replay")
     (tmp_path / "recipe.toml").write_text("replay = true\n")
     pellucid("train", *place, "--recipe", tmp_path / "recipe.toml", "--no-replay")
-    found = [(run.recipe.replay, run.recipe.replay_every) for run in started]
-    assert found == [(False, None), (True, 7), (True, 5), (True, 5), (False, None)]
+    results = [(run.recipe.replay, run.recipe.replay_every) for run in started]
+    assert results == [(False, None), (True, 7), (True, 5), (True, 5), (False, None)]
     result = pellucid("train", *place, "--replay-every", "7")
     assert (result.status, result.err.count("\n")) == (1, 1)
     assert "replay_every is 7, which requires --replay" in result.err
@@ -100,7 +100,7 @@ def test_the_default_place_is_a_free_name(
 
 
 @pytest.mark.parametrize(
-    ("recipe", "said"),
+    ("recipe", "message"),
     [
         ("epocs = 3", "There is no setting 'epocs'. Did you mean 'epochs'?"),
         ("epochs = 0", "epochs is 0; it must be 1 or more."),
@@ -110,18 +110,18 @@ def test_the_default_place_is_a_free_name(
     ],
 )
 def test_a_bad_recipe_file(
-    pellucid: Callable, started: list, photos: Path, tmp_path: Path, recipe: str | None, said: str
+    pellucid: Callable, started: list, photos: Path, tmp_path: Path, recipe: str | None, message: str
 ) -> None:
     if recipe is not None:
         (tmp_path / "recipe.toml").write_text(recipe)
     result = pellucid("train", photos, "--recipe", tmp_path / "recipe.toml", "--out", tmp_path / "m")
     assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
-    assert said in result.err
+    assert message in result.err
     assert started == []
 
 
 @pytest.mark.parametrize(
-    ("flags", "status", "said"),
+    ("flags", "status", "message"),
     [
         (["--epochs", "0"], 1, "epochs is 0; it must be 1 or more."),
         (["--epochs", "x"], 2, "--epochs"),
@@ -133,10 +133,12 @@ def test_a_bad_recipe_file(
         (["--resume"], 1, "Resuming needs the folder of the training: add --out"),
     ],
 )
-def test_bad_flags(pellucid: Callable, started: list, photos: Path, flags: list[str], status: int, said: str) -> None:
+def test_bad_flags(
+    pellucid: Callable, started: list, photos: Path, flags: list[str], status: int, message: str
+) -> None:
     result = pellucid("train", photos, *flags)
     assert (result.status, result.out) == (status, "")
-    assert said in result.err
+    assert message in result.err
     assert started == []
 
 
@@ -152,7 +154,7 @@ def test_places_that_are_taken(pellucid: Callable, photos: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "message"),
     [
         (lambda root: None, "does not exist"),
         (lambda root: root.write_text(""), "is not a folder"),
@@ -160,11 +162,11 @@ def test_places_that_are_taken(pellucid: Callable, photos: Path, tmp_path: Path)
         (lambda root: (root / "cat").mkdir(parents=True), "has only one class, cat (0 usable pictures)"),
     ],
 )
-def test_folders_without_data(pellucid: Callable, tmp_path: Path, build: Callable, said: str) -> None:
+def test_folders_without_data(pellucid: Callable, tmp_path: Path, build: Callable, message: str) -> None:
     build(tmp_path / "data")
     result = pellucid("train", tmp_path / "data", "--out", tmp_path / "m", "--cache", tmp_path / "cache")
     assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
-    assert said in result.err
+    assert message in result.err
     assert not (tmp_path / "m").exists()
 
 
@@ -325,8 +327,8 @@ def test_resume_says_where_there_is_nothing_to_resume(pellucid: Callable, photos
     network = ["--model", "conv(2, 3) relu globalavgpool dense", "--size", "8", "--epochs", "1"]
     place = [str(photos), "--out", str(tmp_path / "m"), "--cache", str(tmp_path / "cache")]
     result = pellucid("train", *place, "--resume", *network)
-    said = f"{tmp_path}/m holds no training to resume; starting a new one.\n"
-    assert (result.status, result.err[: len(said)]) == (0, said)
+    message = f"{tmp_path}/m holds no training to resume; starting a new one.\n"
+    assert (result.status, result.err[: len(message)]) == (0, message)
 
 
 def test_ctrl_c_in_the_last_step_of_an_epoch_and_resume(

@@ -150,9 +150,9 @@ def test_another_picture_keeps_the_network_s_changes_and_not_the_paint(ask: Ask,
     assert [each["what"] for each in now["what_if"]["changes"]] == ["weight"]
     before = glass.classifier.predict(photos / "blue" / "2.png")
     assert now["what_if"]["before"]["probabilities"] == pytest.approx(list((before.probabilities or {}).values()))
-    status, said = ask("/api/what-if/paint?picture=0", bytes(12 * 12 * 3))
+    status, content = ask("/api/what-if/paint?picture=0", bytes(12 * 12 * 3))
     assert status == 409
-    assert said["error"].startswith("Another window has opened a picture or changed something since. Reload")
+    assert content["error"].startswith("Another window has opened a picture or changed something since. Reload")
 
 
 def test_what_is_put_back_can_be_made_again_on_another_picture(ask: Ask, photos: Path) -> None:
@@ -185,20 +185,20 @@ def test_what_does_not_fit_is_not_added_and_what_would_is_named(ask: Ask) -> Non
         "With stride 2 in conv1, dense1 would get 16 numbers and has weights for 100. "
         "It also fits with padding 1 in conv1 and stride 1 in maxpool1."
     )
-    status, said = ask("/api/what-if", [WEIGHT, STRIDE])
-    assert (status, said["error"]) == (400, sentence)
+    status, content = ask("/api/what-if", [WEIGHT, STRIDE])
+    assert (status, content["error"]) == (400, sentence)
     assert document(ask) == first
-    status, said = ask("/api/what-if/foresee", [WEIGHT, STRIDE])
-    assert (status, said["fits"], said["why"]) == (200, False, sentence)
-    status, said = ask("/api/what-if/foresee", [WEIGHT, STRIDE, *said["instead"]])
-    assert said["fits"] is True
+    status, content = ask("/api/what-if/foresee", [WEIGHT, STRIDE])
+    assert (status, content["fits"], content["why"]) == (200, False, sentence)
+    status, content = ask("/api/what-if/foresee", [WEIGHT, STRIDE, *content["instead"]])
+    assert content["fits"] is True
     assert document(ask) == first
     ask("/api/what-if", [WEIGHT, STRIDE, *ask("/api/what-if/foresee", [WEIGHT, STRIDE])[1]["instead"]])
-    assert document(ask)["probabilities"] == pytest.approx(said["probabilities"], abs=1e-6)
+    assert document(ask)["probabilities"] == pytest.approx(content["probabilities"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ([{**WEIGHT, "name": "conv9.weight"}], "There is no weight 'conv9.weight'. Did you mean conv1.weight"),
         ([{**WEIGHT, "index": [4, 0, 0, 0]}], "conv1.weight[4, 0, 0, 0] is not there"),
@@ -223,10 +223,10 @@ def test_what_does_not_fit_is_not_added_and_what_would_is_named(ask: Ask) -> Non
     ],
 )
 @pytest.mark.parametrize("path", ["/api/what-if", "/api/what-if/foresee"])
-def test_nonsense_is_refused_in_a_sentence(ask: Ask, glass: Glass, path: str, changes: Any, said: str) -> None:
+def test_nonsense_is_refused_in_a_sentence(ask: Ask, glass: Glass, path: str, changes: Any, message: str) -> None:
     run = glass.shown.run
     _, answer = ask(path, changes)
-    assert said in answer.get("error", answer.get("why", ""))
+    assert message in answer.get("error", answer.get("why", ""))
     assert glass.shown.run == run
     assert not glass.altered
 
@@ -234,17 +234,17 @@ def test_nonsense_is_refused_in_a_sentence(ask: Ask, glass: Glass, path: str, ch
 @pytest.mark.parametrize("path", ["/api/what-if/paint", "/api/what-if/foresee-paint"])
 @pytest.mark.parametrize(("query", "size"), [("", 431), ("?shape=3,12,12", 432), ("?shape=12,12,3", 1)])
 def test_pixels_of_another_size_are_refused(ask: Ask, glass: Glass, path: str, query: str, size: int) -> None:
-    status, said = ask(path + query, bytes(size))
+    status, content = ask(path + query, bytes(size))
     assert status == 400
-    assert "this network takes 12,12,3 (height, width, channels), which is 432." in said["error"]
+    assert "this network takes 12,12,3 (height, width, channels), which is 432." in content["error"]
     assert not glass.altered
 
 
 def test_scores_that_are_no_numbers_are_refused_and_nothing_is_lost(ask: Ask, glass: Glass) -> None:
     ask("/api/what-if", [AVERAGE])
     huge = [AVERAGE, {**WEIGHT, "value": 3e38}, {**WEIGHT, "index": [1, 1, 2, 2], "value": 3e38}]
-    status, said = ask("/api/what-if", huge)
+    status, content = ask("/api/what-if", huge)
     assert status == 400
-    assert "are not finite numbers" in said["error"]
+    assert "are not finite numbers" in content["error"]
     assert "would not be finite" in ask("/api/what-if/foresee", huge)[1]["why"]
     assert [type(each).__name__ for each in glass.altered.changes] == ["Pooling"]

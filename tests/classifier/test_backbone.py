@@ -41,14 +41,14 @@ def images(count: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("count", [1, 3, 50])
 def test_features_times_weight_plus_bias_are_the_logits(network: str, count: int) -> None:
     one = classifier(network)
-    found = one.features(images(count))
+    result = one.features(images(count))
     head = one.module.get_submodule(one.backbone.head)
     assert isinstance(head, torch.nn.Linear)
-    assert found.dtype == np.float32
-    assert found.shape == (count, head.in_features)
+    assert result.dtype == np.float32
+    assert result.shape == (count, head.in_features)
     weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
     logits = np.array([answer.logits for answer in one.predict(images(count))])
-    np.testing.assert_allclose(found @ weight.T + bias, logits, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result @ weight.T + bias, logits, rtol=1e-5, atol=1e-5)
 
 
 def test_predictions_come_with_their_features_in_order(photos: Path, trained: Path) -> None:
@@ -119,14 +119,14 @@ def test_a_module_of_the_users_has_features_too_and_so_has_its_export() -> None:
     module = Named().eval()
     one = classifier(module)
     assert (one.backbone.head, one.backbone.width) == ("answer", 12)
-    found = one.features(images(5))
-    given, any_number = (torch.zeros(2, 3, 16, 16),), ({0: torch.export.Dim("n")},)
+    result = one.features(images(5))
+    inputs, any_number = (torch.zeros(2, 3, 16, 16),), ({0: torch.export.Dim("n")},)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about PyTorch
-        exported = torch.export.unflatten(torch.export.export(module, given, dynamic_shapes=any_number)).eval()
+        exported = torch.export.unflatten(torch.export.export(module, inputs, dynamic_shapes=any_number)).eval()
     other = replace(one, module=exported)
     assert (other.backbone.head, other.backbone.width) == ("answer", 12)
-    np.testing.assert_allclose(other.features(images(5)), found, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(other.features(images(5)), result, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

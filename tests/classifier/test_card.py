@@ -214,8 +214,8 @@ def test_the_range_of_deep_pictures_is_told(model: Path) -> None:
     config, stated = (json.loads((model / name).read_text()) for name in ("config.json", "metrics.json"))
     assert "becomes black" not in card.text(config, stated)
     config["preprocessing"]["ranges"] = {"integer": [0, 4095], "real": [-0.5, 1.25]}
-    told = "Pictures of more than 8 bits: 0 becomes black and 4,095 becomes white (12 bits). Predictions use the same"
-    assert told in card.text(config, stated)
+    report = "Pictures of more than 8 bits: 0 becomes black and 4,095 becomes white (12 bits). Predictions use the same"
+    assert report in card.text(config, stated)
     assert "floating-point numbers: -0.5 becomes black and 1.25 becomes white." in card.text(config, stated)
     del config["preprocessing"]["ranges"]  # of an older Pellucid
     assert "becomes black" not in card.text(config, stated)

@@ -91,7 +91,7 @@ def test_temperature_by_hand(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         (np.zeros((5, 5), np.uint8), "uint8 (5, 5)"),
         (np.zeros((5, 5, 3), np.float32), "float32 (5, 5, 3)"),
@@ -100,9 +100,9 @@ def test_temperature_by_hand(classifier: Classifier) -> None:
         (np.zeros((0, 5, 3), np.uint8), "uint8 (0, 5, 3)"),
     ],
 )
-def test_an_array_that_is_no_picture_says_what_it_is(classifier: Classifier, image: np.ndarray, said: str) -> None:
+def test_an_array_that_is_no_picture_says_what_it_is(classifier: Classifier, image: np.ndarray, message: str) -> None:
     answer = classifier.predict(image)
-    assert answer.error == f"an array of {said}; a picture is uint8 (height, width, 3)"
+    assert answer.error == f"an array of {message}; a picture is uint8 (height, width, 3)"
     assert (answer.label, answer.probability, answer.probabilities, answer.logits) == (None, None, None, None)
     assert answer.top(3) == []
 
@@ -148,9 +148,9 @@ def test_a_stream_reads_only_a_little_ahead(classifier: Classifier, files: list[
     stream = classifier.stream(endless(), batch)
     assert taken == 0
     most = batch * (2 * max(2, min(MOST_WORKERS, cores())) + 2)
-    for given in range(1, 60):
+    for count in range(1, 60):
         next(stream)
-        assert taken <= given + most
+        assert taken <= count + most
     stream.close()
 
 

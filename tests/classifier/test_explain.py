@@ -176,9 +176,9 @@ def test_a_grey_model(grey: Classifier, picture: Path) -> None:
         assert trace.unit(unit).complete
         assert trace.gradient(unit).complete
     assert "Nesterov" in trace.update("conv1.weight[0, 0, 0, 0]").kind
-    found = grey.difference(picture, "dark")
-    assert found.pixels.shape == (12, 12)
-    assert abs(found.remainder) < 1e-4
+    result = grey.difference(picture, "dark")
+    assert result.pixels.shape == (12, 12)
+    assert abs(result.remainder) < 1e-4
     assert grey.attribute(picture, "dark", "occlusion").map.shape == (12, 12)
 
 
@@ -187,12 +187,12 @@ def test_differences_and_their_defaults(classifier: Classifier, picture: Path) -
     assert predicted.label == "red"
     logits = dict(zip(classifier.classes, predicted.logits or (), strict=True))
     cases = [(("red",), "blue"), (("blue",), "red"), (("blue", "red"), "red"), (("red", "blue"), "blue")]
-    for asked, second in cases:
-        found = classifier.difference(picture, *asked)
-        assert (found.first, found.second) == (asked[0], second)
-        assert found.difference == pytest.approx(logits[found.first] - logits[found.second], rel=1e-5)
-        assert abs(found.remainder) < 1e-5
-        assert found.source == str(picture)
+    for requested, second in cases:
+        result = classifier.difference(picture, *requested)
+        assert (result.first, result.second) == (requested[0], second)
+        assert result.difference == pytest.approx(logits[result.first] - logits[result.second], rel=1e-5)
+        assert abs(result.remainder) < 1e-5
+        assert result.source == str(picture)
     with pytest.raises(TraceError, match="'red' cannot be compared with itself"):
         classifier.difference(picture, "red", "red")
     with pytest.raises(TraceError, match="'green' is not a class"):
@@ -200,8 +200,12 @@ def test_differences_and_their_defaults(classifier: Classifier, picture: Path) -
 
 
 def test_attributions(classifier: Classifier, picture: Path) -> None:
-    found = classifier.attribute(picture)
-    assert (found.method, classifier.classes[found.target], found.map.shape) == ("grad_cam", "red", (12, 12))
+    attribution = classifier.attribute(picture)
+    assert (attribution.method, classifier.classes[attribution.target], attribution.map.shape) == (
+        "grad_cam",
+        "red",
+        (12, 12),
+    )
     assert classifier.attribute(picture, "blue", "integrated_gradients").target == 0
     with pytest.raises(TraceError, match="not a class"):
         classifier.attribute(picture, "green")
@@ -214,9 +218,9 @@ def test_exemplars_pass_over_what_is_no_picture(classifier: Classifier, photos: 
     sources = [tmp_path / "no.png", *sorted((photos / "red").iterdir())]
     steps = Steps(classifier.exemplars(sources, count=2))
     assert list(steps)[-1] == 16
-    found, unusable = steps.result
+    result, unusable = steps.result
     assert [source for source, _ in unusable] == [str(tmp_path / "no.png")]
-    (row, *_) = found["conv1"].filters
+    (row, *_) = result["conv1"].filters
     assert len(row) == 2
     channel, y, x = row[0].unit
     assert classifier.explain(row[0].source).unit(f"conv1[{channel}, {y}, {x}]").recorded == pytest.approx(

@@ -75,7 +75,7 @@ def test_the_figures_of_a_thousand_classes_are_below_a_megabyte(model: Path) -> 
     assert f"| {number:,} | {worst['name']} | 6 | " in text
     count, true, called = matrix.mistakes(again["test"]["confusion"])[0]
     assert f"| class number {true} | class number {called} | {count} |" in text
-    result = Evaluation(sides["test"], (), kept=True, side="test").as_json()
+    result = Evaluation(sides["test"], (), held_out=True, side="test").as_json()
     assert result["confusion"] == again["test"]["confusion"]
 
 

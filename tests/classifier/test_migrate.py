@@ -37,9 +37,9 @@ def test_there_is_a_folder_of_each_format() -> None:
 @pytest.mark.parametrize("name", LOGITS)
 def test_it_opens_and_says_what_it_said(name: str) -> None:
     classifier = pellucid.load(STORED / name, trust=name == "format2-program")
-    found = classifier.predict(STORED / "picture.png")
-    assert found.logits == pytest.approx(LOGITS[name], abs=1e-4)
-    assert found.label == "red"
+    result = classifier.predict(STORED / "picture.png")
+    assert result.logits == pytest.approx(LOGITS[name], abs=1e-4)
+    assert result.label == "red"
     assert classifier.classes == ("blue", "red")
     streamed = next(pellucid.predict(STORED / name, STORED / "picture.png", trust=True))
     assert streamed.logits == pytest.approx(LOGITS[name], abs=1e-4)

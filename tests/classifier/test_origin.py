@@ -12,8 +12,8 @@ HEAD = {"accuracy": 0.976, "loss": 0.047}
 def about(whole: dict[str, Any] | None = None, frozen: bool = True, tried: Any = ((0.1, 0.05), (0.3, 0.04))) -> Any:
     head = {"c": 0.3, "seconds": 1.04, "views": ["plain", "mirror"], "tried": [list(pair) for pair in tried]}
     validation = {"head": HEAD, "whole network": whole}
-    said = {"name": "net", "source": "a package", "seen": "cats | and dogs", "frozen": frozen, "head": head}
-    return {"pretrained": {**said, "validation": validation}}
+    description = {"name": "net", "source": "a package", "seen": "cats | and dogs", "frozen": frozen, "head": head}
+    return {"pretrained": {**description, "validation": validation}}
 
 
 def test_nothing_of_a_training_from_scratch() -> None:
@@ -56,9 +56,9 @@ def test_which_of_the_two_was_kept_with_both_figures() -> None:
 def test_why_the_head_was_kept_where_the_whole_network_did_better(
     whole: dict[str, Any], more: dict[str, Any], chance: bool
 ) -> None:
-    said = origin.lines({**about(whole), **more})[2]
+    line = origin.lines({**about(whole), **more})[2]
     assert (
-        "on validation (cross-entropy" in said and "; on so few pictures the difference may be chance." in said
+        "on validation (cross-entropy" in line and "; on so few pictures the difference may be chance." in line
     ) == chance
 
 

@@ -294,9 +294,9 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_told(model: Path, damage: str) -> None:
-    do, said = DAMAGE[damage]
+    do, message = DAMAGE[damage]
     do(model)
-    with pytest.raises(ArtefactError, match=re.escape(said)) as caught:
+    with pytest.raises(ArtefactError, match=re.escape(message)) as caught:
         pellucid.load(model)
     assert str(model) in str(caught.value)
 

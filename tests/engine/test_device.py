@@ -49,7 +49,7 @@ DEPTHWISE, DENSE = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4)), nn.Sequential(nn
 
 
 @pytest.mark.parametrize(
-    ("module", "precision", "asked", "began", "found"),
+    ("module", "precision", "requested", "began", "expected"),
     [
         (DEPTHWISE, "bfloat16", "auto", None, "float32"),
         (DEPTHWISE, "bfloat16", "bfloat16", None, "bfloat16"),
@@ -60,12 +60,12 @@ DEPTHWISE, DENSE = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4)), nn.Sequential(nn
     ],
 )
 def test_depthwise_convolutions_train_in_float32(
-    module: nn.Module, precision: Any, asked: Any, began: Any, found: str
+    module: nn.Module, precision: Any, requested: Any, began: Any, expected: str
 ) -> None:
-    engine = device.for_steps(Engine("cpu", precision, 1, ("cpu: why",)), module, asked, began)
+    engine = device.for_steps(Engine("cpu", precision, 1, ("cpu: why",)), module, requested, began)
 
-    assert engine.precision == found
-    assert len(engine.reasons) == (1 if found == precision else 2)
+    assert engine.precision == expected
+    assert len(engine.reasons) == (1 if expected == precision else 2)
     assert device.for_steps(Engine("cuda", "bfloat16", 1, ()), module, "auto").precision == "bfloat16"
 
 

@@ -23,11 +23,11 @@ def test_rates_come_from_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(probe, "time", SimpleNamespace(perf_counter=perf_counter))
     network = text.parse("conv(2, 3) batchnorm relu flatten dropout(0.5) dense")
-    found = probe.measure(network, (3, 8, 8), classes=2, batch=4, engine=ENGINE, seconds=2.0)
-    assert found.training_images_per_second == 16  # four pictures a quarter of a second
-    assert found.predicting_images_per_second == 16
-    assert (found.device, found.precision, found.threads, found.batch) == ("cpu", "float32", 1, 4)
-    assert found.training_bytes > 10_000_000  # PyTorch alone is more
+    measured = probe.measure(network, (3, 8, 8), classes=2, batch=4, engine=ENGINE, seconds=2.0)
+    assert measured.training_images_per_second == 16  # four pictures a quarter of a second
+    assert measured.predicting_images_per_second == 16
+    assert (measured.device, measured.precision, measured.threads, measured.batch) == ("cpu", "float32", 1, 4)
+    assert measured.training_bytes > 10_000_000  # PyTorch alone is more
 
 
 def test_at_least_two_calls_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,10 +39,10 @@ def test_at_least_two_calls_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seconds_by_hand() -> None:
-    found = Probe("cpu", "float32", 2, 32, 200.0, 700.0, 10**9)
-    assert found.seconds(pictures=1000, epochs=30) == 150.0
-    told = found.as_json(pictures=1000, epochs=30)
-    assert (told["seconds"], told["pictures"], told["training_images_per_second"]) == (150.0, 1000, 200.0)
+    result = Probe("cpu", "float32", 2, 32, 200.0, 700.0, 10**9)
+    assert result.seconds(pictures=1000, epochs=30) == 150.0
+    report = result.as_json(pictures=1000, epochs=30)
+    assert (report["seconds"], report["pictures"], report["training_images_per_second"]) == (150.0, 1000, 200.0)
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,13 @@ def test_bit_for_bit(kind: Any, settings: dict[str, Any]) -> None:
     torch.manual_seed(3)
     first = torch.nn.Linear(7, 5)
     second = copy.deepcopy(first)
-    given = torch.randn(4, 7)
+    inputs = torch.randn(4, 7)
     for module, made in ((first, uncompiled(kind)), (second, kind)):
         optimizer = made(module.parameters(), lr=0.01, **settings)
         assert (type(optimizer).__name__, type(optimizer).__module__) == (kind.__name__, kind.__module__)
         for _ in range(3):
             optimizer.zero_grad(set_to_none=True)
-            module(given).square().sum().backward()
+            module(inputs).square().sum().backward()
             optimizer.step()
     assert not torch.equal(first.weight, torch.zeros_like(first.weight))
     assert torch.equal(first.weight, second.weight)

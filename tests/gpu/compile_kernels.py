@@ -43,8 +43,8 @@ def compiled(name: str, images: str, number: str, constants: dict[str, int], cap
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(made.asm["cubin"])
         file.flush()
-        told = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
-    registers, spilled = re.search(r"REG:(\d+) STACK:(\d+)", told).groups()
+        usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    registers, spilled = re.search(r"REG:(\d+) STACK:(\d+)", usage).groups()
     facts = {"registers": int(registers), "spilled": int(spilled), "shared": made.metadata.shared}
     return {"kernel": name, "capability": capability, "images": images, "number": number, **facts}
 
@@ -56,13 +56,13 @@ def constants(*conv: int, **settings: int) -> dict[str, int]:
     return gpu._constants(block)
 
 
-found = []
+results = []
 for capability in (80, 90):
     for number, images in (("fp32", "fp32"), ("bf16", "u8")):
         for name in ("pool_relu", "unpool"):
             passing = {"FILTERS": 32, "SIZE": 2, "BLOCK": gpu.NUMBERS}
-            found.append(compiled(name, number, number, passing, capability))
+            results.append(compiled(name, number, number, passing, capability))
         for block in (constants(3, 10, 5), constants(3, 32, 3), constants(1, 8, 3, padding=1), constants(4, 32, 7)):
             for name in ("direct", "direct_gradients"):
-                found.append(compiled(name, images, number, block, capability))
-json.dump(found, sys.stdout)
+                results.append(compiled(name, images, number, block, capability))
+json.dump(results, sys.stdout)

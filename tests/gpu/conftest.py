@@ -31,10 +31,10 @@ def _widen_products(patch: pytest.MonkeyPatch) -> None:
 
     plain = interpreter.InterpreterBuilder.create_dot
 
-    def wide(given: interpreter.TensorHandle) -> interpreter.TensorHandle:
-        if given.dtype.scalar != tl.bfloat16:
-            return given
-        return interpreter.TensorHandle((given.data.astype(np.uint32) << 16).view(np.float32), tl.float32)
+    def wide(inputs: interpreter.TensorHandle) -> interpreter.TensorHandle:
+        if inputs.dtype.scalar != tl.bfloat16:
+            return inputs
+        return interpreter.TensorHandle((inputs.data.astype(np.uint32) << 16).view(np.float32), tl.float32)
 
     patch.setattr(
         interpreter.InterpreterBuilder,

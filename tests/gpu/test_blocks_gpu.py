@@ -100,13 +100,13 @@ def test_maps_and_gradients_are_pytorchs(gpu: torch.device, case: Case, dtype: t
     block = block_of(module)
     assert on_gpu.is_direct(block, images) is case.direct
     with torch.autocast(gpu.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        found = there_and_back(fused(module), module, images)
+        result = there_and_back(fused(module), module, images)
     wanted = there_and_back(block.plain, module, images)
-    assert found[0].dtype == dtype
-    assert found[0].is_contiguous(memory_format=block.memory)
-    for one, other in zip(found, wanted, strict=True):
+    assert result[0].dtype == dtype
+    assert result[0].is_contiguous(memory_format=block.memory)
+    for one, other in zip(result, wanted, strict=True):
         assert torch.equal(one.float(), other)
-    assert found[0].max() > 0
+    assert result[0].max() > 0
 
 
 def test_numbers_that_are_not_whole(gpu: torch.device) -> None:
@@ -116,11 +116,11 @@ def test_numbers_that_are_not_whole(gpu: torch.device) -> None:
         for parameter in module.parameters():
             nn.init.normal_(parameter)
         images = torch.randn_like(pictures(case, gpu)).requires_grad_(case.grad)
-        found = there_and_back(fused(module), module, images)
+        result = there_and_back(fused(module), module, images)
         double = modules(case, gpu).double()
         double.load_state_dict(module.state_dict())
         wanted = there_and_back(double, double, images.detach().double().requires_grad_(case.grad))
-        for one, other in zip(found, wanted, strict=True):
+        for one, other in zip(result, wanted, strict=True):
             torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-4)
 
 
@@ -135,11 +135,11 @@ def test_stored_bytes_go_straight_in(gpu: torch.device, name: str) -> None:
     calls: list[torch.dtype] = []
     run = on_gpu.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(on_gpu, "run", lambda *given: calls.append(given[1].dtype) or run(*given))
-        found = there_and_back(chain.of_stored(module, scale, threads=1), module, pixels)
-    wanted = there_and_back(lambda given: module(scale(to_unit(given, str(gpu)))), module, pixels)
+        patch.setattr(on_gpu, "run", lambda *inputs: calls.append(inputs[1].dtype) or run(*inputs))
+        result = there_and_back(chain.of_stored(module, scale, threads=1), module, pixels)
+    wanted = there_and_back(lambda inputs: module(scale(to_unit(inputs, str(gpu)))), module, pixels)
     assert calls == [torch.uint8]
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(result, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
 
 
@@ -148,10 +148,10 @@ def test_a_number_that_is_none_stays_one(gpu: torch.device, name: str) -> None:
     case = CASES[name]
     module, images = modules(case, gpu), pictures(case, gpu).detach()
     images[1, 0, 4, 5] = torch.nan
-    found, wanted = fused(module)(images), module(images)
+    result, wanted = fused(module)(images), module(images)
     assert wanted.isnan().any()
-    assert torch.equal(found.isnan(), wanted.isnan())
-    assert torch.equal(found.nan_to_num(-1), wanted.nan_to_num(-1))
+    assert torch.equal(result.isnan(), wanted.isnan())
+    assert torch.equal(result.nan_to_num(-1), wanted.nan_to_num(-1))
 
 
 def test_more_windows_than_programs(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +159,8 @@ def test_more_windows_than_programs(gpu: torch.device, monkeypatch: pytest.Monke
     case = CASES["as a first block"]
     module, images = modules(case, gpu), pictures(case, gpu)
     monkeypatch.setattr(on_gpu, "PROGRAMS", 1)
-    found, wanted = (there_and_back(way, module, images) for way in (fused(module), module))
-    assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
+    result, wanted = (there_and_back(way, module, images) for way in (fused(module), module))
+    assert all(torch.equal(one, other) for one, other in zip(result, wanted, strict=True))
 
 
 def test_training_after_predicting(gpu: torch.device) -> None:
@@ -170,8 +170,8 @@ def test_training_after_predicting(gpu: torch.device) -> None:
     on_gpu._of_taps.cache_clear()
     with torch.inference_mode():
         predicted = fused(module)(images)
-    found = there_and_back(fused(module), module, images)
-    assert torch.equal(found[0], predicted)
+    result = there_and_back(fused(module), module, images)
+    assert torch.equal(result[0], predicted)
 
 
 def test_maps_with_more_places_than_32_bits_count_are_pytorchs_own(gpu: torch.device) -> None:
@@ -197,7 +197,7 @@ def test_both_ways_are_held_against_each_other_before_they_race(
 ) -> None:
     assert race(gpu, monkeypatch) > 0
     run = on_gpu.run
-    monkeypatch.setattr(on_gpu, "run", lambda *given: run(*given) * 1.2)
+    monkeypatch.setattr(on_gpu, "run", lambda *inputs: run(*inputs) * 1.2)
     assert math.isnan(race(gpu, monkeypatch))
 
 
@@ -213,8 +213,8 @@ def test_both_ways_are_held_against_each_other_before_they_race(
 def test_the_choice_on_a_gpu_is_told(
     monkeypatch: pytest.MonkeyPatch, times: float | Exception, fuses: bool, reason: str
 ) -> None:
-    def raced(*given: object) -> float:
-        assert given[-1] == torch.device("cuda:1")
+    def raced(*inputs: object) -> float:
+        assert inputs[-1] == torch.device("cuda:1")
         if isinstance(times, Exception):
             raise times
         return times

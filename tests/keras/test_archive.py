@@ -21,8 +21,8 @@ from pellucid.errors import ArtefactError, NetworkError, PellucidError
 KERNEL = "layers/conv2d/vars/0"
 
 
-def refused(path: Path, said: str, out: Path, kind: type[PellucidError] = ArtefactError) -> None:
-    with pytest.raises(kind, match=said) as raised:
+def refused(path: Path, message: str, out: Path, kind: type[PellucidError] = ArtefactError) -> None:
+    with pytest.raises(kind, match=message) as raised:
         pellucid.import_keras(path, out)
     assert "\n" not in str(raised.value)
     assert not out.exists()
@@ -72,10 +72,14 @@ def test_a_file_with_wrong_bytes_never_ends_in_a_traceback(name: str, stored: Pa
 
 def test_json_that_is_none(stored: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    for content, said in (("{", "config.json is not JSON"), ("[]", "is not a JSON object"), ("[" * 99_999, "not JSON")):
+    for content, message in (
+        ("{", "config.json is not JSON"),
+        ("[]", "is not a JSON object"),
+        ("[" * 99_999, "not JSON"),
+    ):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", content)
-        refused(path, said, tmp_path / "out")
+        refused(path, message, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,7 @@ def virtual(file: h5py.File) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             lambda file: file.__delitem__("layers/conv2d"),
@@ -166,9 +170,9 @@ def virtual(file: h5py.File) -> None:
     ],
 )
 def test_weights_that_are_not_there(
-    change: Callable[[h5py.File], None], said: str, edited: Callable[..., Path], tmp_path: Path
+    change: Callable[[h5py.File], None], message: str, edited: Callable[..., Path], tmp_path: Path
 ) -> None:
-    refused(edited("article", weights=change), said, tmp_path / "out")
+    refused(edited("article", weights=change), message, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", ["f2", "f8"])

@@ -156,12 +156,12 @@ def test_weights_without_names_are_read_by_kind_and_number(
 
 def test_layers_are_told_one_by_one(stored: Path, tmp_path: Path) -> None:
     result = imported(stored / "nested.keras", tmp_path / "model")
-    told = {line.kind: line.became for line in result.layers}
+    report = {line.kind: line.became for line in result.layers}
 
-    assert told["RandomFlip"] == told["RandomRotation"] == "acts in training alone"
-    assert told["TrueDivide"] == told["Subtract"] == "preprocessing"
-    assert told["ZeroPadding2D"] == "zeros of the next layer"
-    assert told["Add"] == "residual, the two branches above"
+    assert report["RandomFlip"] == report["RandomRotation"] == "acts in training alone"
+    assert report["TrueDivide"] == report["Subtract"] == "preprocessing"
+    assert report["ZeroPadding2D"] == "zeros of the next layer"
+    assert report["Add"] == "residual, the two branches above"
     assert [line.became for line in result.layers if line.kind == "DepthwiseConv2D"] == [
         "conv(4, 3, padding=same, groups=4, bias=false)",
         "conv(4, 3, stride=2, padding=same, groups=4, bias=false)",
@@ -175,7 +175,7 @@ def test_a_wider_filter_is_told(stored: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
+    ("file", "message"),
     [
         ("blog.keras", "Its one unit with a sigmoid became two scores, 0 and the unit, whose softmax is the same."),
         ("article.keras", "Its softmax is ours: the network ends with the scores."),
@@ -185,8 +185,8 @@ def test_a_wider_filter_is_told(stored: Path, tmp_path: Path) -> None:
         ("article.keras", "Keras keeps no class names. Give what 0 and what 1 meant: --classes cat,dog."),
     ],
 )
-def test_what_the_file_cannot_say_is_said(file: str, said: str, stored: Path, tmp_path: Path) -> None:
-    assert said in " ".join(pellucid.import_keras(stored / file, tmp_path / "model").notes)
+def test_what_the_file_cannot_say_is_said(file: str, message: str, stored: Path, tmp_path: Path) -> None:
+    assert message in " ".join(pellucid.import_keras(stored / file, tmp_path / "model").notes)
 
 
 def test_every_number_can_be_followed(stored: Path, predictions: dict[str, np.ndarray], tmp_path: Path) -> None:

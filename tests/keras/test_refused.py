@@ -95,20 +95,20 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "change", "said"), CASES)
+@pytest.mark.parametrize(("name", "change", "message"), CASES)
 def test_what_is_not_read_is_named(
     name: str,
     change: Callable[[Layers], None],
-    said: str | None,
+    message: str | None,
     edited: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
     path = edited(name, change)
     before = {each.name for each in tmp_path.iterdir()}
-    if said is None:
+    if message is None:
         pellucid.import_keras(path, tmp_path / "model")
         return
-    with pytest.raises((NetworkError, ArtefactError), match=said) as raised:
+    with pytest.raises((NetworkError, ArtefactError), match=message) as raised:
         pellucid.import_keras(path, tmp_path / "model")
 
     assert "\n" not in str(raised.value)
@@ -147,7 +147,7 @@ def test_a_second_input(edited: Callable[..., Path], stored: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"classes": ["cat"]}, "The model tells 2 classes apart, and classes has 1: cat."),
         ({"classes": ["cat", "cat"]}, "The class 'cat' is in classes twice."),
@@ -159,10 +159,10 @@ def test_a_second_input(edited: Callable[..., Path], stored: Path, tmp_path: Pat
         ({"pixels": (0, float("nan"))}, "pixels is 0..nan; the first number must be below the second"),
     ],
 )
-def test_wrong_arguments(arguments: dict[str, Any], said: str, stored: Path, tmp_path: Path) -> None:
+def test_wrong_arguments(arguments: dict[str, Any], message: str, stored: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as raised:
         pellucid.import_keras(stored / "article.keras", tmp_path / "model", **arguments)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert not (tmp_path / "model").exists()
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pellucid.errors import TraceError
-from pellucid.lessons import given
+from pellucid.lessons import material
 from pellucid.lessons.cycle import Cycle
 from pellucid.lessons.lesson import Lesson, as_json
 from pellucid.lessons.walk import DRAWN, NAMES, lessons
@@ -121,7 +121,7 @@ def resolved(value: Any) -> Any:
     return value
 
 
-def found(printed: dict[str, Any], place: tuple[str | int, ...]) -> Any:
+def looked_up(printed: dict[str, Any], place: tuple[str | int, ...]) -> Any:
     lesson, kind, name, *inside = place
     content = printed[str(lesson)][str(kind)][str(name)]["numbers" if kind == "arrays" else "value"]
     for index in inside:
@@ -137,7 +137,7 @@ def test_every_key_of_the_figures_has_its_place() -> None:
 def test_the_figure_stands_at_its_place(printed: dict[str, Any], path: str, figure: Any) -> None:
     place = PLACES[path]
     assert place is not None
-    computed, expected = found(printed, place), resolved(figure)
+    computed, expected = looked_up(printed, place), resolved(figure)
     if isinstance(expected, str) or (isinstance(expected, list) and isinstance(expected[0], str)):
         assert computed == expected
     elif path == "article_network.printed_shapes":
@@ -168,7 +168,7 @@ def test_what_the_article_calls_its_layers(printed: dict[str, Any]) -> None:
         "dense softmax",
     ]
     # stride 1 and no padding are our defaults; softmax belongs to the loss
-    assert found(printed, ("parameters", "values", "layers")) == [
+    assert looked_up(printed, ("parameters", "values", "layers")) == [
         "conv(10, 5)",
         "relu",
         "maxpool(2)",
@@ -219,20 +219,24 @@ def test_a_working_names_what_it_is_made_of(walk: tuple[Lesson, ...]) -> None:
 
 def test_two_filters_together_hold_the_whole_picture(walk: tuple[Lesson, ...]) -> None:
     recovered = next(lesson for lesson in walk if lesson.name == "two-filters").array("recovered")
-    np.testing.assert_allclose(recovered, [given.PICTURE_FOR_PAIRS[:, :3], given.PICTURE_FOR_PAIRS[:, 1:]], atol=1e-9)
+    np.testing.assert_allclose(
+        recovered, [material.PICTURE_FOR_PAIRS[:, :3], material.PICTURE_FOR_PAIRS[:, 1:]], atol=1e-9
+    )
 
 
 def test_filters_on_a_photograph_are_pytorchs() -> None:
     photo = np.random.default_rng(3).integers(0, 256, (33, 40, 3)).astype(np.uint8)
     edges, depth = lessons(photo, only="edges-and-blur")[0], lessons(photo, only="depth")[0]
-    grey = photo @ given.GREY
+    grey = photo @ material.GREY
     np.testing.assert_allclose(edges.array("grey"), grey, atol=1e-9)
     for grid in edges.arrays[2::2]:
         kernel = edges.array(f"{grid.name} filter")
         wanted = nn.functional.conv2d(torch.tensor(grey)[None, None], torch.tensor(kernel)[None, None], padding="same")
         np.testing.assert_allclose(grid.numbers, wanted[0, 0].numpy(), atol=1e-9)
     colours = torch.tensor(photo[0:32, 4:36].transpose(2, 0, 1).astype(np.float64))
-    wanted = nn.functional.conv2d(colours[None], torch.tensor(given.DEPTH_FILTERS), torch.tensor(given.DEPTH_BIAS))
+    wanted = nn.functional.conv2d(
+        colours[None], torch.tensor(material.DEPTH_FILTERS), torch.tensor(material.DEPTH_BIAS)
+    )
     assert wanted.shape == (1, 10, 28, 28)
     np.testing.assert_allclose(depth.array("output"), wanted[0, :, 14, 14].numpy(), atol=1e-9)
     assert len(depth.working("output[1, 14, 14]").terms) == 76
@@ -240,9 +244,9 @@ def test_filters_on_a_photograph_are_pytorchs() -> None:
 
 @pytest.mark.parametrize("loss_name", ["cross-entropy", "squared error"])
 def test_the_training_cycle_is_pytorchs(loss_name: str) -> None:
-    cycle = Cycle(given.TINY_WEIGHTS, loss_name)
+    cycle = Cycle(material.TINY_WEIGHTS, loss_name)
     network = tiny()
-    optimizer = torch.optim.SGD(network.parameters(), lr=given.RATE)
+    optimizer = torch.optim.SGD(network.parameters(), lr=material.RATE)
     before = loss(network, loss_name)
     before.backward()
     for name, parameter in network.named_parameters():
@@ -261,15 +265,15 @@ def test_the_training_cycle_is_pytorchs(loss_name: str) -> None:
 def test_the_gradients_are_slopes(loss_name: str) -> None:
     """Central differences of the loss that the declarations compute."""
     step = 1e-5
-    for name, weight in given.TINY_WEIGHTS.items():
+    for name, weight in material.TINY_WEIGHTS.items():
         for index in np.ndindex(*weight.shape):
             ends = []
             for sign in (1, -1):
                 moved = weight.copy()
                 moved[index] += sign * step
-                ends.append(float(Cycle({**given.TINY_WEIGHTS, name: moved}, loss_name).loss.output))
+                ends.append(float(Cycle({**material.TINY_WEIGHTS, name: moved}, loss_name).loss.output))
             slope = (ends[0] - ends[1]) / (2 * step)
-            computed = Cycle(given.TINY_WEIGHTS, loss_name).gradients[name][index]
+            computed = Cycle(material.TINY_WEIGHTS, loss_name).gradients[name][index]
             assert computed == pytest.approx(slope, rel=0, abs=1e-8)
 
 
@@ -277,15 +281,15 @@ def test_the_cycles_lessons_show_the_cycle(walk: tuple[Lesson, ...]) -> None:
     by_name = {lesson.name: lesson for lesson in walk}
     forward, backward, update = (by_name[f"training-{step}"] for step in ("forward", "backward", "update"))
     with torch.no_grad():
-        value = torch.tensor(given.TINY_PICTURE)[None, None]
+        value = torch.tensor(material.TINY_PICTURE)[None, None]
         for name, module in tiny().named_children():
             value = module(value)
             np.testing.assert_allclose(forward.array(name).ravel(), value.numpy().ravel(), atol=1e-12)
     # every number of every layer, every gradient of a number behind the picture, every weight's step is worked out
     assert len(forward.workings) == 8 + 8 + 2 + 2 + 2
     assert len(backward.workings) == 1 + 2 + 2 + (4 + 2 + 2) + (2 + 8 + 8) + (8 + 2)
-    assert len(update.workings) == sum(weight.size for weight in given.TINY_WEIGHTS.values())
-    for name in given.TINY_WEIGHTS:
+    assert len(update.workings) == sum(weight.size for weight in material.TINY_WEIGHTS.values())
+    for name in material.TINY_WEIGHTS:
         shown = backward.array(f"gradient of {name}").ravel()
         worked = [w.total for w in backward.workings if w.of.name == f"gradient of {name}"]
         np.testing.assert_array_equal(shown, worked)
@@ -295,12 +299,12 @@ def test_the_cycles_lessons_show_the_cycle(walk: tuple[Lesson, ...]) -> None:
 
 def test_both_losses_and_their_gradients_are_pytorchs(walk: tuple[Lesson, ...]) -> None:
     lesson = next(lesson for lesson in walk if lesson.name == "softmax-and-losses")
-    scores = torch.tensor(given.SCORES, requires_grad=True)
-    truth = torch.eye(3, dtype=torch.float64)[given.SCORES_TRUTH]
+    scores = torch.tensor(material.SCORES, requires_grad=True)
+    truth = torch.eye(3, dtype=torch.float64)[material.SCORES_TRUTH]
     entropy = nn.functional.cross_entropy(scores, truth)
     squared = nn.functional.mse_loss(scores.softmax(0), truth)
     for value, name in ((entropy, "cross-entropy"), (squared, "squared error")):
-        assert lesson.value(name)[given.SCORES_TRUTH] == pytest.approx(value.item(), **CLOSE)
+        assert lesson.value(name)[material.SCORES_TRUTH] == pytest.approx(value.item(), **CLOSE)
         (gradient,) = torch.autograd.grad(value, scores, retain_graph=True)
         np.testing.assert_allclose(lesson.array(f"{name} gradient"), gradient.numpy(), atol=1e-12)
     np.testing.assert_allclose(lesson.array("difference"), lesson.array("cross-entropy gradient"), atol=1e-12)
@@ -341,14 +345,14 @@ def tiny() -> nn.Sequential:
     """The cycle's network in PyTorch, float64, with the cycle's weights."""
     from pellucid.network.text import parse
 
-    network = parse(given.TINY).module((1, 3, 3), 2).double()
-    network.load_state_dict({name: torch.tensor(weight) for name, weight in given.TINY_WEIGHTS.items()})
+    network = parse(material.TINY).module((1, 3, 3), 2).double()
+    network.load_state_dict({name: torch.tensor(weight) for name, weight in material.TINY_WEIGHTS.items()})
     return network
 
 
 def loss(network: nn.Module, name: str) -> torch.Tensor:
-    scores = network(torch.tensor(given.TINY_PICTURE)[None, None])
+    scores = network(torch.tensor(material.TINY_PICTURE)[None, None])
     if name == "cross-entropy":
-        return nn.functional.cross_entropy(scores, torch.tensor([given.TINY_TRUTH]))
-    target = torch.eye(2, dtype=torch.float64)[given.TINY_TRUTH][None]
+        return nn.functional.cross_entropy(scores, torch.tensor([material.TINY_TRUTH]))
+    target = torch.eye(2, dtype=torch.float64)[material.TINY_TRUTH][None]
     return nn.functional.mse_loss(scores.softmax(1), target)

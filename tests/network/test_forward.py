@@ -190,10 +190,10 @@ def test_networks_of_the_text(layers: list[str], end: str, size: tuple[int, int]
     agree(*both(network, (2, *size), 3, seed))
     module = network.module((2, *size), 3)
     stated = residual.state(network.shapes((2, *size), 3))
-    kept = {
+    stored = {
         name: (str(each.dtype).removeprefix("torch."), tuple(each.shape)) for name, each in module.state_dict().items()
     }
-    assert list(stated.items()) == list(kept.items())
+    assert list(stated.items()) == list(stored.items())
 
 
 @pytest.mark.parametrize("end", ["flatten dense", "globalavgpool layernorm dense"])

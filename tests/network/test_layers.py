@@ -54,18 +54,18 @@ def flops(module: nn.Module, x: torch.Tensor) -> tuple[int, int]:
 def kept_bytes(module: nn.Module, x: torch.Tensor) -> int:
     """Bytes of the activations that autograd keeps for backward, each memory counted once."""
     weights = {each.untyped_storage().data_ptr() for each in [*module.parameters(), *module.buffers()]}
-    kept: dict[int, torch.UntypedStorage] = {}
+    stored: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage
+            stored[storage.data_ptr()] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         output = module(x)
     assert output.requires_grad
-    return sum(storage.nbytes() for storage in kept.values())
+    return sum(storage.nbytes() for storage in stored.values())
 
 
 # --- the article -----------------------------------------------------------------------------------------------------
@@ -459,9 +459,9 @@ def test_what_an_error_says_would_fit_fits(conv: Conv, sides: tuple[int, int]) -
     try:
         conv.output((conv.groups, *sides))
     except NetworkError as error:
-        said = str(error)
-        size = said.split("use size ")[1].split(" or less")[0]
-        padding = said.split("padding=")[1].split(" or more")[0]
+        message = str(error)
+        size = message.split("use size ")[1].split(" or less")[0]
+        padding = message.split("padding=")[1].split(" or more")[0]
         for change in ({"size": size}, {"padding": padding}):
             values = {name: tuple(map(int, (text.split("x") * 2)[:2])) for name, text in change.items()}
             fitting = Conv(**{**conv.__dict__, **values})

@@ -67,14 +67,14 @@ def test_article_fully_connected_instead() -> None:
 
 def test_article_memory() -> None:
     """Kept: the picture, ReLU's output (which max pooling keeps too), the winners' 8-byte indices, the pooled maps."""
-    kept = 4 * 270000 + 4 * 876160 + 8 * 219040 + 4 * 219040
+    stored = 4 * 270000 + 4 * 876160 + 8 * 219040 + 4 * 219040
     widest = 4 * (876160 + 876160)  # ReLU's input and output, or their gradients
     # max pooling's backward: its gradients, and as the one that comes out of flatten is in plain order, its input and
     # the winners once more in that order; the pooled maps are gone
     step = 4 * 270000 + 4 * 876160 + 8 * 219040 + 4 * (219040 + 876160) + 4 * 876160 + 8 * 219040
     short, adam = article(2, batch=128), 4 * (438842 * 3 + 438082)  # the filters have no gradient yet
     training = round(1.03 * (adam + 128 * step))
-    assert (short.kept_bytes, short.step_bytes, short.peak_bytes) == (kept, step, widest)
+    assert (short.kept_bytes, short.step_bytes, short.peak_bytes) == (stored, step, widest)
     assert short.training_bytes == training
     assert short.training_formula == (
         f"4 bytes * (438842 parameters * (1 value + 2 of the optimizer) + 438082 gradients) "
@@ -188,12 +188,12 @@ def test_operations_and_memory_are_pytorchs(text: str, input: Shape) -> None:
     planned = plan(network, input, 3)
     module = network.module(input, 3)
     weights = {each.untyped_storage().data_ptr() for each in [*module.parameters(), *module.buffers()]}
-    kept: dict[int, torch.UntypedStorage] = {}
+    stored: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights and tensor.dim() > 1:  # batch norm keeps a mean a channel too
-            kept[storage.data_ptr()] = storage
+            stored[storage.data_ptr()] = storage
         return tensor
 
     x = torch.rand(batch, *input)
@@ -205,7 +205,7 @@ def test_operations_and_memory_are_pytorchs(text: str, input: Shape) -> None:
     steps = [row for row in planned.rows if row.layer.startswith((Conv.word, Dense.word))]
     assert forward.get_total_flops() == batch * sum(row.cost.forward_flops for row in steps)
     assert backward.get_total_flops() == batch * sum(row.cost.backward_flops for row in steps)
-    assert sum(storage.nbytes() for storage in kept.values()) == batch * planned.kept_bytes
+    assert sum(storage.nbytes() for storage in stored.values()) == batch * planned.kept_bytes
     assert planned.parameters == sum(weight.numel() for weight in module.parameters())
 
 
@@ -239,8 +239,8 @@ def test_step_counts_the_gradients_that_wait_for_the_other_branch() -> None:
 
 def test_step_counts_the_bodys_gradient_that_waits_for_the_shortcut() -> None:
     planned = plan(parse("conv(6, 1) residual(relu | relu conv(24, 1) relu conv(6, 1)) flatten dense"), (3, 10, 10), 2)
-    kept = 3 + 6 + 6 + 24  # the picture, the body's ReLU, the shortcut's two
-    assert planned.step_bytes == 4 * 100 * (kept + 24 + 24 + 6)  # its second ReLU: two gradients, and the body's
+    stored = 3 + 6 + 6 + 24  # the picture, the body's ReLU, the shortcut's two
+    assert planned.step_bytes == 4 * 100 * (stored + 24 + 24 + 6)  # its second ReLU: two gradients, and the body's
 
 
 def test_no_convolution_nothing_to_compare() -> None:

@@ -29,8 +29,8 @@ def test_read_only_and_scattered_arrays_are_taken_as_they_are() -> None:
 
 def test_standardised_by_hand() -> None:
     images = torch.tensor([0.0, 0.5, 1.0, 0.25]).reshape(1, 2, 1, 2)
-    found = Standardise((0.5, 0.25), (0.5, 0.125))(images)
-    assert found.tolist() == [[[[-1.0, 0.0]], [[6.0, 0.0]]]]
+    result = Standardise((0.5, 0.25), (0.5, 0.125))(images)
+    assert result.tolist() == [[[[-1.0, 0.0]], [[6.0, 0.0]]]]
 
 
 def test_the_table_has_every_byte_as_pictures_get_it() -> None:
@@ -44,17 +44,17 @@ def test_the_table_has_every_byte_as_pictures_get_it() -> None:
 def test_measured_as_numpy_does_in_any_batches(seed: int, batches: int, channels: int) -> None:
     random = np.random.default_rng(seed)
     images = random.integers(0, 256, (9, 4, 5, channels), np.uint8)
-    found = measure(np.array_split(images, batches), channels)
+    measured = measure(np.array_split(images, batches), channels)
     unit = images.astype(float) / 255
-    assert found.mean == pytest.approx(unit.mean(axis=(0, 1, 2)))
-    assert found.deviation == pytest.approx(unit.std(axis=(0, 1, 2)))
-    assert found == measure([images], channels)
+    assert measured.mean == pytest.approx(unit.mean(axis=(0, 1, 2)))
+    assert measured.deviation == pytest.approx(unit.std(axis=(0, 1, 2)))
+    assert measured == measure([images], channels)
 
 
 def test_a_channel_that_never_varies_is_not_divided_by_0() -> None:
     images = np.zeros((2, 3, 3, 3), np.uint8)
     images[..., 1] = 51
     images[0, ..., 2] = 255
-    found = measure([images], 3)
-    assert found.mean == pytest.approx((0, 0.2, 0.5))
-    assert found.deviation == pytest.approx((1, 1, 0.5))
+    measured = measure([images], 3)
+    assert measured.mean == pytest.approx((0, 0.2, 0.5))
+    assert measured.deviation == pytest.approx((1, 1, 0.5))

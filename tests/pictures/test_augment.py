@@ -160,11 +160,11 @@ def test_stored_pictures_as_a_batch(level: Augment, shape: tuple[int, ...], seed
     scale = Standardise((0.48, 0.45, 0.4)[: shape[3]], (0.23, 0.2, 0.25)[: shape[3]])
     ours, theirs = seeded(seed), seeded(seed)
     shared = partial(share_out, threads=threads)
-    found = augment_stored(pixels, level, ours, scale.mean, scale.deviation, shared)
+    result = augment_stored(pixels, level, ours, scale.mean, scale.deviation, shared)
     expected = scale(augment(to_unit(pixels), level, theirs))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-3)
     if shape[0]:
-        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert result.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(ours.get_state(), theirs.get_state())
 
 

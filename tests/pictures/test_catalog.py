@@ -126,7 +126,7 @@ def test_a_class_of_the_model_is_no_wrapper_and_no_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("paths", "said"),
+    ("paths", "message"),
     [
         (["seg_train/a/1", "seg_test/a/1", "seg_pred/a/1"], "has seg_test, seg_train, which look like the sides"),
         (["dev/a/1", "eval/a/1"], "has dev, eval, which look like the sides"),
@@ -142,8 +142,8 @@ def test_a_class_of_the_model_is_no_wrapper_and_no_side(tmp_path: Path) -> None:
         (["only/train/a/1", "only/train/b/1"], "data/only/train itself"),
     ],
 )
-def test_what_looks_like_sides_is_refused_with_what_to_do(tmp_path: Path, paths: list[str], said: str) -> None:
-    assert said in complaint(make(tmp_path, paths))
+def test_what_looks_like_sides_is_refused_with_what_to_do(tmp_path: Path, paths: list[str], message: str) -> None:
+    assert message in complaint(make(tmp_path, paths))
 
 
 def test_model_folders_are_no_classes_and_are_named(tmp_path: Path) -> None:

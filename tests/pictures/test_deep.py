@@ -313,9 +313,9 @@ def test_compressed_grey(encode: Make, compression: str, predictor: int) -> None
             continue
         info = {317: predictor} if compression in ("tiff_lzw", "tiff_adobe_deflate") else {}
         data = encode(values, "TIFF", compression=compression, tiffinfo=info)
-        found = samples_of(data)
-        assert found is not None
-        assert np.array_equal(found.values[..., 0], values)
+        result = samples_of(data)
+        assert result is not None
+        assert np.array_equal(result.values[..., 0], values)
 
 
 @pytest.mark.parametrize("kind", ["u2", "f4", "f8"])
@@ -347,9 +347,9 @@ def test_tiles_and_planes(tiff: Make, kind: str, order: str, predictor: int) -> 
     blank = tiff(values, 2, order, tags)
     places = np.cumsum([len(blank), *map(len, pieces)])[:-1].tolist()
     data = tiff(values, 2, order, tags | {324: places}) + b"".join(pieces)
-    found = samples_of(data)
-    assert found is not None
-    assert np.array_equal(found.values, values)
+    result = samples_of(data)
+    assert result is not None
+    assert np.array_equal(result.values, values)
 
 
 def test_orientation_of_a_deep_tiff(tiff: Make) -> None:

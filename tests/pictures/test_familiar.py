@@ -36,7 +36,7 @@ def cropped(picture: Image.Image, share: float) -> Image.Image:
     return picture.crop((x, y, picture.width - x, picture.height - y))
 
 
-def kept(*pictures: Image.Image) -> NDArray[np.uint8]:
+def descriptions(*pictures: Image.Image) -> NDArray[np.uint8]:
     return coarse(np.stack([describe(np.asarray(picture.convert("RGB"))) for picture in pictures]))
 
 
@@ -55,18 +55,20 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 @pytest.fixture(scope="module")
 def twelve() -> NDArray[np.uint8]:
     """What is kept of the first twelve photographs. Not to be changed."""
-    return kept(*[photograph(seed) for seed in range(12)])
+    return descriptions(*[photograph(seed) for seed in range(12)])
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_copies_among_others(change: str, twelve: NDArray[np.uint8]) -> None:
-    asked = kept(photograph(100), *[CHANGES[change](photograph(seed)) for seed in (3, 7, 11)], photograph(101))
-    assert familiar(twelve, asked).tolist() == [-1, 3, 7, 11, -1]
+    queries = descriptions(
+        photograph(100), *[CHANGES[change](photograph(seed)) for seed in (3, 7, 11)], photograph(101)
+    )
+    assert familiar(twelve, queries).tolist() == [-1, 3, 7, 11, -1]
 
 
 def test_the_known_one_may_be_the_part_that_was_cut_out() -> None:
-    known = kept(*[cropped(photograph(seed), 0.04) for seed in range(5)])
-    assert familiar(known, kept(photograph(3), photograph(9))).tolist() == [3, -1]
+    known = descriptions(*[cropped(photograph(seed), 0.04) for seed in range(5)])
+    assert familiar(known, descriptions(photograph(3), photograph(9))).tolist() == [3, -1]
 
 
 def test_icons_are_compared_in_place_and_by_colour() -> None:
@@ -75,29 +77,29 @@ def test_icons_are_compared_in_place_and_by_colour() -> None:
         ImageDraw.Draw(picture).polygon([(10, 32), (50, 12), (50, 52)], fill=colour)
         return picture
 
-    known = kept(arrow("red"))
-    asked = kept(saved(arrow("red"), quality=90), arrow("green"), ImageOps.mirror(arrow("red")))
-    assert familiar(known, asked).tolist() == [0, -1, -1]
+    known = descriptions(arrow("red"))
+    queries = descriptions(saved(arrow("red"), quality=90), arrow("green"), ImageOps.mirror(arrow("red")))
+    assert familiar(known, queries).tolist() == [0, -1, -1]
 
 
 def test_blank_pictures_go_by_their_brightness() -> None:
-    known = kept(*[Image.new("RGB", (40, 40), (level,) * 3) for level in (0, 100, 255)])
-    asked = kept(*[Image.new("RGB", (60, 50), (level,) * 3) for level in (255, 101, 60)], photograph(1))
-    assert familiar(known, asked).tolist() == [2, 1, -1, -1]
+    known = descriptions(*[Image.new("RGB", (40, 40), (level,) * 3) for level in (0, 100, 255)])
+    queries = descriptions(*[Image.new("RGB", (60, 50), (level,) * 3) for level in (255, 101, 60)], photograph(1))
+    assert familiar(known, queries).tolist() == [2, 1, -1, -1]
 
 
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = kept(*[photograph(seed) for seed in range(9)])
-    asked = kept(*[CHANGES["cropped by 4%"](photograph(seed)) for seed in range(4, 14)])
-    whole = familiar(known, asked)
+    known = descriptions(*[photograph(seed) for seed in range(9)])
+    queries = descriptions(*[CHANGES["cropped by 4%"](photograph(seed)) for seed in range(4, 14)])
+    whole = familiar(known, queries)
     assert whole.tolist() == [4, 5, 6, 7, 8, -1, -1, -1, -1, -1]
-    monkeypatch.setattr(module, "ASKED", 3)
+    monkeypatch.setattr(module, "BLOCK", 3)
     monkeypatch.setattr(module, "KNOWN", 2)
-    np.testing.assert_array_equal(familiar(known, asked), whole)
+    np.testing.assert_array_equal(familiar(known, queries), whole)
 
 
 def test_nothing_known_and_nothing_asked() -> None:
     none = coarse(np.zeros((0, DESCRIPTION), np.uint8))
     assert none.shape == (0, COARSE)
-    assert familiar(none, kept(photograph(1))).tolist() == [-1]
-    assert familiar(kept(photograph(1)), none).tolist() == []
+    assert familiar(none, descriptions(photograph(1))).tolist() == [-1]
+    assert familiar(descriptions(photograph(1)), none).tolist() == []

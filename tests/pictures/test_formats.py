@@ -105,11 +105,11 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_named_by_its_content(name: str) -> None:
     for data in CASES[name]:
-        told = reason(data)
-        assert name in told
-        assert "damaged" not in told
+        report = reason(data)
+        assert name in report
+        assert "damaged" not in report
         if not name.startswith(("sound", "a file of zeros")):
-            assert any(todo in told for todo in ("convert", "export", "unpack", "save it", "fetch", "download"))
+            assert any(todo in report for todo in ("convert", "export", "unpack", "save it", "fetch", "download"))
 
 
 def test_raw_files_that_look_like_tiffs(tiff: Make) -> None:
@@ -135,12 +135,12 @@ def test_a_tiff_of_another_kind_is_described(tiff: Make) -> None:
     assert reason(b"II*\0\x08\0\0\0") == "damaged TIFF: its header cannot be read"
 
 
-@pytest.mark.parametrize(("frame", "bits", "told"), [(0xC1, 12, "12 bits a sample"), (0xC3, 8, "lossless")])
-def test_jpegs_that_hardly_anything_reads(encode: Make, frame: int, bits: int, told: str) -> None:
+@pytest.mark.parametrize(("frame", "bits", "report"), [(0xC1, 12, "12 bits a sample"), (0xC3, 8, "lossless")])
+def test_jpegs_that_hardly_anything_reads(encode: Make, frame: int, bits: int, report: str) -> None:
     data = bytearray(encode(PIXELS, "JPEG"))
     place = data.index(b"\xff\xc0")
     data[place + 1], data[place + 4] = frame, bits
-    assert told in reason(bytes(data))
+    assert report in reason(bytes(data))
     assert "damaged" not in reason(bytes(data))
 
 

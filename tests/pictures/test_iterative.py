@@ -28,8 +28,8 @@ def test_each_picture_has_a_side_and_twins_share_it(
     labels = generator.random((count, classes)) < generator.uniform(0, 0.6, classes)
     groups = generator.integers(0, count, count)
     sides = iterative.split(labels, digests(count), groups, free(count), *fractions, seed)
-    asked = {split.TRAIN, *(side for side, share in zip((split.VAL, split.TEST), fractions, strict=True) if share)}
-    assert set(sides.tolist()) <= asked
+    requested = {split.TRAIN, *(side for side, share in zip((split.VAL, split.TEST), fractions, strict=True) if share)}
+    assert set(sides.tolist()) <= requested
     assert (sides == split.TRAIN).any()
     for group in np.unique(groups):
         assert len(set(sides[groups == group].tolist())) == 1
@@ -63,11 +63,11 @@ def test_pictures_without_a_label_are_spread_too() -> None:
 def test_the_folders_sides_are_kept_and_a_later_twin_wins() -> None:
     labels = np.ones((12, 2), bool)
     labels[::2, 0] = False
-    given = free(12)
-    given[:4], given[4:6] = split.TEST, split.TRAIN
+    known_sides = free(12)
+    known_sides[:4], known_sides[4:6] = split.TEST, split.TRAIN
     groups = np.arange(12)
     groups[5] = groups[0]  # a training picture is the twin of a test picture
-    sides = iterative.split(labels, digests(12), groups, given, 0.25, 0.25, 0)
+    sides = iterative.split(labels, digests(12), groups, known_sides, 0.25, 0.25, 0)
     assert (sides[:4] == split.TEST).all()
     assert sides[5] == -1
     assert sides[4] in (split.TRAIN, split.VAL), "test is given, and nothing that says train joins it"

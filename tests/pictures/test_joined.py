@@ -18,7 +18,7 @@ def put(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-def told(root: Path) -> dict[str, str]:
+def labels_of(root: Path) -> dict[str, str]:
     catalog = joined(catalogs.scan(root))
     assert catalog.several
     return {picture.path: catalog.classes_of(picture).replace("\0", " ") for picture in catalog.pictures}
@@ -26,22 +26,25 @@ def told(root: Path) -> dict[str, str]:
 
 def test_the_same_bytes_in_two_folders_are_one_picture(tmp_path: Path) -> None:
     files = {"cat/1.png": b"one", "dog/1.png": b"one", "dog/2.png": b"two", "owl/9.png": b"one", "owl/3.png": b"owl"}
-    assert told(put(tmp_path, files)) == {"cat/1.png": "cat dog owl", "dog/2.png": "dog", "owl/3.png": "owl"}
+    assert labels_of(put(tmp_path, files)) == {"cat/1.png": "cat dog owl", "dog/2.png": "dog", "owl/3.png": "owl"}
 
 
 def test_names_and_sizes_alone_say_nothing(tmp_path: Path) -> None:
-    assert told(put(tmp_path, {"cat/1.png": b"one", "dog/1.png": b"eno"})) == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    assert labels_of(put(tmp_path, {"cat/1.png": b"one", "dog/1.png": b"eno"})) == {
+        "cat/1.png": "cat",
+        "dog/1.png": "dog",
+    }
 
 
 def test_copies_in_one_folder_stay_two_pictures(tmp_path: Path) -> None:
     files = {"cat/1.png": b"one", "cat/2.png": b"one", "dog/1.png": b"dog"}
-    assert told(put(tmp_path, files)) == {"cat/1.png": "cat", "cat/2.png": "cat", "dog/1.png": "dog"}
+    assert labels_of(put(tmp_path, files)) == {"cat/1.png": "cat", "cat/2.png": "cat", "dog/1.png": "dog"}
 
 
 def test_copies_on_two_sides_stay_apart(tmp_path: Path) -> None:
     files = {"train/cat/1.png": b"one", "train/dog/2.png": b"two", "test/cat/3.png": b"x", "test/dog/1.png": b"one"}
-    assert told(put(tmp_path, files))["train/cat/1.png"] == "cat"
-    assert told(tmp_path)["test/dog/1.png"] == "dog"
+    assert labels_of(put(tmp_path, files))["train/cat/1.png"] == "cat"
+    assert labels_of(tmp_path)["test/dog/1.png"] == "dog"
 
 
 def test_a_class_with_the_separator_in_its_name_is_refused(tmp_path: Path) -> None:
@@ -52,8 +55,8 @@ def test_a_class_with_the_separator_in_its_name_is_refused(tmp_path: Path) -> No
 
 def test_names_that_look_like_several_labels_are_told(tmp_path: Path) -> None:
     put(tmp_path, {"a|b/1.png": b"one", "a/1.png": b"two", "b/1.png": b"three"})
-    (told,) = hint(catalogs.scan(tmp_path))
-    assert told.startswith("class 'a|b' is one class here; --labels several")
+    (report,) = hint(catalogs.scan(tmp_path))
+    assert report.startswith("class 'a|b' is one class here; --labels several")
     assert hint(catalogs.scan(put(tmp_path / "other", {"x|y/1.png": b"one", "z/1.png": b"two"}))) == ()
 
 

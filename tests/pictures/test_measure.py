@@ -56,20 +56,20 @@ def test_the_depth_that_the_values_fill(tmp_path: Path, encode: Make, bits: int)
         values = blurred(number, 0, 2**bits - 1).astype(np.uint16)
         values[0, 0] = 2**bits - 1
         files[f"{'ab'[number % 2]}/{number}.png"] = encode(values, "PNG")
-    found = measure(scan(write(tmp_path, files)), 10**6)
-    assert found == Ranges(integer=(0, 2**bits - 1))
-    assert found.sentences == (
+    measured = measure(scan(write(tmp_path, files)), 10**6)
+    assert measured == Ranges(integer=(0, 2**bits - 1))
+    assert measured.sentences == (
         f"pictures of more than 8 bits: 0 becomes black and {2**bits - 1:,} becomes white ({bits} bits)",
     )
 
 
 def test_values_that_use_less_than_half(detector: Path) -> None:
-    found = measure(scan(detector), 10**6)
-    assert found.real is None
-    assert found.integer is not None
-    assert 800 <= found.integer[0] < 850
-    assert 1000 < found.integer[1] <= 1200
-    assert "as measured over the training folder" in found.sentences[0]
+    measured = measure(scan(detector), 10**6)
+    assert measured.real is None
+    assert measured.integer is not None
+    assert 800 <= measured.integer[0] < 850
+    assert 1000 < measured.integer[1] <= 1200
+    assert "as measured over the training folder" in measured.sentences[0]
 
 
 def test_a_few_odd_values_do_not_count(tmp_path: Path, tiff: Make) -> None:
@@ -78,9 +78,9 @@ def test_a_few_odd_values_do_not_count(tmp_path: Path, tiff: Make) -> None:
         values = blurred(number, 1000, 1200).astype(np.uint16)
         values[:1, : number % 2] = odd[number % 2]
         files[f"{'ab'[number % 2]}/{number}.tif"] = tiff(values)
-    found = measure(scan(write(tmp_path, files)), 10**6).integer
-    assert found is not None
-    assert 1000 <= found[0] < found[1] <= 1200
+    measured = measure(scan(write(tmp_path, files)), 10**6).integer
+    assert measured is not None
+    assert 1000 <= measured[0] < measured[1] <= 1200
 
 
 def test_floats_have_a_range_of_their_own(tmp_path: Path, tiff: Make, encode: Make) -> None:
@@ -89,12 +89,12 @@ def test_floats_have_a_range_of_their_own(tmp_path: Path, tiff: Make, encode: Ma
         values = blurred(number, 0, 4095).astype(np.int32)
         values[:3] = -9999
         files[f"b/{number}.tif"] = tiff(values, tags={42113: b"-9999\0"})
-    found = measure(scan(write(tmp_path, files)), 10**6)
-    assert found.integer is not None
-    assert found.real is not None
-    assert found.integer[0] >= 0
-    assert 0 <= found.real[0] < found.real[1] <= 2
-    assert len(found.sentences) == 2
+    measured = measure(scan(write(tmp_path, files)), 10**6)
+    assert measured.integer is not None
+    assert measured.real is not None
+    assert measured.integer[0] >= 0
+    assert 0 <= measured.real[0] < measured.real[1] <= 2
+    assert len(measured.sentences) == 2
 
 
 def test_what_all_files_state(tmp_path: Path, tiff: Make) -> None:

@@ -55,18 +55,18 @@ def checked(root: Path) -> Catalog:
     ],
 )
 def test_both_readings_are_named(tmp_path: Path, tops: str, inner: str) -> None:
-    said = refused(make(tmp_path, tops, inner))
-    assert "either may be the classes" in said
-    assert str(tmp_path / "photos/classes.txt") in said
+    message = refused(make(tmp_path, tops, inner))
+    assert "either may be the classes" in message
+    assert str(tmp_path / "photos/classes.txt") in message
     for name in [*tops.split()[:2], *inner.split()[:2]]:
-        assert name.removeprefix("all/").split("/")[0] in said
+        assert name.removeprefix("all/").split("/")[0] in message
 
 
 @pytest.mark.parametrize("more", [["misc/1.jpg", "misc/2.jpg"], ["labels/x.txt"], ["fold1/owl/1"]])
 def test_nearly_all_is_enough(tmp_path: Path, more: list[str]) -> None:
-    said = refused(make(tmp_path, "fold1 fold2", "cat dog", *more))
-    assert "has fold1, fold2, and both hold cat, dog" in said
-    assert ("owl" in said) == ("owl" in more[0])
+    message = refused(make(tmp_path, "fold1 fold2", "cat dog", *more))
+    assert "has fold1, fold2, and both hold cat, dog" in message
+    assert ("owl" in message) == ("owl" in more[0])
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,9 @@ def srgb(light: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("form", "options"), [*EXACT, JPEG, ("AVIF", {"quality": 100})])
 def test_wide_gamut_is_converted(encode: Make, icc: Make, name: str, form: str, options: dict) -> None:
     plain = decode(encode(COLOURS, form, **options))
-    found = decode(encode(COLOURS, form, icc_profile=icc(name), **options))
-    assert np.array_equal(found, converted(plain, icc(name), "RGB"))
-    assert abs(found.astype(int) - plain).max() > 20
+    result = decode(encode(COLOURS, form, icc_profile=icc(name), **options))
+    assert np.array_equal(result, converted(plain, icc(name), "RGB"))
+    assert abs(result.astype(int) - plain).max() > 20
 
 
 def test_adobe_rgb_by_hand(encode: Make, icc: Make) -> None:
@@ -59,9 +59,9 @@ def test_srgb_and_no_profile_leave_the_pixels_alone(encode: Make, icc: Make, for
 @pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("TIFF", {}), JPEG])
 def test_linear_grey(encode: Make, icc: Make, form: str, options: dict) -> None:
     plain = decode(encode(GREYS, form, **options))
-    found = decode(encode(GREYS, form, icc_profile=icc("linear"), **options))
-    assert abs(found - srgb(plain / 255)).max() <= 1
-    assert (found == found[..., :1]).all()
+    result = decode(encode(GREYS, form, icc_profile=icc("linear"), **options))
+    assert abs(result - srgb(plain / 255)).max() <= 1
+    assert (result == result[..., :1]).all()
 
 
 def test_grey_with_the_profile_of_its_camera(encode: Make, icc: Make) -> None:
@@ -85,8 +85,8 @@ def test_16_bits_with_a_profile(png: Make, tiff: Make, icc: Make) -> None:
     expected = srgb(values[..., 0] / 65535)
     packed = b"p\0\0" + zlib.compress(icc("linear"))
     for data in (png(values, (b"iCCP", packed)), tiff(values, tags={34675: icc("linear")})):
-        found = decode(data)[..., 0]
-        assert abs(found - expected)[values[..., 0] > 1024].max() <= 1  # the very dark lie between the curve's points
+        result = decode(data)[..., 0]
+        assert abs(result - expected)[values[..., 0] > 1024].max() <= 1  # the very dark lie between the curve's points
     wide = COLOURS.astype(np.uint16) * 257
     packed = b"p\0\0" + zlib.compress(icc("p3"))
     for data in (png(wide, (b"iCCP", packed)), tiff(wide, 2, tags={34675: icc("p3")})):
@@ -97,9 +97,9 @@ def test_transparency_and_palettes(encode: Make, icc: Make) -> None:
     wide = converted(COLOURS, icc("adobe"), "RGB")
     see_through = np.dstack([COLOURS, np.full((24, 32), 255, np.uint8)])
     see_through[0, 0, 3] = 0
-    found = decode(encode(see_through, "PNG", icc_profile=icc("adobe")))
-    assert found[0, 0].tolist() == [255, 255, 255]
-    assert np.array_equal(found[1:], wide[1:])
+    result = decode(encode(see_through, "PNG", icc_profile=icc("adobe")))
+    assert result[0, 0].tolist() == [255, 255, 255]
+    assert np.array_equal(result[1:], wide[1:])
     palette = Image.fromarray(COLOURS).quantize(16, dither=Image.Dither.NONE)
     data = encode(palette, "PNG", icc_profile=icc("adobe"))
     assert np.array_equal(decode(data), converted(np.asarray(palette.convert("RGB")), icc("adobe"), "RGB"))

@@ -3,7 +3,7 @@
 import pytest
 
 from pellucid.pictures import sides, split
-from pellucid.pictures.sides import read, suspects, told
+from pellucid.pictures.sides import read, read_all, suspects
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_what_is_left_of_a_name_is_what_has_to_be_the_same() -> None:
     ],
 )
 def test_names_that_are_one_split(names: str, sides: str) -> None:
-    assert told(names.split()) == dict(zip(names.split(), sides.split(), strict=True))
+    assert read_all(names.split()) == dict(zip(names.split(), sides.split(), strict=True))
 
 
 @pytest.mark.parametrize("names", ["train", "test val", "train cat", "steam_train test_tube", "train test cat", ""])
 def test_names_that_are_none(names: str) -> None:
-    assert told(names.split()) is None
+    assert read_all(names.split()) is None
 
 
 @pytest.mark.parametrize(

@@ -67,11 +67,11 @@ def test_twins_on_given_sides_never_straddle_and_given_test_stays(
     data: tuple[NDArray[np.int64], NDArray[np.int64], float, float, int], given_sides: list[int]
 ) -> None:
     labels, groups, validation, test, seed = data
-    told = np.array(given_sides[: len(labels)], dtype=np.int8)
-    sides = split(labels, digests(len(labels)), groups, told, validation, test, seed)
+    known_sides = np.array(given_sides[: len(labels)], dtype=np.int8)
+    sides = split(labels, digests(len(labels)), groups, known_sides, validation, test, seed)
     for group in np.unique(groups):
         assert len(set(sides[groups == group].tolist()) - {-1}) == 1
-    assert (sides[told == TEST] == TEST).all()
+    assert (sides[known_sides == TEST] == TEST).all()
 
 
 @given(data_sets())
@@ -143,22 +143,22 @@ def test_ten_percent_more_files_move_under_two_percent_of_the_others(seed: int) 
 
 
 def test_given_sides_are_kept() -> None:
-    told = np.repeat([0, 1, 2], [6, 2, 2]).astype(np.int8)
-    sides = split(np.zeros(10, int), digests(10), np.arange(10), told, 0.15, 0.15, 0)
-    np.testing.assert_array_equal(sides, told)
+    known_sides = np.repeat([0, 1, 2], [6, 2, 2]).astype(np.int8)
+    sides = split(np.zeros(10, int), digests(10), np.arange(10), known_sides, 0.15, 0.15, 0)
+    np.testing.assert_array_equal(sides, known_sides)
 
 
 def test_validation_is_carved_from_train_where_folders_give_train_and_test() -> None:
-    told = np.repeat([0, 2], [100, 20]).astype(np.int8)
-    sides = split(np.zeros(120, int), digests(120), np.arange(120), told, 0.15, 0.3, 0)
+    known_sides = np.repeat([0, 2], [100, 20]).astype(np.int8)
+    sides = split(np.zeros(120, int), digests(120), np.arange(120), known_sides, 0.15, 0.3, 0)
     assert (sides[100:] == TEST).all()
     assert counts(sides[:100]) == [85, 15, 0]
 
 
 def test_twins_on_two_given_sides_stay_on_the_later_one() -> None:
-    told = np.array([0, 2, 0, 1, 1, 2, -1, 1, 0, 0], dtype=np.int8)
+    known_sides = np.array([0, 2, 0, 1, 1, 2, -1, 1, 0, 0], dtype=np.int8)
     groups = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 5])
-    sides = split(np.zeros(10, int), digests(10), groups, told, 0, 0, 0)
+    sides = split(np.zeros(10, int), digests(10), groups, known_sides, 0, 0, 0)
     assert sides.tolist() == [-1, TEST, -1, VAL, -1, TEST, -1, VAL, TRAIN, TRAIN]
 
 
@@ -185,10 +185,10 @@ def test_each_class_is_spread_as_far_as_its_groups_go(
     labels, groups, validation, test, seed = data
     groups = groups * 4 + labels  # of one class each
     sides = split(labels, digests(len(labels)), groups, free(len(labels)), validation, test, seed)
-    asked = [TRAIN, *([TEST] if test > 0 else []), *([VAL] if validation > 0 else [])]
+    requested = [TRAIN, *([TEST] if test > 0 else []), *([VAL] if validation > 0 else [])]
     for label in np.unique(labels):
         alike = len(np.unique(groups[labels == label]))
-        assert on(sides, labels, label) >= set(asked[:alike])
+        assert on(sides, labels, label) >= set(requested[:alike])
         if alike == 1:
             assert on(sides, labels, label) == {TRAIN}
 
@@ -198,8 +198,8 @@ def test_no_class_is_without_training_pictures_that_could_have_some(
     data: tuple[NDArray[np.int64], NDArray[np.int64], float, float, int], given_sides: list[int]
 ) -> None:
     labels, groups, validation, test, seed = data  # groups of several classes, too
-    told = np.array(given_sides[: len(labels)], dtype=np.int8)
-    sides = split(labels, digests(len(labels)), groups, told, validation, test, seed)
+    known_sides = np.array(given_sides[: len(labels)], dtype=np.int8)
+    sides = split(labels, digests(len(labels)), groups, known_sides, validation, test, seed)
     alone = [label for label in np.unique(labels) if len(np.unique(groups[labels == label])) == 1]
     assert all(TRAIN in on(sides, labels, label) for label in alone)
 
@@ -240,12 +240,12 @@ def test_a_class_within_one_group_of_another_class_trains() -> None:
 
 def test_a_class_of_two_in_a_train_folder_is_carved_for_validation_only_where_test_has_it() -> None:
     labels = np.array([0] * 20 + [1, 1] + [0, 1, 0])
-    told = np.array([TRAIN] * 22 + [TEST] * 3, np.int8)
-    sides = split(labels, digests(25), np.arange(25), told, 0.15, 0.15, 0)
+    known_sides = np.array([TRAIN] * 22 + [TEST] * 3, np.int8)
+    sides = split(labels, digests(25), np.arange(25), known_sides, 0.15, 0.15, 0)
     assert sorted(sides[20:22].tolist()) == [TRAIN, VAL]  # three groups with the one in test
-    told[23] = labels[23] = 0
+    known_sides[23] = labels[23] = 0
     labels = np.array([0] * 20 + [1, 1])
-    sides = split(labels, digests(22), np.arange(22), told[:22], 0.15, 0.15, 0)
+    sides = split(labels, digests(22), np.arange(22), known_sides[:22], 0.15, 0.15, 0)
     assert on(sides, labels, 1) == {TRAIN, TEST}
 
 
@@ -282,14 +282,14 @@ def test_each_picture_is_in_one_fold_with_its_twins_and_each_class_in_its_share(
     data: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
 ) -> None:
     labels, groups, count, seed = data
-    found = folds(labels, digests(len(labels)), groups, count, seed)
-    assert found.shape == labels.shape
-    assert set(found.tolist()) == set(range(count))
+    result = folds(labels, digests(len(labels)), groups, count, seed)
+    assert result.shape == labels.shape
+    assert set(result.tolist()) == set(range(count))
     for group in np.unique(groups):
-        assert len(set(found[groups == group].tolist())) == 1
+        assert len(set(result[groups == group].tolist())) == 1
     for label in np.unique(labels):
         largest = np.unique(groups[labels == label], return_counts=True)[1].max()
-        shares = np.bincount(found[labels == label], minlength=count)
+        shares = np.bincount(result[labels == label], minlength=count)
         moved = len(np.unique(groups)) < 2 * count  # into a fold that would be empty
         assert np.abs(shares - shares.sum() / count).max() <= largest * (2 if moved else 1)
         assert (shares > 0).sum() >= 2
@@ -298,9 +298,9 @@ def test_each_picture_is_in_one_fold_with_its_twins_and_each_class_in_its_share(
 @given(st.integers(0, 1000), st.permutations(range(40)))
 def test_the_order_of_the_files_does_not_matter(seed: int, order: list[int]) -> None:
     labels, names, groups = np.arange(40) % 3, digests(40), np.arange(40) // 2 % 17
-    found = folds(labels, names, groups, 5, seed)
+    result = folds(labels, names, groups, 5, seed)
     again = folds(labels[order], [names[each] for each in order], groups[order], 5, seed)
-    np.testing.assert_array_equal(found[order], again)
+    np.testing.assert_array_equal(result[order], again)
 
 
 @settings(max_examples=20)
@@ -330,9 +330,9 @@ def test_a_class_that_shares_its_groups_stands_in_two_folds() -> None:
     labels = np.concatenate([np.zeros(36, int), [0, 0, 1], [0, 0, 1]])
     groups = np.concatenate([np.arange(36), [36] * 3, [37] * 3])
     for seed in range(30):
-        found = folds(labels, digests(42), groups, 2, seed)
-        assert set(found[labels == 1].tolist()) == {0, 1}
-        assert set(found[labels == 0].tolist()) == {0, 1}
+        result = folds(labels, digests(42), groups, 2, seed)
+        assert set(result[labels == 1].tolist()) == {0, 1}
+        assert set(result[labels == 0].tolist()) == {0, 1}
 
 
 def test_more_folds_than_groups_are_refused_with_what_would_do() -> None:
@@ -373,7 +373,14 @@ def test_a_long_chain_is_one() -> None:
 
 
 def test_a_group_on_two_given_sides_stays_on_the_later_one() -> None:
-    groups, told = np.array([0, 0, 0, 1, 1, -1]), np.array([0, 2, -1, 0, 0, 1])
+    groups, known_sides = np.array([0, 0, 0, 1, 1, -1]), np.array([0, 2, -1, 0, 0, 1])
     tied = together(groups, np.zeros((0, 2), np.int64))
-    assert split(np.array([0, 1, 0, 0, 1, 1]), digests(6), tied, told, 0.0, 0.0, 0).tolist() == [-1, 2, -1, 0, 0, 1]
-    assert overruled(groups, told).tolist() == [True, False, True, False, False, False]
+    assert split(np.array([0, 1, 0, 0, 1, 1]), digests(6), tied, known_sides, 0.0, 0.0, 0).tolist() == [
+        -1,
+        2,
+        -1,
+        0,
+        0,
+        1,
+    ]
+    assert overruled(groups, known_sides).tolist() == [True, False, True, False, False, False]

@@ -35,7 +35,7 @@ def made(root: Path, cache: Path, form: Form = FORM, limit: int = 10**6) -> Stor
     return finish(build(scan(root), form, cache, limit))[1]
 
 
-def told(root: Path, cache: Path) -> Decoding:
+def last_progress(root: Path, cache: Path) -> Decoding:
     return finish(build(scan(root), FORM, cache, 10**6))[0][-1]
 
 
@@ -114,9 +114,9 @@ def test_one_file_in_two_classes(animals: Path, cache: Path) -> None:
         }
         assert len(store) == 6
         assert right(store)
-    assert told(animals, cache) == Decoding(8, 8, 8)
+    assert last_progress(animals, cache) == Decoding(8, 8, 8)
     (animals / "dog/copy.png").unlink()  # the remaining one was thrown away then, and is good again
-    assert told(animals, cache) == Decoding(7, 7, 6)
+    assert last_progress(animals, cache) == Decoding(7, 7, 6)
     assert right(made(animals, cache))
 
 
@@ -149,7 +149,7 @@ def test_file_names_that_are_no_utf8(animals: Path, cache: Path, photo: Photo) -
     except OSError:
         (animals / "cat/é\n.png").write_bytes(photo(5))  # file systems that refuse such names
     assert len(made(animals, cache)) == 7
-    assert told(animals, cache).reused == 7
+    assert last_progress(animals, cache).reused == 7
 
 
 # ---------------------------------------------------------------------------------------------------- reuse
@@ -158,7 +158,7 @@ def test_file_names_that_are_no_utf8(animals: Path, cache: Path, photo: Photo) -
 def test_nothing_changed_nothing_written(animals: Path, cache: Path) -> None:
     folder = made(animals, cache).folder
     before = identity(folder)
-    assert told(animals, cache) == Decoding(6, 6, 6)
+    assert last_progress(animals, cache) == Decoding(6, 6, 6)
     assert identity(folder) == before
 
 
@@ -168,7 +168,7 @@ def test_only_what_changed_is_decoded(animals: Path, cache: Path, photo: Photo) 
     (animals / "cat/1.png").write_bytes(photo(77))
     (animals / "cat/0.png").unlink()
     (animals / "cat/a_new.png").write_bytes(photo(78))
-    assert told(animals, cache) == Decoding(7, 7, 5)
+    assert last_progress(animals, cache) == Decoding(7, 7, 5)
     store = made(animals, cache)
     assert [picture.path for picture in store.catalog.pictures][:3] == ["cat/1.png", "cat/2.png", "cat/a_new.png"]
     assert right(store)
@@ -182,7 +182,7 @@ def test_a_change_that_keeps_size_and_mtime_is_seen(animals: Path, cache: Path, 
     data[60] ^= 1
     path.write_bytes(data)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert told(animals, cache).reused == 5
+    assert last_progress(animals, cache).reused == 5
 
 
 def test_forms_and_limits_have_stores_of_their_own(animals: Path, cache: Path) -> None:
@@ -190,7 +190,7 @@ def test_forms_and_limits_have_stores_of_their_own(animals: Path, cache: Path) -
     made(animals, cache, Form(4, 5, 3, "crop"))
     made(animals, cache, FORM, 40)
     assert len(stores(cache)) == 3
-    assert told(animals, cache).reused == 6
+    assert last_progress(animals, cache).reused == 6
 
 
 def test_a_moved_class_folder_changes_the_labels(animals: Path, cache: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_damaged_store_is_rebuilt(animals: Path, cache: Path, name: str, damag
         path.unlink()
     else:
         path.write_bytes({"cut": data[:-1], "longer": data + b"x", "rubbish": b"{}" + data, "empty": b""}[damage])
-    assert told(animals, cache).reused == 0
+    assert last_progress(animals, cache).reused == 0
     assert right(made(animals, cache))
 
 
@@ -219,13 +219,13 @@ def test_a_header_changed_by_hand_is_not_trusted(animals: Path, cache: Path) -> 
     header = json.loads(path.read_text())
     header["hashes"], header["lengths"] = {}, {}
     path.write_text(json.dumps(header))
-    assert told(animals, cache).reused == 0
+    assert last_progress(animals, cache).reused == 0
 
 
 def test_another_decoder_means_another_store(animals: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(animals, cache)
     monkeypatch.setattr(index, "VERSION", -1)
-    assert told(animals, cache).reused == 0
+    assert last_progress(animals, cache).reused == 0
     assert len(stores(cache)) == 1
 
 
@@ -248,7 +248,7 @@ def test_a_file_that_goes_between_scan_and_decoding(animals: Path, cache: Path, 
     assert [(bad.path, bad.reason) for bad in store.catalog.quarantine] == [("cat/1.png", "not found")]
     assert right(store)
     (animals / "cat/1.png").write_bytes(photo(67))
-    assert told(animals, cache) == Decoding(6, 6, 5)
+    assert last_progress(animals, cache) == Decoding(6, 6, 5)
 
 
 # ----------------------------------------------------------------------------- full disks, stops, two at once

@@ -100,8 +100,8 @@ def test_any_text_passes_through_a_csv(
         writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
         writer.writerows([("path", "label"), *rows])
     catalog = read(table)
-    found = {picture.path: catalog.classes[picture.label] for picture in catalog.pictures}
-    assert found == {path: unicodedata.normalize("NFC", label.strip()) for path, label in rows}
+    results = {picture.path: catalog.classes[picture.label] for picture in catalog.pictures}
+    assert results == {path: unicodedata.normalize("NFC", label.strip()) for path, label in rows}
     assert catalog.quarantine == ()
 
 
@@ -282,7 +282,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is not a folder, and as a table it is empty"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is neither a folder nor a table"),
@@ -294,9 +294,9 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
         ("path,label\n".encode("utf-16") + b"a", "is not utf-16-le text throughout"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_a_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_cannot_be_read_is_said_in_a_line(tmp_path: Path, content: bytes, message: str) -> None:
     table = write(tmp_path, content)
-    assert said in complaint(lambda: read(table))
+    assert message in complaint(lambda: read(table))
 
 
 def test_parquet_without_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,9 +308,9 @@ def test_too_few_pictures_are_said_of_the_table(tmp_path: Path) -> None:
     one = write(tmp_path, csv_of([("a", "cat", ""), ("b", "cat", "")]))
     assert complaint(lambda: check(read(one))).startswith(f"{one} has only one class, cat (2 usable pictures)")
     few = write(tmp_path, csv_of([("a", "cat", ""), ("b", "dog", ""), ("c", "dog", "")]))
-    said = complaint(lambda: check(read(few)))
-    assert f"in {few}, cat has 1" in said
-    assert said.endswith("Add pictures, or take the class out of the table.")
+    message = complaint(lambda: check(read(few)))
+    assert f"in {few}, cat has 1" in message
+    assert message.endswith("Add pictures, or take the class out of the table.")
     none = write(tmp_path, csv_of([("a", "", ""), ("b", "", "")]))
     assert complaint(lambda: check(read(none))) == (
         f"{none} lists no labelled picture. The commonest reason in quarantine, 2 files: the table has no label for it."

@@ -38,7 +38,7 @@ def described(*pictures: Image.Image) -> NDArray[np.uint8]:
     return np.stack([describe(np.asarray(picture.convert("RGB"))) for picture in pictures])
 
 
-def found(*pictures: Image.Image) -> list[list[int]]:
+def groups_of(*pictures: Image.Image) -> list[list[int]]:
     return pairs(described(*pictures)).tolist()
 
 
@@ -78,22 +78,22 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 def test_a_changed_copy_is_found_among_others(change: str) -> None:
     originals = [photograph(seed) for seed in range(12)]
     copies = [CHANGES[change](picture) for picture in originals]
-    assert found(*originals, *copies) == [[i, i + 12] for i in range(12)]
+    assert groups_of(*originals, *copies) == [[i, i + 12] for i in range(12)]
 
 
 def test_two_copies_of_one_original_are_twins_too() -> None:
     picture = photograph(0)
-    assert found(saved(picture, quality=30), picture, saved(cropped(picture, 0.03))) == [[0, 1], [0, 2], [1, 2]]
+    assert groups_of(saved(picture, quality=30), picture, saved(cropped(picture, 0.03))) == [[0, 1], [0, 2], [1, 2]]
 
 
 def test_different_photographs_are_apart() -> None:
-    assert found(*[photograph(seed) for seed in range(60)]) == []
+    assert groups_of(*[photograph(seed) for seed in range(60)]) == []
 
 
 @pytest.mark.parametrize("changed", [8, 300])
 def test_pages_that_differ_by_words_are_apart_and_the_copy_of_a_page_is_not(changed: int) -> None:
-    assert found(page(), page(changed)) == []
-    assert found(page(), saved(page(), quality=50)) == [[0, 1]]
+    assert groups_of(page(), page(changed)) == []
+    assert groups_of(page(), saved(page(), quality=50)) == [[0, 1]]
 
 
 def test_a_small_logo_on_a_blank_page_keeps_it_apart() -> None:
@@ -101,27 +101,27 @@ def test_a_small_logo_on_a_blank_page_keeps_it_apart() -> None:
     one, two = blank.copy(), blank.copy()
     ImageDraw.Draw(one).rectangle((40, 40, 80, 80), fill="black")
     ImageDraw.Draw(two).ellipse((40, 40, 90, 90), fill="black")
-    assert found(blank, one, two) == []
-    assert found(one, saved(one)) == [[0, 1]]
+    assert groups_of(blank, one, two) == []
+    assert groups_of(one, saved(one)) == [[0, 1]]
 
 
 def test_the_same_icon_in_another_colour_is_another_picture() -> None:
-    assert found(icon("red"), icon("green")) == []
-    assert found(icon("red"), icon("red", "rectangle")) == []
-    assert found(icon("red"), icon("red").convert("L")) == []  # colour is what an icon says
-    assert found(icon("red"), icon("red")) == [[0, 1]]
+    assert groups_of(icon("red"), icon("green")) == []
+    assert groups_of(icon("red"), icon("red", "rectangle")) == []
+    assert groups_of(icon("red"), icon("red").convert("L")) == []  # colour is what an icon says
+    assert groups_of(icon("red"), icon("red")) == [[0, 1]]
 
 
 def test_a_mirrored_icon_is_another_picture() -> None:
     arrow = Image.new("RGB", (64, 64), "white")
     ImageDraw.Draw(arrow).polygon([(10, 32), (50, 12), (50, 52)], fill="black")
-    assert found(arrow, ImageOps.mirror(arrow)) == []
+    assert groups_of(arrow, ImageOps.mirror(arrow)) == []
 
 
 def test_blank_pictures_are_twins_where_their_colour_is_the_same() -> None:
     blank = [Image.new("RGB", size, colour) for size, colour in (((40, 40), "white"), ((90, 60), "white"),
              ((40, 40), "black"), ((40, 40), (200, 200, 200)), ((40, 40), (255, 230, 255)))]  # fmt: skip
-    assert found(*blank) == [[0, 1]]
+    assert groups_of(*blank) == [[0, 1]]
 
 
 def test_ten_thousand_blank_pictures_are_one_group_in_few_pairs() -> None:

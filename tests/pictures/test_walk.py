@@ -18,9 +18,9 @@ def make(root: Path, *paths: str) -> Path:
 
 
 def kinds(root: Path, leave_out: Path | None = None) -> dict[str, str]:
-    found = list(walk(root, leave_out))
-    assert len({entry.path for entry in found}) == len(found)
-    return {entry.path: entry.kind for entry in found}
+    result = list(walk(root, leave_out))
+    assert len({entry.path for entry in result}) == len(result)
+    return {entry.path: entry.kind for entry in result}
 
 
 def files(root: Path) -> list[str]:
@@ -93,9 +93,9 @@ def test_what_cannot_be_used_has_its_reason(tmp_path: Path) -> None:
 )
 def test_folders_that_pellucid_wrote(tmp_path: Path, inside: tuple[str, ...], what: str) -> None:
     make(tmp_path, "data/a/1.png", *(f"data/a/models/mine/{name}" for name in inside))
-    found = [entry for entry in walk(tmp_path / "data") if entry.kind != "file"]
-    assert [(entry.path, entry.kind) for entry in found] == [("a/models/mine/", "ours")]
-    assert what in found[0].reason
+    results = [entry for entry in walk(tmp_path / "data") if entry.kind != "file"]
+    assert [(entry.path, entry.kind) for entry in results] == [("a/models/mine/", "ours")]
+    assert what in results[0].reason
     assert files(tmp_path / "data") == ["a/1.png"]
 
 

@@ -61,9 +61,9 @@ def test_the_outputs_are_those_that_timm_gave(called: str, save, recorded, tmp_p
         == (recorded[called]["parameters"])
     )
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
-    said = recorded[called]["pretrained_cfg"]
-    assert known.form == Form(224, 224, 3, "crop", said["crop_pct"], "bicubic")
-    assert (known.standardise.mean, known.standardise.deviation) == (tuple(said["mean"]), tuple(said["std"]))
+    config = recorded[called]["pretrained_cfg"]
+    assert known.form == Form(224, 224, 3, "crop", config["crop_pct"], "bicubic")
+    assert (known.standardise.mean, known.standardise.deviation) == (tuple(config["mean"]), tuple(config["std"]))
     assert known.name == called.removeprefix("tf_")
     assert known.head == list(known.tensors)[-1].removesuffix(".bias")
 
@@ -216,9 +216,9 @@ def test_numbers_that_are_not_weights_are_refused(save, timm, tmp_path: Path) ->
 # --- config.json -----------------------------------------------------------------------------------------------------
 
 
-def read(tmp_path: Path, said: Any) -> described.Description:
+def read(tmp_path: Path, config: Any) -> described.Description:
     path = tmp_path / "config.json"
-    path.write_text(said if isinstance(said, str) else json.dumps(said))
+    path.write_text(config if isinstance(config, str) else json.dumps(config))
     return described.read(path)
 
 
@@ -238,19 +238,19 @@ def test_the_form_is_what_it_says(settings: dict[str, Any], form: Form, config, 
 
 
 def test_the_older_layout_has_everything_in_one_object(config, tmp_path: Path) -> None:
-    said = config(SMALL, 12)
-    older = {"architecture": SMALL, "num_classes": 12, **said["pretrained_cfg"]}
-    assert read(tmp_path, older) == read(tmp_path, said)
+    content = config(SMALL, 12)
+    older = {"architecture": SMALL, "num_classes": 12, **content["pretrained_cfg"]}
+    assert read(tmp_path, older) == read(tmp_path, content)
 
 
 def test_names_of_classes(config, tmp_path: Path) -> None:
-    said = {**config(SMALL, 2), "label_names": ["n01", "n02"], "label_descriptions": {"n01": "cat", "n02": "dog"}}
-    assert read(tmp_path, said).names == ("cat", "dog")
-    said["label_descriptions"] = {"n01": "crane", "n02": "crane"}
-    assert read(tmp_path, said).names == ("n01", "n02")
-    said["label_names"] = ["n01"]
+    content = {**config(SMALL, 2), "label_names": ["n01", "n02"], "label_descriptions": {"n01": "cat", "n02": "dog"}}
+    assert read(tmp_path, content).names == ("cat", "dog")
+    content["label_descriptions"] = {"n01": "crane", "n02": "crane"}
+    assert read(tmp_path, content).names == ("n01", "n02")
+    content["label_names"] = ["n01"]
     with pytest.raises(ArtefactError, match=r"label_names has 1 names for 2 classes\."):
-        read(tmp_path, said)
+        read(tmp_path, content)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str, confi
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("config", "message"),
     [
         ("{", " is not JSON: "),
         ("[]", " is not the config.json of a model: it holds list, not an object."),
@@ -296,9 +296,9 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str, confi
         ({"architecture": SMALL, "num_classes": 3, "pretrained_cfg": []}, ": pretrained_cfg is []; "),
     ],
 )
-def test_files_that_are_refused(said: Any, message: str, tmp_path: Path) -> None:
+def test_files_that_are_refused(config: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(ArtefactError) as raised:
-        read(tmp_path, said)
+        read(tmp_path, config)
     assert str(raised.value).startswith(f"{tmp_path / 'config.json'}{message}")
 
 

@@ -81,24 +81,24 @@ def test_a_mistake_is_followed_to_its_numbers(article: Path, tmp_path: Path) -> 
     label, predicted = mistake["label"], mistake["predicted"]
     where = ["--unit", "conv1[3, 10, 12]", "--unit", f"dense1[{0 if label == 'cat' else 1}]"]
     weight = ["--update", "conv1.weight[3, 0, 2, 2]"]
-    asked = [*where, *weight, "--backward", "--why-not", label]
+    requested = [*where, *weight, "--backward", "--why-not", label]
 
-    told = pellucid("explain", article, picture, *asked, "--out", tmp_path / "told.png")
-    assert (told.returncode, told.stderr) == (0, "")
+    report = pellucid("explain", article, picture, *requested, "--out", tmp_path / "told.png")
+    assert (report.returncode, report.stderr) == (0, "")
     for words in ("with respect to conv1[3, 10, 12]", "update of conv1.weight", f"why {predicted} and not {label}"):
-        assert words in told.stdout
+        assert words in report.stdout
     assert (tmp_path / "told.png").stat().st_size > 0
 
-    result = pellucid("explain", article, picture, *asked, "--out", tmp_path / "json.png", "--json")
-    found = json.loads(result.stdout)
-    assert (found["predicted"], found["classes"][0]["class"]) == (predicted, predicted)
-    assert found["classes"][0]["probability"] == pytest.approx(mistake["predicted_probability"], rel=1e-3)
-    for working in (*found["units"], *found["updates"]):
+    result = pellucid("explain", article, picture, *requested, "--out", tmp_path / "json.png", "--json")
+    content = json.loads(result.stdout)
+    assert (content["predicted"], content["classes"][0]["class"]) == (predicted, predicted)
+    assert content["classes"][0]["probability"] == pytest.approx(mistake["predicted_probability"], rel=1e-3)
+    for working in (*content["units"], *content["updates"]):
         added = sum(part["total"] for part in working["parts"])
         assert added == pytest.approx(working["total"])
         assert abs(working["total"] - working["recorded"]) <= working["bound"]
-    why = found["why_not"]
-    logits = {each["class"]: each["logit"] for each in found["classes"]}
+    why = content["why_not"]
+    logits = {each["class"]: each["logit"] for each in content["classes"]}
     assert why["difference"] == pytest.approx(logits[predicted] - logits[label], rel=1e-4)
     assert why["pixels"]["sum"] + why["ops"] == pytest.approx(why["difference"], rel=1e-4, abs=1e-4)
 

@@ -14,17 +14,17 @@ if not LAYOUTS.is_file():
 
 @pytest.mark.parametrize("called", layouts.architectures())
 def test_names_and_shapes_are_timms(called: str) -> None:
-    said = json.loads(LAYOUTS.read_text()).get(called)
-    if said is None:
+    content = json.loads(LAYOUTS.read_text()).get(called)
+    if content is None:
         assert called == "tf_mobilenetv3_large_100"  # which is not recorded
         return
     architecture = layouts.architecture(called)
     assert architecture is not None
-    shapes = {name: tuple(shape) for name, shape in said["tensors"]}
+    shapes = {name: tuple(shape) for name, shape in content["tensors"]}
     expected = layouts.state(architecture.network, (3, 224, 224), 1000)
     paired = layouts.pairs(architecture.name, architecture.network, (3, 224, 224), 1000)
 
     layouts.check(shapes, paired, expected, called, "recorded")
     assert set(paired.values()) == set(shapes)
     assert len(set(paired.values())) == len(paired)
-    assert layouts.head(architecture.name) == said["classifier"]
+    assert layouts.head(architecture.name) == content["classifier"]

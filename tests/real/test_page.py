@@ -52,9 +52,9 @@ def served(
         context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
         context.set_default_timeout(60_000)
         page = context.new_page()
-        said: list[str] = []
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(server.address)
         page.locator(".overview canvas").first.wait_for()
         yield page, glass
@@ -63,7 +63,7 @@ def served(
         thread.join()
     glass.finish()
     # numbers of what was shown before are refused where they are asked for too late, and Chromium notes that itself
-    assert [text for text in said if "409 (Conflict)" not in text] == []
+    assert [text for text in errors if "409 (Conflict)" not in text] == []
 
 
 def go(page: Page, place: str) -> None:
@@ -133,14 +133,14 @@ def test_every_step_of_every_lesson(served: tuple[Page, Glass]) -> None:
     steps = page.locator(".lesson li").count()
     assert steps > 20
     page.get_by_role("button", name="Begin with the first").click()
-    told = []
+    report = []
     for _ in range(steps):
-        expect(page.locator(".guide .told")).not_to_have_text(told[-1] if told else "")
-        told.append(page.locator(".guide .told").inner_text())
+        expect(page.locator(".guide .narration")).not_to_have_text(report[-1] if report else "")
+        report.append(page.locator(".guide .narration").inner_text())
         expect(page.locator("main h1")).not_to_have_text("Lessons")
         page.keyboard.press(" ")
-    assert len(set(told)) == steps
-    assert not [text for text in told if re.search(r"NaN|undefined|Infinity|null", text)]
+    assert len(set(report)) == steps
+    assert not [text for text in report if re.search(r"NaN|undefined|Infinity|null", text)]
     expect(page.locator(".trouble")).to_have_count(0)
     page.keyboard.press("Escape")
 

@@ -66,11 +66,15 @@ def test_the_folder_that_it_was_trained_on(made: tuple[Path, Path]) -> None:
     assert (result.unseen.pictures, result.unseen.correct) == (own.metrics.pictures, own.metrics.correct)
     assert result.honest == result.unseen
     assert (result.quotable, own.quotable, result.untold) == (False, True, None)
-    said = result.as_json()
-    assert (said["trained_on"], said["chosen_on"], said["quotable"]) == (len(names), len(result.chosen_on), False)
-    assert said["unseen"]["accuracy"] == own.metrics.accuracy
-    assert len(said["seen"]) == len(names) + len(result.chosen_on)
-    assert json.loads(json.dumps(said, allow_nan=False))["unseen"]["pictures"] == own.metrics.pictures
+    content = result.as_json()
+    assert (content["trained_on"], content["chosen_on"], content["quotable"]) == (
+        len(names),
+        len(result.chosen_on),
+        False,
+    )
+    assert content["unseen"]["accuracy"] == own.metrics.accuracy
+    assert len(content["seen"]) == len(names) + len(result.chosen_on)
+    assert json.loads(json.dumps(content, allow_nan=False))["unseen"]["pictures"] == own.metrics.pictures
 
 
 def test_only_training_pictures_have_no_honest_figure(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -78,8 +82,8 @@ def test_only_training_pictures_have_no_honest_figure(made: tuple[Path, Path], t
     result = pellucid.evaluate(made[1], folder)
     assert len(result.trained_on) == result.metrics.pictures
     assert (result.without_trained_on, result.unseen, result.honest, result.quotable) == (None, None, None, False)
-    said = result.as_json()
-    assert (said["without_trained_on"], said["unseen"]) == (None, None)
+    content = result.as_json()
+    assert (content["without_trained_on"], content["unseen"]) == (None, None)
 
 
 def test_only_validation_pictures_have_none_either(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -152,10 +156,10 @@ def test_the_sides_of_a_split_folder_are_not_pooled(tmp_path: Path) -> None:
     assert result.metrics.correct == pellucid.evaluate(tmp_path / "model").metrics.correct
     assert result.quotable
     assert [Path(path).name for path, _ in result.unusable] == ["bad.png"]
-    said = result.as_json()
-    assert said["accuracy"] == said["sides"]["test"]["accuracy"]
-    assert [said["sides"][side]["pictures"] for side in ("train", "validation", "test")] == [16, 8, 10]
-    assert (said["sides"]["train"]["unseen"], said["sides"]["validation"]["quotable"]) == (None, False)
+    content = result.as_json()
+    assert content["accuracy"] == content["sides"]["test"]["accuracy"]
+    assert [content["sides"][side]["pictures"] for side in ("train", "validation", "test")] == [16, 8, 10]
+    assert (content["sides"]["train"]["unseen"], content["sides"]["validation"]["quotable"]) == (None, False)
 
 
 def without_known(model: Path, *names: str) -> None:

@@ -22,13 +22,13 @@ from pellucid.classifier.predict.expand import expand
 from pellucid.errors import ArtefactError, CatalogError, RecipeError, TrainingError
 from pellucid.pictures.store import Decoding
 from pellucid.runs import folds, transfer
-from pellucid.runs.events import FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.events import DataSummary, FoldBegun, FoldDone, FoldStep, Started
 from pellucid.runs.folds import CrossValidation
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
 from pellucid.training import loop
 from pellucid.training import recipe as recipes
-from pellucid.training.folds import Part
+from pellucid.training.folds import FoldPosition
 from pellucid.training.history import Epoch
 
 NETWORK = "conv(4, 3) batchnorm relu globalavgpool dense"
@@ -91,12 +91,12 @@ def left(folder: Path) -> dict[str, bytes]:
     for each in metrics["folds"]["each"]:
         del each["seconds"]
     timed = {"config.json", "history.csv", "README.md", "metrics.json"}
-    found = {
+    results = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and path.name not in timed
     }
-    return found | {"metrics": json.dumps(metrics).encode()}
+    return results | {"metrics": json.dumps(metrics).encode()}
 
 
 def test_each_picture_is_tested_once_and_the_last_model_learns_from_all(
@@ -120,8 +120,8 @@ def test_each_picture_is_tested_once_and_the_last_model_learns_from_all(
     chosen_by = [frozenset(path for path, side in split.items() if side == "val") for split in sides]
     assert len(set(chosen_by)) == 3
 
-    (found,) = [event for event in events if isinstance(event, Found)]
-    assert (found.train, found.validation, found.test, found.folds) == (34, 0, 34, 3)
+    (summary,) = [event for event in events if isinstance(event, DataSummary)]
+    assert (summary.train, summary.validation, summary.test, summary.folds) == (34, 0, 34, 3)
     assert len([event for event in events if isinstance(event, Started)]) == 1
     begun = [(event.fold, event.test) for event in events if isinstance(event, FoldBegun)]
     assert [number for number, _ in begun] == [1, 2, 3, 0]
@@ -299,8 +299,8 @@ def test_settings_that_were_named_hold_in_the_folds_to_come(
 ) -> None:
     """Known weights bring settings of their own, but for those that the user named when it was begun."""
     monkeypatch.setattr(transfer, "find", tiny)
-    out, given = tmp_path / "out", {"folds": 2, "pretrained": "imagenet", "epochs": 1, "learning_rate": 0.0123}
-    one = api.start(photos, out, cache=cache, **given)
+    out, inputs = tmp_path / "out", {"folds": 2, "pretrained": "imagenet", "epochs": 1, "learning_rate": 0.0123}
+    one = api.start(photos, out, cache=cache, **inputs)
     next(event for event in one if isinstance(event, FoldDone))
     one.close()
     same = api.start(photos, out, resume=True, cache=cache)
@@ -353,22 +353,25 @@ def test_the_pictures_are_decoded_once(begin: Begin, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("fails", ["sides", "twins", "batch", "network", "minutes"])
 def test_what_cannot_begin_leaves_nothing(begin: Begin, photos: Path, tmp_path: Path, fails: str) -> None:
-    root, more, said = Path(shutil.copytree(photos, tmp_path / "photos")), {}, ""
+    root, more, message = Path(shutil.copytree(photos, tmp_path / "photos")), {}, ""
     if fails == "sides":
         for side in ("train", "test"):
             shutil.copytree(photos, tmp_path / "sides" / side)
-        root, said = tmp_path / "sides", "folds is 3, and .* gives sides of its own .test, train."
+        root, message = tmp_path / "sides", "folds is 3, and .* gives sides of its own .test, train."
     elif fails == "twins":
         for path in (root / "red").iterdir():
             shutil.copy(root / "red" / "00.png", path) if path.name != "00.png" else None
-        said = "The 15 pictures of class red stay together"
+        message = "The 15 pictures of class red stay together"
     elif fails == "batch":
-        more, said = {"batch": 1}, "batch is 1, but batch norm needs several"
+        more, message = {"batch": 1}, "batch is 1, but batch norm needs several"
     elif fails == "network":
-        more, said = {"model": "conv(4, 99) flatten dense"}, "99"
+        more, message = {"model": "conv(4, 99) flatten dense"}, "99"
     else:
-        more, said = {"minutes": 0.03}, "minutes is 0.03; 3 folds and the last training need 0.01 each, 0.04 together"
-    with pytest.raises((RecipeError, CatalogError, pellucid.PellucidError), match=said):
+        more, message = (
+            {"minutes": 0.03},
+            "minutes is 0.03; 3 folds and the last training need 0.01 each, 0.04 together",
+        )
+    with pytest.raises((RecipeError, CatalogError, pellucid.PellucidError), match=message):
         finished(begin(root, **more))
     assert not (tmp_path / "out").exists()
 
@@ -385,12 +388,12 @@ def test_a_folder_of_the_users_that_is_called_folds_stays(begin: Begin, tmp_path
 def test_a_training_error_names_its_fold(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     step, steps = loop.train_step, 0
 
-    def failing(*given: Any) -> tuple[float, int]:
+    def failing(*inputs: Any) -> tuple[float, int]:
         nonlocal steps
         steps += 1
         if steps == 6:  # of fold 2: two epochs of two steps in fold 1
             raise TrainingError("The loss is nan.")
-        return step(*given)
+        return step(*inputs)
 
     monkeypatch.setattr(loop, "train_step", failing)
     with pytest.raises(TrainingError, match="Fold 2 of 3: The loss is nan"):
@@ -402,7 +405,7 @@ def test_minutes_are_for_all_trainings(begin: Begin, monkeypatch: pytest.MonkeyP
     shares: list[float] = []
     made = folds.Run
 
-    def noting(directory: Path, recipe: recipes.Recipe, *more: Any, part: Part) -> Run:
+    def noting(directory: Path, recipe: recipes.Recipe, *more: Any, part: FoldPosition) -> Run:
         if recipe.minutes is not None and part.number:
             shares.append(recipe.minutes)
             recipe = replace(recipe, minutes=None)
@@ -446,19 +449,19 @@ def test_only_the_last_training_keeps_a_replay(begin: Begin) -> None:
 
 
 def test_few_pictures_suggest_it(photos: Path, cache: Path, tmp_path: Path) -> None:
-    def told(name: str, directory: Path = photos, **more: Any) -> list[str]:
+    def suggestions(name: str, directory: Path = photos, **more: Any) -> list[str]:
         run = Run(directory, recipes.make(**{**SETTINGS, "folds": None, **more}), tmp_path / "runs" / name, cache)
         started = next(event for event in run if isinstance(event, Started))
         run.close()
         return [reason for reason in started.reasons if "--folds" in reason]
 
-    assert told("few") == ["5 pictures to test on: --folds 5 would test on all 34"]
-    assert told("none", test=0.0) == []
+    assert suggestions("few") == ["5 pictures to test on: --folds 5 would test on all 34"]
+    assert suggestions("none", test=0.0) == []
     for path in photos.rglob("*.*"):
         target = tmp_path / "sides" / ("test" if int(path.name[:2]) % 5 == 0 else "train") / path.relative_to(photos)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    assert told("sides", tmp_path / "sides") == []
+    assert suggestions("sides", tmp_path / "sides") == []
 
 
 def test_the_python_verb(photos: Path, cache: Path, tmp_path: Path) -> None:
@@ -476,6 +479,6 @@ def test_the_walk_leaves_out_a_cross_validation_on_its_way(begin: Begin, photos:
     assert [Path(str(path)).suffix for path in expand([root])].count(".json") == 0
     one.close()
     again = begin(root, root / "model", resume=True)
-    (found,) = [event for event in again if isinstance(event, Found)]
-    assert [folder.reason for folder in found.left_out] == ["the model folder of this training"]
+    (summary,) = [event for event in again if isinstance(event, DataSummary)]
+    assert [folder.reason for folder in summary.left_out] == ["the model folder of this training"]
     assert api.finish(again).complete

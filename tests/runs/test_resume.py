@@ -114,7 +114,7 @@ class Nursery:
             words = next(self.lines()).split()
             self.early += [" ".join(words)] if words[0] != "began" else []
 
-    def said(self) -> Iterator[str]:
+    def heard(self) -> Iterator[str]:
         """What the run says, up to and with `ended STATUS`."""
         yield from self.early
         for line in self.lines():
@@ -148,9 +148,9 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     """What a run leaves that was never stopped."""
     folder = tmp_path_factory.mktemp("whole")
     nursery = Nursery(photos, folder / "out", folder / "cache")
-    said = whole_run(nursery)
+    message = whole_run(nursery)
     nursery.close()
-    assert sum(line.startswith("Step") for line in said) == STEPS
+    assert sum(line.startswith("Step") for line in message) == STEPS
     left = without_times(folder / "out")
     assert {"model.safetensors", "metrics.json", "split.csv", "replay/replay.json"} <= left.keys()
     assert sum(name.startswith("replay/frame-") for name in left) == STEPS + 1
@@ -159,9 +159,9 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
 
 def whole_run(nursery: Nursery) -> list[str]:
     nursery.begin()
-    said = list(nursery.said())
-    assert said[-2:] == ["done", "ended 0"]
-    return said
+    message = list(nursery.heard())
+    assert message[-2:] == ["done", "ended 0"]
+    return message
 
 
 def without_times(folder: Path) -> dict[str, bytes]:
@@ -198,15 +198,15 @@ def test_killed_at_ten_moments_it_ends_with_the_same_bytes(
         # into the middle of whatever comes next: a step, or the writing of a file
         runs.begin(word, count, drawn.uniform(0.0001, 0.008))
         where = f"seed {seed}, kill {number}, at {word} {count}"
-        said = list(runs.said())
-        assert any(line.split()[0] == word for line in said), where
-        assert said[-1] == f"ended {signal.SIGPROF:d}", where
+        message = list(runs.heard())
+        assert any(line.split()[0] == word for line in message), where
+        assert message[-1] == f"ended {signal.SIGPROF:d}", where
         assert not (out / "config.json").exists() or number == 9, where
     whole_run(runs)
 
-    found = without_times(out)
-    assert found.keys() == whole.keys(), f"seed {seed}"
-    assert [name for name in whole if found[name] != whole[name]] == [], f"seed {seed}"
+    result = without_times(out)
+    assert result.keys() == whole.keys(), f"seed {seed}"
+    assert [name for name in whole if result[name] != whole[name]] == [], f"seed {seed}"
     assert (out / "README.md").exists()
     with pytest.raises(pellucid.PellucidError, match="is complete; there is nothing to resume"):
         pellucid.start(photos, out, resume=True)
@@ -228,16 +228,16 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        said = []
+        messages = []
         for line in process.stdout:
-            said.append(line)
+            messages.append(line)
             if line.startswith("epoch 2:"):
                 process.send_signal(signal.SIGINT)
         errors = process.stderr.read()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "stopping after this step" in errors
-    assert any(f"continue with --out {out} --resume" in line for line in said)
+    assert any(f"continue with --out {out} --resume" in line for line in messages)
 
     classifier = pellucid.load(out)
     assert classifier.predict(photos / "red" / "0.png").label in ("blue", "red")
@@ -248,8 +248,8 @@ def test_ctrl_c_saves_a_model_and_the_run_goes_on_bit_for_bit(
     result = forked.run(*words, "--resume")
     assert result.returncode == 0, result.stderr
     assert "resumed at step" in result.stdout
-    found = without_times(out)
-    assert found.keys() == whole.keys()
-    assert [name for name in whole if found[name] != whole[name]] == []
+    actual = without_times(out)
+    assert actual.keys() == whole.keys()
+    assert [name for name in whole if actual[name] != whole[name]] == []
     assert '"complete": true' in (out / "config.json").read_text()
     assert "stopped" not in (out / "README.md").read_text()

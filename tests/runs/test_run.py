@@ -33,7 +33,7 @@ from pellucid.errors import (
 )
 from pellucid.pictures.store import Decoding
 from pellucid.runs import choose, prepare, run
-from pellucid.runs.events import Found, Started
+from pellucid.runs.events import DataSummary, Started
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
 from pellucid.steps import result_of
@@ -123,11 +123,11 @@ def test_12_bits_in_16_are_seen_alike_in_training_and_prediction(begin: Begin, t
             Image.fromarray(values).save(folder / name / f"{number:02}.png")
     one = begin(folder)
     started = next(event for event in one if isinstance(event, Started))
-    told = [reason for reason in started.reasons if reason.startswith("pictures of more than 8 bits: ")]
+    reasons = [reason for reason in started.reasons if reason.startswith("pictures of more than 8 bits: ")]
     report = finished(one)
     ranges = report.classifier.ranges
     assert ranges.integer is not None
-    assert told == list(ranges.sentences)
+    assert reasons == list(ranges.sentences)
     assert 900 <= ranges.integer[0] < ranges.integer[1] <= 1155
     assert json.loads((tmp_path / "out" / "config.json").read_text())["preprocessing"]["ranges"] == ranges.as_json()
     store = one._ready.data.store  # type: ignore[union-attr]
@@ -146,11 +146,11 @@ def test_what_a_run_tells_and_leaves(begin: Begin, tmp_path: Path, photos: Path)
     assert not one.worth_finishing
     events = list(one)
     kinds = [kind for kind, _ in itertools.groupby(events, type)]
-    assert kinds == [Decoding, Comparing, Found, Started, Step, Epoch, Step, Epoch]
-    found = next(event for event in events if isinstance(event, Found))
-    assert (found.classes, found.pictures) == (("blue", "red"), (20, 20))
-    assert [bad.path for bad in found.quarantine] == ["red/notes.txt"]
-    assert (found.train, found.validation, found.test) == (28, 6, 6)
+    assert kinds == [Decoding, Comparing, DataSummary, Started, Step, Epoch, Step, Epoch]
+    summary = next(event for event in events if isinstance(event, DataSummary))
+    assert (summary.classes, summary.pictures) == (("blue", "red"), (20, 20))
+    assert [bad.path for bad in summary.quarantine] == ["red/notes.txt"]
+    assert (summary.train, summary.validation, summary.test) == (28, 6, 6)
     started = next(event for event in events if isinstance(event, Started))
     assert (started.epochs, started.steps, started.resumed_at) == (2, 4, None)
     assert started.parameters == 4 * 27 + 4 + 2 * 4 + 2 * 4 + 2
@@ -208,16 +208,16 @@ def test_the_optimizer_of_the_best_epoch_is_saved_with_its_weights(
         if isinstance(event, Epoch) and event.epoch == 1:
             assert one._ready is not None
             state = one._ready.state
-            kept = {name: tensor.clone() for name, tensor in state.best_optimizer.items()}
+            stored = {name: tensor.clone() for name, tensor in state.best_optimizer.items()}
         if isinstance(event, Step) and event.step == event.steps // 3 + 1:  # one more than the epoch
             last(one)
             break
     saved = artefact.read_optimizer(tmp_path / "out")
     assert saved is not None
-    assert saved.tensors.keys() == kept.keys()
-    assert all(torch.equal(saved.tensors[name], tensor) for name, tensor in kept.items())
-    assert {name.split("/")[1] for name in kept} == keys
-    assert {name.split("/")[0] for name in kept} == {name for name, _ in state.module.named_parameters()}
+    assert saved.tensors.keys() == stored.keys()
+    assert all(torch.equal(saved.tensors[name], tensor) for name, tensor in stored.items())
+    assert {name.split("/")[1] for name in stored} == keys
+    assert {name.split("/")[0] for name in stored} == {name for name, _ in state.module.named_parameters()}
     assert (saved.step, state.step, state.steps) == (3, 4, 9)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["optimizer"] == {"step": 3, "steps": 9, "learning_rate": saved.learning_rate}
@@ -273,11 +273,11 @@ def test_twins_never_straddle_the_split_and_a_planted_leak_is_reported(begin: Be
         out = with_twins.parent / f"out {seed}"
         one = begin(with_twins, out, seed=seed, validation=0.25, test=0.25, epochs=1)
         events = iter(one)
-        found = next(event for event in events if isinstance(event, Found))
-        assert found.twins_across_classes == (("blue/20.png", "red/planted.jpg"),)
-        assert found.twin_pairs == 25
-        assert found.twin_pictures == 50
-        assert found.train + found.validation + found.test == 85
+        summary = next(event for event in events if isinstance(event, DataSummary))
+        assert summary.twins_across_classes == (("blue/20.png", "red/planted.jpg"),)
+        assert summary.twin_pairs == 25
+        assert summary.twin_pictures == 50
+        assert summary.train + summary.validation + summary.test == 85
         next(events)  # Started: the lists are written
 
         with (out / "split.csv").open(newline="") as file:
@@ -503,8 +503,8 @@ def test_a_second_saving_leaves_nothing_of_the_first(begin: Begin, tmp_path: Pat
             (report.folder / "thumbnails").mkdir(exist_ok=True)
             (report.folder / "thumbnails" / "99.jpg").touch()
     metrics = json.loads((last(one).folder / "metrics.json").read_text())
-    found = tmp_path / "out" / "thumbnails"
-    left = sorted(path.name for path in found.iterdir()) if found.is_dir() else []
+    result = tmp_path / "out" / "thumbnails"
+    left = sorted(path.name for path in result.iterdir()) if result.is_dir() else []
     assert left == [Path(mistake["thumbnail"]).name for mistake in metrics["mistakes"]]
 
 
@@ -575,18 +575,18 @@ def test_a_replay_changes_nothing_but_itself(begin: Begin, tmp_path: Path) -> No
     assert without.replay is None
     assert not (without.folder / "replay").exists()
 
-    found = replay.read(report.folder / "replay")
-    assert [frame.step for frame in found.frames] == list(range(7))
-    assert [layer.name for layer in found.layers] == ["conv1", "relu1", "globalavgpool1.average", "dense1"]
+    recorded = replay.read(report.folder / "replay")
+    assert [frame.step for frame in recorded.frames] == list(range(7))
+    assert [layer.name for layer in recorded.layers] == ["conv1", "relu1", "globalavgpool1.average", "dense1"]
     with (report.folder / "split.csv").open(newline="") as file:
         listed = {row["path"]: (row["class"], row["side"]) for row in csv.DictReader(file)}
-    assert [listed[picture.path] for picture in found.pictures] == [("blue", "val"), ("red", "val")]
+    assert [listed[picture.path] for picture in recorded.pictures] == [("blue", "val"), ("red", "val")]
     assert report.replay is not None
     size = sum(path.stat().st_size for path in (report.folder / "replay").iterdir())
     assert (report.replay.frames, report.replay.bytes) == (7, size)
     with (report.folder / "history.csv").open(newline="") as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
-    assert [found.frames[step].train_loss for step in (2, 4, 6)] == pytest.approx(losses, rel=1e-5)
+    assert [recorded.frames[step].train_loss for step in (2, 4, 6)] == pytest.approx(losses, rel=1e-5)
 
 
 def test_a_replay_follows_the_minutes(begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -594,12 +594,12 @@ def test_a_replay_follows_the_minutes(begin: Begin, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(run.loop, "measure_steps", lambda task, state, seconds: 0.001)
     monkeypatch.setattr(prepare.minutes, "REPLAN", 5)
     report = finished(begin(minutes=0.03, epochs=None, replay=True, every=99.0))
-    found = replay.read(tmp_path / "out" / "replay")
+    recorded = replay.read(tmp_path / "out" / "replay")
     steps = json.loads((report.folder / "config.json").read_text())["training"]["steps"]
-    assert found.frames[0].step == 0
-    assert found.frames[-1].step == found.steps == steps
-    assert all(is_due(frame.step, steps, None) for frame in found.frames)
-    assert len(found.frames) <= 65 + math.log2(steps)
+    assert recorded.frames[0].step == 0
+    assert recorded.frames[-1].step == recorded.steps == steps
+    assert all(is_due(frame.step, steps, None) for frame in recorded.frames)
+    assert len(recorded.frames) <= 65 + math.log2(steps)
 
 
 # ---- without some sides
@@ -647,9 +647,9 @@ def test_a_model_folder_inside_the_pictures_is_no_class_and_can_be_resumed(
     events = list(resumed)
     assert next(event for event in events if isinstance(event, Started)).resumed_at == 2
     assert last(resumed).complete
-    found = next(event for event in begin(own, other) if isinstance(event, Found))
-    assert (found.classes, found.pictures) == (("blue", "red"), (20, 20))
-    assert [folder.path for folder in found.left_out] == ["deep/"]
+    summary = next(event for event in begin(own, other) if isinstance(event, DataSummary))
+    assert (summary.classes, summary.pictures) == (("blue", "red"), (20, 20))
+    assert [folder.path for folder in summary.left_out] == ["deep/"]
     config = finished(begin(own, other)).folder / "config.json"
     assert json.loads(config.read_text())["data"]["left_out"] == ["deep/"]
 
@@ -658,5 +658,5 @@ def test_class_names_that_hardly_differ_are_told(begin: Begin, photos: Path, tmp
     shutil.copytree(photos / "blue", tmp_path / "own" / "Cat")
     shutil.copytree(photos / "red", tmp_path / "own" / "cat")
     one = begin(tmp_path / "own")
-    found = next(event for event in one if isinstance(event, Found))
-    assert found.classes_alike == (("Cat", "cat"),)
+    summary = next(event for event in one if isinstance(event, DataSummary))
+    assert summary.classes_alike == (("Cat", "cat"),)

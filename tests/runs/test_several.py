@@ -21,7 +21,7 @@ from pellucid.app.cli import main
 from pellucid.errors import PellucidError, RecipeError, TraceError
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.joined import joined
-from pellucid.runs.events import Found, Started
+from pellucid.runs.events import DataSummary, Started
 from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 
@@ -159,9 +159,9 @@ def test_json_csv_and_table_name_the_labels(say: Say, model: Path, colours: Path
 
 def test_evaluate_repeats_the_figure(say: Say, model: Path, colours: Path) -> None:
     stated = read(model / "metrics.json")["test"]
-    found = json.loads(say("evaluate", model, "--json"))
+    content = json.loads(say("evaluate", model, "--json"))
     for key in ("accuracy", "macro_f1", "micro_f1", "mean_average_precision", "loss"):
-        assert found[key] == pytest.approx(stated[key], rel=1e-5)
+        assert content[key] == pytest.approx(stated[key], rel=1e-5)
     lines = say("evaluate", model).splitlines()
     assert f"{stated['accuracy']:.1%} of {stated['pictures']} pictures have exactly the right labels" in lines[0]
     assert f"macro F1 {stated['macro_f1']:.1%}, micro F1 {stated['micro_f1']:.1%}" in lines[1]
@@ -175,12 +175,12 @@ def test_evaluate_repeats_the_figure(say: Say, model: Path, colours: Path) -> No
 def test_the_run_says_what_it_found(colours: Path, tmp_path: Path) -> None:
     run = Run(colours, recipes.make(**SETTINGS), tmp_path / "out", tmp_path / "cache")
     events = list(run)
-    (found,) = (event for event in events if isinstance(event, Found))
+    (summary,) = (event for event in events if isinstance(event, DataSummary))
     labels = truth(colours).values()
-    assert found.pictures == tuple(sum(name in each for each in labels) for name in CLASSES)
-    assert found.train + found.validation + found.test == len(labels)
-    assert found.quarantine == ()
-    assert found.lacking == {}
+    assert summary.pictures == tuple(sum(name in each for each in labels) for name in CLASSES)
+    assert summary.train + summary.validation + summary.test == len(labels)
+    assert summary.quarantine == ()
+    assert summary.lacking == {}
     (started,) = (event for event in events if isinstance(event, Started))
     assert not any("class weights" in reason for reason in started.reasons)
     run.close()
@@ -216,9 +216,9 @@ def test_the_trace_is_of_all_labels_together(model: Path, colours: Path, labels:
     assert trace.probabilities == pytest.approx(1 / (1 + np.exp(-trace.logits.astype(float) / classifier.temperature)))
     working = trace.update("dense1.weight[0, 1]")
     assert working.total == pytest.approx(float(working.recorded), rel=1e-5)
-    told = trace.as_json()
-    assert told["labels"] == list(labels)
-    assert told["called"] == list(classifier.predict(trace_picture(colours)).labels or ())
+    report = trace.as_json()
+    assert report["labels"] == list(labels)
+    assert report["called"] == list(classifier.predict(trace_picture(colours)).labels or ())
 
 
 def trace_picture(colours: Path) -> Path:
@@ -233,9 +233,9 @@ def test_by_default_the_loss_is_against_what_is_called(model: Path, colours: Pat
     assert [trace.classes[n] for n in trace.predictions] == list(answer.labels or ())
     assert classifier.explain(picture, "blue|red").against == ("blue", "red"), "as split.csv has them"
     assert classifier.explain(picture, ["red", "red"]).against == ("red",)
-    found = classifier.attribute(picture, "red")
+    attribution = classifier.attribute(picture, "red")
     whole = float(trace.probabilities[CLASSES.index("red")])
-    assert found.deletion.probabilities[0] == pytest.approx(whole, rel=1e-4)
+    assert attribution.deletion.probabilities[0] == pytest.approx(whole, rel=1e-4)
     logits = trace.logits[[CLASSES.index("red"), CLASSES.index("blue")]]
     parts = classifier.difference(picture, "red", "blue")
     assert parts.difference == pytest.approx(float(logits[0] - logits[1]), rel=1e-5)
@@ -246,8 +246,8 @@ def test_explain_takes_several_labels(say: Say, model: Path, colours: Path, tmp_
     out = say("explain", model, picture, "--label", "red", "--label", "blue", "--unit", "loss")
     assert "target[0] 1" in out.replace("  ", " ")
     assert "loss against blue, red: " in say("explain", model, picture, "--label", "red", "--label", "blue")
-    told = json.loads(say("explain", model, picture, "--json", "--html", tmp_path / "page.html"))
-    assert told["called"] == list(pellucid.load(model).predict(picture).labels or ())
+    content = json.loads(say("explain", model, picture, "--json", "--html", tmp_path / "page.html"))
+    assert content["called"] == list(pellucid.load(model).predict(picture).labels or ())
     assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
@@ -259,15 +259,15 @@ def test_a_wrong_label_is_named(model: Path, colours: Path, trained: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"loss": "mse"}, "loss is 'mse', and labels is 'several'"),
         ({"class_weights": "balanced"}, "class_weights is 'balanced', and labels is 'several'"),
         ({"replay": True}, "replay is on, and labels is 'several'"),
     ],
 )
-def test_what_does_not_go_with_several_labels(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_what_does_not_go_with_several_labels(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         recipes.make(labels="several", **settings)
 
 
@@ -323,9 +323,9 @@ def test_a_table_gives_the_same_weights(colours: Path, model: Path, tmp_path: Pa
     pellucid.train(listed(colours, tmp_path / "t.csv"), tmp_path / "out", cache=tmp_path / "cache", **SETTINGS)
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
     assert read(tmp_path / "out" / "config.json")["thresholds"] == read(model / "config.json")["thresholds"]
-    found = pellucid.evaluate(model, tmp_path / "t.csv")
-    assert found.metrics.pictures == len(truth(colours))
-    assert found.as_json()["micro_f1"] == pytest.approx(pellucid.evaluate(model, colours).metrics.micro_f1)
+    result = pellucid.evaluate(model, tmp_path / "t.csv")
+    assert result.metrics.pictures == len(truth(colours))
+    assert result.as_json()["micro_f1"] == pytest.approx(pellucid.evaluate(model, colours).metrics.micro_f1)
 
 
 @pytest.mark.parametrize("names", [{"red", "blue"}, {"red"}])

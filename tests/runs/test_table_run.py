@@ -19,7 +19,7 @@ from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeEr
 from pellucid.pictures import store as stores
 from pellucid.pictures.decode import Form
 from pellucid.pictures.table import read
-from pellucid.runs.events import Found, Started
+from pellucid.runs.events import DataSummary, Started
 from pellucid.steps import Steps
 from pellucid.training import recipe as recipes
 from pellucid.training.data import read_catalog
@@ -109,11 +109,11 @@ def test_a_table_trains_what_folders_train(photos: Path, tmp_path: Path, cache: 
         assert (tmp_path / "listed" / name).read_bytes() == (tmp_path / "free" / name).read_bytes()
 
 
-def found_in(table: Path, out: Path, cache: Path, **settings: object) -> Found:
+def found_in(table: Path, out: Path, cache: Path, **settings: object) -> DataSummary:
     run = pellucid.start(table, out, cache=cache, **{**SETTINGS, **settings})
     try:
         events = list(takewhile(lambda event: not isinstance(event, Started), run))
-        return next(event for event in events if isinstance(event, Found))
+        return next(event for event in events if isinstance(event, DataSummary))
     finally:
         run.close()
 
@@ -125,10 +125,10 @@ def test_groups_stand_on_one_side_with_their_twins(photos: Path, tmp_path: Path,
     copy.write_bytes((photos / rows[0][0]).read_bytes())
     try:
         table = table_of(photos / "t.csv", ("path", "label", "group"), [*rows, ("copy.png", rows[0][1], "")])
-        found = found_in(table, tmp_path / "out", cache)
+        summary = found_in(table, tmp_path / "out", cache)
     finally:
         copy.unlink()
-    assert (found.groups, found.twin_pairs, found.quarantine) == (8, 1, ())
+    assert (summary.groups, summary.twin_pairs, summary.quarantine) == (8, 1, ())
     with (tmp_path / "out" / "split.csv").open(newline="") as file:
         side = {row["path"]: row["side"] for row in csv.DictReader(file)}
     for patient in range(8):
@@ -141,10 +141,10 @@ def test_a_group_on_two_sides_of_the_table_keeps_the_later_one(photos: Path, tmp
     rows = [(path, name, side, "") for path, name, side in paths(photos)]
     first, test = (next(row for row in rows if row[2] == side) for side in ("train", "test"))
     rows = [(*row[:3], "p" if row in (first, test) else "") for row in rows]
-    found = found_in(table_of(photos / "t.csv", ("path", "label", "split", "group"), rows), tmp_path / "out", cache)
-    told = [(bad.path, bad.reason) for bad in found.quarantine]
-    assert told == [(first[0], "its group is on another side of the table's split")]
-    assert (found.test, found.groups) == (8, 1)
+    summary = found_in(table_of(photos / "t.csv", ("path", "label", "split", "group"), rows), tmp_path / "out", cache)
+    reasons = [(bad.path, bad.reason) for bad in summary.quarantine]
+    assert reasons == [(first[0], "its group is on another side of the table's split")]
+    assert (summary.test, summary.groups) == (8, 1)
 
 
 def test_missing_files_unlabelled_rows_and_rows_that_come_again(photos: Path, tmp_path: Path, cache: Path) -> None:
@@ -152,13 +152,13 @@ def test_missing_files_unlabelled_rows_and_rows_that_come_again(photos: Path, tm
     more = [("gone.png", "2"), (rows[0][0], ""), rows[1], (".", "2")]
     table = table_of(photos / "t.csv", ("path", "label"), [*rows, *more])
     for again in ("new", "kept"):
-        found = found_in(table, tmp_path / again, cache)
-        assert {bad.path: bad.reason for bad in found.quarantine} == {
+        summary = found_in(table, tmp_path / again, cache)
+        assert {bad.path: bad.reason for bad in summary.quarantine} == {
             "gone.png": "not found",
             rows[0][0]: "the table has no label for it",
             ".": "a folder",
         }
-        assert (sum(found.pictures), found.repeated) == (32, 1)
+        assert (sum(summary.pictures), summary.repeated) == (32, 1)
 
 
 def test_two_tables_and_the_folder_keep_stores_of_their_own(photos: Path, tmp_path: Path, cache: Path) -> None:
@@ -172,8 +172,8 @@ def test_two_tables_and_the_folder_keep_stores_of_their_own(photos: Path, tmp_pa
         steps.result.close()
         reused.append((last.reused, last.total))
     assert reused == [(0, 32), (31, 31), (31, 32), (32, 32), (31, 31)]
-    kept = {store.root: store.pictures for store in stores.stores(cache)}
-    assert kept == {tables[0]: 32, tables[1]: 31, photos: 32}
+    stored = {store.root: store.pictures for store in stores.stores(cache)}
+    assert stored == {tables[0]: 32, tables[1]: 31, photos: 32}
     for table in tables:
         table.unlink()
 
@@ -237,7 +237,7 @@ def test_columns_are_settings_and_need_a_table(photos: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("image,species\na,b\n", "has no column 'path' or 'file_name'. Its columns are 'image', 'species'"),
         ("path,label\na,b\na,c\n", "gives a two labels, b and c"),
@@ -245,14 +245,14 @@ def test_columns_are_settings_and_need_a_table(photos: Path, tmp_path: Path) -> 
     ],
 )
 def test_bad_input_is_a_line_and_leaves_nothing(
-    tmp_path: Path, cache: Path, content: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Callable
+    tmp_path: Path, cache: Path, content: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: Callable
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("t.csv").write_text(content)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(PellucidError) as caught:
         pellucid.train("t.csv", cache=cache, **SETTINGS)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path for path in sorted(tmp_path.iterdir()) if path != cache] == before
 
@@ -300,8 +300,8 @@ def test_an_image_folder_with_metadata_trains_and_is_judged(photos: Path, tmp_pa
         for file, _, path in rows:
             (folder / side / file).write_bytes((photos / path).read_bytes())
         table_of(folder / side / "metadata.csv", ("file_name", "label"), [row[:2] for row in rows])
-    found = found_in(folder, tmp_path / "model", cache)
-    assert (found.test, found.train + found.validation, found.quarantine) == (8, 24, ())
+    summary = found_in(folder, tmp_path / "model", cache)
+    assert (summary.test, summary.train + summary.validation, summary.quarantine) == (8, 24, ())
     pellucid.train(folder, tmp_path / "judged", cache=cache, **SETTINGS)
     result = pellucid.evaluate(tmp_path / "judged", folder)
     assert [(side.side, side.metrics.pictures) for side in result.sides] == [("test", 8), ("train", 24)]

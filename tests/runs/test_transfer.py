@@ -72,9 +72,9 @@ Begin = Callable[..., Run]
 @pytest.fixture
 def begin(photos: Path, tmp_path: Path) -> Begin:
     def begin(directory: Path = photos, out: str = "out", resume: bool = False, **settings: Any) -> Run:
-        given = {**QUICK, **settings}
+        inputs = {**QUICK, **settings}
         place = tmp_path / out
-        return Run(directory, recipes.make(**given), place, tmp_path / "cache", resume, 0.0, named=given)
+        return Run(directory, recipes.make(**inputs), place, tmp_path / "cache", resume, 0.0, named=inputs)
 
     return begin
 
@@ -107,8 +107,13 @@ def test_the_head_alone(begin: Begin) -> None:
     assert head.best
     assert report.complete
     assert (config["network"], config["input"]) == (NETWORK, [3, SIDE, SIDE])
-    said = config["preprocessing"]
-    assert (said["fit"], said["crop"], said["filter"], said["mean"]) == ("crop", 0.875, "bicubic", [0.5, 0.5, 0.5])
+    prepared = config["preprocessing"]
+    assert (prepared["fit"], prepared["crop"], prepared["filter"], prepared["mean"]) == (
+        "crop",
+        0.875,
+        "bicubic",
+        [0.5, 0.5, 0.5],
+    )
     about = config["pretrained"]
     assert (about["name"], about["seen"], about["road"], about["frozen"]) == ("tiny", "nothing but noise", "head", True)
     assert about["validation"]["head"]["accuracy"] == head.validation_accuracy
@@ -173,24 +178,24 @@ def test_classes_of_equal_names_keep_their_row(begin: Begin, monkeypatch: pytest
 
 def test_a_replay_of_the_head_alone_has_one_frame(begin: Begin) -> None:
     _, report = finished(begin(epochs=0, replay=True))
-    found = replay.read(report.folder / "replay")
+    recorded = replay.read(report.folder / "replay")
 
-    assert [frame.step for frame in found.frames] == [0]
-    assert (found.steps, found.frames[0].epoch) == (0, 0)
+    assert [frame.step for frame in recorded.frames] == [0]
+    assert (recorded.steps, recorded.frames[0].epoch) == (0, 0)
 
 
 def test_what_people_see(begin: Begin, capsys: pytest.CaptureFixture[str]) -> None:
     assert progress.watch(begin(epochs=0)) == 0
-    said = capsys.readouterr().out
-    assert "training: the head alone, on a frozen backbone" in said
-    assert "weights: made by a test as imagenet, which have seen nothing but noise" in said
-    assert "head: training loss " in said
-    assert "kept: the head on the frozen backbone" in said
+    output = capsys.readouterr().out
+    assert "training: the head alone, on a frozen backbone" in output
+    assert "weights: made by a test as imagenet, which have seen nothing but noise" in output
+    assert "head: training loss " in output
+    assert "kept: the head on the frozen backbone" in output
 
     assert progress.watch(begin(out="whole", epochs=2, learning_rate=1e-3)) == 0
-    said = capsys.readouterr().out
-    assert "training: the head on a frozen backbone, then the whole network: 2 epochs, " in said
-    assert "epoch 1: training loss " in said
+    output = capsys.readouterr().out
+    assert "training: the head on a frozen backbone, then the whole network: 2 epochs, " in output
+    assert "epoch 1: training loss " in output
 
 
 # ---- the whole network
@@ -246,12 +251,12 @@ def test_without_validation_the_head_stays_and_nothing_else_is_trained(
         run = begin(validation=0, **length)
     events, report = finished(run)
     started = next(event for event in events if isinstance(event, Started))
-    (said,) = [reason for reason in started.reasons if reason.startswith("the head alone, in spite of")]
+    (message,) = [reason for reason in started.reasons if reason.startswith("the head alone, in spite of")]
 
     assert not any(isinstance(event, Step) for event in events)
     assert (report.best_epoch, report.complete) == (0, True)
     assert config_of(report)["pretrained"]["road"] == "head"
-    assert "no validation can tell whether the whole network is better than the head" in said
+    assert "no validation can tell whether the whole network is better than the head" in message
     assert not any("weights of the last epoch" in reason for reason in started.reasons)
 
 
@@ -301,11 +306,11 @@ def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_minutes_that_are_over_before_the_first_step_are_told(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_clock(monkeypatch)
     over = next(event for event in begin(minutes=0.01) if isinstance(event, Started))
-    (said,) = [reason for reason in over.reasons if reason.startswith("minutes")]
+    (message,) = [reason for reason in over.reasons if reason.startswith("minutes")]
     assert re.fullmatch(
         r"minutes 0\.01 are over before the first step: reading the pictures took \d+\.\d s, their features and the "
         r"head \d+\.\d s; the head is all that is trained",
-        said,
+        message,
     )
     monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1e9)
     few = next(event for event in begin(out="few", minutes=100) if isinstance(event, Started))
@@ -319,9 +324,9 @@ def test_minutes_that_reading_takes_are_told_from_scratch_too(begin: Begin, monk
     slow_clock(monkeypatch)
     network = {"pretrained": None, "model": "conv(2, 3, stride=2) relu globalavgpool dense", "size": 16}
     over = next(event for event in begin(minutes=0.01, **network) if isinstance(event, Started))
-    (said,) = [reason for reason in over.reasons if reason.startswith("minutes")]
-    assert said.startswith("minutes 0.01 are over before the first step: reading the pictures took ")
-    assert said.endswith("; one step is trained all the same")
+    (message,) = [reason for reason in over.reasons if reason.startswith("minutes")]
+    assert message.startswith("minutes 0.01 are over before the first step: reading the pictures took ")
+    assert message.endswith("; one step is trained all the same")
 
 
 def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,12 +343,12 @@ def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit, given = transfer.head.fit, []
-    monkeypatch.setattr(transfer.head, "fit", lambda *sides: given.extend(sides[:2]) or fit(*sides))
+    fit, sides_seen = transfer.head.fit, []
+    monkeypatch.setattr(transfer.head, "fit", lambda *sides: sides_seen.extend(sides[:2]) or fit(*sides))
     monkeypatch.setattr(weighting, "of", lambda *_: (3.0, 0.5))
     run = begin(epochs=0)
     finished(run)
-    train, validation = given
+    train, validation = sides_seen
     half = len(train.labels) // 2  # the second half are mirror images
 
     assert np.array_equal(train.weights, np.where(train.labels == 0, 3.0, 0.5) / 2)
@@ -414,9 +419,9 @@ def test_the_next_step_changes_only_the_head(begin: Begin, photos: Path) -> None
     assert set(trace.updates) == {"dense1.weight", "dense1.bias"}
     assert left.note.startswith("Nothing changes")
     assert left.recorded == trace.values["conv1.weight"][0, 0, 0, 0]
-    said = config_of(report)["pretrained"]["head"]
+    fitted = config_of(report)["pretrained"]["head"]
     weight, gradient = trace.values["dense1.weight"][0, 3], trace.gradients["dense1.weight"][0, 3]
-    expected = weight - said["learning_rate"] * (gradient + said["weight_decay"] * weight)
+    expected = weight - fitted["learning_rate"] * (gradient + fitted["weight_decay"] * weight)
     assert moved.recorded == pytest.approx(expected, rel=1e-6)
 
 
@@ -496,10 +501,10 @@ for line in sys.stdin:
 def killed(photos: Path, moments: list[tuple[str, int, Path]]) -> list[tuple[str, int]]:
     """Runs, killed at each moment in turn. What became of each: the moment's name and the wait status."""
     command = [sys.executable, "-c", CHILD, str(photos)]
-    said = "".join(f"{word} {number} {folder}\n" for word, number, folder in moments)
-    done = subprocess.run(command, input=said, capture_output=True, text=True, check=True)
-    found = [line.split() for line in done.stdout.splitlines()]
-    return [(word, int(status)) for word, status in found]
+    lines = "".join(f"{word} {number} {folder}\n" for word, number, folder in moments)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+    results = [line.split() for line in done.stdout.splitlines()]
+    return [(word, int(status)) for word, status in results]
 
 
 def test_killed_on_the_way_it_ends_with_the_same_bytes(photos: Path, tmp_path: Path) -> None:
@@ -514,10 +519,10 @@ def test_killed_on_the_way_it_ends_with_the_same_bytes(photos: Path, tmp_path: P
         ("writing", 4),
     ]
     torn = [(word, number, tmp_path / "torn") for word, number in [*moments, ("never", 1)]]
-    whole, *found = killed(photos, [("never", 1, tmp_path / "whole"), *torn])
+    whole, *result = killed(photos, [("never", 1, tmp_path / "whole"), *torn])
 
     assert whole == ("never", 0)
-    assert found == [*((word, signal.SIGKILL) for word, _ in moments), ("never", 0)]
+    assert result == [*((word, signal.SIGKILL) for word, _ in moments), ("never", 0)]
     expected, left = without_times(tmp_path / "whole" / "out"), without_times(tmp_path / "torn" / "out")
     assert left.keys() == expected.keys()
     assert [name for name in expected if left[name] != expected[name]] == []
@@ -724,13 +729,13 @@ def test_imagenets_weights_by_default(tmp_path: Path, monkeypatch: pytest.Monkey
             draw(tmp_path / "photos" / name / f"{number:02}.png", 100 * label + number, 2 - 2 * label)
     classifier = pellucid.train(tmp_path / "photos", tmp_path / "out", cache=tmp_path / "cache", epochs=None)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
-    said = (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
 
     assert (config["recipe"]["model"], config["recipe"]["pretrained"]) == ("efficientnet_lite0", "imagenet")
     assert "which have seen ImageNet-1k" in config["reasons"][1]
-    assert "The weights had seen ImageNet-1k: 1.28 million photographs of 1,000 classes, cats, dogs" in said
+    assert "The weights had seen ImageNet-1k: 1.28 million photographs of 1,000 classes, cats, dogs" in card
     assert classifier.predict(tmp_path / "photos" / "red" / "00.png").label == "red"
-    kept = pellucid.api.cached(tmp_path / "cache")
-    assert [type(each).__name__ for each in kept] == ["StoreInfo", "FeaturesInfo", "FeaturesInfo", "WeightsInfo"]
-    assert pellucid.api.clear_cache(tmp_path / "cache") == sum(each.bytes for each in kept)
+    stored = pellucid.api.cached(tmp_path / "cache")
+    assert [type(each).__name__ for each in stored] == ["StoreInfo", "FeaturesInfo", "FeaturesInfo", "WeightsInfo"]
+    assert pellucid.api.clear_cache(tmp_path / "cache") == sum(each.bytes for each in stored)
     assert pellucid.api.cached(tmp_path / "cache") == []

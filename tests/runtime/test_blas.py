@@ -12,9 +12,9 @@ from pellucid.runtime import blas
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers that a BLAS of six threads is told."""
-    told = [6]
-    monkeypatch.setattr(blas, "_openblas", lambda: (lambda: told[-1], told.append))
-    return told
+    count = [6]
+    monkeypatch.setattr(blas, "_openblas", lambda: (lambda: count[-1], count.append))
+    return count
 
 
 def test_one_inside_and_six_again_outside(threads: list[int]) -> None:

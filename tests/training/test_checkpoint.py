@@ -38,17 +38,17 @@ def test_a_restored_run_goes_on_bit_for_bit(
     task, whole = begin(optimizer=name, epochs=2)
     advance(task, whole, events)
     path = checkpoint.save(tmp_path, whole, CONTEXT)
-    kept, strides = numbers(whole), layout(whole)
+    stored, strides = numbers(whole), layout(whole)
 
     _, state = begin(optimizer=name, epochs=2)
     with torch.no_grad():
         for parameter in state.module.parameters():
             parameter.fill_(7.0)  # nothing of what was there may stay
-    found = checkpoint.newest(tmp_path)
-    assert found is not None
-    assert (found.path, found.context) == (path, CONTEXT)
-    checkpoint.restore(found, state)
-    assert numbers(state) == kept
+    newest = checkpoint.newest(tmp_path)
+    assert newest is not None
+    assert (newest.path, newest.context) == (path, CONTEXT)
+    checkpoint.restore(newest, state)
+    assert numbers(state) == stored
     assert layout(state) == strides
     assert state.module[0].weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[index, union-attr]
 
@@ -75,9 +75,9 @@ def test_counters_come_back(begin: Begin, tmp_path: Path) -> None:
     state.stopped_early, state.seconds_allowed = True, 12.5
     checkpoint.save(tmp_path, state, CONTEXT)
     _, restored = begin(epochs=2, steps=1)
-    found = checkpoint.newest(tmp_path)
-    assert found is not None
-    checkpoint.restore(found, restored)
+    newest = checkpoint.newest(tmp_path)
+    assert newest is not None
+    checkpoint.restore(newest, restored)
     same = set(State.__dataclass_fields__) - {"module", "optimizer", "best", "best_optimizer"}
     assert {name: getattr(restored, name) for name in same} == {name: getattr(state, name) for name in same}
     assert restored.history[0].validation_accuracy is not None
@@ -117,9 +117,9 @@ def assert_the_one_before_loads(older: Path, damaged: Path, what: str) -> None:
         checkpoint.read(damaged)
     assert str(damaged) in str(caught.value), what
     assert "damaged" in str(caught.value), what
-    found = checkpoint.newest(older.parent)
-    assert found is not None, what
-    assert found.path == older, what
+    newest = checkpoint.newest(older.parent)
+    assert newest is not None, what
+    assert newest.path == older, what
 
 
 def test_a_torn_one_is_not_believed(two: tuple[Path, Path]) -> None:
@@ -171,10 +171,10 @@ def test_where_all_are_damaged_it_says_so(two: tuple[Path, Path]) -> None:
 def test_a_damaged_one_does_not_push_out_good_ones(two: tuple[Path, Path], begin: Begin) -> None:
     older, newer = two
     newer.rename(newer.with_name("step-00000009.safetensors")).write_bytes(b"torn")
-    found = checkpoint.newest(older.parent)
-    assert found is not None
+    newest = checkpoint.newest(older.parent)
+    assert newest is not None
     task, state = begin("flatten dense", epochs=2)
-    checkpoint.restore(found, state)
+    checkpoint.restore(newest, state)
     for _ in itertools.islice(loop.run(task, state), 4):  # step 3, its epoch, steps 4 and 5
         checkpoint.save(older.parent, state, CONTEXT)
     assert sorted(path.name for path in older.parent.iterdir()) == [

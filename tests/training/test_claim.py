@@ -20,14 +20,14 @@ from tests import forked
 import pellucid
 from pellucid import files
 from pellucid.errors import ArtefactError, StorageError
-from pellucid.runs.events import Found
+from pellucid.runs.events import DataSummary
 from pellucid.training.claim import NAME, Claim, inside, read
 
 # Claims a folder, says so, and holds it until its standard input ends.
 HOLDER = """
 import sys
 from pathlib import Path
-from pellucid.runs.events import Found
+from pellucid.runs.events import DataSummary
 from pellucid.training.claim import Claim
 claim = Claim(Path(sys.argv[1]))
 claim.take()
@@ -91,8 +91,8 @@ def test_the_holder_is_named(tmp_path: Path, hold: Hold) -> None:
     with pytest.raises(ArtefactError) as raised:
         Claim(tmp_path / "out").take()
     since = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
-    said = rf"Another process is writing to .*out \(process {other.pid}, since {since}: .*-c .*\)\. Wait"
-    assert re.match(said, str(raised.value), re.DOTALL)
+    message = rf"Another process is writing to .*out \(process {other.pid}, since {since}: .*-c .*\)\. Wait"
+    assert re.match(message, str(raised.value), re.DOTALL)
     holder = read(tmp_path / "out")
     assert holder is not None
     assert holder.process == other.pid
@@ -160,19 +160,19 @@ def test_in_one_process_a_later_claim_of_the_same_thread_takes_over(tmp_path: Pa
     with pytest.raises(ArtefactError, match=r"has ended\. Start it again with resume=True"):
         Claim(tmp_path / "out").check()
 
-    said: list[str] = []
+    errors: list[str] = []
 
     def other_thread() -> None:
         try:
             Claim(tmp_path / "out").take()
         except ArtefactError as error:
-            said.append(str(error))
+            errors.append(str(error))
 
     thread = threading.Thread(target=other_thread)
     thread.start()
     thread.join()
-    assert len(said) == 1
-    assert "(thread MainThread of this program)" in said[0]
+    assert len(errors) == 1
+    assert "(thread MainThread of this program)" in errors[0]
     second.release()
     assert list(tmp_path.iterdir()) == []
 
@@ -205,11 +205,11 @@ def begun(line: list[str], folder: Path) -> subprocess.Popen:
 def test_two_trainings_into_one_folder_leave_one_model_and_one_error(photos: Path, tmp_path: Path) -> None:
     lines = [train(photos, tmp_path, "--out", "one", "--epochs", 150, "--seed", seed) for seed in (1, 2)]
     processes = [forked.Command(*line, cwd=tmp_path) for line in lines]
-    told = [process.communicate() for process in processes]
+    outputs = [process.communicate() for process in processes]
     codes = [process.returncode for process in processes]
-    assert sorted(codes) == [0, 1], told
+    assert sorted(codes) == [0, 1], outputs
     won, lost = codes.index(0), codes.index(1)
-    refusal = told[lost][1].strip().splitlines()[-1]
+    refusal = outputs[lost][1].strip().splitlines()[-1]
     # who came late met the other at work or done; it was never overwritten
     assert "Another process is writing to one" in refusal or "one is not empty" in refusal
     assert f'"seed": {won + 1}' in (tmp_path / "one" / "config.json").read_text()
@@ -242,8 +242,8 @@ def test_a_run_that_goes_on_is_not_resumed_and_a_killed_one_is(photos: Path, tmp
 
 def test_two_trainings_without_a_place_take_two(photos: Path, tmp_path: Path) -> None:
     processes = [forked.Command(*train(photos, tmp_path, "--epochs", 1), cwd=tmp_path) for _ in range(2)]
-    told = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], told
+    outputs = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "photos-model", "photos-model-2"]
     for name in ("photos-model", "photos-model-2"):
         assert (tmp_path / name / "config.json").exists()
@@ -264,5 +264,5 @@ def test_a_model_folder_among_the_pictures_is_no_class(photos: Path, tmp_path: P
     own = shutil.copytree(photos, tmp_path / "photos")
     run = pellucid.start(own, own / "model", cache=tmp_path / "cache", model="flatten dense", size=8, epochs=1)
     assert not (own / "model").exists()
-    found = next(event for event in run if isinstance(event, Found))
-    assert found.classes == ("blue", "red")
+    summary = next(event for event in run if isinstance(event, DataSummary))
+    assert summary.classes == ("blue", "red")

@@ -104,16 +104,16 @@ def test_temperature_enters_the_calibrated_figures_only() -> None:
 
 def test_calibration_error_of_four_pictures_by_hand() -> None:
     p = np.array([[0.55, 0.45], [0.45, 0.55], [0.95, 0.05], [0.0, 1.0]])
-    found = evaluate.calibration(p, np.array([0, 0, 0, 1]))
+    result = evaluate.calibration(p, np.array([0, 0, 0, 1]))
     # 0.5 to 0.6: two pictures, 0.55 believed, 0.5 right; 0.9 to 1: two, 0.975 believed, both right
-    assert found.error == pytest.approx(2 / 4 * 0.05 + 2 / 4 * 0.025)
-    filled = {item.low: item for item in found.bins if item.pictures}
+    assert result.error == pytest.approx(2 / 4 * 0.05 + 2 / 4 * 0.025)
+    filled = {item.low: item for item in result.bins if item.pictures}
     assert sorted(filled) == [0.5, 0.9]
     assert (filled[0.5].pictures, filled[0.5].accuracy) == (2, 0.5)
     assert filled[0.5].confidence == pytest.approx(0.55)
     assert (filled[0.9].pictures, filled[0.9].accuracy) == (2, 1.0)
-    assert sum(item.pictures for item in found.bins) == 4
-    assert len(found.bins) == 10
+    assert sum(item.pictures for item in result.bins) == 4
+    assert len(result.bins) == 10
 
 
 def drawn(true_temperature: float, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -128,11 +128,11 @@ def drawn(true_temperature: float, count: int = 4000) -> tuple[np.ndarray, np.nd
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.5, 6.0])
 def test_temperature_finds_the_one_that_was_used(truth: float) -> None:
     logits, labels = drawn(truth)
-    found = evaluate.temperature(logits, labels)
-    assert found == pytest.approx(truth, rel=0.07)
-    best = evaluate.cross_entropy(logits, labels, found)
-    assert best <= evaluate.cross_entropy(logits, labels, found * 1.03)
-    assert best <= evaluate.cross_entropy(logits, labels, found / 1.03)
+    result = evaluate.temperature(logits, labels)
+    assert result == pytest.approx(truth, rel=0.07)
+    best = evaluate.cross_entropy(logits, labels, result)
+    assert best <= evaluate.cross_entropy(logits, labels, result * 1.03)
+    assert best <= evaluate.cross_entropy(logits, labels, result / 1.03)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_surely_less_is_by_more_than_a_standard_error(losses: list[float], other
 @pytest.mark.parametrize(("truth", "count", "stays"), [(1.0, 4000, True), (2.5, 4000, False), (1.15, 10, True)])
 def test_the_temperature_stays_1_unless_another_is_surely_better(truth: float, count: int, stays: bool) -> None:
     logits, labels = drawn(truth, count)
-    found = targets.fitted(logits, labels).temperature
+    result = targets.fitted(logits, labels).temperature
 
     assert evaluate.temperature(logits, labels) != 1.0
-    assert (found == 1.0) is stays
+    assert (result == 1.0) is stays
     if not stays:
-        assert found == evaluate.temperature(logits, labels)
+        assert result == evaluate.temperature(logits, labels)
 
 
 @pytest.mark.parametrize("factor", [1.0, 3.0])
@@ -167,9 +167,9 @@ def test_the_temperature_of_several_labels_has_to_be_surely_better_too(factor: f
     random = np.random.default_rng(7)
     logits = random.normal(0, 2, (3000, 2))
     labels = random.random((3000, 2)) < 1 / (1 + np.exp(-logits))
-    found = targets.fitted((factor * logits).astype(np.float32), labels).temperature
+    result = targets.fitted((factor * logits).astype(np.float32), labels).temperature
 
-    assert found == (1.0 if factor == 1 else pytest.approx(3, rel=0.1))
+    assert result == (1.0 if factor == 1 else pytest.approx(3, rel=0.1))
 
 
 def test_temperature_of_no_pictures_is_1() -> None:
@@ -197,9 +197,9 @@ def test_probabilities_of_huge_logits_are_finite() -> None:
 def test_mistakes_come_with_the_least_believed_truth_first() -> None:
     p = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7]])
     labels = np.array([0, 0, 0, 0, 1])
-    found = evaluate.mistakes(p, labels, most=12)
-    assert [mistake.row for mistake in found] == [2, 1, 3]  # equal ones in their order
-    assert found[0] == evaluate.Mistake(2, 0, 1, 0.2, 0.8)
+    result = evaluate.mistakes(p, labels, most=12)
+    assert [mistake.row for mistake in result] == [2, 1, 3]  # equal ones in their order
+    assert result[0] == evaluate.Mistake(2, 0, 1, 0.2, 0.8)
     assert [mistake.row for mistake in evaluate.mistakes(p, labels, most=1)] == [2]
     assert evaluate.mistakes(p[:1], labels[:1], most=12) == []
 

@@ -105,8 +105,8 @@ def test_only_a_changed_file_is_looked_at_again(opened: Callable[[], Store], pho
     assert np.array_equal(made, Counted()(store.batch(rows)).numpy())
     assert len(made) == len(before) - 1
     (folder,) = (tmp_path / "cache").glob("*.features")
-    kept = np.fromfile(folder / features.DIGESTS, np.uint8).reshape(-1, 32)
-    assert {digest.tobytes().hex() for digest in kept} == set(store.digests)
+    stored = np.fromfile(folder / features.DIGESTS, np.uint8).reshape(-1, 32)
+    assert {digest.tobytes().hex() for digest in stored} == set(store.digests)
 
 
 @pytest.mark.parametrize("change", [{"weights": "other"}, {"precision": "bfloat16"}])
@@ -192,12 +192,12 @@ def test_what_a_kill_left_goes(opened: Callable[[], Store], tmp_path: Path) -> N
 def test_the_cache_lists_them_and_clears_them(opened: Callable[[], Store], photos: Path, tmp_path: Path) -> None:
     store = opened()
     extracted(store, tmp_path)
-    (info,) = features.kept(tmp_path / "cache")
+    (info,) = features.stored(tmp_path / "cache")
 
     assert (info.root, info.pictures, info.network, info.view) == (photos, 40, "tiny", "plain")
     assert info.form == Form(8, 8)
     assert info.bytes == sum(path.stat().st_size for path in info.folder.iterdir())
     assert features.clear(tmp_path / "cache") == info.bytes
-    assert features.kept(tmp_path / "cache") == []
+    assert features.stored(tmp_path / "cache") == []
     assert store.folder.is_dir()  # what is not features stays
     assert json.loads((store.folder / "store.json").read_text())["pictures"] == 40

@@ -14,7 +14,7 @@ from scipy import stats
 from pellucid.errors import CatalogError
 from pellucid.pictures import split as splits
 from pellucid.training import evaluate
-from pellucid.training.folds import SIDE, Fold, Part, T, interval, pooled, units
+from pellucid.training.folds import SIDE, Fold, FoldPosition, T, interval, pooled, units
 from pellucid.training.recipe import make
 
 
@@ -31,19 +31,19 @@ def test_the_folds_together_are_each_picture_once_in_its_own_place() -> None:
     labels = np.array([0, 1, 0, 1, 1])
     first, second = np.array([4, 0, 2]), np.array([1, 3])
     sure, other = np.array([[0, 4], [3, 0], [0, 1]], np.float32), np.array([[0, 2], [2, 0]], np.float32)
-    found = pooled(
+    result = pooled(
         [fold(1, 3, 2, 2.0), fold(2, 2, 1, 0.5)], [first, second], [sure, other], labels, np.arange(5), ("a", "b")
     )
-    assert (found.metrics.side, found.metrics.pictures, found.metrics.correct) == (SIDE, 5, 3)
-    assert found.metrics.confusion == ((1, 1), (1, 2))
+    assert (result.metrics.side, result.metrics.pictures, result.metrics.correct) == (SIDE, 5, 3)
+    assert result.metrics.confusion == ((1, 1), (1, 2))
     expected = np.array([[1.5, 0], [0, 4], [0, 0.5], [4, 0], [0, 2]], np.float32)
-    np.testing.assert_array_equal(found.logits, expected)
-    assert found.metrics.loss == evaluate.cross_entropy(expected, labels, 1.0)
+    np.testing.assert_array_equal(result.logits, expected)
+    assert result.metrics.loss == evaluate.cross_entropy(expected, labels, 1.0)
     raw = np.array([[3, 0], [0, 2], [0, 1], [2, 0], [0, 4]], np.float32)
-    assert found.metrics.loss_uncalibrated == evaluate.cross_entropy(raw, labels, 1.0)
-    assert found.metrics.calibration != found.metrics.calibration_before
-    assert found.spread == pytest.approx(abs(2 / 3 - 1 / 2) / math.sqrt(2))
-    stated = found.as_json()
+    assert result.metrics.loss_uncalibrated == evaluate.cross_entropy(raw, labels, 1.0)
+    assert result.metrics.calibration != result.metrics.calibration_before
+    assert result.spread == pytest.approx(abs(2 / 3 - 1 / 2) / math.sqrt(2))
+    stated = result.as_json()
     assert (stated["count"], stated["accuracy"], stated["units"]) == (2, 0.6, 5.0)
     assert [each["correct"] for each in stated["each"]] == [2, 1]
     assert "logits" not in stated
@@ -113,7 +113,7 @@ def test_a_fold_keeps_its_pictures_for_the_test_and_the_rest_is_divided_as_in_th
     labels, groups = np.array([0] * 30 + [1] * 30 + [2] * 3), np.arange(63)
     store = SimpleNamespace(fingerprint="1", digests=[f"{row:064}" for row in range(63)])
     recipe = make(folds=5, validation=0.2)
-    sides = Part(number, 5, Path("out")).sides(store, labels, groups, recipe)  # type: ignore[arg-type]
+    sides = FoldPosition(number, 5, Path("out")).sides(store, labels, groups, recipe)  # type: ignore[arg-type]
     tested = splits.folds(labels, store.digests, groups, 5, 0) == number - 1
     np.testing.assert_array_equal(sides == splits.TEST, tested)
     rest = int((~tested).sum())

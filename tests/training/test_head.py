@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pellucid.errors import TrainingError
 from pellucid.training import head
-from pellucid.training.head import Rows, Side
+from pellucid.training.head import LinearHead, Side
 
 CLASSES, WIDE = 3, 20
 
@@ -21,8 +21,8 @@ def side(seed: int, count: int, shift: float = 5.0) -> Side:
     )
 
 
-def zeros() -> Rows:
-    return Rows(np.zeros((CLASSES, WIDE), np.float32), np.zeros(CLASSES, np.float32))
+def zeros() -> LinearHead:
+    return LinearHead(np.zeros((CLASSES, WIDE), np.float32), np.zeros(CLASSES, np.float32))
 
 
 def centred(logits: np.ndarray) -> np.ndarray:
@@ -120,10 +120,10 @@ def test_known_rows_stay_where_nothing_speaks_against_them():
     train = side(1, 60)
     start = head.fit(train, None, zeros()).rows
     other = side(3, 6)
-    kept = head.fit(other, None, start)
+    stored = head.fit(other, None, start)
     pulled = np.abs(head.fit(other, None, zeros()).rows.weight - start.weight).max()
 
-    assert np.abs(kept.rows.weight - start.weight).max() < pulled
+    assert np.abs(stored.rows.weight - start.weight).max() < pulled
 
 
 def test_the_same_numbers_give_the_same_bits():
@@ -138,7 +138,7 @@ def test_several_labels_are_a_yes_or_no_each():
     random = np.random.default_rng(4)
     features = random.normal(size=(150, 6)).astype(np.float32)
     labels = features[:, :2] + 0.3 * random.normal(size=(150, 2)) > 0
-    fitted = head.fit(Side(features, labels), None, Rows(np.zeros((2, 6), np.float32), np.zeros(2, np.float32)))  # type: ignore[arg-type]
+    fitted = head.fit(Side(features, labels), None, LinearHead(np.zeros((2, 6), np.float32), np.zeros(2, np.float32)))  # type: ignore[arg-type]
 
     for label in range(2):  # the mean over two labels: each has half of C
         theirs = LogisticRegression(C=fitted.c / 2, tol=1e-9, max_iter=2000).fit(

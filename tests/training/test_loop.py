@@ -91,27 +91,27 @@ def test_a_step_in_parts_is_the_step_of_them_all(begin: Begin, monkeypatch: pyte
     """Fewer pictures at a time, their gradients added: the same step but for rounding."""
     network = "conv(4, 3) relu maxpool(2) flatten dense"
     seen: list[int] = []
-    found = []
+    results = []
     for pixels in (loop.PIXELS, 3 * 8 * 8):
         monkeypatch.setattr(loop, "PIXELS", pixels)
         task, state = begin(network, augment="none", batch=20, loss=loss)
         monkeypatch.setattr(type(task.images), "batch", lambda self, rows: seen.append(len(rows)) or self.images[rows])
-        told = loop.train_step(task, state, task.train, 0.01)
+        report = loop.train_step(task, state, task.train, 0.01)
         gradients = [parameter.grad for parameter in state.module.parameters()]
-        found.append((*told, *gradients, *state.module.parameters()))
+        results.append((*report, *gradients, *state.module.parameters()))
     assert [count for count in seen if count] == [20, 3, 3, 3, 3, 3, 3, 2]
-    for whole, parts in zip(*found, strict=True):
+    for whole, parts in zip(*results, strict=True):
         torch.testing.assert_close(torch.as_tensor(parts), torch.as_tensor(whole), rtol=1e-4, atol=1e-5)
 
 
 def test_batch_norm_sees_the_whole_batch(begin: Begin, monkeypatch: pytest.MonkeyPatch, numbers: Numbers) -> None:
-    found = []
+    results = []
     for pixels in (loop.PIXELS, 1):
         monkeypatch.setattr(loop, "PIXELS", pixels)
         task, state = begin(batch=20)
         loop.train_step(task, state, task.train, 0.01)
-        found.append(numbers(state))
-    assert found[0] == found[1]
+        results.append(numbers(state))
+    assert results[0] == results[1]
 
 
 def test_events_come_in_order_and_sums_start_again_with_each_epoch(begin: Begin) -> None:
@@ -470,8 +470,8 @@ def test_a_resumed_plan_keeps_to_the_time_that_is_left(
     checkpoint.restore(checkpoint.read(path), again)
     later.now = clock.now
     rest = list(loop.run(task, again))
-    told = [(event.step, event.steps, event.learning_rate) for event in events if isinstance(event, Step)]
-    assert [(e.step, e.steps, e.learning_rate) for e in [*first, *rest] if isinstance(e, Step)] == told
+    report = [(event.step, event.steps, event.learning_rate) for event in events if isinstance(event, Step)]
+    assert [(e.step, e.steps, e.learning_rate) for e in [*first, *rest] if isinstance(e, Step)] == report
     assert 95 <= again.seconds <= 100
     assert again.seconds == pytest.approx(whole.seconds)
 

@@ -75,18 +75,18 @@ def test_a_frame_holds_what_the_network_gives(begin: Begin, tmp_path: Path, loss
     task, state = begin(replay=True, replay_every=3, loss=loss)
     made = record(tmp_path, task, state)
     train(task, state, made, 3)
-    found = replay.read(tmp_path)
-    assert [frame.step for frame in found.frames] == [0, 3]
-    assert [frame.epoch for frame in found.frames] == [0, 1]
-    assert found.frames[0].train_loss is None
-    assert found.frames[1].train_loss == state.epoch_loss / state.epoch_pictures
-    frame = found.frames[1]
+    recorded = replay.read(tmp_path)
+    assert [frame.step for frame in recorded.frames] == [0, 3]
+    assert [frame.epoch for frame in recorded.frames] == [0, 1]
+    assert recorded.frames[0].train_loss is None
+    assert recorded.frames[1].train_loss == state.epoch_loss / state.epoch_pictures
+    frame = recorded.frames[1]
 
     names = ["conv1", "relu1", "maxpool1", "conv2", "relu2", "dense1"]
-    assert [layer.name for layer in found.layers] == names
-    assert [layer.shape for layer in found.layers][:3] == [(4, 8, 8), (4, 8, 8), (4, 4, 4)]
+    assert [layer.name for layer in recorded.layers] == names
+    assert [layer.shape for layer in recorded.layers][:3] == [(4, 8, 8), (4, 8, 8), (4, 4, 4)]
     module = copy.deepcopy(state.module).eval()
-    for number, picture in enumerate(found.pictures):
+    for number, picture in enumerate(recorded.pictures):
         x = task.standardise(to_unit(picture.image[None]))
         values = {}
         for name, part in module.named_children():  # one layer after the other, one picture alone
@@ -105,34 +105,34 @@ def test_a_frame_holds_what_the_network_gives(begin: Begin, tmp_path: Path, loss
         assert frame.logits[number] == pytest.approx(x[0].detach().numpy(), abs=1e-5)
         assert frame.probabilities[number] == pytest.approx(x.softmax(1)[0].detach().numpy(), abs=1e-6)
         for name in names:
-            for kept, real in ((frame.outputs[name], values[name]), (frame.gradients[name], values[name].grad)):
+            for stored, real in ((frame.outputs[name], values[name]), (frame.gradients[name], values[name].grad)):
                 assert real is not None
-                near(kept.numbers()[number], real[0].detach().numpy(), kept.scale[number])
-                assert np.abs(kept.numbers()[number]).max() > 0
+                near(stored.numbers()[number], real[0].detach().numpy(), stored.scale[number])
+                assert np.abs(stored.numbers()[number]).max() > 0
     assert frame.filters.keys() == {"conv1", "conv2"}
-    for name, kept in frame.filters.items():
+    for name, stored in frame.filters.items():
         weight = module.get_parameter(f"{name}.weight").detach()[:, :3].numpy()
-        near(kept.numbers(), weight, kept.scale)
-        assert kept.numbers().shape == weight.shape
+        near(stored.numbers(), weight, stored.scale)
+        assert stored.numbers().shape == weight.shape
 
 
-def near(found: NDArray[np.float32], real: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
+def near(result: NDArray[np.float32], real: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
     """Off by half a scale at most, and what rounding float32 adds."""
-    allowed = scale.reshape(scale.shape + (1,) * (found.ndim - scale.ndim)) / 2
-    assert (np.abs(found - real) <= allowed * 1.001 + 1e-6).all()
+    allowed = scale.reshape(scale.shape + (1,) * (result.ndim - scale.ndim)) / 2
+    assert (np.abs(result - real) <= allowed * 1.001 + 1e-6).all()
 
 
 def test_large_maps_are_averaged_over_areas(begin: Begin, tmp_path: Path) -> None:
     task, state = begin("conv(4, 3, padding=1) relu globalavgpool dense", replay=True)
     task = replace(task, images=noise(26, 56))
     record(tmp_path, task, state).note(state)
-    found = replay.read(tmp_path)
-    assert found.layers[0].shape == (4, 56, 56)
-    assert found.layers[0].kept == (4, 28, 28)
-    x = task.standardise(to_unit(found.pictures[0].image[None]))
+    recorded = replay.read(tmp_path)
+    assert recorded.layers[0].shape == (4, 56, 56)
+    assert recorded.layers[0].stored == (4, 28, 28)
+    x = task.standardise(to_unit(recorded.pictures[0].image[None]))
     output = state.module[0](x)[0].detach().numpy()  # type: ignore[index, operator]
-    kept = found.frames[0].outputs["conv1"]
-    near(kept.numbers()[0], output.reshape(4, 28, 2, 28, 2).mean(axis=(2, 4)), kept.scale[0])
+    stored = recorded.frames[0].outputs["conv1"]
+    near(stored.numbers()[0], output.reshape(4, 28, 2, 28, 2).mean(axis=(2, 4)), stored.scale[0])
 
 
 def test_the_pictures_are_those_that_the_network_was_given(begin: Begin, tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ def test_the_pictures_are_those_that_the_network_was_given(begin: Begin, tmp_pat
             task = replace(task, images=images, standardise=scale)
             state.module[1] = torch.nn.Linear(1, 2)  # type: ignore[operator]
         record(tmp_path / str(channels), task, state)
-        found = replay.read(tmp_path / str(channels))
-        assert found.classes == CLASSES
-        assert [picture.label for picture in found.pictures] == list(CLASSES)
-        for picture in found.pictures:
+        recorded = replay.read(tmp_path / str(channels))
+        assert recorded.classes == CLASSES
+        assert [picture.label for picture in recorded.pictures] == list(CLASSES)
+        for picture in recorded.pictures:
             row = int(picture.path.removesuffix(".png"))
             assert row in task.validation
             assert picture.side == "validation"
@@ -254,10 +254,10 @@ def test_a_plan_that_grows_spaces_the_early_frames(begin: Begin, tmp_path: Path)
             state.steps = 90
         made.note(state)
     # every second step from then on, the first two and the powers of two before that
-    found = replay.read(tmp_path)
-    assert [frame.step for frame in found.frames] == [0, 1, *range(2, 65, 2)]
-    assert found.steps == 90
-    assert len(list(tmp_path.glob("frame-*"))) == len(found.frames)
+    recorded = replay.read(tmp_path)
+    assert [frame.step for frame in recorded.frames] == [0, 1, *range(2, 65, 2)]
+    assert recorded.steps == 90
+    assert len(list(tmp_path.glob("frame-*"))) == len(recorded.frames)
 
 
 def test_a_plan_that_ends_where_it_stands_is_noted(begin: Begin, tmp_path: Path) -> None:
@@ -269,9 +269,9 @@ def test_a_plan_that_ends_where_it_stands_is_noted(begin: Begin, tmp_path: Path)
         made.note(state)
     state.steps = 64
     made.note(state, last=True)
-    found = replay.read(tmp_path)
-    assert found.steps == found.frames[-1].step == 64
-    assert [frame.step for frame in found.frames] == [0, 1, *range(2, 65, 2)]
+    recorded = replay.read(tmp_path)
+    assert recorded.steps == recorded.frames[-1].step == 64
+    assert [frame.step for frame in recorded.frames] == [0, 1, *range(2, 65, 2)]
 
 
 def test_a_run_that_stops_early_ends_with_a_frame(begin: Begin, tmp_path: Path) -> None:
@@ -310,8 +310,10 @@ def test_a_frame_leaves_everything_as_it_was(begin: Begin, numbers: Numbers, tmp
     made.note(state)
     assert made.size.frames == 1
     assert numbers(state) == before
-    assert all(parameter.grad is kept for parameter, kept in zip(state.module.parameters(), gradients, strict=True))
-    assert all(torch.equal(kept, copied) for kept, copied in zip(gradients, copies, strict=True) if kept is not None)
+    assert all(parameter.grad is stored for parameter, stored in zip(state.module.parameters(), gradients, strict=True))
+    assert all(
+        torch.equal(stored, copied) for stored, copied in zip(gradients, copies, strict=True) if stored is not None
+    )
     assert torch.equal(torch.get_rng_state(), random)
     assert np.random.get_state()[1].tolist() == drawn  # type: ignore[index, union-attr]
     assert [part.training for part in state.module.modules()] == modes
@@ -438,11 +440,11 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_told(whole: Path, damage: str) -> None:
-    do, said = DAMAGE[damage]
+    do, message = DAMAGE[damage]
     do(whole)
     with pytest.raises(ArtefactError) as caught:
         replay.read(whole)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(whole) in str(caught.value)
 
 

@@ -30,8 +30,8 @@ def test_what_is_left_open_is_chosen_from_the_pictures(
 
 
 def test_what_is_said_stays() -> None:
-    asked = recipes.make(model="article", size=64, channels=1, augment="strong")
-    assert resolve(asked, zoo.find("article"), DIGITS) == (asked, ())
+    requested = recipes.make(model="article", size=64, channels=1, augment="strong")
+    assert resolve(requested, zoo.find("article"), DIGITS) == (requested, ())
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_batch_and_epochs_where_the_recipe_does_not_say(train: int, batch: int, 
 
 
 def test_batch_and_epochs_that_are_said() -> None:
-    asked = recipes.make(epochs=7, batch=5)
-    assert resolve_length(asked, 100) == (asked, ())
+    requested = recipes.make(epochs=7, batch=5)
+    assert resolve_length(requested, 100) == (requested, ())
 
 
 def test_with_minutes_nothing_is_said_of_epochs() -> None:

@@ -47,15 +47,15 @@ def test_what_the_user_says_counts(settings: dict[str, Any], model: str, pretrai
 
 
 def test_the_weights_decide_what_is_not_named() -> None:
-    asked = recipes.make(pretrained="x", learning_rate=0.5)
-    recipe, form, reasons = road.resolve(asked, "net", FORM, PHOTOS, {"pretrained", "learning_rate"})
+    requested = recipes.make(pretrained="x", learning_rate=0.5)
+    recipe, form, reasons = road.resolve(requested, "net", FORM, PHOTOS, {"pretrained", "learning_rate"})
 
     assert form == FORM
     assert (recipe.model, recipe.size, recipe.channels, recipe.fit) == ("net", 224, 3, "crop")
     assert (recipe.learning_rate, recipe.weight_decay) == (0.5, road.SETTINGS["weight_decay"])
     assert reasons[0].startswith("size 224, crop, 0.875 of the middle, bicubic")
     assert recipe.augment == "strong"
-    assert road.resolve(asked, "net", FORM, XRAYS, ())[0].augment == "light"
+    assert road.resolve(requested, "net", FORM, XRAYS, ())[0].augment == "light"
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_the_weights_decide_what_is_not_named() -> None:
     ],
 )
 def test_another_form_where_it_is_named(settings: dict[str, Any], form: Form) -> None:
-    asked = recipes.make(pretrained="x", **settings)
-    assert road.resolve(asked, "net", FORM, PHOTOS, {"pretrained", *settings})[1] == form
+    requested = recipes.make(pretrained="x", **settings)
+    assert road.resolve(requested, "net", FORM, PHOTOS, {"pretrained", *settings})[1] == form
 
 
 @pytest.mark.parametrize(
@@ -94,19 +94,21 @@ def test_another_form_where_it_is_named(settings: dict[str, Any], form: Form) ->
 def test_a_poor_head_says_what_else_may_help(
     grey: bool, train: int, accuracy: float, steps: int, says: str | None
 ) -> None:
-    told = road.untried(grey, train, accuracy, steps)
-    assert len(told) == (says is not None)
-    assert all(says in sentence for sentence in told if says)
+    report = road.untried(grey, train, accuracy, steps)
+    assert len(report) == (says is not None)
+    assert all(says in sentence for sentence in report if says)
 
 
-@pytest.mark.parametrize(("size", "told"), [(None, False), (160, False), (113, False), (112, True), (32, True)])
-def test_a_size_far_below_what_the_weights_have_seen_is_told(size: int | None, told: bool) -> None:
-    asked = recipes.make(pretrained="x", size=size)
-    reasons = road.resolve(asked, "net", FORM, PHOTOS, {"size"} if size else ())[2]
-    said = [reason for reason in reasons if "far below" in reason]
+@pytest.mark.parametrize(("size", "report"), [(None, False), (160, False), (113, False), (112, True), (32, True)])
+def test_a_size_far_below_what_the_weights_have_seen_is_told(size: int | None, report: bool) -> None:
+    requested = recipes.make(pretrained="x", size=size)
+    reasons = road.resolve(requested, "net", FORM, PHOTOS, {"size"} if size else ())[2]
+    message = [reason for reason in reasons if "far below" in reason]
 
-    assert len(said) == told
-    assert all(f"size {size} is far below what the weights have seen" in reason and "224" in reason for reason in said)
+    assert len(message) == report
+    assert all(
+        f"size {size} is far below what the weights have seen" in reason and "224" in reason for reason in message
+    )
 
 
 def test_what_the_weights_cannot_take() -> None:

@@ -28,23 +28,23 @@ def made(count: int = 60, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[n
 def test_the_figures_are_scikit_learns() -> None:
     logits, targets = made()
     chosen = (0.5, 0.3, 0.6)
-    found = several.measure("test", logits, targets, CLASSES, 1.3, chosen)
+    measured = several.measure("test", logits, targets, CLASSES, 1.3, chosen)
     p = 1 / (1 + np.exp(-logits.astype(float) / 1.3))
     called = p >= chosen
-    assert found.several
-    assert found.accuracy == pytest.approx(sk.accuracy_score(targets, called))
-    assert found.macro_f1 == pytest.approx(sk.f1_score(targets, called, average="macro"))
-    assert found.micro_f1 == pytest.approx(sk.f1_score(targets, called, average="micro"))
-    assert found.mean_average_precision == pytest.approx(sk.average_precision_score(targets, p, average="macro"))
-    assert found.loss == pytest.approx(np.mean([sk.log_loss(targets[:, n], p[:, n]) for n in range(3)]))
+    assert measured.several
+    assert measured.accuracy == pytest.approx(sk.accuracy_score(targets, called))
+    assert measured.macro_f1 == pytest.approx(sk.f1_score(targets, called, average="macro"))
+    assert measured.micro_f1 == pytest.approx(sk.f1_score(targets, called, average="micro"))
+    assert measured.mean_average_precision == pytest.approx(sk.average_precision_score(targets, p, average="macro"))
+    assert measured.loss == pytest.approx(np.mean([sk.log_loss(targets[:, n], p[:, n]) for n in range(3)]))
     precision, recall, f1, pictures = sk.precision_recall_fscore_support(targets, called)
-    for n, each in enumerate(found.classes):
+    for n, each in enumerate(measured.classes):
         assert (each.name, each.pictures, each.threshold) == (CLASSES[n], pictures[n], chosen[n])
         assert (each.precision, each.recall, each.f1) == pytest.approx((precision[n], recall[n], f1[n]))
         assert each.average_precision == pytest.approx(sk.average_precision_score(targets[:, n], p[:, n]))
-    content = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    content = json.loads(json.dumps(measured.as_json(), allow_nan=False))
     assert "balanced_accuracy" not in content
-    assert content["micro_f1"] == found.micro_f1
+    assert content["micro_f1"] == measured.micro_f1
 
 
 @given(
@@ -55,8 +55,8 @@ def test_the_figures_are_scikit_learns() -> None:
         )
     )
 )
-def test_average_precision_with_ties(given: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
-    p, has = given
+def test_average_precision_with_ties(inputs: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
+    p, has = inputs
     if not has.any():
         assert several.average_precision(p, has) is None
     else:
@@ -70,28 +70,28 @@ def test_average_precision_with_ties(given: tuple[NDArray[np.float64], NDArray[n
         )
     )
 )
-def test_no_threshold_has_a_better_f1(given: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
-    p, has = given
+def test_no_threshold_has_a_better_f1(inputs: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
+    p, has = inputs
 
     def f1(threshold: float) -> float:
         called = p >= threshold
         return 2 * (called & has).sum() / (called.sum() + has.sum())
 
-    found = several.best_threshold(p, has)
-    assert 0 < found < 1
-    assert f1(found) >= max(f1(each) for each in p) - 1e-12
+    result = several.best_threshold(p, has)
+    assert 0 < result < 1
+    assert f1(result) >= max(f1(each) for each in p) - 1e-12
 
 
 def test_a_threshold_of_few_pictures_is_drawn_towards_that_of_all() -> None:
     logits, targets = made(200)
     p = several.probabilities(logits, 1.0)
-    found = several.thresholds(p, targets)
+    result = several.thresholds(p, targets)
     together = several.best_threshold(p.ravel(), targets.ravel())
     for n, count in enumerate(targets.sum(axis=0).tolist()):
         own = several.best_threshold(p[:, n], targets[:, n])
         logit = (count * _logit(own) + several.PULL * _logit(together)) / (count + several.PULL)
-        assert found[n] == pytest.approx(1 / (1 + np.exp(-logit)))
-    assert min(together, own) <= found[2] <= max(together, own)
+        assert result[n] == pytest.approx(1 / (1 + np.exp(-logit)))
+    assert min(together, own) <= result[2] <= max(together, own)
 
 
 def test_a_label_that_no_picture_has_gets_the_threshold_of_all() -> None:
@@ -116,10 +116,10 @@ def test_the_temperature_has_the_least_loss() -> None:
 
 def test_calibration_counts_each_label_of_each_picture() -> None:
     p = np.array([[0.05, 0.95], [0.05, 0.85]])
-    found = several.calibration(p, np.array([[False, True], [True, False]]))
-    assert sum(each.pictures for each in found.bins) == 4
-    assert (found.bins[0].confidence, found.bins[0].accuracy) == pytest.approx((0.05, 0.5))
-    assert found.error == pytest.approx((2 * 0.45 + 0.05 + 0.85) / 4)
+    result = several.calibration(p, np.array([[False, True], [True, False]]))
+    assert sum(each.pictures for each in result.bins) == 4
+    assert (result.bins[0].confidence, result.bins[0].accuracy) == pytest.approx((0.05, 0.5))
+    assert result.error == pytest.approx((2 * 0.45 + 0.05 + 0.85) / 4)
 
 
 def test_mistakes_begin_with_the_label_furthest_off() -> None:

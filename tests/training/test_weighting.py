@@ -121,14 +121,14 @@ def unequal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_the_folder_to_the_explained_step(unequal: Path, tmp_path: Path, kind: str) -> None:
     run = Run(unequal, recipes.make(**SETTINGS, loss=kind), tmp_path / "out", tmp_path / "cache")
     started = [event for event in run if isinstance(event, Started)]
-    told = [reason for reason in started[0].reasons if reason.startswith("class weights")]
+    reasons = [reason for reason in started[0].reasons if reason.startswith("class weights")]
     pellucid.finish(run)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     counts = np.bincount([0] * 18 + [1] * 6)
     assert config["recipe"]["class_weights"] == "balanced"
     assert config["training"]["class_weights"] == pytest.approx(weighting.balanced(counts.tolist()))
-    assert len(told) == 1
-    assert told[0] in config["reasons"]
+    assert len(reasons) == 1
+    assert reasons[0] in config["reasons"]
     card = (tmp_path / "out" / "README.md").read_text()
     assert "In the loss each picture was weighted by its class: blue 0.67, red 2.00." in card
     stated = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]

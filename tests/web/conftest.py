@@ -30,9 +30,9 @@ class Watch:
     """What a page complained about on its console."""
 
     def __init__(self, page: Page) -> None:
-        self.said: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.errors: list[str] = []
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     watch = Watch(page)
     yield page
     page.close()
-    assert watch.said == []
+    assert watch.errors == []
 
 
 class Block(nn.Module):
@@ -129,8 +129,8 @@ def opened(page: Page, page_file: Path) -> Callable[..., Page]:
 @pytest.fixture(scope="session")
 def axe() -> str:
     """axe-core's script."""
-    found = next(Path(str(files("axe_playwright_python"))).rglob("axe.min.js"))
-    return found.read_text(encoding="utf-8")
+    violations = next(Path(str(files("axe_playwright_python"))).rglob("axe.min.js"))
+    return violations.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -167,10 +167,10 @@ def server(trained: Path, photos: Path) -> Iterator[Server]:
 def served(browser: Browser, server: Server) -> Iterator[Page]:
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
-    said: list[str] = []
-    page.on("pageerror", lambda error: said.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(server.address)
     page.locator("main h1").wait_for()
     yield page
     context.close()
-    assert said == []
+    assert errors == []

@@ -389,17 +389,17 @@ def test_the_page_adds_up_what_python_adds_up(modules: Page) -> None:
         arrays = drawn(op, declare, random)
         gradient = random.standard_normal(op.shapes[OUT])
         evaluator = Evaluator(op, arrays, gradient)
-        asked = [
+        requested = [
             (name, [int(random.integers(size)) for size in op.shapes[name]])
             for name in (OUT, *op.inputs)
             for _ in range(2)
         ]
-        for name, index in asked:
-            found = evaluator.forward(tuple(index)) if name == OUT else evaluator.backward(name, tuple(index))
-            expected.append(found)
+        for name, index in requested:
+            result = evaluator.forward(tuple(index)) if name == OUT else evaluator.backward(name, tuple(index))
+            expected.append(result)
             titles.append(f"{title}: {name}{index}")
         flat = {name: array.ravel().tolist() for name, array in arrays.items()}
-        cases.append({"op": op.as_json(), "arrays": flat, "gradient": gradient.ravel().tolist(), "asked": asked})
+        cases.append({"op": op.as_json(), "arrays": flat, "gradient": gradient.ravel().tolist(), "asked": requested})
     answered = [parts for case in modules.evaluate(JAVASCRIPT, cases) for parts in case]
     for title, parts, terms in zip(titles, answered, expected, strict=True):
         assert len(parts) == len(terms), title
@@ -417,9 +417,9 @@ def test_the_page_limits_an_optimizers_lines_as_python_does(modules: Page) -> No
         flat = {name: [number] for name, number in arrays.items()}
         cases.append({"op": op.as_json(), "arrays": flat, "gradient": None, "asked": [[OUT, []]]})
         assert evaluator.value("mean_square_after", ())[0] in (0, 2 * 2.0**-24), "it underflows"
-    for (found,), (terms,) in zip(modules.evaluate(JAVASCRIPT, cases), expected, strict=True):
-        assert [column["values"] for column in found[0]["columns"]] == [each.values.tolist() for each in terms.columns]
-        assert found[0]["total"] == pytest.approx(terms.total, rel=1e-15)
+    for (result,), (terms,) in zip(modules.evaluate(JAVASCRIPT, cases), expected, strict=True):
+        assert [column["values"] for column in result[0]["columns"]] == [each.values.tolist() for each in terms.columns]
+        assert result[0]["total"] == pytest.approx(terms.total, rel=1e-15)
 
 
 def test_long_tables_travel_as_arrays(modules: Page) -> None:
@@ -431,7 +431,7 @@ def test_long_tables_travel_as_arrays(modules: Page) -> None:
     long = stage["maps"]["input"][0][0]["n"]
     stage["maps"]["input"][0][0]["n"] = {"array": "table/0/0"}
     numbers = np.arange(20.0).reshape(5, 4)
-    found = modules.evaluate(
+    result = modules.evaluate(
         """async ({ op, long, numbers }) => {
             const { Evaluator } = await import("./arithmetic/evaluator.js");
             const { withTables } = await import("./arithmetic/rows.js");
@@ -445,7 +445,7 @@ def test_long_tables_travel_as_arrays(modules: Page) -> None:
     )
     evaluator = Evaluator(op, {"input": numbers}, numbers)
     (terms,) = evaluator.forward((3, 2))
-    assert found == [terms.total, [part.total for part in evaluator.backward("input", (2, 1))]]
+    assert result == [terms.total, [part.total for part in evaluator.backward("input", (2, 1))]]
 
 
 def same(title: str, part: dict[str, Any], terms: Terms) -> None:
@@ -455,11 +455,11 @@ def same(title: str, part: dict[str, Any], terms: Terms) -> None:
     near(title, [part["scale"]], [terms.scale], terms.scale)
     near(title, part["values"], terms.values, terms.scale)
     assert [column["name"] for column in part["columns"]] == [column.name for column in terms.columns], title
-    for found, column in zip(part["columns"], terms.columns, strict=True):
-        assert np.array_equal(np.array(found["indices"]).reshape(column.indices.T.shape), column.indices.T), title
-        assert np.array_equal(found["inside"], column.inside), title
-        near(title, found["values"], column.values, np.abs(column.values).max(initial=0))
+    for result, column in zip(part["columns"], terms.columns, strict=True):
+        assert np.array_equal(np.array(result["indices"]).reshape(column.indices.T.shape), column.indices.T), title
+        assert np.array_equal(result["inside"], column.inside), title
+        near(title, result["values"], column.values, np.abs(column.values).max(initial=0))
 
 
-def near(title: str, found: Any, expected: Any, scale: float) -> None:
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * scale, err_msg=title)
+def near(title: str, result: Any, expected: Any, scale: float) -> None:
+    np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12 * scale, err_msg=title)

@@ -48,7 +48,7 @@ def opening(page: Page, tmp_path: Path) -> Callable[..., Page]:
     return opening
 
 
-def said(value: float) -> str:
+def percent(value: float) -> str:
     return f"{float(f'{value:.4g}'):.15g}".replace("-", "−")
 
 
@@ -67,11 +67,11 @@ def test_the_lessons_speak_of_each_label_by_itself(opening: Callable[..., Page],
     output, loss = (page.locator(f"#lesson-{name}").inner_text() for name in ("output", "loss"))
     named = ", ".join(CLASSES[n] for n in trace.predictions) or "no label"
     assert "A picture may have several labels, so each score becomes a probability by itself" in output
-    assert f"“{CLASSES[trace.predicted]}” gets {said(float(trace.probabilities[trace.predicted]))}" in output
+    assert f"“{CLASSES[trace.predicted]}” gets {percent(float(trace.probabilities[trace.predicted]))}" in output
     assert f"this picture is called {named}." in output
     assert "Softmax" not in output
     assert "measured against “ant”, “bee”. Each label is judged by itself" in loss
-    assert f"The mean of these is {said(trace.loss)}." in loss
+    assert f"The mean of these is {percent(trace.loss)}." in loss
 
 
 def test_a_weighted_class_says_how_often_it_counts(opening: Callable[..., Page]) -> None:
@@ -82,7 +82,7 @@ def test_a_weighted_class_says_how_often_it_counts(opening: Callable[..., Page])
     page = opening(trace, "#/~lessons")
     page.locator(".lesson").first.wait_for()
     loss = page.locator("#lesson-loss").inner_text()
-    assert f"-ln({said(powers[1] / powers.sum())}) = {said(own)}" in loss
+    assert f"-ln({percent(powers[1] / powers.sum())}) = {percent(own)}" in loss
     assert "A picture of this class counts 2.5 times, because the classes are unequal" in loss
-    assert f": that makes {said(trace.loss)}." in loss
+    assert f": that makes {percent(trace.loss)}." in loss
     assert trace.loss == pytest.approx(2.5 * own, rel=1e-5)

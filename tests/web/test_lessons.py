@@ -35,14 +35,14 @@ TITLES = [
 
 def text(page: Page) -> str:
     """The paragraph that is read."""
-    return page.locator(".guide .told").inner_text()
+    return page.locator(".guide .narration").inner_text()
 
 
 def lesson(page: Page, name: str) -> str:
     return page.locator(f"#lesson-{name}").inner_text()
 
 
-def said(value: float) -> str:
+def rounded(value: float) -> str:
     """Four digits, as the lessons write them."""
     return f"{float(f'{value:.4g}'):.15g}".replace("-", "−")
 
@@ -71,8 +71,8 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
     hero = strongest(walk, "conv")
     unit = f"conv[{', '.join(map(str, hero))}]"
     working = walk.unit(unit)
-    bias = said(working.parts[1].terms.total)
-    assert f"All 27 products and the filter's bias {bias} add up to {unit} = {said(working.recorded)}." in (
+    bias = rounded(working.parts[1].terms.total)
+    assert f"All 27 products and the filter's bias {bias} add up to {unit} = {rounded(working.recorded)}." in (
         lesson(listed, "filter")
     )
     assert "first product is" in lesson(listed, "filter")
@@ -88,18 +88,18 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
     assert f"{zeros} of its 864 numbers are now zero: {100 * zeros / 864:.1f}%" in lesson(listed, "activation")
     place = [hero[0], hero[1] // 2, hero[2] // 2]
     largest = walk.unit(f"pool[{', '.join(map(str, place))}]").recorded
-    assert f"The largest, {said(largest)}, is act[{', '.join(map(str, hero))}]" in lesson(listed, "pooling")
+    assert f"The largest, {rounded(largest)}, is act[{', '.join(map(str, hero))}]" in lesson(listed, "pooling")
     assert "864 numbers become 216" in lesson(listed, "pooling")
     scores = walk.values["fc"][0].astype(np.float64)
     probabilities = np.exp(scores) / np.exp(scores).sum()
     predicted = int(scores.argmax())
-    assert f"“{walk.classes[predicted]}” gets {said(walk.unit(f'probability[{predicted}]').recorded)}" in lesson(
+    assert f"“{walk.classes[predicted]}” gets {rounded(walk.unit(f'probability[{predicted}]').recorded)}" in lesson(
         listed, "output"
     )
-    assert f"-ln({said(probabilities[1])}) = {said(walk.unit('loss').recorded)}" in lesson(listed, "loss")
-    assert f"{said(probabilities[1])} - 1 = {said(probabilities[1] - 1)}" in lesson(listed, "backward")
+    assert f"-ln({rounded(probabilities[1])}) = {rounded(walk.unit('loss').recorded)}" in lesson(listed, "loss")
+    assert f"{rounded(probabilities[1])} - 1 = {rounded(probabilities[1] - 1)}" in lesson(listed, "backward")
     weight = f"conv.weight[{hero[0]}, 0, 1, 1]"
-    gradient = said(walk.gradient(weight).recorded)
+    gradient = rounded(walk.gradient(weight).recorded)
     assert f"{weight} was used at 144 places. What comes back from all of them adds up to {gradient}" in lesson(
         listed, "backward"
     )
@@ -116,7 +116,7 @@ def test_space_leads_through_all_of_them(listed: Page) -> None:
     paragraphs = [each.inner_text() for each in listed.locator(".lesson li p").all()]
     listed.get_by_role("button", name="Begin with the first").click()
     for number, paragraph in enumerate(paragraphs):
-        expect(listed.locator(".guide .told")).to_have_text(paragraph)
+        expect(listed.locator(".guide .narration")).to_have_text(paragraph)
         expect(listed.locator(".trouble")).to_have_count(0)
         if number:
             assert listed.evaluate("document.activeElement.closest('main') === null"), "the focus is left alone"
@@ -145,7 +145,7 @@ def test_a_step_is_an_address(opened: Callable[..., Page]) -> None:
 
 def test_the_reader_may_look_elsewhere_meanwhile(opened: Callable[..., Page]) -> None:
     page = opened("#/conv/0,3,3?lesson=activation.1")
-    expect(page.locator(".guide .told")).to_contain_text("act is an activation: ReLU")
+    expect(page.locator(".guide .narration")).to_contain_text("act is an activation: ReLU")
     before = text(page)
     page.get_by_role("button", name=re.compile("^fc: dense")).click()
     expect(page.locator("h1").first).to_have_text("fc")
@@ -257,8 +257,8 @@ def test_on_a_phone_and_for_a_screen_reader(opened: Callable[..., Page], axe: st
         panel = page.locator(".guide").bounding_box()
         if panel is not None and size is PHONE:
             assert panel["height"] <= PHONE["height"] / 2
-        found = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
-        assert [(place, each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+        violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
+        assert [(place, each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []
 
 
 def test_the_served_page_has_them_too(served: Page) -> None:

@@ -139,12 +139,12 @@ def test_while_it_goes_on_a_bar_tells_how_far_it_is(served: Page, server: Server
         {"state": "running", "done": 0, "total": 0, "seconds": 0.1},
         {"state": "running", "done": 50, "total": 200, "seconds": 5.0},
     ]
-    asked: list[int] = []
+    requests: list[int] = []
 
     def answer(route: Any) -> None:
-        asked.append(1)
-        if len(asked) <= len(answers):
-            route.fulfill(json=answers[len(asked) - 1])
+        requests.append(1)
+        if len(requests) <= len(answers):
+            route.fulfill(json=answers[len(requests) - 1])
         else:
             time.sleep(0.2)
             route.continue_()
@@ -174,7 +174,7 @@ def test_many_classes_scroll_in_their_own_box(served: Page, server: Server) -> N
     count = 100
     names = [f"a class with the long name {number}" for number in range(count)]
     confusion = [[5 * (a == b) + 3 * (b == a + 1) for b in range(count)] for a in range(count)]
-    found = {
+    results = {
         "state": "done",
         "side": "test",
         "pictures": 797,
@@ -186,7 +186,7 @@ def test_many_classes_scroll_in_their_own_box(served: Page, server: Server) -> N
     }
     document = content(server)
     document["model"]["classes"] = names
-    served.route("**/api/mistakes", lambda route: route.fulfill(json=found))
+    served.route("**/api/mistakes", lambda route: route.fulfill(json=results))
     served.route("**/api/document", lambda route: route.fulfill(json=document))
     at(served, server, "~mistakes", ".matrix")
     assert served.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -206,5 +206,5 @@ def test_a_phone_and_axe(served: Page, server: Server, axe: str) -> None:
         assert served.evaluate(narrow)
         served.keyboard.press("e")  # every digit
         assert served.evaluate(narrow)
-        found = served.evaluate(axe + "; axe.run('main', {resultTypes: ['violations']})")
-        assert [(place, each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+        violations = served.evaluate(axe + "; axe.run('main', {resultTypes: ['violations']})")
+        assert [(place, each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []

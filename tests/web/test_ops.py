@@ -70,7 +70,7 @@ def test_every_number_stands_there_with_its_sum(page: Page, file: Path, moved: T
             page.evaluate(f"location.hash = '#/{name}/{inside or 0}?direction={direction}'")
             shown = unit if direction == "forward" else f"gradient of {unit}"
             page.locator("#value ~ dl dd", has_text=shown).first.wait_for()
-            found = moved.unit(unit) if direction == "forward" else moved.gradient(unit)
-            assert shown_there("recorded") == found.recorded, (unit, direction)
-            if found.parts:
-                assert shown_there("total") == pytest.approx(found.total, rel=1e-9, abs=1e-12), (unit, direction)
+            result = moved.unit(unit) if direction == "forward" else moved.gradient(unit)
+            assert shown_there("recorded") == result.recorded, (unit, direction)
+            if result.parts:
+                assert shown_there("total") == pytest.approx(result.total, rel=1e-9, abs=1e-12), (unit, direction)

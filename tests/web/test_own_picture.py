@@ -122,8 +122,8 @@ def test_the_pad_on_a_phone(served: Page, axe: str) -> None:
     assert box["x"] + box["width"] <= PHONE["width"]
     assert box["y"] >= 0
     assert box["y"] + box["height"] <= PHONE["height"]
-    found = served.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+    violations = served.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
+    assert [(each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []
 
 
 @pytest.fixture
@@ -150,14 +150,14 @@ def watched(browser: Browser, server: Server) -> Iterator[Page]:
         };
     """)
     page = context.new_page()
-    said: list[str] = []
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto(server.address)
     page.locator("main h1").wait_for()
     yield page
     context.close()
-    assert said == []
+    assert errors == []
 
 
 def test_a_picture_is_taken(watched: Page, server: Server) -> None:

@@ -140,14 +140,14 @@ def test_a_step_that_leaves_a_frozen_layer_says_so(page: Page, tmp_path: Path) -
     optimizer = torch.optim.SGD(module[3].parameters(), lr=0.1)
     place = tmp_path / "frozen.html"
     place.write_text(offline(explain(module, torch.randn(3, 6, 6), 1, optimizer=optimizer), "frozen"))
-    for at, said in (
+    for at, message in (
         ("0/1,2,2", "The optimizer leaves 0.weight and 0.bias unchanged."),
         ("1/1,2,2", "This layer has no weights."),
         ("3/1", "Press Escape to open the layer, then choose a number of 3.weight or 3.bias."),
     ):
         page.goto("about:blank")
         page.goto(f"{place.as_uri()}#/{at}?direction=update")
-        expect(page.locator(".say p").first).to_contain_text(said)
+        expect(page.locator(".say p").first).to_contain_text(message)
 
 
 def test_softmax_and_the_optimizer_line_by_line(opened: Callable[..., Page], walk: Trace) -> None:
@@ -295,8 +295,10 @@ def test_axe_finds_no_fault(opened: Callable[..., Page], axe: str, scheme: Any) 
         page = opened(place)
         page.emulate_media(color_scheme=scheme)
         page.locator(".stage").wait_for()
-        found = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
-        faults = [(place, each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found["violations"]]
+        violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
+        faults = [
+            (place, each["id"], [node["html"] for node in each["nodes"]][:3]) for each in violations["violations"]
+        ]
         assert faults == []
 
 
@@ -323,11 +325,11 @@ def test_a_newer_document_says_so(browser: Browser, page_file: Path, tmp_path: P
 
 def test_the_file_asks_for_nothing(browser: Browser, page_file: Path) -> None:
     page = browser.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(page_file.as_uri() + "#/conv/2,5,5")
     page.locator("#value").wait_for()
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     page.close()
 
 
@@ -354,25 +356,25 @@ JAVASCRIPT = """async (asked) => {
 
 def test_every_working_is_pythons(opened: Callable[..., Page], walk: Trace) -> None:
     page = opened()
-    asked: list[tuple[str, str, list[int]]] = []
+    requests: list[tuple[str, str, list[int]]] = []
     for name in (*(node.name for node in walk.nodes), *walk.parameters):
         shape = walk.shape(name)
         for part in (3, 2):
             index = [size // part for size in shape]
-            asked.append(("value", name, index))
+            requests.append(("value", name, index))
             if name in walk.gradients:
-                asked.append(("gradient", name, index))
+                requests.append(("gradient", name, index))
             if name in walk.updates:
-                asked.append(("update", name, index))
-    for (quantity, name, index), found in zip(asked, page.evaluate(JAVASCRIPT, asked), strict=True):
+                requests.append(("update", name, index))
+    for (quantity, name, index), result in zip(requests, page.evaluate(JAVASCRIPT, requests), strict=True):
         unit = f"{name}[{', '.join(map(str, index))}]" if index else name
         ask = {"value": walk.unit, "gradient": walk.gradient, "update": walk.update}[quantity]
         expected = ask(unit)
         if expected.parts:
-            assert found["total"] == pytest.approx(expected.total, rel=1e-12, abs=1e-12 * expected.bound), unit
-            assert found["bound"] == pytest.approx(expected.bound, rel=1e-9), unit
-        assert found["recorded"] == expected.recorded, unit
-        for parts, others in ((found["parts"], expected.parts), (found["between"], expected.between)):
+            assert result["total"] == pytest.approx(expected.total, rel=1e-12, abs=1e-12 * expected.bound), unit
+            assert result["bound"] == pytest.approx(expected.bound, rel=1e-9), unit
+        assert result["recorded"] == expected.recorded, unit
+        for parts, others in ((result["parts"], expected.parts), (result["between"], expected.between)):
             assert [(each["of"], each["index"]) for each in parts] == [(o.of, list(o.index)) for o in others], unit
             assert [each["count"] for each in parts] == [len(other.terms) for other in others], unit
             assert [[name for name, _ in each["columns"]] for each in parts] == [

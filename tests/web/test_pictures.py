@@ -143,8 +143,8 @@ def test_every_number_of_every_picture_comes_back(several: Callable[..., Page], 
     page = several()
     for number, trace in enumerate(traces):
         arrays = Document(trace).arrays
-        for (name, array), found in zip(arrays.items(), page.evaluate(READ, [number, list(arrays)]), strict=True):
-            back = np.frombuffer(base64.b64decode(found), array.dtype).reshape(array.shape)
+        for (name, array), result in zip(arrays.items(), page.evaluate(READ, [number, list(arrays)]), strict=True):
+            back = np.frombuffer(base64.b64decode(result), array.dtype).reshape(array.shape)
             assert back.tobytes() == array.tobytes(), (number, name)
 
 
@@ -179,8 +179,8 @@ def test_on_a_phone_and_for_everybody(several: Callable[..., Page], axe: str, sc
     expect(chosen).to_be_in_viewport(ratio=0.99)  # it is scrolled there
     place = box(chosen)
     assert place["x"] + place["width"] <= PHONE["width"], "the chosen one is in sight"
-    found = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
-    assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found["violations"]] == []
+    violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
+    assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in violations["violations"]] == []
 
 
 def test_one_picture_has_no_row(opened: Callable[..., Page]) -> None:

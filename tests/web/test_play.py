@@ -104,5 +104,5 @@ def test_on_a_phone_and_for_a_screen_reader(opened: Callable[..., Page], axe: st
     page.get_by_role("button", name="Slide on").click()
     expect(page.locator("h1").first).to_have_text(re.compile(r"conv\[2, 5, 6\]"))
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
-    found = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
-    assert [each["id"] for each in found["violations"]] == []
+    violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
+    assert [each["id"] for each in violations["violations"]] == []

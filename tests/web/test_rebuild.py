@@ -80,7 +80,7 @@ def test_every_array_has_the_traces_bits(network: str, optimizer: str, browser: 
     try:
         page = context.new_page()
         page.goto(file.as_uri())
-        found = page.evaluate(SUMS)
+        result = page.evaluate(SUMS)
     finally:
         context.close()
-    assert found == {name: [bits(array), list(array.shape)] for name, array in whole.arrays.items()}
+    assert result == {name: [bits(array), list(array.shape)] for name, array in whole.arrays.items()}

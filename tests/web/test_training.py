@@ -30,7 +30,7 @@ def replayed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kept(replayed: Path) -> replay.Replay:
+def recorded(replayed: Path) -> replay.Replay:
     return replay.read(replayed / "replay")
 
 
@@ -54,13 +54,13 @@ def window(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     context.set_default_timeout(20_000)
     page = context.new_page()
-    said: list[str] = []
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
     context.close()
     # what Chromium itself notes of an answer that is a refusal
-    assert [text for text in said if not text.startswith("Failed to load resource")] == []
+    assert [text for text in errors if not text.startswith("Failed to load resource")] == []
 
 
 @pytest.fixture
@@ -84,44 +84,44 @@ def test_it_is_found_from_the_network(window: Page, glass: Server) -> None:
     expect(window.locator("h1")).to_have_text("Walk through the network")
 
 
-def test_the_slider_goes_through_the_training_by_keys(at: Callable[..., Page], kept: replay.Replay) -> None:
+def test_the_slider_goes_through_the_training_by_keys(at: Callable[..., Page], recorded: replay.Replay) -> None:
     page = at()
     slider = page.get_by_role("slider", name="Moment of the training")
-    steps = [frame.step for frame in kept.frames]
-    expect(slider).to_have_attribute("aria-valuetext", told(kept, -1))
+    steps = [frame.step for frame in recorded.frames]
+    expect(slider).to_have_attribute("aria-valuetext", probabilities_of(recorded, -1))
     slider.press("Home")
-    expect(slider).to_have_attribute("aria-valuetext", f"step 0 of {kept.steps}, epoch 0.00")
+    expect(slider).to_have_attribute("aria-valuetext", f"step 0 of {recorded.steps}, epoch 0.00")
     expect(page.locator(".say p").nth(1)).to_contain_text("Before the first step it gave “blue”")
     slider.press("ArrowRight")
-    expect(slider).to_have_attribute("aria-valuetext", told(kept, 1))
+    expect(slider).to_have_attribute("aria-valuetext", probabilities_of(recorded, 1))
     expect(page).to_have_url(re.compile(re.escape(f"#/~training/{steps[1]}") + "$"))
     slider.press("End")
     expect(page).to_have_url(re.compile(re.escape("#/~training") + "$"))
     expect(slider).to_be_focused()
 
 
-def told(kept: replay.Replay, at: int) -> str:
-    frame = kept.frames[at]
+def probabilities_of(recorded: replay.Replay, at: int) -> str:
+    frame = recorded.frames[at]
     assert frame.train_loss is not None
     loss = f"{float(f'{frame.train_loss:.3g}'):g}"
-    return f"step {frame.step} of {kept.steps}, epoch {frame.epoch:.2f}, training loss {loss}"
+    return f"step {frame.step} of {recorded.steps}, epoch {frame.epoch:.2f}, training loss {loss}"
 
 
 @pytest.mark.parametrize(("number", "picture"), [(0, 1), (2, 0), (-1, 1)])
 def test_the_numbers_are_those_of_the_frame(
-    at: Callable[..., Page], kept: replay.Replay, number: int, picture: int
+    at: Callable[..., Page], recorded: replay.Replay, number: int, picture: int
 ) -> None:
-    frame = kept.frames[number]
+    frame = recorded.frames[number]
     page = at(f"#/~training/{frame.step},{picture}")
     shown = page.locator(".odds li")
     for row, p in enumerate(frame.probabilities[picture]):
         expect(shown.nth(row).locator("b")).to_have_text(f"{100 * p:.1f}%")
-        expect(shown.nth(row).locator("span")).to_have_text(kept.classes[row])
-    expect(page.locator(".followed figcaption b")).to_have_text(kept.pictures[picture].label)
+        expect(shown.nth(row).locator("span")).to_have_text(recorded.classes[row])
+    expect(page.locator(".followed figcaption b")).to_have_text(recorded.pictures[picture].label)
     for name, of in (("weight", frame.filters), ("output", frame.outputs), ("gradient", frame.gradients)):
         numbers = of["conv1"].numbers()
         own = numbers if name == "weight" else numbers[picture]
-        found = page.evaluate(
+        result = page.evaluate(
             """async ([step, name, picture, count, each]) => {
                 const { tensors, scaled } = await import("./training/frames.js");
                 const answer = await fetch(`/api/training/frame?step=${step}`);
@@ -132,18 +132,18 @@ def test_the_numbers_are_those_of_the_frame(
             }""",
             [frame.step, name, 0 if name == "weight" else picture, own.shape[0], own[0].size],
         )
-        np.testing.assert_array_equal(np.array(found, np.float32), own.ravel())
+        np.testing.assert_array_equal(np.array(result, np.float32), own.ravel())
 
 
-def test_colours_by_the_whole_training_or_by_the_moment(at: Callable[..., Page], kept: replay.Replay) -> None:
-    largest = [127 * float(frame.gradients["conv1"].scale[0].max()) for frame in kept.frames]
+def test_colours_by_the_whole_training_or_by_the_moment(at: Callable[..., Page], recorded: replay.Replay) -> None:
+    largest = [127 * float(frame.gradients["conv1"].scale[0].max()) for frame in recorded.frames]
     place = largest.index(min(largest))
-    step, whole, here = kept.frames[place].step, f"{max(largest):.3g}", f"{largest[place]:.3g}"
+    step, whole, here = recorded.frames[place].step, f"{max(largest):.3g}", f"{largest[place]:.3g}"
     assert whole != here
     page = at(f"#/~training/{step},,,")
     gradients = page.get_by_role("img", name="Gradients of the maps of conv1")
-    said = re.compile(f"full colour at ±{float(whole):g}, now up to ±{float(here):g}$")
-    expect(gradients).to_have_attribute("aria-label", said)
+    message = re.compile(f"full colour at ±{float(whole):g}, now up to ±{float(here):g}$")
+    expect(gradients).to_have_attribute("aria-label", message)
     page.get_by_role("button", name="each moment").click()
     expect(gradients).to_have_attribute("aria-label", re.compile(f"full colour at ±{float(here):g}$"))
     expect(page).to_have_url(re.compile(f"#/~training/({step})?,,,each$"))
@@ -178,7 +178,9 @@ def test_space_plays_and_r_starts_again(at: Callable[..., Page]) -> None:
     assert slider.input_value() == stands
 
 
-def test_the_curve_leads_to_a_moment_and_has_its_numbers_as_text(at: Callable[..., Page], kept: replay.Replay) -> None:
+def test_the_curve_leads_to_a_moment_and_has_its_numbers_as_text(
+    at: Callable[..., Page], recorded: replay.Replay
+) -> None:
     page = at()
     plot = page.get_by_role("img", name="Loss over m.")
     expect(plot).to_have_attribute("aria-label", re.compile(r"validation: from .* to .*\. blue: from "))
@@ -188,8 +190,8 @@ def test_the_curve_leads_to_a_moment_and_has_its_numbers_as_text(at: Callable[..
     expect(page.get_by_role("slider", name="Moment of the training")).to_have_value("0")
     page.get_by_text("The curves as numbers").click()
     table = page.get_by_role("region", name="Each stored moment")
-    expect(table.locator("tbody tr")).to_have_count(len(kept.frames))
-    loss = f"{float(f'{kept.frames[1].loss[0]:.4g}'):g}"
+    expect(table.locator("tbody tr")).to_have_count(len(recorded.frames))
+    loss = f"{float(f'{recorded.frames[1].loss[0]:.4g}'):g}"
     expect(table.locator("tbody tr").nth(1).locator("td").nth(3)).to_have_text(loss)
     expect(page.get_by_role("region", name="Each epoch").locator("tbody tr")).to_have_count(3)
 
@@ -234,8 +236,10 @@ def test_nothing_serious_is_found_by_axe(at: Callable[..., Page], axe: str) -> N
     page = at()
     page.get_by_text("The curves as numbers").click()
     page.evaluate(axe)
-    found = page.evaluate("async () => (await axe.run()).violations")
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
+    violations = page.evaluate("async () => (await axe.run()).violations")
+    assert [
+        (each["id"], each["nodes"][0]["html"]) for each in violations if each["impact"] in ("serious", "critical")
+    ] == []
 
 
 def test_without_a_replay_the_epochs_are_shown(window: Page, trained: Path, photos: Path) -> None:
@@ -267,7 +271,7 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
             expect(window.locator(".strip")).to_have_count(0)
             index.write_text(json.dumps(few))
             pace = {"epoch": 1, "epochs": 3, "step": 2, "steps": 6, "images_per_second": 210.4, "seconds_left": 75.0}
-            live.news = {"state": "training", "said": "", **pace}
+            live.news = {"state": "training", "message": "", **pace}
             expect(window.get_by_role("status")).to_have_text("Training, epoch 1 of 3.")
             expect(window.locator(".live-done")).to_contain_text("step 2 of 6 · 210 images/s · 1:15 min left")
             slider = window.get_by_role("slider", name="Moment of the training")
@@ -276,8 +280,8 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
             expect(slider).to_have_value(str(len(json.loads(whole)["frames"]) - 1))  # it follows the newest
             slider.press("Home")
             window.evaluate(axe)
-            found = window.evaluate("async () => (await axe.run()).violations")
-            assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+            violations = window.evaluate("async () => (await axe.run()).violations")
+            assert [each["id"] for each in violations if each["impact"] in ("serious", "critical")] == []
             server.glass = Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png")
             expect(window.get_by_role("status")).to_have_text("The training is done.")
             expect(slider).to_have_value("0")  # but leaves the reader where he is

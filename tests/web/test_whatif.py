@@ -60,11 +60,11 @@ def test_a_weight_is_changed_by_keys_and_put_back(served: Page, server: Server) 
 
 def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
     go(served, server, "dense1.weight/1,7")
-    asked: list[Route] = []
+    requests: list[Route] = []
 
     def hold_first(route: Route) -> None:  # its answer takes as long as all twelve steps
-        asked.append(route)
-        if len(asked) > 1:
+        requests.append(route)
+        if len(requests) > 1:
             route.continue_()
 
     served.route("**/api/what-if", hold_first)
@@ -75,20 +75,20 @@ def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
         served.keyboard.press("ArrowRight")
     wanted = float(slider.input_value())
     until = time.monotonic() + PATIENCE
-    while not asked:
+    while not requests:
         assert time.monotonic() < until
         served.wait_for_timeout(10)
     served.wait_for_timeout(200)
-    assert len(asked) == 1
-    asked[0].continue_()
+    assert len(requests) == 1
+    requests[0].continue_()
     while (changes := glass(server).altered.changes) == () or getattr(changes[0], "value", None) != pytest.approx(
         wanted, rel=1e-6
     ):
         assert time.monotonic() < until, changes
         served.wait_for_timeout(10)
     expect(served.locator(".what-if .chips li")).to_have_count(1)
-    assert len(asked) <= 2  # the first and the last, which may be one: it waits a moment for the next step
-    assert glass(server).shown.run == before + len(asked)
+    assert len(requests) <= 2  # the first and the last, which may be one: it waits a moment for the next step
+    assert glass(server).shown.run == before + len(requests)
     expect(slider).to_be_focused()
 
 
@@ -138,11 +138,11 @@ def test_what_does_not_fit_says_so_and_what_would_is_one_click(served: Page, ser
 
 
 def test_what_is_typed_stays_when_patches_arrive(served: Page, server: Server) -> None:
-    asked: list[Route] = []
+    requests: list[Route] = []
 
     def find_later(route: Route) -> None:
-        asked.append(route)
-        if len(asked) == 1:
+        requests.append(route)
+        if len(requests) == 1:
             route.fulfill(json={"state": "running", "done": 0, "total": 0, "seconds": 0.0, "error": ""})
         else:
             route.continue_()
@@ -153,7 +153,7 @@ def test_what_is_typed_stays_when_patches_arrive(served: Page, server: Server) -
     stride.fill("2")
     expect(served.locator(".exemplars progress")).to_have_count(1)
     expect(served.locator(".patches li").first).to_be_visible()
-    assert len(asked) > 1
+    assert len(requests) > 1
     expect(stride).to_have_value("2")
 
 
@@ -214,9 +214,9 @@ def test_the_picture_is_painted_by_keys_and_cleaned(served: Page, server: Server
 def test_a_phone_and_axe(browser: Browser, server: Server, axe: str, scheme: Any) -> None:
     context = browser.new_context(viewport=PHONE, reduced_motion="reduce", color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     go(page, server, "?brush=1")
     page.locator(".easel").press("Space")
     expect(page.locator(".what-if .chips li")).to_have_count(1)
@@ -225,11 +225,11 @@ def test_a_phone_and_axe(browser: Browser, server: Server, axe: str, scheme: Any
         page.locator(".what-if").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
         page.evaluate(f"(() => {{ {axe} }})()")
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+        violations = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [each for each in violations["violations"] if each["impact"] in ("serious", "critical")]
         assert [(place, each["id"], each["nodes"][0]["html"]) for each in serious] == []
     context.close()
-    assert said == []
+    assert errors == []
 
 
 def test_a_file_offers_no_what_if(opened: Callable[..., Page]) -> None:

@@ -104,7 +104,7 @@ def check(**numbers: int) -> None:
             raise RecipeError(f"--{name} is {value}; it must be 1 or more.")
 
 
-def told(pictures: Iterable[Source]) -> Iterator[Source]:
+def expanded_sources(pictures: Iterable[Source]) -> Iterator[Source]:
     """What the pictures that are named stand for; a folder that is left out is told on standard error."""
     left_out = 0
     for each in walked(pictures):
@@ -120,7 +120,7 @@ def told(pictures: Iterable[Source]) -> Iterator[Source]:
 
 def sources(pictures: tuple[str, ...]) -> Iterator[Source]:
     """What the names on a command line stand for, - among them; what is left out is told."""
-    return told(_sources(pictures))
+    return expanded_sources(_sources(pictures))
 
 
 def named(source: str) -> str:

@@ -97,7 +97,9 @@ def working(result: Working) -> None:
         explained = f"; rounding explains up to {result.bound:.3g}" if result.difference else ""
         console.print(f"{'difference':>24}  {result.difference:.3g}{explained}")
     else:
-        console.print(Text(f"{'value' if result.given else 'PyTorch computed':>24}  {result.recorded!r}", style="bold"))
+        console.print(
+            Text(f"{'value' if result.external else 'PyTorch computed':>24}  {result.recorded!r}", style="bold")
+        )
     console.print()
 
 

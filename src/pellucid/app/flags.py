@@ -39,10 +39,10 @@ def parse(command: Callable[..., T], args: list[str], name: str) -> T:
             positional, named = tyro.cli(read, args=args, prog=f"pellucid {name}", config=_CONFIG)
     except SystemExit as end:
         if end.code:
-            said = _in_a_line(errors.getvalue())
-            if said is None:
-                said = _unknown(args, _help(read, name))
-            print(f"pellucid: {said} See `pellucid {name} --help`.", file=sys.stderr)
+            message = _in_a_line(errors.getvalue())
+            if message is None:
+                message = _unknown(args, _help(read, name))
+            print(f"pellucid: {message} See `pellucid {name} --help`.", file=sys.stderr)
         raise
     return command(*positional, **named)
 
@@ -73,8 +73,8 @@ def _in_a_line(box: str) -> str | None:
         return f"{match[1]} needs a value."
     if first.startswith("Missing value for argument"):  # of a name, in whose place an unknown flag stands
         return None
-    meant = re.search(r"Perhaps you meant:\s*(--\S+)", "\n".join(lines))
-    return first.rstrip(".") + "." + (f" Did you mean {meant[1]}?" if meant else "")
+    suggestion = re.search(r"Perhaps you meant:\s*(--\S+)", "\n".join(lines))
+    return first.rstrip(".") + "." + (f" Did you mean {suggestion[1]}?" if suggestion else "")
 
 
 def _help(command: Callable[..., Any], name: str) -> str:

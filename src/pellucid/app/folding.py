@@ -9,7 +9,7 @@ from rich.progress import Progress
 from pellucid.app.bars import only_bar
 from pellucid.app.format import duration, few, many
 from pellucid.pictures.sides import SPOKEN, TRAIN, VAL
-from pellucid.runs.events import FoldBegun, FoldDone, FoldStep, Found
+from pellucid.runs.events import DataSummary, FoldBegun, FoldDone, FoldStep
 from pellucid.training.folds import Folds
 
 
@@ -37,10 +37,10 @@ def show(event: FoldBegun | FoldDone | FoldStep, console: Console, bars: Progres
             )
 
 
-def plan(found: Found) -> str:
+def plan(summary: DataSummary) -> str:
     """Instead of the sizes of the sides."""
     return (
-        f"{found.folds} folds: each of the {many(found.test, 'picture')} is tested once, by a model trained on the "
+        f"{summary.folds} folds: each of the {many(summary.test, 'picture')} is tested once, by a model trained on the "
         "other folds; the saved model comes from a final training on all pictures"
     )
 

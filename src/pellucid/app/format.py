@@ -16,7 +16,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def printable(words: str | Path) -> str:
     """A file's or a class's name on one line, also where it holds line ends, escapes or bytes that are no UTF-8."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(words))
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(words))
 
 
 def few(names: Sequence[str], most: int = 5) -> str:

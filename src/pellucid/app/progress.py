@@ -22,7 +22,7 @@ from pellucid.app.format import balanced, duration, few, many, printable, share
 from pellucid.errors import TrainingError
 from pellucid.pictures.sides import SPOKEN
 from pellucid.pictures.store import Decoding
-from pellucid.runs.events import Evaluating, Event, FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.events import DataSummary, Evaluating, Event, FoldBegun, FoldDone, FoldStep, Started
 from pellucid.runs.report import Report
 from pellucid.steps import Steps
 from pellucid.training.data import Comparing
@@ -132,9 +132,9 @@ def _show(event: object, console: Console, bars: Progress) -> None:
             bars.update(only_bar(bars), description="reading pictures", completed=done, total=total, note=note)
         case Comparing(done, total):
             bars.update(only_bar(bars), description="looking for twins", completed=done, total=total, note="")
-        case Found():
+        case DataSummary():
             bars.remove_task(only_bar(bars))
-            _show_found(event, console)
+            _show_summary(event, console)
             bars.update(only_bar(bars), description="choosing the fastest way to train here")
         case Extracting(done, total, reused, images_per_second, seconds_left):
             note = f"{images_per_second:,.0f} images/s" if images_per_second else ""
@@ -158,53 +158,55 @@ def _show(event: object, console: Console, bars: Progress) -> None:
             _show_epoch(event, console, bars)
 
 
-def _show_found(found: Found, console: Console) -> None:
-    named = list(zip(found.classes, found.pictures, strict=True))
+def _show_summary(summary: DataSummary, console: Console) -> None:
+    named = list(zip(summary.classes, summary.pictures, strict=True))
     counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
     counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
-    directory = escape(printable(found.directory))
-    total = found.test if found.folds else found.train + found.validation + found.test
+    directory = escape(printable(summary.directory))
+    total = summary.test if summary.folds else summary.train + summary.validation + summary.test
     console.print(f"[bold]{total:,} pictures[/] in {directory}: {escape(counts)}")
-    if found.quarantine:
-        console.print(f"[yellow]{len(found.quarantine):,} in quarantine[/] (not used, left in place):")
-        _list([f"{printable(bad.path)}: {bad.reason}" for bad in found.quarantine], "quarantine.csv", console)
-    if found.ignored:
-        console.print(f"skipped: {many(found.ignored, 'hidden or system file')}")
-    for folder in found.left_out:
+    if summary.quarantine:
+        console.print(f"[yellow]{len(summary.quarantine):,} in quarantine[/] (not used, left in place):")
+        _list([f"{printable(bad.path)}: {bad.reason}" for bad in summary.quarantine], "quarantine.csv", console)
+    if summary.ignored:
+        console.print(f"skipped: {many(summary.ignored, 'hidden or system file')}")
+    for folder in summary.left_out:
         console.print(f"left out: {printable(folder.path)} ({folder.reason})", markup=False)
-    for names in found.classes_alike:
+    for names in summary.classes_alike:
         shown = ", ".join(repr(printable(name)) for name in names)
         console.print(f"[yellow]class names that differ only by case or spaces:[/] {escape(shown)}; one class or two?")
-    if found.repeated:
-        console.print(f"duplicate rows in the table: {found.repeated:,}; each picture is used once")
-    if found.groups:
-        console.print(f"{many(found.groups, 'group')}, each on one side of the split")
-    if found.twin_pairs:
-        pairs = many(found.twin_pairs, "pair")
-        console.print(f"{found.twin_pictures:,} pictures have a near-duplicate ({pairs}); twins stay on the same side")
-    if across := found.twins_across_classes:
+    if summary.repeated:
+        console.print(f"duplicate rows in the table: {summary.repeated:,}; each picture is used once")
+    if summary.groups:
+        console.print(f"{many(summary.groups, 'group')}, each on one side of the split")
+    if summary.twin_pairs:
+        pairs = many(summary.twin_pairs, "pair")
+        console.print(
+            f"{summary.twin_pictures:,} pictures have a near-duplicate ({pairs}); twins stay on the same side"
+        )
+    if across := summary.twins_across_classes:
         pairs = many(len(across), "pair")
         console.print(f"[yellow]near-duplicates in two classes, {pairs}[/]; one of the two labels is probably wrong:")
         _list([f"{printable(first)} ~ {printable(second)}" for first, second in across], "twins.csv", console)
-    if alike := [f"{count:,} {ALIKE[kind]}" for kind, count in found.alike_across_classes.items() if count]:
+    if alike := [f"{count:,} {ALIKE[kind]}" for kind, count in summary.alike_across_classes.items() if count]:
         console.print(f"similar pictures in two classes, without a sign of a wrong label: {', '.join(alike)}")
-    if found.folds:
-        console.print(folding.plan(found))
-    sides = [f"{found.train:,} to train"]
-    sides += [f"{found.validation:,} for choices (validation)"] if found.validation else []
-    sides += [f"{found.test:,} for the final figure (test)"] if found.test else []
-    if not found.folds:
+    if summary.folds:
+        console.print(folding.plan(summary))
+    sides = [f"{summary.train:,} to train"]
+    sides += [f"{summary.validation:,} for choices (validation)"] if summary.validation else []
+    sides += [f"{summary.test:,} for the final figure (test)"] if summary.test else []
+    if not summary.folds:
         console.print(f"split: {', '.join(sides)}")
-    for name, alike, of in found.swallowed[:LISTED]:
+    for name, alike, of in summary.swallowed[:LISTED]:
         console.print(
             f"[yellow]class {escape(printable(name))}: {alike:,} of its {of:,} pictures are nearly identical[/] "
             "(a fixed camera?); they stay on one side and count as one"
         )
-    if len(found.swallowed) > LISTED:
-        console.print(f"  … and {len(found.swallowed) - LISTED:,} more classes")
-    for side, classes in found.lacking.items():
+    if len(summary.swallowed) > LISTED:
+        console.print(f"  … and {len(summary.swallowed) - LISTED:,} more classes")
+    for side, classes in summary.lacking.items():
         console.print(f"[yellow]{SPOKEN[side]} has no picture of {escape(few(classes))}[/]{LACKING[side]}")
-    if not found.validation and not found.test:
+    if not summary.validation and not summary.test:
         console.print(
             "[yellow]no pictures are left to test on[/]: this training will not measure how good the model is"
         )
@@ -258,7 +260,7 @@ def _show_epoch(epoch: Epoch, console: Console, bars: Progress) -> None:
         console.print(line)
 
 
-def _kept(report: Report) -> str:
+def _weights_source(report: Report) -> str:
     return f"weights of epoch {report.best_epoch}" if report.best_epoch else "kept: the head on the frozen backbone"
 
 
@@ -288,7 +290,7 @@ def _show_report(report: Report, console: Console) -> None:
     console.print(balanced(reported), markup=False)
     scaled = f", after temperature scaling {reported.calibration.error:.3f}" if report.chosen else ""
     console.print(
-        f"calibration error {reported.calibration_before.error:.3f}{scaled}; {_kept(report)}; "
+        f"calibration error {reported.calibration_before.error:.3f}{scaled}; {_weights_source(report)}; "
         f"trained for {duration(report.seconds)}"
     )
     if report.early is not None:

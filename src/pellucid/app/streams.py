@@ -30,8 +30,8 @@ def open_all() -> None:
     if sys.stdout is None:
         sys.stdout = _Nowhere("pellucid: standard output is closed; the output is lost.")
     if type(sys.stderr) is io.TextIOWrapper:  # ours alone: no test's, no notebook's
-        told = io.BufferedWriter(_Harmless(sys.stderr.fileno(), "w", closefd=False))
-        sys.stderr = io.TextIOWrapper(told, sys.stderr.encoding, line_buffering=True, write_through=True)
+        stderr = io.BufferedWriter(_Harmless(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(stderr, sys.stderr.encoding, line_buffering=True, write_through=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop

@@ -12,7 +12,7 @@ from pellucid.app.format import balanced, duration, few, many, operations, print
 from pellucid.engine.probe import Probe
 from pellucid.network.plan import Plan, Row
 from pellucid.pictures.store import StoreInfo
-from pellucid.pretrained.kept import WeightsInfo
+from pellucid.pretrained.cache import WeightsInfo
 from pellucid.runs.evaluation import Evaluation
 from pellucid.training.features import FeaturesInfo
 
@@ -81,14 +81,14 @@ def _figures(result: Evaluation, console: Console) -> None:
         reason = f"{which}, on which {fitted} were chosen"
         without = "there is no honest figure" if result.unseen is None else f"without them: {share(result.unseen)}"
         lines.append(f"{reason}{':' if result.unseen is None else ';'} {without}")
-    last = metrics if result.kept else result.unseen
+    last = metrics if result.held_out else result.unseen
     if last is not None:
         if last.lacking:
             lines[-1] += f"; no figure to quote: none of these pictures shows {few(last.lacking)}"
-        elif result.kept and result.side == "validation":
+        elif result.held_out and result.side == "validation":
             fitted = "epoch, temperature and thresholds" if metrics.several else "epoch and temperature"
             lines[-1] += f"; {fitted} were chosen on these, so the figure is slightly optimistic"
-        elif result.honest is not None and not result.kept:
+        elif result.honest is not None and not result.held_out:
             lines[-1] += "; " + ("" if trained or chosen else "the model has seen none of these: ")
             lines[-1] += "this is the figure to quote"
         elif result.side == "validation" and not chosen:
@@ -185,14 +185,14 @@ def _folded(parts: list[str], width: int) -> list[str]:
     return lines
 
 
-def cache(kept: list[StoreInfo | WeightsInfo]) -> None:
+def cache(stored: list[StoreInfo | WeightsInfo]) -> None:
     """A row a store, a set of features, a file of weights."""
     console = Console(highlight=False)
-    if not kept:
+    if not stored:
         console.print("The cache is empty.")
         return
     table = _table("pictures of", "size", "fit", "pictures>", "MB>")
-    for each in kept:
+    for each in stored:
         megabytes = f"{each.bytes / 1e6:,.1f}"
         if isinstance(each, WeightsInfo):
             table.add_row(Text(f"weights: {printable(each.path.name)}"), "", "", "", megabytes)

@@ -279,11 +279,11 @@ def _curves(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
         return []
     pictures = "the pictures as they are" if config["recipe"]["augment"] == "none" else "augmented pictures"
     best = "the dotted line is the epoch whose weights were kept"
-    kept = best if caveats.chosen(metrics) else "the weights of the last epoch were kept"
+    choice = best if caveats.chosen(metrics) else "the weights of the last epoch were kept"
     return [
         "![loss and accuracy over the epochs](curves.png)",
         "",
-        f"The training figures are measured during each epoch, on {pictures}; {kept}.",
+        f"The training figures are measured during each epoch, on {pictures}; {choice}.",
         "",
     ]
 

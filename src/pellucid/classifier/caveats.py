@@ -86,8 +86,8 @@ def in_two(files: int) -> str:
 
 def alike(counts: dict[str, int]) -> str:
     """Twins in two classes that are no sign of a wrong label, by pictures/across.py's kinds, as a sentence or ""."""
-    said = {"mirrored": "mirror images", "partly": "differ in a part of the picture", "unseen": "not compared closely"}
-    parts = [f"{count:,} {said[kind]}" for kind, count in counts.items() if count and kind in said]
+    words = {"mirrored": "mirror images", "partly": "differ in a part of the picture", "unseen": "not compared closely"}
+    parts = [f"{count:,} {words[kind]}" for kind, count in counts.items() if count and kind in words]
     return f" Other pairs in two classes: {', '.join(parts)}." if parts else ""
 
 

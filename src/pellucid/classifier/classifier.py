@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier import meant
+from pellucid.classifier import class_names
 from pellucid.classifier.predict.backend import GROUP
 from pellucid.classifier.predict.describe import described
 from pellucid.classifier.predict.pictures import Source, is_one
@@ -171,9 +171,9 @@ class Classifier:
         Raises TraceError for what there is not to change, and NetworkError where weights would not fit the new sizes.
         """
         first = self.original or self
-        given, every = self.input_shape, whatif.latest((*self.changes, *changes))
-        found = whatif.changed(first.network, first.module, given, len(self.classes), every)
-        other = replace(self, **found._asdict(), original=first, changes=every)
+        shape, every = self.input_shape, whatif.latest((*self.changes, *changes))
+        altered = whatif.changed(first.network, first.module, shape, len(self.classes), every)
+        other = replace(self, **altered._asdict(), original=first, changes=every)
         if all(isinstance(change, whatif.Weight) for change in changes):
             vars(other)["_graph"] = self._graph  # it holds no weights, and takes longer than a run
         return other
@@ -231,8 +231,8 @@ class Classifier:
             self._class(against)
         if units or weights:
             shapes = beforehand.shapes(self.network, self.input_shape, len(self.classes), self.called)
-            given = self._preparation(self._blank).arrays
-            beforehand.check(self.module, shapes, lambda: beforehand.names(self._graph, given), units, weights)
+            arrays = self._preparation(self._blank).arrays
+            beforehand.check(self.module, shapes, lambda: beforehand.names(self._graph, arrays), units, weights)
         if layer is not None:
             attribution.grad_cam_layer(self.module, self.standardised(self._blank[None]), layer)
 
@@ -258,8 +258,8 @@ class Classifier:
                 name, reason = unusable[0]
                 raise TraceError(f"None of the {len(unusable):,} pictures can be used; the first is {name}: {reason}.")
 
-        found = yield from exemplars.find(self.module, usable(), count, layers)
-        return found, tuple(unusable)
+        result = yield from exemplars.find(self.module, usable(), count, layers)
+        return result, tuple(unusable)
 
     def features(self, pictures: Source | Sequence[Source], batch: int = 32) -> NDArray[np.float32]:
         """What the last dense layer gets of each picture, float32 (n, F): times its weight, plus bias, the logits.
@@ -343,11 +343,15 @@ class Classifier:
         return replace(trace, called=self.called)
 
     def _preparation(self, image: NDArray[np.uint8]) -> recording.Preparation:
-        found = recording.standardising(image, self.standardise)
-        return replace(found, apply=lambda pixels: in_plain_order(found.apply(pixels))) if self.backend.plain else found
+        preparation = recording.standardising(image, self.standardise)
+        return (
+            replace(preparation, apply=lambda pixels: in_plain_order(preparation.apply(pixels)))
+            if self.backend.plain
+            else preparation
+        )
 
     def _target(self, label: str | Sequence[str]) -> int | tuple[int, ...]:
-        return meant.target(label, self.classes, several=self.thresholds is not None)
+        return class_names.target(label, self.classes, several=self.thresholds is not None)
 
     def _class(self, label: str) -> int:
-        return meant.number(label, self.classes)
+        return class_names.number(label, self.classes)

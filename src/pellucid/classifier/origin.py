@@ -24,7 +24,7 @@ def lines(config: Mapping[str, Any]) -> list[str]:
     source = f"It started from known weights of {plain(about['name'])} ({plain(about['source'])}). {seen}"
     weighted = config.get("training", {}).get("class_weights") is not None
     by_loss = weighted or config.get("recipe", {}).get("labels") == "several"
-    return [source, "", " ".join([_fitted(about), *_kept(about, by_loss)]), ""]
+    return [source, "", " ".join([_fitted(about), *_choice(about, by_loss)]), ""]
 
 
 def is_head(config: Mapping[str, Any]) -> bool:
@@ -63,17 +63,19 @@ def _fitted(about: Mapping[str, Any]) -> str:
     )
 
 
-def _kept(about: Mapping[str, Any], by_loss: bool) -> list[str]:
+def _choice(about: Mapping[str, Any], by_loss: bool) -> list[str]:
     head, whole = about["validation"]["head"], about["validation"]["whole network"]
     if whole is None:
         first = "No other layer was trained."
     else:
-        reached = f"the head alone reached {_said(head)}, the whole network, trained from there, {_said(whole)}."
-        kept = "The head alone was kept" if about["frozen"] else "The whole network was kept"
+        reached = f"the head alone reached {_figures(head)}, the whole network, trained from there, {_figures(whole)}."
+        choice = "The head alone was kept" if about["frozen"] else "The whole network was kept"
         if about["frozen"] and _better(whole, head, by_loss):
             reached = f"{reached[:-1]}; on so few pictures the difference may be chance."
         first = (
-            f"{kept}: {reached}" if head["accuracy"] is not None else f"{kept}: no validation chose between the two."
+            f"{choice}: {reached}"
+            if head["accuracy"] is not None
+            else f"{choice}: no validation chose between the two."
         )
     if not about["frozen"]:
         return [first]
@@ -90,7 +92,7 @@ def _better(one: Mapping[str, float | None], other: Mapping[str, float | None], 
     return (one["accuracy"], -one["loss"]) > (other["accuracy"], -other["loss"])
 
 
-def _said(held: Mapping[str, float | None]) -> str:
+def _figures(held: Mapping[str, float | None]) -> str:
     if held["accuracy"] is None or held["loss"] is None:
         return "no figure"
     return f"{held['accuracy']:.1%} on validation (cross-entropy {held['loss']:.3f})"

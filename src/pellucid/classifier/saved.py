@@ -75,8 +75,8 @@ class Saved:
             module = self.network.module(self.input_shape, len(self.classes))
         tensors = {name: torch.from_numpy(numbers) for name, numbers in self.weights.items()}
         module.load_state_dict(tensors, assign=True)
-        given = self.network, _placed(module, device), self.classes, self.form, self.standardise, self.temperature
-        return Classifier(*given, self.pixel_limit, self.ranges, self.thresholds)
+        arguments = self.network, _placed(module, device), self.classes, self.form, self.standardise, self.temperature
+        return Classifier(*arguments, self.pixel_limit, self.ranges, self.thresholds)
 
 
 def _placed(module: torch.nn.Module, device: str) -> torch.nn.Module:

@@ -24,7 +24,7 @@ from pellucid.classifier.migrate import FORMAT, migrated
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, NetworkError, PellucidError
 from pellucid.network import residual, text
-from pellucid.network.layer import State
+from pellucid.network.layer import TensorSpecs
 from pellucid.network.own.program import Program, opened
 from pellucid.network.standardise import Standardise
 from pellucid.network.window import Shape
@@ -104,8 +104,8 @@ def load(folder: Path, device: str = "cpu", trust: bool = False) -> Classifier:
 
     `trust`: open program.pt2 too, where there is one. PyTorch's loader may then run code that the folder brings.
     """
-    found = read(folder, trust)
-    return found.classifier(device) if isinstance(found, Saved) else found.on(device)
+    contents = read(folder, trust)
+    return contents.classifier(device) if isinstance(contents, Saved) else contents.on(device)
 
 
 def read(folder: Path, trust: bool = False) -> Saved | Classifier:
@@ -225,16 +225,16 @@ def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
     if not path.is_file():
         raise ArtefactError(f"{path} is missing. {_AGAIN}")
     try:
-        found = describe(path)
+        actual = describe(path)
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if found["bytes"] != size:
+    if actual["bytes"] != size:
         raise ArtefactError(
-            f"{path} has {found['bytes']:,} bytes where {CONFIG} states {size:,}: it was cut or changed. {_AGAIN}"
+            f"{path} has {actual['bytes']:,} bytes where {CONFIG} states {size:,}: it was cut or changed. {_AGAIN}"
         )
-    if found["sha256"] != digest:
+    if actual["sha256"] != digest:
         raise ArtefactError(
-            f"{path} is damaged: its hash is {found['sha256'][:12]}… where {CONFIG} states {digest[:12]}…. {_AGAIN}"
+            f"{path} is damaged: its hash is {actual['sha256'][:12]}… where {CONFIG} states {digest[:12]}…. {_AGAIN}"
         )
 
 
@@ -317,26 +317,28 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
 
 
-def _weights(path: Path, expected: State) -> dict[str, NDArray[Any]]:
+def _weights(path: Path, expected: TensorSpecs) -> dict[str, NDArray[Any]]:
     """The file's tensors, in the order of `expected`. Raises ArtefactError where they are others than these."""
     from safetensors import SafetensorError, deserialize
 
     try:
-        found = dict(deserialize(path.read_bytes()))  # not mapped: the file may be replaced while the classifier lives
+        entries = dict(
+            deserialize(path.read_bytes())
+        )  # not mapped: the file may be replaced while the classifier lives
     except (OSError, SafetensorError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
     for name, (numbers, shape) in expected.items():
-        if name not in found:
+        if name not in entries:
             raise ArtefactError(f"{path} has no {name}, which the network in {CONFIG} needs.")
-        kept = _TYPES.get(found[name]["dtype"], found[name]["dtype"]), tuple(found[name]["shape"])
-        if kept != (numbers, shape):
+        actual = _TYPES.get(entries[name]["dtype"], entries[name]["dtype"]), tuple(entries[name]["shape"])
+        if actual != (numbers, shape):
             raise ArtefactError(
-                f"{path}: {name} is {kept[0]} {kept[1]} where the network in {CONFIG} needs {numbers} {shape}."
+                f"{path}: {name} is {actual[0]} {actual[1]} where the network in {CONFIG} needs {numbers} {shape}."
             )
-    extra = sorted(found.keys() - expected.keys())
+    extra = sorted(entries.keys() - expected.keys())
     if extra:
         raise ArtefactError(f"{path} has {', '.join(extra)}, which the network in {CONFIG} does not know.")
-    return {name: _array(found[name]["data"], *kept) for name, kept in expected.items()}
+    return {name: _array(entries[name]["data"], *expectation) for name, expectation in expected.items()}
 
 
 def _array(data: bytearray, numbers: str, shape: Shape) -> NDArray[Any]:

@@ -117,14 +117,14 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
 
 
 def for_steps(
-    engine: Engine, module: torch.nn.Module, asked: Precision, began: Literal["float32", "bfloat16"] | None = None
+    engine: Engine, module: torch.nn.Module, requested: Precision, began: Literal["float32", "bfloat16"] | None = None
 ) -> Engine:
     """The engine that trains `module`, in float32 where bfloat16 would only be faster forward.
 
-    That is so on a CPU for convolutions of a channel each (docs/why/log.md). The precision that was `asked` for stays,
+    That is so on a CPU for convolutions of a channel each (docs/why/log.md). The `requested` precision stays,
     and so does that in which a resumed run `began`.
     """
-    if asked != "auto" or engine.precision == "float32" or engine.device != "cpu":
+    if requested != "auto" or engine.precision == "float32" or engine.device != "cpu":
         return engine
     if began == "bfloat16" or (began is None and not _has_depthwise(module)):
         return engine

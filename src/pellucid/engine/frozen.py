@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PART, PART_ELSEWHERE = 8, 64  # pictures that go through the network at once: on a core, and on another device
 
-Step = Callable[[Tensor], Tensor]
+Operation = Callable[[Tensor], Tensor]
 
 
 def of_stored(engine: Engine, module: nn.Sequential, standardise: Standardise) -> Callable[[Stored], Tensor]:
@@ -68,7 +68,7 @@ def faster(module: nn.Module, device: str) -> Callable[[Tensor], Tensor] | None:
     return of_input(Engine("cpu", "float32", torch.get_num_threads(), ()), module)
 
 
-def _folded_run(engine: Engine, module: nn.Sequential) -> Step:
+def _folded_run(engine: Engine, module: nn.Sequential) -> Operation:
     folded = _folded(deepcopy(module).eval())
     one_pass = engine.device == "cpu" and _has_post_operations()
     kind = torch.bfloat16 if engine.precision == "bfloat16" else torch.float32
@@ -129,9 +129,9 @@ def _fold(conv: nn.Conv2d, norm: _BatchNorm) -> None:
         conv.bias = nn.Parameter(bias.to(conv.weight.dtype), False)
 
 
-def _steps(row: nn.Sequential, kind: torch.dtype) -> Step:
+def _steps(row: nn.Sequential, kind: torch.dtype) -> Operation:
     """The row as calls, each convolution with what follows it."""
-    steps: list[Step] = []
+    steps: list[Operation] = []
     parts = list(row)
     while parts:
         part = parts.pop(0)
@@ -145,7 +145,7 @@ def _steps(row: nn.Sequential, kind: torch.dtype) -> Step:
     return _chain(steps)
 
 
-def _chain(steps: list[Step]) -> Step:
+def _chain(steps: list[Operation]) -> Operation:
     def run(images: Tensor) -> Tensor:
         for step in steps:
             images = step(images)
@@ -154,12 +154,12 @@ def _chain(steps: list[Step]) -> Step:
     return run
 
 
-def _branches(part: Branches, kind: torch.dtype) -> Step:
+def _branches(part: Branches, kind: torch.dtype) -> Operation:
     """Body and shortcut; where the body ends with a convolution, the addition is part of it."""
-    shortcut: Step = _steps(part.shortcut, kind) if isinstance(part.shortcut, nn.Sequential) else part.shortcut
+    shortcut: Operation = _steps(part.shortcut, kind) if isinstance(part.shortcut, nn.Sequential) else part.shortcut
     body = part.body
     if not (isinstance(body, nn.Sequential) and len(body) and _fits(body[-1])):
-        whole: Step = _steps(body, kind) if isinstance(body, nn.Sequential) else body
+        whole: Operation = _steps(body, kind) if isinstance(body, nn.Sequential) else body
         return lambda images: whole(images) + shortcut(images)
     before, last = _steps(nn.Sequential(*list(body)[:-1]), kind), _Convolution(body[-1], kind, None)
     return lambda images: last.added(before(images), shortcut(images))

@@ -101,7 +101,7 @@ def _zipped(path: Path) -> Iterator[Archive]:
             raise StorageError(f"The weights in {path} could not be unpacked: {error.strerror or error}.") from error
         with _hdf5(path, weights) as file:
             groups = _groups(path, file)
-            arrays = {place: found for place, (_, found) in groups.items() if found}
+            arrays = {place: stored for place, (_, stored) in groups.items() if stored}
             with _damage(path):
                 named = {place: group.attrs.get("name") for place, (group, _) in groups.items()}
                 names = {
@@ -124,7 +124,7 @@ def _from_hdf5(path: Path, file: h5py.File) -> Archive:
         if group is None:
             raise ArtefactError(f"{path} has no weights (model_weights). Save the whole model with model.save.")
         groups = _groups(path, group)
-        arrays = {place: found for place, (_, found) in groups.items() if found}
+        arrays = {place: stored for place, (_, stored) in groups.items() if stored}
         names = {
             layer: [f"{layer}/{name}" for name in _list(inside, "weight_names")]
             for layer, (inside, _) in groups.items()
@@ -135,14 +135,14 @@ def _from_hdf5(path: Path, file: h5py.File) -> Archive:
 
 def _groups(path: Path, group: Any) -> dict[str, tuple[Any, dict[str, Stored]]]:
     """Place of each group -> itself, and the arrays in it by their names."""
-    found: dict[str, tuple[Any, dict[str, Stored]]] = {}
+    groups: dict[str, tuple[Any, dict[str, Stored]]] = {}
     for place, each in _walk(path, group):
         if hasattr(each, "shape"):
             above, _, name = place.rpartition("/")
-            found.setdefault(above, (group, {}))[1][name] = _stored(path, place, each)
+            groups.setdefault(above, (group, {}))[1][name] = _stored(path, place, each)
         else:
-            found[place] = each, {}
-    return found
+            groups[place] = each, {}
+    return groups
 
 
 def _walk(path: Path, group: Any) -> Iterator[tuple[str, Any]]:

@@ -18,12 +18,12 @@ Zeros = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Part:
+class ConvertedLayer:
     """A layer of ours with its weights, by the names of its module; a residual layer has those of its branches."""
 
     layer: Layer
     weights: Weights = field(default_factory=dict)
-    branches: tuple[tuple[Part, ...], tuple[Part, ...]] = ((), ())
+    branches: tuple[tuple[ConvertedLayer, ...], tuple[ConvertedLayer, ...]] = ((), ())
 
 
 @dataclass

@@ -242,8 +242,8 @@ def _of_zip(archive: Archive, place: tuple[tuple[str, str], ...]) -> tuple[Store
         for counted, own in place:
             inside = f"{group}/{folder}".lstrip("/")
             group = archive.names.get((inside, own), "") if archive.names else f"{inside}/{counted}"
-        if found := archive.arrays.get(f"{group}/vars"):
-            return tuple(found[key] for key in sorted(found, key=lambda name: (len(name), name)))
+        if arrays := archive.arrays.get(f"{group}/vars"):
+            return tuple(arrays[key] for key in sorted(arrays, key=lambda name: (len(name), name)))
     return ()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import NetworkError
 from pellucid.keras import spatial
-from pellucid.keras.flow import Flow, Part, as_ours
+from pellucid.keras.flow import ConvertedLayer, Flow, as_ours
 from pellucid.keras.graph import Node
 from pellucid.keras.pixels import AUGMENTATIONS
 from pellucid.keras.settings import arrays, flag, number, whole
@@ -55,7 +55,7 @@ IN_TRAINING = AUGMENTATIONS | {
 }
 
 
-def parts(node: Node, flow: Flow) -> list[Part] | str:
+def parts(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
     """A layer's parts without its activation; or in words why it has none. Raises NetworkError, ArtefactError."""
     if node.kind == "Lambda" or node.kind == "TFOpLambda":
         what = "holds Python code, which is never run" if node.kind == "Lambda" else "is a function of TensorFlow"
@@ -124,30 +124,30 @@ LAYERS_OF_ACTIVATION: dict[str, Callable[[Node], Layer | str]] = {
 }
 
 
-def _nothing(node: Node, flow: Flow) -> list[Part] | str:
+def _nothing(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
     return "changes nothing"
 
 
-def _activation_alone(node: Node, flow: Flow) -> list[Part]:
+def _activation_alone(node: Node, flow: Flow) -> list[ConvertedLayer]:
     return []  # what is in its settings comes behind every layer
 
 
-def _dropout(node: Node, flow: Flow) -> list[Part] | str:
+def _dropout(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
     rate = number(node, "rate", 0.5)
-    return [Part(Dropout(rate))] if 0 < rate < 1 else "changes nothing"
+    return [ConvertedLayer(Dropout(rate))] if 0 < rate < 1 else "changes nothing"
 
 
-def _flatten(node: Node, flow: Flow) -> list[Part] | str:
+def _flatten(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
     if len(flow.shape) == 1:
         return "changes nothing"
     channels, height, width = flow.shape
     flow.plane = False
     if channels > 1 and height * width > 1:
         flow.flattened = flow.shape
-    return [Part(Flatten())]
+    return [ConvertedLayer(Flatten())]
 
 
-def _reshape(node: Node, flow: Flow) -> list[Part] | str:
+def _reshape(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
     target = node.config.get("target_shape")
     if len(flow.shape) == 3:
         channels, height, width = flow.shape
@@ -164,7 +164,7 @@ def _reshape(node: Node, flow: Flow) -> list[Part] | str:
     raise NetworkError(f"{node.called} to {target} is not supported; one that flattens is. {_instead()}")
 
 
-def _dense(node: Node, flow: Flow) -> list[Part]:
+def _dense(node: Node, flow: Flow) -> list[ConvertedLayer]:
     units, inputs = whole(node, "units"), flow.shape[0]
     shapes: dict[str, Any] = {"kernel": (inputs, units)}
     if flag(node, "use_bias", True):
@@ -175,12 +175,12 @@ def _dense(node: Node, flow: Flow) -> list[Part]:
     named = {"bias": bias[0]} if bias else {}
     if len(flow.shape) == 3:  # at each place over its channels: a convolution of 1x1
         weight = np.ascontiguousarray(kernel.T)[:, :, None, None]
-        return [Part(Conv(units, (1, 1), bias=bool(bias)), {"weight": weight, **named})]
+        return [ConvertedLayer(Conv(units, (1, 1), bias=bool(bias)), {"weight": weight, **named})]
     kernel, flow.flattened = as_ours(kernel, flow.flattened), None
-    return [Part(Dense(units, bias=bool(bias)), {"weight": np.ascontiguousarray(kernel.T), **named})]
+    return [ConvertedLayer(Dense(units, bias=bool(bias)), {"weight": np.ascontiguousarray(kernel.T), **named})]
 
 
-def _batch_norm(node: Node, flow: Flow) -> list[Part]:
+def _batch_norm(node: Node, flow: Flow) -> list[ConvertedLayer]:
     axis = node.config.get("axis", -1)
     if (axis[0] if isinstance(axis, list) and len(axis) == 1 else axis) not in (-1, len(flow.shape)) or flow.plane:
         raise NetworkError(f"{node.called}: its axis is {axis}, but only the last axis, the channels, is supported.")
@@ -188,22 +188,22 @@ def _batch_norm(node: Node, flow: Flow) -> list[Part]:
     shapes = {"gamma": count} if scale else {}
     shapes |= {"beta": count} if centre else {}
     shapes |= {"mean": count, "variance": count}
-    found = dict(zip(shapes, arrays(node, **shapes), strict=True))
-    if (found["variance"] < 0).any():
+    named = dict(zip(shapes, arrays(node, **shapes), strict=True))
+    if (named["variance"] < 0).any():
         raise NetworkError(f"{node.called}: its variance is below 0.")
     ones, zeros = np.ones(count, np.float32), np.zeros(count, np.float32)
     weights = {
-        "weight": found.get("gamma", ones),
-        "bias": found.get("beta", zeros),
-        "running_mean": found["mean"],
-        "running_var": found["variance"],
+        "weight": named.get("gamma", ones),
+        "bias": named.get("beta", zeros),
+        "running_mean": named["mean"],
+        "running_var": named["variance"],
     }
     weights = {name: as_ours(numbers, flow.flattened) for name, numbers in weights.items()}
     counted = {"num_batches_tracked": np.zeros((), np.int64)}
-    return [Part(BatchNorm(eps=number(node, "epsilon", 1e-3)), weights | counted)]
+    return [ConvertedLayer(BatchNorm(eps=number(node, "epsilon", 1e-3)), weights | counted)]
 
 
-KINDS: dict[str, Callable[[Node, Flow], list[Part] | str]] = {
+KINDS: dict[str, Callable[[Node, Flow], list[ConvertedLayer] | str]] = {
     "Activation": _activation_alone,
     "AveragePooling2D": spatial.average_pool,
     "BatchNormalization": _batch_norm,

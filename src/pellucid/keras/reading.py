@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pellucid.errors import NetworkError, RecipeError
 from pellucid.keras import kinds
-from pellucid.keras.flow import Flow, Part
+from pellucid.keras.flow import ConvertedLayer, Flow
 from pellucid.keras.graph import Fork, Node, Row, every
 from pellucid.keras.pixels import Pixels
 from pellucid.keras.settings import LARGEST_SIDE, precision
@@ -32,7 +32,7 @@ from pellucid.network.layers import (
     Sigmoid,
 )
 from pellucid.network.network import Network
-from pellucid.network.residual import Step
+from pellucid.network.residual import PlacedLayer
 from pellucid.network.window import Shape
 
 KEEP_SIGN = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout)
@@ -95,13 +95,13 @@ class _Reader:
         self.ending: Layer | str | None = None  # what the last numbers went through, an activation before its layer
         self._resized()
 
-    def row(self, row: Sequence[Node | Fork]) -> list[Part]:
+    def row(self, row: Sequence[Node | Fork]) -> list[ConvertedLayer]:
         """The parts of a row; `flow` is then behind it."""
         return list(
             chain.from_iterable(self._fork(item) if isinstance(item, Fork) else self._node(item) for item in row)
         )
 
-    def _node(self, node: Node) -> list[Part]:
+    def _node(self, node: Node) -> list[ConvertedLayer]:
         if not self.begun and (done := self.pixels.take(node)) is not None:
             self._resized()
             self.lines.append(Line(node.name, node.kind, done))
@@ -115,18 +115,18 @@ class _Reader:
         if isinstance(made, str):
             self.lines.append(Line(node.name, node.kind, made))
             return []
-        found = kinds.activation(node)
+        activation = kinds.activation(node)
         idle = bool(made) and all(isinstance(part.layer, Dropout) for part in made)
-        if self.ending == kinds.SOFTMAX and (made or found) and not idle:
+        if self.ending == kinds.SOFTMAX and (made or activation) and not idle:
             raise NetworkError(f"A softmax stands before {node.called}; it is supported only at the end of a network.")
-        if isinstance(found, Layer):
-            made = [*made, Part(found)]
+        if isinstance(activation, Layer):
+            made = [*made, ConvertedLayer(activation)]
         for part in made:
             self._pass(node, part.layer)
-        if (made or found is not None) and not idle:
-            self.ending = found if found is not None else made[-1].layer
+        if (made or activation is not None) and not idle:
+            self.ending = activation if activation is not None else made[-1].layer
         self.begun = self.begun or bool(made) or self.flow.zeros != NONE
-        became = [*(str(part.layer) for part in made), *([found] if isinstance(found, str) else [])]
+        became = [*(str(part.layer) for part in made), *([activation] if isinstance(activation, str) else [])]
         waits = "zeros of the next layer" if node.kind == "ZeroPadding2D" else "changes nothing"
         self.lines.append(Line(node.name, node.kind, " ".join(became) or waits))
         return made
@@ -149,7 +149,7 @@ class _Reader:
                 f"Keras computed in 16 bits ({policy}). Here it is 32, so probabilities differ a little."
             )
 
-    def _fork(self, fork: Fork) -> list[Part]:
+    def _fork(self, fork: Fork) -> list[ConvertedLayer]:
         self._check_size()
         self.begun = True
         if self.flow.zeros != NONE or self.ending == kinds.SOFTMAX:
@@ -175,7 +175,7 @@ class _Reader:
         layer = Residual(tuple(part.layer for part in body), tuple(part.layer for part in shortcut))
         self.ending = layer
         self.lines.append(Line(fork.name, "Add", "residual, the two branches above"))
-        return [Part(layer, {}, (body, shortcut))]
+        return [ConvertedLayer(layer, {}, (body, shortcut))]
 
     def _pass(self, node: Node, layer: Layer) -> None:
         try:
@@ -185,18 +185,18 @@ class _Reader:
         positive = isinstance(layer, Relu | Relu6 | Sigmoid)
         self.flow.positive = positive or (self.flow.positive and isinstance(layer, KEEP_SIGN))
 
-    def read(self, parts: list[Part]) -> Read:
+    def read(self, parts: list[ConvertedLayer]) -> Read:
         if not parts:
             raise NetworkError("The model holds no layer that computes.")
         notes = [*self.pixels.notes, *self.flow.notes]
-        parts, classes, said = _ended(parts, self.flow, self.ending)
+        parts, classes, note = _ended(parts, self.flow, self.ending)
         network = Network(tuple(part.layer for part in parts))
         size = self.pixels.size
         assert size is not None
         shape = self.channels, *size
         steps = network.shapes(shape, classes)
         weights = dict(_named(steps, parts, ""))
-        return Read(network, weights, shape, classes, self.pixels, tuple(self.lines), (said, *notes))
+        return Read(network, weights, shape, classes, self.pixels, tuple(self.lines), (note, *notes))
 
 
 def _input(row: Row) -> tuple[Any, ...]:
@@ -219,7 +219,9 @@ def _is_side(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_SIDE
 
 
-def _ended(parts: list[Part], flow: Flow, ending: Layer | str | None) -> tuple[list[Part], int, str]:
+def _ended(
+    parts: list[ConvertedLayer], flow: Flow, ending: Layer | str | None
+) -> tuple[list[ConvertedLayer], int, str]:
     """The parts with scores at the end, how many classes, and what was done about the end, as a sentence."""
     while parts and isinstance(parts[-1].layer, Dropout):  # behind the last number, where it acts in training alone
         parts = parts[:-1]
@@ -246,20 +248,20 @@ def _ended(parts: list[Part], flow: Flow, ending: Layer | str | None) -> tuple[l
         return _open(parts), units, "It ends without an activation, so its outputs are taken as scores before softmax."
     if sigmoid:
         parts = parts[:-1]
-        said = "Its one unit with a sigmoid became two scores, 0 and the unit, whose softmax is the same."
+        note = "Its one unit with a sigmoid became two scores, 0 and the unit, whose softmax is the same."
     else:
-        said = (
+        note = (
             "It ends with one unit without an activation, taken as the score before a sigmoid: it became two scores, "
             "0 and the unit."
         )
-    return _two(parts), 2, said
+    return _two(parts), 2, note
 
 
 def _bends(layer: Layer) -> bool:
     return isinstance(layer, Elementwise) and not isinstance(layer, BatchNorm | Dropout)
 
 
-def _open(parts: list[Part]) -> list[Part]:
+def _open(parts: list[ConvertedLayer]) -> list[ConvertedLayer]:
     """A last dense takes its units from the number of classes, as our text writes it."""
     last = parts[-1]
     return (
@@ -267,16 +269,18 @@ def _open(parts: list[Part]) -> list[Part]:
     )
 
 
-def _two(parts: list[Part]) -> list[Part]:
+def _two(parts: list[ConvertedLayer]) -> list[ConvertedLayer]:
     """One score z becomes two, (0, z), of which softmax gives 1 - sigmoid(z) and sigmoid(z)."""
     last = parts[-1]
     if isinstance(last.layer, Dense):
         weights = {name: np.concatenate([np.zeros_like(each), each]) for name, each in last.weights.items()}
-        return [*parts[:-1], Part(replace(last.layer, units=None), weights)]
-    return [*parts, Part(Dense(None, bias=False), {"weight": np.array([[0], [1]], np.float32)})]
+        return [*parts[:-1], ConvertedLayer(replace(last.layer, units=None), weights)]
+    return [*parts, ConvertedLayer(Dense(None, bias=False), {"weight": np.array([[0], [1]], np.float32)})]
 
 
-def _named(steps: Sequence[Step], parts: Sequence[Part], path: str) -> Iterable[tuple[str, NDArray[Any]]]:
+def _named(
+    steps: Sequence[PlacedLayer], parts: Sequence[ConvertedLayer], path: str
+) -> Iterable[tuple[str, NDArray[Any]]]:
     """(name in the state dict, array) of each weight."""
     for step, part in zip(steps, parts, strict=True):
         if isinstance(step.layer, Residual):

@@ -92,11 +92,11 @@ def arrays(node: Node, **shapes: tuple[int, ...]) -> list[NDArray[np.float32]]:
     for (name, shape), stored in zip(shapes.items(), node.arrays, strict=True):
         if stored.shape != shape:
             raise ArtefactError(f"{node.called}: its {name} is {stored.shape} in the file and should be {shape}.")
-    found = [stored.read() for stored in node.arrays]
-    for name, array in zip(shapes, found, strict=True):
+    read = [stored.read() for stored in node.arrays]
+    for name, array in zip(shapes, read, strict=True):
         if not np.isfinite(array).all():
             raise ArtefactError(f"{node.called}: its {name} holds numbers that are not finite.")
-    return found
+    return read
 
 
 def _counts(value: object) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import NetworkError
-from pellucid.keras.flow import Flow, Part, Weights, Zeros
+from pellucid.keras.flow import ConvertedLayer, Flow, Weights, Zeros
 from pellucid.keras.graph import Node
 from pellucid.keras.settings import arrays, check_channels_last, flag, pair, whole
 from pellucid.network.layers import AvgPool, Conv, Flatten, GlobalAvgPool, MaxPool
@@ -22,7 +22,7 @@ from pellucid.network.window import Pair, same_zeros
 NONE: Zeros = (0, 0, 0, 0)
 
 
-def conv(node: Node, flow: Flow) -> list[Part]:
+def conv(node: Node, flow: Flow) -> list[ConvertedLayer]:
     filters, size, groups = whole(node, "filters"), pair(node, "kernel_size"), whole(node, "groups", 1)
     channels = _channels(node, flow)
     if channels % groups or filters % groups:
@@ -33,13 +33,13 @@ def conv(node: Node, flow: Flow) -> list[Part]:
     return [_conv(node, flow, kernel.transpose(3, 2, 0, 1), bias, groups)]
 
 
-def depthwise(node: Node, flow: Flow) -> list[Part]:
+def depthwise(node: Node, flow: Flow) -> list[ConvertedLayer]:
     size, times, channels = pair(node, "kernel_size"), whole(node, "depth_multiplier", 1), _channels(node, flow)
     kernel, *bias = arrays(node, kernel=(*size, channels, times), **_bias(node, channels * times))
     return [_conv(node, flow, _by_channel(kernel), bias, channels)]
 
 
-def separable(node: Node, flow: Flow) -> list[Part]:
+def separable(node: Node, flow: Flow) -> list[ConvertedLayer]:
     """A depthwise convolution without a bias, then one of 1x1."""
     size, times, channels = pair(node, "kernel_size"), whole(node, "depth_multiplier", 1), _channels(node, flow)
     filters = whole(node, "filters")
@@ -51,32 +51,32 @@ def separable(node: Node, flow: Flow) -> list[Part]:
     )
     first = _conv(node, flow, _by_channel(deep), [], channels)
     second = Conv(filters, (1, 1), bias=bool(bias))
-    return [first, Part(second, _named(wide.transpose(3, 2, 0, 1), bias))]
+    return [first, ConvertedLayer(second, _named(wide.transpose(3, 2, 0, 1), bias))]
 
 
-def max_pool(node: Node, flow: Flow) -> list[Part]:
+def max_pool(node: Node, flow: Flow) -> list[ConvertedLayer]:
     if flow.zeros != NONE and not flow.positive:
         raise NetworkError(f"{node.called} follows a ZeroPadding2D, whose zeros can be the largest of a window.")
-    return [Part(MaxPool(**_pool(node, flow)))]
+    return [ConvertedLayer(MaxPool(**_pool(node, flow)))]
 
 
-def average_pool(node: Node, flow: Flow) -> list[Part]:
-    return [Part(AvgPool(**_pool(node, flow)))]
+def average_pool(node: Node, flow: Flow) -> list[ConvertedLayer]:
+    return [ConvertedLayer(AvgPool(**_pool(node, flow)))]
 
 
-def global_average(node: Node, flow: Flow) -> list[Part]:
+def global_average(node: Node, flow: Flow) -> list[ConvertedLayer]:
     _, height, width = _spatial(node, flow)
-    return [Part(AvgPool((height, width)) if flag(node, "keepdims", False) else GlobalAvgPool())]
+    return [ConvertedLayer(AvgPool((height, width)) if flag(node, "keepdims", False) else GlobalAvgPool())]
 
 
-def global_max(node: Node, flow: Flow) -> list[Part]:
+def global_max(node: Node, flow: Flow) -> list[ConvertedLayer]:
     """The largest number of each channel: a window as large as the map."""
     _, height, width = _spatial(node, flow)
-    whole_map = Part(MaxPool((height, width)))
-    return [whole_map] if flag(node, "keepdims", False) else [whole_map, Part(Flatten())]
+    whole_map = ConvertedLayer(MaxPool((height, width)))
+    return [whole_map] if flag(node, "keepdims", False) else [whole_map, ConvertedLayer(Flatten())]
 
 
-def zero_padding(node: Node, flow: Flow) -> list[Part]:
+def zero_padding(node: Node, flow: Flow) -> list[ConvertedLayer]:
     """Kept for the layer behind it."""
     check_channels_last(node)
     match node.config.get("padding", 1):
@@ -95,17 +95,17 @@ def zero_padding(node: Node, flow: Flow) -> list[Part]:
     return []
 
 
-def _conv(node: Node, flow: Flow, kernel: NDArray[np.float32], bias: list[Any], groups: int) -> Part:
+def _conv(node: Node, flow: Flow, kernel: NDArray[np.float32], bias: list[Any], groups: int) -> ConvertedLayer:
     stride, dilation = pair(node, "strides", (1, 1)), pair(node, "dilation_rate", (1, 1))
     filters, size = kernel.shape[0], (kernel.shape[2], kernel.shape[3])
     plain = Conv(filters, size, stride=stride, dilation=dilation, groups=groups, bias=bool(bias))
     if flow.zeros == NONE:
         padding = "same" if _same(node) and size != (1, 1) else (0, 0)
-        return Part(replace(plain, padding=padding), _named(kernel, bias))
+        return ConvertedLayer(replace(plain, padding=padding), _named(kernel, bias))
     zeros, flow.zeros = _zeros(node, flow, flow.zeros, plain.window().reach, stride), NONE
     _, height, width = flow.shape
     if zeros == _of_same(height, width, plain.window().reach, stride):
-        return Part(replace(plain, padding="same"), _named(kernel, bias))
+        return ConvertedLayer(replace(plain, padding="same"), _named(kernel, bias))
     top, bottom, left, right = zeros
     if (top != bottom and dilation[0] > 1) or (left != right and dilation[1] > 1):
         raise NetworkError(f"{node.called} is dilated and has {zeros} zeros at the top, bottom, left and right.")
@@ -119,7 +119,7 @@ def _conv(node: Node, flow: Flow, kernel: NDArray[np.float32], bias: list[Any], 
             f"filters of {wider}, the rest zeros."
         )
     layer = replace(plain, size=(kernel.shape[2], kernel.shape[3]), padding=(max(top, bottom), max(left, right)))
-    return Part(layer, _named(kernel, bias))
+    return ConvertedLayer(layer, _named(kernel, bias))
 
 
 def _pool(node: Node, flow: Flow) -> dict[str, Any]:

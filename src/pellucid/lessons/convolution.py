@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.glassbox.arithmetic.declaration import OUT
 from pellucid.glassbox.arithmetic.ops import products
-from pellucid.lessons import given
+from pellucid.lessons import material
 from pellucid.lessons.lesson import Floats, Grid, Lesson, Value
 from pellucid.lessons.work import Work
 from pellucid.network.learning import Conv
@@ -42,7 +42,7 @@ def size(layer: Conv, input: Shape, name: str = "output size") -> Value:
 
 
 def picture() -> Lesson:
-    numbers = given.PICTURE
+    numbers = material.PICTURE
     rows, columns = numbers.shape
     return Lesson(
         "picture",
@@ -62,54 +62,54 @@ def picture() -> Lesson:
 
 def one_weight() -> Lesson:
     layer = Conv(1, (1, 1), bias=False)
-    work = grey(layer, given.PICTURE, given.ONE_WEIGHT, "weight")
+    work = grey(layer, material.PICTURE, material.ONE_WEIGHT, "weight")
     return Lesson(
         "one-weight",
         "One weight",
         "The simplest thing to do with a picture: multiply every pixel by the same weight. The picture keeps its size "
         "and its shapes, only brighter. Finding a good number for this weight is all that learning means.",
-        _grids(work, given.PICTURE, given.ONE_WEIGHT, "weight"),
+        _grids(work, material.PICTURE, material.ONE_WEIGHT, "weight"),
         (work.number(0, 0, 0), work.number(0, 1, 0)),
-        (size(layer, (1, *given.PICTURE.shape)),),
+        (size(layer, (1, *material.PICTURE.shape)),),
     )
 
 
 def pair_of_weights() -> Lesson:
     layer = Conv(1, (1, 2), bias=False)
-    work = grey(layer, given.PICTURE_FOR_PAIRS, given.PAIR, "weights")
+    work = grey(layer, material.PICTURE_FOR_PAIRS, material.PAIR, "weights")
     return Lesson(
         "pair-of-weights",
         "A pair of weights",
         "Two weights side by side look at two neighbours at once: the left pixel counts fully, and 0.3 of the right "
         "one is added. The pair slides along each row one pixel at a time. It fits four columns at three places, so "
         "the output is one column narrower.",
-        _grids(work, given.PICTURE_FOR_PAIRS, given.PAIR, "weights"),
+        _grids(work, material.PICTURE_FOR_PAIRS, material.PAIR, "weights"),
         (work.number(0, 0, 0), work.number(0, 0, 1)),
-        (size(layer, (1, *given.PICTURE_FOR_PAIRS.shape)),),
+        (size(layer, (1, *material.PICTURE_FOR_PAIRS.shape)),),
     )
 
 
 def zeros_at_the_sides() -> Lesson:
     layer = Conv(1, (1, 2), padding=(0, 1), bias=False)
-    work = grey(layer, given.PICTURE_FOR_PAIRS, given.PAIR, "weights")
+    work = grey(layer, material.PICTURE_FOR_PAIRS, material.PAIR, "weights")
     return Lesson(
         "zeros-at-the-sides",
         "Zeros at the sides",
         "A pixel at the side is seen less often than one in the middle, and the output shrinks. Put a column of zeros "
         "on each side, and every pixel is seen equally often: four columns become five, and the middle three are those "
         "of the lesson before.",
-        _grids(work, given.PICTURE_FOR_PAIRS, given.PAIR, "weights"),
+        _grids(work, material.PICTURE_FOR_PAIRS, material.PAIR, "weights"),
         (work.number(0, 0, 0), work.number(0, 0, 4)),
         (
             Value("padding", "zeros left, right, top, bottom", [*[layer.zeros[1]] * 2, *[layer.zeros[0]] * 2]),
-            size(layer, (1, *given.PICTURE_FOR_PAIRS.shape)),
+            size(layer, (1, *material.PICTURE_FOR_PAIRS.shape)),
         ),
     )
 
 
 def two_filters() -> Lesson:
-    pictures = given.PICTURE_FOR_PAIRS[None]
-    weights = np.stack([given.PAIR, given.SECOND_PAIR])[:, None]
+    pictures = material.PICTURE_FOR_PAIRS[None]
+    weights = np.stack([material.PAIR, material.SECOND_PAIR])[:, None]
     layer = Conv(2, (1, 2), bias=False)
     names = {**FILTER, "weight": "filters", OUT: "outputs"}
     work = convolve(layer, pictures, weights, names=names)
@@ -124,7 +124,7 @@ def two_filters() -> Lesson:
         "opposite. Neither output alone tells what the picture was. Both together do: weighted sums of the two give "
         "back each left and each right pixel. This is why a layer has several filters.",
         (
-            Grid("picture", "picture", given.PICTURE_FOR_PAIRS),
+            Grid("picture", "picture", material.PICTURE_FOR_PAIRS),
             Grid("filters", "filters", weights[:, 0]),
             Grid("outputs", "output", work.output, "computed"),
             Grid("undoing", "weights that undo it", undoing[:, :, 0, 0], "computed"),
@@ -137,33 +137,33 @@ def two_filters() -> Lesson:
 
 def two_by_two() -> Lesson:
     layer = Conv(1, (2, 2), bias=False)
-    work = grey(layer, given.PICTURE_FOR_PAIRS, given.TWO_BY_TWO, "weights")
+    work = grey(layer, material.PICTURE_FOR_PAIRS, material.TWO_BY_TWO, "weights")
     return Lesson(
         "two-by-two",
         "A 2x2 weight matrix",
         "Neighbours above and below matter as much as those left and right, so the weights become a small matrix: here "
         "the two pairs, one above the other. It slides to the right and down, and the output is one shorter both ways.",
-        _grids(work, given.PICTURE_FOR_PAIRS, given.TWO_BY_TWO, "weights"),
+        _grids(work, material.PICTURE_FOR_PAIRS, material.TWO_BY_TWO, "weights"),
         (work.number(0, 0, 0),),
-        (size(layer, (1, *given.PICTURE_FOR_PAIRS.shape)),),
+        (size(layer, (1, *material.PICTURE_FOR_PAIRS.shape)),),
     )
 
 
 def six_by_six() -> Lesson:
     layer = Conv(1, (3, 3), bias=False)
-    work = grey(layer, given.PICTURE_6X6, given.CROSS)
+    work = grey(layer, material.PICTURE_6X6, material.CROSS)
     first = work.number(0, 0, 0)
-    kept = [term.value for term in first.terms if term.value]
+    nonzero = [term.value for term in first.terms if term.value]
     return Lesson(
         "six-by-six",
         "6x6 with a 3x3 filter",
         "The filter lies on nine pixels; each is multiplied by the weight above it, and the products are added up to "
         "one number of the output. Then it moves on by one. The weights of 0 switch four pixels off, which leaves five "
         "terms. The same nine weights serve at all sixteen places.",
-        _grids(work, given.PICTURE_6X6, given.CROSS, "filter"),
+        _grids(work, material.PICTURE_6X6, material.CROSS, "filter"),
         (first,),
         (
-            Value("first terms", "its terms that are not 0", kept, " + ".join(f"{term:g}" for term in kept)),
+            Value("first terms", "its terms that are not 0", nonzero, " + ".join(f"{term:g}" for term in nonzero)),
             Value("first value", "the first number of the output", first.total),
             size(layer, (1, 6, 6)),
         ),
@@ -172,13 +172,13 @@ def six_by_six() -> Lesson:
 
 def stride() -> Lesson:
     layer = Conv(1, (3, 3), stride=(2, 2), bias=False)
-    work = grey(layer, given.PICTURE_6X6, given.CROSS)
-    dense = grey(Conv(1, (3, 3), bias=False), given.PICTURE_6X6, given.CROSS).output[0]
-    row, column = given.MISPRINTED_AT
+    work = grey(layer, material.PICTURE_6X6, material.CROSS)
+    dense = grey(Conv(1, (3, 3), bias=False), material.PICTURE_6X6, material.CROSS).output[0]
+    row, column = material.MISPRINTED_AT
     misprinted = work.output[0].copy()
-    misprinted[row, column] = given.MISPRINTED
+    misprinted[row, column] = material.MISPRINTED
     corner = work.number(0, row, column)
-    [[there, beside]] = np.argwhere(dense == given.MISPRINTED).tolist()
+    [[there, beside]] = np.argwhere(dense == material.MISPRINTED).tolist()
     return Lesson(
         "stride",
         "Stride 2, and a slip of the article",
@@ -186,14 +186,14 @@ def stride() -> Lesson:
         "the output has half the size each way. The article prints 412 at the lower right, where the arithmetic gives "
         "851: 412 is the number that stride 1 has in its second row.",
         (
-            *_grids(work, given.PICTURE_6X6, given.CROSS, "filter"),
+            *_grids(work, material.PICTURE_6X6, material.CROSS, "filter"),
             Grid("misprinted", "as the article prints it", misprinted, "misprinted"),
         ),
         (corner,),
         (
             Value("stride", "places from one to the next", layer.stride[0]),
             Value("lower right", "the lower right number", corner.total),
-            Value("misprinted", "as the article prints it", given.MISPRINTED, role="misprinted"),
+            Value("misprinted", "as the article prints it", material.MISPRINTED, role="misprinted"),
             Value("where 412 is", "row and column of 412 with stride 1, from 0", [there, beside]),
             size(layer, (1, 6, 6)),
         ),
@@ -202,14 +202,14 @@ def stride() -> Lesson:
 
 def same_padding() -> Lesson:
     layer = Conv(1, (3, 3), padding="same", bias=False)
-    work = grey(layer, given.PICTURE_6X6, given.CROSS)
+    work = grey(layer, material.PICTURE_6X6, material.CROSS)
     output = work.output[0]
     return Lesson(
         "same-padding",
         "Same padding",
         "With a border of zeros around the picture the output is as large as the picture: 6x6 stays 6x6. The middle "
         "4x4 is what came out without the border.",
-        _grids(work, given.PICTURE_6X6, given.CROSS, "filter"),
+        _grids(work, material.PICTURE_6X6, material.CROSS, "filter"),
         (work.number(0, 0, 0),),
         (
             Value("padding", "zeros on each side", layer.zeros[0], "(3 - 1) / 2 = 1"),
@@ -225,11 +225,11 @@ def depth(photo: Floats) -> Lesson:
     colours = photo[:, top : top + 32, left : left + 32]
     layer = Conv(10, (5, 5))
     names = {**FILTER, "weight": "filters"}
-    work = convolve(layer, colours, given.DEPTH_FILTERS, given.DEPTH_BIAS, names)
-    row, column = given.DEPTH_PLACE
+    work = convolve(layer, colours, material.DEPTH_FILTERS, material.DEPTH_BIAS, names)
+    row, column = material.DEPTH_PLACE
     units = tuple(work.number(channel, row, column) for channel in range(10))
     shape = colours.shape
-    per_filter = prod(given.DEPTH_FILTERS.shape[1:])
+    per_filter = prod(material.DEPTH_FILTERS.shape[1:])
     colour_names = ("red", "green", "blue")
     patch = colours[:, row : row + 5, column : column + 5]
     return Lesson(
@@ -241,7 +241,7 @@ def depth(photo: Floats) -> Lesson:
         f"Here are all ten for the 5x5 pixels from row {row} and column {column} on, one of them worked out.",
         (
             Grid("patch", "picture", patch, channels=colour_names),
-            Grid("filter", "filter 1", given.DEPTH_FILTERS[1], channels=colour_names),
+            Grid("filter", "filter 1", material.DEPTH_FILTERS[1], channels=colour_names),
             Grid("output", "the ten numbers", np.array([unit.total for unit in units]), "computed"),
         ),
         (units[1],),

@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.glassbox.arithmetic.declaration import OUT, Op
 from pellucid.glassbox.arithmetic.ops import elementwise, losses, optimizers, pooling, products, shaping
-from pellucid.lessons import given
+from pellucid.lessons import material
 from pellucid.lessons.convolution import convolve
 from pellucid.lessons.lesson import Factor, Floats, Grid, Lesson, Value, Worked
 from pellucid.lessons.losses import CROSS_ENTROPY, SOFTMAX, SQUARED_ERROR, gradients
@@ -38,7 +38,7 @@ class Cycle:
     @cached_property
     def conv(self) -> Work:
         names = {"input": "picture", "weight": "conv1.weight", "bias": "conv1.bias", OUT: "conv1"}
-        picture = given.TINY_PICTURE[None]
+        picture = material.TINY_PICTURE[None]
         return convolve(_layer(Conv), picture, self.weights["conv1.weight"], self.weights["conv1.bias"], names)
 
     @cached_property
@@ -73,7 +73,7 @@ class Cycle:
     def loss(self) -> Work:
         declare, names = LOSSES[self.loss_name]
         scores = self.dense.output[None]
-        op = declare(scores.shape, [given.TINY_TRUTH])
+        op = declare(scores.shape, [material.TINY_TRUTH])
         return Work(op, {"input": scores}, {**names, "input": "dense1"}, keep=0, gradient=np.ones(()))
 
     @cached_property
@@ -96,15 +96,15 @@ class Cycle:
     @cached_property
     def updates(self) -> tuple[Worked, ...]:
         """The step of stochastic gradient descent of every weight."""
-        found = []
+        updates = []
         for name, weight in self.weights.items():
             for index in np.ndindex(*weight.shape):
                 gradient = self.gradients[name][index]
                 arrays = {"weight": np.array(weight[index]), "gradient": np.array(gradient)}
-                step = Work(optimizers.sgd(given.RATE), arrays, {OUT: "new weight"}).number()
+                step = Work(optimizers.sgd(material.RATE), arrays, {OUT: "new weight"}).number()
                 short = tuple(place for place, size in zip(index, weight.shape, strict=True) if size > 1)
-                found.append(replace(step, of=Factor(f"new {name}", short, step.total)))
-        return tuple(found)
+                updates.append(replace(step, of=Factor(f"new {name}", short, step.total)))
+        return tuple(updates)
 
     @cached_property
     def after(self) -> Cycle:
@@ -116,7 +116,7 @@ class Cycle:
     @property
     def truth(self) -> float:
         """The true class's probability."""
-        return float(self.softmax.output[0, given.TINY_TRUTH])
+        return float(self.softmax.output[0, material.TINY_TRUTH])
 
 
 def _step(declare: Callable[[tuple[int, ...]], Op], before: Work, name: str, out: str) -> Work:
@@ -124,11 +124,11 @@ def _step(declare: Callable[[tuple[int, ...]], Op], before: Work, name: str, out
 
 
 def _layer(kind: type[T]) -> T:
-    return next(layer for layer in parse(given.TINY).layers if isinstance(layer, kind))
+    return next(layer for layer in parse(material.TINY).layers if isinstance(layer, kind))
 
 
 def forward() -> Lesson:
-    cycle = Cycle(given.TINY_WEIGHTS)
+    cycle = Cycle(material.TINY_WEIGHTS)
     steps = (cycle.conv, cycle.relu, cycle.pool, cycle.flat, cycle.dense)
     return Lesson(
         "training-forward",
@@ -137,18 +137,18 @@ def forward() -> Lesson:
         "and a dense layer with two units, cat and dog. The picture goes through it from the first layer to the last. "
         "ReLU turns what is below 0 into 0; flatten only writes the numbers in a row.",
         (
-            Grid("picture", "picture", given.TINY_PICTURE),
-            *(Grid(name, name, _flat(weight)) for name, weight in given.TINY_WEIGHTS.items()),
+            Grid("picture", "picture", material.TINY_PICTURE),
+            *(Grid(name, name, _flat(weight)) for name, weight in material.TINY_WEIGHTS.items()),
             *(Grid(work.names[OUT], work.names[OUT], _flat(work.output), "computed") for work in steps),
         ),
         tuple(number for work in steps for number in work.numbers()),
-        (Value("network", "network", given.TINY, role="given"),),
+        (Value("network", "network", material.TINY, role="given"),),
     )
 
 
 def error() -> Lesson:
-    cycle, squared = Cycle(given.TINY_WEIGHTS), Cycle(given.TINY_WEIGHTS, "squared error")
-    truth = np.eye(len(cycle.dense.output))[given.TINY_TRUTH]
+    cycle, squared = Cycle(material.TINY_WEIGHTS), Cycle(material.TINY_WEIGHTS, "squared error")
+    truth = np.eye(len(cycle.dense.output))[material.TINY_TRUTH]
     return Lesson(
         "training-error",
         "A training cycle, 2: the error",
@@ -175,7 +175,7 @@ def error() -> Lesson:
 
 
 def backward() -> Lesson:
-    cycle = Cycle(given.TINY_WEIGHTS)
+    cycle = Cycle(material.TINY_WEIGHTS)
     return Lesson(
         "training-backward",
         "A training cycle, 3: backward",
@@ -188,7 +188,7 @@ def backward() -> Lesson:
 
 
 def update() -> Lesson:
-    cycle = Cycle(given.TINY_WEIGHTS)
+    cycle = Cycle(material.TINY_WEIGHTS)
     return Lesson(
         "training-update",
         "A training cycle, 4: the update",
@@ -202,7 +202,7 @@ def update() -> Lesson:
 
 
 def squared_error() -> Lesson:
-    cycle = Cycle(given.TINY_WEIGHTS, "squared error")
+    cycle = Cycle(material.TINY_WEIGHTS, "squared error")
     return Lesson(
         "training-squared-error",
         "The same cycle with mean squared error",
@@ -237,7 +237,7 @@ def _gradient_grids(cycle: Cycle) -> tuple[Grid, ...]:
 def _before_and_after(cycle: Cycle) -> tuple[Value, ...]:
     after = cycle.after
     return (
-        Value("learning rate", "learning rate", given.RATE, role="given"),
+        Value("learning rate", "learning rate", material.RATE, role="given"),
         Value("loss before", f"{cycle.loss_name} before", float(cycle.loss.output)),
         Value("loss after", f"{cycle.loss_name} after", float(after.loss.output)),
         Value("truth before", "probability of dog before", cycle.truth),

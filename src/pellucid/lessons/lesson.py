@@ -75,7 +75,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Part:
+class WorkedPart:
     """Terms of one formula. A convolution's unit has two parts, the products and the bias."""
 
     formula: str
@@ -96,7 +96,7 @@ class Worked:
     """Its place and its value."""
     rule: str
     """For every number of its array: "output[y, x] = sum over ky, kx of picture[y + ky, x + kx] * filter[ky, kx]"."""
-    parts: tuple[Part, ...]
+    parts: tuple[WorkedPart, ...]
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pellucid.glassbox.arithmetic.declaration import OUT
 from pellucid.glassbox.arithmetic.ops import losses as ops
-from pellucid.lessons import given
+from pellucid.lessons import material
 from pellucid.lessons.lesson import Grid, Lesson, Value, Worked
 from pellucid.lessons.work import Work
 
@@ -29,7 +29,7 @@ def gradients(work: Work, loss: str) -> tuple[Worked, ...]:
 
 
 def softmax_and_losses() -> Lesson:
-    scores, truth = given.SCORES[None], given.SCORES_TRUTH
+    scores, truth = material.SCORES[None], material.SCORES_TRUTH
     softmax = Work(ops.softmax(scores.shape), {"input": scores}, SOFTMAX, keep=0)
     entropy, squared = (
         Work(declare(scores.shape, [truth]), {"input": scores}, names, keep=0, gradient=np.ones(()))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.arithmetic.declaration import OUT
-from pellucid.lessons import given
+from pellucid.lessons import material
 from pellucid.lessons.convolution import FILTER, convolve
 from pellucid.lessons.lesson import Floats, Grid, Lesson
 from pellucid.network.learning import Conv
@@ -27,11 +27,11 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("upright edges", "brightness changes from left to right", given.UPRIGHT_EDGES, "strength"),
-    Kind("level edges", "brightness changes from top to bottom", given.LEVEL_EDGES, "strength"),
-    Kind("box blur", "the mean of 5x5 pixels", given.BOX, "shades"),
-    Kind("Gaussian blur", "a mean in which near pixels count more", given.BELL, "shades"),
-    Kind("sharpening", "what differs from the neighbours is enlarged", given.SHARPEN, "shades"),
+    Kind("upright edges", "brightness changes from left to right", material.UPRIGHT_EDGES, "strength"),
+    Kind("level edges", "brightness changes from top to bottom", material.LEVEL_EDGES, "strength"),
+    Kind("box blur", "the mean of 5x5 pixels", material.BOX, "shades"),
+    Kind("Gaussian blur", "a mean in which near pixels count more", material.BELL, "shades"),
+    Kind("sharpening", "what differs from the neighbours is enlarged", material.SHARPEN, "shades"),
 )
 
 
@@ -58,7 +58,7 @@ def channels_first(photo: NDArray[np.uint8] | None) -> Floats:
 def edges_and_blur(photo: Floats, caption: str) -> Lesson:
     """`photo` is (3, H, W), 0 to 255."""
     names = {**FILTER, "input": "colours", "weight": "shares", OUT: "grey"}
-    brightness = convolve(Conv(1, (1, 1), bias=False), photo, given.GREY[None, :, None, None], names=names)
+    brightness = convolve(Conv(1, (1, 1), bias=False), photo, material.GREY[None, :, None, None], names=names)
     picture = brightness.output[0]
     works = {
         kind.name: convolve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pellucid.glassbox.arithmetic.declaration import OUT
 from pellucid.glassbox.arithmetic.ops import pooling as ops
-from pellucid.lessons import given
+from pellucid.lessons import material
 from pellucid.lessons.convolution import grey
 from pellucid.lessons.lesson import Grid, Lesson, Value
 from pellucid.lessons.work import Work
@@ -14,7 +14,7 @@ from pellucid.network.pooling import MaxPool
 
 def pooling() -> Lesson:
     layer = MaxPool((2, 2))
-    before = grey(Conv(1, (3, 3), bias=False), given.PICTURE_6X6, given.CROSS).output
+    before = grey(Conv(1, (3, 3), bias=False), material.PICTURE_6X6, material.CROSS).output
     declared = {
         "largest": ops.max_pool(before.shape, layer.size, layer.step),
         "average": ops.avg_pool(before.shape, layer.size, layer.step),

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 
-from pellucid.lessons import given
+from pellucid.lessons import material
 from pellucid.lessons.lesson import Grid, Lesson, Value
 from pellucid.network import zoo
 from pellucid.network.learning import Conv
@@ -15,7 +15,7 @@ from pellucid.network.plan import Plan, plan
 
 def output_size() -> Lesson:
     outputs, formulas = [], []
-    for side, kernel, padding, stride, filters, channels in given.SIZES:
+    for side, kernel, padding, stride, filters, channels in material.SIZES:
         layer = Conv(filters, (kernel, kernel), stride=(stride, stride), padding=(padding, padding))
         input = (channels, side, side)
         count, height, width = layer.output(input)
@@ -27,25 +27,25 @@ def output_size() -> Lesson:
         "A filter of width F on a picture of width W, with P zeros on each side and steps of S, fits at "
         "([W - F + 2P] / S) + 1 places. The third dimension of the output is the number of filters.",
         (
-            Grid("settings", "settings", np.array(given.SIZES, np.float64), columns=given.SIZES_OF),
+            Grid("settings", "settings", np.array(material.SIZES, np.float64), columns=material.SIZES_OF),
             Grid(
                 "output", "output", np.array(outputs, np.float64), "computed", columns=("height", "width", "channels")
             ),
         ),
         values=tuple(
-            Value(f"example {number}", _said(*settings), output, formula)
-            for number, (settings, output, formula) in enumerate(zip(given.SIZES, outputs, formulas, strict=True), 1)
+            Value(f"example {number}", _label(*settings), output, formula)
+            for number, (settings, output, formula) in enumerate(zip(material.SIZES, outputs, formulas, strict=True), 1)
         ),
     )
 
 
 def parameters() -> Lesson:
-    network, shape = zoo.find("article").network, (3, given.SIDE, given.SIDE)
-    two, one = (plan(network, shape, classes, given.BATCH) for classes in (len(given.CLASSES), 1))
+    network, shape = zoo.find("article").network, (3, material.SIDE, material.SIDE)
+    two, one = (plan(network, shape, classes, material.BATCH) for classes in (len(material.CLASSES), 1))
     assert two.fully_connected is not None
     instead = two.fully_connected
-    held_out = round(given.IMAGES * given.VALIDATION)
-    steps = ceil((given.IMAGES - held_out) / given.BATCH)
+    held_out = round(material.IMAGES * material.VALIDATION)
+    every = ceil((material.IMAGES - held_out) / material.BATCH) * material.EPOCHS
     return Lesson(
         "parameters",
         "Parameters, against a fully connected network",
@@ -61,32 +61,32 @@ def parameters() -> Lesson:
             Value("parameters two units", "parameters, two units", _parameters(two), _formulas(two)),
             Value("total two units", "total, two units", two.parameters),
             Value("fully connected", "fully connected", instead.parameters, instead.formula),
-            Value("loss", "loss", given.LOSS, role="given"),
-            Value("optimizer", "optimizer", given.OPTIMIZER, role="given"),
-            Value("metric", "metric", given.METRIC, role="given"),
-            Value("images", "pictures", given.IMAGES, role="given"),
-            Value("classes", "classes", list(given.CLASSES), role="given"),
-            Value("resize", "brought to", (given.SIDE, given.SIDE), role="given"),
-            Value("validation split", "share for validation", given.VALIDATION, role="given"),
-            Value("batch size", "pictures a step", given.BATCH, role="given"),
-            Value("epochs", "epochs", given.EPOCHS, role="given"),
+            Value("loss", "loss", material.LOSS, role="given"),
+            Value("optimizer", "optimizer", material.OPTIMIZER, role="given"),
+            Value("metric", "metric", material.METRIC, role="given"),
+            Value("images", "pictures", material.IMAGES, role="given"),
+            Value("classes", "classes", list(material.CLASSES), role="given"),
+            Value("resize", "brought to", (material.SIDE, material.SIDE), role="given"),
+            Value("validation split", "share for validation", material.VALIDATION, role="given"),
+            Value("batch size", "pictures a step", material.BATCH, role="given"),
+            Value("epochs", "epochs", material.EPOCHS, role="given"),
             Value(
                 "validation images",
                 "pictures for validation",
                 held_out,
-                f"{given.IMAGES} * {given.VALIDATION} = {held_out}",
+                f"{material.IMAGES} * {material.VALIDATION} = {held_out}",
             ),
             Value(
                 "steps",
                 "steps of training",
-                steps * given.EPOCHS,
-                f"ceil(({given.IMAGES} - {held_out}) / {given.BATCH}) * {given.EPOCHS} = {steps * given.EPOCHS}",
+                every,
+                f"ceil(({material.IMAGES} - {held_out}) / {material.BATCH}) * {material.EPOCHS} = {every}",
             ),
         ),
     )
 
 
-def _said(side: int, kernel: int, padding: int, stride: int, filters: int, channels: int) -> str:
+def _label(side: int, kernel: int, padding: int, stride: int, filters: int, channels: int) -> str:
     return f"{side}x{side}x{channels} with {filters} of {kernel}x{kernel}" + (", padded" if padding else "")
 
 

@@ -51,6 +51,6 @@ def lessons(
         hint = did_you_mean(only, NAMES)
         raise TraceError(f"There is no lesson {only!r}.{hint} Lessons: {', '.join(NAMES)}.")
     shown = photograph.channels_first(photo)
-    said = DRAWN if photo is None else caption
-    shown_on = {"edges-and-blur": (shown, said), "depth": (shown,)}  # the others have the article's numbers
+    caption_text = DRAWN if photo is None else caption
+    shown_on = {"edges-and-blur": (shown, caption_text), "depth": (shown,)}  # the others have the article's numbers
     return tuple(_LESSONS[name](*shown_on.get(name, ())) for name in NAMES if only in (None, name))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pellucid.glassbox.arithmetic.declaration import OUT, Axis, Op, Stage
 from pellucid.glassbox.arithmetic.evaluator import GRADIENT, Column, Evaluator, Index, Terms, everything
 from pellucid.glassbox.arithmetic.expression import Expression
-from pellucid.lessons.lesson import Factor, Floats, Part, Term, Worked
+from pellucid.lessons.lesson import Factor, Floats, Term, Worked, WorkedPart
 
 _BARE = re.compile(r"(?<=\w\()\((-[^()]*)\)(?=[,)])")  # max((-1), 0) reads better as max(-1, 0)
 
@@ -47,8 +47,8 @@ class Work:
     def gradient_of(self, name: str) -> Floats:
         """All of the gradient of one of the op's arrays."""
         shape = self.op.shapes[name]
-        found = [self._evaluator.gradient_of(name, index)[0] for index in _places(shape)]
-        return np.array(found).reshape(shape)
+        terms = [self._evaluator.gradient_of(name, index)[0] for index in _places(shape)]
+        return np.array(terms).reshape(shape)
 
     def number(self, *index: int, name: str = OUT) -> Worked:
         """One number of the output, or of an array on the way to it, worked out."""
@@ -62,22 +62,22 @@ class Work:
 
     def gradients(self, name: str) -> tuple[Worked, ...]:
         """The gradient of every number of an array worked out."""
-        rule, found = self._gradient_rule(name), []
+        rule, terms = self._gradient_rule(name), []
         for index in _places(self.op.shapes[name]):
             total = self._evaluator.gradient_of(name, index)[0]
             of = Factor(self._name(GRADIENT + name), self._short(name, index), total)
-            found.append(Worked(of, rule, self._parts(self._evaluator.backward(name, index))))
-        return tuple(found)
+            terms.append(Worked(of, rule, self._parts(self._evaluator.backward(name, index))))
+        return tuple(terms)
 
-    def _parts(self, several: Sequence[Terms]) -> tuple[Part, ...]:
-        parts: list[Part] = []
+    def _parts(self, several: Sequence[Terms]) -> tuple[WorkedPart, ...]:
+        parts: list[WorkedPart] = []
         before = 0.0
         for terms in several:
             parts.append(self._part(terms, before))
             before += terms.total
         return tuple(parts)
 
-    def _part(self, terms: Terms, before: float) -> Part:
+    def _part(self, terms: Terms, before: float) -> WorkedPart:
         biggest = terms.pick == "max"
         running = np.maximum.accumulate(terms.values) if biggest else before + np.cumsum(terms.values)
         rows = []
@@ -87,7 +87,7 @@ class Work:
             written = _BARE.sub(r"\1", terms.formula.written(numbers))
             rows.append(Term(factors, written, value, float(running[row]), row == terms.winner))
         formula = terms.formula.written({name: self._name(name) for name in terms.formula.names()})
-        return Part(formula, terms.pick, tuple(rows), terms.total)
+        return WorkedPart(formula, terms.pick, tuple(rows), terms.total)
 
     def _factor(self, column: Column, row: int) -> Factor:
         index = tuple(int(number) for number in column.indices[row])

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-from pellucid.network.layer import AT_LEAST_0, FLOAT, Elementwise, State
+from pellucid.network.layer import AT_LEAST_0, FLOAT, Elementwise, TensorSpecs
 from pellucid.network.window import Shape
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class LayerNorm(Elementwise):
     _: KW_ONLY
     eps: float = field(default=1e-6, metadata=AT_LEAST_0)
 
-    def state(self, input: Shape) -> State:
+    def state(self, input: Shape) -> TensorSpecs:
         return dict.fromkeys(("weight", "bias"), ("float32", input[:1]))
 
     def parameters(self, input: Shape) -> int:
@@ -69,7 +69,7 @@ class Scale(Elementwise):
 
     init: float = field(default=1e-6, metadata=AT_LEAST_0)
 
-    def state(self, input: Shape) -> State:
+    def state(self, input: Shape) -> TensorSpecs:
         return {"weight": ("float32", input[:1])}
 
     def parameters(self, input: Shape) -> int:

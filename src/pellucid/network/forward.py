@@ -36,7 +36,7 @@ from pellucid.network.gate import Gate
 from pellucid.network.layer import Layer
 from pellucid.network.learning import BatchNorm, Conv, Dense
 from pellucid.network.pooling import AvgPool, Flatten, GlobalAvgPool, L2Pool, MaxPool, Pool
-from pellucid.network.residual import Residual, Step
+from pellucid.network.residual import PlacedLayer, Residual
 from pellucid.network.window import Pair
 
 Map = NDArray[np.float32]
@@ -47,7 +47,7 @@ COLUMNS = 1 << 18  # numbers in the columns of a convolution: 1 MB, which a core
 ONE = np.float32(1)
 
 
-def forward(steps: Sequence[Step], weights: Weights, image: Map) -> Map:
+def forward(steps: Sequence[PlacedLayer], weights: Weights, image: Map) -> Map:
     """The logits, float32 (classes,), of one standardised picture, float32 (channels, height, width).
 
     `steps`: Network.shapes of a network and the picture's size. `weights`: of every layer, in the shapes that
@@ -57,7 +57,7 @@ def forward(steps: Sequence[Step], weights: Weights, image: Map) -> Map:
         return _row(steps, weights, "", image)
 
 
-def _row(steps: Sequence[Step], weights: Weights, path: str, x: Map) -> Map:
+def _row(steps: Sequence[PlacedLayer], weights: Weights, path: str, x: Map) -> Map:
     for step in steps:
         name = path + step.name
         if isinstance(step.layer, Residual):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pellucid.errors import NetworkError
 from pellucid.network.layer import FLOAT, Cost
-from pellucid.network.residual import Before, Branched, Item, Step, itemised, modules, peak_bytes
+from pellucid.network.residual import Before, Branched, Item, PlacedLayer, itemised, modules, peak_bytes
 from pellucid.network.window import Shape
 
 if TYPE_CHECKING:
@@ -37,18 +37,20 @@ class Gate(Branched):
     def output_formula(self, input: Shape) -> str:
         return f"{list(input)} * body"
 
-    def itemised(self, step: Step, before: Before, at: str, waiting: int, plain: bool) -> tuple[list[Item], Before]:
+    def itemised(
+        self, step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
+    ) -> tuple[list[Item], Before]:
         input, row = FLOAT * prod(step.input), FLOAT * step.input[0]
         learns = before.learns or self.parameters(step.input) > 0
         # the multiplication keeps both that it multiplies; backward, the input's gradient waits for the body
         body, after = itemised(
             self.body, step.input, replace(before, keeps=before.keeps or learns), f"{at}.body.", waiting + input
         )
-        kept = input if learns and not before.keeps else 0
-        kept += row if before.learns and not after.keeps else 0
+        stored = input if learns and not before.keeps else 0
+        stored += row if before.learns and not after.keeps else 0
         # backward: a product and a sum for the body, a product for the input, and its two gradients added
         flops = (2 * prod(step.input) if learns else 0) + (2 * prod(step.input) if before.learns else 0)
-        cost = Cost(prod(step.input), flops, input, kept)
+        cost = Cost(prod(step.input), flops, input, stored)
         sees = None if after.sees is None or before.sees is None else max(before.sees, after.sees)
         item = Item(at, step, cost, waiting + (3 if before.learns else 2) * input + row, sees)
         return [*body, item], Before(learns, False, sees, before.step)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FLOAT = 4  # bytes of a float32
 INDEX = 8  # bytes of the int64 with which PyTorch remembers the winner of a max pooling window
 
-State = dict[str, tuple[str, Shape]]
+TensorSpecs = dict[str, tuple[str, Shape]]
 """Tensors by name, as a module's state dict names them: the type of their numbers as NumPy says it, and their shape."""
 
 
@@ -93,7 +93,7 @@ class Layer(ABC):
     def module(self, input: Shape) -> "nn.Module":
         """A new torch module with initialised weights (see initialise.py)."""
 
-    def state(self, input: Shape) -> State:
+    def state(self, input: Shape) -> TensorSpecs:
         """What its module keeps, learned or counted."""
         return {}
 
@@ -114,12 +114,12 @@ class Layer(ABC):
         learns = self.parameters(input) > 0
         if first and not learns:
             return Cost(self.forward_flops(input), 0, self.output_bytes(input), 0)
-        kept = self.extra_bytes(input)
-        kept += FLOAT * prod(input) if self.keeps_input and not input_is_kept else 0
-        kept += FLOAT * prod(self.output(input)) if self.keeps_output else 0
+        stored = self.extra_bytes(input)
+        stored += FLOAT * prod(input) if self.keeps_input and not input_is_kept else 0
+        stored += FLOAT * prod(self.output(input)) if self.keeps_output else 0
         backward = 0 if first else self.input_gradient_flops(input)
         backward += self.weight_gradient_flops(input) if learns else 0
-        return Cost(self.forward_flops(input), backward, self.output_bytes(input), kept)
+        return Cost(self.forward_flops(input), backward, self.output_bytes(input), stored)
 
     @abstractmethod
     def forward_flops(self, input: Shape) -> int:

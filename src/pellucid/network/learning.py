@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pellucid.errors import NetworkError
 from pellucid.network.initialise import Init, initialise
-from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, FLOAT, Elementwise, Layer, State, channels_height_width
+from pellucid.network.layer import AT_LEAST_0, AT_LEAST_1, FLOAT, Elementwise, Layer, TensorSpecs, channels_height_width
 from pellucid.network.window import Pair, Shape, Window
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Conv(Layer):
     def output_formula(self, input: Shape) -> str:
         return self.window().formula(input[1], input[2])
 
-    def state(self, input: Shape) -> State:
+    def state(self, input: Shape) -> TensorSpecs:
         weight = {"weight": ("float32", (self.filters, input[0] // self.groups, *self.size))}
         return weight | ({"bias": ("float32", (self.filters,))} if self.bias else {})
 
@@ -153,7 +153,7 @@ class Dense(Layer):
     def output_formula(self, input: Shape) -> str:
         return f"{self.units} units"
 
-    def state(self, input: Shape) -> State:
+    def state(self, input: Shape) -> TensorSpecs:
         weight = {"weight": ("float32", (*self.output(input), *input))}
         return weight | ({"bias": ("float32", self.output(input))} if self.bias else {})
 
@@ -193,7 +193,7 @@ class BatchNorm(Elementwise):
     _: KW_ONLY
     eps: float = field(default=1e-5, metadata=AT_LEAST_0)
 
-    def state(self, input: Shape) -> State:
+    def state(self, input: Shape) -> TensorSpecs:
         numbers = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), ("float32", input[:1]))
         return {**numbers, "num_batches_tracked": ("int64", ())}
 

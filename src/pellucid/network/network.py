@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pellucid.errors import NetworkError
 from pellucid.network.layer import Layer
 from pellucid.network.learning import Dense
-from pellucid.network.residual import Step, chain, modules
+from pellucid.network.residual import PlacedLayer, chain, modules
 from pellucid.network.window import Shape, TooSmall
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Network:
     def __str__(self) -> str:
         return " ".join(map(str, self.layers))
 
-    def shapes(self, input: Shape, classes: int) -> list[Step]:
+    def shapes(self, input: Shape, classes: int) -> list[PlacedLayer]:
         """Each layer with its name (`conv1`, `relu1`, ...), its input's and its output's shape.
 
         The last step's layer is `dense(classes)` where the text leaves it open. Raises NetworkError where sizes
@@ -66,7 +66,7 @@ class Network:
         return modules(self.shapes(input, classes))
 
 
-def _ending(last: Step) -> str:
+def _ending(last: PlacedLayer) -> str:
     if isinstance(last.layer, Dense):
         return "write the last dense without a number"
     return "end it with dense" if len(last.output) == 1 else "end it with flatten dense or globalavgpool dense"

@@ -172,13 +172,13 @@ def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
     A layer's backward pass stands beside what it and the layers before it keep; those after it have let go, and the
     gradients of their weights are there.
     """
-    kept = list(accumulate(item.cost.backward_bytes for item in items))
+    stored = list(accumulate(item.cost.backward_bytes for item in items))
     layers = [(item.step.layer, item.step.input) for item in items]
     learned = [0 if isinstance(layer, Branched) else layer.parameters(input) for layer, input in layers]
     gradients = list(accumulate(reversed(learned)))[::-1]
     steps = [
         (before + item.work_bytes, there, item.copied_bytes)
-        for before, there, item in zip(kept, gradients, items, strict=True)
+        for before, there, item in zip(stored, gradients, items, strict=True)
     ]
     return max(steps, key=lambda step: batch * step[0] + FLOAT * step[1] + step[2])
 

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pellucid.errors import NetworkError
-from pellucid.network.layer import FLOAT, Cost, Layer, Names, State
+from pellucid.network.layer import FLOAT, Cost, Layer, Names, TensorSpecs
 from pellucid.network.pooling import Flatten, GlobalAvgPool
 from pellucid.network.window import Pair, Shape, pair
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Step(NamedTuple):
+class PlacedLayer(NamedTuple):
     """A layer in its place."""
 
     name: str
@@ -31,7 +31,7 @@ class Item(NamedTuple):
 
     path: str
     """`residual2.body.conv1`, as in the module's state dict; the last name is the step's."""
-    step: Step
+    step: PlacedLayer
     cost: Cost
     work_bytes: int
     """What stands in memory while the layer runs, forward or backward, beside what is kept: its input and output, or
@@ -56,7 +56,7 @@ class Before:
     """Pixels from one number of the row's input to the next."""
 
 
-def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[Step]:
+def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[PlacedLayer]:
     """Each layer with its name and sizes. Raises NetworkError (TooSmall) with the layer's name and text."""
     steps = []
     names = Names()
@@ -69,17 +69,17 @@ def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[Step]:
                 output = layer.output(input)
             except NetworkError as error:
                 raise type(error)(f"{path}{name} `{layer}`: {error}") from None
-        steps.append(Step(name, layer, input, output))
+        steps.append(PlacedLayer(name, layer, input, output))
         input = output
     return steps
 
 
-def state(steps: Sequence[Step]) -> State:
+def state(steps: Sequence[PlacedLayer]) -> TensorSpecs:
     """What the row's modules keep, by the names and in the order of the state dict."""
-    return {f"{step.name}.{name}": kept for step in steps for name, kept in step.layer.state(step.input).items()}
+    return {f"{step.name}.{name}": tensor for step in steps for name, tensor in step.layer.state(step.input).items()}
 
 
-def modules(steps: Sequence[Step]) -> "nn.Sequential":
+def modules(steps: Sequence[PlacedLayer]) -> "nn.Sequential":
     """The row as a torch module, its parts named as the steps are."""
     from torch import nn
 
@@ -118,7 +118,7 @@ def itemised(
     return items, before
 
 
-def _comes_plain(steps: Sequence[Step], plain: bool) -> bool:
+def _comes_plain(steps: Sequence[PlacedLayer], plain: bool) -> bool:
     """Whether the gradient of these steps' input is in plain order. `plain`: that of their output is."""
     for step in steps:
         if not step.layer.hands_on_order:
@@ -126,7 +126,7 @@ def _comes_plain(steps: Sequence[Step], plain: bool) -> bool:
     return plain
 
 
-def _after(step: Step, before: Before) -> Before:
+def _after(step: PlacedLayer, before: Before) -> Before:
     layer, window = step.layer, step.layer.window()
     learns = before.learns or layer.parameters(step.input) > 0
     keeps = before.keeps if isinstance(layer, Flatten) else learns and layer.keeps_output
@@ -140,7 +140,7 @@ def _after(step: Step, before: Before) -> Before:
 
 
 def _itemised_residual(
-    layer: "Residual", step: Step, before: Before, at: str, waiting: int, plain: bool
+    layer: "Residual", step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
 ) -> tuple[list[Item], Before]:
     input, output = FLOAT * prod(step.input), FLOAT * prod(step.output)
     # backward, the shortcut comes first: the body's gradient waits for it, then its own waits for the body
@@ -210,7 +210,7 @@ class Branched(Layer):
         texts = [" ".join(map(str, getattr(self, row))) for row in self.rows]
         return f"{self.word}({' | '.join(filter(None, texts))})"
 
-    def branches(self, input: Shape, path: str | None = None) -> tuple[list[Step], ...]:
+    def branches(self, input: Shape, path: str | None = None) -> tuple[list[PlacedLayer], ...]:
         """The steps of each row. Raises NetworkError with the layer's name."""
         return tuple(chain(getattr(self, row), input, f"{path or self.word}.{row}.") for row in self.rows)
 
@@ -219,7 +219,9 @@ class Branched(Layer):
         """The output's shape. `path`: the layer's name. Raises NetworkError where the rows cannot be joined."""
 
     @abstractmethod
-    def itemised(self, step: Step, before: Before, at: str, waiting: int, plain: bool) -> tuple[list[Item], Before]:
+    def itemised(
+        self, step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
+    ) -> tuple[list[Item], Before]:
         """What every layer of its rows costs, and the joining, which is named `at`. `plain` as in the function."""
 
     @abstractmethod
@@ -230,9 +232,9 @@ class Branched(Layer):
     def peak_bytes(self, input: Shape) -> int:
         """The most float32 bytes that stand in memory at one time while one picture passes."""
 
-    def state(self, input: Shape) -> State:
+    def state(self, input: Shape) -> TensorSpecs:
         rows = zip(self.rows, self.branches(input), strict=True)
-        return {f"{row}.{name}": kept for row, steps in rows for name, kept in state(steps).items()}
+        return {f"{row}.{name}": tensor for row, steps in rows for name, tensor in state(steps).items()}
 
     def parameters(self, input: Shape) -> int:
         return sum(self._counts(input))
@@ -269,9 +271,9 @@ class Residual(Branched):
     def output(self, input: Shape, path: str | None = None) -> Shape:
         body, shortcut = (steps[-1].output if steps else input for steps in self.branches(input, path))
         if body != shortcut:
-            given = "the shortcut" if self.shortcut else "the input, which is added as it is,"
+            target = "the shortcut" if self.shortcut else "the input, which is added as it is,"
             raise NetworkError(
-                f"{path or self.word}: the body gives {list(body)} but {given} {list(shortcut)}, and only equal sizes "
+                f"{path or self.word}: the body gives {list(body)} but {target} {list(shortcut)}, and only equal sizes "
                 f"can be added; {_matching(input, body)}"
             )
         return body
@@ -279,7 +281,9 @@ class Residual(Branched):
     def output_formula(self, input: Shape) -> str:
         return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
 
-    def itemised(self, step: Step, before: Before, at: str, waiting: int, plain: bool) -> tuple[list[Item], Before]:
+    def itemised(
+        self, step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
+    ) -> tuple[list[Item], Before]:
         return _itemised_residual(self, step, before, at, waiting, plain)
 
     def keeps_the_input(self, input: Shape, learns: bool) -> bool:

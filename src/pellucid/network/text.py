@@ -111,12 +111,12 @@ class _Parser:
         if not re.fullmatch(r"\d{1,5}", token.text) or not 1 <= int(token.text) <= MOST_LAYERS:
             raise self._error(f"a count is a whole number from 1 to {MOST_LAYERS:,}, {example}", token)
         if not self._skip("*"):
-            raise self._error(f"expected * after a count, {example}, found {self._found()}")
+            raise self._error(f"expected * after a count, {example}, found {self._next_text()}")
         return int(token.text)
 
     def _group(self) -> list[Layer]:
         if not self._skip("("):
-            raise self._error(f"expected a layer, found {self._found()}")
+            raise self._error(f"expected a layer, found {self._next_text()}")
         opened = self._down()
         layers = self._row()
         self._close(opened)
@@ -169,7 +169,7 @@ class _Parser:
             settings[each.name] = self._value(each, types[each.name], kind)
             self._check_closed(opened)
             if self.here.text != ")" and not self._skip(","):
-                raise self._error(f"expected , or ) after {each.name}, found {self._found()}")
+                raise self._error(f"expected , or ) after {each.name}, found {self._next_text()}")
         self._check_complete(kind, settings, self.here)
         self._next()
         return settings
@@ -249,14 +249,14 @@ class _Parser:
     def _close(self, opened: _Token) -> None:
         self._check_closed(opened)
         if not self._skip(")"):
-            raise self._error(f"expected a layer or ), found {self._found()}")
+            raise self._error(f"expected a layer or ), found {self._next_text()}")
         self.depth -= 1
 
     def _check_closed(self, opened: _Token) -> None:
         if self.here.kind == "end":
             raise self._error("this parenthesis is not closed", opened)
 
-    def _found(self) -> str:
+    def _next_text(self) -> str:
         return "the end" if self.here.kind == "end" else repr(self.here.text)
 
     def _error(self, message: str, token: _Token | None = None) -> NetworkError:

@@ -66,14 +66,14 @@ NAMES = tuple(_ZOO)
 
 def find(name_or_text: str) -> Named:
     """A network by its name, or from its text. Raises NetworkError with the nearest name and all of them."""
-    asked = name_or_text.strip()
-    if asked in _ZOO:
-        written, input = _ZOO[asked]
-        return Named(asked, text.parse(written), input)
-    words = asked.replace(",", " ").split()
-    if not words or len(words) > 1 or "(" in asked or words[0] in WORDS:
+    name = name_or_text.strip()
+    if name in _ZOO:
+        written, input = _ZOO[name]
+        return Named(name, text.parse(written), input)
+    words = name.replace(",", " ").split()
+    if not words or len(words) > 1 or "(" in name or words[0] in WORDS:
         return Named(None, text.parse(name_or_text), None)
-    hint = did_you_mean(asked.lower(), NAMES)
+    hint = did_you_mean(name.lower(), NAMES)
     raise NetworkError(
-        f"There is no network {asked}.{hint} Names: {', '.join(NAMES)}; or write the layers, {ARTICLE!r}."
+        f"There is no network {name}.{hint} Names: {', '.join(NAMES)}; or write the layers, {ARTICLE!r}."
     )

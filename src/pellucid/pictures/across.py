@@ -43,12 +43,12 @@ def kinds(descriptions: twins.Descriptions, pairs: NDArray[np.int64], image: Ima
     * partly: they differ in a part of the picture
     * unseen: more than MOST pairs are more alike than this one, and nobody looked
     """
-    found = np.full(len(pairs), UNSEEN, np.int8)
+    kinds_of_pairs = np.full(len(pairs), UNSEEN, np.int8)
     if not len(pairs):
-        return found
+        return kinds_of_pairs
     ways, likeness = _upright(descriptions, pairs)
-    found[[way is None for way in ways]] = MIRRORED
-    upright = np.flatnonzero(found != MIRRORED)
+    kinds_of_pairs[[way is None for way in ways]] = MIRRORED
+    upright = np.flatnonzero(kinds_of_pairs != MIRRORED)
     looked = upright[np.argsort(likeness[upright], kind="stable")][:MOST]
 
     def look(row: int) -> int:
@@ -57,8 +57,8 @@ def kinds(descriptions: twins.Descriptions, pairs: NDArray[np.int64], image: Ima
         return PARTLY if a is not None and b is not None and way is not None and differs(a, b, *way) else COPY
 
     with ThreadPoolExecutor(cores(), "across") as executor:
-        found[looked] = list(executor.map(look, looked.tolist()))
-    return found
+        kinds_of_pairs[looked] = list(executor.map(look, looked.tolist()))
+    return kinds_of_pairs
 
 
 def differs(a: NDArray[np.uint8], b: NDArray[np.uint8], scale: float | None = None, swap: bool = False) -> bool:

@@ -86,8 +86,8 @@ def augment_stored(
     reflected = ranges.padding == "reflection"
 
     def change(part: slice) -> None:
-        given, made = pixels[part], images[part]
-        augment_cpu.augmented(given, maps[part], reflected, factors[part], luma, means, deviations, made)
+        sources, made = pixels[part], images[part]
+        augment_cpu.augmented(sources, maps[part], reflected, factors[part], luma, means, deviations, made)
 
     share_out(change, [slice(n, n + 1) for n in range(count)])
     return torch.from_numpy(images).permute(0, 3, 1, 2)

@@ -133,21 +133,21 @@ def check(catalog: Catalog) -> None:
     if not classes and catalog.table is not None:
         raise CatalogError(f"{root} lists no labelled picture. {_why(catalog, None)}".rstrip())
     if not classes:
-        found = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
+        contents = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
         ours = f" Left out are {parts.names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
-        raise CatalogError(f"{root} has no class folders: found {found} in it.{ours} Accepted: {_LAYOUTS}.")
+        raise CatalogError(f"{root} has no class folders: found {contents} in it.{ours} Accepted: {_LAYOUTS}.")
     _check_sides(catalog)
     counts = catalog.pictures.counts(len(classes)).tolist()
     if len(classes) == 1 and not catalog.several:
-        found = f"{classes[0]} ({counts[0]:,} usable pictures)"
-        raise CatalogError(f"{root} has only one class, {found}; two or more are needed.{_lone_side(catalog)}")
+        contents = f"{classes[0]} ({counts[0]:,} usable pictures)"
+        raise CatalogError(f"{root} has only one class, {contents}; two or more are needed.{_lone_side(catalog)}")
     few = [label for label in range(len(classes)) if counts[label] < LEAST]
     if few:
         lost = Counter(bad.of or catalog.class_of(bad.path) for bad in catalog.quarantine)
-        told = [f"{classes[bad]} has {counts[bad]} ({lost[classes[bad]]:,} in quarantine)" for bad in few[:5]]
+        counted = [f"{classes[bad]} has {counts[bad]} ({lost[classes[bad]]:,} in quarantine)" for bad in few[:5]]
         more = f" and {len(few) - 5} more classes have too few" if len(few) > 5 else ""
         raise CatalogError(
-            f"Every class needs at least {LEAST} usable pictures: in {root}, {', '.join(told)}{more}. "
+            f"Every class needs at least {LEAST} usable pictures: in {root}, {', '.join(counted)}{more}. "
             f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or "
             f"{'move the folder elsewhere' if catalog.table is None else 'take the class out of the table'}."
         )
@@ -178,7 +178,7 @@ def _check_sides(catalog: Catalog) -> None:
     # "" of a picture that stands in the class folder itself
     inside = {name: {folders[0] for folders in holders} for name, holders in below.items()}
     for name, folders in inside.items():
-        if sides.told(folders) is not None:
+        if sides.read_all(folders) is not None:
             raise CatalogError(
                 f"{catalog.root} has {parts.names(catalog.classes)}, and {name} holds {parts.names(sorted(folders))}, "
                 f"which look like the sides of a split. Name {catalog.root / name} itself, or move the rest elsewhere."

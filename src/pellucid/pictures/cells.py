@@ -54,10 +54,10 @@ def side_of(cell: Any) -> str | None:
     text = _text(cell)
     if text == "":
         return None
-    found = None if text is None else sides.read(text)
-    if found is None or found[1]:
+    side = None if text is None else sides.read(text)
+    if side is None or side[1]:
         raise ValueError(f"{cell if text is None else text!r:.60}")
-    return found[0]
+    return side[0]
 
 
 def group_of(cell: Any) -> str:

@@ -135,8 +135,8 @@ def samples_of(data: bytes, pixel_limit: int = PIXEL_LIMIT) -> Samples | None:
     from pellucid.pictures import through_pillow
 
     with _judged(data, pixel_limit):
-        found = through_pillow.read(data, pixel_limit)
-        return None if isinstance(found, np.ndarray) else found
+        raster = through_pillow.read(data, pixel_limit)
+        return None if isinstance(raster, np.ndarray) else raster
 
 
 @contextlib.contextmanager

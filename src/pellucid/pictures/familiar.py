@@ -16,7 +16,7 @@ from pellucid.pictures.twins import COLOUR, GREY
 
 COARSE = (GREY // 2) ** 2 + 2 * (COLOUR // 2) ** 2 + 1  # bytes for each picture
 UNEXPLAINED = 0.02  # less than verify_twins.UNEXPLAINED: of so few cells less is left of different pictures, too
-ASKED = 256  # pictures at a time that are compared with
+BLOCK = 256  # pictures at a time that are compared with
 KNOWN = 16384  # of those that are known, at a time: 16 MB of likenesses
 
 
@@ -28,29 +28,29 @@ def coarse(descriptions: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([np.clip(np.rint(numbers), 0, 255).astype(np.uint8), photograph.astype(np.uint8)], axis=1)
 
 
-def familiar(known: NDArray[np.uint8], asked: NDArray[np.uint8]) -> NDArray[np.int64]:
+def familiar(known: NDArray[np.uint8], queries: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Of each of M pictures the row of a known picture that is its twin, or -1 -> (M,) int64.
 
-    known: uint8 (N, COARSE); asked: uint8 (M, COARSE). Time grows with N * M, memory with neither.
+    known: uint8 (N, COARSE); queries: uint8 (M, COARSE). Time grows with N * M, memory with neither.
     """
-    found = np.full(len(asked), -1, np.int64)
+    matches = np.full(len(queries), -1, np.int64)
     if not len(known):
-        return found
-    for at in range(0, len(asked), ASKED):
-        rows = np.arange(at, min(at + ASKED, len(asked)))
+        return matches
+    for at in range(0, len(queries), BLOCK):
+        rows = np.arange(at, min(at + BLOCK, len(queries)))
         for scale, swap, mirrored in _ways():
-            rest = rows[found[rows] < 0]
+            rest = rows[matches[rows] < 0]
             if scale != 1 or mirrored:
-                rest = rest[asked[rest, -1] == 1]  # nothing else may be moved or mirrored
+                rest = rest[queries[rest, -1] == 1]  # nothing else may be moved or mirrored
             if not len(rest):
                 continue
-            proposed = _proposed(known, asked[rest], scale, swap, mirrored)
+            proposed = _proposed(known, queries[rest], scale, swap, mirrored)
             for start in range(0, len(proposed), twins.LOOKS):
                 part = proposed[start : start + twins.LOOKS]
-                same = _same(known[part[:, 1]], asked[rest[part[:, 0]]], scale, swap, mirrored)
+                same = _same(known[part[:, 1]], queries[rest[part[:, 0]]], scale, swap, mirrored)
                 for row, twin in part[same][::-1]:  # the most alike stands first, and is written last
-                    found[rest[row]] = twin
-    return found
+                    matches[rest[row]] = twin
+    return matches
 
 
 def _ways() -> Iterator[tuple[float, bool, bool]]:
@@ -63,10 +63,10 @@ def _ways() -> Iterator[tuple[float, bool, bool]]:
 
 
 def _proposed(
-    known: NDArray[np.uint8], asked: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
+    known: NDArray[np.uint8], queries: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
 ) -> NDArray[np.int64]:
-    """(row of asked, row of known) of hashes that correlate by twins.ALIKE, each row's NEAREST at most, best first."""
-    keys = twins.hash_of(_grey(asked), scale if swap else 1.0)
+    """(row of queries, row of known) of hashes that correlate by twins.ALIKE, each row's NEAREST at most, best first."""
+    keys = twins.hash_of(_grey(queries), scale if swap else 1.0)
     keys = keys * twins.MIRROR if mirrored else keys
     blank = ~keys.any(axis=1)
     rows, columns, likeness = [], [], []
@@ -76,7 +76,7 @@ def _proposed(
         alike = keys @ hashes.T
         if blank.any() and scale == 1 and not mirrored:  # without contrast there is only brightness to go by
             others = np.flatnonzero(~hashes.any(axis=1))
-            apart = np.abs(_mean(asked[blank])[:, None] - _mean(block[others]))
+            apart = np.abs(_mean(queries[blank])[:, None] - _mean(block[others]))
             alike[np.ix_(np.flatnonzero(blank), others)] = 1 - apart / 255 * 0.05
         row, column = np.nonzero(alike > twins.ALIKE)
         rows.append(row)
@@ -90,11 +90,11 @@ def _proposed(
 
 
 def _same(
-    known: NDArray[np.uint8], asked: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
+    known: NDArray[np.uint8], queries: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
 ) -> NDArray[np.bool_]:
     """Whether pairs are twins, (P, COARSE) both -> (P,)."""
-    first, second = (known, asked) if swap else (asked, known)  # the second is the one that is cut
-    photograph = (known[:, -1] == 1) & (asked[:, -1] == 1)
+    first, second = (known, queries) if swap else (queries, known)  # the second is the one that is cut
+    photograph = (known[:, -1] == 1) & (queries[:, -1] == 1)
     return verify_twins.same_picture(
         _grey(first), _grey(second), _colour(first), _colour(second), photograph, scale, mirrored, UNEXPLAINED
     )

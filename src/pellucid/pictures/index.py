@@ -142,10 +142,10 @@ class Index:
         good[list(self.reasons)] = False
         numbers, digests = np.flatnonzero(good), Digests(self.records["digest"][good])
         repeated = digests.repeated()
-        found = contradictions(
+        clashing = contradictions(
             [catalog.pictures[numbers[at]] for at in repeated], [digests[at] for at in repeated], catalog.classes
         )
-        return {int(numbers[repeated[at]]): reason for at, reason in found.items()}
+        return {int(numbers[repeated[at]]): reason for at, reason in clashing.items()}
 
 
 class Reuse:
@@ -163,13 +163,13 @@ class Reuse:
         if number is None or stamp[0] < 0 or not np.array_equal(self.old.records["stamp"][number], stamp):
             return None
         record, reason = self.old.records[number], self.old.reasons.get(number)
-        kept = tuple(stamp.tolist()), record["digest"].tobytes(), tuple(record["size"].tolist())
+        known = tuple(stamp.tolist()), record["digest"].tobytes(), tuple(record["size"].tolist())
         if reason is not None:
-            return Result(*kept, reason=reason, reused=True)
+            return Result(*known, reason=reason, reused=True)
         if (row := int(record["row"])) < 0:  # it stood under two classes then
             return None
         image = read_row(self.images, row, self.form.shape)
-        return Result(*kept, image, read_row(self.descriptions, row, (twins.DESCRIPTION,)), reused=True)
+        return Result(*known, image, read_row(self.descriptions, row, (twins.DESCRIPTION,)), reused=True)
 
     def close(self) -> None:
         self.images.close()

@@ -19,7 +19,7 @@ def split(
     labels: NDArray[np.bool_],
     digests: Sequence[bytes | str],
     groups: NDArray[np.integer],
-    given: NDArray[np.integer],
+    known_sides: NDArray[np.integer],
     validation: float,
     test: float,
     seed: int,
@@ -32,18 +32,18 @@ def split(
     """
     check(validation, test)
     sides = np.full(len(labels), -1, np.int8)
-    here = {int(side) for side in np.unique(given)}
+    here = {int(side) for side in np.unique(known_sides)}
     free, in_train = [], []
     for members in members_of(groups):
-        last = int(given[members].max())
+        last = int(known_sides[members].max())
         if last in (VAL, TEST):
-            sides[members] = np.where(given[members] == last, last, -1)
+            sides[members] = np.where(known_sides[members] == last, last, -1)
             continue
         key = drawn(digests, members, seed), int(members[0])
         (in_train if last == TRAIN else free).append(_Group(key, members))
-    asked = {TRAIN: 1 - validation - test, VAL: validation, TEST: test}
+    fractions = {TRAIN: 1 - validation - test, VAL: validation, TEST: test}
     for some, closed in ((in_train, here), (free, set())):
-        shares = {side: 0.0 if side in closed and side != TRAIN else share for side, share in asked.items()}
+        shares = {side: 0.0 if side in closed and side != TRAIN else share for side, share in fractions.items()}
         if some:
             _deal(sorted(some, key=lambda group: group.key), labels, shares, sides)
     return sides

@@ -48,12 +48,12 @@ def joined(catalog: Catalog) -> Catalog:
             if earlier is not picture and earlier.label != picture.label:
                 labels.setdefault(earlier.path, set()).add(picture.label)
                 gone.add(picture.path)
-    kept = [
+    remaining = [
         replace(picture, also=tuple(sorted(labels.get(picture.path, ()))))
         for picture in pictures
         if picture.path not in gone
     ]
-    return replace(catalog, pictures=Pictures.of(kept), several=True)
+    return replace(catalog, pictures=Pictures.of(remaining), several=True)
 
 
 def hint(catalog: Catalog) -> tuple[str, ...]:

@@ -45,21 +45,23 @@ class _Search:
     def find(self, prefix: str) -> list[ClassFolder]:
         names = self._folders(prefix)
         certain = all(composed(name) in self.known for name in names)
-        if not certain and (told := sides.told(names)) is not None:
-            return self._in_sides({prefix + name + "/": side for name, side in told.items()})
+        if not certain and (sides_by_name := sides.read_all(names)) is not None:
+            return self._in_sides({prefix + name + "/": side for name, side in sides_by_name.items()})
         if len(names) == 1 and not certain and sides.read(names[0]) is None and self._wraps(prefix + names[0] + "/"):
             return self.find(prefix + names[0] + "/")
         if not certain and (merged := self._in_parts(prefix, names)):
             return merged
         folders = {prefix + name + "/": composed(name) for name in names}
-        within = [sides.told(self._names(folder) or ()) for folder in folders]
+        within = [sides.read_all(self._names(folder) or ()) for folder in folders]
         if not within or not all(within) or self._hold_classes(folders):
             return [ClassFolder(folder, name, None) for folder, name in folders.items()]
-        found = []
-        for (folder, name), told in zip(folders.items(), within, strict=True):
-            assert told is not None
-            found += [ClassFolder(f"{folder}{inner}/", name, told[inner]) for inner in self._folders(folder)]
-        return found
+        class_folders = []
+        for (folder, name), sides_by_name in zip(folders.items(), within, strict=True):
+            assert sides_by_name is not None
+            class_folders += [
+                ClassFolder(f"{folder}{inner}/", name, sides_by_name[inner]) for inner in self._folders(folder)
+            ]
+        return class_folders
 
     def _in_parts(self, prefix: str, names: list[str]) -> list[ClassFolder]:
         """The class folders in parts of a set, fold1/cat and fold2/cat, where all that they hold are known classes.
@@ -88,19 +90,19 @@ class _Search:
         sides_of = [f"{folder}{name}/" for folder in folders for name in self._names(folder) or ()]
         return any(len(self._names(side) or ()) > 1 for side in sides_of)
 
-    def _in_sides(self, told: dict[str, str]) -> list[ClassFolder]:
+    def _in_sides(self, side_of: dict[str, str]) -> list[ClassFolder]:
         """The class folders of sides, also where they stand a level deeper: train/train/cat, train/photos/cat."""
-        lone = {self._lone(folder) for folder in told}
-        found = []
-        for folder, side in told.items():
+        lone = {self._lone(folder) for folder in side_of}
+        class_folders = []
+        for folder, side in side_of.items():
             names = self._folders(folder)
             while len(names) == 1 and composed(names[0]) not in self.known and self._names(f"{folder}{names[0]}/"):
                 if not sides.wraps(names[0]) and (len(lone) > 1 or None in lone):
                     break
                 folder += names[0] + "/"
                 names = self._folders(folder)
-            found += [ClassFolder(f"{folder}{name}/", composed(name), side) for name in names]
-        return found
+            class_folders += [ClassFolder(f"{folder}{name}/", composed(name), side) for name in names]
+        return class_folders
 
     def _lone(self, folder: str) -> str | None:
         names = self._names(folder)

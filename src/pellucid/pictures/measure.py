@@ -51,7 +51,7 @@ def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
         return None
 
     with ThreadPoolExecutor(cores()) as executor:
-        pools = [found for found in executor.map(pool, deep) if found is not None and len(found.values)]
+        pools = [values for values in executor.map(pool, deep) if values is not None and len(values.values)]
     return Ranges(_chosen(pools, "integer"), _chosen(pools, "real"))
 
 

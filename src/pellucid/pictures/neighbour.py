@@ -31,10 +31,10 @@ def neighbour(folder: Path, identity: dict[str, Any]) -> Iterator[Index | None]:
 
 
 def _by_use(folder: Path, same: dict[str, Any]) -> list[Path]:
-    found = []
+    stores = []
     for other in folder.parent.glob("*.store"):
         with suppress(OSError, ValueError):
             header = read_header(other)
             if other != folder and {key: header.get(key) for key in same} == same:
-                found.append((os.stat(other / "store.json").st_mtime, other))
-    return [other for _, other in sorted(found, reverse=True)]
+                stores.append((os.stat(other / "store.json").st_mtime, other))
+    return [other for _, other in sorted(stores, reverse=True)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 SAME = 2  # levels by which a profile may differ from sRGB and count as it
-_KEPT = 32  # profiles: a folder has few different ones
+_CACHED = 32  # profiles: a folder has few different ones
 _SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _SRGB = ImageCms.createProfile("sRGB")
 SRGB_GAMMA = 1 / 2.2  # what a PNG's gAMA chunk says of sRGB
@@ -37,10 +37,10 @@ def changes(profile: bytes | None, mode: str) -> bool:
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """A picture of mode L, RGB or CMYK as RGB. Transparency is not carried over."""
-    found = None if profile is None else _transform(profile, image.mode)
-    if found is None:
+    conversion = None if profile is None else _transform(profile, image.mode)
+    if conversion is None:
         return image if image.mode == "RGB" else image.convert("RGB")
-    mode, transform = found
+    mode, transform = conversion
     if mode == "L":
         curve = grey_curve(profile)
         assert curve is not None
@@ -52,10 +52,10 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def grey_curve(profile: bytes | None) -> NDArray[np.uint8] | None:
     """sRGB, uint8 (256, 3), for each of 256 greys; None where it changes nothing."""
-    found = None if profile is None else _transform(profile, "L")
-    if found is None:
+    conversion = None if profile is None else _transform(profile, "L")
+    if conversion is None:
         return None
-    mode, transform = found
+    mode, transform = conversion
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(1, 256)).convert(mode)
     converted = transform.apply(ramp)
     assert converted is not None
@@ -74,7 +74,7 @@ def gamma_curve(gamma: float | None) -> NDArray[np.uint8] | None:
     return np.floor(encoded * 255 + 0.5).astype(np.uint8)
 
 
-@lru_cache(_KEPT)
+@lru_cache(_CACHED)
 def _transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransform] | None:
     """The mode to bring the picture to, and what brings that to sRGB; None where nothing is to be done.
 

@@ -58,14 +58,14 @@ class Ranges:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What was measured, for people."""
-        told = []
+        lines = []
         if self.integer is not None:
             depth = next((bits for bits, white in WHITES.items() if self.integer == (0, white)), None)
             why = f" ({depth} bits)" if depth else ", as measured over the training folder"
-            told.append(f"pictures of more than 8 bits: {_ends(self.integer)}{why}")
+            lines.append(f"pictures of more than 8 bits: {_ends(self.integer)}{why}")
         if self.real is not None:
-            told.append(f"pictures of floating-point numbers: {_ends(self.real)}")
-        return tuple(told)
+            lines.append(f"pictures of floating-point numbers: {_ends(self.real)}")
+        return tuple(lines)
 
 
 def _ends(pair: Range) -> str:

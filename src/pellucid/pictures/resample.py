@@ -49,8 +49,8 @@ def shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     high, wide, _ = image.shape
     down, across = (int(size / side / GAP) or 1 for size in (high, wide))
     if down * across > 1:
-        given, image = np.ascontiguousarray(image), np.empty((-(-high // down), -(-wide // across), 3), np.uint8)
-        _average(given.reshape(high, -1), down, across, image.reshape(len(image), -1))
+        source, image = np.ascontiguousarray(image), np.empty((-(-high // down), -(-wide // across), 3), np.uint8)
+        _average(source.reshape(high, -1), down, across, image.reshape(len(image), -1))
     return resized(image, side, side, (0, 0, wide / across, high / down))
 
 

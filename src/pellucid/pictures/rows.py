@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pellucid.errors import StorageError
 
 
-class Rows:
+class RowFile:
     """uint8 (N, ...) in a file, which stays readable even when another takes its name. `mapped`: all of it, read-only.
 
     Many threads may read at once.
@@ -38,15 +38,15 @@ class Rows:
         first, last = int(np.min(rows)), int(np.max(rows))
         if not 0 <= first <= last < len(self):
             raise IndexError(f"rows {first} to {last} of {self.path}, which has 0 to {len(self) - 1}")
-        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        copied = np.empty((len(rows), *self.shape[1:]), np.uint8)
         if not hasattr(os, "preadv"):  # Windows
-            return np.take(self.mapped, rows, axis=0, out=found)
+            return np.take(self.mapped, rows, axis=0, out=copied)
         if np.array_equal(rows, np.arange(first, first + len(rows))):
-            self._read(found, first)
+            self._read(copied, first)
         else:
-            for row, into in zip(rows, found, strict=True):
+            for row, into in zip(rows, copied, strict=True):
                 self._read(into, int(row))
-        return found
+        return copied
 
     def _read(self, into: NDArray[np.uint8], row: int) -> None:
         rest, at = into.data.cast("B"), row * self._length

@@ -156,8 +156,8 @@ def _calibrated(values: NDArray[Any], data: bytes) -> NDArray[Any]:
 
 
 def _card(header: bytes, name: bytes, default: float) -> float:
-    found = re.search(name.ljust(8) + rb"= *([-+0-9.EeDd]+)", header)
+    match = re.search(name.ljust(8) + rb"= *([-+0-9.EeDd]+)", header)
     try:
-        return float(found[1].replace(b"D", b"E")) if found else default
+        return float(match[1].replace(b"D", b"E")) if match else default
     except ValueError:
         return default

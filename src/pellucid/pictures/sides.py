@@ -47,14 +47,14 @@ def read(name: str) -> tuple[str, tuple[str, ...]] | None:
     return (pair, rest) if pair else None
 
 
-def told(names: Collection[str]) -> dict[str, str] | None:
+def read_all(names: Collection[str]) -> dict[str, str] | None:
     """Folder -> "train", "val" or "test", where all `names` together are the sides of one split; else None.
 
     One side has to be train, and another has to stand beside it.
     """
-    found = {name: read(name) for name in names}
-    sides = {name: side[0] for name, side in found.items() if side is not None}
-    if len({side and side[1] for side in found.values()}) != 1 or not _splits(sides.values()):
+    readings = {name: read(name) for name in names}
+    sides = {name: side[0] for name, side in readings.items() if side is not None}
+    if len({side and side[1] for side in readings.values()}) != 1 or not _splits(sides.values()):
         return None
     evaluation = VAL if TEST in sides.values() else TEST
     return {name: evaluation if side == _EVAL else side for name, side in sides.items()}
@@ -67,11 +67,11 @@ def suspects(inside: Mapping[str, Collection[str]]) -> list[str]:
     * nothing but sides, and none of them to train on
     * a side that has two folders or more in common with what stands beside it, whatever that is called
     """
-    found = {name: side for name in inside if (side := read(name)) is not None}
+    readings = {name: side for name in inside if (side := read(name)) is not None}
     alike: dict[tuple[str, ...], list[str]] = {}
-    for name, (_, rest) in found.items():
+    for name, (_, rest) in readings.items():
         alike.setdefault(rest, []).append(name)
-    split = [name for names in alike.values() if _splits(found[name][0] for name in names) for name in names]
+    split = [name for names in alike.values() if _splits(readings[name][0] for name in names) for name in names]
     if split:
         return split
     plain = alike.get((), [])
@@ -97,5 +97,5 @@ def _unglued(word: str) -> tuple[str, ...]:
 
 
 def _splits(sides: Iterable[str]) -> bool:
-    found = set(sides)
-    return TRAIN in found and len(found) > 1
+    present = set(sides)
+    return TRAIN in present and len(present) > 1

@@ -35,14 +35,14 @@ def split(
     labels: NDArray[np.integer],
     digests: Sequence[bytes | str],
     groups: NDArray[np.integer],
-    given: NDArray[np.integer],
+    known_sides: NDArray[np.integer],
     validation: float,
     test: float,
     seed: int,
 ) -> NDArray[np.int8]:
     """The side of each of N pictures, (N,) int8: an index in SIDES, or -1 for a picture to be left out.
 
-    labels (N,) the class; digests (N) of the files' contents; groups (N,) equal for twins; given (N,) the side that the
+    labels (N,) the class; digests (N) of the files' contents; groups (N,) equal for twins; known_sides (N,) the side that the
     folders give, or -1. validation and test are fractions, 0 for no such side, together below 1 (RecipeError).
 
     * Free pictures are divided among all three sides, each class at the fractions to within one group. Pictures whose
@@ -56,15 +56,15 @@ def split(
     """
     check(validation, test)
     sides = np.full(len(labels), -1, dtype=np.int8)
-    given_sides = {int(side) for side in np.unique(given)}
+    given_sides = {int(side) for side in np.unique(known_sides)}
     fractions = {VAL: validation, TEST: test}
     from_train = {side: 0.0 if side in given_sides else fraction for side, fraction in fractions.items()}
     divided: dict[tuple[int, bool], list[_Group]] = {}
     every: list[_Group] = []
     for members in members_of(groups):
-        last = int(given[members].max())
+        last = int(known_sides[members].max())
         if last in (VAL, TEST):
-            sides[members] = np.where(given[members] == last, last, -1)
+            sides[members] = np.where(known_sides[members] == last, last, -1)
             there = members[sides[members] >= 0]
             every.append(_Group(b"", there, int(np.bincount(labels[there]).argmax()), ()))
             continue
@@ -111,14 +111,14 @@ def together(groups: NDArray[np.integer], pairs: NDArray[np.integer]) -> NDArray
             root = root[root]
 
 
-def overruled(groups: NDArray[np.integer], given: NDArray[np.integer]) -> NDArray[np.bool_]:
+def overruled(groups: NDArray[np.integer], known_sides: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Which pictures have another of their group on a later side, of those that are given; all (N,), as in `split`."""
     rows = np.flatnonzero(groups >= 0)
     last = np.full(int(groups.max(initial=-1)) + 1, -1)
-    np.maximum.at(last, groups[rows], given[rows])
-    found = np.zeros(len(groups), np.bool_)
-    found[rows] = (last[groups[rows]] > TRAIN) & (given[rows] < last[groups[rows]])
-    return found
+    np.maximum.at(last, groups[rows], known_sides[rows])
+    moved = np.zeros(len(groups), np.bool_)
+    moved[rows] = (last[groups[rows]] > TRAIN) & (known_sides[rows] < last[groups[rows]])
+    return moved
 
 
 def folds(
@@ -135,7 +135,7 @@ def folds(
     group does it: whichever fold is tested, the others can teach it. Raises CatalogError where there are fewer groups
     than folds.
     """
-    found = np.zeros(len(labels), np.int64)
+    numbers = np.zeros(len(labels), np.int64)
     of_class: dict[int, list[_Group]] = {}
     for members in members_of(groups):
         label = int(np.bincount(labels[members]).argmax())
@@ -146,16 +146,16 @@ def folds(
         for group, end in zip(some, ends.tolist(), strict=True):
             # the middle of a group decides. Each class begins at another fold, or small classes would fill the first.
             middle = (2 * end - len(group.members)) * count // (2 * int(ends[-1]))
-            found[group.members] = (middle + label) % count
+            numbers[group.members] = (middle + label) % count
     every = [group for some in of_class.values() for group in some]
     if len(every) < count:
         raise CatalogError(
             f"folds is {count}, and without near-duplicates there are only {len(every):,} pictures. "
             "Choose fewer --folds, or add pictures."
         )
-    _part_classes(every, labels, count, found)
-    _fill(every, count, found)
-    return found
+    _part_classes(every, labels, count, numbers)
+    _fill(every, count, numbers)
+    return numbers
 
 
 def indivisible(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[int, ...]:
@@ -168,17 +168,17 @@ def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: in
 
     labels, sides: (N,), as of `split`; labels below `classes`.
     """
-    found = {}
+    missing = {}
     for side, name in enumerate(SIDES):
         there = np.bincount(labels[sides == side], minlength=classes)
         if there.any() and not there.all():
-            found[name] = tuple(np.flatnonzero(there == 0).tolist())
-    return found
+            missing[name] = tuple(np.flatnonzero(there == 0).tolist())
+    return missing
 
 
 def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[Swallowed, ...]:
     """The classes of which one group of twins holds two pictures or more, and more than half. labels, groups: (N,)."""
-    found = []
+    classes = []
     several = labels.ndim == 2  # bool (N, classes)
     for label in range(labels.shape[1]) if several else np.unique(labels):
         of_class = groups[labels[:, label] if several else labels == label]
@@ -186,8 +186,8 @@ def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple
             continue
         largest = int(np.unique(of_class, return_counts=True)[1].max())
         if largest >= 2 and 2 * largest > len(of_class):
-            found.append(Swallowed(int(label), largest, len(of_class)))
-    return tuple(found)
+            classes.append(Swallowed(int(label), largest, len(of_class)))
+    return tuple(classes)
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def drawn(digests: Sequence[bytes | str], members: NDArray[np.intp], seed: int) 
     return sha256(f"{seed}:".encode() + min(_bytes(digests[i]) for i in members)).digest()
 
 
-def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, found: NDArray[np.int64]) -> None:
+def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, numbers: NDArray[np.int64]) -> None:
     """Moves groups, the smallest first, until no class stands in one fold alone.
 
     Only a class that shares all its groups with larger ones can. A move leaves no other class in one fold.
@@ -223,31 +223,31 @@ def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, 
             of_class.setdefault(label, []).append(group)
 
     def spread(label: int) -> set[int]:
-        return {int(found[group.members[0]]) for group in of_class[label]}
+        return {int(numbers[group.members[0]]) for group in of_class[label]}
 
     for label in sorted(of_class):
         if len(of_class[label]) < 2 or len(spread(label)) > 1:
             continue
         for group in of_class[label]:
-            before = int(found[group.members[0]])
-            sizes = np.bincount(found, minlength=count)
-            sizes[before] = len(found) + 1
-            found[group.members] = int(sizes.argmin())
+            before = int(numbers[group.members[0]])
+            sizes = np.bincount(numbers, minlength=count)
+            sizes[before] = len(numbers) + 1
+            numbers[group.members] = int(sizes.argmin())
             others = np.unique(labels[group.members]).tolist()
             if all(len(spread(other)) > 1 or len(of_class[other]) < 2 for other in others):
                 break
-            found[group.members] = before
+            numbers[group.members] = before
 
 
-def _fill(every: list[_Group], count: int, found: NDArray[np.int64]) -> None:
+def _fill(every: list[_Group], count: int, numbers: NDArray[np.int64]) -> None:
     """Moves the smallest group of the fold that has most of them into each fold that has none."""
-    held = Counter(int(found[group.members[0]]) for group in every)
+    held = Counter(int(numbers[group.members[0]]) for group in every)
     for fold in range(count):
         if not held[fold]:
             most = max(held, key=lambda each: (held[each], -each))
-            there = [group for group in every if found[group.members[0]] == most]
+            there = [group for group in every if numbers[group.members[0]] == most]
             group = min(there, key=lambda group: (len(group.members), *group.key))
-            found[group.members] = fold
+            numbers[group.members] = fold
             held[most] -= 1
             held[fold] += 1
 

@@ -56,7 +56,7 @@ from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.rows import Rows
+from pellucid.pictures.rows import RowFile
 from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
 from pellucid.runtime.memory import keep_memory
 from pellucid.runtime.threads import cores
@@ -122,8 +122,8 @@ class Store:
         self.ranges = ranges
         self.made_by = made_by or {}
         self.fingerprint = _fingerprint(catalog, digests)
-        self.descriptions = Rows(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
-        self._images = Rows(folder / "images.raw", (len(digests), *form.shape))
+        self.descriptions = RowFile(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
+        self._images = RowFile(folder / "images.raw", (len(digests), *form.shape))
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -198,14 +198,14 @@ def default_cache() -> Path:
 
 def stores(cache: Path) -> list[StoreInfo]:
     """The stores in `cache`, the last used first; damaged ones are left out, but `clear` removes them."""
-    found = []
+    infos = []
     for folder in cache.glob("*.store"):
         with suppress(OSError, ValueError, TypeError, KeyError):
             header = read_header(folder)
             form, root = Form(**header["form"]), Path(header.get("table", header["root"]))
             used = (folder / "store.json").stat().st_mtime
-            found.append(StoreInfo(folder, root, form, header["pictures"], clearing.occupied(folder), used))
-    return sorted(found, key=lambda info: -info.used)
+            infos.append(StoreInfo(folder, root, form, header["pictures"], clearing.occupied(folder), used))
+    return sorted(infos, key=lambda info: -info.used)
 
 
 def clear(cache: Path) -> int:
@@ -246,7 +246,7 @@ def _rebuild(
     """Build the store beside `folder`, then put it there."""
     total = len(stamps)
     lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes a picture in the two raw files
-    done, rows, reused, told = 0, 0, 0, -np.inf
+    done, rows, reused, reported = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
         new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
@@ -262,15 +262,15 @@ def _rebuild(
                     _write(descriptions.fileno(), result.description)
                 new.add(number, result, -1 if result.image is None else rows)
                 done, rows, reused = done + 1, rows + (result.image is not None), reused + result.reused
-                if (now := time.monotonic()) >= told + _EVERY:
-                    told = now
+                if (now := time.monotonic()) >= reported + _EVERY:
+                    reported = now
                     yield Decoding(done, total, reused)
             if clashes := new.clashes(catalog):
                 new.records["row"][list(clashes)] = -1
-                kept = np.flatnonzero(new.records["row"] >= 0)
+                stored_rows = np.flatnonzero(new.records["row"] >= 0)
                 for file, length in zip((images, descriptions), lengths, strict=True):
-                    _keep_rows(file, new.records["row"][kept], length)
-                new.records["row"][kept] = np.arange(len(kept))
+                    _keep_rows(file, new.records["row"][stored_rows], length)
+                new.records["row"][stored_rows] = np.arange(len(stored_rows))
         new.save(identity)
     yield Decoding(total, total, reused)
 

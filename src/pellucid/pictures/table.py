@@ -31,7 +31,7 @@ _EVAL = len(SIDES)  # a side that is test, or validation where another is test
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """A table that lists pictures of a catalog. Its paths are relative to the folder `prefix` below the root."""
 
     table: Table
@@ -54,22 +54,26 @@ def read(place: Path, columns: Columns = USUAL, leave_out: Path | None = None, k
     return catalog
 
 
-def find(place: Path, columns: Columns = USUAL) -> list[Part]:
+def find(place: Path, columns: Columns = USUAL) -> list[TablePart]:
     """The tables that `place` stands for: itself, or a folder's metadata. Raises CatalogError."""
     if place.is_file():
-        return [Part(open_table(place, columns))]
+        return [TablePart(open_table(place, columns))]
     if (file := _metadata(place)) is not None:
-        return [Part(open_table(file, columns))]
+        return [TablePart(open_table(file, columns))]
     try:
         names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not is_system(entry.name))
     except OSError:
         return []
     inside = {name: file for name in names if (file := _metadata(place / name)) is not None}
-    told = sides.told(names) or sides.told(inside) or {}
-    return [Part(open_table(file, columns), f"{name}/", told[name]) for name, file in inside.items() if name in told]
+    sides_by_folder = sides.read_all(names) or sides.read_all(inside) or {}
+    return [
+        TablePart(open_table(file, columns), f"{name}/", sides_by_folder[name])
+        for name, file in inside.items()
+        if name in sides_by_folder
+    ]
 
 
-def scan(place: Path, parts: list[Part], columns: Columns, leave_out: Path | None = None) -> Catalog:
+def scan(place: Path, parts: list[TablePart], columns: Columns, leave_out: Path | None = None) -> Catalog:
     """The catalog of the tables that `find` gave, with what stands in a folder of metadata and is listed nowhere.
 
     Raises CatalogError where a column is missing, and where a table cannot be read or contradicts itself.
@@ -89,13 +93,15 @@ def scan(place: Path, parts: list[Part], columns: Columns, leave_out: Path | Non
     pictures = merge.relabelled(pictures, order)
     pictures, repeated = merge.merged(pictures, reading.groups.texts(), classes, columns.several, shown)
     others = _unlisted(root, parts, pictures.paths, leave_out) if of_folder else []
-    told = [Quarantined(other.path, other.reason) for other in others if other.kind in ("file", "unusable", "again")]
+    unlisted = [
+        Quarantined(other.path, other.reason) for other in others if other.kind in ("file", "unusable", "again")
+    ]
     ours = [Quarantined(other.path, other.reason) for other in others if other.kind == "ours"]
     return Catalog(
         root,
         classes,
         pictures,
-        by_path([*reading.quarantine, *told]),
+        by_path([*reading.quarantine, *unlisted]),
         sum(other.kind == "system" for other in others),
         by_path(ours),
         columns.several,
@@ -130,7 +136,7 @@ class _Reading:
         self._of_cell: dict[str, tuple[int, tuple[int, ...]]] = {}  # the labels in a cell of text
         self._sides: dict[str, int] = {}  # the side in a cell of text
 
-    def read(self, part: Part) -> None:
+    def read(self, part: TablePart) -> None:
         folder = os.path.join(self.root, part.prefix)
         self._sides.clear()  # an empty cell means the side of the part
         for row in part.table.rows(part.table.find(self.columns)):
@@ -156,7 +162,7 @@ class _Reading:
         pictures.sides[evaluated] = VAL if (pictures.sides == TEST).any() else TEST
         return pictures
 
-    def _labels(self, part: Part, row: Row, path: str) -> tuple[int, tuple[int, ...]]:
+    def _labels(self, part: TablePart, row: Row, path: str) -> tuple[int, tuple[int, ...]]:
         cell = row.label
         if isinstance(cell, str) and (known := self._of_cell.get(cell)) is not None:
             return known
@@ -170,7 +176,7 @@ class _Reading:
             self._of_cell[cell] = first, tuple(also)
         return first, tuple(also)
 
-    def _side(self, part: Part, row: Row) -> int:
+    def _side(self, part: TablePart, row: Row) -> int:
         cell = row.split
         if isinstance(cell, str) and (known := self._sides.get(cell)) is not None:
             return known
@@ -193,13 +199,13 @@ def _metadata(folder: Path) -> Path | None:
 
 def _sides_of_folders(paths: Texts) -> NDArray[np.int8]:
     """The side that the first folder of each path means, (N,); -1 for all, unless these are the sides of a split."""
-    told = sides.told({path.partition("/")[0] if "/" in path else "" for path in paths}) or {}
-    if not told:
+    sides_by_folder = sides.read_all({path.partition("/")[0] if "/" in path else "" for path in paths}) or {}
+    if not sides_by_folder:
         return np.full(len(paths), -1, np.int8)
-    return np.fromiter((SIDES.index(told[path.partition("/")[0]]) for path in paths), np.int8, len(paths))
+    return np.fromiter((SIDES.index(sides_by_folder[path.partition("/")[0]]) for path in paths), np.int8, len(paths))
 
 
-def _unlisted(root: Path, parts: list[Part], listed: Texts, leave_out: Path | None) -> list[Entry]:
+def _unlisted(root: Path, parts: list[TablePart], listed: Texts, leave_out: Path | None) -> list[Entry]:
     """What stands below a folder of metadata and is in no table, each with a reason."""
     metadata = {part.prefix + part.table.file.name for part in parts}
     walked = [entry for entry in walk(root, leave_out) if entry.path not in metadata]

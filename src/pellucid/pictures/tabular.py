@@ -88,14 +88,14 @@ class Table:
         Raises CatalogError that lists the columns where one is missing that is `needed` or was named, and says what to
         `do`, with the role in it.
         """
-        found = {}
+        columns_by_role = {}
         for role in NAMES:
             names = [name for want in columns.names(role) if (name := self.column(want)) is not None]
             if names:
-                found[role] = names[0]
+                columns_by_role[role] = names[0]
             elif role in columns.chosen or role in needed:
                 raise CatalogError(self._missing(role, columns.names(role), do))
-        return found
+        return columns_by_role
 
     def has(self, role: str, columns: Columns) -> bool:
         """Whether there is a column for "path", "label", "split" or "group"."""
@@ -237,11 +237,11 @@ def _text(file: Path, encoding: str) -> io.TextIOWrapper:
 
 def _names(file: Path, encoding: str) -> tuple[str, ...]:
     """Every name in the first lines, in the order in which they come."""
-    found: dict[str, None] = {}
+    columns: dict[str, None] = {}
     with _text(file, encoding) as stream:
         for _, content in islice(_objects(file, stream), LOOKED_AT):
-            found.update(dict.fromkeys(content))
-    return tuple(found)
+            columns.update(dict.fromkeys(content))
+    return tuple(columns)
 
 
 def _objects(file: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -23,8 +23,8 @@ _NOT_PICTURES = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 
 def decode(data: bytes, pixel_limit: int, ranges: Ranges) -> NDArray[np.uint8]:
     """uint8 (H, W, 3), upright, in sRGB. Raises PictureError, and whatever Pillow raises for damaged bytes."""
-    found = read(data, pixel_limit)
-    return upright(render.to_rgb(found, ranges), found.orientation) if isinstance(found, Samples) else found
+    raster = read(data, pixel_limit)
+    return upright(render.to_rgb(raster, ranges), raster.orientation) if isinstance(raster, Samples) else raster
 
 
 def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
@@ -32,18 +32,18 @@ def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
     tags = tiff_tags.directory(data)
     if tags is not None and (raw := formats.camera_raw(data, tags)) is not None:
         raise PictureError(raw)
-    if (found := samples.of_pixmap(data, pixel_limit)) is not None:
-        return found
-    if tags is not None and tiff.is_deep(tags) and (found := tiff.samples(data, pixel_limit)) is not None:
-        return found
+    if (raster := samples.of_pixmap(data, pixel_limit)) is not None:
+        return raster
+    if tags is not None and tiff.is_deep(tags) and (raster := tiff.samples(data, pixel_limit)) is not None:
+        return raster
     readable = formats.is_heic(data) and _load_heic()
     try:
         return _read_pillow(data, pixel_limit)
     except PictureError:
         raise
     except Exception as error:
-        if isinstance(error, UnidentifiedImageError) and (found := tiff.samples(data, pixel_limit)) is not None:
-            return found
+        if isinstance(error, UnidentifiedImageError) and (raster := tiff.samples(data, pixel_limit)) is not None:
+            return raster
         # asked last: the user may have registered a plugin for such files
         if not readable and (other := formats.named(data)) is not None:
             raise PictureError(other) from error

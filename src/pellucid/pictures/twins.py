@@ -34,7 +34,7 @@ LOOKS = 64  # pairs at a time in the second look: 1.5 MB at most at once, which 
 TILE = 64  # hashes: BLAS multiplies matrices this small in the thread that asks, so no core waits for a busy one
 DOWN, ACROSS = 4, 16  # tiles at a time, 1 MiB of correlations: these and the hashes stay in a core's own cache
 
-Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]  # rows, columns and how much alike
+Matches = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]  # rows, columns and how much alike
 
 # ITU-R BT.601 (JFIF): what JPEG, and Pillow's conversion to grey, call brightness and colour difference.
 YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=np.float32)
@@ -88,7 +88,7 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
     whole, moving = _hashes(descriptions, first, 1.0), photograph[first]
     others = whole if moving.all() else _tiles(whole.reshape(-1, FREQUENCIES**2)[: len(first)][moving])
     done, total = 0, len(first) + (len(INNER) + 1) * int(moving.sum())
-    found = [same]
+    matches = [same]
     executor = ThreadPoolExecutor(cores(), "twins")
     try:
         for scale, mirrored in ((1.0, False), *((scale, False) for scale in INNER), (1.0, True)):
@@ -103,16 +103,16 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
                 yield min(done + (len(near) - 1) * DOWN * TILE, done + len(rows)), total
             del columns
             done += len(rows)
-            joined = groups(len(descriptions), np.concatenate(found))  # what is joined needs no costlier look
+            joined = groups(len(descriptions), np.concatenate(matches))  # what is joined needs no costlier look
             proposed = rows[np.concatenate(near)]
             proposed = proposed[joined[proposed[:, 0]] != joined[proposed[:, 1]]]
             look = partial(_look, descriptions, photograph, scale, mirrored)
-            for kept in executor.map(look, [proposed[at : at + LOOKS] for at in range(0, len(proposed), LOOKS)]):
-                found.append(kept)
+            for verified in executor.map(look, [proposed[at : at + LOOKS] for at in range(0, len(proposed), LOOKS)]):
+                matches.append(verified)
                 yield done, total
     finally:
         executor.shutdown(cancel_futures=True)
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+    return np.unique(np.sort(np.concatenate(matches), axis=1), axis=0)
 
 
 def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -194,7 +194,7 @@ def _nearest(rows: Floats, columns: Floats, top: int, once: bool) -> NDArray[np.
     part = rows[top : top + DOWN, None]
     room = np.empty((len(part), ACROSS, TILE, TILE), np.float32)
     least = np.full(len(part) * TILE, np.nextafter(ALIKE, np.float32(0)))  # what has to be exceeded
-    found, crowd = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))], 0
+    nearest, crowd = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))], 0
     for left in range(top if once else 0, len(columns), ACROSS):
         stack = columns[None, left : left + ACROSS]
         block = np.matmul(part, stack, out=room[:, : stack.shape[1]])
@@ -205,17 +205,17 @@ def _nearest(rows: Floats, columns: Floats, top: int, once: bool) -> NDArray[np.
         likeness = block[down[tile], across[tile], row, column]
         row, column = row + down[tile] * TILE, column + (left + across[tile]) * TILE
         apart = (column > row + top * TILE) if once else (column != row + top * TILE)
-        found.append((row[apart], column[apart], likeness[apart]))
-        crowd += len(found[-1][0])
+        nearest.append((row[apart], column[apart], likeness[apart]))
+        crowd += len(nearest[-1][0])
         if crowd > 4 * NEAREST * len(least):
-            found, crowd = [_best(found, least)], 0
-    row, column, _ = _best(found, least)
+            nearest, crowd = [_best(nearest, least)], 0
+    row, column, _ = _best(nearest, least)
     return np.stack([row + top * TILE, column], axis=1)
 
 
-def _best(found: list[Found], least: NDArray[np.float32]) -> Found:
+def _best(matches: list[Matches], least: NDArray[np.float32]) -> Matches:
     """Each row's NEAREST, the best first; raises `least`, of each row, to the last of them."""
-    row, column, likeness = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    row, column, likeness = (np.concatenate(parts) for parts in zip(*matches, strict=True))
     order = np.lexsort((column, -likeness, row))
     row, column, likeness = row[order], column[order], likeness[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)

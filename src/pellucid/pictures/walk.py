@@ -78,14 +78,14 @@ def entries(top: str | Path, prefix: str = "", leave_out: Path | None = None) ->
     """What stands in one folder, `prefix` below `top`, by name."""
     try:
         with os.scandir(os.path.join(top, prefix)) as listing:
-            found = sorted(listing, key=lambda entry: entry.name)
+            children = sorted(listing, key=lambda entry: entry.name)
     except PermissionError:
         yield Entry(prefix, "unusable", "a folder without read permission")
         return
     except OSError as error:
         yield Entry(prefix, "unusable", f"a folder that cannot be opened: {error.strerror}")
         return
-    for entry in found:
+    for entry in children:
         path = prefix + entry.name
         if is_system(entry.name):
             yield Entry(path, "system")

@@ -47,29 +47,31 @@ def usual(architecture: layouts.Architecture, classes: int) -> Description:
 def is_ours(path: Path) -> bool:
     """Whether a config.json is that of a model folder of ours, which says its format."""
     try:
-        said = json.loads(path.read_bytes())
+        config = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(said, dict) and "format" in said and "architecture" not in said
+    return isinstance(config, dict) and "format" in config and "architecture" not in config
 
 
 def read(path: Path) -> Description:
     """Raises ArtefactError: which key of the file is wrong, its value, and what it may be."""
     try:
-        said = json.loads(path.read_bytes())
+        config = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing; it says what network the weights are for.") from error
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
         raise ArtefactError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(said, dict):
-        raise ArtefactError(f"{path} is not the config.json of a model: it holds {type(said).__name__}, not an object.")
+    if not isinstance(config, dict):
+        raise ArtefactError(
+            f"{path} is not the config.json of a model: it holds {type(config).__name__}, not an object."
+        )
     # the older layout has everything in one object
-    prepared = said.get("pretrained_cfg", said)
+    prepared = config.get("pretrained_cfg", config)
     if not isinstance(prepared, dict):
         raise _wrong(path, "pretrained_cfg", prepared, "an object")
-    called = said.get("architecture", prepared.get("architecture"))
+    called = config.get("architecture", prepared.get("architecture"))
     if not isinstance(called, str):
         raise _wrong(path, "architecture", called, f"one of {', '.join(layouts.architectures())}")
     architecture = layouts.architecture(called)
@@ -77,38 +79,38 @@ def read(path: Path) -> Description:
         raise ArtefactError(
             f"{path}: the architecture {called!r} cannot be read. These can: {', '.join(layouts.architectures())}."
         )
-    classes = said.get("num_classes", prepared.get("num_classes"))
+    classes = config.get("num_classes", prepared.get("num_classes"))
     if not isinstance(classes, int) or not _whole(classes):
         raise _wrong(path, "num_classes", classes, "a whole number, 1 or more: weights without a head are not read")
-    if said.get("model_args"):
-        raise _wrong(path, "model_args", said["model_args"], "empty: with other settings it is another network")
-    if said.get("global_pool") not in (None, "", "avg"):
-        raise _wrong(path, "global_pool", said["global_pool"], "avg, the mean of each channel")
+    if config.get("model_args"):
+        raise _wrong(path, "model_args", config["model_args"], "empty: with other settings it is another network")
+    if config.get("global_pool") not in (None, "", "avg"):
+        raise _wrong(path, "global_pool", config["global_pool"], "avg, the mean of each channel")
     form = _form(path, prepared)
     standardise = Standardise(
         _numbers(path, prepared, "mean", form.channels), _numbers(path, prepared, "std", form.channels)
     )
     if not all(deviation > 0 for deviation in standardise.deviation):
         raise _wrong(path, "std", list(standardise.deviation), "above 0")
-    names = _names(path, said if "label_names" in said else prepared, classes)
+    names = _names(path, config if "label_names" in config else prepared, classes)
     tag = prepared.get("tag") or str(prepared.get("hf_hub_id", "")).partition(".")[2] or called.partition(".")[2]
     return Description(architecture, classes, form, standardise, names, str(tag))
 
 
-def _form(path: Path, said: Mapping[str, Any]) -> Form:
-    size = said.get("input_size")
+def _form(path: Path, config: Mapping[str, Any]) -> Form:
+    size = config.get("input_size")
     if not (isinstance(size, list) and len(size) == 3 and all(map(_whole, size)) and size[0] in (1, 3)):
         raise _wrong(path, "input_size", size, "[channels, height, width], with 1 or 3 channels")
     if not all(SMALLEST <= side <= LARGEST for side in size[1:]):
         raise _wrong(path, "input_size", size, f"{SMALLEST} to {LARGEST} pixels high and wide")
     filters = ("bilinear", "bicubic")  # antialiased, as timm resizes
-    interpolation = said.get("interpolation", "bicubic")
+    interpolation = config.get("interpolation", "bicubic")
     if interpolation not in filters:
         raise _wrong(path, "interpolation", interpolation, " or ".join(filters))
-    mode = said.get("crop_mode") or "center"
+    mode = config.get("crop_mode") or "center"
     if mode not in FITS:
         raise _wrong(path, "crop_mode", mode, ", ".join(FITS))
-    crop = said.get("crop_pct", CROP)
+    crop = config.get("crop_pct", CROP)
     if not _real(crop):
         raise _wrong(path, "crop_pct", crop, "a number above 0 and at most 1")
     if mode != "center" and crop != 1:
@@ -119,15 +121,15 @@ def _form(path: Path, said: Mapping[str, Any]) -> Form:
         raise ArtefactError(f"{path}: {error}") from error
 
 
-def _numbers(path: Path, said: Mapping[str, Any], key: str, count: int) -> tuple[float, ...]:
-    value = said.get(key)
+def _numbers(path: Path, config: Mapping[str, Any], key: str, count: int) -> tuple[float, ...]:
+    value = config.get(key)
     if not (isinstance(value, list) and len(value) == count and all(map(_real, value))):
         raise _wrong(path, key, value, f"{count} numbers, one for each channel")
     return tuple(map(float, value))
 
 
-def _names(path: Path, said: Mapping[str, Any], classes: int) -> tuple[str, ...]:
-    names, described = said.get("label_names"), said.get("label_descriptions")
+def _names(path: Path, config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
+    names, described = config.get("label_names"), config.get("label_descriptions")
     if names is None:
         return ()
     if not (isinstance(names, Sequence) and all(isinstance(name, str) for name in names)):

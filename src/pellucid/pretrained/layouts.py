@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pellucid.errors import ArtefactError
 from pellucid.network import published, residual, text
-from pellucid.network.layer import State
+from pellucid.network.layer import TensorSpecs
 from pellucid.network.network import Network
 from pellucid.network.window import Shape
 
@@ -79,12 +79,14 @@ def head(name: str) -> str:
     return last
 
 
-def state(network: Network, input: Shape, classes: int) -> State:
+def state(network: Network, input: Shape, classes: int) -> TensorSpecs:
     """Our tensors: names, types and shapes."""
     return residual.state(network.shapes(input, classes))
 
 
-def check(shapes: Mapping[str, Shape], paired: Mapping[str, str], expected: State, called: str, source: str) -> None:
+def check(
+    shapes: Mapping[str, Shape], paired: Mapping[str, str], expected: TensorSpecs, called: str, source: str
+) -> None:
     """Raises ArtefactError where names or shapes are not those of the network; it names the first that differ.
 
     `shapes`: of the tensors in the file. A tensor with further sides of 1 has the same numbers in the same order: a 1x1

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.errors import ArtefactError
 from pellucid.network import residual, zoo
-from pellucid.network.layer import State
+from pellucid.network.layer import TensorSpecs
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import Form
 from pellucid.pretrained.known import Known
@@ -40,19 +40,19 @@ def load(folder: Path) -> Known:
     """
     network = zoo.find(NAME).network
     expected = residual.state(network.shapes((3, SIDE, SIDE), CLASSES))
-    kept = folder / f"{NAME}-{SHA256[:12]}.safetensors"
+    converted = folder / f"{NAME}-{SHA256[:12]}.safetensors"
     return Known(
         NAME,
         f"{PACKAGE} {VERSION}",
         network,
-        _kept(kept, expected) or _converted(kept, expected),
+        _stored(converted, expected) or _converted(converted, expected),
         Form(SIDE, SIDE, 3, "crop", CROP, "bicubic"),
         Standardise((127 / 255,) * 3, (128 / 255,) * 3),
         SEEN,
     )
 
 
-def _kept(path: Path, expected: State) -> Mapping[str, NDArray[Any]] | None:
+def _stored(path: Path, expected: TensorSpecs) -> Mapping[str, NDArray[Any]] | None:
     """What an earlier call kept, if it is whole."""
     from safetensors import SafetensorError, safe_open
 
@@ -60,11 +60,13 @@ def _kept(path: Path, expected: State) -> Mapping[str, NDArray[Any]] | None:
         with safe_open(path, "np") as file:
             if (file.metadata() or {}).get("of") != SHA256:
                 return None
-            found = {name: file.get_tensor(name) for name in expected}
+            tensors = {name: file.get_tensor(name) for name in expected}
     except (OSError, SafetensorError):
         return None
-    sound = all(found[name].shape == shape and found[name].dtype == kind for name, (kind, shape) in expected.items())
-    return found if sound and _numbers(found) == NUMBERS else None
+    sound = all(
+        tensors[name].shape == shape and tensors[name].dtype == kind for name, (kind, shape) in expected.items()
+    )
+    return tensors if sound and _numbers(tensors) == NUMBERS else None
 
 
 def _numbers(tensors: Mapping[str, NDArray[Any]]) -> str:
@@ -74,7 +76,7 @@ def _numbers(tensors: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def _converted(kept: Path, expected: State) -> Mapping[str, NDArray[Any]]:
+def _converted(place: Path, expected: TensorSpecs) -> Mapping[str, NDArray[Any]]:
     """Out of the package's pickle, whose tensors stand in our network's order."""
     import torch
     from safetensors.numpy import save as encode
@@ -82,9 +84,9 @@ def _converted(kept: Path, expected: State) -> Mapping[str, NDArray[Any]]:
     path = _pickle()
     stored = torch.load(path, map_location="cpu", weights_only=True)  # this loader runs no code
     tensors = {name: tensor.contiguous().numpy() for name, tensor in zip(expected, stored.values(), strict=True)}
-    with files.storage_errors(kept.parent):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-    files.write(kept, encode(tensors, {"of": SHA256}))
+    with files.storage_errors(place.parent):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    files.write(place, encode(tensors, {"of": SHA256}))
     return tensors
 
 

@@ -21,7 +21,7 @@ from pellucid.training import data as datasets
 from pellucid.training import recipe as recipes
 from pellucid.training.checkpoint import Checkpoint
 from pellucid.training.data import Data
-from pellucid.training.folds import Part
+from pellucid.training.folds import FoldPosition
 from pellucid.training.recipe import Recipe
 from pellucid.training.resolve import resolve, resolve_length
 
@@ -39,13 +39,13 @@ class Request:
     named: frozenset[str]
     module: torch.nn.Module | None
     cache: Path
-    part: Part | None
+    part: FoldPosition | None
     checkpoint_seconds: float
     began: float
 
     @property
     def alike(self) -> Mapping[str, Any]:
-        """What the first training of a cross-validation chose for all; see Part."""
+        """What the first training of a cross-validation chose for all; see FoldPosition."""
         return self.part.alike if self.part is not None else {}
 
 
@@ -73,10 +73,10 @@ def choose(request: Request, catalog: Catalog, saved: Checkpoint | None) -> Chos
 
     In a resumed run all stays as it was chosen.
     """
-    asked, classes = request.recipe, len(catalog.classes)
-    own = owns.find(asked.model, request.module, classes, asked.seed)
-    bring.check_start(own, asked)
-    device.check(asked.device)
+    wanted, classes = request.recipe, len(catalog.classes)
+    own = owns.find(wanted.model, request.module, classes, wanted.seed)
+    bring.check_start(own, wanted)
+    device.check(wanted.device)
     chosen = _chosen_again(own, saved) if saved is not None else _chosen_first(request, catalog, own)
     named = chosen.basis.named
     if isinstance(named, Own):
@@ -91,17 +91,17 @@ def _chosen_again(own: Own | None, saved: Checkpoint) -> Chosen:
     # begun by an earlier Pellucid, it does not say how classes are weighted: they were not
     recipe = recipes.make(**{"class_weights": "none", **saved.context["recipe"]})
     reasons = tuple(saved.context["reasons"])
-    if (said := saved.context.get("basis")) is not None:
-        return Chosen(Basis.from_json(said), recipe, reasons)
+    if (basis := saved.context.get("basis")) is not None:
+        return Chosen(Basis.from_json(basis), recipe, reasons)
     return Chosen(_from_scratch(own, recipe), recipe, reasons)
 
 
 def _chosen_first(request: Request, catalog: Catalog, own: Own | None) -> Chosen:
-    asked = request.recipe
-    sample = datasets.sample(catalog, int(asked.megapixels * 1e6))
+    wanted = request.recipe
+    sample = datasets.sample(catalog, int(wanted.megapixels * 1e6))
     if own is None:
-        return Chosen(*transfer.choose(asked, sample, request.named, request.cache))
-    recipe, reasons = bring.fitted(own, asked, *resolve(asked, own, sample))
+        return Chosen(*transfer.choose(wanted, sample, request.named, request.cache))
+    recipe, reasons = bring.fitted(own, wanted, *resolve(wanted, own, sample))
     return Chosen(_from_scratch(own, recipe), recipe, reasons)
 
 

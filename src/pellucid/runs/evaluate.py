@@ -39,14 +39,14 @@ def evaluating(
     """
     classifier = artefact.load(Path(model), trust=trust)
     if directory is None:
-        side, kept = evaluated_on(model)
-        looked = list(kept)
+        side, held_out = evaluated_on(model)
+        looked = list(held_out)
         labelled = [(str(path), label) for path, label, reason in looked if reason is None]
         unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
-        judged = yield from _judge(classifier, _Part(side, side, labelled, unusable), None)
+        judged = yield from _judge(classifier, _PictureSet(side, side, labelled, unusable), None)
         if knew := artefact.read_config(Path(model)).get("pretrained", {}).get("knew", {}).get(side):
-            said = f"No figure to quote: the model that it started from had seen {knew:,} of these pictures."
-            judged = replace(judged, untold=said)
+            note = f"No figure to quote: the model that it started from had seen {knew:,} of these pictures."
+            judged = replace(judged, untold=note)
         return judged
     known = memory(model)
     results = []
@@ -74,7 +74,7 @@ def _columns(model: str | Path, columns: Columns) -> Columns:
     return replace(columns, likely=tuple(likely))
 
 
-class _Part(NamedTuple):
+class _PictureSet(NamedTuple):
     """Pictures that are judged together: their name, their side, (path, class) and (path, reason) of each."""
 
     name: str
@@ -90,7 +90,7 @@ def _notes(catalog: Catalog, classes: tuple[str, ...]) -> tuple[str, ...]:
     return (*left_out, *near, *again)
 
 
-def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[_Part]:
+def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[_PictureSet]:
     """The pictures of a folder, or of each side of one that is split, test first. Raises CatalogError."""
     names = {composed(name): name for name in reversed(classes)}
     unknown = [name for name in catalog.classes if name not in names]
@@ -108,14 +108,16 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
         labelled = str(catalog.root / picture.path), LABELS_BETWEEN.join(own)
         of_side.setdefault(picture.side, []).append(labelled)
     if of_side.keys() <= {None}:
-        return [_Part(str(directory), None, of_side.get(None, []), refused)]
+        return [_PictureSet(str(directory), None, of_side.get(None, []), refused)]
     parts = [
-        _Part(f"{directory} ({LONG[side]})", LONG[side], of_side[side], []) for side in REPORTED if side in of_side
+        _PictureSet(f"{directory} ({LONG[side]})", LONG[side], of_side[side], [])
+        for side in REPORTED
+        if side in of_side
     ]
     return [parts[0]._replace(unusable=refused), *parts[1:]]
 
 
-def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generator[Evaluating, None, Evaluation]:
+def _judge(classifier: Classifier, part: _PictureSet, known: Memory | None) -> Generator[Evaluating, None, Evaluation]:
     """known: what the model has seen; None for its own pictures, which were kept apart."""
     unusable, paths, labels, logits, digests = list(part.unusable), [], [], [], []
     coarse: list[NDArray[np.uint8]] = []
@@ -150,7 +152,7 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
     metrics = targets.measure(part.name, scores, truth, classifier.classes, fitted)
     answered = () if metrics.several else _answers(paths, scores, truth, classifier.temperature)
     if known is None:
-        own = Evaluation(metrics, tuple(unusable), answered, part.side, kept=True)
+        own = Evaluation(metrics, tuple(unusable), answered, part.side, held_out=True)
         return replace(own, without_trained_on=metrics, unseen=metrics if part.side == "test" else None)
     recognised = known.recognise(paths, digests, np.stack(coarse))
     trained = tuple(each for each in recognised if each.side == "train")

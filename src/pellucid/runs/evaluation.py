@@ -48,7 +48,7 @@ class Evaluation:
     unseen: Metrics | None = None
     """Without those that chose, too: the honest figure; None where nothing is left."""
     sides: tuple[Evaluation, ...] = ()
-    kept: bool = False
+    held_out: bool = False
     """Of the pictures that the model kept for its figure."""
     notes: tuple[str, ...] = ()
     """What else is to be known of the folder: what was left out of it, and classes whose names hardly differ."""

@@ -21,7 +21,7 @@ from pellucid.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Found:
+class DataSummary:
     """What the folder holds and how it was split. Comes once, before the first step."""
 
     directory: Path
@@ -86,7 +86,7 @@ class FoldBegun:
     validation: int
     test: int
     lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """As in Found."""
+    """As in DataSummary."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,15 @@ class FoldStep(Step):
     total: int = field(kw_only=True)
 
 
-RunEvent = Decoding | Comparing | Found | Extracting | Started | Step | Epoch
+RunEvent = Decoding | Comparing | DataSummary | Extracting | Started | Step | Epoch
 """Of one training."""
 Event = RunEvent | FoldBegun | FoldDone
 """Of a training or a cross-validation."""
 
 
-def found(directory: Path, data: Data) -> Found:
+def summary(directory: Path, data: Data) -> DataSummary:
     """What `prepare` gave, in words and numbers."""
-    return Found(
+    return DataSummary(
         directory,
         data.catalog.classes,
         tuple(targets.counts(data.labels[data.sides >= 0], len(data.catalog.classes))),

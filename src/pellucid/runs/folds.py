@@ -18,7 +18,7 @@ from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError, RecipeError, TrainingError
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.store import Decoding
-from pellucid.runs.events import Evaluating, Event, FoldBegun, FoldDone, FoldStep, Found, Started
+from pellucid.runs.events import DataSummary, Evaluating, Event, FoldBegun, FoldDone, FoldStep, Started
 from pellucid.runs.fold import ANSWERS, Answers, figures, read_answers
 from pellucid.runs.judge import judge
 from pellucid.runs.place import CHECKPOINTS
@@ -29,7 +29,7 @@ from pellucid.steps import result_of
 from pellucid.training import checkpoint
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing
-from pellucid.training.folds import FOLDER, PLAN, Fold, Part, begun, pooled
+from pellucid.training.folds import FOLDER, PLAN, Fold, FoldPosition, begun, pooled
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
@@ -70,7 +70,7 @@ class CrossValidation:
         self._last.part = self._part(0, self.out)
         self._run: Run | None = None
         self._done: dict[int, Fold] = {}
-        self._told = self._read = False
+        self._announced = self._read = False
         self._spent: list[float] = []  # seconds of each training that is done
         self._clock = 0.0  # when the one on its way began, if it had begun in this process
 
@@ -100,7 +100,7 @@ class CrossValidation:
                     yield from self._fold(number)
             yield from self._on_all()
         except BaseException:
-            if not self._told:
+            if not self._announced:
                 self._leave()
             raise
 
@@ -199,10 +199,10 @@ class CrossValidation:
         """What a training tells, as part of the whole."""
         for event in run:
             if isinstance(event, Decoding | Comparing):
-                if not self._told:
+                if not self._announced:
                     yield event
-            elif isinstance(event, Found):
-                if not self._told:
+            elif isinstance(event, DataSummary):
+                if not self._announced:
                     self._note()
                     every = sum(event.pictures)
                     yield replace(event, train=every, validation=0, test=every, lacking={}, folds=self.count)
@@ -211,8 +211,8 @@ class CrossValidation:
                     self._note(alike=_alike(run.trained))
                 if event.resumed_at is not None:  # what it took before it was stopped
                     self._clock -= run.trained.state.seconds
-                if not self._told:
-                    self._told = True
+                if not self._announced:
+                    self._announced = True
                     yield event
                     yield from (FoldDone(fold, self.count) for fold in self._done.values())
                 data = run.trained.data
@@ -251,16 +251,16 @@ class CrossValidation:
         left = self.recipe.minutes - sum(self._spent) / 60
         return max(LEAST, left / (self.count + 1 - len(self._done)))
 
-    def _part(self, number: int, out: Path | Callable[[], Path]) -> Part:
+    def _part(self, number: int, out: Path | Callable[[], Path]) -> FoldPosition:
         place = out if isinstance(out, Path) else Path()
-        return Part(number, self.count, place, self._plan.get("alike", {}))
+        return FoldPosition(number, self.count, place, self._plan.get("alike", {}))
 
     def _place(self, number: int) -> Path:
         return self.out / FOLDER / str(number)
 
 
 def _alike(trained: Trained) -> dict[str, Any]:
-    """What all trainings have in common with the first; see Part."""
+    """What all trainings have in common with the first; see FoldPosition."""
     context = trained.keeper.context
     return {
         "threads": context["threads"],

@@ -25,7 +25,7 @@ from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
 _SEEN = (TRAIN, VAL)
 
 
-class Kept(NamedTuple):
+class HeldOut(NamedTuple):
     """A picture that a model kept for its reported figure, and why it cannot be used any more; None where it can."""
 
     path: Path
@@ -87,9 +87,9 @@ class Memory:
                     seen[row] = Seen(paths[row], side, names[twin], same_file=False)
         if self.before is not None:
             name, memory = self.before
-            for row, found in memory._recognised(paths, digests, coarse).items():
-                if row not in seen or (found.side == "train" and seen[row].side != "train"):
-                    seen[row] = found if found.model is not None else replace(found, model=name)
+            for row, match in memory._recognised(paths, digests, coarse).items():
+                if row not in seen or (match.side == "train" and seen[row].side != "train"):
+                    seen[row] = match if match.model is not None else replace(match, model=name)
         return seen
 
 
@@ -112,9 +112,9 @@ def memory(model: str | Path, after: frozenset[Path] = frozenset()) -> Memory:
         )
         return replace(own, untold=f"{own.untold} {gone}" if own.untold is not None else gone)
     known = memory(above, after | {folder.resolve()})
-    said = [] if own.untold is None else [own.untold]
-    said += [] if known.untold is None else [f"{folder} started from {above}: {known.untold}"]
-    return replace(own, before=(started, known), untold=" ".join(said) or None)
+    untold = [] if own.untold is None else [own.untold]
+    untold += [] if known.untold is None else [f"{folder} started from {above}: {known.untold}"]
+    return replace(own, before=(started, known), untold=" ".join(untold) or None)
 
 
 def _own(folder: Path, config: dict[str, Any]) -> Memory:
@@ -141,20 +141,20 @@ def _own(folder: Path, config: dict[str, Any]) -> Memory:
         artefact.check_file(folder, artefact.KNOWN, config)
         tensors = artefact.read_arrays(folder / artefact.KNOWN)
         names = {side: [row["path"] for row in rows if row["side"] == side] for side in _SEEN}
-        kept = {LONG[side]: (names[side], tensors[side]) for side in _SEEN}
-        if any(known.shape != (len(paths), familiar.COARSE) for paths, known in kept.values()):
+        stored = {LONG[side]: (names[side], tensors[side]) for side in _SEEN}
+        if any(known.shape != (len(paths), familiar.COARSE) for paths, known in stored.values()):
             raise ArtefactError(f"{folder / artefact.KNOWN} is not of the pictures in {artefact.SPLIT}")
     except KeyError as error:
         return Memory(digests, {}, f"{folder / artefact.KNOWN} has no {error}, {copies}.")
     except ArtefactError as error:
         return Memory(digests, {}, f"{str(error).rstrip('.')}; {copies}.")
-    return Memory(digests, kept, None, apart)
+    return Memory(digests, stored, None, apart)
 
 
-def evaluated_on(model: str | Path) -> tuple[str, Iterator[Kept]]:
+def evaluated_on(model: str | Path) -> tuple[str, Iterator[HeldOut]]:
     """("test" or "validation", its pictures, each looked at when it is asked for). Raises ArtefactError."""
     side, root, rows = _side(Path(model))
-    return LONG[side], (Kept(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
+    return LONG[side], (HeldOut(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
 
 
 def remembers(model: str | Path) -> bool:
@@ -171,8 +171,8 @@ def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
 
     Raises ArtefactError, at once.
     """
-    _, kept = evaluated_on(model)
-    return ((path, label) for path, label, reason in kept if reason is None)
+    _, held_out = evaluated_on(model)
+    return ((path, label) for path, label, reason in held_out if reason is None)
 
 
 def trained_on(model: str | Path) -> list[str]:

@@ -9,12 +9,12 @@ from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError
 from pellucid.training import checkpoint, folds
 from pellucid.training.claim import inside
-from pellucid.training.folds import Part
+from pellucid.training.folds import FoldPosition
 
 CHECKPOINTS = "checkpoint"  # folder
 
 
-def find_place(out: Path, resume: bool, part: Part | None) -> checkpoint.Checkpoint | None:
+def find_place(out: Path, resume: bool, part: FoldPosition | None) -> checkpoint.Checkpoint | None:
     """Check that `out` can be used; the checkpoint to go on from, if there is one to be.
 
     Raises ArtefactError, and StorageError where the folder may not be read.

@@ -23,7 +23,7 @@ from pellucid.pictures.joined import hint
 from pellucid.pictures.store import Decoding
 from pellucid.runs import events, transfer
 from pellucid.runs.choose import Chosen, Request, choose, counts, settle
-from pellucid.runs.events import Found
+from pellucid.runs.events import DataSummary
 from pellucid.runs.place import CHECKPOINTS
 from pellucid.runs.trained import Trained
 from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, weighting
@@ -61,7 +61,7 @@ class Built:
 
 def prepare(
     request: Request, catalog: Catalog, saved: Checkpoint | None
-) -> Generator[Decoding | Comparing | Found | Extracting, None, Trained]:
+) -> Generator[Decoding | Comparing | DataSummary | Extracting, None, Trained]:
     """All that comes before the first step; yields progress. `saved`: where a run that is resumed stood.
 
     Raises PellucidError of every kind. The first files in `request.out` come with `write_first`.
@@ -69,7 +69,7 @@ def prepare(
     chosen = choose(request, catalog, saved)
     data = yield from datasets.prepare(catalog, chosen.basis.form, chosen.recipe, request.cache, request.part)
     check_same(saved, data)
-    yield events.found(request.directory, data)
+    yield events.summary(request.directory, data)
     chosen = settle(chosen, data, request, saved)
     built = build(chosen, data, request, saved)
     task, where = make_task(chosen, built, data)

@@ -17,7 +17,7 @@ from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
 from pellucid.runs.choose import Request
-from pellucid.runs.events import Evaluating, Found, RunEvent, Started
+from pellucid.runs.events import DataSummary, Evaluating, RunEvent, Started
 from pellucid.runs.place import CHECKPOINTS, find_place
 from pellucid.runs.prepare import prepare
 from pellucid.runs.report import Report
@@ -29,7 +29,7 @@ from pellucid.training.claim import NAME as LOCK
 from pellucid.training.claim import Claim
 from pellucid.training.data import Comparing, read_catalog
 from pellucid.training.features import Extracting
-from pellucid.training.folds import Folds, Part
+from pellucid.training.folds import FoldPosition, Folds
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
@@ -59,7 +59,7 @@ class Run:
         cache: Path,
         resume: bool = False,
         checkpoint_seconds: float = 15.0,
-        part: Part | None = None,
+        part: FoldPosition | None = None,
         module: torch.nn.Module | None = None,
         named: Collection[str] = (),
     ) -> None:
@@ -172,7 +172,7 @@ class Run:
             ready.resumed_at,
         )
 
-    def _prepare(self) -> Generator[Decoding | Comparing | Found | Extracting, None, Trained]:
+    def _prepare(self) -> Generator[Decoding | Comparing | DataSummary | Extracting, None, Trained]:
         began = time.perf_counter()
         catalog = self.look()
         self.take()  # after the scan: the folder may be made among the pictures

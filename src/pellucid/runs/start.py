@@ -35,11 +35,11 @@ def start(
     if module is not None:
         named["model"] = _label(module)
     place = out if out is not None else partial(free_place, directory)
-    asked = recipes.make(**named)
-    kind = CrossValidation if _is_crossed(out, resume, asked.folds) else Run
-    run = kind(directory, asked, place, cache, resume, module=module, named=named)
+    requested = recipes.make(**named)
+    kind = CrossValidation if _is_crossed(out, resume, requested.folds) else Run
+    run = kind(directory, requested, place, cache, resume, module=module, named=named)
     for name, value in named.items():
-        if getattr(run.recipe, name) != getattr(asked, name):
+        if getattr(run.recipe, name) != getattr(requested, name):
             run.close()
             raise RecipeError(
                 f"{name} is {value!r} here and {getattr(run.recipe, name)!r} in {run.out}; "

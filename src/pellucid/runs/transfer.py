@@ -22,14 +22,14 @@ from pellucid.network.window import Shape
 from pellucid.pictures import familiar
 from pellucid.pictures.decode import Form
 from pellucid.pictures.space import another_place
+from pellucid.pretrained.cache import FOLDER as WEIGHTS
 from pellucid.pretrained.find import NAMES, find
-from pellucid.pretrained.kept import FOLDER as WEIGHTS
 from pellucid.pretrained.known import Known
 from pellucid.runs import made_from
 from pellucid.training import features, head, loop, road
 from pellucid.training.data import Data, Sample
 from pellucid.training.features import Backbone, Extracting, View
-from pellucid.training.head import Fitted, Rows, Side
+from pellucid.training.head import Fitted, LinearHead, Side
 from pellucid.training.history import Epoch
 from pellucid.training.loop import State, Task
 from pellucid.training.recipe import Recipe
@@ -76,15 +76,15 @@ class Basis:
         }
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Basis:
+    def from_json(cls, content: dict[str, Any]) -> Basis:
         """What `as_json` wrote, of a run that is resumed."""
-        scale = said["standardise"]
+        scale = content["standardise"]
         return cls(
-            zoo.Named(said["name"], text.parse(said["network"]), None),
-            Form(**said["form"]),
+            zoo.Named(content["name"], text.parse(content["network"]), None),
+            Form(**content["form"]),
             None if scale is None else Standardise(tuple(scale["mean"]), tuple(scale["deviation"])),
             None,
-            said["about"],
+            content["about"],
         )
 
 
@@ -168,7 +168,7 @@ def begin(
     _note(state, fitted, seconds)
     if validation is not None and len(held) < head.FEW:
         state.head_losses = head.losses(fitted.rows, validation).tolist()
-    said = {
+    head_about = {
         "c": fitted.c,
         "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # that of gradient descent pulls towards 0
         "learning_rate": fitted.step,
@@ -176,7 +176,7 @@ def begin(
         "views": views,
         "tried": [list(pair) for pair in fitted.losses],
     }
-    about = {**basis.about, "layer": known.head, "head": said}
+    about = {**basis.about, "layer": known.head, "head": head_about}
     sentences = [_sentence(fitted, len(rows), views)]
     if fitted.validation_accuracy is not None and labels.ndim == 1:
         steps = 1 if task.recipe.minutes is not None else state.steps
@@ -188,7 +188,7 @@ def begin(
     return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
 
 
-def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
+def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHead:
     """Put the known weights into `module`. Returns the head to start from: known rows for classes of equal names."""
     import torch
 
@@ -204,7 +204,7 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> Rows:
     for name, tensor in known.tensors.items():
         if not name.startswith(f"{known.head}."):
             own[name].copy_(torch.from_numpy(np.array(tensor)))
-    return Rows(weight, bias)
+    return LinearHead(weight, bias)
 
 
 def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[str]]:
@@ -217,7 +217,7 @@ def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[st
     sides = {"validation": data.rows("val"), "test": data.rows("test")}
     if folds:
         sides = {"folds": np.arange(len(data.labels))}
-    counts, told = {}, []
+    counts, notes = {}, []
     words = {"folds": "pictures that the folds test"}
     for side, rows in sides.items():
         paths = [data.catalog.pictures[row].path for row in rows.tolist()]
@@ -228,11 +228,11 @@ def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[st
         if spoiled:
             who = sorted({each.model or model.name for each in spoiled})
             have = f"{' and '.join(who)} {'has' if len(who) == 1 else 'have'} seen"
-            told.append(f"{have} {len(spoiled):,} of the {words.get(side, f'{side} pictures')}")
-    return counts, [*told, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
+            notes.append(f"{have} {len(spoiled):,} of the {words.get(side, f'{side} pictures')}")
+    return counts, [*notes, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
 
 
-def _put(module: nn.Module, name: str, rows: Rows) -> None:
+def _put(module: nn.Module, name: str, rows: LinearHead) -> None:
     import torch
 
     layer = _layer(module, name)

@@ -82,13 +82,13 @@ def loop(build: ir.IRBuilder, count: Any, values: list[Any], body: Callable[...,
     build.position_at_end(again)
     turn = build.phi(count.type)
     turn.add_incoming(count.type(0), before)
-    kept = [build.phi(value.type) for value in values]
-    for phi, value in zip(kept, values, strict=True):
+    phis = [build.phi(value.type) for value in values]
+    for phi, value in zip(phis, values, strict=True):
         phi.add_incoming(value, before)
-    after = body(turn, list(kept))
+    after = body(turn, list(phis))
     following = build.add(turn, count.type(1))
     turn.add_incoming(following, build.basic_block)
-    for phi, value in zip(kept, after, strict=True):
+    for phi, value in zip(phis, after, strict=True):
         phi.add_incoming(value, build.basic_block)
     build.cbranch(build.icmp_unsigned("<", following, count), again, done)
     build.position_at_end(done)

@@ -11,7 +11,7 @@ from pellucid.training.checkpoint import Checkpoint
 from pellucid.training.recipe import Recipe
 
 
-def fitted(own: Own, asked: Recipe, recipe: Recipe, reasons: tuple[str, ...]) -> tuple[Recipe, tuple[str, ...]]:
+def fitted(own: Own, requested: Recipe, recipe: Recipe, reasons: tuple[str, ...]) -> tuple[Recipe, tuple[str, ...]]:
     """The size and the channels that a module takes, where it does not take those chosen and none were asked for.
 
     Returns the recipe and the reasons for its choices. Where no choice would do, both stay: what the module says of
@@ -20,7 +20,7 @@ def fitted(own: Own, asked: Recipe, recipe: Recipe, reasons: tuple[str, ...]) ->
     assert recipe.size is not None
     assert recipe.channels is not None
     taken = own.taken((recipe.channels, recipe.size, recipe.size))
-    if taken is None or asked.size not in (None, taken[1]) or asked.channels not in (None, taken[0]):
+    if taken is None or requested.size not in (None, taken[1]) or requested.channels not in (None, taken[0]):
         return recipe, reasons
     if taken[1] != recipe.size:
         others = tuple(reason for reason in reasons if not reason.startswith("size "))

@@ -97,9 +97,9 @@ def save(folder: Path, state: State, context: dict[str, Any]) -> Path:
     with files.storage_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
     files.write(path, encode(tensors, header))
-    kept = [other for other in _paths(folder) if _step(other) <= state.step][:KEEP]
+    older = [other for other in _paths(folder) if _step(other) <= state.step][:KEEP]
     for other in _paths(folder):
-        if other not in kept:
+        if other not in older:
             with suppress(OSError):
                 other.unlink()
     return path
@@ -215,12 +215,12 @@ def _tensors(state: State) -> dict[str, torch.Tensor]:
 def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Each in memory of its own, as the format needs it: a module may use one tensor in several places."""
     seen: set[int] = set()
-    found = {}
+    paths = {}
     for name, tensor in tensors.items():
         place = tensor.untyped_storage().data_ptr()
-        found[name] = tensor.clone() if place in seen else tensor
+        paths[name] = tensor.clone() if place in seen else tensor
         seen.add(place)
-    return found
+    return paths
 
 
 def _digest(header: str, tensors: dict[str, torch.Tensor]) -> str:

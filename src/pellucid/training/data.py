@@ -30,7 +30,7 @@ from pellucid.training.recipe import Recipe
 from pellucid.training.targets import Targets
 
 if TYPE_CHECKING:
-    from pellucid.training.folds import Part
+    from pellucid.training.folds import FoldPosition
 
 SAMPLE = 48
 
@@ -107,8 +107,8 @@ class Data:
     def lacking(self) -> dict[str, tuple[str, ...]]:
         """The classes that a side has no picture of, by the side's name in split.SIDES."""
         classes = self.catalog.classes
-        found = {side: targets.lacking(self.labels[self.rows(side)], len(classes)) for side in splits.SIDES}
-        there = {side: labels for side, labels in found.items() if labels and len(self.rows(side))}
+        missing = {side: targets.lacking(self.labels[self.rows(side)], len(classes)) for side in splits.SIDES}
+        there = {side: labels for side, labels in missing.items() if labels and len(self.rows(side))}
         if self.catalog.several:  # then a label that validation lacks keeps no other from choosing: see `choosing`
             there.pop("val", None)
         return {side: tuple(classes[label] for label in labels) for side, labels in there.items()}
@@ -172,7 +172,7 @@ def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
 
 
 def prepare(
-    catalog: Catalog, form: Form, recipe: Recipe, cache: Path, part: Part | None = None
+    catalog: Catalog, form: Form, recipe: Recipe, cache: Path, part: FoldPosition | None = None
 ) -> Generator[Decoding | Comparing, None, Data]:
     """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError.
 
@@ -181,12 +181,12 @@ def prepare(
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
     catalogs.check(usable)
-    labels, given = targets.of(usable), usable.pictures.sides
+    labels, known_sides = targets.of(usable), usable.pictures.sides
     pairs = yield from _compare(store)
     groups = splits.together(usable.pictures.groups, pairs)
     if part is None:
         dealt = iterative.split if usable.several else splits.split
-        sides = dealt(labels, store.digests, groups, given, recipe.validation, recipe.test, recipe.seed)
+        sides = dealt(labels, store.digests, groups, known_sides, recipe.validation, recipe.test, recipe.seed)
     else:
         sides = part.sides(store, labels, groups, recipe)
     _check_train(usable, labels[sides == splits.TRAIN])

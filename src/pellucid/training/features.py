@@ -80,7 +80,7 @@ class FeaturesInfo(StoreInfo):
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Saved:
     """What stands in a folder, checked."""
 
     digests: NDArray[np.uint8]  # (N, 32)
@@ -109,8 +109,8 @@ def extract(
             free = lock.acquire()
         if lock.held:
             clearing.remove_leftovers(folder, _NAME)
-        kept = _load(folder, identity)
-        places = {} if kept is None else {digest.tobytes(): at for at, digest in enumerate(kept.digests)}
+        saved = _load(folder, identity)
+        places = {} if saved is None else {digest.tobytes(): at for at, digest in enumerate(saved.digests)}
         missing = [int(row) for row in rows if digests[row].tobytes() not in places]
         if missing:
             made: list[NDArray[np.float32]] = []
@@ -118,16 +118,16 @@ def extract(
                 yield from _computed(store, np.array(missing, np.int64), backbone, view, len(rows) - len(missing), made)
             finally:  # who stops it goes on from here the next time
                 if made:
-                    kept = _merged(kept, digests, missing[: sum(map(len, made))], np.concatenate(made))
-                    _save(folder, identity, kept)
-            assert kept is not None
-            places = {digest.tobytes(): at for at, digest in enumerate(kept.digests)}
-        elif kept is not None:
+                    saved = _merged(saved, digests, missing[: sum(map(len, made))], np.concatenate(made))
+                    _save(folder, identity, saved)
+            assert saved is not None
+            places = {digest.tobytes(): at for at, digest in enumerate(saved.digests)}
+        elif saved is not None:
             with suppress(OSError):
                 os.utime(folder / HEADER)  # the time of its last use
-        assert kept is not None, "there are no rows"
+        assert saved is not None, "there are no rows"
         yield Extracting(len(rows), len(rows), len(rows) - len(missing), 0.0, 0.0)
-        return kept.features[[places[digests[row].tobytes()] for row in rows]]
+        return saved.features[[places[digests[row].tobytes()] for row in rows]]
 
 
 def _computed(
@@ -140,7 +140,7 @@ def _computed(
 ) -> Generator[Extracting, None, None]:
     """Batch by batch, each added to `made`."""
     total = reused + len(rows)
-    began, told = time.monotonic(), -np.inf
+    began, reported = time.monotonic(), -np.inf
     yield Extracting(reused, total, reused, 0.0, 0.0)
     for start in range(0, len(rows), BATCH):
         here = rows[start : start + BATCH]
@@ -149,18 +149,18 @@ def _computed(
             pixels = np.ascontiguousarray(pixels[:, :, ::-1])
         made.append(backbone.forward(pixels).numpy().astype(np.float32, copy=False))
         done, now = start + len(here), time.monotonic()
-        if now >= told + _EVERY:
-            told, pace = now, (now - began) / done
+        if now >= reported + _EVERY:
+            reported, pace = now, (now - began) / done
             yield Extracting(reused + done, total, reused, 1 / max(pace, 1e-9), pace * (len(rows) - done))
 
 
-def _merged(kept: _Kept | None, digests: NDArray[np.uint8], rows: list[int], made: NDArray[np.float32]) -> _Kept:
+def _merged(saved: _Saved | None, digests: NDArray[np.uint8], rows: list[int], made: NDArray[np.float32]) -> _Saved:
     """What was kept of pictures that are still there, and what has been made of `rows`."""
-    if kept is None or kept.features.shape[1] != made.shape[1]:
-        return _Kept(digests[rows], made)
+    if saved is None or saved.features.shape[1] != made.shape[1]:
+        return _Saved(digests[rows], made)
     there = {digest.tobytes() for digest in digests}
-    stays = [at for at, digest in enumerate(kept.digests) if digest.tobytes() in there]
-    return _Kept(np.concatenate([kept.digests[stays], digests[rows]]), np.concatenate([kept.features[stays], made]))
+    stays = [at for at, digest in enumerate(saved.digests) if digest.tobytes() in there]
+    return _Saved(np.concatenate([saved.digests[stays], digests[rows]]), np.concatenate([saved.features[stays], made]))
 
 
 def _digests(store: Store) -> NDArray[np.uint8]:
@@ -186,7 +186,7 @@ def _folder(cache: Path, identity: dict[str, Any], store: Store) -> Path:
     return cache / f"{name}-{key}.features"
 
 
-def _load(folder: Path, identity: dict[str, Any]) -> _Kept | None:
+def _load(folder: Path, identity: dict[str, Any]) -> _Saved | None:
     """What an earlier run kept, if it is whole."""
     try:
         header = _header(folder)
@@ -196,19 +196,19 @@ def _load(folder: Path, identity: dict[str, Any]) -> _Kept | None:
             return None
         digests = np.fromfile(folder / DIGESTS, np.uint8).reshape(-1, 32)
         features = np.fromfile(folder / RAW, np.dtype("<f4")).astype(np.float32, copy=False)
-        return _Kept(digests, features.reshape(len(digests), -1)) if len(digests) else None
+        return _Saved(digests, features.reshape(len(digests), -1)) if len(digests) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _save(folder: Path, identity: dict[str, Any], kept: _Kept) -> None:
-    needed = kept.features.nbytes + kept.digests.nbytes
+def _save(folder: Path, identity: dict[str, Any], saved: _Saved) -> None:
+    needed = saved.features.nbytes + saved.digests.nbytes
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
-        kept.features.astype("<f4", copy=False).tofile(part / RAW)
-        kept.digests.tofile(part / DIGESTS)
+        saved.features.astype("<f4", copy=False).tofile(part / RAW)
+        saved.digests.tofile(part / DIGESTS)
         header = {
             "identity": identity,
-            "pictures": len(kept.digests),
+            "pictures": len(saved.digests),
             "hashes": {name: files.sha256(part / name) for name in (RAW, DIGESTS)},
         }
         (part / HEADER).write_text(json.dumps(header | {"self": _hash(header)}, indent=1))
@@ -226,21 +226,23 @@ def _hash(header: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
-def kept(cache: Path) -> list[FeaturesInfo]:
+def stored(cache: Path) -> list[FeaturesInfo]:
     """The features in `cache`, the last used first; damaged ones are left out, but `clear` removes them."""
     from pellucid.pictures.decode import Form
 
-    found = []
+    infos = []
     for folder in cache.glob("*.features"):
         with suppress(OSError, ValueError, TypeError, KeyError):
             header = _header(folder)
-            told = header["identity"]
+            identity = header["identity"]
             used = (folder / HEADER).stat().st_mtime
-            form, root = Form(**told["pictures"]["form"]), Path(told["root"])
+            form, root = Form(**identity["pictures"]["form"]), Path(identity["root"])
             size = clearing.occupied(folder)
-            info = FeaturesInfo(folder, root, form, header["pictures"], size, used, told["network"], told["view"])
-            found.append(info)
-    return sorted(found, key=lambda info: -info.used)
+            info = FeaturesInfo(
+                folder, root, form, header["pictures"], size, used, identity["network"], identity["view"]
+            )
+            infos.append(info)
+    return sorted(infos, key=lambda info: -info.used)
 
 
 def clear(cache: Path) -> int:

@@ -36,7 +36,7 @@ T += (2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldPosition:
     """Which of the trainings of a cross-validation one is. `place` is the model folder that they all end in.
 
     `number`: the fold that is tested, from 1 to `count`; 0 for the last training, which learns from all pictures.
@@ -51,10 +51,10 @@ class Part:
 
     def check(self, catalog: Catalog) -> None:
         """Raises RecipeError where the folders give the sides: then the test side is chosen already."""
-        given = sorted(splits.SIDES[side] for side in np.unique(catalog.pictures.sides) if side >= 0)
-        if given:
+        sides = sorted(splits.SIDES[side] for side in np.unique(catalog.pictures.sides) if side >= 0)
+        if sides:
             raise RecipeError(
-                f"folds is {self.count}, and {catalog.root} gives sides of its own ({', '.join(given)}): the test "
+                f"folds is {self.count}, and {catalog.root} gives sides of its own ({', '.join(sides)}): the test "
                 "pictures are chosen already. Remove --folds, or name a folder without sides."
             )
 

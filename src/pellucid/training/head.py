@@ -48,7 +48,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Rows:
+class LinearHead:
     """A head: weight float32 (classes, D), bias float32 (classes,)."""
 
     weight: NDArray[np.float32]
@@ -70,7 +70,7 @@ class Fitted:
     * losses: of validation for every C tried, (C, cross-entropy)
     """
 
-    rows: Rows
+    rows: LinearHead
     c: float
     decay: float
     step: float
@@ -82,7 +82,7 @@ class Fitted:
     seconds: float
 
 
-def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float] = GRID) -> Fitted:
+def fit(train: Side, validation: Side | None, start: LinearHead, grid: Sequence[float] = GRID) -> Fitted:
     """The head of the C in `grid` with the least cross-entropy on `validation`; of DEFAULT where there is none.
 
     Fewer than FEW validation pictures have to be sure: DEFAULT stays unless another C is better by more than a standard
@@ -107,12 +107,12 @@ def fit(train: Side, validation: Side | None, start: Rows, grid: Sequence[float]
     )
 
 
-def judged(rows: Rows, side: Side) -> tuple[float, float]:
+def judged(rows: LinearHead, side: Side) -> tuple[float, float]:
     """The mean cross-entropy, each picture counting by its weight, and the accuracy, each counting the same."""
     return float(losses(rows, side).mean()), targets.accuracy(rows.logits(side.features), side.labels)
 
 
-def losses(rows: Rows, side: Side) -> NDArray[np.float64]:
+def losses(rows: LinearHead, side: Side) -> NDArray[np.float64]:
     """Cross-entropy of each picture times its weight, (n,), as `targets.weighted` has it."""
     return targets.weighted(targets.losses(rows.logits(side.features), side.labels), side.weights)
 
@@ -129,11 +129,11 @@ def _chosen(
         best = min(range(len(tried)), key=lambda at: tried[at].mean())
         if len(tried) - 1 - best >= WORSE and c >= DEFAULT:
             break
-    told = tuple((c, float(each.mean())) for c, each in zip(grid, tried, strict=False))
+    tried_losses = tuple((c, float(each.mean())) for c, each in zip(grid, tried, strict=False))
     few = DEFAULT in grid and len(validation.labels) < FEW
     if few and not surely_less(tried[best], tried[grid.index(DEFAULT)]):
-        return DEFAULT, told
-    return grid[best], told
+        return DEFAULT, tried_losses
+    return grid[best], tried_losses
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def _threads(products: int) -> Iterator[None]:
 class _Problem:
     """Scaled features, and the function to be minimised."""
 
-    def __init__(self, train: Side, start: Rows) -> None:
+    def __init__(self, train: Side, start: LinearHead) -> None:
         import torch
 
         self.mean = train.features.mean(axis=0, dtype=np.float64)
@@ -175,7 +175,7 @@ class _Problem:
         """The pull as a share of the mean cross-entropy: 1 / (C n)."""
         return 1 / (c * self.count)
 
-    def minimum(self, c: float, flat: float) -> Rows:
+    def minimum(self, c: float, flat: float) -> LinearHead:
         """The head where no number of the gradient exceeds `flat`, sought from where the last search ended."""
         import torch
 
@@ -199,7 +199,7 @@ class _Problem:
         self.at = point.detach()
         weight = self.at[:, :-1].numpy() / self.scale
         bias = self.at[:, -1].numpy() - weight @ self.mean
-        return Rows(weight.astype(np.float32), bias.astype(np.float32))
+        return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
 
     def _value(self, point: torch.Tensor, decay: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and gradient in float64; the two products with all features in float32."""

@@ -321,13 +321,13 @@ def keep_best(state: State) -> None:
     state.best_step = state.step
 
 
-def _keep(kept: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
+def _keep(copies: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
     """Copy `tensors` over what was kept before: nothing new that stays lies among the blocks that each step needs."""
     for name, tensor in tensors.items():
-        if name in kept and kept[name].shape == tensor.shape:
-            kept[name].copy_(tensor.detach())
+        if name in copies and copies[name].shape == tensor.shape:
+            copies[name].copy_(tensor.detach())
         else:
-            kept[name] = tensor.detach().clone()
+            copies[name] = tensor.detach().clone()
 
 
 def optimizer_tensors(state: State) -> dict[str, torch.Tensor]:

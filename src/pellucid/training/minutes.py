@@ -43,12 +43,12 @@ def replan(task: Task, state: State) -> None:
     state.steps = max(0 if state.history else 1, steps)
 
 
-def too_few(asked: float, state: State, before: float) -> tuple[str, ...]:
-    """A sentence where `asked` minutes leave no step; () where they leave one.
+def too_few(minutes: float, state: State, before: float) -> tuple[str, ...]:
+    """A sentence where so many `minutes` leave no step; () where they leave one.
 
     before: seconds until the first step could begin. Of these, a head on known weights has its own in the history.
     """
-    allowed = asked * 60
+    allowed = minutes * 60
     known = bool(state.history)
     if state.steps > 0 and (known or before < allowed):
         return ()
@@ -58,8 +58,10 @@ def too_few(asked: float, state: State, before: float) -> tuple[str, ...]:
         took += f", their features and the head {head:.1f} s"
     if before >= allowed:
         follows = "the head is all that is trained" if known else "one step is trained all the same"
-        return (f"minutes {asked:g} are over before the first step: {took}; {follows}",)
-    return (f"minutes {asked:g} are too few for a step of the whole network: {took}; the head is all that is trained",)
+        return (f"minutes {minutes:g} are over before the first step: {took}; {follows}",)
+    return (
+        f"minutes {minutes:g} are too few for a step of the whole network: {took}; the head is all that is trained",
+    )
 
 
 def _left(task: Task, state: State) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ class Recorder:
                 {"file": f"picture-{number}.png", "path": paths[row], "class": name, "side": side}
                 for number, (row, name, side) in enumerate(zip(rows, names, sides, strict=True), start=1)
             ],
-            "layers": [asdict(layer) for layer in self._layers],
+            "layers": [layer.as_json() for layer in self._layers],
             "steps_per_epoch": task.steps_per_epoch,
             "steps": state.steps,
             "frames": [],
@@ -126,8 +126,8 @@ class Recorder:
         if there and self._index["steps"] == state.steps:
             return
         # a plan that has grown longer keeps the early frames further apart
-        kept = [frame for frame in frames if is_due(frame["step"], state.steps, every) and frame not in there]
-        self._index |= {"steps": state.steps, "frames": [*kept, *(there or [self._add(state)])]}
+        earlier = [frame for frame in frames if is_due(frame["step"], state.steps, every) and frame not in there]
+        self._index |= {"steps": state.steps, "frames": [*earlier, *(there or [self._add(state)])]}
         self._write_index()
 
     def _add(self, state: State) -> dict[str, Any]:
@@ -184,10 +184,10 @@ class Recorder:
             gradients = torch.autograd.grad(torch.stack(losses).sum(), outputs, allow_unused=True)
         tensors: dict[str, NDArray[Any]] = {"logits": logits.detach().cpu().numpy()}
         for layer, output, gradient in zip(self._layers, outputs, gradients, strict=True):
-            leading = 2 if len(layer.kept) == 3 else 1
-            kept = {"output": output, "gradient": torch.zeros_like(output) if gradient is None else gradient}
-            for kind, numbers in kept.items():
-                _put(tensors, f"{layer.name}/{kind}", _reduced(numbers.detach(), layer.kept), leading)
+            leading = 2 if len(layer.stored) == 3 else 1
+            arrays = {"output": output, "gradient": torch.zeros_like(output) if gradient is None else gradient}
+            for kind, numbers in arrays.items():
+                _put(tensors, f"{layer.name}/{kind}", _reduced(numbers.detach(), layer.stored), leading)
             if layer.weight is not None:
                 filters, inputs = layer.weight[:2]
                 weight = state.module.get_parameter(f"{layer.name}.weight").detach()
@@ -210,22 +210,22 @@ def _layers(module: torch.nn.Module, images: torch.Tensor) -> tuple[Layer, ...]:
         places = np.linspace(first, len(names) - 1, min(LAYERS, len(names) - first))
         names = [names[place] for place in np.rint(places).astype(int)]
     shapes = [tuple(seen[name].shape[1:]) for name in names]
-    options = [[_kept(shape, *limits) for shape in shapes] for limits in CHANNELS_AND_SIDES]
-    fitting = (kept for kept in options if 2 * len(images) * sum(map(math.prod, kept)) <= MAP_BYTES)
-    kept = next(fitting, options[-1])
+    options = [[_stored_shape(shape, *limits) for shape in shapes] for limits in CHANNELS_AND_SIDES]
+    fitting = (shapes_of for shapes_of in options if 2 * len(images) * sum(map(math.prod, shapes_of)) <= MAP_BYTES)
+    stored = next(fitting, options[-1])
     return tuple(
-        Layer(name, type(parts[name]).__name__, shape, part, _kept_weight(parts[name]))
-        for name, shape, part in zip(names, shapes, kept, strict=True)
+        Layer(name, type(parts[name]).__name__, shape, part, _stored_weight(parts[name]))
+        for name, shape, part in zip(names, shapes, stored, strict=True)
     )
 
 
-def _kept(shape: tuple[int, ...], channels: int, side: int) -> tuple[int, ...]:
+def _stored_shape(shape: tuple[int, ...], channels: int, side: int) -> tuple[int, ...]:
     if len(shape) == 1:
         return (min(shape[0], UNITS),)
     return min(shape[0], channels), min(shape[1], side), min(shape[2], side)
 
 
-def _kept_weight(part: torch.nn.Module) -> tuple[int, ...] | None:
+def _stored_weight(part: torch.nn.Module) -> tuple[int, ...] | None:
     import torch
 
     if not isinstance(part, torch.nn.Conv2d):
@@ -268,12 +268,12 @@ def _watched(module: torch.nn.Module, names: set[str] | None = None) -> Iterator
             part.training = mode
 
 
-def _reduced(numbers: torch.Tensor, kept: tuple[int, ...]) -> torch.Tensor:
-    """(P, C, H, W) -> (P, *kept), means over areas; (P, U) -> its first units."""
+def _reduced(numbers: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """(P, C, H, W) -> (P, *shape), means over areas; (P, U) -> its first units."""
     import torch.nn.functional as F
 
-    first = numbers[:, : kept[0]].float()
-    return F.adaptive_avg_pool2d(first, (kept[1], kept[2])) if len(kept) == 3 else first
+    first = numbers[:, : shape[0]].float()
+    return F.adaptive_avg_pool2d(first, (shape[1], shape[2])) if len(shape) == 3 else first
 
 
 def _put(tensors: dict[str, NDArray[Any]], name: str, numbers: torch.Tensor, leading: int) -> None:

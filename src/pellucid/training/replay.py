@@ -73,10 +73,20 @@ class Layer:
     """The torch class: Conv2d, ReLU, MaxPool2d, Linear, ..."""
     shape: tuple[int, ...]
     """Of its output for one picture: (channels, height, width) or (units,)."""
-    kept: tuple[int, ...]
+    stored: tuple[int, ...]
     """The same as it is kept: the first channels, each averaged over areas down to so many rows and columns."""
     weight: tuple[int, ...] | None
     """(filters, input channels, height, width) that are kept of a convolution's weight."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As the index has it, in which `stored` is called "kept"."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "shape": self.shape,
+            "kept": self.stored,
+            "weight": self.weight,
+        }
 
 
 @dataclass(frozen=True)
@@ -173,18 +183,18 @@ def content(folder: Path, entry: dict[str, Any]) -> bytes:
     if Path(name).name != name:
         raise ValueError(f"{name!r} is not the name of a file in it")
     try:
-        found = path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing. {_AGAIN}") from error
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if len(found) != entry["bytes"]:
+    if len(data) != entry["bytes"]:
         raise ArtefactError(
-            f"{path} has {len(found):,} bytes where {INDEX} states {entry['bytes']:,}: it was cut or changed. {_AGAIN}"
+            f"{path} has {len(data):,} bytes where {INDEX} states {entry['bytes']:,}: it was cut or changed. {_AGAIN}"
         )
-    if described(found)["sha256"] != entry["sha256"]:
+    if described(data)["sha256"] != entry["sha256"]:
         raise ArtefactError(f"{path} is damaged: it does not have the hash that {INDEX} states. {_AGAIN}")
-    return found
+    return data
 
 
 def _layer(entry: dict[str, Any]) -> Layer:
@@ -214,7 +224,7 @@ def _frame(folder: Path, entry: dict[str, Any], layers: tuple[Layer, ...], index
         "logits": ((count, len(index["classes"])), np.dtype(np.float32))
     }
     for layer in layers:
-        shapes = [(count, *layer.kept), (count, *layer.kept), layer.weight]
+        shapes = [(count, *layer.stored), (count, *layer.stored), layer.weight]
         for kind, shape in zip(kinds, shapes, strict=True):
             if shape is not None:
                 leading = 2 if kind != "weight" and len(shape) == 4 else 1

@@ -22,10 +22,10 @@ def hold(images: Images, count: int, engine: Engine) -> tuple[Images, tuple[str,
     if free is None:
         return images, ()
     size = count * int(np.prod(images.batch(np.empty(0, np.int64)).shape[1:]))
-    told = f"{size / 1e9:.1f} GB of pictures, {free / 1e9:.1f} GB free on the GPU"
+    sizes = f"{size / 1e9:.1f} GB of pictures, {free / 1e9:.1f} GB free on the GPU"
     if size > SHARE * free:
-        return images, (f"pictures in main memory: {told}",)
-    return Resident(images, count, engine), (f"pictures on the GPU: {told}",)
+        return images, (f"pictures in main memory: {sizes}",)
+    return Resident(images, count, engine), (f"pictures on the GPU: {sizes}",)
 
 
 class Resident:

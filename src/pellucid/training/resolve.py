@@ -47,9 +47,9 @@ def resolve_length(recipe: Recipe, train: int, chooses: bool = True) -> tuple[Re
     """
     reasons: list[str] = []
     if recipe.pretrained is not None and not chooses and (recipe.minutes is not None or recipe.epochs):
-        asked = f"epochs {recipe.epochs:,}" if recipe.minutes is None else f"minutes {recipe.minutes:g}"
+        setting = f"epochs {recipe.epochs:,}" if recipe.minutes is None else f"minutes {recipe.minutes:g}"
         why = "no validation can tell whether the whole network is better than the head"
-        reasons.append(f"the head alone, in spite of {asked}: {why}; --validation keeps pictures for that")
+        reasons.append(f"the head alone, in spite of {setting}: {why}; --validation keeps pictures for that")
         batch = recipe.batch or (SMALL_BATCH if train < MANY else LARGE_BATCH)
         return dataclasses.replace(recipe, batch=batch, epochs=HEAD_ALONE, minutes=None), tuple(reasons)
     batch, epochs = recipe.batch, recipe.epochs

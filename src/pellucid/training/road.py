@@ -51,12 +51,12 @@ def untried(grey: bool, train: int, accuracy: float, steps: int) -> list[str]:
 
     grey: whether the pictures are; train: how many there are to train on; steps: of the whole network that follow.
     """
-    said = f"the head has {1 - accuracy:.1%} of the validation pictures wrong"
+    problem = f"the head has {1 - accuracy:.1%} of the validation pictures wrong"
     if accuracy < GOOD and grey and train >= MANY:
-        return [f"{said}: with so many grey pictures --from-scratch may do better, and takes minutes"]
+        return [f"{problem}: with so many grey pictures --from-scratch may do better, and takes minutes"]
     if accuracy < POOR and not steps:
         more = "--from-scratch and, for the whole network, --epochs 10 can be tried"
-        return [f"{said}: {more}; on about 500 pictures neither was better where it was measured"]
+        return [f"{problem}: {more}; on about 500 pictures neither was better where it was measured"]
     return []
 
 
@@ -94,10 +94,10 @@ def resolve(
     shape = (size, size) if recipe.size is not None else (form.height, form.width)
     chosen = Form(*shape, form.channels, fit, crop, form.filter)
     cut = f", {crop:g} of the middle" if crop < 1 else ""
-    said = {f"size {size}": shape == (form.height, form.width), f"{fit}{cut}": fit == form.fit}
-    usual = [what for what, same in said.items() if same]
+    same_by_setting = {f"size {size}": shape == (form.height, form.width), f"{fit}{cut}": fit == form.fit}
+    usual = [what for what, same in same_by_setting.items() if same]
     reasons = [f"{', '.join([*usual, form.filter, 'mean'])} and deviation: as the weights were trained"]
-    if others := [what for what, same in said.items() if not same]:
+    if others := [what for what, same in same_by_setting.items() if not same]:
         reasons.append(f"{', '.join(others)}: as requested")
     reasons += too_small(size, form)
     augment = recipe.augment

@@ -62,12 +62,12 @@ def thresholds(p: NDArray[np.float64], targets: Targets) -> tuple[float, ...]:
     classes = p.shape[1]
     if not targets.any():
         return (0.5,) * classes
-    together, found = _logit(best_threshold(p.ravel(), targets.ravel())), []
+    together, labels_thresholds = _logit(best_threshold(p.ravel(), targets.ravel())), []
     for label in range(classes):
         count = int(targets[:, label].sum())
         own = _logit(best_threshold(p[:, label], targets[:, label])) if count else 0.0
-        found.append(float(scores.sigmoid(np.array((count * own + PULL * together) / (count + PULL)))))
-    return tuple(found)
+        labels_thresholds.append(float(scores.sigmoid(np.array((count * own + PULL * together) / (count + PULL)))))
+    return tuple(labels_thresholds)
 
 
 def best_threshold(p: NDArray[np.float64], has: NDArray[np.bool_]) -> float:
@@ -176,5 +176,5 @@ def _class_metrics(
 
 
 def _logit(p: float) -> float:
-    kept = min(max(p, 1e-6), 1 - 1e-6)
-    return math.log(kept / (1 - kept))
+    clipped = min(max(p, 1e-6), 1 - 1e-6)
+    return math.log(clipped / (1 - clipped))

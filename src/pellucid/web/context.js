@@ -1,8 +1,8 @@
 /** What a view is drawn from: one object, which the drawer makes. */
 
 /** @typedef {import("./trace.js").Trace} Trace */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./store.js").PageState} PageState */
+/** @typedef {import("./store.js").PageStore} PageStore */
 /**
  * What only a server can do.
  * @typedef {object} Served
@@ -16,8 +16,8 @@
  * What every view has.
  * @typedef {object} Context
  * @property {Trace} trace
- * @property {State} state settled: its place is there
- * @property {Store} store
+ * @property {PageState} state settled: its place is there
+ * @property {PageStore} store
  * @property {Served | null} served null in a file, which nobody answers
  */
 /**

@@ -13,13 +13,13 @@ import { look, strip } from "./strip/strip.js";
 import { VIEWS } from "./views.js";
 
 /** @typedef {import("./trace.js").Trace} Trace */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./store.js").PageState} PageState */
+/** @typedef {import("./store.js").PageStore} PageStore */
 
 /**
  * @typedef {object} Scene
  * @property {HTMLElement} page
- * @property {Store} store
+ * @property {PageStore} store
  * @property {import("./context.js").Served | null} served
  * @property {(error: unknown) => void} complain
  * @property {() => void} showHelp
@@ -27,7 +27,7 @@ import { VIEWS } from "./views.js";
 
 /**
  * @param {Scene} scene
- * @returns {(state: State, trace: Trace) => Promise<void>} draws anew what has changed; all of it for another trace
+ * @returns {(state: PageState, trace: Trace) => Promise<void>} draws anew what has changed; all of it for another trace
  */
 export function drawer({ page, store, served, complain, showHelp }) {
   let turn = 0;
@@ -39,8 +39,8 @@ export function drawer({ page, store, served, complain, showHelp }) {
   const main = h("main", {});
   const reading = guide(store, complain);
   page.replaceChildren(main, reading.panel);
-  /** @type {State | null} */ let before = null;
-  return async (/** @type {State} */ wanted, /** @type {Trace} */ trace) => {
+  /** @type {PageState | null} */ let before = null;
+  return async (/** @type {PageState} */ wanted, /** @type {Trace} */ trace) => {
     const mine = ++turn;
     const other = trace !== shownTrace;
     shownTrace = trace;
@@ -91,8 +91,8 @@ export function drawer({ page, store, served, complain, showHelp }) {
 
 /**
  * Whether a number stands beside the one before, in the same view: much of the drawing stays as it is.
- * @param {State} before
- * @param {State} now
+ * @param {PageState} before
+ * @param {PageState} now
  */
 function besides(before, now) {
   const alike = before.name === now.name && before.direction === now.direction;
@@ -101,8 +101,8 @@ function besides(before, now) {
 
 /**
  * Whether a number is the one next to another.
- * @param {State | null} before
- * @param {State} now
+ * @param {PageState | null} before
+ * @param {PageState} now
  */
 function near(before, now) {
   const apart = now.index?.map((at, axis) => Math.abs(at - (before?.index?.[axis] ?? at))) ?? [];
@@ -124,7 +124,7 @@ function show(main, parts, alike) {
 
 /**
  * Where the reader is, apart from the place within it.
- * @param {State} state
+ * @param {PageState} state
  */
 function where({ view, name, index }) {
   return JSON.stringify([view, name, !index]);
@@ -132,7 +132,7 @@ function where({ view, name, index }) {
 
 /**
  * How much of the page the stage has, in CSS pixels.
- * @param {State} state
+ * @param {PageState} state
  * @param {HTMLElement} main
  */
 function widthOf(state, main) {

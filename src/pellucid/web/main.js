@@ -39,7 +39,7 @@ async function start() {
   /** @type {ReturnType<typeof drawer> | null} */ let draw = null;
   /** @type {import("./trace.js").Trace | null} */ let trace = null;
   let shown = 0;
-  /** @type {((state: import("./store.js").State) => Promise<void>) | null} */ let watch = null;
+  /** @type {((state: import("./store.js").PageState) => Promise<void>) | null} */ let watch = null;
   const reopen = () => (host.forget(), open());
   async function open() {
     const { picture } = store.get();

@@ -3,13 +3,13 @@
 import { VIEWS } from "./views.js";
 
 /** @typedef {import("./trace.js").Trace} Trace */
-/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").PageState} PageState */
 
 /**
  * The state, or the nearest one that this trace has.
  * @param {Trace} trace
- * @param {State} state
- * @returns {State}
+ * @param {PageState} state
+ * @returns {PageState}
  */
 export function settled(trace, state) {
   if (state.view && !Object.hasOwn(VIEWS, state.view)) return { ...state, view: "", place: "" };

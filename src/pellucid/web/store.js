@@ -6,7 +6,7 @@
 /** @typedef {"forward" | "backward" | "update"} Direction */
 /** @typedef {"unit" | "layer" | "network"} Scale */
 /**
- * @typedef {object} State
+ * @typedef {object} PageState
  * @property {string} view "" is the walk through the network; views.js has the others
  * @property {string} place in that view, as it likes to write it
  * @property {string} lesson and its step, "stride.2"; "" where none is read
@@ -25,7 +25,7 @@
  * @property {boolean} playing whether the window slides on by itself; not in the address: a link stands still
  */
 
-/** @type {State} */
+/** @type {PageState} */
 export const START = {
   view: "",
   place: "",
@@ -46,7 +46,7 @@ export const START = {
 };
 
 /**
- * @param {State} state
+ * @param {PageState} state
  * @returns {string}
  */
 export function address(state) {
@@ -70,7 +70,7 @@ export function address(state) {
 /**
  * What an address says. What it does not say, or says wrongly, is as at the start.
  * @param {string} hash
- * @returns {State}
+ * @returns {PageState}
  */
 export function read(hash) {
   const [path, search = ""] = hash.replace(/^#?\/?/, "").split("?");
@@ -125,7 +125,7 @@ function places(text) {
  * @param {Window} window
  */
 export function createStore(window) {
-  /** @type {((state: State) => unknown)[]} */
+  /** @type {((state: PageState) => unknown)[]} */
   const watching = [];
   let state = read(window.location.hash);
   const tell = () => Promise.all(watching.map((watch) => watch(state)));
@@ -137,7 +137,7 @@ export function createStore(window) {
   return {
     get: () => state,
     /**
-     * @param {Partial<State>} change
+     * @param {Partial<PageState>} change
      * @param {boolean} [quiet] the step is not one to come back to: a cursor's, say
      * @returns {Promise<unknown>} when it has been drawn
      */
@@ -149,7 +149,7 @@ export function createStore(window) {
       if (!state.playing) go(window, address(state), quiet);
       return tell();
     },
-    /** @param {(state: State) => unknown} watch what it returns is waited for where a change has to be drawn */
+    /** @param {(state: PageState) => unknown} watch what it returns is waited for where a change has to be drawn */
     subscribe: (watch) => void watching.push(watch),
   };
 }
@@ -169,4 +169,4 @@ function go({ history }, hash, quiet) {
   }
 }
 
-/** @typedef {ReturnType<typeof createStore>} Store */
+/** @typedef {ReturnType<typeof createStore>} PageStore */

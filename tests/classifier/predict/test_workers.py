@@ -79,7 +79,7 @@ def test_an_error_comes_out_and_no_thread_stays(workers: int, where: str) -> Non
         if now:
             raise ZeroDivisionError
 
-    def given() -> Iterator[int]:
+    def numbers() -> Iterator[int]:
         for number in range(50):
             failing(where == "given" and number == 30)
             yield number
@@ -99,7 +99,7 @@ def test_an_error_comes_out_and_no_thread_stays(workers: int, where: str) -> Non
 
     seen = []
     with pytest.raises(ZeroDivisionError):
-        seen.extend(answered(given(), 3, decode, load, load))
+        seen.extend(answered(numbers(), 3, decode, load, load))
     assert set(threading.enumerate()) == before
 
 
@@ -124,11 +124,11 @@ def test_the_pictures_in_order_one_bad_among_them(
     classifier: Classifier, files: list[Path], workers: int, worth_fusing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(with_torch, "WORTH_FUSING", worth_fusing)
-    given = [*files[:17], b"no picture", *files[17:]]
-    answers = list(classifier.stream(given, 4))
-    assert [answer.source for answer in answers] == [str(f) if isinstance(f, Path) else "<bytes>" for f in given]
+    inputs = [*files[:17], b"no picture", *files[17:]]
+    answers = list(classifier.stream(inputs, 4))
+    assert [answer.source for answer in answers] == [str(f) if isinstance(f, Path) else "<bytes>" for f in inputs]
     assert [number for number, answer in enumerate(answers) if answer.error] == [17]
-    for answer, picture in zip(answers, given, strict=True):
+    for answer, picture in zip(answers, inputs, strict=True):
         alone = classifier.predict(picture)
         assert (answer.label, answer.error) == (alone.label, alone.error)
         assert answer.logits == pytest.approx(alone.logits, abs=1e-5)
@@ -137,11 +137,11 @@ def test_the_pictures_in_order_one_bad_among_them(
 def test_the_number_of_threads_changes_no_bit(
     classifier: Classifier, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    results = []
     for number in (1, 2, 3):
         monkeypatch.setattr(worker, "cores", lambda number=number: number)
-        found.append([answer.logits for answer in classifier.stream(files, 4)])
-    assert found[0] == found[1] == found[2]
+        results.append([answer.logits for answer in classifier.stream(files, 4)])
+    assert results[0] == results[1] == results[2]
 
 
 def test_pytorchs_threads_are_the_callers_as_before(classifier: Classifier, files: list[Path]) -> None:
@@ -149,11 +149,11 @@ def test_pytorchs_threads_are_the_callers_as_before(classifier: Classifier, file
     torch.set_num_threads(3)
     try:
         list(classifier.stream(files, 4))
-        told: list[int] = []
-        thread = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+        threads: list[int] = []
+        thread = threading.Thread(target=lambda: threads.append(torch.get_num_threads()))
         thread.start()
         thread.join()
-        assert (torch.get_num_threads(), told) == (3, [3])
+        assert (torch.get_num_threads(), threads) == (3, [3])
     finally:
         torch.set_num_threads(before)
 
@@ -161,7 +161,7 @@ def test_pytorchs_threads_are_the_callers_as_before(classifier: Classifier, file
 def test_a_watched_module_is_run_as_it_is(classifier: Classifier, files: list[Path]) -> None:
     seen: list[tuple[int, ...]] = []
     first = next(classifier.module.children())
-    handle = first.register_forward_hook(lambda module, given, output: seen.append(tuple(output.shape)))
+    handle = first.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape)))
     try:
         logits = classifier.backend.alone()(np.stack([classifier.prepared(path) for path in files[:3]]))
     finally:

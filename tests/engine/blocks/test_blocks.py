@@ -131,7 +131,7 @@ def test_equal_to_pytorch_in_float64(case: tuple[nn.Sequential, Tensor, int]) ->
 @pytest.mark.parametrize(
     ("channels", "kernel"),
     [(32, 3), (64, 3), (130, 3), (230, 1), (27, 5), (70, 5), (140, 5)],
-    ids=lambda given: str(given),
+    ids=lambda inputs: str(inputs),
 )
 def test_many_channels_are_gathered_in_as_many_registers_as_there_are(channels: int, kernel: int) -> None:
     module = block(channels, 3, kernel)
@@ -379,7 +379,7 @@ def test_stored_pictures_bit_for_bit(bfloat16: bool, flat: bool) -> None:
     first = steps(module)[0]
     assert isinstance(first, Block)
     assert (chain.stored_block(first, pixels, scale.table(), 1) is not None) == (PAIRS or not bfloat16)
-    found = []
+    results = []
     for stored in (True, False):
         module.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -388,9 +388,9 @@ def test_stored_pictures_bit_for_bit(bfloat16: bool, flat: bool) -> None:
             else:
                 outputs = chain.forward(module, 1)(cpu.standardised(pixels, scale, 1))
         outputs.float().square().sum().backward()
-        found.append([outputs.detach(), *(p.grad for p in module.parameters() if p.grad is not None)])
-    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
-    assert len(found[0]) == (3 if flat else 5)
+        results.append([outputs.detach(), *(p.grad for p in module.parameters() if p.grad is not None)])
+    assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
+    assert len(results[0]) == (3 if flat else 5)
 
 
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,14 +409,14 @@ ENGINE = Path(__file__).parents[3] / "docs" / "why" / "engine.md"
 
 def test_the_page_beside_the_code_says_what_the_code_does() -> None:
     page = README.read_text(encoding="utf-8")
-    for said in (
+    for message in (
         f"at most {LARGEST_POOL} wide",
         f"take {trial.SMALLEST_BYTES >> 20} MB or more",
         f"a win of {trial.CLEAR} times or more",
         f"at most {cpu.SHARES} threads",
         *(f"`{name}({', '.join(signature(getattr(blocks, name)).parameters)})`" for name in DOOR),
     ):
-        assert said in page
+        assert message in page
     measured = re.findall(r"^\|.*\|(?: [\d,.]+ \|){5}$", page, re.MULTILINE)
     assert len(measured) == 4
     known = ENGINE.read_text(encoding="utf-8")
@@ -444,8 +444,8 @@ def test_the_faster_way_is_chosen_and_told(
 
     monkeypatch.setattr(trial, "_race", race)
     module = text.parse(NETWORK).module((3, 150, 150), 2)
-    found = with_blocks(Engine("cpu", "float32", 1, ("cpu: why",)), module, (3, 150, 150), 256)
-    assert (found.fused, found.reasons) == (chosen, ("cpu: why", reason))
+    result = with_blocks(Engine("cpu", "float32", 1, ("cpu: why",)), module, (3, 150, 150), 256)
+    assert (result.fused, result.reasons) == (chosen, ("cpu: why", reason))
     (places,) = raced
     assert [(p.channels, p.height, p.filters, p.first) for p in places] == [(3, 150, 4, True), (4, 74, 6, False)]
     assert [p.bytes for p in places] == [4 * 4 * 148**2, 4 * 6 * 72**2]

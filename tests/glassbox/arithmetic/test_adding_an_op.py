@@ -58,8 +58,8 @@ def test_the_added_op_agrees_with_pytorch(gem_pool, batch, channels, height, wid
     evaluator = Evaluator(op, arrays, gradient)
     for name, expected in zip(op.inputs, gradients, strict=True):
         for index in np.ndindex(*expected.shape):
-            found, scale = evaluator.gradient_of(name, index)
-            assert found == pytest.approx(expected[index].item(), rel=0, abs=1e-12 * scale)
+            result, scale = evaluator.gradient_of(name, index)
+            assert result == pytest.approx(expected[index].item(), rel=0, abs=1e-12 * scale)
 
 
 def test_the_added_op_by_differences(gem_pool) -> None:

@@ -229,8 +229,8 @@ def test_float32_lies_within_some_roundings_of_the_scale(name: str) -> None:
     evaluator = Evaluator(op, {name: tensor.detach().numpy() for name, tensor in tensors.items()}, gradient.numpy())
     random = np.random.default_rng(5)
     count = 300 if len(op.shapes["input"]) == 1 else 8
-    for asked, theirs in ((OUT, out), *zip(op.inputs, gradients, strict=True)):
+    for requested, theirs in ((OUT, out), *zip(op.inputs, gradients, strict=True)):
         for _ in range(count):
             index = tuple(int(random.integers(size)) for size in theirs.shape)
-            found, scale = (evaluator.value if asked == OUT else evaluator.gradient_of)(asked, index)
-            assert abs(found - theirs[index].item()) <= ROUNDING * 2**-24 * scale, (asked, index)
+            result, scale = (evaluator.value if requested == OUT else evaluator.gradient_of)(requested, index)
+            assert abs(result - theirs[index].item()) <= ROUNDING * 2**-24 * scale, (requested, index)

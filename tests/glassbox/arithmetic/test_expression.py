@@ -114,12 +114,12 @@ def test_the_text_means_what_the_tree_means(tree: Expression, numbers: dict[str,
     assume(math.isfinite(value) and not on_a_step(tree, rounded))
     known = PYTHON | {"erf": math.erf}
     with np.errstate(all="ignore"):
-        for text, found in (
+        for text, result in (
             (str(tree), {name: np.float64(number) for name, number in rounded.items()}),
             (tree.written({name: f"{number}" for name, number in rounded.items()}), {}),
         ):
             try:
-                again = float(eval(numeric(text), known | found))
+                again = float(eval(numeric(text), known | result))
             except ZeroDivisionError:  # of two numbers, which are not NumPy's
                 assume(False)
             assert again == pytest.approx(value, rel=1e-9, abs=1e-9), text
@@ -255,9 +255,9 @@ def test_values_are_written_in_place_of_names() -> None:
 
 
 def test_arrays_are_broadcast_and_float64() -> None:
-    found = (X * W + 1).evaluate({"x": np.ones((2, 1), np.float32), "w": np.arange(3)})  # type: ignore[arg-type]
-    assert found.tolist() == [[1, 2, 3]] * 2
-    assert found.dtype == np.float64
+    result = (X * W + 1).evaluate({"x": np.ones((2, 1), np.float32), "w": np.arange(3)})  # type: ignore[arg-type]
+    assert result.tolist() == [[1, 2, 3]] * 2
+    assert result.dtype == np.float64
 
 
 def test_sigmoid_does_not_overflow() -> None:

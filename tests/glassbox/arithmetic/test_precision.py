@@ -33,13 +33,13 @@ def test_beyond_the_range_as_pytorch_converts(name: str) -> None:
     ]
     numbers = np.concatenate([numbers, edges, np.negative(edges), [0, np.inf, -np.inf]])
     theirs = torch.tensor(numbers).to(getattr(torch, name)).double().numpy()
-    found = limited(numbers, name)
+    result = limited(numbers, name)
     inside = np.isfinite(theirs) & (np.abs(numbers) >= 2.0**precision.lowest)
     assert inside.sum() > 1000
-    assert np.array_equal(found[inside], numbers[inside])
+    assert np.array_equal(result[inside], numbers[inside])
     assert (~inside).sum() > 1000
     # PyTorch rounds to float32 first, which matters at a tie alone
-    differ = found[~inside] != theirs[~inside]
+    differ = result[~inside] != theirs[~inside]
     assert differ.sum() <= 2
 
 

@@ -46,17 +46,17 @@ def trace() -> Trace:
 
 
 def test_every_array_is_the_traces(trace: Trace) -> None:
-    found = arrays(trace)
+    result = arrays(trace)
     expected = {f"value/{name}": array for name, array in trace.values.items()}
     expected |= {f"gradient/{name}": array for name, array in trace.gradients.items()}
     expected |= {f"after/{name}": step.after for name, step in trace.updates.items()}
     for name, step in trace.updates.items():
         expected |= {f"remembered/{name}/{local}": array for local, array in step.remembered.items()}
-    assert found.keys() == expected.keys()
+    assert result.keys() == expected.keys()
     for name, array in expected.items():
-        assert found[name].shape == array.shape
-        assert found[name].tobytes() == array.astype(found[name].dtype).tobytes(), name
-    assert {str(array.dtype) for array in found.values()} == {"float32", "float64"}
+        assert result[name].shape == array.shape
+        assert result[name].tobytes() == array.astype(result[name].dtype).tobytes(), name
+    assert {str(array.dtype) for array in result.values()} == {"float32", "float64"}
 
 
 def test_the_document_is_strict_json_and_describes_the_model(trace: Trace) -> None:

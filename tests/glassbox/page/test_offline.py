@@ -83,9 +83,9 @@ class Parsed(HTMLParser):
         self.elements[-1:] = [(tag, attributes, text + data)]
 
     def one(self, tag: str, **wanted: str) -> tuple[dict[str, str | None], str]:
-        found = [(a, t) for name, a, t in self.elements if name == tag and wanted.items() <= a.items()]
-        assert len(found) == 1, (tag, wanted, len(found))
-        return found[0]
+        results = [(a, t) for name, a, t in self.elements if name == tag and wanted.items() <= a.items()]
+        assert len(results) == 1, (tag, wanted, len(results))
+        return results[0]
 
 
 def opened(packed: dict[str, str], name: str, entry: dict[str, Any]) -> np.ndarray:
@@ -108,15 +108,15 @@ def test_every_number_comes_back_out_of_the_file(trace: Trace, web: Path) -> Non
     for name, array in whole.arrays.items():
         entry = content["arrays"][name]
         source = entry.get("same_as", name)
-        said = content["arrays"][source]
-        found = opened(packed, source, {**said, "shape": entry["shape"]})
-        if "rebuilt" in said:
-            rebuilt_kinds.add(said["rebuilt"])
+        entries = content["arrays"][source]
+        result = opened(packed, source, {**entries, "shape": entry["shape"]})
+        if "rebuilt" in entries:
+            rebuilt_kinds.add(entries["rebuilt"])
             kind, rebuilt = pages._rebuilt(trace, source)
-            assert kind == said["rebuilt"]
+            assert kind == entries["rebuilt"]
             assert rebuilt is not None
-            found = rebuild.restored(found, rebuilt.reshape(entry["shape"]))
-        assert found.tobytes() == array.tobytes(), name
+            result = rebuild.restored(result, rebuilt.reshape(entry["shape"]))
+        assert result.tobytes() == array.tobytes(), name
     assert rebuilt_kinds == {"value", "gradient", "update"}
     assert packed.keys() == {name for name, entry in content["arrays"].items() if "same_as" not in entry}
 
@@ -226,24 +226,24 @@ def test_what_is_equal_between_pictures_is_stored_once(trace: Trace, web: Path) 
     stored = json.loads(parsed.one("script", id="arrays")[1])
     other = json.loads(parsed.one("script", id="picture-1")[1])
     content = json.loads(gzip.decompress(base64.b64decode(other["document"])))
-    kept = {name for name in content["arrays"] if name.startswith("remembered/")}
-    kept |= {f"value/{name}" for name in several[0].parameters} | {"gradient/loss"}  # which is 1
-    assert {name for name, entry in content["arrays"].items() if "shared" in entry} == kept
+    saved = {name for name in content["arrays"] if name.startswith("remembered/")}
+    saved |= {f"value/{name}" for name in several[0].parameters} | {"gradient/loss"}  # which is 1
+    assert {name for name, entry in content["arrays"].items() if "shared" in entry} == saved
     for name, array in Document(several[1]).arrays.items():
         entry = content["arrays"][name]
         if "shared" in entry:
             assert name not in other["arrays"]
-            source, packed, said = first["arrays"][name].get("same_as", name), stored, first["arrays"]
+            source, packed, entries = first["arrays"][name].get("same_as", name), stored, first["arrays"]
         else:
-            source, packed, said = entry.get("same_as", name), other["arrays"], content["arrays"]
-        found = opened(packed, source, {**said[source], "shape": entry["shape"]})
-        if "rebuilt" in said[source]:
+            source, packed, entries = entry.get("same_as", name), other["arrays"], content["arrays"]
+        result = opened(packed, source, {**entries[source], "shape": entry["shape"]})
+        if "rebuilt" in entries[source]:
             _, rebuilt = pages._rebuilt(several["shared" not in entry], source)
             assert rebuilt is not None
-            found = rebuild.restored(found, rebuilt.reshape(entry["shape"]))
-        assert found.tobytes() == array.tobytes(), name
-    told = [(each["picture"], each["predicted"], each["probability"]) for each in first["pictures"]]
-    assert told == [("", each.predicted, float(each.probabilities[each.predicted])) for each in several]
+            result = rebuild.restored(result, rebuilt.reshape(entry["shape"]))
+        assert result.tobytes() == array.tobytes(), name
+    report = [(each["picture"], each["predicted"], each["probability"]) for each in first["pictures"]]
+    assert report == [("", each.predicted, float(each.probabilities[each.predicted])) for each in several]
     assert "pictures" not in content
 
 

@@ -37,16 +37,16 @@ def test_values_gradients_and_updates_differ_by_rounding_alone(trace: Trace, mon
         if node.op is not None
     }
     assert {"conv1", "relu1", "maxpool1", "batchnorm1", "avgpool1", "residual1", "dense1"} <= {
-        name for name, found in values.items() if found is not None
+        name for name, result in values.items() if result is not None
     }
     gradients = {name: rebuild.gradient(trace, name) for name in trace.gradients}
-    known = {name for name, found in gradients.items() if found is not None}
+    known = {name for name, result in gradients.items() if result is not None}
     assert {"conv1", "conv1.weight", "conv1.bias", "relu1", "maxpool1", "batchnorm1", "input", "dense1.weight"} <= known
     updates = {name: rebuild.update(step, trace.gradients[name]) for name, step in trace.updates.items()}
-    assert all(found is not None for found in updates.values())
+    assert all(result is not None for result in updates.values())
     after = {name: step.after for name, step in trace.updates.items()}
-    for found, recorded in ((values, trace.values), (gradients, trace.gradients), (updates, after)):
-        for name, rebuilt in found.items():
+    for result, recorded in ((values, trace.values), (gradients, trace.gradients), (updates, after)):
+        for name, rebuilt in result.items():
             if rebuilt is not None:
                 scale = np.abs(recorded[name]).max() if recorded[name].size else 0
                 np.testing.assert_allclose(rebuilt, recorded[name], rtol=1e-5, atol=1e-6 * scale, err_msg=name)
@@ -67,11 +67,11 @@ def test_what_only_picks_numbers_is_exact(trace: Trace) -> None:
 def test_the_first_of_equal_candidates_has_the_gradient() -> None:
     module = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 2))
     trace = recording.explain(module, torch.ones(1, 2, 2), 0)
-    found = rebuild.gradient(trace, "input")
-    assert found is not None
-    assert found[0, 0, 0, 0] != 0
-    assert (found[0, 0].ravel()[1:] == 0).all()
-    np.testing.assert_array_equal(found, trace.gradients["input"])
+    result = rebuild.gradient(trace, "input")
+    assert result is not None
+    assert result[0, 0, 0, 0] != 0
+    assert (result[0, 0].ravel()[1:] == 0).all()
+    np.testing.assert_array_equal(result, trace.gradients["input"])
 
 
 @pytest.mark.parametrize("limit", ["LIMIT_STRIDED", "TERMS_STRIDED", "ROUNDS"])
@@ -91,8 +91,8 @@ def test_a_sum_of_nothing_is_zero() -> None:
     read = strided.frame(at("i"), (0,), {"o": 3, "i": 0})
     assert place is not None
     assert read is not None
-    found = strided.added({"o": 3, "i": 0}, place, {"input": (read, np.zeros(0))}, lambda values: values["input"])
-    assert found.tolist() == [0, 0, 0]
+    result = strided.added({"o": 3, "i": 0}, place, {"input": (read, np.zeros(0))}, lambda values: values["input"])
+    assert result.tolist() == [0, 0, 0]
 
 
 OTHER_WAYS = (

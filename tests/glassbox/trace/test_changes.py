@@ -167,7 +167,7 @@ def test_a_change_that_no_gradient_sees_says_so(image: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("middle", "said"),
+    ("middle", "message"),
     [
         (code("z = y.detach().clone()", "y = z.resize_(1, 6, 18, 2)"), "gives an array another size"),
         (code("z = y * 1", "torch._foreach_add_([y, z], 1.0)"), "changes a list of arrays in one call"),
@@ -175,6 +175,6 @@ def test_a_change_that_no_gradient_sees_says_so(image: Tensor) -> None:
         (code("y.chunk(2, 1)[0].mul_(2)"), "Output 0 of Split is a view and is being modified inplace"),
     ],
 )
-def test_what_is_refused_says_why(middle: Callable, said: str, image: Tensor) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_what_is_refused_says_why(middle: Callable, message: str, image: Tensor) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(Changed(middle), image, LABEL)

@@ -300,7 +300,7 @@ def test_constants_and_buffers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "said"),
+    ("run", "message"),
     [
         (lambda self, x: (self.head(x.flatten(1)), x), "returns 2 results"),
         (lambda self, x: None, "returns None"),
@@ -311,10 +311,10 @@ def test_constants_and_buffers() -> None:
     ],
 )
 def test_what_cannot_be_followed_says_why(
-    run: Callable[..., object], said: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    run: Callable[..., object], message: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     module = Written(run, head=dense()).train()
-    with pytest.raises(TraceError, match=said) as error:
+    with pytest.raises(TraceError, match=message) as error:
         exporting.capture(module, torch.zeros(SHAPE))
     assert "\n" not in str(error.value)
     assert "<string>" not in str(error.value)

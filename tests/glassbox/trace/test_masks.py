@@ -89,7 +89,7 @@ def test_what_a_mask_hides_has_no_part(way: str, training: bool) -> None:
             if math.isinf(working.recorded):
                 infinite += 1
                 assert working.total == working.recorded
-            elif not working.given:
+            elif not working.external:
                 assert math.isfinite(working.bound)
                 assert working.bound <= 1e-3 * max(1, abs(working.total))
             if node.name in trace.gradients:

@@ -25,8 +25,8 @@ class Gated(nn.Module):
         torch.manual_seed(0)
         self.conv, self.gate, self.head = nn.Conv2d(3, 6, 3), nn.Linear(6, 3), nn.Linear(6, 5)
         self.held = [self.head.weight]
-        self.kept: dict[str, Tensor] = {}
-        self.conv.register_forward_hook(lambda _, inputs, output: self.kept.update(conv=output))
+        self.snapshots: dict[str, Tensor] = {}
+        self.conv.register_forward_hook(lambda _, inputs, output: self.snapshots.update(conv=output))
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = self.conv(x).relu().mean((2, 3))
@@ -69,7 +69,7 @@ LOSSES: dict[str, MeasuredBy] = {
     "rows at right angles": lambda m: lambda z: z[0, 1] + (m.head.weight @ m.head.weight.T - torch.eye(5)).pow(2).sum(),
     "an auxiliary loss": lambda m: lambda z: F.cross_entropy(z, LABEL) + 0.1 * m.auxiliary,
     "nothing but an auxiliary loss": lambda m: lambda z: m.auxiliary,
-    "what a hook has kept": lambda m: lambda z: F.cross_entropy(z, LABEL) + 0.1 * m.kept["conv"].abs().mean(),
+    "what a hook has kept": lambda m: lambda z: F.cross_entropy(z, LABEL) + 0.1 * m.snapshots["conv"].abs().mean(),
     "another run of the module": lambda m: (
         lambda z: F.cross_entropy(z, LABEL) + m(torch.ones(1, 3, 8, 8)).pow(2).mean()
     ),
@@ -148,7 +148,7 @@ def test_what_is_asked_beside_the_loss_leaves_it_out(image: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "said"),
+    ("loss", "message"),
     [
         (lambda z: z, r"The loss returns \(1, 5\); it must return one number"),
         (lambda z: 1.5, "The loss returns float; it must return one number"),
@@ -157,6 +157,6 @@ def test_what_is_asked_beside_the_loss_leaves_it_out(image: Tensor) -> None:
         (lambda z, w: z.sum(), "alone, raises TypeError"),
     ],
 )
-def test_what_is_no_loss_is_one_sentence(loss: Any, said: str, image: Tensor) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_what_is_no_loss_is_one_sentence(loss: Any, message: str, image: Tensor) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(Gated(), image, loss=loss)

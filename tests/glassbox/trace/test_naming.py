@@ -152,8 +152,8 @@ def test_modules_keep_their_name_and_operators_make_way() -> None:
         Place("g", "input", "hook", True),
         Place("h", "input", "conv2d", False),
     ]
-    found, roles = names(places, {"block.add", "loss"})
-    assert found == {
+    result, roles = names(places, {"block.add", "loss"})
+    assert result == {
         "a": "mean@2",
         "b": "mean",
         "c": "block.relu",

@@ -93,7 +93,7 @@ def explained(make: Make, steps: int, dtype: torch.dtype, remembered: float = 1e
     module, optimizer = copy.deepcopy((module, optimizer))
     loss(module, image[None]).backward()
     optimizer.step()
-    found = []
+    results = []
     for weight in WEIGHTS:
         working = trace.update(weight)
         name, index = weight.split("[")[0], tuple(map(int, weight.split("[")[1][:-1].split(",")))
@@ -103,15 +103,15 @@ def explained(make: Make, steps: int, dtype: torch.dtype, remembered: float = 1e
         assert abs(working.difference) <= working.bound
         lines = {part.of: part.terms.total for part in working.between}
         for key, value in optimizer.state[parameter].items():
-            said = f"{REMEMBERED.get(key, key)}_after"
-            if key not in REMEMBERED and said not in lines:
+            message = f"{REMEMBERED.get(key, key)}_after"
+            if key not in REMEMBERED and message not in lines:
                 assert key == "step"
                 continue
             actual = (value[index] if value.ndim else value).item()
             size = float(value.abs().max())
-            assert lines[said] == pytest.approx(actual, rel=remembered, abs=remembered * size), (weight, said)
-        found.append(working)
-    return found
+            assert lines[message] == pytest.approx(actual, rel=remembered, abs=remembered * size), (weight, message)
+        results.append(working)
+    return results
 
 
 @pytest.mark.parametrize("maximize", [False, True])
@@ -209,7 +209,7 @@ def test_epsilon_that_vanishes_in_float16() -> None:
 
 
 def test_what_strains_a_dtype_is_named() -> None:
-    def told(scale: float, unit: float = 2.0**-24, dtype: torch.dtype = torch.float32) -> str:
+    def warnings_of(scale: float, unit: float = 2.0**-24, dtype: torch.dtype = torch.float32) -> str:
         weight = nn.Parameter(torch.ones(1, dtype=dtype))
         optimizer = optim.Adam([weight])
         op, remembered, _ = described(optimizer, optimizer.param_groups[0], {}, weight)
@@ -217,13 +217,14 @@ def test_what_strains_a_dtype_is_named() -> None:
         arrays = {"weight": np.array(1.0), "gradient": np.array(scale)}
         return strain(Evaluator(op, {**arrays, **{name: each[0] for name, each in remembered.items()}}), unit)
 
-    assert told(0.1) == ""
-    assert told(1e22) == "mean_square_after is 1e+41, and the largest number of float32 is 3.4e+38"
+    assert warnings_of(0.1) == ""
+    assert warnings_of(1e22) == "mean_square_after is 1e+41, and the largest number of float32 is 3.4e+38"
     assert (
-        told(3e19) == "gradient * gradient in mean_square_after is 9e+38, and the largest number of float32 is 3.4e+38"
+        warnings_of(3e19)
+        == "gradient * gradient in mean_square_after is 9e+38, and the largest number of float32 is 3.4e+38"
     )
-    assert told(1e-21) == "mean_square_after is 1e-45, and near 0 the numbers of float32 lie 1.4e-45 apart"
-    half = told(1e-3, 2.0**-11, torch.float16)
+    assert warnings_of(1e-21) == "mean_square_after is 1e-45, and near 0 the numbers of float32 lie 1.4e-45 apart"
+    half = warnings_of(1e-3, 2.0**-11, torch.float16)
     assert half == "mean_square_after is 1e-09, and near 0 the numbers of float16 lie 6e-08 apart"
 
 
@@ -234,12 +235,12 @@ def test_a_variance_that_cancels_is_named() -> None:
     op, _, _ = described(optimizer, optimizer.param_groups[0], state, weight)
     assert op is not None
     numbers = {"weight": 1.0, "gradient": 1.05, "mean_square": 1.0, "mean": 1.0}
-    told = strain(Evaluator(op, {name: np.array(number) for name, number in numbers.items()}), 2.0**-24)
-    assert told == "centered_mean_square is 2.48e-05, the difference of numbers of the size 2"
+    warning = strain(Evaluator(op, {name: np.array(number) for name, number in numbers.items()}), 2.0**-24)
+    assert warning == "centered_mean_square is 2.48e-05, the difference of numbers of the size 2"
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (optim.Adafactor, "Adafactor keeps means over the rows and columns of a whole array. Only"),
         (
@@ -253,10 +254,10 @@ def test_a_variance_that_cancels_is_named() -> None:
         ),
     ],
 )
-def test_why_an_optimizers_arithmetic_is_not_written(make: Make, said: str) -> None:
+def test_why_an_optimizers_arithmetic_is_not_written(make: Make, message: str) -> None:
     module = network()
     optimizer = make(module.parameters())
-    assert unwritten(optimizer).startswith(said)
+    assert unwritten(optimizer).startswith(message)
     assert described(optimizer, optimizer.param_groups[0], {}, module[3].weight)[0] is None
 
 
@@ -273,7 +274,7 @@ def test_a_fused_sgd_in_16_bits_on_a_cpu_is_not_written() -> None:
 def test_what_is_no_optimizer_is_told() -> None:
     optimizer = optim.SGD([nn.Parameter(torch.ones(1))], 0.1)
     check(optimizer)
-    for wrong, said in (
+    for wrong, message in (
         ("adam", r"The optimizer is the text 'adam'\. Give one of PyTorch's: torch\.optim\.Adam\(module"),
         (optim.Adam, r"The optimizer is the class Adam\. Make one of it .*: Adam\(module\.parameters\(\)\)\.$"),
         (
@@ -283,5 +284,5 @@ def test_what_is_no_optimizer_is_told() -> None:
         (0.1, r"The optimizer is a float\. Give one of PyTorch's"),
         ([optimizer], r"The optimizer is a list\."),
     ):
-        with pytest.raises(TraceError, match=said):
+        with pytest.raises(TraceError, match=message):
             check(wrong)

@@ -87,7 +87,7 @@ def test_nothing_is_left_behind(module: Skipped, input: Tensor) -> None:
     module.train()
     module.conv.weight.grad = torch.full_like(module.conv.weight, 7)
     before = copy.deepcopy((module.state_dict(), optimizer.state_dict()))
-    given = input.clone()
+    untouched = input.clone()
     explain(module, input, optimizer=optimizer)
     after = module.state_dict(), optimizer.state_dict()
     assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
@@ -98,7 +98,7 @@ def test_nothing_is_left_behind(module: Skipped, input: Tensor) -> None:
         for key, value in state.items()
     )
     assert module.training
-    assert torch.equal(input, given)
+    assert torch.equal(input, untouched)
     assert not input.requires_grad
     assert module.conv.weight.grad.unique().tolist() == [7]
     assert all(p.grad is None for name, p in module.named_parameters() if name != "conv.weight")
@@ -154,7 +154,7 @@ def test_images_of_every_form(module: Skipped, input: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         (torch.zeros(2, 3, 8, 8), r"shape \(2, 3, 8, 8\); one image is \(C, H, W\) or \(1, C, H, W\)"),
         (torch.zeros(8, 8), r"shape \(8, 8\)"),
@@ -164,8 +164,8 @@ def test_images_of_every_form(module: Skipped, input: Tensor) -> None:
         ("cat.jpg", "The image is a str"),
     ],
 )
-def test_images_of_a_wrong_form(module: Skipped, image: Tensor, said: str) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_images_of_a_wrong_form(module: Skipped, image: Tensor, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(module, image)
 
 
@@ -213,7 +213,7 @@ def test_losses(module: Skipped, input: Tensor, loss: Loss, plain: Callable[[Ten
 
 
 @pytest.mark.parametrize(
-    ("loss", "said"),
+    ("loss", "message"),
     [
         (Loss(weights=(1, 2)), "2 class weights, and there are 3 classes"),
         (Loss(label_smoothing=1.5), "label_smoothing is 1.5; it must be from 0 to 1"),
@@ -222,8 +222,8 @@ def test_losses(module: Skipped, input: Tensor, loss: Loss, plain: Callable[[Ten
         (Loss("hinge"), "no loss 'hinge'; there are cross_entropy, mse, binary_cross_entropy, difference"),  # type: ignore[arg-type]
     ],
 )
-def test_losses_that_do_not_fit(module: Skipped, input: Tensor, loss: Loss, said: str) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_losses_that_do_not_fit(module: Skipped, input: Tensor, loss: Loss, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(module, input, 1, loss=loss)
 
 
@@ -271,9 +271,9 @@ def test_what_hands_back_its_input_has_a_gradient_of_its_own(code: Callable, nam
     trace = explain(Run(code, input.numel()), input, 1)
     unwritten = {name for node in trace.nodes if not node.written for name in node.reads.values()}
     for name in names:
-        found = trace.gradient(f"{name}[1, 2, 3]")
-        assert found.recorded != 0
-        assert found.complete == (name not in unwritten)
+        result = trace.gradient(f"{name}[1, 2, 3]")
+        assert result.recorded != 0
+        assert result.complete == (name not in unwritten)
 
 
 @pytest.mark.parametrize(
@@ -314,14 +314,14 @@ def test_what_has_no_gradient_at_all_has_values(input: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         (lambda x: x + x // 0.3, "cannot differentiate this module: derivative for aten::floor_divide"),
         (lambda x: x + x.sum(dtype=torch.int64), r"sum \(test_recording.py:\d+: .*cannot be followed: Autograd"),
     ],
 )
-def test_what_pytorch_cannot_differentiate_is_refused(code: Callable, said: str, input: Tensor) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_what_pytorch_cannot_differentiate_is_refused(code: Callable, message: str, input: Tensor) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(Run(code, input.numel()), input)
 
 

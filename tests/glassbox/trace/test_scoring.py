@@ -121,7 +121,7 @@ def test_any_function_of_the_scores_is_a_loss(kind: str, image: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "said"),
+    ("loss", "message"),
     [
         (nn.CrossEntropyLoss(), r"called with the scores \(1, 5\) alone, raises TypeError: .*'target'"),
         (lambda scores: scores, r"The loss returns \(1, 5\); it must return one number"),
@@ -130,8 +130,8 @@ def test_any_function_of_the_scores_is_a_loss(kind: str, image: Tensor) -> None:
         (3, "The loss is 3; it must be a pellucid.Loss"),
     ],
 )
-def test_what_is_no_loss_is_one_sentence(loss: Any, said: str, image: Tensor) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_what_is_no_loss_is_one_sentence(loss: Any, message: str, image: Tensor) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(chain(), image, loss=loss)
 
 
@@ -192,9 +192,9 @@ def test_a_trace_shows_where_the_network_looked_and_what_made_the_difference(ima
     module = chain()
     before = copy.deepcopy(module.state_dict())
     trace = pellucid.explain(module, image, classes=("a", "b", "c", "d", "e"))
-    found = trace.attribute("b", "integrated_gradients")
-    assert found.map.shape == (8, 8)
-    assert found.logit == pytest.approx(float(trace.logits[1]))
+    attribution = trace.attribute("b", "integrated_gradients")
+    assert attribution.map.shape == (8, 8)
+    assert attribution.logit == pytest.approx(float(trace.logits[1]))
     assert trace.attribute().target == trace.predicted
     difference = trace.difference("b", 3)
     assert difference.difference == pytest.approx(float(trace.logits[1] - trace.logits[3]), abs=1e-6)
@@ -254,9 +254,9 @@ def test_one_score_has_a_map_for_the_class_that_it_speaks_for(image: Tensor) -> 
         module[4].bias -= 5
     trace = pellucid.explain(module, image)
     assert trace.predicted == 0
-    found = trace.attribute()
-    assert found.target == 1
-    assert found.logit == pytest.approx(float(trace.logits[0]))
+    attribution = trace.attribute()
+    assert attribution.target == 1
+    assert attribution.logit == pytest.approx(float(trace.logits[0]))
     with pytest.raises(TraceError, match="One score speaks for '1'"):
         trace.attribute(0)
     with pytest.raises(TraceError, match=r"1\.5 is not a class"):

@@ -77,14 +77,14 @@ def test_what_torch_func_computes_is_followed(kind: str, image: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("middle", "said"),
+    ("middle", "message"),
     [
         (lambda m, y: torch.vmap(lambda a: a + torch.rand(()), randomness="different")(y), "randomness='different'"),
         (lambda m, y: func.jvp(lambda a: a.sin(), (y,), (y,))[1], "derivatives forward, which cannot be followed"),
     ],
 )
-def test_what_cannot_be_followed_says_what_to_do(middle: Callable, said: str, image: Tensor) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_what_cannot_be_followed_says_what_to_do(middle: Callable, message: str, image: Tensor) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(Middle(middle), image, LABEL)
 
 

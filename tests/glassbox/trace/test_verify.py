@@ -452,32 +452,32 @@ def _at_the_accumulator(module: nn.Sequential) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "said"),
+    ("plant", "message"),
     [
         (_hidden, r"of the scores, 5 of 5 .* gives other numbers when it runs again: .* It has a forward hook on 1"),
         (_at_the_accumulator, r"of the gradient of 0\.weight, .*that torch\.export does not record"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_with_its_cause(
-    plant: Callable[[nn.Sequential], None], said: str, image: Tensor
+    plant: Callable[[nn.Sequential], None], message: str, image: Tensor
 ) -> None:
     module = chain()
     plant(module)
-    with pytest.raises(TraceError, match=said) as error:
+    with pytest.raises(TraceError, match=message) as error:
         explain(module, image, LABEL)
     assert "report" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("middle", "said"),
+    ("middle", "message"),
     [
         (lambda _, y: InPlace.apply(y * 1), "InPlace, an autograd.Function, changes an array in place"),
         (lambda _, y: y * float(y.mean()), r"depends on the numbers in an array .*test_verify\.py:\d+"),
         (lambda _, y: y * 2 if y.mean() > 0 else y, r"depends on the numbers in an array"),
     ],
 )
-def test_what_no_graph_can_say_is_one_sentence(middle: Callable, said: str, image: Tensor) -> None:
-    with pytest.raises(TraceError, match=said) as error:
+def test_what_no_graph_can_say_is_one_sentence(middle: Callable, message: str, image: Tensor) -> None:
+    with pytest.raises(TraceError, match=message) as error:
         explain(Shared(middle), image, LABEL)
     assert "report" not in str(error.value)
     assert "issue" not in str(error.value)
@@ -803,15 +803,15 @@ class Raising(torch.autograd.Function):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Shared(lambda _, y: Raising.apply(y)), "cannot differentiate this module: no way back"),
         (lambda: nn.Sequential(nn.Flatten(), torch.jit.script(nn.Linear(192, 5))), "Its part 1 is a compiled"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
-def test_what_a_module_holds_or_raises_is_told(make: Callable[[], nn.Module], said: str, image: Tensor) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_what_a_module_holds_or_raises_is_told(make: Callable[[], nn.Module], message: str, image: Tensor) -> None:
+    with pytest.raises(TraceError, match=message):
         explain(make(), image, LABEL)
 
 

@@ -76,7 +76,7 @@ LAYERS = (
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ("conv[1, 2, 3]", f"There is no layer or weight 'conv'. Nearest: conv2, conv1, conv2@2. {LAYERS}"),
         ("Conv1[1, 2, 3]", "There is no layer or weight 'Conv1'. Nearest: conv1"),
@@ -103,11 +103,11 @@ LAYERS = (
         ("", "'' names no unit."),
     ],
 )
-def test_what_is_said_of_a_unit_that_is_not_there(trace: Trace, written: str, said: str) -> None:
+def test_what_is_said_of_a_unit_that_is_not_there(trace: Trace, written: str, message: str) -> None:
     for ask in (trace.unit, trace.gradient):
         with pytest.raises(TraceError) as error:
             ask(written)
-        assert said in str(error.value)
+        assert message in str(error.value)
 
 
 def test_updates_are_of_weights_only(trace: Trace) -> None:
@@ -143,10 +143,10 @@ def test_a_falsified_value_is_found_out(trace: Trace, array: str, unit: str, ind
     wrong[index] += 0.001
     with pytest.raises(TraceError, match="does not add up") as error:
         replace(trace, values={**trace.values, array: wrong}).unit(unit)
-    said = str(error.value)
-    assert repr(float(wrong[index])) in said
-    assert f"{true:.6g}"[:6] in said
-    assert "rounding explains" in said
+    message = str(error.value)
+    assert repr(float(wrong[index])) in message
+    assert f"{true:.6g}"[:6] in message
+    assert "rounding explains" in message
 
 
 def test_falsified_gradients_and_updates_are_found_out(trace: Trace) -> None:
@@ -180,16 +180,18 @@ def test_json_of_every_layer(trace: Trace) -> None:
     json.dumps(trace.as_json(), allow_nan=False)
     seen = 0
     for working in everything(trace):
-        found = json.loads(json.dumps(working.as_json(), allow_nan=False))
-        assert found["difference"] == pytest.approx(found["total"] - found["recorded"])
-        for part in [*found["parts"], *found["between"]]:
+        content = json.loads(json.dumps(working.as_json(), allow_nan=False))
+        assert content["difference"] == pytest.approx(content["total"] - content["recorded"])
+        for part in [*content["parts"], *content["between"]]:
             terms = part["terms"]
             chosen = terms[part["winner"]] if part["pick"] == "max" else sum(terms)
             assert part["total"] == pytest.approx(chosen, rel=1e-12, abs=1e-12)
             for column in part["columns"]:
                 assert len(column["values"]) == len(column["indices"]) == len(terms)
-        if found["parts"]:
-            assert sum(part["total"] for part in found["parts"]) == pytest.approx(found["total"], rel=1e-12, abs=1e-12)
+        if content["parts"]:
+            assert sum(part["total"] for part in content["parts"]) == pytest.approx(
+                content["total"], rel=1e-12, abs=1e-12
+            )
             seen += 1
     assert seen > 50
 

@@ -95,7 +95,7 @@ def test_it_is_what_pytorch_computes_with_that_weight() -> None:
 
 def test_the_original_is_never_touched() -> None:
     one = classifier(FREE)
-    kept, text = bits(one.module), str(one.network)
+    stored, text = bits(one.module), str(one.network)
     state = torch.get_rng_state()
     one.changed(
         [
@@ -105,7 +105,7 @@ def test_the_original_is_never_touched() -> None:
             Pooling("maxpool1", "average"),
         ]
     )
-    assert bits(one.module) == kept
+    assert bits(one.module) == stored
     assert str(one.network) == text
     assert torch.equal(torch.get_rng_state(), state)  # no weight was drawn
 
@@ -221,7 +221,7 @@ SHARED = classifier(FLAT)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (Weight("conv2.weight", (0, 0, 0, 0), 1.0), r"no weight 'conv2.weight'. Did you mean conv1.weight"),
         (Weight("conv1.weight", (4, 0, 0, 0), 1.0), r"conv1.weight\[4, 0, 0, 0\] is not there; .* to \[3, 2, 2, 2\]"),
@@ -242,8 +242,8 @@ SHARED = classifier(FLAT)
         (Pooling("maxpool1", "least"), r"cannot pool by 'least'; there are max, average, l2"),  # type: ignore[arg-type]
     ],
 )
-def test_what_there_is_not_is_refused_in_a_sentence(change: Change, said: str) -> None:
-    with pytest.raises(TraceError, match=said):
+def test_what_there_is_not_is_refused_in_a_sentence(change: Change, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
         classifier(FREE).changed([change])
 
 
@@ -326,14 +326,14 @@ def test_the_search_for_what_fits_ends() -> None:
     tried: list[int] = []
     original = suggest.resized
 
-    def count(*given: object) -> object:
+    def count(*inputs: object) -> object:
         tried.append(1)
-        return original(*given)  # type: ignore[arg-type]
+        return original(*inputs)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suggest, "resized", count)
-        found = suggest.instead(network, INPUT, CLASSES, [Stride("conv1", (2, 2))], tries=50)
-    assert found == () or len(found) <= 2
+        result = suggest.instead(network, INPUT, CLASSES, [Stride("conv1", (2, 2))], tries=50)
+    assert result == () or len(result) <= 2
     assert len(tried) <= 50
 
 
@@ -353,8 +353,8 @@ def test_a_module_of_its_own_follows() -> None:
     """What is asked of `changed` itself, without a classifier."""
     network = parse(FLAT)
     module = network.module(INPUT, CLASSES)
-    found = changed(network, module, INPUT, CLASSES, [Weight("dense1.bias", (1,), 5.0)])
-    assert found.module is not module
-    assert found.called == {}
-    assert found.module.get_parameter("dense1.bias")[1] == 5
-    assert found.module.training == module.training
+    result = changed(network, module, INPUT, CLASSES, [Weight("dense1.bias", (1,), 5.0)])
+    assert result.module is not module
+    assert result.called == {}
+    assert result.module.get_parameter("dense1.bias")[1] == 5
+    assert result.module.training == module.training

@@ -77,17 +77,17 @@ def linear() -> nn.Sequential:
 def test_linear_network_by_hand(method: Method) -> None:
     """weight * input of each channel added up; 4 pixels a side make occlusion's window a single pixel."""
     x = picture(2, 4, 4)
-    found = attribute(linear(), x, 1, method)
+    attribution = attribute(linear(), x, 1, method)
     weight = (torch.arange(32.0) + 2).view(2, 4, 4)
-    assert found.map.dtype == np.float32
-    assert found.map == pytest.approx((weight * x[0]).sum(0).numpy(), abs=1e-4)
-    assert found.baseline_logit == pytest.approx(-7)
-    assert found.logit == pytest.approx(float((weight * x[0]).sum()) - 7, abs=1e-4)
-    assert (found.method, found.layer, found.target) == (method, None, 1)
+    assert attribution.map.dtype == np.float32
+    assert attribution.map == pytest.approx((weight * x[0]).sum(0).numpy(), abs=1e-4)
+    assert attribution.baseline_logit == pytest.approx(-7)
+    assert attribution.logit == pytest.approx(float((weight * x[0]).sum()) - 7, abs=1e-4)
+    assert (attribution.method, attribution.layer, attribution.target) == (method, None, 1)
     if method == "integrated_gradients":
-        assert found.completeness_error == pytest.approx(0, abs=1e-3)
+        assert attribution.completeness_error == pytest.approx(0, abs=1e-3)
     else:
-        assert found.completeness_error is None
+        assert attribution.completeness_error is None
 
 
 def test_grad_cam_by_hand() -> None:
@@ -100,10 +100,10 @@ def test_grad_cam_by_hand() -> None:
         convolution.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
         head.weight.copy_(torch.tensor([[0.0, 0.0], [8.0, 16.0]]))
     x = picture(1, 4, 4)
-    found = attribute(module, x, 1, "grad_cam")
-    assert found.layer == "0"
-    assert found.completeness_error is None
-    assert found.map == pytest.approx(np.maximum(-x[0, 0].numpy() / 2, 0), abs=1e-6)
+    attribution = attribute(module, x, 1, "grad_cam")
+    assert attribution.layer == "0"
+    assert attribution.completeness_error is None
+    assert attribution.map == pytest.approx(np.maximum(-x[0, 0].numpy() / 2, 0), abs=1e-6)
 
 
 def test_grad_cam_is_enlarged_between_the_places() -> None:
@@ -113,10 +113,10 @@ def test_grad_cam_is_enlarged_between_the_places() -> None:
             parameter.fill_(1.0)
     x = torch.zeros(1, 1, 4, 4)
     x[..., :2, :2] = 1.0
-    found = attribute(module, x, 0, "grad_cam")
+    attribution = attribute(module, x, 0, "grad_cam")
     # maps 5, 1, 1, 1, each weighted with 1; a quarter of the way from one place to the next and so on
     along = np.array([1.0, 0.75, 0.25, 0.0])
-    assert found.map == pytest.approx(1 + 4 * np.outer(along, along), abs=1e-6)
+    assert attribution.map == pytest.approx(1 + 4 * np.outer(along, along), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -127,22 +127,22 @@ def test_integrated_gradients_add_up(text: str) -> None:
     named = find(text)
     shape = named.input or (3, 20, 20)
     module = named.network.module(shape, 4)
-    found = attribute(module, picture(*shape), 2, "integrated_gradients")
-    assert found.completeness_error is not None
-    assert abs(found.completeness_error) <= 0.02 * max(abs(found.logit - found.baseline_logit), 1)
-    change = found.map.sum(dtype=np.float64)
-    assert found.completeness_error == pytest.approx(change - (found.logit - found.baseline_logit))
+    attribution = attribute(module, picture(*shape), 2, "integrated_gradients")
+    assert attribution.completeness_error is not None
+    assert abs(attribution.completeness_error) <= 0.02 * max(abs(attribution.logit - attribution.baseline_logit), 1)
+    change = attribution.map.sum(dtype=np.float64)
+    assert attribution.completeness_error == pytest.approx(change - (attribution.logit - attribution.baseline_logit))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_network_that_looks_at_one_corner(method: Method) -> None:
     x = picture(3, 16, 16).abs() + 0.5
-    found = attribute(Corner().eval(), x, 0, method)
-    evidence = np.maximum(found.map, 0)
+    attribution = attribute(Corner().eval(), x, 0, method)
+    evidence = np.maximum(attribution.map, 0)
     # the 3x3 convolution, and occlusion's windows, reach one pixel further
     assert evidence[:5, :5].sum() > 0.95 * evidence.sum() > 0
-    assert found.deletion.trust > 0
-    assert "can be trusted" in found.deletion.verdict
+    assert attribution.deletion.trust > 0
+    assert "can be trusted" in attribution.deletion.verdict
 
 
 @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ def test_nothing_is_changed(kind: type[nn.Module], method: Method) -> None:
     for number, parameter in enumerate(module.parameters()):
         parameter.requires_grad_(number % 2 == 0)
         parameter.grad = torch.ones_like(parameter) if number == 0 else None
-    before, given = state(module), x.clone()
+    before, untouched = state(module), x.clone()
     trained = attribute(module, x, 1, method)
     with torch.inference_mode():
         again = attribute(module, x, 1, method)
     assert state(module) == before
-    assert torch.equal(x, given)
+    assert torch.equal(x, untouched)
     assert x.grad is None
     assert np.array_equal(trained.map, again.map)
     assert np.array_equal(trained.map, attribute(module.eval(), x, 1, method).map)
@@ -232,13 +232,14 @@ def test_a_network_without_gradients(method: Method) -> None:
 
 
 def test_as_json() -> None:
-    found = attribute(linear(), picture(2, 4, 4), 1, "integrated_gradients")
-    document = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    attribution = attribute(linear(), picture(2, 4, 4), 1, "integrated_gradients")
+    document = json.loads(json.dumps(attribution.as_json(), allow_nan=False))
     heat = np.frombuffer(b64decode(document["map"]["base64"]), "<f4").reshape(document["map"]["shape"])
-    assert np.array_equal(heat, found.map)
-    assert document["deletion"]["verdict"] == found.deletion.verdict
+    assert np.array_equal(heat, attribution.map)
+    assert document["deletion"]["verdict"] == attribution.deletion.verdict
+    error = attribution.completeness_error
     assert {key: document[key] for key in ("method", "layer", "target", "completeness_error")} == {
-        "method": "integrated_gradients", "layer": None, "target": 1, "completeness_error": found.completeness_error,
+        "method": "integrated_gradients", "layer": None, "target": 1, "completeness_error": error,
     }  # fmt: skip
 
 

@@ -40,10 +40,10 @@ def spots() -> Iterator[tuple[str, Tensor]]:
 
 
 def test_planted_spots_are_found_in_order() -> None:
-    seen, found = run(adding(), spots(), count=2)
+    seen, result = run(adding(), spots(), count=2)
     assert seen == [3]
-    assert list(found) == ["0", "2"]
-    first = found["0"]
+    assert list(result) == ["0", "2"]
+    first = result["0"]
     assert first.sees == (3, 3)
     assert first.weight.tolist() == [[[[1.0] * 3] * 3], [[[-1.0] * 3] * 3]]
     assert [(e.source, e.activation, e.unit, e.box) for e in first.filters[0]] == [
@@ -61,8 +61,8 @@ def test_boxes_are_cut_at_the_edge() -> None:
     module = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, bias=False))
     with torch.no_grad():
         module[0].weight.zero_()[0, 0, 1, 1] = 1  # pyright: ignore
-    _, found = run(module, [("corner", picture)])
-    (exemplar,) = found["0"].filters[0]
+    _, result = run(module, [("corner", picture)])
+    (exemplar,) = result["0"].filters[0]
     assert (exemplar.unit, exemplar.box) == ((0, 0, 0), (0, 0, 2, 2))
 
 
@@ -73,7 +73,7 @@ def test_streaming_is_brute_force(count: int) -> None:
     pictures = torch.randn(50, 3, 11, 9)
     pictures[30] = pictures[2]  # equals
     names = [f"{number}.png" for number in range(50)]
-    seen, found = run(module, ((name, picture[None]) for name, picture in zip(names, pictures, strict=True)), count)
+    seen, result = run(module, ((name, picture[None]) for name, picture in zip(names, pictures, strict=True)), count)
     assert seen == [16, 32, 48, 50]
     with torch.no_grad():
         outputs = {"0": module[0](pictures), "3": module(pictures)}
@@ -81,7 +81,7 @@ def test_streaming_is_brute_force(count: int) -> None:
         for channel in range(output.shape[1]):
             strongest = output[:, channel].flatten(1).max(1).values.numpy()
             order = np.argsort(-strongest, kind="stable")[:count]
-            exemplars = found[layer].filters[channel]
+            exemplars = result[layer].filters[channel]
             # batches of another size round differently
             assert [e.activation for e in exemplars] == pytest.approx(strongest[order], abs=1e-5)
             assert [e.source for e in exemplars] == [names[number] for number in order]
@@ -95,13 +95,16 @@ def test_the_module_stays_as_it_was_and_its_flags_do_not_matter() -> None:
         nn.BatchNorm2d(3), nn.Conv2d(3, 2, 3), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Conv2d(2, 2, 1)
     )
     pictures = [(str(number), torch.randn(1, 3, 8, 8)) for number in range(5)]
-    kept, weights = [picture.clone() for _, picture in pictures], {k: v.clone() for k, v in module.state_dict().items()}
+    stored, weights = (
+        [picture.clone() for _, picture in pictures],
+        {k: v.clone() for k, v in module.state_dict().items()},
+    )
     _, training = run(module.train(), pictures)
     assert all(part.training for part in module.modules())
     assert all(parameter.requires_grad and parameter.grad is None for parameter in module.parameters())
     assert all(not part._forward_hooks for part in module.modules())
     assert all(torch.equal(value, weights[name]) for name, value in module.state_dict().items())
-    assert all(torch.equal(picture, before) for (_, picture), before in zip(pictures, kept, strict=True))
+    assert all(torch.equal(picture, before) for (_, picture), before in zip(pictures, stored, strict=True))
     with torch.inference_mode():
         _, evaluating = run(module.eval(), pictures)
     assert {k: v.filters for k, v in training.items()} == {k: v.filters for k, v in evaluating.items()}
@@ -117,13 +120,13 @@ def test_a_mode_does_not_leak_out_of_the_generator() -> None:
 
 def test_what_is_not_finite_is_passed_over() -> None:
     names = [("nan", torch.full((1, 1, 6, 8), torch.nan)), *spots()]
-    _, found = run(adding(), names)
-    assert [e.source for e in found["0"].filters[0]] == ["bright", "middle", "dim"]
+    _, result = run(adding(), names)
+    assert [e.source for e in result["0"].filters[0]] == ["bright", "middle", "dim"]
 
 
 def test_layers_asked_for() -> None:
-    _, found = run(adding(), spots(), layers=["2"])
-    assert list(found) == ["2"]
+    _, result = run(adding(), spots(), layers=["2"])
+    assert list(result) == ["2"]
     with pytest.raises(TraceError, match=r"no convolution '1'.*There are: 0, 2"):
         find(adding(), spots(), layers=["1"])
 
@@ -141,10 +144,10 @@ def test_what_cannot_be_shown() -> None:
 
 
 def test_as_json() -> None:
-    _, found = run(adding(), spots(), count=1)
-    document = json.loads(json.dumps(found["0"].as_json(), allow_nan=False))
+    _, result = run(adding(), spots(), count=1)
+    document = json.loads(json.dumps(result["0"].as_json(), allow_nan=False))
     weight = np.frombuffer(b64decode(document["weight"]["base64"]), "<f4").reshape(document["weight"]["shape"])
-    assert np.array_equal(weight, found["0"].weight)
+    assert np.array_equal(weight, result["0"].weight)
     assert document["layer"] == "0"
     assert document["sees"] == [3, 3]
     assert document["filters"][0] == [

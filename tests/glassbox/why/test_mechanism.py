@@ -36,28 +36,28 @@ def test_by_hand() -> None:
         hidden.bias.copy_(torch.tensor([1.0, -2.0]))
         head.weight.copy_(torch.tensor([[1.0, 5.0], [-2.0, 9.0]]))
         head.bias.copy_(torch.tensor([0.5, 1.0]))
-    found = taken_apart(nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), head), torch.tensor([[[[3.0, -1.0]]]]))
-    assert (found.first, found.second, found.difference) == ("0", "1", 20.5)
-    assert found.pixels.tolist() == [[18, 0]]
-    own = {share.name: share.own for share in found.shares}
+    mechanism = taken_apart(nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), head), torch.tensor([[[[3.0, -1.0]]]]))
+    assert (mechanism.first, mechanism.second, mechanism.difference) == ("0", "1", 20.5)
+    assert mechanism.pixels.tolist() == [[18, 0]]
+    own = {share.name: share.own for share in mechanism.shares}
     assert own == {"input": 0, "0": 0, "1": 3, "2": 0, "3": -0.5}  # 3 * its bias 1; 0.5 - 1
-    assert (found.own, found.remainder) == (2.5, 0)
-    units = {share.name: share.units.ravel().tolist() for share in found.shares}
+    assert (mechanism.own, mechanism.remainder) == (2.5, 0)
+    units = {share.name: share.units.ravel().tolist() for share in mechanism.shares}
     assert units == {"input": [18, 0], "0": [18, 0], "1": [21, 0], "2": [21, 0], "3": [7.5, 13]}
-    assert [share.after for share in found.shares] == [2.5, 2.5, -0.5, -0.5, 0]
-    assert all(share.passes_all for share in found.shares)
-    assert found.shares[2].strongest(1) == [((0,), 21.0)]
+    assert [share.after for share in mechanism.shares] == [2.5, 2.5, -0.5, -0.5, 0]
+    assert all(share.passes_all for share in mechanism.shares)
+    assert mechanism.shares[2].strongest(1) == [((0,), 21.0)]
 
 
 def test_a_linear_network_gives_weight_times_value() -> None:
     torch.manual_seed(0)
     head, input = nn.Linear(12, 3), torch.randn(1, 3, 2, 2)
-    found = taken_apart(nn.Sequential(nn.Flatten(), head), input, 2, 0)
+    mechanism = taken_apart(nn.Sequential(nn.Flatten(), head), input, 2, 0)
     weight = head.weight.detach().double()
     expected = (weight[2] - weight[0]).reshape(3, 2, 2) * input[0].double()
-    assert np.allclose(found.shares[0].units, expected.numpy(), rtol=1e-6, atol=0)
-    assert np.allclose(found.pixels, expected.sum(0).numpy(), rtol=1e-5)
-    assert found.own == pytest.approx(float((head.bias[2] - head.bias[0]).detach()), rel=1e-5)
+    assert np.allclose(mechanism.shares[0].units, expected.numpy(), rtol=1e-6, atol=0)
+    assert np.allclose(mechanism.pixels, expected.sum(0).numpy(), rtol=1e-5)
+    assert mechanism.own == pytest.approx(float((head.bias[2] - head.bias[0]).detach()), rel=1e-5)
 
 
 class Residual(nn.Module):
@@ -107,30 +107,32 @@ def test_the_parts_add_up_whatever_the_network(name: str) -> None:
         if isinstance(part, nn.BatchNorm2d):
             nn.init.uniform_(part.running_mean, -1, 1)  # type: ignore[arg-type]
             nn.init.uniform_(part.bias, -1, 1)
-    found = taken_apart(module, torch.randn(1, 3, 8, 8), 2, 1)
-    size = max(float(np.abs(share.units).sum()) for share in found.shares) + sum(abs(s.own) for s in found.shares)
+    mechanism = taken_apart(module, torch.randn(1, 3, 8, 8), 2, 1)
+    size = max(float(np.abs(share.units).sum()) for share in mechanism.shares) + sum(
+        abs(s.own) for s in mechanism.shares
+    )
     bound = TERMS * ROUNDING * size
-    assert abs(found.remainder) <= bound
-    assert abs(found.pixels.sum() + found.own - found.difference) <= bound
-    through = [share for share in found.shares if share.passes_all]
+    assert abs(mechanism.remainder) <= bound
+    assert abs(mechanism.pixels.sum() + mechanism.own - mechanism.difference) <= bound
+    through = [share for share in mechanism.shares if share.passes_all]
     assert len(through) >= 3
-    assert len(through) < len(found.shares) or name == "norms"
+    assert len(through) < len(mechanism.shares) or name == "norms"
     for share in through:
-        assert abs(share.units.sum() + share.after - found.difference) <= bound, share.name
+        assert abs(share.units.sum() + share.after - mechanism.difference) <= bound, share.name
 
 
 def test_what_bends_nothing_and_adds_nothing_has_nothing_of_its_own() -> None:
     torch.manual_seed(0)
-    found = taken_apart(Residual(torch.relu), torch.randn(1, 3, 8, 8))
-    own = {share.name: share.own for share in found.shares}
+    mechanism = taken_apart(Residual(torch.relu), torch.randn(1, 3, 8, 8))
+    own = {share.name: share.own for share in mechanism.shares}
     for name in ("relu", "relu@2", "add", "mean"):
         assert abs(own[name]) < 1e-6
     assert abs(own["head"]) > 1e-3
 
 
 def test_a_branch_is_known_as_one() -> None:
-    found = taken_apart(Residual(torch.relu), torch.randn(1, 3, 8, 8))
-    passes = {share.name: share.passes_all for share in found.shares}
+    mechanism = taken_apart(Residual(torch.relu), torch.randn(1, 3, 8, 8))
+    passes = {share.name: share.passes_all for share in mechanism.shares}
     assert passes == {
         **dict.fromkeys(["input", "stem", "norm", "relu"], True),
         **dict.fromkeys(["branch", "branch@2", "relu@2"], False),
@@ -139,8 +141,8 @@ def test_a_branch_is_known_as_one() -> None:
 
 
 def test_json() -> None:
-    found = taken_apart(Residual(torch.relu), torch.randn(1, 3, 8, 8))
-    content = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    mechanism = taken_apart(Residual(torch.relu), torch.randn(1, 3, 8, 8))
+    content = json.loads(json.dumps(mechanism.as_json(), allow_nan=False))
     assert np.array(content["pixels"]["map"]).shape == (8, 8)
     assert content["pixels"]["sum"] == pytest.approx(np.sum(content["pixels"]["map"]))
     assert content["pixels"]["sum"] + content["ops"] - content["difference"] == pytest.approx(

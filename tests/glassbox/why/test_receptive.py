@@ -42,13 +42,15 @@ def test_the_plan_agrees(text: str, shape: tuple[int, int, int], whole: int) -> 
     """`whole`: the last layers, of whose units the picture cuts off too much."""
     network = find(text).network
     rows = {row.name: row for row in plan(network, shape, 3).rows}
-    found = {name: sight.receptive_field(*shape[1:]) for name, sight in seen(network.module(shape, 3), *shape).items()}
-    assert list(found) == [name for name in rows if "conv" in name.rsplit(".", 1)[-1]]
-    unlike = [name for name in found if found[name] != rows[name].receptive_field]
+    results = {
+        name: sight.receptive_field(*shape[1:]) for name, sight in seen(network.module(shape, 3), *shape).items()
+    }
+    assert list(results) == [name for name in rows if "conv" in name.rsplit(".", 1)[-1]]
+    unlike = [name for name in results if results[name] != rows[name].receptive_field]
     assert len(unlike) == whole
     for name in unlike:
-        told, field = found[name], rows[name].receptive_field
-        assert all(told[axis] in (field[axis], shape[axis + 1]) for axis in (0, 1))
+        report, field = results[name], rows[name].receptive_field
+        assert all(report[axis] in (field[axis], shape[axis + 1]) for axis in (0, 1))
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,14 +85,14 @@ class Branches(nn.Module):
 
 
 def test_channels_may_see_differently_and_some_see_all() -> None:
-    found = seen(Branches(), 1, 12, 9)
-    assert found["narrow"].box(0, 3, 4) == (3, 4, 4, 5)
-    assert [found["depthwise"].box(channel, 5, 4) for channel in range(4)] == [
+    result = seen(Branches(), 1, 12, 9)
+    assert result["narrow"].box(0, 3, 4) == (3, 4, 4, 5)
+    assert [result["depthwise"].box(channel, 5, 4) for channel in range(4)] == [
         (4, 3, 7, 6), (4, 3, 7, 6), (2, 1, 9, 8), (2, 1, 9, 8),
     ]  # fmt: skip
-    assert found["depthwise"].receptive_field(12, 9) == (7, 7)
-    assert found["last"].box(0, 0, 0) == (0, 0, 12, 9)
-    assert found["last"].receptive_field(12, 9) == (12, 9)
+    assert result["depthwise"].receptive_field(12, 9) == (7, 7)
+    assert result["last"].box(0, 0, 0) == (0, 0, 12, 9)
+    assert result["last"].receptive_field(12, 9) == (12, 9)
 
 
 def test_the_gradient_agrees() -> None:
@@ -192,8 +194,8 @@ def test_an_operator_that_is_not_written_leaves_it_to_the_sweep(foreign: Callabl
     module = still(Foreign())
     with pytest.raises(farthest.Unknown):
         receptive._at_once(module, ["first", "second"], (1, 1, 9, 9))
-    found, wanted = sights(module, ["first", "second"], (1, 1, 9, 9)), swept(module, ["first", "second"], (1, 1, 9, 9))
-    np.testing.assert_array_equal(found["second"].rows, wanted["second"].rows)
+    result, wanted = sights(module, ["first", "second"], (1, 1, 9, 9)), swept(module, ["first", "second"], (1, 1, 9, 9))
+    np.testing.assert_array_equal(result["second"].rows, wanted["second"].rows)
 
 
 def test_what_is_joined_to_the_picture_is_no_part_of_it() -> None:

@@ -77,7 +77,7 @@ def test_dataclasses_in_the_file_work(write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("def biuld(k):\n    return nn.Linear(3, k)", "has no function build. Did you mean biuld? It has biuld."),
         ("x = 3", "has no function build. It has no function."),
@@ -100,9 +100,9 @@ def test_dataclasses_in_the_file_work(write) -> None:
         ("raise SystemExit('usage')", "running it: SystemExit: usage, at line 3."),
     ],
 )
-def test_what_goes_wrong_is_one_line(write, code: str, said: str) -> None:
+def test_what_goes_wrong_is_one_line(write, code: str, message: str) -> None:
     path = write(code)
-    with pytest.raises(NetworkError, match=re.escape(said.format(path=path))) as caught:
+    with pytest.raises(NetworkError, match=re.escape(message.format(path=path))) as caught:
         make(Reference(path, "build"), 2)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)

@@ -75,9 +75,9 @@ def ready(module: nn.Module, shape: tuple[int, ...] = (3, 16, 16), classes: int 
     return Own("module:Net", module).ready(shape, classes)
 
 
-def state(module: nn.Module, found: Ready) -> dict[str, torch.Tensor]:
-    assert found.program is not None
-    return {name: each for name, each in module.state_dict().items() if name not in found.program.shared}
+def state(module: nn.Module, result: Ready) -> dict[str, torch.Tensor]:
+    assert result.program is not None
+    return {name: each for name, each in module.state_dict().items() if name not in result.program.shared}
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_program_is_the_module_for_any_number_of_pictures(make, shape: tuple[i
         if isinstance(part, nn.BatchNorm2d):
             part.running_mean.normal_()
             part.running_var.uniform_(0.5, 2)
-    found = ready(module, shape)
-    again = programs.opened(found.program, state(module, found))
+    prepared = ready(module, shape)
+    again = programs.opened(prepared.program, state(module, prepared))
     assert list(again.state_dict()) == list(module.state_dict())
     assert [name for name, _ in again.named_parameters()] == [name for name, _ in module.named_parameters()]
     assert not any(part.training for part in again.modules())
@@ -110,13 +110,13 @@ def test_a_program_is_the_module_for_any_number_of_pictures(make, shape: tuple[i
 
 def test_parts_of_a_program_keep_their_names_and_convolutions_are_convolutions() -> None:
     module = Net(2)
-    found = ready(module)
-    again = programs.opened(found.program, state(module, found))
+    prepared = ready(module)
+    again = programs.opened(prepared.program, state(module, prepared))
     names = [name for name, part in again.named_modules() if isinstance(part, nn.Conv2d)]
     assert {"stem", "blocks.1.conv"} <= set(names)
     assert again.get_submodule("stem").groups == 3
     # one tensor under two names stays one, with one gradient
-    assert found.program.shared == {"again.weight": "blocks.0.conv.weight", "again.bias": "blocks.0.conv.bias"}
+    assert prepared.program.shared == {"again.weight": "blocks.0.conv.weight", "again.bias": "blocks.0.conv.bias"}
     assert again.get_parameter("again.weight") is again.get_parameter("blocks.0.conv.weight")
 
 
@@ -144,14 +144,14 @@ def test_the_users_module_stays_as_it_is() -> None:
     module = Net(2)
     before = deepcopy(module.state_dict())
     random = torch.get_rng_state()
-    found = ready(module)
+    prepared = ready(module)
     assert module.training
     assert all(torch.equal(before[name], each) for name, each in module.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
     assert not module._forward_pre_hooks
-    assert all(one is not other for one, other in zip(module.parameters(), found.module.parameters(), strict=True))
+    assert all(one is not other for one, other in zip(module.parameters(), prepared.module.parameters(), strict=True))
     assert all(
-        torch.equal(one, other) for one, other in zip(module.parameters(), found.module.parameters(), strict=True)
+        torch.equal(one, other) for one, other in zip(module.parameters(), prepared.module.parameters(), strict=True)
     )
 
 
@@ -168,9 +168,9 @@ def test_lazy_layers_learn_their_sizes_and_keep_what_they_drew() -> None:
 def test_frozen_weights_stay_frozen() -> None:
     module = Net(2)
     module.stem.requires_grad_(False)
-    found = ready(module)
-    assert not found.module.stem.weight.requires_grad
-    again = programs.opened(found.program, state(module, found))
+    prepared = ready(module)
+    assert not prepared.module.stem.weight.requires_grad
+    again = programs.opened(prepared.program, state(module, prepared))
     assert not again.stem.weight.requires_grad
     assert again.head.weight.requires_grad
 
@@ -287,8 +287,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_cannot_be_trained_or_saved_is_refused_in_a_line(why: str, capfd: pytest.CaptureFixture[str]) -> None:
-    make, said = REFUSED[why]
-    with pytest.raises(NetworkError, match=re.escape(said)) as caught:
+    make, message = REFUSED[why]
+    with pytest.raises(NetworkError, match=re.escape(message)) as caught:
         ready(make())
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
@@ -297,22 +297,22 @@ def test_what_cannot_be_trained_or_saved_is_refused_in_a_line(why: str, capfd: p
 
 def test_a_buffer_that_is_kept_may_change() -> None:
     module = Counts(persistent=True)
-    found = ready(module)
-    assert "runs" in found.module.state_dict()
-    assert found.module.state_dict()["runs"].item() == 0
+    prepared = ready(module)
+    assert "runs" in prepared.module.state_dict()
+    assert prepared.module.state_dict()["runs"].item() == 0
 
 
 def test_a_program_of_other_weights_is_told() -> None:
-    found = ready(Means(2))
+    prepared = ready(Means(2))
     good = Means(2).state_dict()
-    for wrong, said in (
+    for wrong, message in (
         ({}, "the program needs head.weight, and there is none."),
         ({**good, "more": torch.zeros(1)}, "there is more, which the program does not know."),
         ({**good, "head.bias": torch.zeros(3)}, r"head.bias is float32 (3,) where the program needs float32 (2,)."),
         ({**good, "head.bias": torch.zeros(2).double()}, "head.bias is float64 (2,) where the program needs float32"),
     ):
-        with pytest.raises(NetworkError, match=re.escape(said)):
-            programs.opened(found.program, wrong)
+        with pytest.raises(NetworkError, match=re.escape(message)):
+            programs.opened(prepared.program, wrong)
 
 
 def test_what_is_no_program_is_told() -> None:
@@ -326,9 +326,9 @@ def test_a_compiled_module_is_taken_out_of_its_wrapper() -> None:
         warnings.simplefilter("ignore")
         compiled = torch.compile(Means())
     assert owns.label(compiled) == "module:Means"
-    found = owns.find("module:Means", compiled, 2, 0)
-    assert found is not None
-    assert list(found.ready((3, 8, 8), 2).module.state_dict()) == ["head.weight", "head.bias"]
+    result = owns.find("module:Means", compiled, 2, 0)
+    assert result is not None
+    assert list(result.ready((3, 8, 8), 2).module.state_dict()) == ["head.weight", "head.bias"]
 
 
 def test_a_module_that_was_not_passed_again() -> None:

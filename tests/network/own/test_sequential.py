@@ -65,10 +65,10 @@ def test_one_that_ends_in_flatten_and_dense_layers() -> None:
 def test_a_module_of_our_own_text_is_written_as_that_text(name: str) -> None:
     network = zoo.find(name).network
     shape = (1, 32, 32) if name == "lenet5" else (3, 64, 64)
-    found = sequential.write(network.module(shape, CLASSES), CLASSES)
-    assert found is not None
+    result = sequential.write(network.module(shape, CLASSES), CLASSES)
+    assert result is not None
     # where weights begin is no part of a module
-    assert str(found.network) == str(network).replace(", init=lecun", "").replace("(init=lecun)", "")
+    assert str(result.network) == str(network).replace(", init=lecun", "").replace("(init=lecun)", "")
 
 
 def _hooked() -> nn.Module:

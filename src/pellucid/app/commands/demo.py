@@ -56,9 +56,9 @@ def _run(out: Path) -> int:
     console = Console(soft_wrap=True, highlight=False)
     pictures, model, page = out / "digits", out / "model", out / PAGE
     count = write_digits(pictures)
-    shown, kept = (escape(shlex.quote(printable(path))) for path in (pictures, model))
+    shown, folder = (escape(shlex.quote(printable(path))) for path in (pictures, model))
     console.print(f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {shown}/0 to {shown}/9.\n")
-    console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {kept} --epochs {EPOCHS}")
+    console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {folder} --epochs {EPOCHS}")
     with closing(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS)) as training:
         status = progress.watch(training)
     if status:
@@ -80,13 +80,13 @@ def _run(out: Path) -> int:
     console.print(f"   [bold]{escape(printable(page))}[/]   ({size:,.0f} MB; any browser opens it, also offline)")
     console.print(
         f"\n[bold]Files[/]\n"
-        f"   {kept}/README.md        the model card: how good, for which digits, the worst mistakes\n"
-        f"   {kept}/config.json      network, classes, preprocessing, recipe; weights in model.safetensors\n"
-        f"   {kept}/quarantine.csv   files that could not be used (none here)\n"
+        f"   {folder}/README.md        the model card: how good, for which digits, the worst mistakes\n"
+        f"   {folder}/config.json      network, classes, preprocessing, recipe; weights in model.safetensors\n"
+        f"   {folder}/quarantine.csv   files that could not be used (none here)\n"
         f"\n[bold]Try next[/]\n"
-        f"   pellucid predict {kept} {shown}/7 --top 2\n"
-        f"   pellucid evaluate {kept}\n"
-        f"   pellucid open {kept}   (the same, and drop your own pictures on it)\n"
+        f"   pellucid predict {folder} {shown}/7 --top 2\n"
+        f"   pellucid evaluate {folder}\n"
+        f"   pellucid open {folder}   (the same, and drop your own pictures on it)\n"
         f"   pellucid plan article --input 300x300x3\n"
         f"   pellucid train YOUR_PICTURES        (a folder with a folder of pictures for each class)"
     )
@@ -120,9 +120,9 @@ def never_seen(pictures: Path, model: Path) -> list[tuple[Path, Prediction]]:
 
 def worst_mistake(model: Path) -> Mistake | None:
     """Of the test pictures that are taken for another digit, the one of which the network is most certain."""
-    kept = list(remembered(model))
-    answers = api.predict(model, [path for path, _ in kept])
-    ranked = [(path, digit, *answer.top(1)[0]) for (path, digit), answer in zip(kept, answers, strict=True)]
+    pictures = list(remembered(model))
+    answers = api.predict(model, [path for path, _ in pictures])
+    ranked = [(path, digit, *answer.top(1)[0]) for (path, digit), answer in zip(pictures, answers, strict=True)]
     wrong = [(share, Mistake(path, digit, label)) for path, digit, label, share in ranked if label != digit]
     return max(wrong, key=lambda each: each[0])[1] if wrong else None
 

@@ -48,12 +48,12 @@ class Altered:
 
 def real(altered: Altered, classifier: Classifier, image: NDArray[np.uint8]) -> Altered:
     """Without what changes nothing: a weight that is as it was, pixels that are the picture's. Raises TraceError."""
-    kept = tuple(each for each in latest(altered.changes) if not _same(each, classifier.stored(each)))
+    effective = tuple(each for each in latest(altered.changes) if not _same(each, classifier.stored(each)))
     same = altered.pixels is not None and np.array_equal(altered.pixels, image)
-    return replace(altered, changes=kept, pixels=None if same else altered.pixels)
+    return replace(altered, changes=effective, pixels=None if same else altered.pixels)
 
 
-def told(altered: Altered, aside: Altered, classifier: Classifier, plain: Trace, picture: int) -> dict[str, Any]:
+def summary(altered: Altered, aside: Altered, classifier: Classifier, plain: Trace, picture: int) -> dict[str, Any]:
     """What the page is told: the changes, what was there before, and what can be changed; JSON types."""
     before = {
         "probabilities": [finite(float(number)) for number in plain.probabilities],
@@ -84,8 +84,8 @@ def as_json(change: Change, classifier: Classifier) -> dict[str, Any]:
     match change:
         case Weight():
             # as float32, of which the page shows every digit
-            said = {"name": change.name, "index": list(change.index), "value": float(np.float32(change.value))}
-            return {"what": "weight", **said, "was": was}
+            fields = {"name": change.name, "index": list(change.index), "value": float(np.float32(change.value))}
+            return {"what": "weight", **fields, "was": was}
         case Stride():
             return {"what": "stride", "layer": change.layer, "value": list(change.stride), "was": was}
         case Padding():

@@ -15,25 +15,25 @@ from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Reply
 from pellucid.glassbox.why.mechanism import Mechanism
 
-Asked = Mapping[str, str]
+Query = Mapping[str, str]
 
 
-def difference(glass: Glass, asked: Asked) -> Reply:
+def difference(glass: Glass, query: Query) -> Reply:
     """The logit of class ?first= minus that of ?second=, and the parts that add up to it; the pixels as their sum."""
-    return replies.as_json(_described(_taken_apart(glass, asked)))
+    return replies.as_json(_described(_taken_apart(glass, query)))
 
 
-def pixels(glass: Glass, asked: Asked) -> Reply:
+def pixels(glass: Glass, query: Query) -> Reply:
     """Each pixel's contribution to the same difference: float64 (H, W)."""
-    return replies.numbers(_taken_apart(glass, asked).pixels)
+    return replies.numbers(_taken_apart(glass, query).pixels)
 
 
-def _taken_apart(glass: Glass, asked: Asked) -> Mechanism:
+def _taken_apart(glass: Glass, query: Query) -> Mechanism:
     """Worked out once for both questions."""
     shown, classes = glass.shown, glass.classifier.classes
-    if asked.get("run", str(shown.run)) != str(shown.run):
+    if query.get("run", str(shown.run)) != str(shown.run):
         raise Outdated()
-    first, second = (pictures.whole(asked, name, len(classes)) for name in ("first", "second"))
+    first, second = (pictures.whole(query, name, len(classes)) for name in ("first", "second"))
 
     def make() -> Mechanism:
         # the very pixels and weights that are shown: the file may have been written over, and weights tried out
@@ -45,14 +45,14 @@ def _taken_apart(glass: Glass, asked: Asked) -> Mechanism:
     return glass.jobs.latest("difference", (shown.run, first, second), make)
 
 
-def _described(found: Mechanism) -> dict[str, Any]:
+def _described(mechanism: Mechanism) -> dict[str, Any]:
     return {
-        "first": found.first,
-        "second": found.second,
-        "difference": finite(found.difference),
-        "pixels": finite(float(found.pixels.sum())),
-        "own": finite(found.own),
-        "remainder": finite(found.remainder),
+        "first": mechanism.first,
+        "second": mechanism.second,
+        "difference": finite(mechanism.difference),
+        "pixels": finite(float(mechanism.pixels.sum())),
+        "own": finite(mechanism.own),
+        "remainder": finite(mechanism.remainder),
         "layers": [
             {
                 "name": share.name,
@@ -62,6 +62,6 @@ def _described(found: Mechanism) -> dict[str, Any]:
                 "after": finite(share.after) if share.passes_all else None,
                 "strongest": [{"unit": list(index), "value": finite(value)} for index, value in share.strongest()],
             }
-            for share in found.shares
+            for share in mechanism.shares
         ],
     }

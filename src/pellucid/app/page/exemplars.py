@@ -22,7 +22,7 @@ from pellucid.glassbox.why.exemplars import LayerExemplars
 from pellucid.runs.made_from import trained_on
 from pellucid.steps import Steps
 
-Asked = Mapping[str, str]
+Query = Mapping[str, str]
 
 COUNT = 9
 MOST = 500
@@ -42,17 +42,17 @@ class Looked:
     unusable: int
 
 
-def exemplars(glass: Glass, asked: Asked) -> Reply:
+def exemplars(glass: Glass, query: Query) -> Reply:
     """How far the search is, of all layers at once; once it is done the patches of ?layer= and its ?channel=."""
     progress = glass.jobs.ask("exemplars", lambda: look(glass.model, _trusted(glass)))
     content = progress.as_json()
     if progress.result is not None:
-        found: Looked = progress.result
-        layer, channel = _chosen(found, asked)
+        looked: Looked = progress.result
+        layer, channel = _chosen(looked, query)
         content |= {
-            "seen": found.seen,
-            "there": found.there,
-            "unusable": found.unusable,
+            "seen": looked.seen,
+            "there": looked.there,
+            "unusable": looked.unusable,
             "sees": list(layer.sees),
             "patches": [
                 {
@@ -67,15 +67,15 @@ def exemplars(glass: Glass, asked: Asked) -> Reply:
     return replies.as_json(content)
 
 
-def patch(glass: Glass, asked: Asked) -> Reply:
+def patch(glass: Glass, query: Query) -> Reply:
     """The patch of a ?layer=, ?channel= and ?rank=, cut out of the picture as the network gets it."""
-    source, (top, left, bottom, right) = _exemplar(glass, asked)
+    source, (top, left, bottom, right) = _exemplar(glass, query)
     return pictures.png(pictures.prepared(glass, source)[top:bottom, left:right])
 
 
-def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
+def opened(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Show the picture that a patch is from."""
-    return pictures.show(glass, _exemplar(glass, asked)[0])
+    return pictures.show(glass, _exemplar(glass, query)[0])
 
 
 def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, Looked]:
@@ -112,21 +112,21 @@ def _in_time(paths: Sequence[str]) -> Iterator[str]:
         yield path
 
 
-def _exemplar(glass: Glass, asked: Asked) -> tuple[str, tuple[int, int, int, int]]:
+def _exemplar(glass: Glass, query: Query) -> tuple[str, tuple[int, int, int, int]]:
     progress = glass.jobs.ask("exemplars", lambda: look(glass.model, _trusted(glass)))
     if progress.result is None:
         raise Refused(
             HTTPStatus.CONFLICT,
             progress.error or "The search for patches is still running. Wait a moment, then try again.",
         )
-    layer, channel = _chosen(progress.result, asked)
-    exemplar = layer.filters[channel][pictures.whole(asked, "rank", len(layer.filters[channel]))]
+    layer, channel = _chosen(progress.result, query)
+    exemplar = layer.filters[channel][pictures.whole(query, "rank", len(layer.filters[channel]))]
     return exemplar.source, exemplar.box
 
 
-def _chosen(found: Looked, asked: Asked) -> tuple[Any, int]:
-    name = asked.get("layer", "")
-    if name not in found.layers:
+def _chosen(looked: Looked, query: Query) -> tuple[Any, int]:
+    name = query.get("layer", "")
+    if name not in looked.layers:
         raise Refused(HTTPStatus.NOT_FOUND, f"There are no patches for a layer {name!r}; only convolutions have some.")
-    layer = found.layers[name]
-    return layer, pictures.whole(asked, "channel", len(layer.filters))
+    layer = looked.layers[name]
+    return layer, pictures.whole(query, "channel", len(layer.filters))

@@ -23,7 +23,7 @@ from pellucid.errors import ArtefactError, PellucidError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.pictures.store import Decoding
-from pellucid.runs.events import Evaluating, Event, FoldBegun, Found, Started
+from pellucid.runs.events import DataSummary, Evaluating, Event, FoldBegun, Started
 from pellucid.runs.folds import CrossValidation
 from pellucid.runs.made_from import remembered, trained_on
 from pellucid.runs.report import Report
@@ -48,15 +48,15 @@ SENT = 0.2  # seconds for an answer to leave
 class Live:
     """Stands between a run and who watches it: the events pass through, and the page is told of them.
 
-    "state" is preparing, training, evaluating, opening, or one of OVER; "said" is a sentence of what is or was done.
+    "state" is preparing, training, evaluating, opening, or one of OVER; "message" is a sentence of what is or was done.
     """
 
     def __init__(self, run: Run | CrossValidation) -> None:
         self.run = run
-        self.news: dict[str, Any] = {"state": "preparing", "said": "Reading the folder."}
+        self.news: dict[str, Any] = {"state": "preparing", "message": "Reading the folder."}
         self._epochs: list[dict[str, float | None]] = []
-        self._asked = -WATCHED
-        self._told = threading.Event()
+        self._last_request = -WATCHED
+        self._end_sent = threading.Event()
 
     # ---- as a run
 
@@ -86,19 +86,19 @@ class Live:
 
     # ---- as what a server shows
 
-    def get(self, path: str, asked: Mapping[str, str]) -> Reply:
+    def get(self, path: str, query: Mapping[str, str]) -> Reply:
         """What the page is answered. Raises PellucidError."""
         if path == "/api/training":
-            self._asked = time.monotonic()
+            self._last_request = time.monotonic()
             news = self.news
             reply = training.overview(self.out, self._epochs, news)
             if news["state"] in OVER:
-                self._told.set()
+                self._end_sent.set()
             return reply
         if path == "/api/training/frame":
-            return training.frame(self.out, asked)
+            return training.frame(self.out, query)
         if path == "/api/training/picture":
-            return training.picture(self.out, asked)
+            return training.picture(self.out, query)
         if path == "/api/document":
             return replies.as_json({"version": 1, "training": self.out.resolve().name})
         raise self.refusal
@@ -108,19 +108,23 @@ class Live:
         """Of what only a trained network can answer."""
         return Refused(HTTPStatus.CONFLICT, "The training is still running. Wait until it is done.")
 
-    def end(self, state: str, said: str) -> None:
+    def end(self, state: str, message: str) -> None:
         """The last news."""
-        self._say(state, said)
+        self._say(state, message)
 
     def wait_until_told(self) -> None:
         """Give a page that is open the time to hear how it ended, before the server goes."""
-        if self.news["state"] in OVER and time.monotonic() - self._asked < WATCHED and self._told.wait(LAST_WORD):
+        if (
+            self.news["state"] in OVER
+            and time.monotonic() - self._last_request < WATCHED
+            and self._end_sent.wait(LAST_WORD)
+        ):
             time.sleep(SENT)
 
     # ---- the news
 
-    def _say(self, state: str, said: str) -> None:
-        self.news = {**self.news, "state": state, "said": said}
+    def _say(self, state: str, message: str) -> None:
+        self.news = {**self.news, "state": state, "message": message}
 
     def _note(self, event: Event) -> None:
         match event:
@@ -128,9 +132,9 @@ class Live:
                 self._say("preparing", f"Reading pictures: {done:,} of {total:,}.")
             case Comparing(done, total):
                 self._say("preparing", f"Looking for twins: {done:,} of {total:,}.")
-            case Found():
-                found = f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes."
-                self._say("preparing", f"{found} Choosing the fastest way to train here.")
+            case DataSummary():
+                message = f"{many(event.train, 'picture')} to train on, in {len(event.classes)} classes."
+                self._say("preparing", f"{message} Choosing the fastest way to train here.")
             case Extracting(done, total):
                 self._say("preparing", f"Computing features: {done:,} of {total:,} pictures.")
             case Started():
@@ -141,8 +145,8 @@ class Live:
                 self._say("training", f"Fold {fold} of {folds}." if fold else "Final training on all pictures.")
             case Step():
                 seen = asdict(event)
-                told = {key: seen[key] for key in ("epoch", "step", "steps", "images_per_second", "seconds_left")}
-                self.news = {**self.news, **told, "state": "training", "said": ""}
+                progress = {key: seen[key] for key in ("epoch", "step", "steps", "images_per_second", "seconds_left")}
+                self.news = {**self.news, **progress, "state": "training", "message": ""}
             case Epoch():
                 known = asdict(event)
                 self._epochs = [*self._epochs, {name: known[name] for name in training.EPOCH}]
@@ -212,12 +216,12 @@ def _opened(live: Live) -> Glass | None:
 def _picture(model: Path) -> Path:
     """One that the network has not learned from, if there is one."""
     try:
-        kept = next(remembered(model), None)
+        example = next(remembered(model), None)
     except ArtefactError:
-        kept = None
-    if kept is not None:
-        return kept[0]
-    found = trained_on(model)
-    if not found:
+        example = None
+    if example is not None:
+        return example[0]
+    pictures = trained_on(model)
+    if not pictures:
         raise ArtefactError(f"They are gone. Name another: pellucid open {model} picture.jpg")
-    return Path(found[0])
+    return Path(pictures[0])

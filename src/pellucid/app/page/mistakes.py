@@ -15,16 +15,16 @@ from pellucid.runs.evaluate import evaluating
 from pellucid.runs.evaluation import Answer, Evaluation
 from pellucid.steps import Steps
 
-Asked = Mapping[str, str]
+Query = Mapping[str, str]
 
 
-def mistakes(glass: Glass, _asked: Asked) -> Reply:
+def mistakes(glass: Glass, _query: Query) -> Reply:
     """How far the evaluation is; once it is done the confusion matrix, [true][predicted], and the accuracy."""
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     content = progress.as_json()
     if progress.result is not None:
-        found: Evaluation = progress.result
-        metrics = found.metrics
+        evaluation: Evaluation = progress.result
+        metrics = evaluation.metrics
         content |= {
             "side": metrics.side,
             "pictures": metrics.pictures,
@@ -32,34 +32,36 @@ def mistakes(glass: Glass, _asked: Asked) -> Reply:
             "accuracy": metrics.accuracy,
             "interval": list(metrics.interval),
             "confusion": [list(row) for row in metrics.confusion],
-            "unusable": [{"picture": path, "reason": reason} for path, reason in found.unusable],
+            "unusable": [{"picture": path, "reason": reason} for path, reason in evaluation.unusable],
         }
     return replies.as_json(content)
 
 
-def cell(glass: Glass, asked: Asked) -> Reply:
+def cell(glass: Glass, query: Query) -> Reply:
     """The pictures of class ?label= that were taken for ?predicted=, by number, worst first.
 
     Worst is where the true class is least probable, then where the one that was predicted is most probable.
     """
-    found = _found(glass)
+    evaluation = _evaluation(glass)
     count = len(glass.classifier.classes)
-    wanted = pictures.whole(asked, "label", count), pictures.whole(asked, "predicted", count)
+    wanted = pictures.whole(query, "label", count), pictures.whole(query, "predicted", count)
     inside = [
-        (number, answer) for number, answer in enumerate(found.answers) if (answer.label, answer.predicted) == wanted
+        (number, answer)
+        for number, answer in enumerate(evaluation.answers)
+        if (answer.label, answer.predicted) == wanted
     ]
     inside.sort(key=lambda each: (each[1].label_probability, -each[1].predicted_probability, each[0]))
     return replies.as_json({"pictures": [_described(number, answer) for number, answer in inside]})
 
 
-def picture(glass: Glass, asked: Asked) -> Reply:
+def picture(glass: Glass, query: Query) -> Reply:
     """One picture as the network gets it, by its number."""
-    return pictures.png(pictures.prepared(glass, _answer(glass, asked).picture))
+    return pictures.png(pictures.prepared(glass, _answer(glass, query).picture))
 
 
-def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
+def opened(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Show a picture, by its number, against its true class."""
-    answer = _answer(glass, asked)
+    answer = _answer(glass, query)
     return pictures.show(glass, answer.picture, glass.classifier.classes[answer.label])
 
 
@@ -71,7 +73,7 @@ def _classify(model: Path) -> Generator[tuple[int, int], None, Evaluation]:
     return steps.result
 
 
-def _found(glass: Glass) -> Evaluation:
+def _evaluation(glass: Glass) -> Evaluation:
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     if progress.error is not None:
         raise Refused(HTTPStatus.CONFLICT, progress.error)
@@ -80,9 +82,9 @@ def _found(glass: Glass) -> Evaluation:
     return progress.result
 
 
-def _answer(glass: Glass, asked: Asked) -> Answer:
-    answers = _found(glass).answers
-    return answers[pictures.whole(asked, "number", len(answers))]
+def _answer(glass: Glass, query: Query) -> Answer:
+    answers = _evaluation(glass).answers
+    return answers[pictures.whole(query, "number", len(answers))]
 
 
 def _described(number: int, answer: Answer) -> dict[str, Any]:

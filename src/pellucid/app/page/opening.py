@@ -27,12 +27,12 @@ class Opening:
         self._done = threading.Event()
         self._glass: Glass | None = None
 
-    def get(self, path: str, asked: Mapping[str, str]) -> Reply:
+    def get(self, path: str, query: Mapping[str, str]) -> Reply:
         """What the page is answered, once it can be. Raises PellucidError."""
         self._done.wait()
         if self._glass is None:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The network could not be opened; the terminal says why.")
-        return routes.GET[path](self._glass, asked)
+        return routes.GET[path](self._glass, query)
 
     @contextmanager
     def answering(self, server: Server) -> Iterator[None]:

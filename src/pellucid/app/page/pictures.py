@@ -17,9 +17,9 @@ from pellucid.pictures.png import encode
 DIGITS = 10  # of a number
 
 
-def whole(asked: Mapping[str, str], name: str, below: int) -> int:
+def whole(query: Mapping[str, str], name: str, below: int) -> int:
     """A number behind the ? of an address, from 0 to below - 1. Raises Refused."""
-    text = asked.get(name, "")
+    text = query.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and int(text) < below):
         raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is {text!r}; it must be a number from 0 to {below - 1:,}.")
     return int(text)

@@ -10,34 +10,34 @@ from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Refused, Reply
 
-Asked = Mapping[str, str]
+Query = Mapping[str, str]
 """What stands behind the ? of an address."""
 
 
-def document(glass: Glass, _asked: Asked) -> Reply:
+def document(glass: Glass, _query: Query) -> Reply:
     """Everything but the arrays."""
     return Reply("application/json", glass.shown.text)
 
 
-def array(glass: Glass, asked: Asked) -> Reply:
+def array(glass: Glass, query: Query) -> Reply:
     """An array's numbers, or those of one channel of a (1, C, H, W) array."""
     shown = glass.shown
-    if "run" in asked and asked["run"] != str(shown.run):
+    if "run" in query and query["run"] != str(shown.run):
         raise Outdated()
-    return replies.channel_of(shown.document.arrays, asked)
+    return replies.channel_of(shown.document.arrays, query)
 
 
-def picture(glass: Glass, asked: Asked, body: bytes) -> Reply:
+def picture(glass: Glass, query: Query, body: bytes) -> Reply:
     """Another picture: its file's bytes."""
-    glass.show(body, asked.get("label"), asked.get("name", "your picture"))
+    glass.show(body, query.get("label"), query.get("name", "your picture"))
     return _shown(glass)
 
 
-def label(glass: Glass, asked: Asked, _body: bytes) -> Reply:
+def label(glass: Glass, query: Query, _body: bytes) -> Reply:
     """The same picture against another class."""
-    if "class" not in asked:
+    if "class" not in query:
         raise Refused(HTTPStatus.BAD_REQUEST, "No class is named: /api/label?class=NAME.")
-    glass.show(label=asked["class"])
+    glass.show(label=query["class"])
     return _shown(glass)
 
 
@@ -45,10 +45,10 @@ def _shown(glass: Glass) -> Reply:
     return replies.as_json({"ok": True, "run": glass.shown.run})
 
 
-GET: dict[str, Callable[[Glass, Asked], Reply]] = {
-    "/api/training": lambda glass, _asked: training.overview(glass.model),
-    "/api/training/frame": lambda glass, asked: training.frame(glass.model, asked),
-    "/api/training/picture": lambda glass, asked: training.picture(glass.model, asked),
+GET: dict[str, Callable[[Glass, Query], Reply]] = {
+    "/api/training": lambda glass, _query: training.overview(glass.model),
+    "/api/training/frame": lambda glass, query: training.frame(glass.model, query),
+    "/api/training/picture": lambda glass, query: training.picture(glass.model, query),
     "/api/document": document,
     "/api/array": array,
     "/api/what-if/original": whatif.original,
@@ -60,7 +60,7 @@ GET: dict[str, Callable[[Glass, Asked], Reply]] = {
     "/api/exemplars": exemplars.exemplars,
     "/api/exemplars/patch": exemplars.patch,
 }
-POST: dict[str, Callable[[Glass, Asked, bytes], Reply]] = {
+POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/picture": picture,
     "/api/label": label,
     "/api/what-if": whatif.change,

@@ -23,7 +23,7 @@ class Training(Protocol):
 
     @property
     def refusal(self) -> Refused: ...
-    def get(self, path: str, asked: Mapping[str, str]) -> Reply: ...
+    def get(self, path: str, query: Mapping[str, str]) -> Reply: ...
 
 
 def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
@@ -80,18 +80,18 @@ class Server(PageServer):
         self.glass = glass
         super().__init__(port)
 
-    def get(self, path: str, asked: Mapping[str, str]) -> Reply | None:
+    def get(self, path: str, query: Mapping[str, str]) -> Reply | None:
         if path not in routes.GET:
             return None
         glass = self.glass
-        return routes.GET[path](glass, asked) if isinstance(glass, Glass) else glass.get(path, asked)
+        return routes.GET[path](glass, query) if isinstance(glass, Glass) else glass.get(path, query)
 
-    def post(self, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
+    def post(self, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
         if path not in routes.POST:
             return None
         if not isinstance(self.glass, Glass):
             raise self.glass.refusal
-        return routes.POST[path](self.glass, asked, body)
+        return routes.POST[path](self.glass, query, body)
 
 
 __all__ = ["HOST", "Server", "browse", "listening", "run", "serve"]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.app.page import training
-from pellucid.app.page.altered import Altered, real, told
+from pellucid.app.page.altered import Altered, real, summary
 from pellucid.app.page.job import Jobs
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Prepared, Source
@@ -63,7 +63,7 @@ class Glass:
         """How many pictures have been opened since the first."""
         self.plain = self._follow(0, classifier, picture, str(picture), None)
         """The picture in the model as it was loaded."""
-        self.shown = self._told(self.plain)
+        self.shown = self._with_changes(self.plain)
         """The same, or what follows from the changes."""
 
     def show(self, picture: Source | None = None, label: str | None = None, name: str = "your picture") -> None:
@@ -99,10 +99,10 @@ class Glass:
             run, then = self.shown.run + 1, self._aside
             if self.altered:
                 self.aside, self.altered, self._aside = self.altered, Altered(), self.shown
-                self.shown = self._told(replace(self.plain, run=run))
+                self.shown = self._with_changes(replace(self.plain, run=run))
             elif self.aside and then is not None:
                 self.aside, self.altered, self._aside = Altered(), self.aside, None
-                self.shown = self._told(replace(then, run=run))
+                self.shown = self._with_changes(replace(then, run=run))
             elif self.aside:
                 self._take(replace(self.plain, run=run), self.aside, Altered(), self.picture)
 
@@ -139,7 +139,7 @@ class Glass:
             image = Prepared(pixels, plain.called)
             shown = self._follow(plain.run, self._changed(altered), image, plain.called, label)
         self.plain, self.altered, self.aside, self.picture, self._aside = plain, altered, aside, picture, None
-        self.shown = self._told(shown)
+        self.shown = self._with_changes(shown)
 
     def _changed(self, altered: Altered) -> Classifier:
         """The last network of other sizes is kept for its weights to change: following a new one takes time."""
@@ -156,9 +156,9 @@ class Glass:
         document = Document(trace, self.model.resolve().name)
         return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
 
-    def _told(self, shown: Shown) -> Shown:
+    def _with_changes(self, shown: Shown) -> Shown:
         """With what the page is told of the changes."""
-        what_if = told(self.altered, self.aside, self.classifier, self.plain.document.trace, self.picture)
+        what_if = summary(self.altered, self.aside, self.classifier, self.plain.document.trace, self.picture)
         shown = replace(shown, extra={**shown.extra, "what_if": what_if})
         assert shown.text, "written here, under the lock, and not by each who reads"
         return shown

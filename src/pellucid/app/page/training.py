@@ -46,28 +46,28 @@ def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str
     return replies.as_json(content)
 
 
-def picture(model: Path, asked: Mapping[str, str]) -> Reply:
+def picture(model: Path, query: Mapping[str, str]) -> Reply:
     """/api/training/picture?n=0: a followed picture as PNG, at training size."""
     folder = model / replays.FOLDER
-    found = replays.read_index(folder).get("pictures")
-    pictures = found if isinstance(found, list) else []
-    number = _whole(asked.get("n", ""))
+    pictures_entry = replays.read_index(folder).get("pictures")
+    pictures = pictures_entry if isinstance(pictures_entry, list) else []
+    number = _whole(query.get("n", ""))
     if number is None or number >= len(pictures):
-        said = f"The replay has {len(pictures)} pictures, counted from 0. Reload the page."
-        raise Refused(HTTPStatus.NOT_FOUND, said)
+        message = f"The replay has {len(pictures)} pictures, counted from 0. Reload the page."
+        raise Refused(HTTPStatus.NOT_FOUND, message)
     return Reply("image/png", _checked(folder, pictures[number]))
 
 
-def frame(model: Path, asked: Mapping[str, str]) -> Reply:
+def frame(model: Path, query: Mapping[str, str]) -> Reply:
     """/api/training/frame?step=12: the safetensors of the frame after that step."""
     folder = model / replays.FOLDER
     frames = replays.read_index(folder).get("frames")
-    step = _whole(asked.get("step", ""))
-    found = [entry for entry in frames or () if isinstance(entry, dict) and entry.get("step") == step]
-    if step is None or not found:
-        said = f"The replay has no frame of step {asked.get('step', '')}. Reload the page."
-        raise Refused(HTTPStatus.NOT_FOUND, said)
-    return Reply("application/octet-stream", _checked(folder, found[0]))
+    step = _whole(query.get("step", ""))
+    matches = [entry for entry in frames or () if isinstance(entry, dict) and entry.get("step") == step]
+    if step is None or not matches:
+        message = f"The replay has no frame of step {query.get('step', '')}. Reload the page."
+        raise Refused(HTTPStatus.NOT_FOUND, message)
+    return Reply("application/octet-stream", _checked(folder, matches[0]))
 
 
 def _replay(folder: Path) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from pellucid.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting
 MOST = 1_000  # changes at a time
 KINDS = ", ".join(("weight", "stride", "padding", "pooling"))
 
-Asked = Mapping[str, str]
+Query = Mapping[str, str]
 
 
-def change(glass: Glass, _asked: Asked, body: bytes) -> Reply:
+def change(glass: Glass, _query: Query, body: bytes) -> Reply:
     """Other changes of the network than those so far: {"changes": [...]}, as the document's "what_if" has them."""
     changes = read(body)
     try:
@@ -36,19 +36,19 @@ def change(glass: Glass, _asked: Asked, body: bytes) -> Reply:
     return _shown(glass)
 
 
-def paint(glass: Glass, asked: Asked, body: bytes) -> Reply:
+def paint(glass: Glass, query: Query, body: bytes) -> Reply:
     """Other pixels: uint8 in C order, their shape as ?shape=HEIGHT,WIDTH,CHANNELS; without any, the picture's own."""
-    glass.paint(_pixels(glass, asked, body) if body else None)
+    glass.paint(_pixels(glass, query, body) if body else None)
     return _shown(glass)
 
 
-def flip(glass: Glass, _asked: Asked, _body: bytes) -> Reply:
+def flip(glass: Glass, _query: Query, _body: bytes) -> Reply:
     """Everything as it was; or, where it is, what was put back by the last flip."""
     glass.flip()
     return _shown(glass)
 
 
-def foresee(glass: Glass, _asked: Asked, body: bytes) -> Reply:
+def foresee(glass: Glass, _query: Query, body: bytes) -> Reply:
     """What these changes would lead to, and nothing is shown.
 
     {"fits": true, "probabilities": [...]}, or {"fits": false, "why": a sentence, "instead": further changes that help}.
@@ -58,20 +58,20 @@ def foresee(glass: Glass, _asked: Asked, body: bytes) -> Reply:
         probabilities = glass.foreseen(replace(glass.altered, changes=changes))
     except Unfitting as error:
         helps, further = _helping(glass, changes)
-        said = [as_json(each, glass.classifier) for each in further]
-        return replies.as_json({"fits": False, "why": f"{error} {helps}", "instead": said})
+        alternatives = [as_json(each, glass.classifier) for each in further]
+        return replies.as_json({"fits": False, "why": f"{error} {helps}", "instead": alternatives})
     except PellucidError as error:
         return replies.as_json({"fits": False, "why": str(error), "instead": []})
     return replies.as_json({"fits": True, "probabilities": probabilities.tolist()})
 
 
-def foresee_paint(glass: Glass, asked: Asked, body: bytes) -> Reply:
+def foresee_paint(glass: Glass, query: Query, body: bytes) -> Reply:
     """What these pixels would lead to: {"fits": true, "probabilities": [...]}."""
-    probabilities = glass.foreseen(replace(glass.altered, pixels=_pixels(glass, asked, body)))
+    probabilities = glass.foreseen(replace(glass.altered, pixels=_pixels(glass, query, body)))
     return replies.as_json({"fits": True, "probabilities": probabilities.tolist()})
 
 
-def original(glass: Glass, _asked: Asked) -> Reply:
+def original(glass: Glass, _query: Query) -> Reply:
     """The picture as the network gets it where nobody has painted: uint8 (H, W, C)."""
     return replies.numbers(glass.original_pixels)
 
@@ -83,21 +83,21 @@ def read(body: bytes) -> tuple[Change, ...]:
         if isinstance(changes, list) and len(changes) <= MOST:
             return tuple(map(_change, changes))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"These changes are not understood: {_said(error)}.") from error
+        raise Refused(HTTPStatus.BAD_REQUEST, f"These changes are not understood: {_message(error)}.") from error
     raise Refused(HTTPStatus.BAD_REQUEST, f"The changes must be a list of at most {MOST:,}.")
 
 
-def _change(said: Any) -> Change:
-    match said["what"]:
+def _change(fields: Any) -> Change:
+    match fields["what"]:
         case "weight":
-            return Weight(str(said["name"]), _whole(said["index"]), _number(said["value"]))
+            return Weight(str(fields["name"]), _whole(fields["index"]), _number(fields["value"]))
         case "stride":
-            return Stride(str(said["layer"]), _pair(said["value"]))
+            return Stride(str(fields["layer"]), _pair(fields["value"]))
         case "padding":
-            return Padding(str(said["layer"]), _pair(said["value"]))
+            return Padding(str(fields["layer"]), _pair(fields["value"]))
         case "pooling":
-            return Pooling(str(said["layer"]), said["value"])
-    raise ValueError(f"what is {said['what']!r}; there are {KINDS}")
+            return Pooling(str(fields["layer"]), fields["value"])
+    raise ValueError(f"what is {fields['what']!r}; there are {KINDS}")
 
 
 def _whole(numbers: Any) -> tuple[int, ...]:
@@ -122,15 +122,15 @@ def _number(value: Any) -> float:
         raise ValueError("a value is too large for a number") from error
 
 
-def _pixels(glass: Glass, asked: Asked, body: bytes) -> NDArray[np.uint8]:
-    if asked.get("picture", str(glass.picture)) != str(glass.picture):
+def _pixels(glass: Glass, query: Query, body: bytes) -> NDArray[np.uint8]:
+    if query.get("picture", str(glass.picture)) != str(glass.picture):
         raise Outdated()
     shape = glass.original_pixels.shape
     wanted = ",".join(map(str, shape))
-    if asked.get("shape", wanted) != wanted or len(body) != np.prod(shape):
+    if query.get("shape", wanted) != wanted or len(body) != np.prod(shape):
         raise Refused(
             HTTPStatus.BAD_REQUEST,
-            f"The painted picture is {len(body):,} bytes for {asked.get('shape', wanted)}; this network takes {wanted} "
+            f"The painted picture is {len(body):,} bytes for {query.get('shape', wanted)}; this network takes {wanted} "
             f"(height, width, channels), which is {np.prod(shape):,}.",
         )
     return np.frombuffer(body, np.uint8).reshape(shape).copy()
@@ -144,7 +144,7 @@ def _helping(glass: Glass, changes: tuple[Change, ...]) -> tuple[str, tuple[Sett
     return "No stride or padding of one or two other layers makes it fit.", ()
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
 
 

@@ -66,18 +66,18 @@ def _matches(pattern: str) -> Iterator[Source | LeftOut]:
     names = pattern.split(os.sep)
     if "**" in names:
         at = names.index("**")
-        found = _matches_below(os.sep.join(names[:at]), names[at:])
+        matches = _matches_below(os.sep.join(names[:at]), names[at:])
     else:
-        found = _matches_here(pattern)
-    first = next(found, None)
+        matches = _matches_here(pattern)
+    first = next(matches, None)
     yield pattern if first is None else first
-    yield from found
+    yield from matches
 
 
 def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
     """Names that the glob does not spell out are passed over or left out as in a folder."""
     spelt = set(pattern.split(os.sep))
-    told: set[str] = set()
+    reported: set[str] = set()
     for path in sorted(glob.glob(_literal(pattern)) or glob.glob(pattern)):
         names = path.split(os.sep)
         holders = {at: os.sep.join(names[: at + 1]) for at, name in enumerate(names) if name not in spelt}
@@ -87,8 +87,8 @@ def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
         left_out = next((LeftOut(folder, what) for folder, what in ours if what is not None), None)
         if left_out is None:
             yield from walked([path])
-        elif left_out.path not in told:
-            told.add(left_out.path)
+        elif left_out.path not in reported:
+            reported.add(left_out.path)
             yield left_out
 
 

@@ -19,7 +19,7 @@ from pellucid.engine import blocks
 from pellucid.network.forward import forward
 from pellucid.network.network import Network
 from pellucid.network.plan import plan
-from pellucid.network.residual import Step
+from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
 from pellucid.network.window import Shape
 from pellucid.pictures.decode import expect_many
@@ -56,7 +56,7 @@ class NumpyBackend:
         return min(MOST, WORTH_TORCH // max(1, operations))
 
     @cached_property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[PlacedLayer]:
         """The layers with the sizes of what goes into them and comes out."""
         return self.network.shapes(self.shape, self.classes)
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from pellucid.runtime.threads import cores
 
-Given = TypeVar("Given")
+Item = TypeVar("Item")
 Decoded = TypeVar("Decoded")
 Answer = TypeVar("Answer")
 
@@ -24,9 +24,9 @@ MOST_WORKERS = 16  # more threads than this wait for Python's lock
 
 
 def answered(
-    given: Iterable[Given],
+    items: Iterable[Item],
     size: int,
-    decode: Callable[[list[Given]], Decoded],
+    decode: Callable[[list[Item]], Decoded],
     load: Callable[[], Callable[[Decoded], list[Answer]]],
     load_for_one: Callable[[], Callable[[Decoded], list[Answer]]],
 ) -> Iterator[Answer]:
@@ -36,7 +36,7 @@ def answered(
     threads there are changes no answer. A single group is the caller's own work, by what `load_for_one` gives. A group
     a thread is decoded ahead. What is raised by any of them comes out where its answer would.
     """
-    groups = _groups(given, size)
+    groups = _groups(items, size)
     begun = list(islice(groups, 2))
     if len(begun) < 2:
         for group in begun:
@@ -72,7 +72,7 @@ def answered(
             pool.shutdown(cancel_futures=True)
 
 
-def _groups(given: Iterable[Given], size: int) -> Iterator[list[Given]]:
-    rest = iter(given)
+def _groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    rest = iter(items)
     while group := list(islice(rest, size)):
         yield group

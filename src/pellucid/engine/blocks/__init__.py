@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from pellucid.engine.blocks.block import Block
-    from pellucid.network.residual import Step
+    from pellucid.network.residual import PlacedLayer
     from pellucid.network.standardise import Standardise, Stored
 
 
@@ -63,7 +63,7 @@ def run_stored(module: nn.Module, standardise: Standardise, threads: int) -> Cal
 
 
 def run_without_torch(
-    steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardise: Standardise
+    steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], standardise: Standardise
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None:
     """Prepared images, uint8 (n, H, W, C) -> logits, float32 (n, classes), on the calling thread.
 

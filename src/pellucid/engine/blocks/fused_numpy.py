@@ -16,7 +16,7 @@ from pellucid.network.activations import Relu
 from pellucid.network.forward import forward
 from pellucid.network.learning import Conv
 from pellucid.network.pooling import MaxPool
-from pellucid.network.residual import Step
+from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
 from pellucid.runtime.blas import one_thread
 
@@ -26,7 +26,7 @@ MOST_CHANNELS, MOST_WIDE = 4, 12  # of a picture, and of a filter, for which the
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-def applies(steps: Sequence[Step]) -> bool:
+def applies(steps: Sequence[PlacedLayer]) -> bool:
     """Whether `logits` can be had for these layers."""
     if [type(step.layer) for step in steps[:3]] != [Conv, Relu, MaxPool]:
         return False
@@ -46,7 +46,7 @@ def applies(steps: Sequence[Step]) -> bool:
     return steps[2].output[2] >= LANES
 
 
-def logits(steps: Sequence[Step], weights: Mapping[str, NDArray[Any]], standardise: Standardise) -> Logits:
+def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], standardise: Standardise) -> Logits:
     """What gives the outputs, float32 (n, classes), of prepared images uint8 (n, H, W, C), on the calling thread.
 
     Only where it `applies`. The kernels are loaded, or compiled where they never were, before this returns.

@@ -72,10 +72,10 @@ class _ByConvolution(torch.autograd.Function):
         from pellucid.engine.blocks import kernels_gpu
 
         conv = block.conv
-        given, filters = images.to(dtype), weight.to(dtype)
+        inputs, filters = images.to(dtype), weight.to(dtype)
         offset = torch.zeros(len(filters), device=images.device) if bias is None else bias.to(dtype).float()
         with torch.autocast(images.device.type, enabled=False):
-            maps = torch.conv2d(given, filters, None, conv.stride, conv.padding)
+            maps = torch.conv2d(inputs, filters, None, conv.stride, conv.padding)
         maps = maps.contiguous(memory_format=torch.channels_last)
         shape = block.pooled_shape(images)
         pooled = torch.empty(shape, dtype=dtype, device=images.device, memory_format=torch.channels_last)
@@ -88,7 +88,7 @@ class _ByConvolution(torch.autograd.Function):
             SIZE=block.size,
             BLOCK=NUMBERS,
         )
-        ctx.save_for_backward(given, filters, winners)
+        ctx.save_for_backward(inputs, filters, winners)
         ctx.block, ctx.maps, ctx.bias, ctx.kinds = block, maps.shape, bias is not None, (images.dtype, weight.dtype)
         return pooled
 
@@ -97,10 +97,10 @@ class _ByConvolution(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         from pellucid.engine.blocks import kernels_gpu
 
-        given, filters, winners = ctx.saved_tensors
+        inputs, filters, winners = ctx.saved_tensors
         conv, shape = ctx.block.conv, grad.shape
         grad = grad.contiguous(memory_format=torch.channels_last)
-        spread = torch.empty(ctx.maps, dtype=given.dtype, device=grad.device, memory_format=torch.channels_last)
+        spread = torch.empty(ctx.maps, dtype=inputs.dtype, device=grad.device, memory_format=torch.channels_last)
         kernels_gpu.launch(
             kernels_gpu.unpool,
             -(-spread.numel() // NUMBERS),
@@ -111,7 +111,7 @@ class _ByConvolution(torch.autograd.Function):
         )
         wanted = [ctx.needs_input_grad[0], True, False]
         of_images, of_weight, _ = torch.ops.aten.convolution_backward(
-            *(spread, given, filters, None, conv.stride, conv.padding, (1, 1), False, (0, 0), 1, wanted)
+            *(spread, inputs, filters, None, conv.stride, conv.padding, (1, 1), False, (0, 0), 1, wanted)
         )
         of_bias = spread.sum((0, 2, 3), dtype=torch.float32) if ctx.bias else None
         images, weight = ctx.kinds
@@ -233,5 +233,5 @@ def _of_taps(
     scales: tuple[float, ...], shifts: tuple[float, ...], taps: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Of a number for each channel one for each tap of a row: (column, channel)."""
-    found = (torch.tensor(numbers).repeat(-(-taps // len(numbers)))[:taps].to(device) for numbers in (scales, shifts))
-    return tuple(found)  # type: ignore[return-value]
+    vectors = (torch.tensor(numbers).repeat(-(-taps // len(numbers)))[:taps].to(device) for numbers in (scales, shifts))
+    return tuple(vectors)  # type: ignore[return-value]

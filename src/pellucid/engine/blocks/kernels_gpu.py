@@ -128,10 +128,10 @@ def direct(
         wins = (sums > best) | (sums != sums)
         best = tl.where(wins, sums, best)
         winner = tl.where(wins, k, winner)
-    kept = inside[:, None] & (f[None, :] < FILTERS)
+    mask = inside[:, None] & (f[None, :] < FILTERS)
     to = (n * to_picture + py * to_row + px * to_column)[:, None] + f[None, :] * to_filter
-    tl.store(pooled + to, best.to(pooled.dtype.element_ty), mask=kept)
-    tl.store(winners + place[:, None] * FILTERS + f[None, :], winner.to(tl.uint8), mask=kept)
+    tl.store(pooled + to, best.to(pooled.dtype.element_ty), mask=mask)
+    tl.store(winners + place[:, None] * FILTERS + f[None, :], winner.to(tl.uint8), mask=mask)
 
 
 @triton.jit
@@ -159,10 +159,10 @@ def direct_gradients(
         place = tl.minimum(place, total - 1)
         px, row = place % pooled_wide, place // pooled_wide
         py, n = row % pooled_high, row // pooled_high
-        kept = inside[:, None] & (f[None, :] < FILTERS)
+        mask = inside[:, None] & (f[None, :] < FILTERS)
         source = (n * to_picture + py * to_row + px * to_column)[:, None] + f[None, :] * to_filter
-        winner = tl.load(winners + place[:, None] * FILTERS + f[None, :], mask=kept, other=DEAD).to(tl.int32)
-        value = tl.load(grad + source, mask=kept & (winner != DEAD), other=0.0)
+        winner = tl.load(winners + place[:, None] * FILTERS + f[None, :], mask=mask, other=DEAD).to(tl.int32)
+        value = tl.load(grad + source, mask=mask & (winner != DEAD), other=0.0)
         biases += tl.sum(value.to(tl.float32), axis=0)
         for k in range(SIZE * SIZE):
             y = (py * SIZE + k // SIZE) * STRIDE_Y - PADDING_Y + r

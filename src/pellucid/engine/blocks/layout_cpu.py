@@ -105,10 +105,10 @@ def _even_and_odd(
                 if size == 16:
                     words = rounded(build, build.bitcast(words, FLOATS))
                     upper = build.shl(words, all_lanes(16))
-                    kept = build.add(above_at, build.mul(places, number(2 * c + side)))
+                    neighbour = build.add(above_at, build.mul(places, number(2 * c + side)))
                     place = build.sub(place, build.mul(places, number(2)))
-                    pair = build.or_(words_at(build, above, kept), upper)
-                    store_words(build, above, kept, words)
+                    pair = build.or_(words_at(build, above, neighbour), upper)
+                    store_words(build, above, neighbour, words)
                     words = pair
                 store_words(build, rows, place, words)
 

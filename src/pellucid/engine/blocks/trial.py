@@ -165,16 +165,16 @@ def _agree(block: nn.Module, images: Tensor, bfloat16: bool) -> bool:
         stored = (images.permute(0, 2, 3, 1) * 64 + 128).clamp(0, 255).to(torch.uint8)
         device = str(images.device)
         ways.append((chain.of_stored(block, scale, 1), lambda pixels: block(scale(to_unit(pixels, device))), stored))
-    return all(_alike(fast, plain, [given, *block.parameters()], given, bfloat16) for fast, plain, given in ways)
+    return all(_alike(fast, plain, [sample, *block.parameters()], sample, bfloat16) for fast, plain, sample in ways)
 
 
-def _alike(fast: Forward, plain: Forward, leaves: list[Tensor], given: Tensor, bfloat16: bool) -> bool:
-    """Whether the maps of `given`, and the gradients of `leaves`, are about the same in both ways."""
-    found: list[list[Tensor]] = []
+def _alike(fast: Forward, plain: Forward, leaves: list[Tensor], sample: Tensor, bfloat16: bool) -> bool:
+    """Whether the maps of `sample`, and the gradients of `leaves`, are about the same in both ways."""
+    results: list[list[Tensor]] = []
     for way in (fast, plain):
         for leaf in leaves:
             leaf.grad = None
-        pooled = _there_and_back(way, given, bfloat16)
-        found.append([pooled, *(leaf.grad for leaf in leaves if leaf.grad is not None)])
-    pairs = [(one.float(), other.float()) for one, other in zip(*found, strict=True)]
+        pooled = _there_and_back(way, sample, bfloat16)
+        results.append([pooled, *(leaf.grad for leaf in leaves if leaf.grad is not None)])
+    pairs = [(one.float(), other.float()) for one, other in zip(*results, strict=True)]
     return all(bool((one - other).norm() <= ALIKE * other.norm()) for one, other in pairs)

@@ -43,7 +43,7 @@ class Direct:
         group = direct_cpu.together(filters, 4)
         kernel = direct_cpu.forward(channels, width, group, self.bits, self.by_pixel)
         taps = direct_cpu.taps(numbers, self.bits)
-        kernel(*self._given(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
+        kernel(*self._kernel_input(images), self.conv.padding, taps, offset.numpy(), self._in_order(pooled), winners)
 
     def sums(self, shares: int, pooled_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         from pellucid.runtime.vectors import LANES
@@ -59,7 +59,7 @@ class Direct:
         group = direct_cpu.together(filters, width)
         kernel = direct_cpu.weight_gradient(channels, height, width, group, self.bits, self.by_pixel)
         in_order = self._in_order(grad.contiguous(memory_format=self.memory))
-        kernel(*self._given(images), self.conv.padding, in_order, winners, weights, biases)
+        kernel(*self._kernel_input(images), self.conv.padding, in_order, winners, weights, biases)
 
     def gradients(self, weights: Any, biases: Any) -> tuple[Tensor, Tensor]:
         taps = torch.from_numpy(weights.sum(axis=0).sum(axis=-1))  # (C, KH, KW, F)
@@ -73,7 +73,7 @@ class Direct:
     def by_pixel(self) -> bool:
         return self.memory == torch.channels_last
 
-    def _given(self, images: Tensor) -> tuple[NDArray[Any], NDArray[np.uint32]]:
+    def _kernel_input(self, images: Tensor) -> tuple[NDArray[Any], NDArray[np.uint32]]:
         """(n, C, H, W) as the kernels take it: (n, H, W, C), one after the other, and the table as bits."""
         by_pixel = images.permute(0, 2, 3, 1).contiguous()
         table = _NO_TABLE if self.table is None else self.table.view(np.uint32)

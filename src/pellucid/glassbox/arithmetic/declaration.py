@@ -54,7 +54,7 @@ class Table:
         return order, self.places[order]
 
 
-Step = int | Table
+Coefficient = int | Table
 Listed = Callable[[Table], Any]
 """What stands for a table in JSON."""
 
@@ -63,7 +63,7 @@ Listed = Callable[[Table], Any]
 class Axis:
     """The index along one axis: `offset` plus, for each index name, step * n, or table[n] where the steps differ."""
 
-    steps: tuple[tuple[str, Step], ...]
+    steps: tuple[tuple[str, Coefficient], ...]
     """A sequence of indices in place of a step becomes a Table."""
     offset: int = 0
 

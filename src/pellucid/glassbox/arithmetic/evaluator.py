@@ -107,21 +107,21 @@ class Evaluator:
     def _stages_after(self, name: str) -> list[Stage]:
         return [stage for stage in self.op.stages if stage.through and name in stage.reads()]
 
-    def _forward(self, stage: Stage, wanted: Indices) -> _Found:
+    def _forward(self, stage: Stage, wanted: Indices) -> _TermRows:
         rows = _solve(stage, stage.out, wanted, self.op.shapes[stage.out])
         columns, magnitudes = self._gather(stage, rows)
-        found = _found(rows, stage.term, columns, magnitudes)
+        terms = _evaluated(rows, stage.term, columns, magnitudes)
         if stage.pick == "max":
-            values = np.where(found.inside, found.values, -np.inf)
+            values = np.where(terms.inside, terms.values, -np.inf)
             # a mask's -inf is exact, and rounds nothing
-            return replace(found, values=values, magnitudes=np.where(np.isinf(values), 0, found.magnitudes), pick="max")
-        return replace(found, precision=stage.precision)
+            return replace(terms, values=values, magnitudes=np.where(np.isinf(values), 0, terms.magnitudes), pick="max")
+        return replace(terms, precision=stage.precision)
 
-    def _backward(self, stage: Stage, name: str, wanted: Indices) -> _Found:
+    def _backward(self, stage: Stage, name: str, wanted: Indices) -> _TermRows:
         rows = _solve(stage, name, wanted, self.op.shapes[name])
         out, inside = _places(stage.maps[stage.out], rows, self.op.shapes[stage.out])
         # a transposed convolution's padding cuts off some of what it writes: no gradient comes from there
-        rows, out = rows.kept(inside), out[inside]
+        rows, out = rows.where(inside), out[inside]
         arriving, scale = self._gradients_at(stage.out, out)
         first = Column(GRADIENT + stage.out, out, arriving, np.ones(len(out), bool))
         columns, magnitudes = self._gather(stage, rows)
@@ -133,26 +133,26 @@ class Evaluator:
             magnitudes[won.name], formula = won.values, formula * names(won.name)[0]
         formula *= stage.term.derivative(name)
         used = [column for column in columns if column.name in set(formula.names())]
-        return _found(rows, formula, used, magnitudes)
+        return _evaluated(rows, formula, used, magnitudes)
 
     def _won(self, stage: Stage, name: str, out: Indices, wanted: Indices) -> Floats:
         """The gradient goes to the winner: 1 for each window that this number has won (or its share), 0 for others."""
         _, first, which = np.unique(_flattened(out, self.op.shapes[stage.out]), return_index=True, return_inverse=True)
-        found = self._forward(stage, out[first])
-        best = found.sums(len(first))[0]
-        winners = np.flatnonzero((found.values == best[found.rows.of]) & found.inside)
-        windows = found.rows.of[winners]
+        terms = self._forward(stage, out[first])
+        best = terms.sums(len(first))[0]
+        winners = np.flatnonzero((terms.values == best[terms.rows.of]) & terms.inside)
+        windows = terms.rows.of[winners]
         if stage.ties == "first":
             windows, one = np.unique(windows, return_index=True)
             winners = winners[one]
-        column = next(column for column in found.columns if column.name == name)
+        column = next(column for column in terms.columns if column.name == name)
         shape = self.op.shapes[name]
         size = prod(shape)
         won = windows * size + _flattened(column.indices[winners], shape)[:, 0]
-        asked = which.ravel() * size + _flattened(wanted, shape)[:, 0]
+        wanted_places = which.ravel() * size + _flattened(wanted, shape)[:, 0]
         places, times = np.unique(won, return_counts=True)
-        at = np.minimum(np.searchsorted(places, asked), max(len(places) - 1, 0))
-        hit = places[at] == asked if len(places) else np.zeros(len(asked), bool)
+        at = np.minimum(np.searchsorted(places, wanted_places), max(len(places) - 1, 0))
+        hit = places[at] == wanted_places if len(places) else np.zeros(len(wanted_places), bool)
         share = 1 / np.maximum(np.bincount(windows, minlength=len(first)), 1)
         return np.where(hit, times[at] if len(places) else 0, 0) * share[which.ravel()]
 
@@ -165,29 +165,29 @@ class Evaluator:
         return columns, magnitudes
 
     def _values_at(self, name: str, indices: Indices, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        found = np.zeros(len(indices))
+        values = np.zeros(len(indices))
         array = self.op.constants.get(name, self.arrays.get(name))
         if array is None:
             scale = np.zeros(len(indices))
             parts = [partial(self._forward, stage) for stage in self._stages_of(name)]
-            kept = _kept_in(self._values, name, indices[inside], self.op.shapes[name], parts)
-            found[inside], scale[inside] = kept
-            return found, scale
-        found[inside] = array[tuple(indices[inside].T)]
+            stored = _kept_in(self._values, name, indices[inside], self.op.shapes[name], parts)
+            values[inside], scale[inside] = stored
+            return values, scale
+        values[inside] = array[tuple(indices[inside].T)]
         if name not in self.op.scales:
-            return found, _size(found)
+            return values, _size(values)
         scale = np.zeros(len(indices))
         scale[inside] = self.op.scales[name][tuple(indices[inside].T)]
-        return found, scale
+        return values, scale
 
     def _gradients_at(self, name: str, indices: Indices) -> tuple[Floats, Floats]:
         if name != OUT:
             parts = [partial(self._backward, stage, name) for stage in self._stages_after(name)]
             return _kept_in(self._gradients, name, indices, self.op.shapes[name], parts)
         assert self.gradient is not None, "a gradient was asked for and none was given"
-        found = np.zeros(len(indices))
-        found[:] = self.gradient[tuple(indices.T)]
-        return found, _size(found)
+        gradients = np.zeros(len(indices))
+        gradients[:] = self.gradient[tuple(indices.T)]
+        return gradients, _size(gradients)
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ class Rows:
         grown = {each: np.repeat(column, size) for each, column in self.names.items()}
         return Rows(np.repeat(self.of, size), {**grown, name: np.tile(np.arange(size, dtype=np.int64), self.count)})
 
-    def kept(self, keep: NDArray[np.bool_]) -> Rows:
+    def where(self, keep: NDArray[np.bool_]) -> Rows:
         return Rows(self.of[keep], {name: column[keep] for name, column in self.names.items()})
 
 
 @dataclass(frozen=True)
-class _Found:
+class _TermRows:
     """Terms of several numbers, row by row."""
 
     rows: Rows
@@ -254,12 +254,12 @@ def _size(numbers: Floats) -> Floats:
     return np.where(np.isinf(numbers), 0.0, np.abs(numbers))
 
 
-def _found(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _Found:
+def _evaluated(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _TermRows:
     values = {column.name: column.values for column in columns}
     with np.errstate(all="ignore"):  # a root's gradient at 0, a logarithm of 0: infinite, or no number, as in PyTorch
-        found = np.broadcast_to(formula.evaluate(values), (rows.count,)).astype(np.float64)
+        results = np.broadcast_to(formula.evaluate(values), (rows.count,)).astype(np.float64)
         magnitude = np.broadcast_to(formula.magnitude(values, magnitudes), (rows.count,))
-    return _Found(rows, formula, columns, found, magnitude)
+    return _TermRows(rows, formula, columns, results, magnitude)
 
 
 def _kept_in(
@@ -267,7 +267,7 @@ def _kept_in(
     name: str,
     indices: Indices,
     shape: Shape,
-    parts: Sequence[Callable[[Indices], _Found]],
+    parts: Sequence[Callable[[Indices], _TermRows]],
 ) -> tuple[Floats, Floats]:
     """(value, scale) of numbers that have to be worked out, each different one once."""
     _, first, which = np.unique(_flattened(indices, shape), return_index=True, return_inverse=True)
@@ -280,8 +280,8 @@ def _kept_in(
             value, scale = part(different[new]).sums(len(new))
             values, scales = values + value, scales + scale
         known.update(zip((keys[row] for row in new), zip(values.tolist(), scales.tolist(), strict=True), strict=True))
-    found = np.array([known[key] for key in keys]).reshape(-1, 2)
-    return found[which.ravel(), 0], found[which.ravel(), 1]
+    pairs = np.array([known[key] for key in keys]).reshape(-1, 2)
+    return pairs[which.ravel(), 0], pairs[which.ravel(), 1]
 
 
 def _one(index: Index) -> Indices:
@@ -314,14 +314,14 @@ def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int]
     known = Axis(tuple((name, step) for name, step in axis.steps if name != solved), axis.offset)
     rest = values[rows.of] - _along(known, rows)
     if solved is None:
-        return rows.kept(rest == 0)
+        return rows.where(rest == 0)
     step = dict(axis.steps)[solved]
     if isinstance(step, Table):
         which, position = step.values_at(rest)
         return Rows(rows.of[which], {**{name: each[which] for name, each in rows.names.items()}, solved: position})
     position, remainder = np.divmod(rest, step)
     within = (remainder == 0) & (position >= 0) & (position < ranges[solved])
-    return Rows(rows.of, {**rows.names, solved: position}).kept(within)
+    return Rows(rows.of, {**rows.names, solved: position}).where(within)
 
 
 def _along(axis: Axis, rows: Rows) -> NDArray[np.int64]:
@@ -354,8 +354,8 @@ def everything(op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
     evaluator = Evaluator(op, arrays)
     shape = op.shapes[OUT]
     indices = np.indices(shape).reshape(len(shape), prod(shape)).T
-    found = np.zeros(len(indices))
+    values = np.zeros(len(indices))
     for start in range(0, len(indices), 256):  # the terms of so many numbers are in memory at once
         block = indices[start : start + 256]
-        found[start : start + 256], _ = evaluator._values_at(OUT, block, np.ones(len(block), bool))
-    return found.reshape(shape)
+        values[start : start + 256], _ = evaluator._values_at(OUT, block, np.ones(len(block), bool))
+    return values.reshape(shape)

@@ -55,8 +55,8 @@ class Loss:
         if self.weights is not None and not self.weights[label] > 0:
             raise TraceError(f"The weight of class {label} is {self.weights[label]}; the label's must be above 0.")
         if self.importance is not None and len(self.importance) != classes:
-            given = f"{len(self.importance):,} numbers of importance"
-            raise TraceError(f"The loss has {given}, and there are {classes:,} classes.")
+            count = f"{len(self.importance):,} numbers of importance"
+            raise TraceError(f"The loss has {count}, and there are {classes:,} classes.")
         if self.importance is not None and (self.weights is not None or self.kind == "difference"):
             other = "class weights" if self.weights is not None else "the difference of two logits"
             raise TraceError(f"The loss has importance beside {other}; take one of the two.")

@@ -31,8 +31,8 @@ def strain(evaluator: Evaluator, unit: float, index: Index = ()) -> str:
     ]
     for judge in (_overflow, _underflow):
         for numbers in (wholes, parts):
-            if said := next(filter(None, (judge(*number) for number in numbers)), ""):
-                return said
+            if warning := next(filter(None, (judge(*number) for number in numbers)), ""):
+                return warning
     return next(filter(None, (_cancelled(name, terms) for name, terms in lines if name != OUT)), "")
 
 

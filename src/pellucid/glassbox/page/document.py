@@ -61,18 +61,18 @@ class Document:
             if array.size > LONGEST_CONSTANT
         }
         tables = {self._tables[id(table)]: table.places for op in self._ops for table in _long_tables(op)}
-        given = (*constants.items(), *tables.items(), *_named_arrays(self.trace))
-        return {name: _plain(array) for name, array in given}
+        named = (*constants.items(), *tables.items(), *_named_arrays(self.trace))
+        return {name: _plain(array) for name, array in named}
 
     @cached_property
     def same(self) -> Mapping[str, str]:
         """Arrays whose numbers are, bit for bit, those of an earlier one: flattening changes nothing but the shape."""
         first: dict[str, str] = {}
-        found = {}
+        shared = {}
         for name, digest in self.digests.items():
             if self.arrays[name].size and first.setdefault(digest, name) != name:
-                found[name] = first[digest]
-        return found
+                shared[name] = first[digest]
+        return shared
 
     @cached_property
     def digests(self) -> Mapping[str, str]:
@@ -212,8 +212,8 @@ def arrays(trace: Trace) -> Mapping[str, NDArray[Any]]:
 def _named_arrays(trace: Trace) -> Iterator[tuple[str, NDArray[Any]]]:
     """In the order in which they follow from each other: forward, backward, update."""
     nodes = [node.name for node in trace.nodes]
-    given = [name for name in trace.values if name not in nodes]
-    yield from ((f"value/{name}", trace.values[name]) for name in (*given, *nodes))
+    inputs = [name for name in trace.values if name not in nodes]
+    yield from ((f"value/{name}", trace.values[name]) for name in (*inputs, *nodes))
     backward = [*reversed(nodes), *(name for name in trace.gradients if name not in nodes)]
     yield from ((f"gradient/{name}", trace.gradients[name]) for name in backward if name in trace.gradients)
     for name, step in trace.updates.items():
@@ -224,8 +224,8 @@ def _named_arrays(trace: Trace) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    kept = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-    return np.ascontiguousarray(kept).reshape(array.shape)
+    precise = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    return np.ascontiguousarray(precise).reshape(array.shape)
 
 
 def _digest(array: NDArray[Any]) -> bytes:

@@ -120,7 +120,7 @@ def _elements(traces: Iterable[Trace], name: str, largest: int) -> dict[str, str
         else:
             first, known = content, document.digests
             elements["arrays"] = _json(packed)
-        pictures.append(_told(trace, content))
+        pictures.append(_picture_summary(trace, content))
         left = largest - sum(map(len, elements.values()))
     if not first:
         raise TraceError("A page needs the trace of a picture, and there is none.")
@@ -161,7 +161,7 @@ def pack(
     return content, packed
 
 
-def _told(trace: Trace, content: Mapping[str, Any]) -> dict[str, Any]:
+def _picture_summary(trace: Trace, content: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says of a picture before its numbers are read."""
     known = {key: content[key] for key in ("picture", "against", "predicted", "called")}
     return {**known, "probability": content["probabilities"][content["predicted"]], "thumbnail": _thumbnail(trace)}
@@ -297,8 +297,8 @@ def _once(pattern: re.Pattern[str], replacement: str, page: str, what: str) -> s
 def _renamed(module: str, name: str) -> str:
     """A module's code with what it imports under the names of the import map."""
 
-    def absolute(found: re.Match[str]) -> str:
-        keyword, quote, target = found.groups()
+    def absolute(match: re.Match[str]) -> str:
+        keyword, quote, target = match.groups()
         return (
             f"{keyword}{quote}{posixpath.normpath(posixpath.join('pellucid', posixpath.dirname(name), target))}{quote}"
         )
@@ -308,7 +308,7 @@ def _renamed(module: str, name: str) -> str:
 
 def _escaped(style: str) -> str:
     """ASCII: a style has escapes of its own, and no character references."""
-    return re.sub(r"[^\x00-\x7f]", lambda found: f"\\{ord(found[0]):x} ", style)
+    return re.sub(r"[^\x00-\x7f]", lambda match: f"\\{ord(match[0]):x} ", style)
 
 
 def _data_url(module: str) -> str:

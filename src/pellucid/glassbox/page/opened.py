@@ -24,10 +24,10 @@ class Opened(PageServer):
         self._text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
         super().__init__(port)
 
-    def get(self, path: str, asked: Mapping[str, str]) -> Reply | None:
+    def get(self, path: str, query: Mapping[str, str]) -> Reply | None:
         if path == "/api/document":
             return Reply("application/json", self._text)
-        return channel_of(self._document.arrays, asked) if path == "/api/array" else None
+        return channel_of(self._document.arrays, query) if path == "/api/array" else None
 
-    def post(self, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
+    def post(self, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
         raise Refused(HTTPStatus.CONFLICT, "This page shows one run and takes nothing; call explain() for another.")

@@ -83,8 +83,8 @@ def update(step: Update, gradient: NDArray[Any]) -> NDArray[np.float32] | None:
         return None
     if not all(_same_everywhere(stage.term) for stage in step.op.stages):
         return None
-    given = {"weight": step.before, "gradient": gradient, **step.remembered}
-    arrays: dict[str, NDArray[Any]] = {**given, **step.op.constants}
+    inputs = {"weight": step.before, "gradient": gradient, **step.remembered}
+    arrays: dict[str, NDArray[Any]] = {**inputs, **step.op.constants}
     with np.errstate(all="ignore"):
         for stage in step.op.stages:
             arrays[stage.out] = limited(stage.term.evaluate(arrays), stage.precision)
@@ -136,9 +136,9 @@ def _frames(stage: Stage, names: Sequence[str], shapes: Mapping[str, Shape]) -> 
     """How a stage addresses these arrays by steps; None where it picks, or where a table stands for a step."""
     if stage.pick != "sum":
         return None
-    found = {name: strided.frame(stage.maps[name], shapes[name], stage.ranges) for name in names}
-    known = {name: frame for name, frame in found.items() if frame is not None}
-    return known if len(known) == len(found) else None
+    frames = {name: strided.frame(stage.maps[name], shapes[name], stage.ranges) for name in names}
+    known = {name: frame for name, frame in frames.items() if frame is not None}
+    return known if len(known) == len(frames) else None
 
 
 def _same_everywhere(term: Expression) -> bool:
@@ -162,9 +162,9 @@ def _run(stage: Stage, op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
     """A stage's out, flat, over all its assignments in order."""
     frames = _frames(stage, (stage.out, *stage.reads()), op.shapes)
     if frames is not None:
-        given = {name: (frames[name], arrays[name]) for name in stage.reads()}
+        reads = {name: (frames[name], arrays[name]) for name in stage.reads()}
         with np.errstate(all="ignore"):
-            return strided.added(stage.ranges, frames[stage.out], given, stage.term.evaluate)
+            return strided.added(stage.ranges, frames[stage.out], reads, stage.term.evaluate)
     to, written = _places(stage, stage.out, op.shapes)
     count = prod(op.shapes[stage.out])
     if stage.pick == "max":
@@ -181,10 +181,10 @@ def _run_back(stage: Stage, op: Op, name: str, arrays: Mapping[str, NDArray[Any]
     slope = stage.term.derivative(name)
     frames = _frames(stage, (name, stage.out, *stage.reads()), op.shapes)
     if frames is not None:
-        given = {each: (frames[each], arrays[each]) for each in slope.names()}
-        given[_ARRIVING] = frames[stage.out], arriving
+        reads = {each: (frames[each], arrays[each]) for each in slope.names()}
+        reads[_ARRIVING] = frames[stage.out], arriving
         with np.errstate(all="ignore"):
-            return strided.added(stage.ranges, frames[name], given, lambda v: v[_ARRIVING] * slope.evaluate(v))
+            return strided.added(stage.ranges, frames[name], reads, lambda v: v[_ARRIVING] * slope.evaluate(v))
     to, written = _places(stage, name, op.shapes)
     out, inside = _places(stage, stage.out, op.shapes)
     gradients = arriving.reshape(-1).astype(np.float64)
@@ -221,9 +221,9 @@ def _read(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """(numbers, inside) of an array for each assignment; outside of the array is a 0."""
     places, inside = _places(stage, name, shapes)
-    found = np.zeros(len(places))
-    found[inside] = arrays[name].reshape(-1)[places[inside]]
-    return found, inside
+    values = np.zeros(len(places))
+    values[inside] = arrays[name].reshape(-1)[places[inside]]
+    return values, inside
 
 
 def _places(stage: Stage, name: str, shapes: Mapping[str, Shape]) -> tuple[Places, NDArray[np.bool_]]:

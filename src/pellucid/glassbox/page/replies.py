@@ -57,17 +57,17 @@ def numbers(array: NDArray[Any]) -> Reply:
     return Reply("application/octet-stream", little.tobytes(), headers)
 
 
-def channel_of(arrays: Mapping[str, NDArray[Any]], asked: Mapping[str, str]) -> Reply:
+def channel_of(arrays: Mapping[str, NDArray[Any]], query: Mapping[str, str]) -> Reply:
     """The numbers of the array `name`, or those of one `channel` of a (1, C, H, W) array. Raises Refused."""
-    array = arrays.get(asked.get("name", ""))
+    array = arrays.get(query.get("name", ""))
     if array is None:
-        raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {asked.get('name', '')!r}. Reload the page.")
-    if "channel" in asked:
+        raise Refused(HTTPStatus.NOT_FOUND, f"There is no array {query.get('name', '')!r}. Reload the page.")
+    if "channel" in query:
         channels = array.shape[1] if array.ndim == 4 and array.shape[0] == 1 else 0
-        number = asked["channel"]
+        number = query["channel"]
         if not (number.isascii() and number.isdigit() and len(number) < DIGITS and int(number) < channels):
             raise Refused(
-                HTTPStatus.BAD_REQUEST, f"{asked['name']} has {channels} channels, counted from 0, not {number!r}."
+                HTTPStatus.BAD_REQUEST, f"{query['name']} has {channels} channels, counted from 0, not {number!r}."
             )
         array = array[:, int(number) : int(number) + 1]
     return numbers(array)

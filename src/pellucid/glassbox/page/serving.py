@@ -74,11 +74,11 @@ class PageServer(ThreadingHTTPServer, ABC):
             ) from error
 
     @abstractmethod
-    def get(self, path: str, asked: Mapping[str, str]) -> Reply | None:
+    def get(self, path: str, query: Mapping[str, str]) -> Reply | None:
         """The answer to a question; None where the path is none, and may be a file of the page. Raises Refused."""
 
     @abstractmethod
-    def post(self, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
+    def post(self, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
         """The same for what is sent; None where nothing can be sent there."""
 
     def serve(self, what: str, browser: bool = False) -> None:
@@ -210,8 +210,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.FORBIDDEN, "Another website may not ask here.")
 
     def _get(self) -> Reply:
-        path, asked = self._asked()
-        reply = self._page.get(path, asked)
+        path, query = self._request()
+        reply = self._page.get(path, query)
         if reply is not None:
             return reply
         file = self._page.files.get(path.removeprefix("/").removeprefix("web/") or "index.html")
@@ -221,19 +221,19 @@ class Handler(BaseHTTPRequestHandler):
         return Reply(f"{kind}; charset=utf-8" if file.suffix in TYPES else kind, file.read_bytes())
 
     def _post(self) -> Reply:
-        path, asked = self._asked()
+        path, query = self._request()
         body = self._body()
-        reply = self._page.post(path, asked, body)
+        reply = self._page.post(path, query, body)
         if reply is None:
             raise Refused(HTTPStatus.NOT_FOUND, f"Nothing can be sent to {path}.")
         return reply
 
-    def _asked(self) -> tuple[str, dict[str, str]]:
+    def _request(self) -> tuple[str, dict[str, str]]:
         try:
             parts = urlsplit(self.path)
         except ValueError as error:
-            said = f"This address is not understood; open {self._page.address}"
-            raise Refused(HTTPStatus.BAD_REQUEST, said) from error
+            message = f"This address is not understood; open {self._page.address}"
+            raise Refused(HTTPStatus.BAD_REQUEST, message) from error
         return parts.path, {name: values[-1] for name, values in parse_qs(parts.query).items()}
 
     def _body(self) -> bytes:

@@ -49,7 +49,7 @@ def names(graph: Graph, preparation: Iterable[str]) -> list[str]:
     """Everything that a trace has numbers of, layers first. `preparation`: the arrays that prepare the pixels."""
     roles = graph.roles
     calls = [call.name for call in graph.calls if not call.name.endswith(" (all)")]
-    found = [roles[PICTURE], roles[INPUT], *calls, roles[PROBABILITY], roles[LOSS]]
-    found += [*graph.parameters, *graph.buffers, *graph.constants]
-    used = set(found)
-    return [*found, *(free(name, used) for name in preparation)]
+    all_names = [roles[PICTURE], roles[INPUT], *calls, roles[PROBABILITY], roles[LOSS]]
+    all_names += [*graph.parameters, *graph.buffers, *graph.constants]
+    used = set(all_names)
+    return [*all_names, *(free(name, used) for name in preparation)]

@@ -83,14 +83,14 @@ def _copies(tensors: list[Tensor]) -> Iterator[Tensor]:
 
 def _copied(attributes: dict[str, Any], stays: dict[int, Any]) -> dict[str, Any]:
     """Copies of what may be changed in place; `stays`: what a copy goes on to refer to, by id."""
-    found = {}
+    copies = {}
     for name, value in attributes.items():
         if name in _CONTENTS or isinstance(value, _PLAIN):
             continue
         before = {*stays, id(stays)}  # deepcopy keeps alive what it copies under its memo's own id
         try:
-            found[name] = deepcopy(value, stays)  # one memo: what two attributes share, their copies share
+            copies[name] = deepcopy(value, stays)  # one memo: what two attributes share, their copies share
         except Exception:  # a lock, a file, an array on its way to a gradient: it is used as it is
             for half in stays.keys() - before:
                 del stays[half]
-    return found
+    return copies

@@ -31,7 +31,7 @@ def restore(before: Any) -> None:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def preserved() -> Iterator[None]:
     """Whatever is drawn within it, afterwards the state is as before."""
     before = state()
     try:

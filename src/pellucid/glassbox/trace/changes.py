@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OUT = "out"
 OVERWRITTEN = "overwritten"
-_KEPT = ("to", "_to_copy", "type_as", "contiguous", "alias", "detach")
+_PASS_THROUGH = ("to", "_to_copy", "type_as", "contiguous", "alias", "detach")
 """Operators that return their input's numbers in their places, where they return a view at all."""
 _RESIZED = ("resize", "resize_as", "set")
 
@@ -63,8 +63,8 @@ def on_copies(target: Any) -> Any:
         filled = dict(zip(names, args, strict=False)) | kwargs
         copies = {name: filled[name].clone() for name in names if name in changed and filled.get(name) is not None}
         count = len(args)
-        given = [copies.get(name, value) for name, value in zip(names, args, strict=False)]
-        result = target(*given, **{name: copies.get(name, filled[name]) for name in names[count:] if name in filled})
+        inputs = [copies.get(name, value) for name, value in zip(names, args, strict=False)]
+        result = target(*inputs, **{name: copies.get(name, filled[name]) for name in names[count:] if name in filled})
         results = [result] if isinstance(result, torch.Tensor) else list(result or ())
         return [*results, *copies.values()]
 
@@ -137,14 +137,14 @@ class _Following:
         names = written(node.target)
         if not names:
             return
-        given = aten.bound(node.target, node.args, node.kwargs)  # type: ignore[arg-type]
+        bound = aten.bound(node.target, node.args, node.kwargs)  # type: ignore[arg-type]
         if _name(node) in _RESIZED:
             raise TraceError(
                 f"The module gives an array another size or other memory ({line(node) or node.name}), which cannot be "
                 "followed. Make a new array."
             )
         for name in names:
-            array = given[name if name in given else "input"]
+            array = bound[name if name in bound else "input"]
             if isinstance(array, list | tuple):
                 raise TraceError(
                     f"The module changes a list of arrays in one call ({line(node) or node.name}), which cannot be "
@@ -245,7 +245,7 @@ class _Following:
         if name in scatter:
             return self._call(scatter[name], (source, new, *made.args[1:]), source, graded, kwargs)
         whole = tuple(source.meta["val"].shape)
-        if name in _KEPT or _hands_on(made):
+        if name in _PASS_THROUGH or _hands_on(made):
             return new
         numbers = torch.arange(source.meta["val"].numel()).reshape(whole)
         places = _places(view, numbers)

@@ -33,7 +33,13 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
     followed = module if loss is None else measured.together(module, loss)
     try:
         # what the module keeps in plain attributes, it may change while it is followed
-        with quiet.silent(), borrowed(followed), chance.kept(), transforms.written_out(), marks.marking() as placed:
+        with (
+            quiet.silent(),
+            borrowed(followed),
+            chance.preserved(),
+            transforms.written_out(),
+            marks.marking() as placed,
+        ):
             standing = _standing(followed)
             program = torch.export.export(followed, (input,))
             names = _names(followed, program, measured.MODULE if loss is not None else "")
@@ -43,12 +49,12 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
         raise
     except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
         if loss is not None:
-            with quiet.silent(), borrowed(followed), chance.kept():
-                said = measured.refusal(followed, input)
-            if said:
-                raise TraceError(said) from error
+            with quiet.silent(), borrowed(followed), chance.preserved():
+                refusal = measured.refusal(followed, input)
+            if refusal:
+                raise TraceError(refusal) from error
         raise TraceError(_reason(module, input, error)) from error
-    with chance.kept():  # what decides a torch.cond may draw
+    with chance.preserved():  # what decides a torch.cond may draw
         flat = regions.flattened(program, _values(program, input), placed)
     if loss is not None:
         measured.separate(flat)
@@ -62,8 +68,8 @@ def _standing(module: torch.nn.Module) -> dict[Any, Tensor]:
     from torch.utils._pytree import tree_leaves
 
     leaves = [leaf for part in module.modules() for leaf in tree_leaves(dict(vars(part)))]
-    found = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and _place(leaf) is not None]
-    return {_place(tensor): tensor.detach().clone() for tensor in found}
+    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and _place(leaf) is not None]
+    return {_place(tensor): tensor.detach().clone() for tensor in tensors}
 
 
 def _place(tensor: Any) -> tuple[int, tuple[int, ...]] | None:
@@ -77,17 +83,17 @@ def _place(tensor: Any) -> tuple[int, tuple[int, ...]] | None:
 
 def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, Any]:
     """The arrays behind the program's placeholders."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for spec in program.graph_signature.input_specs:
         target = str(spec.target)
         if spec.kind.name == "USER_INPUT":
-            found[spec.arg.name] = input.clone()
+            values[spec.arg.name] = input.clone()
         elif target in program.state_dict:
-            found[spec.arg.name] = _copied(program.state_dict[target])
+            values[spec.arg.name] = _copied(program.state_dict[target])
         elif target in program.constants:
             constant: Any = program.constants[target]
-            found[spec.arg.name] = constant.clone()
-    return found
+            values[spec.arg.name] = constant.clone()
+    return values
 
 
 def _copied(tensor: Tensor) -> Tensor:
@@ -113,17 +119,17 @@ def _names(module: torch.nn.Module, program: torch.export.ExportedProgram, withi
         first.setdefault(id(tensor), name)
         if (place := _place(tensor)) is not None:
             places.setdefault(place, first[id(tensor)])
-    found = {name: first[id(tensor)] for name, tensor in everything}
+    names = {name: first[id(tensor)] for name, tensor in everything}
     for name, constant in program.constants.items():
         place = _place(constant)
-        found.setdefault(name, places.get(place, name) if place is not None else name)
+        names.setdefault(name, places.get(place, name) if place is not None else name)
     if not within:
-        return found
+        return names
     used = {name.removeprefix(f"{within}.") for name in first.values() if name.startswith(f"{within}.")}
     others = {
-        name: naming.free(name, used) for name in dict.fromkeys(found.values()) if not name.startswith(f"{within}.")
+        name: naming.free(name, used) for name in dict.fromkeys(names.values()) if not name.startswith(f"{within}.")
     }
-    return {name: others.get(each) or each.removeprefix(f"{within}.") for name, each in found.items()}
+    return {name: others.get(each) or each.removeprefix(f"{within}.") for name, each in names.items()}
 
 
 def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
@@ -134,11 +140,11 @@ def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
     own = [frame for frame in own if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
     own = [frame for frame in own if not _standard(frame.filename)]
     own = [frame for frame in own if frame.line]  # code that was made while running has none
-    said = _plainly(str(error).strip().splitlines() or [type(error).__name__])
+    reason = _plainly(str(error).strip().splitlines() or [type(error).__name__])
     where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
     name = type(module).__name__
     shape = "x".join(map(str, input.shape))
-    return f"{name} cannot be followed by torch.export on an input of {shape}: {said.rstrip('.')}.{where}"
+    return f"{name} cannot be followed by torch.export on an input of {shape}: {reason.rstrip('.')}.{where}"
 
 
 def _standard(file: str) -> bool:
@@ -146,13 +152,13 @@ def _standard(file: str) -> bool:
     return file.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in file
 
 
-def _plainly(said: list[str]) -> str:
+def _plainly(lines: list[str]) -> str:
     """The first line of what torch.export says, or the same for people who do not know its inside."""
-    if "data-dependent" in said[0]:
+    if "data-dependent" in lines[0]:
         return "what it computes next depends on the numbers in an array (it is data-dependent)"
-    if "fake tensor in the exported program constant" in said[0]:
+    if "fake tensor in the exported program constant" in lines[0]:
         return "it takes an array out of PyTorch's sight, as `.data` does; use `.detach()`"
-    return said[0]
+    return lines[0]
 
 
 def _quoted(message: str) -> str:

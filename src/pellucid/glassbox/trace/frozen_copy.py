@@ -46,11 +46,11 @@ def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
     """Name -> output shape of every layer that gives one tensor, in the order in which their outputs are ready."""
     import torch
 
-    found: dict[str, tuple[int, ...]] = {}
+    shapes_by_name: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, output: object) -> None:
         if isinstance(output, torch.Tensor):
-            found[name] = tuple(output.shape)
+            shapes_by_name[name] = tuple(output.shape)
 
     handles = [
         part.register_forward_hook(lambda _part, _input, output, name=name: note(name, output))
@@ -63,10 +63,10 @@ def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return shapes_by_name
 
 
-def unknown(asked: str, names: Sequence[str], what: str) -> TraceError:
+def unknown(name: str, names: Sequence[str], what: str) -> TraceError:
     """The error for a layer that is not among `names`: the nearest of them, then all."""
-    hint = did_you_mean(asked, names, most=3)
-    return TraceError(f"There is no {what} {asked!r}.{hint} There are: {', '.join(names)}.")
+    hint = did_you_mean(name, names, most=3)
+    return TraceError(f"There is no {what} {name!r}.{hint} There are: {', '.join(names)}.")

@@ -103,8 +103,8 @@ def read(
         if kind == "USER_INPUT" or target in (*parameters, *buffers):
             continue
         if kind == "CONSTANT_TENSOR" or own in beside:
-            found: Any = program.state_dict[own] if own in program.state_dict else program.constants[own]
-            constants[target] = found.detach()
+            value: Any = program.state_dict[own] if own in program.state_dict else program.constants[own]
+            constants[target] = value.detach()
         else:
             (parameters if kind == "PARAMETER" else buffers).append(target)
     calls: list[Call] = []

@@ -70,7 +70,7 @@ def marking() -> Iterator[list[Mark]]:
             return args[0](*args[2:])
         if cls.__module__.startswith("torch."):
             return original(cls, *args, **kwargs)
-        return _function(marks, cls, lambda *given: original(cls, *given, **kwargs), args)
+        return _function(marks, cls, lambda *inputs: original(cls, *inputs, **kwargs), args)
 
     def enter(self: Any, args: Any) -> Any:
         if threading.get_ident() != ours or not _followed(args):
@@ -220,8 +220,8 @@ def _function(marks: list[Mark], cls: Any, call: Callable[..., Any], args: tuple
 
     marks.append(Mark(FUNCTION, cls.__name__, run))
     _active.results = [made[place] for place in results]
-    found = torch.ops.pellucid.marked([leaves[place] for place in places], len(marks) - 1)
-    for place, tensor in zip(results, found, strict=True):
+    marked = torch.ops.pellucid.marked([leaves[place] for place in places], len(marks) - 1)
+    for place, tensor in zip(results, marked, strict=True):
         made[place] = tensor
     return tree_unflatten(made, shape)
 

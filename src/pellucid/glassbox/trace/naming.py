@@ -35,18 +35,18 @@ def names(places: Sequence[Place], taken: Collection[str]) -> tuple[dict[str, st
             operators.setdefault(place.path, set()).add(place.operator)
     alone = {path for path, several in operators.items() if path and len(several) == 1}
     used = set(taken)
-    found: dict[str, str] = {}
+    by_node: dict[str, str] = {}
     for place in places:
         if place.path in alone and not place.beside:
-            found[place.id] = free(place.path, used)
+            by_node[place.id] = free(place.path, used)
     for place in places:
-        if place.path and place.id not in found:
-            found[place.id] = free(f"{place.path}.{place.operator}", used)
+        if place.path and place.id not in by_node:
+            by_node[place.id] = free(f"{place.path}.{place.operator}", used)
     roles = {role: free(role, used) for role in ROLES}
     for place in places:
-        if place.id not in found:
-            found[place.id] = free(place.operator, used)
-    return found, roles
+        if place.id not in by_node:
+            by_node[place.id] = free(place.operator, used)
+    return by_node, roles
 
 
 def free(name: str, used: set[str]) -> str:

@@ -78,7 +78,7 @@ def described(
     """
     # None: SGD before its first step
     remembered = {REMEMBERED[k]: to_numpy(v) for k, v in state.items() if k in REMEMBERED and v is not None}
-    settings = {said: _plain(group[key]) for key, said in SETTINGS.items() if group.get(key)}
+    settings = {words: _plain(group[key]) for key, words in SETTINGS.items() if group.get(key)}
     op = _op(optimizer, group, state, parameter) if _is_pytorchs(optimizer) and parameter.is_floating_point() else None
     if op is not None:
         first = {"sum_of_squares": group.get("initial_accumulator_value", 0.0), "step_size": group["lr"]}
@@ -99,15 +99,15 @@ def check(optimizer: Any) -> None:
     example = "torch.optim.Adam(module.parameters())"
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         name = optimizer.__name__
-        said = f"is the class {name}. Make one of it with the module's parameters: {name}(module.parameters())."
+        problem = f"is the class {name}. Make one of it with the module's parameters: {name}(module.parameters())."
     elif isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
         name = type(optimizer).__name__
-        said = f"is a {name}, which sets the learning rate of one. Give its optimizer: scheduler.optimizer."
+        problem = f"is a {name}, which sets the learning rate of one. Give its optimizer: scheduler.optimizer."
     elif isinstance(optimizer, str):
-        said = f"is the text {optimizer!r}. Give one of PyTorch's: {example}."
+        problem = f"is the text {optimizer!r}. Give one of PyTorch's: {example}."
     else:
-        said = f"is a {type(optimizer).__name__}. Give one of PyTorch's: {example}."
-    raise TraceError(f"The optimizer {said}")
+        problem = f"is a {type(optimizer).__name__}. Give one of PyTorch's: {example}."
+    raise TraceError(f"The optimizer {problem}")
 
 
 def unwritten(optimizer: torch.optim.Optimizer) -> str:

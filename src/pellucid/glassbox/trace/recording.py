@@ -90,7 +90,7 @@ def record(
         optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
     elif optimizer is not None:
         check_optimizer(optimizer, parameters.values())
-    with chance.kept():
+    with chance.preserved():
         before = chance.state()
         tensors, left = _forward(module, graph, input, preparation)
         logits = tensors[graph.output]
@@ -104,12 +104,14 @@ def record(
 
         def real() -> verify.Real:
             chance.restore(before)
-            given = tensors[graph.roles[INPUT]].detach().clone()  # the module may write into it
-            return verify.run(module, given, ends.loss, optimizer, ends.measured)
+            picture = tensors[graph.roles[INPUT]].detach().clone()  # the module may write into it
+            return verify.run(module, picture, ends.loss, optimizer, ends.measured)
 
-        found = real()
-        gradients = _accumulated(parameters, gradients | left, found)
-        verify.check(found, logits, {name: gradients[name] for name in parameters if name in gradients}, real, module)
+        reference = real()
+        gradients = _accumulated(parameters, gradients | left, reference)
+        verify.check(
+            reference, logits, {name: gradients[name] for name in parameters if name in gradients}, real, module
+        )
 
     def unchanged() -> bool:
         return all(torch.equal(tensors[name], parameter) for name, parameter in module.named_parameters())
@@ -117,13 +119,13 @@ def record(
     def again(label: int, loss: Loss) -> Trace:
         known = {"classes": ends.classes, "temperature": temperature, "preparation": preparation, "source": source}
         known["thresholds"] = thresholds
-        with chance.kept():
+        with chance.preserved():
             chance.restore(before)
             return record(module, graph.scored(), input, label, loss=loss, network=network, **known)
 
     stepped = {}
-    if optimizer is not None and found.step is not None:
-        stepped = updates(optimizer, found.step, parameters, gradients)
+    if optimizer is not None and reference.step is not None:
+        stepped = updates(optimizer, reference.step, parameters, gradients)
     arrays = {n: to_numpy(t) for n, t in known.items()}
     arrays |= {n: to_numpy(b.clone()) for n, b in module.named_buffers() if n in arrays}  # as they were before the run
     begin = list(nodes.first(graph.roles, preparation.op if preparation is not None else None, set(arrays)))
@@ -290,25 +292,25 @@ def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     if not loss.requires_grad:
         return {}
     try:
-        found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
+        gradients = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     except Exception as error:  # PyTorch's, or what a hook or an autograd.Function of the module's raises
         raise TraceError(f"PyTorch cannot differentiate this module: {running.first_line(error)}.") from error
-    return {name: gradient for name, gradient in zip(tensors, found, strict=True) if gradient is not None}
+    return {name: gradient for name, gradient in zip(tensors, gradients, strict=True) if gradient is not None}
 
 
 def _accumulated(
     parameters: Mapping[str, Tensor], gradients: dict[str, Tensor], real: verify.Real
 ) -> dict[str, Tensor]:
     """The gradients with those that a hook changes once they stand at their parameter: known from the module's run."""
-    found = dict(gradients)
+    totals = dict(gradients)
     for name, parameter in parameters.items():
-        if getattr(parameter, "_post_accumulate_grad_hooks", None) and name in found:
+        if getattr(parameter, "_post_accumulate_grad_hooks", None) and name in totals:
             changed = real.gradients[name]
             if changed is None:
-                del found[name]
+                del totals[name]
             else:
-                found[name] = changed
-    return found
+                totals[name] = changed
+    return totals
 
 
 def _hooked(graph: Graph, parameters: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ def flattened(program: torch.export.ExportedProgram, values: Mapping[str, Any], 
 
 class _Flattening:
     def __init__(self, flat: fx.Graph, values: Mapping[str, Any], placed: Sequence[Mark]) -> None:
-        self._flat, self._given, self._placed = flat, values, placed
+        self._flat, self._recorded, self._placed = flat, values, placed
         self._computed: dict[Any, Any] = {}
 
     def add(self, module: torch.nn.Module, known: dict[Any, Any], graded: bool, top: bool = False) -> Any:
@@ -53,7 +53,7 @@ class _Flattening:
             if node.op == "placeholder":
                 if top:
                     known[node] = self._flat.node_copy(node)
-                    self._computed[known[node]] = self._given.get(node.name)
+                    self._computed[known[node]] = self._recorded.get(node.name)
             elif node.op == "get_attr":
                 known[node] = getattr(module, str(node.target))
             elif _is_region(node):

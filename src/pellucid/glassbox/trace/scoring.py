@@ -99,8 +99,8 @@ def _several(
     """The labels that the loss is measured against, each once, in the order of the classes."""
     if label is None:
         return tuple(n for n, (p, t) in enumerate(zip(probability[0].tolist(), thresholds, strict=True)) if p >= t)
-    given = label if isinstance(label, Sequence) else [label]
-    return tuple(sorted({_class(each, names) for each in given}))
+    labels = label if isinstance(label, Sequence) else [label]
+    return tuple(sorted({_class(each, names) for each in labels}))
 
 
 def _probabilities(

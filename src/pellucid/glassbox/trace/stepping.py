@@ -31,7 +31,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Step:
+class OptimizerStep:
     """Parameters without a gradient are left out: the optimizer passes over them."""
 
     of: Mapping[str, Moment]
@@ -39,7 +39,7 @@ class Step:
     """Whether hooks run with the step, the optimizer's own or those of every optimizer."""
 
 
-def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> Step:
+def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> OptimizerStep:
     """Let the optimizer make its step with the gradients that stand at its parameters.
 
     `parameters`: by name. They, and what the optimizer remembers, change: see `borrowed`. Raises TraceError where the
@@ -96,7 +96,7 @@ def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> 
         )
         for name, (group, before, gradient) in entering.items()
     }
-    return Step(of, bool(pre or post))
+    return OptimizerStep(of, bool(pre or post))
 
 
 def _taken(tensor: Tensor) -> Tensor:

@@ -40,14 +40,14 @@ class Subject:
     ) -> Attribution:
         """See attribution.attribute. Raises TraceError where the module has been trained since."""
         self._check()
-        with _told("The map cannot be made of this module"):
+        with _as_trace_error("The map cannot be made of this module"):
             return attribution.attribute(self.module, self.input, label, method, layer, temperature, several)
 
     def difference(self, first: int, second: int) -> Mechanism:
         """See mechanism.mechanism. Raises TraceError where the module has been trained since."""
         self._check()
         trace = self.record(first, Loss("difference", against=second))
-        with _told("The difference cannot be taken apart for this module"):
+        with _as_trace_error("The difference cannot be taken apart for this module"):
             return mechanism.mechanism(self.graph, trace, first, second)
 
     def _check(self) -> None:
@@ -56,7 +56,7 @@ class Subject:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _as_trace_error(what: str) -> Iterator[None]:
     """A module that was followed once may refuse to be copied, or to take several inputs at once."""
     try:
         yield

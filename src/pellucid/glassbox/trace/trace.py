@@ -172,12 +172,12 @@ class Trace:
         """
         if len(self.logits) == len(self.classes):
             target, several = self._class(label, self.predicted), self.thresholds is not None
-            found = self._subject().attribute(target, method, layer, self.temperature, several)
-            return replace(found, recorded=self.mode)
+            attribution = self._subject().attribute(target, method, layer, self.temperature, several)
+            return replace(attribution, recorded=self.mode)
         if not self._class(label, 1):
             raise TraceError(f"One score speaks for {self.classes[1]!r}; what speaks against it is negative there.")
-        found = self._subject().attribute(0, method, layer, self.temperature)
-        return replace(found, target=1, recorded=self.mode)
+        attribution = self._subject().attribute(0, method, layer, self.temperature)
+        return replace(attribution, target=1, recorded=self.mode)
 
     def difference(self, label: int | str, against: int | str | None = None) -> Mechanism:
         """Which units and numbers of the input made the difference between the logits of two classes.
@@ -245,15 +245,15 @@ class Trace:
         count = min(count, flat.size)
         places = np.argpartition(-np.abs(flat), count - 1)[:count]
         places = places[np.argsort(-np.abs(flat[places]), kind="stable")]
-        found = [tuple(map(int, np.unravel_index(place, values.shape))) for place in places]
-        return [(self.short_index(name, index), float(values[index])) for index in found]
+        indices = [tuple(map(int, np.unravel_index(place, values.shape))) for place in places]
+        return [(self.short_index(name, index), float(values[index])) for index in indices]
 
     def as_json(self) -> dict[str, Any]:
         """The path to the prediction: classes, loss, and each layer's shape, range and strongest units."""
         ranked = np.argsort(-self.probabilities, kind="stable")
         return {
             "picture": self.source,
-            **self._told(),
+            **self._labels_json(),
             "classes": [
                 {
                     "class": self.classes[index],
@@ -283,7 +283,7 @@ class Trace:
 
         return page.framed(self)
 
-    def _told(self) -> dict[str, Any]:
+    def _labels_json(self) -> dict[str, Any]:
         if self.labels is None:
             return {"label": self.classes[self.label], "predicted": self.classes[self.predicted]}
         return {"labels": list(self.against), "called": [self.classes[n] for n in self.predictions]}

@@ -132,5 +132,5 @@ def _watched(args: tuple[Any, ...], numbers: tuple[int, ...]) -> tuple[Any, ...]
 def _gradients(values: list[Tensor], leaves: list[Tensor], gradients: list[Tensor] | None) -> list[Tensor]:
     import torch
 
-    found = torch.autograd.grad(values, leaves, gradients, create_graph=True, allow_unused=True)
-    return [torch.zeros_like(leaf) if each is None else each for leaf, each in zip(leaves, found, strict=True)]
+    results = torch.autograd.grad(values, leaves, gradients, create_graph=True, allow_unused=True)
+    return [torch.zeros_like(leaf) if each is None else each for leaf, each in zip(leaves, results, strict=True)]

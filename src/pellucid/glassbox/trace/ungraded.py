@@ -33,12 +33,12 @@ def reason(trace: Trace, name: str) -> str:
 def _after(trace: Trace, name: str) -> list[Node]:
     """The nodes that depend on an array, in their order."""
     reached = {name}
-    found = []
+    after = []
     for node in trace.nodes:
         if reached & set(node.reads.values()):
             reached.add(node.name)
-            found.append(node)
-    return found
+            after.append(node)
+    return after
 
 
 def _stops(node: Node) -> bool:

@@ -55,10 +55,10 @@ def check(
 
 
 def _taken_apart(unit: str) -> tuple[str, str | None]:
-    found = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
-    if found is None:
+    match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
+    if match is None:
         raise TraceError(f"{unit!r} names no unit. Write the layer and its index: conv1[3, 10, 12].")
-    return found[1], found[2]
+    return match[1], match[2]
 
 
 def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:

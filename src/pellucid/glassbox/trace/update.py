@@ -12,7 +12,7 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.arithmetic.declaration import Op
 from pellucid.glassbox.arithmetic.tensors import to_numpy
 from pellucid.glassbox.trace import optimizing
-from pellucid.glassbox.trace.stepping import Moment, Step
+from pellucid.glassbox.trace.stepping import Moment, OptimizerStep
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ def check(optimizer: Any, parameters: Collection[Tensor]) -> None:
 
 def updates(
     optimizer: torch.optim.Optimizer,
-    step: Step,
+    step: OptimizerStep,
     parameters: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
 ) -> dict[str, Update]:
@@ -61,13 +61,13 @@ def updates(
     `step`: as it was made on copies. `parameters` by name, `gradients` those of the loss.
     """
     kind = type(optimizer).__name__
-    found = {}
+    steps = {}
     for name, moment in step.of.items():
         parameter = parameters[name]
         op, remembered, settings = optimizing.described(
             optimizer, moment.group, optimizer.state.get(parameter, {}), parameter
         )
-        found[name] = Update(
+        steps[name] = Update(
             op,
             kind,
             to_numpy(moment.standing),
@@ -78,7 +78,7 @@ def updates(
             _hook(moment) if step.hooked else "",
             optimizing.unwritten(optimizer) if op is None else "",
         )
-    return found
+    return steps
 
 
 def _differs(gradient: Tensor, other: Tensor | None) -> bool:

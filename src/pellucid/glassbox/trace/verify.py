@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.trace.borrowed import borrowed
-from pellucid.glassbox.trace.stepping import Step, step
+from pellucid.glassbox.trace.stepping import OptimizerStep, step
 from pellucid.runtime import quiet
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Real:
     scores: Tensor
     gradients: Mapping[str, Tensor | None]
     """Of every parameter, as it stands before the optimizer's step."""
-    step: Step | None
+    step: OptimizerStep | None
 
 
 def run(
@@ -102,9 +102,9 @@ def check(
     array that differs, both values, and the cause where it can be told.
     """
     for what, theirs, ours in _pairs(real, scores, gradients):
-        said = _difference(what, theirs, ours)
-        if said:
-            raise TraceError(f"{said} {_cause(module, real, again)}")
+        difference = _difference(what, theirs, ours)
+        if difference:
+            raise TraceError(f"{difference} {_cause(module, real, again)}")
 
 
 def _pairs(
@@ -169,11 +169,11 @@ def _hooks(module: torch.nn.Module) -> str:
         "_backward_pre_hooks": "a backward pre-hook",
         "_backward_hooks": "a backward hook",
     }
-    found = [
+    hooks = [
         f"{what} on {name or 'the module itself'}"
         for name, part in module.named_modules()
         for attribute, what in kinds.items()
         if getattr(part, attribute, None)
     ]
-    found += [f"a hook on {name}" for name, p in module.named_parameters() if p._backward_hooks]
-    return f" It has {', '.join(found[:3])}{' and more' if len(found) > 3 else ''}, which may be why." if found else ""
+    hooks += [f"a hook on {name}" for name, p in module.named_parameters() if p._backward_hooks]
+    return f" It has {', '.join(hooks[:3])}{' and more' if len(hooks) > 3 else ''}, which may be why." if hooks else ""

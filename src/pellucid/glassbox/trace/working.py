@@ -82,7 +82,7 @@ class Working:
     """Nodes whose arithmetic is not written: their terms are missing."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of an update: the optimizer's."""
-    given: bool = False
+    external: bool = False
     """Whether it came from outside, as pixels and weights do: then it is its own total."""
     left_out: int = 0
     """Numbers between that are not among `between`, because there are so many."""
@@ -94,7 +94,7 @@ class Working:
         """The sum of all terms, in float64; None where terms are missing (`unwritten`)."""
         if not self.complete:
             return None
-        return self.recorded if self.given else float(sum(part.terms.total for part in self.parts))
+        return self.recorded if self.external else float(sum(part.terms.total for part in self.parts))
 
     @property
     def difference(self) -> float | None:
@@ -135,14 +135,14 @@ def value(trace: Trace, unit: str) -> Working:
     shown = _written(trace, name, index)
     if node is None or not node.reads:
         kind = node.kind if node is not None else "a weight" if name in trace.parameters else "a stored number"
-        return Working(shown, "value", kind, "", (), (), float(recorded), 0.0, given=True)
+        return Working(shown, "value", kind, "", (), (), float(recorded), 0.0, external=True)
     if node.op is None:
         return Working(shown, "value", node.kind, "", (), (), float(recorded), 0.0, (name,))
     evaluator = _evaluator(trace, node)
-    found = evaluator.forward(index)
-    parts = tuple(_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found)
-    between, left_out = _between(trace, node, evaluator, found)
-    bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
+    result = evaluator.forward(index)
+    parts = tuple(_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in result)
+    between, left_out = _between(trace, node, evaluator, result)
+    bound = _bound(sum(terms.scale for terms in result), trace.rounding(name))
     formula = _formula(parts)
     return _checked(
         Working(shown, "value", node.kind, formula, parts, between, float(recorded), bound, left_out=left_out)
@@ -157,7 +157,7 @@ def gradient(trace: Trace, unit: str) -> Working:
         raise TraceError(ungraded.reason(trace, name))
     recorded = float(trace.gradients[name][index])
     if name == trace.nodes[-1].name:
-        return Working(shown, "gradient", "the loss", "1", (), (), recorded, 0.0, given=True)
+        return Working(shown, "gradient", "the loss", "1", (), (), recorded, 0.0, external=True)
     parts, between, unwritten, scale, left_out = [], [], [], 0.0, 0
     hooks = [trace.hooked[name]] if name in trace.hooked else []
     for node in trace.nodes:
@@ -170,10 +170,10 @@ def gradient(trace: Trace, unit: str) -> Working:
         hooks += [node.hooked] if node.hooked else []
         evaluator = _evaluator(trace, node)
         for local in uses:
-            found = evaluator.backward(local, index)
-            scale += sum(terms.scale for terms in found)
-            parts += [_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in found]
-            inner, more = _between(trace, node, evaluator, found)
+            results = evaluator.backward(local, index)
+            scale += sum(terms.scale for terms in results)
+            parts += [_part(trace, node.name, node.reads, evaluator.op, terms, "", index) for terms in results]
+            inner, more = _between(trace, node, evaluator, results)
             between += inner
             left_out += more
     bound = _bound(scale, trace.rounding(name))
@@ -204,7 +204,7 @@ def update(trace: Trace, weight: str) -> Working:
             value = float(trace.values[name][index])
             note = f"Nothing changes: {name} is not among the optimizer's parameters, so its step leaves it as it is."
             settings = {"weight": value}
-            return Working(shown, "update", "none", "", (), (), value, 0.0, settings=settings, given=True, note=note)
+            return Working(shown, "update", "none", "", (), (), value, 0.0, settings=settings, external=True, note=note)
         raise TraceError(f"The optimizer does not change {name}. {ungraded.reason(trace, name)}")
     step = trace.updates[name]
     recorded = float(step.after[index])
@@ -219,13 +219,13 @@ def update(trace: Trace, weight: str) -> Working:
     arrays |= {local: array[index] for local, array in step.remembered.items()}
     op = step.op
     evaluator = Evaluator(op, {local: np.asarray(number) for local, number in arrays.items()})
-    found = evaluator.forward(())
-    parts = tuple(_part(trace, name, {}, op, terms, "", ()) for terms in found)
+    result = evaluator.forward(())
+    parts = tuple(_part(trace, name, {}, op, terms, "", ()) for terms in result)
     lines = [stage.out for stage in op.stages if stage.out != OUT]
     between = tuple(
         _part(trace, name, {}, op, terms, line, ()) for line in lines for terms in evaluator.forward((), line)
     )
-    bound = _bound(sum(terms.scale for terms in found), trace.rounding(name))
+    bound = _bound(sum(terms.scale for terms in result), trace.rounding(name))
     kind = op.kind if step.gradient is None else f"{op.kind}, with the gradient as a hook of the optimizer left it"
     working = Working(shown, "update", kind, _formula(parts), parts, between, recorded, bound, settings=settings)
     unit, _ = trace.rounding(name)
@@ -270,8 +270,10 @@ def _short(trace: Trace, reads: Mapping[str, str], op: Op, local: str, batched: 
     return int(batched and len(shape) > 0 and shape[0] == 1 and not own)
 
 
-def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms, ...]) -> tuple[tuple[Part, ...], int]:
-    """The numbers between that `found` is made of, those that they are made of before them, each once.
+def _between(
+    trace: Trace, node: Node, evaluator: Evaluator, results: tuple[Terms, ...]
+) -> tuple[tuple[Part, ...], int]:
+    """The numbers between that `results` are made of, those that they are made of before them, each once.
 
     And how many there are besides LINES of them.
     """
@@ -300,7 +302,7 @@ def _between(trace: Trace, node: Node, evaluator: Evaluator, found: tuple[Terms,
             visit(groups)
             seen[key] = groups
 
-    visit(found)
+    visit(results)
     parts = (
         _part(trace, node.name, node.reads, evaluator.op, terms, name, index)
         for (name, index), groups in seen.items()
@@ -351,21 +353,21 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
         return replace(working, unwritten=names, note=_hooks_note(names))
     total, recorded = working.total, working.recorded
     assert total is not None
-    what, said = f"The {working.quantity} of {working.name}", f"PyTorch computed {recorded!r}"
+    what, theirs = f"The {working.quantity} of {working.name}", f"PyTorch computed {recorded!r}"
     if why := strained():
-        raise TraceError(f"{what} cannot be followed: {why}. {said}, and the terms give {total!r}.")
+        raise TraceError(f"{what} cannot be followed: {why}. {theirs}, and the terms give {total!r}.")
     if not (np.isfinite(total) and np.isfinite(recorded)):
         raise TraceError(f"{what} is {recorded!r} and the terms give {total!r}: infinity and NaN cannot be added up.")
     raise TraceError(
-        f"{what} does not add up: {said} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
+        f"{what} does not add up: {theirs} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
         f"more than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
     )
 
 
 def _hooks_note(names: Sequence[str]) -> str:
     """What is said of a number that hooks have changed. As in web/arithmetic/working.js."""
-    said = " and ".join(names)
-    return f"{said[0].upper()}{said[1:]} changed this number. The terms add up to what it was before."
+    sentence = " and ".join(names)
+    return f"{sentence[0].upper()}{sentence[1:]} changed this number. The terms add up to what it was before."
 
 
 def _part_json(part: Part) -> dict[str, Any]:

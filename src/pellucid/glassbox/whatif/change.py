@@ -190,14 +190,14 @@ def adjustable(network: Network | None, classes: int) -> tuple[Adjustable, ...]:
 
     None of a module that has no network in our text.
     """
-    found = []
+    layers = []
     for place, layer in places(network, classes) if network is not None else ():
         window = layer.window()
         if window is not None:
             most = most_padding(layer)
             kind = next((kind for kind, pool in POOLS.items() if isinstance(layer, pool)), "")
-            found.append(Adjustable(place, kind, window.size, window.stride, window.padding, most_stride(layer), most))
-    return tuple(found)
+            layers.append(Adjustable(place, kind, window.size, window.stride, window.padding, most_stride(layer), most))
+    return tuple(layers)
 
 
 def places(network: Network, classes: int) -> Iterator[tuple[str, Layer]]:
@@ -254,16 +254,16 @@ def _rewritten(network: Network, change: Any) -> Network:
 
     def row(layers: Sequence[Layer], path: str) -> tuple[Layer, ...]:
         names = Names()
-        found = []
+        steps = []
         for layer in layers:
             name = path + names.next(layer.word)
             if isinstance(layer, Branched):
-                found.append(
+                steps.append(
                     replace(layer, **{each: row(getattr(layer, each), f"{name}.{each}.") for each in layer.rows})
                 )
             else:
-                found.append(change(name, layer))
-        return tuple(found)
+                steps.append(change(name, layer))
+        return tuple(steps)
 
     return Network(row(network.layers, ""))
 

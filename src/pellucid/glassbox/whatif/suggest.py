@@ -50,7 +50,7 @@ def _singles(network: Network, classes: int, settings: Sequence[Setting]) -> Ite
     layers = [(place, layer) for place, layer in places(network, classes) if isinstance(layer, Conv | Pool)]
     changed = {change.layer for change in settings}
     start = min((at for at, (place, _) in enumerate(layers) if place in changed), default=0)
-    said = {target(change) for change in latest(settings)}
+    targets = {target(change) for change in latest(settings)}
     for place, layer in (*layers[start:], *layers[:start]):
         window = layer.window()
         assert window is not None
@@ -58,5 +58,5 @@ def _singles(network: Network, classes: int, settings: Sequence[Setting]) -> Ite
         paddings = [Padding(place, (zeros, zeros)) for zeros in range(most + 1) if (zeros, zeros) != window.padding]
         strides = [Stride(place, (step, step)) for step in STRIDES if (step, step) != window.stride]
         for change in (*paddings, *strides):
-            if target(change) not in said:
+            if target(change) not in targets:
                 yield change

@@ -229,10 +229,10 @@ def _plane(values: Tensor) -> NDArray[np.float32]:
 
 def _spatial(copy: nn.Module, picture: Tensor) -> dict[str, tuple[int, ...]]:
     """The layers whose output (1, C, H, W) has more than one place, in the order in which they are ready."""
-    found = {name: shape for name, shape in shapes(copy, picture).items() if len(shape) == 4 and shape[2:] != (1, 1)}
-    if not found:
+    spatial = {name: shape for name, shape in shapes(copy, picture).items() if len(shape) == 4 and shape[2:] != (1, 1)}
+    if not spatial:
         raise TraceError("No layer of this network gives feature maps, so there is nothing for Grad-CAM to weight.")
-    return found
+    return spatial
 
 
 def _chosen(copy: nn.Module, spatial: dict[str, tuple[int, ...]]) -> str:
@@ -247,10 +247,10 @@ def _chosen(copy: nn.Module, spatial: dict[str, tuple[int, ...]]) -> str:
     return [name for name in after if spatial[name][2:] == spatial[last][2:]][-1]
 
 
-def _spatial_layer(copy: nn.Module, picture: Tensor, asked: str | None) -> str:
+def _spatial_layer(copy: nn.Module, picture: Tensor, requested: str | None) -> str:
     spatial = _spatial(copy, picture)
-    if asked is None:
+    if requested is None:
         return _chosen(copy, spatial)
-    if asked not in spatial:
-        raise unknown(asked, list(spatial), "layer with feature maps")
-    return asked
+    if requested not in spatial:
+        raise unknown(requested, list(spatial), "layer with feature maps")
+    return requested

@@ -136,13 +136,13 @@ def _curves(
     ranks = ranks.view(-1, 1, *input.shape[2:])
     every = [(0, int(removed[0])), (0, int(removed[-1]))]
     every += [(number, int(count)) for number in range(len(orders)) for count in removed[1:-1]]
-    found = []
+    curves = []
     with torch.inference_mode():
         for start in range(0, len(every), BATCH):
             which, counts = torch.tensor(every[start : start + BATCH], device=input.device).T
             logits = scores(input * (ranks[which] >= counts.view(-1, 1, 1, 1)))
-            found.append(tensor_probabilities(logits, temperature, several)[:, target].cpu().numpy())
-    whole = np.concatenate(found)
+            curves.append(tensor_probabilities(logits, temperature, several)[:, target].cpu().numpy())
+    whole = np.concatenate(curves)
     first, last = (np.full((len(orders), 1), end) for end in whole[:2])
     return np.concatenate([first, whole[2:].reshape(len(orders), -1), last], axis=1)
 

@@ -77,9 +77,9 @@ def find(
     names = [name for name, part in module.named_modules() if name and isinstance(part, nn.Conv2d)]
     if not names:
         raise TraceError("This network has no convolution, so it has no filters to show.")
-    for asked in layers or ():
-        if asked not in names:
-            raise unknown(asked, names, "convolution")
+    for layer in layers or ():
+        if layer not in names:
+            raise unknown(layer, names, "convolution")
     return _find(module, pictures, count, names if layers is None else list(layers))
 
 

@@ -143,8 +143,8 @@ def _of(number: Number, axis: int) -> int:
 
 
 def _pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    given = input.as_subclass(Tensor)
-    return F.pad(given, list(pad), value=NOTHING) if mode == "constant" else F.pad(given, list(pad), mode)
+    plain = input.as_subclass(Tensor)
+    return F.pad(plain, list(pad), value=NOTHING) if mode == "constant" else F.pad(plain, list(pad), mode)
 
 
 def _batch_norm(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:

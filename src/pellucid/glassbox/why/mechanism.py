@@ -152,8 +152,8 @@ def _through(call: Call, node: Node, graph: Graph, trace: Trace) -> list[tuple[s
         out = _run(call, graph, tensors)
         wanted = [name for name, tensor in tensors.items() if tensor.requires_grad]
         arriving = torch.from_numpy(np.array(trace.gradients[node.name], np.float64))
-        found = torch.autograd.grad(out, [tensors[name] for name in wanted], arriving, allow_unused=True)
-    return [(name, g.numpy()) for name, g in zip(wanted, found, strict=True) if g is not None]
+        gradients = torch.autograd.grad(out, [tensors[name] for name in wanted], arriving, allow_unused=True)
+    return [(name, g.numpy()) for name, g in zip(wanted, gradients, strict=True) if g is not None]
 
 
 def _referred(call: Call, graph: Graph) -> list[str]:
@@ -161,11 +161,11 @@ def _referred(call: Call, graph: Graph) -> list[str]:
     several = {each.name: each for each in graph.calls}
     if call.operator == "getitem":
         return _referred(several[call.args[0].name], graph)
-    found: list[str] = []
+    names: list[str] = []
 
     def look(value: Any) -> None:
         if isinstance(value, Ref):
-            found.append(value.name)
+            names.append(value.name)
         elif isinstance(value, Mapping):
             for each in value.values():
                 look(each)
@@ -174,7 +174,7 @@ def _referred(call: Call, graph: Graph) -> list[str]:
                 look(each)
 
     look((call.args, call.kwargs))
-    return found
+    return names
 
 
 def _run(call: Call, graph: Graph, tensors: Mapping[str, Tensor]) -> Tensor:

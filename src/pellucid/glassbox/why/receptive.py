@@ -77,16 +77,16 @@ def _at_once(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dic
     """As `sights`, in one pass. Raises farthest.Unknown, or what the module raises."""
     if any(isinstance(part, torch.jit.ScriptModule) for part in copy.modules()):
         raise farthest.Unknown("a compiled module, whose operators cannot be watched")
-    found: dict[str, Sight] = {}
+    sights: dict[str, Sight] = {}
 
     def note(name: str, output: Tensor) -> None:
         last_row, last_column, first_row, first_column = farthest.plain(output)
         rows = _ends(-first_row.amax(2), last_row.amax(2))
-        found[name] = Sight(rows, _ends(-first_column.amax(1), last_column.amax(1)))
+        sights[name] = Sight(rows, _ends(-first_column.amax(1), last_column.amax(1)))
 
     with torch.no_grad():
         first_runs(copy, names, note, farthest.pictures(shape, _device(copy)))
-    return found
+    return sights
 
 
 def _ends(first: Tensor, last: Tensor) -> NDArray[np.int64]:
@@ -157,9 +157,9 @@ def _sweep(copy: nn.Module, names: Sequence[str], shape: Sequence[int], axis: in
 
         def note(name: str, output: Tensor, start: int = start) -> None:
             for place, seen in enumerate(output.isnan().any(other).cpu().numpy(), start):  # (channels, places)
-                found = ends.setdefault(name, np.zeros((*seen.shape, 2), np.int64))
-                found[seen & (found[..., 1] == 0), 0] = place
-                found[seen, 1] = place + 1
+                bounds = ends.setdefault(name, np.zeros((*seen.shape, 2), np.int64))
+                bounds[seen & (bounds[..., 1] == 0), 0] = place
+                bounds[seen, 1] = place + 1
 
         with torch.no_grad(), _OneChannel():
             first_runs(copy, names, note, probe)

@@ -74,7 +74,7 @@ def make(named: Reference, classes: int) -> nn.Module:
             )
         arguments = _arguments(named, maker, classes)
         call = f"{named.function}({', '.join(map(str, arguments))})"
-        with _told(named.path, call):
+        with _as_network_error(named.path, call):
             module = maker(*arguments)
     if not isinstance(module, nn.Module):
         raise NetworkError(
@@ -91,7 +91,7 @@ def _run(path: Path) -> ModuleType:
     assert spec.loader is not None
     file = importlib.util.module_from_spec(spec)
     sys.modules[name] = file  # where dataclasses and typing look for the names of a class's own file
-    with _told(path, "running it"):
+    with _as_network_error(path, "running it"):
         spec.loader.exec_module(file)
     return file
 
@@ -111,7 +111,7 @@ def _its_folder_first(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(path: Path, what: str) -> Iterator[None]:
+def _as_network_error(path: Path, what: str) -> Iterator[None]:
     """What the user's code raises, as a NetworkError with its line."""
     try:
         yield
@@ -119,9 +119,11 @@ def _told(path: Path, what: str) -> Iterator[None]:
         text = str(error)
         if isinstance(error, SyntaxError) and _is(path, error.filename):
             text = error.msg  # str(error) names file and line too, as _where does
-        said = (text.strip().splitlines() or [""])[0]
+        message = (text.strip().splitlines() or [""])[0]
         kind = type(error).__name__
-        raise NetworkError(f"{path}, {what}: {kind}{f': {said}' if said else ''}{_where(path, error)}.") from error
+        raise NetworkError(
+            f"{path}, {what}: {kind}{f': {message}' if message else ''}{_where(path, error)}."
+        ) from error
 
 
 def _where(path: Path, error: BaseException) -> str:

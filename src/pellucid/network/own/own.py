@@ -49,7 +49,7 @@ class Ready:
         with torch.random.fork_rng(devices=[]), autocast():
             example = torch.randn(TRIED, *shape)
             error = _try(self.module, example if plain else _channels_last(example), plain).error
-        return None if error is None else _said(error)
+        return None if error is None else _error_line(error)
 
     def placed(self, place: Callable[[nn.Module], nn.Module], device: str) -> nn.Module:
         """The module where it is trained; `place` moves one that takes channels-last pictures."""
@@ -145,7 +145,7 @@ class Own:
             with torch.inference_mode(False):
                 copy = deepcopy(self.module).to("cpu")
         except Exception as error:  # whatever the module's code raises
-            raise NetworkError(f"{self.kind} cannot be copied: {_said(error)}.") from error
+            raise NetworkError(f"{self.kind} cannot be copied: {_error_line(error)}.") from error
         return copy
 
     def _tried(self, copy: nn.Module, example: Tensor) -> tuple[_Trial, bool]:
@@ -168,7 +168,7 @@ class Own:
             wanted = [*([size] if other[1] != shape[1] else []), *([channels] if other[0] != shape[0] else [])]
             hint = f" It takes {_sized(other)}: give {' and '.join(wanted)}."
         what = "cannot be trained on" if other == shape else "does not take"
-        raise NetworkError(f"{self.kind} {what} pictures of {_sized(shape)}: {_said(error)}.{hint}") from error
+        raise NetworkError(f"{self.kind} {what} pictures of {_sized(shape)}: {_error_line(error)}.{hint}") from error
 
     def _check_outputs(self, trial: _Trial, classes: int) -> None:
         """One float number a class, in training as in evaluation. Raises NetworkError."""
@@ -187,9 +187,9 @@ class Own:
 
     def _check_buffers(self, copy: nn.Module, tried: nn.Module) -> None:
         """Raises NetworkError for numbers that a run has changed, and that neither a checkpoint nor a model keeps."""
-        kept, before = copy.state_dict(), dict(copy.named_buffers())
+        state, before = copy.state_dict(), dict(copy.named_buffers())
         for name, buffer in tried.named_buffers():
-            if name not in kept and not buffer.equal(before[name]):
+            if name not in state and not buffer.equal(before[name]):
                 raise NetworkError(
                     f"{self.kind} cannot be trained: it changes its buffer {name}, which its state_dict leaves out "
                     "(persistent=False), so it would be lost. Register it as persistent."
@@ -197,29 +197,29 @@ class Own:
 
     def _wrong_shape(self, shape: tuple[int, ...], classes: int) -> str:
         needed = f"{classes} classes need [{TRIED}, {classes}]"
-        given = f"{self.kind} returns {list(shape)} for {TRIED} pictures, and {needed}"
+        problem = f"{self.kind} returns {list(shape)} for {TRIED} pictures, and {needed}"
         if len(shape) == 2 and shape[0] == TRIED:
-            return f"{given}: it gives {shape[1]:,} numbers a picture. Build it for {classes} classes."
-        return f"{given}. Its last layer must give one number per class."
+            return f"{problem}: it gives {shape[1]:,} numbers a picture. Build it for {classes} classes."
+        return f"{problem}. Its last layer must give one number per class."
 
     def _written(self, copy: nn.Module, example: Tensor, trial: _Trial) -> Ready | None:
         """As our text, where that computes the same."""
         import torch
 
         classes = trial.predicted.shape[1]
-        found = sequential.write(copy, classes)
-        if found is None:
+        rewritten = sequential.write(copy, classes)
+        if rewritten is None:
             return None
         try:
-            module = found.network.module(tuple(example.shape[1:]), classes)
-            module.load_state_dict(found.state)
+            module = rewritten.network.module(tuple(example.shape[1:]), classes)
+            module.load_state_dict(rewritten.state)
         except (NetworkError, RuntimeError):
             return None
         with torch.no_grad():
             if not _agree(module.eval()(example), trial.predicted):
                 return None
-        text = str(found.network)
-        return Ready(module, found.network, None, text, (f"saved as text, {text}",))
+        text = str(rewritten.network)
+        return Ready(module, rewritten.network, None, text, (f"saved as text, {text}",))
 
     def _exported(self, copy: nn.Module, example: Tensor, trial: _Trial, plain: bool) -> Ready:
         import torch
@@ -235,7 +235,7 @@ class Own:
             deepcopy(again)
         except Exception as error:  # whatever torch.export's own modules raise
             raise NetworkError(
-                f"{self.kind} cannot be saved: as a program it cannot be run: {_said(error)}."
+                f"{self.kind} cannot be saved: as a program it cannot be run: {_error_line(error)}."
             ) from error
         if not same:
             raise NetworkError(
@@ -306,14 +306,14 @@ def _materialise(module: nn.Module, shape: Shape) -> None:
             module.eval()(torch.zeros(TRIED, *shape))
 
 
-def _agree(found: Tensor, wanted: Tensor) -> bool:
+def _agree(actual: Tensor, wanted: Tensor) -> bool:
     """Whether two outputs are the same but for rounding."""
     import torch
 
-    if found.shape != wanted.shape:
+    if actual.shape != wanted.shape:
         return False
     scale = max(1.0, float(wanted.abs().max()))
-    return bool(torch.allclose(found.float(), wanted.float(), rtol=0, atol=CLOSE * scale, equal_nan=True))
+    return bool(torch.allclose(actual.float(), wanted.float(), rtol=0, atol=CLOSE * scale, equal_nan=True))
 
 
 def _copied(module: nn.Module, plain: bool) -> nn.Module:
@@ -329,7 +329,7 @@ def _channels_last(example: Tensor) -> Tensor:
     return example.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 
-def _said(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """The exception, and the line of the user's own code that raised it, without a full stop."""
     import torch
 

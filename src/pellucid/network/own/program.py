@@ -194,9 +194,9 @@ def _plain(flat: Any, name: str) -> nn.Module:
 def _return_one(graph: fx.Graph) -> None:
     """The root returns a tuple of one."""
     output = next(node for node in graph.nodes if node.op == "output")
-    given: Any = output.args[0]
-    if isinstance(given, tuple | list) and len(given) == 1:
-        output.args = (given[0],)
+    result: Any = output.args[0]
+    if isinstance(result, tuple | list) and len(result) == 1:
+        output.args = (result[0],)
 
 
 def _convolution(part: nn.Module, graph: fx.Graph) -> nn.Module | None:
@@ -208,20 +208,24 @@ def _convolution(part: nn.Module, graph: fx.Graph) -> nn.Module | None:
     if len(calls) != 1 or calls[0].target is not torch.ops.aten.conv2d.default or part._modules or part._buffers:
         return None
     call: Any = normalize_function(calls[0].target, calls[0].args, calls[0].kwargs, normalize_to_only_use_kwargs=True)
-    given, weight, bias = call.kwargs, part._parameters.get("weight"), part._parameters.get("bias")
-    read = [getattr(given[key], "target", None) for key in ("weight", "bias")]
-    if weight is None or read != ["weight", "bias" if bias is not None else None] or given["input"].op != "placeholder":
+    arguments, weight, bias = call.kwargs, part._parameters.get("weight"), part._parameters.get("bias")
+    read = [getattr(arguments[key], "target", None) for key in ("weight", "bias")]
+    if (
+        weight is None
+        or read != ["weight", "bias" if bias is not None else None]
+        or arguments["input"].op != "placeholder"
+    ):
         return None
-    groups = int(given["groups"])
-    size, stride = (int(weight.shape[2]), int(weight.shape[3])), tuple(given["stride"])
+    groups = int(arguments["groups"])
+    size, stride = (int(weight.shape[2]), int(weight.shape[3])), tuple(arguments["stride"])
     with torch.device("meta"):
         made = nn.Conv2d(
             weight.shape[1] * groups,
             weight.shape[0],
             size,
             stride,  # type: ignore[arg-type]
-            tuple(given["padding"]),  # type: ignore[arg-type]
-            tuple(given["dilation"]),  # type: ignore[arg-type]
+            tuple(arguments["padding"]),  # type: ignore[arg-type]
+            tuple(arguments["dilation"]),  # type: ignore[arg-type]
             groups,
             bias is not None,
         )

@@ -122,13 +122,13 @@ def _learning(part: nn.Module) -> Layer:
     if isinstance(part, nn.Conv2d):
         if part.padding_mode != "zeros":
             raise _Unwritten
-        given: Any = part.padding
+        padding: Any = part.padding
         size, stride, dilation = _pair(part.kernel_size), _pair(part.stride), _pair(part.dilation)
         return ours.Conv(
             part.out_channels,
             size,
             stride=stride,
-            padding=given if given in ("same", "valid") else _pair(given),
+            padding=padding if padding in ("same", "valid") else _pair(padding),
             dilation=dilation,
             groups=part.groups,
             bias=part.bias is not None,
@@ -164,8 +164,8 @@ def _pool(part: nn.Module) -> Layer:
 
 
 def _global_pool(pool: nn.AdaptiveAvgPool2d, flatten: nn.Flatten) -> Layer:
-    given: Any = pool.output_size
-    if given not in (1, (1, 1)) or flatten.start_dim != 1 or flatten.end_dim not in (-1, 3):
+    size: Any = pool.output_size
+    if size not in (1, (1, 1)) or flatten.start_dim != 1 or flatten.end_dim not in (-1, 3):
         raise _Unwritten
     return ours.GlobalAvgPool()
 

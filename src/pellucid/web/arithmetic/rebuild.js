@@ -207,13 +207,13 @@ function backward(stage, op, name, arrays, arriving) {
 function framesOf(stage, wanted, op) {
   if (stage.pick !== "sum") return null;
   /** @type {Record<string, import("./strided.js").Frame>} */
-  const found = {};
+  const frames = {};
   for (const name of wanted) {
     const known = frame(stage.maps[name], op.shapes[name], stage.ranges);
     if (!known) return null;
-    found[name] = known;
+    frames[name] = known;
   }
-  return found;
+  return frames;
 }
 
 /**

@@ -24,13 +24,13 @@ const PIECE = 1 << 14; // assignments that are evaluated at a time
 /**
  * How an array is addressed; null where a table stands in the place of a step.
  * @param {Axis[]} axes
- * @param {number[]} given the array's shape
+ * @param {number[]} sizes the array's shape
  * @param {Ranges} ranges
  * @returns {Frame | null}
  */
-export function frame(axes, given, ranges) {
+export function frame(axes, sizes, ranges) {
   if (axes.some(([steps]) => Object.values(steps).some((step) => typeof step !== "number"))) return null;
-  const shape = axes.length === given.length ? given : [size(given)];
+  const shape = axes.length === sizes.length ? sizes : [size(sizes)];
   const reach = (/** @type {Axis} */ [steps, offset], /** @type {(a: number, b: number) => number} */ pick) =>
     Object.entries(steps).reduce((sum, [name, step]) => sum + pick(0, Number(step) * (ranges[name] - 1)), offset);
   const before = axes.map((axis) => Math.max(0, -reach(axis, Math.min)));
@@ -207,11 +207,11 @@ function merged(order, ranges, frames) {
  */
 function framed({ shape, before, whole }, array) {
   if (size(shape) === size(whole)) return new Float64Array(array);
-  const found = new Float64Array(size(whole));
+  const values = new Float64Array(size(whole));
   lines(shape, before, whole, (from, to, count) => {
-    for (let at = 0; at < count; at++) found[to + at] = array[from + at];
+    for (let at = 0; at < count; at++) values[to + at] = array[from + at];
   });
-  return found;
+  return values;
 }
 
 /**
@@ -221,11 +221,11 @@ function framed({ shape, before, whole }, array) {
  */
 function inside(array, { shape, before, whole }) {
   if (size(shape) === size(whole)) return array;
-  const found = new Float64Array(size(shape));
+  const values = new Float64Array(size(shape));
   lines(shape, before, whole, (from, to, count) => {
-    for (let at = 0; at < count; at++) found[from + at] = array[to + at];
+    for (let at = 0; at < count; at++) values[from + at] = array[to + at];
   });
-  return found;
+  return values;
 }
 
 /**

@@ -7,13 +7,13 @@ import { settled } from "../place.js";
 import { flip } from "../whatif/whatif.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").State} State */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../store.js").PageState} PageState */
+/** @typedef {import("../store.js").PageStore} PageStore */
 
 /**
  * @typedef {object} Hands what keys may do
  * @property {Trace} trace
- * @property {Store} store
+ * @property {PageStore} store
  * @property {import("../context.js").Served | null} [served]
  * @property {() => void} showHelp
  */
@@ -37,7 +37,7 @@ export function onKey(event, hands) {
   if (act?.(hands, state) ?? moved(hands, state, event.key)) event.preventDefault();
 }
 
-/** @type {Record<string, (hands: Hands, state: State) => boolean>} true where the key has been used */
+/** @type {Record<string, (hands: Hands, state: PageState) => boolean>} true where the key has been used */
 const ACTIONS = {
   f: (hands) => turn(hands, "forward"),
   b: (hands) => turn(hands, "backward"),
@@ -60,7 +60,7 @@ const ACTIONS = {
 
 /**
  * @param {Hands} hands
- * @param {Partial<State>} change
+ * @param {Partial<PageState>} change
  * @param {boolean} [quiet]
  */
 function set({ store }, change, quiet) {
@@ -70,7 +70,7 @@ function set({ store }, change, quiet) {
 
 /**
  * @param {Hands} hands
- * @param {State["direction"]} direction
+ * @param {PageState["direction"]} direction
  */
 function turn(hands, direction) {
   return set(hands, { direction, page: 0, channel: -1, sorted: "" });
@@ -79,7 +79,7 @@ function turn(hands, direction) {
 /**
  * From a number to its layer, from there to the network.
  * @param {Hands} hands
- * @param {State} state
+ * @param {PageState} state
  */
 function back(hands, { view, place, name, index, lesson }) {
   if (lesson) return set(hands, { lesson: "" });
@@ -94,7 +94,7 @@ function back(hands, { view, place, name, index, lesson }) {
 /**
  * Arrow keys on a number go to the one beside it.
  * @param {Hands} hands
- * @param {State} state
+ * @param {PageState} state
  * @param {string} key
  */
 function moved(hands, { index }, key) {

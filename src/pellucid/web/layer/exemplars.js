@@ -53,7 +53,7 @@ export async function exemplars(context, node, channel) {
 
 /**
  * @param {Context & {served: Served}} context
- * @param {Exemplars} found
+ * @param {Exemplars} exemplars
  * @param {string} place
  */
 function patches({ trace, state, store, served }, { seen, there, sees, patches: all }, place) {

@@ -6,7 +6,7 @@ import { number, unit } from "../format.js";
 import { wall } from "./wall.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 
 /**
  * The filters of a convolution, and the kernels of the filter that makes map `channel`.
@@ -93,7 +93,7 @@ export async function filters(context, node, channel) {
  * A weight's numbers as the direction shows them: as they are, their gradients, or by how much one step changes them.
  * @param {Trace} trace
  * @param {string} name
- * @param {State["direction"]} direction
+ * @param {PageState["direction"]} direction
  */
 async function shown(trace, name, direction) {
   const { data } = await trace.array(`value/${name}`);

@@ -13,7 +13,7 @@ import { units } from "./units.js";
 import { wall } from "./wall.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("../trace.js").Node} Node */
 /** @typedef {import("../trace.js").Trace} Trace */
 
@@ -54,7 +54,7 @@ export async function layer(context) {
 
 /**
  * @param {Node} node
- * @param {State["direction"]} direction
+ * @param {PageState["direction"]} direction
  */
 function facts(node, direction) {
   const [low, mean, high] = node.range;

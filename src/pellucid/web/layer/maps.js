@@ -3,7 +3,7 @@
 import { drawImage, largestOf, pixelImage, signedImage } from "../colors.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /**
  * @typedef {object} Maps
  * @property {string} name
@@ -18,7 +18,7 @@ import { drawImage, largestOf, pixelImage, signedImage } from "../colors.js";
  * A layer's array as maps: (C, H, W) is C of them, (n,) one that is n wide folded into lines. null: no numbers.
  * @param {Trace} trace
  * @param {string} name
- * @param {State["direction"]} direction
+ * @param {PageState["direction"]} direction
  * @returns {Maps | null}
  */
 export function mapsOf(trace, name, direction) {
@@ -53,7 +53,7 @@ export async function mapData(trace, maps, channel) {
  * What has the full colour: in this map, its layer, or the network.
  * @param {Trace} trace
  * @param {Maps} maps
- * @param {State["scale"]} scale
+ * @param {PageState["scale"]} scale
  * @param {ArrayLike<number>} data
  */
 export function limitOf(trace, maps, scale, data) {
@@ -75,7 +75,7 @@ function inside(node) {
  * Whether a layer's numbers are pixels, to be seen as such.
  * @param {Trace} trace
  * @param {string} name
- * @param {State["direction"]} direction
+ * @param {PageState["direction"]} direction
  */
 export function isPicture(trace, name, direction) {
   const shape = trace.shape(name);

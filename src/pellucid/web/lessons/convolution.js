@@ -7,7 +7,7 @@ import { read, windowOf } from "./route.js";
 import { value } from "../arithmetic/working.js";
 
 /** @typedef {import("./route.js").Ground} Ground */
-/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("./route.js").LessonStep} LessonStep */
 /** @typedef {import("../trace.js").Node} Node */
 
 const FAR = 12; // places that the window slides in a lesson
@@ -58,7 +58,7 @@ export async function picture({ trace, route, hero, window }) {
   );
   const pixelText = pixel.map((each, c) => `${short(each)}${channels === 3 ? ` ${COLORS[c]}` : ""}`).join(", ");
   const here = (/** @type {number} */ c) => ({ name, index: [c, ...at] });
-  /** @type {Step[]} */
+  /** @type {LessonStep[]} */
   const steps = [
     {
       text:
@@ -171,7 +171,7 @@ export async function stride({ trace, conv, hero, window, stops }) {
  * @param {import("../trace.js").Trace} trace
  * @param {Node} node
  * @param {Ground["window"]} window
- * @returns {Step}
+ * @returns {LessonStep}
  */
 function halved(trace, node, window) {
   const [, height, width] = trace.shape(node.reads.input);
@@ -229,7 +229,7 @@ export async function filters({ trace, route, conv, hero, window: [down, across]
   const before = product(trace.shape(reads.input));
   const dense = before * product(shape) + (biased ? product(shape) : 0);
   const others = Array.from({ length: Math.min(6, count) }, (_, at) => (c + 1 + at) % count).filter((at) => at !== c);
-  /** @type {Step[]} */
+  /** @type {LessonStep[]} */
   const steps = [
     {
       text:

@@ -5,8 +5,8 @@ import { lessonsOf, stateOf } from "./lessons.js";
 import { frame, moving } from "../number/play.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").State} State */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../store.js").PageState} PageState */
+/** @typedef {import("../store.js").PageStore} PageStore */
 /** @typedef {import("./lessons.js").Lesson} Lesson */
 
 /**
@@ -32,7 +32,7 @@ export function lessonAt(trace, address) {
 /**
  * To the next step, or the one before: of this lesson, or of its neighbour. Behind the last the lessons are left.
  * @param {Trace} trace
- * @param {Store} store
+ * @param {PageStore} store
  * @param {1 | -1} by
  */
 export async function turn(trace, store, by) {
@@ -49,7 +49,7 @@ export async function turn(trace, store, by) {
 
 /**
  * A step, and what moves in it. The reader may go elsewhere meanwhile: then it stops.
- * @param {Store} store
+ * @param {PageStore} store
  * @param {Lesson} lesson
  * @param {number} at
  */
@@ -80,9 +80,9 @@ async function pause(milliseconds) {
 }
 
 /**
- * @param {Store} store
+ * @param {PageStore} store
  * @param {(error: unknown) => void} complain
- * @returns {{panel: HTMLElement, tell: (trace: Trace, state: State) => void}} tell makes it say what the state asks for
+ * @returns {{panel: HTMLElement, tell: (trace: Trace, state: PageState) => void}} tell makes it say what the state asks for
  */
 export function guide(store, complain) {
   /** @type {Trace | null} */
@@ -93,7 +93,7 @@ export function guide(store, complain) {
     h("button", { type: "button", class: kind, key: `guide/${text}`, on: { click } }, text);
   const count = h("span", {});
   const title = h("h2", {});
-  const text = h("div", { class: "told", "aria-live": "polite" });
+  const text = h("div", { class: "narration", "aria-live": "polite" });
   const dots = h("ol", { class: "dots", "aria-label": "Steps of this lesson" });
   const back = button("Back", "", turned(-1));
   const next = button("Next", "next", turned(1));
@@ -116,7 +116,7 @@ export function guide(store, complain) {
 
   /**
    * @param {Trace} shown
-   * @param {State} state
+   * @param {PageState} state
    */
   async function say(shown, state) {
     const here = lessonAt(shown, state.lesson);

@@ -6,7 +6,7 @@ import { read, strongest, windowOf } from "./route.js";
 import { value } from "../arithmetic/working.js";
 
 /** @typedef {import("./route.js").Base} Base */
-/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("./route.js").LessonStep} LessonStep */
 /** @typedef {import("../trace.js").Node} Node */
 
 /**
@@ -108,7 +108,7 @@ function picked({ parts, recorded }, node) {
 
 /**
  * @param {Base} base
- * @returns {Promise<Step[]>}
+ * @returns {Promise<LessonStep[]>}
  */
 async function instead({ trace }) {
   const node = trace.nodes.find((each) => (windowOf(trace, each) ?? []).some((along) => along.stride > 1));

@@ -7,7 +7,7 @@ import { placeIn } from "./layers.js";
 import { read, strongest, windowOf } from "./route.js";
 
 /** @typedef {import("./route.js").Base} Base */
-/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("./route.js").LessonStep} LessonStep */
 /** @typedef {import("../trace.js").Node} Node */
 /** @typedef {import("../trace.js").Trace} Trace */
 
@@ -27,7 +27,7 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
       ? `For each score, it multiplies all ${counted(product(trace.shape(scores.reads.input)))} input numbers by other ` +
         "weights and adds the products"
       : "Each score is computed from the layer's input";
-  /** @type {Step[]} */
+  /** @type {LessonStep[]} */
   const steps = [
     {
       text:
@@ -186,7 +186,7 @@ export async function backward(base) {
   const means = little
     ? `The network is sure of ${truth}, and it is right: almost no gradient comes back. Measured against another class, much more would.`
     : `A larger score for ${truth} would make the loss ${ofScore < 0 ? "smaller" : "larger"}.`;
-  /** @type {Step[]} */
+  /** @type {LessonStep[]} */
   const steps = [
     {
       text:
@@ -242,7 +242,7 @@ export async function backward(base) {
 
 /**
  * @param {Base} base
- * @returns {Promise<Step[]>}
+ * @returns {Promise<LessonStep[]>}
  */
 export async function update(base) {
   const { trace } = base;

@@ -11,18 +11,18 @@ import { START } from "../store.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../trace.js").Node} Node */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("./route.js").Route} Route */
 /** @typedef {import("./route.js").Base} Base */
-/** @typedef {import("./route.js").Step} Step */
+/** @typedef {import("./route.js").LessonStep} LessonStep */
 /**
  * @typedef {object} Lesson
  * @property {string} name in the address
  * @property {string} title
- * @property {() => Promise<Step[]>} steps
+ * @property {() => Promise<LessonStep[]>} steps
  */
 
-/** @type {[string, string, (route: Route, trace: Trace) => boolean, (base: any) => Promise<Step[]>][]} */
+/** @type {[string, string, (route: Route, trace: Trace) => boolean, (base: any) => Promise<LessonStep[]>][]} */
 const LESSONS = [
   ["picture", "A picture is numbers", ({ picture }) => picture.shape.length === 3, convolution.picture],
   ["filter", "The filter slides", slides, convolution.filter],
@@ -122,8 +122,8 @@ async function baseOf(trace, route) {
  * The state in which a step is read.
  * @param {Lesson} lesson
  * @param {number} at its number, from 0
- * @param {Partial<State>} place
- * @returns {Partial<State>}
+ * @param {Partial<PageState>} place
+ * @returns {Partial<PageState>}
  */
 export function stateOf(lesson, at, place) {
   const { view, name, index, cursor, direction, channel, page, sorted } = START;

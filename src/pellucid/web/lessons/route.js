@@ -27,10 +27,10 @@ import { evaluatorOf, value } from "../arithmetic/working.js";
  * @property {Node} loss
  */
 /**
- * @typedef {object} Step
+ * @typedef {object} LessonStep
  * @property {string} text a paragraph; what stands between ` is code
- * @property {Partial<import("../store.js").State>} place where it is seen
- * @property {Partial<import("../store.js").State>[]} [way] what is shown on the way there, one after the other
+ * @property {Partial<import("../store.js").PageState>} place where it is seen
+ * @property {Partial<import("../store.js").PageState>[]} [way] what is shown on the way there, one after the other
  * @property {number} [pace] milliseconds that each of them stands
  */
 /**

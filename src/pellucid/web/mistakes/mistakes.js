@@ -182,7 +182,7 @@ function thumb({ number, name }, odds, classes, open) {
       image,
       h("span", { class: "name" }, name),
       ...odds.map(([at, probability]) =>
-        h("span", { class: "said" }, h("span", {}, classes[at]), h("span", {}, percent(probability))),
+        h("span", { class: "answer" }, h("span", {}, classes[at]), h("span", {}, percent(probability))),
       ),
     ),
   );

@@ -4,14 +4,14 @@ import { GRADIENT } from "../arithmetic/declaration.js";
 
 /** @typedef {import("../arithmetic/evaluator.js").Column} Column */
 /** @typedef {import("../arithmetic/working.js").Part} Part */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {{name: string, index: number[], direction: State["direction"]}} Target */
+/** @typedef {{name: string, index: number[], direction: PageState["direction"]}} Target */
 /**
  * What the drawings of a number have besides the stage's context.
  * @typedef {object} Ways
  * @property {(target: Target) => void} follow goes to another number
- * @property {(to: Partial<State>) => void} change shows the same number in another way
+ * @property {(to: Partial<PageState>) => void} change shows the same number in another way
  * @property {number} room how many columns of numbers fit
  */
 /** @typedef {import("../context.js").StageContext & Ways} NumberContext */

@@ -12,7 +12,7 @@ import { position } from "../trace.js";
 import { terms } from "./terms.js";
 import { slices, view, windowGrids } from "./window.js";
 
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("./follow.js").NumberContext} NumberContext */
 /** @typedef {import("../arithmetic/working.js").Working} Working */
 /** @typedef {import("../arithmetic/working.js").Part} Part */

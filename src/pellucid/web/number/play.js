@@ -4,7 +4,7 @@ import { h } from "../element.js";
 import { settled } from "../place.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../store.js").PageStore} PageStore */
 
 export const PACE = 150; // milliseconds from one place to the next
 
@@ -36,7 +36,7 @@ export function following(index, shape) {
 /**
  * Slides one place at once and then on and on, or stops. Where motion is not wanted, one place and no more.
  * @param {Trace} trace
- * @param {Store} store
+ * @param {PageStore} store
  * @returns {boolean} false: there is no window to slide
  */
 export function toggle(trace, store) {
@@ -51,7 +51,7 @@ export function toggle(trace, store) {
 /**
  * Slides from the map's start.
  * @param {Trace} trace
- * @param {Store} store
+ * @param {PageStore} store
  */
 export function replay(trace, store) {
   const { view, index } = settled(trace, store.get());
@@ -85,7 +85,7 @@ export function playButton({ trace, state: { index, playing }, store }) {
  * Moves while the state is playing. The next step begins when the last has been drawn, so that no work piles up.
  * Any key but Space stops it, and so do a click, the map's end and a page that nobody sees.
  * @param {Document} page
- * @param {Store} store
+ * @param {PageStore} store
  * @param {() => Trace | null} shown
  */
 export function play(page, store, shown) {

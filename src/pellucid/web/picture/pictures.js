@@ -5,7 +5,7 @@ import { percent } from "../format.js";
 import { names, same } from "../labels.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../store.js").PageStore} PageStore */
 /**
  * What is told of a picture before its numbers are read. Classes by number; a thumbnail is a data: URL.
  * @typedef {object} Summary
@@ -47,7 +47,7 @@ export function pictures(context) {
 /**
  * The picture before, or the next.
  * @param {Trace} trace
- * @param {Store} store
+ * @param {PageStore} store
  * @param {number} by -1 or 1
  * @returns {boolean} false: there is only one picture
  */

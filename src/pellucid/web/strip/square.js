@@ -4,7 +4,7 @@ import { h, sharpCanvas } from "../element.js";
 import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "../layer/maps.js";
 
 /** @typedef {import("../context.js").Context} Context */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("../trace.js").Node} Node */
 /** @typedef {import("../trace.js").Trace} Trace */
 
@@ -41,7 +41,7 @@ export async function drawSquare({ trace, state }, node, square) {
  * Where the maps stand in the square: x, y, width, height, each map in its own proportions.
  * @param {Trace} trace
  * @param {Node} node
- * @param {State} state
+ * @param {PageState} state
  * @returns {import("../colors.js").Place[]}
  */
 export function tilesOf(trace, node, state) {

@@ -8,7 +8,7 @@ import { mapsOf } from "../layer/maps.js";
 import { drawSquare } from "./square.js";
 
 /** @typedef {import("../context.js").Context} Context */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("../trace.js").Node} Node */
 /** @typedef {{prefix: string, nodes: Node[]}} Group */
 
@@ -16,7 +16,7 @@ const SHORT = 14; // letters of a formula that stand beside a layer without bein
 
 /**
  * What changes how the strip looks, apart from the mark on it.
- * @param {State} state
+ * @param {PageState} state
  */
 export function look(state) {
   return JSON.stringify([state.direction === "backward", state.scale, state.open]);

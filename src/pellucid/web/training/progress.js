@@ -7,7 +7,7 @@ import { counted } from "../format.js";
  * What the server tells of it.
  * @typedef {object} Live
  * @property {"preparing" | "training" | "evaluating" | "opening" | "done" | "stopped" | "failed"} state
- * @property {string} said
+ * @property {string} message
  * @property {number} [step]
  * @property {number} [steps]
  * @property {number} [epoch]

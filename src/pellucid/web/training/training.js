@@ -19,21 +19,21 @@ import { GONE, NONE_HERE, ROUNDED, WITHOUT } from "./words.js";
 /** @typedef {import("./frames.js").Moment} Moment */
 /** @typedef {import("./frames.js").Replay} Replay */
 /** @typedef {import("../context.js").Served} Served */
-/** @typedef {import("../store.js").State} State */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../store.js").PageState} PageState */
+/** @typedef {import("../store.js").PageStore} PageStore */
 /** @typedef {import("./figures.js").About} About */
 /** @typedef {import("./progress.js").Live} Live */
-/** @typedef {{store: Store, served: Served, reopen?: () => Promise<void>}} Means */
+/** @typedef {{store: PageStore, served: Served, reopen?: () => Promise<void>}} Means */
 
 const POLL = 1000; // milliseconds between two looks at a training that goes on
 const REST = 250; // milliseconds without a change until the address says it
 const OVER = ["done", "stopped", "failed"];
 
-/** @type {WeakMap<Store, ReturnType<typeof createPlayer>>} one a page: a slider that is drawn anew cannot be dragged */
+/** @type {WeakMap<PageStore, ReturnType<typeof createPlayer>>} one a page: a slider that is drawn anew cannot be dragged */
 const players = new WeakMap();
 
 /**
- * @param {{state: State, store: Store, served: Served | null, reopen?: () => Promise<void>}} context
+ * @param {{state: PageState, store: PageStore, served: Served | null, reopen?: () => Promise<void>}} context
  * @returns {Promise<HTMLElement[]>}
  */
 export async function show({ state, store, served, reopen }) {
@@ -52,7 +52,7 @@ function createPlayer({ store, served, reopen }) {
   const digits = (/** @type {number} */ value) => number(value, false, 3);
   const losses = chart({ title: "Loss", across: "epochs", height: 220, format: digits, seek });
   const shares = chart({ title: "Accuracy", across: "epochs", height: 220, format: percent, seek });
-  const status = h("p", { class: "live-said", role: "status" });
+  const status = h("p", { class: "live-status", role: "status" });
   const progress = h("div", { class: "live-done" });
   const sentence = h("p", {});
   const shown = h("figure", { class: "followed" });
@@ -283,7 +283,7 @@ function createPlayer({ store, served, reopen }) {
     const running = live?.state === "training" && live.steps;
     progress.replaceChildren(...(running ? pace(/** @type {Required<Live>} */ (live)) : []));
     const text = live
-      ? live.said || `Training, epoch ${live.epoch} of ${live.epochs}.`
+      ? live.message || `Training, epoch ${live.epoch} of ${live.epochs}.`
       : wasLive
         ? "The training is done."
         : "";
@@ -344,7 +344,7 @@ function createPlayer({ store, served, reopen }) {
 
   return {
     nodes: [aside, stage],
-    /** @param {State} state */
+    /** @param {PageState} state */
     async show(state) {
       beginning ??= read().catch((error) => {
         beginning = null;

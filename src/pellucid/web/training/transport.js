@@ -18,7 +18,7 @@ export function createTransport(go) {
     { type: "button", class: "frame-key", key: "again", "aria-label": "From the start", "aria-keyshortcuts": "R" },
     icon("M5 4v12M17 4 7 10l10 6z"),
   );
-  const label = h("span", { class: "frame-said", "aria-hidden": "true" });
+  const label = h("span", { class: "frame-label", "aria-hidden": "true" });
   const node = h("div", { class: "transport" }, play, again, slider, label);
   let last = 0;
   let at = 0;

@@ -8,11 +8,11 @@ import { show } from "./training.js";
  * @param {object} scene
  * @param {HTMLElement} scene.page
  * @param {string} scene.name of the model that is being trained
- * @param {import("../store.js").Store} scene.store
+ * @param {import("../store.js").PageStore} scene.store
  * @param {import("../context.js").Served} scene.served
  * @param {(error: unknown) => void} scene.complain
  * @param {() => Promise<void>} scene.reopen when the network is there
- * @returns {(state: import("../store.js").State) => Promise<void>}
+ * @returns {(state: import("../store.js").PageState) => Promise<void>}
  */
 export function watching({ page, name, store, served, complain, reopen }) {
   const main = h("main", {});

@@ -10,7 +10,7 @@ import { aboutLayer, aboutNumber, START } from "./words.js";
 import * as working from "../arithmetic/working.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 
 /**
  * @param {import("../context.js").StageContext} context
@@ -40,7 +40,7 @@ function unchanged(trace, name) {
 /**
  * The working, or a sentence where there is none.
  * @param {Trace} trace
- * @param {State} state
+ * @param {PageState} state
  */
 async function workedOut(trace, { name, index, direction }) {
   const at = index ?? [];

@@ -3,7 +3,7 @@
 import { counted } from "../format.js";
 
 /** @typedef {import("../arithmetic/working.js").Working} Working */
-/** @typedef {import("../store.js").State} State */
+/** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("../trace.js").Trace} Trace */
 
 /** @type {Record<string, (count: number) => string>} */
@@ -56,7 +56,7 @@ const MOVED = new Set([
 
 /**
  * @param {Trace} trace
- * @param {State} state
+ * @param {PageState} state
  * @param {Working} working
  */
 export function aboutNumber(trace, state, working) {
@@ -86,7 +86,7 @@ export function aboutNumber(trace, state, working) {
 
 /**
  * @param {Trace} trace
- * @param {State} state
+ * @param {PageState} state
  */
 export function aboutLayer(trace, state) {
   const node = trace.node(state.name);

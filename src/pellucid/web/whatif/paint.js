@@ -9,7 +9,7 @@ import { shifts } from "./shift.js";
 import { before, latest, pending, whatIf } from "./whatif.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../store.js").PageStore} PageStore */
 /** @typedef {import("../context.js").Served} Served */
 /** @typedef {import("./brush.js").Image} Image */
 /** @typedef {"black" | "white" | "mean" | "color" | "blur" | "original"} Kind */
@@ -38,7 +38,7 @@ const KINDS = [
   ["original", "as it was"],
 ];
 
-/** @type {WeakMap<Store, Held>} */
+/** @type {WeakMap<PageStore, Held>} */
 const hands = new WeakMap();
 
 /**

@@ -6,7 +6,7 @@ import { names } from "../labels.js";
 import { shifts } from "./shift.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../store.js").PageStore} PageStore */
 /** @typedef {import("../context.js").Served} Served */
 /**
  * As the server sends and takes it: a weight has a name and an index, anything else a layer.
@@ -226,7 +226,7 @@ function loss(trace, { before: old }) {
 /**
  * @param {Change} change
  * @param {Change[]} all
- * @param {Store} store
+ * @param {PageStore} store
  * @param {Served} served
  */
 function chip(change, all, store, served) {
@@ -260,7 +260,7 @@ function chip(change, all, store, served) {
 
 /**
  * @param {WhatIf} what
- * @param {Store} store
+ * @param {PageStore} store
  * @param {Served} served
  */
 function painted({ painted: count }, store, served) {

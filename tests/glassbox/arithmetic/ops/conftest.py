@@ -21,11 +21,11 @@ class Oracle:
         """The same numbers each time, so that Hypothesis can repeat what failed."""
         return np.random.default_rng(11)
 
-    def numbers(self, op: Op, **given: Any) -> Arrays:
+    def numbers(self, op: Op, **inputs: Any) -> Arrays:
         """Every input, float64: normal numbers, or those given."""
         random = self.random
         drawn = {name: random.standard_normal(op.shapes[name]) for name in op.inputs}
-        return drawn | {name: np.asarray(array, np.float64) for name, array in given.items()}
+        return drawn | {name: np.asarray(array, np.float64) for name, array in inputs.items()}
 
     def agrees(
         self,
@@ -52,12 +52,12 @@ class Oracle:
             parts = evaluator.forward(index)
             self.hangs_together(parts)
             close(parts, out[index].item(), tolerance, evaluator.value(OUT, index))
-        for name, tensor, found in zip(op.inputs, tensors, gradients, strict=True):
-            found = torch.zeros_like(tensor) if found is None else found
+        for name, tensor, result in zip(op.inputs, tensors, gradients, strict=True):
+            result = torch.zeros_like(tensor) if result is None else result
             for index in self.indices(tensor.shape, at):
                 parts = evaluator.backward(name, index)
                 self.hangs_together(parts)
-                close(parts, found[index].item(), tolerance, evaluator.gradient_of(name, index))
+                close(parts, result[index].item(), tolerance, evaluator.gradient_of(name, index))
 
     def indices(self, shape: tuple[int, ...], count: int) -> Iterator[tuple[int, ...]]:
         random = np.random.default_rng([count, *shape])
@@ -95,8 +95,8 @@ class Oracle:
         for name in op.inputs:
             for index in self.indices(op.shapes[name], 2):
                 measured = (loss(name, index, step) - loss(name, index, -step)) / (2 * step)
-                found, scale = evaluator.gradient_of(name, index)
-                assert found == pytest.approx(measured, rel=0, abs=tolerance * (scale + 1)), (name, index)
+                result, scale = evaluator.gradient_of(name, index)
+                assert result == pytest.approx(measured, rel=0, abs=tolerance * (scale + 1)), (name, index)
 
 
 def close(parts: tuple[Terms, ...], expected: float, tolerance: float, value: tuple[float, float]) -> None:

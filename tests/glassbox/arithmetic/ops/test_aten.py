@@ -421,13 +421,13 @@ def pieces(
     results = {f"result{number}": each for number, each in enumerate(result)}
     for piece, out in enumerate(result if every else result[:1]):
         more = {"piece": piece, "pieces": [tuple(each.shape) for each in result]}
-        given = {**arguments, **results, OUT: out}
-        yield name, aten.declare(name, shapes | more, tuple(out.shape), given), arrays, out
+        inputs = {**arguments, **results, OUT: out}
+        yield name, aten.declare(name, shapes | more, tuple(out.shape), inputs), arrays, out
 
 
 def operator(name: str, code: Callable, *shapes: tuple[int, ...]) -> tuple[Op | None, dict[str, Tensor], Tensor]:
-    (found,) = [call[1:] for call in declared(code, *shapes) if call[0] == name]
-    return found
+    (result,) = [call[1:] for call in declared(code, *shapes) if call[0] == name]
+    return result
 
 
 def check(op: Op | None, arrays: dict[str, Tensor], out: Tensor, tolerance: float = 1e-11) -> None:
@@ -435,7 +435,7 @@ def check(op: Op | None, arrays: dict[str, Tensor], out: Tensor, tolerance: floa
     assert set(op.inputs) <= set(arrays)
     wanted = [name for name in op.inputs if arrays[name].requires_grad] if out.requires_grad else []
     gradient = torch.randn(out.shape, dtype=torch.float64)
-    found = torch.autograd.grad(out, [arrays[n] for n in wanted], gradient, retain_graph=True) if wanted else ()
+    result = torch.autograd.grad(out, [arrays[n] for n in wanted], gradient, retain_graph=True) if wanted else ()
     numbers = {name: arrays[name].detach().numpy() for name in op.inputs}
     evaluator = Evaluator(op, numbers, gradient.numpy())
     for index in picked(out.shape):
@@ -443,7 +443,7 @@ def check(op: Op | None, arrays: dict[str, Tensor], out: Tensor, tolerance: floa
         assert value == pytest.approx(
             float(out[index].item()), rel=0, abs=tolerance * scale if np.isfinite(scale) else 0
         )
-    for name, expected in zip(wanted, found, strict=True):
+    for name, expected in zip(wanted, result, strict=True):
         for index in picked(expected.shape):
             value, scale = evaluator.gradient_of(name, index)
             assert value == pytest.approx(expected[index].item(), rel=0, abs=tolerance * scale)
@@ -504,10 +504,10 @@ AT = torch.ops.aten
 def test_every_piece_of_several_results(target: Any, arguments: tuple[Any, ...], written: int) -> None:
     x = torch.randn(PICTURE, dtype=torch.float64, requires_grad=True)
     bound = aten.bound(target, (x, *arguments), {})
-    found = list(pieces(aten.name_of(target), bound, target(x, *arguments), every=True))
-    for _, op, arrays, out in found[:written]:
+    result = list(pieces(aten.name_of(target), bound, target(x, *arguments), every=True))
+    for _, op, arrays, out in result[:written]:
         check(op, arrays, out)
-    assert [op for _, op, _, _ in found[written:]] == [None] * (len(found) - written)
+    assert [op for _, op, _, _ in result[written:]] == [None] * (len(result) - written)
 
 
 def test_what_follows_from_its_name() -> None:

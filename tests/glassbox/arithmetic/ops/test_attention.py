@@ -92,10 +92,10 @@ def test_masks_of_truth_values_agree_with_pytorch(oracle, heads, queries, keys, 
     for index in oracle.indices(op.shapes[OUT], 6):
         value, scale = evaluator.value(OUT, index)
         assert value == pytest.approx(out[index].item(), rel=0, abs=1e-11 * scale)
-    for name, found in zip(arrays, gradients, strict=True):
-        for index in oracle.indices(tuple(found.shape), 6):
+    for name, result in zip(arrays, gradients, strict=True):
+        for index in oracle.indices(tuple(result.shape), 6):
             value, scale = evaluator.gradient_of(name, index)
-            assert value == pytest.approx(found[index].item(), rel=0, abs=1e-11 * scale)
+            assert value == pytest.approx(result[index].item(), rel=0, abs=1e-11 * scale)
 
 
 @MANY

@@ -65,8 +65,8 @@ def test_comparisons_by_hand() -> None:
         choosing.eq: [0, 1, 0],
         choosing.ne: [1, 0, 1],
     }
-    for declare, found in expected.items():
-        assert everything(declare((3,), 0), row).tolist() == found
+    for declare, result in expected.items():
+        assert everything(declare((3,), 0), row).tolist() == result
     assert str(choosing.ge((3,), 0).stages[0].term) == "(input >= 0)"
 
 
@@ -165,9 +165,9 @@ def test_bounds_agree_with_pytorch(oracle, low, high, seed) -> None:
     }
 
     def clamped(x: torch.Tensor, *bounds: torch.Tensor) -> torch.Tensor:
-        given = list(bounds)
-        least = given.pop(0) if isinstance(low, tuple) else low
-        return x.clamp(least, given.pop(0) if isinstance(high, tuple) else high)
+        remaining = list(bounds)
+        least = remaining.pop(0) if isinstance(low, tuple) else low
+        return x.clamp(least, remaining.pop(0) if isinstance(high, tuple) else high)
 
     oracle.agrees(choosing.clamp(GRID, low, high), clamped, arrays, at=16)
 

@@ -79,8 +79,8 @@ def test_bilinear_agrees_with_pytorch(oracle, lead, first, second, out, bias) ->
     arrays = oracle.numbers(op)
     order = [name for name in ("input1", "input2", "weight", "bias") if name in arrays]
 
-    def function(*given: torch.Tensor) -> torch.Tensor:
-        named = dict(zip(op.inputs, given, strict=True))
+    def function(*inputs: torch.Tensor) -> torch.Tensor:
+        named = dict(zip(op.inputs, inputs, strict=True))
         return F.bilinear(*(named[name] for name in order))
 
     oracle.agrees(op, function, arrays)
@@ -105,8 +105,8 @@ def test_products_with_something_added_agree_with_pytorch(oracle, name, beta, al
         assert ("input" in op.inputs) == (beta != 0)
         tensors = [torch.from_numpy(arrays["input"]).requires_grad_()]
 
-        def plain(*given: torch.Tensor, op=op, tensors=tensors) -> torch.Tensor:
-            named = dict(zip(op.inputs, given, strict=True))
+        def plain(*inputs: torch.Tensor, op=op, tensors=tensors) -> torch.Tensor:
+            named = dict(zip(op.inputs, inputs, strict=True))
             rest = [each for each_name, each in named.items() if each_name != "input"]
             return function(named.get("input", tensors[0]), *rest, beta=beta, alpha=alpha)
 

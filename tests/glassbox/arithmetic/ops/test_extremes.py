@@ -90,8 +90,8 @@ def test_places_agree_with_pytorch_at_ties(shape, keepdim, seed, data) -> None:
         np.testing.assert_array_equal(everything(declare(shape, dim, keepdim), {"input": array}), expected)
     if dim is not None:
         expected = tensor.max(dim, keepdim)[1].numpy()
-        found = everything(extremes.max_of(shape, dim, keepdim, piece=1), {"input": array})
-        np.testing.assert_array_equal(found, expected)
+        result = everything(extremes.max_of(shape, dim, keepdim, piece=1), {"input": array})
+        np.testing.assert_array_equal(result, expected)
         for declare, function in ((extremes.any_of, torch.any), (extremes.all_of, torch.all)):
             np.testing.assert_array_equal(
                 everything(declare(shape, dim, keepdim), {"input": array}), function(tensor, dim, keepdim).numpy()

@@ -23,10 +23,10 @@ def test_one_number_everywhere(oracle) -> None:
 
 @pytest.mark.parametrize("dtype", ["int64", "bool", "float32"])
 def test_numbers_take_the_type_of_the_array_that_they_are_written_into(dtype) -> None:
-    given = torch.tensor([[-1.7, 0.0, 2.5], [0.3, -0.2, 9.0]])
+    source = torch.tensor([[-1.7, 0.0, 2.5], [0.3, -0.2, 9.0]])
     made = torch.zeros(SHAPE, dtype=getattr(torch, dtype))
     op = filling.copy(SHAPE, SHAPE, {"out": dtype, "src": "float32"})
-    assert np.array_equal(everything(op, {"src": given.numpy()}), made.clone().copy_(given).double().numpy())
+    assert np.array_equal(everything(op, {"src": source.numpy()}), made.clone().copy_(source).double().numpy())
     op = filling.fill(SHAPE, 2.5, {"out": dtype})
     assert np.array_equal(everything(op, {}), made.fill_(2.5).double().numpy())
 

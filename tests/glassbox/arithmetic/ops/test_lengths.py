@@ -119,13 +119,13 @@ def test_the_distances_that_pytorch_takes_from_products_lie_within_the_bound() -
     points = (100 + random.normal(0, 0.01, (30, 3))).astype(np.float32)
     op = lengths.cdist((30, 3), (30, 3))
     assert op is not None
-    found = torch.cdist(torch.from_numpy(points), torch.from_numpy(points[::-1].copy())).numpy()
+    result = torch.cdist(torch.from_numpy(points), torch.from_numpy(points[::-1].copy())).numpy()
     evaluator = Evaluator(op, {"x1": points, "x2": points[::-1]})
     away = []
     for index in [(0, 0), (3, 7), (12, 4), (29, 1)]:
         value, scale = evaluator.value("out", index)
-        away.append(abs(value - found[index]) / value)
-        assert abs(value - found[index]) <= 8 * 2**-24 * scale
+        away.append(abs(value - result[index]) / value)
+        assert abs(value - result[index]) <= 8 * 2**-24 * scale
     assert max(away) > 1e-3
 
 

@@ -35,7 +35,7 @@ def compare(oracle, op: Op, function, arrays: dict[str, np.ndarray]) -> None:
     out = function(x)
     assert tuple(out.shape) == op.shapes[OUT]
     gradient = torch.tensor(oracle.random.standard_normal(op.shapes[OUT]))
-    (found,) = torch.autograd.grad(out, x, gradient)
+    (result,) = torch.autograd.grad(out, x, gradient)
     evaluator = Evaluator(op, arrays, gradient.numpy())
     for index in oracle.indices(op.shapes[OUT], 4):
         oracle.hangs_together(evaluator.forward(index))
@@ -44,7 +44,7 @@ def compare(oracle, op: Op, function, arrays: dict[str, np.ndarray]) -> None:
     for index in oracle.indices(op.shapes["input"], 6):
         oracle.hangs_together(evaluator.backward("input", index))
         value, scale = evaluator.gradient_of("input", index)
-        assert value == pytest.approx(found[index].item(), rel=0, abs=1e-12 * scale)
+        assert value == pytest.approx(result[index].item(), rel=0, abs=1e-12 * scale)
 
 
 @st.composite

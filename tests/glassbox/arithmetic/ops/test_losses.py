@@ -35,8 +35,8 @@ def test_softmax_by_hand() -> None:
 
 def test_temperature_by_hand() -> None:
     # at temperature 2 the square roots of the proportions count: 1 : 2 : 3
-    found = everything(losses.softmax((1, 3), temperature=2.0), {"input": np.log([[1.0, 4, 9]])})
-    assert found[0] == pytest.approx([1 / 6, 2 / 6, 3 / 6])
+    result = everything(losses.softmax((1, 3), temperature=2.0), {"input": np.log([[1.0, 4, 9]])})
+    assert result[0] == pytest.approx([1 / 6, 2 / 6, 3 / 6])
 
 
 def test_no_logit_is_too_large(oracle) -> None:
@@ -220,14 +220,14 @@ def test_binary_cross_entropies_agree_with_pytorch(oracle, reduction, weight) ->
         x = input.clone().requires_grad_()
         out = function(x)
         gradient = torch.from_numpy(oracle.random.standard_normal(out.shape))
-        (found,) = torch.autograd.grad(out, x, gradient)
+        (result,) = torch.autograd.grad(out, x, gradient)
         evaluator = Evaluator(op, numbers, gradient.numpy())
         for index in oracle.indices(tuple(out.shape), 6):
             value, scale = evaluator.value("out", index)
             assert value == pytest.approx(out[index].item(), rel=0, abs=1e-11 * scale)
         for index in oracle.indices((3, 4), 12):
             value, scale = evaluator.gradient_of("input", index)
-            assert value == pytest.approx(found[index].item(), rel=0, abs=1e-11 * scale)
+            assert value == pytest.approx(result[index].item(), rel=0, abs=1e-11 * scale)
 
 
 def test_a_divergence_by_hand_with_a_target_of_0() -> None:

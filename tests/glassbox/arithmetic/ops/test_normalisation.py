@@ -56,8 +56,8 @@ def test_layer_and_group_norm_by_hand() -> None:
         normalisation.layer_norm((1, 1, 2, 2), [2, 2], eps=0.0),
         normalisation.group_norm((1, 1, 2, 2), 1, eps=0.0),
     ):
-        found = everything(op, ONE_TO_FOUR).ravel()
-        assert found == pytest.approx(np.array([-1.5, -0.5, 0.5, 1.5]) / math.sqrt(1.25))
+        result = everything(op, ONE_TO_FOUR).ravel()
+        assert result == pytest.approx(np.array([-1.5, -0.5, 0.5, 1.5]) / math.sqrt(1.25))
     # two groups of two channels: means 1.5 and 3.5, deviations 0.5
     op = normalisation.group_norm((1, 4), 2, eps=0.0)
     assert everything(op, {"input": np.array([[1.0, 2, 3, 4]])})[0] == pytest.approx([-1, 1, -1, 1])
@@ -67,8 +67,8 @@ def test_layer_and_group_norm_by_hand() -> None:
 @given(st.integers(2, 4), st.integers(1, 3), SIZES, st.booleans(), st.booleans(), EPS)
 def test_batch_norm_in_training_agrees_with_pytorch(oracle, batch, channels, sizes, weight, bias, eps) -> None:
     learned = {name: (channels,) for name, has in (("weight", weight), ("bias", bias)) if has}
-    given = dict[str, Any](learned, training=True, eps=eps)
-    op = normalisation.batch_norm((batch, channels, *sizes), **given)
+    inputs = dict[str, Any](learned, training=True, eps=eps)
+    op = normalisation.batch_norm((batch, channels, *sizes), **inputs)
 
     def function(x, *rest):
         return F.batch_norm(x, None, None, **dict(zip(learned, rest, strict=True)), training=True, eps=eps)
@@ -81,8 +81,8 @@ def test_batch_norm_in_training_agrees_with_pytorch(oracle, batch, channels, siz
 def test_batch_norm_at_inference_agrees_with_pytorch(oracle, batch, channels, sizes, weight, bias, eps) -> None:
     one = (channels,)
     learned = {name: one for name, has in (("weight", weight), ("bias", bias)) if has}
-    given = dict[str, Any](learned, running_mean=one, running_var=one)
-    op = normalisation.batch_norm((batch, channels, *sizes), **given, eps=eps)
+    inputs = dict[str, Any](learned, running_mean=one, running_var=one)
+    op = normalisation.batch_norm((batch, channels, *sizes), **inputs, eps=eps)
     assert op.inputs == ("input", *learned, "running_mean", "running_var")
 
     def function(x, *rest):
@@ -164,10 +164,10 @@ def test_instance_norm_with_running_statistics_agrees_with_pytorch(oracle) -> No
     x, w, b, m, v = tensors
     x.requires_grad_()
     out = F.instance_norm(x, m, v, w, b, False)
-    (found,) = torch.autograd.grad(out.sum(), x)
+    (result,) = torch.autograd.grad(out.sum(), x)
     for index in [(0, 1, 2), (1, 2, 0)]:
         assert evaluator.value("out", index)[0] == pytest.approx(out[index].item(), abs=1e-12)
-        assert evaluator.gradient_of("input", index)[0] == pytest.approx(found[index].item(), abs=1e-12)
+        assert evaluator.gradient_of("input", index)[0] == pytest.approx(result[index].item(), abs=1e-12)
 
 
 def test_rms_norm_by_hand() -> None:

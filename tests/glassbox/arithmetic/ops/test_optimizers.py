@@ -174,16 +174,16 @@ def follow(declare: Callable[[int], Op], make: Callable[[list], torch.optim.Opti
     random = np.random.default_rng(seed)
     parameter = torch.tensor(random.standard_normal(), dtype=torch.float64, requires_grad=True)
     optimizer = make([parameter])
-    kept: dict[str, float] = {}
+    stored: dict[str, float] = {}
     for number in range(1, STEPS + 1):
         op, gradient, before = declare(number), float(random.standard_normal()), parameter.item()
-        remembered = {name: kept.get(name, 0.0) for name in op.inputs if name not in ("weight", "gradient")}
+        remembered = {name: stored.get(name, 0.0) for name in op.inputs if name not in ("weight", "gradient")}
         evaluator = step(op, weight=before, gradient=gradient, **remembered)
         parameter.grad = torch.tensor(gradient, dtype=torch.float64)
         optimizer.step()
-        found, scale = evaluator.value(OUT, ())
-        assert found == pytest.approx(parameter.item(), rel=0, abs=1e-13 * scale)
-        kept = {name: value(evaluator, f"{name}_after") for name in remembered}
+        result, scale = evaluator.value(OUT, ())
+        assert result == pytest.approx(parameter.item(), rel=0, abs=1e-13 * scale)
+        stored = {name: value(evaluator, f"{name}_after") for name in remembered}
 
 
 @MANY

@@ -34,8 +34,8 @@ def test_max_pooling_of_the_article() -> None:
 
 def test_average_and_norm_pooling_of_the_article() -> None:
     # (429 + 505 + 261 + 792) / 4 = 496.75
-    found = everything(pooling.avg_pool((1, 4, 4), 2), {"input": OUTPUT})
-    assert found.tolist() == [[[496.75, 648.5], [701.75, 743.0]]]
+    result = everything(pooling.avg_pool((1, 4, 4), 2), {"input": OUTPUT})
+    assert result.tolist() == [[[496.75, 648.5], [701.75, 743.0]]]
     # sqrt(429^2 + 505^2 + 261^2 + 792^2) = 1065.106...
     norms = everything(pooling.lp_pool((1, 4, 4), 2), {"input": OUTPUT})[0]
     assert norms[0] == pytest.approx([1065.106098001509, 1335.1689031729281], rel=1e-15)

@@ -58,9 +58,9 @@ def test_stride_two_of_the_article() -> None:
 def test_same_padding_of_the_article() -> None:
     op, arrays = article(padding="same")
     assert op == article(padding=1)[0]
-    found = everything(op, arrays)
-    assert found[0, 0, :2].tolist() == [139, 184]
-    assert found[0, 1:-1, 1:-1].tolist() == everything(*article())[0].tolist()
+    result = everything(op, arrays)
+    assert result[0, 0, :2].tolist() == [139, 184]
+    assert result[0, 1:-1, 1:-1].tolist() == everything(*article())[0].tolist()
     (terms,) = Evaluator(op, arrays).forward((0, 0, 0))
     # the window's first row and column lie in the padding: 18*1 + 54*0 + 55*0 + 121*1
     assert terms.columns[0].inside.tolist() == [False] * 4 + [True] * 2 + [False] + [True] * 2
@@ -72,8 +72,8 @@ def test_a_single_weight_and_a_pair_of_weights() -> None:
     numbers = {"input": np.array([[[25.0, 2], [223, 7]]]), "weight": np.full((1, 1, 1, 1), 3.0)}
     assert everything(three, numbers).tolist() == [[[75, 6], [669, 21]]]
     pair = {"input": np.array([[[86.0, 4, 8, 184]]]), "weight": np.array([[[[1, 0.3]]]])}
-    found = everything(products.conv((1, 1, 4), (1, 1, 1, 2)), pair)
-    assert found[0, 0] == pytest.approx([87.2, 6.4, 63.2])  # 86 + 0.3*4, 4 + 0.3*8, 8 + 0.3*184
+    result = everything(products.conv((1, 1, 4), (1, 1, 1, 2)), pair)
+    assert result[0, 0] == pytest.approx([87.2, 6.4, 63.2])  # 86 + 0.3*4, 4 + 0.3*8, 8 + 0.3*184
     padded = everything(products.conv((1, 1, 4), (1, 1, 1, 2), padding=(0, 1)), pair)
     assert padded[0, 0] == pytest.approx([25.8, 87.2, 6.4, 63.2, 184])
 

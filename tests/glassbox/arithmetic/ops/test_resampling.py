@@ -66,19 +66,19 @@ def test_sizes_and_factors_agree_with_pytorch(oracle, last, mode, align, data) -
     sizes = tuple(data.draw(st.integers(1, 6)) for _ in range(last + 1))
     shape = (2, 3, *sizes)
     corners = None if mode.startswith("nearest") else align
-    asked: dict[str, object] = {"mode": WORDS.get(mode, [mode] * 3)[last]}
+    options: dict[str, object] = {"mode": WORDS.get(mode, [mode] * 3)[last]}
     if corners is not None:
-        asked["align_corners"] = corners
+        options["align_corners"] = corners
     factors = None
     if data.draw(st.booleans()):
-        asked["size"] = tuple(data.draw(st.integers(1, 9)) for _ in sizes)
+        options["size"] = tuple(data.draw(st.integers(1, 9)) for _ in sizes)
     else:
-        factors = asked["scale_factor"] = tuple(
+        factors = options["scale_factor"] = tuple(
             data.draw(st.sampled_from([1.0, 1.3, 1.5, 2.0, 2.7, 3.0])) for _ in sizes
         )
 
     def function(x: torch.Tensor) -> torch.Tensor:
-        return F.interpolate(x, **asked)  # type: ignore[arg-type]
+        return F.interpolate(x, **options)  # type: ignore[arg-type]
 
     out = tuple(function(torch.zeros(shape)).shape)
     for precision in ("float64", "float32"):

@@ -95,9 +95,9 @@ class Reader:
         text = part.terms.formula.written(stand_ins).replace("^", "**")
         printed = part.terms.formula.written(part.names)
         assert re.sub(r"layer (?=[\d.])", "", part.formula) == printed
-        found = {f"v{number}": values[column.name] for number, column in enumerate(columns)}
+        results = {f"v{number}": values[column.name] for number, column in enumerate(columns)}
         with np.errstate(all="ignore"):
-            terms = np.broadcast_to(np.asarray(eval(text, {}, PRINTED | found), np.float64), len(part.terms))
+            terms = np.broadcast_to(np.asarray(eval(text, {}, PRINTED | results), np.float64), len(part.terms))
         if part.terms.pick == "max":
             terms = terms[np.all([column.inside for column in columns], axis=0)]
             return float(terms.max())
@@ -188,7 +188,7 @@ class Network:
             assert working.total == expected, working.name
             return
         assert abs(working.total - expected) <= working.bound + 1e-30, working.name
-        if not working.given:
+        if not working.external:
             again = Reader(self.trace, working).total()
             assert abs(again - working.total) <= 1e-9 * max(working.bound * 2**24, abs(working.total)), working.name
 

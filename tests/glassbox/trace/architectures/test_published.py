@@ -39,11 +39,11 @@ def test_a_layer_has_the_name_that_the_plan_gives_it(text: str, count: int) -> N
     torch.manual_seed(0)
     module, picture = parse(text).module((3, 32, 32), 5).eval(), torch.rand(3, 32, 32)
     trace = explain(module, picture, label=1)
-    given: dict[str, np.ndarray] = {}
+    inputs: dict[str, np.ndarray] = {}
 
     def keep(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, __: object, output: torch.Tensor) -> None:
-            given[name] = output[0].detach().numpy()
+            inputs[name] = output[0].detach().numpy()
 
         return hook
 
@@ -51,6 +51,6 @@ def test_a_layer_has_the_name_that_the_plan_gives_it(text: str, count: int) -> N
         if name.rpartition(".")[2].rstrip("0123456789") in ("conv", "gate", "layernorm", "scale"):
             part.register_forward_hook(keep(name))
     module(picture[None])
-    assert len(given) == count
-    for name, output in given.items():
+    assert len(inputs) == count
+    for name, output in inputs.items():
         assert np.allclose(np.squeeze(trace.values[name]), np.squeeze(output), atol=1e-6), name

@@ -27,8 +27,8 @@ def name_of(target: OpOverload) -> str:
 def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The call's arguments by name, defaults filled in, `self` called `input` and `mat2` called `other`."""
     schema = target._schema.arguments
-    given = {argument.name: value for argument, value in zip(schema, args, strict=False)} | dict(kwargs)
-    values = {a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema}
+    bound_arguments = {argument.name: value for argument, value in zip(schema, args, strict=False)} | dict(kwargs)
+    values = {a.name: bound_arguments.get(a.name, a.default_value if a.has_default_value() else None) for a in schema}
     return {{"self": "input", "mat2": "other"}.get(name, name): value for name, value in values.items()}
 
 

@@ -28,17 +28,17 @@ def fill(input: Shape, value: Shape | float, types: Types | None = None) -> Op:
 def overwritten(input: Shape, value: Shape) -> Op:
     """value; the whole gradient goes to input, as where the numbers of an array change under torch.no_grad()."""
     maps = {OUT: at("n"), "input": at("n"), "value": at("n")}
-    kept = Stage(OUT, each(input), {OUT: at("n"), "input": at("n")}, INPUT)
+    unchanged = Stage(OUT, each(input), {OUT: at("n"), "input": at("n")}, INPUT)
     changed = Stage(OUT, each(input), maps, VALUE - INPUT, through=False)
     shapes = {"input": input, "value": value, OUT: input}
-    return Op("overwriting that no gradient sees", shapes, ("input", "value"), (kept, changed))
+    return Op("overwriting that no gradient sees", shapes, ("input", "value"), (unchanged, changed))
 
 
 def _spread(input: Shape, name: str, source: Shape, types: Types | None) -> Op:
-    made, given = ((types or {}).get(array, "float32") for array in (OUT, name))
+    made, from_type = ((types or {}).get(array, "float32") for array in (OUT, name))
     axes = numbered(input)
     while len(source) > len(input):  # copy_ leaves out leading axes of one number
         source = source[1:]
     maps = {OUT: at(*axes), name: broadcast(source, input)}
-    term = converted(names(name)[0], made, given)
+    term = converted(names(name)[0], made, from_type)
     return Op("overwriting", {name: source, OUT: input}, (name,), (Stage(OUT, axes, maps, term),))

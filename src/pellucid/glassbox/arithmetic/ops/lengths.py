@@ -19,11 +19,11 @@ def vector_norm(input: Shape, ord: float = 2, dim: Dims = None, keepdim: bool = 
 
     The length of a vector of zeros has the gradient 0 and not infinity, as in PyTorch.
     """
-    axes, to, kept, ranges = _along(input, dim, keepdim)
+    axes, to, remaining, ranges = _along(input, dim, keepdim)
     whole, out = at(*axes), at(*to)
     shape = tuple(1 if isinstance(axis, int) else input[axes.index(axis)] for axis in to)
     if math.isinf(ord):
-        return _largest(input, ord > 0, ranges, kept, whole, out, shape) if 0 not in input else None
+        return _largest(input, ord > 0, ranges, remaining, whole, out, shape) if 0 not in input else None
     kind = "count of what is not 0" if ord == 0 else f"L{ord:g} norm"
     if ord in (0, 1):
         term = where(INPUT, 1, 0) if ord == 0 else _absolute(INPUT)
@@ -32,7 +32,7 @@ def vector_norm(input: Shape, ord: float = 2, dim: Dims = None, keepdim: bool = 
         )
     stages = (
         Stage("sum", ranges, {"sum": out, "input": whole}, _powered(INPUT, ord)),
-        Stage(OUT, {name: ranges[name] for name in kept}, {OUT: out, "sum": out}, _root(SUM, ord)),
+        Stage(OUT, {name: ranges[name] for name in remaining}, {OUT: out, "sum": out}, _root(SUM, ord)),
     )
     return Op(kind, {"input": input, "sum": shape, OUT: shape}, ("input",), stages)
 
@@ -63,7 +63,7 @@ def matrix_norm(
 def cosine_similarity(x1: Shape, x2: Shape, dim: int = 1, eps: float = 1e-8) -> Op:
     """sum of first * second, each vector divided by its length, or by `eps` where that is larger."""
     out = tuple(max(pair) for pair in zip(_padded(x1, len(x2)), _padded(x2, len(x1)), strict=True))
-    _, to, kept, ranges = _along(out, dim, False)
+    _, to, remaining, ranges = _along(out, dim, False)
     shapes: dict[str, Shape] = {"x1": x1, "x2": x2}
     stages: list[Stage] = []
     for name, total, length, shape in (("x1", "sum1", "length1", x1), ("x2", "sum2", "length2", x2)):
@@ -71,7 +71,7 @@ def cosine_similarity(x1: Shape, x2: Shape, dim: int = 1, eps: float = 1e-8) -> 
         shapes |= {total: _without(out, dim), length: _without(out, dim)}
         maps = {total: at(*to), name: broadcast(shape, out)}
         stages.append(Stage(total, ranges, maps, x * x))
-        small = {axis: ranges[axis] for axis in kept}
+        small = {axis: ranges[axis] for axis in remaining}
         stages.append(Stage(length, small, {length: at(*to), total: at(*to)}, maximum(_root(names(total)[0], 2), eps)))
     first, second, length1, length2 = names("x1", "x2", "length1", "length2")
     maps = {OUT: at(*to), "x1": broadcast(x1, out), "x2": broadcast(x2, out), "length1": at(*to), "length2": at(*to)}
@@ -101,10 +101,10 @@ def pairwise_distance(x1: Shape, x2: Shape, p: float = 2.0, eps: float = 1e-6, k
     if math.isinf(p) or p == 0:
         return None
     out = tuple(max(pair) for pair in zip(_padded(x1, len(x2)), _padded(x2, len(x1)), strict=True))
-    _, to, kept, ranges = _along(out, -1, keepdim)
+    _, to, remaining, ranges = _along(out, -1, keepdim)
     maps = {"x1": broadcast(x1, out), "x2": broadcast(x2, out)}
     shape = (*out[:-1], 1) if keepdim else out[:-1]
-    return _distance({"x1": x1, "x2": x2}, maps, ranges, kept, at(*to), shape, p, eps)
+    return _distance({"x1": x1, "x2": x2}, maps, ranges, remaining, at(*to), shape, p, eps)
 
 
 def weight_norm(v: Shape, g: Shape, dim: int = 0) -> Op:
@@ -117,10 +117,10 @@ def weight_norm(v: Shape, g: Shape, dim: int = 0) -> Op:
     one = [0 if size == 1 else axis for axis, size in zip(axes, g, strict=True)] if g else []
     length, direction, size = names("length", "v", "g")
     maps = {"sum": at(*one), "v": whole}
-    kept = {axis: ranges[axis] for axis in one if isinstance(axis, str)}
+    remaining = {axis: ranges[axis] for axis in one if isinstance(axis, str)}
     stages = (
         Stage("sum", ranges, maps, direction * direction),
-        Stage("length", kept, {"length": at(*one), "sum": at(*one)}, sqrt(SUM)),
+        Stage("length", remaining, {"length": at(*one), "sum": at(*one)}, sqrt(SUM)),
         Stage(OUT, ranges, {OUT: whole, "v": whole, "g": at(*one), "length": at(*one)}, direction * (size / length)),
     )
     shapes = {"v": v, "g": g, "sum": tuple(g), "length": tuple(g), OUT: v}
@@ -131,7 +131,7 @@ def _distance(
     arrays: dict[str, Shape],
     maps: dict[str, Map],
     ranges: dict[str, int],
-    kept: Sequence[str],
+    remaining: Sequence[str],
     out: Map,
     shape: Shape,
     p: float,
@@ -140,13 +140,13 @@ def _distance(
     first, second = names("x1", "x2")
     stages = (
         Stage("sum", ranges, {"sum": out, **maps}, _powered(first - second + eps, p)),
-        Stage(OUT, {name: ranges[name] for name in kept}, {OUT: out, "sum": out}, _root(SUM, p)),
+        Stage(OUT, {name: ranges[name] for name in remaining}, {OUT: out, "sum": out}, _root(SUM, p)),
     )
     return Op(f"L{p:g} distance", {**arrays, "sum": shape, OUT: shape}, ("x1", "x2"), stages)
 
 
 def _largest(
-    input: Shape, most: bool, ranges: dict[str, int], kept: Sequence[str], whole: Map, out: Map, shape: Shape
+    input: Shape, most: bool, ranges: dict[str, int], remaining: Sequence[str], whole: Map, out: Map, shape: Shape
 ) -> Op:
     """The largest |x|, or the smallest. Where several are as large the gradient is shared among them, as in PyTorch."""
     if most:
@@ -155,7 +155,7 @@ def _largest(
     maps = {"largest": out, "input": whole}
     stages = (
         Stage("largest", ranges, maps, -_absolute(INPUT), "max", ties="shared"),
-        Stage(OUT, {name: ranges[name] for name in kept}, {OUT: out, "largest": out}, -LARGEST),
+        Stage(OUT, {name: ranges[name] for name in remaining}, {OUT: out, "largest": out}, -LARGEST),
     )
     return Op("smallest size", {"input": input, "largest": shape, OUT: shape}, ("input",), stages)
 
@@ -185,10 +185,10 @@ def _along(input: Shape, dim: Dims, keepdim: bool) -> tuple[list[str], list[str 
     every = dim is None or (not isinstance(dim, int) and len(dim) == 0)
     dims = range(len(input)) if every or dim is None else [dim] if isinstance(dim, int) else dim
     summed = {axes[axis] for axis in dims} if input else set()
-    kept = [axis for axis in axes if axis not in summed]
-    to: list[str | int] = [0 if axis in summed else axis for axis in axes] if keepdim else [*kept]
-    order = [*kept, *(axis for axis in axes if axis in summed)]
-    return axes, to, kept, {axis: input[axes.index(axis)] for axis in order}
+    remaining = [axis for axis in axes if axis not in summed]
+    to: list[str | int] = [0 if axis in summed else axis for axis in axes] if keepdim else [*remaining]
+    order = [*remaining, *(axis for axis in axes if axis in summed)]
+    return axes, to, remaining, {axis: input[axes.index(axis)] for axis in order}
 
 
 def _padded(shape: Shape, count: int) -> Shape:

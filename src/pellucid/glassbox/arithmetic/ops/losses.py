@@ -189,17 +189,17 @@ def logsumexp(input: Shape, dim: Sequence[int] | int, keepdim: bool = False) -> 
     """log(sum along `dim` of exp(input)), the largest taken out so that nothing overflows."""
     axes = [f"d{axis}" for axis in range(len(input))]
     dims = {axes[d] for d in ([dim] if isinstance(dim, int) else dim)}
-    kept = [axis for axis in axes if axis not in dims]
-    to: list[str | int] = [0 if axis in dims else axis for axis in axes] if keepdim else [*kept]
-    shape = tuple(1 if axis in dims else n for axis, n in zip(axes, input, strict=True) if keepdim or axis in kept)
+    remaining = [axis for axis in axes if axis not in dims]
+    to: list[str | int] = [0 if axis in dims else axis for axis in axes] if keepdim else [*remaining]
+    shape = tuple(1 if axis in dims else n for axis, n in zip(axes, input, strict=True) if keepdim or axis in remaining)
     ranges, whole, small = _ranges(axes, input), at(*axes), at(*to)
-    ordered = {axis: ranges[axis] for axis in (*kept, *(axis for axis in axes if axis in dims))}
+    ordered = {axis: ranges[axis] for axis in (*remaining, *(axis for axis in axes if axis in dims))}
     stages = (
         Stage("largest", ordered, {"largest": small, "input": whole}, INPUT, "max", through=False),
         Stage("total", ordered, {"total": small, "input": whole, "largest": small}, exp(INPUT - LARGEST)),
         Stage(
             OUT,
-            {axis: ranges[axis] for axis in kept},
+            {axis: ranges[axis] for axis in remaining},
             {OUT: small, "total": small, "largest": small},
             LARGEST + log(TOTAL),
         ),
@@ -224,17 +224,17 @@ def _padded(shape: Shape, others: Sequence[Shape]) -> Shape:
 def powers(input: Shape, dim: int, temperature: float) -> tuple[tuple[Stage, ...], dict[str, Shape]]:
     """The stages that make "largest", "power" and "total", and their shapes with the input's."""
     axes, lead = _axes(input, dim)
-    ranges, whole, kept = _ranges(axes, input), at(*axes), at(*lead)
+    ranges, whole, outer = _ranges(axes, input), at(*axes), at(*lead)
     shape = tuple(size for axis, size in zip(axes, input, strict=True) if axis in lead)
     stages = (
-        Stage("largest", ranges, {"largest": kept, "input": whole}, INPUT, "max", through=False),
+        Stage("largest", ranges, {"largest": outer, "input": whole}, INPUT, "max", through=False),
         Stage(
             "power",
             ranges,
-            {"power": whole, "input": whole, "largest": kept},
+            {"power": whole, "input": whole, "largest": outer},
             exp((INPUT - LARGEST) / temperature),
         ),
-        Stage("total", ranges, {"total": kept, "power": whole}, POWER),
+        Stage("total", ranges, {"total": outer, "power": whole}, POWER),
     )
     return stages, {"input": input, "largest": shape, "power": input, "total": shape}
 

@@ -17,7 +17,7 @@ Lines: TypeAlias = dict[str, Expression]
 WEIGHT, GRADIENT, NEGATED, DECAYED, MEAN, SQUARE = names(
     "weight", "gradient", "negated", "decayed", "mean", "mean_square"
 )
-AFTER, SQUARE_AFTER, KEPT, ROOT = names("mean_after", "mean_square_after", "mean_square_kept", "denominator")
+AFTER, SQUARE_AFTER, SQUARE_KEPT, ROOT = names("mean_after", "mean_square_after", "mean_square_kept", "denominator")
 NARROW = ("float16", "bfloat16")
 
 
@@ -57,7 +57,7 @@ def mean_square(gradient: Expression, beta: float, precision: str) -> Lines:
     """The mean of the squared gradients. 16 bits round twice, and near 0 a rounding is as large as the number."""
     added = gradient * gradient * (1 - beta)
     if precision in NARROW:
-        return {"mean_square_kept": SQUARE * beta, "mean_square_after": KEPT + added}
+        return {"mean_square_kept": SQUARE * beta, "mean_square_after": SQUARE_KEPT + added}
     return {"mean_square_after": SQUARE * beta + added}
 
 

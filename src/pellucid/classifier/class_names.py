@@ -16,10 +16,10 @@ def target(label: str | Sequence[str], classes: Sequence[str], several: bool) ->
     if several:
         names = label.split(LABELS_BETWEEN) if isinstance(label, str) else label
         return tuple(number(name, classes) for name in names if name)
-    given = [label] if isinstance(label, str) else list(label)
-    if len(given) != 1:
-        raise TraceError(f"The labels are {', '.join(given) or 'none'}; a picture of this model has exactly one.")
-    return number(given[0], classes)
+    labels = [label] if isinstance(label, str) else list(label)
+    if len(labels) != 1:
+        raise TraceError(f"The labels are {', '.join(labels) or 'none'}; a picture of this model has exactly one.")
+    return number(labels[0], classes)
 
 
 def number(label: str, classes: Sequence[str]) -> int:

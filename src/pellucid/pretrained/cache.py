@@ -23,8 +23,8 @@ class WeightsInfo:
 
 def weights(cache: Path) -> list[WeightsInfo]:
     """The files of weights in `cache`, by name."""
-    found = ((path, path.stat()) for path in _paths(cache) if not files.is_part(path))
-    return [WeightsInfo(path, status.st_size, status.st_mtime) for path, status in found]
+    entries = ((path, path.stat()) for path in _paths(cache) if not files.is_part(path))
+    return [WeightsInfo(path, status.st_size, status.st_mtime) for path, status in entries]
 
 
 def clear(cache: Path) -> int:
