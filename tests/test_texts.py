@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from pellucid.texts import alike, composed, decoded, encoding
+from pellucid.texts import alike, composed, decoded, encoding, listed
 
 TEXT = "photos/crème.png\r\nphotos/😀.png\n"
 
@@ -49,3 +49,14 @@ def test_names_that_hardly_differ() -> None:
         ("dog", "\uff44og"),
     )
     assert alike(["a", "b", "1-2", "12"]) == ()
+
+
+def test_a_few_of_many_names() -> None:
+    assert [listed(["a", "b", "c"], most) for most in (1, 2, 3, 4)] == [
+        "a and 2 more",
+        "a, b and 1 more",
+        "a, b, c",
+        "a, b, c",
+    ]
+    assert listed(["a"] * 1501, 1, "more in config.json") == "a and 1,500 more in config.json"
+    assert listed([], 3) == ""

@@ -25,7 +25,7 @@ ALLOWED = {
     "network": {"errors", "runtime"},
     "engine": {"errors", "runtime", "network"},
     "training": {"errors", "files", "texts", "steps", "pictures", "network", "engine"},
-    "glassbox": {"errors", "files", "runtime", "network"},
+    "glassbox": {"errors", "files", "runtime", "texts", "network"},
     "lessons": {"errors", "files", "network", "glassbox"},
     "classifier": {
         "errors",
@@ -39,7 +39,7 @@ ALLOWED = {
         "engine",
         "glassbox",
     },
-    "pretrained": {"errors", "files", "network", "pictures.decode", "classifier"},
+    "pretrained": {"errors", "files", "texts", "network", "pictures.decode", "classifier"},
     "keras": {"errors", "files", "texts", "network", "pictures.decode", "classifier"},
     "runs": {
         "errors",

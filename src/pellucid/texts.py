@@ -1,10 +1,10 @@
-"""Text of the user's: in which encoding a file is written, and which names are the same name."""
+"""Text of the user's: in which encoding a file is written, which names are the same name, and a few of many names."""
 
 from __future__ import annotations
 
 import codecs
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -40,6 +40,12 @@ def decoded(data: bytes) -> str:
 def composed(name: str) -> str:
     """A name in Unicode's composed form, NFC: macOS writes é as two characters, and others as one."""
     return unicodedata.normalize("NFC", name)
+
+
+def listed(names: Sequence[str], most: int, rest: str = "more") -> str:
+    """The first names in a sentence: "a, b" where there are `most` at the most, else "a, b and 1,200 more"."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} {rest}" if len(names) > most else shown
 
 
 def alike(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pellucid.texts import listed
+
 if TYPE_CHECKING:
     from pellucid.training.evaluate import Metrics
 
@@ -21,7 +23,7 @@ def printable(words: str | Path) -> str:
 
 def few(names: Sequence[str], most: int = 5) -> str:
     """class a; classes a, b and 3 more."""
-    shown = ", ".join(map(printable, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    shown = listed([printable(name) for name in names], most)
     return f"class {shown}" if len(names) == 1 else f"classes {shown}"
 
 

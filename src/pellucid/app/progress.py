@@ -25,6 +25,7 @@ from pellucid.pictures.store import Decoding
 from pellucid.runs.events import DataSummary, Evaluating, Event, FoldBegun, FoldDone, FoldStep, Started
 from pellucid.runs.report import Report
 from pellucid.steps import Steps
+from pellucid.texts import listed
 from pellucid.training.data import Comparing
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
@@ -160,8 +161,7 @@ def _show(event: object, console: Console, bars: Progress) -> None:
 
 def _show_summary(summary: DataSummary, console: Console) -> None:
     named = list(zip(summary.classes, summary.pictures, strict=True))
-    counts = ", ".join(f"{printable(name)} {count:,}" for name, count in named[:NAMED])
-    counts += f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    counts = listed([f"{printable(name)} {count:,}" for name, count in named], NAMED)
     directory = escape(printable(summary.directory))
     total = summary.test if summary.folds else summary.train + summary.validation + summary.test
     console.print(f"[bold]{total:,} pictures[/] in {directory}: {escape(counts)}")

@@ -15,6 +15,7 @@ from pellucid.classifier.caveats import plain as _plain
 from pellucid.classifier.figures import MOST_NAMED
 from pellucid.errors import PictureError
 from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
+from pellucid.texts import listed
 
 TINY = 64  # pixels; what is not half as large is enlarged
 THUMBNAIL = 160  # pixels
@@ -44,14 +45,13 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     data, training = config["data"], config["training"]
     where = " in the folds" if metrics["reported"] == "folds" else ""
     trust = ", trust=True" if config.get("program") else ""
-    more = f" and {len(config['classes']) - 8:,} more" if len(config["classes"]) > 8 else ""
     lines = [
         "---",
         "library_name: pellucid",
         "pipeline_tag: image-classification",
         "---",
         "",
-        f"# {', '.join(map(_plain, config['classes'][:8]))}{more}: an image classifier",
+        f"# {listed([_plain(name) for name in config['classes']], 8)}: an image classifier",
         "",
         f"**{_headline(metrics)}**",
         "",

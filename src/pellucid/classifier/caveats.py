@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from pellucid.classifier import crossed
+from pellucid.texts import listed
 
 NAMED = 5  # classes in a sentence
 
@@ -70,8 +71,7 @@ def lacking(metrics: dict[str, Any]) -> list[str]:
 
 def few(names: list[str]) -> str:
     """class a; classes a, b and 3 more."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return f"class{'es' if len(names) > 1 else ''} {', '.join(map(plain, names[:NAMED]))}{more}"
+    return f"class{'es' if len(names) > 1 else ''} {listed([plain(name) for name in names], NAMED)}"
 
 
 def chosen(metrics: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.errors import TraceError, did_you_mean
-from pellucid.texts import LABELS_BETWEEN, composed
+from pellucid.texts import LABELS_BETWEEN, composed, listed
 
 
 def target(label: str | Sequence[str], classes: Sequence[str], several: bool) -> int | tuple[int, ...]:
@@ -28,5 +28,4 @@ def number(label: str, classes: Sequence[str]) -> int:
     if composed(label) in names:
         return names.index(composed(label))
     hint = did_you_mean(label, classes, quoted=True)
-    known = ", ".join(classes[:10]) + (f" and {len(classes) - 10:,} more" if len(classes) > 10 else "")
-    raise TraceError(f"{label!r} is not a class of this model.{hint} The classes are {known}.")
+    raise TraceError(f"{label!r} is not a class of this model.{hint} The classes are {listed(classes, 10)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.classifier.caveats import plain
+from pellucid.texts import listed
 
 LOWEST = 60  # rows; of more labels the table has those with the lowest average precision
 
@@ -113,7 +114,7 @@ def weighted(config: dict[str, Any]) -> str:
     if weights is None:
         return ""
     named = [f"{plain(name)} {weight:.2f}" for name, weight in zip(config["classes"], weights, strict=True)]
-    shown = ", ".join(named[:8]) + (f" and {len(named) - 8:,} more in config.json" if len(named) > 8 else "")
+    shown = listed(named, 8, "more in config.json")
     return (
         f" In the loss each picture was weighted by its class: {shown}. Every class had an equal share in the loss. "
         "The temperature was fitted on the pictures as they are, unweighted."

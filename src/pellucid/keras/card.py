@@ -10,6 +10,7 @@ from typing import Any
 from pellucid import files
 from pellucid.classifier import store
 from pellucid.classifier.caveats import plain
+from pellucid.texts import listed
 
 NAMED = 8  # classes in the title
 
@@ -22,7 +23,6 @@ def write(folder: Path) -> None:
 def text(config: dict[str, Any]) -> str:
     """The card as Markdown."""
     imported, classes, name = config["imported"], config["classes"], config["name"]
-    more = f" and {len(classes) - NAMED:,} more" if len(classes) > NAMED else ""
     prepared = config["preprocessing"]
     channels, height, width = config["input"]
     both = zip(prepared["mean"], prepared["deviation"], strict=True)
@@ -34,7 +34,7 @@ def text(config: dict[str, Any]) -> str:
         "pipeline_tag: image-classification",
         "---",
         "",
-        f"# {', '.join(map(plain, classes[:NAMED]))}{more}: an image classifier",
+        f"# {listed([plain(name) for name in classes], NAMED)}: an image classifier",
         "",
         f"**Imported from {plain(imported['from'])}. Its accuracy is not known here.**",
         "",

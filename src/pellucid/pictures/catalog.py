@@ -18,7 +18,7 @@ from pellucid.pictures import layout, parts, sides
 from pellucid.pictures.columns import Picture, Pictures, Writer
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
-from pellucid.texts import alike, composed
+from pellucid.texts import alike, composed, listed
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
 IN_TWO = "the same file is also in class"  # how the reason begins of a file that two classes hold
@@ -144,10 +144,10 @@ def check(catalog: Catalog) -> None:
     few = [label for label in range(len(classes)) if counts[label] < LEAST]
     if few:
         lost = Counter(bad.of or catalog.class_of(bad.path) for bad in catalog.quarantine)
-        counted = [f"{classes[bad]} has {counts[bad]} ({lost[classes[bad]]:,} in quarantine)" for bad in few[:5]]
-        more = f" and {len(few) - 5} more classes have too few" if len(few) > 5 else ""
+        counted = [f"{classes[bad]} has {counts[bad]} ({lost[classes[bad]]:,} in quarantine)" for bad in few]
+        named = listed(counted, 5, "more classes have too few")
         raise CatalogError(
-            f"Every class needs at least {LEAST} usable pictures: in {root}, {', '.join(counted)}{more}. "
+            f"Every class needs at least {LEAST} usable pictures: in {root}, {named}. "
             f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or "
             f"{'move the folder elsewhere' if catalog.table is None else 'take the class out of the table'}."
         )

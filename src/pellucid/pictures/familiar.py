@@ -65,7 +65,7 @@ def _ways() -> Iterator[tuple[float, bool, bool]]:
 def _proposed(
     known: NDArray[np.uint8], queries: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
 ) -> NDArray[np.int64]:
-    """(row of queries, row of known) of hashes that correlate by twins.ALIKE, each row's NEAREST at most, best first."""
+    """(row of queries, of known) of hashes that correlate by twins.ALIKE, each row's NEAREST at most, best first."""
     keys = twins.hash_of(_grey(queries), scale if swap else 1.0)
     keys = keys * twins.MIRROR if mirrored else keys
     blank = ~keys.any(axis=1)

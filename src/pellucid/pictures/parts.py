@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from pellucid import texts
 from pellucid.texts import composed, decoded
 
 CLASSES = "classes.txt"  # one name a line, in the folder that is trained on
@@ -77,9 +78,7 @@ def refusal(root: Path, looks: list[str], inner: list[str], named: Collection[st
 
 def names(some: Iterable[str]) -> str:
     """`a, b, c, d, e and 4 more`."""
-    some = list(some)
-    shown = ", ".join(some[:5])
-    return f"{shown} and {len(some) - 5} more" if len(some) > 5 else shown
+    return texts.listed(list(some), 5)
 
 
 def listed(some: list[str]) -> str:

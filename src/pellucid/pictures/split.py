@@ -42,8 +42,8 @@ def split(
 ) -> NDArray[np.int8]:
     """The side of each of N pictures, (N,) int8: an index in SIDES, or -1 for a picture to be left out.
 
-    labels (N,) the class; digests (N) of the files' contents; groups (N,) equal for twins; known_sides (N,) the side that the
-    folders give, or -1. validation and test are fractions, 0 for no such side, together below 1 (RecipeError).
+    labels (N,) the class; digests (N) of the files' contents; groups (N,) equal for twins; known_sides (N,) the side
+    that the folders give, or -1. validation and test are fractions, 0 for no such side, together below 1 (RecipeError).
 
     * Free pictures are divided among all three sides, each class at the fractions to within one group. Pictures whose
       folder says train are divided between train and the sides that no folder gives; given val and test are kept.

@@ -120,7 +120,7 @@ class Table:
 
     def _missing(self, role: str, names: tuple[str, ...], do: str) -> str:
         what = f"no column {' or '.join(map(repr, names))}"
-        there = ", ".join(map(repr, self.columns[:20])) + (" and more" if len(self.columns) > 20 else "")
+        there = texts.listed([repr(name) for name in self.columns], 20)
         first = " The first line of a CSV names its columns." if self.form == "CSV" else ""
         return f"{self.file} has {what}. Its columns are {there}. {do.format(role)}{first}"
 

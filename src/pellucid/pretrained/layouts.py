@@ -16,6 +16,7 @@ from pellucid.network import published, residual, text
 from pellucid.network.layer import TensorSpecs
 from pellucid.network.network import Network
 from pellucid.network.window import Shape
+from pellucid.texts import listed
 
 COUNTER = "num_batches_tracked"  # of steps that batch norm has seen: nothing is computed from it
 TENSORFLOW, LITE0 = "tf_", "efficientnet_lite0"
@@ -101,7 +102,7 @@ def check(
         if name in shapes and _plain(shapes[name]) != _plain(shape)
     ]
     faults = [
-        f"{what} {', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''}"
+        f"{what} {listed(names, NAMED)}"
         for what, names in (("it lacks", missing), ("it adds", further), ("it differs in", others))
         if names
     ]

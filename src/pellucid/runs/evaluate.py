@@ -23,7 +23,7 @@ from pellucid.runs.evaluation import Answer, Evaluation
 from pellucid.runs.events import Evaluating
 from pellucid.runs.looking import Looked, looking
 from pellucid.runs.made_from import Memory, evaluated_on, memory
-from pellucid.texts import LABELS_BETWEEN, alike, composed
+from pellucid.texts import LABELS_BETWEEN, alike, composed, listed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import targets
 from pellucid.training.evaluate import Metrics
@@ -95,11 +95,10 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
     names = {composed(name): name for name in reversed(classes)}
     unknown = [name for name in catalog.classes if name not in names]
     if unknown:
-        known = ", ".join(classes[:10]) + (f" and {len(classes) - 10:,} more" if len(classes) > 10 else "")
         near = alike([unknown[0], *classes])
         do = "Rename the folder to" if catalog.table is None else "Write"
         hint = f" {do} {near[0][1]!r} if that is meant." if near and near[0][0] == unknown[0] else ""
-        what = f"has a class {unknown[0]!r} that the model does not know; it knows {known}"
+        what = f"has a class {unknown[0]!r} that the model does not know; it knows {listed(classes, 10)}"
         raise CatalogError(f"{directory} {what}.{hint}")
     refused = [(str(catalog.root / q.path), q.reason) for q in catalog.quarantine]
     of_side: dict[str | None, list[tuple[str, str]]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,8 @@ from pellucid.app.page.shown import Glass
 from pellucid.classifier.predict.pictures import Prepared
 from pellucid.files import finite
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Outdated, Reply
+from pellucid.glassbox.page.replies import Outdated, Query, Reply
 from pellucid.glassbox.why.mechanism import Mechanism
-
-Query = Mapping[str, str]
 
 
 def difference(glass: Glass, query: Query) -> Reply:

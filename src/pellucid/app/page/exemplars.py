@@ -17,12 +17,10 @@ from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.glassbox.why.exemplars import LayerExemplars
 from pellucid.runs.made_from import trained_on
 from pellucid.steps import Steps
-
-Query = Mapping[str, str]
 
 COUNT = 9
 MOST = 500

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from pellucid.app.page import training
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.pictures.store import Decoding
 from pellucid.runs.events import DataSummary, Evaluating, Event, FoldBegun, Started
 from pellucid.runs.folds import CrossValidation
@@ -86,7 +86,7 @@ class Live:
 
     # ---- as what a server shows
 
-    def get(self, path: str, query: Mapping[str, str]) -> Reply:
+    def get(self, path: str, query: Query) -> Reply:
         """What the page is answered. Raises PellucidError."""
         if path == "/api/training":
             self._last_request = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from http import HTTPStatus
 from pathlib import Path, PurePath
 from typing import Any
@@ -10,12 +10,10 @@ from typing import Any
 from pellucid.app.page import pictures
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.runs.evaluate import evaluating
 from pellucid.runs.evaluation import Answer, Evaluation
 from pellucid.steps import Steps
-
-Query = Mapping[str, str]
 
 
 def mistakes(glass: Glass, _query: Query) -> Reply:

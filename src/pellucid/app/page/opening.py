@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pellucid.app.page import routes
 from pellucid.app.page.shown import Glass
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Query, Refused, Reply
 
 if TYPE_CHECKING:
     from pellucid.app.page.server import Server
@@ -27,7 +27,7 @@ class Opening:
         self._done = threading.Event()
         self._glass: Glass | None = None
 
-    def get(self, path: str, query: Mapping[str, str]) -> Reply:
+    def get(self, path: str, query: Query) -> Reply:
         """What the page is answered, once it can be. Raises PellucidError."""
         self._done.wait()
         if self._glass is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 
 import numpy as np
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PictureError
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.pictures.png import encode
 
 DIGITS = 10  # of a number
 
 
-def whole(query: Mapping[str, str], name: str, below: int) -> int:
+def whole(query: Query, name: str, below: int) -> int:
     """A number behind the ? of an address, from 0 to below - 1. Raises Refused."""
     text = query.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and int(text) < below):

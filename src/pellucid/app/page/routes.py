@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 
 from pellucid.app.page import difference, exemplars, mistakes, training, whatif
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Outdated, Refused, Reply
+from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 
-Query = Mapping[str, str]
 """What stands behind the ? of an address."""
 
 

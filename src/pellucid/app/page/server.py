@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from pellucid.app.page import routes
 from pellucid.app.page.opening import Opening
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.glassbox.page.serving import HOST, LARGEST_PORT, PageServer, browse
 from pellucid.runs.made_from import remembered
 
@@ -23,7 +22,7 @@ class Training(Protocol):
 
     @property
     def refusal(self) -> Refused: ...
-    def get(self, path: str, query: Mapping[str, str]) -> Reply: ...
+    def get(self, path: str, query: Query) -> Reply: ...
 
 
 def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
@@ -80,13 +79,13 @@ class Server(PageServer):
         self.glass = glass
         super().__init__(port)
 
-    def get(self, path: str, query: Mapping[str, str]) -> Reply | None:
+    def get(self, path: str, query: Query) -> Reply | None:
         if path not in routes.GET:
             return None
         glass = self.glass
         return routes.GET[path](glass, query) if isinstance(glass, Glass) else glass.get(path, query)
 
-    def post(self, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
+    def post(self, path: str, query: Query, body: bytes) -> Reply | None:
         if path not in routes.POST:
             return None
         if not isinstance(self.glass, Glass):

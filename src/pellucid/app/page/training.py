@@ -15,7 +15,7 @@ from typing import Any
 from pellucid.errors import ArtefactError
 from pellucid.files import finite
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.training import replay as replays
 
 HISTORY = "history.csv"
@@ -46,7 +46,7 @@ def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str
     return replies.as_json(content)
 
 
-def picture(model: Path, query: Mapping[str, str]) -> Reply:
+def picture(model: Path, query: Query) -> Reply:
     """/api/training/picture?n=0: a followed picture as PNG, at training size."""
     folder = model / replays.FOLDER
     pictures_entry = replays.read_index(folder).get("pictures")
@@ -58,7 +58,7 @@ def picture(model: Path, query: Mapping[str, str]) -> Reply:
     return Reply("image/png", _checked(folder, pictures[number]))
 
 
-def frame(model: Path, query: Mapping[str, str]) -> Reply:
+def frame(model: Path, query: Query) -> Reply:
     """/api/training/frame?step=12: the safetensors of the frame after that step."""
     folder = model / replays.FOLDER
     frames = replays.read_index(folder).get("frames")

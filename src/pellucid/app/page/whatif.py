@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -15,14 +14,12 @@ from pellucid.app.page.altered import as_json
 from pellucid.app.page.shown import Glass
 from pellucid.errors import PellucidError
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Outdated, Refused, Reply
+from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 from pellucid.glassbox.whatif.change import written
 from pellucid.whatif import Change, Padding, Pooling, Setting, Stride, Unfitting, Weight
 
 MOST = 1_000  # changes at a time
 KINDS = ", ".join(("weight", "stride", "padding", "pooling"))
-
-Query = Mapping[str, str]
 
 
 def change(glass: Glass, _query: Query, body: bytes) -> Reply:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pellucid.glassbox.page.document import Document
-from pellucid.glassbox.page.replies import Refused, Reply, channel_of
+from pellucid.glassbox.page.replies import Query, Refused, Reply, channel_of
 from pellucid.glassbox.page.serving import PageServer
 
 if TYPE_CHECKING:
@@ -24,10 +23,10 @@ class Opened(PageServer):
         self._text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
         super().__init__(port)
 
-    def get(self, path: str, query: Mapping[str, str]) -> Reply | None:
+    def get(self, path: str, query: Query) -> Reply | None:
         if path == "/api/document":
             return Reply("application/json", self._text)
         return channel_of(self._document.arrays, query) if path == "/api/array" else None
 
-    def post(self, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
+    def post(self, path: str, query: Query, body: bytes) -> Reply | None:
         raise Refused(HTTPStatus.CONFLICT, "This page shows one run and takes nothing; call explain() for another.")

@@ -17,6 +17,9 @@ ENDING = "Pellucid is ending. Start it again with “pellucid open”."
 
 DIGITS = 10  # of a channel's number
 
+Query = Mapping[str, str]
+"""What an address says behind its question mark."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -57,7 +60,7 @@ def numbers(array: NDArray[Any]) -> Reply:
     return Reply("application/octet-stream", little.tobytes(), headers)
 
 
-def channel_of(arrays: Mapping[str, NDArray[Any]], query: Mapping[str, str]) -> Reply:
+def channel_of(arrays: Mapping[str, NDArray[Any]], query: Query) -> Reply:
     """The numbers of the array `name`, or those of one `channel` of a (1, C, H, W) array. Raises Refused."""
     array = arrays.get(query.get("name", ""))
     if array is None:

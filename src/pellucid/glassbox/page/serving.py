@@ -11,7 +11,7 @@ import threading
 import time
 import webbrowser
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from pellucid.errors import PellucidError, PictureError, StorageError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.offline import WEB
-from pellucid.glassbox.page.replies import ENDING, Refused, Reply
+from pellucid.glassbox.page.replies import ENDING, Query, Refused, Reply
 
 HOST = "127.0.0.1"
 HTTP_PORT, LARGEST_PORT = 80, 65_535
@@ -74,11 +74,11 @@ class PageServer(ThreadingHTTPServer, ABC):
             ) from error
 
     @abstractmethod
-    def get(self, path: str, query: Mapping[str, str]) -> Reply | None:
+    def get(self, path: str, query: Query) -> Reply | None:
         """The answer to a question; None where the path is none, and may be a file of the page. Raises Refused."""
 
     @abstractmethod
-    def post(self, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
+    def post(self, path: str, query: Query, body: bytes) -> Reply | None:
         """The same for what is sent; None where nothing can be sent there."""
 
     def serve(self, what: str, browser: bool = False) -> None:

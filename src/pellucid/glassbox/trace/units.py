@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pellucid.errors import TraceError, nearest
 from pellucid.glassbox.arithmetic.declaration import Shape
 from pellucid.glassbox.arithmetic.evaluator import Index
+from pellucid.texts import listed
 
 if TYPE_CHECKING:
     from pellucid.glassbox.trace.trace import Trace
@@ -85,8 +86,7 @@ def _unknown(name: str, names: Sequence[str], some: Sequence[str], parameters_on
     what = "weight" if parameters_only else "layer or weight"
     near = nearest(name, names, 3, 0.5) or [each for each in names if name.lower() in each.lower()][:3]
     hint = f" Nearest: {', '.join(near)}." if near else ""
-    shown = ", ".join(some[:12]) + (f" and {len(some) - 12:,} more" if len(some) > 12 else "")
-    return f"There is no {what} {name!r}.{hint} There are {shown}."
+    return f"There is no {what} {name!r}.{hint} There are {listed(some, 12)}."
 
 
 def _ranges(shape: Shape) -> str:

@@ -15,6 +15,7 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.trace.borrowed import borrowed
 from pellucid.glassbox.trace.stepping import OptimizerStep, step
 from pellucid.runtime import quiet
+from pellucid.texts import listed
 
 if TYPE_CHECKING:
     import torch
@@ -176,4 +177,4 @@ def _hooks(module: torch.nn.Module) -> str:
         if getattr(part, attribute, None)
     ]
     hooks += [f"a hook on {name}" for name, p in module.named_parameters() if p._backward_hooks]
-    return f" It has {', '.join(hooks[:3])}{' and more' if len(hooks) > 3 else ''}, which may be why." if hooks else ""
+    return f" It has {listed(hooks, 3)}, which may be why." if hooks else ""
