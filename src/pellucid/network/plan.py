@@ -20,7 +20,7 @@ LARGEST_SIDE = 100_000  # pixels; a larger picture is a typing error
 
 @dataclass(frozen=True)
 class Row:
-    """A layer. Layers that hold rows are taken apart: the rows' layers first, then what joins them, `residual1`."""
+    """A layer. A layer that holds rows becomes several: the rows' layers first, then their joining, `residual1`."""
 
     name: str
     """The module's name in the torch module: `conv1`, or `residual1.body.conv1` inside a residual."""
