@@ -2,29 +2,29 @@
 
     import pellucid
 
-    classifier = pellucid.train("photos/", out="model")     # a folder a class -> a model folder
+    classifier = pellucid.train("photos/", out="model")     # one folder per class -> a model folder
     classifier = pellucid.load("model")
     print(classifier.predict("picture.jpg").label)
 
 The map, from the ground up; each part knows only those above it in this list:
 
     errors, files   what can go wrong; how files are written
-    texts           text of the user's: its encoding, and names that are the same
-    runtime         this process on this machine: threads, memory, loops of our own, vectors by hand, warnings
-    steps           work that yields how far it is and returns its result
-    pictures        a folder or table -> upright images -> a store on disk, twins found, split without a leak
-    network         a line of text -> layers that know their sizes, cost and torch module; a module of the user's
-    glassbox        every number of a picture's run: what it is made of, forward, backward and updated
-    lessons         the 2017 article, lesson by lesson, every number computed
+    texts           the user's text: its encoding, and names that mean the same
+    runtime         this process on this machine: threads, memory, compiled loops, explicit vectors, warnings
+    steps           work that yields its progress and returns its result
+    pictures        a folder or table -> upright images -> a store on disk; twins; a split without leaks
+    network         a line of text -> layers that know their sizes, cost and torch module; the user's own module
+    glassbox        every number of a picture's run: its terms, forward, backward and in the update
+    lessons         the 2017 article, lesson by lesson, with every number computed
     engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
-    classifier      what is saved and loaded; predict/: pictures to predictions; the model card
-    keras           a model that Keras saved becomes one of ours
-    pretrained      known weights: of a package, a hub, a folder, a model of ours
-    runs            one training from a folder of pictures to a model folder; what a model was made from
+    classifier      the model folder and its card; predict/: pictures to predictions
+    keras           Keras models, converted to Pellucid's
+    pretrained      known weights: from a package, a hub, a folder, a Pellucid model
+    runs            one training, from a folder of pictures to a model folder; what a model was made from
     api             the verbs, re-exported here
-    replay, whatif  a training to look back on; changes of a network to try
-    app             the command line, and what serves the page (web/)
+    replay, whatif  a recorded training to look back on; changes to a network
+    app             the command line, and the server of the page (web/)
 """
 
 from importlib import import_module
@@ -100,7 +100,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when first used (PEP 562): `pellucid --help` answers at once."""
+    """Import a public name when it is first used (PEP 562), because `pellucid --help` must answer at once."""
     if name not in __all__:
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
     if name in _MODULES:
@@ -109,5 +109,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names too: a notebook completes them before they are imported."""
+    """Include the public names: a notebook completes them before they are imported."""
     return sorted({*globals(), *__all__})

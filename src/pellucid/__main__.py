@@ -1,4 +1,4 @@
-"""`python -m pellucid` is `pellucid`."""
+"""`python -m pellucid` runs the same command line as `pellucid`."""
 
 import sys
 

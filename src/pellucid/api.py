@@ -1,8 +1,8 @@
 """The verbs: start, train, finish, load, predict, evaluate, plan, probe, article, cached, clear_cache.
 
-The command line calls these, and so may you. Each imports what it needs when it is called: one picture from a cold
-command must not wait for what a training needs. `explain`, `offline` and `import_keras` need no other room than their
-own, and `pellucid` takes them from there.
+The command line calls them, and so can you. Each verb imports what it needs when it is called: a cold command that
+predicts one picture must not wait for the imports of training. `explain`, `offline` and `import_keras` each need only
+their own room, and `pellucid` imports them from there.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def start(
     recipe: str | Path | None = None,
     **settings: Any,
 ) -> Run | CrossValidation:
-    """Begin a training that you iterate yourself; the arguments are those of `train`.
+    """Begin a training that you iterate yourself. It takes the arguments of `train`.
 
     >>> run = pellucid.start("photos/", out="model")  # doctest: +SKIP
     >>> for event in run:                             # doctest: +SKIP
     ...     print(event)
     >>> report = pellucid.finish(run)                 # doctest: +SKIP
 
-    Stop iterating at any event, and the training stops there. Raises what `train` raises.
+    To stop the training, stop iterating at any event. Raises the errors of `train`.
     """
     from pellucid.runs import start as starts
 
@@ -62,17 +62,18 @@ def train(
 ) -> Classifier:
     """Train a classifier on a folder of pictures or on a table, save it to `out`, return it.
 
-    `directory` holds a folder a class, or train, val and test folders with a folder a class each. Or it is a table
-    (CSV, JSONL, Parquet) with a path and a label in each row, and if you like a split and a group; or a folder with
-    such a table in it, metadata.csv. `out` is a new folder, by default the directory's name with "-model" in the
-    current one. `settings` are the fields of pellucid.Recipe by name, over those of the TOML file `recipe`.
+    `directory` holds one folder per class, or the folders train, val and test with one folder per class in each. It may
+    also be a table (CSV, JSONL, Parquet) with a path, a label and optionally a split and a group in each row, or a
+    folder that contains such a table as metadata.csv. `out` is a new folder; by default it is in the current folder and
+    has the directory's name plus "-model". `settings` are the fields of pellucid.Recipe by name, over those of the TOML
+    file `recipe`.
 
-    `model` may also be a torch.nn.Module that takes float32 (n, C, H, W) and returns a float a class, (n, classes). A
-    copy of it is trained, from the weights that it has, and becomes the `module` of the returned classifier; yours
-    stays as it is. A resumed training needs it again. Pictures are standardised by the mean and deviation of those that
-    it trains on. "net.py:build" runs that file and trains what its function `build` returns.
+    `model` may also be a torch.nn.Module that takes float32 (n, C, H, W) and returns one float per class, (n, classes).
+    A copy is trained from the module's current weights and becomes the `module` of the returned classifier; your module
+    does not change. Pass it again to resume. Pictures are standardised by the mean and deviation of the training
+    pictures. "net.py:build" runs that file and trains what its function `build` returns.
 
-    Interrupted (Ctrl-C), it saves the best model so far before KeyboardInterrupt goes on; `resume=True` continues.
+    On Ctrl-C it saves the best model so far and lets KeyboardInterrupt through; `resume=True` continues.
 
     Raises PellucidError: CatalogError, RecipeError, NetworkError, TrainingError, ArtefactError, StorageError.
     """
@@ -93,7 +94,7 @@ def train(
 
 
 def finish(run: Run | CrossValidation) -> Report:
-    """Evaluate the best weights of a run so far and save the model folder, without watching.
+    """Evaluate the best weights of a run so far and save the model folder, without reporting progress.
 
     Raises TrainingError where the network's outputs are not finite, and StorageError.
     """
@@ -105,8 +106,8 @@ def finish(run: Run | CrossValidation) -> Report:
 def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classifier:
     """Load a classifier from its folder. Raises ArtefactError that says what is wrong.
 
-    `trust`: also where the folder holds a module of somebody's as a program. PyTorch may then run code that the folder
-    brings along: trust who made it.
+    `trust`: also load a folder that holds a user's module as a program. PyTorch may then run code from that folder, so
+    you must trust whoever made it.
     """
     from pellucid.classifier import store
     from pellucid.runs.learning import with_learning
@@ -117,13 +118,13 @@ def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classif
 def predict(
     model: str | Path, pictures: Source | Iterable[Source], batch: int = 32, trust: bool = False
 ) -> Iterator[Prediction]:
-    """Classify pictures with the model in a folder: paths, folders, globs, bytes or arrays; in order, as you iterate.
+    """Classify pictures (paths, folders, globs, bytes or arrays) with the model in a folder, in order, as you iterate.
 
-    A folder stands for all visible files in it and below, each folder's by name, as a training walks it: links are
-    followed, model folders left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or
-    file_name. A picture that cannot be used, or a path or glob that nothing is found under, is a Prediction with an
-    error. At most `batch` pictures go through the network at once. `trust`: as for `load`. Raises ArtefactError, and
-    RecipeError where `batch` is below 1.
+    A folder stands for all visible files in it and below, in each folder by name. As in training, links are followed
+    and model folders are left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or file_name.
+    An unusable picture, or a path or glob that matches nothing, yields a Prediction with an error. At most `batch`
+    pictures go through the network at once. `trust`: as for `load`. Raises ArtefactError, and RecipeError if `batch` is
+    below 1.
     """
     from pellucid.classifier.predict.expand import expand
     from pellucid.classifier.predict.load import predictor
@@ -142,15 +143,15 @@ def evaluate(
     split_column: str | None = None,
     trust: bool = False,
 ) -> Evaluation:
-    """How good a saved model is: on a labelled folder or table, or on the test pictures that it remembers.
+    """Measure how good a saved model is, on a labelled folder or table or on the test pictures that it remembers.
 
-    A table's column that is not named here is called as in the table that the model was trained on, or has its usual
-    name.
+    A table's column that is not named here has the name it had in the table of the training, or else its usual name.
 
-    Which pictures of a folder the model has seen is told by their SHA-256 and by their likeness. The sides of a folder
-    that is split into train, val and test are judged one by one. Raises ArtefactError where the model cannot be read,
-    and CatalogError where there is nothing to evaluate or a class that the model does not know. `trust`: as for
-    pellucid.load.
+    SHA-256 and likeness decide which pictures of a folder the model has already seen. If a folder is split into train,
+    val and test, each side is evaluated separately. `trust`: as for pellucid.load.
+
+    Raises ArtefactError if the model cannot be read, and CatalogError if there is nothing to evaluate or the model does
+    not know a class.
     """
     from pellucid.pictures.tabular import Columns
     from pellucid.runs.evaluate import evaluating
@@ -160,10 +161,10 @@ def evaluate(
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
-    """What a network is made of and would cost, before anything trains.
+    """The layers of a network and their cost, before any training.
 
-    `network`: a name or a line of text. `input`: "HxWxC" or (C, H, W); None for the size it was published for, and
-    128x128x3 where there is none. Raises NetworkError, RecipeError.
+    `network`: a name or a line of text. `input`: "HxWxC" or (C, H, W); None means the size it was published for, or
+    128x128x3 if there is none. Raises NetworkError, RecipeError.
     """
     from pellucid.errors import RecipeError
     from pellucid.network import plan as plans
@@ -187,10 +188,10 @@ def probe(network: str, input: str | tuple[int, ...] | None = None, classes: int
 
 
 def article(picture: Source | None = None, only: str | None = None) -> tuple[Lesson, ...]:
-    """How a convolutional network works, in the numbers of the article that Pellucid grew from, each one computed.
+    """How a convolutional network works: lessons in the numbers of the 2017 article, each number computed.
 
-    `picture`: what filters are shown on; by default a photograph that comes with matplotlib. `only`: one lesson by its
-    name. `pellucid.article()[6].as_json()` is a lesson as data. Raises PictureError, TraceError.
+    `picture` shows the filters; by default it is a photograph that comes with matplotlib. `only` names one lesson.
+    `pellucid.article()[6].as_json()` is a lesson as data. Raises PictureError, TraceError.
     """
     from pellucid.classifier.predict.pictures import decoded
     from pellucid.lessons import photograph, walk
@@ -204,9 +205,10 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
 
 
 def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo]:
-    """What is kept in the cache: decoded pictures, a store for each folder and size; their features; known weights.
+    """List what the cache holds: stores of decoded pictures (one for each folder and size), their features, known
+    weights.
 
-    `cache`: another folder than the user's cache. Each entry has `bytes`. Raises StorageError where it is a file.
+    `cache`: a folder to use instead of the user's cache. Each entry has `bytes`. Raises StorageError if it is a file.
     """
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
@@ -217,7 +219,7 @@ def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | W
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
-    """Remove all that is kept in the cache; returns the bytes freed. The pictures themselves stay."""
+    """Remove everything from the cache; returns the bytes freed. The pictures themselves stay."""
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
@@ -233,7 +235,7 @@ def _cache(folder: str | Path | None) -> Path:
 
 
 def _cache_there(folder: str | Path | None) -> Path:
-    """The same, to be read. Raises StorageError where a file stands in its place."""
+    """The same folder, to be read. Raises StorageError if a file is in its place."""
     from pellucid.errors import StorageError
 
     place = _cache(folder)

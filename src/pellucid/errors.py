@@ -1,13 +1,13 @@
-"""Every error that Pellucid raises on purpose, in one tree, and the hint at what was probably meant.
+"""Every error that Pellucid raises on purpose, in one tree, and the suggestion of the nearest name.
 
 * PellucidError         what was wrong, with the value, and what to do; the command line prints it as one line
-  + PictureError        one file holds no picture that can be used; `reason` goes into the quarantine
-  + CatalogError        a folder has no sensible data set in it
+  + PictureError        one file holds no usable picture; `reason` goes into the quarantine
+  + CatalogError        a folder holds no usable data set
   + NetworkError        a network's text or its sizes do not work out
   + RecipeError         a training setting is unknown or out of range
   + TrainingError       training cannot go on: a loss that is not finite
   + ArtefactError       a model folder or known weights are missing, unfinished, damaged, or in the way
-  + TraceError          something asked of the glass box that it cannot show: the nearest names, the valid ranges
+  + TraceError          the glass box cannot show what was requested: the nearest names, the valid ranges
   + StorageError        the disk is full or cannot be written
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 
 class PellucidError(Exception):
-    """Base of all errors meant for the user; its text needs no traceback to be understood."""
+    """Base of all errors meant for the user; its text is understood without a traceback."""
 
 
 class PictureError(PellucidError):
@@ -27,7 +27,7 @@ class PictureError(PellucidError):
 
 
 class CatalogError(PellucidError):
-    """A folder from which nothing sensible can be learned; names the class and the count."""
+    """A folder from which nothing can be learned; names the class and the count."""
 
 
 class NetworkError(PellucidError):
@@ -35,7 +35,7 @@ class NetworkError(PellucidError):
 
 
 class RecipeError(PellucidError):
-    """A training setting: its name, the value received, the values allowed."""
+    """A wrong training setting: its name, the value received, the values allowed."""
 
 
 class TrainingError(PellucidError):
@@ -47,7 +47,7 @@ class ArtefactError(PellucidError):
 
 
 class TraceError(PellucidError):
-    """What the glass box cannot show: a unit that is not there, a module without a graph, terms that do not add up."""
+    """The glass box cannot show it: a unit that does not exist, a module without a graph, terms that do not add up."""
 
 
 class StorageError(PellucidError):
@@ -55,14 +55,14 @@ class StorageError(PellucidError):
 
 
 def nearest(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The names most like `word`, the nearest first; `cutoff` from 0 to 1 is how alike they must be."""
+    """The `most` names most like `word`, the nearest first; `cutoff` (0 to 1) is the least likeness."""
     from difflib import get_close_matches
 
     return get_close_matches(word, list(known), most, cutoff)
 
 
 def did_you_mean(word: str, known: Iterable[str], most: int = 1, quoted: bool = False) -> str:
-    """ " Did you mean relu?", for the end of a sentence about an unknown `word`; empty where no name is like it.
+    """ " Did you mean relu?", for the end of a sentence about an unknown `word`; empty if no name is similar.
 
     `quoted`: for names that may hold spaces, such as classes.
     """

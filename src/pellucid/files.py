@@ -1,6 +1,6 @@
 """How every file is written: beside its place, flushed to the disk, then renamed over it.
 
-Whoever reads a path sees the old content or the new, never a part, also after `kill -9` or a power cut.
+A reader of the path sees the old content or the new, never a part, even after `kill -9` or a power cut.
 """
 
 import errno
@@ -25,7 +25,7 @@ def write(path: Path, content: bytes | str | Iterable[bytes]) -> None:
 
 
 def create(path: Path, content: bytes | str) -> None:
-    """The same, but nothing is replaced, also where another process writes `path` meanwhile. Raises StorageError."""
+    """As `write`, but never replace a file, even if another process writes `path` meanwhile. Raises StorageError."""
     data = content.encode() if isinstance(content, str) else content
     try:
         with storage_errors(path), replacing(path, new=True) as temporary:
@@ -39,9 +39,9 @@ def create(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def replacing(path: Path, new: bool = False) -> Iterator[Path]:
-    """Yield a free path beside `path`; on leaving, its file is synced and renamed to `path`, or removed on error.
+    """Yield a free path beside `path`; on leaving, sync its file and rename it to `path`, or remove it on error.
 
-    `new`: FileExistsError where `path` is there by then.
+    `new`: raise FileExistsError if `path` exists by then.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
@@ -49,9 +49,9 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        # mkstemp gives 0600; a model folder is meant to be shared as any other file
+        # mkstemp gives 0600; a model folder is meant to be shared like any other file
         temporary.chmod(0o666 & ~_umask())
-        if new:  # taken by an empty file first: a second name for a file (os.link) is not to be had on every disk
+        if new:  # an empty file takes the name first: not every disk can make a second name for a file (os.link)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         temporary.replace(path)
         sync(path.parent)
@@ -62,7 +62,7 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what writes that were killed left in `folder`. Nobody else may be writing there. Raises StorageError."""
+    """Remove what killed writes left in `folder`. Nobody else may be writing there. Raises StorageError."""
     with storage_errors(folder):
         for path in folder.iterdir() if folder.is_dir() else ():
             if is_part(path):
@@ -70,13 +70,13 @@ def remove_parts(folder: Path) -> None:
 
 
 def is_part(path: Path) -> bool:
-    """Whether a file is what a killed `write` leaves, by its name."""
+    """Whether a file's name is that of a remainder of a killed `write`."""
     return re.fullmatch(r"\..+\.\w{8}\.part", path.name) is not None and path.is_file()
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """The same for a folder: yield an empty one beside `path`; on leaving it takes the place of `path`."""
+    """As `replacing`, for a folder: yield an empty one beside `path`; on leaving it takes the place of `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
@@ -115,8 +115,8 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file or folder to the disk, so that a rename that follows cannot come before the content."""
-    if os.name == "nt":  # opens no folders, and flushes only what is open for writing
+    """Flush a file or folder to the disk: a rename that follows must not come before the content."""
+    if os.name == "nt":  # Windows opens no folders, and flushes only what is open for writing
         if path.is_dir():
             return
         descriptor = os.open(path, os.O_RDWR)
@@ -129,12 +129,12 @@ def sync(path: Path) -> None:
 
 
 def safe(name: str) -> str:
-    """A name as part of a file's: whatever could mean something to a file system becomes a hyphen."""
+    """A name as part of a file name: characters that a file system may interpret become hyphens."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "unnamed"
 
 
 def finite(number: float | None) -> float | None:
-    """A number as JSON can hold it: JSON has neither infinity nor NaN, and null stands for them. None stays None."""
+    """A number for JSON, which has neither infinity nor NaN: both become None. None stays None."""
     return number if number is not None and math.isfinite(number) else None
 
 

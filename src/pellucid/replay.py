@@ -1,9 +1,8 @@
-"""A training to look back on: filters, maps, gradients and predictions at its steps. `--replay` records it.
+"""A recorded training: filters, maps, gradients and predictions at its steps. `--replay` records it.
 
 from pellucid import replay
 
-kept = replay.read("model/replay")
-for frame in kept.frames:
+kept = replay.read("model/replay") for frame in kept.frames:
     print(frame.step, frame.loss, frame.outputs["conv1"].numbers().shape)
 """
 
@@ -16,5 +15,5 @@ __all__ = ["Frame", "Layer", "Picture", "Quantised", "Replay", "read"]
 
 
 def read(folder: str | Path) -> Replay:
-    """Read and verify the folder `replay` of a model. Raises ArtefactError where it is missing or damaged."""
+    """Read and verify the folder `replay` of a model. Raises ArtefactError if it is missing or damaged."""
     return stored.read(Path(folder))

@@ -1,7 +1,6 @@
-"""Work in steps: a generator that yields how far it is and returns its result.
+"""Work in steps: a generator that yields its progress and returns its result.
 
-steps = Steps(evaluating(model))
-for progress in steps:
+steps = Steps(evaluating(model)) for progress in steps:
     print(progress.done, progress.total)
 print(steps.result)
 """
@@ -16,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class Steps(Generic[Progress, Result]):
-    """A generator to iterate once, whose `result` is there at its end."""
+    """A generator to iterate once; afterwards `result` holds what it returned."""
 
     result: Result
 
@@ -28,7 +27,7 @@ class Steps(Generic[Progress, Result]):
 
 
 def result_of(work: Generator[Any, None, Result]) -> Result:
-    """Do all of the work without watching it."""
+    """Do all the work without reporting its progress."""
     steps = Steps(work)
     for _ in steps:
         pass

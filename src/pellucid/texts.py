@@ -1,4 +1,4 @@
-"""Text of the user's: in which encoding a file is written, which names are the same name, and a few of many names."""
+"""The user's text: the encoding of a file, names that mean the same, and a few of many names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-_MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
+_MARKS = (  # longest first: UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -14,17 +14,17 @@ _MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 LABELS_BETWEEN = "|"  # between the labels of one picture: in a table's cell, in split.csv, in predictions
-_ZEROS = 0.25  # of the bytes of UTF-16 in which line ends, dots and slashes are; a zero byte after each path is rarer
-_UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf"}  # spaces, and characters without a shape, as Unicode's categories
+_ZEROS = 0.25  # share of zero bytes that means UTF-16: from line ends, dots, slashes; a zero after each path is rarer
+_UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf"}  # Unicode categories of spaces and of characters without a shape
 
 
 def encoding(start: bytes) -> str:
-    """How a text is written that begins with `start`: by its byte order mark, or by where its zero bytes stand.
+    """The encoding of a text that begins with `start`, from its byte order mark or from the places of its zero bytes.
 
     "utf-8-sig", "utf-16" or "utf-32" with a mark, "utf-16-le" or "utf-16-be" without one, else "utf-8".
     """
     for mark, name in _MARKS:
-        if start.startswith(mark) and start != mark:  # a mark alone says nothing
+        if start.startswith(mark) and start != mark:  # a mark alone decides nothing
             return name
     even, odd = start[::2].count(0), start[1::2].count(0)
     if max(even, odd) > _ZEROS * len(start) and min(even, odd) < max(even, odd) / 4:
@@ -33,12 +33,12 @@ def encoding(start: bytes) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """A text, without its byte order mark. Raises UnicodeDecodeError."""
+    """Decode a text and drop its byte order mark. Raises UnicodeDecodeError."""
     return data.decode(encoding(data)).removeprefix("\ufeff")
 
 
 def composed(name: str) -> str:
-    """A name in Unicode's composed form, NFC: macOS writes é as two characters, and others as one."""
+    """A name in Unicode's composed form, NFC: macOS writes é as two characters, other systems as one."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -49,7 +49,7 @@ def listed(names: Sequence[str], most: int, rest: str = "more") -> str:
 
 
 def alike(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Groups of names that differ only by case, spaces, underscores or characters that nobody sees."""
+    """Groups of names that differ only by case, spaces, underscores or invisible characters."""
     groups: dict[str, list[str]] = {}
     for name in names:
         seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) not in _UNSEEN)

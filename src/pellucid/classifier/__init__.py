@@ -1,1 +1,1 @@
-"""What is saved, loaded and asked: network, weights, classes, preprocessing, calibration."""
+"""The classifier and its folder: network, weights, classes, preprocessing, calibration."""

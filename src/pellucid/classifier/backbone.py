@@ -1,7 +1,7 @@
-"""What the last dense layer of a network gets: the features of a picture, of which that layer makes the logits.
+"""The features of a picture: the input of the last dense layer, which turns them into logits.
 
-The layer is found in a run of the module: it is the linear operation whose output the module returns. So a module of
-the user's has features too, and one that was exported.
+A run of the module finds this layer: it is the linear operation whose output the module returns. A user's own module
+and an exported one have features too.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backbone:
-    """`module` on `prepared` images, uint8 (n, H, W, C), and what enters its last dense layer.
+    """`module` on `prepared` images, uint8 (n, H, W, C), and the input of its last dense layer.
 
-    `head`: the layer's name in the module; `width`: how many features a picture has.
+    `head`: the layer's name in the module; `width`: the number of features of a picture.
     """
 
     module: torch.nn.Module
@@ -42,7 +42,7 @@ class Backbone:
 
 
 def of(classifier: Classifier) -> Backbone:
-    """Raises NetworkError where the network does not end in a dense layer."""
+    """The backbone of a classifier. Raises NetworkError if the network does not end in a dense layer."""
     module, form = classifier.module.eval(), classifier.form
     blank = np.zeros((1, form.height, form.width, form.channels), np.uint8)
     _, layer = _watched(module, classifier.standardised(blank))
@@ -64,7 +64,7 @@ class _Linear:
 
 
 class _Watch(TorchDispatchMode):
-    """Notes the last linear operation of this thread. Nothing of the module is touched: other threads may use it."""
+    """Notes the last linear operation of this thread. Does not change the module, which other threads may be using."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ class _Watch(TorchDispatchMode):
 
 
 def _watched(module: torch.nn.Module, images: Tensor) -> tuple[Tensor, _Linear | None]:
-    """The logits, and the linear operation that they come from; None where it is another one that they come from."""
-    with torch.inference_mode(), _Watch() as watch:  # without gradients a linear operation is seen as such
+    """The logits, and the linear operation that computed them; None if another operation did."""
+    with torch.inference_mode(), _Watch() as watch:  # only without gradients does a linear operation appear as one
         logits = module(images)
     last = watch.last
     if last is None or last.input.ndim != 2 or not _is_same(last.output, logits):
@@ -88,5 +88,5 @@ def _watched(module: torch.nn.Module, images: Tensor) -> tuple[Tensor, _Linear |
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are the same numbers in the same place."""
+    """Whether two tensors are the same numbers at the same address."""
     return one.data_ptr() == other.data_ptr() and one.shape == other.shape

@@ -1,4 +1,4 @@
-"""The model card: README.md of a model folder and its pictures, made from the JSON and CSV that lie beside it."""
+"""The model card: README.md of a model folder and its pictures, made from the JSON and CSV beside it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pellucid.errors import PictureError
 from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
 from pellucid.texts import listed
 
-TINY = 64  # pixels; what is not half as large is enlarged
+TINY = 64  # pixels; a picture below half of this is enlarged
 THUMBNAIL = 160  # pixels
-LONG = 1500  # characters of a network's text, beyond which it is folded away
-WORST = 20  # rows of a table that would else have more than MOST_NAMED
+LONG = 1500  # characters of a network's text; a longer one is folded away
+WORST = 20  # rows of a table that would otherwise have more than MOST_NAMED
 
 
 def write(folder: Path) -> None:
@@ -35,7 +35,7 @@ def write(folder: Path) -> None:
     if not reported.get("several"):
         figures.save(folder / "confusion.png", figures.confusion(reported))
     figures.save(folder / "calibration.png", figures.calibration(reported))
-    # a file name's byte that is no UTF-8 is written as \\udc80
+    # a byte of a file name that is not UTF-8 is written as \\udc80
     files.write(folder / "README.md", text(config, metrics).encode("utf-8", "backslashreplace"))
 
 
@@ -131,9 +131,9 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
 
 
 def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> None:
-    """Write a JPEG of at most 160 pixels a side, a tiny picture with each pixel a square, so that it can be seen.
+    """Write a JPEG of at most 160 pixels a side; each pixel of a tiny picture becomes a visible square.
 
-    A picture that is gone meanwhile has none. Raises StorageError.
+    If the picture no longer exists, nothing is written. Raises StorageError.
     """
     from PIL import Image
 
@@ -185,7 +185,7 @@ def _side_row(metrics: dict[str, Any], side: str) -> str:
 
 
 def _classes(metrics: dict[str, Any]) -> list[str]:
-    """A row a class; of more than can be read the worst, and what was most often taken for what."""
+    """A row per class; if there are too many to read, the worst, and the most frequent confusions."""
     rows = [_class_row(item) for item in metrics["classes"]]
     if len(rows) <= MOST_NAMED:
         return ["| class | pictures | precision | recall | F1 |", "|---|---|---|---|---|", *rows]
@@ -243,7 +243,7 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
 
 
 def _ranges(config: dict[str, Any]) -> list[str]:
-    """Of a model that learned from files of more than 8 bits a sample."""
+    """The line about files with more than 8 bits a sample, for a model that learned from such files."""
     stated = config["preprocessing"].get("ranges")
     sentences = Ranges.from_json(stated).sentences if stated is not None else ()
     lines = [f"{sentence[0].upper()}{sentence[1:]}. Predictions use the same range." for sentence in sentences]
@@ -251,7 +251,7 @@ def _ranges(config: dict[str, Any]) -> list[str]:
 
 
 def _table(data: dict[str, Any]) -> str:
-    """Of pictures that a table lists: which, and its groups."""
+    """Which table listed the pictures, and its groups."""
     if data.get("table") is None:
         return ""
     groups = f" Its {data['groups']:,} groups stay on one side each." if data.get("groups") else ""
@@ -274,7 +274,7 @@ def _network(config: dict[str, Any]) -> list[str]:
 
 
 def _curves(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
-    """The plot of the epochs, and what it shows; none where there was no epoch."""
+    """The plot of the epochs and its caption; empty if there was no epoch."""
     if not config["training"]["epochs"]:
         return []
     pictures = "the pictures as they are" if config["recipe"]["augment"] == "none" else "augmented pictures"
@@ -289,7 +289,7 @@ def _curves(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
 
 
 def _steps(config: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """How long it took and on what, and the settings of its steps, if any were made."""
+    """How long the training took and on what machine, and the settings of its steps, if there were any."""
     recipe, training = config["recipe"], config["training"]
     took = f"{training['seconds'] / 60:.1f} minutes on {training['device']} in {training['precision']}"
     if not training["epochs"]:

@@ -1,4 +1,4 @@
-"""What makes a model's figures less than they seem, as its card says it: a class that a side lacks, look-alikes."""
+"""Caveats of the model card: what makes the figures weaker than they look, such as a missing class or look-alikes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMED = 5  # classes in a sentence
 
 
 def which(metrics: dict[str, Any]) -> str:
-    """Which pictures the reported figure is of, and what part these took in the training."""
+    """Which pictures the reported figure is for, and their part in the training."""
     if metrics["reported"] == "folds":
         return crossed.which(metrics["folds"])
     if metrics["reported"] == "test" and metrics.get("knew"):
@@ -33,12 +33,12 @@ def which(metrics: dict[str, Any]) -> str:
 
 
 def knew(metrics: dict[str, Any]) -> str:
-    """Of a training that started from a model of ours, which has seen some of the pictures that are reported on."""
+    """The caveat for a training that started from a Pellucid model that has seen some of the reported pictures."""
     return f"the model that the training started from had seen {metrics['knew']:,} of these pictures"
 
 
 def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
-    """What makes the figures less than they seem, a quoted paragraph each."""
+    """The caveats of the figures, one quoted paragraph each."""
     lines = []
     for side in ("test", "validation"):
         if metrics.get(side) and (names := lacking(metrics[side])):
@@ -65,7 +65,7 @@ def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
 
 
 def lacking(metrics: dict[str, Any]) -> list[str]:
-    """The classes of which a side has no picture; `metrics` are those of one side."""
+    """The classes without a picture on a side; `metrics` are those of one side."""
     return [item["name"] for item in metrics["classes"] if not item["pictures"]]
 
 
@@ -75,22 +75,24 @@ def few(names: list[str]) -> str:
 
 
 def chosen(metrics: dict[str, Any]) -> bool:
-    """Whether validation chose epoch and temperature; it did wherever there was one in models of an older Pellucid."""
+    """Whether validation chose epoch and temperature; models of an older Pellucid always did so if there was
+    validation.
+    """
     return bool(metrics.get("validation")) and metrics.get("chosen", True)
 
 
 def in_two(files: int) -> str:
-    """How many of the quarantined files two classes hold, as a part of a sentence or ""."""
+    """How many of the quarantined files are in two classes, as part of a sentence or ""."""
     return f", {files:,} of them because the same file is in two classes" if files else ""
 
 
 def alike(counts: dict[str, int]) -> str:
-    """Twins in two classes that are no sign of a wrong label, by pictures/across.py's kinds, as a sentence or ""."""
+    """Twins in two classes that do not suggest a wrong label, by pictures/across.py's kinds, as a sentence or ""."""
     words = {"mirrored": "mirror images", "partly": "differ in a part of the picture", "unseen": "not compared closely"}
     parts = [f"{count:,} {words[kind]}" for kind, count in counts.items() if count and kind in words]
     return f" Other pairs in two classes: {', '.join(parts)}." if parts else ""
 
 
 def plain(words: str) -> str:
-    """A name as Markdown shows it letter by letter, also inside a table: on one line, its signs escaped."""
+    """A name on one line that Markdown shows literally, even in a table: its special characters are escaped."""
     return re.sub(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(words.split()))

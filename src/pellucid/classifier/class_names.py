@@ -1,4 +1,4 @@
-"""Which of a classifier's classes somebody means by a name."""
+"""Names given by a user -> a classifier's classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pellucid.texts import LABELS_BETWEEN, composed, listed
 
 
 def target(label: str | Sequence[str], classes: Sequence[str], several: bool) -> int | tuple[int, ...]:
-    """What the loss is measured against: a class by number, or where a picture may have several, all its labels.
+    """The target of the loss: a class by number, or all its labels if a picture may have several.
 
-    These may come in one text with | between them, as split.csv has them. Raises TraceError.
+    One text may hold several labels with | between them, as in split.csv. Raises TraceError.
     """
     if several:
         names = label.split(LABELS_BETWEEN) if isinstance(label, str) else label
@@ -23,7 +23,7 @@ def target(label: str | Sequence[str], classes: Sequence[str], several: bool) ->
 
 
 def number(label: str, classes: Sequence[str]) -> int:
-    """The class of this name, counted from 0. Raises TraceError, with the nearest name."""
+    """The number of the class of this name, counted from 0. Raises TraceError with the nearest name."""
     names = [composed(name) for name in classes]
     if composed(label) in names:
         return names.index(composed(label))

@@ -1,6 +1,6 @@
-"""A classifier: network, weights, class names, preprocessing and calibration, and what can be asked of it.
+"""A classifier: network, weights, class names, preprocessing and calibration, and every question it answers.
 
-What it says of a picture is in predict/; here it says why.
+predict/ classifies pictures; the methods here explain the result.
 """
 
 from __future__ import annotations
@@ -49,50 +49,50 @@ Strings = Sequence[str]
 
 @dataclass(frozen=True)
 class Learning:
-    """How a classifier was trained, as far as the step that training would make next follows from it."""
+    """How a classifier was trained: enough to work out the step that training would make next."""
 
     loss: Loss
     optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer]
-    """Over the module's parameters, with what it remembered of each when the weights were saved."""
+    """Makes the optimizer over the module's parameters, with its state from when the weights were saved."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network ready to be asked. `module` is an ordinary torch.nn.Module in evaluation mode."""
+    """A trained network, ready to use. `module` is an ordinary torch.nn.Module in evaluation mode."""
 
     network: Network | None
-    """None: a module of the user's that our text cannot write."""
+    """None for a user's own module that our text cannot write."""
     module: torch.nn.Module
     classes: tuple[str, ...]
     form: Form
     standardise: Standardise
     temperature: float
     pixel_limit: int = PIXEL_LIMIT
-    """A picture of more pixels is refused by its header, before memory is taken for it."""
+    """A picture with more pixels is refused by its header, before memory is allocated for it."""
     ranges: Ranges = ALONE
-    """Which values are black and white in files of more than 8 bits a sample, as in training."""
+    """Which values are black and white in files with more than 8 bits a sample, as in training."""
     thresholds: Thresholds = None
     learning: Learning | None = None
     called: Mapping[str, str] = field(default_factory=dict)
-    """A layer's name in the network's text -> its name in the module, where the two differ: see `changed`."""
+    """A layer's name in the network's text -> its name in the module, if the two differ: see `changed`."""
     original: Classifier | None = field(default=None, repr=False)
-    """What this one was changed from, by `changes`."""
+    """The classifier from which `changes` made this one."""
     changes: tuple[whatif.Change, ...] = ()
     program: Program | None = field(default=None, repr=False)
-    """What stands for the module in a model folder, where there is no network."""
+    """The stored form of the module in a model folder, if there is no network."""
 
     @property
     def device(self) -> str:
-        """Where the weights are: "cpu", "cuda:0", ..."""
+        """The device of the weights: "cpu", "cuda:0", ..."""
         return self.backend.device
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of what the network takes."""
+        """(C, H, W) of the network's input."""
         return self.predictor.input_shape
 
     def on(self, device: str) -> Classifier:
-        """The same on a device, its filters in channels-last order where the module takes that."""
+        """The same classifier on a device, its filters in channels-last order if the module accepts that."""
         import torch
 
         order = torch.contiguous_format if self.backend.plain else torch.channels_last
@@ -106,7 +106,7 @@ class Classifier:
     @overload
     def predict(self, pictures: Sequence[Source]) -> list[Prediction]: ...
     def predict(self, pictures: Source | Sequence[Source]) -> Prediction | list[Prediction]:
-        """Classify one picture, or several, in order. One that cannot be used is a Prediction with an error.
+        """Classify one picture, or several, in order. An unusable picture gives a Prediction with an error.
 
         >>> classifier.predict("cat.jpg").label  # doctest: +SKIP
         'cat'
@@ -114,20 +114,22 @@ class Classifier:
         return self.predictor.predict(pictures)
 
     def stream(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
-        """Classify pictures one after the other as they are asked for, in order, in constant memory.
+        """Classify pictures in order, as you iterate, in constant memory.
 
-        At most `batch` pictures go through the network at once; it changes the speed, and probabilities by no more
-        than rounding. Every core takes pictures of its own; how many cores changes nothing. Raises RecipeError where
-        it is below 1.
+        At most `batch` pictures go through the network at once; it changes the speed, and probabilities by no more than
+        rounding. Each core works on its own pictures; the number of cores does not change the result. Raises
+        RecipeError if `batch` is below 1.
         """
         return self.predictor.stream(pictures, batch)
 
     def prepared(self, picture: Source) -> NDArray[np.uint8]:
-        """The picture as the network gets it before standardising: uint8 (H, W, C). Raises PictureError."""
+        """The picture as the network's input before standardising: uint8 (H, W, C). Raises PictureError."""
         return self.predictor.prepared(picture)
 
     def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        """Prepared images uint8 (n, H, W, C) as the module gets them, float32 (n, C, H, W), where its weights are."""
+        """The module's input for prepared images uint8 (n, H, W, C): float32 (n, C, H, W), on the device of the
+        weights.
+        """
         return self.backend.standardised(images)
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -135,20 +137,20 @@ class Classifier:
         return self.predictor.logits(images)
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated, float64 (n, classes): softmax(logits / temperature), or of several labels sigmoid."""
+        """Calibrated, float64 (n, classes): softmax(logits / temperature), or sigmoid for several labels."""
         return self.predictor.probabilities(logits)
 
     def explain(self, picture: Source, label: str | Sequence[str] | None = None) -> Trace:
         """Follow one picture through the network: every value, every gradient, and the step that training would make.
 
-        `label`: the class that the loss is measured against; by default the one that is predicted. Where a picture may
-        have several labels, any number of them. The loss and the optimizer are those that the classifier was trained
-        with, or else cross-entropy (of several labels binary) and plain gradient descent.
+        `label`: the class that the loss is measured against; by default the predicted one. A classifier of several
+        labels takes any number of them. The loss and the optimizer are those of the training, or else cross-entropy
+        (binary for several labels) and plain gradient descent.
 
         >>> trace = classifier.explain("cat.jpg", "cat")   # doctest: +SKIP
         >>> trace.unit("conv1[3, 10, 12]").total           # doctest: +SKIP
 
-        Raises PictureError, and TraceError where the label is no class or the network cannot be followed.
+        Raises PictureError, and TraceError if the label is not a class or the network cannot be traced.
         """
         several = self.thresholds is not None
         usual = Loss("binary_cross_entropy") if several else CROSS_ENTROPY
@@ -159,41 +161,42 @@ class Classifier:
         )
 
     def changed(self, changes: Sequence[whatif.Change]) -> Classifier:
-        """What if: another classifier, with these changes of weights, strides, paddings and poolings; this one stays.
+        """Make another classifier with these changes to weights, strides, paddings and poolings. This one does not
+        change.
 
-        What the optimizer remembers of a weight stays too. One that is changed can be changed further; of two changes
-        of the same, the later counts.
+        The optimizer's state of a weight stays too. A changed classifier can be changed again; of two changes to the
+        same thing, the later wins.
 
         >>> from pellucid.whatif import Pooling, Weight                              # doctest: +SKIP
         >>> other = classifier.changed([Weight("conv1.weight", (3, 0, 2, 2), 0.5)])  # doctest: +SKIP
         >>> other.explain("cat.jpg").probabilities                                   # doctest: +SKIP
 
-        Raises TraceError for what there is not to change, and NetworkError where weights would not fit the new sizes.
+        Raises TraceError if the thing to change does not exist, and NetworkError if weights do not fit the new sizes.
         """
         first = self.original or self
         shape, every = self.input_shape, whatif.latest((*self.changes, *changes))
         altered = whatif.changed(first.network, first.module, shape, len(self.classes), every)
         other = replace(self, **altered._asdict(), original=first, changes=every)
         if all(isinstance(change, whatif.Weight) for change in changes):
-            vars(other)["_graph"] = self._graph  # it holds no weights, and takes longer than a run
+            vars(other)["_graph"] = self._graph  # the graph holds no weights, and capturing it takes longer than a run
         return other
 
     def stored(self, change: whatif.Change) -> float | tuple[int, int] | str:
-        """What a change of this classifier would replace. Raises TraceError where there is nothing of the kind."""
+        """The value that a change would replace. Raises TraceError if there is no such thing."""
         return whatif.stored(self.network, self.module, len(self.classes), change)
 
     def instead(self, changes: Sequence[whatif.Change]) -> tuple[whatif.Setting, ...]:
-        """The fewest further strides and paddings with which changes fit that do not; () where none was found."""
+        """The fewest further strides and paddings that make unfitting changes fit; () if the search finds none."""
         settings = [change for change in changes if not isinstance(change, whatif.Weight)]
         if self.network is None:
             return ()
         return suggest.instead(self.network, self.input_shape, len(self.classes), settings)
 
     def difference(self, picture: Source, label: str, against: str | None = None) -> Mechanism:
-        """Which units and pixels made the difference between the logits of two classes, the parts adding up to it.
+        """The units and pixels behind the difference between two classes' logits. Their parts add up to it.
 
-        `against`: by default the predicted class, or the next most probable where `label` is the predicted one.
-        Raises PictureError, TraceError.
+        `against`: by default the predicted class, or the next most probable if `label` is the predicted one. Raises
+        PictureError, TraceError.
         """
         first = self._class(label)
         name, image = self.predictor.named(picture)
@@ -209,7 +212,7 @@ class Classifier:
     ) -> Attribution:
         """Where the network looked for a class, by default the predicted one, and how far to trust the map.
 
-        Raises PictureError, and TraceError where the label is no class or the layer is not there.
+        Raises PictureError, and TraceError if the label is not a class or the layer does not exist.
         """
         from pellucid.engine import frozen
 
@@ -221,8 +224,12 @@ class Classifier:
         return attribution.attribute(self.module, input, target, method, layer, self.temperature, several, faster)
 
     def expect(self, labels: Strings, against: str | None, units: Strings, weights: Strings, layer: str | None) -> None:
-        """Raises TraceError for what is not there, before a picture is followed: see `explain`, `difference`, a trace's
-        `unit` and `update`, and `attribute`. An index is checked where the network's text gives its layer's shape."""
+        """Check names before a picture is traced: see `explain`, `difference`, `attribute`, and a trace's `unit` and
+        `update`.
+
+        Raises TraceError for a name that does not exist. An index is checked if the network's text gives its layer's
+        shape.
+        """
         from pellucid.glassbox.trace import beforehand
 
         if labels:
@@ -239,10 +246,10 @@ class Classifier:
     def exemplars(
         self, pictures: Iterable[Source], count: int = 9, layers: Sequence[str] | None = None
     ) -> Generator[int, None, tuple[dict[str, LayerExemplars], tuple[tuple[str, str], ...]]]:
-        """For each filter of each convolution the `count` pictures that excite it most, and where in them.
+        """For each filter of each convolution, the `count` pictures that excite it most, and where in them.
 
-        Yields the number of pictures seen. Returns (layer -> its filters' exemplars, (picture, reason) of those that
-        could not be used). Raises TraceError where a layer is not there, or no picture can be used.
+        Yields the number of pictures seen. Returns (layer -> its filters' exemplars, (picture, reason) of the unusable
+        ones). Raises TraceError if a layer does not exist or no picture can be used.
         """
         unusable: list[tuple[str, str]] = []
 
@@ -262,12 +269,13 @@ class Classifier:
         return result, tuple(unusable)
 
     def features(self, pictures: Source | Sequence[Source], batch: int = 32) -> NDArray[np.float32]:
-        """What the last dense layer gets of each picture, float32 (n, F): times its weight, plus bias, the logits.
+        """The input of the last dense layer for each picture, float32 (n, F): times its weight, plus bias, gives the
+        logits.
 
         >>> classifier.features(["cat.jpg", "dog.jpg"]).shape  # doctest: +SKIP
         (2, 512)
 
-        Raises PictureError for the first picture that cannot be used (`described` goes on), and NetworkError where the
+        Raises PictureError for the first unusable picture (`described` continues instead), and NetworkError if the
         network does not end in a dense layer.
         """
         several = [pictures] if is_one(pictures) else pictures
@@ -281,7 +289,7 @@ class Classifier:
     def described(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Described]:
         """As `stream`, with the features of each picture.
 
-        Raises RecipeError where `batch` is below 1, and NetworkError where the network does not end in a dense layer.
+        Raises RecipeError if `batch` is below 1, and NetworkError if the network does not end in a dense layer.
         """
         if batch < 1:
             raise RecipeError(f"batch is {batch}; it must be 1 or more.")
@@ -289,25 +297,25 @@ class Classifier:
 
     @cached_property
     def backbone(self) -> Backbone:
-        """Where the features come from. Raises NetworkError where the network does not end in a dense layer."""
+        """The part that computes the features. Raises NetworkError if the network does not end in a dense layer."""
         from pellucid.classifier import backbone
 
         return backbone.of(self)
 
     @cached_property
     def predictor(self) -> Predictor:
-        """What classifies pictures with this module."""
+        """Classifies pictures with this module."""
         about = self.classes, self.form, self.temperature, self.pixel_limit, self.ranges, self.thresholds
         return Predictor(*about, self.backend)
 
     @cached_property
     def backend(self) -> TorchBackend:
-        """What computes this module for `predictor`."""
+        """Computes this module for `predictor`."""
         return TorchBackend(self.module, self.standardise, self.program is not None and self.program.plain)
 
     @cached_property
     def _graph(self) -> Graph:
-        """Of the module in evaluation mode; weights may change afterwards."""
+        """The graph of the module in evaluation mode; weights may change afterwards."""
         self.module.eval()
         return exporting.capture(deepcopy(self.module), self.standardised(self._blank[None]))  # others may predict now
 
@@ -325,7 +333,7 @@ class Classifier:
     ) -> Trace:
         self.module.eval()
         with frozen_copy.gradients():
-            module = deepcopy(self.module)  # recording uses it alone, and others may predict meanwhile
+            module = deepcopy(self.module)  # a copy: recording needs a module alone, and others may be predicting
             trace = recording.record(
                 module,
                 self._graph,

@@ -1,4 +1,4 @@
-"""What the card of a cross-validated model says: a figure that comes from the folds, and a row for each of them."""
+"""The card of a cross-validated model: the figure from the folds, and a row for each of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 
 def headline(folds: dict[str, Any], unseen: bool = True) -> str:
-    """The figure, its interval, and where it comes from. `folds` is what metrics.json has under that name.
+    """The figure, its interval, and its source. `folds` is the entry of that name in metrics.json.
 
-    `unseen`: whether no model had seen the pictures that it predicted, that it started from included.
+    `unseen`: whether each picture was predicted by a model that had not seen it, nor had the model that it started
+    from.
     """
     low, high = folds["interval"]
     return (
@@ -18,7 +19,7 @@ def headline(folds: dict[str, Any], unseen: bool = True) -> str:
 
 
 def which(folds: dict[str, Any]) -> str:
-    """Which pictures the figure is of, and what it says of this model."""
+    """Which pictures the figure is for, and what it means for this model."""
     each = folds["each"][0]
     share = each["pictures"] / (each["pictures"] + each["train"] + each["validation"])
     return (
@@ -29,7 +30,7 @@ def which(folds: dict[str, Any]) -> str:
 
 
 def row(folds: dict[str, Any], beside: str) -> str:
-    """Of the table of sides; `beside`: its cells beside the accuracy."""
+    """A row of the table of sides; `beside`: the cells beside the accuracy."""
     low, high = folds["interval"]
     return (
         f"| cross-validation | the reported figure | {folds['pictures']:,} | {folds['accuracy']:.1%} "
@@ -39,7 +40,7 @@ def row(folds: dict[str, Any], beside: str) -> str:
 
 
 def table(folds: dict[str, Any]) -> list[str]:
-    """A row a fold."""
+    """A row per fold."""
     rows = [
         f"| {fold['number']} | {fold['train']:,} | {fold['validation']:,} | {fold['pictures']:,} "
         f"| {fold['accuracy']:.1%} | {fold['loss']:.3f} |"

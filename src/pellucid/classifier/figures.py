@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#8a8a8a"
-MOST_NAMED = 60  # classes; more names than that cannot be read on the confusion matrix
-MOST_COUNTED = 30  # classes; more numbers than that cannot be read in its cells
+MOST_NAMED = 60  # classes; more names are unreadable on the confusion matrix
+MOST_COUNTED = 30  # classes; more numbers are unreadable in its cells
 
 
 def curves(history: list[dict[str, str]]) -> Figure:
@@ -45,7 +45,7 @@ def curves(history: list[dict[str, str]]) -> Figure:
 
 
 def confusion(metrics: dict[str, Any]) -> Figure:
-    """Rows are labels, columns what they were called; each row is coloured by its shares."""
+    """Rows are labels, columns are predictions; each row is coloured by its shares."""
     counts = matrix.rows(metrics["confusion"])
     count = len(counts)
     shown = metrics["classes"] if count <= MOST_NAMED else []
@@ -62,7 +62,7 @@ def confusion(metrics: dict[str, Any]) -> Figure:
         turned = {} if upright else {"rotation": 90 if count > MOST_COUNTED else 45, "ha": "center"}
         if turned and count <= MOST_COUNTED:
             turned |= {"ha": "right", "rotation_mode": "anchor"}
-        # a $ in a name is no formula
+        # a $ in a name does not start a formula
         axes.set_xticks(range(count), names, fontsize=size, parse_math=False, **turned)
         axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
     order = "" if count <= MOST_NAMED else " (classes numbered as in the table)"
@@ -78,7 +78,7 @@ def confusion(metrics: dict[str, Any]) -> Figure:
 
 
 def calibration(metrics: dict[str, Any]) -> Figure:
-    """Of the pictures called with a probability of about p, how many were right; before and after scaling."""
+    """Of the pictures predicted with a probability of about p, how many were right, before and after scaling."""
     panels = [("calibration_before", "before temperature scaling"), ("calibration", "after temperature scaling")]
     if metrics["calibration_before"] == metrics["calibration"]:
         panels = [("calibration", "no temperature scaling")]
@@ -117,12 +117,12 @@ def calibration(metrics: dict[str, Any]) -> Figure:
 
 
 def _quiet(axes: Axes) -> None:
-    """Only the two axes that carry numbers."""
+    """Show only the two axes that carry numbers."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _figure(width: float, height: float) -> Figure:
-    """A figure that belongs to no window and to no global state."""
+    """A figure outside any window and any global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -138,7 +138,7 @@ def save(path: Path, figure: Figure) -> None:
 
 
 def _short(name: str, number: int, most: int = 18) -> str:
-    """A class's name beside the matrix: cut where it is long, its number in the table where the font lacks a letter."""
+    """A class's name for the matrix: cut if it is long; its number in the table if the font lacks a letter."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont("DejaVu Sans")).get_charmap()

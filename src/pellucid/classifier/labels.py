@@ -1,4 +1,4 @@
-"""What a card says of classes and labels: of one label a picture, of several, and of unequal classes."""
+"""The card on classes and labels: one label a picture, several, and unequal classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pellucid.classifier.caveats import plain
 from pellucid.texts import listed
 
-LOWEST = 60  # rows; of more labels the table has those with the lowest average precision
+LOWEST = 60  # rows; if there are more labels, the table has those with the lowest average precision
 
 
 def heading(metrics: dict[str, Any]) -> list[str]:
@@ -24,14 +24,14 @@ def beside(metrics: dict[str, Any]) -> str:
     """The two cells beside the accuracy."""
     if metrics.get("several"):
         return f"{_share(metrics['macro_f1'])} | {_share(metrics['micro_f1'])}"
-    if metrics.get("balanced_interval") is None:  # of a folder that was written before there was any
+    if metrics.get("balanced_interval") is None:  # an older folder, from before this figure existed
         return "- | -"
     low, high = metrics["balanced_interval"]
     return f"{metrics['balanced_accuracy']:.1%} | {low:.1%} to {high:.1%}"
 
 
 def explained(metrics: dict[str, Any]) -> list[str]:
-    """What the figures mean, and the confusion matrix where there is one."""
+    """What the figures mean, and the confusion matrix if there is one."""
     if metrics.get("several"):
         return [
             "A picture may have several labels. Exact match is the share of pictures that got exactly the right ones. "
@@ -48,7 +48,7 @@ def explained(metrics: dict[str, Any]) -> list[str]:
 
 
 def classes(metrics: dict[str, Any]) -> list[str]:
-    """A row a label; of more than can be read the worst."""
+    """A row per label; if there are too many to read, the worst."""
     listed = metrics["classes"]
     lines = []
     if len(listed) > LOWEST:
@@ -69,7 +69,7 @@ def classes(metrics: dict[str, Any]) -> list[str]:
 
 
 def mistakes(metrics: dict[str, Any]) -> list[str]:
-    """The pictures that did not get exactly their labels, where there are some and several labels a picture."""
+    """The pictures that did not get exactly their labels, if there are any and pictures have several labels."""
     reported = metrics[metrics["reported"]]
     rows = [
         f"| ![]({m['thumbnail']}) | {plain(m['picture'])} | {_names(m['labels'])} | {_names(m['called'])} "
@@ -109,7 +109,7 @@ def answers(metrics: dict[str, Any]) -> str:
 
 
 def weighted(config: dict[str, Any]) -> str:
-    """Of a model whose classes were weighted in the loss."""
+    """The sentence about a model whose classes were weighted in the loss."""
     weights = config["training"].get("class_weights")
     if weights is None:
         return ""

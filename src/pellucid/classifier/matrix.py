@@ -1,6 +1,6 @@
-"""A confusion matrix in JSON: whole where there are few classes, and only its counts above 0 where there are many.
+"""A confusion matrix in JSON: whole for few classes, only the counts above 0 for many.
 
-A thousand classes have a million cells, of which there cannot be more above 0 than there are pictures.
+A thousand classes make a million cells, but no more than one per picture is above 0.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ WHOLE = 100  # classes up to which all cells are written
 
 
 def stored(matrix: Sequence[Sequence[int]]) -> Any:
-    """[true][predicted] as JSON has it: as lists, or of more than WHOLE classes {"classes": n, "called", "times"}.
+    """[true][predicted] for JSON: lists, or for more than WHOLE classes {"classes": n, "called", "times"}.
 
-    called[true] has the classes that pictures of this class were taken for, ascending, and times[true] how often.
+    called[true] lists the classes predicted for pictures of this class, ascending; times[true] says how often.
     """
     if len(matrix) <= WHOLE:
         return [list(row) for row in matrix]
@@ -23,7 +23,7 @@ def stored(matrix: Sequence[Sequence[int]]) -> Any:
 
 
 def rows(content: Any) -> list[list[int]]:
-    """What `stored` made, whole again: [true][predicted]. Raises ValueError where it is neither form."""
+    """The whole matrix, [true][predicted], from the output of `stored`. Raises ValueError if it has neither form."""
     if isinstance(content, list):
         return content
     try:
@@ -38,6 +38,6 @@ def rows(content: Any) -> list[list[int]]:
 
 
 def mistakes(content: Any) -> list[tuple[int, int, int]]:
-    """(count, true, predicted) of what was called something else, the most frequent first."""
+    """(count, true, predicted) of the confusions, the most frequent first."""
     cells = [(n, true, called) for true, row in enumerate(rows(content)) for called, n in enumerate(row)]
     return sorted(((n, t, c) for n, t, c in cells if n and t != c), key=lambda cell: (-cell[0], *cell[1:]))

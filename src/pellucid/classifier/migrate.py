@@ -1,11 +1,11 @@
-"""The formats of a model folder, and how what an earlier version wrote is read.
+"""The formats of a model folder, and how to read the folders of earlier versions.
 
     1   the first. At the beginning it stated neither `preprocessing.ranges` nor `optimizer`, and had no file that says
         what the optimizer knew or which pictures were seen.
     2   `network` may be null: then `program` describes program.pt2, a network that our text cannot write.
 
-A migration fills in what an earlier format left unsaid, as its version meant it; the folder itself is never changed.
-What is added later with a default that stands for its absence needs no new format.
+A migration fills in what an earlier format left out, with what that version meant. It never changes the folder. A later
+addition whose default stands for its absence needs no new format.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ FORMAT = 2
 
 
 def migrated(config: object, path: Path) -> dict[str, Any]:
-    """What config.json holds, in the words of FORMAT. Raises ArtefactError where the format is none that is read.
+    """The contents of config.json, in the terms of FORMAT. Raises ArtefactError for an unknown format.
 
-    `path`: of the file, for the error.
+    `path`: the file's, for the error.
     """
     stated = config.get("format") if isinstance(config, dict) else type(config).__name__
     if not isinstance(config, dict) or not isinstance(stated, int) or isinstance(stated, bool) or stated < 1:
@@ -40,7 +40,7 @@ def migrated(config: object, path: Path) -> dict[str, Any]:
 def _to_2(config: dict[str, Any]) -> dict[str, Any]:
     preprocessing = config.get("preprocessing")
     if isinstance(preprocessing, dict):
-        # before ranges were measured, every integer of more than 8 bits was taken for one of 16
+        # before ranges were measured, every integer above 8 bits was read as 16 bits
         preprocessing = {"ranges": {"integer": [0, 65535], "real": None}, **preprocessing}
     return {**config, "format": 2, "preprocessing": preprocessing, "program": None}
 
@@ -49,7 +49,7 @@ _STEPS = {1: _to_2}
 
 
 def _writer(config: dict[str, Any]) -> str:
-    """What to install. The folder states who wrote it, unless it is damaged."""
+    """Which version to install. The folder says what wrote it, unless it is damaged."""
     versions = config.get("versions")
     version = versions.get("pellucid") if isinstance(versions, dict) else None
     if not isinstance(version, str):

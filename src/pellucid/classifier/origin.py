@@ -1,4 +1,4 @@
-"""Known weights that a model started from: what its card says of them, and where they are if they are a model of ours.
+"""The known weights that a model started from: their text in the card, and their folder if they are a Pellucid model.
 
 The card says where they come from, what they had seen, and which result was kept.
 """
@@ -16,7 +16,7 @@ from pellucid.errors import PellucidError
 
 
 def lines(config: Mapping[str, Any]) -> list[str]:
-    """Paragraphs for the card; none where the training was from scratch."""
+    """Paragraphs for the card; empty if the training was from scratch."""
     about = config.get("pretrained")
     if not about:
         return []
@@ -28,15 +28,15 @@ def lines(config: Mapping[str, Any]) -> list[str]:
 
 
 def is_head(config: Mapping[str, Any]) -> bool:
-    """Whether only the head was trained, or kept."""
+    """Whether only the head was trained or kept."""
     return bool(config.get("pretrained", {}).get("frozen"))
 
 
 def parent(folder: Path, config: Mapping[str, Any]) -> tuple[str | None, Path | None]:
-    """The model of ours that the one in `folder` started from: its name, and its folder where that is still there.
+    """The Pellucid model that the one in `folder` started from: its name, and its folder if that still exists.
 
-    (None, None) where it started from no such model. The folder is sought where it was, and beside `folder`. Its
-    weights must be those that the training started from, by their SHA-256.
+    (None, None) if it did not start from one. The folder is sought at its recorded path and beside `folder`. The
+    SHA-256 of its weights must match the weights that the training started from.
     """
     about = config.get("pretrained") or {}
     if "knew" not in about:

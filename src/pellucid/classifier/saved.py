@@ -1,4 +1,4 @@
-"""A classifier as its folder has it, read and checked, before torch is imported."""
+"""A classifier as read from its folder and checked, before torch is imported."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """What store.read returns; the fields are those of Classifier. It becomes a Predictor or a Classifier."""
+    """The result of store.read, with the fields of Classifier. It becomes a Predictor or a Classifier."""
 
     network: Network
     weights: dict[str, NDArray[Any]]
-    """By the names of the state dict, in its order and with its shapes."""
+    """By the names, in the order and with the shapes of the state dict."""
     classes: tuple[str, ...]
     form: Form
     standardise: Standardise
@@ -40,13 +40,13 @@ class Saved:
 
     @property
     def input_shape(self) -> Shape:
-        """(C, H, W) of what the network takes."""
+        """(C, H, W) of the network's input."""
         return self.form.channels, self.form.height, self.form.width
 
     def predictor(self, many: bool = False) -> Predictor:
-        """What classifies pictures without importing torch, unless they are many. `many`: see NumpyBackend.
+        """A predictor that does not import torch unless there are many pictures. `many`: see NumpyBackend.
 
-        Its numbers are those of `classifier()` but for rounding.
+        Its numbers equal those of `classifier()` up to rounding.
         """
         about = self.classes, self.form, self.temperature, self.pixel_limit, self.ranges, self.thresholds
         return Predictor(*about, self.backend(many))
@@ -62,15 +62,15 @@ class Saved:
         )
 
     def classifier(self, device: str = "cpu") -> Classifier:
-        """The same with its torch module on `device`, in evaluation mode."""
+        """As a Classifier with its torch module on `device`, in evaluation mode."""
         import torch
 
         from pellucid.classifier.classifier import Classifier
 
         if device == "cpu":
             keep_memory()
-        # on the meta device a layer has a shape and no numbers: torch's random generator, from which new weights
-        # would be drawn, stays where it is
+        # on the meta device a layer has a shape but no numbers; torch's random generator, which would fill new weights,
+        # keeps its state
         with torch.device("meta"):
             module = self.network.module(self.input_shape, len(self.classes))
         tensors = {name: torch.from_numpy(numbers) for name, numbers in self.weights.items()}

@@ -1,10 +1,10 @@
 """The artefact: a folder of JSON, CSV, safetensors and pictures. Nothing in it can run code.
 
-One file is the exception, program.pt2, where our text cannot write the network (network/own/program.py). It is opened
-only for who trusts the folder, once its hash is checked.
+The exception is program.pt2, for a network that our text cannot write (network/own/program.py). It is opened only if
+the caller trusts the folder, after its hash is checked.
 
-`config.json` is written last: a folder that has it is whole. It states the size and hash of the files beside it that
-carry numbers, and loading checks those it reads. The model card and the pictures may be edited freely.
+`config.json` is written last: a folder that has it is complete. It states the size and hash of each file with numbers,
+and loading checks the files that it reads. You may edit the model card and the pictures.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 OPTIMIZER, PROGRAM = "optimizer.safetensors", "program.pt2"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
-KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that it has seen; see runs/made_from.py
+KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that the model has seen; see runs/made_from.py
 LINE = 120  # characters of a line of JSON
 _AGAIN = "Copy the folder again, or train again."
-# numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
+# dtypes as safetensors and as NumPy name them; no weight of ours has another
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
 _TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
-_SECTIONS = ("recipe", "data", "training", "pretrained")  # of config.json; other rooms read them, where they are there
+_SECTIONS = ("recipe", "data", "training", "pretrained")  # of config.json; other rooms read them, if they are there
 HASHED = (WEIGHTS, PROGRAM, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
 
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """What the optimizer knew when the saved weights were reached: with a gradient, it gives the update that was next.
+    """The optimizer's state at the saved weights: with a gradient, it gives the next update.
 
-    * step: steps done when the weights were kept
-    * learning_rate: of the step that came next; of the last one where the training was over
+    * step: steps done at the saved weights
+    * learning_rate: of the next step, or of the last one if the training was over
     * tensors: by parameter and key, such as "conv1.weight/exp_avg" float32 in the weight's shape, and
       "conv1.weight/step" float32 (), each as torch.optim names it; none for SGD without momentum
     """
@@ -64,9 +64,9 @@ class OptimizerState:
 
 
 def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
-    """Write weights and config into `folder`, whose other files are there already. Raises StorageError.
+    """Write weights and config into `folder`, which already holds the other files. Raises StorageError.
 
-    `about` is kept as it is under its own keys: recipe, data, training, optimizer.
+    `about` is saved unchanged under its own keys: recipe, data, training, optimizer.
     """
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,14 +102,14 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
 def load(folder: Path, device: str = "cpu", trust: bool = False) -> Classifier:
     """Read a classifier from its folder. Raises ArtefactError that says what is wrong with which file.
 
-    `trust`: open program.pt2 too, where there is one. PyTorch's loader may then run code that the folder brings.
+    `trust`: also open program.pt2, if there is one. PyTorch's loader may then run code from the folder.
     """
     contents = read(folder, trust)
     return contents.classifier(device) if isinstance(contents, Saved) else contents.on(device)
 
 
 def read(folder: Path, trust: bool = False) -> Saved | Classifier:
-    """The same; one that needs no program without torch, which is imported only when it pays."""
+    """The same. A folder without a program is read without torch, which is imported only when it pays."""
     config = read_config(folder)
     program = _program(folder, config, trust) if config.get("program") is not None else None
     check_file(folder, WEIGHTS, config)
@@ -117,7 +117,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         network = text.parse(config["network"]) if program is None else None
         channels, height, width = _sizes(config["input"])
         prepared = config["preprocessing"]
-        rest = prepared.get("crop", 1.0), prepared.get("filter", "bilinear")  # not there in older folders
+        rest = prepared.get("crop", 1.0), prepared.get("filter", "bilinear")  # missing in older folders
         form = Form(height, width, channels, prepared["fit"], *rest)
         classes = _classes(config["classes"])
         standardise = Standardise(
@@ -144,7 +144,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
 
 
 def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
-    """What program.pt2 holds and config.json says of it; the file is neither read nor opened without trust."""
+    """What program.pt2 holds and config.json says about it. Without trust the file is neither read nor opened."""
     try:
         name, plain = str(config["program"]["name"]), bool(config["program"]["plain"])
         shared = {str(further): str(first) for further, first in config["program"]["shared"].items()}
@@ -160,7 +160,7 @@ def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
 
 
 def _opened(folder: Path, program: Program, *about: Any) -> Classifier:
-    """The classifier of a program. `about`: what a Classifier has beside network and module, in its order."""
+    """The classifier of a program. `about`: a Classifier's fields after network and module, in order."""
     from pellucid.classifier.classifier import Classifier
 
     try:
@@ -171,10 +171,10 @@ def _opened(folder: Path, program: Program, *about: Any) -> Classifier:
 
 
 def read_optimizer(folder: Path) -> OptimizerState | None:
-    """The optimizer's state that belongs to the saved weights, on the CPU; None where the folder holds none.
+    """The optimizer's state that belongs to the saved weights, on the CPU; None if the folder holds none.
 
-    That is so of a model saved by an older Pellucid, and where the file was deleted: nothing else needs it.
-    Raises ArtefactError where the file or what config.json says of it is damaged.
+    An older Pellucid did not save it, and a user may have deleted the file: nothing else needs it. Raises ArtefactError
+    if the file, or its entry in config.json, is damaged.
     """
     config = read_config(folder)
     stated = config.get("optimizer")
@@ -189,9 +189,9 @@ def read_optimizer(folder: Path) -> OptimizerState | None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config of a model folder, in the words of today's format.
+    """The config of a model folder, in the terms of today's format.
 
-    Raises ArtefactError where it is missing, unfinished, damaged or of a later format.
+    Raises ArtefactError if it is missing, unfinished, damaged or of a later format.
     """
     if not folder.is_dir():
         if folder.is_file() and folder.suffix.lower() in (".keras", ".h5", ".hdf5"):
@@ -216,7 +216,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
-    """Check a file against the size and hash that config.json states. Raises ArtefactError."""
+    """Check a file against the size and hash in config.json. Raises ArtefactError."""
     path = folder / name
     try:
         size, digest = int(config["files"][name]["bytes"]), str(config["files"][name]["sha256"])
@@ -239,7 +239,7 @@ def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file. Raises ArtefactError with the place of the fault."""
+    """Read a JSON file. Raises ArtefactError with the place of the error."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -249,9 +249,10 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON in UTF-8; a file name's byte that is none is written as JSON's \\udc80. Raises StorageError.
+    """Write indented JSON in UTF-8; a byte of a file name that is not UTF-8 becomes JSON's \\udc80. Raises
+    StorageError.
 
-    What fits on a line stands on one, and numbers in any case: a matrix would else be mostly spaces and line ends.
+    What fits on one line stays on one, and numbers always do: otherwise a matrix would be mostly spaces and line ends.
     """
     text = _lines(content, "") + "\n"
     files.write(path, text.encode("utf-8", "backslashreplace"))
@@ -264,7 +265,7 @@ def _lines(content: Any, margin: str) -> str:
         return flat
     inner = margin + "  "
     if isinstance(content, dict):
-        # a key that is no text becomes one, as json.dumps does it
+        # a key that is not text becomes text, as in json.dumps
         parts = [
             f"{json.dumps(str(key), ensure_ascii=False)}: {_lines(value, inner)}" for key, value in content.items()
         ]
@@ -300,7 +301,7 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """What made this model: Pellucid, Python and the libraries whose arithmetic or decoding is in it."""
+    """What made this model: the versions of Pellucid, Python and the libraries that decode or compute."""
     from importlib.metadata import version
 
     names = ("pellucid", "torch", "numpy", "pillow", "simplejpeg")
@@ -312,13 +313,13 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load as decode
 
     try:
-        return decode(path.read_bytes())  # not mapped: the file may be replaced while the classifier lives
+        return decode(path.read_bytes())  # not mapped: the file may be replaced during the classifier's life
     except (OSError, SafetensorError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
 
 
 def _weights(path: Path, expected: TensorSpecs) -> dict[str, NDArray[Any]]:
-    """The file's tensors, in the order of `expected`. Raises ArtefactError where they are others than these."""
+    """The file's tensors, in the order of `expected`. Raises ArtefactError if they are not exactly these."""
     from safetensors import SafetensorError, deserialize
 
     try:
@@ -342,7 +343,7 @@ def _weights(path: Path, expected: TensorSpecs) -> dict[str, NDArray[Any]]:
 
 
 def _array(data: bytearray, numbers: str, shape: Shape) -> NDArray[Any]:
-    """Little-endian, as the format has it."""
+    """An array from little-endian bytes, as the format stores it."""
     return np.frombuffer(data, np.dtype(numbers).newbyteorder("<")).astype(numbers, copy=False).reshape(shape)
 
 

@@ -27,7 +27,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Engine:
-    """Where and how the arithmetic runs. `reasons` has one plain sentence a choice."""
+    """Where and how the arithmetic runs. `reasons` has one plain sentence per choice."""
 
     device: str
     precision: Literal["float32", "bfloat16"]
@@ -36,7 +36,7 @@ class Engine:
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Convolutions and dense layers in `precision`, everything that sums in float32."""
+        """Convolutions and dense layers in `precision`, all sums in float32."""
         import torch
 
         kind = self.device.split(":")[0]
@@ -49,14 +49,14 @@ class Engine:
         return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def send(self, numbers: NDArray[Any]) -> Tensor:
-        """A copy on the device, or the same memory where that is the CPU. A GPU of CUDA is not waited for."""
+        """A copy on the device, or the same memory on the CPU. Does not wait for a CUDA device."""
         import torch
 
-        # CUDA copies what is not pinned before it returns: `numbers` may change then
+        # CUDA copies unpinned memory before it returns: `numbers` may change then
         return torch.from_numpy(numbers).to(self.device, non_blocking=self.device.startswith("cuda"))
 
     def free_bytes(self) -> int | None:
-        """Of the device's own memory; None where it has none, or does not tell."""
+        """Free bytes of the device's own memory; None if it has none, or does not report it."""
         if not self.device.startswith("cuda"):
             return None
         import torch
@@ -64,24 +64,24 @@ class Engine:
         return torch.cuda.mem_get_info(self.device)[0]
 
     def settle(self) -> None:
-        """Give the memory that is free back, once: what stays from here on has just been made between what went."""
+        """Return free memory to the system, once: what stays from here on was allocated between freed blocks."""
         if self.device == "cpu":
             give_back_memory()
 
     def share_out(self, task: Callable[[Any], None], jobs: Sequence[Any]) -> None:
-        """`task` of every job on all threads: of our own kernels, which ask nothing of PyTorch."""
-        # where blocks are fused there are threads already
+        """Run `task` on every job on all threads, for kernels of ours that do not call PyTorch."""
+        # fused blocks already have threads
         share = share_out_with_torch if self.fused else share_out
         share(task, jobs, self.threads)
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
-        """What to call instead of `module`: the same function of the same weights, the faster way."""
+        """A function to call instead of `module`: the same computation with the same weights, but faster."""
         if not self.fused:
             return module
         return blocks.run(module, self.threads)
 
     def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
-        """The same for pictures as they are stored, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
+        """As `forward`, for stored pictures, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
             return lambda pixels: module(standardise(to_unit(pixels, self.device)))
         run = blocks.run_stored(module, standardise, self.threads)
@@ -93,9 +93,8 @@ class Engine:
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:
     """Choose once for this process; also sets PyTorch's thread count and keeps freed memory for reuse.
 
-    `threads`: None for what PyTorch takes by itself; a resumed run passes the number it began with,
-    since sums are split by threads and another number rounds differently.
-    Raises RecipeError for a device that this machine does not have.
+    `threads`: None for PyTorch's default. A resumed run passes its original number: sums are split by threads, and
+    another number rounds differently. Raises RecipeError for a device that this machine does not have.
     """
     import torch
 
@@ -119,10 +118,10 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
 def for_steps(
     engine: Engine, module: torch.nn.Module, requested: Precision, began: Literal["float32", "bfloat16"] | None = None
 ) -> Engine:
-    """The engine that trains `module`, in float32 where bfloat16 would only be faster forward.
+    """The engine that trains `module`; in float32 where bfloat16 would speed up only the forward pass.
 
-    That is so on a CPU for convolutions of a channel each (docs/why/log.md). The `requested` precision stays,
-    and so does that in which a resumed run `began`.
+    That is the case on a CPU for convolutions of one channel each (docs/why/log.md). An explicit precision (`requested`)
+    stays, and so does the one in which a resumed run `began`.
     """
     if requested != "auto" or engine.precision == "float32" or engine.device != "cpu":
         return engine
@@ -142,9 +141,9 @@ def _has_depthwise(module: torch.nn.Module) -> bool:
 def with_blocks(
     engine: Engine, module: torch.nn.Module, shape: tuple[int, ...], batch: int, fused: bool | None = None
 ) -> Engine:
-    """The engine, its blocks fused where a short trial for pictures (C, H, W) shows that it pays, with the reason.
+    """The engine, with fused blocks if a short trial for pictures (C, H, W) shows that they pay, and the reason.
 
-    `fused`: as a resumed run began; None for the trial. The two ways agree but for rounding.
+    `fused`: the choice of a resumed run; None for the trial. The two ways agree up to rounding.
     """
     if fused is None:
         bfloat16 = engine.precision == "bfloat16"

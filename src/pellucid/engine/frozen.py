@@ -1,8 +1,8 @@
-"""A network whose weights stay, as it runs fastest: batch norm folded into the convolution before it.
+"""A network with frozen weights, in its fastest form: batch norm folded into the convolution before it.
 
-On a CPU each convolution also takes the ReLU after it and the addition of a residual into its own pass (oneDNN's
-post-operations), and its filters are brought into the order that the library computes in once. Each core takes a few
-pictures of its own: no layer then waits for the slower thread.
+On a CPU each convolution also includes the ReLU after it and the addition of a residual (oneDNN's post-operations), and
+its filters are reordered for the library once. Each core computes its own few pictures: no layer waits for a slower
+thread.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Operation = Callable[[Tensor], Tensor]
 
 
 def of_stored(engine: Engine, module: nn.Sequential, standardise: Standardise) -> Callable[[Stored], Tensor]:
-    """What `module` in evaluation mode gives for stored pictures, uint8 (n, H, W, C) -> float32 (n, ...) on the CPU.
+    """The output of `module` in evaluation mode for stored pictures, uint8 (n, H, W, C) -> float32 (n, ...) on the CPU.
 
-    The weights are those that stand in the module now; later changes do not count. Equal to the module's own numbers
-    but for rounding, in `engine`'s precision. A picture's numbers depend neither on the others nor on the threads.
+    It uses the module's current weights; later changes do not count. Its numbers equal the module's own up to rounding,
+    in `engine`'s precision. A picture's numbers depend neither on the other pictures nor on the threads.
     """
     run = _folded_run(engine, module)
 
@@ -50,7 +50,7 @@ def of_stored(engine: Engine, module: nn.Sequential, standardise: Standardise) -
 
 
 def of_input(engine: Engine, module: nn.Sequential) -> Callable[[Tensor], Tensor]:
-    """The same for pictures that are standardised already, float32 (n, C, H, W) -> float32 (n, ...), on the CPU."""
+    """As `of_stored`, for standardised pictures, float32 (n, C, H, W) -> float32 (n, ...), on the CPU."""
     run = _folded_run(engine, module)
 
     def forward(images: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def of_input(engine: Engine, module: nn.Sequential) -> Callable[[Tensor], Tensor
 
 
 def faster(module: nn.Module, device: str) -> Callable[[Tensor], Tensor] | None:
-    """`of_input` for a row of layers on the CPU, on the threads that PyTorch has; None for any other module."""
+    """`of_input` for a row of layers on the CPU, on PyTorch's current threads; None for any other module."""
     if device != "cpu" or not isinstance(module, nn.Sequential):
         return None
     return of_input(Engine("cpu", "float32", torch.get_num_threads(), ()), module)
@@ -78,7 +78,7 @@ def _folded_run(engine: Engine, module: nn.Sequential) -> Operation:
 def _shared(
     forward: Callable[[Stored], Tensor], size: int, share_out: Callable[..., Iterable[Tensor]]
 ) -> Callable[[Stored], Tensor]:
-    """`forward` of `size` pictures at a time; the last ones are filled up, so that the same kernels compute them."""
+    """Call `forward` on `size` pictures at a time; the last group is padded, to be computed by the same kernels."""
 
     def part(pixels: Stored) -> Tensor:
         assert isinstance(pixels, np.ndarray)
@@ -95,7 +95,7 @@ def _has_post_operations() -> bool:
 
 
 def _folded(row: nn.Sequential) -> nn.Sequential:
-    """Each batch norm that follows a convolution as a part of it, w' = w g / sqrt(v + eps), b' = (b - m) g / ... + c.
+    """Fold each batch norm after a convolution into it, w' = w g / sqrt(v + eps), b' = (b - m) g / sqrt(v + eps) + c.
 
     (Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
     eq. 14.)
@@ -130,7 +130,7 @@ def _fold(conv: nn.Conv2d, norm: _BatchNorm) -> None:
 
 
 def _steps(row: nn.Sequential, kind: torch.dtype) -> Operation:
-    """The row as calls, each convolution with what follows it."""
+    """The row as calls, each convolution with the operations that follow it."""
     steps: list[Operation] = []
     parts = list(row)
     while parts:
@@ -155,7 +155,7 @@ def _chain(steps: list[Operation]) -> Operation:
 
 
 def _branches(part: Branches, kind: torch.dtype) -> Operation:
-    """Body and shortcut; where the body ends with a convolution, the addition is part of it."""
+    """Body and shortcut; if the body ends in a convolution, that includes the addition."""
     shortcut: Operation = _steps(part.shortcut, kind) if isinstance(part.shortcut, nn.Sequential) else part.shortcut
     body = part.body
     if not (isinstance(body, nn.Sequential) and len(body) and _fits(body[-1])):
@@ -191,7 +191,7 @@ class _Convolution:
         )
 
     def added(self, images: Tensor, other: Tensor) -> Tensor:
-        """The same plus `other`, of the output's shape."""
+        """The convolution's output plus `other`, of the output's shape."""
         other = other.to(self.kind).contiguous(memory_format=torch.channels_last)
         return torch.ops.mkldnn._convolution_pointwise.binary(
             self._padded(images), other, self.weight, self.bias, *self.settings, "add", 1.0, None, [], None

@@ -1,4 +1,4 @@
-"""What training would take on this machine: a few real steps of a network, timed, its memory watched."""
+"""Estimate a training on this machine: time a few real steps of a network and watch its memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Probe:
 def measure(network: Network, shape: Shape, classes: int, batch: int, engine: Engine, seconds: float = 3.0) -> Probe:
     """Time forward + backward + Adam, and forward alone, on random numbers of `shape` (C, H, W).
 
-    Each for about `seconds` after one step that is not counted. Raises NetworkError where memory does not suffice.
+    Each runs for about `seconds` after one uncounted step. Raises NetworkError if there is not enough memory.
     """
     import torch
     import torch.nn.functional as F
@@ -66,7 +66,7 @@ def measure(network: Network, shape: Shape, classes: int, batch: int, engine: En
         module.eval()
         predicting = batch / _seconds_a_call(predict, seconds / 3, engine)
     except (MemoryError, RuntimeError) as error:
-        # PyTorch has an error of its own for a full GPU, and for a full main memory only the allocator's words
+        # PyTorch has its own error for a full GPU; for full main memory there is only the allocator's message
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not re.search(
             "(allocate|enough) memory", str(error)
         ):
@@ -100,7 +100,7 @@ def _peak_bytes(engine: Engine) -> int:
     if engine.device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(engine.device)
     if sys.platform == "win32":
-        return 0  # not told
+        return 0  # the system does not report it
 
     import resource
 

@@ -1,4 +1,4 @@
-"""PyTorch's optimizers without its compiler, which their first step imports though nothing is compiled: 0.7 to 1 s."""
+"""PyTorch's optimizers without its compiler, which their first step imports needlessly: 0.7 to 1 s."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 Optimizer = TypeVar("Optimizer", bound="torch.optim.Optimizer")
 
-_WRAPPED = ("add_param_group", "zero_grad", "step")  # in what tells the compiler to leave them alone
+_WRAPPED = ("add_param_group", "zero_grad", "step")  # with wrappers that tell the compiler to ignore them
 
 
 def uncompiled(kind: type[Optimizer]) -> type[Optimizer]:
-    """A class of torch.optim whose methods are its own without their wrappers: the same arithmetic, bit for bit.
+    """A class of torch.optim with its methods unwrapped: the same arithmetic, bit for bit.
 
-    It has the name and the module of `kind`. Where a PyTorch wraps nothing, nothing changes.
+    It has the name and the module of `kind`. If a version of PyTorch wraps nothing, nothing changes.
     """
     import torch
 

@@ -1,1 +1,1 @@
-"""Models that Keras saved, read without Keras: its layers and weights become a network of ours."""
+"""Read models that Keras saved, without Keras: their layers and weights become a network of ours."""

@@ -1,9 +1,9 @@
-"""A file that Keras saved, opened: the JSON that describes the model, and its stored arrays by their place.
+"""Open a file that Keras saved: the JSON that describes the model, and its stored arrays by their place.
 
 `.keras` (Keras 3, and late Keras 2) is a zip of config.json, metadata.json and model.weights.h5. `.h5` (Keras 2, and
-Keras 3 on request) is an HDF5 file whose attribute model_config is that JSON, the weights in the group model_weights.
-Which of the two a file is, its first bytes say. Nothing in a file is run. It may be anybody's, so that sizes are
-checked before memory is taken, and an HDF5 link or array that leads to another file is refused.
+optionally Keras 3) is an HDF5 file with that JSON in its attribute model_config, and the weights in the group
+model_weights. The first bytes of a file tell the two apart. Nothing in a file is run. A file may come from anybody, so
+sizes are checked before memory is allocated, and an HDF5 link or array that leads to another file is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MOST_TEXT = 64 << 20  # bytes of JSON
 MOST_WEIGHTS = 4 << 30  # bytes of all weights
 MOST_OBJECTS = 200_000  # groups and arrays in an HDF5 file
-UNPACKED = 100  # times its packed size: numbers never pack so well
+UNPACKED = 100  # times the packed size: real numbers never compress so well
 PIECE = 1 << 20
 
 
@@ -43,18 +43,18 @@ class Stored:
     name: str
     shape: tuple[int, ...]
     read: Callable[[], NDArray[np.float32]]
-    """float32 in its shape. Raises ArtefactError where it is damaged or holds no numbers of that kind."""
+    """float32 in its shape. Raises ArtefactError if it is damaged or not numeric."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What a file holds.
+    """The contents of a file.
 
     * config: the model's JSON, with class_name and config
     * version: of the Keras that saved it, or "unknown"
     * layout: "keras" (a zip) or "h5" (one HDF5 file); the places of the arrays differ
     * arrays: group, "layers/conv2d/vars" or "conv2d/conv2d" -> name, "0" or "kernel:0" -> array
-    * names: of "keras", (folder of groups, a layer's name) -> its group, where the file has names; of "h5", a layer's
+    * names: for "keras", (folder of groups, a layer's name) -> its group, if the file has names; for "h5", a layer's
       group -> its arrays in order
     """
 
@@ -146,7 +146,7 @@ def _groups(path: Path, group: Any) -> dict[str, tuple[Any, dict[str, Stored]]]:
 
 
 def _walk(path: Path, group: Any) -> Iterator[tuple[str, Any]]:
-    """(place, group or array) of everything below a group. Raises ArtefactError where a link leads out of the file."""
+    """(place, group or array) of everything below a group. Raises ArtefactError if a link leads out of the file."""
     import h5py
 
     waiting, count = [("", group)], 0
@@ -154,7 +154,7 @@ def _walk(path: Path, group: Any) -> Iterator[tuple[str, Any]]:
         above, inside = waiting.pop()
         with _damage(path):
             for name in inside:
-                place = f"{above}{name}".replace("\\", "/")  # as Keras 2 wrote some
+                place = f"{above}{name}".replace("\\", "/")  # Keras 2 wrote some backslashes
                 count += 1
                 if count > MOST_OBJECTS or place.count("/") > 100:
                     raise ArtefactError(f"{path} holds more groups and arrays than a model of Keras can have.")
@@ -163,7 +163,7 @@ def _walk(path: Path, group: Any) -> Iterator[tuple[str, Any]]:
                 each = inside[name]
                 if isinstance(each, h5py.Group):
                     waiting.append((f"{place}/", each))
-                yield place, each  # a group before what it holds
+                yield place, each  # a group before its contents
 
 
 def _stored(path: Path, place: str, dataset: Any) -> Stored:
@@ -201,7 +201,7 @@ def _hdf5(path: Path, content: Path | IO[bytes]) -> Iterator[h5py.File]:
 
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """What h5py raises for a file that is cut or changed becomes an ArtefactError."""
+    """Turn h5py's errors for a truncated or altered file into an ArtefactError."""
     try:
         yield
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, UnicodeError) as error:
@@ -253,7 +253,7 @@ def _json(path: Path, name: str, content: bytes) -> dict[str, Any]:
 
 
 def _list(group: Any, name: str) -> list[str]:
-    """An attribute that is a list of names; a long one is cut into name0, name1, …"""
+    """An attribute that is a list of names; a long list is cut into name0, name1, …"""
     if name in group.attrs:
         return [_text(each) for each in group.attrs[name]]
     pieces, number = [], 0

@@ -1,4 +1,4 @@
-"""The model card of an imported model: what it came from, and that nobody has measured here how good it is."""
+"""The model card of an imported model: its origin, and that its accuracy has not been measured here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the reading of a network stands: what flows into the next layer, and what a layer became."""
+"""The state of reading a network: the input of the next layer, and what each layer became."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class ConvertedLayer:
 
 @dataclass
 class Flow:
-    """What one picture is at this place of the network.
+    """The data of one picture at this place of the network.
 
-    * shape: (channels, height, width) or (features,), as ours has it
-    * flattened: the (channels, height, width) of which the row was made, where Keras's row has another order than ours;
-      see `as_ours`
+    * shape: (channels, height, width) or (features,), in our order
+    * flattened: the (channels, height, width) before flattening, if Keras's row has another order than ours; see
+      `as_ours`
     * plane: the picture has no axis of channels in Keras, (height, width)
     * zeros: a ZeroPadding2D that waits for the layer it pads
-    * positive: no number is below 0, so that zeros never win a maximum over them
-    * notes: what the user has to know
+    * positive: no number is below 0, so zeros never win a maximum over them
+    * notes: what the user needs to know
     """
 
     shape: Shape
@@ -48,7 +48,7 @@ class Flow:
 
 
 def as_ours(array: NDArray[np.float32], flattened: Shape | None) -> NDArray[np.float32]:
-    """An array (features, ...) whose first axis is Keras's flattened row, in the order of ours.
+    """An array (features, ...) whose first axis is Keras's flattened row, in our order.
 
     Keras flattens row by row with the channels innermost, ours channel by channel.
     """

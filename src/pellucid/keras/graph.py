@@ -1,8 +1,8 @@
 """The layers of a Keras model in the order in which a picture passes them, each with its arrays.
 
-A Sequential is a row. A functional model is one too where each layer has one input and one user; where a tensor has two
-users that an Add brings together again, the two rows between them are a fork. Models inside a model are laid out into
-the row they stand in. Anything else (other merges, several inputs or outputs, a layer that is used twice) is refused.
+A Sequential is a row. A functional model is one too if each layer has one input and one user. If a tensor has two users
+that an Add joins again, the two rows between them are a fork. Nested models are expanded into the row around them.
+Anything else (other merges, several inputs or outputs, a layer that is used twice) is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_LAYERS = 10_000
 
 @dataclass(frozen=True)
 class Node:
-    """A layer. `constant`: the number with which an operator (x / 127.5) was called; None for a layer."""
+    """A layer. `constant`: the number in an operator's call (x / 127.5); None for a layer."""
 
     kind: str
     name: str
@@ -38,7 +38,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Fork:
-    """Two rows over one input, added by `name`. An empty row hands its input on."""
+    """Two rows over one input, added by `name`. An empty row passes its input on."""
 
     name: str
     rows: tuple[tuple[Node | Fork, ...], tuple[Node | Fork, ...]]
@@ -48,7 +48,7 @@ Row = tuple[Node | Fork, ...]
 
 
 def row(archive: Archive) -> Row:
-    """Raises NetworkError for a model that is no row, ArtefactError where the JSON is damaged."""
+    """Raises NetworkError for a model that is not a row, ArtefactError if the JSON is damaged."""
     kind = archive.config.get("class_name")
     if kind not in MODELS:
         raise NetworkError(
@@ -62,7 +62,7 @@ def row(archive: Archive) -> Row:
 
 
 def every(row: Sequence[Node | Fork]) -> Iterator[Node]:
-    """All layers of a row, those in its forks too."""
+    """All layers of a row, including those in its forks."""
     for item in row:
         if isinstance(item, Fork):
             for branch in item.rows:
@@ -73,17 +73,17 @@ def every(row: Sequence[Node | Fork]) -> Iterator[Node]:
 
 @dataclass
 class _Graph:
-    """A functional model while it is laid out."""
+    """A functional model during its expansion."""
 
     name: str
     items: dict[str, Row] = field(default_factory=dict)
-    """A layer's name -> what stands there: itself, or the row of a model."""
+    """A layer's name -> its replacement: itself, or the row of a model."""
     merges: set[str] = field(default_factory=set)
     users: dict[str, list[str]] = field(default_factory=dict)
 
 
 def _model(archive: Archive, described: dict[str, Any], place: tuple[tuple[str, str], ...], depth: int) -> Row:
-    """`place`: of the models around it, the name in the file and the layer's own name."""
+    """`place`: for the models around it, the name in the file and the layer's own name."""
     if depth > DEEPEST:
         raise NetworkError(f"The models in {described['config']['name']} are nested more than {DEEPEST} deep.")
     config = described["config"]
@@ -131,7 +131,7 @@ def _laid_out(config: Any, parts: list[tuple[dict[str, Any], Row]]) -> Row:
     first, last = _one(config, "input_layers", "inputs"), _one(config, "output_layers", "outputs")
     if first not in graph.items or last not in graph.items:
         raise NetworkError(f"{graph.name} has no layer of the name that is its input or output.")
-    graph.users.setdefault(last, []).append("")  # the end uses it
+    graph.users.setdefault(last, []).append("")  # used by the end
     items, end = _follow(graph, first, 0)
     if end != "":
         raise NetworkError(f"Add {end} brings together what did not part before it.")
@@ -139,7 +139,7 @@ def _laid_out(config: Any, parts: list[tuple[dict[str, Any], Row]]) -> Row:
 
 
 def _follow(graph: _Graph, at: str, depth: int) -> tuple[Row, str]:
-    """The row behind the layer `at`, up to the merge that is named, or to the end, ""."""
+    """The row after the layer `at`, up to the named merge, or to the end, ""."""
     if depth > DEEPEST:
         raise NetworkError(f"The branches of {graph.name} are nested more than {DEEPEST} deep.")
     items: list[Node | Fork] = []
@@ -192,7 +192,7 @@ def _sources(call: Any) -> Iterator[str]:
 
 
 def _constant(layer: dict[str, Any]) -> float | None:
-    """The number of an operator's call such as x / 127.5, behind its tensor; None where the call is another."""
+    """The number in an operator's call such as x / 127.5, after its tensor; None for any other call."""
     match layer.get("inbound_nodes"):
         case [{"args": [{"class_name": "__keras_tensor__"}, int() | float() as number], "kwargs": {}}]:
             pass
@@ -248,7 +248,7 @@ def _of_zip(archive: Archive, place: tuple[tuple[str, str], ...]) -> tuple[Store
 
 
 def _snake(name: str) -> str:
-    """As Keras names a layer's group after its class: keras/src/utils/naming.py, to_snake_case."""
+    """Keras's name of a layer's group from its class: keras/src/utils/naming.py, to_snake_case."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

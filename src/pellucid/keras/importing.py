@@ -1,4 +1,4 @@
-"""The verb: a file that Keras saved becomes a model folder."""
+"""The verb that turns a file that Keras saved into a model folder."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from pellucid.texts import composed
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
 
-BYTES = (0.0, 255.0)  # what goes into a model that scales its pixels itself
+BYTES = (0.0, 255.0)  # the input of a model that scales its pixels itself
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A Keras model that became a model folder.
+    """The result of an import: a Keras model as a model folder.
 
     * source: the file; keras: the version that saved it, or "unknown"
     * layers: each layer of the file, and what it became
-    * notes: what else to know, a sentence each
+    * notes: further remarks, a sentence each
     * parameters: how many numbers the network learns
     """
 
@@ -45,7 +45,7 @@ class Imported:
     parameters: int
 
     def as_json(self) -> dict[str, Any]:
-        """The same as JSON, the classifier as its network, input, classes and preprocessing."""
+        """The fields for JSON, with the classifier as its network, input, classes and preprocessing."""
         form, standardise, network = self.classifier.form, self.classifier.standardise, self.classifier.network
         assert network is not None, "what is imported has a text"
         return {
@@ -76,16 +76,16 @@ def import_keras(
 ) -> Imported:
     """Read a model that Keras saved (.keras, or .h5 with the whole model) and write it to `out` as a model folder.
 
-    Keras is not needed, h5py is (`pip install 'pellucid[keras]'`), and nothing in the file is run. The model is a
+    This needs h5py (`pip install 'pellucid[keras]'`) but not Keras, and runs nothing from the file. The model is a
     Sequential or a functional one whose layers form a row, with Add of two branches as in a residual network.
 
     * out: a new folder
-    * classes: their names, in the order of the model's outputs; of one sigmoid unit, what 0 and what 1 means
+    * classes: their names, in the order of the model's outputs; for one sigmoid unit, the meanings of 0 and 1
     * size: height and width of the pictures, for a model that leaves them open
-    * pixels: what 0 and 255 were made before the model saw them, (0, 1) where they were divided by 255 outside of it
+    * pixels: the model's input for 0 and 255; (0, 1) if they were divided by 255 outside the model
 
-    Raises NetworkError for a layer that is not supported, ArtefactError where the file is damaged or `out` is in the
-    way, RecipeError for a wrong argument, StorageError.
+    Raises NetworkError for a layer that is not supported, ArtefactError if the file is damaged or `out` is in the way,
+    RecipeError for a wrong argument, StorageError.
     """
     source, folder = Path(path), Path(out)
     _check_free(folder)
@@ -97,7 +97,7 @@ def import_keras(
     channels, height, width = read.shape
     form = Form(height, width, cast(Any, channels), read.pixels.fit, filter="plain")
     expected = residual.state(read.network.shapes(read.shape, read.classes))
-    weights = {name: read.weights[name] for name in expected}  # in the order in which they are written
+    weights = {name: read.weights[name] for name in expected}  # in the order of the file
     saved = Saved(read.network, weights, names, form, read.pixels.standardise(), 1.0, PIXEL_LIMIT)
     classifier = saved.classifier()
     notes = (*read.notes, *_notes(read, classes is None, (low, high)))
@@ -116,7 +116,7 @@ def import_keras(
         }
         artefact.save(place, classifier, about)
         card.write(place)
-        _check_free(folder)  # what came meanwhile stays
+        _check_free(folder)  # something may have appeared meanwhile; it stays
     return imported
 
 
@@ -128,7 +128,7 @@ def _check_free(folder: Path) -> None:
 
 
 def _classes(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    """Raises RecipeError unless these are as many names as there are classes, all different."""
+    """Raises RecipeError unless there is one name per class, all different."""
     if names is None:
         return tuple(f"class {number}" for number in range(count))
     if isinstance(names, str) or not all(isinstance(name, str) and name.strip() for name in names):
@@ -160,7 +160,7 @@ def _range(pixels: tuple[float, float]) -> tuple[float, float]:
 
 
 def _notes(read: Read, unnamed: bool, pixels: tuple[float, float]) -> list[str]:
-    """What the file cannot say and the user has to know."""
+    """What the file cannot say and the user needs to know."""
     notes = []
     if read.pixels.scaled and pixels != BYTES:
         notes.append(

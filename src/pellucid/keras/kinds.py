@@ -1,4 +1,4 @@
-"""Each kind of layer that is read, and what it becomes."""
+"""Each kind of layer that can be read, and what it becomes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pellucid.network.layers import (
     Tanh,
 )
 
-SOFTMAX = "softmax"  # not a layer of ours: it may only end a network
+SOFTMAX = "softmax"  # not a layer of ours: only the end of a network
 ACTIVATIONS: dict[str, Layer] = {
     "relu": Relu(),
     "relu6": Relu6(),
@@ -45,7 +45,7 @@ ACTIVATIONS: dict[str, Layer] = {
     "sigmoid": Sigmoid(),
     "tanh": Tanh(),
 }
-# they act in training alone
+# these act only in training
 IN_TRAINING = AUGMENTATIONS | {
     "ActivityRegularization",
     "AlphaDropout",
@@ -56,7 +56,7 @@ IN_TRAINING = AUGMENTATIONS | {
 
 
 def parts(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
-    """A layer's parts without its activation; or in words why it has none. Raises NetworkError, ArtefactError."""
+    """A layer's parts without its activation; or a phrase why it has none. Raises NetworkError, ArtefactError."""
     if node.kind == "Lambda" or node.kind == "TFOpLambda":
         what = "holds Python code, which is never run" if node.kind == "Lambda" else "is a function of TensorFlow"
         raise NetworkError(f"{node.called} {what}. {_instead()}")
@@ -70,11 +70,11 @@ def parts(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
 
 
 def activation(node: Node) -> Layer | str | None:
-    """The activation in a layer's settings: a layer of ours, SOFTMAX, or None for none. Raises NetworkError."""
+    """The activation in a layer's settings: a layer of ours, SOFTMAX, or None. Raises NetworkError."""
     if node.kind in LAYERS_OF_ACTIVATION:
         return LAYERS_OF_ACTIVATION[node.kind](node)
     value = node.config.get("activation")
-    if isinstance(value, dict):  # an object: a function by its name, or a layer of its own
+    if isinstance(value, dict):  # an object: a function by its name, or a separate layer
         kind, inner = value.get("class_name"), value.get("config")
         if isinstance(inner, dict) and isinstance(kind, str) and kind in LAYERS_OF_ACTIVATION:
             return LAYERS_OF_ACTIVATION[kind](Node(kind, node.name, inner))
@@ -129,7 +129,7 @@ def _nothing(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
 
 
 def _activation_alone(node: Node, flow: Flow) -> list[ConvertedLayer]:
-    return []  # what is in its settings comes behind every layer
+    return []  # an activation in the settings follows every layer
 
 
 def _dropout(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
@@ -173,7 +173,7 @@ def _dense(node: Node, flow: Flow) -> list[ConvertedLayer]:
         raise NetworkError(f"{node.called} works on the rows of a picture, which is not supported. Flatten it first.")
     kernel, *bias = arrays(node, **shapes)
     named = {"bias": bias[0]} if bias else {}
-    if len(flow.shape) == 3:  # at each place over its channels: a convolution of 1x1
+    if len(flow.shape) == 3:  # works at each place over the channels, as a 1x1 convolution
         weight = np.ascontiguousarray(kernel.T)[:, :, None, None]
         return [ConvertedLayer(Conv(units, (1, 1), bias=bool(bias)), {"weight": weight, **named})]
     kernel, flow.flattened = as_ours(kernel, flow.flattened), None

@@ -1,6 +1,6 @@
-"""What a Keras model does to its pictures before its network begins: scaling, resizing, augmentation.
+"""A Keras model's preprocessing before its network: scaling, resizing, augmentation.
 
-Resizing becomes the classifier's form, scaling its mean and deviation. Augmentation acts in training alone.
+Resizing becomes the classifier's form, scaling its mean and deviation. Augmentation acts only in training.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ OF_TENSORFLOW |= {"__operators__.add": "+"}
 
 @dataclass
 class Pixels:
-    """What the network sees of a byte b: `factor` * b + `shift`, float64 (channels,) each."""
+    """The network's input for a byte b: `factor` * b + `shift`, float64 (channels,) each."""
 
     factor: NDArray[np.float64]
     shift: NDArray[np.float64]
     size: tuple[int, int] | None
-    """Height and width, where they are known."""
+    """Height and width, if known."""
     fit: Fit = "stretch"
     scaled: bool = False
     """Whether the model itself scales."""
     notes: list[str] = field(default_factory=list)
 
     def take(self, node: Node) -> str | None:
-        """What a layer does with the pixels, in words; None where it belongs to the network. Raises NetworkError."""
+        """A layer's effect on the pixels, in words; None if it belongs to the network. Raises NetworkError."""
         if node.kind == "InputLayer":
             return "the picture"
         if node.kind == "Rescaling":
@@ -60,7 +60,7 @@ class Pixels:
         return None
 
     def standardise(self) -> Standardise:
-        """The same of pixels in 0..1: factor * 255 * u + shift = (u - mean) / deviation. Raises NetworkError."""
+        """The same for pixels in 0..1: factor * 255 * u + shift = (u - mean) / deviation. Raises NetworkError."""
         if not (np.isfinite(self.factor).all() and (self.factor > 0).all()):
             raise NetworkError(f"The model multiplies pixels by {self.factor.tolist()}; the numbers must be above 0.")
         mean = 0.0 - self.shift / (self.factor * 255)
@@ -72,7 +72,7 @@ class Pixels:
         return "preprocessing"
 
     def _normalise(self, node: Node) -> str:
-        """(x - mean) / sqrt(variance), of the configuration or of what `adapt` measured."""
+        """(x - mean) / sqrt(variance), from the configuration or from `adapt`."""
         channels = len(self.factor)
         if flag(node, "invert", False):
             raise NetworkError(f"{node.called} is inverted (invert=True), which is not supported.")

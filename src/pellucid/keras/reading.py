@@ -1,4 +1,4 @@
-"""A row of Keras layers read into a network of ours with its weights, and what became of each layer."""
+"""Read a row of Keras layers into a network of ours with its weights, and note what each layer became."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Read:
-    """A model that was read.
+    """The result of reading a model.
 
-    * network, weights: ours; arrays by the names of the state dict, float32 but for int64 counters
+    * network, weights: ours; arrays by the names of the state dict, float32 except int64 counters
     * shape: (channels, height, width) of its pictures
-    * classes: how many it tells apart
-    * pixels: what happens to the pictures before
+    * classes: their number
+    * pixels: the preprocessing of the pictures
     * lines: every layer of the file, in order
-    * notes: what the user has to know, a sentence each
+    * notes: what the user needs to know, a sentence each
     """
 
     network: Network
@@ -69,8 +69,9 @@ class Read:
 
 
 def read(row: Row, size: tuple[int, int] | None, low: float, high: float) -> Read:
-    """Read a row. `size`: height and width for a model that leaves them open. `low`, `high`: what 0 and 255 became
-    before the model saw them. Raises NetworkError, ArtefactError, RecipeError.
+    """Read a row. `size`: height and width for a model that leaves them open. `low`, `high`: the model's input for 0
+    and
+    255. Raises NetworkError, ArtefactError, RecipeError.
     """
     reader = _Reader(row, size, low, high)
     parts = reader.row(row)
@@ -92,11 +93,11 @@ class _Reader:
         self.flow = Flow((channels, 0, 0), plane=len(described) == 2)
         self.begun = False
         self.lines: list[Line] = []
-        self.ending: Layer | str | None = None  # what the last numbers went through, an activation before its layer
+        self.ending: Layer | str | None = None  # the last operation, an activation before its layer
         self._resized()
 
     def row(self, row: Sequence[Node | Fork]) -> list[ConvertedLayer]:
-        """The parts of a row; `flow` is then behind it."""
+        """The parts of a row; `flow` is afterwards at its end."""
         return list(
             chain.from_iterable(self._fork(item) if isinstance(item, Fork) else self._node(item) for item in row)
         )
@@ -106,7 +107,7 @@ class _Reader:
             self._resized()
             self.lines.append(Line(node.name, node.kind, done))
             return []
-        if node.kind == "InputLayer":  # of a model inside the model
+        if node.kind == "InputLayer":  # of a nested model
             return []
         if node.kind not in kinds.IN_TRAINING:
             self._check_size()
@@ -140,7 +141,7 @@ class _Reader:
             raise RecipeError("The model leaves the size of its pictures open. Say which: --size 150 or 150x200.")
 
     def _check_precision(self, node: Node) -> None:
-        """What Keras computed in 16 bits is computed in 32 here. Raises NetworkError for what is quantised."""
+        """Replace Keras's 16-bit arithmetic by 32 bits. Raises NetworkError for quantised layers."""
         policy = precision(node)
         if "_from_" in policy:  # int8_from_float32
             raise NetworkError(f"{node.called} is quantised ({policy}). Save the model as it was before that.")
@@ -200,7 +201,7 @@ class _Reader:
 
 
 def _input(row: Row) -> tuple[Any, ...]:
-    """(height, width, channels) or (height, width) of the pictures, None where it is left open. Raises NetworkError."""
+    """(height, width, channels) or (height, width) of the pictures, None where open. Raises NetworkError."""
     for node in every(row):
         shape = node.config.get("batch_shape") or node.config.get("batch_input_shape")
         if shape is not None:
@@ -222,8 +223,8 @@ def _is_side(value: object) -> bool:
 def _ended(
     parts: list[ConvertedLayer], flow: Flow, ending: Layer | str | None
 ) -> tuple[list[ConvertedLayer], int, str]:
-    """The parts with scores at the end, how many classes, and what was done about the end, as a sentence."""
-    while parts and isinstance(parts[-1].layer, Dropout):  # behind the last number, where it acts in training alone
+    """The parts with scores at the end, how many classes, and a sentence about what changed at the end."""
+    while parts and isinstance(parts[-1].layer, Dropout):  # after the last number, where it acts only in training
         parts = parts[:-1]
     if len(flow.shape) != 1:
         raise NetworkError(f"The model ends with {list(flow.shape)}; a row of numbers, one a class, is needed.")
@@ -262,7 +263,7 @@ def _bends(layer: Layer) -> bool:
 
 
 def _open(parts: list[ConvertedLayer]) -> list[ConvertedLayer]:
-    """A last dense takes its units from the number of classes, as our text writes it."""
+    """A last dense takes its units from the number of classes, as in our text."""
     last = parts[-1]
     return (
         [*parts[:-1], replace(last, layer=replace(last.layer, units=None))] if isinstance(last.layer, Dense) else parts
@@ -270,7 +271,7 @@ def _open(parts: list[ConvertedLayer]) -> list[ConvertedLayer]:
 
 
 def _two(parts: list[ConvertedLayer]) -> list[ConvertedLayer]:
-    """One score z becomes two, (0, z), of which softmax gives 1 - sigmoid(z) and sigmoid(z)."""
+    """One score z becomes two, (0, z), whose softmax is 1 - sigmoid(z) and sigmoid(z)."""
     last = parts[-1]
     if isinstance(last.layer, Dense):
         weights = {name: np.concatenate([np.zeros_like(each), each]) for name, each in last.weights.items()}

@@ -1,4 +1,4 @@
-"""What a layer's configuration says, checked, and its arrays, in the shapes that the configuration promises."""
+"""The checked settings in a layer's configuration, and its arrays, in the shapes that the configuration promises."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def number(node: Node, name: str, default: float) -> float:
 def numbers(node: Node, name: str, channels: int, default: float) -> NDArray[np.float64]:
     """float64 (channels,): one number for all channels, or one for each. Raises NetworkError."""
     value = node.config.get(name)
-    if isinstance(value, dict):  # how Keras 3 writes an array
+    if isinstance(value, dict):  # Keras 3's notation of an array
         value = value.get("config", {}).get("value")
     return per_channel(node, name, np.array(default if value is None else value), channels)
 
 
 def per_channel(node: Node, name: str, value: NDArray[Any], channels: int) -> NDArray[np.float64]:
-    """float64 (channels,) of an array with one number, or one for each channel. Raises NetworkError."""
+    """float64 (channels,) from an array with one number, or one for each channel. Raises NetworkError."""
     if value.dtype.kind not in "iuf" or value.size not in (1, channels) or not np.isfinite(value).all():
         raise NetworkError(f"{node.called}: its {name} is not one number, nor one for each of {channels} channels.")
     return np.broadcast_to(value.astype(np.float64).reshape(-1), (channels,)).copy()
@@ -85,7 +85,7 @@ def check_channels_last(node: Node) -> None:
 
 
 def arrays(node: Node, **shapes: tuple[int, ...]) -> list[NDArray[np.float32]]:
-    """A layer's arrays, in this order and in these shapes. Raises ArtefactError where the file has others."""
+    """A layer's arrays, in this order and in these shapes. Raises ArtefactError if the file has others."""
     if len(node.arrays) != len(shapes):
         has = f"{len(node.arrays)} of them" if node.arrays else "none"
         raise ArtefactError(f"{node.called} needs {', '.join(shapes)}; the file has {has}. Save the whole model again.")

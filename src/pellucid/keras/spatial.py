@@ -1,7 +1,7 @@
 """Convolutions, pooling and zero padding of Keras as layers of ours.
 
-Keras keeps a filter as (height, width, inputs, outputs), PyTorch as (outputs, inputs, height, width). Keras' padding
-"same" is our padding=same. Zeros of a ZeroPadding2D go into the layer behind it.
+Keras stores a filter as (height, width, inputs, outputs), PyTorch as (outputs, inputs, height, width). Keras' padding
+"same" is our padding=same. Zeros of a ZeroPadding2D go into the next layer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def depthwise(node: Node, flow: Flow) -> list[ConvertedLayer]:
 
 
 def separable(node: Node, flow: Flow) -> list[ConvertedLayer]:
-    """A depthwise convolution without a bias, then one of 1x1."""
+    """A depthwise convolution without a bias, then a 1x1 convolution."""
     size, times, channels = pair(node, "kernel_size"), whole(node, "depth_multiplier", 1), _channels(node, flow)
     filters = whole(node, "filters")
     deep, wide, *bias = arrays(
@@ -77,7 +77,7 @@ def global_max(node: Node, flow: Flow) -> list[ConvertedLayer]:
 
 
 def zero_padding(node: Node, flow: Flow) -> list[ConvertedLayer]:
-    """Kept for the layer behind it."""
+    """Its zeros are kept for the next layer."""
     check_channels_last(node)
     match node.config.get("padding", 1):
         case int() as every:
@@ -109,7 +109,7 @@ def _conv(node: Node, flow: Flow, kernel: NDArray[np.float32], bias: list[Any], 
     top, bottom, left, right = zeros
     if (top != bottom and dilation[0] > 1) or (left != right and dilation[1] > 1):
         raise NetworkError(f"{node.called} is dilated and has {zeros} zeros at the top, bottom, left and right.")
-    # a filter with rows of zeros on the side that lacks padding sees what the smaller one saw
+    # a filter extended by rows of zeros on the side that lacks padding computes the same as the smaller one
     more = (max(bottom - top, 0), max(top - bottom, 0)), (max(right - left, 0), max(left - right, 0))
     kernel = np.pad(kernel, ((0, 0), (0, 0), *more))
     if kernel.shape[2:] != size:
@@ -143,7 +143,7 @@ def _pool(node: Node, flow: Flow) -> dict[str, Any]:
 
 
 def _zeros(node: Node, flow: Flow, before: Zeros, reach: Pair, stride: Pair) -> Zeros:
-    """Of a ZeroPadding2D and of the layer's own "same" together."""
+    """The zeros of a ZeroPadding2D and of the layer's own "same" together."""
     if not _same(node):
         return before
     _, height, width = flow.shape

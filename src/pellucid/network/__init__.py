@@ -1,1 +1,1 @@
-"""What a CNN is: layers, the line of text that names them, the zoo, the plan. No weights are trained here."""
+"""The description of a CNN: layers, the line of text that names them, the zoo, the plan. Nothing is trained here."""

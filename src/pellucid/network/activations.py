@@ -1,6 +1,6 @@
-"""Layers that change each number on its own: activations and dropout.
+"""Element-wise layers: activations and dropout.
 
-None works in place: whoever looks at the output of conv1 must see what conv1 gave, not what relu1 made of it.
+None of them works in place: the recorded output of conv1 must not be overwritten by relu1.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dropout(Elementwise):
-    """`dropout(0.5)`: while training, each number is 0 with probability `rate`, else divided by 1 - rate."""
+    """`dropout(0.5)`: in training, each number is 0 with probability `rate`, else divided by 1 - rate."""
 
     word: ClassVar[str] = "dropout"
 

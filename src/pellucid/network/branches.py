@@ -1,4 +1,4 @@
-"""The torch modules of layers that hold rows. Imports torch, so it is imported only where one is built."""
+"""The torch modules of layers that hold rows. Imports torch, so it is imported only to build one."""
 
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ class Branches(nn.Module):
 
 
 class Gated(nn.Module):
-    """The input, (n, C, ...), times what the body makes of it, (n, C), a number for each channel."""
+    """The input, (n, C, ...), times the output of the body, (n, C): one factor per channel."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Layers that learn numbers for each channel and work at every place alike: layer norm, scale."""
+"""Layers with learned numbers per channel that work the same at every place: layer norm, scale."""
 
 from dataclasses import KW_ONLY, dataclass, field
 from math import prod
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class LayerNorm(Elementwise):
     """The channels of each place to mean 0 and variance 1, then scaled and shifted (Ba, Kiros, Hinton 2016, eq. 3).
 
-    Each place on its own, as in ConvNeXt (Liu et al. 2022, "A ConvNet for the 2020s", section 2.5), whose `eps`, 1e-6,
-    is the default. It is added to the variance. Of a row, all numbers together.
+    Each place is normalised separately, as in ConvNeXt (Liu et al. 2022, "A ConvNet for the 2020s", section 2.5), whose
+    `eps`, 1e-6, is the default. It is added to the variance. In a flat row, all numbers are normalised together.
     """
 
     word: ClassVar[str] = "layernorm"
@@ -35,15 +35,15 @@ class LayerNorm(Elementwise):
         return f"{input[0]} + {input[0]} = {2 * input[0]}"
 
     def forward_flops(self, input: Shape) -> int:
-        """A number: mean 1; difference, square, sum 3; normalise 1; scale and shift 2."""
+        """Per number: mean 1; difference, square, sum 3; normalise 1; scale and shift 2."""
         return 7 * prod(input)
 
     def input_gradient_flops(self, input: Shape) -> int:
-        """A number: g = dy * scale and x^ again 3; two means 3; (g - mean(g) - x^ * mean(g * x^)) / deviation 4."""
+        """Per number: g = dy * scale and x^ again 3; two means 3; (g - mean(g) - x^ * mean(g * x^)) / deviation 4."""
         return 10 * prod(input)
 
     def weight_gradient_flops(self, input: Shape) -> int:
-        """A number: dy * x^ and its sum 2, the sum of dy 1."""
+        """Per number: dy * x^ and its sum 2, the sum of dy 1."""
         return 3 * prod(input)
 
     def extra_bytes(self, input: Shape) -> int:
@@ -59,7 +59,7 @@ class LayerNorm(Elementwise):
 
 @dataclass(frozen=True)
 class Scale(Elementwise):
-    """`scale(1e-6)`: each channel times a learned number, which starts as `init`.
+    """`scale(1e-6)`: each channel times a learned number, initially `init`.
 
     LayerScale (Touvron et al. 2021, "Going deeper with image transformers", section 2, eq. 5).
     """
@@ -79,7 +79,7 @@ class Scale(Elementwise):
         return f"{input[0]}"
 
     def weight_gradient_flops(self, input: Shape) -> int:
-        """A number: dy * x and its sum."""
+        """Per number: dy * x and its sum."""
         return 2 * prod(input)
 
     def module(self, input: Shape) -> "nn.Module":

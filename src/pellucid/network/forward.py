@@ -1,9 +1,9 @@
-"""The forward pass in NumPy, one function for each kind of layer: for a few pictures, before torch would be imported.
+"""The forward pass in NumPy, one function per kind of layer: for a few pictures, without importing torch.
 
-Predictions only: batch norm takes its running statistics, dropout passes. One picture at a time, float32
-(channels, height, width) in plain order; the numbers are those of the torch modules but for the order of the sums. A
-convolution copies what its windows see into columns, some rows of the output at a time so that they stay in the cache,
-and multiplies (im2col: Chellapilla, Puri, Simard 2006, "High performance convolutional neural networks for document
+For predictions only: batch norm uses its running statistics, dropout does nothing. It computes one picture at a time,
+float32 (channels, height, width) in plain order; its numbers equal those of the torch modules up to the order of the
+sums. A convolution copies its windows into columns, some rows of the output at a time to stay in the cache, and
+multiplies (im2col: Chellapilla, Puri, Simard 2006, "High performance convolutional neural networks for document
 processing", section 3.1).
 """
 
@@ -41,19 +41,19 @@ from pellucid.network.window import Pair
 
 Map = NDArray[np.float32]
 Weights = Mapping[str, Map]
-"""As the state dict names them, "residual1.body.conv1.weight"."""
+"""By the state dict's names, "residual1.body.conv1.weight"."""
 
-COLUMNS = 1 << 18  # numbers in the columns of a convolution: 1 MB, which a core's cache holds
+COLUMNS = 1 << 18  # numbers in the columns of a convolution: 1 MB, which fits a core's cache
 ONE = np.float32(1)
 
 
 def forward(steps: Sequence[PlacedLayer], weights: Weights, image: Map) -> Map:
     """The logits, float32 (classes,), of one standardised picture, float32 (channels, height, width).
 
-    `steps`: Network.shapes of a network and the picture's size. `weights`: of every layer, in the shapes that
-    `Layer.state` gives.
+    `steps`: Network.shapes of a network and the picture's size. `weights`: of every layer, in the shapes of
+    `Layer.state`.
     """
-    with np.errstate(all="ignore"):  # what is not finite is so in torch too, and nothing is said there
+    with np.errstate(all="ignore"):  # torch does not warn about non-finite numbers either
         return _row(steps, weights, "", image)
 
 
@@ -117,7 +117,7 @@ def _layernorm(layer: LayerNorm, x: Map, weights: Weights, name: str) -> Map:
 
 
 def _across(numbers: NDArray[Any], x: Map) -> NDArray[Any]:
-    """A number for each channel, beside all places of it."""
+    """One number per channel, reshaped to broadcast over all its places."""
     return numbers.reshape((-1,) + (1,) * (x.ndim - 1))
 
 
@@ -128,7 +128,7 @@ def _maxpool(layer: MaxPool, x: Map, weights: Weights, name: str) -> Map:
 def _avgpool(layer: AvgPool, x: Map, weights: Weights, name: str) -> Map:
     zeros = layer.window().zeros(*x.shape[1:])
     count: Any = np.float32(prod(layer.size))
-    if layer.same:  # the numbers that are there
+    if layer.same:  # count only real numbers
         count = _reduced(np.add, layer, _padded(np.ones_like(x[:1]), zeros, 0.0))
     return _reduced(np.add, layer, _padded(x, zeros, 0.0)) / count
 
@@ -148,7 +148,7 @@ def _gelu(x: Map) -> Map:
     z = np.abs(x) * np.float32(np.sqrt(0.5))
     t = ONE / (ONE + np.float32(0.3275911) * z)
     series = reduce(lambda total, each: (total + np.float32(each)) * t, _ERF, np.zeros_like(t))
-    tail = series * np.exp(-z * z) / np.float32(2)  # of the normal distribution, beyond |x|
+    tail = series * np.exp(-z * z) / np.float32(2)  # the normal distribution's tail beyond |x|
     return x * np.where(x > 0, ONE - tail, tail)
 
 
@@ -156,7 +156,7 @@ _ERF = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 
 
 def _reduced(operation: Callable[..., Any], layer: Pool, x: Map) -> Map:
-    """The windows' numbers brought together by maximum or sum, one place of the window after the other."""
+    """Reduce the windows by maximum or sum, one place of the window after the other."""
     windows = _windows(x, layer.size, layer.step)
     y = windows[..., 0, 0].copy()
     for row, column in list(np.ndindex(*layer.size))[1:]:
@@ -165,14 +165,14 @@ def _reduced(operation: Callable[..., Any], layer: Pool, x: Map) -> Map:
 
 
 def _windows(x: Map, size: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Map:
-    """A view (channels, rows, columns, F, F) of what the window sees at each of its places."""
+    """A view (channels, rows, columns, F, F) of the window at each of its places."""
     reach = tuple(dilation[axis] * (size[axis] - 1) + 1 for axis in (0, 1))
     every = sliding_window_view(x, reach, axis=(1, 2))
     return every[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
 
 
 def _padded(x: Map, zeros: tuple[Pair, Pair], value: float) -> Map:
-    """`value` before and after the rows and the columns, as many times as Window.zeros says."""
+    """`value` before and after the rows and the columns, as often as Window.zeros says."""
     if not any(map(any, zeros)):
         return x
     channels, height, width = x.shape

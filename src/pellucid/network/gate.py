@@ -1,4 +1,4 @@
-"""The gate: a row of layers that says how much of each channel passes."""
+"""The gate: a row of layers that computes how much of each channel passes."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gate(Branched):
-    """`gate(globalavgpool dense(8) relu dense(32) sigmoid)`: each channel times the number that the body gives for it.
+    """`gate(globalavgpool dense(8) relu dense(32) sigmoid)`: each channel times the body's number for it.
 
     Squeeze-and-excitation (Hu, Shen, Sun 2018, "Squeeze-and-excitation networks", eq. 2 to 4).
     """
@@ -42,7 +42,7 @@ class Gate(Branched):
     ) -> tuple[list[Item], Before]:
         input, row = FLOAT * prod(step.input), FLOAT * step.input[0]
         learns = before.learns or self.parameters(step.input) > 0
-        # the multiplication keeps both that it multiplies; backward, the input's gradient waits for the body
+        # the multiplication keeps both factors; backward, the input's gradient waits for the body
         body, after = itemised(
             self.body, step.input, replace(before, keeps=before.keeps or learns), f"{at}.body.", waiting + input
         )

@@ -1,8 +1,8 @@
-"""What every layer is: a frozen dataclass that knows its sizes, its parameters, its cost and its module.
+"""The base of every layer: a frozen dataclass that knows its sizes, its parameters, its cost and its module.
 
-The fields are what the text writes in parentheses: `Conv(10, (5, 5))` is `conv(10, 5)`; those after
-`_: KW_ONLY` are written with their name, and only where they differ from the default. A layer has no weights and
-needs no torch until `module()` is asked for.
+The fields are the settings in parentheses in the text: `Conv(10, (5, 5))` is `conv(10, 5)`. Those after `_: KW_ONLY`
+are written with their name, and only if they differ from the default. A layer has no weights and needs no torch until
+`module()` is called.
 """
 
 from abc import ABC, abstractmethod
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 FLOAT = 4  # bytes of a float32
-INDEX = 8  # bytes of the int64 with which PyTorch remembers the winner of a max pooling window
+INDEX = 8  # bytes of the int64 in which PyTorch stores the winner of a max pooling window
 
 TensorSpecs = dict[str, tuple[str, Shape]]
-"""Tensors by name, as a module's state dict names them: the type of their numbers as NumPy says it, and their shape."""
+"""Tensors by their names in a module's state dict: NumPy's name of the dtype, and the shape."""
 
 
 class Names:
-    """The names of layers in a row, `conv1`, `relu1`, `conv2`: a layer's word, counted from 1."""
+    """The names of layers in a row, `conv1`, `relu1`, `conv2`: a layer's word and its count from 1."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -38,10 +38,10 @@ class Names:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one picture costs in one layer.
+    """The cost of one picture in one layer.
 
-    Operations are floating-point operations (FLOPs): a multiply-add counts as two, a comparison or a function
-    of one number (tanh, say) as one. Backward is the gradient of the weights plus the gradient of the input.
+    Operations are floating-point operations (FLOPs): a multiply-add counts as two, a comparison or a function of one
+    number (such as tanh) as one. Backward is the gradient of the weights plus the gradient of the input.
     """
 
     forward_flops: int
@@ -49,7 +49,7 @@ class Cost:
     forward_bytes: int
     """float32 bytes of the output."""
     backward_bytes: int
-    """Bytes that have to be kept from the forward pass until the backward pass, beside the parameters."""
+    """Bytes kept from the forward pass until the backward pass, besides the parameters."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Layer(ABC):
 
     word: ClassVar[str]
     keeps_input: ClassVar[bool] = False
-    """Whether the gradient is computed from the input's values, which have to be kept until then."""
+    """Whether the gradient needs the input's values, which must be kept until then."""
     keeps_output: ClassVar[bool] = False
     sees_all: ClassVar[bool] = False
     """Whether each output sees every place of the input."""
     hands_on_order: ClassVar[bool] = False
-    """Whether the gradient of the input lies in memory in the order in which that of the output came."""
+    """Whether the gradient of the input has the memory order of the output's gradient."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -71,7 +71,7 @@ class Layer(ABC):
                 raise NetworkError(f"{self.word}: {complaint}.")
 
     def __str__(self) -> str:
-        """As the network's text writes it."""
+        """The layer as the network's text writes it."""
         arguments = []
         for each in fields(self):
             value = getattr(self, each.name)
@@ -87,14 +87,14 @@ class Layer(ABC):
 
     @abstractmethod
     def output_formula(self, input: Shape) -> str:
-        """How `output` comes about, with the numbers filled in."""
+        """The formula of `output`, with the numbers filled in."""
 
     @abstractmethod
     def module(self, input: Shape) -> "nn.Module":
         """A new torch module with initialised weights (see initialise.py)."""
 
     def state(self, input: Shape) -> TensorSpecs:
-        """What its module keeps, learned or counted."""
+        """The tensors in its module's state, learned or counted."""
         return {}
 
     def parameters(self, input: Shape) -> int:
@@ -108,8 +108,8 @@ class Layer(ABC):
     def cost(self, input: Shape, first: bool = False, input_is_kept: bool = False) -> Cost:
         """Operations and memory for one picture.
 
-        `first`: no layer before this one learns, so that nobody asks for the gradient of its input.
-        `input_is_kept`: the layer before keeps its output, this layer's input, which is not kept twice.
+        `first`: no layer before this one learns, so the gradient of its input is not needed. `input_is_kept`: the layer
+        before keeps its output, which is this layer's input, so it is not counted twice.
         """
         learns = self.parameters(input) > 0
         if first and not learns:
@@ -126,7 +126,7 @@ class Layer(ABC):
         """Operations of the forward pass."""
 
     def input_gradient_flops(self, input: Shape) -> int:
-        """As a rule every step forward has one step back."""
+        """By default each forward operation has one backward operation."""
         return self.forward_flops(input)
 
     def weight_gradient_flops(self, input: Shape) -> int:
@@ -140,38 +140,38 @@ class Layer(ABC):
         return 0
 
     def scratch_bytes(self, input: Shape) -> int:
-        """Bytes that its backward pass takes for a while, for each picture, beside gradients and what is kept."""
+        """Temporary bytes of its backward pass, per picture, besides gradients and kept numbers."""
         return 0
 
     def weight_copies(self) -> int:
-        """How often its backward pass copies the weights, whatever the number of pictures."""
+        """How often its backward pass copies the weights, for any number of pictures."""
         return 0
 
     def reordered_bytes(self, input: Shape) -> int:
-        """Bytes that its backward pass copies, for each picture, where the gradient comes in plain order of memory.
+        """Bytes that its backward pass copies, per picture, if the gradient arrives in plain memory order.
 
-        Networks train channels-last; the gradient that comes out of a flatten or a global average is in plain order.
+        Networks train channels-last; the gradient out of a flatten or a global average is in plain order.
         """
         return 0
 
     def window(self) -> Window | None:
-        """The window that slides over the input, where there is one."""
+        """The window that slides over the input, if there is one."""
         return None
 
 
-LARGEST = 100_000_000  # of any setting: far beyond use, far below what torch's 64-bit sizes can hold
+LARGEST = 100_000_000  # of any setting: far above any use, far below the limit of torch's 64-bit sizes
 
-AT_LEAST_0 = {"least": 0}  # metadata of a dataclass field whose numbers have a smallest value
+AT_LEAST_0 = {"least": 0}  # metadata of a dataclass field whose numbers have a minimum
 AT_LEAST_1 = {"least": 1}
 
 
 def out_of_range(setting: Field[Any], value: object) -> str | None:
-    """What is wrong with a setting's value, or None: `filters must be 1 or more, not 0`."""
+    """The error in a setting's value, or None: `filters must be 1 or more, not 0`."""
     least, below = setting.metadata.get("least"), setting.metadata.get("below")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
-        if not number <= LARGEST:  # also what is no number
+        if not number <= LARGEST:  # this form also catches NaN
             return f"{setting.name} must be at most {LARGEST:,}, not {number:,}"
         if least is not None and number < least:
             return f"{setting.name} must be {least} or more, not {number}"
@@ -191,7 +191,7 @@ def _written(value: object) -> str:
 
 
 def channels_height_width(input: Shape) -> tuple[int, int, int]:
-    """Channels, height and width, or a NetworkError for a flat input."""
+    """Channels, height and width. Raises NetworkError for a flat input."""
     if len(input) != 3:
         raise NetworkError(
             f"it needs [channels, height, width], but its input is {list(input)}; put it before flatten, "

@@ -1,4 +1,4 @@
-"""The map of the layers: every kind, by the word that the text uses for it."""
+"""The map of the layers: every kind, by its word in the text."""
 
 from pellucid.network.activations import (
     Dropout,

@@ -19,9 +19,9 @@ Padding = Pair | Literal["same", "valid"]
 class Conv(Layer):
     """`conv(10, 5)`: 10 filters of 5x5; each filter spans the channels of its group.
 
-    `same` padding keeps height and width where the stride is 1: P = D*(F-1)/2 zeros on each side, as in the article.
-    With a stride S it gives ceil(W / S) outputs, as TensorFlow does it. Where the number of zeros is odd, the right and
-    the lower side have one more. `valid` is no padding.
+    `same` padding keeps height and width at stride 1: P = D*(F-1)/2 zeros on each side, as in the article. With a
+    stride S it gives ceil(W / S) outputs, as in TensorFlow. If the number of zeros is odd, the right and the lower side
+    get one more. `valid` means no padding.
     """
 
     word: ClassVar[str] = "conv"
@@ -48,17 +48,17 @@ class Conv(Layer):
 
     @property
     def lopsided(self) -> bool:
-        """Whether the number of zeros depends on the input, and may be odd: `same` beyond the article's case."""
+        """Whether the number of zeros depends on the input, and may be odd: `same`, except in the article's case."""
         return self.padding == "same" and (self.stride != (1, 1) or any(zeros % 2 for zeros in self._all_zeros))
 
     @property
     def _all_zeros(self) -> Pair:
-        """2P, the zeros on both sides that keep height and width with stride 1."""
+        """2P, the zeros on both sides that keep height and width at stride 1."""
         return self.dilation[0] * (self.size[0] - 1), self.dilation[1] * (self.size[1] - 1)
 
     @property
     def zeros(self) -> Pair:
-        """P, the zeros on each side, as numbers. Not of a `lopsided` convolution: see Window.zeros."""
+        """P, the zeros on each side, as numbers. Not for a `lopsided` convolution: see Window.zeros."""
         assert not self.lopsided, "the zeros depend on the input's size"
         if isinstance(self.padding, tuple):
             return self.padding
@@ -94,15 +94,15 @@ class Conv(Layer):
         return f"{self.size[0]}*{self.size[1]}*{channels}*{self.filters}{bias} = {self.parameters(input)}"
 
     def forward_flops(self, input: Shape) -> int:
-        """F*F*C multiply-adds an output; the bias is the sum's first term and costs nothing more."""
+        """F*F*C multiply-adds per output; the bias is the sum's first term and adds no cost."""
         return 2 * prod(self.size) * (input[0] // self.groups) * prod(self.output(input))
 
     def weight_copies(self) -> int:
-        return 2  # the filters and their gradient, in the order that the library computes in
+        return 2  # the filters and their gradient, in the library's own memory order
 
     def reordered_bytes(self, input: Shape) -> int:
         channels, height, width = output = self.output(input)
-        alike = channels == 1 or height == width == 1  # both orders are the same
+        alike = channels == 1 or height == width == 1  # then both orders are the same
         return 0 if alike else FLOAT * prod(output)
 
     def module(self, input: Shape) -> "nn.Conv2d":
@@ -120,9 +120,9 @@ class Conv(Layer):
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """`dense(64)`: every output a weighted sum of all inputs. As the last layer, `dense` has one a class.
+    """`dense(64)`: each output is a weighted sum of all inputs. The last layer, `dense`, has one output per class.
 
-    Glorot's start is the default: what follows the last layer is a softmax, not a ReLU that drops half.
+    Glorot's initialisation is the default: after the last layer comes a softmax, not a ReLU that drops half.
     """
 
     word: ClassVar[str] = "dense"
@@ -182,8 +182,8 @@ class Dense(Layer):
 class BatchNorm(Elementwise):
     """Each channel to mean 0 and variance 1 in the batch, then scaled and shifted (Ioffe & Szegedy 2015, alg. 1).
 
-    The running mean and variance, which are not learned by gradients, are not counted as parameters. `eps` is added to
-    the variance: 1e-5 in PyTorch, 1e-3 in TensorFlow.
+    The running mean and variance are not learned by gradients, and do not count as parameters. `eps` is added to the
+    variance: 1e-5 in PyTorch, 1e-3 in TensorFlow.
     """
 
     word: ClassVar[str] = "batchnorm"
@@ -204,15 +204,15 @@ class BatchNorm(Elementwise):
         return f"{input[0]} + {input[0]} = {2 * input[0]}"
 
     def forward_flops(self, input: Shape) -> int:
-        """A number: mean 1; difference, square, sum 3; normalise 1; scale and shift 2."""
+        """Per number: mean 1; difference, square, sum 3; normalise 1; scale and shift 2."""
         return 7 * prod(input)
 
     def input_gradient_flops(self, input: Shape) -> int:
-        """A number: scale * (dy - mean(dy) - x^ * mean(dy * x^)), 4; the means come with the weights."""
+        """Per number: scale * (dy - mean(dy) - x^ * mean(dy * x^)), 4; the weights' gradient has the means."""
         return 4 * prod(input)
 
     def weight_gradient_flops(self, input: Shape) -> int:
-        """A number: x^ again 2, dy * x^ and its sum 2, the sum of dy 1."""
+        """Per number: x^ again 2, dy * x^ and its sum 2, the sum of dy 1."""
         return 5 * prod(input)
 
     def module(self, input: Shape) -> "nn.Module":

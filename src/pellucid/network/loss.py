@@ -1,4 +1,4 @@
-"""The loss: what training makes small and what a trace ends in, as PyTorch computes it."""
+"""The loss: training minimises it, and a trace ends in it. PyTorch's arithmetic."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ def mean_loss(
       has and 0 for the others, (n, classes)
     * "cross_entropy": of softmax(logits); smoothing as in Szegedy et al. 2016, eq. 3
     * "mse": the mean over classes of (softmax probability - one-hot target) squared (Brier 1950)
-    * "binary_cross_entropy": of sigmoid(logits), averaged over classes too; a single logit has the classes 0 and 1.
-      `probabilities`: the logits are probabilities already.
+    * "binary_cross_entropy": of sigmoid(logits), also averaged over classes; a single logit has the classes 0 and 1.
+      `probabilities`: the logits already are probabilities.
     * "difference": not a loss but the logit of the target minus that of class `against`, summed over the batch
-    * importance: one for each class. A picture's loss counts so many times, and the sum is divided by n.
-    * weights: one for each class, for the cross-entropy only: PyTorch's `weight`, which divides by the sum of the
-      batch's weights instead. That sum differs from batch to batch, and is the label's own weight where n is 1, so a
-      picture alone would not show its weight.
+    * importance: one factor per class. It multiplies a picture's loss, and the sum is divided by n.
+    * weights: one per class, for the cross-entropy only: PyTorch's `weight`, which divides by the sum of the batch's
+      weights instead. That sum differs between batches. With n = 1 it equals the label's own weight, which cancels.
     """
     import torch.nn.functional as F
 

@@ -13,12 +13,12 @@ from pellucid.network.window import Shape, TooSmall
 if TYPE_CHECKING:
     from torch import nn
 
-LARGEST_SIDE = 1 << 14  # pixels: how far the search goes for a picture that would be large enough
+LARGEST_SIDE = 1 << 14  # pixels: upper limit of the search for a large enough picture
 
 
 @dataclass(frozen=True)
 class Network:
-    """The layers, first to last. A last `dense` may leave its units open: it takes the number of classes."""
+    """The layers, first to last. A last `dense` without units takes the number of classes."""
 
     layers: tuple[Layer, ...]
 
@@ -32,9 +32,9 @@ class Network:
     def shapes(self, input: Shape, classes: int) -> list[PlacedLayer]:
         """Each layer with its name (`conv1`, `relu1`, ...), its input's and its output's shape.
 
-        The last step's layer is `dense(classes)` where the text leaves it open. Raises NetworkError where sizes
-        do not fit, saying which layer, the formula with its numbers and what would, or where the end is not one
-        number a class.
+        The last step's layer is `dense(classes)` if the text gives no units. Raises NetworkError if sizes do not fit,
+        with the layer, the formula with its numbers and what would fit, or if the network does not end in one number
+        per class.
         """
         layers = self.filled(classes)
         try:
@@ -51,7 +51,7 @@ class Network:
         return steps
 
     def filled(self, classes: int) -> tuple[Layer, ...]:
-        """The layers, with the number of classes where the last `dense` leaves it open."""
+        """The layers, with the number of classes in a last `dense` without units."""
         last = self.layers[-1]
         if isinstance(last, Dense) and last.units is None:
             return (*self.layers[:-1], replace(last, units=classes))
@@ -60,8 +60,8 @@ class Network:
     def module(self, input: Shape, classes: int) -> "nn.Sequential":
         """A new torch module with initialised weights, its layers named as in `shapes`.
 
-        It takes (N, channels, height, width) float and gives (N, classes) scores, before softmax. The weights
-        come from torch's global generator: `torch.manual_seed` makes them reproducible.
+        It maps (N, channels, height, width) float to (N, classes) scores, before softmax. The weights come from torch's
+        global generator: `torch.manual_seed` makes them reproducible.
         """
         return modules(self.shapes(input, classes))
 
@@ -73,7 +73,7 @@ def _ending(last: PlacedLayer) -> str:
 
 
 def _large_enough(layers: tuple[Layer, ...], input: Shape) -> str:
-    """`, or a picture of at least 28x28`, the smallest in which every window fits, or nothing."""
+    """`, or a picture of at least 28x28`, the smallest in which every window fits, or ""."""
 
     def fits(height: int, width: int) -> bool:
         try:
@@ -81,7 +81,7 @@ def _large_enough(layers: tuple[Layer, ...], input: Shape) -> str:
         except TooSmall:
             return False
         except NetworkError:
-            return True  # another fault, which is not a matter of size
+            return True  # another error, unrelated to size
         return True
 
     def least(fits_side: Callable[[int], bool]) -> int:

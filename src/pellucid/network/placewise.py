@@ -1,7 +1,7 @@
-"""The torch modules of what works at every place alike, and of zeros. Imports torch: only where one is built.
+"""The torch modules of layers that work the same at every place, and of zeros. Imports torch: only to build one.
 
-What only brings numbers into another shape is a module of its own. So the last step of a layer, which gives its output,
-stands alone in it, and has the layer's name in the glass box.
+Each reshaping is a module of its own. So the last step of a layer, which computes its output, is alone in its module
+and has the layer's name in the glass box.
 """
 
 import torch
@@ -13,7 +13,7 @@ from pellucid.network.window import Pair, same_zeros
 class Zeros(nn.Module):
     """The zeros around a picture that give ceil(H / S) x ceil(W / S) outputs: (n, C, H, W) -> (n, C, H + ..., W + ...).
 
-    A module of its own, so that the convolution's output has the convolution's name in the glass box.
+    A separate module, so the convolution's output has the convolution's name in the glass box.
     """
 
     def __init__(self, reach: Pair, stride: Pair) -> None:
@@ -26,7 +26,7 @@ class Zeros(nn.Module):
 
 
 class Spread(nn.Module):
-    """A number for each channel, to be joined with maps: (..., C) -> (..., C, 1, 1), or as it is for a row."""
+    """One number per channel, reshaped to meet maps: (..., C) -> (..., C, 1, 1), or unchanged for a row."""
 
     def forward(self, numbers: Tensor, joined: Tensor) -> Tensor:
         return numbers.reshape(*numbers.shape, *[1] * (joined.dim() - 2))
@@ -40,7 +40,7 @@ class OverChannels(nn.Module):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """The same, back in order: float32 (n, C, H, W) -> (n, C, H, W)."""
+    """The same, permuted back: float32 (n, C, H, W) -> (n, C, H, W)."""
 
     def __init__(self, channels: int, eps: float) -> None:
         super().__init__(channels, eps)

@@ -1,4 +1,4 @@
-"""A network before anything trains: sizes, parameters, operations, memory, each with its formula."""
+"""The plan of a network before training: sizes, parameters, operations, memory, each with its formula."""
 
 import re
 from dataclasses import dataclass
@@ -12,32 +12,32 @@ from pellucid.network.layers import Branched, Conv, Pair, Shape
 from pellucid.network.network import Network
 from pellucid.network.residual import Item, itemised, peak_bytes
 
-SET_ASIDE = 0.03  # of a step's numbers: what PyTorch sets aside besides, such as reordered weights (docs/why/plan.md)
+SET_ASIDE = 0.03  # of a step's numbers: what PyTorch allocates besides, such as reordered weights (docs/why/plan.md)
 PROGRAM = 500_000_000  # bytes of PyTorch, compiled loops and the pictures of a batch (docs/why/plan.md)
-GAPS = 2.2  # times a step's numbers: the most that they took of a process with the gaps that the allocator leaves
-LARGEST_SIDE = 100_000  # pixels; a picture that is larger is a slip of the keyboard
+GAPS = 2.2  # times a step's numbers: the most that a process took for them, including the allocator's gaps
+LARGEST_SIDE = 100_000  # pixels; a larger picture is a typing error
 
 
 @dataclass(frozen=True)
 class Row:
-    """A layer. Layers that hold rows are taken apart: the rows' layers first, then what joins them, `residual1`."""
+    """A layer. A layer that holds rows becomes several: the rows' layers first, then their joining, `residual1`."""
 
     name: str
-    """`conv1`, or `residual1.body.conv1` inside a residual: the module's name in the torch module."""
+    """The module's name in the torch module: `conv1`, or `residual1.body.conv1` inside a residual."""
     layer: str
-    """As the network's text writes it."""
+    """The layer as the network's text writes it."""
     output: Shape
     output_formula: str
     parameters: int
     parameters_formula: str
     cost: Cost
     receptive_field: Pair
-    """Height and width of the part of the picture that one output sees; with padding it may reach beyond it."""
+    """Height and width of the part of the picture that affects one output; padding may extend it beyond the picture."""
 
 
 @dataclass(frozen=True)
 class FullyConnected:
-    """The dense layer that would give as many outputs as the first convolution, without sharing a weight."""
+    """The dense layer with as many outputs as the first convolution, without shared weights."""
 
     instead_of: str
     parameters: int
@@ -46,10 +46,10 @@ class FullyConnected:
 
 @dataclass(frozen=True)
 class Plan:
-    """FLOPs (a multiply-add counts as two) and bytes are for one picture where a name does not say otherwise.
+    """FLOPs (a multiply-add counts as two) and bytes are per picture unless a name says otherwise.
 
     Backward is the gradients of the weights and of each layer's input, except where nothing before the layer learns:
-    nobody asks for the gradient of the picture.
+    the picture needs no gradient.
     """
 
     network: str
@@ -61,30 +61,30 @@ class Plan:
     forward_flops: int
     backward_flops: int
     kept_bytes: int
-    """What backward needs from forward: the activations of one picture that have to be kept."""
+    """The activations of one picture that the backward pass needs."""
     step_bytes: int
-    """The most that one picture of a training step takes at one time: what is kept by then, and what is in work."""
+    """The most that one picture of a training step needs at one time: kept activations, and the layer at work."""
     peak_bytes: int
-    """The most that stands in memory at one time while one picture passes and nothing is kept."""
+    """The most in memory at one time while one picture passes and nothing is kept."""
     training_bytes: int
     """The peak of a training step on a batch, see `training_formula`.
 
-    That is the most bytes of numbers that PyTorch holds at one time, in float32, channels-last, by its own modules.
-    Fused blocks and bfloat16 take less. The program and the gaps that the allocator leaves come on top.
+    It is the most bytes of numbers that PyTorch holds at one time, in float32, channels-last, with its own modules.
+    Fused blocks and bfloat16 take less. The program and the allocator's gaps come on top.
     """
     training_formula: str
     predicting_bytes: int
-    """Parameters, and the batch at its widest place."""
+    """Parameters, and the batch at its largest layer."""
     fully_connected: FullyConnected | None
     """None without a convolution."""
 
     @property
     def program_bytes(self) -> int:
-        """The most that the whole process took while it trains: a bound, measured on two cores (docs/why/plan.md)."""
+        """Upper bound for the whole process in training, measured on two cores (docs/why/plan.md)."""
         return PROGRAM + round(GAPS * self.training_bytes)
 
     def as_json(self) -> dict[str, Any]:
-        """The same as JSON's types; shapes as lists, [channels, height, width]."""
+        """The plan in JSON's types; shapes are lists, [channels, height, width]."""
         instead = self.fully_connected
         return {
             "network": self.network,
@@ -109,11 +109,11 @@ class Plan:
 
 
 def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimizer_states: int = 2) -> Plan:
-    """What training `network` on pictures of shape `input` needs. Raises NetworkError where sizes do not fit.
+    """What training `network` on pictures of shape `input` costs. Raises NetworkError if sizes do not fit.
 
-    `optimizer_states`: numbers that the optimizer keeps for each parameter: 2 for Adam, 1 for SGD with momentum.
-    The memory is what the numbers themselves take in float32, at the peak of training with what PyTorch sets aside for
-    its own arithmetic (`Plan.training_bytes`); the program and PyTorch come on top.
+    `optimizer_states`: numbers that the optimizer keeps per parameter: 2 for Adam, 1 for SGD with momentum. The memory
+    is that of the numbers in float32, at the peak of training, with PyTorch's working memory (`Plan.training_bytes`);
+    the program and PyTorch itself come on top.
     """
     network.shapes(input, classes)
     layers = network.filled(classes)
@@ -167,10 +167,10 @@ def parse_input(text: str) -> Shape:
 
 
 def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
-    """Bytes for each picture, gradients of weights, and bytes of copied weights, where together they are the most.
+    """Bytes per picture, gradients of weights, and bytes of copied weights, at the moment of their largest sum.
 
-    A layer's backward pass stands beside what it and the layers before it keep; those after it have let go, and the
-    gradients of their weights are there.
+    During a layer's backward pass, memory holds what it and the layers before it keep. The layers after it have freed
+    theirs, and the gradients of their weights exist.
     """
     stored = list(accumulate(item.cost.backward_bytes for item in items))
     layers = [(item.step.layer, item.step.input) for item in items]
@@ -185,7 +185,7 @@ def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
 
 def _row(item: Item, input: Shape) -> Row:
     step = item.step
-    # what a layer's branches learn stands in their own rows
+    # the parameters of a layer's branches are in their own rows
     branched = isinstance(step.layer, Branched)
     return Row(
         name=item.path,

@@ -1,4 +1,4 @@
-"""Layers that bring a picture down to fewer numbers or into one row: pooling and flatten."""
+"""Layers that reduce a picture to fewer numbers or to a row: pooling and flatten."""
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass, field
@@ -26,14 +26,14 @@ class Pool(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stride == self.size:
-            object.__setattr__(self, "stride", None)  # one way to say it: equal pools compare equal
+            object.__setattr__(self, "stride", None)  # canonical: equal pools compare equal
 
     def window(self) -> Window:
         return Window(self.size, self.step, self.zeros)
 
     @property
     def step(self) -> Pair:
-        """The stride in numbers."""
+        """The stride as numbers."""
         return self.stride or self.size
 
     @property
@@ -49,7 +49,7 @@ class Pool(Layer):
         return self.window().formula(input[1], input[2])
 
     def forward_flops(self, input: Shape) -> int:
-        """One comparison or addition for each number that a window sees."""
+        """One comparison or addition for each number in a window."""
         return prod(self.size) * prod(self.output(input))
 
 
@@ -57,8 +57,8 @@ class Pool(Layer):
 class PaddedPool(Pool):
     """A pool whose padding, at most half its size, keeps a number of the picture in every window.
 
-    `same` padding gives ceil(W / S) outputs, as TensorFlow does it: where the number of zeros is odd, the right and the
-    lower side have one more. None of them takes part in a maximum or a mean.
+    `same` padding gives ceil(W / S) outputs, as in TensorFlow: if the number of zeros is odd, the right and the lower
+    side get one more. The zeros do not count in a maximum or a mean.
     """
 
     _: KW_ONLY
@@ -84,7 +84,7 @@ class PaddedPool(Pool):
 
     @property
     def zeros(self) -> Pair:
-        """The padding on each side, as numbers. Not of a `same` one: see Window.zeros."""
+        """The padding on each side, as numbers. Not for `same`: see Window.zeros."""
         assert isinstance(self.padding, tuple), "the zeros depend on the input's size"
         return self.padding
 
@@ -102,11 +102,11 @@ class MaxPool(PaddedPool):
         return prod(self.output(input))
 
     def extra_bytes(self, input: Shape) -> int:
-        return INDEX * prod(self.output(input))  # where the winners are
+        return INDEX * prod(self.output(input))  # the places of the winners
 
     def reordered_bytes(self, input: Shape) -> int:
         channels, height, width = self.output(input)
-        alike = channels == 1 or height == width == 1  # both orders are the same
+        alike = channels == 1 or height == width == 1  # then both orders are the same
         return 0 if alike else FLOAT * prod(input) + self.extra_bytes(input)
 
     def module(self, input: Shape) -> "nn.Module":
@@ -119,7 +119,7 @@ class MaxPool(PaddedPool):
 
 @dataclass(frozen=True)
 class AvgPool(PaddedPool):
-    """The mean of each window, zeros of the padding included: the sum divided by F*F. Those of `same` do not count."""
+    """The mean of each window, including zeros of the padding: the sum divided by F*F. Zeros of `same` do not count."""
 
     word: ClassVar[str] = "avgpool"
 
@@ -136,7 +136,7 @@ class AvgPool(PaddedPool):
 
 @dataclass(frozen=True)
 class L2Pool(Pool):
-    """The L2 norm of each window, the root of its sum of squares; where that is 0, the gradient is 0 too."""
+    """The L2 norm of each window, the root of its sum of squares; where that is 0, the gradient is also 0."""
 
     word: ClassVar[str] = "l2pool"
 
@@ -148,7 +148,7 @@ class L2Pool(Pool):
         return Window(self.size, self.step, can_pad=False)  # nn.LPPool2d has no padding
 
     def forward_flops(self, input: Shape) -> int:
-        """A square and an addition for each number that a window sees."""
+        """A square and an addition for each number in a window."""
         return 2 * super().forward_flops(input)
 
     def extra_bytes(self, input: Shape) -> int:
@@ -156,7 +156,7 @@ class L2Pool(Pool):
         return FLOAT * (prod(input) + 4 * prod(self.output(input)))
 
     def scratch_bytes(self, input: Shape) -> int:
-        return FLOAT * prod(input)  # the gradient of the squares beside that of the input
+        return FLOAT * prod(input)  # the gradient of the squares besides that of the input
 
     def module(self, input: Shape) -> "nn.Module":
         from torch import nn
@@ -166,7 +166,7 @@ class L2Pool(Pool):
 
 @dataclass(frozen=True)
 class GlobalAvgPool(Layer):
-    """The mean of each channel: [512, 7, 7] becomes [512], whatever the picture's size."""
+    """The mean of each channel: [512, 7, 7] becomes [512], for any picture size."""
 
     word: ClassVar[str] = "globalavgpool"
     sees_all: ClassVar[bool] = True

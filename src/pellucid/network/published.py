@@ -1,13 +1,13 @@
-"""Networks for photographs of 1,000 classes as they were published, each text made from the table in its paper.
+"""Published networks for photographs in 1,000 classes, each text made from the table in its paper.
 
-The parameters are those of the published weights, which `pretrained/` reads. TensorFlow's variant of a network pads as
-TensorFlow does and adds 1e-3 to batch norm's variance; the other pads equally on both sides and adds 1e-5.
+The parameters match the published weights, which `pretrained/` reads. TensorFlow's variant of a network pads as
+TensorFlow does and adds 1e-3 to batch norm's variance; the other variant pads equally on both sides and adds 1e-5.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# He, Zhang, Ren, Sun 2015, "Deep residual learning for image recognition", table 1: how many blocks each stage has.
+# He, Zhang, Ren, Sun 2015, "Deep residual learning for image recognition", table 1: the number of blocks per stage.
 RESNETS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 BOTTLENECKS = ("resnet50",)
 
@@ -15,8 +15,8 @@ BOTTLENECKS = ("resnet50",)
 def resnet(blocks: Sequence[int], bottleneck: bool) -> str:
     """With option B: a 1x1 convolution in the shortcut where sizes change. Batch norm replaces the bias.
 
-    A bottleneck moves by 2 in its 3x3 convolution, as in the weights that are published since 2016; the paper's moves
-    in the first 1x1.
+    A bottleneck has its stride of 2 in the 3x3 convolution, as in weights published since 2016; the paper has it in the
+    first 1x1.
     """
     parts = ["conv(64, 7, stride=2, padding=3, bias=false) batchnorm relu maxpool(3, stride=2, padding=1)"]
     channels = 64
@@ -43,10 +43,10 @@ def resnet(blocks: Sequence[int], bottleneck: bool) -> str:
 
 
 class Block(NamedTuple):
-    """A row of a mobile network's table: `repeats` blocks, of which the first moves by `stride`.
+    """A row of a mobile network's table: `repeats` blocks, of which the first has `stride`.
 
-    A block widens to `wide` channels, filters each of them by size x size, gates them where `squeeze` says through how
-    many numbers, and narrows to `filters`.
+    A block widens to `wide` channels, filters each by size x size, gates them through `squeeze` numbers if that is set,
+    and narrows to `filters`.
     """
 
     size: int
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 class Mobile(NamedTuple):
-    """A network of such blocks. `plain`: its first block does not widen. `last`, `head`: filters behind the blocks."""
+    """A network of such blocks. `plain`: its first block does not widen. `last`, `head`: filters after the blocks."""
 
     stem: int
     activation: str
@@ -66,11 +66,11 @@ class Mobile(NamedTuple):
     last: int = 0
     """Filters of a convolution with batch norm before the mean."""
     head: int = 0
-    """Numbers of a dense layer behind the mean."""
+    """Outputs of a dense layer after the mean."""
 
 
 def _stages(channels: int, table: Sequence[tuple[int, int, int, int, int]]) -> tuple[tuple[Block, ...], ...]:
-    """From rows (repeats, size, stride, expansion, filters): how the papers of MobileNetV2 and EfficientNet put it."""
+    """Rows (repeats, size, stride, expansion, filters), as in the papers of MobileNetV2 and EfficientNet, as stages."""
     stages = []
     for repeats, size, stride, expansion, filters in table:
         blocks = []
@@ -144,7 +144,7 @@ MOBILES = {
 
 
 def mobile(network: Mobile, tensorflow: bool) -> str:
-    """MobileNetV2's text, and of those that follow it."""
+    """The text of MobileNetV2 and its successors."""
     norm = "batchnorm(eps=0.001)" if tensorflow else "batchnorm"
 
     def padding(size: int) -> str:
@@ -175,7 +175,7 @@ CONVNEXTS = {"convnext_tiny": ((3, 96), (3, 192), (9, 384), (3, 768))}
 
 
 def convnext(stages: Sequence[tuple[int, int]]) -> str:
-    """The two dense layers of a block work at each place: they are 1x1 convolutions here."""
+    """The two dense layers of a block work at each place, so they are 1x1 convolutions here."""
     parts = []
     for number, (blocks, channels) in enumerate(stages):
         down = f"conv({channels}, 4, stride=4) layernorm" if number == 0 else f"layernorm conv({channels}, 2, stride=2)"
@@ -191,7 +191,7 @@ NAMES = (*RESNETS, *MOBILES, *CONVNEXTS)
 
 
 def text(name: str, tensorflow: bool = False) -> str:
-    """The network of one of `NAMES`. `tensorflow`: that variant, of the mobile networks."""
+    """The text of one of `NAMES`. `tensorflow`: the TensorFlow variant of a mobile network."""
     if name in RESNETS:
         return resnet(RESNETS[name], name in BOTTLENECKS)
     if name in CONVNEXTS:

@@ -1,4 +1,4 @@
-"""Layers in a row, and layers that hold rows, as the residual layer does: what walks over them is here."""
+"""Layers in a row, and layers that hold rows, such as the residual layer, with the functions that walk over them."""
 
 from abc import abstractmethod
 from collections import OrderedDict
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class PlacedLayer(NamedTuple):
-    """A layer in its place."""
+    """A layer at its place in a network."""
 
     name: str
-    """`conv1`: the layer's word, counted from 1 in its row."""
+    """`conv1`: the layer's word and its count from 1 in its row."""
     layer: Layer
     input: Shape
     output: Shape
@@ -30,26 +30,27 @@ class Item(NamedTuple):
     """A step with its cost."""
 
     path: str
-    """`residual2.body.conv1`, as in the module's state dict; the last name is the step's."""
+    """`residual2.body.conv1`, as in the module's state dict; the last part is the step's name."""
     step: PlacedLayer
     cost: Cost
     work_bytes: int
-    """What stands in memory while the layer runs, forward or backward, beside what is kept: its input and output, or
-    their gradients, and the gradient that waits for a residual's other branch."""
+    """Bytes in memory while the layer runs, forward or backward, besides kept numbers: its input and output, or their
+    gradients, and the gradient that waits for a residual's other branch.
+    """
     sees: Pair | None
-    """The receptive field: height and width of the part of the picture that one output sees; None is all."""
+    """The receptive field: height and width of the part of the picture that one output sees; None means all of it."""
     copied_bytes: int = 0
-    """Of weights that the backward pass copies, whatever the number of pictures."""
+    """Bytes of weights that the backward pass copies, for any number of pictures."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """What a row of layers has before it."""
+    """What comes before a row of layers."""
 
     learns: bool = False
-    """Some layer before has weights, so that the gradient of the row's input is needed."""
+    """Whether a layer before it has weights, which makes the gradient of the row's input necessary."""
     keeps: bool = False
-    """The layer before keeps its output, the row's input, for its own gradient."""
+    """Whether the layer before keeps its output, the row's input, for its own gradient."""
     sees: Pair | None = (1, 1)
     """The receptive field of one number of the row's input."""
     step: Pair = (1, 1)
@@ -75,12 +76,12 @@ def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[PlacedL
 
 
 def state(steps: Sequence[PlacedLayer]) -> TensorSpecs:
-    """What the row's modules keep, by the names and in the order of the state dict."""
+    """The tensors of the row's modules, by the names and in the order of the state dict."""
     return {f"{step.name}.{name}": tensor for step in steps for name, tensor in step.layer.state(step.input).items()}
 
 
 def modules(steps: Sequence[PlacedLayer]) -> "nn.Sequential":
-    """The row as a torch module, its parts named as the steps are."""
+    """The row as a torch module, its parts named like the steps."""
     from torch import nn
 
     return nn.Sequential(OrderedDict((step.name, step.layer.module(step.input)) for step in steps))
@@ -94,10 +95,10 @@ def itemised(
     waiting: int = 0,
     plain: bool = False,
 ) -> tuple[list[Item], Before]:
-    """What every layer of a row costs, and what a next row would have before it.
+    """The cost of each layer in a row, and what comes before a next row.
 
-    Layers that hold rows are taken apart: the layers of each row, then what joins them. `waiting`: bytes of gradients
-    that wait while the row runs backward. `plain`: the gradient of its output comes in plain order.
+    A layer that holds rows becomes several items: the layers of each row, then their joining. `waiting`: bytes of
+    gradients that wait while the row runs backward. `plain`: the gradient of its output is in plain order.
     """
     items: list[Item] = []
     steps = chain(layers, input)
@@ -119,7 +120,7 @@ def itemised(
 
 
 def _comes_plain(steps: Sequence[PlacedLayer], plain: bool) -> bool:
-    """Whether the gradient of these steps' input is in plain order. `plain`: that of their output is."""
+    """Whether the gradient of these steps' input is in plain order. `plain`: whether that of their output is."""
     for step in steps:
         if not step.layer.hands_on_order:
             return isinstance(step.layer, Flatten | GlobalAvgPool)
@@ -146,7 +147,7 @@ def _itemised_residual(
     # backward, the shortcut comes first: the body's gradient waits for it, then its own waits for the body
     body, after_body = itemised(layer.body, step.input, before, f"{at}.body.", waiting + input, plain)
     if not layer.shortcut and not isinstance(layer.body[-1], Branched):
-        # what waits for the body is the very gradient that its last layer works on
+        # the gradient that waits for the body is the one that its last layer works on
         body[-1] = body[-1]._replace(work_bytes=body[-1].work_bytes - output)
     keeps = before.keeps or _keeps_its_input(layer.body, step.input, before.learns)
     shortcut, after_shortcut = itemised(
@@ -154,7 +155,7 @@ def _itemised_residual(
     )
     both_see = (after_body.sees, after_shortcut.sees)
     sees = None if None in both_see else max(each for each in both_see if each)
-    # backward, the addition hands its gradient on as it is; where the branches part, theirs are added
+    # backward, the addition passes its gradient through; where the branches part, theirs are added
     addition = Cost(prod(step.output), prod(step.input) if before.learns else 0, output, 0)
     work = waiting + (3 if layer.shortcut else 2) * output
     learns = after_body.learns or after_shortcut.learns
@@ -162,7 +163,7 @@ def _itemised_residual(
 
 
 def _keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> bool:
-    """Whether a row keeps its input until the backward pass. `learns`: something before it learns."""
+    """Whether a row keeps its input until the backward pass. `learns`: whether something before it learns."""
     for layer in layers:
         if isinstance(layer, Branched):
             return layer.keeps_the_input(input, learns)
@@ -173,7 +174,7 @@ def _keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> boo
 
 
 def peak_bytes(layers: Sequence[Layer], input: Shape, input_waits: bool = False) -> int:
-    """The most float32 bytes that stand in memory at one time while one picture passes.
+    """The most float32 bytes in memory at one time while one picture passes.
 
     That is a layer's input and output, and what waits until rows are joined. `input_waits`: the row's own input is
     needed again after the row.
@@ -192,12 +193,12 @@ def peak_bytes(layers: Sequence[Layer], input: Shape, input_waits: bool = False)
 
 @dataclass(frozen=True)
 class Branched(Layer):
-    """A layer that holds rows of layers over one input, and joins what they give."""
+    """A layer that holds rows of layers over one input, and joins their outputs."""
 
     rows: ClassVar[tuple[str, ...]]
-    """The fields that hold a row each, in the order in which they run."""
+    """The fields that hold a row each, in their order of execution."""
     joining: ClassVar[str]
-    """What joins them, "addition"."""
+    """The operation that joins them, "addition"."""
     example: ClassVar[str]
 
     body: tuple[Layer, ...]
@@ -216,21 +217,21 @@ class Branched(Layer):
 
     @abstractmethod
     def output(self, input: Shape, path: str | None = None) -> Shape:
-        """The output's shape. `path`: the layer's name. Raises NetworkError where the rows cannot be joined."""
+        """The output's shape. `path`: the layer's name. Raises NetworkError if the rows cannot be joined."""
 
     @abstractmethod
     def itemised(
         self, step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
     ) -> tuple[list[Item], Before]:
-        """What every layer of its rows costs, and the joining, which is named `at`. `plain` as in the function."""
+        """The cost of each layer of its rows, and of the joining, which is named `at`. `plain` as in the function."""
 
     @abstractmethod
     def keeps_the_input(self, input: Shape, learns: bool) -> bool:
-        """Whether its input is kept until the backward pass. `learns`: something before it learns."""
+        """Whether its input is kept until the backward pass. `learns`: whether something before it learns."""
 
     @abstractmethod
     def peak_bytes(self, input: Shape) -> int:
-        """The most float32 bytes that stand in memory at one time while one picture passes."""
+        """The most float32 bytes in memory at one time while one picture passes."""
 
     def state(self, input: Shape) -> TensorSpecs:
         rows = zip(self.rows, self.branches(input), strict=True)
@@ -305,7 +306,7 @@ class Residual(Branched):
 
 
 def _matching(input: Shape, body: Shape) -> str:
-    """A shortcut that would make the sizes equal, where a 1x1 convolution can."""
+    """A shortcut that would make the sizes equal, if a 1x1 convolution can."""
     if len(input) == 3 and len(body) == 3:
         strides = (-(-input[1] // body[1]), -(-input[2] // body[2]))
         if tuple(-(-input[axis] // strides[axis - 1]) for axis in (1, 2)) == body[1:]:

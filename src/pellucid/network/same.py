@@ -1,4 +1,4 @@
-"""The torch modules of layers with TensorFlow's "same" padding. Imports torch: only where one is built."""
+"""The torch modules of layers with TensorFlow's "same" padding. Imports torch: only to build one."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pellucid.network.window import Pair, same_zeros
 class SameConv2d(nn.Conv2d):
     """A convolution whose zeros follow from the input's size: float32 (n, C, H, W) -> (n, filters, ceil(H / S), ...).
 
-    Its own `padding` is 0. Weights have the names that nn.Conv2d gives them.
+    Its own `padding` is 0. Its weights have nn.Conv2d's names.
     """
 
     def __init__(self, *settings: Any) -> None:
@@ -24,9 +24,9 @@ class SameConv2d(nn.Conv2d):
 
 
 class SameMaxPool2d(nn.MaxPool2d):
-    """The largest numbers of windows that may hang over the sides: (n, C, H, W) -> (n, C, ceil(H / S), ceil(W / S)).
+    """The largest numbers of windows that may overlap the edges: (n, C, H, W) -> (n, C, ceil(H / S), ceil(W / S)).
 
-    Where one side has a number more to hang over than the other, it is the last: torch's `ceil_mode`.
+    If one side overlaps by one number more, it is the last: torch's `ceil_mode`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class SameMaxPool2d(nn.MaxPool2d):
 
 
 class SameAvgPool2d(nn.AvgPool2d):
-    """The means of the same windows, of the numbers that are there."""
+    """The means of the same windows, over real numbers only."""
 
     def forward(self, input: Tensor) -> Tensor:
         size, step = _both(self.kernel_size), _both(self.stride)
@@ -44,7 +44,7 @@ class SameAvgPool2d(nn.AvgPool2d):
 
 
 def _before(input: Tensor, size: Pair, step: Pair) -> Pair:
-    """How far the first windows hang over, along height and width."""
+    """How far the first windows overlap the edge, along height and width."""
     down, across = (same_zeros(input.shape[2 + axis], size[axis], step[axis])[0] for axis in (0, 1))
     return down, across
 

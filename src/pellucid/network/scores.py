@@ -1,7 +1,7 @@
-"""From a network's scores to probabilities, and from these to what a picture is called. Imports NumPy only.
+"""A network's scores -> probabilities -> predicted classes. Imports NumPy only.
 
-With one label a picture the classes share a softmax, and the most probable is called. Where a picture may have several,
-each class has a sigmoid and a threshold of its own. `thresholds` None means one label, everywhere.
+With one label a picture the classes share a softmax, and the most probable is predicted. With several labels, each
+class has its own sigmoid and threshold. `thresholds` None always means one label.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def probabilities(logits: NDArray[np.floating], temperature: float, several: boo
     scaled = logits.astype(np.float64) / temperature
     if several:
         return sigmoid(scaled)
-    with np.errstate(invalid="ignore"):  # of a network that gives infinity
+    with np.errstate(invalid="ignore"):  # infinite outputs
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def log_probabilities(logits: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """log softmax(logits / temperature): (n, classes) -> float64 (n, classes), also where a probability rounds to 0."""
+    """log softmax(logits / temperature): (n, classes) -> float64 (n, classes), even where a probability rounds to 0."""
     scaled = logits.astype(np.float64) / temperature
     shifted = scaled - scaled.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -47,7 +47,7 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def called(p: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.bool_]:
-    """Which classes a picture is called, bool (n, classes): the most probable, or all from their thresholds on."""
+    """The predicted classes, bool (n, classes): the most probable, or all that reach their thresholds."""
     if thresholds is not None:
         return p >= np.asarray(thresholds)
     best = np.zeros(p.shape, bool)
@@ -56,6 +56,6 @@ def called(p: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.bool_]:
 
 
 def names(classes: tuple[str, ...], p: NDArray[np.float64], thresholds: Thresholds) -> tuple[str, ...]:
-    """The names that one picture is called, p (classes,), the most probable first."""
+    """The names of one picture's predicted classes, p (classes,), the most probable first."""
     (chosen,) = called(p[None], thresholds)
     return tuple(classes[index] for index in np.argsort(-p, kind="stable") if chosen[index])

@@ -1,6 +1,6 @@
-"""From stored bytes to the numbers that a network sees: 0..255 -> 0..1 -> mean 0, deviation 1 for each channel.
+"""Stored bytes -> a network's input: 0..255 -> 0..1 -> mean 0, deviation 1 per channel.
 
-The one place where this happens: training, prediction and everything that explains them pass through here.
+This happens only here: training, prediction and every explanation use it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Stored = NDArray[np.uint8] | Tensor
-    """Pictures as they are stored, uint8 (n, H, W, C): an array, or a tensor on the device that computes."""
+    """Stored pictures, uint8 (n, H, W, C): an array, or a tensor on the computing device."""
 
 
 def to_unit(images: Stored, device: str = "cpu") -> Tensor:
@@ -24,16 +24,16 @@ def to_unit(images: Stored, device: str = "cpu") -> Tensor:
     import torch
 
     if isinstance(images, np.ndarray):
-        # copied only where it has to be: torch takes no array that is read-only or has gaps
+        # copied only if necessary: torch takes no array that is read-only or has gaps
         images = torch.from_numpy(np.require(images, requirements=("C", "W")))
     pixels = images.to(device)
-    # (n, H, W, C) seen as (n, C, H, W) is channels-last already: no copy but the conversion to float
+    # (n, H, W, C) viewed as (n, C, H, W) is already channels-last: the only copy is the conversion to float
     return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
 
 
 @dataclass(frozen=True)
 class Standardise:
-    """(x - mean) / deviation, a number for each channel, of pixels in 0..1."""
+    """(x - mean) / deviation per channel, for pixels in 0..1."""
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -45,7 +45,7 @@ class Standardise:
         return (pixels / np.float32(255) - mean) / deviation
 
     def table(self) -> NDArray[np.float32]:
-        """What each byte becomes, float32 (C, 256): the same numbers as those of a picture."""
+        """The result for each byte, float32 (C, 256): the same numbers as for a picture."""
         every = np.arange(256, dtype=np.uint8)[None, :, None]
         return self.plain(np.repeat(every, len(self.mean), axis=2))[:, 0]
 
@@ -54,17 +54,17 @@ class Standardise:
         import torch
 
         count, channels, height, width = images.shape
-        # a row's channels side by side, against as many means: PyTorch is three times as fast as channel by channel
+        # a row's channels side by side, against as many means: three times as fast in PyTorch as channel by channel
         rows = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
         mean, deviation = (torch.tensor(v, device=images.device).repeat(width) for v in (self.mean, self.deviation))
         return (rows - mean).div_(deviation).view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
-ROWS = 256  # whose squares add up to less than 2^24, up to which float32 has every integer
+ROWS = 256  # their squares add up to less than 2^24, and float32 represents every integer up to that
 
 
 def measure(batches: Iterable[NDArray[np.uint8]], channels: int) -> Standardise:
-    """Mean and deviation of each channel over uint8 batches (n, H, W, C), exact: every sum is an integer."""
+    """Mean and deviation of each channel over uint8 batches (n, H, W, C), exact, because every sum is an integer."""
     count, total, squares = 0, np.zeros(channels, np.int64), np.zeros(channels, np.int64)
     for batch in batches:
         count += batch.size // channels
@@ -76,7 +76,7 @@ def measure(batches: Iterable[NDArray[np.uint8]], channels: int) -> Standardise:
             squares += _by_channel(ones @ np.square(numbers, out=numbers), channels)
     mean = total / count
     variance = squares / count - mean**2
-    # a channel that never varies keeps its scale instead of dividing by zero
+    # a constant channel keeps its scale, because its deviation would be zero
     deviation = np.where(variance > 0.25, np.sqrt(np.maximum(variance, 0.25)), 255.0)
     return Standardise(tuple((mean / 255).tolist()), tuple((deviation / 255).tolist()))
 

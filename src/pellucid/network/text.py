@@ -1,13 +1,13 @@
 """A network as a line of text, `conv(10, 5) relu maxpool(2) flatten dense`, and back.
 
     network  = item item ...                              spaces, new lines or commas between them
-    item     = [count *] layer | [count *] ( network )    `2*(conv(8, 3) relu)` is written out when read
+    item     = [count *] layer | [count *] ( network )    `2*(conv(8, 3) relu)` is expanded when read
     layer    = word [ ( setting, ..., name=setting, ... ) ]
     residual = residual ( network [ | network ] )         body | shortcut
     gate     = gate ( network )
     setting  = 3 | 3x5 (height x width) | 0.5 | true | same | ...
 
-What a layer's settings are, their order, defaults and ranges, stands in its dataclass alone (layers.py).
+Only a layer's dataclass defines its settings, their order, defaults and ranges (layers.py).
 """
 
 import re
@@ -21,8 +21,8 @@ from pellucid.network.layers import WORDS, Branched
 from pellucid.network.network import Network
 from pellucid.network.window import Pair, pair
 
-MOST_LAYERS = 10_000  # that `1000*(1000*(...))` may become
-DEEPEST = 50  # parentheses in parentheses
+MOST_LAYERS = 10_000  # after expansion of `1000*(1000*(...))`
+DEEPEST = 50  # nested parentheses
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<pair>\d+x\d+\b)"
@@ -47,7 +47,7 @@ class _Token(NamedTuple):
 def parse(text: str) -> Network:
     """The network that a line of text describes; its `module(shape, classes)` is a torch.nn.Sequential.
 
-    Raises NetworkError: the line, a caret under the character, what is wrong and what would be accepted.
+    Raises NetworkError with the line, a caret under the character, the error and what would be accepted.
     """
     return _Parser(text).network()
 
@@ -58,7 +58,7 @@ def write(network: Network) -> str:
 
 
 def signature(kind: type[Layer]) -> str:
-    """`conv(filters, size, stride=1, ...)`: how a layer is written, with its defaults."""
+    """`conv(filters, size, stride=1, ...)`: the notation of a layer, with its defaults."""
     if issubclass(kind, Branched):
         return f"{kind.word}({' | '.join(kind.rows)})"
     settings = [
@@ -68,7 +68,7 @@ def signature(kind: type[Layer]) -> str:
 
 
 class _Parser:
-    """Reads from left to right; `self.here` is the token that is looked at."""
+    """Reads from left to right; `self.here` is the current token."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -76,7 +76,7 @@ class _Parser:
         self.position = 0
         self.depth = 0
         self.times = 1  # the product of the counts around `here`
-        self.layers = 0  # written out, so far
+        self.layers = 0  # so far, expanded
 
     @property
     def here(self) -> _Token:
@@ -158,7 +158,7 @@ class _Parser:
         return branches
 
     def _settings(self, kind: type[Layer]) -> dict[str, Any]:
-        """What stands in a layer's parentheses, up to and with the closing one."""
+        """The settings in a layer's parentheses, up to and including the closing one."""
         opened = self.tokens[self.position - 1]
         settings: dict[str, Any] = {}
         types = get_type_hints(kind)
@@ -175,7 +175,7 @@ class _Parser:
         return settings
 
     def _setting(self, kind: type[Layer], settings: dict[str, Any]) -> Field[Any]:
-        """Which setting comes now: the one that is named, else the next in order."""
+        """The field of the next setting: the named one, or else the next in order."""
         by_name = {each.name: each for each in fields(kind)}
         token = self.here
         if token.kind == "word" and self.tokens[self.position + 1].text == "=":
@@ -266,7 +266,7 @@ class _Parser:
 
 
 def _excerpt(text: str, at: int, most: int = 100) -> tuple[str, int]:
-    """The line of `text` in which `at` stands, at most about `most` characters of it, and the caret's column."""
+    """The line of `text` that contains `at`, at most about `most` characters of it, and the caret's column."""
     start = text.rfind("\n", 0, at) + 1
     end = text.find("\n", at)
     line, column = text[start : end if end >= 0 else len(text)], at - start
@@ -301,7 +301,7 @@ def _both(sides: list[int]) -> Pair:
 
 
 def _accepted(type_: Any) -> str:
-    """In words, what a setting of this type takes."""
+    """The values that a setting of this type takes, in words."""
     names = {
         bool: "true or false",
         int: "a whole number",

@@ -1,4 +1,4 @@
-"""How far a window gets along a picture: the article's output size, `([W - F + 2P] / S) + 1`."""
+"""The positions of a window along a picture: the article's output size, `([W - F + 2P] / S) + 1`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ Shape = tuple[int, ...]
 """(channels, height, width) of a picture or feature map, or (features,) of a flat row."""
 
 Pair = tuple[int, int]
-"""Something along the height and along the width; the text writes `3` where both agree, else `3x5`."""
+"""One value along the height and one along the width; the text writes `3` if both agree, else `3x5`."""
 
 
 class TooSmall(NetworkError):
-    """A window that is larger than what it should slide over; a larger picture would do."""
+    """The window is larger than its input; a larger picture would fit."""
 
 
 def pair(value: Pair) -> str:
@@ -21,9 +21,9 @@ def pair(value: Pair) -> str:
 
 
 def same_zeros(length: int, reach: int, stride: int) -> Pair:
-    """The zeros before and after `length` numbers that give ceil(length / stride) outputs, the odd one after.
+    """The zeros before and after `length` numbers that give ceil(length / stride) outputs; an odd one goes after.
 
-    TensorFlow's "same" padding. `reach`: the numbers from the window's first to its last, D*(F-1) + 1.
+    TensorFlow's "same" padding. `reach`: how many numbers the window spans, D*(F-1) + 1.
     """
     total = max((-(-length // stride) - 1) * stride + reach - length, 0)
     return total // 2, total - total // 2
@@ -40,12 +40,13 @@ class Window:
     can_pad: bool = True
     """Whether the layer has a padding to set."""
     same: bool = False
-    """As many zeros as give one output for each S inputs, ceil(W / S); of an odd number the last side has one more.
-    That is TensorFlow's "same" padding. It depends on the input's size, and `padding` says nothing."""
+    """Whether to use TensorFlow's "same" padding: zeros for one output per S inputs, ceil(W / S); an odd zero goes
+    last. It depends on the input's size; `padding` is ignored.
+    """
 
     @property
     def reach(self) -> Pair:
-        """The numbers from the window's first to its last: D*(F-1) + 1."""
+        """How many numbers the window spans, from its first to its last: D*(F-1) + 1."""
         return self._along(lambda axis: self.dilation[axis] * (self.size[axis] - 1) + 1)
 
     def zeros(self, height: int, width: int) -> tuple[Pair, Pair]:
@@ -69,7 +70,7 @@ class Window:
         return output
 
     def formula(self, height: int, width: int) -> str:
-        """`([300 - 5 + 2*0] / 1) + 1 = 296`; `floor([7 - 4 + 2*0] / 2) + 1 = 2` where a rest is left."""
+        """`([300 - 5 + 2*0] / 1) + 1 = 296`; `floor([7 - 4 + 2*0] / 2) + 1 = 2` with a remainder."""
         along_height, along_width = self._axis_formula(height, 0), self._axis_formula(width, 1)
         if along_height == along_width:
             return along_height
@@ -90,7 +91,9 @@ class Window:
         return f"{f'floor({inner})' if rest else f'({inner})'} + 1 = {self._positions(length, axis)}"
 
     def _what_fits(self, lengths: Pair) -> str:
-        """The largest size with this padding and dilation, the least padding with this size, that fit."""
+        """The largest window size with this padding and dilation, and the least padding with this window size, that
+        fit.
+        """
         room = self._along(lambda axis: lengths[axis] + 2 * self.padding[axis])
         size = self._along(lambda axis: min(self.size[axis], (room[axis] - 1) // self.dilation[axis] + 1))
         if not self.can_pad:

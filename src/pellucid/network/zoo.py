@@ -11,22 +11,22 @@ from pellucid.network.window import Shape
 
 @dataclass(frozen=True)
 class Named:
-    """A network, with its name and the picture it was made for where it comes from the zoo."""
+    """A network, with its name and the picture size that it was made for, if it comes from the zoo."""
 
     name: str | None
     network: Network
     input: Shape | None
-    """(channels, height, width); other sizes work too where every window fits. None: made for no size in particular."""
+    """(channels, height, width); other sizes work too if every window fits. None: made for no particular size."""
 
 
 # The article "Architecture of Convolutional Neural Networks (CNNs) demystified" (2017): 760 + 438,082 parameters.
 ARTICLE = "conv(10, 5) relu maxpool(2) flatten dense"
 
-# LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", section II.B.
-# Kept: the sizes and filters of C1 to F6, and tanh after C1, C3, C5 and F6. Not kept: the pools' trained
-# coefficient and bias and the tanh after them (ours are plain means); C3 sees all six maps, not the paper's table
-# of some of them; tanh is not scaled by 1.7159; the last layer gives scores for cross-entropy, not distances to
-# drawn digits. 61,706 parameters; the paper has 60,000.
+# LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", section II.B. As in
+# the paper: the sizes and filters of C1 to F6, and tanh after C1, C3, C5 and F6. Different: the pools' trained
+# coefficient and bias and the tanh after them (ours are plain means); C3 sees all six maps, not the paper's table of
+# some of them; tanh is not scaled by 1.7159; the last layer gives scores for cross-entropy, not distances to drawn
+# digits. 61,706 parameters; the paper has 60,000.
 LENET5 = """
 conv(6, 5, init=lecun) tanh avgpool(2)
 conv(16, 5, init=lecun) tanh avgpool(2)
@@ -34,8 +34,9 @@ conv(120, 5, init=lecun) tanh
 flatten dense(84, init=lecun) tanh dense
 """
 
-# Ours, chosen by measured accuracy a minute on two CPU cores (docs/why/compact.md): a residual network for any
-# picture from 28x28 up. Two small strided convolutions first: the costly ones then work on a sixteenth of the places.
+# Our own network, chosen by measured accuracy per minute on two CPU cores (docs/why/compact.md): a residual network for
+# any picture from 28x28 up. Two small strided convolutions come first: the costly ones then work on a sixteenth of the
+# places.
 COMPACT = """
 conv(16, 3, stride=2, padding=1, bias=false) batchnorm relu
 conv(32, 3, stride=2, padding=1, bias=false) batchnorm relu
@@ -57,7 +58,7 @@ _ZOO: dict[str, tuple[str, Shape | None]] = {
     "article": (ARTICLE, (3, 300, 300)),
     "lenet5": (LENET5, (1, 32, 32)),
     "compact": (COMPACT, None),
-    # the weights of efficientnet_lite0 that everybody can have without a download are TensorFlow's
+    # the weights of efficientnet_lite0 that need no download are TensorFlow's
     **{name: (published.text(name, name == "efficientnet_lite0"), (3, 224, 224)) for name in published.NAMES},
 }
 

@@ -1,1 +1,1 @@
-"""Files become arrays: what is in a folder, decoded once, split without leaks."""
+"""Files become arrays: catalogued, decoded once, and split without leaks."""

@@ -1,10 +1,10 @@
-"""The third look, at twins in two classes: copies, of which one label is wrong, or alike for a good reason.
+"""The third look, at twins in two classes: copies with one wrong label, or pictures that are alike for a good reason.
 
-Thumbnails of 32 x 32 cells cannot show a scratch, a lamp or a needle: two shots of a fixed camera are twins, and stand
-on one side of a split, but what tells their classes apart is there for whoever looks closely. So the pictures
-themselves are laid over one another. Copying (recompression, another size, brightening) leaves its traces all over a
-picture; a thing that was added or moved leaves them in one place. A mirror image says something else where the classes
-are left and right. `docs/why/twins.md` has the measurements behind the numbers here.
+Thumbnails of 32 x 32 cells cannot show a scratch, a lamp or a needle. Two shots of a fixed camera are twins and stay on
+one side of a split, although a closer look tells their classes apart. So this module lays the pictures themselves over
+one another. Copying (recompression, another size, brightening) leaves traces all over a picture; a thing that was added
+or moved leaves them in one place. A mirror image has another meaning if the classes are left and right.
+`docs/why/twins.md` has the measurements behind the numbers here.
 """
 
 from collections.abc import Callable
@@ -21,27 +21,27 @@ from pellucid.runtime.threads import cores
 KINDS = ("copy", "mirrored", "partly", "unseen")
 COPY, MIRRORED, PARTLY, UNSEEN = range(4)
 
-CELLS = 256  # along each side in the third look, or fewer where a picture has fewer pixels
-MOVING = 128  # likewise, where the one has to be moved onto the other, which takes ten times as long
+CELLS = 256  # along each side in the third look, or fewer for a picture with fewer pixels
+MOVING = 128  # likewise, if one picture has to be moved onto the other, which takes ten times as long
 SMOOTH = {256: 5, 128: 3, 64: 3, 32: 1}  # cells over which a difference is averaged, for each number of cells
-LEAST = 0.5  # of the tolerance in a cell: what differs by less is nowhere
+LEAST = 0.5  # of the tolerance in a cell: smaller differences are ignored
 APART = 6.0  # times what 98% of the cells stay below: copies reach 5, at worst 6
-MOST = 500  # pairs that are looked at, the most alike first: each costs two decoded pictures
+MOST = 500  # pairs to look at, the most alike first: each costs two decoded pictures
 SCALES = (1.0, *twins.INNER)
 
 Image = Callable[[int], NDArray[np.uint8] | None]
 
 
 def kinds(descriptions: twins.Descriptions, pairs: NDArray[np.int64], image: Image) -> NDArray[np.int8]:
-    """What twins in two classes are to each other, (P,) int8: an index in KINDS.
+    """How the twins of each pair are related, (P,) int8: an index in KINDS.
 
     descriptions: uint8 (N, DESCRIPTION); pairs: (P, 2) int64, rows of them; image: a row's picture, uint8 (H, W, 3) RGB
-    of any size, or None where it cannot be read any more.
+    of any size, or None if it cannot be read any more.
 
-    * copy: nothing was found that copying does not explain, and one of two labels is probably wrong
-    * mirrored: the one is the mirror image of the other, and not the other itself
+    * copy: copying explains every difference, and one of the two labels is probably wrong
+    * mirrored: one is the mirror image of the other, but not a copy
     * partly: they differ in a part of the picture
-    * unseen: more than MOST pairs are more alike than this one, and nobody looked
+    * unseen: more than MOST pairs are more alike than this one, which was not examined
     """
     kinds_of_pairs = np.full(len(pairs), UNSEEN, np.int8)
     if not len(pairs):
@@ -62,9 +62,9 @@ def kinds(descriptions: twins.Descriptions, pairs: NDArray[np.int64], image: Ima
 
 
 def differs(a: NDArray[np.uint8], b: NDArray[np.uint8], scale: float | None = None, swap: bool = False) -> bool:
-    """Whether two pictures that are alike as a whole differ in some part. uint8 (H, W, 3) RGB, sizes of their own.
+    """Whether two pictures that are alike as a whole differ in some part. uint8 (H, W, 3) RGB, of any two sizes.
 
-    scale: where b has to be moved onto a, the scale to start from; None where it lies right. swap: a onto b instead.
+    scale: if b has to be moved onto a, the scale to start from, else None. swap: move a onto b instead.
     """
     if swap:
         a, b = b, a
@@ -82,13 +82,13 @@ def differs(a: NDArray[np.uint8], b: NDArray[np.uint8], scale: float | None = No
     gain, offset = verify_twins.fit_line(dark, bright, inside)
     expected = np.clip(gain * dark + offset, 0, 255)
     rest = bright - expected
-    # where a colour was clipped as it was brightened, less than expected is no difference
+    # if a colour was clipped by brightening, a difference smaller than expected does not count
     brightened = abs(float(gain.ravel()[0]) - 1) > 0.03 or abs(float(offset.ravel()[0])) > 4
     rest = np.where(clipped & (rest < 0) & brightened, 0, rest) * inside
     width = SMOOTH[n]
     local = np.minimum(verify_twins.contrast(expected), verify_twins.contrast(bright))
     if width == 5:
-        local = _smooth(local, 5)  # an edge is as wide as what is averaged
+        local = _smooth(local, 5)  # an edge is as wide as the averaging window
     parts = (np.abs(_smooth(rest, width)) / (5 + 0.25 * local))[inside]
     return bool(parts.size and parts.max() > max(LEAST, APART * np.quantile(parts, 0.98)))
 
@@ -98,7 +98,7 @@ def _upright(
 ) -> tuple[list[tuple[float | None, bool] | None], NDArray[np.floating]]:
     """How each pair's thumbnails fit unmirrored, as (scale, swap) for `differs`, or None; and their distance (P,).
 
-    That is the mean absolute difference of brightness in grey levels, without moving either.
+    The distance is the mean absolute difference of brightness in grey levels, without moving either.
     """
     ways: list[tuple[float | None, bool] | None] = []
     apart = []
@@ -125,7 +125,7 @@ def _upright(
 
 
 def _place(a: Floats, b: Floats, scale: float) -> Floats:
-    """Where b lies on a, first in 16 x 16 cells then in more: (1, n, n) both -> (1, 4), see verify_twins.move."""
+    """Where b lies on a, first in 16 x 16 cells, then in more: (1, n, n) both -> (1, 4), see verify_twins.move."""
     n = a.shape[1]
     place = np.array([[scale, 0, scale, 0]], np.float32)
     cells = twins.GREY // 2

@@ -1,13 +1,12 @@
-"""Pictures changed a little while training, a whole batch at once, on the batch's device or in one pass on the CPU.
+"""Augmentation: change the pictures of a batch a little in training, on the batch's device or in one pass on the CPU.
 
 * none    the batch as it is
 * light   shift, scale, a small rotation, brightness and contrast: a digit or a letter stays what it was
 * strong  a random part of the picture, brought back to full size (Szegedy et al., "Going deeper with
           convolutions", 2015, section 6), rotation, mirror, brightness, contrast, saturation: for photographs
 
-One affine map a picture does all the geometry, in one bilinear sampling of the batch. Every random number
-comes from the generator, drawn where it lives: a CPU generator changes a GPU batch as it does a CPU batch, and
-stored pictures as it does a batch.
+One affine map per picture does all the geometry, in one bilinear sampling of the batch. Every random number is drawn on
+the generator's own device: a CPU generator gives the same changes for a GPU batch, a CPU batch and stored pictures.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ LUMA = (0.299, 0.587, 0.114)  # red, green and blue in grey, ITU-R BT.601
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """How far a picture may be changed; each change is drawn evenly from its range, for each picture anew."""
+    """How far a picture may be changed; each change is drawn uniformly from its range, anew for each picture."""
 
-    area: tuple[float, float]  # of the part that is shown / of the picture; above 1: smaller, with a border
-    aspect: float  # width / height is changed by a factor from 1/aspect to aspect
-    shift: float | None  # how far the part's middle may move, in picture sizes; None: anywhere inside
+    area: tuple[float, float]  # of the visible part / of the picture; above 1: smaller, with a border
+    aspect: float  # width / height changes by a factor from 1/aspect to aspect
+    shift: float | None  # how far the centre of the visible part may move, in picture sizes; None: anywhere inside
     rotation: float  # degrees, either way
     mirror: bool  # left and right swapped for half of the pictures
     brightness: float  # all values times 1 - brightness to 1 + brightness
     contrast: float  # distance to the picture's mean, likewise
     saturation: float  # distance to the pixel's grey, likewise; RGB only
-    padding: Literal["border", "reflection"]  # what lies outside the picture
+    padding: Literal["border", "reflection"]  # how to fill the outside of the picture
 
 
 LIGHT = Ranges((0.8, 1.2), 1.1, 0.06, 10, False, 0.15, 0.15, 0, "border")
@@ -49,7 +48,7 @@ RANGES = {"light": LIGHT, "strong": STRONG}
 
 
 def augment(images: Tensor, level: Augment, generator: Generator) -> Tensor:
-    """`images` float32 (n, C, H, W) in 0..1 -> the same shape, range and device; `images` stays as it is.
+    """`images` float32 (n, C, H, W) in 0..1 -> the same shape, range and device; `images` does not change.
 
     Draws from `generator` alone (nothing for "none"): equal generators give equal results.
     """
@@ -69,10 +68,10 @@ def augment_stored(
     deviation: tuple[float, ...],
     share_out: Share,
 ) -> Tensor:
-    """`augment` of stored pictures on the CPU, and standardised: uint8 (n, H, W, C) -> float32 (n, C, H, W).
+    """As `augment`, for stored pictures on the CPU, and standardised: uint8 (n, H, W, C) -> float32 (n, C, H, W).
 
-    Equal to the batch's way but for rounding: (x - mean) / deviation, a number for each channel, of values in 0..1.
-    Not for "none". Memory is channels-last.
+    Equal to `augment` up to rounding, then (x - mean) / deviation per channel, for values in 0..1. "none" is not
+    allowed. The result is channels-last in memory.
     """
     import torch
 
@@ -94,14 +93,14 @@ def augment_stored(
 
 
 def _even(low: float, high: float, count: int, generator: Generator) -> Tensor:
-    """`count` numbers drawn evenly from low..high, float32 (count,), on the generator's device."""
+    """`count` numbers, uniform from low to high, float32 (count,), on the generator's device."""
     import torch
 
     return torch.rand(count, generator=generator, device=generator.device) * (high - low) + low
 
 
 def _geometry(images: Tensor, maps: Tensor, ranges: Ranges) -> Tensor:
-    """Each picture through its own affine map; what falls outside follows `ranges.padding`."""
+    """Apply each picture's own affine map; `ranges.padding` fills the outside."""
     from torch.nn import functional
 
     grid = functional.affine_grid(maps.to(images.device), list(images.shape), align_corners=False)
@@ -143,7 +142,7 @@ def _factors(count: int, ranges: Ranges, generator: Generator) -> Tensor:
 
 
 def _colour(images: Tensor, factors: Tensor, ranges: Ranges) -> Tensor:
-    """Brightness, contrast and (RGB) saturation, each with a factor a picture, then clamped to 0..1."""
+    """Brightness, contrast and (RGB) saturation, each with one factor per picture, then clamped to 0..1."""
     import torch
 
     brightness, contrast, saturation = factors.to(images.device)[:, :, None, None, None].unbind(1)

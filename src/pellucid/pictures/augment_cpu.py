@@ -1,7 +1,8 @@
-"""Augmenting on the CPU in one pass over the bytes of each picture: sampled, coloured and standardised in the cache.
+"""Augmentation on the CPU in one pass over each picture: it is sampled, coloured and standardised within the cache.
 
-What is drawn, and what it does to a picture, is augment.py's; this is the same arithmetic without its dozen batches.
-A pixel is packed into one word, since processors gather words; results stand channel by channel until coloured.
+augment.py draws the random numbers and defines their effect; this is the same arithmetic without its dozen intermediate
+batches. A pixel is packed into one word, because processors gather words. Results are stored by channel until they are
+coloured.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pellucid.runtime.compiled import compiled
 def augmented(
     pixels: Any, maps: Any, reflected: bool, colours: Any, luma: Any, mean: Any, deviation: Any, images: Any
 ) -> None:
-    """Each picture through its own map and colours: uint8 (n, H, W, C) -> float32 of that shape, standardised.
+    """Apply each picture's map and colours: uint8 (n, H, W, C) -> float32 of that shape, standardised.
 
     * maps       float32 (n, 2, 3), from a result's coordinates to the picture's, both -1..1
-    * reflected  what lies outside is the picture's reflection; else its border
+    * reflected  fill the outside with the picture's reflection; else with its border
     * colours    float32 (n, 3): brightness, contrast and saturation; the last for three channels alone
     * luma       float32 (3,), of red, green and blue; mean, deviation  float32 (C,), of values in 0..1
 
@@ -62,7 +63,7 @@ def _pack(pixels: Any, channels: int, words: Any) -> None:
 
 @compiled
 def _neighbours(theta: Any, y: int, high: int, wide: int, reflected: bool, place: Any, share: Any) -> None:
-    """Of a row of results: where the four neighbours of each lie in the picture, and their shares over 255."""
+    """For a row of results: the places of the four neighbours of each in the picture, and their weights over 255."""
     half, one, zero, unit = np.float32(0.5), np.float32(1), np.float32(0), np.float32(1) / np.float32(255)
     columns, rows = np.float32(wide), np.float32(high)
     right, bottom, line = columns - one, rows - one, np.int32(wide)
@@ -88,7 +89,7 @@ def _neighbours(theta: Any, y: int, high: int, wide: int, reflected: bool, place
 
 @compiled
 def _reflected(place: Any, span: Any) -> Any:
-    """A place on the line, brought between -0.5 and span - 0.5 by reflections at these ends."""
+    """A place on the line, reflected at -0.5 and span - 0.5 until it lies between them."""
     half, two = np.float32(0.5), np.float32(2)
     distance = abs(place + half)
     turns = np.floor(distance / span)
@@ -99,7 +100,7 @@ def _reflected(place: Any, span: Any) -> Any:
 
 @compiled
 def _sample(words: Any, place: Any, share: Any, channels: int, planes: Any, sums: Any) -> None:
-    """A row of results, each the mean of its four neighbours by their shares, and what it adds to the row's sums."""
+    """A row of results, each the weighted mean of its four neighbours, and its contribution to the sums."""
     at, at_right, at_below, at_both = place[0], place[1], place[2], place[3]
     here, beside, below, both = share[0], share[1], share[2], share[3]
     red, green, blue = planes[0], planes[1], planes[2]
@@ -115,7 +116,7 @@ def _sample(words: Any, place: Any, share: Any, channels: int, planes: Any, sums
 
 @compiled
 def _mean(words: Any, shares: Any, shift: int) -> Any:
-    """Of the byte at `shift` bits in four words."""
+    """Weighted mean of the byte at `shift` bits in four words."""
     total = np.float32(0)
     for k in range(4):
         total += np.float32(np.int32(words[k] >> np.uint32(shift) & np.uint32(255))) * shares[k]

@@ -1,9 +1,9 @@
-"""A folder -> its pictures, their labels, and the quarantine. Only names are read here, no picture is opened.
+"""A folder -> its pictures, their labels, and the quarantine. This reads names only and opens no picture.
 
-Three layouts: DIR/CLASS/**/*, DIR/SIDE/CLASS/**/* and DIR/CLASS/SIDE/**/*. The sides of a split are recognised where
-one to train on and another stand beside each other and no other folder does, hidden ones aside; `sides` knows their
-names. A folder that stands alone is passed through: DIR/photos/CLASS, DIR/train/train/CLASS. Folders that all hold the
-same folders are refused until a file `classes.txt` tells which of them are the classes: `parts`.
+Three layouts: DIR/CLASS/**/*, DIR/SIDE/CLASS/**/* and DIR/CLASS/SIDE/**/*. Folders are the sides of a split if one to
+train on and another are side by side, without any other visible folder; `sides` knows their names. A folder that is
+alone is passed through: DIR/photos/CLASS, DIR/train/train/CLASS. Folders that all hold the same folders are refused
+until a file `classes.txt` says which of them are the classes: `parts`.
 """
 
 import os
@@ -21,8 +21,8 @@ from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed, listed
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
-IN_TWO = "the same file is also in class"  # how the reason begins of a file that two classes hold
-LEAST = 2  # usable pictures a class: one to learn from, one to check with
+IN_TWO = "the same file is also in class"  # how the reason begins for a file in two classes
+LEAST = 2  # usable pictures per class: one to learn from, one to check with
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,15 @@ class Quarantined:
 
     path: str
     reason: str
-    of: str | None = field(default=None, compare=False)  # its class, where that is known
+    of: str | None = field(default=None, compare=False)  # its class, if known
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is in a folder. Classes are in natural order ("9" before "10"), pictures by label, then path.
+    """The contents of a folder. Classes are in natural order ("9" before "10"), pictures by label, then path.
 
-    A class's name is its folder's in Unicode's composed form (NFC): folders whose names differ in nothing else are one.
+    A class's name is its folder's in Unicode's composed form (NFC): folders whose names differ only in this are one
+    class.
     """
 
     root: Path
@@ -47,38 +48,38 @@ class Catalog:
     quarantine: tuple[Quarantined, ...]
     ignored: int  # files and folders that are hidden or the operating system's: Thumbs.db, __MACOSX
     left_out: tuple[Quarantined, ...] = ()
-    """Folders that Pellucid wrote, such as a model folder, each with what it is."""
+    """Folders that Pellucid wrote, such as a model folder, each with its kind."""
     several: bool = False
     """Whether a picture may have several labels, or none."""
     table: str | None = None
-    """The table that lists the pictures, as messages name it; None where class folders hold them."""
+    """The table that lists the pictures, as messages name it; None for class folders."""
     repeated: int = 0
     """Rows of the table that list a picture once more."""
 
     def __post_init__(self) -> None:
-        """Any sequence of Picture will do for `pictures`; it is kept as columns."""
+        """`pictures` may be any sequence of Picture; it is stored as columns."""
         if not isinstance(self.pictures, Pictures):
             object.__setattr__(self, "pictures", Pictures.of(self.pictures))
 
     def classes_of(self, picture: Picture) -> str:
-        """The names of its classes, with a zero character between them; one name where it has one."""
+        """The names of its classes, with a zero character between them; just the name if it has one class."""
         first = (self.classes[picture.label],) if picture.label >= 0 else ()
         return "\0".join((*first, *(self.classes[label] for label in picture.also)))
 
     @property
     def place(self) -> str:
-        """What was read, as messages name it: the table, or the folder."""
+        """The source, as messages name it: the table, or the folder."""
         return self.table or str(self.root)
 
     def class_of(self, path: str) -> str | None:
-        """The class in whose folder `path` lies; None for what lies outside all of them, and for a table's."""
+        """The class whose folder holds `path`; None outside all class folders, and for a table's picture."""
         if self.table is not None:
             return None
         folders = map(composed, path.split("/")[:-1])
         return next((name for name in folders if name in self.classes), None)
 
     def class_at(self, row: int) -> str | None:
-        """The name of a picture's class, the first where it has several; None where it has none."""
+        """The name of a picture's class, the first if it has several; None if it has none."""
         label = int(self.pictures.labels[row])
         return self.classes[label] if label >= 0 else None
 
@@ -89,10 +90,10 @@ class Catalog:
 
 
 def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
-    """Read the names below `root`. Raises CatalogError where it is missing, a file, or may not be opened.
+    """Read the names below `root`. Raises CatalogError if it is missing, a file, or may not be opened.
 
     `leave_out`: the model folder that is about to be written. `known`: the classes of a model, which are classes here
-    too whatever else their names could mean.
+    too, whatever else their names could mean.
     """
     if not root.is_dir():
         wrong = "is not a folder" if root.exists() else "does not exist"
@@ -128,7 +129,7 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
 
 
 def check(catalog: Catalog) -> None:
-    """Raise CatalogError, in one line that names class and count, where nothing sensible can be learned."""
+    """Raise CatalogError, in one line that names class and count, if nothing can be learned from the catalog."""
     root, classes = catalog.place, catalog.classes
     if not classes and catalog.table is not None:
         raise CatalogError(f"{root} lists no labelled picture. {_why(catalog, None)}".rstrip())
@@ -154,7 +155,7 @@ def check(catalog: Catalog) -> None:
 
 
 def _why(catalog: Catalog, names: set[str] | None) -> str:
-    """A sentence with the commonest reason for which files of these classes are in quarantine; "" where none is."""
+    """A sentence with the commonest reason why files of these classes are in quarantine; "" if none is."""
     bad = catalog.quarantine
     reasons = Counter(b.reason for b in bad if names is None or (b.of or catalog.class_of(b.path)) in names)
     if not reasons:
@@ -165,7 +166,7 @@ def _why(catalog: Catalog, names: set[str] | None) -> str:
 
 
 def _check_sides(catalog: Catalog) -> None:
-    """Refuse folders that look like the sides of a split, and were not recognised as such: they are no classes."""
+    """Refuse folders that look like the sides of a split but were not recognised as such: they are not classes."""
     if catalog.table is not None or (catalog.pictures.sides >= 0).any():
         return
     declared = parts.declared(catalog.root)
@@ -175,7 +176,7 @@ def _check_sides(catalog: Catalog) -> None:
     for holder, label in {(picture.path.rpartition("/")[0], picture.label) for picture in catalog.pictures}:
         name, folders = catalog.classes[label], [*map(composed, holder.split("/")), ""]
         below[name].add(tuple(folders[folders.index(name) + 1 :]))
-    # "" of a picture that stands in the class folder itself
+    # "" for a picture in the class folder itself
     inside = {name: {folders[0] for folders in holders} for name, holders in below.items()}
     for name, folders in inside.items():
         if sides.read_all(folders) is not None:
@@ -196,14 +197,14 @@ def _check_sides(catalog: Catalog) -> None:
 
 
 def _divided(holders: set[tuple[str, ...]]) -> set[str]:
-    """The folders into which a class folder is divided, on the first level that has several: fold1/images/cat."""
+    """The folders that divide a class folder, on the first level that has several: fold1/images/cat."""
     while len({folders[0] for folders in holders}) == 1 and all(len(folders) > 1 for folders in holders):
         holders = {folders[1:] for folders in holders}
     return {folders[0] for folders in holders}
 
 
 def _lone_side(catalog: Catalog) -> str:
-    """What to do where the only class is rather a side of a split."""
+    """What to do if the only class looks like a side of a split."""
     (name,) = catalog.classes
     if catalog.table is not None or sides.read(name) is None:
         return ""
@@ -215,7 +216,7 @@ def _lone_side(catalog: Catalog) -> str:
 def contradictions(pictures: Sequence[Picture], digests: Sequence[str], classes: Sequence[str]) -> dict[int, str]:
     """Byte-identical files under more than one class: picture's index -> reason that names another such file.
 
-    All copies are named, as nothing says which of them has the right class. Copies within one class are none.
+    All copies are named, because nothing shows which of them has the right class. Copies within one class do not count.
     """
     first: dict[str, int] = {}  # digest -> its first picture
     other: dict[str, int] = {}  # digest -> the first picture of another class
@@ -240,11 +241,11 @@ def _labels(picture: Picture) -> tuple[int, ...]:
 
 
 def by_path(quarantine: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
-    """The quarantine in its one order."""
+    """The quarantine in its canonical order."""
     return tuple(sorted(quarantine, key=lambda bad: bad.path))
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key: runs of digits by their value, the rest alphabetically without regard to case."""
+    """Sort key: runs of digits by their value, the rest alphabetically, ignoring case."""
     parts = re.findall(r"([0-9]+)|([^0-9]+)", name.casefold())
     return [(0, int(digits), "") if digits else (1, 0, text) for digits, text in parts], name

@@ -11,14 +11,14 @@ from pellucid.texts import LABELS_BETWEEN, composed
 
 
 class Unusable(Exception):
-    """A cell that keeps its row from being used; the text is the reason, a phrase."""
+    """A cell that makes its row unusable; the text is the reason, a phrase."""
 
 
 def path_of(cell: Any, root: str) -> str:
-    """The path with "/" on every system, relative to `root` (absolute) where it lies below it. Raises Unusable.
+    """The path with "/" on every system, relative to `root` (absolute) if it is below it. Raises Unusable.
 
-    Where no file has the name as it is written, and one has it with the other separators, in another form of Unicode or
-    in an old encoding, the path is that file's.
+    If no file has the exact name, a file that has it with the other separators, in another form of Unicode or in an old
+    encoding is used.
     """
     if not isinstance(cell, str | bytes) and not _is_nothing(cell):
         raise Unusable(f"its path is not text: {cell!r:.60}")
@@ -36,10 +36,9 @@ def path_of(cell: Any, root: str) -> str:
 
 
 def labels_of(cell: Any, several: bool) -> list[str] | None:
-    """The labels, each once, in Unicode's composed form; None where nothing is said. Raises Unusable.
+    """The labels, each once, in Unicode's composed form; None for an empty cell. Raises Unusable.
 
-    Text is one label, or where there may be `several`, those between LABELS_BETWEEN: empty text says that there
-    is none.
+    Text is one label, or several separated by LABELS_BETWEEN if `several`: then empty text means no label.
     """
     if isinstance(cell, str) and several:
         cell = cell.split(LABELS_BETWEEN)
@@ -50,7 +49,7 @@ def labels_of(cell: Any, several: bool) -> list[str] | None:
 
 
 def side_of(cell: Any) -> str | None:
-    """ "train", "val", "test" or "eval"; None for an empty cell. Raises ValueError for what is no side."""
+    """The side "train", "val", "test" or "eval"; None for an empty cell. Raises ValueError for anything else."""
     text = _text(cell)
     if text == "":
         return None
@@ -61,7 +60,7 @@ def side_of(cell: Any) -> str | None:
 
 
 def group_of(cell: Any) -> str:
-    """The name of the group, whatever kind of value it is; "" for none. Raises Unusable."""
+    """The name of the group, from a value of any kind; "" for none. Raises Unusable."""
     name = "" if _is_nothing(cell) else composed(str(_whole(cell)).strip())
     if not _is_escaped(name):
         raise Unusable(f"its group is not text: {name!r:.60}")
@@ -88,18 +87,18 @@ def _text(cell: Any) -> str | None:
         return None
     try:
         cell.encode()
-    except UnicodeEncodeError:  # its bytes were no UTF-8, as Excel on Windows writes them
+    except UnicodeEncodeError:  # bytes that are not UTF-8, as Excel on Windows writes them
         cell = cell.encode("utf-8", "surrogateescape").decode("cp1252", "replace") if _is_escaped(cell) else None
     return None if cell is None else composed(cell.strip())
 
 
 def _whole(cell: Any) -> Any:
-    """A number without a fraction as an int: where a column has gaps, pandas makes floats of its numbers."""
+    """A number without a fraction as an int: in a column with gaps, pandas turns numbers into floats."""
     return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
 
 
 def _is_nothing(cell: Any) -> bool:
-    return cell is None or cell != cell  # NaN is the one value that differs from itself
+    return cell is None or cell != cell  # only NaN differs from itself
 
 
 def _is_escaped(text: str) -> bool:
@@ -112,7 +111,7 @@ def _is_escaped(text: str) -> bool:
 
 
 def _standing(path: str, root: str) -> str:
-    """The name under which a file stands there, of those that the text may mean. Raises Unusable."""
+    """The name of an existing file, among those that the text may mean. Raises Unusable."""
     if "\0" in path or not _is_escaped(path):
         raise Unusable(f"its path holds a character that no file's name has: {path!r:.60}")
     old = path.encode("utf-8", "surrogateescape").decode("cp1252", "replace")

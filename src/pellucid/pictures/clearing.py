@@ -1,4 +1,4 @@
-"""What can be made again, cleared from the cache: whole folders, and what killed runs left of them."""
+"""Clear from the cache what can be made again: whole folders, and the remains of killed runs."""
 
 import os
 import re
@@ -11,9 +11,9 @@ from pellucid.pictures.lock import Lock, beside
 
 
 def clear(cache: Path, names: re.Pattern[str]) -> int:
-    """Remove all folders whose name, group 1, `names` knows, but none that is being made. Returns the bytes freed.
+    """Remove all folders whose name (group 1) matches `names`, except those in the making. Returns the bytes freed.
 
-    Raises StorageError where something cannot be removed.
+    Raises StorageError if something cannot be removed.
     """
     freed = 0
     there = os.listdir(cache) if cache.is_dir() else []
@@ -25,7 +25,7 @@ def clear(cache: Path, names: re.Pattern[str]) -> int:
 
 
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> int:
-    """Remove what killed runs left of a folder; only for who holds its lock. Returns the bytes freed."""
+    """Remove the remains of killed runs of a folder, whose lock the caller must hold. Returns the bytes freed."""
     there = [name for name in os.listdir(folder.parent) if name.endswith((".part", ".old"))]
     ours = [name for name in there if (match := names.fullmatch(name)) and match[1] == folder.name]
     return sum(_remove(folder.with_name(name)) for name in ours)

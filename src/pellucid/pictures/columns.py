@@ -1,4 +1,4 @@
-"""The pictures of a catalog as columns: about 25 bytes each beside the path, and an object only for one that is used.
+"""The pictures of a catalog as columns: about 25 bytes each besides the path, and an object only on demand.
 
 A table may list millions of pictures. As objects they take four times the memory (docs/why/tables.md).
 """
@@ -23,20 +23,20 @@ class Picture:
     """A file that should hold a picture."""
 
     path: str  # relative to the root or absolute, with "/" on every system
-    label: int  # index into Catalog.classes; -1 where it has none, which only Catalog.several allows
-    side: str | None  # "train", "val" or "test" where the folders, or a table, say so
-    also: tuple[int, ...] = ()  # its further labels, ascending, where Catalog.several
+    label: int  # index into Catalog.classes; -1 for none, which only Catalog.several allows
+    side: str | None  # "train", "val" or "test" if the folders, or a table, say so
+    also: tuple[int, ...] = ()  # its further labels, ascending, with Catalog.several
     group: int = -1  # pictures with one number stay on one side of a split; -1: in no group
 
 
 class Pictures(Sequence[Picture]):
-    """N pictures, each made into a Picture when it is looked at.
+    """N pictures; each becomes a Picture on access.
 
     * paths: N texts
     * labels: int32 (N,), as Picture.label
     * sides: int8 (N,), index into split.SIDES, or -1
     * groups: int32 (N,), as Picture.group
-    * also: int32 (M,), the further labels of all; those of picture n stand from also_ends[n] to also_ends[n + 1]
+    * also: int32 (M,), the further labels of all; those of picture n are also[also_ends[n]:also_ends[n + 1]]
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Pictures(Sequence[Picture]):
         return f"<{len(self):,} pictures>"
 
     def take(self, rows: NDArray[np.integer]) -> Pictures:
-        """Those of `rows`, (n,), in that order."""
+        """The pictures of `rows`, (n,), in that order."""
         columns = self.labels[rows], self.sides[rows], self.groups[rows]
         return Pictures(self.paths.take(rows), *columns, *ragged(self.also, self.also_ends, rows))
 
@@ -107,7 +107,7 @@ class Pictures(Sequence[Picture]):
         return self.take(by_path[np.argsort(self.labels[by_path], kind="stable")])
 
     def counts(self, classes: int) -> NDArray[np.int64]:
-        """How many have each label, (classes,)."""
+        """How many pictures have each label, (classes,)."""
         first = np.bincount(self.labels[self.labels >= 0], minlength=classes)
         return first + np.bincount(self.also, minlength=classes)
 
@@ -115,7 +115,7 @@ class Pictures(Sequence[Picture]):
 def ragged(
     values: NDArray[np.int32], ends: NDArray[np.int64], rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Of rows of unequal lengths those of `rows`, (n,): row r is values[ends[r]:ends[r + 1]]. Values and ends."""
+    """Select `rows`, (n,), from rows of unequal lengths: row r is values[ends[r]:ends[r + 1]]. Values and ends."""
     many = (ends[1:] - ends[:-1])[rows]
     new = np.concatenate([[0], np.cumsum(many)]).astype(np.int64)
     shift = np.repeat(ends[rows] - new[:-1], many)
@@ -123,7 +123,7 @@ def ragged(
 
 
 class Writer:
-    """Pictures, one after the other."""
+    """Collects pictures one by one."""
 
     def __init__(self) -> None:
         self._paths = TextWriter()
@@ -143,7 +143,7 @@ class Writer:
         self._also_ends.append(len(self._also))
 
     def pictures(self) -> Pictures:
-        """All of them. Nothing can be added afterwards."""
+        """All pictures. Nothing can be added afterwards."""
         columns = (np.frombuffer(column, np.int32) for column in (self._labels, self._groups, self._also))
         labels, groups, also = columns
         sides, also_ends = np.frombuffer(self._sides, np.int8), np.frombuffer(self._also_ends, np.int64)

@@ -1,9 +1,9 @@
 """Bytes -> an upright RGB image: the only decoder, for training, prediction, serving and the page.
 
-JPEG goes through libjpeg-turbo (simplejpeg); everything else, and every JPEG at which that stumbles, through
-Pillow. Both give the same pixels. What the bytes hold decides, never the file's name. Colour profiles are applied:
-the image is sRGB (profile.py). Files of more than 8 bits a sample keep their values until black and white are chosen
-(samples.py, render.py). What a plain JPEG does not need is imported when the first picture needs it.
+JPEG goes through libjpeg-turbo (simplejpeg); everything else, and every JPEG that it rejects, goes through Pillow. Both
+give the same pixels. The content decides, never the file's name. Colour profiles are applied: the image is sRGB
+(profile.py). Files with more than 8 bits a sample keep their values until black and white are chosen (samples.py,
+render.py). Modules that a plain JPEG does not need are imported on first use.
 
 Safe to call from many threads: it changes two global settings, each in one direction only (`header.prepare`).
 """
@@ -38,17 +38,17 @@ Fit = Literal["pad", "crop", "stretch"]
 
 PIXEL_LIMIT = 100_000_000
 FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
-ALONE = Ranges()  # each file of more than 8 bits a sample judged on its own
+ALONE = Ranges()  # each file with more than 8 bits a sample judged alone
 PAD = 128  # the border of "pad": mid-grey, near the mean of photographs, so about 0 in a scaled input
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The size and fit that every picture is brought to. Raises RecipeError for one that makes no sense.
+    """The size and fit that every picture is brought to. Raises RecipeError for impossible values.
 
-    `crop`: with fit "crop", the share of the largest centred part that is kept, above 0 up to 1, as published weights
-    state it. `filter`: how pixels are interpolated. "bilinear" and "bicubic" are antialiased, as Pillow does it.
-    "plain" is bilinear and is not, as TensorFlow does it: for models that learned from such pictures.
+    `crop`: with fit "crop", the fraction of the largest centred part's sides to keep, above 0 and up to 1, as published
+    weights state it. `filter`: how pixels are interpolated. "bilinear" and "bicubic" are antialiased, as in Pillow.
+    "plain" is bilinear without antialiasing, as in TensorFlow, for models that were trained on such pictures.
     """
 
     height: int
@@ -80,13 +80,13 @@ class Form:
 
 
 def read(path: Path) -> bytes:
-    """The content of a file. Raises PictureError: empty, not found, no permission, not a regular file."""
+    """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file."""
     return read_with_stat(path)[0]
 
 
 def read_with_stat(path: Path) -> tuple[bytes, os.stat_result]:
-    """`read`, and the state of just the file that was read, even if `path` is being replaced meanwhile."""
-    # a pipe would block in open() until somebody writes to it; Windows changes line ends unless told
+    """As `read`, with the state of exactly the file that was read, even if `path` is being replaced meanwhile."""
+    # a pipe would block in open() until somebody writes to it; Windows changes line ends by default
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, flags)
@@ -113,12 +113,12 @@ def read_with_stat(path: Path) -> tuple[bytes, os.stat_result]:
 def decode(data: bytes, pixel_limit: int = PIXEL_LIMIT, ranges: Ranges = ALONE) -> NDArray[np.uint8]:
     """Decode the first frame or page to an upright RGB image in sRGB.
 
-    Transparency is composited on white, grey becomes three equal channels, `ranges` says which values of files of
-    more than 8 bits a sample become black and white (docs/why/decode.md has the table), and the EXIF (or XMP)
-    orientation is applied; an invalid one is ignored.
+    Transparency is composited on white, and grey becomes three equal channels. `ranges` says which values become black
+    and white in files with more than 8 bits a sample (docs/why/decode.md has the table). The EXIF (or XMP) orientation
+    is applied; an invalid one is ignored.
 
-    Returns uint8 (height, width, 3). Raises PictureError, and nothing else, for whatever cannot be decoded in
-    full; a picture of more than `pixel_limit` pixels is refused by its header, before memory is taken for it.
+    Returns uint8 (height, width, 3). Raises only PictureError, for anything that cannot be decoded in full. A picture
+    with more than `pixel_limit` pixels is refused by its header, before memory is allocated for it.
     """
     if data.startswith(b"\xff\xd8"):
         with _judged(data, pixel_limit):
@@ -131,7 +131,7 @@ def decode(data: bytes, pixel_limit: int = PIXEL_LIMIT, ranges: Ranges = ALONE) 
 
 
 def samples_of(data: bytes, pixel_limit: int = PIXEL_LIMIT) -> Samples | None:
-    """The values of a file of more than 8 bits a sample; None for any other picture. Raises PictureError."""
+    """The values of a file with more than 8 bits a sample; None for any other picture. Raises PictureError."""
     from pellucid.pictures import through_pillow
 
     with _judged(data, pixel_limit):
@@ -141,7 +141,7 @@ def samples_of(data: bytes, pixel_limit: int = PIXEL_LIMIT) -> Samples | None:
 
 @contextlib.contextmanager
 def _judged(data: bytes, pixel_limit: int) -> Iterator[None]:
-    """Whatever is raised in it comes out as a PictureError with the reason."""
+    """Turn any exception of the body into a PictureError with the reason."""
     if not data:
         raise PictureError("empty file")
     prepare(pixel_limit)
@@ -169,8 +169,8 @@ def resize(
     """Bring an RGB image, uint8 (H, W, 3), to uint8 (height, width, channels), antialiased unless `filter` is "plain".
 
     * pad: the whole picture, in proportion, centred between `PAD` borders
-    * crop: the largest centred part that has the target's proportions, or the share `crop` of its sides
-    * stretch: the whole picture, its proportions given up
+    * crop: the largest centred part with the target's proportions, or the fraction `crop` of its sides
+    * stretch: the whole picture, ignoring its proportions
 
     One channel is luma, (299 R + 587 G + 114 B) / 1000 (ITU-R BT.601).
     """
@@ -183,7 +183,7 @@ def resize(
         inner = _resampled(image, inner_height, inner_width, (0, 0, columns, rows), filter)
         resized[top : top + inner_height, left : left + inner_width] = inner
     else:
-        # the part is cut by the resampling itself: scaling first would make 10000x1 three million pixels wide
+        # the resampling itself crops: scaling first would make 10000x1 three million pixels wide
         scale = max(height / rows, width / columns)
         part = (columns, rows) if fit == "stretch" else (width / scale * crop, height / scale * crop)
         left, top = max(0, (columns - part[0]) / 2), max(0, (rows - part[1]) / 2)
@@ -201,21 +201,21 @@ def _resampled(image: NDArray[np.uint8], height: int, width: int, box: Box, filt
 def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """An RGB image, uint8 (H, W, 3), stretched to a small square, uint8 (side, side, 3).
 
-    Whole blocks are averaged first, which makes it cheap; the triangle filter then keeps it smooth.
+    Averaging whole blocks first makes it cheap; the triangle filter then makes it smooth.
     """
     if _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
         return _compiled_resampling.shrunk(image, side)
     return interpolate.shrunk(image, side)
 
 
-_COMPILED_SIDE = 8192  # beyond, the weights of an output are so many that their rounding adds up
+_COMPILED_SIDE = 8192  # beyond this, an output has so many weights that their rounding errors add up
 _compiled_resampling: ModuleType | None = None
 
 
 def expect_many() -> None:
-    """Resize with a kernel from now on, in all threads: the same bits sooner, for who has many hundred pictures.
+    """Resize with a kernel from now on, in all threads: the same bits, faster, for many hundred pictures.
 
-    Takes about as long as 400 pictures. Where the kernel differs from the installed Pillow, nothing changes.
+    Loading takes about as long as 400 pictures. If the kernel differs from the installed Pillow, nothing changes.
     """
     global _compiled_resampling
     from pellucid.pictures import resample
@@ -225,7 +225,7 @@ def expect_many() -> None:
 
 
 def _decode_jpeg(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | None:
-    """Decode through libjpeg-turbo; None where it has any objection, or CMYK, and Pillow has to judge."""
+    """Decode through libjpeg-turbo; None for CMYK or any objection, which Pillow has to judge."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=True)
         check_size(int(width), int(height), pixel_limit)
@@ -247,9 +247,9 @@ def _decode_jpeg(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | None:
     if data.find(b"Exif\0\0", 0, end) >= 0 or data.find(b"tiff:Orientation", 0, end) >= 0:
         try:
             with LOADING:
-                Image.preinit()  # JPEG is one of the few that this loads
+                Image.preinit()  # JPEG is among the few plugins that this loads
             with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
                 turned = orientation(header)
         except Exception:
-            turned = 1  # the pixels are fine; only what Pillow reads around them is not
+            turned = 1  # the pixels are fine; only the metadata that Pillow reads is not
     return upright(image, turned)

@@ -1,9 +1,9 @@
-"""Whether a picture is a twin of one that a model has seen, of which only a coarse description is kept.
+"""Whether a picture is a twin of one that a model has seen, from a coarse description of each seen picture.
 
-A model folder cannot keep 1,153 bytes of each of its pictures (twins.DESCRIPTION); 289 are enough to recognise a copy:
-half as many cells along each side of the thumbnails, and whether it is a photograph. They are brought back to the full
-number of cells, smoothly, and then compared as twins are, everything of one kind with everything of the other.
-`docs/why/twins.md` has the measurements.
+A model folder cannot hold 1,153 bytes per picture (twins.DESCRIPTION); 289 are enough to recognise a copy: half as many
+cells along each side of the thumbnails, and whether it is a photograph. They are smoothly enlarged to the full number
+of cells and then compared as twins are, everything of one kind with everything of the other. `docs/why/twins.md` has
+the measurements.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from pellucid.pictures import twins, verify_twins
 from pellucid.pictures.twins import COLOUR, GREY
 
-COARSE = (GREY // 2) ** 2 + 2 * (COLOUR // 2) ** 2 + 1  # bytes for each picture
-UNEXPLAINED = 0.02  # less than verify_twins.UNEXPLAINED: of so few cells less is left of different pictures, too
-BLOCK = 256  # pictures at a time that are compared with
-KNOWN = 16384  # of those that are known, at a time: 16 MB of likenesses
+COARSE = (GREY // 2) ** 2 + 2 * (COLOUR // 2) ** 2 + 1  # bytes per picture
+UNEXPLAINED = 0.02  # less than verify_twins.UNEXPLAINED: with few cells, different pictures also leave less unexplained
+BLOCK = 256  # rows of `asked` at a time
+KNOWN = 16384  # rows of `known` at a time: 16 MB of likenesses
 
 
 def coarse(descriptions: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What is kept of descriptions, uint8 (N, twins.DESCRIPTION) -> (N, COARSE): means of 2 x 2 cells, and 1 or 0."""
+    """Coarse descriptions, uint8 (N, twins.DESCRIPTION) -> (N, COARSE): means of 2 x 2 cells, and 1 or 0."""
     grey, colour = _halved(twins.grey_of(descriptions)), _halved(twins.colour_of(descriptions)) + 128
     numbers = np.concatenate([grey.reshape(-1, (GREY // 2) ** 2), colour.reshape(-1, 2 * (COLOUR // 2) ** 2)], axis=1)
     photograph = twins.photographs(descriptions)[:, None]
@@ -29,7 +29,7 @@ def coarse(descriptions: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def familiar(known: NDArray[np.uint8], queries: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Of each of M pictures the row of a known picture that is its twin, or -1 -> (M,) int64.
+    """For each of M pictures, the row of a known picture that is its twin, or -1 -> (M,) int64.
 
     known: uint8 (N, COARSE); queries: uint8 (M, COARSE). Time grows with N * M, memory with neither.
     """
@@ -41,20 +41,20 @@ def familiar(known: NDArray[np.uint8], queries: NDArray[np.uint8]) -> NDArray[np
         for scale, swap, mirrored in _ways():
             rest = rows[matches[rows] < 0]
             if scale != 1 or mirrored:
-                rest = rest[queries[rest, -1] == 1]  # nothing else may be moved or mirrored
+                rest = rest[queries[rest, -1] == 1]  # only photographs may be moved or mirrored
             if not len(rest):
                 continue
             proposed = _proposed(known, queries[rest], scale, swap, mirrored)
             for start in range(0, len(proposed), twins.LOOKS):
                 part = proposed[start : start + twins.LOOKS]
                 same = _same(known[part[:, 1]], queries[rest[part[:, 0]]], scale, swap, mirrored)
-                for row, twin in part[same][::-1]:  # the most alike stands first, and is written last
+                for row, twin in part[same][::-1]:  # the most alike comes first and is written last
                     matches[rest[row]] = twin
     return matches
 
 
 def _ways() -> Iterator[tuple[float, bool, bool]]:
-    """(scale, swap, mirrored): a picture as it is, cut, cut the other way round, mirrored."""
+    """(scale, swap, mirrored): a picture as it is, cropped, the other one cropped, mirrored."""
     yield 1.0, False, False
     for scale in twins.INNER:
         yield scale, False, False
@@ -65,7 +65,7 @@ def _ways() -> Iterator[tuple[float, bool, bool]]:
 def _proposed(
     known: NDArray[np.uint8], queries: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
 ) -> NDArray[np.int64]:
-    """(row of queries, of known) of hashes that correlate by twins.ALIKE, each row's NEAREST at most, best first."""
+    """(row of queries, of known) of hashes that correlate by twins.ALIKE, at most NEAREST a row, best first."""
     keys = twins.hash_of(_grey(queries), scale if swap else 1.0)
     keys = keys * twins.MIRROR if mirrored else keys
     blank = ~keys.any(axis=1)
@@ -74,7 +74,7 @@ def _proposed(
         block = known[at : at + KNOWN]
         hashes = twins.hash_of(_grey(block), 1.0 if swap else scale)
         alike = keys @ hashes.T
-        if blank.any() and scale == 1 and not mirrored:  # without contrast there is only brightness to go by
+        if blank.any() and scale == 1 and not mirrored:  # without contrast, only brightness can be compared
             others = np.flatnonzero(~hashes.any(axis=1))
             apart = np.abs(_mean(queries[blank])[:, None] - _mean(block[others]))
             alike[np.ix_(np.flatnonzero(blank), others)] = 1 - apart / 255 * 0.05
@@ -93,7 +93,7 @@ def _same(
     known: NDArray[np.uint8], queries: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
 ) -> NDArray[np.bool_]:
     """Whether pairs are twins, (P, COARSE) both -> (P,)."""
-    first, second = (known, queries) if swap else (queries, known)  # the second is the one that is cut
+    first, second = (known, queries) if swap else (queries, known)  # the second is cropped
     photograph = (known[:, -1] == 1) & (queries[:, -1] == 1)
     return verify_twins.same_picture(
         _grey(first), _grey(second), _colour(first), _colour(second), photograph, scale, mirrored, UNEXPLAINED
@@ -117,7 +117,7 @@ def _mean(coarse: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _halved(planes: verify_twins.Floats) -> verify_twins.Floats:
-    """(..., n, n) -> (..., n / 2, n / 2), weighted 1, 3, 3, 1: smooth enough to be moved by a part of a cell."""
+    """(..., n, n) -> (..., n / 2, n / 2), weighted 1, 3, 3, 1: smooth enough to shift by part of a cell."""
     around = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(1, 1)] * 2, mode="edge")
     for _ in range(2):
         around = (around[..., :-3:2] + 3 * around[..., 1:-2:2] + 3 * around[..., 2:-1:2] + around[..., 3::2]) / 8
@@ -126,7 +126,7 @@ def _halved(planes: verify_twins.Floats) -> verify_twins.Floats:
 
 
 def _doubled(planes: verify_twins.Floats) -> verify_twins.Floats:
-    """(..., n, n) -> (..., 2 n, 2 n), cubic (Keys 1981, a = -1/2) between the middles of cells; the edge goes on."""
+    """(..., n, n) -> (..., 2 n, 2 n), cubic (Keys 1981, a = -1/2) between cell centres; the edge is repeated."""
     n = planes.shape[-1]
     at = (np.arange(2 * n) - 0.5) / 2
     cells = np.arange(-2, n + 2)

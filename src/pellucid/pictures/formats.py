@@ -1,4 +1,4 @@
-"""What a file is that holds no picture which can be read here, by its content, and what to do about it."""
+"""The type of a file that holds no readable picture, from its content, and what to do about it."""
 
 from __future__ import annotations
 
@@ -72,25 +72,25 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 )
 _MEDIA = {b"WAVE": "a sound file", b"AVI ": _VIDEO.format("AVI")}  # in RIFF
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
-_HEIF_BRANDS = {b"mif1", b"msf1", b"mif2"}  # which may hold HEVC or AV1
+_HEIF_BRANDS = {b"mif1", b"msf1", b"mif2"}  # these may hold HEVC or AV1
 _AVIF_BRANDS = {b"avif", b"avis"}
 _IN_ZIP = {b"word/": "a Word document", b"ppt/": "a PowerPoint document", b"xl/": "an Excel document"}
-_OFFICE, _OPEN = b"[Content_Types].xml", b"mimetypeapplication/vnd.oasis.opendocument"  # what such a ZIP begins with
-_CONTENTS = 1 << 16  # bytes at the end of a ZIP, where a table names all that is in it
-# without a preamble: the first element of group 2, the file's own, or of group 8, by its type or its length
+_OFFICE, _OPEN = b"[Content_Types].xml", b"mimetypeapplication/vnd.oasis.opendocument"  # how such a ZIP begins
+_CONTENTS = 1 << 16  # bytes at the end of a ZIP, where its directory is
+# without a preamble: the first element is of group 2, the file's own, or of group 8, known by its type or its length
 _DICOM_WITHOUT_PREAMBLE = re.compile(
     rb"\x02\0[\0-\x03]\0(UL|OB|UI)|\x08\0[\0\x01\x05\x08\x12-\x18]\0([A-Z][A-Z]|[\x02-\x80]\0\0\0)", re.DOTALL
 )
 # maker, as TIFF's tag 271 begins -> the suffix of its RAW files
 _MAKERS = {b"NIKON": "NEF", b"SONY": "ARW", b"PENTAX": "PEF", b"RICOH": "PEF", b"SAMSUNG": "SRW", b"CANON": "CR2"}
-_SENSOR = {32803, 34892}  # photometric interpretations: a colour filter's mosaic, and the same made linear
-_HEAD = 1024  # bytes in which text says what it is
+_SENSOR = {32803, 34892}  # photometric interpretations: a colour filter's mosaic, and the same after linearisation
+_HEAD = 1024  # bytes at the start of a text that reveal its type
 
 
 def named(data: bytes) -> str | None:
-    """The reason why a file cannot be used that is whole and no picture, or one of a format that is not supported.
+    """The reason why a file is unusable if it is intact but not a picture, or of an unsupported format.
 
-    None for what may be a picture. JPEG 2000, AVIF and HEIC are named only where what reads them is not installed.
+    None for a possible picture. JPEG 2000, AVIF and HEIC are named only if their readers are not installed.
     """
     if data.startswith(_COMMON):
         return None
@@ -125,9 +125,9 @@ def named(data: bytes) -> str | None:
 
 
 def camera_raw(data: bytes, tags: dict[int, Any]) -> str | None:
-    """The reason why a TIFF with these tags cannot be used that is a camera's RAW file; None for any other.
+    """The reason why a TIFF with these tags is unusable if it is a camera's RAW file; None for any other.
 
-    Their first page is a small preview, which would pass for the picture.
+    Its first page is a small preview, which would pass for the picture.
     """
     if data[8:10] == b"CR":
         return _RAW.format("CR2")
@@ -142,7 +142,7 @@ def camera_raw(data: bytes, tags: dict[int, Any]) -> str | None:
 
 
 def unsupported_tiff(data: bytes) -> str | None:
-    """Names a TIFF whose directory can be read and which is of no known kind; None for any other file."""
+    """The reason for a TIFF with a readable directory but of no known kind; None for any other file."""
     tags = tag.directory(data)
     if not tags or not {tag.WIDTH, tag.HEIGHT} <= tags.keys():
         return None
@@ -158,7 +158,7 @@ def unsupported_tiff(data: bytes) -> str | None:
 
 
 def unsupported_jpeg(data: bytes) -> str | None:
-    """Names a JPEG of 12 bits, or a lossless one, which hardly any program reads; None for any other file."""
+    """The reason for a 12-bit or lossless JPEG, which hardly any program reads; None for any other file."""
     place = 2
     while data.startswith(b"\xff\xd8") and place + 5 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
@@ -180,7 +180,7 @@ def is_heic(data: bytes) -> bool:
 
 
 def _brands(data: bytes) -> list[bytes]:
-    """The major brand of an ISO base media file, and those that it is compatible with."""
+    """The major brand of an ISO base media file, and its compatible brands."""
     end = min(int.from_bytes(data[:4], "big"), len(data), 256)
     return [data[8:12], *(data[place : place + 4] for place in range(16, end - 3, 4))]
 
@@ -220,7 +220,7 @@ def _is_nifti(data: bytes) -> bool:
 
 
 def _text(data: bytes) -> str | None:
-    """Text that names itself; None for any other, which is no picture anyhow."""
+    """Text that names its own type; None for any other, which is not a picture anyway."""
     head = data[:_HEAD]
     if (encoding := texts.encoding(head)).startswith(("utf-16", "utf-32")):
         head = head.decode(encoding, "ignore").encode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""What stands around a picture's pixels, its size and its orientation; and Pillow, made ready for many threads."""
+"""The metadata around a picture's pixels, its size and orientation; and Pillow, made ready for many threads."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pellucid.errors import PictureError
 TRUNCATED = "truncated: the file ends before the picture does"
 ICC_MARK = b"ICC_PROFILE\0"  # of a JPEG's APP2 segments (ICC.1:2022, B.4)
 
-# Pillow's lazy loading can miss formats when two threads meet in it. All of its plugins take a tenth of a cold
+# Pillow's lazy loading can miss formats if two threads run it at once. Loading all its plugins takes a tenth of a cold
 # prediction, and a JPEG needs none of them.
 LOADING = threading.Lock()
 # Without a handler, logging prints Pillow's complaints about odd TIFF tags on stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-# libtiff writes on stderr by itself; Pillow reports the same errors as exceptions. Found through Pillow's own module,
-# where that is linked to one.
+# libtiff itself writes to stderr; Pillow reports the same errors as exceptions. Pillow's own module leads to libtiff if
+# it is linked to one.
 with contextlib.suppress(OSError, AttributeError, TypeError):
     _pillow = ctypes.CDLL(Image.core.__file__)
     for _handler in (_pillow.TIFFSetErrorHandler, _pillow.TIFFSetWarningHandler):
@@ -34,10 +34,10 @@ with contextlib.suppress(OSError, AttributeError, TypeError):
 
 
 def orientation(image: Image.Image) -> int:
-    """The orientation, 1 to 8, from EXIF or else XMP; 1 where there is none or it cannot be read."""
+    """The orientation, 1 to 8, from EXIF or else XMP; 1 if there is none or it cannot be read."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged note about a fine picture
+    except Exception:  # damaged metadata of an intact picture
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -54,7 +54,7 @@ def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) in a PNG's or GIF's header, so that a bomb never reaches Pillow; None for the rest."""
+    """(width, height) in a PNG's or GIF's header, read before Pillow meets a bomb; None for other files."""
     if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
     elif data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:
@@ -75,11 +75,11 @@ def check_size(width: int, height: int, pixel_limit: int) -> None:
 def prepare(pixel_limit: int) -> None:
     """Silence Pillow's warnings, and let it open what `pixel_limit` allows.
 
-    `warnings.catch_warnings` swaps a list that all threads share, so the filter is put in once and stays.
-    Looking each time costs a microsecond and survives whoever resets the filters, as pytest does for each test.
+    `warnings.catch_warnings` swaps a list that all threads share, so the filter is installed once and stays. Checking
+    it each time costs a microsecond and survives a reset of the filters, as pytest does for each test.
 
-    Pillow's own guard against bombs (an error above twice MAX_IMAGE_PIXELS) is only ever widened: it also
-    covers what `_check_size` cannot see before the decoding, such as a PNG inside an icon.
+    Pillow's own limit against bombs (an error above twice MAX_IMAGE_PIXELS) is only ever raised: it also covers what
+    `_check_size` cannot see before decoding, such as a PNG inside an icon.
     """
     if _QUIET not in warnings.filters:
         warnings.filterwarnings("ignore", module=_QUIET_MODULES)
@@ -88,11 +88,11 @@ def prepare(pixel_limit: int) -> None:
 
 
 _QUIET_MODULES = r"PIL\."
-_QUIET = ("ignore", None, Warning, re.compile(_QUIET_MODULES), 0)  # as `warnings.filters` holds it
+_QUIET = ("ignore", None, Warning, re.compile(_QUIET_MODULES), 0)  # in the form of `warnings.filters`
 
 
 def jpeg_header(data: bytes) -> tuple[int, list[bytes]]:
-    """(where a JPEG's pixels begin, the segments before them that hold its colour profile)."""
+    """(where a JPEG's pixels begin, the earlier segments that hold its colour profile)."""
     place, segments = 2, []
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]

@@ -1,8 +1,8 @@
-"""What is known of each file of a store, by its number in the catalog, and what of it still holds.
+"""The index of a store: a record for each file, by its number in the catalog, and whether it is still valid.
 
 files.npy          one record (`RECORD`) for each file of the catalog, in the catalog's order
 paths.json         [[path, ...], {file's number: why it cannot be used}]
-store.json         what the store is of, the lengths and hashes of all its files, and a hash of itself
+store.json         the store's identity, the lengths and hashes of all its files, and a hash of itself
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from pellucid.pictures.decode import Form
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.reasons import open_reason
 
-VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; another is rebuilt
+VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; a store of another version is rebuilt
 RECORD = np.dtype(
     [
-        ("stamp", "<i8", 3),  # size, mtime_ns, ctime_ns of the file that was read; -1 where it could not be
+        ("stamp", "<i8", 3),  # size, mtime_ns, ctime_ns of the file that was read; -1 if unreadable
         ("digest", "u1", 32),  # SHA-256 of its content
         ("size", "<i4", 2),  # height and width, upright
-        ("row", "<i8"),  # in images.raw, or -1 for one that is not there
+        ("row", "<i8"),  # in images.raw, or -1 if it is not there
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out of one file: an image and its description, or the reason why not."""
+    """The result for one file: an image and its description, or the reason why there is none."""
 
     stamp: tuple[int, int, int]
     digest: bytes = bytes(32)
@@ -52,7 +52,7 @@ class Result:
 
 
 class Digests(Sequence[str]):
-    """SHA-256 of each of many files, hexadecimal, kept in 32 bytes each."""
+    """Hexadecimal SHA-256 of each of many files, stored in 32 bytes each."""
 
     def __init__(self, digests: NDArray[np.uint8]) -> None:
         self._digests = np.ascontiguousarray(digests).reshape(-1, 32)
@@ -68,13 +68,13 @@ class Digests(Sequence[str]):
         return Digests(self._digests[at]) if isinstance(at, slice) else self._digests[at].tobytes().hex()
 
     def repeated(self) -> list[int]:
-        """Where those stand that more than one file has."""
+        """The places of digests that more than one file has."""
         _, kind, count = np.unique(self._digests.view("V32").ravel(), return_inverse=True, return_counts=True)
         return np.flatnonzero(count[kind] > 1).tolist()
 
 
 class Index:
-    """What is known of each file of a store, by its number in the catalog."""
+    """The records of a store's files, by their number in the catalog."""
 
     def __init__(
         self,
@@ -86,15 +86,15 @@ class Index:
         ranges: Ranges,
     ) -> None:
         self.folder = folder
-        self.labels = labels  # hash over the (path, class) of all files
+        self.labels = labels  # hash of the (path, class) of all files
         self.paths = paths
         self.reasons = reasons
         self.records = records
-        self.ranges = ranges  # with which its pictures were decoded
+        self.ranges = ranges  # used to decode its pictures
 
     @classmethod
     def load(cls, folder: Path, identity: dict[str, Any]) -> Index | None:
-        """Read the index of a store; None where there is none, one of another kind, or a damaged one."""
+        """Read the index of a store; None if there is none, or it is of another kind, or damaged."""
         try:
             header = read_header(folder)
             if {key: header[key] for key in identity} != identity:
@@ -112,7 +112,7 @@ class Index:
             return None
 
     def save(self, identity: dict[str, Any]) -> None:
-        """Write everything but the images and descriptions, which are there."""
+        """Write everything but the images and descriptions, which exist already."""
         np.save(self.folder / "files.npy", self.records, allow_pickle=False)
         (self.folder / "paths.json").write_text(json.dumps([list(self.paths), self.reasons]))
         names = ["images.raw", "descriptions.raw", "files.npy", "paths.json"]
@@ -126,18 +126,18 @@ class Index:
         (self.folder / "store.json").write_text(json.dumps(header | {"self": _hash(header)}, indent=1))
 
     def describes(self, catalog: Catalog, stamps: NDArray[np.int64]) -> bool:
-        """Whether the store is just what building it anew would give."""
+        """Whether building the store again would give exactly this store."""
         same = self.labels == labels_of(catalog) and np.array_equal(self.records["stamp"], stamps)
         return same and bool((stamps[:, 0] >= 0).all())
 
     def add(self, number: int, result: Result, row: int) -> None:
-        """Record a result; `row` is where its image stands, or -1."""
+        """Record a result; `row` is the place of its image, or -1."""
         self.records[number] = (result.stamp, np.frombuffer(result.digest, np.uint8), result.size, row)
         if result.reason is not None:
             self.reasons[number] = result.reason
 
     def clashes(self, catalog: Catalog) -> dict[int, str]:
-        """The files that stand under two classes: number -> reason."""
+        """The files that are in two classes: number -> reason."""
         good = np.ones(len(self.paths), bool)
         good[list(self.reasons)] = False
         numbers, digests = np.flatnonzero(good), Digests(self.records["digest"][good])
@@ -149,7 +149,7 @@ class Index:
 
 
 class Reuse:
-    """Takes over from an older store what has not changed."""
+    """Takes unchanged results over from an older store."""
 
     def __init__(self, old: Index, form: Form) -> None:
         self.old = old
@@ -166,7 +166,7 @@ class Reuse:
         known = tuple(stamp.tolist()), record["digest"].tobytes(), tuple(record["size"].tolist())
         if reason is not None:
             return Result(*known, reason=reason, reused=True)
-        if (row := int(record["row"])) < 0:  # it stood under two classes then
+        if (row := int(record["row"])) < 0:  # it was in two classes then
             return None
         image = read_row(self.images, row, self.form.shape)
         return Result(*known, image, read_row(self.descriptions, row, (twins.DESCRIPTION,)), reused=True)
@@ -177,7 +177,7 @@ class Reuse:
 
 
 def identity_of(root: Path, form: Form, pixel_limit: int, table: str | None = None) -> dict[str, Any]:
-    """All that decides what decoding a given file gives, and the table: the stores of two tables stay apart."""
+    """Everything that determines the decoding of a file, and the table: the stores of two tables stay separate."""
     return {
         "version": VERSION,
         "decoders": {name: _version(name) for name in ("pillow", "simplejpeg", "pillow_heif")},
@@ -190,7 +190,7 @@ def identity_of(root: Path, form: Form, pixel_limit: int, table: str | None = No
 
 
 def _version(name: str) -> str | None:
-    """None where it is not installed: what was refused for that is looked at again once it is."""
+    """None if not installed: a file that was refused for that is tried again once it is."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -212,12 +212,12 @@ def labels_of(catalog: Catalog) -> str:
 def hash_lines(lines: Iterable[str]) -> str:
     total = hashlib.sha256()
     for line in lines:
-        total.update(line.encode("utf-8", "surrogateescape"))  # a file's name need not be valid UTF-8
+        total.update(line.encode("utf-8", "surrogateescape"))  # a file name need not be valid UTF-8
     return total.hexdigest()
 
 
 def stamp_of(path: str | Path) -> tuple[int, int, int]:
-    """(size, mtime_ns, ctime_ns); -1 where it cannot be had."""
+    """(size, mtime_ns, ctime_ns); -1 if unavailable."""
     try:
         status = os.stat(path)
     except OSError:
@@ -226,9 +226,10 @@ def stamp_of(path: str | Path) -> tuple[int, int, int]:
 
 
 def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
-    """The catalog without the files that are not there, which join the quarantine; the stamps of the others, (N, 3).
+    """The catalog without missing files, which join the quarantine; and the stamps of the others, (N, 3).
 
-    A table may list them, and a file may go after a folder was read. Else no store would be whole as long as they lack.
+    A table may list missing files, and a file may disappear after its folder was read. Without this, no store would be
+    complete while they are missing.
     """
     stamps = np.empty((len(catalog.pictures), 3), np.int64)
     for stamp, path in zip(stamps, catalog.pictures.paths, strict=True):

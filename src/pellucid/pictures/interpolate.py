@@ -1,4 +1,4 @@
-"""A part of an image brought to a size, by Pillow and as TensorFlow does it. For many, resample.py is sooner."""
+"""Resize a part of an image, as Pillow does it and as TensorFlow does it. For many images, resample.py is faster."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from PIL import Image
 
 Filter = Literal["bilinear", "bicubic", "plain"]
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom of the part of an image that is resized, in pixels."""
+"""Left, top, right, bottom of the part to resize, in pixels."""
 
-GAP = 3.0  # times the size to which whole blocks are averaged down, at least, before `shrunk` resizes
+GAP = 3.0  # least size after averaging whole blocks, times the target size, before `shrunk` resizes
 
 _FILTERS: dict[Filter, Image.Resampling] = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -46,7 +46,7 @@ def _plain(image: NDArray[np.uint8], height: int, width: int, box: Box) -> NDArr
 def _between(
     start: float, end: float, count: int, length: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """For each of `count` places from start to end: the pixels before and behind it, and how far behind the first."""
+    """For each of `count` places from start to end: the pixels before and after it, and its distance from the first."""
     places = np.clip(start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5, 0, length - 1)
     before = places.astype(np.int64)
     return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)

@@ -1,7 +1,7 @@
 """The split of pictures with several labels: iterative stratification (Sechidis et al. 2011, algorithm 1).
 
-The rarest label is dealt first, since later it could no longer be spread. Each of its groups of twins goes to the side
-that still lacks most of the label; before that, to a side that has none of it yet and would else go without.
+The rarest label is dealt first, because later it could no longer be spread. Each of its groups of twins goes to the
+side that still lacks most of the label, but first to any side that would otherwise have none of it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ def split(
     test: float,
     seed: int,
 ) -> NDArray[np.int8]:
-    """The side of each of N pictures, (N,) int8, as split.split; labels bool (N, classes), which each picture has.
+    """The side of each of N pictures, (N,) int8, as split.split; labels: bool (N, classes), True for each of its
+    labels.
 
-    A label in one group is on train, in two on train and test, in three on every side that is asked for, as far as the
-    labels that pictures have together, the folders' sides and twins let it. A file that is added may change the sides
-    of others. Raises RecipeError.
+    A label in one group is on train, in two on train and test, in three on every requested side, as far as the labels
+    that pictures share, the folders' sides and twins permit. An added file may change the sides of others. Raises
+    RecipeError.
     """
     check(validation, test)
     sides = np.full(len(labels), -1, np.int8)
@@ -56,7 +57,7 @@ class _Group:
 
 
 def _deal(groups: list[_Group], labels: NDArray[np.bool_], shares: dict[int, float], sides: NDArray[np.int8]) -> None:
-    """Write the sides of these groups, which are in the order of the draw."""
+    """Write the sides of these groups, which are in random order."""
     open_to = [side for side in FIRST if side == TRAIN or shares[side] > 0]
     share = np.array([shares[side] for side in open_to]) / sum(shares[side] for side in open_to)
     counts = np.array([labels[group.members].sum(axis=0) for group in groups])  # (groups, classes)
@@ -64,7 +65,7 @@ def _deal(groups: list[_Group], labels: NDArray[np.bool_], shares: dict[int, flo
     wanted = share[:, None] * counts.sum(axis=0)  # pictures of each label that a side still lacks
     room = share * sizes.sum()
     has = np.zeros(wanted.shape, np.int64)
-    holders = (counts > 0).sum(axis=0)  # groups with a label that are not dealt
+    holders = (counts > 0).sum(axis=0)  # undealt groups with each label
     dealt = np.zeros(len(groups), bool)
 
     def put(number: int, at: int) -> None:

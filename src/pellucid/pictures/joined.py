@@ -1,6 +1,6 @@
-"""Several labels from folders: a picture that stands in several class folders has all of their labels.
+"""Several labels from folders: a picture in several class folders has all of their labels.
 
-The copies are recognised by their bytes. Only files of equal size in different classes are read for that.
+Copies are recognised by their bytes. Only files of equal size in different classes are read for that.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pellucid.texts import LABELS_BETWEEN
 
 
 def joined(catalog: Catalog) -> Catalog:
-    """The catalog of class folders as one of pictures with several labels, each once, under the first of its paths.
+    """Turn a catalog of class folders into one with several labels: each picture once, under the first of its paths.
 
-    A catalog that says its labels already, as a table does, stays as it is.
-    Copies on different sides of the folders' split are left apart. What cannot be read is left as it is: decoding says
-    why. Raises CatalogError where a class has the separator in its name.
+    A catalog that already has several labels, as from a table, does not change. Copies on different sides of the
+    folders' split stay separate. Unreadable files stay too: decoding gives the reason. Raises CatalogError if a class
+    has the separator in its name.
     """
     check_names(catalog)
-    if catalog.several:  # a table says it already
+    if catalog.several:  # from a table
         return catalog
     sizes: dict[tuple[int, str | None], list[Picture]] = {}
     pictures = list(catalog.pictures)
@@ -33,7 +33,7 @@ def joined(catalog: Catalog) -> Catalog:
         except OSError:
             size = -1
         sizes.setdefault((size, picture.side), []).append(picture)
-    labels: dict[str, set[int]] = {}  # of the first path of each content
+    labels: dict[str, set[int]] = {}  # of the first path for each content
     gone: set[str] = set()
     for (size, _), some in sizes.items():
         if size < 0 or len({picture.label for picture in some}) < 2:
@@ -57,7 +57,7 @@ def joined(catalog: Catalog) -> Catalog:
 
 
 def hint(catalog: Catalog) -> tuple[str, ...]:
-    """A sentence where names of classes look like several labels, and each is taken for one class; else nothing."""
+    """A sentence if class names look like several labels each; such a name is one class. Empty if none does."""
     some = [name for name in catalog.classes if LABELS_BETWEEN in name]
     parts = {part.strip() for name in some for part in name.split(LABELS_BETWEEN)}
     if catalog.several or not parts & set(catalog.classes):
@@ -68,7 +68,7 @@ def hint(catalog: Catalog) -> tuple[str, ...]:
 
 
 def check_names(catalog: Catalog) -> None:
-    """Raise CatalogError where a class has the separator in its name."""
+    """Raise CatalogError if a class has the separator in its name."""
     for name in catalog.classes:
         if LABELS_BETWEEN in name:
             raise CatalogError(

@@ -1,4 +1,4 @@
-"""Where in a folder the class folders stand, and on which side: DIR/CLASS, DIR/SIDE/CLASS, DIR/CLASS/SIDE."""
+"""Find the class folders in a folder, and their sides: DIR/CLASS, DIR/SIDE/CLASS, DIR/CLASS/SIDE."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _PICTURE = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|heic|avif)$", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class ClassFolder:
-    """A folder whose pictures are of one class; a class may have several."""
+    """A folder with pictures of one class; a class may have several."""
 
     path: str  # relative to the root, ends in "/"
-    name: str  # of the class, in Unicode's composed form (NFC): the same name on every system
-    side: str | None  # "train", "val" or "test" where the folders say so
+    name: str  # of the class, in Unicode's composed form (NFC): the same on every system
+    side: str | None  # "train", "val" or "test" if the folders say so
 
 
 def find(
     root: Path, leave_out: Path | None = None, known: Collection[str] = ()
 ) -> tuple[list[ClassFolder], list[Entry]]:
-    """The class folders, and all else that stands on the levels above them.
+    """The class folders, and everything else on the levels above them.
 
-    `leave_out`: as in `walk`. `known`: names that are classes for certain, whatever else they could mean.
+    `leave_out`: as in `walk`. `known`: names that are classes, whatever else they could mean.
     """
     search = _Search(root, leave_out, frozenset(map(composed, known)))
     return search.find(""), search.beside
 
 
 class _Search:
-    """One search; collects what stands beside the folders that it passes."""
+    """One search; collects what it meets beside the folders that it passes."""
 
     def __init__(self, root: Path, leave_out: Path | None, known: frozenset[str]) -> None:
         self.root, self.leave_out, self.known = root, leave_out, known
@@ -64,9 +64,9 @@ class _Search:
         return class_folders
 
     def _in_parts(self, prefix: str, names: list[str]) -> list[ClassFolder]:
-        """The class folders in parts of a set, fold1/cat and fold2/cat, where all that they hold are known classes.
+        """The class folders in parts of a set, such as fold1/cat and fold2/cat, if all they hold are known classes.
 
-        Empty where these are no parts.
+        Empty if these are not parts.
         """
         tops = {name: self._through(f"{prefix}{name}/") for name in names}
         within = {name: self._names(folder) or [] for name, folder in tops.items()}
@@ -80,18 +80,18 @@ class _Search:
         ]
 
     def _through(self, folder: str) -> str:
-        """The folder itself, or the one at the end of folders that stand alone in it and are no known class."""
+        """The folder itself, or the end of a chain of folders that are alone in their parent and not known classes."""
         while (lone := self._lone(folder)) and composed(lone) not in self.known:
             folder += lone + "/"
         return folder
 
     def _hold_classes(self, folders: Collection[str]) -> bool:
-        """Whether the sides in any of the folders hold class folders: these are data sets of their own, no classes."""
+        """Whether the sides in any of the folders hold class folders: then these are data sets, not classes."""
         sides_of = [f"{folder}{name}/" for folder in folders for name in self._names(folder) or ()]
         return any(len(self._names(side) or ()) > 1 for side in sides_of)
 
     def _in_sides(self, side_of: dict[str, str]) -> list[ClassFolder]:
-        """The class folders of sides, also where they stand a level deeper: train/train/cat, train/photos/cat."""
+        """The class folders of sides, even one level deeper: train/train/cat, train/photos/cat."""
         lone = {self._lone(folder) for folder in side_of}
         class_folders = []
         for folder, side in side_of.items():
@@ -109,19 +109,19 @@ class _Search:
         return names[0] if names and len(names) == 1 else None
 
     def _wraps(self, folder: str) -> bool:
-        """Whether a folder that stands alone holds the classes, and is none itself."""
+        """Whether a folder that is alone holds the classes instead of being one."""
         names = self._names(folder)
         return bool(names) and (len(names) > 1 or self._wraps(f"{folder}{names[0]}/"))
 
     def _names(self, folder: str) -> list[str] | None:
-        """The names of the folders in a folder; None where a picture stands there. Looks no further than that."""
+        """The names of the folders in a folder; None if a picture is there, after which it stops reading."""
         names = []
         try:
             with os.scandir(self.root / folder) as listing:
                 for entry in listing:
                     if is_system(entry.name):
                         continue
-                    if os.path.isdir(entry.path):  # entry.is_dir() raises of a link to itself
+                    if os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
                         names.append(entry.name)
                     elif _PICTURE.search(entry.name):
                         return None
@@ -131,7 +131,7 @@ class _Search:
         return sorted(name for name in names if name not in linked or not leads_back(self.root, folder + name))
 
     def _folders(self, prefix: str) -> list[str]:
-        """The names of the folders in a folder that is passed. What else stands there is noted in `beside`."""
+        """The names of the folders in a folder that is passed through. Everything else goes into `beside`."""
         folders = []
         for entry in entries(self.root, prefix, self.leave_out):
             path = str(self.root / entry.path)

@@ -1,4 +1,4 @@
-"""Which values of a file become black and which white, chosen from the values themselves."""
+"""Choose which values of a file become black and white, from the values themselves."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from pellucid.pictures.ranges import FULL, WHITES, Kind, Range
 
-FEW = 100  # values; of fewer, none is left out as an exception
-EXCEPTIONS = 1000  # one value in so many may lie outside the range, at each end
-MARGIN = 0.5  # of the range's width: exceptions nearer than this to the others are inside all the same
-TOLERANCE = 0.05  # of white, by which floats may miss 0 and 1: filters overshoot
-LEVELS = 16  # different values, of which a picture has more; a mask or a drawing has fewer
-ABSURD = 1e30  # floats beyond stand for "no data" (GDAL's -3.4e38, 1e38)
+FEW = 100  # values; from fewer, none is left out as an outlier
+EXCEPTIONS = 1000  # one value in this many may be outside the range, at each end
+MARGIN = 0.5  # of the range's width: outliers nearer than this to the others count as inside
+TOLERANCE = 0.05  # of white: how far floats may exceed 0 and 1, because filters overshoot
+LEVELS = 16  # different values that a picture exceeds; a mask or a drawing has fewer
+ABSURD = 1e30  # larger floats mean "no data" (GDAL's -3.4e38, 1e38)
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Values of one file or of many, from which a range is chosen.
+    """Values of one file or many, to choose a range from.
 
-    * values: (n,) sorted, finite, without those that stand for "no data"
-    * declared: the range that the file states; None where it states none, or where files state different ones
+    * values: (n,) sorted, finite, without markers for "no data"
+    * declared: the range that the file states; None if it states none, or if files state different ones
     """
 
     values: NDArray[Any]
@@ -39,14 +39,15 @@ def kind_of(values: NDArray[Any]) -> Kind:
 
 
 def usable(values: NDArray[Any], nodata: float | None) -> NDArray[Any]:
-    """The measured ones among `values` of any shape, (n,) sorted: no NaN, no infinity, no marker for "no data".
+    """The measurements among `values` of any shape, (n,) sorted: no NaN, no infinity, no marker for "no data".
 
-    A marker is what the file declares (`nodata`), a float beyond 1e30, or a repeated value that lies further from all
-    others than these are apart: a negative minimum (-9999, -32768), or a maximum of at most half of the values.
+    A marker is what the file declares (`nodata`), a float beyond 1e30, or a repeated value that is further from all
+    others than they are from each other: a negative minimum (-9999, -32768), or a maximum of at most half of the
+    values.
     """
     flat = values.ravel()
     if flat.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # beyond what a float of 16 bits can hold
+        with np.errstate(over="ignore"):  # beyond the range of a 16-bit float
             flat = flat[np.abs(flat) < ABSURD]  # false for NaN too
     if nodata is not None:
         flat = flat[flat != nodata]
@@ -63,7 +64,7 @@ def usable(values: NDArray[Any], nodata: float | None) -> NDArray[Any]:
 
 
 def _far_off(marker: float, rest: NDArray[Any]) -> bool:
-    """Whether a value is further from all of `rest`, sorted, than these are apart; of a few levels nobody can tell."""
+    """Whether a value is further from all of `rest`, sorted, than they span; False if there are only a few levels."""
     if len(rest) < LEVELS:
         return False
     low, high = float(rest[0]), float(rest[-1])
@@ -73,13 +74,13 @@ def _far_off(marker: float, rest: NDArray[Any]) -> bool:
 def choose(pool: Pool, alone: bool) -> Range:
     """(black, white) for these values.
 
-    * A natural range first: what the file declares; 0 to 1 or 0 to 255 for floats; 0 to the white of 8, 10, 12, 14
-      or 16 bits, of which the smallest that holds the values.
-    * Where the values use less than half of it, or there is none, the values' own range, but for exceptions (one in a
-      thousand at each end, where these lie far off).
+    * A natural range first: the declared one; 0 to 1 or 0 to 255 for floats; for integers 0 to the white of 8, 10, 12,
+      14 or 16 bits, the smallest that holds the values.
+    * If the values use less than half of it, or there is none, the values' own range without outliers (at most one in a
+      thousand at each end, if far off).
 
-    `alone`: the values are those of a single file, which may be dark: then a natural range that holds them is taken
-    also where they use little of it.
+    `alone`: the values come from a single file, which may be dark: a natural range that holds them then applies even if
+    they use little of it.
     """
     if not len(pool.values):
         return (0.0, 1.0) if pool.kind == "real" else FULL
@@ -95,20 +96,20 @@ def choose(pool: Pool, alone: bool) -> Range:
 
 
 def _trimmed(values: NDArray[Any]) -> Range:
-    """The values' range without the exceptions at each end."""
+    """The values' range without the outliers at each end."""
     out = -(-len(values) // EXCEPTIONS) if len(values) >= FEW else 0
     return float(values[out]), float(values[-1 - out])
 
 
 def _extent(values: NDArray[Any]) -> Range:
-    """The values' range but for exceptions; those close to the others are none."""
+    """The values' range without outliers; values close to the others are not outliers."""
     low, high = _trimmed(values)
     least, most, margin = float(values[0]), float(values[-1]), MARGIN * (high - low)
     return least if least >= low - margin else low, most if most <= high + margin else high
 
 
 def _natural(pool: Pool, low: float, high: float) -> Range | None:
-    """The range that values from `low` to `high` are usually written in; None where there is none."""
+    """The usual range for values from `low` to `high`; None if there is none."""
     if pool.declared is not None and pool.declared[0] <= low and high <= pool.declared[1]:
         return pool.declared
     if pool.kind == "real":
@@ -116,7 +117,7 @@ def _natural(pool: Pool, low: float, high: float) -> Range | None:
         white = next((white for white in (1, *WHITES.values()) if high <= (1 + TOLERANCE) * white), None)
         if white is None or low < -TOLERANCE * high:
             return None
-        # more than 1 and less than half of 255 are neither shares of white nor 8 bits
+        # more than 1 and less than half of 255 is neither a fraction of white nor 8 bits
         return (0.0, float(white)) if white == 1 or high >= white / 2 or low == high else None
     if low < 0:
         return None
@@ -127,7 +128,7 @@ def _natural(pool: Pool, low: float, high: float) -> Range | None:
 
 
 def scaled(values: NDArray[Any], black_white: Range) -> NDArray[np.float32]:
-    """Values of any shape -> float32 from 0 (black and below, and no measurement) to 255 (white and above)."""
+    """Values of any shape -> float32 from 0 (black, anything below, no measurement) to 255 (white and above)."""
     black, white = black_white
     wide = np.float64 if values.dtype.itemsize > (2 if values.dtype.kind in "iu" else 4) else np.float32
     with np.errstate(invalid="ignore", over="ignore"):

@@ -12,16 +12,16 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-FAR = 1 << 30  # on Windows, the byte that is locked: nobody else may read it, and the file is shorter
+FAR = 1 << 30  # on Windows, the locked byte: nobody else may read it, and the file is shorter
 
 
 def beside(folder: Path) -> Path:
-    """The place of the lock of a folder that is replaced as a whole."""
+    """The lock's path for a folder that is replaced as a whole."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 class Lock:
-    """The file `path`, locked while `held`: made for that, and removed with it."""
+    """The file `path`, locked while `held`: created for the lock, and removed with it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,7 +32,7 @@ class Lock:
         return self.file >= 0
 
     def acquire(self) -> bool:
-        """False while another process has it; True, but not `held`, where the system or disk has no locks."""
+        """False while another process holds it; True, but not `held`, if the system or disk has no locks."""
         with files.storage_errors(self.path):
             file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -45,14 +45,14 @@ class Lock:
         except OSError:
             os.close(file)
             return True
-        os.close(file)  # taken, or just removed by the process that had it
+        os.close(file)  # taken, or just removed by its former holder
         return False
 
     def close(self) -> None:
         if not self.held:
             return
         file, self.file = self.file, -1
-        if sys.platform == "win32":  # removes no file that is open
+        if sys.platform == "win32":  # Windows cannot remove an open file
             os.close(file)
         with suppress(OSError):
             self.path.unlink()
@@ -61,7 +61,7 @@ class Lock:
 
 
 def _lock(file: int) -> None:
-    """Raises BlockingIOError where another process has it, OSError where there are no locks."""
+    """Raises BlockingIOError if another process holds it, OSError if there are no locks."""
     if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return

@@ -1,4 +1,4 @@
-"""The range of a data set: which values its files of more than 8 bits a sample use, so that all are seen alike."""
+"""The range of a data set: the values that its files with more than 8 bits a sample use, one range for all."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from pellucid.runtime.threads import cores
 T = TypeVar("T")
 
 LOOKED_AT = 1024  # files whose first bytes are read
-MEASURED = 256  # files, of those, that are decoded
-SIDE = 64  # rows and columns of each that count
-HEAD = 32  # bytes that tell
-# formats of 8 bits, whatever stands in them; a file that is not what its name says is still decoded as what it is
+MEASURED = 256  # of these files, how many are decoded
+SIDE = 64  # rows and columns used of each
+HEAD = 32  # first bytes that reveal the depth
+# formats of 8 bits, whatever they hold; a file with a misleading name is still decoded as what it is
 _LIGHT = {".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".bmp", ".heic", ".heif", ".avif", ".ico"}
 
 
 def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
-    """Of the pictures to train on, where the folders say which those are; else of all.
+    """Measure the pictures to train on, if the folders say which those are; else all.
 
-    Files spread evenly over the catalog are measured. One that cannot be read is left out: the store says why.
+    It measures files spread evenly over the catalog. It skips unreadable ones: the store gives the reason.
     """
     sides = catalog.pictures.sides
     rows = np.flatnonzero(sides <= SIDES.index("train"))
@@ -72,7 +72,7 @@ def _spread(every: Sequence[T], most: int) -> list[T]:
 
 
 def _may_be_deep(path: Path) -> bool:
-    """By the first bytes: false for what is certainly of 8 bits."""
+    """Judged by the first bytes: false if the file certainly has 8 bits."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

@@ -1,6 +1,6 @@
 """A store of the same pictures under another name: of another table over the folder, or of the folder itself.
 
-Its files are decoded already. A new store takes over what it can.
+Its files are already decoded. A new store takes over as many as it can.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pellucid.pictures.lock import Lock, beside
 
 @contextmanager
 def neighbour(folder: Path, identity: dict[str, Any]) -> Iterator[Index | None]:
-    """The index of the last used store beside `folder` that differs from `identity` in its table alone, or None.
+    """The index of the last used store beside `folder` that differs from `identity` only in its table, or None.
 
-    Nobody replaces that store meanwhile. One that another process is building is passed over.
+    No other process replaces that store meanwhile. A store that another process is building is skipped.
     """
     same = {key: value for key, value in identity.items() if key != "table"}
     for other in _by_use(folder, same):

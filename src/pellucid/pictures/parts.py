@@ -1,7 +1,7 @@
-"""Folders that hold the same folders: the parts of one set (fold1/cat, fold2/cat), or classes that are divided alike.
+"""Folders that hold the same folders: the parts of one set (fold1/cat, fold2/cat), or classes divided alike.
 
-Names cannot settle it in every language: Trainingsdaten/cat and entrenamiento/cat are parts, cat/left is none. Whoever
-has such folders says which of the two names are the classes, in a file `classes.txt` beside them.
+Names cannot settle it in every language: Trainingsdaten/cat and entrenamiento/cat are parts, cat/left is not. The user
+says which of the two names are the classes, in a file `classes.txt` beside the folders.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from pellucid import texts
 from pellucid.texts import composed, decoded
 
-CLASSES = "classes.txt"  # one name a line, in the folder that is trained on
+CLASSES = "classes.txt"  # one name per line, in the folder to train on
 _LARGEST = 1 << 20  # bytes of such a file
-_SAME = 0.6  # of the names that two lists have together; with fewer in common they are not the same list
+_SAME = 0.6  # fraction of all names in two lists that both must have to be the same list
 _NEARLY = 0.75  # of the folders; or all but one
 _PART = re.compile(
     r"(cv|k|cross)?[ _-]*(fold|part|batch|split|chunk|shard|set|subset|round|run|session|partition|section|lot|group"
@@ -34,8 +34,8 @@ _VIEWS = set(_VIEW_WORDS.split())
 def alike(inside: Mapping[str, Collection[str]]) -> tuple[list[str], list[str]] | None:
     """The folders, of all in `inside`, that hold nearly the same two or more folders, and all that they hold.
 
-    `inside`: folder -> the names of its folders; "" stands for pictures in the folder itself. None where fewer than
-    three quarters of the folders, or than all but one, are so alike, or where the names tell that these are classes.
+    `inside`: folder -> the names of its folders; "" stands for pictures in the folder itself. None if fewer than three
+    quarters of the folders, or fewer than all but one, are so alike, or if the names show that these are classes.
     """
     filled = {name: set(inner) for name, inner in inside.items() if inner}
     counts = Counter(each for inner in filled.values() for each in inner)
@@ -54,7 +54,7 @@ def alike(inside: Mapping[str, Collection[str]]) -> tuple[list[str], list[str]] 
 
 
 def declared(root: Path) -> frozenset[str]:
-    """The names in `classes.txt` of a folder, composed; none without such a file, or where it is no text."""
+    """The names in a folder's `classes.txt`, composed; empty if the file is missing or not text."""
     path = root / CLASSES
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
@@ -66,7 +66,7 @@ def declared(root: Path) -> frozenset[str]:
 
 
 def refusal(root: Path, looks: list[str], inner: list[str], named: Collection[str]) -> str:
-    """What to say of folders that look like parts. `named`: what `classes.txt` says, which fits neither reading."""
+    """The message for folders that look like parts. `named`: the names in `classes.txt`, which fit no reading."""
     file, tops = root / CLASSES, names(looks)
     wrong = f" What {file} names now is neither." if named else ""
     return (

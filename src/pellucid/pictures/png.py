@@ -1,4 +1,4 @@
-"""Images as PNG: what is written for people to look at."""
+"""Encode images as PNG, for people to look at."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def encode(image: NDArray[np.uint8]) -> bytes:
-    """uint8 (H, W, 3) -> a PNG file's bytes, without loss."""
+    """uint8 (H, W, 3) -> the bytes of a PNG file, lossless."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Colour profiles: what a picture's numbers mean, brought to sRGB, which is what pictures without a profile mean.
+"""Colour profiles: convert a picture to sRGB, the meaning of pictures without a profile.
 
-A profile that is sRGB in all but name changes nothing, and such pictures keep their pixels. One that is damaged or of
-another kind than the picture is ignored: the picture counts for more.
+A profile that equals sRGB in all but name changes nothing: such pictures keep their pixels. A damaged profile, or one
+for another kind of picture, is ignored: the picture counts for more.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-SAME = 2  # levels by which a profile may differ from sRGB and count as it
+SAME = 2  # levels by which a profile may differ from sRGB and still count as sRGB
 _CACHED = 32  # profiles: a folder has few different ones
 _SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _SRGB = ImageCms.createProfile("sRGB")
-SRGB_GAMMA = 1 / 2.2  # what a PNG's gAMA chunk says of sRGB
+SRGB_GAMMA = 1 / 2.2  # the gAMA value of a PNG in sRGB
 
 
 def of_jpeg(segments: list[bytes]) -> bytes | None:
-    """The profile in a JPEG's segments, each of which has a mark, its number and how many there are (ICC.1:2022, B.4).
+    """The profile in a JPEG's segments, each with a mark, its number and their count (ICC.1:2022, B.4).
 
-    None where one of them is missing.
+    None if one of them is missing.
     """
     parts = {one[12]: one[14:] for one in segments if len(one) > 14}
     count = segments[0][13] if parts and len(segments[0]) > 14 else 0
@@ -31,7 +31,7 @@ def of_jpeg(segments: list[bytes]) -> bytes | None:
 
 
 def changes(profile: bytes | None, mode: str) -> bool:
-    """Whether this profile makes a picture of this mode, L, RGB or CMYK, look otherwise than without it."""
+    """Whether this profile changes the look of a picture of this mode, L, RGB or CMYK."""
     return profile is not None and _transform(profile, mode) is not None
 
 
@@ -51,7 +51,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def grey_curve(profile: bytes | None) -> NDArray[np.uint8] | None:
-    """sRGB, uint8 (256, 3), for each of 256 greys; None where it changes nothing."""
+    """sRGB, uint8 (256, 3), for each of 256 greys; None if it changes nothing."""
     conversion = None if profile is None else _transform(profile, "L")
     if conversion is None:
         return None
@@ -63,7 +63,7 @@ def grey_curve(profile: bytes | None) -> NDArray[np.uint8] | None:
 
 
 def gamma_curve(gamma: float | None) -> NDArray[np.uint8] | None:
-    """sRGB, uint8 (256,), for each of 256 values of a PNG whose gAMA is `gamma`; None where it changes little.
+    """sRGB, uint8 (256,), for each of 256 values of a PNG whose gAMA is `gamma`; None if it changes little.
 
     The light is value ** (1 / gamma) (PNG specification, 11.3.2.2); sRGB's curve is that of IEC 61966-2-1.
     """
@@ -76,16 +76,16 @@ def gamma_curve(gamma: float | None) -> NDArray[np.uint8] | None:
 
 @lru_cache(_CACHED)
 def _transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransform] | None:
-    """The mode to bring the picture to, and what brings that to sRGB; None where nothing is to be done.
+    """The mode to convert the picture to, and the transform from there to sRGB; None if nothing is to be done.
 
     The rendering intent is perceptual, that of browsers and of most profiles' headers.
     """
     space = _SPACES.get(profile[16:20])
-    if space is None or (space != mode and (mode, space) != ("L", "RGB")):  # grey may have the profile of its camera
+    if space is None or (space != mode and (mode, space) != ("L", "RGB")):  # grey may have its camera's profile
         return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        # of grey only a curve is asked, for which the approximations that make transforms fast are too coarse
+        # for grey only a curve is needed, and the approximations that make transforms fast are too coarse for it
         exact = ImageCms.Flags.NOOPTIMIZE if space == "L" else ImageCms.Flags.NONE
         transform = ImageCms.buildTransform(source, _SRGB, space, "RGB", ImageCms.Intent.PERCEPTUAL, exact)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):

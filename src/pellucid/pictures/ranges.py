@@ -1,9 +1,9 @@
-"""Which values become black and which become white, in files of more than 8 bits a sample.
+"""Which values become black and white in files with more than 8 bits a sample.
 
-Eight bits are light: 0 is black and 255 is white. More bits are often measurements: a detector of 12 bits writes
-0 to 4095 into 16, a CT scan -1024 to 3071, a simulation any float. The range is then a property of the data set, so
-training measures it once over its folder (measure.py) and the model keeps it. A file that is decoded without such a
-range is judged on its own (levels.py), by coarse steps, so that one value more or less changes nothing.
+Eight bits are light: 0 is black and 255 is white. More bits are often measurements: a 12-bit detector writes 0 to 4095
+into 16 bits, a CT scan -1024 to 3071, a simulation any float. The range is then a property of the data set, so training
+measures it once over its folder (measure.py) and the model stores it. A file that is decoded without such a range is
+judged alone (levels.py), in coarse steps: one value more or less must not change the result.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FULL = (0.0, 65535.0)
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """(black, white) for the values of files of more than 8 bits a sample, by the kind of number.
+    """(black, white) for the values of files with more than 8 bits a sample, by the kind of number.
 
-    None: no such file was measured, and each one is judged on its own. Raises ValueError where black is not below
-    white, or one of them is not finite.
+    None: no such file was measured, and each one is judged alone. Raises ValueError if black is not below white, or one
+    of them is not finite.
     """
 
     integer: Range | None = None
@@ -45,7 +45,7 @@ class Ranges:
 
     @classmethod
     def from_json(cls, stated: Any) -> Ranges:
-        """What `as_json` wrote. Raises TypeError, ValueError, KeyError for anything else."""
+        """Read the output of `as_json`. Raises TypeError, ValueError, KeyError for anything else."""
         pairs: dict[str, Range | None] = {}
         for name in ("integer", "real"):
             if (pair := stated[name]) is None:
@@ -57,7 +57,7 @@ class Ranges:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What was measured, for people."""
+        """The measured ranges, as sentences."""
         lines = []
         if self.integer is not None:
             depth = next((bits for bits, white in WHITES.items() if self.integer == (0, white)), None)

@@ -1,4 +1,4 @@
-"""Samples -> an RGB image of 8 bits: black and white chosen, the profile applied, transparency on white."""
+"""Samples -> an 8-bit RGB image: black and white chosen, the profile applied, transparency on white."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pellucid.pictures.levels import Pool, choose, kind_of, scaled, usable
 from pellucid.pictures.ranges import Range, Ranges
 from pellucid.pictures.samples import Samples
 
-_BLOCK = 1 << 20  # values that are worked on at once: as floats they take four or eight times their file's memory
-_ALONE = 512  # rows and columns of a single file that its range is chosen from
+_BLOCK = 1 << 20  # values processed at once: as floats they take four or eight times the memory of their file
+_ALONE = 512  # rows and columns of a single file, used to choose its range
 
 
 def to_rgb(samples: Samples, ranges: Ranges) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3). Values outside the range, and those that are no number or no measurement, become its ends."""
+    """uint8 (H, W, 3). Values outside the range, NaN and unmeasured values become its ends."""
     height, width, channels = samples.values.shape
     black_white = _range(samples, ranges)
     rgb = np.empty((height, width, 3), np.uint8)
@@ -31,9 +31,9 @@ def to_rgb(samples: Samples, ranges: Ranges) -> NDArray[np.uint8]:
 
 
 def pool_of(samples: Samples, side: int = _ALONE) -> Pool:
-    """The values from which the range of such files is chosen, at most `side` rows and columns, evenly spread.
+    """The values to choose the range of such files from, at most `side` rows and columns, evenly spread.
 
-    Of all channels but transparency, and not of what is transparent.
+    They come from all channels except alpha, and not from transparent pixels.
     """
     height, width, _ = samples.values.shape
     rows, columns = (np.unique(np.linspace(0, most - 1, min(side, most)).astype(int)) for most in (height, width))
@@ -47,7 +47,7 @@ def pool_of(samples: Samples, side: int = _ALONE) -> Pool:
 
 
 def is_measured(samples: Samples) -> bool:
-    """Whether black and white are in question: not for 8 bits, and not for inks."""
+    """Whether black and white have to be chosen: not for 8 bits, and not for inks."""
     return samples.values.dtype != np.uint8 and samples.colours in ("grey", "rgb")
 
 
@@ -95,7 +95,7 @@ def _coloured(light: NDArray[np.float32], samples: Samples) -> NDArray[np.uint8]
         curve = profile.gamma_curve(samples.gamma)
     if curve is None:
         return np.repeat(np.floor(light + 0.5).astype(np.uint8), 3, axis=2)
-    # between the curve's points, which are coarse where a linear profile is dark
+    # interpolate between the curve's points, which are coarse at the dark end of a linear profile
     columns = curve.reshape(256, -1).T
     bent = np.stack([np.interp(grey, np.arange(256), column) for column in columns], axis=-1)
     rgb = np.floor(bent + 0.5).astype(np.uint8)
@@ -103,10 +103,10 @@ def _coloured(light: NDArray[np.float32], samples: Samples) -> NDArray[np.uint8]
 
 
 def _from_lab(samples: Samples, light: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """CIELab of 8 or 16 bits, whose a and b are signed; Pillow keeps them with 128 added (TIFF 6.0, section 23)."""
+    """CIELab of 8 or 16 bits, whose a and b are signed; Pillow stores them with 128 added (TIFF 6.0, section 23)."""
     step = 1 << 8 * (samples.values.dtype.itemsize - 1)
     signed = samples.values[:, :, 1:].astype(np.int64)
-    signed = np.where(signed >= 128 * step, signed - 256 * step, signed)  # as unsigned numbers hold them
+    signed = np.where(signed >= 128 * step, signed - 256 * step, signed)  # stored as unsigned numbers
     opponents = np.clip((signed + step // 2) // step, -128, 127) + 128
     bands = np.dstack([np.floor(light[:, :, 0] + 0.5), opponents]).astype(np.uint8)
     return lab_to_rgb(

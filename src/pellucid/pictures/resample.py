@@ -1,9 +1,9 @@
-"""Pillow's resizing, antialiased bilinear and by whole blocks, compiled for many pictures: the same bits sooner.
+"""Pillow's resizing, antialiased bilinear and by whole blocks, compiled for many pictures: the same bits, faster.
 
-Pillow's arithmetic (src/libImaging/Resample.c): each output is a sum of inputs under a triangle, weighted by integers
-of 22 bits, along the rows and along the columns, rounded to 8 bits after each. Here a whole row is multiplied at once,
-and for sums along the rows the picture is turned, some rows at a time. Whole blocks are averaged as in its Reduce.c.
-Importing Numba takes as long as resizing some hundred pictures, so it is for who has many (decode.py).
+Pillow's arithmetic (src/libImaging/Resample.c): each output is a sum of inputs under a triangle, weighted by 22-bit
+integers, along the rows and along the columns, rounded to 8 bits after each. This module multiplies a whole row at
+once; for sums along the rows it transposes the picture, some rows at a time. Whole blocks are averaged as in Pillow's
+Reduce.c. Importing Numba takes as long as resizing some hundred pictures, so only large jobs use it (decode.py).
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from pellucid.runtime.compiled import compiled
 from pellucid.runtime.vectors import LANES, turn_square
 
 BITS = 22  # of a weight
-ROWS = 32  # turned at a time
+ROWS = 32  # transposed at a time
 
 _Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
 
 @cache
 def agrees() -> bool:
-    """Whether this gives what the installed Pillow gives, on pictures of all proportions; it compiles by the way."""
+    """Whether the results equal those of the installed Pillow, on pictures of all proportions; also compiles the
+    kernels.
+    """
     numbers = np.random.default_rng(0)
     for high, wide in product((5, 97), repeat=2):
         image = numbers.integers(0, 256, (high, wide, 3), np.uint8)
@@ -57,12 +59,12 @@ def shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def resized(image: NDArray[np.uint8], height: int, width: int, box: Box) -> NDArray[np.uint8]:
     """uint8 (H, W, 3) -> uint8 (height, width, 3): `box` of it, as Pillow resizes it."""
     high, wide, _ = image.shape
-    left, top, right, bottom = (float(np.float32(edge)) for edge in box)  # as Pillow is given them
+    left, top, right, bottom = (float(np.float32(edge)) for edge in box)  # Pillow receives float32
     along_rows = (lambda part: part) if (width, left, right) == (wide, 0, wide) else _rows(wide, left, right, width)
     first, count, weights = _weights(high, top, bottom, height)
     if (height, top, bottom) == (high, 0, high):
         return np.array(along_rows(np.ascontiguousarray(image)))
-    if high - height > max(0, 2 * (wide - width)):  # Pillow's order, which the rounding depends on
+    if high - height > max(0, 2 * (wide - width)):  # Pillow's order, which affects the rounding
         return np.array(along_rows(_down(np.ascontiguousarray(image), first, count, weights)))
     start, end = int(first[0]), int(first[-1] + count[-1])
     return _down(along_rows(np.ascontiguousarray(image[start:end])), first - start, count, weights)
@@ -90,7 +92,7 @@ def _rows(wide: int, left: float, right: float, width: int) -> Callable[[NDArray
 
 @lru_cache(256)
 def _weights(size: int, start: float, end: float, wanted: int) -> _Weights:
-    """For each of `wanted` outputs the first input, how many there are, and their weights, zeros behind."""
+    """For each of `wanted` outputs: the first input, the number of inputs, and their weights, padded with zeros."""
     scale = float(np.float32(end) - np.float32(start)) / wanted  # the difference in float32 too
     wide = max(scale, 1.0)  # half of the triangle's base
     centre = start + (np.arange(wanted) + 0.5) * scale

@@ -1,4 +1,4 @@
-"""Rows of a file of bytes, copied by position: a map would count as the process's memory what it has touched."""
+"""Rows of a file of bytes, copied by position: the touched pages of a map would count as the process's memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pellucid.errors import StorageError
 
 
 class RowFile:
-    """uint8 (N, ...) in a file, which stays readable even when another takes its name. `mapped`: all of it, read-only.
+    """uint8 (N, ...) in a file, which stays readable even after another takes its name. `mapped`: all of it, read-only.
 
     Many threads may read at once.
     """
@@ -31,7 +31,7 @@ class RowFile:
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of `rows`, (n,) -> (n, ...).
 
-        Raises IndexError for a row outside 0..N-1 and StorageError where the file cannot be read.
+        Raises IndexError for a row outside 0..N-1 and StorageError if the file cannot be read.
         """
         if not len(rows):
             return _none(self.shape)
@@ -50,7 +50,7 @@ class RowFile:
 
     def _read(self, into: NDArray[np.uint8], row: int) -> None:
         rest, at = into.data.cast("B"), row * self._length
-        while rest:  # a read may bring less than was asked for
+        while rest:  # a read may return fewer bytes than requested
             got = os.preadv(self._file, [rest], at)
             if not got:
                 raise StorageError(f"{self.path} is too short: run again to rebuild it.")

@@ -1,7 +1,7 @@
-"""A file of more than 8 bits a sample -> its values, before black and white are chosen.
+"""A file with more than 8 bits a sample -> its values, before black and white are chosen.
 
-Pillow reads grey of 16 and 32 bits, and keeps only the high byte of 16-bit colours. A PNG of the latter is read twice,
-high bytes and low bytes; TIFF has a file of its own (tiff.py).
+Pillow reads grey of 16 and 32 bits, but only the high byte of 16-bit colours. A 16-bit colour PNG is read twice, high
+bytes and low bytes; TIFF has its own module (tiff.py).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Key = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What a file holds.
+    """The values of a file, and what its header says about them.
 
     * values: (H, W, C) of any integer or floating-point type: 1 channel of grey, 3 of rgb and lab, 4 of cmyk
-    * alpha: float32 (H, W), 0 (transparent) to 1; `premultiplied`: the values are multiplied with it
-    * white_is_zero: of grey, as TIFF has it
-    * declared: (black, white) that the file states
-    * nodata: a value that stands for no measurement
-    * transparent: the one colour that is transparent (PNG), as its C values
+    * alpha: float32 (H, W), 0 (transparent) to 1; `premultiplied`: the values are multiplied by it
+    * white_is_zero: for grey, as in TIFF
+    * declared: the (black, white) that the file states
+    * nodata: a value that means no measurement
+    * transparent: the transparent colour (PNG), as C values
     * profile: the ICC profile
-    * gamma: of a PNG without a profile; the values are the light's, to the power of this
-    * orientation: 1 to 8, as EXIF has it
+    * gamma: of a PNG without a profile; the values are light to the power of gamma
+    * orientation: 1 to 8, as in EXIF
     """
 
     values: NDArray[Any]
@@ -53,7 +53,7 @@ class Samples:
 
 
 def is_deep_png(data: bytes) -> bool:
-    """Whether these are 16 bits a sample."""
+    """Whether this PNG has 16 bits a sample."""
     return data.startswith(PNG) and data[24:25] == b"\x10"
 
 
@@ -64,13 +64,13 @@ def of_png(image: Image.Image, data: bytes) -> Samples:
     if kind == 0:
         image.load()
         values = np.asarray(image).astype(np.uint16)[:, :, None]
-    elif kind == 4:  # four bytes a pixel, as RGBA has them
+    elif kind == 4:  # four bytes a pixel, like RGBA
         values = np.ascontiguousarray(_bytes(image, "RGBA", "RGBA")).view(">u2")
     else:
         mode = "RGB" if kind == 2 else "RGBA"
         high = _bytes(image, mode, f"{mode};16B").astype(np.uint16)
         with Image.open(io.BytesIO(data), formats=("PNG",)) as again:
-            # what is the high byte of a number that begins with its low one is the low byte here
+            # the high byte of a number that begins with its low byte is the low byte here
             values = high << 8 | _bytes(again, mode, f"{mode};16L")
     if kind in (4, 6):
         values, alpha = values[:, :, :-1], (values[:, :, -1] / np.float32(65535)).astype(np.float32)
@@ -92,7 +92,7 @@ def of_grey(image: Image.Image, data: bytes) -> Samples:
     if image.format == "FITS":
         values = _calibrated(values, data)
     elif image.format == "PPM" and image.mode == "I":
-        # a plain one: Pillow has scaled it by the white that the file states
+        # for a plain one, Pillow has scaled it by the white that the file states
         header = _PIXMAP.match(data)
         values = values.astype(np.uint16)
         declared = None if header is not None and int(header[4]) == FULL[1] else FULL
@@ -100,7 +100,7 @@ def of_grey(image: Image.Image, data: bytes) -> Samples:
 
 
 def of_pixmap(data: bytes, pixel_limit: int) -> Samples | None:
-    """A binary PPM or PGM of 16 bits a sample; None for any other file. White is what the header states."""
+    """A binary PPM or PGM with 16 bits a sample; None for any other file. White comes from the header."""
     header = _PIXMAP.match(data)
     if header is None or header[1] == b"2" or not 255 < int(header[4]) <= 65535:
         return None
@@ -108,18 +108,18 @@ def of_pixmap(data: bytes, pixel_limit: int) -> Samples | None:
     channels = 1 if header[1] == b"5" else 3
     count = height * width * channels
     if not 0 < height * width <= pixel_limit or len(data) - header.end() < 2 * count:
-        return None  # Pillow says what is wrong
+        return None  # Pillow reports the error
     values = np.frombuffer(data, ">u2", count, header.end()).reshape(height, width, channels)
     colours: Colours = "grey" if channels == 1 else "rgb"
     if white == FULL[1]:
         return Samples(values.astype(np.uint16), colours)
-    # brought to one white, as files of one folder may state different ones
+    # scaled to one white, because files of one folder may state different ones
     scaled = np.minimum(np.floor(values * (FULL[1] / white) + 0.5), FULL[1]).astype(np.uint16)
     return Samples(scaled, colours, declared=FULL)
 
 
 def _bytes(image: Image.Image, mode: str, raw: str) -> NDArray[np.uint8]:
-    """The picture as `mode`, from bytes that are taken as `raw`; the file's own header says otherwise."""
+    """The picture as `mode`, from bytes that are read as `raw`, against the file's own header."""
     image._mode = mode  # type: ignore[attr-defined]
     image.tile = [tile._replace(args=raw) for tile in image.tile]  # type: ignore[attr-defined]
     image.load()
@@ -127,9 +127,9 @@ def _bytes(image: Image.Image, mode: str, raw: str) -> NDArray[np.uint8]:
 
 
 def _significant(data: bytes, values: NDArray[Any]) -> Range | None:
-    """The range that a PNG's sBIT chunk states.
+    """The range in a PNG's sBIT chunk.
 
-    The specification wants values of fewer bits scaled up to 16; many writers leave them as they are.
+    The specification wants values with fewer bits scaled up to 16; many writers do not scale them.
     """
     place = data.find(b"sBIT", 33, data.find(b"IDAT"))
     if place < 4:
@@ -143,7 +143,7 @@ def _significant(data: bytes, values: NDArray[Any]) -> Range | None:
 
 
 def _calibrated(values: NDArray[Any], data: bytes) -> NDArray[Any]:
-    """FITS: BZERO + BSCALE * value (FITS standard 4.0, 4.4.2.5). Integers are signed there, which Pillow leaves out."""
+    """FITS: BZERO + BSCALE * value (FITS standard 4.0, 4.4.2.5). Its integers are signed, which Pillow ignores."""
     if values.dtype == np.uint16:
         values = values.view(np.int16)
     header = data[: 2880 * 10]

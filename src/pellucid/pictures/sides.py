@@ -1,7 +1,7 @@
 """Folder names that mean a side of a split: train, Training, TEST, val_set, train_images, fruits-test, holdout, …
 
-A name is read as words. One of them names the side, words such as "set" and "images" say nothing, and what is left
-(the "fruits" of fruits-test) has to be the same in all the names that belong together.
+A name is read as words. One names the side; words such as "set" and "images" carry no meaning; the rest (the "fruits"
+of fruits-test) must be the same in all the names that belong together.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ LONG = {TRAIN: "train", VAL: "validation", TEST: "test"}
 """A side's name in the catalog and in split.csv -> its name in metrics.json, in config.json and in the Python verbs."""
 SHORT = {long: short for short, long in LONG.items()}
 SPOKEN = {**LONG, TRAIN: "training"}
-"""The same -> its name in a sentence."""
+"""A side's name in the catalog and in split.csv -> its name in a sentence."""
 REPORTED = (TEST, VAL, TRAIN)
-"""The side whose figure is reported is the first of these that there is."""
-_EVAL = "eval"  # the test side, or the validation side where a test side stands beside it
+"""The first of these sides that exists gives the reported figure."""
+_EVAL = "eval"  # the test side, or the validation side if a test side is beside it
 _SIDE_WORDS = {
     TRAIN: "train training trn trainval",
     VAL: "val valid validation validate validating dev devel development",
@@ -30,12 +30,12 @@ _PLAIN_WORDS = (
     "splits folder folders dir part parts subset file files raw small mini full all resized cropped"
 )
 _PLAIN = set(_PLAIN_WORDS.split())
-_PAIRS = {(TRAIN, VAL): TRAIN, (VAL, TEST): TEST}  # train_val is learned from, test-dev and devtest are reported on
+_PAIRS = {(TRAIN, VAL): TRAIN, (VAL, TEST): TEST}  # train_val is trained on; test-dev and devtest are reported
 _GLUED = re.compile(rf"({'|'.join(sorted(_SIDES, key=len, reverse=True))})({'|'.join(sorted(_PLAIN))})")
 
 
 def read(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """("train", "val", "test" or "eval", the words that are left) of a folder's name; None where it names no side."""
+    """("train", "val", "test" or "eval", the remaining words) of a folder's name; None if it names no side."""
     parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[^\W\d_A-Za-z]+", re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", name))
     words = re.sub(r"\b(hold|held) out\b", r"\1out", " ".join(parts).casefold()).split()
     words = [part for word in words for part in _unglued(word)]
@@ -48,9 +48,9 @@ def read(name: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def read_all(names: Collection[str]) -> dict[str, str] | None:
-    """Folder -> "train", "val" or "test", where all `names` together are the sides of one split; else None.
+    """Folder -> "train", "val" or "test", if all `names` together are the sides of one split; else None.
 
-    One side has to be train, and another has to stand beside it.
+    One side has to be train, and another has to be beside it.
     """
     readings = {name: read(name) for name in names}
     sides = {name: side[0] for name, side in readings.items() if side is not None}
@@ -61,11 +61,11 @@ def read_all(names: Collection[str]) -> dict[str, str] | None:
 
 
 def suspects(inside: Mapping[str, Collection[str]]) -> list[str]:
-    """Those of the folders, each with the names of its own folders, that look like sides and were not told as such.
+    """The folders that look like sides but were not recognised as such. `inside`: folder -> the names of its folders.
 
     * train and another side with something else beside them
-    * nothing but sides, and none of them to train on
-    * a side that has two folders or more in common with what stands beside it, whatever that is called
+    * only sides, but none to train on
+    * a side that shares two or more folder names with its neighbour, whatever that is called
     """
     readings = {name: side for name in inside if (side := read(name)) is not None}
     alike: dict[tuple[str, ...], list[str]] = {}
@@ -85,7 +85,7 @@ def suspects(inside: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def wraps(name: str) -> bool:
-    """Whether a folder that stands alone on a side may be passed through: train/train, train/images."""
+    """Whether a folder that is alone on a side may be passed through: train/train, train/images."""
     side = read(name)
     return side is not None or all(word in _PLAIN for word in re.findall(r"[a-z]+", name.casefold()))
 

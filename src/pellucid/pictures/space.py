@@ -1,4 +1,4 @@
-"""What is said where the cache cannot be written: no right to, or no room."""
+"""Messages for a cache that cannot be written: no permission, or no space."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ ELSEWHERE = "Choose another place with --cache, or cache=... in Python."
 
 @contextmanager
 def another_place() -> Iterator[None]:
-    """Say what to do where the cache cannot be written."""
+    """Add what to do if the cache cannot be written."""
     try:
         yield
     except StorageError as error:
@@ -24,7 +24,7 @@ def another_place() -> Iterator[None]:
 
 @contextmanager
 def full_disk(cache: Path, needed: int) -> Iterator[None]:
-    """Check that `needed` bytes are free; say how many it takes where the disk runs full all the same."""
+    """Check that `needed` bytes are free; name the needed space if the disk still fills up."""
     try:
         with files.storage_errors(cache):
             if shutil.disk_usage(cache).free < needed:

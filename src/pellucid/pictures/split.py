@@ -1,8 +1,8 @@
-"""Which pictures to learn from, to choose by, and to report from: stratified, seeded, stable, twins together.
+"""The split into training, validation and test pictures: stratified, seeded, stable, twins together.
 
-Every class's groups of twins are laid in an order that only the seed and the files' contents decide, and the order is
-cut at the fractions. A file that is added moves the cuts by a fraction of a picture, so only neighbours of a cut
-change sides. Where the cuts leave a class without a side that it has groups enough for, its smallest group moves there.
+Each class's groups of twins are put into an order that depends only on the seed and the files' contents, and the order
+is cut at the fractions. An added file moves the cuts by a fraction of a picture, so only neighbours of a cut change
+sides. If the cuts leave a class without a side that it has enough groups for, its smallest group moves there.
 `docs/why/split.md` has the measurements. The folds of a cross-validation are cut from the same order.
 """
 
@@ -19,12 +19,12 @@ from pellucid.errors import CatalogError, RecipeError
 SIDES = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
 FIRST = (TRAIN, TEST, VAL)
-"""Which side a class needs most: without the first it is not learned, without the second its figure is not known."""
+"""Sides in the order of need: without the first a class is not learned, without the second it has no figure."""
 
 
 @dataclass(frozen=True)
 class Swallowed:
-    """A class of which more than half stands in one group of twins, and so on one side."""
+    """A class that has more than half of its pictures in one group of twins, and so on one side."""
 
     label: int
     alike: int  # its pictures in that group
@@ -40,19 +40,20 @@ def split(
     test: float,
     seed: int,
 ) -> NDArray[np.int8]:
-    """The side of each of N pictures, (N,) int8: an index in SIDES, or -1 for a picture to be left out.
+    """The side of each of N pictures, (N,) int8: an index in SIDES, or -1 for a picture to leave out.
 
     labels (N,) the class; digests (N) of the files' contents; groups (N,) equal for twins; known_sides (N,) the side
     that the folders give, or -1. validation and test are fractions, 0 for no such side, together below 1 (RecipeError).
 
     * Free pictures are divided among all three sides, each class at the fractions to within one group. Pictures whose
-      folder says train are divided between train and the sides that no folder gives; given val and test are kept.
-    * A group of twins stands on one side. It counts for the class of most of its members (ties: the smallest label).
-    * A class that has members in one group is on train, in two on train and test, in three on every side that is asked
-      for; without a test side, two are enough for train and val. Where groups hold several classes, or folders give a
-      side, that may not be possible for all: then train comes before test, and test before val.
+      folder says train are divided between train and the sides that no folder names; val and test folders stay as they
+      are.
+    * A group of twins is on one side. It counts for the class of most of its members (ties: the smallest label).
+    * A class that has members in one group is on train, in two on train and test, in three on every requested side;
+      without a test side, two are enough for train and val. If groups hold several classes, or folders fix a side, that
+      may not be possible for all: then train comes before test, and test before val.
     * Twins that folders put on several sides: the members on the last (test after val after train) stay, and the
-      others, free ones included, are left out: learning from them would make the reported figure untrue.
+      others, including free ones, are left out: training on them would make the reported figure untrue.
     """
     check(validation, test)
     sides = np.full(len(labels), -1, dtype=np.int8)
@@ -84,7 +85,7 @@ def split(
 
 
 def check(validation: float, test: float) -> None:
-    """Raises RecipeError where these are no fractions, or leave nothing for training."""
+    """Raises RecipeError if these are not fractions, or leave nothing for training."""
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise RecipeError(
             f"validation {validation} and test {test}: fractions of 0 or more that leave something for training are "
@@ -93,10 +94,10 @@ def check(validation: float, test: float) -> None:
 
 
 def together(groups: NDArray[np.integer], pairs: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Which of N pictures must stand on one side, (N,) int64: equal numbers for twins and for those of one group.
+    """Which of N pictures must be on one side, (N,) int64: equal numbers for twins and for members of one group.
 
     groups: (N,), equal numbers for pictures of one group, -1 for none. pairs: (P, 2) rows of twins. A picture's number
-    is the smallest row that groups and twins lead to, one from the other.
+    is the smallest row reachable from it through groups and twins.
     """
     rows = np.flatnonzero(groups >= 0)
     _, first, number = np.unique(groups[rows], return_index=True, return_inverse=True)
@@ -112,7 +113,7 @@ def together(groups: NDArray[np.integer], pairs: NDArray[np.integer]) -> NDArray
 
 
 def overruled(groups: NDArray[np.integer], known_sides: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Which pictures have another of their group on a later side, of those that are given; all (N,), as in `split`."""
+    """Which pictures with a given side have a group member on a later given side; all (N,), as in `split`."""
     rows = np.flatnonzero(groups >= 0)
     last = np.full(int(groups.max(initial=-1)) + 1, -1)
     np.maximum.at(last, groups[rows], known_sides[rows])
@@ -130,10 +131,9 @@ def folds(
 ) -> NDArray[np.int64]:
     """The fold, 0 to count - 1, that tests each of N pictures, (N,) int64. labels, digests, groups as in `split`.
 
-    A group stands in one fold. Of the groups that count for a class, a fold gets the class's share to within the
-    largest group. Each class of two groups or more (see `indivisible`) stands in two folds or more, wherever moving a
-    group does it: whichever fold is tested, the others can teach it. Raises CatalogError where there are fewer groups
-    than folds.
+    A group is in one fold. Each fold gets an equal share of a class's groups, to within the largest group. Each class
+    of two or more groups (see `indivisible`) is in two or more folds if moving a group achieves that: whichever fold is
+    tested, the others can teach it. Raises CatalogError if there are fewer groups than folds.
     """
     numbers = np.zeros(len(labels), np.int64)
     of_class: dict[int, list[_Group]] = {}
@@ -144,7 +144,8 @@ def folds(
         some.sort(key=lambda group: group.key)
         ends = np.cumsum([len(group.members) for group in some])
         for group, end in zip(some, ends.tolist(), strict=True):
-            # the middle of a group decides. Each class begins at another fold, or small classes would fill the first.
+            # the middle of a group decides. Each class begins at another fold, or else small classes would fill the
+            # first.
             middle = (2 * end - len(group.members)) * count // (2 * int(ends[-1]))
             numbers[group.members] = (middle + label) % count
     every = [group for some in of_class.values() for group in some]
@@ -159,12 +160,12 @@ def folds(
 
 
 def indivisible(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[int, ...]:
-    """The classes whose pictures are all of one group, ascending: no fold could test what another teaches."""
+    """The classes whose pictures are all in one group, ascending: no fold could test what another teaches."""
     return tuple(int(label) for label in np.unique(labels) if len(np.unique(groups[labels == label])) == 1)
 
 
 def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: int) -> dict[str, tuple[int, ...]]:
-    """The classes that have no picture on a side, by its name in SIDES; only sides that have pictures and lack some.
+    """The classes without a picture on a side, by its name in SIDES; only sides that have pictures but lack a class.
 
     labels, sides: (N,), as of `split`; labels below `classes`.
     """
@@ -177,7 +178,10 @@ def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: in
 
 
 def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[Swallowed, ...]:
-    """The classes of which one group of twins holds two pictures or more, and more than half. labels, groups: (N,)."""
+    """The classes with one group of twins that holds at least two pictures and more than half of them.
+
+    labels, groups: (N,).
+    """
     classes = []
     several = labels.ndim == 2  # bool (N, classes)
     for label in range(labels.shape[1]) if several else np.unique(labels):
@@ -192,9 +196,9 @@ def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple
 
 @dataclass(frozen=True)
 class _Group:
-    """Twins: their place in the order, their rows, the class that they count for, and the sides that are open to them.
+    """Twins: their place in the order, their rows, the class that they count for, and the sides open to them.
 
-    None is where folders decide.
+    No side is open if folders decide.
     """
 
     order: bytes
@@ -208,14 +212,14 @@ class _Group:
 
 
 def drawn(digests: Sequence[bytes | str], members: NDArray[np.intp], seed: int) -> bytes:
-    """What a group is ordered by: the seed, and the smallest digest of its files."""
+    """The sort key of a group: the seed, and the smallest digest of its files."""
     return sha256(f"{seed}:".encode() + min(_bytes(digests[i]) for i in members)).digest()
 
 
 def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, numbers: NDArray[np.int64]) -> None:
-    """Moves groups, the smallest first, until no class stands in one fold alone.
+    """Moves groups, the smallest first, until no class is in one fold alone.
 
-    Only a class that shares all its groups with larger ones can. A move leaves no other class in one fold.
+    Only a class that shares all its groups with larger ones can be. A move leaves no other class in one fold.
     """
     of_class: dict[int, list[_Group]] = {}
     for group in sorted(every, key=lambda group: (len(group.members), *group.key)):
@@ -240,7 +244,7 @@ def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, 
 
 
 def _fill(every: list[_Group], count: int, numbers: NDArray[np.int64]) -> None:
-    """Moves the smallest group of the fold that has most of them into each fold that has none."""
+    """Moves, for each empty fold, the smallest group of the fold with the most groups into it."""
     held = Counter(int(numbers[group.members[0]]) for group in every)
     for fold in range(count):
         if not held[fold]:
@@ -256,20 +260,20 @@ def _cut(order: list[NDArray[np.intp]], fractions: dict[int, float], sides: NDAr
     """Writes the sides of one class's groups: test from the front, validation after it, train to the end."""
     sizes = np.array([len(members) for members in order])
     ends = np.cumsum(sizes)
-    middles = ends - sizes / 2  # a group is on the side of a cut on which more than half of it is
+    middles = ends - sizes / 2  # a group is on the side of a cut that has more than half of it
     cuts = [int(np.searchsorted(middles, ends[-1] * f)) for f in (fractions[TEST], fractions[TEST] + fractions[VAL])]
     n_test, n_val = cuts[0], cuts[1] - cuts[0]
-    while n_test + n_val >= len(order):  # train keeps one
+    while n_test + n_val >= len(order):  # train needs one
         n_test, n_val = (n_test - 1, n_val) if n_test > n_val else (n_test, n_val - 1)
     for k, members in enumerate(order):
         sides[members] = TEST if k < n_test else VAL if k < n_test + n_val else TRAIN
 
 
 def _spread(every: list[_Group], labels: NDArray[np.integer], wanted: list[int], sides: NDArray[np.int8]) -> None:
-    """Moves groups, the smallest first, until each class is on the first of the `wanted` sides, as many as its groups.
+    """Moves groups, the smallest first, until each class is on the first of the `wanted` sides, as many as it has
+    groups.
 
-    A move leaves no class without a side that is as much needed as the one it serves, and none without a training
-    group that counts for it.
+    A move never takes from a class a side that it needs as much as the served class does, nor its last training group.
     """
     held = [np.unique(labels[group.members]).tolist() for group in every]  # classes of each group
     of_class: dict[int, list[int]] = {}
@@ -286,7 +290,7 @@ def _spread(every: list[_Group], labels: NDArray[np.integer], wanted: list[int],
         return side in wanted[: len(of_class[label])]
 
     def missed(number: int, side: int) -> int:
-        """How many classes would lack a side that they need, if this group left it."""
+        """How many classes would lack a needed side if this group left it."""
         lost = sum(count[label, side] == 1 and needs(label, side) for label in held[number])
         return lost or (side == TRAIN and own[every[number].label] == 1)
 

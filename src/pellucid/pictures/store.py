@@ -6,13 +6,13 @@ A store is a folder below the cache, one for each (data folder, table if any, fo
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
     files.npy          one record (`index.RECORD`) for each file of the catalog, in the catalog's order
     paths.json         [[path, ...], {file's number: why it cannot be used}]
-    store.json         what the store is of, the range that deep pictures were seen in, the lengths and hashes of the
+    store.json         the store's identity, the range of the deep pictures, the lengths and hashes of the
                        files above, and a hash of itself
 
-The next run takes over what it can by (path, size, times) and decodes the rest, and so does the first run of another
-table over the same folder. A store is built beside its
-place and renamed, under a lock that its process loses by dying: what stands there is whole, and a `.part` without
-a lock is a dead run's. One whose lengths or hashes are wrong is not trusted but built anew.
+The next run, or the first run of another table over the same folder, takes over what it can by (path, size, times) and
+decodes the rest. A store is built beside its place and renamed, under a lock that ends with its process: a store in its
+place is complete, and a `.part` without a lock belongs to a dead run. A store with wrong lengths or hashes is built
+again.
 """
 
 import hashlib
@@ -61,18 +61,18 @@ from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
 from pellucid.runtime.memory import keep_memory
 from pellucid.runtime.threads import cores
 
-# all that may stand in a cache; group 1 is the store's name
+# the names that may occur in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
-_EVERY = 0.1  # seconds between reports of progress
-_MANY = 300  # pictures for which the kernel that resizes is loaded; most of that a training needs later in any case
-_SMALL = 8 << 10  # bytes of a file: threads that share pictures so small wait for Python's lock more than they decode
-_GROUP = 16  # of these at a time
+_EVERY = 0.1  # seconds between progress reports
+_MANY = 300  # pictures that justify loading the resizing kernel; training needs most of it later anyway
+_SMALL = 8 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock more than they decode
+_GROUP = 16  # so many of these at a time
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Progress: files done (taken over from an older store, `reused`, included) of `total`."""
+    """Progress: files done of `total`, including those taken over from an older store (`reused`)."""
 
     done: int
     total: int
@@ -81,7 +81,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """A store in the cache; `root` is its folder or table, `used` the time of its last use, seconds since 1970."""
+    """A store in the cache; `root` is its folder or table, `used` the time of its last use in seconds since 1970."""
 
     folder: Path
     root: Path
@@ -92,15 +92,15 @@ class StoreInfo:
 
 
 class Store:
-    """A finished store, open for reading; its files stay readable even when another process replaces them.
+    """A finished store, open for reading; its files stay readable even if another process replaces them.
 
     * catalog: the usable pictures, in the order of the rows below, and the complete quarantine
     * form: size and fit of `images`
     * digests: SHA-256 of each picture's file, hexadecimal
     * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
-    * ranges: which values are black and white in files of more than 8 bits a sample, as measured over the folder
+    * ranges: which values are black and white in files with more than 8 bits a sample, measured over the folder
     * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
-    * made_by: all that decides what a picture's file gives, but for the file itself, as JSON
+    * made_by: everything except the file that determines its pixels, as JSON
     * descriptions: rows of uint8 (N, DESCRIPTION)
     """
 
@@ -130,13 +130,13 @@ class Store:
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """(N, height, width, channels), read-only, mapped: what is touched counts as the process's memory."""
+        """(N, height, width, channels), read-only, mapped: touched pages count as the process's memory."""
         return self._images.mapped
 
     def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Copy the images of `rows`, (n,) -> (n, height, width, channels).
 
-        Raises IndexError for a row outside 0..N-1 and StorageError where the file cannot be read.
+        Raises IndexError for a row outside 0..N-1 and StorageError if the file cannot be read.
         """
         return self._images[rows]
 
@@ -150,9 +150,9 @@ def build(
 ) -> Generator[Decoding, None, Store]:
     """Decode the pictures of `catalog`, or take them over from the last run; yields progress, returns the store.
 
-    Files that cannot be used join the quarantine in the store's catalog. Closing the generator, at any point,
-    stops the threads and leaves the cache as it was. A second process that wants the same store waits for the
-    first. Raises StorageError where the disk is full or cannot be written.
+    Unusable files join the quarantine in the store's catalog. Closing the generator, at any point, stops the threads
+    and does not change the cache. A second process that wants the same store waits for the first. Raises StorageError
+    if the disk is full or cannot be written.
     """
     folder = _folder(cache, catalog, form, pixel_limit)
     identity = identity_of(catalog.root, form, pixel_limit, catalog.table)
@@ -177,7 +177,7 @@ def build(
             if old is None:
                 old = others.enter_context(neighbour(folder, identity))
             if old is not None and old.ranges != ranges:
-                old = None  # what it holds was seen otherwise
+                old = None  # its pictures were decoded with another range
             yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
         new = Index.load(folder, identity)
         if new is None:
@@ -186,9 +186,9 @@ def build(
 
 
 def default_cache() -> Path:
-    """Where stores lie unless the user says otherwise: the system's place for what can be made again.
+    """The default folder of stores: the system's place for data that can be made again.
 
-    Raises StorageError where this user has no home folder, as in some containers.
+    Raises StorageError if this user has no home folder, as in some containers.
     """
     try:
         return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
@@ -197,7 +197,7 @@ def default_cache() -> Path:
 
 
 def stores(cache: Path) -> list[StoreInfo]:
-    """The stores in `cache`, the last used first; damaged ones are left out, but `clear` removes them."""
+    """The stores in `cache`, the last used first; damaged ones are not listed, but `clear` removes them."""
     infos = []
     for folder in cache.glob("*.store"):
         with suppress(OSError, ValueError, TypeError, KeyError):
@@ -209,15 +209,15 @@ def stores(cache: Path) -> list[StoreInfo]:
 
 
 def clear(cache: Path) -> int:
-    """Remove all stores and what killed runs left of them: nothing else, and no store that is being built.
+    """Remove all stores and the remains of killed runs: nothing else, and no store that is being built.
 
-    Returns the bytes freed. Raises StorageError where something cannot be removed.
+    Returns the bytes freed. Raises StorageError if something cannot be removed.
     """
     return clearing.clear(cache, _NAME)
 
 
 def _open(index: Index, catalog: Catalog, form: Form, identity: dict[str, Any]) -> Store:
-    """Open a finished store for `catalog`, which its index has to describe."""
+    """Open a finished store for `catalog`, which its index must describe."""
     bad = index.reasons | index.clashes(catalog)
     good = np.delete(np.arange(len(index.paths)), list(bad))
     assert np.array_equal(index.records["row"][good], np.arange(len(good)))
@@ -225,7 +225,7 @@ def _open(index: Index, catalog: Catalog, form: Form, identity: dict[str, Any]) 
     pictures = catalog.pictures.take(good)
     usable = replace(catalog, pictures=pictures, quarantine=by_path((*catalog.quarantine, *refused)))
     with suppress(OSError):
-        os.utime(index.folder / "store.json")  # the time of its last use
+        os.utime(index.folder / "store.json")  # records the last use
     records = index.records[good]
     made_by = {name: value for name, value in identity.items() if name != "root"}
     made_by["ranges"] = index.ranges.as_json()
@@ -243,9 +243,9 @@ def _rebuild(
     old: Index | None,
     stamps: NDArray[np.int64],
 ) -> Generator[Decoding, None, None]:
-    """Build the store beside `folder`, then put it there."""
+    """Build the store beside `folder`, then move it there."""
     total = len(stamps)
-    lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes a picture in the two raw files
+    lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes per picture in the two raw files
     done, rows, reused, reported = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
@@ -255,7 +255,7 @@ def _rebuild(
             (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
             closing(_results(catalog, form, pixel_limit, ranges, old, stamps)) as results,
         ):
-            yield Decoding(0, total, 0)  # what resizes may have to be compiled first
+            yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
             for number, result in enumerate(results):
                 if result.image is not None and result.description is not None:
                     _write(images.fileno(), result.image)
@@ -283,14 +283,14 @@ def _results(
     old: Index | None,
     stamps: NDArray[np.int64],
 ) -> Generator[Result, None, None]:
-    """The results of all files, in the catalog's order: taken over, or decoded by threads, a few ahead."""
+    """The results of all files, in the catalog's order: taken over, or decoded by threads that run a little ahead."""
     small = len(stamps) > 0 and stamps[:, 0].mean() < _SMALL
     workers, group = (1, _GROUP) if small else (min(_WORKERS, cores()), 1)
     waiting: deque[list[Result] | Future[list[Result]]] = deque()
-    keep_memory()  # the next picture is decoded where the last one was
+    keep_memory()  # the next picture reuses the memory of the last one
     reuse = None if old is None else Reuse(old, form)
     if reuse is None and len(stamps) >= _MANY:
-        expect_many()  # not beside the decoding, whose threads an import leaves little time
+        expect_many()  # not during the decoding, whose threads would slow the import
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         for start in range(0, len(stamps), group):
@@ -316,7 +316,7 @@ def _results(
 def _look_at(
     known: list[Result | None], paths: list[Path], form: Form, pixel_limit: int, ranges: Ranges
 ) -> list[Result]:
-    """What is known of each file, else what it is."""
+    """The known result of each file, or else a new one."""
     return [one or _look(path, form, pixel_limit, ranges) for one, path in zip(known, paths, strict=True)]
 
 
@@ -329,7 +329,7 @@ def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
     try:
         data, status = read_with_stat(path)
     except PictureError as error:
-        # a bad disk or network may recover without a trace in the file's times: looked at again each time
+        # a bad disk or network may recover without a trace in the file's times: such a file is tried again each time
         passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, PermissionError)
         return Result((-1, -1, -1) if passing else stamp_of(path), reason=error.reason)
     stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -356,14 +356,14 @@ def _fingerprint(catalog: Catalog, digests: Sequence[str]) -> str:
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:
-    """Write all of it; not through a map, where a full disk would kill the process with SIGBUS."""
+    """Write all of it, without a map: on a full disk a map would kill the process with SIGBUS."""
     rest = array.data.cast("B")
     while rest:
         rest = rest[os.write(file, rest) :]
 
 
 def _keep_rows(file: FileIO, rows: NDArray[np.int64], length: int) -> None:
-    """Move `rows`, ascending, of `length` bytes each, to the front of the file, and cut off the rest."""
+    """Move `rows`, ascending, of `length` bytes each, to the front of the file, and truncate it behind them."""
     for target, row in enumerate(rows.tolist()):
         if target != row:
             data = read_row(file, row, (length,))

@@ -10,9 +10,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1 << 16  # rows at a time, where a step needs more memory than its result
-WORD = 8  # bytes of a text that are compared at a time
-_CODE = ("utf-8", "surrogateescape")  # a file's name need not be valid UTF-8
+BLOCK = 1 << 16  # rows at a time, if a step needs more memory than its result
+WORD = 8  # bytes of a text compared at a time
+_CODE = ("utf-8", "surrogateescape")  # a file name need not be valid UTF-8
 
 
 class Texts(Sequence[str]):
@@ -23,7 +23,7 @@ class Texts(Sequence[str]):
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Texts:
-        """Texts without lone surrogates other than those of `surrogateescape`; others raise UnicodeEncodeError."""
+        """Texts without lone surrogates other than those of `surrogateescape`; any other raises UnicodeEncodeError."""
         writer = TextWriter()
         for text in texts:
             writer.add(text)
@@ -61,19 +61,19 @@ class Texts(Sequence[str]):
         return Texts(content, ends)
 
     def order(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The rows by their texts' bytes, equal ones as they stand, int64 (N,); which differ from the one before, (N,).
+        """The rows sorted by their texts' bytes (stable), int64 (N,); and which differ from the one before, bool (N,).
 
-        Compares a word of all texts that are still alike, then the next word: memory does not grow with the longest.
+        Compares one word of all texts that are still alike, then the next: memory does not grow with the longest text.
         """
         order = np.arange(len(self), dtype=np.int64)
-        first = np.zeros(len(self), np.int32)  # of each place, the first place with a text that was alike so far
+        first = np.zeros(len(self), np.int32)  # for each place, the first place with a text alike so far
         places, at = np.arange(len(self), dtype=np.int32), 0
         while len(places) > 1:
             rows, alike = order[places], first[places]
             words, rest = self._words(rows, at)
             new = np.zeros(len(places), np.bool_)
             if (words != words[0]).any() or (rest != rest[0]).any() or alike[0] != alike[-1]:
-                sort = np.lexsort((rest, words, alike))  # groups of texts that were alike stay together
+                sort = np.lexsort((rest, words, alike))  # groups of texts that are alike so far stay together
                 order[places], words, rest = rows[sort], words[sort], rest[sort]
                 new[1:] = (words[1:] != words[:-1]) | (rest[1:] != rest[:-1]) | (alike[1:] != alike[:-1])
                 new[0] = True
@@ -83,7 +83,7 @@ class Texts(Sequence[str]):
         return order, first == np.arange(len(self))
 
     def _words(self, rows: NDArray[np.int64], at: int) -> tuple[NDArray[np.uint64], NDArray[np.int8]]:
-        """WORD bytes from byte `at` of each text, zeros behind its end, as one number; how many bytes are left."""
+        """WORD bytes from byte `at` of each text as one number, padded with zeros; and how many bytes are left."""
         rest = self.ends[rows + 1] - self.ends[rows] - at
         words = np.zeros((len(rows), WORD), np.uint8)
         for start in range(0, len(rows) if len(self.content) else 0, BLOCK):
@@ -95,7 +95,7 @@ class Texts(Sequence[str]):
 
 
 class TextWriter:
-    """Texts, one after the other."""
+    """Collects texts one by one."""
 
     def __init__(self) -> None:
         self._content, self._ends = bytearray(), array("q", [0])
@@ -104,10 +104,10 @@ class TextWriter:
         return len(self._ends) - 1
 
     def add(self, text: str) -> None:
-        """Raises UnicodeEncodeError for a lone surrogate that stands for no byte."""
+        """Raises UnicodeEncodeError for a lone surrogate that does not stand for a byte."""
         self._content += text.encode(*_CODE)
         self._ends.append(len(self._content))
 
     def texts(self) -> Texts:
-        """All of them. Nothing can be added afterwards."""
+        """All texts. Nothing can be added afterwards."""
         return Texts(np.frombuffer(self._content, np.uint8), np.frombuffer(self._ends, np.int64))

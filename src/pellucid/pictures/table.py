@@ -1,7 +1,7 @@
-"""A table -> a catalog: which pictures, with which labels, sides and groups. No picture is opened.
+"""A table -> a catalog: pictures with labels, sides and groups. No picture is opened.
 
-A path is relative to the folder in which the table stands, or absolute. A folder with `metadata.csv`, `.jsonl` or
-`.parquet`, or whose train and test folders have one each, is such a table too: an image folder of Hugging Face.
+A path is relative to the table's folder, or absolute. A folder with `metadata.csv`, `.jsonl` or `.parquet`, or whose
+train and test folders have one each, is such a table too: an image folder of Hugging Face.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pellucid.pictures.tabular import USUAL, Columns, Row, Table, open_table
 from pellucid.pictures.walk import Entry, is_system, walk
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-_EVAL = len(SIDES)  # a side that is test, or validation where another is test
+_EVAL = len(SIDES)  # a side that is test, or validation if another is test
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TablePart:
 
     table: Table
     prefix: str = ""  # ends in "/"
-    side: str | None = None  # that its folder means
+    side: str | None = None  # from its folder's name
 
 
 def read(place: Path, columns: Columns = USUAL, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
@@ -49,7 +49,7 @@ def read(place: Path, columns: Columns = USUAL, leave_out: Path | None = None, k
     if parts and (labelled or columns.chosen or place.is_file()):
         return scan(place, parts, columns, leave_out)
     catalog = catalogs.scan(place, leave_out, known)
-    if parts and len(catalog.classes) < 2:  # then metadata was meant, but lacks something
+    if parts and len(catalog.classes) < 2:  # then metadata was intended, but something is missing
         parts[0].table.find(columns)
     return catalog
 
@@ -74,9 +74,9 @@ def find(place: Path, columns: Columns = USUAL) -> list[TablePart]:
 
 
 def scan(place: Path, parts: list[TablePart], columns: Columns, leave_out: Path | None = None) -> Catalog:
-    """The catalog of the tables that `find` gave, with what stands in a folder of metadata and is listed nowhere.
+    """The catalog of the tables from `find`, with the unlisted files of a folder with metadata.
 
-    Raises CatalogError where a column is missing, and where a table cannot be read or contradicts itself.
+    Raises CatalogError if a column is missing, or if a table cannot be read or contradicts itself.
     """
     of_folder = place.is_dir()
     root = place if of_folder else place.parent
@@ -111,7 +111,7 @@ def scan(place: Path, parts: list[TablePart], columns: Columns, leave_out: Path 
 
 
 def listed(file: Path) -> Iterator[str]:
-    """The path of each picture in a table, as this process finds it; of a row without one, which row it is.
+    """The path of each picture in a table, as this process can open it; for a row without one, which row it is.
 
     Raises CatalogError.
     """
@@ -125,7 +125,7 @@ def listed(file: Path) -> Iterator[str]:
 
 
 class _Reading:
-    """The rows of tables on their way into columns."""
+    """Collects the rows of tables into columns."""
 
     def __init__(self, root: Path, columns: Columns) -> None:
         self.root, self.columns = os.path.abspath(root), columns
@@ -133,8 +133,8 @@ class _Reading:
         self.groups = TextWriter()  # the name of each picture's group, "" for none
         self.quarantine: list[Quarantined] = []
         self._writer = Writer()
-        self._of_cell: dict[str, tuple[int, tuple[int, ...]]] = {}  # the labels in a cell of text
-        self._sides: dict[str, int] = {}  # the side in a cell of text
+        self._of_cell: dict[str, tuple[int, tuple[int, ...]]] = {}  # cell text -> labels
+        self._sides: dict[str, int] = {}  # cell text -> side
 
     def read(self, part: TablePart) -> None:
         folder = os.path.join(self.root, part.prefix)
@@ -156,7 +156,7 @@ class _Reading:
             self.groups.add(group)
 
     def pictures(self) -> Pictures:
-        """All rows that can be used, in the tables' order, without groups."""
+        """All usable rows, in the tables' order, without groups."""
         pictures = self._writer.pictures()
         evaluated = pictures.sides == _EVAL
         pictures.sides[evaluated] = VAL if (pictures.sides == TEST).any() else TEST
@@ -198,7 +198,7 @@ def _metadata(folder: Path) -> Path | None:
 
 
 def _sides_of_folders(paths: Texts) -> NDArray[np.int8]:
-    """The side that the first folder of each path means, (N,); -1 for all, unless these are the sides of a split."""
+    """The side that the first folder of each path means, (N,); all -1 unless these are the sides of a split."""
     sides_by_folder = sides.read_all({path.partition("/")[0] if "/" in path else "" for path in paths}) or {}
     if not sides_by_folder:
         return np.full(len(paths), -1, np.int8)
@@ -206,13 +206,13 @@ def _sides_of_folders(paths: Texts) -> NDArray[np.int8]:
 
 
 def _unlisted(root: Path, parts: list[TablePart], listed: Texts, leave_out: Path | None) -> list[Entry]:
-    """What stands below a folder of metadata and is in no table, each with a reason."""
+    """What is below a folder with metadata but in no table, each with a reason."""
     metadata = {part.prefix + part.table.file.name for part in parts}
     walked = [entry for entry in walk(root, leave_out) if entry.path not in metadata]
     names = Texts.of(chain(listed, (entry.path for entry in walked)))
     order, new = names.order()
     first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    unknown = order[first] >= len(listed)  # the first of each name's places is the table's, where that has it
+    unknown = order[first] >= len(listed)  # a name's first place is in the table, if the table has it
     rows = np.sort(order[unknown]) - len(listed)
     reason = f"is not listed in {' or '.join(sorted(metadata))}"
     return [walked[row]._replace(reason=reason) if walked[row].kind == "file" else walked[row] for row in rows.tolist()]

@@ -1,4 +1,4 @@
-"""A table's file as rows: CSV, JSONL or Parquet, told apart by what stands in it, not by its name."""
+"""Read a table's file as rows: CSV, JSONL or Parquet, by its content, not by its name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pellucid import texts
 from pellucid.errors import CatalogError
 from pellucid.pictures.reasons import open_reason
 
-START = 1 << 16  # bytes that tell what a file is
-LOOKED_AT = 1000  # lines of JSONL whose names are the columns: a later line may leave some out
+START = 1 << 16  # bytes that reveal the type of a file
+LOOKED_AT = 1000  # lines of JSONL searched for column names: a line may leave some out
 ROWS = 1 << 14  # of Parquet at a time
 DELIMITERS = ",;\t|"
 NAMES = {"path": ("path", "file_name"), "label": ("label",), "split": ("split",), "group": ("group",)}
-"""What the columns are called unless the user says otherwise; the first name that is there counts."""
+"""The usual names of the columns; the first one that exists counts."""
 PARQUET = "needs an extra: pip install 'pellucid[tables]', or save the table as CSV or JSONL"
 
 
@@ -29,7 +29,7 @@ PARQUET = "needs an extra: pip install 'pellucid[tables]', or save the table as 
 class Columns:
     """The columns of a table by name; None for the usual names of `NAMES`. `several`: a row may have several labels.
 
-    `likely`: (role, name) of names that count before the usual ones, where a table has them.
+    `likely`: (role, name) of names that take precedence over the usual ones, if a table has them.
     """
 
     path: str | None = None
@@ -41,11 +41,11 @@ class Columns:
 
     @property
     def chosen(self) -> dict[str, str]:
-        """Those that were named."""
+        """The named columns only."""
         return {role: name for role in NAMES if (name := getattr(self, role)) is not None}
 
     def names(self, role: str) -> tuple[str, ...]:
-        """What the column for "path", "label", "split" or "group" may be called, the first that is there counts."""
+        """Possible names of the column for "path", "label", "split" or "group"; the first one that exists counts."""
         named = getattr(self, role)
         likely = (name for other, name in self.likely if other == role)
         return (*likely, *NAMES[role]) if named is None else (named,)
@@ -55,9 +55,9 @@ USUAL = Columns()
 
 
 class Row(NamedTuple):
-    """The cells of a row as they stand in the file; None where there is no such column or nothing in it."""
+    """The cells of a row as in the file; None for a missing column or an empty cell."""
 
-    line: int  # in the file, counted from 1; of Parquet, the row
+    line: int  # in the file, counted from 1; for Parquet, the row
     path: Any
     label: Any
     split: Any
@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table's file: the names of its columns, and how it is read."""
+    """A table's file: the names of its columns, and how to read it."""
 
     file: Path
     columns: tuple[str, ...]
@@ -75,7 +75,7 @@ class Table:
     encoding: str = "utf-8"
     delimiter: str = ","
     skipped: int = 0  # lines before the header
-    spaced: bool = False  # a space behind each delimiter belongs to no cell, as in "path, label"
+    spaced: bool = False  # a space after each delimiter is not part of a cell, as in "path, label"
 
     def find(
         self,
@@ -83,10 +83,10 @@ class Table:
         needed: Sequence[str] = ("path", "label"),
         do: str = "Name one of them with --{}-column.",
     ) -> dict[str, str]:
-        """Role ("path", "label", "split", "group") -> the column's name, of those that are there.
+        """Role ("path", "label", "split", "group") -> the column's name, for the columns that exist.
 
-        Raises CatalogError that lists the columns where one is missing that is `needed` or was named, and says what to
-        `do`, with the role in it.
+        Raises CatalogError if a column that was named, or is `needed`, is missing. The error lists the columns and ends
+        with `do`, which takes the role.
         """
         columns_by_role = {}
         for role in NAMES:
@@ -102,7 +102,7 @@ class Table:
         return any(self.column(name) is not None for name in columns.names(role))
 
     def rows(self, columns: dict[str, str]) -> Iterator[Row]:
-        """The rows, of the columns that `find` gave. Raises CatalogError where the file cannot be read to its end."""
+        """The rows, with the columns from `find`. Raises CatalogError if the file cannot be read to its end."""
         names = [columns.get(role) for role in NAMES]
         read = {"CSV": self._csv, "JSONL": self._json, "Parquet": self._parquet}[self.form]
         try:
@@ -113,7 +113,7 @@ class Table:
             raise CatalogError(f"{self.file} is not {error.encoding} text throughout. Save it as UTF-8.") from error
 
     def column(self, want: str) -> str | None:
-        """The column of that name, else the one that differs only by case or by spaces around it."""
+        """The column with this name, or else the one that differs only by case or surrounding spaces."""
         if want in self.columns:
             return want
         return next((name for name in self.columns if name.strip().casefold() == want.strip().casefold()), None)
@@ -139,7 +139,7 @@ class Table:
                         fault = f"{len(cells)} cells, where the header has {width}"
                         yield Row(line, None, None, None, None, fault)
                     elif cells:
-                        cells[width:] = [None]  # what an absent column has
+                        cells[width:] = [None]  # an absent column has None
                         if len(cells) <= width:
                             cells += [None] * (width + 1 - len(cells))
                         yield Row(line, cells[path], cells[label], cells[split], cells[group])
@@ -169,9 +169,9 @@ class Table:
 
 
 def open_table(file: Path, columns: Columns) -> Table:
-    """What a table's file is. Raises CatalogError where it is none, or cannot be read.
+    """The type of a table's file. Raises CatalogError if it is not a table or cannot be read.
 
-    `columns`: of a CSV, the delimiter is the one for which the header has these.
+    `columns`: for a CSV, the delimiter is the one with which the header has these columns.
     """
     try:
         with file.open("rb") as stream:
@@ -203,7 +203,7 @@ _ACCEPTED = (
 
 
 def _header(file: Path, encoding: str, delimiter: str, skipped: int) -> Table:
-    """The CSV as it would be with this delimiter."""
+    """Read the CSV's header with this delimiter."""
     try:
         with _text(file, encoding) as stream:
             for _ in range(skipped):
@@ -218,7 +218,7 @@ def _header(file: Path, encoding: str, delimiter: str, skipped: int) -> Table:
 
 
 def _fit(table: Table, columns: Columns) -> tuple[int, int]:
-    """How well a delimiter fits: how many of the roles have a column, then how many columns there are."""
+    """How well a delimiter fits: how many roles have a column, then how many columns there are."""
     return sum(table.has(role, columns) for role in NAMES), len(table.columns)
 
 
@@ -227,7 +227,7 @@ def _reader(file: io.TextIOWrapper, delimiter: str, spaced: bool) -> Any:
 
 
 def _text(file: Path, encoding: str) -> io.TextIOWrapper:
-    """Bytes that are no UTF-8 come as surrogates: in a path they may be right, and in a label they were cp1252."""
+    """Bytes that are not UTF-8 become surrogates: in a path they may be right, and in a label they were cp1252."""
     encoding = "utf-8-sig" if encoding == "utf-8" else encoding
     stream = file.open(encoding=encoding, newline="", errors="surrogateescape" if "8" in encoding else "strict")
     if encoding.endswith(("-le", "-be")) and stream.read(1) != "\ufeff":
@@ -236,7 +236,7 @@ def _text(file: Path, encoding: str) -> io.TextIOWrapper:
 
 
 def _names(file: Path, encoding: str) -> tuple[str, ...]:
-    """Every name in the first lines, in the order in which they come."""
+    """Every name in the first lines, in order of appearance."""
     columns: dict[str, None] = {}
     with _text(file, encoding) as stream:
         for _, content in islice(_objects(file, stream), LOOKED_AT):

@@ -1,4 +1,4 @@
-"""Every picture but a plain JPEG, through Pillow: to RGB, or to its samples where it has more than 8 bits of them."""
+"""Decode every picture except plain JPEG with Pillow: to RGB, or to samples if it has more than 8 bits."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.samples import Samples
 
 _COLORMAP = 320
-# EPS is a program for Ghostscript, WMF one for Windows; for the others Pillow has a header but no decoder
+# EPS is a program for Ghostscript, WMF one for Windows; for the others Pillow reads a header but has no decoder
 _NOT_PICTURES = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 
 
 def decode(data: bytes, pixel_limit: int, ranges: Ranges) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3), upright, in sRGB. Raises PictureError, and whatever Pillow raises for damaged bytes."""
+    """uint8 (H, W, 3), upright, in sRGB. Raises PictureError, and any exception of Pillow's for damaged bytes."""
     raster = read(data, pixel_limit)
     return upright(render.to_rgb(raster, ranges), raster.orientation) if isinstance(raster, Samples) else raster
 
 
 def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
-    """An upright RGB image; of a file of more than 8 bits a sample its samples, as of one of 8 that Pillow refuses."""
+    """An upright RGB image, or the samples of a file with more than 8 bits a sample or of an 8-bit file that Pillow
+    refuses.
+    """
     tags = tiff_tags.directory(data)
     if tags is not None and (raw := formats.camera_raw(data, tags)) is not None:
         raise PictureError(raw)
@@ -44,14 +46,14 @@ def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
     except Exception as error:
         if isinstance(error, UnidentifiedImageError) and (raster := tiff.samples(data, pixel_limit)) is not None:
             return raster
-        # asked last: the user may have registered a plugin for such files
+        # checked last: the user may have registered a plugin for such files
         if not readable and (other := formats.named(data)) is not None:
             raise PictureError(other) from error
         raise
 
 
 def _load_heic() -> bool:
-    """Teach Pillow HEIC where the extra for it is installed."""
+    """Register HEIC with Pillow if its extra is installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -64,16 +66,16 @@ def _load_heic() -> bool:
 def _read_pillow(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
     with LOADING:
         Image.init()
-    # asked each time: the user may have registered a plugin
+    # computed each time: the user may have registered a plugin
     formats = [name for name in Image.ID if name not in _NOT_PICTURES]
     with Image.open(io.BytesIO(data), formats=formats) as image:
         check_size(*image.size, pixel_limit)
         deep = samples.of_png(image, data) if samples.is_deep_png(data) else None
         image.load()
         _mend_palette(image)
-        check_size(*image.size, pixel_limit)  # an icon can hold a picture of another size than it declares
+        check_size(*image.size, pixel_limit)  # an icon can hold a picture of another size than it states
         if image.format == "PNG" and b"IEND" not in data:
-            raise PictureError(TRUNCATED)  # all pixels are there, but Pillow minds only now and then
+            raise PictureError(TRUNCATED)  # all pixels are there, but Pillow checks this only sometimes
         if image.mode == "F" or image.mode.startswith("I"):
             deep = deep or samples.of_grey(image, data)
         if deep is not None:
@@ -83,7 +85,7 @@ def _read_pillow(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
 
 
 def _mend_palette(image: Image.Image) -> None:
-    """Old writers put colours of 8 bits into a TIFF's palette of 16; viewers see that by the largest, and so do we."""
+    """Old writers put 8-bit colours into a TIFF's 16-bit palette; viewers tell that from the largest, and so do we."""
     colours = image.tag_v2.get(_COLORMAP) if isinstance(image, TiffImageFile) and image.mode == "P" else None
     if colours and 0 < max(colours) <= 255:
         image.putpalette(np.array(colours, np.uint8).reshape(3, -1).T.tobytes(), "RGB")
@@ -113,6 +115,6 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _gamma(image: Image.Image) -> float | None:
-    """What a PNG states of its numbers' curve; its sRGB chunk counts for more (PNG specification, 4.3)."""
+    """The exponent of a PNG's values; its sRGB chunk takes precedence (PNG specification, 4.3)."""
     gamma = image.info.get("gamma")
     return gamma if isinstance(gamma, float) and "srgb" not in image.info and image.format == "PNG" else None

@@ -1,8 +1,8 @@
 """TIFF of any depth, number of channels and kind of number -> its samples.
 
-Pillow knows a list of combinations. But TIFF stores rows of samples, and a row of 100 samples of 4 bytes is a row of
-400 samples of 1 byte: Pillow is shown the file with another directory, as grey of 8 bits and so many times as wide.
-It undoes the compression; what the bytes mean is worked out here. Section and tag numbers are those of TIFF 6.0.
+Pillow knows only a list of combinations. But TIFF stores rows of samples, and a row of 100 samples of 4 bytes is a row
+of 400 samples of 1 byte. So Pillow gets the file with another directory: 8-bit grey, that many times as wide. Pillow
+undoes the compression; this module interprets the bytes. Section and tag numbers are those of TIFF 6.0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pellucid.pictures.header import TRUNCATED, check_size
 from pellucid.pictures.ranges import Range
 from pellucid.pictures.samples import Colours, Samples
 
-# none, LZW, Deflate (two numbers), PackBits, LZMA, Zstandard: those that keep bytes as they are
+# none, LZW, Deflate (two numbers), PackBits, LZMA, Zstandard: the lossless ones
 _COMPRESSIONS = {1, 5, 8, 32946, 32773, 34925, 50000}
 _COLOURS: dict[int, tuple[Colours, int]] = {
     0: ("grey", 1),
@@ -32,33 +32,33 @@ _COLOURS: dict[int, tuple[Colours, int]] = {
     8: ("lab", 3),
 }
 _PLACES = {False: (tag.OFFSETS, tag.COUNTS), True: (tag.TILE_OFFSETS, tag.TILE_COUNTS)}  # of strips, of tiles
-_CHANNELS = 1024  # at most; of hyperspectral pictures some hundred
+_CHANNELS = 1024  # at most; hyperspectral pictures have some hundred
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha, in ExtraSamples
-_MOST = 8  # bytes a pixel of the limit, of what is held unpacked
+_MOST = 8  # bytes held unpacked, at most, per pixel of the limit
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How the samples lie in the file; sizes in pixels and bits."""
+    """The layout of the samples in the file; sizes in pixels and bits."""
 
     width: int
     height: int
     channels: int
     bits: int
     dtype: np.dtype[Any]
-    planar: bool  # each channel by itself
+    planar: bool  # each channel is stored separately
     tiled: bool
-    across: int  # pixels after which rows are cut: a tile's width, or the picture's
+    across: int  # pixels per row of a strip or tile: a tile's width, or the picture's
     predictor: int
 
     @property
     def together(self) -> int:
-        """Channels that lie beside each other in a pixel."""
+        """Channels stored together in a pixel."""
         return 1 if self.planar else self.channels
 
     @property
     def tiles(self) -> int:
-        """Beside each other; 1 of a file in strips."""
+        """Tiles beside each other; 1 for a file in strips."""
         return -(-self.width // self.across)
 
     @property
@@ -68,10 +68,10 @@ class _Layout:
 
 
 def samples(data: bytes, pixel_limit: int) -> Samples | None:
-    """The first page's samples; None for what is not TIFF, or what Pillow's own way is meant for: JPEG inside,
-    palettes, YCbCr, 1 to 8 bits packed.
+    """The first page's samples; None if it is not TIFF, or if Pillow handles it itself: JPEG inside, palettes, YCbCr, 1
+    to 8 bits packed.
 
-    Raises PictureError over the limit, and what Pillow raises for damaged data.
+    Raises PictureError over the limit, and Pillow's exceptions for damaged data.
     """
     tags = tag.directory(data)
     if tags is None or (layout := _layout(data, tags)) is None:
@@ -90,7 +90,7 @@ def samples(data: bytes, pixel_limit: int) -> Samples | None:
 
 
 def is_deep(tags: dict[int, Any]) -> bool:
-    """Whether Pillow would lose something: more than 8 bits a sample, signed ones, grey multiplied with its alpha."""
+    """Whether Pillow would lose something: more than 8 bits a sample, signed samples, grey multiplied by its alpha."""
     bits, formats = tags.get(tag.BITS, (1,)), tags.get(tag.FORMAT, (1,))
     multiplied = tags.get(tag.CHANNELS) == (2,) and tags.get(tag.EXTRA) == (_ASSOCIATED,)
     return isinstance(bits, tuple) and isinstance(formats, tuple) and (max(bits) > 8 or 2 in formats or multiplied)
@@ -126,7 +126,7 @@ def _layout(data: bytes, tags: dict[int, Any]) -> _Layout | None:
 
 
 def _plane(data: bytes, tags: dict[int, Any], layout: _Layout, plane: int) -> NDArray[Any]:
-    """One plane's samples, (H, W, channels that lie together), in native byte order."""
+    """One plane's samples, (H, W, channels stored together), in native byte order."""
     offsets, counts = _PLACES[layout.tiled]
     each = len(tags[offsets]) // (layout.channels if layout.planar else 1)
     here = slice(plane * each, (plane + 1) * each)
@@ -153,9 +153,9 @@ def _plane(data: bytes, tags: dict[int, Any], layout: _Layout, plane: int) -> ND
 
 
 def _check_length(data: bytes, entries: dict[int, tuple[int, ...]], layout: _Layout) -> None:
-    """Raise PictureError where pixels lie behind the end: another directory stands there, and would be read as such."""
+    """Raise PictureError if pixels lie beyond the end: the added directory is there, and would be read as pixels."""
     offsets, counts = (entries[number] for number in _PLACES[layout.tiled])
-    if entries[tag.COMPRESSION] == (1,):  # then the counts may be wrong, and Pillow does not look at them
+    if entries[tag.COMPRESSION] == (1,):  # uncompressed: the counts may be wrong, and Pillow ignores them
         rows = max(1, entries[tag.TILE_HEIGHT if layout.tiled else tag.ROWS][0])
         last = rows if layout.tiled else (layout.height - 1) % rows + 1
         counts = [layout.row * rows] * (len(offsets) - 1) + [layout.row * last]
@@ -164,12 +164,12 @@ def _check_length(data: bytes, entries: dict[int, tuple[int, ...]], layout: _Lay
 
 
 def _unpacked(data: bytes) -> NDArray[np.uint8]:
-    """The bytes of a TIFF of one channel of 8 bits, (H, W), whose size has been checked."""
-    from PIL import TiffImagePlugin  # half of what a TIFF costs in a cold command
+    """The bytes of a TIFF with one 8-bit channel, (H, W), whose size has been checked."""
+    from PIL import TiffImagePlugin  # takes half of the time of a TIFF in a cold command
 
     class Bytes(TiffImagePlugin.TiffImageFile):
         def load_prepare(self) -> None:
-            # without Pillow's guard against bombs, which takes every byte for a pixel
+            # without Pillow's limit against bombs, which counts every byte as a pixel
             self.im = Image.core.new(self.mode, self.size)
             ImageFile.ImageFile.load_prepare(self)
 
@@ -199,7 +199,7 @@ def _numbers(tiles: NDArray[np.uint8], layout: _Layout) -> NDArray[Any]:
 
 
 def _redirected(data: bytes, entries: dict[int, tuple[int, ...]]) -> bytes:
-    """The same file with this directory behind it, to which its header points; all values as 32 bits."""
+    """The same file with this directory appended, to which its header points; all values have 32 bits."""
     order = "<" if data[:2] == b"II" else ">"
     start = len(data) + len(data) % 2
     behind = start + 2 + 12 * len(entries) + 4
@@ -218,9 +218,9 @@ def _described(values: NDArray[Any], tags: dict[int, Any], layout: _Layout) -> S
     colours, count = _COLOURS[photometric]
     if tag.EXTRA in tags:
         meaning = int(tags[tag.EXTRA][0])
-    else:  # many writers of RGB leave it out
+    else:  # many writers of RGB omit it
         meaning = _UNASSOCIATED if colours == "rgb" and layout.channels == 4 else 0
-    if colours == "grey" and layout.channels >= 3:  # bands: the first three of them can be seen
+    if colours == "grey" and layout.channels >= 3:  # bands: the first three are shown
         colours, count, meaning = "rgb", 3, 0
     alpha = None
     if layout.channels > count and meaning in (_ASSOCIATED, _UNASSOCIATED):
@@ -243,7 +243,7 @@ def _described(values: NDArray[Any], tags: dict[int, Any], layout: _Layout) -> S
 
 
 def _declared(values: NDArray[Any], tags: dict[int, Any]) -> Range | None:
-    """What the tags state as the range; None where they state no more than what values happen to be in the file."""
+    """The range in the tags; None if it is just the smallest and largest value in the file."""
     for low, high in ((tag.SMALLEST, tag.LARGEST), (tag.MINIMUM, tag.MAXIMUM)):
         if high not in tags:
             continue

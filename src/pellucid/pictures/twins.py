@@ -1,8 +1,8 @@
-"""Near-duplicates: pictures so alike that they must not stand on both sides of a split.
+"""Near-duplicates: pictures so alike that they must not be on both sides of a split.
 
-A perceptual hash (63 low frequencies of a grey thumbnail) proposes candidates by correlation: each picture whole, and
-cut to its inner 95% and 90%, and mirrored: this meets crops and borders. A second look (`verify_twins.py`) decides.
-`docs/why/twins.md` has the measurements behind every number here.
+A perceptual hash (63 low frequencies of a grey thumbnail) proposes candidates by correlation. It compares each picture
+whole, cropped to its inner 95% and 90%, and mirrored, to find crops and borders. A second look (`verify_twins.py`)
+decides. `docs/why/twins.md` has the measurements behind every number here.
 """
 
 from collections.abc import Generator, Iterator
@@ -22,33 +22,33 @@ from pellucid.steps import result_of
 
 GREY = 32  # cells along each side of the grey thumbnail
 COLOUR = 8  # cells along each side of the two colour-difference thumbnails
-DESCRIPTION = GREY * GREY + 2 * COLOUR * COLOUR + 1  # bytes for each picture
+DESCRIPTION = GREY * GREY + 2 * COLOUR * COLOUR + 1  # bytes per picture
 
-FREQUENCIES = 8  # of the hash, along each side
-INNER = (0.95, 0.9)  # parts of a photograph that are compared with other whole photographs
-ALIKE = np.float32(0.92)  # correlation of two hashes from which on the second look is worth its time
-NEAREST = 16  # candidates for each picture and each way of cutting: bounds time where everything looks alike
+FREQUENCIES = 8  # of the hash, along each axis
+INNER = (0.95, 0.9)  # parts of a photograph to compare with other whole photographs
+ALIKE = np.float32(0.92)  # least correlation of two hashes that justifies the second look
+NEAREST = 16  # most candidates for each picture and crop: limits the time if everything looks alike
 
 ROWS = 1024  # descriptions at a time, 4 MiB as float32
-LOOKS = 64  # pairs at a time in the second look: 1.5 MB at most at once, which stays in a core's cache
-TILE = 64  # hashes: BLAS multiplies matrices this small in the thread that asks, so no core waits for a busy one
-DOWN, ACROSS = 4, 16  # tiles at a time, 1 MiB of correlations: these and the hashes stay in a core's own cache
+LOOKS = 64  # pairs at a time in the second look: 1.5 MB at most, which fits a core's cache
+TILE = 64  # hashes: BLAS multiplies such small matrices in the calling thread, so no core waits for a busy one
+DOWN, ACROSS = 4, 16  # tiles at a time, 1 MiB of correlations: these and the hashes fit a core's own cache
 
-Matches = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]  # rows, columns and how much alike
+Matches = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]  # rows, columns and their likeness
 
-# ITU-R BT.601 (JFIF): what JPEG, and Pillow's conversion to grey, call brightness and colour difference.
+# ITU-R BT.601 (JFIF): brightness and colour difference as in JPEG and in Pillow's conversion to grey.
 YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=np.float32)
 # A mirror changes the sign of the waves that are odd from left to right.
 MIRROR = np.tile(np.array([1, -1], np.float32), FREQUENCIES**2 // 2)
 
 
 def describe(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Everything the search needs of a picture: (H, W, 3) uint8 RGB, any H, W >= 1 -> (DESCRIPTION,) uint8.
+    """A picture's description, all that the search needs: (H, W, 3) uint8 RGB, any H, W >= 1 -> (DESCRIPTION,) uint8.
 
-    A grey thumbnail of 32 x 32 cells and two colour-difference thumbnails (Cb + 128, Cr + 128) of 8 x 8, row by
-    row, of the whole picture stretched to a square (a description can be looked at), and min(H, W, 255).
+    The whole picture stretched to a square: a grey thumbnail of 32 x 32 cells and two colour-difference thumbnails (Cb
+    + 128, Cr + 128) of 8 x 8, row by row. Then min(H, W, 255).
     """
-    # smooth, so that it can be moved by part of a cell
+    # smooth, because it will be shifted by parts of a cell
     planes = shrink(image, GREY).astype(np.float32) @ YCBCR.T  # (32, 32, 3)
     side = GREY // COLOUR
     colour = planes[..., 1:].reshape(COLOUR, side, COLOUR, side, 2).mean(axis=(1, 3)) + 128  # (8, 8, 2)
@@ -58,7 +58,7 @@ def describe(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class Descriptions(Protocol):
-    """uint8 (N, DESCRIPTION): an array, or what reads such rows from a file."""
+    """uint8 (N, DESCRIPTION): an array, or a reader of such rows from a file."""
 
     def __len__(self) -> int: ...
 
@@ -68,17 +68,17 @@ class Descriptions(Protocol):
 def pairs(descriptions: Descriptions) -> NDArray[np.int64]:
     """The twins among N pictures: (N, DESCRIPTION) uint8 -> (P, 2) int64, i < j, sorted.
 
-    Pictures with the same description are each paired with the first of them only, a picture with its NEAREST at
-    most, and pictures that are in one group already are not compared again: `groups` joins the rest. Time grows
-    with N * N (a matrix product), memory with N.
+    A picture is paired with at most NEAREST others. Pictures with the same description are paired only with the first
+    of them, and members of one group are not compared again: `groups` joins the rest. Time grows with N * N (a matrix
+    product), memory with N.
     """
     return result_of(search(descriptions))
 
 
 def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArray[np.int64]]:
-    """`pairs`, yielding (done, total) many times a second: pictures that were compared with all others, each way.
+    """As `pairs`, yielding (done, total) many times a second: comparisons of pictures with all others, for each crop.
 
-    Between two ways the count stands still, for the second look at what was alike.
+    Between two crops the count pauses for the second look at the candidates.
     """
     first, same = _identical(descriptions)
     photograph = np.zeros(len(descriptions), dtype=bool)
@@ -96,14 +96,14 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
             rows, hashes = (first, whole) if plain else (first[moving], others)
             keys = hashes * MIRROR if mirrored else hashes if plain else _hashes(descriptions, rows, scale)
             columns = np.ascontiguousarray(keys.transpose(0, 2, 1))
-            del keys  # of 100,000 pictures 26 MB, as each of the others
+            del keys  # 26 MB for 100,000 pictures, like each of the others
             near = [_flat(descriptions, first, whole)] if plain else [np.zeros((0, 2), np.int64)]
             for alike in _near(hashes, columns, scale == 1, executor):
                 near.append(alike)
                 yield min(done + (len(near) - 1) * DOWN * TILE, done + len(rows)), total
             del columns
             done += len(rows)
-            joined = groups(len(descriptions), np.concatenate(matches))  # what is joined needs no costlier look
+            joined = groups(len(descriptions), np.concatenate(matches))  # joined pictures need no further, costlier look
             proposed = rows[np.concatenate(near)]
             proposed = proposed[joined[proposed[:, 0]] != joined[proposed[:, 1]]]
             look = partial(_look, descriptions, photograph, scale, mirrored)
@@ -116,12 +116,12 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
 
 
 def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Group number of each of `count` pictures, (count,) int64: the smallest index that twins lead to."""
+    """Group number of each of `count` pictures, (count,) int64: the smallest index reachable through twins."""
     return together(np.full(count, -1), pairs)
 
 
 def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first picture with each description, (M,), and the others paired with theirs, (P, 2)."""
+    """The first picture with each description, (M,), and the others paired with it, (P, 2)."""
     seen: dict[bytes, int] = {}
     same = []
     every = np.arange(len(descriptions))
@@ -134,7 +134,7 @@ def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -> Floats:
-    """`hash_of` of these rows as `_tiles`."""
+    """`hash_of` of these rows, in the form of `_tiles`."""
     tiles = _room(len(rows))
     hashes = tiles.reshape(-1, FREQUENCIES**2)[: len(rows)]
     for at in range(0, len(rows), ROWS):
@@ -145,8 +145,8 @@ def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -
 def hash_of(grey: Floats, scale: float) -> Floats:
     """(N, 32, 32) -> (N, 64): low frequencies of the inner `scale` of a picture, unit length, without the mean.
 
-    A discrete cosine transform, weighted by the square root of the frequency, against the fall of natural pictures'
-    spectra, or two or three of the numbers would decide. Flat pictures get zeros: they are like nothing.
+    A discrete cosine transform, weighted by the square root of the frequency: natural spectra fall so steeply that
+    otherwise two or three of the numbers would decide. Flat pictures get zeros and resemble nothing.
     """
     at = (np.arange(GREY) - (GREY - 1) / 2) * scale + (GREY - 1) / 2
     inner = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(GREY)))  # (32, 32) stretches it to the whole, linearly
@@ -160,7 +160,7 @@ def hash_of(grey: Floats, scale: float) -> Floats:
 
 
 def _flat(descriptions: Descriptions, first: NDArray[np.int64], hashes: Floats) -> NDArray[np.int64]:
-    """Rows of `hashes`, tiles, without contrast, each with the NEAREST - 1 next to it in brightness, (P, 2)."""
+    """Pairs (P, 2) of rows of `hashes`, tiles, without contrast: each with the NEAREST - 1 next to it in brightness."""
     flat = np.flatnonzero(~hashes.any(axis=2).ravel()[: len(first)])
     blocks = [descriptions[first[flat[at : at + ROWS]]] for at in range(0, len(flat), ROWS)]
     bright = [block[:, : GREY * GREY].mean(axis=1) for block in blocks]
@@ -170,7 +170,7 @@ def _flat(descriptions: Descriptions, first: NDArray[np.int64], hashes: Floats) 
 
 
 def _near(rows: Floats, columns: Floats, once: bool, executor: ThreadPoolExecutor) -> Iterator[NDArray[np.int64]]:
-    """(row, column), (P, 2), of hashes that correlate by ALIKE, DOWN tiles of rows after another.
+    """(row, column), (P, 2), of hashes that correlate by ALIKE, for DOWN tiles of rows at a time.
 
     `rows`: tiles; `columns`: tiles, each transposed. Never i with itself; `once`: i < j only.
     """
@@ -178,14 +178,14 @@ def _near(rows: Floats, columns: Floats, once: bool, executor: ThreadPoolExecuto
 
 
 def _tiles(hashes: Floats) -> Floats:
-    """(N, 64) -> (tiles, TILE, 64), the last one filled up with zeros."""
+    """(N, 64) -> (tiles, TILE, 64), the last one padded with zeros."""
     tiles = _room(len(hashes))
     tiles.reshape(-1, FREQUENCIES**2)[: len(hashes)] = hashes
     return tiles
 
 
 def _room(count: int) -> Floats:
-    """Tiles for so many hashes, of zeros."""
+    """Tiles of zeros for `count` hashes."""
     return np.zeros((-(-count // TILE), TILE, FREQUENCIES**2), np.float32)
 
 
@@ -193,13 +193,13 @@ def _nearest(rows: Floats, columns: Floats, top: int, once: bool) -> NDArray[np.
     """`_near` for DOWN tiles of `rows` from `top`: each row's NEAREST, the best first."""
     part = rows[top : top + DOWN, None]
     room = np.empty((len(part), ACROSS, TILE, TILE), np.float32)
-    least = np.full(len(part) * TILE, np.nextafter(ALIKE, np.float32(0)))  # what has to be exceeded
+    least = np.full(len(part) * TILE, np.nextafter(ALIKE, np.float32(0)))  # a correlation must exceed this
     nearest, crowd = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))], 0
     for left in range(top if once else 0, len(columns), ACROSS):
         stack = columns[None, left : left + ACROSS]
         block = np.matmul(part, stack, out=room[:, : stack.shape[1]])
         down, across = np.nonzero(block.max(axis=(2, 3)) > least.min())
-        if not len(down):  # as a rule
+        if not len(down):  # the usual case
             continue
         tile, row, column = np.nonzero(block[down, across] > least.reshape(-1, TILE)[down][:, :, None])
         likeness = block[down[tile], across[tile], row, column]
@@ -214,7 +214,7 @@ def _nearest(rows: Floats, columns: Floats, top: int, once: bool) -> NDArray[np.
 
 
 def _best(matches: list[Matches], least: NDArray[np.float32]) -> Matches:
-    """Each row's NEAREST, the best first; raises `least`, of each row, to the last of them."""
+    """Each row's NEAREST, the best first; raises each row's `least` to the last of them."""
     row, column, likeness = (np.concatenate(parts) for parts in zip(*matches, strict=True))
     order = np.lexsort((column, -likeness, row))
     row, column, likeness = row[order], column[order], likeness[order]
@@ -238,15 +238,15 @@ def _look(
 
 
 def photographs(descriptions: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which are of pictures with texture nearly everywhere (verify_twins.is_photograph), (N, DESCRIPTION) -> (N,)."""
+    """Which pictures have texture nearly everywhere (verify_twins.is_photograph), (N, DESCRIPTION) -> bool (N,)."""
     return is_photograph(grey_of(descriptions), descriptions[:, -1])
 
 
 def grey_of(descriptions: NDArray[np.uint8]) -> Floats:
-    """The brightness in them, (N, DESCRIPTION) uint8 -> (N, 32, 32) float32, 0..255."""
+    """The brightness part, (N, DESCRIPTION) uint8 -> (N, 32, 32) float32, 0..255."""
     return descriptions[:, : GREY * GREY].reshape(-1, GREY, GREY).astype(np.float32)
 
 
 def colour_of(descriptions: NDArray[np.uint8]) -> Floats:
-    """The colour differences in them, (N, DESCRIPTION) uint8 -> (N, 2, 8, 8) float32, -128..127."""
+    """The colour differences, (N, DESCRIPTION) uint8 -> (N, 2, 8, 8) float32, -128..127."""
     return descriptions[:, GREY * GREY : -1].reshape(-1, 2, COLOUR, COLOUR).astype(np.float32) - 128

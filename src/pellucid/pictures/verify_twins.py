@@ -1,11 +1,11 @@
-"""The second look at two pictures that are alike: one thumbnail is laid over the other.
+"""The second look at two similar pictures: lay one thumbnail over the other.
 
-They are the same picture only if nothing is left that copying cannot explain:
+They are the same picture only if copying explains every difference:
 
 * in the same place: brightness may follow one line (gain and offset), and no cell may differ by more than
-  recompression does; this alone decides for icons, digits, pages of text and everything with little texture;
+  recompression causes; this alone decides for icons, digits, pages of text and everything with little texture;
 * photographs (texture nearly everywhere) may also be cropped, framed, mirrored, or turned grey: one picture is moved
-  onto the other by least squares, and the rest must be small against the picture's own contrast.
+  onto the other by least squares, and the residual must be small against its contrast.
 
 `docs/why/twins.md` has the measurements behind every number here.
 """
@@ -13,12 +13,12 @@ They are the same picture only if nothing is left that copying cannot explain:
 import numpy as np
 from numpy.typing import NDArray
 
-FLAT = 1.0  # grey levels of deviation: below it gain and offset mean nothing
-PHOTOGRAPH = 0.6  # share of cells with texture that makes a photograph; handwritten digits reach 0.56
+FLAT = 1.0  # grey levels of deviation: below this, gain and offset mean nothing
+PHOTOGRAPH = 0.6  # share of cells with texture in a photograph; handwritten digits reach 0.56
 TEXTURE = 6.0  # grey levels between neighbouring cells that count as texture
-MOVED = 0.15  # cells; pages with other words are fitted to within 0.11, a border of 6 pixels moves by 0.2 or more
-UNEXPLAINED = 0.05  # of the variance, which may be left of a picture that was moved
-COLOURED = 8.0  # largest colour difference of a picture that counts as grey
+MOVED = 0.15  # cells; pages with other words fit to within 0.11, a border of 6 pixels moves by 0.2 or more
+UNEXPLAINED = 0.05  # of the variance: the most that may remain after moving a picture
+COLOURED = 8.0  # largest colour difference in a picture that counts as grey
 
 Floats = NDArray[np.floating]
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.floating]
 def is_photograph(grey: Floats, side: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether thumbnails (N, n, n) of pictures whose shorter sides have `side` (N,) pixels have enough texture -> (N,).
 
-    That is, whether moving one picture onto another proves something. Of fewer pixels than cells, cells are guesses.
+    With enough texture, moving one picture onto another proves something. Below one pixel per cell, cells are guesses.
     """
     return ((contrast(grey) > TEXTURE).mean(axis=(1, 2)) >= PHOTOGRAPH) & (side >= grey.shape[1])
 
@@ -44,7 +44,7 @@ def same_picture(
     """Whether P pairs of pictures are twins -> (P,).
 
     a, b: (P, n, n), brightness 0..255; p, q: (P, 2, m, m), colour differences -128..127; photograph (P,): both are.
-    scale, mirrored: how b has to be cut and turned to be like a. unexplained: see UNEXPLAINED.
+    scale, mirrored: how to crop and mirror b to match a. unexplained: see UNEXPLAINED.
     """
     if mirrored:
         b, q = b[..., ::-1], q[..., ::-1]
@@ -70,7 +70,7 @@ def explained(
     place: Floats | None,
     most: float = UNEXPLAINED,
 ) -> NDArray[np.bool_]:
-    """Whether b, moved to `place` (None: where it is), is a up to gain, offset and what copying does -> (P,)."""
+    """Whether b, moved to `place` (None: not moved), equals a up to gain, offset and the effects of copying -> (P,)."""
     if place is None:
         inside, moved = np.ones(a.shape, dtype=bool), np.zeros(len(a), dtype=bool)
     else:
@@ -81,12 +81,12 @@ def explained(
         shrunk = np.repeat(place * np.array([1, small, 1, small], np.float32), 2, axis=0)
         q, _ = move(q.reshape(-1, *q.shape[2:]), shrunk)
         q = q.reshape(p.shape)
-    darker = mean(a, inside) <= mean(b, inside)  # the brighter follows from the darker, not where it was clipped back
+    darker = mean(a, inside) <= mean(b, inside)  # the brighter follows from the darker unless clipping hides it
     a, b = np.where(darker, a, b), np.where(darker, b, a)
     gain, offset = fit_line(a, b, inside)
     expected = np.clip(gain * a + offset, 0, 255)
     rest = np.abs(b - expected) * inside
-    # Brightening clips what was bright, which no line can follow: a photograph brightened as a whole gets the wide
+    # Brightening clips bright parts, which no line can follow: a photograph brightened as a whole gets the wide
     # tolerance. Words or a logo that differ change the whole too little for that.
     changed = (np.abs(gain - 1) > 0.08) | (np.abs(mean(b, inside) - mean(a, inside)) > 8)
     changed = changed[:, 0, 0] & photograph
@@ -96,14 +96,14 @@ def explained(
     near = unexplained <= share * variance + 0.25
     gain, offset = gain[:, 0, 0], offset[:, 0, 0]
     same = (np.abs(gain - 1) < 0.1) & (np.abs(offset) < 20)
-    blank = variance < FLAT**2  # then gain and offset mean nothing, and the brightness itself has to agree
+    blank = variance < FLAT**2  # then gain and offset mean nothing, and the brightness itself must agree
     near |= blank & (np.abs(a - b).max(axis=(1, 2)) <= 4)
     line = np.where(blank, np.abs(a.mean(axis=(1, 2)) - b.mean(axis=(1, 2))) <= 3, (gain > 0.6) & (gain < 1 / 0.6))
     good = near & line & inside.any(axis=(1, 2))
-    left = np.flatnonzero(good)  # the rest is costly, and few come this far
+    left = np.flatnonzero(good)  # what follows is costly, and few pairs come this far
     local = np.minimum(
         contrast(expected[left]), contrast(b[left])
-    )  # an error of place shows as a share of the contrast
+    )  # an error of place shows up as a fraction of the contrast
     wide = (moved | changed)[left, None, None]
     close = (rest[left] <= np.where(wide, 12 + 0.6 * local, 5 + 0.06 * local)).all(axis=(1, 2))
     good[left] = close & _same_colour(p[left], q[left], (photograph & same)[left], moved[left])
@@ -111,8 +111,8 @@ def explained(
 
 
 def _same_colour(p: Floats, q: Floats, grey_copy: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether the colour differences, (P, 2, 8, 8), agree up to saturation; one grey side only where `grey_copy`."""
-    p, q = p[..., 1:-1, 1:-1], q[..., 1:-1, 1:-1]  # a border's colour is in the outermost cells
+    """Whether the colour differences, (P, 2, 8, 8), agree up to saturation; one may be grey only if `grey_copy`."""
+    p, q = p[..., 1:-1, 1:-1], q[..., 1:-1, 1:-1]  # the outermost cells have a border's colour
     strength = [np.abs(x).max(axis=(1, 2, 3)) for x in (p, q)]
     grey = np.minimum(*strength) < COLOURED
     ratio = (p * q).sum(axis=(1, 2, 3)) / np.maximum((p * p).sum(axis=(1, 2, 3)), 1)
@@ -122,7 +122,7 @@ def _same_colour(p: Floats, q: Floats, grey_copy: NDArray[np.bool_], moved: NDAr
 
 
 def register(a: Floats, b: Floats, place: Floats, steps: int) -> Floats:
-    """Moves b onto a: (P, n, n) both, `place` (P, 4) to start from -> better `place`.
+    """Moves b onto a: (P, n, n) both, the initial `place` (P, 4) -> a better `place`.
 
     Gauss-Newton on the squared difference, brightness line included (Lucas and Kanade 1981): linear in the change
     of place d and in gain and offset, b + grad b . d = gain a + offset.
@@ -148,7 +148,7 @@ def register(a: Floats, b: Floats, place: Floats, steps: int) -> Floats:
 def move(b: Floats, place: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """(P, n, n), read at x' = place[:, 0] x + place[:, 1], y' = place[:, 2] y + place[:, 3], from the centre, in cells.
 
-    Cubic interpolation (Keys 1981, a = -1/2); with it, which of the cells were inside, one cell from any edge.
+    Cubic interpolation (Keys 1981, a = -1/2); also returns which cells were inside, one cell from any edge.
     """
     n = b.shape[1]
     middle = (n - 1) / 2
@@ -165,7 +165,7 @@ def move(b: Floats, place: Floats) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def fit_line(a: Floats, b: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Gain and offset, (P, 1, 1), of the straight line from a to b by least squares, without what was clipped."""
+    """Gain and offset, (P, 1, 1), of the straight line from a to b by least squares, without clipped values."""
     use = inside & ((np.maximum(a, b) < 250) | (np.minimum(a, b) > 235))
     ma, mb = mean(a, use), mean(b, use)
     gain = mean((a - ma) * (b - mb), use) / np.maximum(mean((a - ma) ** 2, use), 1e-3)
@@ -182,7 +182,7 @@ def half(x: Floats) -> Floats:
 
 
 def contrast(x: Floats) -> Floats:
-    """Largest less smallest of the 3 x 3 cells around each cell, (P, n, n)."""
+    """Largest minus smallest of the 3 x 3 cells around each cell, (P, n, n)."""
     around = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="edge")
     ends = []
     for end in (np.maximum, np.minimum):

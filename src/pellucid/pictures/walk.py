@@ -1,7 +1,7 @@
-"""What stands in and below a folder: the one walk behind every command. Only names are read, no picture is opened.
+"""The one walk through folders behind every command. It reads names only and opens no picture.
 
-Files of the operating system are passed over. Folders that Pellucid wrote are left out: their thumbnails are copies of
-pictures, and a model folder is no class. Links are followed, but not in circles.
+The operating system's files are skipped. Folders that Pellucid wrote are left out: their thumbnails are copies of
+pictures, and a model folder is not a class. Links are followed, but not in circles.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ _SYSTEM = {
     "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information",
     "__macosx", "icon\r", "@eadir", "lost+found",
 }  # fmt: skip
-_STEP = re.compile(r"step-\d+\.safetensors|\..+\.part")  # what stands in the checkpoint folder of a training
+_STEP = re.compile(r"step-\d+\.safetensors|\..+\.part")  # contents of a training's checkpoint folder
 
 Kind = Literal["file", "folder", "unusable", "again", "ours", "system"]
 
 
 class Entry(NamedTuple):
-    """A name below a folder, and what stands there.
+    """A name below a folder, and its kind.
 
-    * file: it may hold a picture; its content will tell
+    * file: it may hold a picture; its content decides
     * folder: only from `entries`
     * unusable: a broken link, a pipe, a folder that may not be opened
-    * again: a link to a folder whose content comes under another name
+    * again: a link to a folder that is read under another name
     * ours: a folder that Pellucid wrote
     * system: hidden, or of the operating system
     """
 
     path: str  # relative to the folder, with "/" on every system; a folder's ends in "/"
     kind: Kind
-    reason: str = ""  # a phrase; empty for a file, a folder and what is the system's
+    reason: str = ""  # a phrase; empty for a file, a folder and the system's
 
 
 def walk(folder: str | Path, leave_out: Path | None = None) -> Iterator[Entry]:
-    """All that stands below `folder`, each folder's by name, before what stands in the folders in it.
+    """Everything below `folder`: in each folder its own entries by name, then those of its subfolders.
 
-    Each folder is read once, however links lead to it, and links come last: a folder is read under its own name.
-    `leave_out`: the folder that a training is about to write, whatever it holds by now.
+    Each folder is read once, even if links lead to it, and links come last: a folder is read under its own name.
+    `leave_out`: the folder that a training is about to write, whatever it now holds.
     """
     top = os.path.join(folder, "")
     seen: set[tuple[int, int]] = set()
@@ -56,7 +56,7 @@ def walk(folder: str | Path, leave_out: Path | None = None) -> Iterator[Entry]:
             yield Entry(prefix, "unusable", f"a folder that cannot be opened: {error.strerror}")
             continue
         identity = (status.st_dev, status.st_ino)
-        if identity in seen and status.st_ino:  # 0 where the file system numbers nothing
+        if identity in seen and status.st_ino:  # 0 if the file system does not number files
             yield Entry(prefix, "again", "a link to a folder that was read already")
             continue
         if linked and leads_back(top, prefix):
@@ -75,7 +75,7 @@ def walk(folder: str | Path, leave_out: Path | None = None) -> Iterator[Entry]:
 
 
 def entries(top: str | Path, prefix: str = "", leave_out: Path | None = None) -> Iterator[Entry]:
-    """What stands in one folder, `prefix` below `top`, by name."""
+    """The entries of one folder, `prefix` below `top`, by name."""
     try:
         with os.scandir(os.path.join(top, prefix)) as listing:
             children = sorted(listing, key=lambda entry: entry.name)
@@ -107,7 +107,7 @@ def is_system(name: str) -> bool:
 
 
 def written_by_us(folder: str | Path) -> str | None:
-    """What Pellucid wrote into a folder, also where that has not ended; None where it is not one of ours."""
+    """What Pellucid wrote into a folder, finished or not; None if the folder is not Pellucid's."""
 
     def has(*names: str) -> bool:
         return all(os.path.isfile(os.path.join(folder, name)) for name in names)
@@ -122,7 +122,7 @@ def written_by_us(folder: str | Path) -> str | None:
 
 
 def only_ours(folder: str | Path, leave_out: Path | None = None) -> bool:
-    """Whether folders that Pellucid wrote stand in a folder, and nothing else."""
+    """Whether a folder holds only folders that Pellucid wrote, at least one."""
     some = False
     try:
         with os.scandir(folder) as listing:
@@ -141,14 +141,14 @@ def only_ours(folder: str | Path, leave_out: Path | None = None) -> bool:
 
 
 def leads_back(top: str | Path, path: str) -> bool:
-    """Whether a link `path` below `top` leads to `top`, to a folder that holds it, or to one that the link lies in."""
+    """Whether a link `path` below `top` leads to `top`, to a folder above it, or to one that holds the link."""
     target = os.path.realpath(os.path.join(top, path))
     holders = (os.path.realpath(top), os.path.realpath(os.path.join(top, os.path.dirname(path.rstrip("/")))))
     return any(os.path.join(holder, "").startswith(os.path.join(target, "")) for holder in holders)
 
 
 def _has_checkpoint(folder: str | Path) -> bool:
-    """Also of a training that was killed before its first checkpoint stood."""
+    """Whether a training has a checkpoint folder, even if it was killed before its first checkpoint."""
     try:
         inside = os.listdir(os.path.join(folder, "checkpoint"))
         return any(map(_STEP.fullmatch, inside)) or (not inside and os.listdir(folder) == ["checkpoint"])

@@ -1,1 +1,1 @@
-"""Weights that somebody trained before: where they come from, and what a classifier that starts from them needs."""
+"""Known weights: where they come from, and what a classifier that starts from them needs."""

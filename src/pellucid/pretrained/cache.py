@@ -1,4 +1,4 @@
-"""The weights that are kept in the cache, as safetensors: what there is, and how to clear it."""
+"""The weights in the cache, as safetensors: list and clear them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = "weights"  # in the cache
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """A file of weights; `used` is the time of its writing, seconds since 1970."""
+    """A file of weights; `used` is its modification time, seconds since 1970."""
 
     path: Path
     bytes: int
@@ -28,13 +28,13 @@ def weights(cache: Path) -> list[WeightsInfo]:
 
 
 def clear(cache: Path) -> int:
-    """Remove them, and what killed runs left of them. Returns the bytes freed. Raises StorageError."""
+    """Remove them, and the remains of killed runs. Returns the bytes freed. Raises StorageError."""
     freed = 0
     with files.storage_errors(cache / FOLDER):
         for path in _paths(cache):
             freed += path.stat().st_size
             path.unlink()
-        with suppress(OSError):  # not empty: there is something of somebody else's
+        with suppress(OSError):  # not empty: it holds files of somebody else
             (cache / FOLDER).rmdir()
     return freed
 

@@ -17,7 +17,7 @@ from pellucid.pretrained.known import Known
 from pellucid.pretrained.lite0 import SEEN
 
 CONVERTED = ("F16", "BF16", "F32", "F64")
-"""As safetensors calls what can become float32."""
+"""safetensors' names of the dtypes that can become float32."""
 DATA_SETS = {
     "in1k": SEEN,
     "in12k": "ImageNet-12k",
@@ -27,19 +27,19 @@ DATA_SETS = {
     "yfcc100m": "YFCC-100M",
     "laion2b": "LAION-2B",
 }
-"""As timm's tags call them."""
+"""Data sets, by the names in timm's tags."""
 
 
 def load(weights: Path, config: Path, source: str) -> Known:
-    """`config`: the config.json that says what the weights are for. `source`: where both come from.
+    """`config`: the config.json that describes the weights. `source`: where both come from.
 
-    Raises ArtefactError: a damaged file, an architecture that cannot be read, tensors of another network.
+    Raises ArtefactError for a damaged file, an architecture that cannot be read, or tensors of another network.
     """
     return _known(weights, described.read(config), source)
 
 
 def load_as(weights: Path, architecture: layouts.Architecture, source: str) -> Known:
-    """Of a file alone; its classes are the rows of its head. Raises ArtefactError as `load`."""
+    """Load a file alone; its classes are the rows of its head. Raises ArtefactError as `load`."""
     shapes, _ = _declared(weights)
     rows = shapes.get(f"{layouts.head(architecture.name)}.weight", (1,))[:1]
     return _known(weights, described.usual(architecture, max(1, *rows)), source)
@@ -72,7 +72,7 @@ def _known(weights: Path, description: Description, source: str) -> Known:
 
 
 def _declared(path: Path) -> tuple[dict[str, Shape], dict[str, str]]:
-    """Shapes and types, as safetensors names them, of what is in the file. Raises ArtefactError for a damaged file."""
+    """Shapes and dtypes, by safetensors' names, of the file's tensors. Raises ArtefactError for a damaged file."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -94,7 +94,7 @@ def _tensors(path: Path, paired: Mapping[str, str], shapes: Mapping[str, Shape])
     from safetensors import safe_open
 
     tensors: dict[str, NDArray[Any]] = {}
-    with safe_open(path, "pt") as file:  # NumPy knows no bfloat16
+    with safe_open(path, "pt") as file:  # NumPy does not know bfloat16
         there = set(file.keys())
         for ours, theirs in paired.items():
             if ours.endswith(layouts.COUNTER):
@@ -113,7 +113,7 @@ def _converts(name: str, kind: str) -> bool:
 
 
 def _check_head(path: Path, shapes: Mapping[str, Shape], name: str, description: Description) -> None:
-    """Of everything that can differ, the head is likeliest: it gets a message of its own."""
+    """The head is the likeliest part to differ, so it has its own message."""
     head = f"{layouts.head(name)}.weight"
     if head in shapes and shapes[head][:1] != (description.classes,):
         raise ArtefactError(
@@ -126,6 +126,6 @@ def _seen(tag: str, source: str) -> str:
     """What the weights had seen, in words for the card. `tag`: `a1_in1k`, `in12k_ft_in1k`."""
     words = tag.split("_")
     sets = [DATA_SETS[word] for word in words if word in DATA_SETS]
-    if sets and "ft" in words and len(sets) == 1:  # fine-tuned after something that is not in the table
+    if sets and "ft" in words and len(sets) == 1:  # fine-tuned from something that is not in the table
         sets.insert(0, f"other pictures ({tag})")
     return ", then ".join(sets) or f"unknown pictures: {source} does not say which"

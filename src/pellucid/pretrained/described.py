@@ -1,4 +1,4 @@
-"""What the config.json of timm's repositories says: which network, how many classes, how pictures are prepared."""
+"""The config.json of timm's repositories: which network, how many classes, how to prepare pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.pictures.decode import Fit, Form
 from pellucid.pretrained import layouts
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, in 0..1
-SIDE, CROP = 224, 0.875  # timm's, where a repository says nothing
+SIDE, CROP = 224, 0.875  # timm's, if a repository names none
 SMALLEST, LARGEST = 8, 4096  # pixels, as of the recipe's `size`
 FITS: Mapping[str, Fit] = {"center": "crop", "squash": "stretch", "border": "pad"}
 
@@ -24,9 +24,9 @@ FITS: Mapping[str, Fit] = {"center": "crop", "squash": "stretch", "border": "pad
 class Description:
     """* architecture: the network, in the variant that its weights need
     * classes: rows of the head
-    * form, standardise: how the weights want their pictures
-    * names: of the classes, in the head's order; empty where it says none
-    * tag: what the repository calls these weights, "a1_in1k"; empty where it says nothing
+    * form, standardise: the preprocessing that the weights need
+    * names: of the classes, in the head's order; empty if there are none
+    * tag: the repository's name of these weights, "a1_in1k"; empty if there is none
     """
 
     architecture: layouts.Architecture
@@ -38,14 +38,14 @@ class Description:
 
 
 def usual(architecture: layouts.Architecture, classes: int) -> Description:
-    """Of weights that come without a config.json: the preprocessing that timm takes then."""
+    """The description of weights without a config.json, with timm's default preprocessing."""
     form = Form(SIDE, SIDE, 3, "crop", CROP, "bicubic")
     plain = Standardise((0.5,) * 3, (0.5,) * 3) if architecture.tensorflow else Standardise(MEAN, DEVIATION)
     return Description(architecture, classes, form, plain, (), "")
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a config.json is that of a model folder of ours, which says its format."""
+    """Whether a config.json belongs to one of our model folders, which state their format."""
     try:
         config = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -54,7 +54,7 @@ def is_ours(path: Path) -> bool:
 
 
 def read(path: Path) -> Description:
-    """Raises ArtefactError: which key of the file is wrong, its value, and what it may be."""
+    """Raises ArtefactError with the wrong key, its value, and the allowed values."""
     try:
         config = json.loads(path.read_bytes())
     except FileNotFoundError as error:

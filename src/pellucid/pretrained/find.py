@@ -13,7 +13,7 @@ from pellucid.pretrained.known import Known
 SUFFIX = ".safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 NAMES = (lite0.NAME, "imagenet")
-"""What has weights without a download; the second is the first, for who knows no networks by name."""
+"""Weights that need no download; the second name means the first, for users who know no networks by name."""
 FORMS = (
     "imagenet, OWNER/NAME of a repository on the hub, a model folder, a folder with config.json and model.safetensors, "
     "or a file of safetensors"
@@ -21,15 +21,15 @@ FORMS = (
 
 
 def find(name: str, cache: Path, model: str | None = None) -> Known:
-    """The weights that `name` means.
+    """The weights that `name` stands for.
 
-    * `efficientnet_lite0` or `imagenet`: those of the package
-    * `timm/resnet18.a1_in1k`, with `@` and a revision where it is not the newest: a repository on the hub
+    * `efficientnet_lite0` or `imagenet`: those in the package
+    * `timm/resnet18.a1_in1k`, with `@` and a revision unless it is the newest: a repository on the hub
     * a model folder of ours, or a folder that holds the two files of such a repository, config.json and
       model.safetensors
-    * a file of safetensors; config.json beside it says what network they are for, else `model` does
+    * a file of safetensors; config.json beside it names their network, else `model` does
 
-    `cache`: where what is converted is kept. What is at a path goes before a repository of that name. Raises
+    `cache`: the folder for converted weights. An existing path takes precedence over a repository of that name. Raises
     ArtefactError with what was wrong and what to write.
     """
     written = name.strip()
@@ -91,7 +91,7 @@ def _of_file(path: Path, model: str | None) -> Known:
 
 
 def _source(named: Path, weights: Path) -> str:
-    """Where weights on this disk come from: a name, and the file's hash, by which they are known again."""
+    """The source of weights on this disk: a name, and the file's hash, by which they are recognised."""
     try:
         return f"{named.resolve().name} (SHA-256 {files.sha256(weights)[:16]})"
     except OSError as error:

@@ -1,6 +1,6 @@
 """Files of a repository on a model hub, through `huggingface_hub`: its cache, its token, its protocol.
 
-A branch moves, so the commit is what stands for the files. Without a connection the hub's own cache answers.
+A branch moves, so a commit identifies the files. Without a connection the hub's own cache answers.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PICKLES = ("pytorch_model.bin", "model.bin", "pytorch_model.pth")
 INSTALL = "pip install 'pellucid[hub]'"
 REPOSITORY = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
-"""`timm/resnet18.a1_in1k`, with `@` and a branch, a tag or a commit where it is not the newest."""
+"""`timm/resnet18.a1_in1k`, with `@` and a branch, a tag or a commit unless it is the newest."""
 
 
 class Snapshot(NamedTuple):
-    """The files of a repository as one commit has them."""
+    """The files of a repository at one commit."""
 
     source: str
-    """`timm/resnet18.a1_in1k@` and the commit's 40 digits: this gives the same files again."""
+    """`timm/resnet18.a1_in1k@` and the commit's 40 digits, which always give the same files."""
     config: Path
     weights: Path
 
 
 def fetch(name: str, endpoint: str | None = None, cache: Path | None = None) -> Snapshot:
-    """The two files that weights come in. `name`: see REPOSITORY.
+    """The two files of a repository's weights. `name`: see REPOSITORY.
 
     `endpoint`: the hub's address, and `cache`: its folder; by default `huggingface_hub`'s own. Shows the progress of a
-    download. Raises ArtefactError: no such repository, revision or file, no right to read it, no connection and nothing
-    in the cache, or a file with another hash than the hub states.
+    download. Raises ArtefactError if there is no such repository, revision or file, no permission to read it, no
+    connection and nothing in the cache, or if a file has another hash than the hub states.
     """
     try:
         import httpx2
@@ -89,7 +89,7 @@ class _Repository:
         return f"{(self.endpoint or constants.ENDPOINT).rstrip('/')}/{self.name}"
 
     def snapshot(self) -> Snapshot:
-        """From the hub, or from the cache where a commit is asked for and there."""
+        """From the hub, or from the cache if the revision is a commit in it."""
         from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
         commit = self.revision
@@ -110,7 +110,7 @@ class _Repository:
             raise ArtefactError(self._lacking(commit)) from error
 
     def stored(self, why: str) -> Snapshot:
-        """From the cache alone. Raises ArtefactError with `why` the hub is not asked, and what to do."""
+        """From the cache alone. Raises ArtefactError with the reason `why` the hub is not used, and what to do."""
         config, weights = self._cached(CONFIG), self._cached(WEIGHTS)
         if config is None or weights is None:
             at = "" if self.revision == "main" else f" --revision {self.revision}"
@@ -122,7 +122,7 @@ class _Repository:
         return self._as_snapshot(config, weights)
 
     def refusal(self, error: Exception) -> str:
-        """What a refused request means, and what to do."""
+        """The meaning of a refused request, and what to do."""
         from huggingface_hub import errors
 
         status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
@@ -154,7 +154,7 @@ class _Repository:
                 )
             )
 
-        # by the revision and not its commit: so the cache remembers which commit a branch had, for times offline
+        # by revision, not by commit: the cache then remembers a branch's commit for offline use
         config = get(CONFIG, self.revision)
         weights = get(WEIGHTS, commit)
         stated = None
@@ -177,7 +177,7 @@ class _Repository:
         return Path(path) if isinstance(path, str) else None
 
     def _lacking(self, commit: str) -> str:
-        """Of a repository without the file of weights."""
+        """The message about a repository without the file of weights."""
         from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
         for pickle in PICKLES:
@@ -195,13 +195,13 @@ class _Repository:
 
 
 def _check_hash(path: Path, stated: str | None, downloaded: bool) -> None:
-    """Raises ArtefactError where a file is not what the hub states. `stated`: its SHA-256, if it is no link.
+    """Raises ArtefactError if a file differs from what the hub states. `stated`: its SHA-256, if it is not a link.
 
     The hub's cache names a large file by its SHA-256 and links to it.
     """
     stated = Path(os.readlink(path)).name if path.is_symlink() else stated
     if stated is None or not re.fullmatch(r"[0-9a-f]{64}", stated):
-        return  # a small file, which the hub knows by git's hash of it
+        return  # a small file, for which the hub has git's hash
     if (digest := files.sha256(path)) == stated:
         return
     fault = f"its hash is {digest[:12]}… and not {stated[:12]}…"
@@ -221,5 +221,5 @@ def _offline(error: Exception) -> str:
 
 
 def _first(error: Exception) -> str:
-    """The first line of what an error says."""
+    """The first line of an error's text."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

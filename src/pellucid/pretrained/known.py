@@ -1,4 +1,4 @@
-"""What known weights are: numbers for one of our networks, and the preprocessing they were trained with."""
+"""Known weights: numbers for one of our networks, and the preprocessing they were trained with."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ class Known:
     """Known weights.
 
     * name: of the network, "efficientnet_lite0"
-    * source: where the weights come from, exactly enough to get the same again
+    * source: where the weights come from, exactly enough to fetch the same again
     * network: its last layer is `dense`, which takes its units from the number of classes
-    * tensors: of every layer, by the names and in the shapes of the network's state dict; the head's bias may lack
+    * tensors: of every layer, by the names and in the shapes of the network's state dict; the head's bias may be
+      missing
     * form, standardise: the preprocessing that the weights were trained with
     * seen: what they had seen before, in words for the model card
-    * classes: the names of the head's rows, where they are known
-    * folder: of a model of ours, which remembers the pictures that it has seen
+    * classes: the names of the head's rows, if known
+    * folder: of a Pellucid model, which remembers the pictures that it has seen
     """
 
     name: str
@@ -42,12 +43,14 @@ class Known:
 
     @property
     def head(self) -> str:
-        """The name of the last layer, "dense1", by which its tensors begin."""
+        """The name of the last layer, "dense1", the prefix of its tensors."""
         return list(self.tensors)[-1].rsplit(".", 1)[0]
 
     @property
     def backbone_digest(self) -> str:
-        """SHA-256, hexadecimal, over the network's text and all tensors but the head's: what features follow from."""
+        """SHA-256, hexadecimal, over the network's text and all tensors except the head's: these determine the
+        features.
+        """
         digest = hashlib.sha256(str(self.network).encode())
         for name, array in self.tensors.items():
             if not name.startswith(f"{self.head}."):

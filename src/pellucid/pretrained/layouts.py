@@ -1,9 +1,8 @@
-"""The tensors of timm's repositories: which of them is which of ours.
+"""The tensors of timm's repositories, matched to ours.
 
-timm names a tensor by its place in its module, `layer1.0.conv1.weight`, where our state dict says
-`residual1.body.conv1.weight`. The layers that learn stand in the same order in both, so their names pair up; after
-that, each name and each shape has to be as expected. A layer norm's, a batch norm's and a convolution's tensors are
-called the same in both.
+timm names a tensor by its place in its module: `layer1.0.conv1.weight` is `residual1.body.conv1.weight` in our state
+dict. The layers that learn are in the same order in both, so their names pair up; then each name and each shape is
+checked. The tensors of a layer norm, a batch norm and a convolution have the same names in both.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from pellucid.network.network import Network
 from pellucid.network.window import Shape
 from pellucid.texts import listed
 
-COUNTER = "num_batches_tracked"  # of steps that batch norm has seen: nothing is computed from it
+COUNTER = "num_batches_tracked"  # of steps that batch norm has seen: no result depends on it
 TENSORFLOW, LITE0 = "tf_", "efficientnet_lite0"
-NAMED = 3  # tensors that a refusal names of each kind
+NAMED = 3  # tensors of each kind that an error names
 
 
 class Architecture(NamedTuple):
-    """A network as a repository calls it."""
+    """A network and its variant, for a repository's name."""
 
     name: str
-    """In the zoo."""
+    """Its name in the zoo."""
     tensorflow: bool
-    """TensorFlow's padding and epsilon."""
+    """Whether it has TensorFlow's padding and epsilon."""
 
     @property
     def called(self) -> str:
@@ -41,7 +40,7 @@ class Architecture(NamedTuple):
 
 
 def architecture(called: str) -> Architecture | None:
-    """`tf_efficientnet_lite0`, or `resnet18.a1_in1k`, as ours. None: one that cannot be read."""
+    """`tf_efficientnet_lite0`, or `resnet18.a1_in1k`, as ours. None if it cannot be read."""
     name = called.partition(".")[0]
     if name in published.NAMES:
         return Architecture(name, False)
@@ -50,14 +49,14 @@ def architecture(called: str) -> Architecture | None:
 
 
 def of_zoo(name: str) -> Architecture | None:
-    """A network by the name that it has in the zoo, where efficientnet_lite0 is TensorFlow's. None: no such weights."""
+    """A network by its name in the zoo, where efficientnet_lite0 is TensorFlow's. None if there are no such weights."""
     if name == LITE0:
         return Architecture(name, True)
     return architecture(name)
 
 
 def architectures() -> tuple[str, ...]:
-    """What repositories call the networks that can be read."""
+    """The repositories' names of the networks that can be read."""
     return (*published.NAMES, *(TENSORFLOW + name for name in published.MOBILES if name != "mobilenetv2_100"))
 
 
@@ -75,22 +74,22 @@ def pairs(name: str, network: Network, input: Shape, classes: int) -> dict[str, 
 
 
 def head(name: str) -> str:
-    """What they call the last layer."""
+    """timm's name of the last layer."""
     *_, last = _layers(name)
     return last
 
 
 def state(network: Network, input: Shape, classes: int) -> TensorSpecs:
-    """Our tensors: names, types and shapes."""
+    """Our tensors: names, dtypes and shapes."""
     return residual.state(network.shapes(input, classes))
 
 
 def check(
     shapes: Mapping[str, Shape], paired: Mapping[str, str], expected: TensorSpecs, called: str, source: str
 ) -> None:
-    """Raises ArtefactError where names or shapes are not those of the network; it names the first that differ.
+    """Raises ArtefactError if names or shapes are not those of the network; it names the first that differ.
 
-    `shapes`: of the tensors in the file. A tensor with further sides of 1 has the same numbers in the same order: a 1x1
+    `shapes`: of the tensors in the file. Extra sides of 1 do not matter, because the numbers have the same order: a 1x1
     convolution and a dense layer. `called`: the network, in words.
     """
     theirs = {name: expected[tensor][1] for tensor, name in paired.items()}
@@ -111,7 +110,7 @@ def check(
 
 
 def _plain(shape: Shape) -> Shape:
-    """Without the sides of 1 at the end."""
+    """The shape without trailing sides of 1."""
     while shape and shape[-1] == 1:
         shape = shape[:-1]
     return shape
@@ -153,7 +152,7 @@ def _mobile(network: published.Mobile) -> Iterator[str]:
                 yield from (f"{at}.se.conv_reduce", f"{at}.se.conv_expand")
             yield from (f"{at}.conv_pwl", f"{at}.bn3") if widens else (f"{at}.conv_pw", f"{at}.bn2")
             channels = block.filters
-    if network.head:  # the last convolution is one more stage, and the dense layer behind the mean a convolution
+    if network.head:  # the last convolution is another stage, and the dense layer after the mean a convolution
         at = f"blocks.{len(network.stages)}.0"
         yield from (f"{at}.conv", f"{at}.bn1", "conv_head")
     else:

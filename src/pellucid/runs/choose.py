@@ -1,4 +1,4 @@
-"""What a run was asked for, and what is chosen from the pictures where that was left open."""
+"""The request for a run, and the choices from the pictures that it leaves open."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked for; see Run, which has the same names. `began`: when, by time.perf_counter."""
+    """The request for a run; see Run, which has the same names. `began`: its start, by time.perf_counter."""
 
     directory: Path
     out: Path
@@ -45,15 +45,15 @@ class Request:
 
     @property
     def alike(self) -> Mapping[str, Any]:
-        """What the first training of a cross-validation chose for all; see FoldPosition."""
+        """The choices of a cross-validation's first training for all; see FoldPosition."""
         return self.part.alike if self.part is not None else {}
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is trained, and how: the recipe as far as it is settled, with a sentence for each choice.
+    """What to train, and how: the recipe as far as it is settled, with a sentence for each choice.
 
-    `own`: the user's module, copied and checked, where the network is one.
+    `own`: the user's module, copied and checked, if the network is one.
     """
 
     basis: Basis
@@ -63,15 +63,15 @@ class Chosen:
 
     @property
     def shape(self) -> Shape:
-        """(C, H, W) of what the network takes."""
+        """(C, H, W) of the network's input."""
         form = self.basis.form
         return form.channels, form.height, form.width
 
 
 def choose(request: Request, catalog: Catalog, saved: Checkpoint | None) -> Chosen:
-    """The network, its input and the recipe but for its length and class weights: what costs no decoding.
+    """Choose the network, its input and the recipe except its length and class weights, without decoding pictures.
 
-    In a resumed run all stays as it was chosen.
+    A resumed run keeps its choices.
     """
     wanted, classes = request.recipe, len(catalog.classes)
     own = owns.find(wanted.model, request.module, classes, wanted.seed)
@@ -83,12 +83,12 @@ def choose(request: Request, catalog: Catalog, saved: Checkpoint | None) -> Chos
         ready = named.ready(chosen.shape, classes)
         bring.check_same(saved, ready)
         return replace(chosen, own=ready)
-    named.network.shapes(chosen.shape, classes)  # raises NetworkError where they do not fit
+    named.network.shapes(chosen.shape, classes)  # raises NetworkError if they do not fit
     return chosen
 
 
 def _chosen_again(own: Own | None, saved: Checkpoint) -> Chosen:
-    # begun by an earlier Pellucid, it does not say how classes are weighted: they were not
+    # a checkpoint of an earlier Pellucid does not state class weights: there were none
     recipe = recipes.make(**{"class_weights": "none", **saved.context["recipe"]})
     reasons = tuple(saved.context["reasons"])
     if (basis := saved.context.get("basis")) is not None:
@@ -113,7 +113,7 @@ def _from_scratch(own: Own | None, recipe: Recipe) -> Basis:
 
 
 def settle(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None) -> Chosen:
-    """What the recipe still leaves open: batch, epochs, class weights."""
+    """Settle the rest of the recipe: batch, epochs, class weights."""
     recipe, more = resolve_length(chosen.recipe, len(data.rows("train")), chooses=bool(len(data.choosing)))
     usual = request.alike.get("class_weights", "auto")
     recipe, weighted = weighting.resolve(recipe, counts(data), data.catalog.classes, usual)
@@ -121,5 +121,5 @@ def settle(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | Non
 
 
 def counts(data: Data) -> list[int]:
-    """Of each class, how many pictures are trained on."""
+    """The number of training pictures of each class."""
     return targets.counts(data.labels[data.rows("train")], len(data.catalog.classes))

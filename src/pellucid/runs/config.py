@@ -1,4 +1,4 @@
-"""What config.json says of a training: its recipe, its data, how it went and which step would come next."""
+"""The training in config.json: its recipe, its data, how it went and which step would come next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.training.schedule import learning_rate
 
 
 def about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
-    """All of it. `directory`: to which the pictures' paths are relative; `out`: where split.csv is written already."""
+    """The whole entry. `directory`: the root of the pictures' relative paths; `out`: where split.csv already is."""
     pretrained = {"pretrained": _pretrained(trained)} if trained.pretrained else {}
     return {
         "name": out.name,
@@ -29,7 +29,7 @@ def about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
 
 
 def early(trained: Trained) -> str | None:
-    """Why a complete training is shorter than it was planned to be; None where it is not."""
+    """Why a complete training is shorter than planned; None if it is not."""
     state, recipe = trained.state, trained.task.recipe
     if not state.stopped_early:
         return None
@@ -85,7 +85,7 @@ def _training(trained: Trained) -> dict[str, Any]:
 
 
 def _next_update(trained: Trained) -> dict[str, Any]:
-    """Where the saved weights stand in the schedule. The rate is that of the step that follows, if there is one."""
+    """The place of the saved weights in the schedule. The rate is that of the next step, if there is one."""
     state = trained.state
     if trained.pretrained and best_epoch(state) == 0:  # the head alone, which gradient descent would improve
         return {"step": 0, "steps": state.steps, "learning_rate": trained.pretrained["head"]["learning_rate"]}
@@ -95,7 +95,7 @@ def _next_update(trained: Trained) -> dict[str, Any]:
 
 
 def _pretrained(trained: Trained) -> dict[str, Any]:
-    """What the weights had seen, and which result was kept, with what each reached on validation."""
+    """What the weights had seen, which result was saved, and what each result reached on validation."""
     head, *later = trained.state.history
     best = best_epoch(trained.state)
     by_loss = trained.task.by_loss  # as in history.is_best

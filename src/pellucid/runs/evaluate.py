@@ -1,4 +1,4 @@
-"""A saved model judged on labelled pictures: those that it kept for that, or a folder or a table that it may know."""
+"""Judge a saved model on labelled pictures: those kept for that, or a folder or table that it may have seen."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluating(
 ) -> Generator[Evaluating, None, Evaluation]:
     """See pellucid.evaluate; yields progress.
 
-    Memory does not grow with the pictures, but for their logits and 400 bytes each.
+    Memory does not grow with the pictures, except for their logits and 400 bytes each.
     """
     classifier = artefact.load(Path(model), trust=trust)
     if directory is None:
@@ -68,14 +68,14 @@ def evaluating(
 
 
 def _columns(model: str | Path, columns: Columns) -> Columns:
-    """The same, with the names in the model's recipe as likely ones."""
+    """The columns, with the names in the model's recipe as likely ones."""
     recipe = artefact.read_config(Path(model)).get("recipe") or {}
     likely = ((role, name) for role in NAMES if (name := recipe.get(f"{role}_column")) is not None)
     return replace(columns, likely=tuple(likely))
 
 
 class _PictureSet(NamedTuple):
-    """Pictures that are judged together: their name, their side, (path, class) and (path, reason) of each."""
+    """Pictures to judge together: their name, their side, (path, class) and (path, reason) of each."""
 
     name: str
     side: str | None
@@ -117,7 +117,7 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
 
 
 def _judge(classifier: Classifier, part: _PictureSet, known: Memory | None) -> Generator[Evaluating, None, Evaluation]:
-    """known: what the model has seen; None for its own pictures, which were kept apart."""
+    """known: the pictures that the model has seen; None for its own pictures, which were kept apart."""
     unusable, paths, labels, logits, digests = list(part.unusable), [], [], [], []
     coarse: list[NDArray[np.uint8]] = []
     looked: deque[Looked] = deque()

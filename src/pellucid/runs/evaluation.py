@@ -1,4 +1,4 @@
-"""What a saved model is worth on labelled pictures, and which of these it had seen."""
+"""The figures of a saved model on labelled pictures, and which of these it had seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pellucid.training.evaluate import Metrics
 
 @dataclass(frozen=True)
 class Answer:
-    """What one picture was taken for. Classes by number; the probabilities are calibrated."""
+    """The prediction for one picture. Classes by number; the probabilities are calibrated."""
 
     picture: str
     """Its path."""
@@ -24,34 +24,34 @@ class Answer:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of a classifier on pictures, which of these it had seen, and those that could not be used.
+    """Metrics of a classifier on pictures, which of these it had seen, and the unusable ones.
 
-    Of a folder that is split into train, val and test, everything is said of one side, of test where there is one, and
-    `sides` has an Evaluation of each.
+    For a folder that is split into train, val and test, all fields are for one side, test if there is one, and `sides`
+    has an Evaluation of each.
     """
 
     metrics: Metrics
-    """On all of the pictures that could be used."""
+    """On all usable pictures."""
     unusable: tuple[tuple[str, str], ...]  # path, reason
     answers: tuple[Answer, ...] = ()
-    """Of each picture that could be used, in the order in which they were classified; none of several labels."""
+    """For each usable picture, in the order of classification; empty for several labels."""
     side: str | None = None
     """ "train", "validation" or "test": of the model's own pictures or of a split folder; None for a plain folder."""
     trained_on: tuple[Seen, ...] = ()
-    """The pictures that the model learned from, the same files and copies of them."""
+    """The pictures that the model was trained on, the same files and copies of them."""
     chosen_on: tuple[Seen, ...] = ()
-    """The pictures that were the model's validation, on which epoch and temperature were chosen."""
+    """The pictures of the model's validation, which chose epoch and temperature."""
     untold: str | None = None
-    """Why it cannot be told which pictures the model has seen, as a sentence; None where it can."""
+    """Why the pictures that the model has seen are unknown, as a sentence; None if they are known."""
     without_trained_on: Metrics | None = None
-    """Without the pictures that were trained on; None where nothing is left."""
+    """Without the training pictures; None if nothing is left."""
     unseen: Metrics | None = None
-    """Without those that chose, too: the honest figure; None where nothing is left."""
+    """Also without the validation pictures: the honest figure; None if nothing is left."""
     sides: tuple[Evaluation, ...] = ()
     held_out: bool = False
-    """Of the pictures that the model kept for its figure."""
+    """Whether these are the pictures that the model kept for its figure."""
     notes: tuple[str, ...] = ()
-    """What else is to be known of the folder: what was left out of it, and classes whose names hardly differ."""
+    """Further remarks on the folder: what was left out of it, and classes whose names hardly differ."""
 
     @property
     def quotable(self) -> bool:
@@ -61,13 +61,13 @@ class Evaluation:
 
     @property
     def honest(self) -> Metrics | None:
-        """The metrics to quote: of unseen pictures, where there are some of every class; None where there are not."""
+        """The metrics to quote: of unseen pictures, if there are some of every class; else None."""
         if self.side not in (None, "test") or self.untold is not None or self.unseen is None or self.unseen.lacking:
             return None
         return self.unseen
 
     def as_json(self) -> dict[str, Any]:
-        """The metrics, what is known of the pictures, and `unusable` as a list of picture and reason."""
+        """The metrics, what is known about the pictures, and `unusable` as a list of picture and reason."""
         content = {
             **_stored(self.metrics),
             "quotable": self.quotable,
@@ -95,5 +95,5 @@ class Evaluation:
 
 
 def _stored(metrics: Metrics) -> dict[str, Any]:
-    """As metrics.json has a side."""
+    """In the form of a side in metrics.json."""
     return {**metrics.as_json(), "confusion": matrix.stored(metrics.confusion)}

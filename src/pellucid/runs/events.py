@@ -1,4 +1,4 @@
-"""What a training yields as it goes on: what the folder holds, how it will be trained, each step, and how it is judged.
+"""The events of a training: the folder's contents, how it will train, each step, and the evaluation.
 
 Step and Epoch are in training/, Decoding in pictures/store.
 """
@@ -22,11 +22,11 @@ from pellucid.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What the folder holds and how it was split. Comes once, before the first step."""
+    """The folder's contents and its split. Comes once, before the first step."""
 
     directory: Path
     classes: tuple[str, ...]
-    pictures: tuple[int, ...]  # for each class
+    pictures: tuple[int, ...]  # per class
     quarantine: tuple[catalogs.Quarantined, ...]
     ignored: int
     left_out: tuple[catalogs.Quarantined, ...]
@@ -39,22 +39,22 @@ class DataSummary:
     validation: int
     test: int
     alike_across_classes: dict[str, int] = field(default_factory=dict)
-    """Of the other twins in two classes, how many are mirror images, differ in a part, were not looked at closely."""
+    """The other twins in two classes: how many are mirror images, differ in a part, were not examined."""
     lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """The classes of which a side, "train", "val" or "test", has no picture."""
+    """The classes without a picture on a side, "train", "val" or "test"."""
     folds: int = 0
-    """Of a cross-validation: all pictures count as `train`, and as `test`."""
+    """In a cross-validation, all pictures count as `train`, and as `test`."""
     swallowed: tuple[tuple[str, int, int], ...] = ()
-    """Classes of which most pictures are twins of one another: name, how many, of how many."""
+    """Classes in which most pictures are twins of each other: name, how many, of how many."""
     groups: int = 0
-    """Groups of a table, such as patients, each of which stands on one side."""
+    """Groups of a table, such as patients, each on one side."""
     repeated: int = 0
-    """Rows of a table that list a picture once more."""
+    """Rows of a table that repeat a picture."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """How it will be trained: the recipe with nothing left open, and a sentence for each choice. Comes once."""
+    """How it will train: the complete recipe, and a sentence for each choice. Comes once."""
 
     recipe: Recipe
     reasons: tuple[str, ...]
@@ -75,7 +75,7 @@ class Evaluating:
 
 @dataclass(frozen=True)
 class FoldBegun:
-    """A training of the cross-validation begins or goes on: pictures to learn from, to choose by, to test on.
+    """A training of the cross-validation begins or continues: pictures to learn from, to choose by, to test on.
 
     `fold` counts from 1 to `folds`; 0 is the last training, on all pictures, which nothing tests.
     """
@@ -114,7 +114,7 @@ Event = RunEvent | FoldBegun | FoldDone
 
 
 def summary(directory: Path, data: Data) -> DataSummary:
-    """What `prepare` gave, in words and numbers."""
+    """The result of `prepare`, in words and numbers."""
     return DataSummary(
         directory,
         data.catalog.classes,

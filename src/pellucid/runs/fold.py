@@ -1,4 +1,4 @@
-"""A fold that is done: its figures, and what its model answered, in one file."""
+"""A finished fold: its figures, and its model's answers, in one file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANSWERS = "answers.safetensors"
 
 @dataclass(frozen=True)
 class Answers:
-    """A fold that is done, in one file: its figures, the seconds that it took in all, and what its model answered.
+    """A finished fold, in one file: its figures, its total seconds, and its model's answers.
 
     `rows` int64 (n,) are the pictures of the fold, `logits` float32 (n, classes).
     """
@@ -38,7 +38,7 @@ class Answers:
 
 
 def read_answers(place: Path) -> Answers:
-    """What was written. Raises ArtefactError."""
+    """Read the file. Raises ArtefactError."""
     from safetensors import SafetensorError, safe_open
 
     path = place / ANSWERS

@@ -1,7 +1,7 @@
-"""A cross-validation from a folder of pictures to a model folder: a training a fold, then one on all pictures.
+"""A cross-validation from a folder of pictures to a model folder: one training per fold, then one on all pictures.
 
-Each training is a Run in a folder of its own, OUT/folds/1 and so on, with its own checkpoints, and the last one is the
-Run of OUT itself. A fold that is done is one file, which holds its answers; at the very end OUT/folds goes.
+Each training is a Run in its own folder, OUT/folds/1 and so on, with its own checkpoints, and the last one is the Run
+of OUT itself. A finished fold is one file with its answers; OUT/folds is removed at the very end.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ LEAST = 0.01  # minutes of a training
 class CrossValidation:
     """All trainings of a cross-validation, watched, stopped, resumed and finished as one Run; see there.
 
-    `recipe.folds` is their number without the last one. Of `recipe.minutes` each takes an equal share of what is left;
-    only the last keeps a replay. `more`: what else a Run takes, for all of them.
+    `recipe.folds` is their number without the last one. Each takes an equal share of what is left of `recipe.minutes`;
+    only the last records a replay. `more`: further arguments of Run, for all of them.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class CrossValidation:
         self._run: Run | None = None
         self._done: dict[int, Fold] = {}
         self._announced = self._read = False
-        self._spent: list[float] = []  # seconds of each training that is done
-        self._clock = 0.0  # when the one on its way began, if it had begun in this process
+        self._spent: list[float] = []  # seconds of each finished training
+        self._clock = 0.0  # start of the current training, if it began in this process
 
     # ---- as a run
 
@@ -82,16 +82,18 @@ class CrossValidation:
 
     @property
     def resumes(self) -> bool:
-        """Whether it goes on with folds that were begun; told before the first event."""
+        """Whether it continues with folds that were begun; known before the first event."""
         return bool(self._plan) or self._last.resumes
 
     @property
     def worth_finishing(self) -> bool:
-        """Whether all folds are done, and of the last training an epoch."""
+        """Whether all folds and one epoch of the last training are done."""
         return self._last.worth_finishing
 
     def __iter__(self) -> Iterator[Event]:
-        """Events as they happen: of the first training also how it was prepared, of all FoldBegun, FoldStep, Epoch."""
+        """Events as they happen: from the first training also those of its preparation, from all FoldBegun, FoldStep,
+        Epoch.
+        """
         try:
             if not self._read:
                 self._take()
@@ -105,12 +107,12 @@ class CrossValidation:
             raise
 
     def save_checkpoint(self) -> None:
-        """Save where the training on its way stands, to go on with `resume`. Only between two events."""
+        """Save the state of the current training, to continue with `resume`. Only between two events."""
         if self._run is not None:
             self._run.save_checkpoint()
 
     def finish(self) -> Generator[Evaluating, None, Report]:
-        """Evaluate the last training and save the model folder, with what the folds say; see Run.finish."""
+        """Evaluate the last training and save the model folder, with the result of the folds; see Run.finish."""
         data = self._last.trained.data
         answers = [read_answers(self._place(number)) for number in range(1, self.count + 1)]
         rows, logits = [each.rows for each in answers], [each.logits for each in answers]
@@ -123,7 +125,7 @@ class CrossValidation:
         return report
 
     def close(self) -> None:
-        """Let go of the folder, which another process may then use. It cannot go on after that."""
+        """Release the folder, which another process may then use. It cannot continue after that."""
         if self._run is not None:
             self._run.close()
         self._last.close()
@@ -153,7 +155,7 @@ class CrossValidation:
             shutil.rmtree(out / FOLDER, ignore_errors=True)
 
     def _take(self) -> None:
-        """Claim the folder once the pictures are there, and read which folds are done."""
+        """Claim the folder once the pictures are listed, and read which folds are done."""
         self._last.look()
         self._last.take()
         for number in range(1, self.count + 1):
@@ -164,7 +166,7 @@ class CrossValidation:
         self._read = True
 
     def _fold(self, number: int) -> Iterator[Event]:
-        """Train on all folds but one and test on that; what it answers is then in one file."""
+        """Train on all folds but one and test on that one; its answers are then in one file."""
         if self._run is None:
             self._clock = time.monotonic()
             recipe = replace(self.recipe, minutes=self._minutes(), replay=False, replay_every=None)
@@ -191,12 +193,12 @@ class CrossValidation:
         if self._run is None:
             self._run, self._clock = self._last, time.monotonic()
             self._last.part = self._part(0, self.out)
-            if checkpoint.newest(self.out / CHECKPOINTS) is None:  # else it goes on with the settings it began with
+            if checkpoint.newest(self.out / CHECKPOINTS) is None:  # else it continues with its original settings
                 self._last.recipe = replace(self.recipe, minutes=self._minutes())
         yield from self._events(self._last, 0)
 
     def _events(self, run: Run, number: int) -> Iterator[Event]:
-        """What a training tells, as part of the whole."""
+        """The events of a training, as part of the whole."""
         for event in run:
             if isinstance(event, Decoding | Comparing):
                 if not self._announced:
@@ -209,7 +211,7 @@ class CrossValidation:
             elif isinstance(event, Started):
                 if "alike" not in self._plan:
                     self._note(alike=_alike(run.trained))
-                if event.resumed_at is not None:  # what it took before it was stopped
+                if event.resumed_at is not None:  # the time before it was stopped
                     self._clock -= run.trained.state.seconds
                 if not self._announced:
                     self._announced = True
@@ -236,8 +238,8 @@ class CrossValidation:
         return FoldStep(**values, fold=number, folds=self.count, done=done, total=total)
 
     def _note(self, **more: Any) -> None:
-        """Write the plan: what was asked for, and what the first training chose for all."""
-        named = sorted(self._more.get("named", ()))  # known weights leave these as they are, also in a fold to come
+        """Write the plan: the request, and the first training's choices for all."""
+        named = sorted(self._more.get("named", ()))  # known weights do not change these, in later folds either
         self._plan |= {"asked": self.recipe.as_json(), "named": named, **more}
         folder = self.out / FOLDER
         with files.storage_errors(folder):
@@ -245,7 +247,7 @@ class CrossValidation:
         artefact.write_json(folder / PLAN, self._plan)
 
     def _minutes(self) -> float | None:
-        """The share of the next training in the minutes that are left."""
+        """The next training's share of the minutes left."""
         if self.recipe.minutes is None:
             return None
         left = self.recipe.minutes - sum(self._spent) / 60
@@ -260,7 +262,7 @@ class CrossValidation:
 
 
 def _alike(trained: Trained) -> dict[str, Any]:
-    """What all trainings have in common with the first; see FoldPosition."""
+    """The common choices of all trainings, from the first; see FoldPosition."""
     context = trained.keeper.context
     return {
         "threads": context["threads"],

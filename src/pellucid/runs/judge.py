@@ -1,4 +1,4 @@
-"""The best weights of a training, calibrated, and what they make of the pictures that they did not learn from."""
+"""The best weights of a training, calibrated, and their results on the pictures that they were not trained on."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from pellucid.runs.trained import Trained
 from pellucid.training import targets
 from pellucid.training.evaluate import Metrics
 
-PIXELS = 400_000  # of the pictures that go through the network at once on a core: 8 of 224x224
+PIXELS = 400_000  # in the pictures that go through the network at once on a core: 8 of 224x224
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The best weights, calibrated, and what they make of the pictures that they did not learn from.
+    """The best weights, calibrated, and their results on the pictures that they were not trained on.
 
-    `logits`: float32 (n, classes) for "validation" and "test", in the order of the rows of these sides; for "train"
-    where there are neither. `chosen` as in Report.
+    `logits`: float32 (n, classes) for "validation" and "test", in the order of the rows of these sides; for "train" if
+    there are neither. `chosen` as in Report.
     """
 
     classifier: Classifier
@@ -39,12 +39,12 @@ class Judged:
 
 
 def judge(trained: Trained) -> Generator[Evaluating, None, Judged]:
-    """Evaluate the best weights so far, and calibrate them; yields progress. `trained` itself is left as it is.
+    """Evaluate and calibrate the best weights so far; yields progress. `trained` itself does not change.
 
-    Raises TrainingError where the network's outputs are not finite.
+    Raises TrainingError if the network's outputs are not finite.
     """
     state, data, classes = trained.state, trained.data, trained.classifier.classes
-    trained.task.engine.settle()  # whole batches are predicted from here on, and do not fit the gaps of the training
+    trained.task.engine.settle()  # whole batches are predicted from here on, and do not fit into the training's gaps
     best = copy.deepcopy(state.module)
     best.load_state_dict(state.best or state.module.state_dict())
     classifier = dataclasses.replace(trained.classifier, module=best)
@@ -56,7 +56,7 @@ def judge(trained: Trained) -> Generator[Evaluating, None, Judged]:
     labels = {side: data.labels[data.rows(SHORT[side])] for side in logits}
     chosen = bool(len(trained.task.validation))
     side = "validation" if chosen else next(iter(logits))
-    some = slice(None) if chosen else slice(0)  # of no pictures: nothing is fitted
+    some = slice(None) if chosen else slice(0)  # without pictures: nothing is fitted
     fitted = targets.fitted(logits[side][some], labels[side][some])
     classifier = dataclasses.replace(classifier, temperature=fitted.temperature, thresholds=fitted.thresholds)
     metrics = {side: targets.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
@@ -65,7 +65,7 @@ def judge(trained: Trained) -> Generator[Evaluating, None, Judged]:
 
 @dataclass(frozen=True)
 class _Stored:
-    """Rows of a store as pictures, each read when it is asked for."""
+    """Rows of a store as pictures, each read on demand."""
 
     store: Store
     rows: NDArray[np.int64]
@@ -82,7 +82,7 @@ def _logits(
 ) -> Generator[Evaluating, None, NDArray[np.float32]]:
     """float32 (n, classes), by the very function that predicts."""
     outputs = []
-    trained.task.engine.settle()  # the memory of what came before
+    trained.task.engine.settle()  # the memory of the earlier phase
     size = max(1, min(trained.task.batch, PIXELS // (classifier.form.height * classifier.form.width)))
     for done, answer in enumerate(classifier.stream(_Stored(trained.data.store, rows), size)):
         if done % trained.task.batch == 0:

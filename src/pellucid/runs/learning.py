@@ -1,4 +1,4 @@
-"""A classifier that knows how it was trained: what it explains is then the step that training would make next."""
+"""A classifier that knows how it was trained: it can explain the step that training would make next."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def with_learning(classifier: Classifier, folder: Path) -> Classifier:
-    """The same, with the loss and the optimizer that its folder names. Raises ArtefactError."""
+    """The classifier, with the loss and the optimizer that its folder names. Raises ArtefactError."""
     config = store.read_config(folder)
     settings, weights = config.get("recipe"), config.get("training", {}).get("class_weights")
     if settings is None:
         return classifier
     try:
         recipe = recipes.make(**settings)
-    except (RecipeError, TypeError):  # of a later version: it predicts all the same
+    except (RecipeError, TypeError):  # from a later version: it predicts all the same
         return classifier
 
     importance = None if weights is None else tuple(weights)
@@ -42,7 +42,7 @@ def with_learning(classifier: Classifier, folder: Path) -> Classifier:
 
 
 def _of_head(config: dict[str, Any], loss: Loss) -> Learning:
-    """Of a head that was fitted to all pictures at once: the step that gradient descent would make from there."""
+    """For a head that was fitted to all pictures at once: the step that gradient descent would make from there."""
     layer, stated = config["pretrained"]["layer"], config["pretrained"]["head"]
 
     def optimizer(module: torch.nn.Module) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Labelled pictures read and decoded once: for the classifier, and to recognise those that a model has seen."""
+"""Read and decode labelled pictures once: for the classifier, and to recognise those that a model has seen."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ AHEAD = 64  # pictures read before they are classified
 
 
 class Looked(NamedTuple):
-    """A picture's SHA-256 and what it is recognised by."""
+    """A picture's SHA-256 and the description to recognise it by."""
 
     digest: str
     coarse: NDArray[np.uint8]
 
 
 def looking(classifier: Classifier, paths: list[str], looked: deque[Looked]) -> Iterator[Source]:
-    """The pictures, read and decoded once by a few threads that run ahead, for the classifier; what is kept of each
-    is appended to `looked`. One that cannot be used is handed on as its path, for the classifier to say why."""
+    """The pictures for the classifier, read and decoded once by a few threads that run ahead; what is kept of each is
+    appended to `looked`. An unusable picture is passed on as its path, and the classifier says why.
+    """
 
     def look(path: str) -> tuple[Source, Looked]:
         try:

@@ -1,7 +1,7 @@
-"""Which pictures a model was made from: those it learned from, those that chose, those kept from it.
+"""The pictures that a model was made from: those it was trained on, those that chose, those kept from it.
 
-Its split.csv names them all, with their digests. Of those that it has seen, known.safetensors keeps what their copies
-are recognised by (pictures/familiar.py): tensors uint8 (n, familiar.COARSE), "train" and "val", in split.csv's order.
+Its split.csv lists them all, with their digests. For those that it has seen, known.safetensors keeps a description to
+recognise copies by (pictures/familiar.py): tensors uint8 (n, familiar.COARSE), "train" and "val", in split.csv's order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SEEN = (TRAIN, VAL)
 
 
 class HeldOut(NamedTuple):
-    """A picture that a model kept for its reported figure, and why it cannot be used any more; None where it can."""
+    """A picture that a model kept for its reported figure, and why it cannot be used any more; None if it can."""
 
     path: Path
     label: str
@@ -35,40 +35,40 @@ class HeldOut(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture that a model has seen while it was made, or a copy of one."""
+    """A picture that a model saw while it was made, or a copy of one."""
 
     picture: str
     """Its path, as requested."""
     side: str
-    """"train": the model learned from it; "validation": it took part in choosing epoch and temperature."""
+    """ "train": the model was trained on it; "validation": it took part in choosing epoch and temperature."""
     of: str
-    """The path of the model's own picture, as split.csv has it."""
+    """The path of the model's own picture, as in split.csv."""
     same_file: bool
     """The same bytes; otherwise a near-duplicate."""
     model: str | None = None
-    """The model that has seen it, where it is not the model itself but one that its training started from."""
+    """The model that has seen it, if that is not this model but one that its training started from."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a model knows of the pictures that it has seen.
+    """What a model knows about the pictures that it has seen.
 
-    `digests`: SHA-256, hexadecimal, -> (side, path). `copies`: side -> paths and their coarse descriptions, uint8
-    (n, familiar.COARSE). `untold`: what of it is not known, and why, as a sentence; None where all is.
+    `digests`: SHA-256, hexadecimal, -> (side, path). `copies`: side -> paths and their coarse descriptions, uint8 (n,
+    familiar.COARSE). `untold`: what is unknown, and why, as a sentence; None if nothing is.
     """
 
     digests: dict[str, tuple[str, str]]
     copies: dict[str, tuple[list[str], NDArray[np.uint8]]]
     untold: str | None
     apart: frozenset[str] = frozenset()
-    """SHA-256 of the pictures that were kept apart, for test: whatever they are like, the model has not seen them."""
+    """SHA-256 of the pictures kept apart for the test: even if they look familiar, the model has not seen them."""
     before: tuple[str, Memory] | None = None
-    """The model of ours that its training started from, and what that knows."""
+    """The Pellucid model that its training started from, and what that one knows."""
 
     def recognise(self, paths: list[str], digests: list[str], coarse: NDArray[np.uint8]) -> list[Seen]:
-        """Those of M pictures that the model has seen, in their order, or one before it.
+        """Those of M pictures that the model, or one before it, has seen, in their order.
 
-        coarse: uint8 (M, familiar.COARSE). What one of them learned from counts as learned from.
+        coarse: uint8 (M, familiar.COARSE). A picture counts as trained on if one of these models was trained on it.
         """
         seen = self._recognised(paths, digests, coarse)
         return [seen[row] for row in sorted(seen)]
@@ -94,10 +94,10 @@ class Memory:
 
 
 def memory(model: str | Path, after: frozenset[Path] = frozenset()) -> Memory:
-    """What a model knows of the pictures that it has seen, and what the models know that its training started from.
+    """What a model knows about the pictures that it has seen, including the models that its training started from.
 
-    `after`: the folders that lead here, which are not read again: two models of equal weights may each name the other.
-    Raises ArtefactError where it is no model folder.
+    `after`: folders that lead here and are not read again: two models with equal weights may each name the other.
+    Raises ArtefactError if it is not a model folder.
     """
     folder = Path(model)
     config = artefact.read_config(folder)
@@ -118,7 +118,7 @@ def memory(model: str | Path, after: frozenset[Path] = frozenset()) -> Memory:
 
 
 def _own(folder: Path, config: dict[str, Any]) -> Memory:
-    """What a model knows of the pictures that it has seen in its own training."""
+    """What a model knows about the pictures of its own training."""
     again = "so it is unknown which of these pictures the model has seen"
     stated = config.get("files", {})
     if artefact.SPLIT not in stated:
@@ -152,13 +152,13 @@ def _own(folder: Path, config: dict[str, Any]) -> Memory:
 
 
 def evaluated_on(model: str | Path) -> tuple[str, Iterator[HeldOut]]:
-    """("test" or "validation", its pictures, each looked at when it is asked for). Raises ArtefactError."""
+    """("test" or "validation", its pictures, each checked on demand). Raises ArtefactError."""
     side, root, rows = _side(Path(model))
     return LONG[side], (HeldOut(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
 
 
 def remembers(model: str | Path) -> bool:
-    """Whether a picture that a model kept for its reported figure is still there; not whether it is unchanged."""
+    """Whether a picture that a model kept for its reported figure still exists; not whether it is unchanged."""
     try:
         _, root, rows = _side(Path(model))
     except (PellucidError, OSError):
@@ -167,7 +167,7 @@ def remembers(model: str | Path) -> bool:
 
 
 def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
-    """(path, class) of the pictures that a model kept for its reported figure and that are still the same.
+    """(path, class) of the pictures that a model kept for its reported figure and that are unchanged.
 
     Raises ArtefactError, at once.
     """
@@ -176,14 +176,14 @@ def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
 
 
 def trained_on(model: str | Path) -> list[str]:
-    """The pictures that a model learned from, as far as they are still there. Raises ArtefactError."""
+    """The pictures that a model was trained on, if they still exist. Raises ArtefactError."""
     root, rows = _split(Path(model), f"The pictures that {model} was trained on", "name others")
     paths = [root / row["path"] for row in rows if row["side"] == TRAIN]
     return [str(path) for path in paths if path.exists()]
 
 
 def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
-    """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, there or not."""
+    """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, existing or not."""
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")
     side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
     if side is None:
@@ -192,7 +192,7 @@ def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
 
 
 def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, str]]]:
-    """(the folder, all rows of split.csv). Errors say what is gone and what to do instead."""
+    """(the folder, all rows of split.csv). Errors say what is missing and what to do instead."""
     config = artefact.read_config(model)
     if "imported" in config:
         raise ArtefactError(f"{model} was imported, and the pictures that it was made from are not known; {instead}.")

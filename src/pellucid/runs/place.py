@@ -1,4 +1,4 @@
-"""Where a training writes: whether a folder can be used, and what stands in it to go on from."""
+"""The place that a training writes to: whether a folder can be used, and what it holds to continue from."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CHECKPOINTS = "checkpoint"  # folder
 
 
 def find_place(out: Path, resume: bool, part: FoldPosition | None) -> checkpoint.Checkpoint | None:
-    """Check that `out` can be used; the checkpoint to go on from, if there is one to be.
+    """Check that `out` can be used; returns the checkpoint to continue from, if there is one.
 
-    Raises ArtefactError, and StorageError where the folder may not be read.
+    Raises ArtefactError, and StorageError if the folder may not be read.
     """
     with files.storage_errors(out):
         if out.exists() and not out.is_dir():
@@ -39,7 +39,7 @@ def find_place(out: Path, resume: bool, part: FoldPosition | None) -> checkpoint
 
 
 def _untouched(out: Path, but: str | None) -> bool:
-    """Whether a folder is empty, but for `but` and what a run leaves that was killed before its first checkpoint."""
+    """Whether a folder is empty except for `but` and the remains of a run killed before its first checkpoint."""
     checkpoints = out / CHECKPOINTS
     begun = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
     rest = [path for path in inside(out) if path != checkpoints and path.name != but]
@@ -47,7 +47,7 @@ def _untouched(out: Path, but: str | None) -> bool:
 
 
 def free_place(directory: Path) -> Path:
-    """A folder name for the model that is not taken: photos-model, photos-model-2, …; table-model for table.csv."""
+    """A free folder name for the model: photos-model, photos-model-2, …; table-model for table.csv."""
     place = directory.resolve()
     name = f"{(place.stem if place.is_file() else place.name) or 'pictures'}-model"
     names = (Path(name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))

@@ -1,4 +1,4 @@
-"""From pictures to a training whose first step can be done: what is trained, on what, and where it stands."""
+"""From pictures to a training that is ready for its first step: what is trained, on what, and its state."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ from pellucid.training.resident import hold
 if TYPE_CHECKING:
     import torch
 
-FEW = 32  # pictures at a time of which mean and deviation are measured
-PROBE_SHARE = 0.02  # of the minutes, for measuring the first steps
+FEW = 32  # pictures at a time, to measure mean and deviation
+PROBE_SHARE = 0.02  # of the minutes, to measure the first steps
 
 
 @dataclass(frozen=True)
 class Built:
-    """The module where it is trained. `network` or `program`: how it will be saved.
+    """The module on its training device. `network` or `program`: its saved form.
 
-    `once`: what computes the features of a frozen backbone, which takes forward alone.
+    `once`: computes the features of a frozen backbone, with a forward pass only.
     """
 
     engine: Engine
@@ -62,9 +62,9 @@ class Built:
 def prepare(
     request: Request, catalog: Catalog, saved: Checkpoint | None
 ) -> Generator[Decoding | Comparing | DataSummary | Extracting, None, Trained]:
-    """All that comes before the first step; yields progress. `saved`: where a run that is resumed stood.
+    """Everything before the first step; yields progress. `saved`: the checkpoint of a resumed run.
 
-    Raises PellucidError of every kind. The first files in `request.out` come with `write_first`.
+    Raises PellucidError of every kind. `write_first` writes the first files in `request.out`.
     """
     chosen = choose(request, catalog, saved)
     data = yield from datasets.prepare(catalog, chosen.basis.form, chosen.recipe, request.cache, request.part)
@@ -90,7 +90,7 @@ def prepare(
 
 
 def check_same(saved: Checkpoint | None, data: Data) -> None:
-    """Raise ArtefactError where the pictures are not those that a resumed run began with."""
+    """Raise ArtefactError if the pictures differ from those that a resumed run began with."""
     if saved is not None and saved.context["fingerprint"] != data.fingerprint:
         raise ArtefactError(
             f"The pictures in {data.catalog.place} have changed since {saved.path} was written, and a resumed run "
@@ -99,7 +99,7 @@ def check_same(saved: Checkpoint | None, data: Data) -> None:
 
 
 def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None) -> Built:
-    """The module on its device, and the fastest engine for it; in a resumed run as it began."""
+    """The module on its device, and the fastest engine for it; a resumed run keeps its engine."""
     import torch
 
     recipe, named, own, shape = chosen.recipe, chosen.basis.named, chosen.own, chosen.shape
@@ -118,14 +118,14 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
     if recipe.epochs != 0:
         began_in = saved.context.get("precision", engine.precision) if saved else None
         engine = device.for_steps(engine, module, recipe.precision, began_in)
-    # not there: begun when nothing was fused
+    # missing: begun before blocks were fused
     fused = saved.context.get("fused", False) if saved else request.alike.get("fused")
     batch = min(recipe.batch, len(data.rows("train")))
     return Built(device.with_blocks(engine, module, shape, batch, fused), once, module, network, program)
 
 
 def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str, ...]]:
-    """What the loop trains on, and sentences that say where the pictures are held."""
+    """The loop's task, and sentences that say where the pictures are held."""
     recipe, basis, rows = chosen.recipe, chosen.basis, data.rows("train")
     scale = basis.standardise or standardise.measure(_batches(data, rows), basis.form.channels)
     augment = recipe.augment
@@ -151,13 +151,13 @@ def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str
 
 
 def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | None) -> tuple[str, ...]:
-    """Put a resumed run back to where it stood; of a new one in minutes, measure its steps and plan the rest.
+    """Restore a resumed run's state; for a new run in minutes, measure its steps and plan the rest.
 
-    Returns a sentence where the minutes are too few.
+    Returns a sentence if the minutes are too few.
     """
     if saved is not None:
         checkpoint.restore(saved, state)
-        if state.seconds_allowed is not None:  # reading the pictures again takes of the time that is left
+        if state.seconds_allowed is not None:  # reading the pictures again takes some of the time left
             state.seconds += time.perf_counter() - request.began
     elif task.recipe.minutes is not None:
         seconds = task.recipe.minutes * 60
@@ -165,14 +165,14 @@ def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | No
         if before < seconds:
             state.step_seconds = loop.measure_steps(task, state, seconds * PROBE_SHARE)
         left = seconds - (time.perf_counter() - request.began)
-        state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken of them already
+        state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken some of it already
         minutes.replan(task, state)
         return minutes.too_few(task.recipe.minutes, state, before)
     return ()
 
 
 def write_first(chosen: Chosen, built: Built, data: Data, state: State, request: Request) -> checkpoint.Keeper:
-    """The first files in `out`. The checkpoint comes first: once anything stands there, the run can go on."""
+    """Write the first files in `out`. The checkpoint comes first: once any file is there, the run can be resumed."""
     place = request.out / CHECKPOINTS
     keeper = checkpoint.Keeper(place, _context(chosen, built, data, request), request.checkpoint_seconds)
     with files.storage_errors(request.out):
@@ -185,7 +185,7 @@ def write_first(chosen: Chosen, built: Built, data: Data, state: State, request:
 
 
 def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict[str, Any]:
-    """What a checkpoint says beside the state, for a run that is resumed."""
+    """What a checkpoint holds beside the state, for resuming a run."""
     return {
         "asked": request.recipe.as_json(),
         "recipe": chosen.recipe.as_json(),
@@ -200,14 +200,14 @@ def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict
 
 
 def _classifier(chosen: Chosen, built: Built, data: Data, task: Task) -> Classifier:
-    """What is trained, as what will be saved; not yet calibrated."""
+    """The trained network in the form to save; not yet calibrated."""
     limit, ranges = int(task.recipe.megapixels * 1e6), data.store.ranges
     about = data.catalog.classes, chosen.basis.form, task.standardise, 1.0, limit, ranges
     return Classifier(built.network, built.module, *about, program=built.program)
 
 
 def _reasons(chosen: Chosen, built: Built, data: Data) -> tuple[str, ...]:
-    """A sentence for each choice, in the order in which they are read."""
+    """A sentence for each choice, in reading order."""
     own = chosen.own.reasons if chosen.own is not None else ()
     return (
         *chosen.reasons,
@@ -220,7 +220,7 @@ def _reasons(chosen: Chosen, built: Built, data: Data) -> tuple[str, ...]:
 
 
 def _no_choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
-    """Why no epoch is chosen, where validation was asked for and could not choose a sound one."""
+    """Why no epoch is chosen, if there is a validation side that cannot make a sound choice."""
     if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
         return ()
     stays = "weights of the last epoch" if recipe.pretrained is None else "the head alone"
@@ -233,7 +233,7 @@ def _no_choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
 
 
 def _check_batch(task: Task, module: torch.nn.Module) -> None:
-    """Batch norm cannot learn from one picture: its deviation would be 0."""
+    """Check the batch size: batch norm cannot learn from one picture, because its deviation would be 0."""
     if len(task.train) // task.steps_per_epoch == 1 and has_batch_norm(module) and not task.frozen_norms:
         raise RecipeError(
             f"batch is {task.batch}, but batch norm needs several pictures per step. "

@@ -1,4 +1,4 @@
-"""How a training ended."""
+"""The report of a training's end."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pellucid.training.evaluate import Metrics
 from pellucid.training.folds import Folds
 from pellucid.training.recorder import Size
 
-FOLDS = "folds"  # what is reported after a cross-validation
+FOLDS = "folds"  # the reported side after a cross-validation
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a run ended: `reported` names the metrics that count, test where there are test pictures.
+    """How a run ended: `reported` names the metrics that count, test if there are test pictures.
 
     After a cross-validation that is "folds", the figures of all pictures, each by a model that had not seen it.
 
-    `chosen`: whether the epoch and the temperature were chosen on the validation pictures. They are not where there
-    are none, or where these lack a class.
+    `chosen`: whether the epoch and the temperature were chosen on the validation pictures. They are not if there are
+    none, or if these lack a class.
     """
 
     folder: Path
@@ -32,16 +32,18 @@ class Report:
     best_epoch: int
     seconds: float
     replay: Size | None = None
-    """What the replay takes, of a training with one."""
+    """The disk space of the replay, for a training with one."""
     chosen: bool = True
     early: str | None = None
     """Why it ended before its epochs or its minutes were over, in a sentence without a full stop."""
     folds: Folds | None = None
-    """What a cross-validation of the same recipe said; the classifier is that of the last training, on all pictures."""
+    """The result of a cross-validation of the same recipe; the classifier is that of the last training, on all
+    pictures.
+    """
     knew: int = 0
-    """How many of the pictures that are reported on the model has seen that the training started from."""
+    """How many of the reported pictures were seen by the model that the training started from."""
 
     @property
     def quotable(self) -> bool:
-        """Whether the reported accuracy is one to quote: of pictures that no choice was made on, of every class."""
+        """Whether the reported accuracy may be quoted: on pictures that made no choice, for every class."""
         return self.reported in (LONG[TEST], FOLDS) and not self.metrics[self.reported].lacking and not self.knew

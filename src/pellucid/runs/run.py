@@ -1,7 +1,7 @@
 """One training from a folder or a table of pictures to a model folder: where training and classifier meet.
 
 run = Run(directory, recipe, out)
-for event in run:            # stop asking at any event, and the run stops there
+for event in run:            # to stop the run, stop iterating at any event
     ...
 report = run.finish()        # the best weights so far, evaluated and saved
 """
@@ -40,15 +40,13 @@ if TYPE_CHECKING:
 class Run:
     """One training. Iterate to train, then `finish()`. Both raise PellucidError of every kind.
 
-    `out` is a new or empty folder, or a function that names one that is not there, and is called again where another
-    process takes that first. With `resume`, one where a training was stopped or killed goes on, with the settings it
-    began with; where it was killed before its first checkpoint, or never begun, it begins. From the first event, or
-    from here where `out` is there, to the end of a complete training or to `close()`, no other process can train into
-    `out`.
-    `checkpoint_seconds`: how long at least between two checkpoints; 0 for one after every event.
-    `part`: which training of a cross-validation it is (folds.py), if it is one.
-    `module`: the user's own, of which a copy is trained, where the recipe's model is only its name.
-    `named`: the settings of `recipe` that the user named, which known weights do not change.
+    `out` is a new or empty folder, or a function that returns a free folder name and is called again if another process
+    takes that first. With `resume`, a stopped or killed training in `out` continues with its original settings; if it
+    was killed before its first checkpoint, or never begun, it begins. No other process can train into `out` from the
+    first event, or from here if `out` exists, until a complete training ends or until `close()`. `checkpoint_seconds`:
+    the least time between two checkpoints; 0 for one after every event. `part`: which training of a cross-validation it
+    is (folds.py), if it is one. `module`: the user's own, of which a copy is trained, if the recipe's model is only its
+    name. `named`: the settings of `recipe` that the user named, which known weights do not change.
     """
 
     def __init__(
@@ -66,17 +64,17 @@ class Run:
         self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
         self.directory, self.cache, self.recipe, self.resume, self.part = directory, cache, recipe, resume, part
         if not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
-            find_place(self.out, resume, part)  # what cannot be used stays as it is
+            find_place(self.out, resume, part)  # an unusable folder does not change
         self._claim, self._module = Claim(self.out), module
         self._saved: checkpoint.Checkpoint | None = None
-        if self.out.is_dir():  # else it is made when the training begins
+        if self.out.is_dir():  # else it is created when the training begins
             self.take()
         self.checkpoint_seconds = checkpoint_seconds
         self.named = frozenset(named)
         self._ready: Trained | None = None
 
     def look(self) -> catalogs.Catalog:
-        """The pictures by their names. Raises CatalogError, and RecipeError where they are none to cross-validate."""
+        """The pictures by their names. Raises CatalogError, and RecipeError if they cannot be cross-validated."""
         place = self.out if self.part is None else self.part.place
         catalog = read_catalog(self.directory, self.recipe, leave_out=place)
         if self.recipe.labels == "several":
@@ -87,7 +85,7 @@ class Run:
         return catalog
 
     def take(self) -> None:
-        """Claim the folder, and look into it once nobody else can change it. Nothing where that is done."""
+        """Claim the folder, and look into it once nobody else can change it. Does nothing if that is done."""
         if self._claim.held:
             return
         while not self._claim.held:
@@ -106,7 +104,7 @@ class Run:
             self.recipe = recipes.make(**self._saved.context["asked"])
 
     def __iter__(self) -> Iterator[RunEvent]:
-        """Events as they happen. Who stopped asking and asks again goes on where the run stands."""
+        """Events as they happen. A caller that stopped may iterate again, and the run continues."""
         if self._ready is None:
             try:
                 self._ready = yield from self._prepare()
@@ -115,7 +113,7 @@ class Run:
                 raise
             yield self._started(self._ready)
             if self._ready.resumed_at is None:
-                yield from self._ready.state.history  # of known weights, the head
+                yield from self._ready.state.history  # with known weights, the head
         ready = self._ready
         self._claim.check()
         start = time.perf_counter()
@@ -129,17 +127,17 @@ class Run:
             yield event
         self._claim.check()
         self._record(ready, last=True)
-        ready.keeper.save(ready.state)  # killed from here on, it resumes at the end
+        ready.keeper.save(ready.state)  # if killed from here on, it resumes at the end
 
     @property
     def trained(self) -> Trained:
-        """What it works on, and what it has reached so far; there from `Started` on."""
+        """The data and the progress of the run; available from `Started` on."""
         assert self._ready is not None, "there is nothing trained before Started"
         return self._ready
 
     @property
     def resumes(self) -> bool:
-        """Whether it goes on from a checkpoint; told before the first event."""
+        """Whether it continues from a checkpoint; known before the first event."""
         return self._saved is not None
 
     @property
@@ -154,7 +152,7 @@ class Run:
         self._ready.keeper.save(self._ready.state)
 
     def close(self) -> None:
-        """Let go of the folder, which another process may then use. The run cannot go on after that."""
+        """Release the folder, which another process may then use. The run cannot continue after that."""
         self._claim.release()
 
     def _record(self, ready: Trained, last: bool = False) -> None:
@@ -175,7 +173,7 @@ class Run:
     def _prepare(self) -> Generator[Decoding | Comparing | DataSummary | Extracting, None, Trained]:
         began = time.perf_counter()
         catalog = self.look()
-        self.take()  # after the scan: the folder may be made among the pictures
+        self.take()  # after the scan: the new folder may be among the pictures
         saved, self._saved = self._saved, None  # its tensors are not needed twice
         request = Request(
             self.directory,
@@ -193,10 +191,10 @@ class Run:
     def finish(self, crossed: Folds | None = None) -> Generator[Evaluating, None, Report]:
         """Evaluate the best weights so far and save the model folder; yields progress, returns the report.
 
-        `crossed`: what a cross-validation says of this recipe, for the last of its trainings.
+        `crossed`: the result of a cross-validation of this recipe, for the last of its trainings.
 
-        The run itself is left as it is. Of a complete one the checkpoints go at the very end: as long as they
-        are there, `resume` finishes what was broken off.
+        The run itself does not change. The checkpoints of a complete run are removed at the very end: until then,
+        `resume` finishes an interrupted save.
         """
         assert self._ready is not None, "there is nothing to finish before Started"
         self._claim.check()

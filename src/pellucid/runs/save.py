@@ -1,4 +1,4 @@
-"""The end of a training: a model folder written that says how good its best weights are."""
+"""The end of a training: write a model folder that says how good its best weights are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pellucid.training.folds import Folds
 
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
-DESCRIBED = 1024  # pictures of which what is kept is made at a time
+DESCRIBED = 1024  # pictures at a time, to describe what is kept of them
 
 
 def save(
@@ -34,9 +34,9 @@ def save(
 ) -> Generator[Evaluating, None, Report]:
     """Evaluate the best weights so far and write the model folder; yields progress, returns the report.
 
-    `trained` itself is left as it is. `directory`: to which the pictures' paths are relative. `folds`: of a
-    cross-validation, the figure that is then reported. Raises StorageError, and TrainingError where the network's
-    outputs are not finite.
+    `trained` itself does not change. `directory`: the root of the pictures' relative paths. `folds`: the result of a
+    cross-validation, which is then reported. Raises StorageError, and TrainingError if the network's outputs are not
+    finite.
     """
     judged = yield from judge(trained)
     report = _report(trained, judged, out, folds)
@@ -73,7 +73,7 @@ def _report(trained: Trained, judged: Judged, out: Path, folds: Folds | None) ->
 
 
 def _mistakes(trained: Trained, judged: Judged, report: Report, directory: Path) -> list[dict[str, Any]]:
-    """The worst mistakes on the pictures that are reported, for metrics.json; writes a thumbnail of each."""
+    """The worst mistakes on the reported pictures, for metrics.json; writes a thumbnail of each."""
     data, classes = trained.data, judged.classifier.classes
     if report.folds is not None:
         p, rows = evaluate.probabilities(report.folds.logits, 1.0), np.arange(len(data.labels))
@@ -89,7 +89,7 @@ def _mistakes(trained: Trained, judged: Judged, report: Report, directory: Path)
 
 
 def _figures(report: Report) -> dict[str, Any]:
-    """What metrics.json says beside the mistakes."""
+    """The figures in metrics.json beside the mistakes."""
     sides = {
         side: {**measured.as_json(), "confusion": matrix.stored(measured.confusion)}
         for side, measured in report.metrics.items()
@@ -102,15 +102,15 @@ def _figures(report: Report) -> dict[str, Any]:
 
 
 def _optimizer(trained: Trained) -> dict[str, Any]:
-    """What the optimizer knew at the weights that are saved."""
+    """The optimizer's state at the saved weights."""
     state = trained.state
     return state.best_optimizer if state.best else loop.optimizer_tensors(state)
 
 
 def _known(data: Data) -> bytes:
-    """As safetensors, {side: uint8 (n, familiar.COARSE)} of the pictures that training and validation saw.
+    """As safetensors, {side: uint8 (n, familiar.COARSE)} for the pictures that training and validation saw.
 
-    In the order of split.csv, in which all pictures stand as in the catalog.
+    In the order of split.csv, which has all pictures as in the catalog.
     """
     from safetensors.numpy import save as encode
 
@@ -124,7 +124,7 @@ def _known(data: Data) -> bytes:
 
 
 def _remove_model(out: Path) -> None:
-    """What an earlier `save` left, config.json first: never do two models stand mixed and look whole."""
+    """Remove what an earlier `save` left, config.json first: two mixed models must never look complete."""
     with files.storage_errors(out):
         (out / artefact.CONFIG).unlink(missing_ok=True)
         (out / artefact.OPTIMIZER).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A training begun from what a caller names: a folder, settings, a module, a place for the model."""
+"""Begin a training from the caller's arguments: a folder, settings, a module, a place for the model."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def start(
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
 ) -> Run | CrossValidation:
-    """Begin a training, or go on with one; the caller iterates it. See pellucid.start for the arguments.
+    """Begin or continue a training, which the caller iterates. See pellucid.start for the arguments.
 
-    Raises RecipeError, and what Run raises.
+    Raises RecipeError, and the errors of Run.
     """
     if resume and out is None:
         raise RecipeError("Resuming needs the folder of the training: add --out, or out=... in Python.")
@@ -49,14 +49,14 @@ def start(
 
 
 def _is_crossed(out: Path | None, resume: bool, folds: int | None) -> bool:
-    """Whether it is a cross-validation: what was begun in `out` goes on, whatever the recipe says now."""
+    """Whether it is a cross-validation: one that was begun in `out` continues, whatever the recipe says now."""
     if resume and out is not None and (begun(out) or (out / CHECKPOINTS).is_dir()):
         return begun(out)
     return folds is not None
 
 
 def _label(module: object) -> str:
-    """What the recipe calls a module. Raises RecipeError where it is not one."""
+    """The recipe's name for a module. Raises RecipeError if it is not a module."""
     from torch import nn
 
     if isinstance(module, nn.Module):

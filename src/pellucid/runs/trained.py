@@ -1,4 +1,4 @@
-"""A training as far as it has come, and how far that is."""
+"""A training and its progress so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pellucid.training.recorder import Recorder
 
 @dataclass(frozen=True)
 class Trained:
-    """What training works on, and what it has reached so far: all that the end needs."""
+    """The data of a training and its progress: all that the end needs."""
 
     data: Data
     task: Task
@@ -23,20 +23,20 @@ class Trained:
     keeper: Keeper
     reasons: tuple[str, ...]
     resumed_at: int | None  # step
-    recorder: Recorder | None = None  # of a training with a replay
-    pretrained: dict[str, Any] = field(default_factory=dict)  # what config.json says of known weights
+    recorder: Recorder | None = None  # for a training with a replay
+    pretrained: dict[str, Any] = field(default_factory=dict)  # the entry on known weights in config.json
 
 
 def epochs(steps: int, task: Task) -> int:
-    """How many epochs these steps are, the last of them perhaps broken off."""
+    """The number of epochs in these steps; the last may be incomplete."""
     return -(-steps // task.steps_per_epoch)
 
 
 def epochs_done(state: State) -> int:
-    """Epochs that were trained, without the entry of a head on known weights."""
+    """Trained epochs, without the entry of a head on known weights."""
     return sum(epoch.epoch > 0 for epoch in state.history)
 
 
 def best_epoch(state: State) -> int:
-    """The epoch of the weights that are saved, from 1; 0 for a head on known weights, or where there is none."""
+    """The epoch of the saved weights, from 1; 0 for a head on known weights, or if there is none."""
     return next((epoch.epoch for epoch in reversed(state.history) if epoch.best), 0)

@@ -1,4 +1,4 @@
-"""What a training starts from: a network from scratch, or known weights with a head that is fitted to the pictures."""
+"""The start of a training: a network from scratch, or known weights with a head that is fitted to the pictures."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from pellucid.training.resolve import resolve
 if TYPE_CHECKING:
     from torch import nn
 
-MIRRORED = 1000  # training pictures, below which their mirror images are seen too
+MIRRORED = 1000  # training pictures; with fewer, their mirror images are used too
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What a training starts from.
+    """The start of a training.
 
     * named: the network
-    * standardise: None where it is measured on the training pictures
-    * known: the weights; None from scratch, and where a run is resumed, whose checkpoint has them
-    * about: what config.json says of it under "pretrained"; empty from scratch
-    * grey: whether the pictures are; told of known weights
+    * standardise: None if it will be measured on the training pictures
+    * known: the weights; None from scratch, and for a resumed run, whose checkpoint has them
+    * about: the entry "pretrained" in config.json; empty from scratch
+    * grey: whether the pictures are; set only with known weights
     """
 
     named: zoo.Named | Own
@@ -65,7 +65,7 @@ class Basis:
         return bool(self.about)
 
     def as_json(self) -> dict[str, Any]:
-        """All but the weights: for a checkpoint. Not of a module that the user brings."""
+        """Everything but the weights, for a checkpoint. Not for a user's own module."""
         assert isinstance(self.named, zoo.Named)
         return {
             "name": self.named.name,
@@ -77,7 +77,7 @@ class Basis:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Basis:
-        """What `as_json` wrote, of a run that is resumed."""
+        """Read the output of `as_json`, for a resumed run."""
         scale = content["standardise"]
         return cls(
             zoo.Named(content["name"], text.parse(content["network"]), None),
@@ -91,7 +91,7 @@ class Basis:
 def choose(
     recipe: Recipe, sample: Sample, named: Collection[str], cache: Path
 ) -> tuple[Basis, Recipe, tuple[str, ...]]:
-    """The basis, the recipe with what was left open but for batch and epochs, and a sentence for each choice.
+    """The basis, the recipe complete except for batch and epochs, and a sentence for each choice.
 
     `named`: the settings that the user named. Raises NetworkError, RecipeError, ArtefactError, StorageError.
     """
@@ -104,8 +104,8 @@ def choose(
         form = Form(recipe.size, recipe.size, recipe.channels, recipe.fit)
         return Basis(network, form), recipe, (*reasons, *more)
     named_model = None if recipe.model == "auto" else recipe.model
-    network = None if named_model is None else zoo.find(named_model).network  # an unknown name is told first
-    with another_place() if recipe.pretrained in NAMES else nullcontext():  # the others are kept by the hub
+    network = None if named_model is None else zoo.find(named_model).network  # report an unknown name first
+    with another_place() if recipe.pretrained in NAMES else nullcontext():  # the hub caches the others
         known = find(recipe.pretrained, cache / WEIGHTS, named_model)
     if network is not None and network != known.network:
         raise RecipeError(
@@ -126,7 +126,7 @@ def choose(
 
 
 def _check_shapes(known: Known, shape: Shape) -> None:
-    """Raises RecipeError where the weights do not fit pictures of this shape: a dense layer on maps needs its size."""
+    """Raises RecipeError if the weights do not fit pictures of this shape: a dense layer on maps needs its size."""
     rows = len(known.tensors[f"{known.head}.weight"])
     for name, (_, needed) in residual.state(known.network.shapes(shape, rows)).items():
         if name in known.tensors and known.tensors[name].shape != needed:
@@ -141,10 +141,10 @@ def _check_shapes(known: Known, shape: Shape) -> None:
 def begin(
     basis: Basis, data: Data, task: Task, state: State, cache: Path, engine: Engine
 ) -> Generator[Extracting, None, tuple[Basis, tuple[str, ...]]]:
-    """Put the known weights into `state`, with the head that fits the pictures; it is the first entry of the history.
+    """Load the known weights into `state`, with the head that fits the pictures; it is the history's first entry.
 
     `engine` computes the features. Yields progress. Returns the basis, which now also says how the head was fitted, and
-    sentences that say it.
+    sentences about it.
     """
     known = basis.known
     assert known is not None
@@ -170,7 +170,7 @@ def begin(
         state.head_losses = head.losses(fitted.rows, validation).tolist()
     head_about = {
         "c": fitted.c,
-        "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # that of gradient descent pulls towards 0
+        "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # gradient descent's decay pulls towards 0
         "learning_rate": fitted.step,
         "seconds": round(fitted.seconds, 3),
         "views": views,
@@ -189,7 +189,7 @@ def begin(
 
 
 def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHead:
-    """Put the known weights into `module`. Returns the head to start from: known rows for classes of equal names."""
+    """Load the known weights into `module`. Returns the initial head: known rows for classes of equal names."""
     import torch
 
     weight = np.zeros(_layer(module, known.head).weight.shape, np.float32)
@@ -208,10 +208,10 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHe
 
 
 def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[str]]:
-    """How many pictures of a side a model of ours, that is started from, has seen, or one before it; and sentences.
+    """How many pictures of each side the starting model, or one before it, has seen; and sentences.
 
-    Sides are "validation" and "test", or of a cross-validation "folds", all pictures. What chose the model may choose
-    again.
+    Sides are "validation" and "test", or for a cross-validation "folds", all pictures. Pictures that chose the model
+    may choose again.
     """
     memory = made_from.memory(model)
     sides = {"validation": data.rows("val"), "test": data.rows("test")}
@@ -269,12 +269,12 @@ def _backbone(basis: Basis, known: Known, engine: Engine, module: nn.Module) -> 
 
 
 def _counts(labels: NDArray[np.int64], weights: Sequence[float] | None) -> NDArray[np.float64]:
-    """How much each picture counts, (n,); the same where a picture may have several labels."""
+    """How much each picture counts, (n,); all the same for several labels a picture."""
     return np.ones(len(labels)) if weights is None or labels.ndim == 2 else np.asarray(weights, np.float64)[labels]
 
 
 def _note(state: State, fitted: Fitted, seconds: float) -> None:
-    """The head is the best so far, and what later epochs have to beat."""
+    """Record that the head is the best so far, which later epochs must beat."""
     judged = fitted.train_loss, fitted.train_accuracy, fitted.validation_loss, fitted.validation_accuracy
     state.history.append(Epoch(0, 0, *judged, 0.0, seconds, best=True))
     loop.keep_best(state)

@@ -1,4 +1,4 @@
-"""What a recipe becomes for a module that the user brings: its size, its channels, its precision."""
+"""Fit a recipe to a module that the user brings: its size, its channels, its precision."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pellucid.training.recipe import Recipe
 
 
 def fitted(own: Own, requested: Recipe, recipe: Recipe, reasons: tuple[str, ...]) -> tuple[Recipe, tuple[str, ...]]:
-    """The size and the channels that a module takes, where it does not take those chosen and none were asked for.
+    """Replace a chosen size and channels by those that the module takes, unless the user set them.
 
-    Returns the recipe and the reasons for its choices. Where no choice would do, both stay: what the module says of
-    such pictures is the error that comes.
+    Returns the recipe and the reasons for its choices. If no choice works, both stay as they are, and the module's own
+    error on such pictures is reported.
     """
     assert recipe.size is not None
     assert recipe.channels is not None
@@ -31,9 +31,9 @@ def fitted(own: Own, requested: Recipe, recipe: Recipe, reasons: tuple[str, ...]
 
 
 def computing(engine: Engine, recipe: Recipe, ready: Ready, shape: tuple[int, ...]) -> Engine:
-    """The engine, in float32 where the module mixes types of numbers in a way that does not work in bfloat16.
+    """The engine; in float32 if the module mixes dtypes in a way that fails in bfloat16.
 
-    Raises RecipeError where bfloat16 was asked for.
+    Raises RecipeError if the user asked for bfloat16.
     """
     if engine.precision == "float32" or (fault := ready.fault(shape, engine.autocast)) is None:
         return engine
@@ -44,7 +44,7 @@ def computing(engine: Engine, recipe: Recipe, ready: Ready, shape: tuple[int, ..
 
 
 def check_start(own: Own | None, recipe: Recipe) -> None:
-    """Raises RecipeError where a module that the user brings should start from other weights than its own."""
+    """Raises RecipeError if a module that the user brings should start from other weights than its own."""
     if own is not None and recipe.pretrained is not None:
         raise RecipeError(
             f"pretrained is {recipe.pretrained!r}, and {own.kind} starts from the weights that it has. "
@@ -53,7 +53,7 @@ def check_start(own: Own | None, recipe: Recipe) -> None:
 
 
 def check_same(saved: Checkpoint | None, ready: Ready) -> None:
-    """Raises ArtefactError where a resumed run began with a module that computes something else."""
+    """Raises ArtefactError if a resumed run began with a module that computes something else."""
     if saved is not None and saved.context.get("module") != ready.digest:
         raise ArtefactError(
             f"The module computes something else than the one that {saved.path} was written with, and a resumed run "

@@ -1,8 +1,8 @@
 """Save and resume a run, bit for bit: killed at any moment, it ends with the same weights as one never stopped.
 
-A checkpoint is one safetensors file: the weights and the optimizer's numbers, both also as they were at the best
-epoch, and as JSON in its header the counters and the history. It is written beside its place and renamed; the one
-before it stays until the new one is on the disk, so a torn file or a full disk costs some steps, never the run.
+A checkpoint is one safetensors file. It holds the weights and the optimizer's state, now and at the best epoch; its
+header holds the counters and the history as JSON. It is written beside its place and renamed. The previous one stays
+until the new one is on the disk, so a torn file or a full disk costs some steps, never the run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _COUNTERS = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file held: `context` is whatever the caller saved beside the state (recipe, threads, fingerprint)."""
+    """The contents of a file: `context` is what the caller saved beside the state (recipe, threads, fingerprint)."""
 
     path: Path
     context: dict[str, Any]
@@ -59,7 +59,7 @@ class Checkpoint:
 
 
 class Keeper:
-    """Decides when to save: no oftener than every `seconds`, and never more than 3 % of the time."""
+    """Decides when to save: at most every `seconds`, and in at most 3 % of the time."""
 
     def __init__(self, folder: Path, context: dict[str, Any], seconds: float = 15.0) -> None:
         self.folder, self.context, self.seconds = folder, context, seconds
@@ -67,7 +67,7 @@ class Keeper:
         self._last = time.monotonic()
 
     def step_done(self, state: State) -> None:
-        """Save if it is time."""
+        """Save if it is due."""
         if time.monotonic() - self._last >= max(self.seconds, self._cost * 30 if self.seconds else 0.0):
             self.save(state)
 
@@ -79,9 +79,9 @@ class Keeper:
 
 
 def save(folder: Path, state: State, context: dict[str, Any]) -> Path:
-    """Write `folder/step-00001234.safetensors` and remove all but it and the one before. Raises StorageError.
+    """Write `folder/step-00001234.safetensors` and remove all but it and the previous one. Raises StorageError.
 
-    Files of later steps go too: the run came from before them because they are damaged.
+    Files of later steps are removed too: they are damaged, because the run resumed from before them.
     """
     from safetensors.torch import save as encode
 
@@ -106,16 +106,16 @@ def save(folder: Path, state: State, context: dict[str, Any]) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Remove all checkpoints, of a run that needs them no more. Raises StorageError."""
+    """Remove all checkpoints of a run that no longer needs them. Raises StorageError."""
     with files.storage_errors(folder):
         if folder.is_dir():
             shutil.rmtree(folder)
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None where there is none at all.
+    """The newest intact checkpoint, or None if there is no checkpoint.
 
-    Raises ArtefactError where there are some and all are damaged.
+    Raises ArtefactError if there are checkpoints but all are damaged.
     """
     problems = []
     for path in _paths(folder):
@@ -151,9 +151,9 @@ def read(path: Path) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, state: State) -> None:
-    """Put a checkpoint's numbers into `state`, whose module and optimizer were built from the same recipe.
+    """Load a checkpoint's numbers into `state`, whose module and optimizer were built from the same recipe.
 
-    Raises ArtefactError where the network is another.
+    Raises ArtefactError if the network differs.
     """
     import torch
 
@@ -213,7 +213,7 @@ def _tensors(state: State) -> dict[str, torch.Tensor]:
 
 
 def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Each in memory of its own, as the format needs it: a module may use one tensor in several places."""
+    """Copies without shared memory, as the format requires: a module may use one tensor in several places."""
     seen: set[int] = set()
     paths = {}
     for name, tensor in tensors.items():

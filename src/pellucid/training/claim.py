@@ -1,4 +1,4 @@
-"""An output folder that one process writes at a time. A file inside names it, and is locked while it lives."""
+"""An output folder that one process at a time may write. A file inside names it, and is locked while it lives."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pellucid.errors import ArtefactError, StorageError
 from pellucid.pictures.lock import Lock
 
 NAME = ".pellucid.lock"
-LONGEST = 200  # letters of a command that is named
-TRIES, WAIT = 40, 0.05  # a folder or a lock may go just when it is looked at; seconds between two tries
+LONGEST = 200  # letters of a command in a message
+TRIES, WAIT = 40, 0.05  # a folder or a lock may disappear during the check; seconds between two tries
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that writes a folder, as its lock says: number, machine, when it began (local time), command."""
+    """The process that writes a folder, from its lock: number, machine, start (local time), command."""
 
     process: int
     machine: str
@@ -38,10 +38,10 @@ class Holder:
 
 
 class Claim:
-    """The right to write into `folder`, from `take` to `release`, or until the process ends, however it ends.
+    """The right to write into `folder`, from `take` to `release`, or until the process ends in any way.
 
-    Within one process a later claim of the same thread takes the folder over, and the earlier one is `lost`: a run that
-    was broken off and is still referred to must not block the next one.
+    Within one process a later claim of the same thread takes the folder over, and the earlier one is `lost`: an
+    interrupted run that is still referenced must not block the next one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,10 +58,10 @@ class Claim:
         return self._end is not None and self._end.alive
 
     def take(self, new: bool = False) -> None:
-        """Make the folder where it is not there, and claim it.
+        """Create the folder if necessary, and claim it.
 
-        Raises FileExistsError where it has to be `new` and is not, ArtefactError that names who has it, and
-        StorageError where it cannot be written.
+        Raises FileExistsError if it must be `new` and is not, ArtefactError that names the process that holds it, and
+        StorageError if it cannot be written.
         """
         with _GUARD:
             other = _CLAIMS.get(self._key)
@@ -76,12 +76,12 @@ class Claim:
                 _describe(self._lock.file)
 
     def release(self) -> None:
-        """Let go. A folder that was made for this and is empty goes too."""
+        """Release the folder. If it was created for this claim and is empty, remove it."""
         if self._end is not None:
             self._end()
 
     def check(self) -> None:
-        """Raise ArtefactError where the folder is not this claim's any more."""
+        """Raise ArtefactError if the folder no longer belongs to this claim."""
         if self.lost:
             raise ArtefactError(f"{self.folder} was taken over by a later run of this program.")
         if not self.held:
@@ -93,7 +93,7 @@ class Claim:
                 self._made += _make(self.folder, new)
                 if self._lock.acquire():
                     return
-            except StorageError as error:  # the folder may go with whoever had made it
+            except StorageError as error:  # the process that made the folder may be removing it
                 if not isinstance(error.__cause__, FileNotFoundError):
                     raise
             if (holder := read(self.folder)) is not None:
@@ -111,7 +111,7 @@ class Claim:
 
 
 def read(folder: Path) -> Holder | None:
-    """Who the lock in a folder names, whether or not it still lives; None where none is named."""
+    """The process that a folder's lock names, alive or not; None if there is none."""
     try:
         content = json.loads((folder / NAME).read_text(encoding="utf-8"))
         return Holder(int(content["process"]), *(str(content[key]) for key in ("machine", "since", "command")))
@@ -120,7 +120,7 @@ def read(folder: Path) -> Holder | None:
 
 
 def inside(folder: Path) -> list[Path]:
-    """What stands in a folder beside a lock."""
+    """The contents of a folder except a lock."""
     return [path for path in folder.iterdir() if path.name != NAME]
 
 
@@ -131,7 +131,7 @@ def _taken(folder: Path, holder: str) -> str:
 
 
 def _make(folder: Path, new: bool) -> list[Path]:
-    """The folders that had to be made, the outermost first."""
+    """Create the folder; returns the folders that had to be created, the outermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         with files.storage_errors(folder):
@@ -146,7 +146,7 @@ def _make(folder: Path, new: bool) -> list[Path]:
 def _describe(file: int) -> None:
     began = time.strftime("%Y-%m-%d %H:%M:%S")
     content = {"process": os.getpid(), "machine": platform.node(), "since": began, "command": _command()}
-    with suppress(OSError):  # a full disk: the lock holds all the same
+    with suppress(OSError):  # a full disk: the lock works all the same
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
         os.write(file, json.dumps(content).encode())
@@ -169,7 +169,7 @@ def _release(key: str, lock: Lock, made: list[Path]) -> None:
 
 
 def _forget() -> None:
-    """In a forked process: what its parent claimed is its parent's. Else the child would hold it when that is gone."""
+    """In a forked process, drop the parent's claims. Otherwise the child would hold them after the parent's end."""
     for claim in list(_CLAIMS.values()):
         if claim._end is not None:
             claim._end.detach()

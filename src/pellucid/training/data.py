@@ -1,4 +1,4 @@
-"""From a folder to rows that can be trained on: scanned, decoded once, twins found, split without a leak."""
+"""From a folder to rows to train on: scanned, decoded once, searched for twins, split without a leak."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ SAMPLE = 48
 
 @dataclass(frozen=True)
 class Sample:
-    """What a few of the pictures look like; automatic choices are made from it."""
+    """The look of a sample of the pictures; automatic choices depend on it."""
 
     side: int  # median of the longer sides, in pixels
-    grey: bool  # every one of them has equal red, green and blue
+    grey: bool  # in every one of them red, green and blue are equal
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Comparing:
 
 @dataclass(frozen=True)
 class Data:
-    """Everything a training needs to know of its pictures. Rows of `store` are numbered as in `catalog.pictures`."""
+    """All that a training needs to know about its pictures. Rows of `store` are numbered as in `catalog.pictures`."""
 
     catalog: Catalog
     store: Store
-    labels: Targets  # int64 (N,), or of several labels bool (N, classes)
+    labels: Targets  # int64 (N,), or bool (N, classes) for several labels
     sides: NDArray[np.int8]  # (N,) index into split.SIDES; -1: left out
     twins: NDArray[np.int64]  # (P, 2) pairs of rows
-    kinds: NDArray[np.int8]  # (P,) of pairs in two classes, index into across.KINDS; -1: one class
+    kinds: NDArray[np.int8]  # (P,) for pairs in two classes, index into across.KINDS; -1: one class
 
     def rows(self, side: str) -> NDArray[np.int64]:
         return np.flatnonzero(self.sides == splits.SIDES.index(side))
@@ -72,7 +72,7 @@ class Data:
 
     @property
     def quarantine(self) -> tuple[Quarantined, ...]:
-        """The catalog's, and the pictures that the split had to leave out."""
+        """The catalog's quarantine, and the pictures that the split had to leave out."""
         pictures = self.catalog.pictures
         out = np.flatnonzero(self.sides < 0)
         of_group = splits.overruled(pictures.groups, pictures.sides)[out]
@@ -83,39 +83,39 @@ class Data:
 
     @property
     def groups(self) -> NDArray[np.int64]:
-        """(N,) equal for pictures that stand on one side together: twins, and those of one group of a table."""
+        """(N,) equal numbers for pictures that stay on one side: twins, and members of one group of a table."""
         return splits.together(self.catalog.pictures.groups, self.twins)
 
     @property
     def named_groups(self) -> int:
-        """How many groups of a table the pictures are in that are used."""
+        """How many groups of a table have used pictures."""
         groups = self.catalog.pictures.groups[self.sides >= 0]
         return len(np.unique(groups[groups >= 0]))
 
     @property
     def twins_across_classes(self) -> list[tuple[str, str]]:
-        """Copies under two labels: one of the two is probably wrong."""
+        """Copies with two labels: one of the two is probably wrong."""
         pictures = self.catalog.pictures
         return [(pictures[a].path, pictures[b].path) for a, b in self.twins[self.kinds == across.COPY]]
 
     @property
     def alike_across_classes(self) -> dict[str, int]:
-        """Of the other twins under two labels, how many there are of each of across.KINDS."""
+        """The other twins with two labels: how many of each of across.KINDS."""
         return {name: int((self.kinds == kind).sum()) for kind, name in enumerate(across.KINDS) if kind != across.COPY}
 
     @property
     def lacking(self) -> dict[str, tuple[str, ...]]:
-        """The classes that a side has no picture of, by the side's name in split.SIDES."""
+        """The classes without a picture on a side, by the side's name in split.SIDES."""
         classes = self.catalog.classes
         missing = {side: targets.lacking(self.labels[self.rows(side)], len(classes)) for side in splits.SIDES}
         there = {side: labels for side, labels in missing.items() if labels and len(self.rows(side))}
-        if self.catalog.several:  # then a label that validation lacks keeps no other from choosing: see `choosing`
+        if self.catalog.several:  # then each label chooses alone, even if validation lacks another: see `choosing`
             there.pop("val", None)
         return {side: tuple(classes[label] for label in labels) for side, labels in there.items()}
 
     @property
     def swallowed(self) -> tuple[splits.Swallowed, ...]:
-        """The classes of which one group of twins holds more than half."""
+        """The classes that have more than half of their pictures in one group of twins."""
         used = self.sides >= 0
         return splits.swallowed(self.labels[used], self.groups[used])
 
@@ -123,7 +123,7 @@ class Data:
     def choosing(self) -> NDArray[np.int64]:
         """The rows that may choose an epoch and a temperature: validation, unless a class is missing there.
 
-        Of several labels each is judged by itself, and one that is missing gets the threshold of all together.
+        With several labels, each label is judged alone, and a missing one gets the common threshold.
         """
         rows = self.rows("val")
         return rows if "val" not in self.lacking else rows[:0]
@@ -135,9 +135,9 @@ class Data:
 
 
 def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> Catalog:
-    """What stands in a folder of pictures or in a table, with the columns that the recipe names.
+    """The catalog of a folder of pictures or of a table, with the columns that the recipe names.
 
-    Raises CatalogError, and RecipeError where a column is named and there is no table.
+    Raises CatalogError, and RecipeError if a column is named but there is no table.
     """
     columns = columns_of(recipe)
     catalog = table.read(place, columns, leave_out)
@@ -151,13 +151,13 @@ def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> 
 
 
 def columns_of(recipe: Recipe) -> Columns:
-    """The columns of a table, as a recipe names them."""
+    """The columns of a table that a recipe names."""
     several = recipe.labels == "several"
     return Columns(recipe.path_column, recipe.label_column, recipe.split_column, recipe.group_column, several=several)
 
 
 def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
-    """Look at up to 48 pictures, spread evenly over the catalog; 300 pixels and colour where none can be read."""
+    """Look at up to 48 pictures, spread evenly over the catalog; 300 pixels and colour if none can be read."""
     count = len(catalog.pictures)
     rows = sorted({int(row) for row in np.linspace(0, count - 1, min(SAMPLE, count))})
     sides, grey = [], True
@@ -176,7 +176,7 @@ def prepare(
 ) -> Generator[Decoding | Comparing, None, Data]:
     """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError.
 
-    `part`: of a cross-validation, whose folds then are the sides.
+    `part`: of a cross-validation, whose folds are then the sides.
     """
     store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
     usable = store.catalog
@@ -216,7 +216,7 @@ def _kinds(store: Store, labels: Targets, pairs: NDArray[np.int64], pixel_limit:
 
 
 def _check_train(catalog: Catalog, labels: Targets) -> None:
-    """Every class has to be learned from something. `labels` are those of the training pictures."""
+    """Check that each class has training pictures. `labels` are those of the training pictures."""
     counts = targets.counts(labels, len(catalog.classes))
     twins_of = "twins" if (catalog.pictures.groups < 0).all() else "twins, or of a group,"
     for name, count in zip(catalog.classes, counts, strict=True):
@@ -228,7 +228,7 @@ def _check_train(catalog: Catalog, labels: Targets) -> None:
 
 
 def write_lists(data: Data, folder: Path) -> None:
-    """Write quarantine.csv, twins.csv and split.csv: what was left out, what is alike, what stands where."""
+    """Write quarantine.csv, twins.csv and split.csv: the pictures left out, the twins, and the side of each picture."""
     pictures, catalog = data.catalog.pictures, data.catalog
     _write(folder / "quarantine.csv", ["path", "reason"], ([q.path, q.reason] for q in data.quarantine))
     _write(
@@ -251,14 +251,14 @@ def write_lists(data: Data, folder: Path) -> None:
 
 
 def _write(path: Path, header: list[str], rows: Iterable[list[object]]) -> None:
-    # a line at a time: of millions of pictures, the whole text would take more memory than all else
+    # line by line: for millions of pictures, the whole text would take more memory than everything else
     lines = map(csv.writer(_Passing(), lineterminator="\n").writerow, chain([header], rows))
     # surrogateescape: a file name that is not UTF-8 keeps its bytes
     files.write(path, (line.encode("utf-8", "surrogateescape") for line in lines))
 
 
 class _Passing:
-    """What is written to it is what the writing returns."""
+    """A file whose write method returns the text."""
 
     def write(self, text: str) -> str:
         return text

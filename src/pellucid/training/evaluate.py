@@ -1,6 +1,6 @@
-"""How good it is, said honestly: accuracy with its interval, each class, confusion, calibration, the mistakes.
+"""Honest figures: accuracy with its interval, each class, confusion, calibration, the mistakes.
 
-Plain arithmetic on logits and labels: where they come from is the caller's business.
+Plain arithmetic on logits and labels, from any source.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ BINS = 10
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class. Precision: of those called so, how many are; recall: of those that are, how many were called so.
+    """One class. Precision: of the pictures predicted as it, the fraction that is; recall: of its pictures, the
+    fraction predicted as it.
 
-    None where there is nothing to divide by. `f1` is their harmonic mean.
+    None if the divisor is 0. `f1` is their harmonic mean.
     """
 
     name: str
@@ -32,14 +33,14 @@ class ClassMetrics:
     recall: float | None
     f1: float | None
     average_precision: float | None = None
-    """Of several labels a picture: see several.py."""
+    """For several labels a picture: see several.py."""
     threshold: float | None = None
-    """Of several labels a picture: the probability from which on it is called."""
+    """For several labels a picture: the least probability at which the label is assigned."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Pictures whose top probability lies in one tenth: their mean probability and how many of them were right."""
+    """Pictures whose top probability is in one tenth: their mean probability and how many of them were right."""
 
     low: float
     pictures: int
@@ -57,35 +58,36 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What one side of the split, or one folder, says about a classifier."""
+    """The figures of a classifier on one side of the split, or on one folder."""
 
     side: str
     pictures: int
     correct: int
     accuracy: float
     interval: tuple[float, float]  # 95 %
-    balanced_accuracy: float | None  # the mean of the classes' recalls, of those that have pictures
+    balanced_accuracy: float | None  # the mean recall of the classes that have pictures
     balanced_interval: tuple[float, float] | None  # 95 %
     loss: float  # mean cross-entropy in nats, after temperature scaling
     loss_uncalibrated: float
     calibration: Calibration
     calibration_before: Calibration
     classes: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]  # [true][predicted]; empty of several labels
+    confusion: tuple[tuple[int, ...], ...]  # [true][predicted]; empty for several labels
     several: bool = False
-    """Whether a picture may have several labels. Then `accuracy` is the share with exactly the right ones, exact match.
-    Instead of a balanced accuracy there are macro F1, the mean over labels, and micro F1, over all decisions."""
+    """Whether a picture may have several labels. Then `accuracy` is the exact match, the fraction with exactly the
+    right labels, and macro F1 (the mean over labels) and micro F1 (over all decisions) replace the balanced accuracy.
+    """
     macro_f1: float | None = None
     micro_f1: float | None = None
     mean_average_precision: float | None = None
 
     @property
     def lacking(self) -> tuple[str, ...]:
-        """The classes of which there was no picture: the accuracy says nothing of them, and is none to quote."""
+        """The classes without a picture: the accuracy does not cover them and must not be quoted."""
         return tuple(item.name for item in self.classes if not item.pictures)
 
     def as_json(self) -> dict[str, Any]:
-        """All fields that say something, and `lacking`, as JSON has them."""
+        """All fields with a value, and `lacking`, for JSON."""
         content = {**asdict(self), "lacking": list(self.lacking)}
         for name in _SEVERAL if not self.several else ("balanced_accuracy", "balanced_interval"):
             del content[name]
@@ -100,7 +102,7 @@ _PLAIN = ("name", "pictures", "precision", "recall", "f1")
 
 @dataclass(frozen=True)
 class Mistake:
-    """A picture whose class was missed: row among those evaluated, and the probabilities of both classes."""
+    """A misclassified picture: its row among those evaluated, and the probabilities of both classes."""
 
     row: int
     label: int
@@ -112,7 +114,7 @@ class Mistake:
 def measure(
     side: str, logits: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...], temperature: float
 ) -> Metrics:
-    """Metrics of logits float32 (n, classes) against labels int64 (n,). Raises CatalogError where n is 0."""
+    """Metrics of logits float32 (n, classes) against labels int64 (n,). Raises CatalogError if n is 0."""
     if not len(labels):
         raise CatalogError(f"There is no picture to evaluate ({side}).")
     predicted = logits.argmax(axis=1)
@@ -138,9 +140,9 @@ def measure(
 
 
 def interval(correct: float, total: float) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927, the score interval): sensible also at 0 %, 100 % and few pictures.
+    """95 % interval of a proportion (Wilson 1927, the score interval): valid also at 0 %, 100 % and few pictures.
 
-    The numbers need not be whole: of pictures that are not independent, `total` is as how many they count.
+    The numbers need not be whole: for dependent pictures, `total` is their effective number.
     """
     z = 1.959963984540054
     share = correct / total
@@ -150,11 +152,11 @@ def interval(correct: float, total: float) -> tuple[float, float]:
 
 
 def balanced_accuracy(hits: Sequence[int], pictures: Sequence[int]) -> tuple[float, tuple[float, float]]:
-    """(the mean of the classes' recalls, its 95 % interval): of each class the hits and its pictures, some above 0.
+    """(the mean of the classes' recalls, its 95 % interval), from each class's hits and pictures, some above 0.
 
-    A class without pictures is left out. The interval is worked out from those of the recalls (the Wilson interval of
-    each): their distances from the recall, squared, are added up and divided by the number of classes squared, for the
-    lower end and for the upper (MOVER, Zou & Donner 2008, eq. 3, for a mean of independent proportions).
+    A class without pictures does not count. The interval follows from the recalls' Wilson intervals: for the lower and
+    for the upper end, their squared distances from the recall are summed and divided by the squared number of classes
+    (MOVER, Zou & Donner 2008, eq. 3, for a mean of independent proportions).
     """
     there = [(hit, count) for hit, count in zip(hits, pictures, strict=True) if count]
     recalls = [hit / count for hit, count in there]
@@ -177,16 +179,16 @@ def losses(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: 
 
 def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
     """Mean of -log p(label), in nats."""
-    return float(losses(logits, labels, temperature).mean()) + 0.0  # no -0
+    return float(losses(logits, labels, temperature).mean()) + 0.0  # avoids -0
 
 
 def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """The temperature T > 0 for which softmax(logits / T) has the least cross-entropy (Guo et al. 2017, section 4.2).
 
-    Against targets that spread one picture's weight over all classes, (n * one-hot + 1 / classes) / (n + 1), in the
-    spirit of Platt (1999, section 2.2): without it, twenty pictures that are all right would make certainty of it.
-    The cross-entropy is convex in 1/T; its derivative, mean logit under p minus mean logit under the target, is
-    bisected between T = 1/20 and 20. 1 where there are no pictures.
+    The targets spread one picture's weight over all classes, (n * one-hot + 1 / classes) / (n + 1), in the spirit of
+    Platt (1999, section 2.2): otherwise twenty correct pictures would count as certainty. The cross-entropy is convex
+    in 1/T; its derivative, mean logit under p minus mean logit under the target, is bisected between T = 1/20 and 20. 1
+    if there are no pictures.
     """
     if not len(labels):
         return 1.0
@@ -202,7 +204,7 @@ def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float
 def surely_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
     """Whether `losses` are less than `others` by more than a standard error of the mean difference.
 
-    Both (n,), of the same pictures in the same order. One picture is never sure.
+    Both (n,), for the same pictures in the same order. One picture is never enough.
     """
     gains = others - losses
     return len(gains) > 1 and bool(gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)))
@@ -227,7 +229,7 @@ def calibration(p: NDArray[np.float64], labels: NDArray[np.int64]) -> Calibratio
 
 
 def binned(stated: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
-    """Probabilities, and whether what they were stated of was so; both of the same shape."""
+    """Calibration from stated probabilities and whether each came true; both of the same shape."""
     number = np.minimum((stated * BINS).astype(int), BINS - 1)
     bins, error = [], 0.0
     for index in range(BINS):
@@ -242,7 +244,7 @@ def binned(stated: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration
 
 
 def mistakes(p: NDArray[np.float64], labels: NDArray[np.int64], most: int) -> list[Mistake]:
-    """The pictures whose class was missed, those first in which the network believed least in the truth."""
+    """The misclassified pictures, those with the least probability of the true class first."""
     predicted = p.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     truth = p[wrong, labels[wrong]]

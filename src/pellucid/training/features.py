@@ -1,14 +1,14 @@
-"""What a frozen backbone makes of each picture, computed once and kept like the pictures themselves.
+"""The features that a frozen backbone computes for each picture, computed once and cached like the pictures.
 
 A folder in the cache, one for each (data folder, form, backbone, precision, view):
 
     features.raw     float32 (N, D), one picture after the other
     digests.raw      uint8 (N, 32), SHA-256 of each picture's file
-    features.json    what they are of, the lengths and hashes of both files, and a hash of itself
+    features.json    their identity, the lengths and hashes of both files, and a hash of itself
 
-A picture is known by the digest of its file: the next run takes over what it can and computes the rest. The folder is
-built beside its place and renamed, under a lock that its process loses by dying. One whose lengths or hashes are wrong
-is not trusted but built anew.
+A picture is identified by the digest of its file: the next run takes over what it can and computes the rest. The folder
+is built beside its place and renamed, under a lock that ends with its process. A folder with wrong lengths or hashes is
+built again.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 
 View = Literal["plain", "mirror"]
 
-VERSION = 1  # of the layout, and of what computes them; another is rebuilt
-BATCH = 64  # pictures between two reports of progress
+VERSION = 1  # of the layout and of the computation; features of another version are computed again
+BATCH = 64  # pictures between two progress reports
 RAW, DIGESTS, HEADER = "features.raw", "digests.raw", "features.json"
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.features)(\.\w+\.part|\.\w+\.old|\.lock)?")
-_EVERY = 0.1  # seconds between reports of progress
+_EVERY = 0.1  # seconds between progress reports
 
 
 @dataclass(frozen=True)
 class Extracting:
-    """Progress: pictures done of `total`, those included that were kept from before, `reused`, and the time left."""
+    """Progress: pictures done of `total`, including those `reused` from an earlier run, and the time left."""
 
     done: int
     total: int
@@ -60,10 +60,10 @@ class Extracting:
 
 @dataclass(frozen=True)
 class Backbone:
-    """What makes the features.
+    """Computes the features.
 
     * forward: stored pictures, uint8 (n, H, W, C) -> float (n, D) on the CPU; a picture's numbers depend on no other
-    * identity: all that decides its numbers for a given picture, as JSON
+    * identity: everything that determines the numbers for a picture, as JSON
     """
 
     name: str
@@ -81,7 +81,7 @@ class FeaturesInfo(StoreInfo):
 
 @dataclass(frozen=True)
 class _Saved:
-    """What stands in a folder, checked."""
+    """The checked contents of a folder."""
 
     digests: NDArray[np.uint8]  # (N, 32)
     features: NDArray[np.float32]  # (N, D)
@@ -92,8 +92,8 @@ def extract(
 ) -> Generator[Extracting, None, NDArray[np.float32]]:
     """The features of `rows`, (n,) -> float32 (n, D), computed or taken over from an earlier run; yields progress.
 
-    A second process that wants the same waits for the first. Raises StorageError where the disk is full or cannot be
-    written.
+    A second process that wants the same features waits for the first. Raises StorageError if the disk is full or cannot
+    be written.
     """
     identity = _identity(store, backbone, view)
     folder = _folder(cache, identity, store)
@@ -116,7 +116,7 @@ def extract(
             made: list[NDArray[np.float32]] = []
             try:
                 yield from _computed(store, np.array(missing, np.int64), backbone, view, len(rows) - len(missing), made)
-            finally:  # who stops it goes on from here the next time
+            finally:  # after an interruption, the next run continues from here
                 if made:
                     saved = _merged(saved, digests, missing[: sum(map(len, made))], np.concatenate(made))
                     _save(folder, identity, saved)
@@ -124,7 +124,7 @@ def extract(
             places = {digest.tobytes(): at for at, digest in enumerate(saved.digests)}
         elif saved is not None:
             with suppress(OSError):
-                os.utime(folder / HEADER)  # the time of its last use
+                os.utime(folder / HEADER)  # records the last use
         assert saved is not None, "there are no rows"
         yield Extracting(len(rows), len(rows), len(rows) - len(missing), 0.0, 0.0)
         return saved.features[[places[digests[row].tobytes()] for row in rows]]
@@ -155,7 +155,7 @@ def _computed(
 
 
 def _merged(saved: _Saved | None, digests: NDArray[np.uint8], rows: list[int], made: NDArray[np.float32]) -> _Saved:
-    """What was kept of pictures that are still there, and what has been made of `rows`."""
+    """The earlier features of pictures that still exist, and the new ones of `rows`."""
     if saved is None or saved.features.shape[1] != made.shape[1]:
         return _Saved(digests[rows], made)
     there = {digest.tobytes() for digest in digests}
@@ -169,7 +169,7 @@ def _digests(store: Store) -> NDArray[np.uint8]:
 
 
 def _identity(store: Store, backbone: Backbone, view: View) -> dict[str, Any]:
-    """All that decides what a picture's file gives."""
+    """Everything that determines the features of a picture's file."""
     return {
         "version": VERSION,
         "root": str(store.catalog.root.resolve()),
@@ -187,7 +187,7 @@ def _folder(cache: Path, identity: dict[str, Any], store: Store) -> Path:
 
 
 def _load(folder: Path, identity: dict[str, Any]) -> _Saved | None:
-    """What an earlier run kept, if it is whole."""
+    """An earlier run's features, if they are intact."""
     try:
         header = _header(folder)
         if header["identity"] != json.loads(json.dumps(identity)):
@@ -227,7 +227,7 @@ def _hash(header: dict[str, Any]) -> str:
 
 
 def stored(cache: Path) -> list[FeaturesInfo]:
-    """The features in `cache`, the last used first; damaged ones are left out, but `clear` removes them."""
+    """The features in `cache`, the last used first; damaged ones are not listed, but `clear` removes them."""
     from pellucid.pictures.decode import Form
 
     infos = []
@@ -246,8 +246,8 @@ def stored(cache: Path) -> list[FeaturesInfo]:
 
 
 def clear(cache: Path) -> int:
-    """Remove all features and what killed runs left of them, none that are being made. Returns the bytes freed.
+    """Remove all features and the remains of killed runs, but none that are being made. Returns the bytes freed.
 
-    Raises StorageError where something cannot be removed.
+    Raises StorageError if something cannot be removed.
     """
     return clearing.clear(cache, _NAME)

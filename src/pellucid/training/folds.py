@@ -1,7 +1,7 @@
-"""Cross-validation: which part of it a training is, and what its folds say together.
+"""Cross-validation: which of its trainings a training is, and the joint result of the folds.
 
-Each picture is tested once, by a training on the other folds that has not seen it. docs/why/folds.md says what the
-interval is worth, and measures it.
+Each picture is tested once, by a training on the other folds that has not seen it. docs/why/folds.md measures how good
+the interval is.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pellucid.training.recipe import Recipe
 
 SIDE = "cross-validated"  # of the metrics
-FOLDER, PLAN = "folds", "plan.json"  # in the model folder, until all is done
-OTHER = 2**32  # added to a recipe's seed, it is no other recipe's
-USUAL, FEW = 5, 500  # folds that are suggested, for so many pictures at most
+FOLDER, PLAN = "folds", "plan.json"  # in the model folder, until everything is done
+OTHER = 2**32  # added to a recipe's seed, it gives no other recipe's seed
+USUAL, FEW = 5, 500  # suggested number of folds, for at most this many pictures
 # Student's t, 97.5 %, for 1 to 19 degrees of freedom
 T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622)
 T += (2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930)
@@ -37,11 +37,11 @@ T += (2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.
 
 @dataclass(frozen=True)
 class FoldPosition:
-    """Which of the trainings of a cross-validation one is. `place` is the model folder that they all end in.
+    """Which training of a cross-validation this is. `place` is the model folder that they all end in.
 
-    `number`: the fold that is tested, from 1 to `count`; 0 for the last training, which learns from all pictures.
-    `alike`: for all but the first training, "threads", "fused" and "class_weights" as that chose them, and the
-    "fingerprint" of the pictures that it saw.
+    `number`: the fold that is tested, from 1 to `count`; 0 for the last training, on all pictures. `alike`: for all but
+    the first training, the first one's choices "threads", "fused" and "class_weights", and the "fingerprint" of its
+    pictures.
     """
 
     number: int
@@ -50,7 +50,7 @@ class FoldPosition:
     alike: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, catalog: Catalog) -> None:
-        """Raises RecipeError where the folders give the sides: then the test side is chosen already."""
+        """Raises RecipeError if the folders give the sides: then the test side is already fixed."""
         sides = sorted(splits.SIDES[side] for side in np.unique(catalog.pictures.sides) if side >= 0)
         if sides:
             raise RecipeError(
@@ -61,10 +61,10 @@ class FoldPosition:
     def sides(
         self, store: Store, labels: NDArray[np.int64], groups: NDArray[np.int64], recipe: Recipe
     ) -> NDArray[np.int8]:
-        """The sides of the pictures in this training, (N,) as `split` has them: its fold is the test side.
+        """The sides of the pictures in this training, (N,) as in `split`: its fold is the test side.
 
-        Of the rest, and in the last training of all, `recipe.validation` is kept to choose by. Raises CatalogError, and
-        ArtefactError where the pictures are not those of the first training.
+        Of the rest (of all pictures in the last training), the fraction `recipe.validation` is the validation side.
+        Raises CatalogError, and ArtefactError if the pictures differ from those of the first training.
         """
         if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
             raise ArtefactError(
@@ -82,7 +82,7 @@ class FoldPosition:
         if self.number:
             rest = rest[splits.folds(labels, store.digests, groups, self.count, recipe.seed) != self.number - 1]
         digests, free = [store.digests[row] for row in rest.tolist()], np.full(len(rest), -1, np.int8)
-        order = recipe.seed + self.number * OTHER  # or all would choose by the same pictures
+        order = recipe.seed + self.number * OTHER  # otherwise all folds would choose by the same pictures
         sides[rest] = splits.split(labels[rest], digests, groups[rest], free, recipe.validation, 0.0, order)
         return sides
 
@@ -99,17 +99,17 @@ class Fold:
     accuracy: float
     loss: float  # mean cross-entropy in nats, after its own temperature scaling
     temperature: float
-    epoch: int  # whose weights were kept
-    seconds: float  # its training, evaluated
+    epoch: int  # whose weights were saved
+    seconds: float  # training and evaluation
 
 
 @dataclass(frozen=True)
 class Folds:
-    """What all folds say together. `metrics` are pooled over all N pictures, each judged by the model of its fold.
+    """The joint result of all folds. `metrics` are pooled over all N pictures, each judged by the model of its fold.
 
-    `accuracy` of `metrics` is the mean over pictures; its `interval` is that of `interval`. `spread`: the standard
-    deviation of the folds' accuracies. `units`: as how many independent pictures all of them count. `logits`: float32
-    (N, classes), each divided by the temperature of its fold, in the order of the catalog.
+    `accuracy` of `metrics` is the mean over pictures; its `interval` comes from `interval`. `spread`: the standard
+    deviation of the folds' accuracies. `units`: the effective number of independent pictures. `logits`: float32 (N,
+    classes), each divided by the temperature of its fold, in the order of the catalog.
     """
 
     each: tuple[Fold, ...]
@@ -125,7 +125,7 @@ class Folds:
 
 
 def begun(out: Path) -> bool:
-    """Whether a cross-validation stands in a folder, and has not ended."""
+    """Whether a folder holds an unfinished cross-validation."""
     return (out / FOLDER / PLAN).is_file()
 
 
@@ -137,9 +137,9 @@ def pooled(
     groups: NDArray[np.int64],
     classes: tuple[str, ...],
 ) -> Folds:
-    """The folds' answers put together. For each fold: its rows (n,) and their raw logits (n, classes).
+    """Pool the folds' answers. For each fold: its rows (n,) and their raw logits (n, classes).
 
-    labels, groups: (N,) of all pictures. Raises CatalogError where the rows are not each picture once.
+    labels, groups: (N,) for all pictures. Raises CatalogError unless the rows contain each picture once.
     """
     order = np.concatenate(list(rows))
     if not np.array_equal(np.sort(order), np.arange(len(labels))):
@@ -162,7 +162,7 @@ def pooled(
 
 
 def units(groups: NDArray[np.int64]) -> float:
-    """As how many independent pictures N pictures count, of which those of a group are right or wrong together.
+    """The effective number of independent pictures among N, if the members of a group are right or wrong together.
 
     N² over the sum of the squared sizes of the groups (Kish 1965, section 8.2); groups (N,).
     """
@@ -171,10 +171,10 @@ def units(groups: NDArray[np.int64]) -> float:
 
 
 def interval(accuracy: float, independent: float, each: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of a cross-validated accuracy: whatever lies in Wilson's interval or in Student's over the folds.
+    """95 % interval of a cross-validated accuracy: the union of Wilson's interval and Student's over the folds.
 
-    Wilson's for `independent` pictures knows how few pictures were tested; Student's, accuracy +- t * deviation /
-    sqrt(folds), how much the models differ, too. Neither covers by itself (docs/why/folds.md): no estimate of the
+    Wilson's, for `independent` pictures, accounts for the number of test pictures; Student's, accuracy +- t * deviation
+    / sqrt(folds), also for the differences between models. Neither covers alone (docs/why/folds.md): no estimate of the
     variance from one cross-validation is unbiased (Bengio & Grandvalet 2004, theorem 1).
     """
     low, high = evaluate.interval(accuracy * independent, independent)
@@ -183,7 +183,7 @@ def interval(accuracy: float, independent: float, each: Sequence[float]) -> tupl
 
 
 def suggestion(data: Data, recipe: Recipe) -> tuple[str, ...]:
-    """A sentence where a cross-validation would say much more than the few test pictures; () where it would not."""
+    """A sentence if a cross-validation would say much more than the few test pictures, else ()."""
     if data.labels.ndim != 1:  # several labels a picture
         return ()
     count, test, groups = len(data.labels), len(data.rows("test")), data.groups

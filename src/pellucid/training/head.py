@@ -1,9 +1,9 @@
 """The head on a frozen backbone: multinomial logistic regression on its features, all pictures at once.
 
-Minimised is C times the sum of the cross-entropies, plus half the squared distance of the weights from where they
-start: 0, or the rows of known classes. It is convex: L-BFGS finds its one minimum in seconds, and finds it again. C is
-chosen on validation (docs/why/transfer.md). Features are centred, and scaled to a mean square length of 1, so that one
-grid of C serves every backbone; the weights that come out are for the features as they are.
+It minimises C times the sum of the cross-entropies, plus half the squared distance of the weights from their start: 0,
+or the rows of known classes. The problem is convex: L-BFGS reaches its one minimum in seconds, every time. Validation
+chooses C (docs/why/transfer.md). Features are centred, and scaled to a mean square length of 1: one grid of C then fits
+every backbone. The resulting weights are for the unscaled features.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 USUAL = 144.0  # mean square length of EfficientNet-Lite0's centred features of photographs; the grid was measured there
 GRID = tuple(c * USUAL for c in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0))  # of C, from the strongest pull to the weakest
-DEFAULT = GRID[3]  # where nothing can choose
-ITERATIONS, MEMORY = 400, 20  # of L-BFGS: at most, and steps remembered
-COARSE, FLAT = 1e-2, 1e-7  # the gradient that ends it, as a share of the decay, and at least; FLAT for what is kept
-WORSE = 2  # times in a row that a larger C has a larger loss on validation, after which none is tried
-FEW = 100  # validation pictures, below which a difference may be chance
-ALONE = 20_000_000  # products in one evaluation; with fewer, threads wait for one another more than they compute
+DEFAULT = GRID[3]  # if there is nothing to choose by
+ITERATIONS, MEMORY = 400, 20  # of L-BFGS: most iterations, and steps remembered
+COARSE, FLAT = 1e-2, 1e-7  # final gradient, as a fraction of the decay and at least; FLAT for the returned head
+WORSE = 2  # larger C in a row with a larger validation loss, after which the search ends
+FEW = 100  # validation pictures; with fewer, a difference may be chance
+ALONE = 20_000_000  # products in one evaluation; with fewer, threads wait for each other more than they compute
 
 
 @dataclass(frozen=True)
 class Side:
     """Pictures by their features: float32 (n, D), and how much each counts, (n,) or None for 1.
 
-    labels: int64 (n,); or bool (n, classes) where a picture may have several, each then a yes or no of its own.
+    labels: int64 (n,); or bool (n, classes) if a picture may have several, each then a separate yes or no.
     """
 
     features: NDArray[np.float32]
@@ -61,11 +61,11 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The head that was chosen.
+    """The chosen head.
 
-    * c: as above, for the features as they are
+    * c: as above, for the unscaled features
     * decay: the weight decay with which gradient descent on those features' mean cross-entropy has its minimum here
-    * step: a learning rate with which that gradient descent surely falls, 1 / (mean square length / 2 + decay)
+    * step: a learning rate with which that gradient descent is certain to fall, 1 / (mean square length / 2 + decay)
       (Boehning 1992, "Multinomial logistic regression algorithm", the bound of the Hessian)
     * losses: of validation for every C tried, (C, cross-entropy)
     """
@@ -83,13 +83,13 @@ class Fitted:
 
 
 def fit(train: Side, validation: Side | None, start: LinearHead, grid: Sequence[float] = GRID) -> Fitted:
-    """The head of the C in `grid` with the least cross-entropy on `validation`; of DEFAULT where there is none.
+    """The head for the C in `grid` with the least cross-entropy on `validation`; for DEFAULT without validation.
 
-    Fewer than FEW validation pictures have to be sure: DEFAULT stays unless another C is better by more than a standard
-    error of the difference. The weights of `validation` count in its cross-entropy.
+    With fewer than FEW validation pictures, DEFAULT stays unless another C is better by more than a standard error of
+    the difference. The weights of `validation` count in its cross-entropy.
 
     `start` has a row for each class. The same numbers give the same bits on the same number of threads. Raises
-    TrainingError where a feature is not finite.
+    TrainingError if a feature is not finite.
     """
     began = time.perf_counter()
     if not np.isfinite(train.features).all():
@@ -108,19 +108,19 @@ def fit(train: Side, validation: Side | None, start: LinearHead, grid: Sequence[
 
 
 def judged(rows: LinearHead, side: Side) -> tuple[float, float]:
-    """The mean cross-entropy, each picture counting by its weight, and the accuracy, each counting the same."""
+    """The mean cross-entropy, each picture weighted, and the accuracy, unweighted."""
     return float(losses(rows, side).mean()), targets.accuracy(rows.logits(side.features), side.labels)
 
 
 def losses(rows: LinearHead, side: Side) -> NDArray[np.float64]:
-    """Cross-entropy of each picture times its weight, (n,), as `targets.weighted` has it."""
+    """Cross-entropy of each picture times its weight, (n,), as in `targets.weighted`."""
     return targets.weighted(targets.losses(rows.logits(side.features), side.labels), side.weights)
 
 
 def _chosen(
     problem: _Problem, validation: Side, grid: Sequence[float]
 ) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """The C with the least loss, and the losses of those that were tried."""
+    """The C with the least loss, and the losses of those tried."""
     tried: list[NDArray[np.float64]] = []
     best = 0
     for c in grid:
@@ -138,7 +138,7 @@ def _chosen(
 
 @contextmanager
 def _threads(products: int) -> Iterator[None]:
-    """One thread where the work is too little to be shared."""
+    """Use one thread if the work is too little to share."""
     import torch
 
     before = torch.get_num_threads()
@@ -151,7 +151,7 @@ def _threads(products: int) -> Iterator[None]:
 
 
 class _Problem:
-    """Scaled features, and the function to be minimised."""
+    """Scaled features, and the function to minimise."""
 
     def __init__(self, train: Side, start: LinearHead) -> None:
         import torch
@@ -172,11 +172,11 @@ class _Problem:
         self.at = torch.from_numpy(np.concatenate([weight, bias[:, None]], axis=1))
 
     def decay(self, c: float) -> float:
-        """The pull as a share of the mean cross-entropy: 1 / (C n)."""
+        """The pull as a fraction of the mean cross-entropy: 1 / (C n)."""
         return 1 / (c * self.count)
 
     def minimum(self, c: float, flat: float) -> LinearHead:
-        """The head where no number of the gradient exceeds `flat`, sought from where the last search ended."""
+        """The head where no element of the gradient exceeds `flat`, searched from the end of the last search."""
         import torch
 
         point = self.at.clone().requires_grad_()
@@ -207,7 +207,7 @@ class _Problem:
 
         weight, bias = point[:, :-1], point[:, -1]
         logits = (self.features @ weight.float().T).double() + bias
-        if self.labels.ndim == 2:  # the mean over the classes of a yes or no each
+        if self.labels.ndim == 2:  # the mean over the classes, each a yes or no
             right = self.labels.double()
             losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, right, reduction="none").mean(1)
             error = (logits.sigmoid() - right) * self.shares[:, None] / logits.shape[1]

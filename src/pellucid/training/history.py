@@ -1,4 +1,4 @@
-"""What a training remembers of its epochs: how each ended, which was the best, and the same as CSV."""
+"""The history of a training: how each epoch ended, which was the best, and the same as CSV."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch done. `best`: by `is_best` no epoch before was as good. Class weights count in both losses."""
+    """One finished epoch. `best`: by `is_best` no earlier epoch was as good. Class weights count in both losses."""
 
     epoch: int  # 0: the head on the frozen backbone, before the first step
     steps: int
@@ -21,10 +21,10 @@ class Epoch:
 
 
 def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) -> bool:
-    """More accurate on the validation pictures than every epoch before, or as accurate with a smaller loss.
+    """More accurate on the validation pictures than every earlier epoch, or as accurate with a smaller loss.
 
-    Without validation it is the last epoch. A head on known weights then stays: nothing shows that more is better.
-    Where few pictures validate, the loop replaces the head only by what is surely better (loop.end_epoch).
+    Without validation it is the last epoch, except that a head on known weights stays: nothing shows that more training
+    is better. If few pictures validate, the loop replaces the head only by a clearly better one (loop.end_epoch).
     """
     if loss is None:
         return not history or history[0].epoch > 0
@@ -33,14 +33,14 @@ def is_best(history: list[Epoch], accuracy: float | None, loss: float | None) ->
         return True
     last = bests[-1]
     assert last.validation_loss is not None
-    if accuracy is None:  # all of several labels right is too rare to choose by; class weights are in the loss
+    if accuracy is None:  # with several labels an exact match is too rare to choose by; class weights are in the loss
         return loss < last.validation_loss
     assert last.validation_accuracy is not None
     return (accuracy, -loss) > (last.validation_accuracy, -last.validation_loss)
 
 
 def as_csv(history: list[Epoch]) -> str:
-    """The epochs as CSV, a header and a line each; an empty field where there was no validation."""
+    """The epochs as CSV, a header and a line each; an empty field if there was no validation."""
     names = [name for name in Epoch.__dataclass_fields__ if name != "best"]
     lines = [",".join([*names, "best"])]
     for epoch in history:

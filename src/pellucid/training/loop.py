@@ -1,7 +1,7 @@
 """The training loop: a generator that yields what happened and never asks what to do next.
 
-Every random choice of step `s` is drawn from (seed, s) alone, so a run is a function of its recipe and can go on
-from any step: nothing but numbers has to be saved (checkpoint.py), and no generator's inner state.
+Every random choice of step `s` is drawn from (seed, s) alone. So a run is a function of its recipe and can continue
+from any step: a checkpoint holds only numbers (checkpoint.py), and no generator's inner state.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from pellucid.network.standardise import Stored
 
 
-PIXELS = 6_000_000  # of the pictures that go through the network at once, on a CPU: 64 of 300x300
-PROBE = 5.0  # seconds: the plan follows the pace of later steps anyway
+PIXELS = 6_000_000  # in the pictures that go through the network at once on a CPU: 64 of 300x300
+PROBE = 5.0  # seconds: the plan follows the speed of later steps anyway
 
 
 class Images(Protocol):
-    """Where batches come from: the store, a GPU that holds it (resident.py), or anything that hands out rows."""
+    """A source of batches: the store, a GPU that holds it (resident.py), or any other source of rows."""
 
     def batch(self, rows: NDArray[np.int64]) -> Stored:
         """Rows (n,) -> uint8 (n, H, W, C): an array, or a tensor on the engine's device."""
@@ -48,7 +48,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What does not change during a run. `train` and `validation` are rows of `images`."""
+    """The constants of a run. `train` and `validation` are rows of `images`."""
 
     recipe: Recipe
     engine: Engine
@@ -58,24 +58,24 @@ class Task:
     labels: targets.Targets
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
-    reported: int = 0  # pictures that are classified once more after the last step, of a run in minutes
-    weights: tuple[float, ...] | None = None  # how many times a picture of each class counts in the loss
-    frozen_norms: bool = False  # batch norm keeps the sums of known weights, and gives in training what it predicts
+    reported: int = 0  # pictures to classify after the last step, in a run in minutes
+    weights: tuple[float, ...] | None = None  # factor of each class's pictures in the loss
+    frozen_norms: bool = False  # batch norm uses the sums of known weights in training as in prediction
 
     @property
     def steps_per_epoch(self) -> int:
-        """As many as the batch size needs; one picture more a step rather than a step of one (batches of 2)."""
+        """As many as the batch size needs; a step takes one picture more rather than leave a step of one."""
         needed = math.ceil(len(self.train) / self.batch)
         return needed if self.batch == 1 else max(1, min(needed, len(self.train) // 2))
 
     @property
     def by_loss(self) -> bool:
-        """Whether validation chooses the epoch by its loss alone: of several labels, and where classes are weighted."""
+        """Whether only the loss on validation chooses the epoch: for several labels, and for weighted classes."""
         return self.labels.ndim == 2 or self.weights is not None
 
     @property
     def batch(self) -> int:
-        """Pictures in a step; the recipe of a task leaves nothing open."""
+        """Pictures in a step; the recipe of a task is complete."""
         assert self.recipe.batch is not None
         return self.recipe.batch
 
@@ -96,7 +96,7 @@ class Step:
 
 @dataclass
 class State:
-    """What a run changes, all of it: a checkpoint is these fields and nothing else."""
+    """Everything that a run changes: a checkpoint is these fields and nothing else."""
 
     module: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -112,31 +112,31 @@ class State:
     best_optimizer: dict[str, torch.Tensor] = field(default_factory=dict)  # see optimizer_tensors
     best_step: int = 0  # steps done then
     stopped_early: bool = False
-    seconds_allowed: float | None = None  # where minutes were asked for; `steps` then follows the speed
-    step_seconds: float = 0.0  # the mean of late
+    seconds_allowed: float | None = None  # for a run in minutes; `steps` then follows the speed
+    step_seconds: float = 0.0  # recent mean
     fastest_seconds: float = 0.0  # of the steps so far, as if no other program ran; 0 before the first
-    head_losses: list[float] = field(default_factory=list)  # of each validation picture, where these are few
-    validation_steps: float = 0.0  # as many steps as the last validation took, by that mean; 0 before the first
+    head_losses: list[float] = field(default_factory=list)  # of each validation picture, if there are few
+    validation_steps: float = 0.0  # duration of the last validation in steps, by that mean; 0 before the first
 
     @property
     def finished(self) -> bool:
-        """No step is left, and the last epoch is validated."""
+        """Whether no step is left and the last epoch is validated."""
         return self.stopped_early or (self.step >= self.steps and not self.epoch_pictures)
 
 
 def run(task: Task, state: State) -> Iterator[Step | Epoch]:
     """Train `state` in place until it is finished, yielding a Step after each step and an Epoch after each epoch.
 
-    Its seconds are those of the clock, from one step to the next: what whoever iterates does meanwhile counts.
-    Whoever iterates may stop asking at any yield: `state` is then whole. Raises TrainingError when the loss is
-    not finite, before that loss changes any weight.
+    Its seconds are wall-clock time from one step to the next, including the caller's own work. The caller may stop at
+    any yield: `state` is then complete. Raises TrainingError if the loss is not finite, before that loss changes any
+    weight.
     """
     per_epoch = task.steps_per_epoch
     speed = pace.Speed()
     order: list[NDArray[np.int64]] = []
     last = time.perf_counter()
     while True:
-        # asked before the step and not after it: a run resumed between an epoch's last step and its end passes here
+        # checked before the step: a run resumed between an epoch's last step and its end passes here
         if state.epoch_pictures and (state.step >= state.steps or minutes.is_due(task, state)):
             result, last = end_epoch(task, state, last)
             minutes.replan(task, state)
@@ -159,7 +159,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         state.epoch_pictures += len(rows)
         speed.note(len(rows), seconds)
         if state.step == 1:
-            task.engine.settle()  # the optimizer's numbers are made, and stay, between a step's large blocks
+            task.engine.settle()  # the optimizer's numbers exist now, and stay between a step's large blocks
         minutes.note(task, state, seconds)
         yield Step(
             epoch + 1,
@@ -185,18 +185,18 @@ def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
     """Forward, backward, update. Returns the mean loss of the batch and how many were right.
 
-    Raises TrainingError, with weights and batch norm's sums as before, where the loss or a gradient is not finite.
+    Raises TrainingError if the loss or a gradient is not finite; weights and batch norm's sums are then unchanged.
     """
     import torch
 
     seed = int(np.random.SeedSequence((task.recipe.seed, 1, state.step)).generate_state(1, np.uint64)[0] >> 1)
     device = task.engine.device
-    # of dropout; asked for all devices, PyTorch looks for them each time
+    # for dropout; seeding all devices makes PyTorch look for them each time
     (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
     generator = torch.Generator().manual_seed(seed)
 
     train_mode(state.module, task.frozen_norms)
-    buffers = [buffer.clone() for buffer in state.module.buffers()]  # of batch norm: the forward pass changes them
+    buffers = [buffer.clone() for buffer in state.module.buffers()]  # batch norm's, which the forward pass changes
     state.optimizer.zero_grad(set_to_none=True)
     losses, right = [], []
     for part in _parts(task, state.module, rows):
@@ -209,7 +209,7 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
         right.append(targets.right(logits.detach(), labels))
     gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
     sums = torch.stack(losses).sum(), torch.nn.utils.get_total_norm(gradients), torch.stack(right).sum()
-    value, length, correct = torch.stack(sums).tolist()  # together: each reading waits for a GPU
+    value, length, correct = torch.stack(sums).tolist()  # together: each read waits for a GPU
     if not (math.isfinite(value) and math.isfinite(length)):
         state.optimizer.zero_grad(set_to_none=True)
         for buffer, before in zip(state.module.buffers(), buffers, strict=True):
@@ -223,10 +223,10 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
 
 
 def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rows of a step, as many together as go through the network at once; their gradients are added.
+    """The rows of a step, in parts that go through the network together; their gradients are added.
 
-    All of them but on a CPU where they have very many pixels: there fewer at a time are as fast and take less memory.
-    Batch norm has to see all of them, unless its sums stay.
+    One part, except on a CPU if the pictures have very many pixels: smaller parts are then as fast and take less
+    memory. Batch norm needs all rows in one part, unless its sums are frozen.
     """
     if task.engine.device != "cpu" or (has_batch_norm(module) and not task.frozen_norms):
         return [rows]
@@ -235,7 +235,7 @@ def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list
 
 
 def _logits(task: Task, module: torch.nn.Module, pixels: Stored, generator: torch.Generator) -> torch.Tensor:
-    """The outputs for pictures (n, H, W, C) of the store, augmented first where that is asked for."""
+    """The outputs for pictures (n, H, W, C) of the store, augmented first if the recipe says so."""
     if task.augment == "none":
         with task.engine.autocast():
             return task.engine.of_stored(module, task.standardise)(pixels)
@@ -249,7 +249,7 @@ def _logits(task: Task, module: torch.nn.Module, pixels: Stored, generator: torc
 
 
 def load(task: Task) -> None:
-    """What the first step would wait for: the kernel that augments, which may have to be compiled."""
+    """Load what the first step would wait for: the augmentation kernel, which may have to be compiled."""
     import torch
 
     if task.augment != "none" and task.engine.device == "cpu":
@@ -268,8 +268,8 @@ def _advice(recipe: Recipe, rate: float) -> str:
 def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     """Validate, keep the best weights, decide on early stopping, and start the next epoch's sums.
 
-    `last`: when the last step had ended, by the clock. Returns also when this has. Raises TrainingError where the loss
-    on the validation pictures is not finite.
+    `last`: the clock time of the last step's end. Also returns the time of its own end. Raises TrainingError if the
+    loss on the validation pictures is not finite.
     """
     epoch = (state.step - 1) // task.steps_per_epoch + 1
     rate = learning_rate(task.recipe, state.step - 1, state.steps)
@@ -280,8 +280,8 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         labels = task.labels[task.validation]
         weights = None if task.weights is None else np.array(task.weights)[labels]
         losses = targets.weighted(targets.losses(logits, labels), weights)
-        validation_loss, validation_accuracy = float(losses.mean()) + 0.0, targets.accuracy(logits, labels)  # no -0
-        if state.head_losses:  # of few pictures a difference may be chance: the head stays unless it is more
+        validation_loss, validation_accuracy = float(losses.mean()) + 0.0, targets.accuracy(logits, labels)  # avoids -0
+        if state.head_losses:  # with few pictures a difference may be chance: only a larger one replaces the head
             sure = surely_less(losses, np.array(state.head_losses))
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
@@ -306,7 +306,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     if result.best:
         keep_best(state)
     if len(state.history) == 1:
-        task.engine.settle()  # likewise those of the best epoch
+        task.engine.settle()  # the same for those of the best epoch
     patience = task.recipe.patience
     if patience is not None and validation_loss is not None:
         since = next(age for age, past in enumerate(reversed(state.history)) if past.best)
@@ -315,14 +315,14 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
 
 
 def keep_best(state: State) -> None:
-    """Copy weights and optimizer as they are now to those of the best epoch."""
+    """Copy the current weights and optimizer to those of the best epoch."""
     _keep(state.best, state.module.state_dict())
     _keep(state.best_optimizer, optimizer_tensors(state))
     state.best_step = state.step
 
 
 def _keep(copies: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Copy `tensors` over what was kept before: nothing new that stays lies among the blocks that each step needs."""
+    """Copy `tensors` over the previous ones: no new lasting block may lie among the blocks that each step needs."""
     for name, tensor in tensors.items():
         if name in copies and copies[name].shape == tensor.shape:
             copies[name].copy_(tensor.detach())
@@ -331,11 +331,11 @@ def _keep(copies: dict[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) 
 
 
 def optimizer_tensors(state: State) -> dict[str, torch.Tensor]:
-    """What the optimizer remembers of each weight, as "conv1.weight/exp_avg", "conv1.weight/step": its own tensors."""
+    """The optimizer's state for each weight, as "conv1.weight/exp_avg", "conv1.weight/step": its own tensors."""
     named: dict[str, torch.Tensor] = {}
     for name, parameter in state.module.named_parameters():
         for key, value in state.optimizer.state.get(parameter, {}).items():
-            if value is not None:  # the momentum of an SGD that has none
+            if value is not None:  # None is the momentum of an SGD without any
                 named[f"{name}/{key}"] = value
     return named
 
@@ -355,9 +355,9 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
 
 
 def measure_steps(task: Task, state: State, seconds: float) -> float:
-    """Seconds that one step takes, measured on the first real batches; `state` is left as it was.
+    """Seconds of one step, measured on the first real batches; `state` does not change.
 
-    The first step pays for memory and is not counted. Runs for about `seconds`, PROBE at most, and at least two steps.
+    The first step allocates memory and does not count. Runs for about `seconds`, PROBE at most, and at least two steps.
     """
     trial = copy.deepcopy(state)
     times: list[float] = []

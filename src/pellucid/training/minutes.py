@@ -1,4 +1,4 @@
-"""The plan of a run in minutes, made anew from its pace: how many steps fit, and which epochs are validated."""
+"""The plan of a run in minutes, updated from its speed: how many steps fit, and which epochs to validate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def seconds_left(state: State, speed: pace.Speed) -> float:
     return (state.steps - state.step) * speed.seconds_per_step
 
 
-REPLAN = 1  # steps between two looks at the time that is left
+REPLAN = 1  # steps between two checks of the time left
 
 
 def note(task: Task, state: State, seconds: float) -> None:
-    """A step took `seconds`: where minutes were asked for, the plan is made anew."""
+    """Record that a step took `seconds`; in a run in minutes, update the plan."""
     if state.seconds_allowed is not None:
         state.step_seconds = pace.mean_seconds(state.step_seconds, seconds, state.seconds_allowed)
         state.fastest_seconds = min(state.fastest_seconds or seconds, seconds)
@@ -30,9 +30,9 @@ def note(task: Task, state: State, seconds: float) -> None:
 
 
 def replan(task: Task, state: State) -> None:
-    """Where minutes were asked for: as many steps in all as fit into them at the speed of late.
+    """In a run in minutes, plan as many steps in all as fit into them at the recent speed.
 
-    One at least, where nothing has been learned yet.
+    At least one, if nothing has been learned yet.
     """
     if state.seconds_allowed is None:
         return
@@ -44,9 +44,9 @@ def replan(task: Task, state: State) -> None:
 
 
 def too_few(minutes: float, state: State, before: float) -> tuple[str, ...]:
-    """A sentence where so many `minutes` leave no step; () where they leave one.
+    """A sentence if so many `minutes` leave no step, else ().
 
-    before: seconds until the first step could begin. Of these, a head on known weights has its own in the history.
+    before: seconds until the first step could begin; those for a head on known weights are in the history.
     """
     allowed = minutes * 60
     known = bool(state.history)
@@ -81,7 +81,7 @@ def _left(task: Task, state: State) -> tuple[float, float]:
 
 
 def is_due(task: Task, state: State) -> bool:
-    """Whether the epoch ends here: after all its pictures, and where a validation leaves time to go on."""
+    """Whether the epoch ends here: after all its pictures, if a validation leaves time to continue."""
     if state.step % task.steps_per_epoch:
         return False
     if state.seconds_allowed is None:

@@ -1,4 +1,4 @@
-"""Batch norm in training: whether a network has it, and whether its running sums stay those of known weights."""
+"""Batch norm in training: whether a network has it, and whether it uses the running sums of known weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def has_batch_norm(module: torch.nn.Module) -> bool:
-    """Whether what one picture gives depends on the others."""
+    """Whether the output for one picture depends on the others in its batch."""
     return any(map(_is_batch_norm, module.modules()))
 
 

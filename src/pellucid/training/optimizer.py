@@ -18,8 +18,7 @@ def optimizer(recipe: Recipe, module: torch.nn.Module) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, Adam, AdamW or RMSprop over the module's parameters.
 
     Weight decay acts on filters and weight matrices only: biases and batch norm have one dimension. A group's `factor`
-    is the share of the learning rate that its layers get: see `shares`.
-    Raises NetworkError where there is nothing to train.
+    is the fraction of the learning rate for its layers: see `shares`. Raises NetworkError if there is nothing to train.
     """
     import torch
 
@@ -45,7 +44,7 @@ def optimizer(recipe: Recipe, module: torch.nn.Module) -> torch.optim.Optimizer:
 
 
 def shares(module: torch.nn.Module, lowest: float) -> list[tuple[float, list[torch.nn.Parameter]]]:
-    """The share of the learning rate that each layer gets, with the layer's parameters that are trained.
+    """The fraction of the learning rate for each layer, with the layer's trainable parameters.
 
     They rise from `lowest` at the first layer to 1 at the last by equal factors (Howard & Ruder 2018, "Universal
     language model fine-tuning", section 3.2). Layers are the module's children that have parameters.
@@ -61,7 +60,7 @@ def shares(module: torch.nn.Module, lowest: float) -> list[tuple[float, list[tor
 def remembering(
     recipe: Recipe, module: torch.nn.Module, learning_rate: float, tensors: Mapping[str, Tensor]
 ) -> torch.optim.Optimizer:
-    """The recipe's optimizer as it was when `tensors` were kept: by parameter and key, "conv1.weight/exp_avg"."""
+    """The recipe's optimizer with its saved state `tensors`, by parameter and key: "conv1.weight/exp_avg"."""
     import torch
 
     restored = optimizer(recipe, module)

@@ -1,8 +1,8 @@
-"""How fast a run goes and what fits into its minutes: plain numbers in, plain numbers out."""
+"""The speed of a run and what fits into its minutes: plain numbers in, plain numbers out."""
 
 
 class Speed:
-    """Images and seconds a step, a running mean over about twenty steps, so that the time left follows the load."""
+    """Images and seconds per step, a running mean over about twenty steps: the time left follows the load."""
 
     def __init__(self) -> None:
         self.images_per_second = 0.0
@@ -14,15 +14,15 @@ class Speed:
         self.seconds_per_step = keep * self.seconds_per_step + (1 - keep) * seconds
 
 
-RECENT = 0.05  # of the allowed time: so long a mean looks back
-JUMP = 5.0  # a step that takes longer than so many times the mean counts as so many times
-REPORT_SECONDS = 1.0  # for the card and the files of a model folder, on two cores where no other program runs
+RECENT = 0.05  # of the allowed time: the span of the running mean
+JUMP = 5.0  # a slower step counts as this many times the mean
+REPORT_SECONDS = 1.0  # for the card and the files of a model folder, on two cores without other programs
 
 
 def mean_seconds(mean: float, seconds: float, allowed: float) -> float:
     """The mean time of a step after one more of `seconds`, over about the last twentieth of the `allowed` time.
 
-    Other programs come and go, so that old steps say little of those to come; a single slow one says little, too.
+    Other programs come and go, so old steps predict little, and so does a single slow one.
     """
     if mean <= 0:
         return seconds
@@ -31,20 +31,20 @@ def mean_seconds(mean: float, seconds: float, allowed: float) -> float:
 
 
 def report_seconds(per_step: float, fastest: float) -> float:
-    """The time of the card and the files: as much longer than alone as a step of late is than the fastest one."""
+    """The time for the card and the files: longer than alone by the ratio of the recent to the fastest step."""
     return REPORT_SECONDS * max(1.0, per_step / fastest) if fastest > 0 else REPORT_SECONDS
 
 
 def validation_steps(pictures: int, batch: float) -> float:
-    """As many training steps as `pictures` take without a gradient, about a third: before it was measured."""
+    """The number of training steps that take as long as validating `pictures`, about a third: an initial guess."""
     return pictures / batch / 3
 
 
 def fitting_steps(left: float, per_step: float, per_validation: float, to_boundary: int, per_epoch: int) -> int:
-    """Steps to come that fit into `left` seconds with the validations among them and the one at the end.
+    """Steps that fit into `left` seconds together with the validations among them and the one at the end.
 
-    `to_boundary`: steps to the end of this epoch, 1 to `per_epoch`. Where a last, short epoch leaves no time for a
-    validation of its own, the one before is left out (`leaves_time`), and the time goes into steps.
+    `to_boundary`: steps to the end of this epoch, 1 to `per_epoch`. If a last, short epoch leaves no time for its own
+    validation, the validation before it is left out (`leaves_time`), and its time goes into steps.
     """
     if per_step <= 0:
         return 0 if left <= 0 else to_boundary
@@ -65,5 +65,5 @@ def leaves_time(left: float, per_step: float, per_validation: float) -> bool:
 
 
 def _whole(number: float) -> int:
-    """Rounded down, but for what the last digits of a float are off."""
+    """Rounded down, but tolerating floating-point error in the last digits."""
     return int(max(0.0, number) * (1 + 1e-9))

@@ -1,4 +1,4 @@
-"""Every setting of a training, once. Flags, TOML keys, the saved JSON and the reference page come from here."""
+"""Every setting of a training. Flags, TOML keys, the saved JSON and the reference page come from here."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Recipe:
     epochs: int | None = None
     """How often each training picture is seen."""
     minutes: float | None = None
-    """Take so many minutes instead of epochs, from the first picture to the saved model; each step plans the rest."""
+    """Train for this many minutes instead of epochs, from the first picture to the saved model; each step updates the
+    plan.
+    """
     batch: int | None = None
     """Pictures per step."""
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
@@ -95,7 +97,7 @@ class Recipe:
     label_column: str | None = None
     """The column of a table that holds the labels."""
     split_column: str | None = None
-    """The column of a table that holds train, val or test; empty where a picture may be on any side."""
+    """The column of a table that holds train, val or test; empty if a picture may be on any side."""
     group_column: str | None = None
     """The column of a table whose equal values must stay on one side of the split: a patient, a camera."""
     replay: bool = False
@@ -108,14 +110,14 @@ class Recipe:
             _check_type(name, getattr(self, name), annotation)
         _check_ranges(self)
         _check_labels(self)
-        if self.labels == "several":  # what the cross-entropy comes to there
+        if self.labels == "several":  # the equivalent of cross-entropy there
             object.__setattr__(self, "loss", "binary_cross_entropy")
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
-# Where a named network was published with settings of its own, they are its defaults.
+# The settings with which a named network was published are its defaults.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "article": {
         "fit": "stretch",
@@ -146,7 +148,7 @@ def make(**settings: Any) -> Recipe:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Settings from a TOML file, not yet checked (see `make`). Raises RecipeError where it cannot be read."""
+    """Settings from a TOML file, not yet checked (see `make`). Raises RecipeError if it cannot be read."""
     try:
         return tomllib.loads(decoded(path.read_bytes()))
     except OSError as error:
@@ -166,7 +168,7 @@ def _check_type(name: str, value: object, annotation: Any) -> None:
     for option in options:
         if typing.get_origin(option) is Literal:
             allowed.extend(_literals(option))
-            if any(type(value) is type(one) and value == one for one in allowed):  # neither True nor 1.0 is 1
+            if any(type(value) is type(one) and value == one for one in allowed):  # neither True nor 1.0 equals 1
                 return
         elif isinstance(value, bool) != (option is bool):
             continue
@@ -215,7 +217,7 @@ def _check_labels(recipe: Recipe) -> None:
         )
 
 
-# name -> (smallest, largest, what is allowed, in words)
+# name -> (smallest, largest, the allowed values in words)
 _RANGES: Mapping[str, tuple[float, float, str]] = {
     "size": (8, 4096, "from 8 to 4096 pixels"),
     "validation": (0, 0.9, "from 0 to 0.9"),

@@ -1,8 +1,7 @@
 """Writes the replay of a training (replay.py) beside it, without changing one bit of it.
 
-A frame is a forward and a backward pass of a few pictures in evaluation mode: no random number is drawn, no weight,
-no sum of batch norm and no `.grad` is touched. The index is rewritten after each frame, so that it never names a file
-that is not there.
+A frame is a forward and a backward pass of a few pictures in evaluation mode: it draws no random number and changes no
+weight, no sum of batch norm and no `.grad`. The index is rewritten after each frame, so it never names a missing file.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ if TYPE_CHECKING:
     import torch
 
 PICTURES = 4
-FRAMES = 64  # evenly spaced, at most; the first steps have some more
+FRAMES = 64  # evenly spaced, at most; there are some more among the first steps
 LAYERS = 12
 UNITS = 64
 FILTERS, INPUTS = 16, 3
-FILTER_BYTES = 4096  # of a layer
-MAP_BYTES = 1 << 16  # of a frame: outputs and gradients together
-CHANNELS_AND_SIDES = ((16, 28), (16, 20), (8, 20), (8, 14), (4, 14), (4, 7))  # the first that keeps within MAP_BYTES
+FILTER_BYTES = 4096  # per layer
+MAP_BYTES = 1 << 16  # per frame: outputs and gradients together
+CHANNELS_AND_SIDES = ((16, 28), (16, 20), (8, 20), (8, 14), (4, 14), (4, 7))  # the first that fits MAP_BYTES
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a replay takes on the disk."""
+    """The disk space of a replay."""
 
     frames: int
     bytes: int
@@ -51,7 +50,7 @@ class Size:
 def choose(task: Task) -> NDArray[np.int64]:
     """Rows of the pictures to follow: one of each of the first four classes, drawn by the seed.
 
-    From the validation pictures; from the training pictures where a class has none of them.
+    From the validation pictures, or from the training pictures if a class has none of them.
     """
     generator = np.random.default_rng((task.recipe.seed, 2))
     chosen = []
@@ -62,11 +61,11 @@ def choose(task: Task) -> NDArray[np.int64]:
 
 
 def is_due(step: int, steps: int, every: int | None) -> bool:
-    """Whether a frame is kept after `step` of `steps` steps: always of the first and the last, else of every so many.
+    """Whether to keep a frame after `step` of `steps` steps: always for the first and the last, else for every n-th.
 
-    By default these are 32 to 64 over the run, or each step where the steps are fewer, and before the second of them
-    the powers of two. Their spacing is a power of two itself, so that where the plan changes, the frames of one plan
-    are among those of the other.
+    By default there are 32 to 64 over the run, or one per step if there are fewer steps, and before the second of them
+    the powers of two. Their spacing is itself a power of two: if the plan changes, one plan's frames are among the
+    other's.
     """
     if step in (0, steps):
         return True
@@ -77,7 +76,7 @@ def is_due(step: int, steps: int, every: int | None) -> bool:
 
 
 class Recorder:
-    """Adds frames to the replay in `folder`. A resumed run goes on with those up to its step."""
+    """Adds frames to the replay in `folder`. A resumed run continues after the frames up to its step."""
 
     def __init__(self, folder: Path, task: Task, state: State, paths: Sequence[str], classes: Sequence[str]) -> None:
         """`paths` of all pictures by row, as in split.csv. Raises StorageError."""
@@ -113,19 +112,19 @@ class Recorder:
 
     @property
     def size(self) -> Size:
-        """What the replay takes on the disk."""
+        """The disk space of the replay."""
         with files.storage_errors(self.folder):
             return Size(len(self._index["frames"]), sum(path.stat().st_size for path in self.folder.iterdir()))
 
     def note(self, state: State, last: bool = False) -> None:
-        """Add a frame, if one is due (or the training has ended) and not there yet. Raises StorageError."""
+        """Add a frame, if one is due (or the training has ended) and does not exist yet. Raises StorageError."""
         frames, every = self._index["frames"], self.task.recipe.replay_every
         if not (last or is_due(state.step, state.steps, every)):
             return
         there = [frame for frame in frames if frame["step"] == state.step]
         if there and self._index["steps"] == state.steps:
             return
-        # a plan that has grown longer keeps the early frames further apart
+        # a longer plan has a larger spacing: drop the early frames in between
         earlier = [frame for frame in frames if is_due(frame["step"], state.steps, every) and frame not in there]
         self._index |= {"steps": state.steps, "frames": [*earlier, *(there or [self._add(state)])]}
         self._write_index()
@@ -146,7 +145,7 @@ class Recorder:
         }
 
     def _earlier(self, step: int) -> list[dict[str, Any]]:
-        """The frames of a resumed run. What is damaged or was written for other pictures is begun anew."""
+        """The frames of a resumed run. Damaged frames, or those of other pictures, are dropped."""
         with suppress(ArtefactError, KeyError, TypeError):
             index = replay.read_index(self.folder)
             same = all(index[key] == json.loads(json.dumps(self._index[key])) for key in ("pictures", "layers"))
@@ -172,7 +171,7 @@ class Recorder:
         from safetensors.numpy import save as encode
 
         labels = torch.from_numpy(self._labels).to(self.task.engine.device)
-        # so that each layer's output has a gradient, also before the first weights
+        # then each layer's output has a gradient, even before the first weights
         images = self._input().requires_grad_()
         with torch.enable_grad(), _watched(state.module, {layer.name for layer in self._layers}) as seen:
             logits = state.module(images).float()
@@ -180,7 +179,7 @@ class Recorder:
             pairs = [(logits[n : n + 1], labels[n : n + 1]) for n in range(len(labels))]
             losses = [mean_loss(recipe.loss, *pair, recipe.label_smoothing, weights) for pair in pairs]
             outputs = [seen[layer.name] for layer in self._layers]
-            # in evaluation mode no picture sees another: the sum's gradient is that of each picture's own loss
+            # in evaluation mode pictures do not interact: the sum's gradient is that of each picture's own loss
             gradients = torch.autograd.grad(torch.stack(losses).sum(), outputs, allow_unused=True)
         tensors: dict[str, NDArray[Any]] = {"logits": logits.detach().cpu().numpy()}
         for layer, output, gradient in zip(self._layers, outputs, gradients, strict=True):
@@ -196,14 +195,14 @@ class Recorder:
 
 
 def _layers(module: torch.nn.Module, images: torch.Tensor) -> tuple[Layer, ...]:
-    """The layers to keep, in the order in which they run, and how much of each: as a frame's size allows."""
+    """The layers to record, in their order of execution, and how much of each, within a frame's size."""
     import torch
 
     with torch.no_grad(), _watched(module) as seen:
         module(images)
     parts = dict(module.named_modules())
     names = [name for name, output in seen.items() if output.ndim in (2, 4)]
-    if len(names) > LAYERS:  # without the activations, which only bend what the layer before them gave
+    if len(names) > LAYERS:  # skip the activations, which only transform the layer before them
         names = [name for name in names if type(parts[name]).__module__ != "torch.nn.modules.activation"]
     if len(names) > LAYERS:
         first = next((i for i, name in enumerate(names) if isinstance(parts[name], torch.nn.Conv2d)), 0)
@@ -237,10 +236,10 @@ def _stored_weight(part: torch.nn.Module) -> tuple[int, ...] | None:
 
 @contextmanager
 def _watched(module: torch.nn.Module, names: set[str] | None = None) -> Iterator[dict[str, torch.Tensor]]:
-    """The module in evaluation mode; what its innermost layers (or those named) give comes into the dict.
+    """The module in evaluation mode; the outputs of its innermost layers (or those named) go into the dict.
 
-    Without dropout and normalisation, which train and predict by different rules, and without mere changes of shape.
-    A layer that runs several times: its first output. Hooks and modes are afterwards as before.
+    Without dropout and normalisation, which train and predict by different rules, and without mere reshapes. For a
+    layer that runs several times: its first output. Hooks and modes are restored afterwards.
     """
     import torch
     from torch import nn

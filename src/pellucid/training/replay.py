@@ -1,10 +1,10 @@
-"""A training to look back on: filters, maps, gradients and predictions of a few pictures at many of its steps.
+"""A recorded training: filters, maps, gradients and predictions of a few pictures at many of its steps.
 
     replay = read(Path("model/replay"))
     for frame in replay.frames:
         print(frame.step, frame.loss, frame.outputs["conv1"].numbers().shape)
 
-A folder `replay`, written by recorder.py while it trains and whole at every moment:
+A folder `replay`, which recorder.py writes during training and which is complete at every moment:
 
     replay.json                       version, classes, pictures, layers, the list of frames; size and hash of the rest
     picture-1.png                     each chosen picture, at training size
@@ -40,9 +40,9 @@ _AGAIN = "Copy the folder again, or train again with --replay."
 
 @dataclass(frozen=True)
 class Quantised:
-    """Numbers kept as int8 with a scale for each leading index, the largest magnitude / 127: off by scale / 2 at most.
+    """Numbers as int8 with a scale for each leading index, the largest magnitude / 127: the error is at most scale / 2.
 
-    A scale of NaN stands where some of the numbers were not finite.
+    The scale is NaN if some of the numbers were not finite.
     """
 
     values: NDArray[np.int8]
@@ -55,18 +55,18 @@ class Quantised:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that was followed. `path` as in split.csv; `image` uint8 (H, W, 1 or 3), as the network is given it."""
+    """A picture that was followed. `path` as in split.csv; `image` uint8 (H, W, 1 or 3), the network's input."""
 
     path: str
     label: str
     side: str
-    """validation; train where its class has no validation pictures."""
+    """ "validation", or "train" if its class has no validation pictures."""
     image: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What is kept of a layer. Numbers of channels, units and filters count from 0 and are the first ones."""
+    """The recorded part of a layer. Numbers of channels, units and filters count from 0 and are the first ones."""
 
     name: str
     kind: str
@@ -74,9 +74,9 @@ class Layer:
     shape: tuple[int, ...]
     """Of its output for one picture: (channels, height, width) or (units,)."""
     stored: tuple[int, ...]
-    """The same as it is kept: the first channels, each averaged over areas down to so many rows and columns."""
+    """The recorded shape: the first channels, each averaged over areas down to these rows and columns."""
     weight: tuple[int, ...] | None
-    """(filters, input channels, height, width) that are kept of a convolution's weight."""
+    """The recorded part of a convolution's weight: (filters, input channels, height, width)."""
 
     def as_json(self) -> dict[str, Any]:
         """As the index has it, in which `stored` is called "kept"."""
@@ -91,7 +91,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Frame:
-    """The network after `step` steps, run in evaluation mode on the pictures as they are."""
+    """The network after `step` steps, run in evaluation mode on the unaugmented pictures."""
 
     step: int
     epoch: float
@@ -109,7 +109,7 @@ class Frame:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """softmax(logits), (P, classes): not calibrated, since the temperature is fitted when training has ended."""
+        """softmax(logits), (P, classes): not calibrated, because the temperature is fitted after the training."""
         return scores.probabilities(self.logits, 1.0, several=False)
 
 
@@ -126,7 +126,7 @@ class Replay:
 
 
 def read(folder: Path) -> Replay:
-    """Read and verify a replay. Raises ArtefactError where it is missing, damaged or of another version."""
+    """Read and verify a replay. Raises ArtefactError if it is missing, damaged or of another version."""
     index = read_index(folder)
     try:
         layers = tuple(_layer(entry) for entry in index["layers"])
@@ -144,7 +144,7 @@ def read(folder: Path) -> Replay:
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """What replay.json holds, without looking at the files beside it. Raises ArtefactError."""
+    """The contents of replay.json, without checking the files beside it. Raises ArtefactError."""
     path = folder / INDEX
     if not path.is_file():
         raise ArtefactError(f"{folder} is not a replay: it has no {INDEX}. `pellucid train --replay` writes one.")

@@ -1,4 +1,4 @@
-"""Pictures kept on a GPU, where its memory holds them all: each crosses over once, when it is first asked for."""
+"""Pictures held on a GPU, if its memory fits them all: each is copied once, on first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARE = 0.5  # of the GPU's free memory: the rest is for the network and what a 
 
 
 def hold(images: Images, count: int, engine: Engine) -> tuple[Images, tuple[str, ...]]:
-    """`images`, of which there are `count`, or the same on the GPU if they fit; and a sentence that says why."""
+    """`images`, which are `count`, or the same on the GPU if they fit; and a sentence with the reason."""
     free = engine.free_bytes()
     if free is None:
         return images, ()
@@ -40,7 +40,7 @@ class Resident:
         self._there = np.zeros(count, np.bool_)
 
     def batch(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """Rows (n,) -> uint8 (n, H, W, C) on the device. Raises StorageError where the store cannot be read."""
+        """Rows (n,) -> uint8 (n, H, W, C) on the device. Raises StorageError if the store cannot be read."""
         missing = np.unique(rows[~self._there[rows]])
         if len(missing):
             pixels = self._images.batch(missing)

@@ -1,4 +1,4 @@
-"""What a recipe leaves open, chosen from the pictures, each choice with its reason."""
+"""Choose the open settings of a recipe from the pictures, each with its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pellucid.network.zoo import Named
 from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
 
-# A training sees about so many pictures in all (epochs x pictures), within these bounds (docs/why/compact.md).
+# A training sees about this many pictures in all (epochs x pictures), within these bounds (docs/why/compact.md).
 PICTURES_SEEN = 80_000
 FEWEST_EPOCHS, MOST_EPOCHS = 12, 120
 HEAD_ALONE = 0  # epochs, from known weights
@@ -19,7 +19,7 @@ SMALL_BATCH, LARGE_BATCH, MANY = 16, 32, 2000
 
 
 def resolve(recipe: Recipe, named: Named | Own, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
-    """Size, channels and augmentation that were left open. Returns the recipe and a sentence a choice."""
+    """Choose size, channels and augmentation if they are open. Returns the recipe and a sentence per choice."""
     reasons: list[str] = []
     size, channels, augment = recipe.size, recipe.channels, recipe.augment
     if size is None and named.input is not None:
@@ -40,9 +40,9 @@ def resolve(recipe: Recipe, named: Named | Own, sample: Sample) -> tuple[Recipe,
 
 
 def resolve_length(recipe: Recipe, train: int, chooses: bool = True) -> tuple[Recipe, tuple[str, ...]]:
-    """Batch and epochs for `train` pictures, where they were left open; with minutes, epochs are None.
+    """Choose batch and epochs for `train` pictures if they are open; with minutes, epochs are None.
 
-    From known weights only the head is trained, whatever was asked for, unless validation `chooses` between it and the
+    From known weights only the head is trained, whatever the settings, unless validation `chooses` between it and the
     whole network: which of the two is better depends on the pictures (docs/why/transfer.md).
     """
     reasons: list[str] = []

@@ -1,4 +1,4 @@
-"""Where a training starts: from known weights, or from scratch. Chosen from the pictures where it was left open."""
+"""The start of a training: known weights, or from scratch. Chosen from the pictures if it is open."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pellucid.training.data import Sample
 from pellucid.training.recipe import Recipe
 
 PRETRAINED, NETWORK, OWN = "imagenet", "efficientnet_lite0", "compact"
-FAR_BELOW = 0.5  # of the size that known weights were trained at (docs/why/transfer.md)
-SMALLEST = 64  # pixels of the longer side, from which on photographs show what the weights know
+FAR_BELOW = 0.5  # of the size that the known weights were trained at (docs/why/transfer.md)
+SMALLEST = 64  # pixels of the longer side, from which on photographs show what the weights recognise
 # of the validation pictures right: below GOOD another road may be better, below POOR it is worth a try
 GOOD, POOR = 0.97, 0.9
-MANY = 2000  # grey pictures to train on, with which training from scratch was better (docs/why/transfer.md)
+MANY = 2000  # grey training pictures, from which on training from scratch was better (docs/why/transfer.md)
 
-# For the whole network from known weights, where nothing else is said (docs/why/transfer.md).
+# Defaults for training the whole network from known weights (docs/why/transfer.md).
 SETTINGS: Mapping[str, Any] = {
     "learning_rate": 3e-4,
     "lowest_rate": 0.1,
@@ -29,9 +29,9 @@ SETTINGS: Mapping[str, Any] = {
 
 
 def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with model and pretrained as the pictures want them, where they were left open; and why.
+    """The recipe with model and pretrained chosen from the pictures if they are open; and the reasons.
 
-    `model` stays "auto" where the weights that were named decide.
+    `model` stays "auto" if the named weights decide it.
     """
     if recipe.model != "auto" or recipe.pretrained is not None:
         return recipe, ()
@@ -47,9 +47,9 @@ def choose(recipe: Recipe, sample: Sample) -> tuple[Recipe, tuple[str, ...]]:
 
 
 def untried(grey: bool, train: int, accuracy: float, steps: int) -> list[str]:
-    """A sentence on what may do better than a head with this accuracy on validation; none where it does well.
+    """A sentence on what may do better than a head with this accuracy on validation; empty if the head does well.
 
-    grey: whether the pictures are; train: how many there are to train on; steps: of the whole network that follow.
+    grey: whether the pictures are; train: number of training pictures; steps: of the whole network that follow.
     """
     problem = f"the head has {1 - accuracy:.1%} of the validation pictures wrong"
     if accuracy < GOOD and grey and train >= MANY:
@@ -61,7 +61,7 @@ def untried(grey: bool, train: int, accuracy: float, steps: int) -> list[str]:
 
 
 def too_small(size: int, form: Form) -> list[str]:
-    """A sentence where pictures of `size` show known weights much less than they were trained to see."""
+    """A sentence if pictures of `size` show the known weights much less than they were trained on."""
     if size > FAR_BELOW * form.height:
         return []
     usual = (
@@ -73,10 +73,10 @@ def too_small(size: int, form: Form) -> list[str]:
 def resolve(
     recipe: Recipe, name: str, form: Form, sample: Sample, named: Collection[str]
 ) -> tuple[Recipe, Form, tuple[str, ...]]:
-    """What known weights decide: all settings but those that the user `named`. The recipe, the form, and why.
+    """Settings that known weights decide: all but those that the user `named`. The recipe, the form, and the reasons.
 
-    `form`: of the pictures that the weights were trained with; `name`: of their network. Raises RecipeError where the
-    weights cannot take what the user asks for.
+    `form`: of the pictures that the weights were trained on; `name`: of their network. Raises RecipeError if the
+    weights cannot take the user's settings.
     """
     if recipe.channels not in (None, form.channels):
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""The learning rate of every step, as a plain function of how far the training has come."""
+"""The learning rate of every step, as a plain function of the progress."""
 
 import math
 
@@ -8,13 +8,13 @@ from pellucid.training.recipe import Recipe
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """Learning rate of step `step` (counted from 0) of `steps`.
 
-    Warm-up is linear. `cosine` falls to 0 along half a cosine (Loshchilov & Hutter 2017, eq. 5, one period);
-    `onecycle` also rises along one, from 1/25 of the largest rate over 30 % of the steps or the warm-up if that is
-    longer (Smith & Topin 2018). 0 where there are no steps.
+    Warm-up is linear. `cosine` falls to 0 along half a cosine (Loshchilov & Hutter 2017, eq. 5, one period); `onecycle`
+    also rises along one, from 1/25 of the largest rate over 30 % of the steps or the warm-up if that is longer (Smith &
+    Topin 2018). 0 if there are no steps.
     """
     if steps == 0:
         return 0.0
-    done = (step + 0.5) / steps  # the middle of the step, so that neither end is wasted on a rate of 0
+    done = (step + 0.5) / steps  # the middle of the step: neither end has a rate of 0
     top = recipe.learning_rate
     if recipe.schedule == "onecycle":
         rise = max(0.3, recipe.warmup)

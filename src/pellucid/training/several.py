@@ -1,4 +1,4 @@
-"""How good it is where a picture may have several labels: each label judged by itself, and all of them together.
+"""The figures for several labels a picture: each label judged alone, and all of them together.
 
 Plain arithmetic on logits float32 (n, classes) and targets bool (n, classes).
 """
@@ -16,7 +16,7 @@ from pellucid.network import scores
 from pellucid.training.evaluate import Calibration, ClassMetrics, Metrics, best_temperature, binned, interval
 
 Targets = NDArray[np.bool_]
-PULL = 3.0  # pictures that have a label: so many weigh as much as what all labels together say (docs/why/labels.md)
+PULL = 3.0  # pictures with a label: this many weigh as much as the evidence of all labels together (docs/why/labels.md)
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
@@ -38,8 +38,8 @@ def cross_entropy(logits: NDArray[np.float32], targets: Targets, temperature: fl
 def temperature(logits: NDArray[np.float32], targets: Targets) -> float:
     """The temperature T > 0 for which sigmoid(logits / T) has the least binary cross-entropy.
 
-    Against targets that are a little away from 0 and 1, (n * t + 1/2) / (n + 1), as in evaluate.temperature. Convex in
-    1/T; its derivative is bisected between T = 1/20 and 20. 1 where there are no pictures.
+    The targets are moved a little away from 0 and 1, (n * t + 1/2) / (n + 1), as in evaluate.temperature. Convex in
+    1/T; its derivative is bisected between T = 1/20 and 20. 1 if there are no pictures.
     """
     if not len(targets):
         return 1.0
@@ -53,11 +53,11 @@ def temperature(logits: NDArray[np.float32], targets: Targets) -> float:
 
 
 def thresholds(p: NDArray[np.float64], targets: Targets) -> tuple[float, ...]:
-    """For each label the probability from which on it is called: where its F1 is best, drawn towards all labels'.
+    """For each label the least probability at which it is assigned: its best F1, drawn towards the best for all labels.
 
-    The threshold of a label that n pictures have is, in logits, the mean of its own, n times, and of the one with the
-    best F1 over all labels together, PULL times: of few pictures the best threshold is mostly chance. A label that no
-    picture has gets that of all, and without any at all it is 1/2.
+    In logits, the threshold of a label with n pictures is the weighted mean of its own best one, n times, and of the
+    one with the best F1 over all labels together, PULL times: with few pictures the best threshold is mostly chance. A
+    label without a picture gets the common threshold; without any label it is 1/2.
     """
     classes = p.shape[1]
     if not targets.any():
@@ -71,11 +71,13 @@ def thresholds(p: NDArray[np.float64], targets: Targets) -> tuple[float, ...]:
 
 
 def best_threshold(p: NDArray[np.float64], has: NDArray[np.bool_]) -> float:
-    """Where F1 is largest, halfway between two of the probabilities p (n,); has bool (n,), some of them true."""
+    """The threshold with the largest F1, halfway between two of the probabilities p (n,); has: bool (n,), not all
+    False.
+    """
     order = np.argsort(-p, kind="stable")
     ranked, hits = p[order], np.cumsum(has[order])
     f1 = 2 * hits / (np.arange(1, len(p) + 1) + hits[-1])
-    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # those that are equal are called together
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # equal probabilities are assigned together
     last = int(ends[f1[ends].argmax()])
     below = ranked[last + 1] if last + 1 < len(p) else 0.0
     return float((ranked[last] + below) / 2)
@@ -84,7 +86,7 @@ def best_threshold(p: NDArray[np.float64], has: NDArray[np.bool_]) -> float:
 def average_precision(p: NDArray[np.float64], has: NDArray[np.bool_]) -> float | None:
     """The precision at each picture that has the label, averaged, the most probable first (Salton & McGill 1983).
 
-    That is the sum of precision times the rise of recall, as scikit-learn has it. None where no picture has the label.
+    That is the sum of precision times the rise of recall, as in scikit-learn. None if no picture has the label.
     """
     order = np.argsort(-p, kind="stable")
     ranked, hits = p[order], np.cumsum(has[order])
@@ -135,7 +137,7 @@ def measure(
 
 
 def calibration(p: NDArray[np.float64], targets: Targets) -> Calibration:
-    """Of the labels that a probability of about p was given to, how many were right; each picture's each label counts.
+    """Of the labels with a probability of about p, the fraction that was right; each label of each picture counts.
 
     `pictures` of a bin are pairs of a picture and a label.
     """
@@ -144,16 +146,16 @@ def calibration(p: NDArray[np.float64], targets: Targets) -> Calibration:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A picture that was not called exactly what it is: row among those evaluated, and the label most amiss in it."""
+    """A picture with at least one wrong label: its row among those evaluated, and its worst label."""
 
     row: int
     worst: int
     probability: float
-    """Of that label: low where the picture has it, high where it has not."""
+    """Of that label: low if the picture has it, high if it does not."""
 
 
 def mistakes(p: NDArray[np.float64], targets: Targets, chosen: tuple[float, ...], most: int) -> list[Mistake]:
-    """The pictures that were not called exactly what they are, those first with the label furthest from the truth."""
+    """The pictures without exactly their labels, those with the label furthest from the truth first."""
     amiss = np.where(scores.called(p, chosen) != targets, np.abs(p - targets), -1.0)
     wrong = np.flatnonzero((amiss >= 0).any(axis=1))
     rows = wrong[np.lexsort((wrong, -amiss[wrong].max(axis=1)))][:most]

@@ -1,6 +1,6 @@
-"""What pictures should be called: one class each, or any number of labels. Where the two part ways, they part here.
+"""The targets of pictures: one class each, or any number of labels. Only this module distinguishes the two.
 
-Targets are int64 (N,), the class of each picture, or bool (N, classes), which labels it has.
+Targets are int64 (N,), the class of each picture, or bool (N, classes), True for each of its labels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Targets = NDArray[Any]  # int64 or bool, as above
 
 
 class Fitted(NamedTuple):
-    """What is chosen on validation once the weights stand: see evaluate.temperature and several.thresholds."""
+    """Choices on validation with the final weights: see evaluate.temperature and several.thresholds."""
 
     temperature: float
     thresholds: Thresholds
@@ -44,7 +44,7 @@ def of(catalog: Catalog) -> Targets:
 def read(labels: str, classes: tuple[str, ...], several: bool) -> int | NDArray[np.bool_]:
     """The target of one picture from its column in split.csv: a class, or with `several` labels with | between them.
 
-    Raises ValueError where a name is no class.
+    Raises ValueError if a name is not a class.
     """
     if not several:
         return classes.index(labels)
@@ -66,40 +66,40 @@ def lacking(targets: Targets, classes: int) -> tuple[int, ...]:
 
 
 def differ(targets: Targets, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Of pairs of rows (P, 2), which are not of the same class or labels, (P,)."""
+    """Which pairs of rows (P, 2) differ in class or labels, (P,)."""
     apart = targets[pairs[:, 0]] != targets[pairs[:, 1]]
     return apart.any(axis=1) if targets.ndim == 2 else apart
 
 
 def right(logits: Tensor, targets: Tensor) -> Tensor:
-    """How many pictures are called right: the largest logit; of several labels, all of them, each against 1/2."""
+    """How many pictures are right: by the largest logit; with several labels, all of them, each against 1/2."""
     if targets.ndim == 1:
         return (logits.argmax(1) == targets).sum()
     return ((logits > 0) == targets).all(1).sum()
 
 
 def losses(logits: NDArray[np.float32], targets: Targets, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Cross-entropy of each picture in nats, (n,); of several labels the mean over them."""
+    """Cross-entropy of each picture in nats, (n,); with several labels the mean over them."""
     return (several if targets.ndim == 2 else evaluate).losses(logits, targets, temperature)
 
 
 def weighted(losses: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Losses (n,) times how much each picture counts, of weights scaled to average 1: their mean is a weighted mean."""
+    """Losses (n,) times the pictures' weights, scaled to average 1: their mean is a weighted mean."""
     return losses if weights is None else losses * weights / weights.mean()
 
 
 def accuracy(logits: NDArray[np.float32], targets: Targets) -> float:
-    """The share of pictures that are called right; of several labels, all of them, each against 1/2."""
+    """The fraction of pictures that are right; with several labels, all of them, each against 1/2."""
     if targets.ndim == 2:
         return float(((logits > 0) == targets).all(axis=1).mean())
     return float((logits.argmax(axis=1) == targets).mean())
 
 
 def fitted(logits: NDArray[np.float32], targets: Targets) -> Fitted:
-    """The temperature, and with several labels a threshold for each; of no pictures 1 and 1/2.
+    """The temperature, and with several labels a threshold for each; without pictures 1 and 1/2.
 
     The temperature stays 1 unless another is better on these pictures by more than a standard error of the difference:
-    one that is fitted to few pictures may calibrate others worse (docs/why/transfer.md).
+    fitted to few pictures, it may calibrate others worse (docs/why/transfer.md).
     """
     temperature = (several if targets.ndim == 2 else evaluate).temperature(logits, targets)
     if not evaluate.surely_less(losses(logits, targets, temperature), losses(logits, targets)):
@@ -112,7 +112,7 @@ def fitted(logits: NDArray[np.float32], targets: Targets) -> Fitted:
 def measure(
     side: str, logits: NDArray[np.float32], targets: Targets, classes: tuple[str, ...], chosen: Fitted
 ) -> Metrics:
-    """Metrics of logits float32 (n, classes) against targets. Raises CatalogError where n is 0."""
+    """Metrics of logits float32 (n, classes) against targets. Raises CatalogError if n is 0."""
     if chosen.thresholds is not None:
         return several.measure(side, logits, targets, classes, chosen.temperature, chosen.thresholds)
     return evaluate.measure(side, logits, targets, classes, chosen.temperature)
@@ -121,7 +121,7 @@ def measure(
 def mistakes(
     p: NDArray[np.float64], targets: Targets, chosen: Fitted, most: int
 ) -> list[evaluate.Mistake] | list[several.Mistake]:
-    """The pictures that were not called what they are, the worst first: of calibrated probabilities (n, classes)."""
+    """The mistakes, the worst first, from calibrated probabilities (n, classes)."""
     if chosen.thresholds is not None:
         return several.mistakes(p, targets, chosen.thresholds, most)
     return evaluate.mistakes(p, targets, most)
@@ -134,7 +134,7 @@ def described(
     classes: tuple[str, ...],
     chosen: Fitted,
 ) -> dict[str, Any]:
-    """A mistake as metrics.json has it, but for the picture's path."""
+    """A mistake for metrics.json, without the picture's path."""
     if isinstance(mistake, evaluate.Mistake):
         return {
             "label": classes[mistake.label],

@@ -1,4 +1,4 @@
-"""Unequal classes: how many times a picture of each class counts in the loss."""
+"""Unequal classes: the factor of each class's pictures in the loss."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 
 from pellucid.training.recipe import Recipe
 
-UNEQUAL = 2.0  # times as many training pictures as the smallest class: beyond that, classes are weighted
+UNEQUAL = 2.0  # largest over smallest class, in training pictures: above this, classes are weighted
 
 
 def resolve(
     recipe: Recipe, counts: Sequence[int], classes: Sequence[str], first: Literal["auto", "balanced", "none"] = "auto"
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with `class_weights` decided, and a sentence that says why where classes are weighted.
+    """The recipe with `class_weights` decided, and a sentence with the reason if classes are weighted.
 
-    counts: training pictures of each class, all above 0. `first`: what the first training of a cross-validation chose.
+    counts: training pictures of each class, all above 0. `first`: the choice of a cross-validation's first training.
     """
     least, most = min(counts), max(counts)
     chosen = first if recipe.class_weights == "auto" else recipe.class_weights
@@ -34,14 +34,14 @@ def resolve(
 
 
 def of(recipe: Recipe, counts: Sequence[int]) -> tuple[float, ...] | None:
-    """The weight of each class under a resolved recipe; None where every picture counts once."""
+    """The weight of each class under a resolved recipe; None if every picture counts once."""
     return balanced(counts) if recipe.class_weights == "balanced" else None
 
 
 def balanced(counts: Sequence[int]) -> tuple[float, ...]:
     """n / (k * n_c) for each of k classes with n_c of the n pictures (King & Zeng 2001, as scikit-learn writes it).
 
-    The weights of all pictures average 1, so the learning rate means what it means without them.
+    The weights of all pictures average 1, so the learning rate keeps its meaning.
     """
     total = sum(counts)
     return tuple(total / (len(counts) * count) for count in counts)

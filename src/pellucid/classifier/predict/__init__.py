@@ -1,1 +1,1 @@
-"""Pictures in whatever form -> predictions, by whatever computes them soonest."""
+"""Classify pictures, in any form, with whichever backend answers soonest."""

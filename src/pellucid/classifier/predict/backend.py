@@ -1,4 +1,4 @@
-"""What computes a network's outputs, and how a stream of pictures is divided among the ways to do it."""
+"""The backend computes a network's outputs; stages divide a stream of pictures among the ways to do it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-GROUP = 16  # pictures that go through the network at once on a core: more is no faster, and takes memory
+GROUP = 16  # pictures that go through the network at once on one core: more is not faster, and takes memory
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Prepared images uint8 (n, H, W, C) -> the network's raw outputs, float32 (n, classes)."""
@@ -19,9 +19,10 @@ Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 class Stage:
     """A part of a stream of pictures, and what computes it.
 
-    `count`: how many pictures, None for all that are left. `size`: how many go through the network at once. `load`
-    returns what computes a group on a thread of its own, on several threads at once; `load_for_one` what computes a
-    single group on the caller's thread. Both may take a while: they import and compile what they need.
+    `count`: how many pictures, None for all that remain. `size`: how many go through the network at once. `load`
+    returns a function that computes a group on one thread, called by several threads at once. `load_for_one` returns
+    one that computes a single group on the caller's thread. Both may take a while: they import and compile what they
+    need.
     """
 
     count: int | None
@@ -38,8 +39,9 @@ class Backend(Protocol):
         ...
 
     def stages(self, expected: int, batch: int, /) -> Iterator[Stage]:
-        """The stages of a stream, one after the other, the last of which takes all that is left.
+        """The stages of a stream, in order; the last one takes all that remains.
 
-        `expected`: how many pictures are known to come, 0 where nobody knows. `batch`: at most so many at once.
+        `expected`: how many pictures are known to come, 0 if unknown. `batch`: the most that go through the network at
+        once.
         """
         ...

@@ -1,4 +1,4 @@
-"""Predictions with the features of each picture: what enters the network's last dense layer."""
+"""Predictions with the features of each picture: the input of the network's last dense layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def described(
     predictor: Predictor, backbone: Backbone, pictures: Iterable[Source], size: int, on_cpu: bool
 ) -> Iterator[Described]:
-    """In groups of `size`, each by a thread alone; `on_cpu` says where the backbone computes."""
+    """Groups of `size` pictures, each on one thread; `on_cpu`: whether the backbone computes on the CPU."""
 
     def decode(group: list[Source]) -> list[Item]:
         return [predictor.item(picture) for picture in group]

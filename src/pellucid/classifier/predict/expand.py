@@ -1,4 +1,4 @@
-"""Which pictures a name stands for: a folder, a glob, a table, or a picture itself."""
+"""The pictures that a name stands for: a folder, a glob, a table, or the picture itself."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files t
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A folder below one that was named whose files stand for no pictures, and why."""
+    """A folder that was left out below a folder that the user named, and why."""
 
     path: str
     reason: str
 
 
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:
-    """Folders, globs and tables become the files they stand for; all else passes as it is, also what is not there."""
+    """Folders, globs and tables become the files they stand for; everything else passes through, also missing files."""
     return (each for each in walked(pictures) if not isinstance(each, LeftOut))
 
 
 def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
-    """The same, and between them the folders that were left out: those that Pellucid wrote, links in a circle."""
+    """As `expand`, with the folders that were left out in between: Pellucid's own, and links in a circle."""
     for picture in pictures:
         if not isinstance(picture, str | Path):
             yield picture
@@ -46,9 +46,9 @@ def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
 
 
 def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
-    """All files below a folder but the system's, each folder's in order: the list need not be held to be sorted.
+    """All files below a folder except the system's, each folder's in order; the whole list is never held in memory.
 
-    What is unusable is among them: reading it as a picture says why.
+    Unusable files are included: reading one as a picture gives the reason.
     """
     top = os.path.join(folder, "")
     for entry in walk(folder):
@@ -61,7 +61,7 @@ def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
 
 
 def _matches(pattern: str) -> Iterator[Source | LeftOut]:
-    """What a glob stands for; the glob itself where nothing matches it."""
+    """The files that match a glob; the glob itself if none does."""
     pattern = pattern.replace(os.altsep, os.sep) if os.altsep else pattern
     names = pattern.split(os.sep)
     if "**" in names:
@@ -75,7 +75,7 @@ def _matches(pattern: str) -> Iterator[Source | LeftOut]:
 
 
 def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
-    """Names that the glob does not spell out are passed over or left out as in a folder."""
+    """Names that the glob does not spell out are skipped or left out as in a folder."""
     spelt = set(pattern.split(os.sep))
     reported: set[str] = set()
     for path in sorted(glob.glob(_literal(pattern)) or glob.glob(pattern)):
@@ -93,7 +93,7 @@ def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
 
 
 def _matches_below(start: str, names: list[str]) -> Iterator[Source | LeftOut]:
-    """The files below the folders `start` that the rest of a glob fits, of which ** stands for any folders."""
+    """The files below the folders `start` that match the rest of a glob; ** stands for any number of folders."""
     folders = glob.glob(_literal(start)) or glob.glob(start) if start else [""]
     for folder in sorted(folders):
         for entry in walk(folder or "."):
@@ -113,7 +113,7 @@ def _fits(path: list[str], names: list[str]) -> bool:
 
 
 def _literal(pattern: str) -> str:
-    """A glob in which the names that stand there as they are written are no patterns: trip [2020]/*.png."""
+    """A glob in which names that exist literally are not patterns: trip [2020]/*.png."""
     escaped: list[str] = []
     for name in pattern.split(os.sep):
         ways = [glob.escape(name), name.replace("[", "[[]"), name] if glob.has_magic(name) else [name]

@@ -1,4 +1,4 @@
-"""Pictures described by what enters a network's last layer, on their way to Parquet: a row each, in constant memory."""
+"""The features of pictures, as a Parquet file: a row per picture, written in constant memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAGIC = b"PAR1"  # how a Parquet file begins
-ROWS, BYTES = 1024, 32 << 20  # of a row group, at most, by its features
+ROWS, BYTES = 1024, 32 << 20  # the most rows and bytes of features in a row group
 EXTRA = "Parquet needs an extra: pip install 'pellucid[tables]'."
 
 
@@ -33,9 +33,9 @@ def opened(model: str | Path, trust: bool = False) -> Classifier:
 
 
 def described(model: str | Path, pictures: Iterable[Source], batch: int = 32) -> Iterator[Described]:
-    """As `predict` does it, each prediction with the features of its picture.
+    """As `predict`, with the features of each picture.
 
-    Raises ArtefactError, RecipeError, and NetworkError where the network does not end in a dense layer.
+    Raises ArtefactError, RecipeError, and NetworkError if the network does not end in a dense layer.
     """
     return opened(model).described(expand(pictures), batch)
 
@@ -43,9 +43,9 @@ def described(model: str | Path, pictures: Iterable[Source], batch: int = 32) ->
 class Table:
     """The rows of a Parquet file, gathered into groups.
 
-    Columns: path, label (the model's class in whose folder the picture lies, else null), prediction, probability,
-    error, features (as many float32 as the last dense layer has inputs). Of a picture that cannot be used, error says
-    why, and prediction, probability and features are null.
+    Columns: path, label (the class whose folder holds the picture, else null), prediction, probability, error, features
+    (as many float32 as the last dense layer has inputs). For an unusable picture, error gives the reason, and
+    prediction, probability and features are null.
     """
 
     def __init__(self, path: Path, classifier: Classifier) -> None:
@@ -64,13 +64,13 @@ class Table:
         self.writer = parquet.ParquetWriter(path, self.schema, use_dictionary=False)  # features hardly repeat
 
     def add(self, path: str, row: Described) -> None:
-        """A row more; `path` names the picture."""
+        """Add a row; `path` names the picture."""
         self.rows.append((path, row))
         if len(self.rows) == self.group:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered as a row group."""
+        """Write the gathered rows as a row group."""
         import pyarrow as pa
 
         if not self.rows:
@@ -93,17 +93,16 @@ class Table:
         self.writer.close()
 
     def _label(self, path: str) -> str | None:
-        """The class in whose folder a picture lies: the innermost folder that is called like one."""
+        """The class whose folder holds a picture: the innermost folder with a class's name."""
         names = map(composed, reversed(Path(path).parts[:-1]))
         return next((self.classes[name] for name in names if name in self.classes), None)
 
 
 @contextmanager
 def table(out: Path, classifier: Classifier) -> Iterator[Table]:
-    """A Parquet file that appears at `out` when it is complete, in place of an earlier one.
+    """A Parquet file that appears at `out` when it is complete, and replaces an earlier one.
 
-    Raises StorageError where pyarrow is missing, where `out` is something else than a Parquet file, and where it cannot
-    be written.
+    Raises StorageError if pyarrow is missing, if `out` is not a Parquet file, or if it cannot be written.
     """
     check(out)
     with files.storage_errors(out), files.replacing(out.resolve()) as temporary:
@@ -117,7 +116,7 @@ def table(out: Path, classifier: Classifier) -> Iterator[Table]:
 
 
 def check(out: Path) -> None:
-    """Raise StorageError for a place that no Parquet file can be written to, before any picture is looked at."""
+    """Raise StorageError if no Parquet file can be written to this place, before any picture is read."""
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A model folder made ready to predict. A cold command gets here without importing torch."""
+"""Make a model folder ready to predict. A cold command gets here without importing torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from pellucid.classifier.saved import Saved
 
 
 def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
-    """What classifies these pictures soonest: without importing torch where they are few.
+    """The predictor that answers soonest for these pictures: for few, one that does not import torch.
 
-    Where nobody can tell how many there are, the first few go without torch, and the rest with it; the two agree but
-    for rounding. Torch is imported by the stream, while its first pictures are decoded. A program needs torch at once.
-    Raises ArtefactError.
+    If the number is unknown, the first few go without torch and the rest with it; the two agree up to rounding. The
+    stream imports torch while its first pictures are decoded. A program needs torch at once. Raises ArtefactError.
     """
     read = store.read(Path(model), trust)
     if not isinstance(read, Saved):

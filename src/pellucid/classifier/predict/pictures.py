@@ -1,4 +1,4 @@
-"""A picture in whatever form: its path, its bytes, its image, or what the network takes."""
+"""A picture in any form: its path, its bytes, its image, or the network's input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """An image that is as the network gets it, uint8 (H, W, C) of its form's size: nothing more is done to it."""
+    """An image that already is the network's input, uint8 (H, W, C) of its form's size. It is used as it is."""
 
     image: NDArray[np.uint8]
     name: str = "<prepared>"
@@ -30,12 +30,12 @@ Source = str | Path | bytes | NDArray[np.uint8] | Prepared
 
 
 def is_one(pictures: Source | Iterable[Source]) -> TypeIs[Source]:
-    """Whether this is one picture rather than several: a path and bytes can be iterated, too."""
+    """Whether this is one picture rather than several: a path and bytes can also be iterated."""
     return isinstance(pictures, str | Path | bytes | np.ndarray | Prepared)
 
 
 def decoded(picture: Source, pixel_limit: int, ranges: Ranges = ALONE) -> NDArray[np.uint8]:
-    """A picture in whatever form -> its image uint8 (H, W, 3); see `decode`. Raises PictureError."""
+    """Decode a picture in any form to its image uint8 (H, W, 3); see `decode`. Raises PictureError."""
     if isinstance(picture, Prepared):
         raise PictureError("it is prepared for a network already")
     if isinstance(picture, np.ndarray):
@@ -46,6 +46,6 @@ def decoded(picture: Source, pixel_limit: int, ranges: Ranges = ALONE) -> NDArra
         return decode(picture, pixel_limit, ranges)
     try:
         content = read(Path(picture))
-    except ValueError as error:  # a NUL character, which no path has
+    except ValueError as error:  # a NUL character, which a path cannot hold
         raise PictureError(f"not a path: {error}") from error
     return decode(content, pixel_limit, ranges)

@@ -1,4 +1,4 @@
-"""What a classifier says of a picture."""
+"""The prediction for a picture."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one picture, or why it says nothing.
+    """The prediction for one picture, or the reason why there is none.
 
     `probabilities` follow the order of the classifier's classes, are calibrated and sum to 1; `logits` are the
-    network's raw outputs. Of a picture that cannot be used, `error` is the reason and all else is None.
+    network's raw outputs. For an unusable picture `error` is the reason and all other fields are None.
 
-    A classifier of several labels gives each label a probability by itself. `labels` are those from their thresholds
-    on, the most probable first, and there may be none. `label` is the first of them, or None; `probability` is its own.
+    A classifier of several labels gives each label its own probability. `labels` are those that reach their thresholds,
+    the most probable first; it may be empty. `label` is the first of them, or None, and `probability` belongs to it.
     """
 
     source: str
@@ -27,10 +27,10 @@ class Prediction:
     logits: tuple[float, ...] | None = None
     error: str | None = None
     labels: tuple[str, ...] | None = None
-    """None of a classifier of one label a picture."""
+    """None for a classifier with one label a picture."""
 
     def top(self, count: int) -> list[tuple[str, float]]:
-        """The `count` most probable classes with their probabilities, best first; none where there is an error."""
+        """The `count` most probable classes with their probabilities, best first; empty if there is an error."""
         ranked = sorted((self.probabilities or {}).items(), key=lambda item: -item[1])
         return ranked[:count]
 
@@ -51,7 +51,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Described:
-    """A prediction, and what the network's last dense layer made it of: float32 (F,), None where there is an error."""
+    """A prediction, and the input of the network's last dense layer: float32 (F,), None if there is an error."""
 
     prediction: Prediction
     features: NDArray[np.float32] | None

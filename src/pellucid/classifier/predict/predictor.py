@@ -1,6 +1,6 @@
-"""What predicts: pictures in whatever form, one after the other, to classes with calibrated probabilities.
+"""The predictor: it turns pictures in any form, in order, into classes with calibrated probabilities.
 
-Nothing heavy is imported here: one picture from a cold command is as fast as this.
+This module imports nothing heavy: the first prediction of a cold command waits for it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from pellucid.network.scores import Thresholds
 from pellucid.pictures.decode import Form, Ranges, expect_many
 
 DECODERS = 2
-MANY = 1000  # pictures in a stream for which the kernel that resizes is worth loading
+MANY = 1000  # pictures in a stream for which it pays to load the resizing kernel
 
 Item = tuple[str, NDArray[np.uint8] | None, str | None]
-"""A name, the prepared image, or else the reason why there is none."""
+"""A name, and the prepared image or else the reason why there is none."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A trained network that can be asked what is in a picture.
+    """A trained network that classifies pictures.
 
-    `form`: how a picture is prepared. `pixel_limit`, `ranges`: as in Classifier. `thresholds`: of several labels a
-    picture, the probability from which on each is called; None of one label. `backend` computes the network.
+    `form`: how to prepare a picture. `pixel_limit`, `ranges`: as in Classifier. `thresholds`: for several labels a
+    picture, the least probability for each label to be assigned; None for one label. `backend` computes the network.
     """
 
     classes: tuple[str, ...]
@@ -53,7 +53,7 @@ class Predictor:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of what the network takes."""
+        """(C, H, W) of the network's input."""
         return self.form.channels, self.form.height, self.form.width
 
     @overload
@@ -61,17 +61,17 @@ class Predictor:
     @overload
     def predict(self, pictures: Sequence[Source]) -> list[Prediction]: ...
     def predict(self, pictures: Source | Sequence[Source]) -> Prediction | list[Prediction]:
-        """Classify one picture, or several, in order. One that cannot be used is a Prediction with an error."""
+        """Classify one picture, or several, in order. An unusable picture gives a Prediction with an error."""
         if is_one(pictures):
             return next(self.stream([pictures]))
         return list(self.stream(pictures))
 
     def stream(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
-        """Classify pictures one after the other as they are asked for, in order, in constant memory.
+        """Classify pictures in order, as you iterate, in constant memory.
 
-        At most `batch` pictures go through the network at once; it changes the speed, and probabilities by no more
-        than rounding. Every core takes pictures of its own; how many cores changes nothing. Raises RecipeError where
-        it is below 1.
+        At most `batch` pictures go through the network at once; it changes the speed, and probabilities by no more than
+        rounding. Each core works on its own pictures; the number of cores does not change the result. Raises
+        RecipeError if `batch` is below 1.
         """
         if batch < 1:
             raise RecipeError(f"batch is {batch}; it must be 1 or more.")
@@ -82,22 +82,22 @@ class Predictor:
         return self.backend.logits(images) if len(images) else np.empty((0, len(self.classes)), np.float32)
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated, float64 (n, classes): softmax(logits / temperature), or of several labels sigmoid."""
+        """Calibrated, float64 (n, classes): softmax(logits / temperature), or sigmoid for several labels."""
         return scores.probabilities(logits, self.temperature, self.thresholds is not None)
 
     def prepared(self, picture: Source) -> NDArray[np.uint8]:
-        """The picture as the network gets it before standardising: uint8 (H, W, C). Raises PictureError."""
+        """The picture as the network's input before standardising: uint8 (H, W, C). Raises PictureError."""
         return self.named(picture)[1]
 
     def named(self, picture: Source) -> tuple[str, NDArray[np.uint8]]:
-        """The name of a picture, and what `prepared` returns. Raises PictureError."""
+        """The name of a picture, and the result of `prepared`. Raises PictureError."""
         name, image, error = self.item(picture)
         if image is None:
             raise PictureError(error or "cannot be read")
         return name, image
 
     def item(self, picture: Source) -> Item:
-        """The same, or the reason why the picture cannot be used."""
+        """As `named`, or with the reason why the picture cannot be used."""
         if isinstance(picture, Prepared):
             image, size = picture.image, (self.form.height, self.form.width, self.form.channels)
             fits = image.dtype == np.uint8 and image.shape == size
@@ -110,7 +110,7 @@ class Predictor:
             return name, None, error.reason
 
     def items(self, pictures: Iterable[Source]) -> Iterator[Item]:
-        """The same of each, in order, decoded by a few threads that run a little ahead."""
+        """The item of each picture, in order; a few threads decode a little ahead."""
         with ThreadPoolExecutor(DECODERS) as pool:
             pending: deque[Future[Item]] = deque()
             try:
@@ -124,7 +124,7 @@ class Predictor:
                 pool.shutdown(cancel_futures=True)
 
     def answers(self, logits: Logits, group: list[Item]) -> list[Prediction]:
-        """What `logits` computes of a group, as predictions."""
+        """The predictions for a group, from the outputs of `logits`."""
         images = [image for _, image, _ in group if image is not None]
         outputs = logits(np.stack(images)) if images else np.empty((0, len(self.classes)), np.float32)
         rows = zip(outputs, self.probabilities(outputs), strict=True)
@@ -139,7 +139,7 @@ class Predictor:
             yield from self._answered(islice(rest, stage.count), stage)
 
     def _answered(self, pictures: Iterator[Source], stage: Stage) -> Iterator[Prediction]:
-        """On several threads; see workers.py."""
+        """The predictions of a stage, computed by several threads; see workers.py."""
         decoded_groups = count()
 
         def decode(group: list[Source]) -> list[Item]:

@@ -1,4 +1,4 @@
-"""A network as a torch module: one group of pictures with the help of every core, or each core alone with its own."""
+"""The torch backend: all cores share one group of pictures, or each core computes its own."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pellucid.pictures.decode import expect_many
 if TYPE_CHECKING:
     import torch
 
-WORTH_FUSING = 256  # pictures that save, fused, about the time that loading the kernels takes
+WORTH_FUSING = 256  # pictures for which fusing saves about the time that loading the kernels takes
 
 
 @dataclass(frozen=True, eq=False)
 class TorchBackend:
     """A torch module. See Backend.
 
-    `plain`: whether the module needs its pictures in plain order; torch.export passes over the hook that sees to it.
+    `plain`: whether the module needs pictures in plain memory order; torch.export drops the hook that ensures this.
     """
 
     module: torch.nn.Module
@@ -34,12 +34,14 @@ class TorchBackend:
 
     @property
     def device(self) -> str:
-        """Where the weights are: "cpu", "cuda:0", ..."""
+        """The device of the weights: "cpu", "cuda:0", ..."""
         parameter = next(self.module.parameters(), None)
         return str(parameter.device) if parameter is not None else "cpu"
 
     def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        """Prepared images uint8 (n, H, W, C) as the module gets them, float32 (n, C, H, W), where its weights are."""
+        """The module's input for prepared images uint8 (n, H, W, C): float32 (n, C, H, W), on the device of the
+        weights.
+        """
         input = self.standardise(to_unit(images, self.device))
         return in_plain_order(input) if self.plain else input
 
@@ -56,10 +58,10 @@ class TorchBackend:
         return np.concatenate(parts)
 
     def alone(self, fuse: bool = True) -> Logits:
-        """The same as `logits` for a thread that PyTorch then gives no other to help, whatever the thread does later.
+        """As `logits`, for a thread that works alone: PyTorch gives it no helper threads from then on.
 
-        `fuse`: convolution, ReLU and pooling as one step where the network has them, equal but for rounding. For the
-        module as it is when this is called.
+        `fuse`: compute convolution, ReLU and pooling as one step if the network has them, equal up to rounding. The
+        result is for the module in its state at this call.
         """
         import torch
 

@@ -1,9 +1,8 @@
-"""Pictures to answers on every core, each core alone with a group of pictures.
+"""Answer pictures on every core: each core works alone on a group of pictures.
 
-Cores that share a group wait for each other after every layer, for long where they also decode (docs/why/log.md). Here
-nobody helps anybody: a group is decoded by one thread and answered by one thread, and the answers are put back in
-order. What answers is loaded before anything is decoded: an import holds Python's lock, and what decodes beside it
-waits for that more than it decodes.
+Cores that share a group wait for each other after every layer, and longer if they also decode (docs/why/log.md). So
+each group has one thread that decodes it and one thread that answers it, and the answers are put back in order. The
+answering function is loaded before anything is decoded: an import holds Python's lock and would stall the decoding.
 """
 
 from __future__ import annotations
@@ -30,11 +29,12 @@ def answered(
     load: Callable[[], Callable[[Decoded], list[Answer]]],
     load_for_one: Callable[[], Callable[[Decoded], list[Answer]]],
 ) -> Iterator[Answer]:
-    """The answers to what is given, in order, as they are asked for; `decode` and the rest take groups of `size`.
+    """Yield the answers to the items, in order, on demand. `decode` and what `load` returns take groups of up to
+    `size`.
 
-    `load` gives what turns a decoded group into its answers. Groups are cut by their number alone, so that how many
-    threads there are changes no answer. A single group is the caller's own work, by what `load_for_one` gives. A group
-    a thread is decoded ahead. What is raised by any of them comes out where its answer would.
+    `load` returns a function from a decoded group to its answers. The number of items alone decides the groups, so the
+    number of threads does not change an answer. A single group runs on the caller's thread, with the function that
+    `load_for_one` returns. One group per thread is decoded ahead. An exception is raised where its answer would come.
     """
     groups = _groups(items, size)
     begun = list(islice(groups, 2))
@@ -54,9 +54,9 @@ def answered(
             return loaded(decoded.result())
 
         def begin_answers(waiting: int) -> Iterator[Answer]:
-            """Until no more than `waiting` decoded groups have nobody to answer them."""
+            """Submit decoded groups until at most `waiting` remain without a thread to answer them."""
             while len(decoding) > waiting:
-                # it may wait for the decoding, which others began before it: no circle
+                # it may wait for decoding, which began earlier: no deadlock
                 answering.append(pool.submit(answer, decoding.popleft()))
                 if len(answering) > workers:
                     yield from answering.popleft().result()

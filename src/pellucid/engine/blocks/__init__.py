@@ -1,7 +1,7 @@
 """Convolution, ReLU and max pooling as one step, behind one door: describe, choose, run.
 
-Other rooms import this module alone; tests/test_walls.py holds that. README.md says when a block is fused, what that
-gains, what it costs to keep, and how to remove it. Behind the door:
+Other rooms import this module alone; tests/test_walls.py checks that. README.md says when a block is fused, the gain,
+the cost of maintenance, and how to remove it. Behind the door:
 
     block        describe: which three layers are a block, and its shapes
     trial        choose: both ways raced
@@ -38,10 +38,10 @@ def describe(module: nn.Module) -> list[Block]:
 def choose(
     module: nn.Module, shape: tuple[int, ...], batch: int, device: str, threads: int, bfloat16: bool
 ) -> tuple[bool, str | None]:
-    """Whether to fuse the blocks of `module` for batches of pictures (C, H, W), and a sentence that says why.
+    """Whether to fuse the blocks of `module` for batches of pictures (C, H, W), and a sentence with the reason.
 
-    No sentence where there is nothing to fuse. No weight, no gradient and no random number changes. `threads`: those
-    that a training takes; `bfloat16`: whether it computes under autocast.
+    The sentence is None if there is nothing to fuse. No weight, gradient or random number changes. `threads`: those of
+    the training; `bfloat16`: whether it computes under autocast.
     """
     from pellucid.engine.blocks import trial
 
@@ -49,14 +49,14 @@ def choose(
 
 
 def run(module: nn.Module, threads: int) -> Callable[[Tensor], Tensor]:
-    """What to call instead of `module`: the same function of the same parameters, its blocks fused."""
+    """A function to call instead of `module`: the same computation and parameters, with fused blocks."""
     from pellucid.engine.blocks import chain
 
     return chain.forward(module, threads)
 
 
 def run_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[Stored], Tensor]:
-    """The same for pictures as they are stored, uint8 (n, H, W, C), yet to be standardised."""
+    """As `run`, for stored pictures, uint8 (n, H, W, C), not yet standardised."""
     from pellucid.engine.blocks import chain
 
     return chain.of_stored(module, standardise, threads)
@@ -67,7 +67,7 @@ def run_without_torch(
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None:
     """Prepared images, uint8 (n, H, W, C) -> logits, float32 (n, classes), on the calling thread.
 
-    None where most of the work is not in a first block that has a kernel here. `weights`: by the state dict's names.
+    None unless most of the work is in a first block that has a kernel here. `weights`: by the state dict's names.
     """
     from pellucid.engine.blocks import fused_numpy
 

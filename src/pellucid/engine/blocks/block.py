@@ -1,4 +1,4 @@
-"""What a block is: which three layers of a network are one, and the shapes of what comes out."""
+"""The definition of a block: three layers of a network as one, and the shapes of its output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 LARGEST_POOL = 4
 DTYPES = (torch.float32, torch.bfloat16)
-"""Of what a block is given and computed in."""
+"""Dtypes of a block's input and arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,19 @@ class Block:
     relu: nn.ReLU
     pool: nn.MaxPool2d
     size: int  # of the pool's windows
-    flat: bool  # the next step reads the pooled maps as a row: channel by channel in memory
+    flat: bool  # the next step reads the pooled maps as a row: memory is channel by channel
 
     @property
     def memory(self) -> torch.memory_format:
-        """The order of the pooled maps: that in which the next step reads them."""
+        """The memory order of the pooled maps: the one in which the next step reads them."""
         return torch.contiguous_format if self.flat else torch.channels_last
 
     def plain(self, images: Tensor) -> Tensor:
-        """The same by the modules themselves."""
+        """The same computation with the modules themselves."""
         return self.pool(self.relu(self.conv(images)))
 
     def maps_shape(self, images: Tensor) -> tuple[int, int, int, int]:
-        """Of the convolution's output: (N, F, H, W), with numbers below 1 where nothing fits."""
+        """The shape of the convolution's output: (N, F, H, W), with numbers below 1 if nothing fits."""
         conv, padding = self.conv, pair(self.conv.padding)
         high, wide = (
             (images.shape[axis + 2] + 2 * padding[axis] - conv.kernel_size[axis]) // conv.stride[axis] + 1
@@ -42,15 +42,15 @@ class Block:
         return len(images), conv.out_channels, high, wide
 
     def pooled_shape(self, images: Tensor) -> tuple[int, int, int, int]:
-        """(N, F, PH, PW), with numbers below 1 where nothing fits."""
+        """(N, F, PH, PW), with numbers below 1 if nothing fits."""
         count, filters, high, wide = self.maps_shape(images)
         return count, filters, high // self.size, wide // self.size
 
 
 def steps(module: nn.Module) -> list[Block | nn.Module]:
-    """The parts of a sequence in order, conv + relu + maxpool as a Block; `module` itself where it is none.
+    """The parts of a sequence in order, conv + relu + maxpool as a Block; `module` itself if it is not a sequence.
 
-    A sequence or a part with hooks stays as it is: whoever set them wants to see its outputs.
+    A sequence or part with hooks does not change: the hooks need its outputs.
     """
     if type(module) is not nn.Sequential or _is_watched(module):
         return [module]
@@ -69,12 +69,12 @@ def blocks(module: nn.Module) -> list[Block]:
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """A module's setting along height and width, however it was given."""
+    """A module's setting along height and width, from either form."""
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
 def _block(parts: list[nn.Module]) -> Block | None:
-    """The first three as one, if they are the right three and nobody watches them."""
+    """The first three parts as a block, if they are the right three and have no hooks."""
     if [type(part) for part in parts[:3]] != [nn.Conv2d, nn.ReLU, nn.MaxPool2d] or any(map(_is_watched, parts[:3])):
         return None
     conv, relu, pool = parts[:3]

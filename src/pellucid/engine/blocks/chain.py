@@ -1,7 +1,7 @@
-"""A network whose blocks are fused, for training and validation in place of the modules, whose parameters it reads.
+"""A network with fused blocks, for training and validation in place of the modules, whose parameters it reads.
 
-Each block is computed where its pictures are: on the CPU (cpu.py) or on a GPU (gpu.py). Whatever else a network has
-runs as it is, and so does a block for which there are no kernels.
+Each block is computed where its pictures are: on the CPU (cpu.py) or on a GPU (gpu.py). The rest of the network runs
+unchanged, and so does a block without kernels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def forward(module: nn.Module, threads: int) -> Forward:
-    """The same function of the same parameters as `module`, its blocks fused where there are any."""
+    """The same function of the same parameters as `module`, with its blocks fused if there are any."""
     parts = steps(module)
     if not any(isinstance(part, Block) for part in parts):
         return module
@@ -34,7 +34,7 @@ def forward(module: nn.Module, threads: int) -> Forward:
 
 
 def of_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[Stored], Tensor]:
-    """The same for pictures as they are stored, uint8 (n, H, W, C), yet to be standardised."""
+    """As `forward`, for stored pictures, uint8 (n, H, W, C), not yet standardised."""
     first, *others = steps(module)
     plain = _as_call(first, threads)
     rest = _chained([_as_call(part, threads) for part in others])
@@ -61,7 +61,7 @@ def run_block(block: Block, threads: int, images: Tensor) -> Tensor:
 
 
 def stored_block(block: Block, pixels: NDArray[np.uint8], table: NDArray[np.float32], threads: int) -> Tensor | None:
-    """The same of pictures (N, H, W, C), `table` (C, 256) with what each byte stands for; None without a kernel."""
+    """As `run_block`, for pictures (N, H, W, C), with `table` (C, 256) for their bytes; None without a kernel."""
     images = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(0, 3, 1, 2)
     dtype = _computed(torch.float32)
     if not (_fits(block, images, dtype) and cpu.is_direct(block, images, dtype)):
@@ -70,7 +70,7 @@ def stored_block(block: Block, pixels: NDArray[np.uint8], table: NDArray[np.floa
 
 
 def held_block(block: Block, pixels: Tensor, standardise: Standardise) -> Tensor | None:
-    """The same of pictures (N, H, W, C) on a GPU; None where it reads no bytes."""
+    """As `run_block`, for pictures (N, H, W, C) on a GPU; None if it cannot read bytes."""
     images = pixels.permute(0, 3, 1, 2)
     dtype = _computed(torch.float32, images.device.type)
     if not (_fits(block, images, dtype) and gpu.takes(images.device) and gpu.is_direct(block, images)):
@@ -92,7 +92,7 @@ def _chained(calls: list[Forward]) -> Forward:
 
 
 def _computed(stored: torch.dtype, device: str = "cpu") -> torch.dtype:
-    """What numbers of this type are computed in."""
+    """The dtype that numbers of this dtype are computed in."""
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else stored
 
 

@@ -1,11 +1,11 @@
-"""A block on the CPU: its convolution's own output is never kept.
+"""A block on the CPU: the convolution's own output is never stored.
 
-One pass leaves the pooled map and a byte for each winner. No more is kept for the way back, since at most one output
-in four has a gradient. There are two ways: by oneDNN's convolution, a few pictures at a time, whose output then stays
-in the cache (way_onednn.py), and in registers, for pictures of few channels (way_direct.py).
+One pass leaves the pooled map and a byte per winner. The backward pass needs no more, because at most one output in
+four has a gradient. There are two ways. oneDNN convolves a few pictures at a time, and the output stays in the cache
+(way_onednn.py). For pictures of few channels, everything stays in registers (way_direct.py).
 
-The pictures are shared out in fixed parts, and what the parts say of a weight is added in their order: the number of
-threads changes no bit of it.
+The pictures are divided into fixed parts, whose contributions to a weight's gradient are added in order: the number of
+threads does not change a bit of it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pellucid.engine.blocks.way_onednn import OneDNN, Winners, input_gradient
 from pellucid.network.standardise import Standardise
 from pellucid.runtime.threads import share_out_with_torch
 
-PART_BYTES = 4 << 20  # of the convolution's output, in float32: what the caches hold between them
+PART_BYTES = 4 << 20  # of the convolution's output, in float32: what fits the caches together
 SHARES = 16  # sums of gradients, each over every sixteenth part
 
 
 class Way(Protocol):
-    """How a block is computed, for parts of the pictures: (n, C, H, W) -> (n, F, PH, PW).
+    """A way to compute a block, for parts of the pictures: (n, C, H, W) -> (n, F, PH, PW).
 
-    `dtype`: of the pooled maps. `sums` are those of one share, of what `sums` makes for all of them.
+    `dtype`: of the pooled maps. Its methods get the `sums` of one share, from those that `sums` makes for all shares.
     """
 
     @property
@@ -43,28 +43,28 @@ class Way(Protocol):
 
 
 def way(block: Block, images: Tensor, dtype: torch.dtype) -> Way:
-    """In registers where that can be done, else by oneDNN."""
+    """In registers if possible, else by oneDNN."""
     return direct(block, dtype) if is_direct(block, images, dtype) else OneDNN(block.conv, block.size, dtype)
 
 
 def direct(block: Block, dtype: torch.dtype, table: NDArray[np.float32] | None = None) -> Direct:
-    """In registers; with `table`, (C, 256), of pictures that are stored as bytes."""
+    """In registers; with `table`, (C, 256), for pictures stored as bytes."""
     return Direct(block.conv, dtype, block.memory, table)
 
 
 def is_direct(block: Block, images: Tensor, dtype: torch.dtype) -> bool:
-    """Whether there are kernels that compute it in registers."""
+    """Whether there are kernels to compute it in registers."""
     return applies(block.conv, block.size, block.pooled_shape(images)[3], images, dtype)
 
 
 def run(block: Block, images: Tensor, way: Way, threads: int) -> Tensor:
-    """(N, C, H, W) -> (N, F, PH, PW) of the way's type. The images have a type that the way reads."""
+    """(N, C, H, W) -> (N, F, PH, PW) of the way's dtype. The images have a dtype that the way reads."""
     keep = torch.is_grad_enabled()
     return _Fused.apply(images, block.conv.weight, block.conv.bias, block, way, threads, keep)  # type: ignore[no-any-return]
 
 
 class _Fused(torch.autograd.Function):
-    """Images float32, bfloat16, or uint8 where the way reads it; weight, bias and their gradients float32."""
+    """Images float32, bfloat16, or uint8 if the way reads it; weight, bias and their gradients float32."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -112,7 +112,7 @@ class _Fused(torch.autograd.Function):
 
 
 def _parts(maps: tuple[int, int, int, int]) -> list[slice]:
-    """Some pictures at a time of a convolution's output: as many as the cache holds, and work for each share."""
+    """Slices of pictures whose convolution output fits the cache, enough of them for every share."""
     count, filters, high, wide = maps
     each = max(1, min(PART_BYTES // (4 * filters * high * wide), -(-count // SHARES)))
     return [slice(start, min(start + each, count)) for start in range(0, count, each)]

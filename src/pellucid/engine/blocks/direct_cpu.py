@@ -1,10 +1,10 @@
 """Convolution + ReLU + 2x2 max pooling for pictures of few channels, in registers, and its weights' gradient.
 
-A library's convolution fills its vectors with channels, and a picture has three. Here they are filled with places along
-a row: the even and the odd columns of the picture stand apart (layout_cpu.py), so that sixteen windows of the pool lie
-side by side, each with its four sums in the same lane. What comes out is the pooled map and the winners; the
-convolution's own output is never written. Two rows are one number in bfloat16, which the processor multiplies and adds
-in pairs.
+A library's convolution fills its vectors with channels, and a picture has three. These kernels fill them with places
+along a row. The even and the odd columns of the picture are separate (layout_cpu.py): sixteen windows of the pool lie
+side by side, each with its four sums in the same lane. The kernel writes the pooled map and the winners, but never the
+convolution's own output. In bfloat16, a number holds a pair from two rows, which the processor multiplies and adds
+together.
 
 Compiled by Numba, without Python's lock. Numbers come as their bits (kernels_cpu.py).
 """
@@ -43,16 +43,16 @@ from pellucid.runtime.vectors import (
     written_out,
 )
 
-STRIPE = 48 << 10  # bytes of gradients that are put back in place at once: they stay in the cache
+STRIPE = 48 << 10  # bytes of gradients that are scattered at once: they stay in the cache
 
 
 @lru_cache
 def forward(channels: int, width: int, group: int, bits: int, by_pixel: bool) -> Callable[..., None]:
-    """A kernel (images, table, padding, taps, bias, pooled, winners) for filters of `width` numbers a row.
+    """A kernel (images, table, padding, taps, bias, pooled, winners) for filters with `width` numbers per row.
 
-    `images` (n, H, W, C) and `table` as `lay_out` reads them; `taps` as `taps()` gives them; `bias` float32 (F,);
-    `winners` uint8 (n, F, PH, PW); `pooled` as bits of 32 or 16, of that shape or by pixel, (n, PH, PW, F). PW is LANES
-    or more, F `group` or more: so many filters are summed side by side.
+    `images` (n, H, W, C) and `table` as `lay_out` reads them; `taps` from `taps()`; `bias` float32 (F,); `winners`
+    uint8 (n, F, PH, PW); `pooled` as bits of 32 or 16, of that shape or by pixel, (n, PH, PW, F). PW is LANES or more,
+    F `group` or more: the kernel sums `group` filters side by side.
     """
     number = np.uint32 if bits == 32 else np.uint16
 
@@ -93,12 +93,13 @@ def forward(channels: int, width: int, group: int, bits: int, by_pixel: bool) ->
 def weight_gradient(
     channels: int, height: int, width: int, group: int, bits: int, by_pixel: bool
 ) -> Callable[..., None]:
-    """A kernel (images, table, padding, grad, winners, sums, bias_sums) that adds what the winners say of the weights.
+    """A kernel (images, table, padding, grad, winners, sums, bias_sums) that adds the winners' gradients of the
+    weights.
 
-    `images`, `table`, `winners` and `grad`, which is the pooled map's, as `forward` takes them; `sums` float32 (C,
-    height, width, F, LANES) and `bias_sums` float32 (F, PW), which are yet to be summed along their last axis.
+    `images`, `table`, `winners` and `grad` (the pooled map's) as `forward` takes them; `sums` float32 (C, height,
+    width, F, LANES) and `bias_sums` float32 (F, PW), which the caller must sum along their last axis.
     """
-    halves = 2 if bits == 32 else 1  # rows of gradients to a row of the pool
+    halves = 2 if bits == 32 else 1  # rows of gradients per row of the pool
     number = np.uint32 if bits == 32 else np.uint16
 
     @compiled
@@ -136,7 +137,7 @@ def weight_gradient(
                         start = c * plane + (1 + 2 * first + r) * step
                         for turn in range(-(-filters // group)):
                             f = min(turn * group, filters - group)
-                            fresh = turn * group - f  # filters that the turn before has seen
+                            fresh = turn * group - f  # filters that the previous turn did not see
                             at = (((c * height + r) * width) * filters + f) * LANES
                             sizes = (step, half, filters, across, there * halves, fresh)
                             _products(rows, start, places, f * across, sums, at, sizes, width, group, bits)
@@ -145,7 +146,7 @@ def weight_gradient(
 
 
 def together(filters: int, each: int) -> int:
-    """How many filters at a time, if each has so many sums: as many as registers hold, with few computed twice."""
+    """How many filters to sum together, each with `each` sums: as many as registers hold, with few computed twice."""
     most = max(1, min(filters, SUMS // each))
 
     def computed(group: int) -> tuple[int, int]:
@@ -157,7 +158,7 @@ def together(filters: int, each: int) -> int:
 def taps(weight: Any, bits: int) -> Any:
     """The filters as the kernels read them: float32 (F, C, KH, KW) -> bits (C, rows, KW, F), in pairs of rows for 16.
 
-    What is paired with no row is zero.
+    An unpaired row is paired with zeros.
     """
     filters = np.ascontiguousarray(weight.transpose(1, 2, 3, 0)).view(np.uint32)
     if bits == 32:
@@ -173,10 +174,10 @@ def _put_back(
     typing: Any, line: Any, winners: Any, at: Any, places: Any, to: Any, bias_sums: Any, sum_at: Any, sizes: Any,
     bits: Any,
 ) -> Any:  # fmt: skip
-    """Sixteen gradients, line[sum_at:], back in their winners' places, and added to the bias's, bias_sums[sum_at:].
+    """Scatter sixteen gradients, line[sum_at:], to their winners' places, and add them to bias_sums[sum_at:].
 
-    Of each window the columns stand apart, and its two rows are two halves, or for 16 bits a pair. sizes: (numbers to
-    the other column, numbers to the other half, gradients that the bias has seen already).
+    Each window's columns are separate, and its two rows are two halves, or for 16 bits a pair. sizes: (numbers to the
+    other column, numbers to the other half, gradients already in the bias).
     """
     size = bits.literal_value
 
@@ -221,10 +222,10 @@ def _tile(
     """Sixteen windows of the pool, side by side, of `group` filters from `first` on: the largest above zero, and where.
 
     sizes: (plane, line, half, filters, rows of taps, numbers to the next filter in `pooled` and in `winners`). Windows
-    begin at rows[start]; results are written from pooled[to] and winners[at] on.
+    begin at rows[start]; results go to pooled[to] and winners[at] and on.
     """
     columns, filters_at_once, size = width.literal_value, group.literal_value, bits.literal_value
-    step = 1 if size == 32 else 2  # rows of the picture to a row of taps
+    step = 1 if size == 32 else 2  # rows of the picture per row of taps
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
         rows, start, taps, bias, first, pooled, to, winners, at, sizes, *_ = flat(context, build, signature, arguments)
@@ -234,7 +235,7 @@ def _tile(
         number = start.type
         offsets = [build.load(build.gep(bias, [build.add(first, number(g))])) for g in range(filters_at_once)]
         begin = [spread(build, offset) for offset in offsets]
-        # sums[row][column][filter]: of the window's four places
+        # sums[row][column][filter], for the window's four places
         sums = [begin[g] for _ in range(4) for g in range(filters_at_once)]
 
         def row_of_taps(c: Any, t: Any, sums: list[Any]) -> list[Any]:
@@ -282,7 +283,7 @@ def _products(
 ) -> Any:  # fmt: skip
     """Add to sums[at:] the products of a row of taps and `group` filters, summed over a stripe, in LANES parts.
 
-    sizes: (line, half, filters, places to a row of gradients, rows of gradients, filters not to be added to).
+    sizes: (line, half, filters, places per row of gradients, rows of gradients, filters to skip).
     """
     columns, filters_at_once, size = width.literal_value, group.literal_value, bits.literal_value
     step = 1 if size == 32 else 2
@@ -329,7 +330,7 @@ def _products(
 
 
 def _largest(build: ir.IRBuilder, four: list[Any]) -> tuple[Any, Any]:
-    """The largest above zero of each lane and which of the four it was; the first of equals, a NaN before all."""
+    """The largest above zero in each lane, and which of the four it was; the first of equals wins, a NaN over all."""
     best, winner = ir.Constant(FLOATS, None), all_lanes(DEAD)
     for place, value in enumerate(four):
         wins = build.or_(build.fcmp_ordered(">", value, best), build.fcmp_unordered("uno", value, value))

@@ -1,7 +1,7 @@
-"""Many pictures without torch: a network whose work is its first convolution, with ReLU and pooling, and little else.
+"""Many pictures without torch, for a network that is little more than one convolution with ReLU and pooling.
 
-The article's network is one. Its first block is the kernel of direct_cpu.py, the rest NumPy's (network/forward.py).
-Importing torch takes as long as a thousand such pictures, and it takes more memory than all the rest.
+The article's network is one. Its first block runs in the kernel of direct_cpu.py, the rest in NumPy
+(network/forward.py). Importing torch takes as long as a thousand such pictures, and more memory than all the rest.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
 from pellucid.runtime.blas import one_thread
 
-LITTLE = 10_000_000  # operations behind the block, in which NumPy loses little time to torch
+LITTLE = 10_000_000  # operations after the block: NumPy is then little slower than torch
 MOST_CHANNELS, MOST_WIDE = 4, 12  # of a picture, and of a filter, for which there are kernels
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def applies(steps: Sequence[PlacedLayer]) -> bool:
-    """Whether `logits` can be had for these layers."""
+    """Whether `logits` works for these layers."""
     if [type(step.layer) for step in steps[:3]] != [Conv, Relu, MaxPool]:
         return False
     conv, pool, rest = steps[0].layer, steps[2].layer, steps[3:]
@@ -47,9 +47,9 @@ def applies(steps: Sequence[PlacedLayer]) -> bool:
 
 
 def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], standardise: Standardise) -> Logits:
-    """What gives the outputs, float32 (n, classes), of prepared images uint8 (n, H, W, C), on the calling thread.
+    """The function from prepared images uint8 (n, H, W, C) to outputs float32 (n, classes), on the calling thread.
 
-    Only where it `applies`. The kernels are loaded, or compiled where they never were, before this returns.
+    Only if it `applies`. The kernels are loaded, or compiled for the first time, before this returns.
     """
     from pellucid.engine.blocks import direct_cpu
 
@@ -64,7 +64,7 @@ def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], st
     rest = steps[3:]
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # one picture after the other, so that all of it stays in the cache
+        # one picture after the other, to stay in the cache
         pooled = np.empty((1, *pooled_shape), np.float32)
         winners, outputs = np.empty(pooled.shape, np.uint8), []
         with one_thread():

@@ -1,7 +1,7 @@
-"""A block on a GPU, by Triton's kernels (kernels_gpu.py).
+"""A block on a GPU, with Triton's kernels (kernels_gpu.py).
 
-Pictures of few channels are convolved in registers, straight from their bytes where they are stored on the GPU; deeper
-maps by cuDNN, with a pass of our own over its output. One byte for each winner is kept, as on the CPU (cpu.py).
+Pictures of few channels are convolved in registers, straight from their bytes if these are on the GPU. Deeper maps are
+convolved by cuDNN, followed by a pass of our own over the output. One byte per winner is kept, as on the CPU (cpu.py).
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from torch.autograd.function import once_differentiable
 from pellucid.engine.blocks.block import Block
 from pellucid.network.standardise import Standardise
 
-CHANNELS = 4  # of pictures that are convolved in registers, at most
-TAPS, FILTERS = 32, 32  # of a filter's row, and filters, filled up to powers of two: what a program's registers hold
-NUMBERS = 1024  # a program's, of one pass over maps
-WINDOWS = 64  # a program's, in registers, at a time
-MOST = 1 << 31  # numbers in one map: their places have 32 bits
-PROGRAMS = 512  # that share a gradient: a fixed number, so that every GPU adds the same sums
+CHANNELS = 4  # most channels of pictures that are convolved in registers
+TAPS, FILTERS = 32, 32  # of a filter's row, and filters, padded to powers of two: what a program's registers hold
+NUMBERS = 1024  # per program, in one pass over maps
+WINDOWS = 64  # per program, in registers, at a time
+MOST = 1 << 31  # numbers in one map: their indices have 32 bits
+PROGRAMS = 512  # programs that share a gradient: a fixed number, because every GPU must add the same sums
 
 
 @lru_cache
 def has_triton() -> bool:
-    """As PyTorch for CUDA has on Linux."""
+    """Whether Triton is installed; PyTorch for CUDA includes it on Linux."""
     return find_spec("triton") is not None
 
 
 def takes(device: torch.device) -> bool:
-    """Whether there are kernels for it."""
+    """Whether there are kernels for this device."""
     return device.type == "cuda" and has_triton()
 
 
@@ -43,7 +43,7 @@ def fits(block: Block, images: Tensor) -> bool:
 
 
 def is_direct(block: Block, images: Tensor) -> bool:
-    """Whether the convolution of these pictures (n, C, H, W) is done in registers."""
+    """Whether these pictures (n, C, H, W) are convolved in registers."""
     taps, columns = _padded(block)
     few = images.shape[1] <= CHANNELS and taps <= TAPS and columns <= FILTERS
     return few and not images.requires_grad
@@ -52,7 +52,7 @@ def is_direct(block: Block, images: Tensor) -> bool:
 def run(block: Block, images: Tensor, dtype: torch.dtype, standardise: Standardise | None = None) -> Tensor:
     """The block of images (n, C, H, W) on their device, computed in `dtype`: (n, F, PH, PW).
 
-    With `standardise` images are uint8, as they are stored, and `is_direct`.
+    With `standardise`, images are stored uint8, and `is_direct` must hold.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     weight, bias = block.conv.weight, block.conv.bias
@@ -63,7 +63,7 @@ def run(block: Block, images: Tensor, dtype: torch.dtype, standardise: Standardi
 
 
 class _ByConvolution(torch.autograd.Function):
-    """By the device's own convolution, forward and back."""
+    """With the device's own convolution, forward and back."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -152,7 +152,7 @@ class _Direct(torch.autograd.Function):
         )
         ctx.save_for_backward(images, winners)
         ctx.block, ctx.dtype, ctx.bias = block, dtype, bias is not None
-        ctx.values = values  # not saved: made while predicting they may not be, and nobody changes them
+        ctx.values = values  # not saved: inference tensors may not be, and nobody changes them
         return pooled
 
     @staticmethod
@@ -185,7 +185,7 @@ def _windows(pooled: torch.Size | tuple[int, ...]) -> int:
 
 
 def _padded(block: Block) -> tuple[int, int]:
-    """Taps in a row of a filter, and filters, each filled up to a power of two that the matrix units take."""
+    """Taps in a filter's row, and filters, each padded to a power of two that the matrix units take."""
     filters, channels, _, wide = block.conv.weight.shape
     return _padded_to(wide * channels), _padded_to(filters)
 
@@ -219,7 +219,7 @@ def _constants(block: Block) -> dict[str, int]:
 
 
 def _values(block: Block, standardise: Standardise | None, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Scale and shift of each tap, float32 (taps,): of stored bytes they make what is standardised, else no change."""
+    """Scale and shift of each tap, float32 (taps,), which standardise stored bytes; else they change nothing."""
     channels = block.conv.in_channels
     if standardise is None:
         return _of_taps((1.0,) * channels, (0.0,) * channels, _padded(block)[0], device)
@@ -232,6 +232,6 @@ def _values(block: Block, standardise: Standardise | None, device: torch.device)
 def _of_taps(
     scales: tuple[float, ...], shifts: tuple[float, ...], taps: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Of a number for each channel one for each tap of a row: (column, channel)."""
+    """From one number per channel to one per tap of a row: (column, channel)."""
     vectors = (torch.tensor(numbers).repeat(-(-taps // len(numbers)))[:taps].to(device) for numbers in (scales, shifts))
     return tuple(vectors)  # type: ignore[return-value]

@@ -1,8 +1,8 @@
-"""What the fused block computes in loops of its own, compiled by Numba: pooling with its winners, and their gradients.
+"""Compiled loops of the fused block (Numba): pooling with its winners, and their gradients.
 
-Numbers are in channels-last order and come as their bits, because Numba does not know bfloat16: float32 as int32,
-bfloat16 as int16. Filters and the rows of pictures that they meet, `kernel width * channels` numbers each, are read
-by whole vectors: behind every such array there are LANES spare numbers. No kernel holds Python's lock.
+Numbers are in channels-last order and are passed as bits, because Numba does not know bfloat16: float32 as int32,
+bfloat16 as int16. Filters and the picture rows that they meet, `kernel width * channels` numbers each, are read in
+whole vectors: every such array has LANES spare numbers at its end. No kernel holds Python's lock.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numba import types
 from pellucid.runtime.compiled import compiled
 from pellucid.runtime.vectors import LANES, SUMS, UNALIGNED, flat, loop, multiply_add, spread, vector_at, written_out
 
-DEAD = 255  # the winner of a window in which nothing is above zero
+DEAD = 255  # the winner of a window without a number above zero
 
 
 @compiled
 def standardise(pixels: Any, mean: Any, deviation: Any, images: Any) -> None:
-    """uint8 (rows, numbers) -> float32: (pixel / 255 - mean) / deviation, rounded after each step as PyTorch does.
+    """uint8 (rows, numbers) -> float32: (pixel / 255 - mean) / deviation, rounded after each step as in PyTorch.
 
-    `mean` and `deviation` float32 (numbers,), those of the channels again and again.
+    `mean` and `deviation` float32 (numbers,), those of the channels repeated.
     """
     rows, numbers = pixels.shape
     for row in range(rows):
@@ -37,11 +37,11 @@ def standardise(pixels: Any, mean: Any, deviation: Any, images: Any) -> None:
 def pool_relu(size: int, bits: int) -> Callable[..., None]:
     """A kernel (maps, pooled, winners) for windows of `size` and numbers of 32 or 16 bits.
 
-    It writes max(0, the largest of each window), and which of the window that was, in reading order: `maps`
-    (n, H, W, F), `pooled` (n, F, H // size, W // size) in any memory order, `winners` uint8 (n, F, H // size,
-    W // size). As in PyTorch, the first of equals wins, and a NaN wins over all.
+    It writes max(0, the largest of each window), and its place in the window, in reading order: `maps` (n, H, W, F),
+    `pooled` (n, F, H // size, W // size) in any memory order, `winners` uint8 (n, F, H // size, W // size). As in
+    PyTorch, the first of equals wins, and a NaN wins over all.
 
-    Above zero, floats are ordered as their bits are, and what is below zero never wins.
+    Above zero, floats have the order of their bits, and nothing below zero ever wins.
     """
     number = np.int32 if bits == 32 else np.int16
     infinity = number(0x7F800000 if bits == 32 else 0x7F80)
@@ -76,11 +76,12 @@ def pool_relu(size: int, bits: int) -> Callable[..., None]:
 
 @lru_cache
 def parameter_gradients(height: int, vectors: int) -> Callable[..., None]:
-    """A kernel (rows, winners, grad, size, stride, weight_grad, bias_grad): adds what the winners say of both.
+    """A kernel (rows, winners, grad, size, stride, weight_grad, bias_grad) that adds the winners' part to both
+    gradients.
 
-    For filters of `height` rows of so many vectors. `rows` float32 (n, H, W, C), the convolution's zeros around it;
-    `winners` as `pool_relu` left them; `grad` the pooled map's gradient (n, F, PH, PW); `weight_grad` float32
-    (F, height, vectors * LANES), rows of kernel width * C numbers filled up; `bias_grad` float32 (F,).
+    For filters with `height` rows of `vectors` vectors. `rows` float32 (n, H, W, C), with the convolution's zeros
+    around it; `winners` from `pool_relu`; `grad` the pooled map's gradient (n, F, PH, PW); `weight_grad` float32 (F,
+    height, vectors * LANES), rows of kernel width * C numbers, padded; `bias_grad` float32 (F,).
     """
     wide = _most_of(vectors, SUMS)
     deep = _most_of(height, SUMS // wide)
@@ -127,7 +128,7 @@ def parameter_gradients(height: int, vectors: int) -> Callable[..., None]:
 
 
 def _most_of(count: int, most: int) -> int:
-    """The largest part of `count`, up to `most`, of which there is a whole number."""
+    """The largest divisor of `count` up to `most`."""
     return next(part for part in range(min(count, most), 0, -1) if count % part == 0)
 
 
@@ -153,10 +154,10 @@ def _gather(
     typing: Any, sums: Any, at: Any, rows: Any, offset: Any, line: Any, places: Any, values: Any, count: Any,
     deep: Any, wide: Any, vectors: Any,
 ) -> Any:  # fmt: skip
-    """Add to `deep` rows of `wide` vectors, from sums[at:] on, those at rows[places[i] + offset:] times values[i].
+    """Add rows[places[i] + offset:] times values[i] to `deep` rows of `wide` vectors, from sums[at:] on.
 
-    For each i < count, which is 1 or more. On flat arrays: a row of `rows` has `line` numbers, one of `sums` so many
-    `vectors`. The sums stay in registers.
+    For each i < count, which is 1 or more. On flat arrays: a row of `rows` has `line` numbers, a row of `sums` has
+    `vectors` vectors. The sums stay in registers.
     """
     size = deep.literal_value, wide.literal_value, vectors.literal_value
 

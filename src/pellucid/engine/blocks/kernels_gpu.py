@@ -1,7 +1,7 @@
-"""What the fused block computes on a GPU in loops of its own, compiled by Triton (gpu.py says when).
+"""GPU kernels of the fused block, compiled by Triton (gpu.py says when).
 
-Maps and pictures are in channels-last order. A winner is the place in its window that was largest, in reading order, as
-a byte; DEAD where nothing was above zero. Of equals the first wins, a NaN before all. Places are counted in 32 bits, in
+Maps and pictures are in channels-last order. A winner is the place of the largest number in its window, in reading
+order, as a byte; DEAD if nothing was above zero. Of equals the first wins, a NaN before all. Places are 32-bit numbers,
 which a GPU divides several times as fast.
 """
 
@@ -18,9 +18,9 @@ DEAD = tl.constexpr(255)
 
 
 def launch(kernel: Any, programs: int, *arguments: Any, **constants: int) -> None:
-    """Run so many programs of a kernel on the device of its tensors."""
+    """Run `programs` programs of a kernel on the device of its tensors."""
     with torch.cuda.device_of(next(argument for argument in arguments if isinstance(argument, Tensor))):
-        kernel[(programs,)](*arguments, **constants, num_stages=1)  # the next pictures wait for registers
+        kernel[(programs,)](*arguments, **constants, num_stages=1)  # the next pictures would wait for registers
 
 
 @triton.jit
@@ -41,7 +41,7 @@ def pool_relu(
     for k in tl.static_range(SIZE * SIZE):
         source = ((n * high + y * SIZE + k // SIZE) * wide + x * SIZE + k % SIZE) * FILTERS + f
         value = tl.load(maps + source, mask=inside, other=0.0)
-        # in bfloat16 PyTorch, too, adds the bias to what is rounded already
+        # in bfloat16, PyTorch also adds the bias to the rounded value
         value = (value.to(tl.float32) + offset).to(maps.dtype.element_ty).to(tl.float32)
         wins = (value > best) | (value != value)
         best = tl.where(wins, value, best)
@@ -56,7 +56,7 @@ def unpool(
     total, high, wide, pooled_high, pooled_wide,
     FILTERS: tl.constexpr, SIZE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """grad and winners (n, PH, PW, F) -> maps_grad (n, H, W, F), `total` numbers: the winners' in place, else zeros."""
+    """grad and winners (n, PH, PW, F) -> maps_grad (n, H, W, F), `total` numbers: gradients at the winners, else 0."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < total
     f, place = at % FILTERS, at // FILTERS
@@ -74,9 +74,9 @@ def unpool(
 def _row(
     images, at, x, row_there, wide, tap, scale, shift, CHANNELS: tl.constexpr, ROW: tl.constexpr, PADDED: tl.constexpr
 ):  # fmt: skip
-    """What a row of the filters meets, float32 (places, taps) or transposed: image * scale + shift, zeros around it.
+    """The input of a filter row, float32 (places, taps) or transposed: image * scale + shift, zeros around it.
 
-    `at`, `x`: of each place's first tap, where it is stored and its column. Behind a row's last tap it is repeated.
+    `at`, `x`: the memory place and the column of each place's first tap. Taps beyond the row's last repeat it.
     """
     tap = tl.minimum(tap, ROW - 1)
     if PADDED:
@@ -100,8 +100,8 @@ def direct(
     """Convolution, ReLU and pooling of `total` windows, BLOCK a program: the convolution's output stays in registers.
 
     images (n, H, W, C); scales, shifts float32 (TAPS,); weight (KERNEL_HIGH, TAPS, COLUMNS), rows of ROW numbers and
-    filters filled up with zeros, in the type that is multiplied in; bias float32 (COLUMNS,); pooled, with these
-    strides, and winners (n, PH, PW, F).
+    filters padded with zeros, in the dtype of the multiplication; bias float32 (COLUMNS,); pooled, with these strides,
+    and winners (n, PH, PW, F).
     """
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = place < total
@@ -142,10 +142,10 @@ def direct_gradients(
     STRIDE_Y: tl.constexpr, STRIDE_X: tl.constexpr, PADDING_Y: tl.constexpr, PADDING_X: tl.constexpr,
     SIZE: tl.constexpr, TAPS: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """What the windows say of weights and bias: a program sums every so manyth BLOCK of them, for a row of the filters.
+    """Gradients of weights and bias from the windows: each program sums every n-th BLOCK, for one row of the filters.
 
-    As `direct`; grad with these strides, of the type that is multiplied in; weight_sums float32 (programs, TAPS,
-    COLUMNS) and bias_sums (programs, COLUMNS), yet to be added up: KERNEL_HIGH programs, a row each, see one window.
+    As `direct`; grad with these strides, in the dtype of the multiplication; weight_sums float32 (programs, TAPS,
+    COLUMNS) and bias_sums (programs, COLUMNS), yet to be added up: KERNEL_HIGH programs, one per row, see each window.
     """
     program = tl.program_id(0)
     r = program % KERNEL_HIGH

@@ -1,7 +1,8 @@
-"""A picture as direct convolution wants it (direct_cpu.py): even and odd columns apart, for bfloat16 rows in pairs.
+"""The layout of a picture for direct convolution (direct_cpu.py): even and odd columns apart, rows in pairs for
+bfloat16.
 
-And a pooled map's rows, which its neighbours want by pixel. Whole vectors are moved and turned: number by number this
-took longer than the convolution.
+Also turns a pooled map's rows into the order by pixel that the next layer needs. Whole vectors are moved and
+transposed: number by number, this took longer than the convolution.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from pellucid.runtime.vectors import (
 
 @compiled
 def shape(images: Any, padding: tuple[int, int], width: int) -> tuple[int, int, int, int]:
-    """Of a picture laid out: channels, rows behind a spare one, columns even and odd, places in each and spare ones."""
+    """The shape of the layout: channels, rows including a spare first one, even and odd columns, places including
+    spares.
+    """
     _, high, wide, channels = images
     return channels, high + 2 * padding[0] + 2, 2, (wide + 2 * padding[1]) // 2 + width + 2 * LANES
 
@@ -40,9 +43,10 @@ def shape(images: Any, padding: tuple[int, int], width: int) -> tuple[int, int, 
 def lay_out(images: Any, table: Any, n: int, padding: tuple[int, int], rows: Any, channels: int, bits: int) -> None:
     """Picture n of (N, H, W, C) -> uint32 (C, rows, 2, places), zeros around: even columns, then odd.
 
-    `images`: float32 as bits, or uint8 of which `table`, (C, 256), has what each stands for, float32 as bits.
+    `images`: float32 as bits, or uint8; then `table`, (C, 256), has the float32 bits for each byte.
 
-    For 16 bits each number is a pair: of a row, rounded to bfloat16, in the lower half, and of the next in the upper.
+    For 16 bits each number is a pair: a row, rounded to bfloat16, in the lower half, and the next row in the upper
+    half.
     """
     literally(channels)
     literally(bits)
@@ -51,7 +55,7 @@ def lay_out(images: Any, table: Any, n: int, padding: tuple[int, int], rows: Any
     _, lines, _, places = rows.shape
     line = np.zeros(2 * places * channels, np.uint32)
     above = np.zeros((channels, 2, places), np.uint32)
-    reach = -(-(wide + across) // (2 * LANES))  # vectors to a row of even columns
+    reach = -(-(wide + across) // (2 * LANES))  # vectors per row of even columns
     sizes = (lines * 2 * places, places)
     for y in range(high):
         at = (n * high + y) * wide * channels
@@ -85,7 +89,7 @@ def _copy(typing: Any, numbers: Any, at: Any, line: Any, to: Any, count: Any) ->
 def _even_and_odd(
     typing: Any, line: Any, at: Any, above: Any, above_at: Any, rows: Any, to: Any, sizes: Any, channels: Any, bits: Any
 ) -> Any:  # fmt: skip
-    """line[at:], 32 columns of all channels, to rows[to:]; for 16 bits to the row above, with what it has in `above`.
+    """Move line[at:], 32 columns of all channels, to rows[to:]; for 16 bits also to the row above, paired with `above`.
 
     sizes: (plane, places).
     """
@@ -118,7 +122,7 @@ def _even_and_odd(
 
 @compiled
 def turn_over(numbers: Any, at: int, rows: int, columns: int, turned: Any, to: int, bits: int) -> None:
-    """A matrix (rows, columns) of bits from numbers[at:] on, transposed, from turned[to:] on."""
+    """Transpose a matrix (rows, columns) of bits from numbers[at:] to turned[to:]."""
     literally(bits)
     if min(rows, columns) < LANES:
         flat_numbers, flat_turned = numbers.reshape(-1), turned.reshape(-1)

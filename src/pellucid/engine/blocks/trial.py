@@ -1,8 +1,8 @@
-"""Whether a network's blocks run fused (chain.py): both ways raced here, on a few pictures of the real size.
+"""Decide whether a network's blocks run fused (chain.py): race both ways on a few pictures of the real size.
 
-On a CPU on one thread, and by the time that the thread was given: what other programs do meanwhile does not count, and
-the same machine chooses the same way again. Both ways share pictures out among threads. On a GPU by the clock, and only
-where both ways give the same numbers: what compiles our kernels there is not ours to test.
+On a CPU the race takes one thread and measures its own time: other programs do not count, and the same machine makes
+the same choice again. Both ways divide pictures among threads. On a GPU the clock counts, and fusing needs the same
+numbers from both ways: we cannot test the compiler there.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pellucid.engine.blocks.block import Block, pair, steps
 from pellucid.engine.blocks.chain import Forward
 from pellucid.network.standardise import Standardise, to_unit
 
-SECONDS = 0.2  # of the race, beside a first round that pays for compiling and for memory
-# of convolutions' outputs, for both ways: with less a cache holds much of them, unlike in a step
+SECONDS = 0.2  # of the race, besides a first round for compiling and memory
+# of convolution outputs, for both ways: with less, much of it stays in a cache, unlike in a step
 TRIAL_BYTES = 32 << 20
 TRIAL_BYTES_ON_GPU = 512 << 20  # likewise: an H100's cache has 50 MB
-SMALLEST_BYTES = 16 << 20  # of convolutions' outputs in a step; with less, what could be won is not worth a trial
-ALIKE = 0.05  # how far a GPU's maps and gradients may be from PyTorch's, of their length: both round to bfloat16
-CLEAR = 1.05  # a win by less may be chance, and the next run of the same recipe would choose otherwise
+SMALLEST_BYTES = 16 << 20  # of convolution outputs in a step; with less, the gain is not worth a trial
+ALIKE = 0.05  # allowed distance of a GPU's maps and gradients from PyTorch's, of their norm: both round to bfloat16
+CLEAR = 1.05  # a smaller win may be chance, and the next run of the same recipe might choose otherwise
 
 
 class Place(NamedTuple):
-    """A block and what it is given."""
+    """A block and its input."""
 
     channels: int
     height: int
@@ -64,7 +64,7 @@ def choose(
     most = TRIAL_BYTES if device.type == "cpu" else TRIAL_BYTES_ON_GPU
     try:
         times = _race(places, max(1, min(batch, most // each)), bfloat16, device)
-    except Exception as error:  # of a GPU's driver, compiler or memory: without blocks nothing of it is needed
+    except Exception as error:  # from a GPU's driver, compiler or memory, none of which matters without blocks
         if device.type == "cpu":
             raise
         line = (str(error).splitlines() or [""])[0]
@@ -77,7 +77,7 @@ def choose(
 
 
 def described(module: nn.Module, shape: tuple[int, ...]) -> list[Place]:
-    """The blocks of a network, with what each is given, found by one black picture."""
+    """The blocks of a network, with the input of each, traced with one black picture."""
     places: list[Place] = []
     images = torch.zeros(1, *shape)
     with torch.no_grad():
@@ -107,9 +107,9 @@ def _place(block: Block, images: Tensor, first: bool) -> Place:
 
 @lru_cache
 def _race(places: tuple[Place, ...], pictures: int, bfloat16: bool, device: torch.device) -> float:
-    """How many times as fast the blocks are when fused, forward and backward. Measured once a process.
+    """How many times as fast the blocks are when fused, forward and backward. Measured once per process.
 
-    NaN where a GPU gives other numbers then.
+    NaN if the fused numbers differ on a GPU.
     """
     runners: list[tuple[Forward, Forward, Tensor]] = []
     with torch.random.fork_rng(devices=[]):
@@ -136,7 +136,7 @@ def _race(places: tuple[Place, ...], pictures: int, bfloat16: bool, device: torc
 
 
 def _seconds(block: Forward, images: Tensor, bfloat16: bool) -> float:
-    """Of one pass there and back."""
+    """Seconds of one forward and backward pass."""
     on_gpu = images.device.type == "cuda"
     clock = time.perf_counter if on_gpu else time.thread_time
     start = clock()
@@ -152,12 +152,12 @@ def _there_and_back(block: Forward, images: Tensor, bfloat16: bool) -> Tensor:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
             pooled = block(images)
         ones = torch.ones_like(pooled)
-        (pooled * ones).sum().backward()  # given a gradient instead, PyTorch imports SymPy: half a second
+        (pooled * ones).sum().backward()  # passing a gradient instead makes PyTorch import SymPy: half a second
     return pooled.detach()
 
 
 def _agree(block: nn.Module, images: Tensor, bfloat16: bool) -> bool:
-    """Whether both ways give the same maps and gradients but for rounding, of these images and of stored ones."""
+    """Whether both ways give the same maps and gradients up to rounding, for these images and for stored ones."""
     ways: list[tuple[Forward, Forward, Tensor]] = [(chain.forward(block, threads=1), block, images)]
     if not images.requires_grad:
         depth = images.shape[1]

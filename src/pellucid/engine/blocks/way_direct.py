@@ -1,7 +1,7 @@
 """A block by direct convolution in registers (direct_cpu.py), for pictures of few channels: a first layer's.
 
-Of bfloat16 the products are summed in float32, the pooled map is rounded once, and of two numbers of a window that
-would round to the same the larger wins.
+In bfloat16, products are summed in float32 and the pooled map is rounded once. Of two numbers in a window that would
+round to the same value, the larger wins.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from pellucid.engine.blocks.way_onednn import Winners, bits
 
-CHANNELS = 4  # at most; with more, oneDNN fills its vectors as well
+CHANNELS = 4  # at most; with more, oneDNN fills its vectors too
 WIDEST = 12  # numbers in a row of a filter
-FEW = 16  # filters; where a vector takes several registers, oneDNN is as fast with more
+FEW = 16  # filters; if a vector takes several registers, oneDNN is as fast with more
 _NO_TABLE = np.empty((0, 256), np.uint32)
 
 
@@ -26,7 +26,7 @@ _NO_TABLE = np.empty((0, 256), np.uint32)
 class Direct:
     """See cpu.Way. `dtype`: of the pooled map, float32 or bfloat16; `memory`: its order.
 
-    `table`: of pictures that are stored as bytes, what each stands for, float32 (C, 256).
+    `table`: for pictures stored as bytes, the float32 value of each byte, (C, 256).
     """
 
     conv: nn.Conv2d
@@ -74,7 +74,7 @@ class Direct:
         return self.memory == torch.channels_last
 
     def _kernel_input(self, images: Tensor) -> tuple[NDArray[Any], NDArray[np.uint32]]:
-        """(n, C, H, W) as the kernels take it: (n, H, W, C), one after the other, and the table as bits."""
+        """(n, C, H, W) as the kernels take it: contiguous (n, H, W, C), and the table as bits."""
         by_pixel = images.permute(0, 2, 3, 1).contiguous()
         table = _NO_TABLE if self.table is None else self.table.view(np.uint32)
         return by_pixel.numpy() if images.dtype == torch.uint8 else bits(by_pixel), table
@@ -85,7 +85,7 @@ class Direct:
 
 
 def applies(conv: nn.Conv2d, size: int, pooled_width: int, images: Tensor, dtype: torch.dtype) -> bool:
-    """Whether there are kernels for it, on this processor."""
+    """Whether there are kernels for it on this processor."""
     from pellucid.runtime.vectors import LANES, PAIRS, WHOLE
 
     shape = conv.in_channels <= CHANNELS and conv.stride == (1, 1) and conv.kernel_size[1] <= WIDEST

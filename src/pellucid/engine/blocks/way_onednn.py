@@ -1,6 +1,6 @@
 """A block by oneDNN's convolution, a few pictures at a time, and one pass over its output (kernels_cpu.py).
 
-The way back gathers the weights' gradient through the winners, and hands oneDNN a map with them for the input's.
+Backward, the winners gather the weights' gradient; for the input's gradient, oneDNN gets a map with the winners' ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class OneDNN:
         from pellucid.runtime.vectors import LANES
 
         filters, channels, height, width = self.conv.weight.shape
-        length = -(-width * channels // LANES) * LANES  # of a row of a filter, filled up to whole vectors
+        length = -(-width * channels // LANES) * LANES  # of a filter's row, padded to whole vectors
         return np.zeros((shares, filters, height, length), np.float32), np.zeros((shares, filters), np.float32)
 
     def add(self, images: Tensor, grad: Tensor, winners: Winners, weights: Any, biases: Any) -> None:
@@ -60,7 +60,9 @@ class OneDNN:
 def input_gradient(
     conv: nn.Conv2d, size: int, maps: tuple[int, int], images: Tensor, grad: Tensor, winners: Winners
 ) -> Tensor:
-    """The gradient of `images` (n, C, H, W): oneDNN's, of maps of this size with the winners' back in their places."""
+    """The gradient of `images` (n, C, H, W), by oneDNN, from maps of this size with the gradients at the winners'
+    places.
+    """
     from pellucid.engine.blocks import kernels_cpu
 
     spread = torch.zeros(len(images), *maps, conv.out_channels, dtype=grad.dtype)
@@ -83,7 +85,7 @@ def _placed(images: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _rows(images: Tensor, padding: Any) -> NDArray[np.float32]:
-    """(n, C, H, W) -> (n, H + 2P, W + 2P, C) float32 with zeros around each, and spare numbers behind the last."""
+    """(n, C, H, W) -> (n, H + 2P, W + 2P, C) float32 with zeros around each, and spare numbers at the end."""
     from pellucid.runtime.vectors import LANES
 
     count, channels, high, wide = images.shape

@@ -1,1 +1,1 @@
-"""A user's own nn.Module as a network: checked, written in our text where it can be, or else as a program."""
+"""A user's own nn.Module as a network: checked, then written in our text if possible, or else as a program."""

@@ -1,4 +1,4 @@
-"""A function in a Python file that makes a network: `net.py:build`. To make it, the file is run."""
+"""A function in a Python file that makes a network: `net.py:build`. Making it runs the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXAMPLE = "--model net.py:build"
 
 @dataclass(frozen=True)
 class Reference:
-    """Where a network is made: a function, or a class, of a Python file."""
+    """The place where a network is made: a function, or a class, in a Python file."""
 
     path: Path
     function: str
@@ -35,9 +35,9 @@ class Reference:
 
 
 def reference(model: str) -> Reference | None:
-    """What `net.py:build` names; None for the name or the text of a network.
+    """The reference that `net.py:build` names; None for the name or the text of a network.
 
-    Raises NetworkError where no function stands behind the file.
+    Raises NetworkError if the file is named without a function.
     """
     match = _REFERENCE.fullmatch(model.strip())
     if match is None:
@@ -50,10 +50,10 @@ def reference(model: str) -> Reference | None:
 
 
 def make(named: Reference, classes: int) -> nn.Module:
-    """Run the file, call the function, and return the module that it gives.
+    """Run the file, call the function, and return its module.
 
-    The function gets the number of classes if it takes an argument. Raises NetworkError: there is no such file or
-    function, it raises, with the exception and the line, or it returns no module.
+    The function gets the number of classes if it takes an argument. Raises NetworkError if the file or function does
+    not exist, if it raises (with the exception and the line), or if it does not return a module.
     """
     from torch import nn
 
@@ -90,7 +90,7 @@ def _run(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     file = importlib.util.module_from_spec(spec)
-    sys.modules[name] = file  # where dataclasses and typing look for the names of a class's own file
+    sys.modules[name] = file  # dataclasses and typing look there for the names of a class's own file
     with _as_network_error(path, "running it"):
         spec.loader.exec_module(file)
     return file
@@ -98,7 +98,7 @@ def _run(path: Path) -> ModuleType:
 
 @contextmanager
 def _its_folder_first(path: Path) -> Iterator[None]:
-    """Its neighbours can be imported, as when Python runs it; no compiled copy is left beside it."""
+    """Make its neighbours importable, as when Python runs it, and leave no compiled copy beside it."""
     folder, writes = str(path.resolve().parent), sys.dont_write_bytecode
     sys.path.insert(0, folder)
     sys.dont_write_bytecode = True
@@ -112,7 +112,7 @@ def _its_folder_first(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _as_network_error(path: Path, what: str) -> Iterator[None]:
-    """What the user's code raises, as a NetworkError with its line."""
+    """Turn exceptions of the user's code into a NetworkError with the line."""
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -140,13 +140,13 @@ def _is(path: Path, filename: str | None) -> bool:
 
 
 def _arguments(named: Reference, maker: Callable[..., Any], classes: int) -> list[int]:
-    """The number of classes, where the function takes an argument for it.
+    """The number of classes, if the function takes an argument for it.
 
-    That is its first one; a first one with a default that is no whole number, such as pretrained=False, is another.
+    That is its first argument, unless its default is not a whole number, such as pretrained=False.
     """
     try:
         parameters = list(inspect.signature(maker).parameters.values())
-    except (TypeError, ValueError):  # of a function that is no Python
+    except (TypeError, ValueError):  # the function is not written in Python
         return [classes]
     places = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -1,4 +1,4 @@
-"""A user's own nn.Module: what it takes and gives is tried before anything is trained, on a copy."""
+"""A user's own nn.Module: a copy is tried forward and backward before anything is trained."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from pellucid.network.window import Shape
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-TRIED = 2  # pictures: as few as batch norm can train on
-# pixels a side that are tried where a module does not take the size that the pictures suggest
+TRIED = 2  # pictures: the fewest that batch norm can train on
+# pixels a side to try if a module does not take the size that the pictures suggest
 SIZES = (32, 28, 224, 64, 128, 96, 48, 160, 192, 256, 299, 300, 150, 100, 40, 36, 24, 20, 16, 227, 240, 331, 384)
 _FROM_PYTHON = "module:"
-CLOSE = 1e-3  # between a module and how it is saved, of the largest output: other kernels round otherwise
+CLOSE = 1e-3  # of the largest output, between a module and its saved form: other kernels round differently
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A module that can be trained, and how it will be saved."""
+    """A module that can be trained, and its saved form."""
 
     module: nn.Module
-    """A copy, on the CPU; where `network` is there, its own module with the weights of the user's."""
+    """A copy, on the CPU; with `network`, its module with the user's weights."""
     network: Network | None
-    """The same as our text."""
+    """The module as our text."""
     program: Program | None
-    """The same as a program, where our text cannot write it."""
+    """The module as a program, if our text cannot write it."""
     digest: str
-    """Of what it computes: equal for a module that is made again."""
+    """Digest of the computation: equal for a module that is made again."""
     reasons: tuple[str, ...]
 
     def fault(self, shape: Shape, autocast: Callable[[], AbstractContextManager[object]]) -> str | None:
-        """Why a step of training for pictures (C, H, W) does not work within `autocast`; None where it does."""
+        """Why a training step for pictures (C, H, W) fails within `autocast`; None if it works."""
         import torch
 
         plain = self.program is not None and self.program.plain
@@ -52,22 +52,22 @@ class Ready:
         return None if error is None else _error_line(error)
 
     def placed(self, place: Callable[[nn.Module], nn.Module], device: str) -> nn.Module:
-        """The module where it is trained; `place` moves one that takes channels-last pictures."""
+        """The module on the training device; `place` moves one that takes channels-last pictures."""
         if self.program is None or not self.program.plain:
             return place(self.module)
         return self.module.to(device)
 
 
 def label(module: nn.Module) -> str:
-    """What a recipe calls a module that came from Python: `module:Net`."""
+    """A recipe's name for a module that came from Python: `module:Net`."""
     return f"{_FROM_PYTHON}{type(_bare(module)).__name__}"
 
 
 def find(model: str, module: nn.Module | None, classes: int, seed: int) -> Own | None:
-    """The user's module that a recipe's `model` stands for; None where that is a network of ours.
+    """The user's module that a recipe's `model` stands for; None for a network of ours.
 
-    `module`: what came from Python. Otherwise `net.py:build` is run, torch's generator seeded before. Raises
-    NetworkError: the file cannot be run, or a module was passed when the training began and is not passed again.
+    `module`: the one that came from Python. Otherwise `net.py:build` is run, after seeding torch's generator. Raises
+    NetworkError if the file cannot be run, or if a module was passed at the start of the training and is missing now.
     """
     import torch
 
@@ -87,39 +87,40 @@ def find(model: str, module: nn.Module | None, classes: int, seed: int) -> Own |
 
 
 def _bare(module: nn.Module) -> nn.Module:
-    """Without the wrapper of torch.compile, which cannot be exported; its weights are the module's own."""
+    """The module without the wrapper of torch.compile, which cannot be exported; the weights are the same."""
     return getattr(module, "_orig_mod", module)
 
 
 @dataclass(frozen=True)
 class Own:
-    """A user's module, by the name that the recipe has for it. The module itself is left as it is."""
+    """A user's module, by its name in the recipe. The module itself does not change."""
 
     name: str
     """`module:Net`, or the file and function that made it."""
     module: nn.Module
     input: None = None
-    """The picture that it was made for is not known: see `taken`."""
+    """Unknown for a user's module: see `taken`."""
 
     @property
     def kind(self) -> str:
         return type(self.module).__name__
 
     def taken(self, shape: Shape) -> Shape | None:
-        """The picture (C, H, W) nearest to what is wanted that the module takes: the same, or another of SIZES.
+        """The input (C, H, W) nearest to the wanted one that the module takes: the same, or another of SIZES.
 
-        Grey pictures are tried where it takes no colours. None where it takes none of these.
+        Grey pictures are tried if it takes no colours. None if it takes none of these.
         """
         copy = self._copy()
         channels, size = shape[0], shape[1]
-        every = dict.fromkeys([(channels, size), (4 - channels, size)])  # grey has 1, colour has 3
+        every = dict.fromkeys([(channels, size), (4 - channels, size)])  # grey has 1 channel, colour has 3
         every |= dict.fromkeys((each, side) for each in (channels, 4 - channels) for side in SIZES)
         return next(((each, side, side) for each, side in every if _takes(copy, (each, side, side))), None)
 
     def ready(self, shape: Shape, classes: int) -> Ready:
-        """A copy for pictures (C, H, W), tried forward and backward, and how it is saved.
+        """A copy for pictures (C, H, W), tried forward and backward, with its saved form.
 
-        Raises NetworkError: it takes no such picture, gives no number a class, learns nothing, or cannot be exported.
+        Raises NetworkError if it takes no such picture, does not return one number per class, learns nothing, or cannot
+        be exported.
         """
         import torch
 
@@ -149,9 +150,9 @@ class Own:
         return copy
 
     def _tried(self, copy: nn.Module, example: Tensor) -> tuple[_Trial, bool]:
-        """What the module gives, and whether its pictures have to come in plain order of memory.
+        """The module's outputs, and whether its pictures must be in plain memory order.
 
-        Raises NetworkError where neither order works.
+        Raises NetworkError if neither order works.
         """
         trial = _try(copy, _channels_last(example), plain=False)
         if trial.error is None:
@@ -171,7 +172,7 @@ class Own:
         raise NetworkError(f"{self.kind} {what} pictures of {_sized(shape)}: {_error_line(error)}.{hint}") from error
 
     def _check_outputs(self, trial: _Trial, classes: int) -> None:
-        """One float number a class, in training as in evaluation. Raises NetworkError."""
+        """Require one float per class, in training and in evaluation. Raises NetworkError."""
         for output, while_ in ((trial.trained, " while it trains"), (trial.predicted, "")):
             if not hasattr(output, "shape") or not hasattr(output, "is_floating_point"):
                 raise NetworkError(
@@ -186,7 +187,7 @@ class Own:
                 raise NetworkError(f"{self.kind} returns {kind}; the score of a class is a float.")
 
     def _check_buffers(self, copy: nn.Module, tried: nn.Module) -> None:
-        """Raises NetworkError for numbers that a run has changed, and that neither a checkpoint nor a model keeps."""
+        """Raises NetworkError if a run has changed numbers that neither a checkpoint nor a model folder stores."""
         state, before = copy.state_dict(), dict(copy.named_buffers())
         for name, buffer in tried.named_buffers():
             if name not in state and not buffer.equal(before[name]):
@@ -203,7 +204,7 @@ class Own:
         return f"{problem}. Its last layer must give one number per class."
 
     def _written(self, copy: nn.Module, example: Tensor, trial: _Trial) -> Ready | None:
-        """As our text, where that computes the same."""
+        """The module as our text, if that computes the same."""
         import torch
 
         classes = trial.predicted.shape[1]
@@ -250,7 +251,7 @@ class Own:
         return Ready(copy, None, program, digest, tuple(reasons))
 
     def _check_state(self, copy: nn.Module) -> None:
-        """Raises NetworkError for a state that is more than tensors: it could not be saved."""
+        """Raises NetworkError if the state is more than tensors: it could not be saved."""
         for name, value in copy.state_dict().items():
             if not hasattr(value, "dtype"):
                 raise NetworkError(
@@ -260,7 +261,7 @@ class Own:
 
 
 class _Trial(NamedTuple):
-    """What a prediction and then a step of training gave, on a copy, or the error that came."""
+    """The outputs of a prediction and then of a training step, on a copy, or the error."""
 
     module: nn.Module
     trained: Any
@@ -269,7 +270,7 @@ class _Trial(NamedTuple):
 
 
 def _try(module: nn.Module, example: Tensor, plain: bool) -> _Trial:
-    """Evaluation comes first: training may change what it gives."""
+    """Evaluate first: training may change the outputs."""
     import torch
 
     copy, trained, predicted = _copied(module, plain), None, None
@@ -285,7 +286,7 @@ def _try(module: nn.Module, example: Tensor, plain: bool) -> _Trial:
 
 
 def _takes(module: nn.Module, shape: Shape) -> bool:
-    """Whether a module gives anything for pictures (C, H, W)."""
+    """Whether a module returns anything for pictures (C, H, W)."""
     import torch
 
     try:
@@ -302,12 +303,12 @@ def _materialise(module: nn.Module, shape: Shape) -> None:
     from torch.nn.parameter import is_lazy
 
     if any(is_lazy(each) for each in [*module.parameters(), *module.buffers()]):
-        with torch.no_grad(), suppress(Exception):  # the trial tells what is wrong
+        with torch.no_grad(), suppress(Exception):  # the trial reports the error
             module.eval()(torch.zeros(TRIED, *shape))
 
 
 def _agree(actual: Tensor, wanted: Tensor) -> bool:
-    """Whether two outputs are the same but for rounding."""
+    """Whether two outputs are the same up to rounding."""
     import torch
 
     if actual.shape != wanted.shape:
@@ -317,7 +318,7 @@ def _agree(actual: Tensor, wanted: Tensor) -> bool:
 
 
 def _copied(module: nn.Module, plain: bool) -> nn.Module:
-    """A copy with its weights in the order in which it is trained."""
+    """A copy with its weights in the memory order of training."""
     import torch
 
     copy = deepcopy(module)
@@ -325,7 +326,7 @@ def _copied(module: nn.Module, plain: bool) -> nn.Module:
 
 
 def _channels_last(example: Tensor) -> Tensor:
-    """In the order of memory in which pictures come from the store, grey ones too."""
+    """In the memory order of pictures from the store, grey ones too."""
     return example.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 

@@ -1,8 +1,8 @@
 """A module as a torch.export program: the calls that it makes, without its class and without its weights.
 
-The weights are left out, as a number each that is repeated: they stand in model.safetensors, once. What the program
-computes is what the module computes in evaluation mode, for any number of pictures of the size it was exported with.
-PyTorch's loader may run code that a program brings along, so that whoever opens one has to trust who wrote it.
+Each weight is replaced by one repeated number: the weights are in model.safetensors, once. The program computes what
+the module computes in evaluation mode, for any number of pictures of the exported size. PyTorch's loader may run code
+from a program, so whoever opens one must trust its author.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Program:
-    """What a module computes, as bytes, and what has to be known beside it."""
+    """A module's computation, as bytes, and what else is needed to open it."""
 
     name: str
     """The module's class."""
     content: bytes = field(repr=False)
-    """Of program.pt2."""
+    """The bytes of program.pt2."""
     plain: bool = False
-    """Whether it takes its pictures in plain order of memory only, and not channels-last."""
+    """Whether it takes pictures only in plain memory order, not channels-last."""
     shared: Mapping[str, str] = field(default_factory=dict)
-    """A tensor's further names -> its first, where the module uses one in several places."""
+    """A tensor's further names -> its first, if the module uses one in several places."""
 
     def as_json(self) -> dict[str, Any]:
-        """All but the content, as config.json has it."""
+        """Everything but the content, for config.json."""
         return {"name": self.name, "plain": self.plain, "shared": dict(self.shared)}
 
 
 def export(module: nn.Module, example: Tensor, plain: bool) -> tuple[Program, str]:
-    """A module in evaluation mode, followed on `example` (2 or more, C, H, W); and a digest of what it computes.
+    """Trace a module in evaluation mode on `example` (2 or more, C, H, W); also returns a digest of its computation.
 
-    Raises NetworkError where torch.export cannot follow it, with its reason in a sentence.
+    Raises NetworkError with the reason in a sentence if torch.export cannot trace it.
     """
     import torch
 
@@ -56,7 +56,7 @@ def export(module: nn.Module, example: Tensor, plain: bool) -> tuple[Program, st
         content = io.BytesIO()
         with quiet.silent():
             torch.export.save(_without_weights(program), content)
-    except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
+    except Exception as error:  # torch.export raises any exception of the module's code, and some ten types of its own
         raise NetworkError(
             f"{name} cannot be saved: torch.export, which keeps what it computes without its class, cannot follow it: "
             f"{_reason(error)}."
@@ -65,9 +65,9 @@ def export(module: nn.Module, example: Tensor, plain: bool) -> tuple[Program, st
 
 
 def opened(program: Program, state: Mapping[str, Tensor]) -> nn.Module:
-    """The module that a program describes, in evaluation mode, with the tensors of `state`; parts keep their names.
+    """The module of a program, in evaluation mode, with the tensors of `state`; parts keep their names.
 
-    This may run what the program brings along. Raises NetworkError where it cannot be read or is of other weights.
+    This may run code from the program. Raises NetworkError if it cannot be read or belongs to other weights.
     """
     import torch
 
@@ -75,7 +75,7 @@ def opened(program: Program, state: Mapping[str, Tensor]) -> nn.Module:
         with quiet.silent():
             read = torch.export.load(io.BytesIO(program.content))
             flat = torch.export.unflatten(read)
-    except Exception as error:  # of a damaged file, of another version of PyTorch: of any type
+    except Exception as error:  # of any type, from a damaged file or another version of PyTorch
         raise NetworkError(f"PyTorch {torch.__version__} cannot open it: {_reason(error)}") from error
     full = {**state, **{name: state[first] for name, first in program.shared.items() if first in state}}
     module = _plain(flat, program.name)
@@ -94,7 +94,7 @@ def opened(program: Program, state: Mapping[str, Tensor]) -> nn.Module:
 
 
 def reorder(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """A hook before a module that reads its pictures with `view`, which needs them in plain order of memory."""
+    """A hook before a module that uses `view` on its pictures, which must then be in plain memory order."""
     return tuple(map(in_plain_order, inputs))
 
 
@@ -102,14 +102,14 @@ def in_plain_order(pictures: Tensor) -> Tensor:
     """float (n, C, H, W), row by row and channel after channel."""
     import torch
 
-    # grey pictures are in both orders at once, and contiguous() would leave them in the other
+    # grey pictures are in both orders at once, and contiguous() would not change their strides
     return pictures.clone(memory_format=torch.contiguous_format)
 
 
 def _without_weights(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """The same, each array of its state a single number that is repeated, and without the example.
+    """The program with each array of its state replaced by one repeated number, and without the example.
 
-    Nor does it tell where the module's code lies on its maker's machine.
+    It does not reveal where the module's code is on its author's machine either.
     """
     from torch import fx, nn
 
@@ -132,7 +132,7 @@ def _shared(module: nn.Module) -> dict[str, str]:
 
 
 def _share(module: nn.Module, shared: Mapping[str, str]) -> None:
-    """Make what was one tensor one tensor again, with one gradient."""
+    """Join tensors that were one tensor again, with one gradient."""
     for name, other in shared.items():
         path, _, last = name.rpartition(".")
         part = module.get_submodule(path)
@@ -163,15 +163,15 @@ def _described(tensor: Tensor) -> str:
 
 
 def _plain(flat: Any, name: str) -> nn.Module:
-    """What torch.export reads, as a tree of modules that can be copied, hooked and followed like any others.
+    """The result of torch.export as a tree of modules that can be copied, hooked and traced like any others.
 
-    A part that is a convolution alone becomes an nn.Conv2d: what looks for filters looks for these.
+    A part that is only a convolution becomes an nn.Conv2d, because the search for filters looks for this class.
     """
     from torch import fx, nn
 
     for path, part in [(path, part) for path, part in flat.named_modules() if path and hasattr(part, "finalize")]:
         for node in part.graph.nodes:
-            node.meta.clear()  # shapes with symbols in them, which cannot be copied
+            node.meta.clear()  # shapes with symbols, which cannot be copied
         convolution = _convolution(part, part.graph)
         if convolution is not None:
             flat.set_submodule(path, convolution)
@@ -182,7 +182,7 @@ def _plain(flat: Any, name: str) -> nn.Module:
         node.meta.clear()
     _return_one(flat.graph)
     made = fx.GraphModule(flat, flat.graph, name if name.isidentifier() else "Module")
-    for kind in ("_parameters", "_buffers", "_modules"):  # also what the graph has no use for, in the module's order
+    for kind in ("_parameters", "_buffers", "_modules"):  # even if the graph does not use them, in the module's order
         there = getattr(made, kind)
         every = {key: there.get(key, value) for key, value in getattr(flat, kind).items()}
         there.clear()
@@ -192,7 +192,7 @@ def _plain(flat: Any, name: str) -> nn.Module:
 
 
 def _return_one(graph: fx.Graph) -> None:
-    """The root returns a tuple of one."""
+    """Return the single output, which the root wraps in a tuple."""
     output = next(node for node in graph.nodes if node.op == "output")
     result: Any = output.args[0]
     if isinstance(result, tuple | list) and len(result) == 1:
@@ -236,7 +236,7 @@ def _convolution(part: nn.Module, graph: fx.Graph) -> nn.Module | None:
 
 
 def _reason(error: Exception) -> str:
-    """What torch.export says, for people who do not know its inside, without a full stop."""
+    """torch.export's reason for users who do not know its internals, without a full stop."""
     text = str(error).strip()
     if "data-dependent" in text:
         return "what it computes next depends on the numbers in an array (it is data-dependent)"

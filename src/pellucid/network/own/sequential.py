@@ -1,4 +1,4 @@
-"""An nn.Sequential, nested or not, in our own text: then it needs no program and no trust."""
+"""An nn.Sequential, nested or not, as our own text: then it needs no program and no trust."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Written(NamedTuple):
 
     network: Network
     state: dict[str, Tensor]
-    """The module's tensors, by the names that the network's own module has for them."""
+    """The module's tensors, by their names in the network's own module."""
 
 
 class _Unwritten(Exception):
-    """Our text has no words for something of the module."""
+    """Our text cannot express some part of the module."""
 
 
 def write(module: nn.Module, classes: int) -> Written | None:
-    """A module as our text; None where that has no words for some of it.
+    """A module as our text; None if the text cannot express all of it.
 
-    What looks like a layer of ours may still compute something else: whoever uses the result compares the two.
+    A part that looks like a layer of ours may still compute something else: callers must compare the two.
     """
     shared = len(list(module.modules())) < len(list(module.named_modules(remove_duplicate=False)))
     frozen = any(not parameter.requires_grad for parameter in module.parameters())
@@ -39,7 +39,7 @@ def write(module: nn.Module, classes: int) -> Written | None:
     except (_Unwritten, NetworkError):
         return None
     if layers and isinstance(layers[-1], ours.Dense) and layers[-1].units == classes:
-        layers[-1] = ours.Dense(bias=layers[-1].bias)  # takes as many units as there are classes
+        layers[-1] = ours.Dense(bias=layers[-1].bias)  # takes one unit per class
     return Written(Network(tuple(layers)), state) if layers else None
 
 
@@ -74,7 +74,7 @@ def _row(module: nn.Module, path: str) -> tuple[list[Layer], dict[str, Tensor]]:
 
 
 def _flat(module: nn.Module) -> list[nn.Module]:
-    """The layers in a row; a Sequential in a Sequential is written out."""
+    """The layers in a row; nested Sequentials are flattened."""
     from torch import nn
 
     if type(module) is not nn.Sequential:
@@ -83,7 +83,7 @@ def _flat(module: nn.Module) -> list[nn.Module]:
 
 
 def _layer(part: nn.Module) -> Layer:
-    """A layer of PyTorch's as one of ours. A class that inherits from one may do anything. Raises _Unwritten."""
+    """A layer of PyTorch's as one of ours. Its subclasses may do anything, so they do not count. Raises _Unwritten."""
     from torch import nn
 
     settings: Any = part
@@ -171,7 +171,7 @@ def _global_pool(pool: nn.AdaptiveAvgPool2d, flatten: nn.Flatten) -> Layer:
 
 
 def _is_watched(part: nn.Module) -> bool:
-    """Whether something of the user's runs before or after it, which may change what it gives."""
+    """Whether the user has a hook before or after it, which may change its output."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(part, name) for name in hooks)
 
