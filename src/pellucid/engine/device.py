@@ -120,8 +120,8 @@ def for_steps(
 ) -> Engine:
     """The engine that trains `module`; in float32 where bfloat16 would speed up only the forward pass.
 
-    That is the case on a CPU for convolutions of one channel each (docs/why/log.md). An explicit precision (`requested`)
-    stays, and so does the one in which a resumed run `began`.
+    That is the case on a CPU for convolutions of one channel each (docs/why/log.md). An explicit precision
+    (`requested`) stays, and so does the one in which a resumed run `began`.
     """
     if requested != "auto" or engine.precision == "float32" or engine.device != "cpu":
         return engine

@@ -103,7 +103,7 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
                 yield min(done + (len(near) - 1) * DOWN * TILE, done + len(rows)), total
             del columns
             done += len(rows)
-            joined = groups(len(descriptions), np.concatenate(matches))  # joined pictures need no further, costlier look
+            joined = groups(len(descriptions), np.concatenate(matches))  # joined pictures need no costlier look
             proposed = rows[np.concatenate(near)]
             proposed = proposed[joined[proposed[:, 0]] != joined[proposed[:, 1]]]
             look = partial(_look, descriptions, photograph, scale, mirrored)
