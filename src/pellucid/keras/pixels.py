@@ -1,6 +1,6 @@
 """What a Keras model does to its pictures before its network begins: scaling, resizing, augmentation.
 
-Resizing becomes the classifier's form, scaling its mean and deviation. Augmentation acts in training alone.
+Resizing becomes the classifier's form, scaling its mean and deviation. Augmentation acts only in training.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ def too_few(asked: float, state: State, before: float) -> tuple[str, ...]:
     if known:
         took += f", their features and the head {head:.1f} s"
     if before >= allowed:
-        follows = "the head is all that is trained" if known else "one step is trained all the same"
-        return (f"minutes {asked:g} are over before the first step: {took}; {follows}",)
-    return (f"minutes {asked:g} are too few for a step of the whole network: {took}; the head is all that is trained",)
+        follows = "only the head is trained" if known else "one step is trained anyway"
+        return (f"minutes {asked:g} were over before the first step: {took}; {follows}",)
+    return (f"minutes {asked:g} were too few for a step of the whole network: {took}; only the head is trained",)
 
 
 def _left(task: Task, state: State) -> tuple[float, float]:

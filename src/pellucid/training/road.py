@@ -51,12 +51,12 @@ def untried(grey: bool, train: int, accuracy: float, steps: int) -> list[str]:
 
     grey: whether the pictures are; train: how many there are to train on; steps: of the whole network that follow.
     """
-    said = f"the head has {1 - accuracy:.1%} of the validation pictures wrong"
+    said = f"the head gets {1 - accuracy:.1%} of the validation pictures wrong"
     if accuracy < GOOD and grey and train >= MANY:
         return [f"{said}: with so many grey pictures --from-scratch may do better, and takes minutes"]
     if accuracy < POOR and not steps:
-        more = "--from-scratch and, for the whole network, --epochs 10 can be tried"
-        return [f"{said}: {more}; on about 500 pictures neither was better where it was measured"]
+        more = "you can try --from-scratch, or --epochs 10 for the whole network"
+        return [f"{said}: {more}; measured on about 500 pictures, neither was better"]
     return []
 
 

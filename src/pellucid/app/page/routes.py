@@ -36,7 +36,7 @@ def picture(glass: Glass, asked: Asked, body: bytes) -> Reply:
 def label(glass: Glass, asked: Asked, _body: bytes) -> Reply:
     """The same picture against another class."""
     if "class" not in asked:
-        raise Refused(HTTPStatus.BAD_REQUEST, "No class is named: /api/label?class=NAME.")
+        raise Refused(HTTPStatus.BAD_REQUEST, "The request names no class. Use /api/label?class=NAME.")
     glass.show(label=asked["class"])
     return _shown(glass)
 
