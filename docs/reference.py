@@ -18,34 +18,35 @@ from pellucid.training.recipe import PRESETS, Recipe
 FILES = {
     "README.md": "the model card",
     "config.json": "network, classes in order, preprocessing, temperature, recipe, versions, fingerprints; sizes and "
-    "hashes of the files beside it. Whoever has it can predict; the card and its plots are written after it",
+    "hashes of the files beside it. A folder with this file can predict; the card and its plots are written later",
     "model.safetensors": "the weights",
-    "program.pt2": "of a module of your own that has no text: what it computes, as a torch.export program without "
-    "weights. Opened only with `--trust`",
-    "optimizer.safetensors": "what the optimizer knew at the saved weights, for computing the update that was next: as "
-    "large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and it may be "
-    "deleted",
-    "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes; which classes a side lacks "
-    "(`lacking`), and whether the test accuracy is one to quote (`quotable`). Of more than 100 classes only the counts "
-    "above 0 of the matrix: of each true class what it was `called`, and how many `times`. Of a cross-validation, "
-    "`folds`: the figures over all pictures, and of `each` fold",
-    "history.csv": "a line an epoch",
+    "program.pt2": "only for a module of your own that has no text: its computation, as a torch.export program without "
+    "weights. It opens only with `--trust`",
+    "optimizer.safetensors": "the optimizer's state at the saved weights, from which the next update is computed: as "
+    "large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and you may "
+    "delete it",
+    "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes; the classes that a side lacks "
+    "(`lacking`), and whether you may quote the test accuracy (`quotable`). With more than 100 classes, the matrix is "
+    "stored by its counts above 0: for each true class, the classes `called` and how many `times`. With a "
+    "cross-validation, `folds` holds the figures over all pictures and of `each` fold",
+    "history.csv": "one line for each epoch",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
-    "known.safetensors": "289 bytes of each picture that it learned from or chose by, coarse thumbnails, from which "
-    "`evaluate` recognises copies. Nothing else needs it, and it may be deleted; then copies are not recognised",
+    "known.safetensors": "289 bytes for each picture that trained the model or chose its settings: coarse thumbnails, "
+    "by which `evaluate` recognises copies. Nothing else needs it, and you may delete it; then copies are not "
+    "recognised",
     "quarantine.csv": "every file that was not used, with the reason",
-    "twins.csv": "pairs of near-duplicates, whether both have the same class, and if not, what they are to each other: "
-    "copy, mirrored, partly (different in a part), unseen (not compared closely)",
-    "curves.png, confusion.png, calibration.png, thumbnails/": "the card's pictures",
+    "twins.csv": "pairs of near-duplicates, and whether both have the same class. If not, how they differ: copy, "
+    "mirrored, partly (different in a part), unseen (not compared closely)",
+    "curves.png, confusion.png, calibration.png, thumbnails/": "the pictures of the card",
     "replay/": "with `--replay`: how filters, maps, gradients and predictions of a few pictures changed in training",
-    "folds/": "while a cross-validation (`--folds`) is on its way: a training a fold; it goes at the end",
-    ".pellucid.lock": "while a training runs, and after one that was killed: which process writes here, since when",
-    "checkpoint/": "where an unfinished training stands; `--resume` goes on from it",
+    "folds/": "during a cross-validation (`--folds`): one training for each fold. The run deletes it at the end",
+    ".pellucid.lock": "during a training, and after one that was killed: the process that writes here, and since when",
+    "checkpoint/": "the state of an unfinished training; `--resume` continues from it",
 }
 
 
 def main() -> None:
-    print("# Reference\n\nMade from the code by `docs/reference.py`; a test keeps it true.\n")
+    print("# Reference\n\n`docs/reference.py` makes this page from the code; a test keeps it true.\n")
     print(f"## Commands\n\n```text\n{cli.USAGE}```\n")
     print("| exit status | |\n|---|---|")
     for status in Exit:
@@ -53,14 +54,14 @@ def main() -> None:
     print("\n## Python\n")
     print(
         "These names are all that a user imports. `help(pellucid.train)` says what each takes, returns and raises; "
-        "`**settings` are those of the next section.\n"
+        "`**settings` are the settings of the next section.\n"
     )
     print("| name | |\n|---|---|")
     for name, words in public_names().items():
         print(f"| `{name}` | {words} |")
     print("\n## Settings of a training\n")
     print(
-        "Each is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file for `--recipe` "
+        "Each setting is a flag of `pellucid train` (`--learning-rate 0.001`), a key of a TOML file for `--recipe` "
         "(`learning_rate = 0.001`), an argument of `pellucid.train(...)`, and stored in `config.json`. An empty "
         "default is chosen from the pictures; the run prints the choice and its reason.\n"
     )
@@ -89,15 +90,14 @@ def main() -> None:
         print(f"| `{text.signature(kind).replace('|', chr(92) + '|')}` | {words} |")
     print(
         "\n`3*(conv(64, 3) relu)` repeats. `padding=same` keeps the size; with a stride S it gives "
-        "ceil(W / S), as TensorFlow does it. The last `dense` without a number gets as "
+        "ceil(W / S), as in TensorFlow. The last `dense` without a number gets as "
         "many outputs as there are classes.\n"
     )
-    print("## Operators whose arithmetic is written\n")
+    print("## Operators whose arithmetic is shown\n")
     print(
-        "Of what these make, every number can be taken apart into its terms, forward and backward, in any module. Of "
-        "any other operator the values are shown and the arithmetic is not. The names are PyTorch's "
-        "(`torch.ops.aten`), in whose words a module's code is followed; one that changes its input in place counts as "
-        "the one that does not.\n"
+        "Pellucid takes every number that these operators compute apart into its terms, forward and backward, in any "
+        "module. For any other operator it shows the values, but not the arithmetic. The names are those of PyTorch "
+        "(`torch.ops.aten`). An operator that changes its input in place counts as the one that does not.\n"
     )
     print("| | operators |\n|---|---|")
     for words, names in operators().items():

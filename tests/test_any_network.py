@@ -225,7 +225,7 @@ def test_what_is_resumed_needs_the_same_module_again(module: nn.Module, photos: 
         def forward(self, x):
             return 2 * super().forward(x)
 
-    with pytest.raises(ArtefactError, match="The module computes something else than the one that"):
+    with pytest.raises(ArtefactError, match="The module differs from the one that"):
         pellucid.train(photos, **place, resume=True, model=Net(2))
     assert sorted(path.name for path in (tmp_path / "m" / "checkpoint").iterdir()) == before
     classifier = pellucid.train(photos, **place, resume=True, model=module)
@@ -375,7 +375,7 @@ def test_what_if_its_weights_were_others_but_not_its_strides(own: Path, photos: 
     assert classifier.module.get_parameter("head.bias")[1] != 50
     assert changed.stored(Weight("head.bias", (1,), 0.0)) == 50.0
     for verb in (lambda change: classifier.changed([change]), classifier.stored):
-        with pytest.raises(TraceError, match="stem cannot be changed so: this network is a module of its own"):
+        with pytest.raises(TraceError, match="stem cannot be changed in this way: this network is a PyTorch module"):
             verb(Stride("stem", (2, 2)))
     assert classifier.instead([Stride("stem", (2, 2))]) == ()
     glass = Glass(classifier, own, photos / "red" / "1.png")
@@ -479,7 +479,7 @@ def test_what_is_refused_leaves_nothing(why: str, net: Path, photos: Path, tmp_p
 def test_known_weights_are_not_for_a_module_that_has_its_own(
     settings: dict[str, Any], module: nn.Module, photos: Path, tmp_path: Path
 ) -> None:
-    message = "pretrained is 'imagenet', and Net starts from the weights that it has. Leave one"
+    message = "pretrained is 'imagenet', but Net starts from its own weights. Remove one"
     with pytest.raises(RecipeError, match=message):
         pellucid.train(photos, tmp_path / "m", cache=tmp_path / "c", model=module, **settings)
     assert list(tmp_path.iterdir()) == []

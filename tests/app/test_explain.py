@@ -147,7 +147,7 @@ def test_maps(pellucid: Callable, trained: Path, picture: Path, here: Path, meth
     [
         (["--unit", "conv[1, 2, 3]"], "There is no layer or weight 'conv'. Nearest: conv1"),
         (["--unit", "conv1[1, 2]"], "conv1 has channels 0 to 3, rows 0 to 9, columns 0 to 9, such as conv1[2, 5, 5]."),
-        (["--unit", "conv1[1, 2, 10]"], "'conv1[1, 2, 10]' is not there"),
+        (["--unit", "conv1[1, 2, 10]"], "'conv1[1, 2, 10]' is not a unit"),
         (["--backward", "--unit", "probability[0]"], "The loss does not depend on probability"),
         (["--update", "conv1[1, 2, 3]"], "There is no weight 'conv1'."),
         (["--label", "redd"], "'redd' is not a class of this model. Did you mean 'red'? The classes are blue, red."),

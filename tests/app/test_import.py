@@ -91,7 +91,7 @@ def test_what_needs_pictures_says_so(
         (("--pixels", "1..0"), "pixels is 1..0; the first number must be below the second, such as 0..1."),
         (("--size", "big"), "--size is 'big'; write 150, or height and width, 150x200."),
         (("--size", "20"), "The model takes pictures of 16x16, and size says 20x20. Remove size."),
-        (("--classes", "cat"), "The model tells 2 classes apart, and classes has 1: cat."),
+        (("--classes", "cat"), "The model distinguishes 2 classes, but classes has 1: cat."),
     ],
 )
 def test_a_wrong_flag_is_one_line(

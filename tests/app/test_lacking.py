@@ -141,7 +141,7 @@ def test_only_validation_and_it_lacks_a_class(train: Callable, tmp_path: Path) -
     out, metrics, card, _ = train("--test", "0")
     assert (metrics["reported"], metrics["quotable"], metrics["chosen"]) == ("validation", False, False)
     assert "no figure to quote: none of these pictures shows class good" in out
-    assert "little too good" not in out + card
+    assert "slightly optimistic" not in out + card
 
 
 def test_mirror_images_in_two_classes_are_no_wrong_labels(train: Callable, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_mirror_images_in_two_classes_are_no_wrong_labels(train: Callable, tmp_p
     assert "  left/3.png ~ right/planted.jpg\n" in out
     assert out.count(" ~ ") == 1
     assert "similar pictures in two classes, without a sign of a wrong label: 10 mirrored" in out
-    assert "where one label is probably wrong: 1. Other pairs in two classes: 10 mirror images." in card
+    assert "(one label is probably wrong): 1. Other pairs in two classes: 10 mirror images." in card
     with (tmp_path / "m" / "twins.csv").open(newline="") as file:
         kinds = Counter(row["across"] for row in csv.DictReader(file) if row["same_class"] == "0")
     assert kinds == {"mirrored": 10, "copy": 1}

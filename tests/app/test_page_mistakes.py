@@ -133,9 +133,9 @@ def test_what_has_changed_since_is_told(own: Path, tmp_path: Path) -> None:
         {"picture": str(stored[1][0]), "reason": "changed since the training"},
     ]
     stored[2][0].unlink()
-    with pytest.raises(Refused, match="cannot be used any more: "):
+    with pytest.raises(Refused, match="can no longer be used: "):
         mistakes.picture(glass, {"number": "0"})
-    with pytest.raises(Refused, match="cannot be used any more: "):
+    with pytest.raises(Refused, match="can no longer be used: "):
         mistakes.opened(glass, {"number": "0"}, b"")
     glass.finish()
 
@@ -251,7 +251,7 @@ def test_what_goes_wrong_in_a_job_is_a_sentence() -> None:
 
     jobs = Jobs()
     assert waited(lambda: jobs.ask("a", refused).as_json()) == {"state": "failed", "error": "That cannot be."}
-    fault = "Pellucid has a fault here (KeyError). Please report it."
+    fault = "This is a bug in Pellucid (KeyError). Please report it."
     assert waited(lambda: jobs.ask("b", faulty).as_json()) == {"state": "failed", "error": fault}
 
 

@@ -199,7 +199,7 @@ def test_an_upload_has_to_say_how_large_it_is_and_arrive_whole(opened: servers.S
     assert raw(opened, head + b"Content-Length: -1\r\n\r\n").startswith(b"HTTP/1.1 411 ")
     cut = raw(opened, head + b"Content-Length: 100\r\n\r\nhalf")
     assert cut.startswith(b"HTTP/1.1 400 ")
-    assert b"did not arrive whole" in cut
+    assert b"upload was incomplete" in cut
     assert chunked.count(b"HTTP/1.1") == 1, "what was not read is no next request"
 
 
@@ -254,7 +254,7 @@ def test_a_fault_of_ours_is_told_without_a_traceback(
     monkeypatch.setitem(routes.GET, "/api/array", broken)
     answer = ask("/api/array?name=value/conv1")
     assert answer.status == 500
-    assert answer.content == {"error": "Pellucid has a fault here (ZeroDivisionError). Please report it."}
+    assert answer.content == {"error": "This is a bug in Pellucid (ZeroDivisionError). Please report it."}
     assert capsys.readouterr() == ("", "")
 
 

@@ -304,7 +304,7 @@ def test_without_validation_and_test_it_says_what_the_figure_is(
     assert result.status == 0
     assert "split: 32 to train\n" in result.out
     assert "; on the training pictures themselves: not a measure of how good the model is\n" in result.out
-    assert pellucid("evaluate", tmp_path / "m").err.endswith("give a folder of others to evaluate on.\n")
+    assert pellucid("evaluate", tmp_path / "m").err.endswith("name a folder of other pictures.\n")
 
 
 def test_more_classes_than_can_be_named(pellucid: Callable, tmp_path: Path, paint: Callable) -> None:

@@ -182,7 +182,7 @@ def test_what_does_not_fit_is_not_added_and_what_would_is_named(ask: Ask) -> Non
     ask("/api/what-if", [WEIGHT])
     first = document(ask)
     sentence = (
-        "With stride 2 in conv1, dense1 would get 16 numbers and has weights for 100. "
+        "With stride 2 in conv1, dense1 would get 16 numbers, but has weights for 100. "
         "It also fits with padding 1 in conv1 and stride 1 in maxpool1."
     )
     status, content = ask("/api/what-if", [WEIGHT, STRIDE])
@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_not_added_and_what_would_is_named(ask: Ask) -> Non
     ("changes", "message"),
     [
         ([{**WEIGHT, "name": "conv9.weight"}], "There is no weight 'conv9.weight'. Did you mean conv1.weight"),
-        ([{**WEIGHT, "index": [4, 0, 0, 0]}], "conv1.weight[4, 0, 0, 0] is not there"),
+        ([{**WEIGHT, "index": [4, 0, 0, 0]}], "conv1.weight[4, 0, 0, 0] does not exist"),
         ([{**WEIGHT, "index": "0"}], "'0' is not a list of whole numbers"),
         ([{**WEIGHT, "index": [0, 0, 0, 0.5]}], "is not a list of whole numbers"),
         ([{**WEIGHT, "value": float("nan")}], "cannot be nan; it must be a finite float32"),

@@ -201,7 +201,7 @@ def test_without_a_test_side_the_card_does_not_boast(model: Path) -> None:
     stated = {"reported": "validation", "validation": stated["validation"], "mistakes": []}
     text = card.text(config, stated)
     assert "validation pictures (95% interval" in text
-    assert "so it is a little too good" in text
+    assert "so it is slightly optimistic" in text
     assert "## The worst mistakes\n\nNone.\n" in text
     stated = {"reported": "train", "train": {**stated["validation"], "side": "train"}, "mistakes": []}
     text = card.text({**config, "temperature": 1.0}, stated)

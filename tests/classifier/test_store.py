@@ -246,8 +246,8 @@ DAMAGE = {
     "no class": (change(classes=[]), "config.json is damaged: "),
     "a class twice": (change(classes=["a", "a"]), "config.json is damaged: it lists a class twice."),
     "classes that are no names": (change(classes="ab"), "config.json is damaged: its classes are not a list of names."),
-    "temperature 0": (change(temperature=0), "config.json is damaged: 0 is in it where a positive number belongs."),
-    "temperature NaN": (change(temperature=float("nan")), "config.json is damaged: nan is in it where"),
+    "temperature 0": (change(temperature=0), "config.json is damaged: 0 is in it in place of a positive number."),
+    "temperature NaN": (change(temperature=float("nan")), "config.json is damaged: nan is in it in place of"),
     "a range without white": (
         change(preprocessing={**PREPROCESSING, "ranges": {"integer": [5], "real": None}}),
         "config.json is damaged: ",
@@ -267,7 +267,7 @@ DAMAGE = {
     ),
     "two means for three channels": (
         change(preprocessing={"fit": "pad", "mean": [0, 0], "deviation": [1, 1, 1]}),
-        "config.json is damaged: [0, 0] is in it where 3 numbers belong.",
+        "config.json is damaged: [0, 0] is in it in place of 3 numbers.",
     ),
     "a limit without end": (change(recipe={"megapixels": float("inf")}), "config.json is damaged: "),
     "a mean that no float holds": (
@@ -278,10 +278,10 @@ DAMAGE = {
         change(files={"model.safetensors": {"bytes": float("inf"), "sha256": ""}}),
         "it does not state size and hash of model.safetensors",
     ),
-    "a training that is a number": (change(training=3), "config.json is damaged: its training is 3, where an object"),
+    "a training that is a number": (change(training=3), "config.json is damaged: its training is 3; it must be"),
     "a recipe that is a list": (
         change(recipe=[]),
-        "config.json is damaged: its recipe is [], where an object belongs.",
+        "config.json is damaged: its recipe is []; it must be an object.",
     ),
     "no hashes": (change(files=None), "config.json is damaged: it does not state size and hash of model.safetensors."),
     "hashes that are none": (change(files={"model.safetensors": 5}), "it does not state size and hash"),

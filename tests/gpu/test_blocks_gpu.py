@@ -204,9 +204,9 @@ def test_both_ways_are_held_against_each_other_before_they_race(
 @pytest.mark.parametrize(
     ("times", "fuses", "reason"),
     [
-        (3.14, True, "fused blocks: 3.1 times as fast as PyTorch's own here"),
-        (1.0, False, "blocks not fused: only 1.0 times as fast as PyTorch's own here"),
-        (float("nan"), False, "blocks not fused: their numbers differ from PyTorch's own here"),
+        (3.14, True, "fused blocks: 3.1 times as fast as PyTorch's modules here"),
+        (1.0, False, "blocks not fused: only 1.0 times as fast as PyTorch's modules here"),
+        (float("nan"), False, "blocks not fused: their numbers differ from PyTorch's on this machine"),
         (RuntimeError("no\nway"), False, "blocks not fused: they failed on this GPU (RuntimeError: no)"),
     ],
 )

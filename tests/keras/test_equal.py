@@ -158,7 +158,7 @@ def test_layers_are_told_one_by_one(stored: Path, tmp_path: Path) -> None:
     result = imported(stored / "nested.keras", tmp_path / "model")
     report = {line.kind: line.became for line in result.layers}
 
-    assert report["RandomFlip"] == report["RandomRotation"] == "acts in training alone"
+    assert report["RandomFlip"] == report["RandomRotation"] == "acts only in training"
     assert report["TrueDivide"] == report["Subtract"] == "preprocessing"
     assert report["ZeroPadding2D"] == "zeros of the next layer"
     assert report["Add"] == "residual, the two branches above"
@@ -171,18 +171,18 @@ def test_layers_are_told_one_by_one(stored: Path, tmp_path: Path) -> None:
 
 def test_a_wider_filter_is_told(stored: Path, tmp_path: Path) -> None:
     notes = " ".join(imported(stored / "residual.keras", tmp_path / "model").notes)
-    assert "its filters of 3x3 stand in filters of 4x4, the rest zeros" in notes
+    assert "its filters of 3x3 become filters of 4x4, filled up with zeros" in notes
 
 
 @pytest.mark.parametrize(
     ("file", "message"),
     [
         ("blog.keras", "Its one unit with a sigmoid became two scores, 0 and the unit, whose softmax is the same."),
-        ("article.keras", "Its softmax is ours: the network ends with the scores."),
+        ("article.keras", "Its softmax moved into the prediction: the network ends with the scores."),
         ("tutorial.keras", "It ends without an activation, so its outputs are taken as scores before softmax."),
         ("nested.keras", "It ends with one unit without an activation, taken as the score before a sigmoid"),
         ("article.keras", "so it sees 0..255. If it was trained on pixels / 255, import it again with --pixels 0..1."),
-        ("article.keras", "Keras keeps no class names. Give what 0 and what 1 meant: --classes cat,dog."),
+        ("article.keras", "A Keras file holds no class names. Give what 0 and what 1 meant: --classes cat,dog."),
     ],
 )
 def test_what_the_file_cannot_say_is_said(file: str, message: str, stored: Path, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_size_that_the_file_leaves_open(edited: Callable[..., Path], tmp_path:
         layers[0]["config"]["batch_shape"] = [None, None, None, 1]
 
     path = edited("residual", open_size)
-    with pytest.raises(pellucid.PellucidError, match=r"leaves the size of its pictures open\. Say which: --size 150"):
+    with pytest.raises(pellucid.PellucidError, match=r"does not fix the size of its pictures\. State it: --size 150"):
         pellucid.import_keras(path, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     assert pellucid.import_keras(path, tmp_path / "model", size=(40, 36)).classifier.form.shape == (40, 36, 1)

@@ -74,7 +74,11 @@ CASES = [
     ("article", last(activation="relu"), r"^The model ends with relu; supported are softmax, the sigmoid of one unit"),
     ("article", last(activation="sigmoid"), r"^The model ends with 2 sigmoids, several labels a picture"),
     ("article", lambda layers: layers.pop(), r"^The model ends with a flattened map; it needs a Dense layer"),
-    ("article", lambda layers: layers.__delitem__(slice(3, None)), r"^The model ends with \[10, 6, 6\]; a row of num"),
+    (
+        "article",
+        lambda layers: layers.__delitem__(slice(3, None)),
+        r"^The model ends with \[10, 6, 6\]; it must end with one",
+    ),
     ("article", with_settings("InputLayer", batch_shape=[None, 16, 16, 4]), r"4 channels; supported are 1 \(grey"),
     ("article", with_settings("InputLayer", batch_shape=[None, 48]), r"takes \[48\]; it must take pictures"),
     ("article", lambda layers: layers.pop(0), r"does not say what it takes: it was never built"),
@@ -142,15 +146,15 @@ def test_a_second_input(edited: Callable[..., Path], stored: Path, tmp_path: Pat
         add = named(layers, "Add")
         add["inbound_nodes"][0]["args"][0][1]["config"]["keras_history"][0] = "second"
 
-    with pytest.raises(NetworkError, match=r"do not meet in one Add|brings together what did not part|leads nowhere"):
+    with pytest.raises(NetworkError, match=r"do not meet in one Add|joins branches that did not split|leads nowhere"):
         pellucid.import_keras(edited("residual", change), tmp_path / "model")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": ["cat"]}, "The model tells 2 classes apart, and classes has 1: cat."),
-        ({"classes": ["cat", "cat"]}, "The class 'cat' is in classes twice."),
+        ({"classes": ["cat"]}, "The model distinguishes 2 classes, but classes has 1: cat."),
+        ({"classes": ["cat", "cat"]}, "classes lists 'cat' twice."),
         ({"classes": ["cat", " "]}, "it must be a list of names, none of them empty."),
         ({"classes": "cat"}, "classes is 'cat'; it must be a list of names"),
         ({"size": (20, 20)}, "The model takes pictures of 16x16, and size says 20x20. Remove size."),

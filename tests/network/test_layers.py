@@ -419,7 +419,7 @@ def test_initialisation_follows_the_seed(layer: Layer) -> None:
         (lambda: Conv(4, (3, 3), groups=3), "conv: 4 filters cannot be shared among 3 groups."),
         (
             lambda: AvgPool((3, 2), stride=(1, 1), padding="same"),
-            "avgpool: padding=same with stride 1 needs an odd size, and it is 3x2.",
+            "avgpool: padding=same with stride 1 needs an odd size, but size is 3x2.",
         ),
         (
             lambda: MaxPool((3, 3), padding=(2, 2)),

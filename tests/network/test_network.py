@@ -116,14 +116,14 @@ def test_module_can_be_exported() -> None:
         (
             "conv(8, 3)",
             (3, 9, 9),
-            "The network ends with [8, 7, 7], and 2 classes need [2]: "
+            "The network ends with [8, 7, 7], but 2 classes need [2]: "
             "end it with flatten dense or globalavgpool dense.",
         ),
-        ("flatten", (3, 1, 1), "The network ends with [3], and 2 classes need [2]: end it with dense."),
+        ("flatten", (3, 1, 1), "The network ends with [3], but 2 classes need [2]: end it with dense."),
         (
             "flatten dense(10)",
             (3, 9, 9),
-            "The network ends with [10], and 2 classes need [2]: write the last dense without a number.",
+            "The network ends with [10], but 2 classes need [2]: write the last dense without a number.",
         ),
         (
             "flatten dense relu dense",

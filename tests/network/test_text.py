@@ -162,10 +162,10 @@ REFUSED = [
     (
         "conv(10, 5, 2)",
         12,
-        "conv has no further setting without a name; from here on they are named, stride=, padding=, dilation=, "
+        "conv has no further setting without a name; name the others, stride=, padding=, dilation=, "
         "groups=, bias=, init=.",
     ),
-    ("dropout(0.5, 1)", 13, "dropout has no further setting without a name; all are given."),
+    ("dropout(0.5, 1)", 13, "dropout has no further setting without a name; all are set."),
     ("relu(1)", 5, "relu has no settings."),
     ("conv(10, 5, strid=2)", 12, f"conv has no setting strid; did you mean stride? It is written {CONV}."),
     ("conv(10, 5, q=2)", 12, f"conv has no setting q; it is written {CONV}."),

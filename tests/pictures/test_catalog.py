@@ -281,7 +281,7 @@ def test_complaints(tmp_path: Path) -> None:
     assert "does not exist" in complaint(tmp_path / "nothing")
     assert "is not a folder" in complaint(root / "few/dog/1")
     assert "found nothing" in complaint(root / "few/owl")
-    assert "found 2 files and no folder" in complaint(root / "few/cat")
+    assert "found 2 files, but no class folder" in complaint(root / "few/cat")
     assert "DIR/train/CLASS/picture" in complaint(root / "few/cat")
     make(tmp_path / "one", ["few/dog/1", "few/cat.jpg", "few/cat/2"])
     one = complaint(tmp_path / "one/data")

@@ -82,5 +82,5 @@ def test_another_seed_is_another_split() -> None:
 
 
 def test_fractions_that_leave_nothing_are_refused() -> None:
-    with pytest.raises(RecipeError, match="leave something for training"):
+    with pytest.raises(RecipeError, match="leave pictures for training"):
         iterative.split(np.ones((3, 2), bool), digests(3), np.arange(3), free(3), 0.5, 0.5, 0)

@@ -164,7 +164,7 @@ def test_twins_on_two_given_sides_stay_on_the_later_one() -> None:
 
 @pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (-0.1, 0.2), (0.2, 1.0), (float("nan"), 0.1)])
 def test_fractions_that_leave_no_train_are_refused_with_their_values(validation: float, test: float) -> None:
-    with pytest.raises(RecipeError, match=rf"validation {validation} and test {test}"):
+    with pytest.raises(RecipeError, match=rf"validation is {validation} and test is {test}"):
         alone(np.zeros(4, int), validation, test)
 
 
@@ -336,7 +336,7 @@ def test_a_class_that_shares_its_groups_stands_in_two_folds() -> None:
 
 
 def test_more_folds_than_groups_are_refused_with_what_would_do() -> None:
-    with pytest.raises(CatalogError, match=r"folds is 5, and without near-duplicates there are only 3 pictures"):
+    with pytest.raises(CatalogError, match=r"folds is 5, but without near-duplicates there are only 3 pictures"):
         folds(np.zeros(3, int), digests(3), np.arange(3), 5, 0)
 
 

@@ -310,10 +310,11 @@ def test_too_few_pictures_are_said_of_the_table(tmp_path: Path) -> None:
     few = write(tmp_path, csv_of([("a", "cat", ""), ("b", "dog", ""), ("c", "dog", "")]))
     message = complaint(lambda: check(read(few)))
     assert f"in {few}, cat has 1" in message
-    assert message.endswith("Add pictures, or take the class out of the table.")
+    assert message.endswith("Add pictures, or remove the class from the table.")
     none = write(tmp_path, csv_of([("a", "", ""), ("b", "", "")]))
     assert complaint(lambda: check(read(none))) == (
-        f"{none} lists no labelled picture. The commonest reason in quarantine, 2 files: the table has no label for it."
+        f"{none} lists no labelled picture. The most common reason in quarantine, 2 files: the table has no label for "
+        "it."
     )
 
 

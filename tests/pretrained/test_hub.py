@@ -216,27 +216,27 @@ def test_without_a_connection_the_cache_answers(status: int, server: Hub, tmp_pa
 def test_nothing_cached_says_what_to_download_and_where_to_put_it(server: Hub, tmp_path: Path, monkeypatch) -> None:
     server.address = "http://127.0.0.1:9"
     end = (
-        f"Where there is a connection, run `hf download {REPOSITORY} config.json model.safetensors --local-dir "
-        f"FOLDER`; then write FOLDER for {REPOSITORY}."
+        f"On a machine with a connection, run `hf download {REPOSITORY} config.json model.safetensors --local-dir "
+        f"FOLDER`; then use FOLDER for {REPOSITORY}."
     )
     message = refused(server, tmp_path)
     assert message.startswith(f"{REPOSITORY} is not in the cache, {tmp_path / 'cache'}, and there is no connection to")
     assert message.endswith(end)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     message = refused(server, tmp_path)
-    assert "and HF_HUB_OFFLINE says not to connect. Where" in message
+    assert "and HF_HUB_OFFLINE says not to connect. On" in message
     assert "--revision v2 --local-dir" in refused(server, tmp_path, f"{REPOSITORY}@v2")
 
 
 def test_a_server_in_trouble_and_nothing_cached(server: Hub, tmp_path: Path) -> None:
     server.status = 500
-    assert ", and the hub answers with an error, 500. Where" in refused(server, tmp_path)
+    assert ", and the hub answers with an error, 500. On" in refused(server, tmp_path)
 
 
 def test_a_repository_that_is_not_there(server: Hub, tmp_path: Path) -> None:
     assert refused(server, tmp_path, "timm/resnet999") == (
-        f"There is no repository timm/resnet999 at {server.address}/timm/resnet999. Write OWNER/NAME, or a path "
-        "that is there."
+        f"There is no repository timm/resnet999 at {server.address}/timm/resnet999. Write OWNER/NAME, or an "
+        "existing path."
     )
     assert refused(server, tmp_path, f"{REPOSITORY}@v9") == (
         f"{REPOSITORY} has no revision 'v9': no such branch, tag or commit."
@@ -247,7 +247,7 @@ def test_a_repository_that_is_not_there(server: Hub, tmp_path: Path) -> None:
 def test_a_repository_that_needs_a_token_says_how_to_set_one(status: int, error: str, server: Hub, tmp_path) -> None:
     server.status, server.error = status, error
     assert refused(server, tmp_path) == (
-        f"The hub does not let {REPOSITORY} be read ({status}). If its name is right, it is private or gated: accept "
+        f"The hub refuses access to {REPOSITORY} ({status}). If its name is right, it is private or gated: accept "
         f"its terms at {server.address}/{REPOSITORY}, then log in by `hf auth login` or set HF_TOKEN."
     )
 
@@ -264,8 +264,8 @@ def test_a_wrong_hash_is_refused_and_nothing_is_kept(server: Hub, tmp_path: Path
     digest = hashlib.sha256(server.commits[FIRST]["model.safetensors"]).hexdigest()[:12]
     other = hashlib.sha256(b"another").hexdigest()[:12]
     assert refused(server, tmp_path) == (
-        f"model.safetensors did not arrive as the hub states it: its hash is {digest}… and not {other}…. It is not "
-        "kept. Try again."
+        f"model.safetensors does not match what the hub states: its hash is {digest}… and not {other}…. The file "
+        "was deleted. Try again."
     )
     server.lies = False
     assert fetch(server, tmp_path).source == f"{REPOSITORY}@{FIRST}"
@@ -338,7 +338,7 @@ def test_without_the_package_the_error_says_what_to_install(tmp_path: Path) -> N
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == (
-        "timm/x is on a hub, and huggingface_hub, which reads it, is not installed: pip install 'pellucid[hub]'\n"
+        "timm/x is on a hub. Reading it needs huggingface_hub, which is not installed: pip install 'pellucid[hub]'\n"
     )
 
 

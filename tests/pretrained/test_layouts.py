@@ -202,7 +202,7 @@ def test_a_truncated_file_is_refused(keep: int, save, tmp_path: Path) -> None:
     path.write_bytes(whole[:keep])
     message = refused(folder, tmp_path)
     assert message.startswith(f"{path} is not a safetensors file, or is damaged: ")
-    assert message.endswith("Get it again.")
+    assert message.endswith("Download it again.")
 
 
 def test_numbers_that_are_not_weights_are_refused(save, timm, tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_files_that_are_refused(config: Any, message: str, tmp_path: Path) -> No
     [
         ("a1_in1k", lite0.SEEN),
         ("in12k_ft_in1k", f"ImageNet-12k, then {lite0.SEEN}"),
-        ("fb_swsl_ig1b_ft_in1k", f"a billion pictures of Instagram, then {lite0.SEEN}"),
+        ("fb_swsl_ig1b_ft_in1k", f"a billion Instagram pictures, then {lite0.SEEN}"),
         ("secret_ft_in1k", f"other pictures (secret_ft_in1k), then {lite0.SEEN}"),
         ("mine", "unknown pictures: WEIGHTS does not say which"),
     ],

@@ -241,7 +241,7 @@ def test_columns_are_settings_and_need_a_table(photos: Path, tmp_path: Path) -> 
     [
         ("image,species\na,b\n", "has no column 'path' or 'file_name'. Its columns are 'image', 'species'"),
         ("path,label\na,b\na,c\n", "gives a two labels, b and c"),
-        ("path,label\n1,a\n2,a\n3,b\n4,b\n", "The commonest reason in quarantine, 4 files: not found"),
+        ("path,label\n1,a\n2,a\n3,b\n4,b\n", "The most common reason in quarantine, 4 files: not found"),
     ],
 )
 def test_bad_input_is_a_line_and_leaves_nothing(

@@ -251,7 +251,7 @@ def test_without_validation_the_head_stays_and_nothing_else_is_trained(
         run = begin(validation=0, **length)
     events, report = finished(run)
     started = next(event for event in events if isinstance(event, Started))
-    (message,) = [reason for reason in started.reasons if reason.startswith("the head alone, in spite of")]
+    (message,) = [reason for reason in started.reasons if reason.startswith("the head alone, despite")]
 
     assert not any(isinstance(event, Step) for event in events)
     assert (report.best_epoch, report.complete) == (0, True)
@@ -308,8 +308,8 @@ def test_minutes_that_are_over_before_the_first_step_are_told(begin: Begin, monk
     over = next(event for event in begin(minutes=0.01) if isinstance(event, Started))
     (message,) = [reason for reason in over.reasons if reason.startswith("minutes")]
     assert re.fullmatch(
-        r"minutes 0\.01 are over before the first step: reading the pictures took \d+\.\d s, their features and the "
-        r"head \d+\.\d s; the head is all that is trained",
+        r"minutes 0\.01 were over before the first step: reading the pictures took \d+\.\d s, their features and the "
+        r"head \d+\.\d s; only the head is trained",
         message,
     )
     monkeypatch.setattr(transfer.loop, "measure_steps", lambda task, state, seconds: 1e9)
@@ -325,8 +325,8 @@ def test_minutes_that_reading_takes_are_told_from_scratch_too(begin: Begin, monk
     network = {"pretrained": None, "model": "conv(2, 3, stride=2) relu globalavgpool dense", "size": 16}
     over = next(event for event in begin(minutes=0.01, **network) if isinstance(event, Started))
     (message,) = [reason for reason in over.reasons if reason.startswith("minutes")]
-    assert message.startswith("minutes 0.01 are over before the first step: reading the pictures took ")
-    assert message.endswith("; one step is trained all the same")
+    assert message.startswith("minutes 0.01 were over before the first step: reading the pictures took ")
+    assert message.endswith("; one step is trained anyway")
 
 
 def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:

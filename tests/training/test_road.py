@@ -77,13 +77,13 @@ def test_another_form_where_it_is_named(settings: dict[str, Any], form: Form) ->
     [
         (True, 5000, 0.952, 0, "wrong: with so many grey pictures --from-scratch may do better"),
         (True, 5000, 0.952, 9, "wrong: with so many grey pictures --from-scratch may do better"),
-        (True, 500, 0.85, 0, "the head has 15.0% of the validation pictures wrong: --from-scratch and, for the whole"),
+        (True, 500, 0.85, 0, "the head gets 15.0% of the validation pictures wrong: you can try --from-scratch"),
         (
             False,
             5000,
             0.85,
             0,
-            "the head has 15.0% of the validation pictures wrong: --from-scratch and, for the whole",
+            "the head gets 15.0% of the validation pictures wrong: you can try --from-scratch",
         ),
         (False, 5000, 0.85, 9, None),
         (False, 5000, 0.9, 0, None),

@@ -54,8 +54,8 @@ def test_over_two_to_one_is_weighted_by_default(counts: tuple[int, ...], chosen:
 def test_the_reason_names_both_classes() -> None:
     _, (reason,) = weighting.resolve(Recipe(), COUNTS, CLASSES)
     assert reason == (
-        "class weights 0.67 (cat) to 2.00 (owl): cat has 3.0 times the training pictures of owl, so each class counts "
-        "the same"
+        "class weights 0.67 (cat) to 2.00 (owl): cat has 3.0 times as many training pictures as owl, so each class "
+        "counts the same"
     )
 
 
@@ -97,7 +97,7 @@ def test_the_loss_of_a_trace_is_that_of_the_training(kind: Any) -> None:
 
 
 def test_importance_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(TraceError, match="2 numbers of importance, and there are 3 classes"):
+    with pytest.raises(TraceError, match="2 numbers of importance, but there are 3 classes"):
         Loss(importance=(1.0, 2.0)).check(3, 0)
     with pytest.raises(TraceError, match="importance beside class weights"):
         Loss(weights=(1.0, 2.0), importance=(1.0, 2.0)).check(2, 0)

@@ -47,8 +47,8 @@ def test_from_the_matrix_to_the_difference_by_mouse(served: Page, trained: Path)
     cells = [each.inner_text() for each in served.locator(".matrix tbody td").all()]
     assert cells == [str(count or "·") for row in confusion for count in row]
     expect(served.locator(".say")).to_contain_text(f"{evaluation.metrics.correct} are right")
-    served.get_by_role("link", name=re.compile("^red taken for blue")).click()
-    expect(served.locator("h1")).to_have_text("red taken for blue")
+    served.get_by_role("link", name=re.compile("^red mistaken for blue")).click()
+    expect(served.locator("h1")).to_have_text("red mistaken for blue")
     assert served.url.endswith("#/~mistakes/1,0")
     thumbs = served.locator(".thumbs button")
     assert thumbs.count() == confusion[1][0]
@@ -72,9 +72,9 @@ def test_by_key_alone(served: Page, server: Server) -> None:
     served.locator(".matrix td[tabindex='0']").focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowRight"):
         served.keyboard.press(key)
-    expect(served.locator(":focus")).to_have_attribute("aria-label", re.compile("^blue taken for red: "))
+    expect(served.locator(":focus")).to_have_attribute("aria-label", re.compile("^blue mistaken for red: "))
     served.keyboard.press("Enter")
-    expect(served.locator("h1")).to_have_text("blue taken for red")
+    expect(served.locator("h1")).to_have_text("blue mistaken for red")
     expect(served.locator(".thumbs button").first).to_be_focused()
     served.keyboard.press("ArrowRight")
     served.keyboard.press("ArrowLeft")
@@ -88,7 +88,7 @@ def test_by_key_alone(served: Page, server: Server) -> None:
     served.go_back()
     served.go_back()
     served.go_back()
-    expect(served.locator("h1")).to_have_text("blue taken for red")
+    expect(served.locator("h1")).to_have_text("blue mistaken for red")
     served.keyboard.press("Escape")
     expect(served.locator("h1")).to_have_text("Mistakes")
 

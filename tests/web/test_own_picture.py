@@ -165,7 +165,7 @@ def test_a_picture_is_taken(watched: Page, server: Server) -> None:
     watched.get_by_role("button", name="Camera…").click()
     window = watched.get_by_role("dialog", name="Take a picture")
     assert window.locator("video").evaluate("(video) => video.classList.contains('mirrored') || !video.srcObject")
-    window.get_by_role("button", name="Take it").click()
+    window.get_by_role("button", name="Take the picture").click()
     expect(window).to_be_hidden()
     expect(watched.locator(".what")).not_to_have_text(before)
     picture = opened(server)
@@ -182,7 +182,7 @@ def test_a_picture_is_taken(watched: Page, server: Server) -> None:
 
 def test_the_camera_is_off_when_its_window_closes(watched: Page) -> None:
     watched.get_by_role("button", name="Camera…").click()
-    expect(watched.get_by_role("button", name="Take it")).to_be_enabled()
+    expect(watched.get_by_role("button", name="Take the picture")).to_be_enabled()
     watched.keyboard.press("Escape")
     expect(watched.get_by_role("dialog", name="Take a picture")).to_have_count(0)
     assert watched.evaluate("window.streams[0].getTracks()[0].readyState") == "ended"
@@ -204,6 +204,6 @@ def test_why_there_is_no_camera_is_told(watched: Page, trouble: str, sentence: s
     watched.get_by_role("button", name="Camera…").click()
     window = watched.get_by_role("dialog", name="Take a picture")
     expect(window).to_contain_text(sentence)
-    expect(window.get_by_role("button", name="Take it")).to_be_disabled()
+    expect(window.get_by_role("button", name="Take the picture")).to_be_disabled()
     window.get_by_role("button", name="Close").click()
     expect(window).to_have_count(0)

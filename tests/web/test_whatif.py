@@ -121,7 +121,7 @@ def test_what_does_not_fit_says_so_and_what_would_is_one_click(served: Page, ser
     stride = served.get_by_label("stride", exact=True)
     stride.fill("2")
     stride.press("Enter")
-    expect(served.locator(".refused")).to_contain_text("dense1 would get 16 numbers and has weights for 100.")
+    expect(served.locator(".refused")).to_contain_text("dense1 would get 16 numbers, but has weights for 100.")
     expect(served.locator(".what-if")).to_have_count(0)
     expect(served.locator(".trouble")).to_have_count(0)
     served.get_by_role("button", name="Change that as well").click()

@@ -50,8 +50,8 @@ def of(classifier: Classifier) -> Backbone:
     names = [name for name, parameter in parameters if layer is not None and _is_same(parameter, layer.weight)]
     if layer is None or not names:
         raise NetworkError(
-            "This network has no features: they are what a last dense layer gets, and the network's outputs do not "
-            "come from one. Use a network that ends in dense."
+            "This network has no features. Features are the input of a last dense layer, and this network does not "
+            "end with one. Use a network that ends in dense."
         )
     return Backbone(module, classifier.standardised, names[0].rpartition(".")[0], layer.input.shape[1])
 

@@ -95,12 +95,12 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"{data['train']:,} training pictures, {data['validation']:,} for validation, "
         + ("all of them tested in the folds, " if metrics.get("folds") else f"{data['test']:,} for the test, ")
-        + f"brought to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
+        + f"resized to {config['input'][2]} x {config['input'][1]} pixels ({config['preprocessing']['fit']}). "
         f"Quarantined files: {data['quarantined']:,} ([quarantine.csv](quarantine.csv))"
         + caveats.in_two(data.get("quarantined_in_two_classes", 0))
         + ". Pictures with a "
-        f"near-duplicate, which is kept on the same side: {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
-        f"copies in two classes, where one label is probably wrong: {data['twins_across_classes']:,}."
+        f"near-duplicate (kept on the same side): {data['twin_pictures']:,} ([twins.csv](twins.csv)). Pairs of "
+        f"copies in two classes (one label is probably wrong): {data['twins_across_classes']:,}."
         + caveats.alike(data.get("alike_across_classes", {}))
         + _table(data),
         "",
@@ -233,7 +233,7 @@ def _mistakes(metrics: dict[str, Any]) -> list[str]:
     return [
         "## The worst mistakes",
         "",
-        f"{len(listed)} of {wrong:,}, the least probable labels first. A wrong label looks the same.",
+        f"{len(listed)} of {wrong:,}, the least probable labels first. A wrong label in the data looks the same.",
         "",
         "| | picture | label | predicted |",
         "|---|---|---|---|",

@@ -21,7 +21,7 @@ def which(metrics: dict[str, Any]) -> str:
         return "The test pictures took no part in training or in any choice."
     if metrics["reported"] == "validation":
         how = (
-            "They chose the best epoch and the temperature, so it is a little too good."
+            "They chose the best epoch and the temperature, so it is slightly optimistic."
             if chosen(metrics)
             else "They chose nothing."
         )
@@ -44,7 +44,7 @@ def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:
         if metrics.get(side) and (names := lacking(metrics[side])):
             if side == "validation" and metrics[side].get("several"):
                 lines += [
-                    f"> No validation picture has {few(names)}: the threshold is that of all labels together.",
+                    f"> No validation picture has {few(names)}: the threshold is the common one of all labels.",
                     "",
                 ]
                 continue

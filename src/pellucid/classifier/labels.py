@@ -79,8 +79,8 @@ def mistakes(metrics: dict[str, Any]) -> list[str]:
     return [
         "## The worst mistakes",
         "",
-        f"{len(rows)} of {reported['pictures'] - reported['correct']:,}, those first with a label furthest from the "
-        "truth; the last column names it. A wrong label looks the same.",
+        f"{len(rows)} of {reported['pictures'] - reported['correct']:,}, the largest error of a label first. The "
+        "last column names it. A wrong label in the data looks the same.",
         "",
         "| | picture | labels | predicted | furthest off |",
         "|---|---|---|---|---|",

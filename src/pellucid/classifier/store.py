@@ -129,7 +129,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         stated = config.get("thresholds")  # of several labels a picture
         thresholds = _numbers(stated, len(classes)) if stated is not None else None
         if thresholds is not None and max(thresholds) >= 1:
-            raise ValueError(f"{max(thresholds)} is in it where a threshold below 1 belongs.")
+            raise ValueError(f"{max(thresholds)} is in it in place of a threshold below 1.")
         pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
         expected = residual.state(network.shapes((channels, height, width), len(classes))) if network else {}
     except KeyError as error:
@@ -210,7 +210,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     for section in _SECTIONS:
         if section in config and not isinstance(config[section], dict):
             raise ArtefactError(
-                f"{folder / CONFIG} is damaged: its {section} is {config[section]!r}, where an object belongs."
+                f"{folder / CONFIG} is damaged: its {section} is {config[section]!r}; it must be an object."
             )
     return config
 
@@ -350,10 +350,10 @@ def _array(data: bytearray, numbers: str, shape: Shape) -> NDArray[Any]:
 def _sizes(values: object) -> list[Any]:
     """Raises ValueError unless these are whole numbers."""
     if not isinstance(values, list):
-        raise ValueError(f"{values!r} is in it where three whole numbers belong.")
+        raise ValueError(f"{values!r} is in it in place of three whole numbers.")
     for value in values:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{value!r} is in it where a whole number belongs.")
+            raise ValueError(f"{value!r} is in it in place of a whole number.")
     return values
 
 
@@ -369,9 +369,9 @@ def _classes(names: object) -> tuple[str, ...]:
 def _numbers(values: object, count: int, positive: bool = True) -> tuple[float, ...]:
     """Mean, deviation, temperature. Raises ValueError unless these are `count` finite numbers."""
     if not isinstance(values, list) or len(values) != count:
-        raise ValueError(f"{values!r} is in it where {count} numbers belong.")
+        raise ValueError(f"{values!r} is in it in place of {count} numbers.")
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not number or (positive and value <= 0):
-            raise ValueError(f"{value!r} is in it where a {'positive ' if positive else ''}number belongs.")
+            raise ValueError(f"{value!r} is in it in place of a {'positive ' if positive else ''}number.")
     return tuple(float(value) for value in values)

@@ -101,7 +101,7 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
     reasons = []
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        reasons.append(f"{device}: {'a GPU is there' if device == 'cuda' else 'no GPU was found'}")
+        reasons.append(f"{device}: {'a GPU is available' if device == 'cuda' else 'no GPU is available'}")
     check(device)
     if precision == "auto":
         precision, why = _fast_precision(device)

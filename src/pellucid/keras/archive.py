@@ -116,7 +116,7 @@ def _from_hdf5(path: Path, file: h5py.File) -> Archive:
     with _damage(path):
         if "model_config" not in file.attrs:
             weights = "layers" in file or "layer_names" in file.attrs
-            what = "holds weights and no network" if weights else "holds no model"
+            what = "holds weights but no network" if weights else "holds no model"
             raise ArtefactError(f"{path} {what}. Save the whole model in Keras, with model.save('model.keras').")
         config = _json(path, "model_config", _text(file.attrs["model_config"]).encode())
         version = _text(file.attrs.get("keras_version", "unknown"))
@@ -157,7 +157,7 @@ def _walk(path: Path, group: Any) -> Iterator[tuple[str, Any]]:
                 place = f"{above}{name}".replace("\\", "/")  # Keras 2 wrote some backslashes
                 count += 1
                 if count > MOST_OBJECTS or place.count("/") > 100:
-                    raise ArtefactError(f"{path} holds more groups and arrays than a model of Keras can have.")
+                    raise ArtefactError(f"{path} holds more groups and arrays than a Keras model can have.")
                 if not isinstance(inside.get(name, getlink=True), h5py.HardLink):
                     raise ArtefactError(f"{path}: {place} is a link and holds no weights itself. It is not followed.")
                 each = inside[name]
@@ -230,7 +230,7 @@ def _unpack(archive: zipfile.ZipFile, path: Path, target: IO[bytes]) -> None:
     if about.file_size > most:
         packed = f"{about.compress_size / 1e6:,.1f} MB packed, {about.file_size / 1e6:,.1f} MB unpacked"
         raise ArtefactError(
-            f"{path}: {WEIGHTS} has {packed}. A model's weights are not like that, so it is not unpacked."
+            f"{path}: {WEIGHTS} has {packed}. Real weights do not compress so well, so it is not unpacked."
         )
     done = 0
     with archive.open(about) as file:

@@ -48,14 +48,14 @@ def text(config: dict[str, Any]) -> str:
         "",
         f"`{config['network']}`",
         "",
-        f"It takes {'RGB' if channels == 3 else 'grey'} pictures, brought to {width} x {height} pixels "
+        f"It takes {'RGB' if channels == 3 else 'grey'} pictures, resized to {width} x {height} pixels "
         f"({prepared['fit']}, {prepared['filter']}). A pixel in 0..1 becomes (pixel - mean) / deviation; mean and "
         "deviation of each channel: "
         f"{numbers}. Probabilities are softmax(scores).",
         "",
         *[f"- {plain(note)}" for note in imported["notes"]],
         "",
-        "## What it was",
+        "## How its layers were converted",
         "",
         f"File: {plain(imported['file'])}, SHA-256 `{imported['sha256']}`.",
         "",
@@ -77,7 +77,7 @@ def text(config: dict[str, Any]) -> str:
         'print(classifier.predict("picture.jpg"))',
         "```",
         "",
-        "It always answers with one of its classes, also when a picture shows something else.",
+        "It always answers with one of its classes, even if a picture shows something else.",
         "",
         f"Made with Pellucid {config['versions']['pellucid']}, PyTorch {config['versions']['torch']}.",
         "",

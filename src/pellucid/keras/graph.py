@@ -53,7 +53,7 @@ def row(archive: Archive) -> Row:
     if kind not in MODELS:
         raise NetworkError(
             f"The file holds a {kind}; supported are Sequential and functional models. "
-            "A model that is a class of its own (a subclassed Model) has its layers in code, and the file has not."
+            "A subclassed Model has its layers in code, and the file does not contain them."
         )
     try:
         return _model(archive, archive.config, (), 0)
@@ -130,11 +130,11 @@ def _laid_out(config: Any, parts: list[tuple[dict[str, Any], Row]]) -> Row:
             graph.users.setdefault(source, []).append(name)
     first, last = _one(config, "input_layers", "inputs"), _one(config, "output_layers", "outputs")
     if first not in graph.items or last not in graph.items:
-        raise NetworkError(f"{graph.name} has no layer of the name that is its input or output.")
+        raise NetworkError(f"{graph.name} names an input or output layer that it does not have.")
     graph.users.setdefault(last, []).append("")  # used by the end
     items, end = _follow(graph, first, 0)
     if end != "":
-        raise NetworkError(f"Add {end} brings together what did not part before it.")
+        raise NetworkError(f"Add {end} joins branches that did not split before it.")
     return (*graph.items[first], *items)
 
 
@@ -154,15 +154,15 @@ def _follow(graph: _Graph, at: str, depth: int) -> tuple[Row, str]:
             branches = [_branch(graph, user, depth + 1) for user in users]
             if branches[0][1] != branches[1][1] or not branches[0][1]:
                 raise NetworkError(
-                    f"The branches behind {at} do not meet in one Add. Supported are rows of layers, and two branches "
-                    "that one Add joins."
+                    f"The branches behind {at} do not meet in one Add. Supported are layers in sequence, and two "
+                    "branches that one Add joins."
                 )
             at = branches[0][1]
             longer, shorter = sorted((branch for branch, _ in branches), key=len, reverse=True)
             items.append(Fork(at, (longer, shorter)))
         else:
             what = "leads nowhere" if not users else f"has {len(users)} users"
-            raise NetworkError(f"The output of {at} {what}; in a row of layers each output has one user, or two.")
+            raise NetworkError(f"The output of {at} {what}; one or two layers must use it.")
     raise NetworkError(f"The layers of {graph.name} go in a circle.")
 
 
@@ -228,10 +228,12 @@ def _arrays(archive: Archive, place: tuple[tuple[str, str], ...]) -> tuple[Store
     arrays = []
     for group, _, name in listed:
         if name not in archive.arrays.get(group, {}):
-            raise ArtefactError(f"The file lists {group}/{name} and does not hold it. Copy it again, or save it again.")
+            raise ArtefactError(f"The file lists {group}/{name} but does not hold it. Copy it again, or save it again.")
         arrays.append(archive.arrays[group][name])
     if len({each.name for each in arrays}) < len(arrays):
-        raise NetworkError(f"Two layers of {top} are named {own}, and which weights belong to which is not told.")
+        raise NetworkError(
+            f"Two layers of {top} are named {own}, and the file does not say which weights belong to which."
+        )
     return tuple(arrays)
 
 

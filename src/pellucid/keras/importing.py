@@ -135,9 +135,9 @@ def _classes(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
         raise RecipeError(f"classes is {names!r}; it must be a list of names, none of them empty.")
     plain = tuple(composed(name.strip()) for name in names)
     if len(plain) != count:
-        raise RecipeError(f"The model tells {count} classes apart, and classes has {len(plain)}: {', '.join(plain)}.")
+        raise RecipeError(f"The model distinguishes {count} classes, but classes has {len(plain)}: {', '.join(plain)}.")
     if twice := next((name for name in plain if plain.count(name) > 1), None):
-        raise RecipeError(f"The class {twice!r} is in classes twice.")
+        raise RecipeError(f"classes lists {twice!r} twice.")
     return plain
 
 
@@ -173,10 +173,10 @@ def _notes(read: Read, unnamed: bool, pixels: tuple[float, float]) -> list[str]:
         )
     if unnamed:
         names = "what 0 and what 1 meant" if read.classes == 2 else f"the {read.classes} names, in order"
-        notes.append(f"Keras keeps no class names. Give {names}: --classes cat,dog.")
+        notes.append(f"A Keras file holds no class names. Give {names}: --classes cat,dog.")
     size = f"{read.shape[1]}x{read.shape[2]}"
     notes.append(
-        f"Pictures are brought to {size} as image_dataset_from_directory does it, bilinear without antialiasing. A "
-        "model that learned from pictures resized in another way sees others here."
+        f"Pictures are resized to {size} as image_dataset_from_directory does it, bilinear without antialiasing. A "
+        "model that learned from pictures resized in another way sees different pixels here."
     )
     return notes

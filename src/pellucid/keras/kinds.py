@@ -61,7 +61,7 @@ def parts(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
         what = "holds Python code, which is never run" if node.kind == "Lambda" else "is a function of TensorFlow"
         raise NetworkError(f"{node.called} {what}. {_instead()}")
     if node.kind in IN_TRAINING:
-        return "acts in training alone"
+        return "acts only in training"
     if node.kind not in KINDS:
         raise NetworkError(f"{node.called} is not supported. {_instead()}")
     if flow.zeros != spatial.NONE and node.kind not in PADDED:
@@ -161,7 +161,7 @@ def _reshape(node: Node, flow: Flow) -> list[ConvertedLayer] | str:
             return _flatten(node, flow)
     elif target in ([-1], list(flow.shape)):
         return "changes nothing"
-    raise NetworkError(f"{node.called} to {target} is not supported; one that flattens is. {_instead()}")
+    raise NetworkError(f"{node.called} to {target} is not supported; only a Reshape that flattens is. {_instead()}")
 
 
 def _dense(node: Node, flow: Flow) -> list[ConvertedLayer]:

@@ -40,7 +40,7 @@ KEEP_SIGN = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout)
 
 @dataclass(frozen=True)
 class Line:
-    """A layer of the file and what it became: text of our network, "preprocessing", "acts in training alone", …"""
+    """A layer of the file and what it became: text of our network, "preprocessing", "acts only in training", …"""
 
     name: str
     kind: str
@@ -138,7 +138,7 @@ class _Reader:
 
     def _check_size(self) -> None:
         if self.pixels.size is None:
-            raise RecipeError("The model leaves the size of its pictures open. Say which: --size 150 or 150x200.")
+            raise RecipeError("The model does not fix the size of its pictures. State it: --size 150 or 150x200.")
 
     def _check_precision(self, node: Node) -> None:
         """Replace Keras's 16-bit arithmetic by 32 bits. Raises NetworkError for quantised layers."""
@@ -147,14 +147,16 @@ class _Reader:
             raise NetworkError(f"{node.called} is quantised ({policy}). Save the model as it was before that.")
         if "16" in policy and not any("16 bits" in note for note in self.flow.notes):
             self.flow.notes.append(
-                f"Keras computed in 16 bits ({policy}). Here it is 32, so probabilities differ a little."
+                f"Keras computed in 16 bits ({policy}). Pellucid computes in 32 bits, so probabilities differ a little."
             )
 
     def _fork(self, fork: Fork) -> list[ConvertedLayer]:
         self._check_size()
         self.begun = True
         if self.flow.zeros != NONE or self.ending == kinds.SOFTMAX:
-            raise NetworkError(f"The branches that Add {fork.name} brings together begin behind a layer that waits.")
+            raise NetworkError(
+                f"The branches of Add {fork.name} begin behind a ZeroPadding2D or a softmax, which is not supported."
+            )
         before, ends, branches = replace(self.flow), [], []
         for row in fork.rows:
             self.flow = replace(before)
@@ -227,7 +229,7 @@ def _ended(
     while parts and isinstance(parts[-1].layer, Dropout):  # after the last number, where it acts only in training
         parts = parts[:-1]
     if len(flow.shape) != 1:
-        raise NetworkError(f"The model ends with {list(flow.shape)}; a row of numbers, one a class, is needed.")
+        raise NetworkError(f"The model ends with {list(flow.shape)}; it must end with one number for each class.")
     if flow.flattened is not None:
         raise NetworkError("The model ends with a flattened map; it needs a Dense layer behind it.")
     units = flow.shape[0]
@@ -244,7 +246,7 @@ def _ended(
     if ending == kinds.SOFTMAX:
         if units == 1:
             raise NetworkError("The model ends with the softmax of one unit, which is always 1.")
-        return _open(parts), units, "Its softmax is ours: the network ends with the scores."
+        return _open(parts), units, "Its softmax moved into the prediction: the network ends with the scores."
     if units > 1:
         return _open(parts), units, "It ends without an activation, so its outputs are taken as scores before softmax."
     if sigmoid:

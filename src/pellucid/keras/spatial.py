@@ -27,7 +27,7 @@ def conv(node: Node, flow: Flow) -> list[ConvertedLayer]:
     channels = _channels(node, flow)
     if channels % groups or filters % groups:
         raise NetworkError(
-            f"{node.called}: {channels} channels and {filters} filters do not part into {groups} groups."
+            f"{node.called}: {channels} channels and {filters} filters cannot be divided into {groups} groups."
         )
     kernel, *bias = arrays(node, kernel=(*size, channels // groups, filters), **_bias(node, filters))
     return [_conv(node, flow, kernel.transpose(3, 2, 0, 1), bias, groups)]
@@ -115,8 +115,8 @@ def _conv(node: Node, flow: Flow, kernel: NDArray[np.float32], bias: list[Any], 
     if kernel.shape[2:] != size:
         wider = f"{kernel.shape[2]}x{kernel.shape[3]}"
         flow.notes.append(
-            f"{node.called} has more zeros on one side than on the other: its filters of {size[0]}x{size[1]} stand in "
-            f"filters of {wider}, the rest zeros."
+            f"{node.called} has more zeros on one side than on the other: its filters of {size[0]}x{size[1]} become "
+            f"filters of {wider}, filled up with zeros."
         )
     layer = replace(plain, size=(kernel.shape[2], kernel.shape[3]), padding=(max(top, bottom), max(left, right)))
     return ConvertedLayer(layer, _named(kernel, bias))
@@ -129,7 +129,7 @@ def _pool(node: Node, flow: Flow) -> dict[str, Any]:
     (top, bottom, left, right), flow.zeros = flow.zeros, NONE
     if _same(node):
         if any((top, bottom, left, right)):
-            raise NetworkError(f"{node.called} has zeros of its own (same) beside those of a ZeroPadding2D.")
+            raise NetworkError(f"{node.called} has padding 'same' behind a ZeroPadding2D, which is not supported.")
         own = _of_same(height, width, size, stride)
         if any(stride[axis] == 1 and size[axis] % 2 == 0 for axis in (0, 1)):
             raise NetworkError(f"{node.called}: a pool with padding 'same' and stride 1 needs an odd size.")

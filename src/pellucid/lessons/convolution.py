@@ -181,7 +181,7 @@ def stride() -> Lesson:
     [[there, beside]] = np.argwhere(dense == material.MISPRINTED).tolist()
     return Lesson(
         "stride",
-        "Stride 2, and a slip of the article",
+        "Stride 2, and a slip in the article",
         "The filter may take larger steps. With stride 2 every second place is left out, in rows and in columns, and "
         "the output has half the size each way. The article prints 412 at the lower right, where the arithmetic gives "
         "851: 412 is the number that stride 1 has in its second row.",

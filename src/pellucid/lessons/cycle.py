@@ -192,9 +192,9 @@ def update() -> Lesson:
     return Lesson(
         "training-update",
         "A training cycle, 4: the update",
-        "Every weight takes a small step against its gradient: 0.1 of it, the learning rate. All weights, also the "
-        "biases, move at once. The same picture then goes through the new weights, and the loss is smaller. Training "
-        "is this cycle over and over, on many pictures.",
+        "Every weight takes a small step against its gradient: 0.1 of it, the learning rate. All weights move at "
+        "once, including the biases. The same picture then goes through the new weights, and the loss is smaller. "
+        "Training is this cycle over and over, on many pictures.",
         tuple(Grid(f"new {name}", f"new {name}", _flat(new), "computed") for name, new in cycle.after.weights.items()),
         cycle.updates,
         _before_and_after(cycle),

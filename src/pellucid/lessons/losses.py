@@ -67,7 +67,7 @@ def softmax_and_losses() -> Lesson:
             *gradients(entropy, "cross-entropy"),
         ),
         (
-            Value("cross-entropy", "cross-entropy, were each class the true one", others[0]),
+            Value("cross-entropy", "cross-entropy if each class were the true one", others[0]),
             Value("squared error", "mean squared error, likewise", others[1]),
         ),
     )

@@ -11,7 +11,7 @@ from pellucid.errors import TraceError, did_you_mean
 from pellucid.lessons import convolution, cycle, losses, photograph, pooling, sizes
 from pellucid.lessons.lesson import Lesson
 
-DRAWN = "a drawn picture, there is no photograph at hand"
+DRAWN = "a drawn picture (no photograph is available)"
 
 _LESSONS: Mapping[str, Callable[..., Lesson]] = {
     "picture": convolution.picture,

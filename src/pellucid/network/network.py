@@ -45,7 +45,7 @@ class Network:
             raise NetworkError(f"{error}.") from None
         if steps[-1].output != (classes,):
             raise NetworkError(
-                f"The network ends with {list(steps[-1].output)}, and {classes} classes need [{classes}]: "
+                f"The network ends with {list(steps[-1].output)}, but {classes} classes need [{classes}]: "
                 f"{_ending(steps[-1])}."
             )
         return steps

@@ -69,7 +69,7 @@ class PaddedPool(Pool):
         if self.padding == "same":
             if any(self.step[axis] == 1 and self.size[axis] % 2 == 0 for axis in (0, 1)):
                 raise NetworkError(
-                    f"{self.word}: padding=same with stride 1 needs an odd size, and it is {pair(self.size)}."
+                    f"{self.word}: padding=same with stride 1 needs an odd size, but size is {pair(self.size)}."
                 )
         elif any(2 * self.padding[axis] > self.size[axis] for axis in (0, 1)):
             raise NetworkError(

@@ -190,7 +190,7 @@ class _Parser:
             raise self._error(f"{kind.word} has no settings", token)
         if not open_ones or open_ones[0].kw_only:
             names = ", ".join(f"{each.name}=" for each in open_ones)
-            what = f"from here on they are named, {names}" if names else "all are given"
+            what = f"name the others, {names}" if names else "all are set"
             raise self._error(f"{kind.word} has no further setting without a name; {what}", token)
         return open_ones[0]
 

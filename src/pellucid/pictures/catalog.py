@@ -134,8 +134,8 @@ def check(catalog: Catalog) -> None:
     if not classes and catalog.table is not None:
         raise CatalogError(f"{root} lists no labelled picture. {_why(catalog, None)}".rstrip())
     if not classes:
-        contents = f"{len(catalog.quarantine):,} files and no folder for a class" if catalog.quarantine else "nothing"
-        ours = f" Left out are {parts.names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
+        contents = f"{len(catalog.quarantine):,} files, but no class folder" if catalog.quarantine else "nothing"
+        ours = f" It left out {parts.names([bad.path for bad in catalog.left_out])}." if catalog.left_out else ""
         raise CatalogError(f"{root} has no class folders: found {contents} in it.{ours} Accepted: {_LAYOUTS}.")
     _check_sides(catalog)
     counts = catalog.pictures.counts(len(classes)).tolist()
@@ -150,7 +150,7 @@ def check(catalog: Catalog) -> None:
         raise CatalogError(
             f"Every class needs at least {LEAST} usable pictures: in {root}, {named}. "
             f"{_why(catalog, {classes[bad] for bad in few})}Add pictures, or "
-            f"{'move the folder elsewhere' if catalog.table is None else 'take the class out of the table'}."
+            f"{'move the folder elsewhere' if catalog.table is None else 'remove the class from the table'}."
         )
 
 
@@ -162,7 +162,7 @@ def _why(catalog: Catalog, names: set[str] | None) -> str:
         return ""
     reason, count = reasons.most_common(1)[0]
     files = "1 file" if count == 1 else f"{count:,} files"
-    return f"The commonest reason in quarantine, {files}: {reason}. "
+    return f"The most common reason in quarantine, {files}: {reason}. "
 
 
 def _check_sides(catalog: Catalog) -> None:

@@ -104,7 +104,7 @@ def named(data: bytes) -> str | None:
     if data.startswith(b"8BPS"):
         return _photoshop(data)
     if data.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")) and not features.check("jpg_2000"):
-        return "a JPEG 2000 picture, which this Pillow was built without: convert it to PNG"
+        return "a JPEG 2000 picture, which this build of Pillow cannot read: convert it to PNG"
     if data[128:132] == b"DICM" or _DICOM_WITHOUT_PREAMBLE.match(data):
         return f"a DICOM file, {_CONVERT}"
     if data.startswith(b"PK\x03\x04"):
@@ -190,7 +190,7 @@ def _boxed(data: bytes) -> str | None:
     if is_heic(data):
         return HEIC
     if _AVIF_BRANDS & set(brands):
-        return None if features.check("avif") else "an AVIF picture, which this Pillow was built without: convert it"
+        return None if features.check("avif") else "an AVIF picture, which this build of Pillow cannot read: convert it"
     if brands[0] == b"crx ":
         return _RAW.format("CR3")
     return _VIDEO.format("QuickTime" if brands[0] == b"qt  " else "MP4")

@@ -63,7 +63,7 @@ def hint(catalog: Catalog) -> tuple[str, ...]:
     if catalog.several or not parts & set(catalog.classes):
         return ()
     return (
-        f"class {some[0]!r} is one class here; --labels several takes it for labels with {LABELS_BETWEEN} between them",
+        f"class {some[0]!r} is one class here; --labels several reads it as labels with {LABELS_BETWEEN} between them",
     )
 
 
@@ -72,6 +72,6 @@ def check_names(catalog: Catalog) -> None:
     for name in catalog.classes:
         if LABELS_BETWEEN in name:
             raise CatalogError(
-                f"The class {name!r} of {catalog.place} has a {LABELS_BETWEEN} in its name, which stands between the "
-                "labels of a picture. Rename it."
+                f"The class {name!r} of {catalog.place} has a {LABELS_BETWEEN} in its name, but {LABELS_BETWEEN} "
+                "separates the labels of a picture. Rename the class."
             )

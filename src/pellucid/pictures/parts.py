@@ -68,7 +68,7 @@ def declared(root: Path) -> frozenset[str]:
 def refusal(root: Path, looks: list[str], inner: list[str], named: Collection[str]) -> str:
     """The message for folders that look like parts. `named`: the names in `classes.txt`, which fit no reading."""
     file, tops = root / CLASSES, names(looks)
-    wrong = f" What {file} names now is neither." if named else ""
+    wrong = f" The names in {file} now match neither." if named else ""
     return (
         f"{root} has {tops}, and {'both' if len(looks) == 2 else 'all'} hold {names(inner)}: either may be the classes."
         f"{wrong} Write the names of the classes into {file}, one a line: {listed(inner)} where {tops} are parts of "

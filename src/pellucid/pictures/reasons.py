@@ -40,7 +40,7 @@ def decode_reason(error: Exception, data: bytes, pixel_limit: int) -> str:
         megapixels = f"{int(pixels[1]) / 1e6:.6g} megapixels" if pixels else "more pixels than can be counted"
         return f"{megapixels}, over the limit of {pixel_limit / 1e6:.6g}"
     if isinstance(error, MemoryError):
-        return "needs more memory than there is"
+        return "needs more memory than is available"
     if kind == "JPEG" and (unsupported := formats.unsupported_jpeg(data)) is not None:
         return unsupported
     if isinstance(error, UnidentifiedImageError):

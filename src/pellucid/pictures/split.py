@@ -88,8 +88,8 @@ def check(validation: float, test: float) -> None:
     """Raises RecipeError if these are not fractions, or leave nothing for training."""
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise RecipeError(
-            f"validation {validation} and test {test}: fractions of 0 or more that leave something for training are "
-            f"needed (together below 1, here {validation + test:g}); 0.15 and 0.15 are usual"
+            f"validation is {validation} and test is {test}; both must be 0 or more, and together below 1 (here "
+            f"{validation + test:g}) to leave pictures for training; 0.15 and 0.15 are usual"
         )
 
 
@@ -151,7 +151,7 @@ def folds(
     every = [group for some in of_class.values() for group in some]
     if len(every) < count:
         raise CatalogError(
-            f"folds is {count}, and without near-duplicates there are only {len(every):,} pictures. "
+            f"folds is {count}, but without near-duplicates there are only {len(every):,} pictures. "
             "Choose fewer --folds, or add pictures."
         )
     _part_classes(every, labels, count, numbers)

@@ -117,7 +117,7 @@ def written_by_us(folder: str | Path) -> str | None:
     if has("split.csv", "quarantine.csv") or has(os.path.join("folds", "plan.json")) or _has_checkpoint(folder):
         return "the folder of a training that has not ended"
     if has("filters.json"):
-        return "what `pellucid filters` wrote"
+        return "the output of `pellucid filters`"
     return "decoded pictures kept for the next training" if has("store.json", "images.raw") else None
 
 

@@ -23,7 +23,7 @@ DATA_SETS = {
     "in12k": "ImageNet-12k",
     "in21k": "ImageNet-21k",
     "in22k": "ImageNet-22k",
-    "ig1b": "a billion pictures of Instagram",
+    "ig1b": "a billion Instagram pictures",
     "yfcc100m": "YFCC-100M",
     "laion2b": "LAION-2B",
 }
@@ -57,7 +57,7 @@ def _known(weights: Path, description: Description, source: str) -> Known:
     unfit = [f"{name} ({kind})" for name, kind in kinds.items() if not _converts(name, kind)]
     if unfit:
         raise ArtefactError(
-            f"{weights} holds numbers that are not read as weights: {', '.join(unfit[:3])}. Floating-point ones are."
+            f"{weights} holds numbers that cannot be weights: {', '.join(unfit[:3])}. Weights must be floating-point."
         )
     return Known(
         architecture.name,
@@ -85,7 +85,7 @@ def _declared(path: Path) -> tuple[dict[str, Shape], dict[str, str]]:
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SafetensorError as error:
-        raise ArtefactError(f"{path} is not a safetensors file, or is damaged: {error}. Get it again.") from error
+        raise ArtefactError(f"{path} is not a safetensors file, or is damaged: {error}. Download it again.") from error
 
 
 def _tensors(path: Path, paired: Mapping[str, str], shapes: Mapping[str, Shape]) -> dict[str, NDArray[Any]]:
@@ -103,7 +103,7 @@ def _tensors(path: Path, paired: Mapping[str, str], shapes: Mapping[str, Shape])
                 continue
             tensor = file.get_tensor(theirs).to(torch.float32)
             if not torch.isfinite(tensor).all():
-                raise ArtefactError(f"{path}: {theirs} holds numbers that are not finite. Get the file again.")
+                raise ArtefactError(f"{path}: {theirs} holds numbers that are not finite. Download the file again.")
             tensors[ours] = tensor.reshape(shapes[ours]).numpy()
     return tensors
 

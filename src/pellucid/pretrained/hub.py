@@ -42,7 +42,7 @@ def fetch(name: str, endpoint: str | None = None, cache: Path | None = None) -> 
         from huggingface_hub import constants, errors
     except ImportError as error:
         raise ArtefactError(
-            f"{name} is on a hub, and huggingface_hub, which reads it, is not installed: {INSTALL}"
+            f"{name} is on a hub. Reading it needs huggingface_hub, which is not installed: {INSTALL}"
         ) from error
     match = REPOSITORY.fullmatch(name)
     if match is None:
@@ -54,7 +54,7 @@ def fetch(name: str, endpoint: str | None = None, cache: Path | None = None) -> 
     except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
         return repository.stored(_offline(error))
     except errors.LocalEntryNotFoundError as error:
-        raise ArtefactError(f"{repository.shown} could not be read whole: {_first(error)} Try again.") from error
+        raise ArtefactError(f"{repository.shown} could not be read completely: {_first(error)} Try again.") from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if status >= 500:
@@ -64,7 +64,7 @@ def fetch(name: str, endpoint: str | None = None, cache: Path | None = None) -> 
         raise ArtefactError(f"{repository.shown} cannot be read: {_first(error)}") from error
     except OSError as error:
         if "Consistency check failed" in str(error):
-            raise ArtefactError(f"{repository.shown} did not arrive whole: {_first(error)} Try again.") from error
+            raise ArtefactError(f"{repository.shown} arrived incomplete: {_first(error)} Try again.") from error
         with files.storage_errors(repository.folder):
             raise
 
@@ -115,8 +115,8 @@ class _Repository:
         if config is None or weights is None:
             at = "" if self.revision == "main" else f" --revision {self.revision}"
             raise ArtefactError(
-                f"{self.shown} is not in the cache, {self.folder}, and {why}. Where there is a connection, run `hf "
-                f"download {self.name} {CONFIG} {WEIGHTS}{at} --local-dir FOLDER`; then write FOLDER for {self.name}."
+                f"{self.shown} is not in the cache, {self.folder}, and {why}. On a machine with a connection, run `hf "
+                f"download {self.name} {CONFIG} {WEIGHTS}{at} --local-dir FOLDER`; then use FOLDER for {self.name}."
             )
         _check_hash(weights, None, downloaded=False)
         return self._as_snapshot(config, weights)
@@ -130,11 +130,11 @@ class _Repository:
             return f"{self.name} has no revision {self.revision!r}: no such branch, tag or commit."
         if isinstance(error, errors.GatedRepoError) or status in (401, 403):
             return (
-                f"The hub does not let {self.shown} be read ({status}). If its name is right, it is private or gated: "
+                f"The hub refuses access to {self.shown} ({status}). If its name is right, it is private or gated: "
                 f"accept its terms at {self.address}, then log in by `hf auth login` or set HF_TOKEN."
             )
         if status == 404:
-            return f"There is no repository {self.name} at {self.address}. Write OWNER/NAME, or a path that is there."
+            return f"There is no repository {self.name} at {self.address}. Write OWNER/NAME, or an existing path."
         return f"{self.shown} cannot be read: {_first(error)}"
 
     def _at(self, commit: str) -> Snapshot:
@@ -209,7 +209,7 @@ def _check_hash(path: Path, stated: str | None, downloaded: bool) -> None:
         raise ArtefactError(f"{path} is damaged: {fault}. Delete {path.resolve()}, and it is downloaded again.")
     path.resolve().unlink()
     path.unlink(missing_ok=True)
-    raise ArtefactError(f"{path.name} did not arrive as the hub states it: {fault}. It is not kept. Try again.")
+    raise ArtefactError(f"{path.name} does not match what the hub states: {fault}. The file was deleted. Try again.")
 
 
 def _offline(error: Exception) -> str:

@@ -101,7 +101,7 @@ def _pickle() -> Path:
         raise ArtefactError(f"{path} is missing. Install it again: {how} --force-reinstall.")
     if (digest := files.sha256(path)) != SHA256:
         raise ArtefactError(
-            f"{path} is another file than the published one: its hash is {digest[:12]}… and not {SHA256[:12]}…. "
+            f"{path} is not the published file: its hash is {digest[:12]}… and not {SHA256[:12]}…. "
             f"Install it again: {how} --force-reinstall."
         )
     return path

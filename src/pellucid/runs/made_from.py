@@ -108,7 +108,7 @@ def memory(model: str | Path, after: frozenset[Path] = frozenset()) -> Memory:
     if above is None:
         gone = (
             f"{folder} started from the model {started}, which is no longer where it was, so pictures that {started} "
-            "has seen cannot be told."
+            "has seen cannot be recognised."
         )
         return replace(own, untold=f"{own.untold} {gone}" if own.untold is not None else gone)
     known = memory(above, after | {folder.resolve()})
@@ -143,7 +143,7 @@ def _own(folder: Path, config: dict[str, Any]) -> Memory:
         names = {side: [row["path"] for row in rows if row["side"] == side] for side in _SEEN}
         stored = {LONG[side]: (names[side], tensors[side]) for side in _SEEN}
         if any(known.shape != (len(paths), familiar.COARSE) for paths, known in stored.values()):
-            raise ArtefactError(f"{folder / artefact.KNOWN} is not of the pictures in {artefact.SPLIT}")
+            raise ArtefactError(f"{folder / artefact.KNOWN} does not match the pictures in {artefact.SPLIT}")
     except KeyError as error:
         return Memory(digests, {}, f"{folder / artefact.KNOWN} has no {error}, {copies}.")
     except ArtefactError as error:
@@ -187,7 +187,7 @@ def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")
     side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
     if side is None:
-        raise ArtefactError(f"{model} was trained on all its pictures; give a folder of others to evaluate on.")
+        raise ArtefactError(f"{model} was trained on all its pictures; name a folder of other pictures.")
     return side, root, [row for row in rows if row["side"] == side]
 
 

@@ -109,7 +109,7 @@ def choose(
         known = find(recipe.pretrained, cache / WEIGHTS, named_model)
     if network is not None and network != known.network:
         raise RecipeError(
-            f"model is {recipe.model!r}, and pretrained {recipe.pretrained!r} has the weights of {known.name}. "
+            f"model is {recipe.model!r}, but pretrained {recipe.pretrained!r} has the weights of {known.name}. "
             "Remove one of the two."
         )
     recipe, form, more = road.resolve(recipe, known.name, known.form, sample, named)
@@ -132,7 +132,7 @@ def _check_shapes(known: Known, shape: Shape) -> None:
         if name in known.tensors and known.tensors[name].shape != needed:
             before = f"{known.form.height}x{known.form.width}"
             raise RecipeError(
-                f"size is {shape[1]}, and the weights of {known.name} are for pictures of {before}: {name} is "
+                f"size is {shape[1]}, but the weights of {known.name} are for pictures of {before}: {name} is "
                 f"{list(known.tensors[name].shape)} and would have to be {list(needed)}. Remove --size, or train "
                 "with --from-scratch."
             )
@@ -282,12 +282,10 @@ def _note(state: State, fitted: Fitted, seconds: float) -> None:
 
 
 def _sentence(fitted: Fitted, train: int, views: Sequence[View]) -> str:
-    how = "the default: nothing can choose it"
+    how = "the default: there is nothing to choose it by"
     if fitted.losses:
         least, _ = min(fitted.losses, key=lambda pair: pair[1])
         sure = least == fitted.c
-        how = (
-            "by the least loss on validation" if sure else "the default: too few validation pictures to choose another"
-        )
+        how = "by the lowest validation loss" if sure else "the default: too few validation pictures to choose another"
     more = " and their mirror images" if len(views) > 1 else ""
     return f"head: logistic regression on the features of {train:,} pictures{more}, C {fitted.c:.3g} {how}"

@@ -47,8 +47,7 @@ def check_start(own: Own | None, recipe: Recipe) -> None:
     """Raises RecipeError if a module that the user brings should start from other weights than its own."""
     if own is not None and recipe.pretrained is not None:
         raise RecipeError(
-            f"pretrained is {recipe.pretrained!r}, and {own.kind} starts from the weights that it has. "
-            "Leave one of the two out."
+            f"pretrained is {recipe.pretrained!r}, but {own.kind} starts from its own weights. Remove one of the two."
         )
 
 
@@ -56,6 +55,6 @@ def check_same(saved: Checkpoint | None, ready: Ready) -> None:
     """Raises ArtefactError if a resumed run began with a module that computes something else."""
     if saved is not None and saved.context.get("module") != ready.digest:
         raise ArtefactError(
-            f"The module computes something else than the one that {saved.path} was written with, and a resumed run "
-            "goes on with the same. Pass that one, or train again with another --out."
+            f"The module differs from the one that {saved.path} was written with, and a resumed run needs the same "
+            "one. Pass that module, or train again with another --out."
         )

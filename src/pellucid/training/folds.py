@@ -75,7 +75,8 @@ class FoldPosition:
             count = int((labels == whole[0]).sum())
             raise CatalogError(
                 f"The {count:,} pictures of class {store.catalog.classes[whole[0]]} stay together (near-duplicates, or "
-                "one group): no fold can test what another teaches. Add pictures of it, or remove --folds."
+                "one group), so no training can learn the class and be tested on it. Add pictures of the class, or "
+                "remove --folds."
             )
         sides = np.full(len(labels), splits.TEST, np.int8)
         rest = np.arange(len(labels))

@@ -57,10 +57,10 @@ def too_few(minutes: float, state: State, before: float) -> tuple[str, ...]:
     if known:
         took += f", their features and the head {head:.1f} s"
     if before >= allowed:
-        follows = "the head is all that is trained" if known else "one step is trained all the same"
-        return (f"minutes {minutes:g} are over before the first step: {took}; {follows}",)
+        follows = "only the head is trained" if known else "one step is trained anyway"
+        return (f"minutes {minutes:g} were over before the first step: {took}; {follows}",)
     return (
-        f"minutes {minutes:g} are too few for a step of the whole network: {took}; the head is all that is trained",
+        f"minutes {minutes:g} were too few for a step of the whole network: {took}; only the head is trained",
     )
 
 

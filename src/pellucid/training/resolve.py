@@ -34,7 +34,7 @@ def resolve(recipe: Recipe, named: Named | Own, sample: Sample) -> tuple[Recipe,
         channels = 1 if named.input is not None and named.input[0] == 1 else 3
     if augment == "auto":
         augment = "light" if sample.grey else "strong"
-        why = "grey pictures may be writing, which must not be mirrored" if sample.grey else "colour photographs"
+        why = "grey pictures may show writing, which must not be mirrored" if sample.grey else "colour photographs"
         reasons.append(f"augment {augment}: {why}")
     return dataclasses.replace(recipe, size=size, channels=channels, augment=augment), tuple(reasons)
 
@@ -49,7 +49,7 @@ def resolve_length(recipe: Recipe, train: int, chooses: bool = True) -> tuple[Re
     if recipe.pretrained is not None and not chooses and (recipe.minutes is not None or recipe.epochs):
         setting = f"epochs {recipe.epochs:,}" if recipe.minutes is None else f"minutes {recipe.minutes:g}"
         why = "no validation can tell whether the whole network is better than the head"
-        reasons.append(f"the head alone, in spite of {setting}: {why}; --validation keeps pictures for that")
+        reasons.append(f"the head alone, despite {setting}: {why}; --validation keeps pictures for that")
         batch = recipe.batch or (SMALL_BATCH if train < MANY else LARGE_BATCH)
         return dataclasses.replace(recipe, batch=batch, epochs=HEAD_ALONE, minutes=None), tuple(reasons)
     batch, epochs = recipe.batch, recipe.epochs

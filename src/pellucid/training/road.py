@@ -51,12 +51,12 @@ def untried(grey: bool, train: int, accuracy: float, steps: int) -> list[str]:
 
     grey: whether the pictures are; train: number of training pictures; steps: of the whole network that follow.
     """
-    problem = f"the head has {1 - accuracy:.1%} of the validation pictures wrong"
+    problem = f"the head gets {1 - accuracy:.1%} of the validation pictures wrong"
     if accuracy < GOOD and grey and train >= MANY:
         return [f"{problem}: with so many grey pictures --from-scratch may do better, and takes minutes"]
     if accuracy < POOR and not steps:
-        more = "--from-scratch and, for the whole network, --epochs 10 can be tried"
-        return [f"{problem}: {more}; on about 500 pictures neither was better where it was measured"]
+        more = "you can try --from-scratch, or --epochs 10 for the whole network"
+        return [f"{problem}: {more}; measured on about 500 pictures, neither was better"]
     return []
 
 

@@ -26,7 +26,7 @@ def resolve(
         return dataclasses.replace(recipe, class_weights=chosen), ()
     weights = balanced(counts)
     rare, common = (classes[list(counts).index(count)] for count in (least, most))
-    why = f"{common} has {most / least:.1f} times the training pictures of {rare}, so each class counts the same"
+    why = f"{common} has {most / least:.1f} times as many training pictures as {rare}, so each class counts the same"
     if recipe.class_weights == "balanced":
         why = "as requested"
     span = f"class weights {min(weights):.2f} ({common}) to {max(weights):.2f} ({rare})"

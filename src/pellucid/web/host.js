@@ -33,7 +33,7 @@ const WHOLE = 1 << 16; // numbers of an array that is fetched whole even where o
 export class Trouble extends Error {}
 
 const GONE = "Pellucid no longer answers. Start it again with “pellucid open”, then reload this page.";
-const CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again.";
+const CUT = "This file is not complete: it was cut off during the transfer. Copy it again, or save it again.";
 
 /**
  * The host of this page.

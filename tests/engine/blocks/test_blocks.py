@@ -429,8 +429,8 @@ NETWORK = "conv(4, 3) relu maxpool(2) conv(6, 3) relu maxpool(2) flatten dense"
 @pytest.mark.parametrize(
     ("times", "chosen", "reason"),
     [
-        (2.14, True, "fused blocks: 2.1 times as fast as PyTorch's own here"),
-        (1.04, False, "blocks not fused: only 1.0 times as fast as PyTorch's own here"),
+        (2.14, True, "fused blocks: 2.1 times as fast as PyTorch's modules here"),
+        (1.04, False, "blocks not fused: only 1.0 times as fast as PyTorch's modules here"),
     ],
 )
 def test_the_faster_way_is_chosen_and_told(
@@ -468,7 +468,7 @@ def test_no_trial_where_nothing_could_be_won(monkeypatch: pytest.MonkeyPatch) ->
     many = with_blocks(Engine("cpu", "float32", 17, ()), large, (3, 200, 200), 512)
     assert (many.fused, many.reasons) == (
         False,
-        ("blocks not fused: their gradients are shared among 16 threads at most",),
+        ("blocks not fused: they use at most 16 threads",),
     )
 
 
@@ -530,7 +530,7 @@ def test_a_training_goes_the_same_way(precision: str, rel: float, augment: str) 
 
 
 def test_a_resumed_run_stays_with_its_choice(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    choices = [(True, "fused blocks: 9.0 times as fast as PyTorch's own here")] * 2
+    choices = [(True, "fused blocks: 9.0 times as fast as PyTorch's modules here")] * 2
     monkeypatch.setattr(trial, "choose", lambda *_: choices.pop())  # for the whole run and the broken one alone
     recipe = recipes.make(model=NETWORK, size=24, epochs=3, batch=8, seed=1)
 

@@ -20,5 +20,5 @@ def test_it_is_that_of_the_training(settings: dict) -> None:
 
 def test_a_label_of_no_weight_has_no_loss() -> None:
     Loss(weights=(1.0, 0.0)).check(2, label=0)
-    with pytest.raises(TraceError, match=r"The weight of class 1 is 0\.0; the label's must be above 0"):
+    with pytest.raises(TraceError, match=r"The weight of class 1, the label, is 0\.0; it must be above 0"):
         Loss(weights=(1.0, 0.0)).check(2, label=1)

@@ -266,7 +266,7 @@ def test_too_many_pictures_are_refused_with_advice(trace: Trace, web: Path) -> N
         TraceError, match=r"these pictures would be larger than \d+ MB; the first would not. Name fewer"
     ):
         pages.offline([trace, more], web=web, largest=alone + 2000)
-    with pytest.raises(TraceError, match="there is none"):
+    with pytest.raises(TraceError, match="at least one picture"):
         pages.offline([], web=web)
 
 

@@ -161,7 +161,7 @@ def test_every_state_of_an_array_has_a_name(image: Tensor) -> None:
 def test_a_change_that_no_gradient_sees_says_so(image: Tensor) -> None:
     trace = explain(Changed(FOLLOWED["weights that are bounded"]), image, LABEL)
     bounded = trace.unit("overwritten[2, 2]")
-    assert bounded.kind == "overwriting that no gradient sees"
+    assert bounded.kind == "overwriting without a gradient"
     assert bounded.total == pytest.approx(float(trace.values["clamp"][2, 2]), abs=1e-7)
     assert np.array_equal(trace.gradients["head.weight"], trace.gradients["overwritten"])
 
@@ -169,7 +169,7 @@ def test_a_change_that_no_gradient_sees_says_so(image: Tensor) -> None:
 @pytest.mark.parametrize(
     ("middle", "message"),
     [
-        (code("z = y.detach().clone()", "y = z.resize_(1, 6, 18, 2)"), "gives an array another size"),
+        (code("z = y.detach().clone()", "y = z.resize_(1, 6, 18, 2)"), "changes the size or the memory of an array"),
         (code("z = y * 1", "torch._foreach_add_([y, z], 1.0)"), "changes a list of arrays in one call"),
         (code("z = y.sigmoid()", "z[:, 0] = 0", "y = z"), "modified by an inplace operation"),
         (code("y.chunk(2, 1)[0].mul_(2)"), "Output 0 of Split is a view and is being modified inplace"),

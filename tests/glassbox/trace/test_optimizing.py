@@ -275,13 +275,13 @@ def test_what_is_no_optimizer_is_told() -> None:
     optimizer = optim.SGD([nn.Parameter(torch.ones(1))], 0.1)
     check(optimizer)
     for wrong, message in (
-        ("adam", r"The optimizer is the text 'adam'\. Give one of PyTorch's: torch\.optim\.Adam\(module"),
-        (optim.Adam, r"The optimizer is the class Adam\. Make one of it .*: Adam\(module\.parameters\(\)\)\.$"),
+        ("adam", r"The optimizer is the text 'adam'\. Pass one of PyTorch's optimizers: torch\.optim\.Adam\(module"),
+        (optim.Adam, r"The optimizer is the class Adam\. Create one .*: Adam\(module\.parameters\(\)\)\.$"),
         (
             optim.lr_scheduler.StepLR(optimizer, 5),
-            r"is a StepLR, which sets the learning rate .*: scheduler\.optimizer\.$",
+            r"is a StepLR, a learning-rate scheduler.*: scheduler\.optimizer\.$",
         ),
-        (0.1, r"The optimizer is a float\. Give one of PyTorch's"),
+        (0.1, r"The optimizer is a float\. Pass one of PyTorch's"),
         ([optimizer], r"The optimizer is a list\."),
     ):
         with pytest.raises(TraceError, match=message):

@@ -156,7 +156,7 @@ def test_images_of_every_form(module: Skipped, input: Tensor) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.zeros(2, 3, 8, 8), r"shape \(2, 3, 8, 8\); one image is \(C, H, W\) or \(1, C, H, W\)"),
+        (torch.zeros(2, 3, 8, 8), r"shape \(2, 3, 8, 8\); it must be \(C, H, W\) or \(1, C, H, W\)"),
         (torch.zeros(8, 8), r"shape \(8, 8\)"),
         (torch.zeros(()), r"shape \(\)"),
         (torch.zeros(3, 9, 9), "Skipped cannot be followed by torch.export on an input of 1x3x9x9"),
@@ -184,7 +184,7 @@ def test_class_names(module: Skipped, input: Tensor) -> None:
     trace = explain(module, input, 1, classes=("ant", "bee", "cat"))
     assert trace.as_json()["label"] == "bee"
     assert explain(module, input).classes == ("0", "1", "2")
-    with pytest.raises(TraceError, match="There are 2 class names, and the module gives 3 scores"):
+    with pytest.raises(TraceError, match="There are 2 class names, but the module gives 3 scores"):
         explain(module, input, classes=("ant", "bee"))
 
 

@@ -79,7 +79,7 @@ def test_the_binary_cross_entropy_of_many_scores(image: Tensor) -> None:
 
 def test_two_names_for_one_score(image: Tensor) -> None:
     assert explain(chain(classes=1), image, classes=("cat", "dog")).classes == ("cat", "dog")
-    with pytest.raises(TraceError, match="There are 1 class names, and the module gives one score, which stands"):
+    with pytest.raises(TraceError, match="There are 1 class names, but the module gives one score, which stands"):
         explain(chain(classes=1), image, classes=("cat",))
     with pytest.raises(TraceError, match=r"The loss 'mse' needs a score for each class"):
         explain(chain(classes=1), image, loss=Loss("mse"))
@@ -229,7 +229,7 @@ def test_a_trace_is_served_until_it_is_stopped(image: Tensor) -> None:
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(request, timeout=PATIENCE)
             assert refused.value.code == 409
-            assert "takes nothing" in json.loads(refused.value.read())["error"]
+            assert "accepts nothing" in json.loads(refused.value.read())["error"]
             with pytest.raises(StorageError, match=f"Port {server.server_port} cannot be used"):
                 Opened(trace, "mine", server.server_port)
         finally:
@@ -257,7 +257,7 @@ def test_one_score_has_a_map_for_the_class_that_it_speaks_for(image: Tensor) -> 
     attribution = trace.attribute()
     assert attribution.target == 1
     assert attribution.logit == pytest.approx(float(trace.logits[0]))
-    with pytest.raises(TraceError, match="One score speaks for '1'"):
+    with pytest.raises(TraceError, match="The only score is for '1'"):
         trace.attribute(0)
     with pytest.raises(TraceError, match=r"1\.5 is not a class"):
         trace.attribute(1.5)  # type: ignore[arg-type]

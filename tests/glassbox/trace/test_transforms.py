@@ -80,7 +80,7 @@ def test_what_torch_func_computes_is_followed(kind: str, image: Tensor) -> None:
     ("middle", "message"),
     [
         (lambda m, y: torch.vmap(lambda a: a + torch.rand(()), randomness="different")(y), "randomness='different'"),
-        (lambda m, y: func.jvp(lambda a: a.sin(), (y,), (y,))[1], "derivatives forward, which cannot be followed"),
+        (lambda m, y: func.jvp(lambda a: a.sin(), (y,), (y,))[1], "Forward derivatives cannot be followed"),
     ],
 )
 def test_what_cannot_be_followed_says_what_to_do(middle: Callable, message: str, image: Tensor) -> None:

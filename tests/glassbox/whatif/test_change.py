@@ -162,7 +162,7 @@ def test_a_pooling_of_another_kind_keeps_its_name_and_its_arithmetic() -> None:
 def test_what_does_not_fit_is_refused_with_both_numbers_and_with_what_does() -> None:
     one = classifier(FLAT)
     with pytest.raises(
-        Unfitting, match=r"With stride 2 in conv1, dense1 would get 16 numbers and has weights for 100\.$"
+        Unfitting, match=r"With stride 2 in conv1, dense1 would get 16 numbers, but has weights for 100\.$"
     ):
         one.changed([Stride("conv1", (2, 2))])
     further = one.instead([Stride("conv1", (2, 2))])
@@ -224,9 +224,9 @@ SHARED = classifier(FLAT)
     ("change", "message"),
     [
         (Weight("conv2.weight", (0, 0, 0, 0), 1.0), r"no weight 'conv2.weight'. Did you mean conv1.weight"),
-        (Weight("conv1.weight", (4, 0, 0, 0), 1.0), r"conv1.weight\[4, 0, 0, 0\] is not there; .* to \[3, 2, 2, 2\]"),
-        (Weight("conv1.weight", (0, 0, 0, -1), 1.0), r"is not there"),
-        (Weight("conv1.weight", (0, 0, 0), 1.0), r"is not there"),
+        (Weight("conv1.weight", (4, 0, 0, 0), 1.0), r"conv1.weight\[4, 0, 0, 0\] does not exist; .* to \[3, 2, 2, 2\]"),
+        (Weight("conv1.weight", (0, 0, 0, -1), 1.0), r"does not exist"),
+        (Weight("conv1.weight", (0, 0, 0), 1.0), r"does not exist"),
         (Weight("conv1.weight", (0, 0, 0, 0), float("nan")), r"cannot be nan; it must be a finite float32"),
         (Weight("conv1.weight", (0, 0, 0, 0), 1e39), r"cannot be 1e\+39"),
         (Weight("batchnorm1.num_batches_tracked", (), 1.0), r"no weight 'batchnorm1.num_batches_tracked'"),
@@ -235,11 +235,11 @@ SHARED = classifier(FLAT)
         (Stride("conv1", (0, 1)), r"stride of conv1 cannot be 0x1; it can be from 1 to 6"),
         (Stride("conv1", (1, 99)), r"stride of conv1 cannot be 1x99"),
         (Padding("conv1", (3, 3)), r"padding of conv1 cannot be 3; it can be from 0 to 2"),
-        (Padding("conv1", (True, 1)), r"padding of conv1 is \(True, 1\); it is two whole numbers"),
+        (Padding("conv1", (True, 1)), r"padding of conv1 is \(True, 1\); it must be two whole numbers"),
         (Padding("maxpool1", (-1, 0)), r"padding of maxpool1 cannot be -1x0"),
         (Pooling("conv1", "max"), r"conv1 `conv\(4, 3, padding=same\)` is not a pooling"),
         (Pooling("globalavgpool1", "max"), r"is not a pooling over a window"),
-        (Pooling("maxpool1", "least"), r"cannot pool by 'least'; there are max, average, l2"),  # type: ignore[arg-type]
+        (Pooling("maxpool1", "least"), r"cannot pool by 'least'; the kinds are max, average, l2"),  # type: ignore[arg-type]
     ],
 )
 def test_what_there_is_not_is_refused_in_a_sentence(change: Change, message: str) -> None:

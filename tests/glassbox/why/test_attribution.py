@@ -255,5 +255,5 @@ def test_overlay() -> None:
     assert seen[60, 60] == pytest.approx((1 - full) * grey + full * np.array(ABOVE[0]), abs=1)
     assert seen[180, 180] == pytest.approx((1 - half) * grey + half * np.array(BELOW[0]), abs=1)
     assert overlay(np.zeros((300, 300, 3), np.uint8), np.zeros((300, 300), np.float32)).max() == 0
-    with pytest.raises(TraceError, match="one size"):
+    with pytest.raises(TraceError, match="the same size"):
         overlay(image, heat[:50])

@@ -257,7 +257,7 @@ REFUSED = {
     "another size, grey": (lambda: Views(2), "It takes 32x32x1: give size=32 and channels=1."),
     "depends on numbers": (
         lambda: Returns(lambda _, y, x: y if x.sum() > 0 else -y),
-        "Returns cannot be saved: torch.export, which keeps what it computes without its class, cannot follow it: what "
+        "Returns cannot be saved. Saving needs torch.export, and torch.export cannot follow it: what "
         "it computes next depends on the numbers in an array",
     ),
     "a fixed number of pictures": (
@@ -266,11 +266,11 @@ REFUSED = {
     ),
     "chance": (
         lambda: Returns(lambda _, y, __: y + torch.randn(2)),
-        "Returns cannot be saved: its program gives other numbers than the module did. In evaluation mode what it",
+        "Returns cannot be saved: its program and the module give different numbers. In evaluation mode, its output",
     ),
     "other pictures in the batch": (
         lambda: nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(), nn.Linear(768, 2)),
-        "Sequential cannot be saved: its program gives other numbers than the module did. In evaluation mode what it",
+        "Sequential cannot be saved: its program and the module give different numbers. In evaluation mode, its output",
     ),
     "a buffer that would be lost": (
         lambda: Counts(persistent=False),
@@ -306,7 +306,7 @@ def test_a_program_of_other_weights_is_told() -> None:
     prepared = ready(Means(2))
     good = Means(2).state_dict()
     for wrong, message in (
-        ({}, "the program needs head.weight, and there is none."),
+        ({}, "the program needs head.weight, which is missing."),
         ({**good, "more": torch.zeros(1)}, "there is more, which the program does not know."),
         ({**good, "head.bias": torch.zeros(3)}, r"head.bias is float32 (3,) where the program needs float32 (2,)."),
         ({**good, "head.bias": torch.zeros(2).double()}, "head.bias is float64 (2,) where the program needs float32"),

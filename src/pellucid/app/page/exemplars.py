@@ -80,7 +80,7 @@ def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, L
     """Through at most MOST training pictures and LONGEST seconds, by a classifier of its own."""
     there = trained_on(model)
     if not there:
-        raise ArtefactError(f"None of the training pictures of {model} exists any more.")
+        raise ArtefactError(f"None of the training pictures of {model} still exists.")
     chosen = spread(there)[:MOST]
     seen = 0
     steps = Steps(api.load(model, trust=trust).exemplars(_in_time(chosen), COUNT))

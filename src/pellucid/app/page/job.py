@@ -67,7 +67,7 @@ class Job:
             self.progress = Progress(ended=True, error=str(error))
         except Exception as error:  # a fault of ours, which must not look as if the work went on
             name = type(error).__name__
-            self.progress = Progress(ended=True, error=f"Pellucid has a fault here ({name}). Please report it.")
+            self.progress = Progress(ended=True, error=f"This is a bug in Pellucid ({name}). Please report it.")
 
 
 class Jobs:

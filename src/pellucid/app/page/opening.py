@@ -21,7 +21,7 @@ POLL = 0.05  # seconds until a server that is to stop listening does
 class Opening:
     """Stands in the place of what is shown until it is there."""
 
-    refusal = Refused(HTTPStatus.CONFLICT, "The network is still being opened. Wait a moment, and ask again.")
+    refusal = Refused(HTTPStatus.CONFLICT, "The network is still being opened. Wait a moment, then try again.")
 
     def __init__(self) -> None:
         self._done = threading.Event()

@@ -34,7 +34,7 @@ def prepared(glass: Glass, path: str) -> NDArray[np.uint8]:
 
 
 def unusable(path: str, error: PictureError) -> Refused:
-    return Refused(HTTPStatus.BAD_REQUEST, f"{path} cannot be used any more: {error.reason}.")
+    return Refused(HTTPStatus.BAD_REQUEST, f"{path} can no longer be used: {error.reason}.")
 
 
 def png(image: NDArray[np.uint8]) -> Reply:

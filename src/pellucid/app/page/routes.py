@@ -35,7 +35,7 @@ def picture(glass: Glass, query: Query, body: bytes) -> Reply:
 def label(glass: Glass, query: Query, _body: bytes) -> Reply:
     """The same picture against another class."""
     if "class" not in query:
-        raise Refused(HTTPStatus.BAD_REQUEST, "No class is named: /api/label?class=NAME.")
+        raise Refused(HTTPStatus.BAD_REQUEST, "The request names no class. Use /api/label?class=NAME.")
     glass.show(label=query["class"])
     return _shown(glass)
 

@@ -58,7 +58,7 @@ def choose(
     if each * batch < SMALLEST_BYTES:
         return False, None
     if device.type == "cpu" and threads > cpu.SHARES:
-        return False, f"blocks not fused: their gradients are shared among {cpu.SHARES} threads at most"
+        return False, f"blocks not fused: they use at most {cpu.SHARES} threads"
     if device.type == "cuda" and not gpu.has_triton():
         return False, "blocks not fused: Triton is not installed"
     most = TRIAL_BYTES if device.type == "cpu" else TRIAL_BYTES_ON_GPU
@@ -70,10 +70,10 @@ def choose(
         line = (str(error).splitlines() or [""])[0]
         return False, f"blocks not fused: they failed on this GPU ({type(error).__name__}: {line})"
     if math.isnan(times):
-        return False, "blocks not fused: their numbers differ from PyTorch's own here"
+        return False, "blocks not fused: their numbers differ from PyTorch's on this machine"
     if times > CLEAR:
-        return True, f"fused blocks: {times:.1f} times as fast as PyTorch's own here"
-    return False, f"blocks not fused: only {times:.1f} times as fast as PyTorch's own here"
+        return True, f"fused blocks: {times:.1f} times as fast as PyTorch's modules here"
+    return False, f"blocks not fused: only {times:.1f} times as fast as PyTorch's modules here"
 
 
 def described(module: nn.Module, shape: tuple[int, ...]) -> list[Place]:

@@ -184,7 +184,7 @@ class Evaluator:
         if name != OUT:
             parts = [partial(self._backward, stage, name) for stage in self._stages_after(name)]
             return _kept_in(self._gradients, name, indices, self.op.shapes[name], parts)
-        assert self.gradient is not None, "a gradient was asked for and none was given"
+        assert self.gradient is not None, "this needs a gradient, and none was passed"
         gradients = np.zeros(len(indices))
         gradients[:] = self.gradient[tuple(indices.T)]
         return gradients, _size(gradients)

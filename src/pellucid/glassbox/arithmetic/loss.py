@@ -53,13 +53,13 @@ class Loss:
         if self.weights is not None and len(self.weights) != classes:
             raise TraceError(f"The loss has {len(self.weights):,} class weights, and there are {classes:,} classes.")
         if self.weights is not None and not self.weights[label] > 0:
-            raise TraceError(f"The weight of class {label} is {self.weights[label]}; the label's must be above 0.")
+            raise TraceError(f"The weight of class {label}, the label, is {self.weights[label]}; it must be above 0.")
         if self.importance is not None and len(self.importance) != classes:
             count = f"{len(self.importance):,} numbers of importance"
-            raise TraceError(f"The loss has {count}, and there are {classes:,} classes.")
+            raise TraceError(f"The loss has {count}, but there are {classes:,} classes.")
         if self.importance is not None and (self.weights is not None or self.kind == "difference"):
             other = "class weights" if self.weights is not None else "the difference of two logits"
-            raise TraceError(f"The loss has importance beside {other}; take one of the two.")
+            raise TraceError(f"The loss has both importance and {other}; use one of the two.")
         if self.kind == "difference" and (self.against is None or not 0 <= self.against < classes):
             raise TraceError(f"The class to compare with is {self.against}; the classes are 0 to {classes - 1}.")
 

@@ -49,7 +49,7 @@ SAMPLE = 1 << 16
 """Numbers of an array by which it is told how, and how far, it compresses."""
 THUMBNAIL = 64
 """Pixels of the longer side."""
-CUT = "This file is not complete: it was cut off on its way here. Ask for it again, or save it again."
+CUT = "This file is not complete: it was cut off during the transfer. Copy it again, or save it again."
 """As host.js has it. In a file that was cut off no module runs; what says it then stands at the file's start."""
 END = '<template id="end"></template>'
 _WATCH = f"""addEventListener("DOMContentLoaded", () => {{
@@ -123,7 +123,7 @@ def _elements(traces: Iterable[Trace], name: str, largest: int) -> dict[str, str
         pictures.append(_picture_summary(trace, content))
         left = largest - sum(map(len, elements.values()))
     if not first:
-        raise TraceError("A page needs the trace of a picture, and there is none.")
+        raise TraceError("A page needs the trace of at least one picture.")
     if len(pictures) > 1:
         first["pictures"] = pictures
     return {"document": _json(first), **elements}
@@ -197,7 +197,7 @@ def _too_large(document: Document, largest: int) -> str:
     numbers = sum(array.size for name, array in document.arrays.items() if name not in document.same)
     return (
         f"One file with all {numbers:,} numbers of this network would be larger than {largest / 1e6:,.0f} MB. "
-        f"{_instead(document.trace)} shows it without a file, sending what is looked at."
+        f"{_instead(document.trace)} shows it without a file and sends only what you look at."
     )
 
 

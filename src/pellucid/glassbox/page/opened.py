@@ -29,4 +29,4 @@ class Opened(PageServer):
         return channel_of(self._document.arrays, query) if path == "/api/array" else None
 
     def post(self, path: str, query: Query, body: bytes) -> Reply | None:
-        raise Refused(HTTPStatus.CONFLICT, "This page shows one run and takes nothing; call explain() for another.")
+        raise Refused(HTTPStatus.CONFLICT, "This page shows one run and accepts nothing. Call explain() for another.")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pellucid.errors import PellucidError
 
-ENDING = "Pellucid is ending. Start it again with “pellucid open”."
+ENDING = "Pellucid is shutting down. Start it again with “pellucid open”."
 
 DIGITS = 10  # of a channel's number
 

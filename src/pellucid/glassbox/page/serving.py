@@ -192,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
             raise
         except Exception as error:  # a fault of ours, which must not look like a fault of the network
             name = type(error).__name__
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"Pellucid has a fault here ({name}). Please report it.")
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"This is a bug in Pellucid ({name}). Please report it.")
         else:
             self._send(HTTPStatus.OK, reply)
 
@@ -207,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if origin is not None and origin not in {f"http://{host}" for host in hosts}:
             self.close_connection = True
-            raise Refused(HTTPStatus.FORBIDDEN, "Another website may not ask here.")
+            raise Refused(HTTPStatus.FORBIDDEN, "Requests from other websites are refused.")
 
     def _get(self) -> Reply:
         path, query = self._request()
@@ -248,7 +248,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The file is larger than {most}. Choose another.")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            raise Refused(HTTPStatus.BAD_REQUEST, "The file did not arrive whole. Send it again.")
+            raise Refused(HTTPStatus.BAD_REQUEST, "The upload was incomplete. Send the file again.")
         self.close_connection = keep
         return body
 

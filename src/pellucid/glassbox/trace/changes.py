@@ -140,8 +140,8 @@ class _Following:
         bound = aten.bound(node.target, node.args, node.kwargs)  # type: ignore[arg-type]
         if _name(node) in _RESIZED:
             raise TraceError(
-                f"The module gives an array another size or other memory ({line(node) or node.name}), which cannot be "
-                "followed. Make a new array."
+                f"The module changes the size or the memory of an array ({line(node) or node.name}), which cannot be "
+                "followed. Make a new array instead."
             )
         for name in names:
             array = bound[name if name in bound else "input"]

@@ -116,7 +116,7 @@ def read(
     measured = results[1] if any(MEASURING in node.meta for node in nodes) else None
     if len(results) != (1 if measured is None else 2) or not hasattr(results[0], "name"):
         what = f"{len(results)} results" if len(results) != 1 else f"{results[0]!r}"
-        raise TraceError(f"The module returns {what}; one tensor of class scores can be followed.")
+        raise TraceError(f"The module returns {what}; it must return one tensor of class scores.")
     shape = tuple(results[0].meta["val"].shape) if "val" in results[0].meta else ()
     on: dict[str, tuple[Mark, ...]] = {}
     for hook in hooks:

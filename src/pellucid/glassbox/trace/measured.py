@@ -45,7 +45,7 @@ def check(scores: Any) -> None:
 
     if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or scores.shape[0] != 1:
         shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
-        raise TraceError(f"The module returns {shape}; scores of the classes for one picture are (1, classes).")
+        raise TraceError(f"The module returns {shape}; it must return the class scores of one picture, (1, classes).")
 
 
 def refusal(both: torch.nn.Module, input: Tensor) -> str:

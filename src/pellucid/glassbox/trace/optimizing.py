@@ -99,14 +99,14 @@ def check(optimizer: Any) -> None:
     example = "torch.optim.Adam(module.parameters())"
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         name = optimizer.__name__
-        problem = f"is the class {name}. Make one of it with the module's parameters: {name}(module.parameters())."
+        problem = f"is the class {name}. Create one with the module's parameters: {name}(module.parameters())."
     elif isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
         name = type(optimizer).__name__
-        problem = f"is a {name}, which sets the learning rate of one. Give its optimizer: scheduler.optimizer."
+        problem = f"is a {name}, a learning-rate scheduler. Pass its optimizer: scheduler.optimizer."
     elif isinstance(optimizer, str):
-        problem = f"is the text {optimizer!r}. Give one of PyTorch's: {example}."
+        problem = f"is the text {optimizer!r}. Pass one of PyTorch's optimizers: {example}."
     else:
-        problem = f"is a {type(optimizer).__name__}. Give one of PyTorch's: {example}."
+        problem = f"is a {type(optimizer).__name__}. Pass one of PyTorch's optimizers: {example}."
     raise TraceError(f"The optimizer {problem}")
 
 
@@ -114,7 +114,7 @@ def unwritten(optimizer: torch.optim.Optimizer) -> str:
     """Why the arithmetic of an optimizer is not written, as a sentence."""
     kind = type(optimizer).__name__
     reason = UNWRITTEN.get(kind) if _is_pytorchs(optimizer) else f"{kind} is not one of PyTorch's own optimizers"
-    return f"{reason or f'The arithmetic of {kind} is not written'}. Only the values are shown."
+    return f"{reason or f'The arithmetic of {kind} is not available'}. Only the values are shown."
 
 
 def _is_pytorchs(optimizer: torch.optim.Optimizer) -> bool:

@@ -193,7 +193,7 @@ def _check_module(module: Any) -> None:
     for name, part in module.named_modules():
         if isinstance(part, torch.jit.ScriptModule):
             what = f"Its part {name}" if name else "The module"
-            raise TraceError(f"{what} is a compiled ScriptModule, which cannot be followed; pass what it was made of.")
+            raise TraceError(f"{what} is a compiled ScriptModule, which cannot be followed. Pass the original module.")
 
 
 def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
@@ -206,20 +206,20 @@ def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
         tensor = torch.as_tensor(image)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TraceError(
-            f"The image is a {type(image).__name__}; one image is numbers of the shape (C, H, W)."
+            f"The image is a {type(image).__name__}; it must be an array of numbers of the shape (C, H, W)."
         ) from error
     if tensor.is_complex() or tensor.is_sparse or tensor.is_meta or tensor.is_nested or tensor.is_quantized:
-        raise TraceError("The image is not a plain array of real numbers; one image is numbers of the shape (C, H, W).")
+        raise TraceError("The image must be a plain array of real numbers of the shape (C, H, W).")
     if tensor.ndim == 0 or tensor.numel() == 0:
-        raise TraceError(f"The image has the shape {tuple(tensor.shape)}; one image is (C, H, W) or (1, C, H, W).")
+        raise TraceError(f"The image has the shape {tuple(tensor.shape)}; it must be (C, H, W) or (1, C, H, W).")
     if any(torch.nn.parameter.is_lazy(parameter) or parameter.is_meta for parameter in module.parameters()):
         raise TraceError(
             "The module has parameters without numbers (a lazy layer, or the device meta). Run it once on an input, or "
-            "load its weights, and explain it then."
+            "load its weights, then explain it."
         )
     if any(parameter.is_inference() for parameter in module.parameters()):
         raise TraceError(
-            "The module was made under torch.inference_mode(), and its weights can have no gradient. Make it outside."
+            "The module was made under torch.inference_mode(), and its weights can have no gradient. Create it outside."
         )
     parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
     if parameter is None:
@@ -255,8 +255,8 @@ def _captured(
     if image.ndim == 3 or batched:
         raise first
     raise TraceError(
-        f"The image has the shape {tuple(image.shape)}; one image is (C, H, W) or (1, C, H, W), or what else this "
-        f"module takes, and it does not take this: {first}"
+        f"The image has the shape {tuple(image.shape)}; it must be (C, H, W) or (1, C, H, W), or another shape that "
+        f"the module accepts. The module does not accept this one: {first}"
     ) from first
 
 

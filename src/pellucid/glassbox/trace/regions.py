@@ -88,7 +88,7 @@ class _Flattening:
             return self._inside(first if bool(self._value(condition)) else second, inputs, graded)
         raise TraceError(
             f"The module uses torch's {name} ({line(node) or node.name}), whose steps are not known before it runs; "
-            "it cannot be followed. Write the steps as a loop of Python."
+            "it cannot be followed. Write the steps as a Python loop."
         )
 
     def _inside(self, body: torch.nn.Module, inputs: Any, graded: bool) -> Any:

@@ -65,7 +65,7 @@ def ends(
     names = classes or tuple(map(str, range(2 if one else count)))
     if len(names) != (2 if one else count):
         fitting = "one score, which stands for two classes" if one else f"{count:,} scores"
-        raise TraceError(f"There are {len(names):,} class names, and the module gives {fitting}.")
+        raise TraceError(f"There are {len(names):,} class names, but the module gives {fitting}.")
     probability, op = _probabilities(scores, temperature, one, squashed, thresholds is not None)
     tensors[graph.roles[PROBABILITY]] = probability
     labels = None

@@ -175,7 +175,9 @@ class Trace:
             attribution = self._subject().attribute(target, method, layer, self.temperature, several)
             return replace(attribution, recorded=self.mode)
         if not self._class(label, 1):
-            raise TraceError(f"One score speaks for {self.classes[1]!r}; what speaks against it is negative there.")
+            raise TraceError(
+                f"The only score is for {self.classes[1]!r}. Name that class: evidence against it is negative there."
+            )
         attribution = self._subject().attribute(0, method, layer, self.temperature)
         return replace(attribution, target=1, recorded=self.mode)
 
@@ -194,7 +196,7 @@ class Trace:
 
     def _subject(self) -> Subject:
         if self.subject is None:
-            raise TraceError("This trace does not know its module; ask the one that explain() returned.")
+            raise TraceError("This trace has lost its module. Use the trace that explain() returned.")
         return self.subject
 
     def _class(self, label: int | str | None, otherwise: int) -> int:

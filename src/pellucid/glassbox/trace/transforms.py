@@ -111,7 +111,7 @@ def _with_backward(func: Callable[..., Any], *primals: Any, argnums: Any = None,
 
 def _refused(*_: Any, **__: Any) -> Any:
     raise TraceError(
-        "The module uses torch.func.jvp or jacfwd, derivatives forward, which cannot be followed. Use vjp or jacrev."
+        "The module uses torch.func.jvp or jacfwd. Forward derivatives cannot be followed. Use vjp or jacrev."
     )
 
 

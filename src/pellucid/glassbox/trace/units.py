@@ -68,11 +68,11 @@ def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:
     try:
         index = [int(number) for number in inside.split(",")] if inside and inside.strip() else []
     except ValueError:
-        raise TraceError(f"{unit!r}: an index is whole numbers, {_example(name, shape)}.") from None
+        raise TraceError(f"{unit!r}: an index consists of whole numbers, {_example(name, shape)}.") from None
     if batched and len(index) == len(shape) + 1 and index[0] == 0:
         del index[0]
     if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
-        raise TraceError(f"{unit!r} is not there: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
+        raise TraceError(f"{unit!r} is not a unit: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
     return tuple(index)
 
 

@@ -55,7 +55,7 @@ def run(
         try:
             scores = module(input)
             if not isinstance(scores, torch.Tensor):
-                what = f"a {type(scores).__name__}; one tensor of class scores can be followed"
+                what = f"a {type(scores).__name__}; it must return one tensor of class scores"
                 raise TraceError(f"The module returns {what}.")
             recorded = scores.detach().clone()  # the loss or the step may write into them
             total = loss(scores)
@@ -124,7 +124,7 @@ def _difference(what: str, theirs: Tensor | None, ours: Tensor | None) -> str:
         if theirs is ours:
             return ""
         there, none = ("the module's own run", "the trace") if ours is None else ("the trace", "the module's own run")
-        return f"The trace is not what this module computes: {what} is there in {there}, and {none} has none."
+        return f"The trace is not what this module computes: {what} exists in {there}, but not in {none}."
     if theirs.shape != ours.shape:
         shapes = f"{tuple(theirs.shape)} in the module's own run and {tuple(ours.shape)} in the trace"
         return f"The trace is not what this module computes: {what} have the shape {shapes}."
@@ -150,7 +150,7 @@ def _cause(module: torch.nn.Module, real: Real, again: Callable[[], Real]) -> st
     second = again()
     if any(_difference(what, first, other) for what, first, other in _pairs_of(real, second)):
         return (
-            "The module gives other numbers when it runs again: it keeps something from run to run that is neither a "
+            "The module gives different numbers when it runs again: it keeps state from run to run that is neither a "
             f"parameter nor a buffer.{_hooks(module)}"
         )
     return f"It does something when it runs that torch.export does not record.{_hooks(module)}"

@@ -360,7 +360,7 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
         raise TraceError(f"{what} is {recorded!r} and the terms give {total!r}: infinity and NaN cannot be added up.")
     raise TraceError(
         f"{what} does not add up: {theirs} and the terms give {total!r}. The difference of {total - recorded:.3g} is "
-        f"more than the {working.bound:.3g} that rounding explains, and so its terms are not shown."
+        f"more than the {working.bound:.3g} that rounding explains, so its terms are not shown."
     )
 
 

@@ -157,7 +157,7 @@ def resized(
         layer = old.step.layer
         if not isinstance(layer, Branched) and layer.parameters(old.step.input) != layer.parameters(new.step.input):
             has, gets = old.step.input[0], new.step.input[0]
-            raise Unfitting(settings, f"{old.path} would get {gets:,} numbers and has weights for {has:,}")
+            raise Unfitting(settings, f"{old.path} would get {gets:,} numbers, but has weights for {has:,}")
     size = sum(item.cost.forward_bytes for item in after)
     if size > max(LARGEST, 2 * sum(item.cost.forward_bytes for item in before)):
         raise NetworkError(
@@ -275,7 +275,7 @@ def _check(place: str, layer: Layer, changes: Sequence[Setting]) -> None:
             if not isinstance(layer, tuple(POOLS.values())):
                 raise TraceError(f"{place} `{layer}` is not a pooling over a window, so its kind cannot change.")
             if change.kind not in get_args(Kind):
-                raise TraceError(f"{place} cannot pool by {change.kind!r}; there are {', '.join(get_args(Kind))}.")
+                raise TraceError(f"{place} cannot pool by {change.kind!r}; the kinds are {', '.join(get_args(Kind))}.")
         elif not isinstance(layer, Conv | Pool):
             raise TraceError(f"{place} `{layer}` has no window, so it has neither stride nor padding.")
         elif isinstance(change, Stride):
@@ -295,7 +295,7 @@ def _check(place: str, layer: Layer, changes: Sequence[Setting]) -> None:
 def _check_pair(place: str, what: str, value: Any, least: int, most: Pair) -> None:
     whole = isinstance(value, tuple) and all(isinstance(each, int) and not isinstance(each, bool) for each in value)
     if not whole or len(value) != len(most):
-        raise TraceError(f"{what} of {place} is {value!r}; it is two whole numbers, of rows and of columns.")
+        raise TraceError(f"{what} of {place} is {value!r}; it must be two whole numbers, for rows and columns.")
     if not all(least <= number <= limit for number, limit in zip(value, most, strict=True)):
         raise TraceError(f"{what} of {place} cannot be {pair(value)}; it can be from {least} to {pair(most)}.")
 
@@ -361,14 +361,14 @@ def _numbers(module: nn.Module, change: Weight) -> Tensor:
     )
     if not inside:
         last = ", ".join(str(size - 1) for size in shape)
-        raise TraceError(f"{change.name}{list(change.index)} is not there; the indices go from 0 to [{last}].")
+        raise TraceError(f"{change.name}{list(change.index)} does not exist; the indices go from 0 to [{last}].")
     return array
 
 
 def _without_text(change: Setting) -> TraceError:
     return TraceError(
-        f"{change.layer} cannot be changed so: this network is a module of its own, without layers in our text. "
-        "Its weights can be changed."
+        f"{change.layer} cannot be changed in this way: this network is a PyTorch module and has no text. "
+        "You can change its weights."
     )
 
 

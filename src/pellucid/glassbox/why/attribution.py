@@ -117,7 +117,7 @@ def attribute(
                 heat = _integrated_gradients(copy, picture, target, logit - baseline_logit)
         if not np.isfinite(heat).all():
             raise TraceError(
-                f"The map of {method} has values that are not finite, because the network or the picture has."
+                f"The map of {method} has values that are not finite, because the network or the picture has some."
             )
         score = deletion(scores or copy, picture, target, heat, temperature, several)
     adds_up = method == "integrated_gradients"
@@ -146,7 +146,7 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     """
     if image.shape != (*heat.shape, 3):
         raise TraceError(
-            f"The image is {list(image.shape)} and the map {list(heat.shape)}; both have to be of one size."
+            f"The image is {list(image.shape)} and the map {list(heat.shape)}; both must have the same size."
         )
     strength = np.abs(heat)
     scale = float(np.percentile(strength, 99.5)) or float(strength.max())

@@ -95,7 +95,7 @@ def _find(
     for sources, batch in _batches(pictures):
         if shape not in (None, batch.shape[1:]):
             raise TraceError(
-                f"{sources[0]} is {list(batch.shape[1:])} and those before it {list(shape or ())}; prepare all alike."
+                f"{sources[0]} is {list(batch.shape[1:])} and those before it {list(shape or ())}; all must match."
             )
         shape = batch.shape[1:]
         _look(copy, names, sources, batch, count, best)

@@ -240,14 +240,14 @@ class Own:
             ) from error
         if not same:
             raise NetworkError(
-                f"{self.kind} cannot be saved: its program gives other numbers than the module did. In evaluation mode "
-                "what it gives for a picture must depend on that picture alone, not on chance, nor on other pictures."
+                f"{self.kind} cannot be saved: its program and the module give different numbers. In evaluation mode, "
+                "its output for a picture must depend on that picture alone, not on chance or on other pictures."
             )
         if plain:
             copy.register_forward_pre_hook(programs.reorder)
         reasons = ["saved as a program beside its weights, which is opened only with --trust"]
         if plain:
-            reasons.append("pictures in plain order of memory, which is slower: its view() could be a reshape()")
+            reasons.append("pictures in plain memory order, which is slower: reshape() in place of view() avoids this")
         return Ready(copy, None, program, digest, tuple(reasons))
 
     def _check_state(self, copy: nn.Module) -> None:

@@ -58,8 +58,7 @@ def export(module: nn.Module, example: Tensor, plain: bool) -> tuple[Program, st
             torch.export.save(_without_weights(program), content)
     except Exception as error:  # torch.export raises any exception of the module's code, and some ten types of its own
         raise NetworkError(
-            f"{name} cannot be saved: torch.export, which keeps what it computes without its class, cannot follow it: "
-            f"{_reason(error)}."
+            f"{name} cannot be saved. Saving needs torch.export, and torch.export cannot follow it: {_reason(error)}."
         ) from error
     return Program(name, content.getvalue(), plain, shared), digest
 
@@ -151,7 +150,7 @@ def _check(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     needed = module.state_dict()
     for name, tensor in needed.items():
         if name not in state:
-            raise NetworkError(f"the program needs {name}, and there is none.")
+            raise NetworkError(f"the program needs {name}, which is missing.")
         if (state[name].shape, state[name].dtype) != (tensor.shape, tensor.dtype):
             raise NetworkError(f"{name} is {_described(state[name])} where the program needs {_described(tensor)}.")
     if extra := sorted(state.keys() - needed.keys()):

@@ -46,7 +46,7 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
     const result = await read(trace, `value/${softmax.name}`, softmax.name, [predicted]);
     const divided = tempered(trace)
       ? `First, each score is divided by the temperature, ${short(trace.about.model.temperature)}. It was fitted on pictures ` +
-        "that the network was not trained on, and it makes the network as sure as it is right. "
+        "that the network was not trained on, and it makes the network as confident as it is accurate. "
       : "";
     steps.push({
       text:

@@ -32,7 +32,7 @@ export function pairs(confusion) {
  */
 export function mostConfused(classes, confusion, open) {
   const confused = pairs(confusion);
-  if (!confused.length) return h("p", { class: "note" }, "No picture was taken for another class.");
+  if (!confused.length) return h("p", { class: "note" }, "No picture was mistaken for another class.");
   const items = confused
     .slice(0, PAIRS)
     .map(({ label, predicted, count, of }) =>
@@ -42,7 +42,7 @@ export function mostConfused(classes, confusion, open) {
         h(
           "a",
           { ...place(label, predicted, open), key: `pair/${label},${predicted}` },
-          `${classes[label]} taken for ${classes[predicted]}: ${counted(count)}`,
+          `${classes[label]} mistaken for ${classes[predicted]}: ${counted(count)}`,
         ),
         h("small", {}, ` of ${counted(of)}, ${percent(count / of)}`),
       ),
@@ -96,10 +96,10 @@ export function matrix(classes, confusion, open) {
     {
       class: many ? "matrix many" : classes.length <= FEW ? "matrix few" : "matrix",
       role: "grid",
-      "aria-label": "Confusion matrix: rows are what the pictures are, columns what they were taken for",
+      "aria-label": "Confusion matrix: rows are the true classes, columns the predicted ones",
       on: { keydown: (/** @type {KeyboardEvent} */ event) => move(event, classes.length) },
     },
-    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, "is \\ taken for"), ...head)),
+    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, "is \\ predicted"), ...head)),
     h("tbody", {}, ...rows),
   );
   return h(
@@ -132,7 +132,7 @@ export function matrix(classes, confusion, open) {
 function cell(classes, { label, predicted, count, t, share, first, open }) {
   const right = label === predicted;
   const kind = right ? "right" : count ? "wrong" : "none";
-  const what = right ? `${classes[label]}, right` : `${classes[label]} taken for ${classes[predicted]}`;
+  const what = right ? `${classes[label]}, right` : `${classes[label]} mistaken for ${classes[predicted]}`;
   return h(
     "td",
     {

@@ -109,7 +109,7 @@ function sentences(classes, [first, second], result) {
   return [
     result.difference === 0
       ? "The network sees no difference between the two in this picture."
-      : `Of the two, the network takes this picture for ${ahead}.`,
+      : `Of the two, the network favours ${ahead}.`,
     `Amber speaks for ${classes[first]}, blue for ${classes[second]}. A contribution is a number times its gradient. ` +
       "All pixels, and what each layer adds by itself (its bias, for example), add up to the difference.",
     "Choose a unit or a pixel to see how it was computed.",

@@ -112,7 +112,7 @@ async function pictures({ trace, state, store, served }, evaluation, [label, pre
   const pages = Math.max(1, Math.ceil(all.length / PAGE));
   const page = Math.min(state.page, pages - 1);
   const of = evaluation.confusion[label].reduce((a, b) => a + b, 0);
-  const title = right ? `${classes[label]}, right` : `${classes[label]} taken for ${classes[predicted]}`;
+  const title = right ? `${classes[label]}, right` : `${classes[label]} mistaken for ${classes[predicted]}`;
   const open = async (/** @type {number} */ number) => {
     if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
     store.set({ view: "difference", place: "", page: 0 });

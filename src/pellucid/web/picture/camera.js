@@ -18,7 +18,7 @@ export function photograph(choose) {
   video.muted = true;
   const note = h("p", { class: "note", "aria-live": "polite" }, "Waiting for the camera…");
   const take = /** @type {HTMLButtonElement} */ (
-    h("button", { type: "button", class: "next", disabled: true }, "Take it")
+    h("button", { type: "button", class: "next", disabled: true }, "Take the picture")
   );
   const close = h("button", { type: "button" }, "Close");
   const dialog = /** @type {HTMLDialogElement} */ (

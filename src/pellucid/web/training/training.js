@@ -244,7 +244,7 @@ function createPlayer({ store, served, reopen }) {
     const right =
       replay.classes[most] === label
         ? "and so was right"
-        : `and took it for “${replay.classes[most]}”, ${percent(odds[most])}`;
+        : `and mistook it for “${replay.classes[most]}”, ${percent(odds[most])}`;
     sentence.textContent = `${when} ${answer}, ${right}.`;
   }
 

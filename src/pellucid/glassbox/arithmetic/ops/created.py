@@ -44,4 +44,4 @@ def eye(out: Shape) -> Op:
 
 def _row(out: Shape, numbers: NDArray[np.float64]) -> Op:
     stage = Stage(OUT, {"n": out[0]}, {OUT: at("n"), "numbers": at("n")}, names("numbers")[0])
-    return Op("numbers in a row", {"numbers": out, OUT: out}, (), (stage,), {"numbers": numbers})
+    return Op("range of numbers", {"numbers": out, OUT: out}, (), (stage,), {"numbers": numbers})

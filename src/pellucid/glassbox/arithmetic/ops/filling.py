@@ -31,7 +31,7 @@ def overwritten(input: Shape, value: Shape) -> Op:
     unchanged = Stage(OUT, each(input), {OUT: at("n"), "input": at("n")}, INPUT)
     changed = Stage(OUT, each(input), maps, VALUE - INPUT, through=False)
     shapes = {"input": input, "value": value, OUT: input}
-    return Op("overwriting that no gradient sees", shapes, ("input", "value"), (unchanged, changed))
+    return Op("overwriting without a gradient", shapes, ("input", "value"), (unchanged, changed))
 
 
 def _spread(input: Shape, name: str, source: Shape, types: Types | None) -> Op:

@@ -141,7 +141,7 @@ def erfc_of(input: Shape) -> Op:
 
 
 def frac_of(input: Shape) -> Op:
-    return alone("part after the point", input, INPUT - truncated(INPUT))
+    return alone("fractional part", input, INPUT - truncated(INPUT))
 
 
 def degrees_of(input: Shape) -> Op:

@@ -71,7 +71,7 @@ def take_along_dim(input: Shape, indices: Indices, dim: int | None = None) -> Op
     common = list(np.broadcast_shapes(lead, other))
     whole = (*common[:dim], input[dim], *common[dim:])
     if whole != tuple(input):
-        raise ValueError("the input is repeated as well, which is not written")
+        raise ValueError("it also repeats the input, which is not supported")
     return gather(input, dim, np.broadcast_to(indices, (*common[:dim], indices.shape[dim], *common[dim:])))
 
 

@@ -24,7 +24,7 @@ def vector_norm(input: Shape, ord: float = 2, dim: Dims = None, keepdim: bool = 
     shape = tuple(1 if isinstance(axis, int) else input[axes.index(axis)] for axis in to)
     if math.isinf(ord):
         return _largest(input, ord > 0, ranges, remaining, whole, out, shape) if 0 not in input else None
-    kind = "count of what is not 0" if ord == 0 else f"L{ord:g} norm"
+    kind = "count of nonzero numbers" if ord == 0 else f"L{ord:g} norm"
     if ord in (0, 1):
         term = where(INPUT, 1, 0) if ord == 0 else _absolute(INPUT)
         return Op(
