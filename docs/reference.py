@@ -22,8 +22,8 @@ FILES = {
     "model.safetensors": "the weights",
     "program.pt2": "of a module of your own that has no text: what it computes, as a torch.export program without "
     "weights. Opened only with `--trust`",
-    "optimizer.safetensors": "what the optimizer knew at the saved weights, for computing the update that was next: as "
-    "large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and it may be "
+    "optimizer.safetensors": "the optimizer's state at the saved weights, from which the next update can be computed: "
+    "as large as the weights for sgd, twice as large for adam, adamw and rmsprop. Nothing else needs it, and it may be "
     "deleted",
     "metrics.json": "every figure of the card, the confusion matrix, the worst mistakes; which classes a side lacks "
     "(`lacking`), and whether the test accuracy is one to quote (`quotable`). Of more than 100 classes only the counts "

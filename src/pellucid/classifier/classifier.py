@@ -26,8 +26,8 @@ from pellucid.glassbox.arithmetic.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.trace import exporting, frozen_copy, recording
 from pellucid.glassbox.trace.graph import Graph
 from pellucid.glassbox.trace.trace import Trace
-from pellucid.glassbox.whatif import change as whatif
 from pellucid.glassbox.whatif import suggest
+from pellucid.glassbox.whatif.change import Change, Setting, Weight, changed, latest, stored
 from pellucid.glassbox.why import attribution, exemplars, mechanism
 from pellucid.glassbox.why.attribution import Attribution, Method
 from pellucid.glassbox.why.exemplars import LayerExemplars
@@ -77,7 +77,7 @@ class Classifier:
     """A layer's name in the network's text -> its name in the module, where the two differ: see `changed`."""
     original: Classifier | None = field(default=None, repr=False)
     """What this one was changed from, by `changes`."""
-    changes: tuple[whatif.Change, ...] = ()
+    changes: tuple[Change, ...] = ()
     program: Program | None = field(default=None, repr=False)
     """What stands for the module in a model folder, where there is no network."""
 
@@ -158,7 +158,7 @@ class Classifier:
             *self.predictor.named(picture), None if label is None else self._target(label), loss, optimizer
         )
 
-    def changed(self, changes: Sequence[whatif.Change]) -> Classifier:
+    def changed(self, changes: Sequence[Change]) -> Classifier:
         """What if: another classifier, with these changes of weights, strides, paddings and poolings; this one stays.
 
         What the optimizer remembers of a weight stays too. One that is changed can be changed further; of two changes
@@ -171,20 +171,20 @@ class Classifier:
         Raises TraceError for what there is not to change, and NetworkError where weights would not fit the new sizes.
         """
         first = self.original or self
-        shape, every = self.input_shape, whatif.latest((*self.changes, *changes))
-        altered = whatif.changed(first.network, first.module, shape, len(self.classes), every)
+        shape, every = self.input_shape, latest((*self.changes, *changes))
+        altered = changed(first.network, first.module, shape, len(self.classes), every)
         other = replace(self, **altered._asdict(), original=first, changes=every)
-        if all(isinstance(change, whatif.Weight) for change in changes):
+        if all(isinstance(change, Weight) for change in changes):
             vars(other)["_graph"] = self._graph  # it holds no weights, and takes longer than a run
         return other
 
-    def stored(self, change: whatif.Change) -> float | tuple[int, int] | str:
+    def stored(self, change: Change) -> float | tuple[int, int] | str:
         """What a change of this classifier would replace. Raises TraceError where there is nothing of the kind."""
-        return whatif.stored(self.network, self.module, len(self.classes), change)
+        return stored(self.network, self.module, len(self.classes), change)
 
-    def instead(self, changes: Sequence[whatif.Change]) -> tuple[whatif.Setting, ...]:
+    def instead(self, changes: Sequence[Change]) -> tuple[Setting, ...]:
         """The fewest further strides and paddings with which changes fit that do not; () where none was found."""
-        settings = [change for change in changes if not isinstance(change, whatif.Weight)]
+        settings = [change for change in changes if not isinstance(change, Weight)]
         if self.network is None:
             return ()
         return suggest.instead(self.network, self.input_shape, len(self.classes), settings)

@@ -170,7 +170,7 @@ def bitwise_not(input: Shape, types: Types | None = None) -> Op | None:
 
 def isnan(input: Shape) -> Op:
     """Not a number equals nothing, not even itself."""
-    return alone("is no number", input, 1 - equal(INPUT, INPUT))
+    return alone("is not a number", input, 1 - equal(INPUT, INPUT))
 
 
 def isinf(input: Shape) -> Op:
