@@ -1,12 +1,12 @@
 """The third look: of twins in two classes, which are copies, and which are alike for a reason."""
 
-import io
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
+from tests.pictures.photographs import cropped, photograph, saved
 
 from pellucid.pictures import across
 from pellucid.pictures.across import COPY, MIRRORED, PARTLY, UNSEEN, differs, kinds
@@ -14,13 +14,7 @@ from pellucid.pictures.twins import describe, pairs
 
 
 def scene(seed: int, width: int = 160, height: int = 130) -> Image.Image:
-    """Texture at every scale, in colour."""
-    random = np.random.default_rng(seed)
-    total = np.zeros((height, width, 3))
-    for size in (3, 6, 12, 25, 50):
-        noise = Image.fromarray(random.integers(0, 256, (size, size, 3), dtype=np.uint8))
-        total += (np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), float) - 128) / size**0.5
-    return Image.fromarray(np.clip(110 + 0.6 * total, 0, 255).astype(np.uint8))
+    return photograph(seed, width, height)
 
 
 def shot(seed: int, lamp: tuple[int, int] | None = None, part: int = 2) -> Image.Image:
@@ -32,17 +26,6 @@ def shot(seed: int, lamp: tuple[int, int] | None = None, part: int = 2) -> Image
         pixels[y : y + part, x : x + part] += 90 / part  # too small for the thumbnails to show it
     pixels = pixels * (1 + 0.01 * random.normal()) + random.normal(0, 2, (130, 160, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-def saved(picture: Image.Image, kind: str = "JPEG", quality: int = 85) -> Image.Image:
-    file = io.BytesIO()
-    picture.save(file, kind, quality=quality)
-    return Image.open(file).convert("RGB")
-
-
-def cropped(picture: Image.Image, share: float) -> Image.Image:
-    x, y = round(picture.width * share), round(picture.height * share)
-    return picture.crop((x, y, picture.width - x, picture.height - y))
 
 
 def arrays(*pictures: Image.Image) -> list[NDArray[np.uint8]]:

@@ -1,6 +1,5 @@
 """Copies of known pictures are recognised by 289 bytes each, and other pictures are not."""
 
-import io
 from collections.abc import Callable
 from functools import cache
 
@@ -8,32 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from tests.pictures import photographs
+from tests.pictures.photographs import cropped, saved
 
 from pellucid.pictures import familiar as module
 from pellucid.pictures.familiar import COARSE, coarse, familiar
 from pellucid.pictures.twins import DESCRIPTION, describe
 
-
-@cache
-def photograph(seed: int, width: int = 200, height: int = 150) -> Image.Image:
-    """Texture at every scale, in colour, with the 1/f spectrum of natural pictures. Not to be changed."""
-    random = np.random.default_rng(seed)
-    total = np.zeros((height, width, 3))
-    for size in (3, 6, 12, 25, 50):
-        noise = Image.fromarray(random.integers(0, 256, (size, size, 3), dtype=np.uint8))
-        total += (np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), float) - 128) / size**0.5
-    return Image.fromarray(np.clip(110 + 0.6 * total, 0, 255).astype(np.uint8))
-
-
-def saved(picture: Image.Image, kind: str = "JPEG", quality: int = 85) -> Image.Image:
-    file = io.BytesIO()
-    picture.save(file, kind, quality=quality)
-    return Image.open(file).convert("RGB")
-
-
-def cropped(picture: Image.Image, share: float) -> Image.Image:
-    x, y = round(picture.width * share), round(picture.height * share)
-    return picture.crop((x, y, picture.width - x, picture.height - y))
+photograph = cache(photographs.photograph)  # not to be changed
 
 
 def descriptions(*pictures: Image.Image) -> NDArray[np.uint8]:

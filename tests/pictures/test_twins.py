@@ -1,4 +1,3 @@
-import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,31 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from tests.pictures.photographs import cropped, photograph, saved
 
 from pellucid.pictures import twins
 from pellucid.pictures.twins import DESCRIPTION, describe, groups, pairs
-
-
-def photograph(seed: int, width: int = 200, height: int = 150) -> Image.Image:
-    """Texture at every scale, in colour, with the 1/f spectrum of natural pictures."""
-    random = np.random.default_rng(seed)
-    total = np.zeros((height, width, 3))
-    for size in (3, 6, 12, 25, 50):
-        noise = Image.fromarray(random.integers(0, 256, (size, size, 3), dtype=np.uint8))
-        grown = np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), dtype=float)
-        total += (grown - 128) / size**0.5
-    return Image.fromarray(np.clip(110 + 0.6 * total, 0, 255).astype(np.uint8))
-
-
-def saved(picture: Image.Image, kind: str = "JPEG", quality: int = 85) -> Image.Image:
-    file = io.BytesIO()
-    picture.save(file, kind, quality=quality)
-    return Image.open(file).convert("RGB")
-
-
-def cropped(picture: Image.Image, share: float) -> Image.Image:
-    x, y = round(picture.width * share), round(picture.height * share)
-    return picture.crop((x, y, picture.width - x, picture.height - y))
 
 
 def described(*pictures: Image.Image) -> NDArray[np.uint8]:

@@ -41,10 +41,18 @@ def write(folder: Path) -> None:
 
 def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The card as Markdown."""
-    reported = metrics[metrics["reported"]]
-    data, training = config["data"], config["training"]
-    where = " in the folds" if metrics["reported"] == "folds" else ""
-    trust = ", trust=True" if config.get("program") else ""
+    lines = [
+        *_opening(config, metrics),
+        *_how_good(config, metrics),
+        *_mistakes(metrics),
+        *_how_trained(config, metrics),
+        *_use(config, metrics),
+    ]
+    return "\n".join(lines)
+
+
+def _opening(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    training = config["training"]
     lines = [
         "---",
         "library_name: pellucid",
@@ -57,11 +65,17 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         caveats.which(metrics),
         "",
-        *caveats.warnings(metrics, data),
+        *caveats.warnings(metrics, config["data"]),
     ]
     if not training["complete"]:
         lines += [f"> The training was stopped after {training['epochs']} of {training['epochs_planned']} epochs.", ""]
-    lines += [
+    return lines
+
+
+def _how_good(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    reported = metrics[metrics["reported"]]
+    where = " in the folds" if metrics["reported"] == "folds" else ""
+    return [
         "## How good",
         "",
         *labels.heading(reported),
@@ -86,7 +100,12 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         + f". Expected calibration error{where} before: {reported['calibration_before']['error']:.3f}, "
         f"after: {reported['calibration']['error']:.3f}.",
         "",
-        *_mistakes(metrics),
+    ]
+
+
+def _how_trained(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    data = config["data"]
+    return [
         "## How it was trained",
         "",
         *origin.lines(config),
@@ -108,6 +127,12 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         _steps(config, metrics) + labels.weighted(config),
         "",
         *_optimizer(config),
+    ]
+
+
+def _use(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    trust = ", trust=True" if config.get("program") else ""
+    return [
         "## Use it",
         "",
         "```bash",
@@ -121,13 +146,12 @@ def text(config: dict[str, Any], metrics: dict[str, Any]) -> str:
         'print(classifier.predict("picture.jpg"))',
         "```",
         "",
-        labels.answers(reported),
+        labels.answers(metrics[metrics["reported"]]),
         "",
         f"Made with Pellucid {config['versions']['pellucid']}, PyTorch {config['versions']['torch']}. "
-        f"Data fingerprint `{data['fingerprint'][:16]}`.",
+        f"Data fingerprint `{config['data']['fingerprint'][:16]}`.",
         "",
     ]
-    return "\n".join(lines)
 
 
 def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> None:

@@ -26,8 +26,8 @@ from pellucid.glassbox.arithmetic.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.trace import exporting, frozen_copy, recording
 from pellucid.glassbox.trace.graph import Graph
 from pellucid.glassbox.trace.trace import Trace
-from pellucid.glassbox.whatif import change as whatif
 from pellucid.glassbox.whatif import suggest
+from pellucid.glassbox.whatif.change import Change, Setting, Weight, changed, latest, stored
 from pellucid.glassbox.why import attribution, exemplars, mechanism
 from pellucid.glassbox.why.attribution import Attribution, Method
 from pellucid.glassbox.why.exemplars import LayerExemplars
@@ -77,7 +77,7 @@ class Classifier:
     """A layer's name in the network's text -> its name in the module, if the two differ: see `changed`."""
     original: Classifier | None = field(default=None, repr=False)
     """The classifier from which `changes` made this one."""
-    changes: tuple[whatif.Change, ...] = ()
+    changes: tuple[Change, ...] = ()
     program: Program | None = field(default=None, repr=False)
     """The stored form of the module in a model folder, if there is no network."""
 
@@ -160,7 +160,7 @@ class Classifier:
             *self.predictor.named(picture), None if label is None else self._target(label), loss, optimizer
         )
 
-    def changed(self, changes: Sequence[whatif.Change]) -> Classifier:
+    def changed(self, changes: Sequence[Change]) -> Classifier:
         """Make another classifier with these changes to weights, strides, paddings and poolings. This one does not
         change.
 
@@ -174,20 +174,20 @@ class Classifier:
         Raises TraceError if the thing to change does not exist, and NetworkError if weights do not fit the new sizes.
         """
         first = self.original or self
-        shape, every = self.input_shape, whatif.latest((*self.changes, *changes))
-        altered = whatif.changed(first.network, first.module, shape, len(self.classes), every)
+        shape, every = self.input_shape, latest((*self.changes, *changes))
+        altered = changed(first.network, first.module, shape, len(self.classes), every)
         other = replace(self, **altered._asdict(), original=first, changes=every)
-        if all(isinstance(change, whatif.Weight) for change in changes):
+        if all(isinstance(change, Weight) for change in changes):
             vars(other)["_graph"] = self._graph  # the graph holds no weights, and capturing it takes longer than a run
         return other
 
-    def stored(self, change: whatif.Change) -> float | tuple[int, int] | str:
+    def stored(self, change: Change) -> float | tuple[int, int] | str:
         """The value that a change would replace. Raises TraceError if there is no such thing."""
-        return whatif.stored(self.network, self.module, len(self.classes), change)
+        return stored(self.network, self.module, len(self.classes), change)
 
-    def instead(self, changes: Sequence[whatif.Change]) -> tuple[whatif.Setting, ...]:
+    def instead(self, changes: Sequence[Change]) -> tuple[Setting, ...]:
         """The fewest further strides and paddings that make unfitting changes fit; () if the search finds none."""
-        settings = [change for change in changes if not isinstance(change, whatif.Weight)]
+        settings = [change for change in changes if not isinstance(change, Weight)]
         if self.network is None:
             return ()
         return suggest.instead(self.network, self.input_shape, len(self.classes), settings)

@@ -1,7 +1,7 @@
 """The formats of a model folder, and how to read the folders of earlier versions.
 
-    1   the first. At the beginning it stated neither `preprocessing.ranges` nor `optimizer`, and had no file that says
-        what the optimizer knew or which pictures were seen.
+    1   the first. At the beginning it stated neither `preprocessing.ranges` nor `optimizer`, and had no file with the
+        optimizer's state or with the pictures that were seen.
     2   `network` may be null: then `program` describes program.pt2, a network that our text cannot write.
 
 A migration fills in what an earlier format left out, with what that version meant. It never changes the folder. A later

@@ -72,9 +72,8 @@ def _choice(about: Mapping[str, Any], by_loss: bool) -> list[str]:
         choice = "The head alone was kept" if about["frozen"] else "The whole network was kept"
         if about["frozen"] and _better(whole, head, by_loss):
             reached = f"{reached[:-1]}; on so few pictures the difference may be chance."
-        first = f"{choice}: {reached}"
-            if head["accuracy"] is not None
-            else f"{choice}: no pictures chose between the two."
+        between = reached if head["accuracy"] is not None else "no pictures chose between the two."
+        first = f"{choice}: {between}"
     if not about["frozen"]:
         return [first]
     step = "The update that `pellucid explain` shows is a step of plain gradient descent on the head with that picture"

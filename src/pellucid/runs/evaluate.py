@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,27 +39,39 @@ def evaluating(
     """
     classifier = artefact.load(Path(model), trust=trust)
     if directory is None:
-        side, held_out = evaluated_on(model)
-        looked = list(held_out)
-        labelled = [(str(path), label) for path, label, reason in looked if reason is None]
-        unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
-        judged = yield from _judge(classifier, _PictureSet(side, side, labelled, unusable), None)
-        if knew := artefact.read_config(Path(model)).get("pretrained", {}).get("knew", {}).get(side):
-            note = f"No figure to quote: the model that it started from had seen {knew:,} of these pictures."
-            judged = replace(judged, untold=note)
-        return judged
+        return (yield from _on_held_out(Path(model), classifier))
+    return (yield from _on_folder(Path(model), classifier, Path(directory), columns))
+
+
+def _on_held_out(model: Path, classifier: Classifier) -> Generator[Evaluating, None, Evaluation]:
+    """On the pictures that the model's reported figure was measured on."""
+    side, held_out = evaluated_on(model)
+    looked = list(held_out)
+    labelled = [(str(path), label) for path, label, reason in looked if reason is None]
+    unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
+    judged = yield from _judge(classifier, _PictureSet(side, side, labelled, unusable), None)
+    if knew := artefact.read_config(model).get("pretrained", {}).get("knew", {}).get(side):
+        note = f"No figure to quote: the model that it started from had seen {knew:,} of these pictures."
+        judged = replace(judged, untold=note)
+    return judged
+
+
+def _on_folder(
+    model: Path, classifier: Classifier, directory: Path, columns: Columns
+) -> Generator[Evaluating, None, Evaluation]:
+    """On the pictures of a folder or a table, each side of a split one for itself."""
     known = memory(model)
     results = []
     several = classifier.thresholds is not None
     named = replace(_columns(model, columns), several=several)
-    catalog = table.read(Path(directory), named, known=classifier.classes)
+    catalog = table.read(directory, named, known=classifier.classes)
     if catalog.table is None and columns.chosen:
         name = next(iter(columns.chosen.values()))
         raise CatalogError(f"{directory} is not a table and has no column {name!r}; its class folders are the labels.")
     if several:
         catalog = joined(catalog)
     notes = _notes(catalog, classifier.classes)
-    for part in _parts(catalog, Path(directory), classifier.classes):
+    for part in _parts(catalog, directory, classifier.classes):
         results.append((yield from _judge(classifier, part, known)))
     if len(results) == 1 and results[0].side is None:
         return replace(results[0], notes=notes)
@@ -67,9 +79,9 @@ def evaluating(
     return replace(results[0], unusable=tuple(unusable), sides=tuple(results), notes=notes)
 
 
-def _columns(model: str | Path, columns: Columns) -> Columns:
+def _columns(model: Path, columns: Columns) -> Columns:
     """The columns, with the names in the model's recipe as likely ones."""
-    recipe = artefact.read_config(Path(model)).get("recipe") or {}
+    recipe = artefact.read_config(model).get("recipe") or {}
     likely = ((role, name) for role in NAMES if (name := recipe.get(f"{role}_column")) is not None)
     return replace(columns, likely=tuple(likely))
 
@@ -116,59 +128,77 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
     return [parts[0]._replace(unusable=refused), *parts[1:]]
 
 
+class _Classified(NamedTuple):
+    """The pictures of a set that could be used, N of them, and (path, reason) of the others.
+
+    logits (N, classes); labels (N,), or (N, classes) of several labels; `seen`: what the model's memory compares, of
+    each picture, or nothing where there is no memory.
+    """
+
+    paths: list[str]
+    logits: NDArray[np.float32]
+    labels: NDArray[Any]
+    seen: list[Looked]
+    unusable: list[tuple[str, str]]
+
+
 def _judge(classifier: Classifier, part: _PictureSet, known: Memory | None) -> Generator[Evaluating, None, Evaluation]:
     """known: the pictures that the model has seen; None for its own pictures, which were kept apart."""
-    unusable, paths, labels, logits, digests = list(part.unusable), [], [], [], []
-    coarse: list[NDArray[np.uint8]] = []
+    done = yield from _classify(classifier, part, known is not None)
+    fitted = Fitted(classifier.temperature, classifier.thresholds)
+
+    def measured(rows: Any) -> Metrics:
+        return targets.measure(part.name, done.logits[rows], done.labels[rows], classifier.classes, fitted)
+
+    metrics = measured(slice(None))
+    answered = () if metrics.several else _answers(done.paths, done.logits, done.labels, classifier.temperature)
+    judged = Evaluation(metrics, tuple(done.unusable), answered, part.side)
+    if known is None:
+        return replace(
+            judged, held_out=True, without_trained_on=metrics, unseen=metrics if part.side == "test" else None
+        )
+    recognised = known.recognise(
+        done.paths, [each.digest for each in done.seen], np.stack([each.coarse for each in done.seen])
+    )
+    trained = tuple(each for each in recognised if each.side == "train")
+    chosen = tuple(each for each in recognised if each.side == "validation")
+    fresh = ~np.isin(done.paths, [each.picture for each in trained])
+    unseen = fresh & ~np.isin(done.paths, [each.picture for each in chosen])
+    return replace(
+        judged,
+        trained_on=trained,
+        chosen_on=chosen,
+        untold=known.untold,
+        without_trained_on=measured(fresh) if fresh.any() else None,
+        unseen=measured(unseen) if unseen.any() else None,
+    )
+
+
+def _classify(classifier: Classifier, part: _PictureSet, remembering: bool) -> Generator[Evaluating, None, _Classified]:
+    """Raises CatalogError where no picture can be used."""
+    unusable, paths, labels, logits = list(part.unusable), [], [], []
+    seen: list[Looked] = []
     looked: deque[Looked] = deque()
     sources = [path for path, _ in part.labelled]
-    answers = classifier.stream(sources if known is None else looking(classifier, sources, looked))
+    answers = classifier.stream(looking(classifier, sources, looked) if remembering else sources)
     for done, ((path, label), answer) in enumerate(zip(part.labelled, answers, strict=True)):
         yield Evaluating(part.name, done, len(part.labelled))
-        seen = looked.popleft() if known is not None else None
+        look = looked.popleft() if remembering else None
         if answer.error is not None:
             unusable.append((path, answer.error))
             continue
         paths.append(path)
         labels.append(targets.read(label, classifier.classes, classifier.thresholds is not None))
         logits.append(answer.logits)
-        if seen is not None:
-            digests.append(seen.digest)
-            coarse.append(seen.coarse)
+        if look is not None:
+            seen.append(look)
     if not labels and unusable:
         path, reason = unusable[0]
         raise CatalogError(
             f"None of the {len(unusable):,} pictures ({part.name}) can be used; the first is {path}: {reason}."
         )
-    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels)
-    fitted = Fitted(classifier.temperature, classifier.thresholds)
-
-    def measured(rows: NDArray[np.bool_]) -> Metrics | None:
-        if not rows.any():
-            return None
-        return targets.measure(part.name, scores[rows], truth[rows], classifier.classes, fitted)
-
-    metrics = targets.measure(part.name, scores, truth, classifier.classes, fitted)
-    answered = () if metrics.several else _answers(paths, scores, truth, classifier.temperature)
-    if known is None:
-        own = Evaluation(metrics, tuple(unusable), answered, part.side, held_out=True)
-        return replace(own, without_trained_on=metrics, unseen=metrics if part.side == "test" else None)
-    recognised = known.recognise(paths, digests, np.stack(coarse))
-    trained = tuple(each for each in recognised if each.side == "train")
-    chosen = tuple(each for each in recognised if each.side == "validation")
-    fresh = ~np.isin(paths, [each.picture for each in trained])
-    unseen = fresh & ~np.isin(paths, [each.picture for each in chosen])
-    return Evaluation(
-        metrics,
-        tuple(unusable),
-        answered,
-        part.side,
-        trained,
-        chosen,
-        known.untold,
-        measured(fresh),
-        measured(unseen),
-    )
+    scores = np.array(logits, np.float32).reshape(-1, len(classifier.classes))
+    return _Classified(paths, scores, np.array(labels), seen, unusable)
 
 
 def _answers(

@@ -42,29 +42,46 @@ class Mark:
     run: Callable[[list[Tensor]], list[Tensor]]
 
 
+Followed = Callable[[Any], bool]
+"""Whether an export of this thread runs with these arguments."""
 _active = threading.local()
 
 
 @contextmanager
 def marking() -> Iterator[list[Mark]]:
     """Within it, what is exported in this thread leaves marks: the list that it yields, by number."""
-    import torch
-    from torch.nn.modules.module import _WrappedHook
-    from torch.utils._pytree import tree_leaves
-    from torch.utils.hooks import BackwardHook
-
     _operators()
     marks: list[Mark] = []
-    known = torch.autograd.Function.__dict__["apply"], BackwardHook.setup_input_hook, BackwardHook.setup_output_hook
-    hook = torch.Tensor.register_hook
-    data: Any = torch._C.TensorBase.data
-    last = torch.nn.Module._maybe_warn_non_full_backward_hook
-    inference = torch.inference_mode.__enter__, torch.inference_mode.__exit__
     ours = threading.get_ident()
 
+    def followed(args: Any) -> bool:
+        return threading.get_ident() == ours and _followed(args)
+
+    _active.marks = marks
+    try:
+        with (
+            _functions(marks, followed),
+            _module_hooks(marks, followed),
+            _tensor_hooks(marks, followed),
+            _last_hooks(marks, followed),
+            _inference_mode(ours),
+            _data(followed),
+        ):
+            yield marks
+    finally:
+        del _active.marks
+
+
+@contextmanager
+def _functions(marks: list[Mark], followed: Followed) -> Iterator[None]:
+    """A call of a module's own autograd.Function leaves a mark."""
+    import torch
+
+    known = torch.autograd.Function.__dict__["apply"]
+
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        original = known[0].__func__
-        if threading.get_ident() != ours or not _followed(args):
+        original = known.__func__
+        if not followed(args):
             return original(cls, *args, **kwargs)
         if cls.__module__ == "torch.utils.checkpoint":  # saves memory, and computes what its function computes
             return args[0](*args[2:])
@@ -72,30 +89,73 @@ def marking() -> Iterator[list[Mark]]:
             return original(cls, *args, **kwargs)
         return _function(marks, cls, lambda *inputs: original(cls, *inputs, **kwargs), args)
 
+    torch.autograd.Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        torch.autograd.Function.apply = known
+
+
+@contextmanager
+def _module_hooks(marks: list[Mark], followed: Followed) -> Iterator[None]:
+    """The two ends of a module with backward hooks leave a mark each."""
+    hooks = _backward_hook()
+    known = hooks.setup_input_hook, hooks.setup_output_hook
+
     def enter(self: Any, args: Any) -> Any:
-        if threading.get_ident() != ours or not _followed(args):
-            return known[1](self, args)
-        self.pellucid_pair = pair = _Pair(self, known[1], known[2])
+        if not followed(args):
+            return known[0](self, args)
+        self.pellucid_pair = pair = _Pair(self, *known)
         return tuple(_placed(marks, HOOKS, "backward hook", pair.enter, tuple(args)))
 
     def leave(self: Any, result: Any) -> Any:
         if not hasattr(self, "pellucid_pair"):
-            return known[2](self, result)
+            return known[1](self, result)
         several = isinstance(result, tuple)
         placed = _placed(marks, HOOKS, "backward hook", self.pellucid_pair.leave, result if several else (result,))
         return tuple(placed) if several else placed[0]
 
+    hooks.setup_input_hook, hooks.setup_output_hook = enter, leave
+    try:
+        yield
+    finally:
+        hooks.setup_input_hook, hooks.setup_output_hook = known
+
+
+@contextmanager
+def _tensor_hooks(marks: list[Mark], followed: Followed) -> Iterator[None]:
+    """A tensor's own hook leaves a mark."""
+    import torch
+
+    known = torch.Tensor.register_hook
+
     def register(self: Tensor, each: Callable[..., Any]) -> Any:
-        if threading.get_ident() != ours or not _followed((self,)):
-            return hook(self, each)
+        if not followed((self,)):
+            return known(self, each)
         marks.append(Mark(HOOKED, "hook", lambda tensors: [tensors[0].register_hook(each) and tensors[0]]))
         torch.ops.pellucid.hooked(self, len(marks) - 1)
         return _Handle(marks, len(marks) - 1)
 
+    torch.Tensor.register_hook = register  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        torch.Tensor.register_hook = known
+
+
+@contextmanager
+def _last_hooks(marks: list[Mark], followed: Followed) -> Iterator[None]:
+    """A hook that a module sets on its last operator leaves a mark."""
+    import torch
+    from torch.nn.modules.module import _WrappedHook
+    from torch.utils._pytree import tree_leaves
+
+    known = torch.nn.Module._maybe_warn_non_full_backward_hook
+
     def on_last(self: Any, args: Any, result: Any, grad_fn: Any) -> None:
         tensor = next((leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)), None)
-        if threading.get_ident() != ours or not _followed((tensor,)):
-            return last(self, args, result, grad_fn)
+        if not followed((tensor,)):
+            return known(self, args, result, grad_fn)
         wrapped = [_WrappedHook(each, self) for each in self._get_backward_hooks()[1]]
 
         def set_hooks(tensors: list[Tensor]) -> list[Tensor]:
@@ -107,45 +167,61 @@ def marking() -> Iterator[list[Mark]]:
         torch.ops.pellucid.hooked(tensor, len(marks) - 1)
         return None
 
+    torch.nn.Module._maybe_warn_non_full_backward_hook = on_last  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.nn.Module._maybe_warn_non_full_backward_hook = known
+
+
+@contextmanager
+def _inference_mode(ours: int) -> Iterator[None]:
+    """torch.inference_mode in the thread `ours` only switches gradients off, as an export can follow."""
+    import torch
+
+    known = torch.inference_mode.__enter__, torch.inference_mode.__exit__
+
     def begin(self: Any) -> None:
         if threading.get_ident() == ours:
             self.pellucid_before = torch.is_grad_enabled()
             torch.set_grad_enabled(not self.mode and self.pellucid_before)
         else:
-            inference[0](self)
+            known[0](self)
 
     def end(self: Any, *error: Any) -> None:
         if hasattr(self, "pellucid_before"):
             torch.set_grad_enabled(self.pellucid_before)
         else:
-            inference[1](self, *error)
+            known[1](self, *error)
+
+    torch.inference_mode.__enter__, torch.inference_mode.__exit__ = begin, end  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.inference_mode.__enter__, torch.inference_mode.__exit__ = known  # type: ignore[method-assign]
+
+
+@contextmanager
+def _data(followed: Followed) -> Iterator[None]:
+    """A tensor's `data` is a detached tensor, and what is assigned to it is copied into it."""
+    import torch
+
+    known: Any = torch._C.TensorBase.data
 
     def detached(self: Tensor) -> Tensor:
-        return self.detach() if threading.get_ident() == ours and _followed((self,)) else data.__get__(self)
+        return self.detach() if followed((self,)) else known.__get__(self)
 
     def assigned(self: Tensor, value: Tensor) -> None:
-        if threading.get_ident() == ours and _followed((self,)):
+        if followed((self,)):
             self.detach().copy_(value)
         else:
-            data.__set__(self, value)
+            known.__set__(self, value)
 
-    torch.nn.Module._maybe_warn_non_full_backward_hook = on_last  # type: ignore[method-assign]
     torch.Tensor.data = property(detached, assigned)  # type: ignore[assignment, method-assign]
-    torch.inference_mode.__enter__, torch.inference_mode.__exit__ = begin, end  # type: ignore[method-assign]
-    torch.autograd.Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
-    BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = enter, leave  # type: ignore[method-assign]
-    torch.Tensor.register_hook = register  # type: ignore[method-assign, assignment]
-    _active.marks = marks
     try:
-        yield marks
+        yield
     finally:
-        torch.autograd.Function.apply = known[0]
-        BackwardHook.setup_input_hook, BackwardHook.setup_output_hook = known[1:]
-        torch.Tensor.register_hook = hook
-        torch.nn.Module._maybe_warn_non_full_backward_hook = last
         del torch.Tensor.data
-        torch.inference_mode.__enter__, torch.inference_mode.__exit__ = inference  # type: ignore[method-assign]
-        del _active.marks
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pellucid.glassbox.trace import measured as measuring
 from pellucid.glassbox.trace.graph import Graph
 from pellucid.glassbox.trace.naming import INPUT, LOSS, PICTURE, PROBABILITY
 from pellucid.glassbox.trace.subject import Subject
-from pellucid.glassbox.trace.trace import Trace
+from pellucid.glassbox.trace.trace import Node, Trace
 from pellucid.glassbox.trace.update import check as check_optimizer
 from pellucid.glassbox.trace.update import updates
 from pellucid.network.standardise import Standardise
@@ -86,10 +86,7 @@ def record(
     import torch
 
     parameters = dict(module.named_parameters())
-    if optimizer is None and parameters and loss.kind != "difference":
-        optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
-    elif optimizer is not None:
-        check_optimizer(optimizer, parameters.values())
+    optimizer = _optimizer(parameters, optimizer, loss)
     with chance.preserved():
         before = chance.state()
         tensors, left = _forward(module, graph, input, preparation)
@@ -126,11 +123,7 @@ def record(
     stepped = {}
     if optimizer is not None and reference.step is not None:
         stepped = updates(optimizer, reference.step, parameters, gradients)
-    arrays = {n: to_numpy(t) for n, t in known.items()}
-    arrays |= {n: to_numpy(b.clone()) for n, b in module.named_buffers() if n in arrays}  # as they were before the run
-    begin = list(nodes.first(graph.roles, preparation.op if preparation is not None else None, set(arrays)))
-    if preparation is not None:
-        arrays |= {begin[1].reads[name]: array for name, array in preparation.arrays.items()}
+    begin, arrays = _begin(module, graph, known, preparation)
     return Trace(
         nodes=(*begin, *nodes.ended(graph, tensors, ends.nodes)),
         parameters=tuple(parameters),
@@ -152,6 +145,30 @@ def record(
         training=module.training,
         subject=Subject(module, graph.scored(), input.detach().clone(), again, unchanged),
     )
+
+
+def _optimizer(
+    parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None, loss: Loss | Own
+) -> torch.optim.Optimizer | None:
+    """The one whose step is recorded; None where there is no step. Raises TraceError where it is not the module's."""
+    import torch
+
+    if optimizer is not None:
+        check_optimizer(optimizer, parameters.values())
+        return optimizer
+    return torch.optim.SGD(parameters.values(), lr=0.01) if parameters and loss.kind != "difference" else None
+
+
+def _begin(
+    module: torch.nn.Module, graph: Graph, known: Mapping[str, Tensor], preparation: Preparation | None
+) -> tuple[list[Node], dict[str, NDArray[Any]]]:
+    """The nodes before the module's own, and all values by name, buffers as they were before the run."""
+    arrays = {n: to_numpy(t) for n, t in known.items()}
+    arrays |= {n: to_numpy(b.clone()) for n, b in module.named_buffers() if n in arrays}
+    begin = list(nodes.first(graph.roles, preparation.op if preparation is not None else None, set(arrays)))
+    if preparation is not None:
+        arrays |= {begin[1].reads[name]: array for name, array in preparation.arrays.items()}
+    return begin, arrays
 
 
 def explain(
