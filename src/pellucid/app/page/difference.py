@@ -1,4 +1,4 @@
-"""The difference between two classes of what is shown, taken apart: pixels, layers, units."""
+"""The difference between two classes of the shown run, taken apart: pixels, layers, units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Asked = Mapping[str, str]
 
 
 def difference(glass: Glass, asked: Asked) -> Reply:
-    """The logit of class ?first= minus that of ?second=, and the parts that add up to it; the pixels as their sum."""
+    """The logit of class ?first= minus that of ?second=, and the parts that add up to it; pixels only as their sum."""
     return replies.as_json(_described(_taken_apart(glass, asked)))
 
 
@@ -29,14 +29,14 @@ def pixels(glass: Glass, asked: Asked) -> Reply:
 
 
 def _taken_apart(glass: Glass, asked: Asked) -> Mechanism:
-    """Worked out once for both questions."""
+    """Computed once for both requests."""
     shown, classes = glass.shown, glass.classifier.classes
     if asked.get("run", str(shown.run)) != str(shown.run):
         raise Outdated()
     first, second = (pictures.whole(asked, name, len(classes)) for name in ("first", "second"))
 
     def make() -> Mechanism:
-        # the very pixels and weights that are shown: the file may have been written over, and weights tried out
+        # the pixels and weights on the page: the file may have been overwritten, and weights changed
         trace = shown.document.trace
         pixels = trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
         picture = Prepared(pixels, shown.called)

@@ -1,4 +1,4 @@
-"""The pictures that a model keeps for its reported figure, classified once more: what was taken for what, and which."""
+"""Classify the pictures that a model keeps for its reported figure again: confusions, and the pictures behind them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Asked = Mapping[str, str]
 
 
 def mistakes(glass: Glass, _asked: Asked) -> Reply:
-    """How far the evaluation is; once it is done the confusion matrix, [true][predicted], and the accuracy."""
+    """The progress of the evaluation; when it is done, the confusion matrix, [true][predicted], and the accuracy."""
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     content = progress.as_json()
     if progress.result is not None:
@@ -38,9 +38,9 @@ def mistakes(glass: Glass, _asked: Asked) -> Reply:
 
 
 def cell(glass: Glass, asked: Asked) -> Reply:
-    """The pictures of class ?label= that were taken for ?predicted=, by number, worst first.
+    """The pictures of class ?label= that were predicted as ?predicted=, by number, worst first.
 
-    Worst is where the true class is least probable, then where the one that was predicted is most probable.
+    Worst means that the true class is least probable, then that the predicted one is most probable.
     """
     found = _found(glass)
     count = len(glass.classifier.classes)
@@ -53,7 +53,7 @@ def cell(glass: Glass, asked: Asked) -> Reply:
 
 
 def picture(glass: Glass, asked: Asked) -> Reply:
-    """One picture as the network gets it, by its number."""
+    """One picture as the network's input, by its number."""
     return pictures.png(pictures.prepared(glass, _answer(glass, asked).picture))
 
 
@@ -64,7 +64,7 @@ def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
 
 
 def _classify(model: Path) -> Generator[tuple[int, int], None, Evaluation]:
-    """By a classifier of its own, loaded here."""
+    """With a separate classifier, loaded here."""
     steps = Steps(evaluating(model))
     for step in steps:
         yield step.done, step.total
