@@ -21,7 +21,7 @@ WIDE = 11  # most columns of a printed grid
 
 
 def path(trace: Trace, backward: bool) -> None:
-    """Top classes, the loss, and a line a layer: shape, range, strongest units; with `backward` the gradients' too."""
+    """Top classes, the loss, and a line per layer: shape, range, strongest units; with `backward` also gradients."""
     console = _console()
     console.print(Text(f"{printable(trace.source)}: {called(trace)}", style="bold"))
     order = np.argsort(-trace.probabilities, kind="stable")

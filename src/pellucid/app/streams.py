@@ -34,7 +34,7 @@ def open_all() -> None:
         sys.stderr = io.TextIOWrapper(told, sys.stderr.encoding, line_buffering=True, write_through=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show must not stop work
 
 
 class _Harmless(io.FileIO):
