@@ -16,7 +16,7 @@ test: $(VENV)/installed lint browser triton  ## everything: style, types, tests
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
-# the page is tested in a real Chromium: one that is there, Debian's as root, or else Playwright's own
+# the page is tested in a real Chromium: an existing one, Debian's if run as root, or else Playwright's own
 browser: $(VENV)/installed
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 		command -v $$name >/dev/null && exit 0; \
@@ -29,7 +29,7 @@ browser: $(VENV)/installed
 	$(BIN)/python -m playwright install chromium \
 	|| echo "NOT TESTED: the page in a browser; no Chromium is here and none could be installed"
 
-# a GPU's kernels are tested in Triton's interpreter; PyTorch for CUDA brings Triton, the build for CPUs does not
+# a GPU's kernels are tested in Triton's interpreter; PyTorch for CUDA includes Triton, the build for CPUs does not
 triton: $(VENV)/installed
 	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("triton") is None)' \
 	|| $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock \
@@ -40,7 +40,7 @@ lint: $(VENV)/installed types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# of the page's modules, which have no build step: only where Node is, and npm or its cache has the two tools
+# for the page's modules, which have no build step: runs only with Node, if npm or its cache has the two tools
 NODE_TOOLS := npx --yes --loglevel=error --fetch-retries=0 --fetch-timeout=20000 \
 	--package typescript@5.9.3 --package prettier@3.10.1 --
 
@@ -55,7 +55,7 @@ types:
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# what the demo needs and no more: no test tools, no browser
+# only what the demo needs: no test tools, no browser
 $(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Pellucid needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
@@ -63,7 +63,7 @@ $(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# and the rest
+# everything else
 $(VENV)/installed: $(VENV)/runs requirements.dev.lock
 	$(PIP) --requirement requirements.dev.lock
 	@touch $@

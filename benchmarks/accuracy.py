@@ -1,4 +1,4 @@
-"""How good and how fast, from picture files to a saved model: Pellucid beside the Keras blog's small network.
+"""Accuracy and speed, from picture files to a saved model: Pellucid and the Keras blog's small network.
 
 Writes benchmarks/results.json and the table between the marks in README.md.
 """
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 BEGIN, END = "<!-- benchmarks/accuracy.py -->", "<!-- end -->"
 
-# name -> data set, how many seeds (each has its own split, and few test pictures leave much to chance), flags
+# name -> data set, number of seeds (each has its own split; results on few test pictures vary by chance), flags
 CASES: dict[str, tuple[str, int, list[str]]] = {
     "digits, compact, as in the demo": ("digits", 1, ["--from-scratch", "--epochs", "12"]),
     "MNIST, compact": ("mnist", 1, ["--from-scratch"]),
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def pellucid(pictures: Path, out: Path, seed: int, flags: list[str]) -> dict[str, Any]:
-    """One whole command, from files to a model folder; nothing decoded is reused."""
+    """Run one whole command, from files to a model folder; no decoded picture is reused."""
     cache = out.parent / f"{out.name}-cache"
     command = [sys.executable, "-m", "pellucid", "train", str(pictures), "--out", str(out), "--cache", str(cache)]
     start = time.perf_counter()
@@ -104,7 +104,7 @@ def save(results: dict[str, Any]) -> None:
 
 
 def table(results: dict[str, Any]) -> str:
-    """A row a case; means over the seeds, the interval of all test answers together."""
+    """A row per case; means over the seeds, the interval of all test answers together."""
     lines = [
         "| pictures, network | trained on | test accuracy (95% interval) | from files to model | training images/s |",
         "|---|---|---|---|---|",

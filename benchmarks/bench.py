@@ -2,9 +2,9 @@
 
     python benchmarks/bench.py [--pictures DIR] [--only JOB ...] [--quick]
 
-Every run is a process of its own. The peers' environments are made from the pinned lists in peers/. Each run goes to
-benchmarks/bench.json as it ends; the tables are its medians, written between the marks in docs/benchmarks.md and
-README.md. A job that is run again replaces its figures.
+Every run is a separate process. The peers' environments are made from the pinned lists in peers/. Each run is added to
+benchmarks/bench.json when it ends; the tables show the medians, between the marks in docs/benchmarks.md and README.md.
+Running a job again replaces its figures.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ JOBS = {
     "accuracy": accuracy_for_time,
     "growth": growth,
 }
-LONG = ("accuracy", "growth")  # hours; only where --only names them
-MADE = 2000  # pictures, where none are given
+LONG = ("accuracy", "growth")  # hours; only if --only names them
+MADE = 2000  # pictures, if none are passed
 
 
 def main() -> None:
@@ -101,9 +101,9 @@ def parsed() -> argparse.Namespace:
 
 
 def perform_all(job: str, setting: Setting, rounds: int) -> Iterator[Run]:
-    """All cases of a job, round after round, so that whatever slows the machine slows each contender alike.
+    """All cases of a job, round after round: a temporary slowdown of the machine then affects each contender alike.
 
-    What failed, or took too long, has no further turn.
+    A contender that failed, or took too long, has no further turn.
     """
     cases = list(JOBS[job].cases(setting))
     failed = set()

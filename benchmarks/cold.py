@@ -1,9 +1,10 @@
-"""One picture from a cold command: `pellucid predict` beside a PyTorch script as people write it, taking turns.
+"""One picture from a cold command: `pellucid predict` and a typical PyTorch script, in turns.
 
     python benchmarks/cold.py PICTURE [--repeats N]
 
-The script loads the article's network by its state dict and says the class of one picture; Pellucid's rows are three
-networks of the zoo. Weights as training begins with, two classes, a new process each time, files in the system's cache.
+The script loads the article's network from its state dict and prints the class of one picture; Pellucid's rows are
+three networks of the zoo. All have initial weights and two classes. Each run is a new process, with its files in the
+system's cache.
 """
 
 import argparse
@@ -44,7 +45,7 @@ ROWS = {"article": (300, 300), "compact": (128, 128), "resnet18": (224, 224)}  #
 
 
 def save(folder: Path, name: str) -> Path:
-    """A model folder of a network from the zoo, with the weights that training would begin with."""
+    """A model folder of a network from the zoo, with initial weights."""
     (height, width), network = ROWS[name], zoo.find(name).network
     module = network.module((3, height, width), 2).eval()
     scale = Standardise((0.5,) * 3, (0.25,) * 3)
@@ -59,7 +60,7 @@ PLAIN = ("0.weight", "0.bias", "4.weight", "4.bias")  # the script's names of th
 
 
 def run(command: list[str]) -> float:
-    """Wall seconds from nothing to the end of the process."""
+    """Wall seconds of the whole process."""
     started = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Who is measured: Pellucid, and each peer in an environment of its own, made from a pinned list."""
+"""The contenders: Pellucid, and each peer in its own environment, made from a pinned list."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PEERS = Path(__file__).parent / "peers"
 
 @dataclass(frozen=True)
 class Contender:
-    title: str  # as the tables call it
+    title: str  # in the tables
     script: str  # in peers/
     packages: str  # in peers/
     backend: str | None = None  # Keras reads KERAS_BACKEND
     compiled: bool | None = None  # for the tuned PyTorch
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """Its variables; what a compiler keeps, it keeps from run to run, in the benchmark's folder."""
+        """The process's environment variables; a compiler's cache stays in the benchmark's folder between runs."""
         own = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled"), "TF_CPP_MIN_LOG_LEVEL": "3"}
         return {**own, "KERAS_BACKEND": self.backend} if self.backend else own
 
@@ -48,7 +48,7 @@ TITLES = {OURS: "Pellucid", **{name: each.title for name, each in CONTENDERS.ite
 
 
 def perform(name: str, verb: str, settings: dict[str, Any], environments: Path, limit: float) -> Measured:
-    """Have a contender do something, and measure it. What cannot be installed is told in `failed`."""
+    """Run a contender's verb, and measure it. `failed` says what could not be installed."""
     if name == OURS:
         measured = measure(ours.command(verb, settings), limit)
         return measured if measured.failed else with_answer(measured, ours.answer(verb, settings))
@@ -70,7 +70,7 @@ def with_answer(measured: Measured, answer: dict[str, Any]) -> Measured:
 
 @functools.cache
 def installed(packages: str, environments: Path) -> Path | str:
-    """The Python of an environment that holds exactly the list; made where it is missing. Else why it cannot be."""
+    """The Python of an environment with exactly this list, created if missing; or else why it cannot be."""
     text = (PEERS / packages).read_text()
     key = hashlib.sha256(f"{sys.version}\n{text}".encode()).hexdigest()[:8]
     folder = environments / f"{packages.removesuffix('.txt')}-{key}"

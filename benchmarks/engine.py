@@ -1,8 +1,8 @@
-"""What keeping freed memory and bfloat16 bring: training images/s of the article's network and of compact.
+"""The gain from kept memory and from bfloat16: training images/s of the article's network and of compact.
 
     .venv/bin/python benchmarks/engine.py
 
-Each figure is the better of two processes, since these machines are shared.
+Each figure is the better of two processes, because these machines are shared.
 """
 
 import json

@@ -1,10 +1,10 @@
-"""How often the interval of a cross-validation covers the truth, on made data whose truth is known.
+"""How often the interval of a cross-validation covers the truth, on synthetic data with a known truth.
 
     python benchmarks/folds.py [--runs 1000]
 
-Gaussian classes, a linear classifier (ridge regression), five folds: the accuracy of the classifier that learned from
-all pictures follows from its weights. For each setting: how often each interval holds it, and how wide it is. The table
-stands in docs/why/folds.md. Seventeen seconds of a core for 2,000 runs a setting.
+Gaussian classes, a linear classifier (ridge regression), five folds: the accuracy of the classifier that was trained on
+all pictures follows from its weights. For each setting: how often each interval contains it, and how wide it is. The
+table is in docs/why/folds.md. It takes seventeen seconds of a core for 2,000 runs per setting.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Interval = tuple[float, float]
 class Setting:
     """`pictures` in two classes, `distance` deviations from their middle, in `dimensions`.
 
-    A share of them, `alike`, stands in groups of `copies`, whose pictures have a correlation of `likeness`.
+    A fraction of them, `alike`, is in groups of `copies` pictures with a correlation of `likeness`.
     """
 
     words: str
@@ -73,12 +73,12 @@ def fitted(images: NDArray, labels: NDArray) -> NDArray:
 
 
 def truth(weights: NDArray, setting: Setting) -> float:
-    """The accuracy on all pictures that there could be."""
+    """The accuracy on all possible pictures."""
     return NormalDist().cdf(setting.distance * float(weights[0]) / float(np.linalg.norm(weights)))
 
 
 def intervals(right: NDArray, groups: NDArray, fold: NDArray) -> dict[str, Interval]:
-    """By name; right, groups, fold: (n,)."""
+    """The intervals by name; right, groups, fold: (n,)."""
     accuracy, units = float(right.mean()), folds.units(groups)
     each = [float(right[fold == number].mean()) for number in range(FOLDS)]
     half = folds.T[FOLDS - 2] * float(np.std(each, ddof=1)) / sqrt(FOLDS)
@@ -91,7 +91,9 @@ def intervals(right: NDArray, groups: NDArray, fold: NDArray) -> dict[str, Inter
 
 
 def measure(setting: Setting, runs: int) -> dict[str, tuple[float, float]]:
-    """For each interval how often it covers, and its mean width; "one split" is Wilson's on the pictures of a fold."""
+    """For each interval, how often it covers the truth, and its mean width; "one split" is Wilson's on the pictures of
+    a fold.
+    """
     random = np.random.default_rng(0)
     covered, width = defaultdict(int), defaultdict(float)
     for _ in range(runs):

@@ -2,8 +2,8 @@
 
 .venv/bin/python benchmarks/fused.py [--rounds 7]
 
-The two ways take turns in one process, so that other programs slow both, and each is given by its median. The peak is
-that of a process which does nothing but three such steps.
+The two ways take turns in one process, so other programs slow both, and each figure is a median. The peak is that of a
+process that does only three such steps.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         return
     cases = [(name, precision) for name in NETWORKS for precision in ("float32", "bfloat16")]
-    # first, since a new process counts what its parent has as its own
+    # first, because a new process inherits its parent's count
     peaks = [[peak(*case, way) for way in ("plain", "fused")] for case in cases]
     print(f"{torch.get_num_threads()} threads, medians of {arguments.rounds}\n")
     print("| network | precision | plain, images/s | fused | ratio | plain, peak MB | fused |")
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def race(name: str, engine: Engine, rounds: int) -> tuple[float, float]:
-    """Seconds a step, plain and fused: medians after a first round that is not counted."""
+    """Seconds per step, plain and fused: medians after an uncounted first round."""
     ways = [begin(name, replace(engine, fused=fused)) for fused in (False, True)]
     times = [[timed(step) for step in ways] for _ in range(rounds + 1)][1:]
     plain, fast = (statistics.median(column) for column in zip(*times, strict=True))

@@ -1,12 +1,12 @@
-"""What the glass box costs: the trace of a picture beside a training step on it, and one number worked out.
+"""The cost of the glass box: the trace of a picture compared with a training step on it, and the working of one number.
 
     .venv/bin/python benchmarks/glassbox.py [--only article ...]
 
-A step and a trace alternate in one run and the medians are compared, since these machines are shared. Both have
-one picture and AdamW; the trace keeps every value and gradient, and is compared with the module's own run, forward,
-backward and step. Taking the graph, which is done once a model, is timed by itself, and so is the whole of a module's
-first `explain`. A unit's or weight's working is timed with its check,
-in the worst of many places drawn at random; the memory is what the trace's arrays take.
+A step and a trace alternate in one run and the medians are compared, because these machines are shared. Both have one
+picture and AdamW; the trace stores every value and gradient, and is verified against the module's own run, forward,
+backward and step. The capture of the graph, once per model, is timed separately, and so is a module's whole first
+`explain`. A unit's or weight's working is timed with its check, at the worst of many random places; the memory is that
+of the trace's arrays.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def measure(name: str) -> str:
 
 
 def worst(trace: Trace, names: list[str], work: Callable[[str], object]) -> float:
-    """The longest of PLACES workings; of each the better of two runs, so that another program's turn is not counted."""
+    """The longest of PLACES workings, each the better of two runs: another program's turn must not count."""
     random = np.random.default_rng(0)
     longest = 0.0
     for _ in range(PLACES):

@@ -1,4 +1,4 @@
-"""What a job is made of: its setting, and the cases that contenders perform in turns."""
+"""The parts of a job: its setting, and the cases that contenders perform in turns."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TRANSFER = ("transfer-tutorial", "transfer-once")
 
 @dataclass(frozen=True)
 class Setting:
-    """What all jobs are told."""
+    """The setting of all jobs."""
 
-    pictures: Path  # a folder with a folder a class
-    work: Path  # for what the benchmark writes, gone afterwards
+    pictures: Path  # a folder with one folder per class
+    work: Path  # for the benchmark's files, removed afterwards
     environments: Path
     contenders: tuple[str, ...]
     networks: tuple[str, ...]
-    quick: bool  # tiny sizes: does it run at all
+    quick: bool  # tiny sizes, to see that it runs
     minutes: float  # for accuracy for time
-    limit: float  # seconds that a run may take
+    limit: float  # most seconds of a run
 
     def of(self, *names: str) -> list[str]:
         return [name for name in names if name in self.contenders]
@@ -33,9 +33,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Case:
-    """A contender's turn. `settings` go to its verb, with a new `out` of each run's own where `writes`."""
+    """A contender's turn. `settings` go to its verb, with a new `out` for each run if `writes`."""
 
-    name: str  # what is compared, the same for all contenders
+    name: str  # what is compared, equal for all contenders
     contender: str
     verb: str
     settings: dict[str, Any]

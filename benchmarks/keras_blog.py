@@ -1,6 +1,6 @@
 """The Keras blog's network (2016) in Keras itself, on the split that a Pellucid run wrote. Prints one line of JSON.
 
-Run by accuracy.py with the Python of an environment that has Keras, TensorFlow and Pillow:
+accuracy.py runs it with the Python of an environment that has Keras, TensorFlow and Pillow:
     python keras_blog.py PICTURES SPLIT.csv
 """
 

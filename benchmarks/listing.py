@@ -1,8 +1,8 @@
-"""What a table of many rows takes to read: `python benchmarks/listing.py [--rows 2000000]`.
+"""The cost of reading a table with many rows: `python benchmarks/listing.py [--rows 2000000]`.
 
-Each way is a new process. Seconds are those of the processor, since other programs may run beside; megabytes are the
-process's peak, without what it had after its imports. The pictures do not exist: reading a table looks at none. Looking
-whether files are there is timed apart, over 100,000 that are. Prints the table of docs/why/tables.md.
+Each way is a new process. Seconds are processor time, because other programs may run too; megabytes are the process's
+peak minus its memory after the imports. The pictures do not exist: reading a table opens none. The check whether files
+exist is timed separately, on 100,000 existing ones. Prints the table of docs/why/tables.md.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.columns import Picture
 from pellucid.pictures.index import there
 
-CLASSES, OF_GROUP = 100, 20  # classes, and pictures a group
-FILES = 100_000  # that are there
+CLASSES, OF_GROUP = 100, 20  # classes, and pictures per group
+FILES = 100_000  # existing files
 SIDES = ("train", "train", "train", "val", "test")
 
 
 def row(number: int, rows: int) -> tuple[str, str, str, str]:
-    """Path, label, split and group, in no order of the catalog's."""
+    """Path, label, split and group, not in the catalog's order."""
     place = number * 104_729 % rows
     group = number // OF_GROUP
     path = f"images/part-{place % 1000:03}/picture-{place:07}.jpg"
@@ -54,7 +54,7 @@ def write(file: Path, rows: int) -> None:
 
 
 def objects(file: Path) -> list[Picture]:
-    """The rows of a CSV as a list of Picture, in the catalog's order: what the columns stand in for."""
+    """The rows of a CSV as a list of Picture, in the catalog's order: the alternative to columns."""
     with file.open(newline="") as stream:
         keys = [
             Picture(one["path"], int(one["label"].split()[1]), one["split"], (), int(one["group"].split()[1]))
@@ -73,7 +73,7 @@ def files(folder: Path) -> Iterator[str]:
 
 
 def memory(which: str) -> float:
-    """Of this process in MB, as Linux tells: "VmHWM" its peak, "VmRSS" now. `getrusage` would count its parent, too."""
+    """This process's memory in MB, from Linux: "VmHWM" its peak, "VmRSS" now. `getrusage` counts its parent, too."""
     status = Path("/proc/self/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith(which)).split()[1]) * 1024 / 1e6
 

@@ -1,4 +1,4 @@
-"""One measured process: how long it took, the peak memory of it and all that it started, what it printed last."""
+"""Measure one process: its time, the peak memory of it and all that it starts, and its last printed line."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-GLANCE = 0.05  # seconds between two looks at the main process's own peak, which the kernel keeps
-EVERY = 20  # glances to a look at the shares of all processes, which costs the kernel a walk over their pages
+GLANCE = 0.05  # seconds between two reads of the main process's own peak, which the kernel tracks
+EVERY = 20  # reads per look at the shares of all processes, for which the kernel walks over their pages
 
 
 @dataclass(frozen=True)
 class Measured:
-    """`answer` is the JSON of the last printed line, where it is JSON; `failed` says what went wrong."""
+    """`answer` is the JSON of the last printed line, if it is JSON; `failed` says what went wrong."""
 
     seconds: float
     peak_mb: float  # proportional set size of the whole process tree, sampled; at least the main process's own peak
-    own_mb: float | None  # of it what no file backs, sampled; None where the system does not tell
+    own_mb: float | None  # the part without a file behind it, sampled; None if the system does not report it
     load: float  # average of the last minute, before it began
     answer: dict[str, Any]
     failed: str | None = None
@@ -51,7 +51,7 @@ def measure(command: list[str], limit: float, environment: dict[str, str] | None
         memory.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:  # Ctrl-C is this process's alone
+        except BaseException:  # Ctrl-C goes to this process only
             end(process.pid, ended)
             raise
         seconds = time.perf_counter() - start
@@ -59,7 +59,7 @@ def measure(command: list[str], limit: float, environment: dict[str, str] | None
         memory.stop()
         process.returncode = os.waitstatus_to_exitcode(status)
         printed, complaint = last_line(out), last_line(errors)
-    # ru_maxrss would begin at this process's own size, which a child has until it runs its command
+    # ru_maxrss would start at this process's own size, which a child has until it runs its command
     peak = memory.peak or usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     failed = None
     if ended.is_set():
@@ -83,7 +83,7 @@ def last_line(file: Any) -> str:
 
 
 class Memory(threading.Thread):
-    """Watches a session of processes; `peak` and `own` in bytes, 0 where there is no /proc."""
+    """Watches a session of processes; `peak` and `own` in bytes, 0 without /proc."""
 
     def __init__(self, session: int) -> None:
         super().__init__(daemon=True)
@@ -106,7 +106,7 @@ class Memory(threading.Thread):
 
 
 def own_peak(process: int) -> int:
-    """The most that a process has had in memory since it runs its command, in bytes; 0 once it is gone."""
+    """A process's peak memory since it runs its command, in bytes; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -125,7 +125,7 @@ def members(session: int) -> list[Path]:
 
 
 def proportional(process: Path) -> tuple[int, int]:
-    """A process's share of what it maps, and of that what no file backs, in bytes; (0, 0) once it is gone."""
+    """A process's share of its mapped memory, and the part of it without a file, in bytes; (0, 0) if it has ended."""
     try:
         rows = (line.split() for line in (process / "smaps_rollup").read_text().splitlines()[1:])
         sizes = {row[0].rstrip(":"): 1024 * int(row[1]) for row in rows}
@@ -135,7 +135,7 @@ def proportional(process: Path) -> tuple[int, int]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine behind the figures."""
     model, cpuinfo = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if cpuinfo.exists():
         model = next((line.split(":")[1].strip() for line in cpuinfo.open() if line.startswith("model name")), model)

@@ -1,8 +1,8 @@
-"""What a training step takes at its peak beside what `pellucid plan` says: `python benchmarks/memory.py [--check]`.
+"""The peak memory of a training step compared with `pellucid plan`: `python benchmarks/memory.py [--check]`.
 
 Real steps of each network as Pellucid trains it without fused blocks: float32, channels-last, PyTorch's own modules.
-The peak is the most bytes that PyTorch's allocator has handed out at one time, as its profiler tells. Prints the table
-of docs/why/plan.md; with --check, fails unless every estimate is between the peak and 10% above it.
+The peak is the most bytes that PyTorch's allocator has handed out at one time, from its profiler. Prints the table of
+docs/why/plan.md; with --check, fails unless every estimate is between the peak and 10% above it.
 """
 
 from __future__ import annotations

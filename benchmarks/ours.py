@@ -1,4 +1,4 @@
-"""Pellucid as a contender: its public commands and Python names, and where a command leaves its figures.
+"""Pellucid as a contender: its public commands and Python names, and the files with a command's figures.
 
 python ours.py rate JSON-OF-ARGUMENTS times training steps and prints one line of JSON.
 """
@@ -19,7 +19,7 @@ NETWORKS = {
     "flatten dense(64) relu dropout(0.5) dense",
     "tiny": "conv(8, 3) relu maxpool(2) flatten dense",
 }
-# what the peers do: no schedule, no augmentation, cross-entropy as it is
+# as the peers do: no schedule, no augmentation, plain cross-entropy
 PLAIN = {
     "optimizer": "adam",
     "learning_rate": 0.001,
@@ -33,7 +33,7 @@ WARMING = 3  # steps
 
 
 def command(verb: str, inputs: dict[str, Any]) -> list[str]:
-    """The command line that does what a peer's `verb` does."""
+    """The command line equivalent to a peer's `verb`."""
     if verb == "rate":
         return [sys.executable, __file__, verb, json.dumps(inputs)]
     pellucid = str(Path(sys.executable).with_name("pellucid"))
@@ -42,7 +42,7 @@ def command(verb: str, inputs: dict[str, Any]) -> list[str]:
     settings: dict[str, Any] = {"cache": f"{inputs['out']}-cache"}
     if verb == "default":
         pass
-    elif verb == "minutes":  # its own network and settings, from scratch as the peer
+    elif verb == "minutes":  # its own network and settings, from scratch like the peer
         settings |= {"minutes": inputs["minutes"], "model": "compact"}
     else:
         settings |= {"model": NETWORKS[inputs["network"]], "test": 0, **PLAIN}
@@ -53,7 +53,7 @@ def command(verb: str, inputs: dict[str, Any]) -> list[str]:
 
 
 def answer(verb: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What a command that ended well left in its files; nothing for `rate`, which prints it."""
+    """The figures in a successful command's files; empty for `rate`, which prints them."""
     out = Path(settings.get("out", ""))
     if verb == "predict":
         with out.open(newline="") as file:
@@ -71,7 +71,7 @@ def answer(verb: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def rate(pictures: str, network: str, side: int, batch: int, seconds: float) -> dict[str, Any]:
-    """Steps of a real training, everything between two of them included; the first are not counted."""
+    """Steps of a real training, with everything between them; the first steps do not count."""
     import pellucid
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,10 @@
-"""What the page costs a reader: the file's size, the first picture, a key until its number, a layer, sliding, memory.
+"""The page's cost for a reader: the file's size, the first picture, a key until its number, a layer, sliding, memory.
 
     .venv/bin/python benchmarks/page.py [--only article ...] [--write]
 
 Trains each network for one epoch on pieces of two photographs (scikit-learn's), opens it in a real Chromium, the
-article's network as a file with the network off and the others served, and times what the reader waits for: from the
-navigation, or from the key's own time stamp, until the browser draws the frame that shows it. Memory is that of the
+article's network as a file with the network off and the others served, and times the reader's wait: from the
+navigation, or from the key's own time stamp, until the browser draws the frame with the result. Memory is that of the
 page's own process. --write puts the table into docs/benchmarks.md.
 """
 
@@ -28,14 +28,14 @@ from pellucid.app.page.server import listening
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page.offline import offline
 
-PICTURES, SIDE = 24, 320  # of each class, and their height and width in pixels
+PICTURES, SIDE = 24, 320  # per class, and their height and width in pixels
 KEYS = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
 PRESSES, SLIDING = 10, 4.0  # of each key, seconds
 TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- benchmarks/page.py -->", "<!-- end of benchmarks/page.py -->"
 
-# drawn(there) is the time (performance.now()) when the first frame in which `there()` holds has been drawn: a task that
-# a frame's callback has posted runs behind the drawing
+# drawn(there) is the time (performance.now()) after the first frame in which `there()` holds has been drawn: a task
+# posted by a frame's callback runs after the drawing
 WATCH = """
 window.drawn = (there) => new Promise((done) => {
     const look = () => there()
@@ -79,7 +79,7 @@ class Case(NamedTuple):
     network: str
     side: int
     layer: str
-    """Whose numbers are walked through."""
+    """The layer whose numbers the reader walks through."""
     served: bool
 
 
@@ -104,7 +104,7 @@ def main() -> None:
         draw(Path(folder) / "pictures")
         for case in CASES:
             if case.network in arguments.only:
-                # a browser for each, so that its page's process is the only one
+                # one browser each, because its page's process must be the only one
                 browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
                 lines.append(row(measure(case, Path(folder), browser)))
                 browser.close()
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def draw(folder: Path) -> None:
-    """Pieces of two photographs, a class each."""
+    """Pieces of two photographs, one class each."""
     random = np.random.default_rng(0)
     for name, image in zip(("temple", "flower"), load_sample_images().images, strict=True):
         (folder / name).mkdir(parents=True)
@@ -178,7 +178,7 @@ def serving(classifier: pellucid.Classifier, model: Path, picture: Path) -> Iter
 
 
 def renderer() -> int:
-    """Bytes that the largest of the browser's page processes has for itself (proportional set size)."""
+    """Private bytes (proportional set size) of the largest of the browser's page processes."""
     time.sleep(1)
     sizes = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -192,7 +192,7 @@ def renderer() -> int:
 
 
 def chromium() -> str | None:
-    """The machine's own, or else Playwright's."""
+    """The machine's own Chromium, or else Playwright's."""
     import shutil
 
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

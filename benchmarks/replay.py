@@ -1,10 +1,10 @@
-"""What `train --replay` costs: bytes a frame, bytes in all, and its share of the training time.
+"""The cost of `train --replay`: bytes per frame, total bytes, and its share of the training time.
 
     .venv/bin/python benchmarks/replay.py [--only article ...]
 
-Steps are timed on random pictures with each network's default settings, frames are really written. The share is
-(frames x seconds a frame) / (steps x seconds a step) of a default training on 1,000 pictures, 700 of them to train on;
-the training steps are fewer here, since each takes the same time. Each time is the least of several, since these
+Steps are timed on random pictures with each network's default settings, and frames are really written. The share is
+(frames x seconds per frame) / (steps x seconds per step) of a default training on 1,000 pictures, 700 of them to train
+on. Fewer training steps run here, because each takes the same time. Each time is the least of several, because these
 machines are shared.
 """
 
@@ -30,7 +30,7 @@ from pellucid.training.resolve import resolve_length
 # network -> side, channels, classes
 CASES = {"article": (300, 3, 2), "lenet5": (32, 1, 10), "compact": (96, 3, 2), "resnet18": (224, 3, 2)}
 TRAIN, VALIDATION = 700, 150
-STORED = 64  # pictures that are really there; the others are the same again
+STORED = 64  # different pictures; the others repeat them
 TIMED = 2.0  # seconds of steps at a time
 REPEATS = 6
 
@@ -68,7 +68,7 @@ def measure(name: str, folder: Path) -> str:
     step_seconds = min(loop.measure_steps(task, state, TIMED) for _ in range(REPEATS))
     made = Recorder(folder, task, state, [str(row) for row in rows], [str(label) for label in range(classes)])
     due = [step for step in range(state.steps + 1) if recorder.is_due(step, state.steps, None)]
-    made.note(state)  # pays for memory, and is not timed
+    made.note(state)  # allocates memory, and is not timed
     times = []
     for state.step in due[1:]:
         start = time.perf_counter()

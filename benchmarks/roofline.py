@@ -1,10 +1,10 @@
-"""The fast path step by step: what each step computes and moves, what this machine allows, and what is reached.
+"""The fast path step by step: each step's operations and memory traffic, the machine's limit, and the measured speed.
 
 .venv/bin/python benchmarks/roofline.py [--write]
 
-On one thread, by the time that the thread was given, least of several. What the machine allows is measured here too:
-multiply-adds of whole vectors from registers, and copying what no cache holds. --write puts the tables between the
-marks in docs/why/speed.md.
+On one thread, in thread time, least of several. The machine's limits are measured here too: multiply-adds of whole
+vectors from registers, and copies larger than any cache. --write puts the tables between the marks in
+docs/why/speed.md.
 """
 
 import argparse
@@ -44,24 +44,24 @@ COPIED = 256 << 20  # bytes
 
 @dataclass(frozen=True)
 class Roof:
-    """What one core does at most."""
+    """The limits of one core."""
 
     float32: float  # operations a second; a multiply-add is two
     bfloat16: float
-    bytes: float  # a second, read and written together
+    bytes: float  # per second, read and written together
 
     def allows(self, operations: float, moved: float, precision: str) -> float:
-        """Seconds."""
+        """Least seconds for this work."""
         return max(operations / getattr(self, precision), moved / self.bytes)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is done for one picture."""
+    """The work for one picture."""
 
     name: str
     operations: float
-    moved: float  # bytes that no cache spares: what comes in, what goes out
+    moved: float  # bytes that no cache saves: input and output
     seconds: float
     precision: str = "float32"
 
@@ -117,7 +117,7 @@ def report(name: str, precision: str, roof: Roof) -> str:
 
 
 def steps(name: str, precision: str) -> Iterator[Work]:
-    """Of one picture's way through the blocks and back."""
+    """The steps of one picture's way through the blocks and back."""
     written, side, _ = NETWORKS[name]
     module = zoo.find(written).network.module((3, side, side), 2).to(memory_format=torch.channels_last)
     pairs = zip(blocks(module), trial.described(module, (3, side, side)), strict=True)
@@ -131,7 +131,7 @@ def block_steps(name: str, block: Block, place: Place, precision: str) -> Iterat
     images = images.contiguous(memory_format=torch.channels_last)
     computed = getattr(torch, precision)
     way: cpu.Way = cpu.way(block, images, computed)
-    if isinstance(way, Direct):  # of the pictures as they are stored
+    if isinstance(way, Direct):  # for stored pictures
         way = replace(way, table=Standardise((0.5,) * place.channels, (0.25,) * place.channels).table())
         images = images.mul(255).to(torch.uint8)
     shape = block.pooled_shape(images)
@@ -151,7 +151,7 @@ def block_steps(name: str, block: Block, place: Place, precision: str) -> Iterat
     seconds = each(lambda: way.add(images, grad, winners, sums[0][0], sums[1][0]))
     if direct:
         yield Work(f"{name} weights, direct", products, incoming + out + winning, seconds, precision)
-    else:  # only what the winners say, in float32
+    else:  # only the winners' part, in float32
         alive = float((winners != 255).mean()) * winners[0].size
         gathered = 2 * math.prod(weight.shape[1:]) * alive
         yield Work(f"{name} weights, gathered", gathered, incoming + out + winning, seconds)
@@ -162,13 +162,13 @@ def block_steps(name: str, block: Block, place: Place, precision: str) -> Iterat
 
 
 def whole_step(name: str, precision: str) -> float:
-    """Seconds of a picture's share of a whole training step."""
+    """Seconds per picture of a whole training step."""
     step = begin(name, replace(device.choose("cpu", precision, threads=1), fused=True))
     return least(step) / NETWORKS[name][2]
 
 
 def each(task: Callable[[], Any]) -> float:
-    """Seconds a picture."""
+    """Seconds per picture."""
     with torch.no_grad():
         return least(task) / PICTURES
 
@@ -183,7 +183,7 @@ def least(task: Callable[[], Any]) -> float:
 
 
 def peak(bits: int) -> float:
-    """Operations a second: multiply-adds of whole vectors that wait for nothing."""
+    """Operations per second: multiply-adds of whole vectors without waiting."""
     words = np.zeros(LANES, np.uint32)
     seconds = least(lambda: burn(words, TURNS, bits))
     return TURNS * CHAINS * LANES * (2 if bits == 32 else 4) / seconds
@@ -200,7 +200,7 @@ def _multiply_adds(typing: Any, words: Any, turns: Any, bits: Any) -> Any:
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
         words, turns, _ = flat(context, build, signature, arguments)
         start = words_at(build, words, turns.type(0))
-        different = [ir.Constant(FLOATS, [float(chain)] * LANES) for chain in range(CHAINS)]  # none spared as equal
+        different = [ir.Constant(FLOATS, [float(chain)] * LANES) for chain in range(CHAINS)]  # none are merged
 
         def turn(_: Any, sums: list[Any]) -> list[Any]:
             return [multiply(build, total, start, start, size) for total in sums]
@@ -224,7 +224,7 @@ def _burn_16(words: Any, turns: int) -> None:
 
 
 def copied() -> float:
-    """Bytes a second, read and written, of a copy that no cache holds."""
+    """Bytes per second, read and written, of a copy larger than any cache."""
     source, target = np.ones(COPIED, np.uint8), np.ones(COPIED, np.uint8)
     return 2 * COPIED / least(lambda: np.copyto(target, source))
 

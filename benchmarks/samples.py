@@ -1,4 +1,4 @@
-"""The pictures that are measured on: made from scikit-learn's two photographs, or given; split once for all."""
+"""The pictures for the measurements: made from scikit-learn's two photographs, or passed in; split once for all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def make(folder: Path, count: int) -> None:
-    """`count` JPEG files of about 446x374 pixels in two classes: turned and coloured crops of two photographs."""
+    """`count` JPEG files of about 446x374 pixels in two classes: rotated and coloured crops of two photographs."""
     from sklearn.datasets import load_sample_images
 
     photographs = [Image.fromarray(image) for image in load_sample_images().images]
@@ -51,9 +51,10 @@ def by_class(folder: Path) -> dict[str, list[Path]]:
 
 
 def split(pictures: Path, out: Path, shares: dict[str, float], seed: int = 0, count: int | None = None) -> Path:
-    """Copy a folder with a folder a class to out/SIDE/CLASS, each class divided by the shares; at most `count` in all.
+    """Copy a folder with one folder per class to out/SIDE/CLASS, each class divided by the shares; at most `count` in
+    all.
 
-    Every contender reads these folders, so that all have the same pictures on each side.
+    Every contender reads these folders, so all have the same pictures on each side.
     """
     if out.exists():
         return out
@@ -70,7 +71,7 @@ def split(pictures: Path, out: Path, shares: dict[str, float], seed: int = 0, co
 
 
 def flat(pictures: Path, out: Path, count: int) -> Path:
-    """`count` of the pictures in one folder without classes; each again under another name where there are too few."""
+    """`count` of the pictures in one folder without classes; repeated under other names if there are too few."""
     files = [path for files in by_class(pictures).values() for path in files]
     random.Random(0).shuffle(files)
     for number in range(count):
@@ -80,7 +81,7 @@ def flat(pictures: Path, out: Path, count: int) -> Path:
 
 
 def place(path: Path, to: Path) -> None:
-    """A second name for a file, or a copy where the file system has no such thing."""
+    """A hard link, or a copy if the file system has none."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(path, to)
@@ -106,7 +107,7 @@ def crops(pictures: Path, out: Path, count: int, side: int) -> Path:
 
 
 def crop(image: Image.Image, side: int, chance: np.random.Generator) -> Image.Image:
-    """A square of 0.4 to 1 times the shorter edge, anywhere, brought to side x side."""
+    """A random square of 0.4 to 1 times the shorter edge, resized to side x side."""
     size = int(chance.uniform(0.4, 1.0) * min(image.size))
     left, top = (int(chance.integers(edge - size + 1)) for edge in image.size)
     return image.resize((side, side), Image.Resampling.BILINEAR, (left, top, left + size, top + size))

@@ -1,4 +1,4 @@
-"""Runs to medians, medians to tables, tables between marks."""
+"""From runs to medians, from medians to tables, and tables between marks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def between(text: str, name: str, content: str) -> str:
-    """The text with what stands between its two marks replaced. Raises ValueError where a mark is missing."""
+    """The text with the part between its two marks replaced. Raises ValueError if a mark is missing."""
     begin, end = marks(name)
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ValueError(f"the marks {begin} and {end} must stand in the text once, in this order")
@@ -35,13 +35,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def median(runs: Iterable[Run], of: Callable[[Run], float | None]) -> float | None:
-    """Of the runs that were well and have such a value; None where there is none."""
+    """The median of the successful runs that have such a value; None if there is none."""
     values = [value for run in runs if "failed" not in run and (value := of(run)) is not None]
     return statistics.median(values) if values else None
 
 
 def grouped(runs: Iterable[Run], case: str) -> dict[str, list[Run]]:
-    """The runs of a case by contender, Pellucid first, the others as they came."""
+    """The runs of a case by contender, Pellucid first, the others in their order."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         if run["case"] == case:
@@ -70,13 +70,13 @@ def title(contender: str) -> str:
 
 
 def failure(runs: list[Run]) -> str | None:
-    """Why a contender has no figure, where none of its runs was well."""
+    """Why a contender has no figure, if none of its runs succeeded."""
     reasons = [run["failed"] for run in runs if "failed" in run]
     return reasons[-1] if len(reasons) == len(runs) else None
 
 
 def best_peer(groups: dict[str, list[Run]], of: Callable[[Run], float | None], more: bool) -> tuple[str, float] | None:
-    """The peer with the best median: the most where `more`, else the least."""
+    """The peer with the best median: the largest if `more`, else the least."""
     medians = {name: median(runs, of) for name, runs in groups.items() if name != OURS}
     known = [(name, value) for name, value in medians.items() if value is not None]
     return (max if more else min)(known, key=lambda each: each[1]) if known else None
@@ -91,7 +91,7 @@ def against(groups: dict[str, list[Run]], of: Callable[[Run], float | None], mor
 
 
 def number(value: float | None, unit: str = "", digits: int | None = None) -> str:
-    """Three figures; a dash where there is none."""
+    """Three digits; a dash for None."""
     if value is None:
         return "-"
     if digits is None:

@@ -1,10 +1,9 @@
-"""How far a threshold should be drawn towards that of all labels: test F1 on made scores, for docs/why/labels.md.
+"""How far to draw a threshold towards that of all labels: test F1 on synthetic scores, for docs/why/labels.md.
 
     python benchmarks/thresholds.py
 
-Twenty labels that 1 to 40% of the pictures have. Scores are normal, two deviations apart on average, and each label's
-probabilities are off by a shift of its own in logits. Thresholds are chosen on a few hundred pictures and judged on
-20,000.
+Twenty labels on 1 to 40% of the pictures. Scores are normal, two deviations apart on average, and each label's
+probabilities are off by its own shift in logits. Thresholds are chosen on a few hundred pictures and judged on 20,000.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ PULLS = (1e-6, 3.0, 10.0, 30.0, 1e9)
 
 
 def made(generator: np.random.Generator, count: int, apart: np.ndarray, share: np.ndarray, shift: np.ndarray):
-    """(probabilities, targets) of so many pictures, both (count, labels)."""
+    """(probabilities, targets) of `count` pictures, both (count, labels)."""
     has = generator.random((count, LABELS)) < share
     score = generator.normal(size=has.shape) + has * apart
     logit = apart * score - apart**2 / 2 + np.log(share / (1 - share)) + shift

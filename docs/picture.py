@@ -1,7 +1,7 @@
-"""Makes the pictures of the README and the tutorial from the demo's glass box: python docs/picture.py GLASS_BOX.html
+"""Make the pictures of the README and the tutorial from the demo's glass box: python docs/picture.py GLASS_BOX.html
 
-Drives Chromium through the page as a reader would; writes docs/images/walk.webp, which moves, and the stills.
-Needs what the tests need: Playwright and a Chromium.
+It drives Chromium through the page like a reader, and writes docs/images/walk.webp, which is animated, and the stills.
+Like the tests, it needs Playwright and a Chromium.
 """
 
 import argparse
@@ -17,13 +17,13 @@ IMAGES = Path(__file__).parent / "images"
 SIZE = ViewportSize(width=1280, height=860)
 CAPTION, MARGIN = 24, 12  # pixels
 INK, PAPER = (28, 30, 34), (251, 250, 247)
-LOOK, STEP = 2200, 260  # milliseconds that a new view and a step of a slide stay
-LARGEST = 1_500_000  # bytes of a picture that opens a README
+LOOK, STEP = 2200, 260  # milliseconds for a new view and for a step of a slide
+LARGEST = 1_500_000  # bytes of an image at the top of a README
 STILLS = {  # of the last picture, the mistake
     "term.png": "conv1/0,10,8?picture=8",
     "step.png": "conv1.weight/0,0,1,1?direction=update&picture=8",
 }
-Frame = tuple[Image.Image, int]  # and how long it stays
+Frame = tuple[Image.Image, int]  # with its duration
 
 
 def main() -> None:
@@ -46,8 +46,8 @@ def main() -> None:
 
 
 def walk(page: Page) -> Iterator[Frame]:
-    """The network, a layer, a number of it, the window sliding, backward, another picture."""
-    page.locator(".pictures button").last.click()  # the mistake, whose gradients are worth looking at
+    """The network, a layer, one of its numbers, the sliding window, backward, another picture."""
+    page.locator(".pictures button").last.click()  # the mistake, whose gradients are large enough to see
     yield captioned(page, "Your network, on your picture: here on a mistake"), LOOK
     page.get_by_role("button", name="conv1: convolution").click()
     yield captioned(page, "Click a layer: its maps and filters"), LOOK
@@ -59,7 +59,7 @@ def walk(page: Page) -> Iterator[Frame]:
     page.mouse.down()
     page.mouse.up()
     yield captioned(page, "Click it: the window, the weights, the products, their sum"), LOOK
-    page.evaluate("document.activeElement.blur()")  # where an arrow would move within a grid
+    page.evaluate("document.activeElement.blur()")  # otherwise an arrow key would move within a grid
     for _ in range(6):
         page.keyboard.press("ArrowRight")
         yield captioned(page, "Slide the window on"), STEP
@@ -71,7 +71,7 @@ def walk(page: Page) -> Iterator[Frame]:
 
 
 def ready(page: Page) -> None:
-    """Wait until everything that is to be seen has been drawn."""
+    """Wait until everything visible has been drawn."""
     page.locator("main h1").wait_for()
     page.wait_for_timeout(700)
 
@@ -82,7 +82,7 @@ def shot(page: Page) -> Image.Image:
 
 
 def captioned(page: Page, text: str) -> Image.Image:
-    """What is on the page, with a line below that says what happens."""
+    """A screenshot of the page, with a caption below it."""
     seen = shot(page)
     font = ImageFont.load_default(CAPTION)
     image = Image.new("RGB", (seen.width, seen.height + CAPTION + 2 * MARGIN), INK)

@@ -1,4 +1,4 @@
-"""Prints docs/reference.md from the code: `python docs/reference.py > docs/reference.md`. A test compares the two."""
+"""Print docs/reference.md from the code: `python docs/reference.py > docs/reference.md`. A test compares the two."""
 
 import ast
 import dataclasses
@@ -124,7 +124,7 @@ def public_names() -> dict[str, str]:
 
 
 def operators() -> dict[str, list[str]]:
-    """What a file of declarations is about -> the operators that its declarations are for."""
+    """The title of each file of declarations -> the operators that it declares."""
     by_kind: dict[str, list[str]] = {}
     for name, declaration in aten.DECLARATIONS.items():
         words = (inspect.getdoc(inspect.getmodule(declaration)) or "").split("\n\n")[0]
@@ -133,7 +133,7 @@ def operators() -> dict[str, list[str]]:
 
 
 def explanations() -> dict[str, str]:
-    """The string behind each field of Recipe, by its name."""
+    """The docstring of each field of Recipe, by its name."""
     body = ast.parse(inspect.getsource(recipes)).body
     fields = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == "Recipe").body
     texts = {}

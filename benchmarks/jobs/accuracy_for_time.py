@@ -48,7 +48,7 @@ def report(runs: list[Run]) -> str:
 
 
 def pooled(runs: list[Run], contender: str) -> float | None:
-    """Wrong answers of all splits together."""
+    """Fraction of wrong answers over all splits together."""
     answers = [run["answer"] for run in runs if run["contender"] == contender and "failed" not in run]
     tested = sum(answer["test"] for answer in answers)
     return (tested - sum(answer["correct"] for answer in answers)) / tested if tested else None

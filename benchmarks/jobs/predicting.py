@@ -45,7 +45,7 @@ def cases(setting: Setting) -> Iterator[Case]:
         ready.append((name, {**settings, "model": model}))
     for name, inputs in ready:
         yield Case(FOLDER, name, "predict", {**inputs, "pictures": str(many)})
-    for _ in range(1 if setting.quick else 3):  # short, so in more turns
+    for _ in range(1 if setting.quick else 3):  # short, so it gets more turns
         for name, inputs in ready:
             yield Case(ONE, name, "predict", {**inputs, "pictures": str(next(many.iterdir()))})
 

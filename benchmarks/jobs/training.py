@@ -1,4 +1,4 @@
-"""Training throughput: steps on pictures that are in memory, decoded, four networks."""
+"""Training throughput: steps on decoded pictures in memory, for four networks."""
 
 from collections.abc import Iterator
 

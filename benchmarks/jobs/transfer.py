@@ -1,4 +1,4 @@
-"""The default command on photographs, beside two PyTorch scripts that start from the same published weights."""
+"""The default command on photographs, and two PyTorch scripts that start from the same published weights."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Keras 3 as its guides write it, on the backend that KERAS_BACKEND names. Prints one line of JSON.
+"""Keras 3 in the style of its guides, on the backend that KERAS_BACKEND names. Prints one line of JSON.
 
 python keras3.py VERB JSON-OF-ARGUMENTS
 """
@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
-# without TensorFlow its guides read folders through Grain
+# without TensorFlow, its guides read folders through Grain
 FORMAT = "tf" if keras.backend.backend() == "tensorflow" else "grain"
 
 
@@ -63,7 +63,7 @@ def folder(path: str, side: int, batch: int, shuffle: bool = True, labels: str |
         format=FORMAT,
         verbose=False,
     )
-    return data.prefetch(-1) if FORMAT == "tf" else data  # -1: as TensorFlow finds best
+    return data.prefetch(-1) if FORMAT == "tf" else data  # -1: TensorFlow chooses
 
 
 def train(pictures: str, network: str, side: int, batch: int, epochs: int, out: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def train(pictures: str, network: str, side: int, batch: int, epochs: int, out: 
 
 
 def arrays(path: str, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (N, side, side, 3) and labels (N,), of a folder with a folder a class."""
+    """uint8 (N, side, side, 3) and labels (N,), from a folder with one folder per class."""
     files = [(each, label) for label, one in enumerate(sorted(Path(path).iterdir())) for each in sorted(one.iterdir())]
     images = [
         keras.utils.img_to_array(keras.utils.load_img(each, target_size=(side, side)), dtype="uint8")
@@ -87,7 +87,7 @@ def arrays(path: str, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rate(pictures: str, network: str, side: int, batch: int, seconds: float) -> dict[str, Any]:
-    """`fit` on pictures that are in memory, decoded; the first steps are not counted."""
+    """`fit` on decoded pictures in memory; the first steps do not count."""
     images, labels = arrays(pictures, side)
     model = compiled(network, side)
 
@@ -119,7 +119,7 @@ def predict(model: str, pictures: str, network: str, side: int, batch: int, out:
 
 
 class Until(keras.callbacks.Callback):
-    """Ends the training when the time is up."""
+    """Ends the training when the time is over."""
 
     def __init__(self, end: float) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class Until(keras.callbacks.Callback):
 
 
 def timed(pictures: str, network: str, side: int, batch: int, minutes: float, began: float, out: str) -> dict[str, Any]:
-    """The blog's network with its augmentation, for so many minutes since `began` (seconds, time.time())."""
+    """The blog's network with its augmentation, for `minutes` minutes from `began` (seconds, time.time())."""
     keras.utils.set_random_seed(0)
     images, labels = arrays(f"{pictures}/train", side)
     tested, truth = arrays(f"{pictures}/test", side)

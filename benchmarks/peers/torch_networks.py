@@ -1,11 +1,11 @@
-"""The measured networks as PyTorch users write them, for both PyTorch peers."""
+"""The measured networks in the usual style of PyTorch users, for both PyTorch peers."""
 
 import torch
 from torch import Tensor, nn
 
 
 def build(network: str, classes: int = 2) -> nn.Module:
-    """`article`, `small` and `tiny` learn the width of their first dense layer from the first batch they see."""
+    """`article`, `small` and `tiny` get the width of their first dense layer from the first batch."""
     return nn.Sequential(*LAYERS[network](classes))
 
 
@@ -25,7 +25,7 @@ def tiny(classes: int) -> list[nn.Module]:
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut, which is a strided 1x1 convolution where the shape changes."""
+    """Two convolutions and a shortcut, which is a strided 1x1 convolution if the shape changes."""
 
     def __init__(self, before: int, filters: int, stride: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ LAYERS = {"article": article, "small": small, "tiny": tiny, "compact": compact, 
 
 
 def ready(network: str, side: int) -> nn.Module:
-    """Built, and every width known."""
+    """The network with every width known."""
     model = build(network).eval()
     with torch.no_grad():
         model(torch.zeros(1, 3, side, side))

@@ -1,4 +1,4 @@
-"""Plain PyTorch, written as its tutorials are: a Dataset, a DataLoader, a loop. Prints one line of JSON.
+"""Plain PyTorch, in the style of its tutorials: a Dataset, a DataLoader, a loop. Prints one line of JSON.
 
 python torch_plain.py VERB JSON-OF-ARGUMENTS
 """
@@ -23,13 +23,13 @@ WORKERS = os.cpu_count() or 1
 
 
 def read(path: Path, side: int) -> Tensor:
-    """float32 (3, side, side), 0 to 1: what torchvision's Resize and ToTensor give."""
+    """float32 (3, side, side), 0 to 1, like the output of torchvision's Resize and ToTensor."""
     image = Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().div(255)
 
 
 class Folder(Dataset):
-    """A folder with a folder a class."""
+    """A folder with one folder per class."""
 
     def __init__(self, root: str, side: int) -> None:
         classes = enumerate(sorted(Path(root).iterdir()))
@@ -79,7 +79,7 @@ def train(pictures: str, network: str, side: int, batch: int, epochs: int, out: 
 
 
 def rate(pictures: str, network: str, side: int, batch: int, seconds: float) -> dict[str, Any]:
-    """Steps on pictures that are in memory, decoded; the first steps are not counted."""
+    """Steps on decoded pictures in memory; the first steps do not count."""
     data = Folder(pictures, side)
     images, labels = next(iter(DataLoader(data, batch_size=len(data), shuffle=True)))
     batches = DataLoader(TensorDataset(images, labels), batch_size=batch, shuffle=True, drop_last=True)

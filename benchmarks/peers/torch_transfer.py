@@ -2,9 +2,9 @@
 
 python torch_transfer.py VERB JSON-OF-ARGUMENTS
 
-`tutorial`: as tutorials on transfer learning write it. A Dataset, a DataLoader, a loop over epochs; the backbone is
-frozen, and runs on every picture in every epoch. `once`: as someone writes it who knows better. Each picture is
-decoded once and goes through the backbone once, in bfloat16 and channels-last; scikit-learn fits the head.
+`tutorial`: in the style of tutorials on transfer learning. A Dataset, a DataLoader, a loop over epochs; the backbone is
+frozen, and runs on every picture in every epoch. `once`: an expert's version. Each picture is decoded once and goes
+through the backbone once, in bfloat16 and channels-last; scikit-learn fits the head.
 """
 
 import json
@@ -38,7 +38,7 @@ STAGES = [
 
 
 class Conv(nn.Conv2d):
-    """With TensorFlow's "same" padding: the odd zero comes after."""
+    """A convolution with TensorFlow's "same" padding: the odd zero comes last."""
 
     def forward(self, input: Tensor) -> Tensor:
         step, size = self.stride[0], self.kernel_size[0]
@@ -82,7 +82,7 @@ def backbone() -> nn.Module:
 
 
 def read(path: Path) -> np.ndarray:
-    """uint8 (224, 224, 3): the middle, as the weights were trained."""
+    """uint8 (224, 224, 3): the centre, as in the training of the weights."""
     image = Image.open(path).convert("RGB")
     (width, height), side = image.size, min(image.size) * CROP
     box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
@@ -95,7 +95,7 @@ def scaled(images: Tensor) -> Tensor:
 
 
 class Folder(Dataset):
-    """A folder with a folder a class; of training pictures every second one is mirrored by chance."""
+    """A folder with one folder per class; training pictures are mirrored with probability 1/2."""
 
     def __init__(self, root: Path, mirrored: bool = False) -> None:
         classes = enumerate(sorted(root.iterdir()))
@@ -112,7 +112,7 @@ class Folder(Dataset):
 
 
 def tutorial(pictures: str, out: str) -> dict[str, Any]:
-    """Epochs over all pictures, the frozen backbone among them; validated after each."""
+    """Epochs over all pictures, through the frozen backbone; validated after each."""
     root, workers = Path(pictures), os.cpu_count() or 1
     training = Folder(root / "train", mirrored=True)
     batches = DataLoader(training, batch_size=BATCH, shuffle=True, num_workers=workers)
@@ -139,7 +139,7 @@ def tutorial(pictures: str, out: str) -> dict[str, Any]:
 
 
 def once(pictures: str, out: str) -> dict[str, Any]:
-    """Features of every picture once, then the head, whose strength the validation pictures choose."""
+    """Features of every picture once, then the head, whose regularisation the validation pictures choose."""
     frozen = backbone().to(memory_format=torch.channels_last)
 
     def features(side: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""PyTorch by someone who knows it: channels-last, bfloat16, kept memory, OpenCV; with torch.compile or without.
+"""Expert PyTorch: channels-last, bfloat16, kept memory, OpenCV; with torch.compile or without.
 
 python torch_tuned.py VERB JSON-OF-ARGUMENTS, as torch_plain.py; prints one line of JSON.
 """
@@ -27,7 +27,7 @@ Call = Callable[[Tensor], Tensor]
 
 
 def keep_memory() -> None:
-    """Freed blocks are kept, not handed back to the system after each step (glibc)."""
+    """Keep freed blocks instead of returning them to the system after each step (glibc)."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is not None:
         for parameter, value in ((-1, 2**31 - 1), (-2, 64 << 20), (-4, 0)):  # trim threshold, top pad, mmap max
@@ -36,7 +36,7 @@ def keep_memory() -> None:
 
 def read(path: Path, side: int) -> Tensor:
     """uint8 (3, side, side), a view of channels-last memory."""
-    cv2.setNumThreads(0)  # the loader's processes have the cores
+    cv2.setNumThreads(0)  # the loader's processes use the cores
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     return torch.from_numpy(cv2.resize(image, (side, side))).permute(2, 0, 1)
 
@@ -74,7 +74,7 @@ def accuracy(model: nn.Module, call: Call, batches: DataLoader) -> float:
 
 
 class Folder(Dataset):
-    """A folder with a folder a class; bytes until a batch is on its way through the network."""
+    """A folder with one folder per class; pictures stay bytes until their batch goes through the network."""
 
     def __init__(self, root: str, side: int) -> None:
         classes = enumerate(sorted(Path(root).iterdir()))
@@ -112,7 +112,7 @@ def rate(pictures: str, network: str, side: int, batch: int, seconds: float, com
     images = images.contiguous(memory_format=torch.channels_last)
     model, call = begin(network, side, compiled)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    steps, start = -3, 0.0  # the first three compile and are not counted
+    steps, start = -3, 0.0  # the first three compile and do not count
     while steps < 2 or time.perf_counter() - start < seconds:
         if steps == 0:
             start = time.perf_counter()
@@ -136,7 +136,7 @@ class Files(Dataset):
 def predict(
     model: str, pictures: str, network: str, side: int, batch: int, out: str, compiled: bool = True
 ) -> dict[str, Any]:
-    """Compiled only where there are pictures enough to be worth it."""
+    """Compiled only if there are enough pictures to pay for it."""
     paths = sorted(Path(pictures).iterdir()) if Path(pictures).is_dir() else [Path(pictures)]
     many = len(paths) > 4 * batch
     trained, call = begin(network, side, compiled and many)

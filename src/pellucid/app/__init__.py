@@ -1,1 +1,1 @@
-"""What a person touches: the command line. Calls only the verbs in pellucid.api."""
+"""The user interface: the command line and the served page. Calls only the verbs in pellucid.api."""

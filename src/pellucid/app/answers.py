@@ -1,4 +1,4 @@
-"""Predictions on their way out: which pictures, in which format, to which place, one row at a time."""
+"""Write predictions: which pictures, in which format, to which place, one row at a time."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from pellucid.errors import RecipeError, StorageError
 from pellucid.texts import LABELS_BETWEEN
 
 STANDARD_INPUT = "-"
-_HEAD = 4096  # bytes of a file, by which a text is told from a picture
-LISTED = 5  # folders that are left out, by name
+_HEAD = 4096  # bytes of a file that tell a text from a picture
+LISTED = 5  # left-out folders reported by name
 WIDEST = 30  # cells of a class name in the table; longer ones push their row to the right
 
 
 def write(
     model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO, trust: bool = False
 ) -> int:
-    """Classify and write row by row. Returns how many pictures could not be used."""
+    """Classify and write row by row. Returns the number of unusable pictures."""
     classifier = predictor(model, pictures, trust)
     return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, format, stream)
 
@@ -43,7 +43,7 @@ def listed(
     format: str,
     stream: TextIO,
 ) -> int:
-    """Write the answers to `pictures` row by row as they come. Returns how many pictures could not be used."""
+    """Write the answers to `pictures` row by row, as they come. Returns the number of unusable pictures."""
     row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[format]
     if format == "csv":
         places = range(1, min(top, len(classifier.classes)) + 1)
@@ -52,7 +52,7 @@ def listed(
         csv.writer(stream, lineterminator="\n").writerow(["picture", *labels, *ranks, "error"])
 
     def total() -> int | None:
-        """Counted in a walk of its own, so that a folder's names are never all held; None where they stream in."""
+        """Counted in a separate walk, because a folder's names are never all in memory; None if they stream in."""
         return None if STANDARD_INPUT in pictures else sum(1 for _ in expand(pictures))
 
     count = unusable = 0
@@ -81,9 +81,9 @@ def sink(out: Path | None) -> Iterator[TextIO]:
                 f"{out} already exists and is not a text file, so it is not an earlier answer: nothing of yours is "
                 "overwritten. Choose another --out."
             )
-        if out.exists() and not out.is_file():  # /dev/stdout, a named pipe: nothing that could be replaced
+        if out.exists() and not out.is_file():  # /dev/stdout or a named pipe, which cannot be replaced
             with out.open("w", buffering=1, encoding="utf-8", errors="backslashreplace", newline="") as file:
-                yield file  # a line at a time, for who reads it meanwhile
+                yield file  # line-buffered, for a reader at the other end
             return
         with (
             files.replacing(out.resolve()) as temporary,
@@ -105,7 +105,7 @@ def check(**numbers: int) -> None:
 
 
 def expanded_sources(pictures: Iterable[Source]) -> Iterator[Source]:
-    """What the pictures that are named stand for; a folder that is left out is told on standard error."""
+    """The pictures that the names stand for; left-out folders are reported on standard error."""
     left_out = 0
     for each in walked(pictures):
         if not isinstance(each, LeftOut):
@@ -119,12 +119,12 @@ def expanded_sources(pictures: Iterable[Source]) -> Iterator[Source]:
 
 
 def sources(pictures: tuple[str, ...]) -> Iterator[Source]:
-    """What the names on a command line stand for, - among them; what is left out is told."""
+    """The pictures that names on a command line, including -, stand for; left-out folders are reported."""
     return expanded_sources(_sources(pictures))
 
 
 def named(source: str) -> str:
-    """What a row calls a picture."""
+    """A picture's name in its row."""
     return STANDARD_INPUT if source == "<bytes>" else source
 
 
@@ -165,7 +165,7 @@ def _jsonl(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) 
 
 
 def _cells(name: str) -> int:
-    """How wide a terminal shows a name: Chinese letters take two cells each."""
+    """The width of a name on a terminal: Chinese characters take two cells each."""
     if name.isascii():
         return len(name)
     from rich.cells import cell_len

@@ -1,4 +1,4 @@
-"""A bar on standard error, where that is a terminal. A cold prediction imports this, and rich only for a bar."""
+"""A bar on standard error, if that is a terminal. A cold prediction imports this module, and rich only for a bar."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-UNTIMED = 2.0  # seconds of work of which nobody needs to know how long it will take
+UNTIMED = 2.0  # seconds of work before a bar is worth showing
 
 
 def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watched: bool) -> Iterator[T]:
-    """The same items, with a bar on standard error while they come; none where the rows themselves are `watched`."""
+    """The same items, with a bar on standard error while they come; no bar if the rows themselves are `watched`."""
     if not sys.stderr.isatty() or (watched and sys.stdout.isatty()):
         yield from items
         return
@@ -34,7 +34,7 @@ def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watc
 
 
 def progress_bars() -> Progress:
-    """A bar on standard error where that is a terminal; nothing at all where it is not."""
+    """A bar on standard error if that is a terminal, else nothing."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -46,12 +46,12 @@ def progress_bars() -> Progress:
         TextColumn("{task.fields[note]}  {task.fields[seen]}  {task.fields[left]}"),
         console=console,
         transient=True,
-        # lines for the same terminal go above the bar; those for a file or a pipe must not be led there
+        # lines for the same terminal go above the bar; lines for a file or a pipe must not
         redirect_stdout=sys.stdout.isatty(),
         disable=not console.is_terminal,
     )
 
 
 def only_bar(bars: Progress) -> TaskID:
-    """The one bar, made when it is first needed."""
+    """The only bar, created on first use."""
     return bars.tasks[0].id if bars.tasks else bars.add_task("", total=None, note="", seen="", left="")

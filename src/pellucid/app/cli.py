@@ -1,4 +1,4 @@
-"""The command line: finds a command's file, runs it, and reports errors. Nothing heavy is imported before that."""
+"""The command line: find a command's file, run it, and report errors. Imports nothing heavy before that."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ An image classifier you can see through.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `pellucid`. Returns the exit status; without `arguments`, those of the process."""
     if arguments is None:
-        # the collections with which Python ends walk over all of PyTorch's objects; frozen ones are passed over
+        # Python's final garbage collections walk over all of PyTorch's objects; frozen ones are skipped
         atexit.register(gc.freeze)
         arguments = sys.argv[1:]
     streams.open_all()
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\npellucid: stopped.", file=sys.stderr)
         return Exit.STOPPED
     except BrokenPipeError:
-        streams.stop_writing()  # whoever read our output has seen enough (`| head`)
+        streams.stop_writing()  # the reader of our output has seen enough (`| head`)
         return Exit.ERROR
     except OSError as error:
         print("pellucid:", printable(str(error)), file=sys.stderr)
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _lines(message: str) -> str:
-    """One line, whatever the names in it hold. Only a message with a caret has more, and begins below `pellucid:`."""
+    """One line, whatever its names contain. Only a message with a caret has more, and starts below `pellucid:`."""
     lines = message.split("\n")
     if not any(line.strip(" ") == "^" for line in lines):
         return f" {printable(message)}"
@@ -96,7 +96,7 @@ def _run(args: list[str]) -> int:
         return Exit.USAGE
     import logging
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home for its cache
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if it has no folder for its cache
     return import_module(f"pellucid.app.commands.{COMMANDS[args[0]]}").run(args[1:])
 
 

@@ -1,4 +1,4 @@
-"""How a command can end: the exit statuses, with their meaning. Imports nothing heavy."""
+"""The exit statuses of a command, with their meaning. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """A process's exit status; `meaning` is what the reference page prints."""
+    """A process's exit status; `meaning` is the text on the reference page."""
 
     meaning: str
 

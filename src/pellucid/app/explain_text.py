@@ -1,4 +1,4 @@
-"""What `pellucid explain` prints: the path to a prediction, and one number with all its terms."""
+"""The printed output of `pellucid explain`: the path to a prediction, and one number with all its terms."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pellucid.glassbox.trace.working import Part, Working
 from pellucid.glassbox.why.attribution import Attribution
 from pellucid.glassbox.why.mechanism import Mechanism
 
-CLASSES, ROWS, CHANNELS, BETWEEN = 5, 12, 4, 12  # lines of what may be long; --json has all of it
-WIDE = 11  # columns of numbers that a grid may have
+CLASSES, ROWS, CHANNELS, BETWEEN = 5, 12, 4, 12  # most lines of long lists; --json has everything
+WIDE = 11  # most columns of a printed grid
 
 
 def path(trace: Trace, backward: bool) -> None:
-    """Top classes, the loss, and a line a layer: shape, range, strongest units; with `backward` the gradients' too."""
+    """Top classes, the loss, and a line per layer: shape, range, strongest units; with `backward` also gradients."""
     console = _console()
     console.print(Text(f"{printable(trace.source)}: {called(trace)}", style="bold"))
     order = np.argsort(-trace.probabilities, kind="stable")
@@ -59,7 +59,7 @@ def path(trace: Trace, backward: bool) -> None:
 
 
 def called(trace: Trace) -> str:
-    """What the picture is called: a class, or any number of labels."""
+    """The predicted class, or any number of labels."""
     return ", ".join(printable(trace.classes[number]) for number in trace.predictions) or "no label"
 
 
@@ -104,7 +104,7 @@ def working(result: Working) -> None:
 
 
 def mechanism(result: Mechanism) -> None:
-    """What made the difference between two classes, by pixels and by layers."""
+    """The difference between two classes, by pixels and by layers."""
     console = _console()
     first, second = printable(result.first), printable(result.second)
     console.print(Text(f"{printable(result.source)}: why {first} and not {second}", style="bold"))
@@ -129,7 +129,7 @@ def mechanism(result: Mechanism) -> None:
 
 
 def attribution(result: Attribution, label: str, place: str) -> None:
-    """Where the picture went, and how far to trust it."""
+    """Where the map was written, and how far to trust it."""
     console = _console()
     layer = f" at {result.layer}" if result.layer else ""
     console.print(Text(f"{result.method}{layer} for {printable(label)}: {printable(place)}", style="bold"))
@@ -156,7 +156,7 @@ def _part(part: Part, running: float, named: bool, console: Console) -> float:
 
 
 def _between(part: Part, console: Console) -> None:
-    """A number between on one line: its formula and value."""
+    """An intermediate number on one line: its formula and value."""
     terms = part.terms
     name = _indexed(part.of, part.index)
     if len(terms) == 1:
@@ -168,7 +168,7 @@ def _between(part: Part, console: Console) -> None:
 
 
 def _with_numbers(part: Part) -> str:
-    """The formula of a single term with its numbers in the place of names."""
+    """The formula of a single term with numbers instead of names."""
     numbers = {column.name: float(column.values[0]) for column in part.terms.columns}
     return part.terms.formula.written({n: f"({v:.9g})" if v < 0 else f"{v:.9g}" for n, v in numbers.items()})
 
@@ -179,7 +179,7 @@ def _indexed(name: str, place: Iterable[int]) -> str:
 
 
 def _window(part: Part) -> tuple[int, int, int] | None:
-    """(channels, rows, columns) of the terms where they are a window over maps; None where they are a list."""
+    """(channels, rows, columns) of the terms if they are a window over maps; None if they are a list."""
     columns = part.terms.columns
     weights = next((column for column in columns if column.indices.shape[1] == 4 and column.name == "weight"), None)
     if part.terms.pick == "max" or (len(columns) == 1 and columns[0].indices.shape[1] == 4):
@@ -192,7 +192,7 @@ def _window(part: Part) -> tuple[int, int, int] | None:
 
 
 def _grids(part: Part, shape: tuple[int, int, int], running: float, console: Console) -> float:
-    """Window, weights and products side by side, a channel after the other, with the running sum."""
+    """Window, weights and products side by side, channel by channel, with the running sum."""
     channels, height, _ = shape
     terms = part.terms
     grids = [column.values.reshape(shape) for column in terms.columns]
@@ -236,7 +236,7 @@ def _grid(values: NDArray[np.float64], outside: NDArray[np.bool_]) -> list[str]:
 
 
 def _rows(part: Part, running: float, console: Console) -> float:
-    """A line a term, the largest first where there are many. The last column: the running sum, or which won."""
+    """A line per term, the largest first if there are many. The last column: the running sum, or the winner."""
     terms = part.terms
     if len(terms) == 0:
         console.print("  it has no terms", style="dim")
@@ -248,7 +248,7 @@ def _rows(part: Part, running: float, console: Console) -> float:
     if len(terms) > ROWS:
         order = np.argsort(-terms.values if largest else -np.abs(terms.values), kind="stable")[:ROWS]
     places = {column.name: part.places(column) for column in terms.columns}
-    # what is the same in every term is said once
+    # an index that all terms share is printed once
     fixed = [column for column in terms.columns if (places[column.name] == places[column.name][0]).all()]
     for column in fixed:
         name = _indexed(part.names[column.name], places[column.name][0])
@@ -278,7 +278,7 @@ def _rows(part: Part, running: float, console: Console) -> float:
 
 
 def _single(part: Part, running: float, console: Console) -> float:
-    """The numbers that go in, a line each, and the formula with them in it."""
+    """The input numbers, a line each, and the formula with them."""
     for column in part.terms.columns:
         name = _indexed(part.names[column.name], part.places(column)[0])
         console.print(Text(f"  {name} = {column.values[0]:.9g}"))
@@ -298,7 +298,7 @@ def _sum_name(result: Working) -> str:
 
 
 def _aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last_left: bool = False) -> list[Text]:
-    """Columns under each other: the first `left` flush left, numbers flush right."""
+    """Aligned columns: the first `left` flush left, numbers flush right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = []
     for number, line in enumerate(lines):
@@ -311,15 +311,15 @@ def _aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last
 
 
 def _example(trace: Trace) -> str:
-    """A unit that is worth a look: the strongest of the first layer that has weights."""
+    """A unit worth a look: the strongest of the first layer with weights."""
     first = next((node for node in trace.nodes if "weight" in node.reads), trace.nodes[-1])
     (unit, _), *_ = trace.strongest(first.name, 1)
     return f"{first.name}[{', '.join(map(str, unit))}]"
 
 
 def _short(value: float) -> str:
-    """Five significant digits: for looking at, never for adding up."""
-    number = float(value) + 0.0  # no -0
+    """Five significant digits, for display only."""
+    number = float(value) + 0.0  # avoids -0
     return f"{number:.5g}" if math.isfinite(number) else "."
 
 

@@ -1,4 +1,4 @@
-"""`pellucid predict --features`: the answers as without it, and beside them a Parquet file of features."""
+"""`pellucid predict --features`: the usual answers, and a Parquet file of features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write(
     out: Path | None,
     trust: bool = False,
 ) -> int:
-    """As answers.write, in one pass. Raises StorageError, and NetworkError where there are no features."""
+    """As answers.write, in one pass. Raises StorageError, and NetworkError if there are no features."""
     if out is not None and out.resolve() == features.resolve():
         raise RecipeError(f"--out and --features are both {out}; name two different files.")
     feature_table.check(features)  # before torch is imported

@@ -1,4 +1,4 @@
-"""How the commands read their flags, and the flags that several of them have."""
+"""Parse the commands' flags, and the flags that several of them share."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from pellucid.errors import did_you_mean
 
 T = TypeVar("T")
 
-# flags that may be left out; their help says what happens then
+# optional flags; their help states the default
 Place = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
 Folder = Annotated[Positional[Path | None], arg(metavar="[DIR]", help_behavior_hint="")]
 Model = Annotated[Positional[Path], arg(metavar="MODEL")]
@@ -48,9 +48,9 @@ def parse(command: Callable[..., T], args: list[str], name: str) -> T:
 
 
 def _in_a_line(box: str) -> str | None:
-    """What the parser says in a box, as sentences: its first part, and the flag that was probably meant.
+    """The parser's boxed message as sentences: its first part, and the flag that was probably meant.
 
-    None where a flag that it does not know comes before a name: it speaks of the name alone.
+    None if an unknown flag comes before a name: the message then mentions only the name.
     """
     lines = [re.sub(r"^[-─]+$", "", line.strip("╭╮╰╯│|+ ").strip("─ ")) for line in box.splitlines()[1:]]
     parts = [part.split() for part in "\n".join(lines).split("\n\n")]
@@ -71,7 +71,7 @@ def _in_a_line(box: str) -> str | None:
         return f"{match[1]} is missing."
     if match := re.match(r"Missing value for argument '(-\S+)'", first):
         return f"{match[1]} needs a value."
-    if first.startswith("Missing value for argument"):  # of a name, in whose place an unknown flag stands
+    if first.startswith("Missing value for argument"):  # a name, in whose place there is an unknown flag
         return None
     suggestion = re.search(r"Perhaps you meant:\s*(--\S+)", "\n".join(lines))
     return first.rstrip(".") + "." + (f" Did you mean {suggestion[1]}?" if suggestion else "")
@@ -86,7 +86,7 @@ def _help(command: Callable[..., Any], name: str) -> str:
 
 
 def _unknown(args: list[str], text: str) -> str:
-    """Which flag the help text does not know."""
+    """The flag that the help text does not contain."""
     known = sorted(set(re.findall(r"--[a-z][a-z-]*[a-z]", text)))
     flags = [word.split("=")[0] for word in args if word.startswith("-")]
     flag = next((each for each in flags if each not in known), flags[0] if flags else "")

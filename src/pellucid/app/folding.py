@@ -1,4 +1,4 @@
-"""What people see of a cross-validation: which fold it is at, how each fold did, what they say together."""
+"""The display of a cross-validation: the current fold, each fold's result, and their joint result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show(event: FoldBegun | FoldDone | FoldStep, console: Console, bars: Progres
 
 
 def plan(summary: DataSummary) -> str:
-    """Instead of the sizes of the sides."""
+    """Printed instead of the sizes of the sides."""
     return (
         f"{summary.folds} folds: each of the {many(summary.test, 'picture')} is tested once, by a model trained on the "
         "other folds; the saved model comes from a final training on all pictures"
@@ -46,7 +46,7 @@ def plan(summary: DataSummary) -> str:
 
 
 def report(folds: Folds, console: Console) -> None:
-    """Above the figure of all of them."""
+    """Printed above the joint figure."""
     each = ", ".join(f"{fold.accuracy:.1%}" for fold in folds.each)
     console.print(f"folds: {each}; standard deviation {folds.spread:.1%}")
 

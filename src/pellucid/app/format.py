@@ -1,4 +1,4 @@
-"""Numbers, times and names as people read them."""
+"""Format numbers, times and names for people."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pellucid.texts import listed
 if TYPE_CHECKING:
     from pellucid.training.evaluate import Metrics
 
-# what moves the cursor or ends the line, and the bytes of a name that is no UTF-8
+# control characters, line ends, and bytes of a name that are not UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def printable(words: str | Path) -> str:
-    """A file's or a class's name on one line, also where it holds line ends, escapes or bytes that are no UTF-8."""
+    """A file's or a class's name on one line, even if it has line ends, escapes or bytes that are not UTF-8."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(words))
 
 
@@ -33,7 +33,7 @@ def many(count: int, thing: str, things: str | None = None) -> str:
 
 
 def share(metrics: Metrics) -> str:
-    """Accuracy with count and interval, in one phrase; of several labels the share with exactly the right ones."""
+    """Accuracy with count and interval, in one phrase; for several labels the fraction with exactly the right ones."""
     low, high = metrics.interval
     if metrics.several:
         of = f"of {many(metrics.pictures, 'picture')} have exactly the right labels"
@@ -42,9 +42,9 @@ def share(metrics: Metrics) -> str:
 
 
 def balanced(metrics: Metrics, most: int = 5) -> str:
-    """Balanced accuracy with its interval, and the recall of each class, of many the lowest, in one phrase.
+    """Balanced accuracy with its interval, and the recall of each class (of many, the lowest), in one phrase.
 
-    Of several labels the F1 of all of them and the mean average precision.
+    For several labels, the F1 over all of them and the mean average precision.
     """
     if metrics.balanced_accuracy is None or metrics.balanced_interval is None:
         figures = {"macro F1": metrics.macro_f1, "micro F1": metrics.micro_f1}
@@ -81,5 +81,5 @@ def size(count: int) -> str:
 
 
 def _scaled(count: int, units: tuple[tuple[float, str], ...], plain: str) -> str:
-    # 999,600 is 1 M and not 1e+03 k: what rounds to a thousand has reached the next unit
+    # 999,600 is 1 M and not 1e+03 k: a number that rounds to a thousand takes the next unit
     return next((f"{count / limit:.3g}{unit}" for limit, unit in units if count >= 0.9995 * limit), f"{count}{plain}")

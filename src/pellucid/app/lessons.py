@@ -1,4 +1,4 @@
-"""How the walk through the article is printed: text, grids of numbers, pictures in shades, sums line by line."""
+"""Print the walk through the article: text, grids of numbers, pictures in shades, sums line by line."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 WIDEST = 88  # columns of running text
 GAP = 3  # columns between grids
 LONG = 6  # numbers in a row
-SPACIOUS = 16  # a picture with fewer columns is drawn with two cells a pixel
+SPACIOUS = 16  # a picture with fewer columns is drawn with two cells per pixel
 RAMP = " .:-=+*#%@"
 DECIMALS = 4
-FEWER = 2  # of numbers from LARGE on
+FEWER = 2  # decimals for numbers from LARGE on
 LARGE = 10
-TABLED = 4  # a lesson with at most so many workings shows each as a table
-LISTED = 12  # terms of a table; of more, the first and the last few are shown
+TABLED = 4  # a lesson with at most this many workings shows each as a table
+LISTED = 12  # most terms in a table; of more, the first and the last few are shown
 FIRST, LAST = 6, 2
-SHORT = 3  # terms that need no table
+SHORT = 3  # most terms without a table
 
 Block = list[Text]
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ Place = tuple[int, ...]
 
 
 def show(lessons: Iterable[Lesson], console: Console | None = None) -> None:
-    """Print lessons, one after the other."""
+    """Print lessons, in order."""
     console = console or Console(highlight=False)
     for number, lesson in enumerate(lessons):
         if number:
@@ -68,7 +68,7 @@ def _show(lesson: Lesson, console: Console) -> None:
 
 
 def _marks(working: Worked) -> dict[str, set[Place]]:
-    """Array -> the places that a working reads or gives."""
+    """Array -> the places that a working reads or computes."""
     marks: dict[str, set[Place]] = {working.of.name: {working.of.index}}
     for term in working.terms:
         for factor in term.factors:
@@ -78,7 +78,7 @@ def _marks(working: Worked) -> dict[str, set[Place]]:
 
 
 def _bands(grids: Sequence[Grid], marks: dict[str, set[Place]], console: Console) -> Iterator[Text]:
-    """Grids side by side as far as they fit; one drawn in shades ends its band."""
+    """Grids side by side if they fit; one in shades ends its band."""
     band: list[Block] = []
     for grid in grids:
         blocks = list(_drawn(grid, marks.get(grid.name, set()), console))
@@ -118,7 +118,7 @@ def _width(block: Block) -> int:
 
 
 def _drawn(grid: Grid, marks: set[Place], console: Console) -> Iterator[Block]:
-    """A block for each channel."""
+    """A block per channel."""
     numbers = grid.numbers
     if grid.shown != "numbers":
         yield [Text(grid.title, style="dim"), *_shaded(numbers, grid.shown == "strength", console)]
@@ -130,14 +130,14 @@ def _drawn(grid: Grid, marks: set[Place], console: Console) -> Iterator[Block]:
             yield _numbered(title, rows, here, bool(marks))
     else:
         rows = _cells(numbers)
-        if numbers.ndim == 1:  # a row, or where there are many a column
+        if numbers.ndim == 1:  # a row, or a column if it is long
             rows = rows[:, None] if len(numbers) > LONG else rows[None]
         headings = np.array([grid.columns], object) if grid.columns else rows[:0]
         yield _numbered(grid.title, np.concatenate([headings, rows]), marks, bool(marks))
 
 
 def _cells(numbers: Floats) -> NDArray[Any]:
-    """As texts with the same number of decimals, as few as show them exactly, at most four."""
+    """The numbers as texts with the same number of decimals, as few as show them exactly, at most four."""
     most = DECIMALS if np.abs(numbers).max() < LARGE else FEWER
     enough = (d for d in range(most) if np.allclose(numbers, np.round(numbers, d), rtol=0, atol=1e-9))
     decimals = next(enough, most)
@@ -146,7 +146,7 @@ def _cells(numbers: Floats) -> NDArray[Any]:
 
 
 def _numbered(title: str, rows: NDArray[Any], marks: set[Place], bracketed: bool) -> Block:
-    """Numbers in columns of one width; those that are marked stand in brackets and bold."""
+    """Numbers in columns of equal width; marked ones are in brackets and bold."""
     widths = [max(map(len, column)) for column in rows.T]
     if len(set(rows[0])) < 2 or all(cell.strip("-.0123456789") == "" for cell in rows.ravel()):
         widths = [max(widths)] * len(widths)
@@ -165,7 +165,7 @@ def _numbered(title: str, rows: NDArray[Any], marks: set[Place], bracketed: bool
 
 
 def _shaded(numbers: Floats, strength: bool, console: Console) -> Block:
-    """Grey levels: two pixels a cell, one above the other, or two cells a pixel where there are few columns."""
+    """Grey levels: two pixels per cell, one above the other, or two cells per pixel if there are few columns."""
     levels = np.abs(numbers) * (255 / (np.abs(numbers).max() or 1)) if strength else np.clip(numbers, 0, 255)
     if levels.shape[1] < SPACIOUS:
         return [_spacious(row, console) for row in levels]
@@ -196,7 +196,7 @@ def _behind(level: float) -> Style:
 
 
 def _colours(console: Console) -> bool:
-    """Whether grey levels can be shown: not in a file, nor where NO_COLOR is set."""
+    """Whether grey levels can be shown: not in a file, and not if NO_COLOR is set."""
     return console.color_system in ("256", "truecolor", "windows") and not console.no_color and _blocks(console)
 
 
@@ -216,13 +216,13 @@ def _tables(workings: Sequence[Worked], width: int) -> Iterator[Text]:
 
 def _rule(rule: str, width: int) -> Iterator[Text]:
     yield Text()
-    whole = rule.replace(", ", ",\N{NO-BREAK SPACE}")  # an index stays on its line
+    whole = rule.replace(", ", ",\N{NO-BREAK SPACE}")  # keeps an index on its line
     for line in wrap(whole, width, subsequent_indent="    "):
         yield Text(line.replace("\N{NO-BREAK SPACE}", " "), style="dim italic")
 
 
 def _table(working: Worked) -> Iterator[Text]:
-    """A line a term: what it is made of, its numbers, its value, the sum so far."""
+    """A line per term: its formula, its numbers, its value, the sum so far."""
     biggest = any(part.pick == "max" for part in working.parts)
     lines = [("", "", "candidate" if biggest else "term", "largest so far" if biggest else "sum so far")]
     lines += [_row(term) for term in working.terms]
@@ -245,7 +245,7 @@ def _row(term: Term) -> tuple[str, str, str, str]:
 
 
 def _lines(workings: Sequence[Worked], width: int) -> Iterator[Text]:
-    """A number after the other, under the rule for its array."""
+    """The numbers in order, under the rule for their array."""
     for rule, several in groupby(workings, lambda working: working.rule):
         yield from _rule(rule, width)
         for working in several:
@@ -253,7 +253,7 @@ def _lines(workings: Sequence[Worked], width: int) -> Iterator[Text]:
 
 
 def _sum(working: Worked, width: int) -> Iterator[Text]:
-    """`output[0, 0] = 1 * 0.5 + 2 * 0 + 0.5 = 1`, on as many lines as it takes; of many terms the first and last."""
+    """`output[0, 0] = 1 * 0.5 + 2 * 0 + 0.5 = 1`, on as many lines as necessary; of many terms the first and last."""
     total = _number(working.total)
     written = [term.written for term in working.terms]
     if len(written) > LISTED:
@@ -300,7 +300,7 @@ def _values(values: Sequence[Value], width: int) -> Iterator[Text]:
 
 
 def _shown(value: Any) -> str:
-    """A size as 300x300x3, several things with commas between, 219,801."""
+    """A size as 300x300x3, a list with commas, a number as 219,801."""
     if isinstance(value, tuple):
         return "x".join(map(str, value))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What a command writes: a new file or a new folder, where nothing of the user's is replaced; colours for a PNG."""
+"""A command's output: a new file or a new folder that never replaces anything of the user's; colours for a PNG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pellucid.training.claim import Claim, inside
 
 
 def check_free(place: Path, flag: str = "--out") -> None:
-    """Raises StorageError where a file cannot be made at `place`, the value of `flag`, because something is there."""
+    """Raises StorageError if no file can be created at `place`, the value of `flag`, because something is there."""
     if place.is_dir():
         raise StorageError(f"{place} is a folder; {flag} names the file to write.")
     if place.exists():
@@ -25,7 +25,7 @@ def check_free(place: Path, flag: str = "--out") -> None:
 def new_folder(place: Path) -> Iterator[None]:
     """Hold the folder `place` for this process while the body fills it.
 
-    Raises StorageError where it is a file or holds anything, ArtefactError where another process writes into it.
+    Raises StorageError if it is a file or not empty, ArtefactError if another process writes into it.
     """
     if place.exists() and not place.is_dir():
         raise StorageError(f"{place} is a file, and nothing of yours is overwritten. Choose another --out.")

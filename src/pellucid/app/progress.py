@@ -1,4 +1,4 @@
-"""What people see while it works: bars on standard error, what happened on standard output."""
+"""The display during work: bars on standard error, results on standard output."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from pellucid.training.loop import Step
 
 T = TypeVar("T")
 
-LISTED = 5  # lines of a list that may be long
-NAMED = 12  # classes named with their counts
-LINES = 20  # epochs named where no bar can be drawn
+LISTED = 5  # most lines of a long list
+NAMED = 12  # most classes with their counts
+LINES = 20  # most epochs named if no bar can be drawn
 ALIKE = {
     "mirrored": "mirrored (if the classes mean left and right, use --augment light, which does not mirror)",
     "partly": "different in one part of the picture",
@@ -50,7 +50,7 @@ LACKING = {
 
 
 class Watched(Protocol):
-    """A run, or what passes its events on."""
+    """A run, or an object that passes its events on."""
 
     @property
     def out(self) -> Path: ...
@@ -62,7 +62,7 @@ class Watched(Protocol):
 
 
 def watch(run: Watched) -> int:
-    """Train under the eyes of a person. Ctrl-C stops after the step and saves; returns the exit status."""
+    """Train in view of a person. Ctrl-C stops after the step and saves; returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     try:
         stopped = _train(run, console)
@@ -106,7 +106,7 @@ def evaluated(steps: Generator[Evaluating, None, T], verb: str) -> T:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Say on a terminal what is being done, of what takes seconds and cannot tell how far it is."""
+    """Announce on a terminal work that takes seconds and has no progress to report."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield
@@ -116,7 +116,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 def counted(steps: Generator[int, None, T], total: int, what: str) -> T:
-    """Run a generator that yields how many are done to its end, under a bar, and return what it returns."""
+    """Run a generator of progress counts to its end, under a bar, and return its result."""
     watched = Steps(steps)
     with progress_bars() as bars:
         for done in watched:
@@ -247,7 +247,7 @@ def _show_epoch(epoch: Epoch, console: Console, bars: Progress) -> None:
         seen = f"; {seen}, loss {epoch.validation_loss:.3f}" if seen else ""
         console.print(f"head: training loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}{seen}")
         return
-    bars.update(only_bar(bars), seen=seen)  # a run that is resumed at an epoch's last step begins with this
+    bars.update(only_bar(bars), seen=seen)  # the first event of a run that is resumed at an epoch's last step
     bar = bars.tasks[0]
     if bars.console.is_terminal:
         return

@@ -1,4 +1,4 @@
-"""The standard streams as they are found: closed, or in an encoding that not every name fits in."""
+"""The standard streams, which may be closed, or in an encoding that cannot express every name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, TextIO
 def open_all() -> None:
     """Make writing to a closed standard output or error harmless, as to a file that nobody reads.
 
-    A file that is opened later must not get the number of a closed stream: a library's warnings would go into it.
-    Standard input stays None in Python where it is closed: nothing can be read there.
+    A later file must not get the number of a closed stream: a library's warnings would go into it. A closed standard
+    input stays None in Python: nothing can be read there.
     """
     for number in range(3):
         try:
@@ -29,16 +29,16 @@ def open_all() -> None:
         sys.stderr = _Nowhere("")
     if sys.stdout is None:
         sys.stdout = _Nowhere("pellucid: standard output is closed; the output is lost.")
-    if type(sys.stderr) is io.TextIOWrapper:  # ours alone: no test's, no notebook's
+    if type(sys.stderr) is io.TextIOWrapper:  # ours alone, not a test's or a notebook's
         stderr = io.BufferedWriter(_Harmless(sys.stderr.fileno(), "w", closefd=False))
         sys.stderr = io.TextIOWrapper(stderr, sys.stderr.encoding, line_buffering=True, write_through=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show must not stop work
 
 
 class _Harmless(io.FileIO):
-    """Standard error: where it cannot be written, on a full disk say, nothing else is to fail of it."""
+    """Standard error whose failures, for example on a full disk, are ignored."""
 
     def write(self, data: Any) -> int:
         try:
@@ -48,7 +48,7 @@ class _Harmless(io.FileIO):
 
 
 class _Nowhere(io.TextIOWrapper):
-    """Takes whatever is written, and says once on standard error that it is lost."""
+    """Takes all output, and says once on standard error that it is lost."""
 
     def __init__(self, lost: str) -> None:
         super().__init__(io.BytesIO(), encoding="utf-8")
@@ -62,10 +62,10 @@ class _Nowhere(io.TextIOWrapper):
 
 
 def write_json(content: object, stream: TextIO | None = None, indent: int | None = None) -> None:
-    """Write one JSON value and a line end, valid in whatever encoding the stream has; standard output by default.
+    """Write one JSON value and a line end, valid in any encoding of the stream; standard output by default.
 
-    In UTF-8, names stay readable, and a byte of a name that is no UTF-8 becomes JSON's own \\udc80, from which
-    Python's os.fsencode gets it back. In any other encoding all but ASCII is escaped.
+    In UTF-8, names stay readable, and a byte of a name that is not UTF-8 becomes JSON's own \\udc80, which Python's
+    os.fsencode turns back. In any other encoding everything except ASCII is escaped.
     """
     encoding = (getattr(stream or sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
     text = json.dumps(content, indent=indent, ensure_ascii=encoding not in ("utf-8", "utf8"), default=str)
@@ -73,6 +73,6 @@ def write_json(content: object, stream: TextIO | None = None, indent: int | None
 
 
 def stop_writing() -> None:
-    """Nobody reads standard output any more: what is still in its buffer goes nowhere."""
+    """Discard what is still in the buffer of standard output, which nobody reads any more."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What the commands print at the end: evaluation, plan, cache."""
+"""The commands' final output: evaluation, plan, cache."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pellucid.pretrained.cache import WeightsInfo
 from pellucid.runs.evaluation import Evaluation
 from pellucid.training.features import FeaturesInfo
 
-LISTED = 5  # lines of a list that may be long
+LISTED = 5  # most lines of a long list
 WIDE = 40  # characters of a network's text
 
 
 def evaluation(result: Evaluation) -> None:
-    """Accuracy, a row a class, the most frequent confusions, what could not be used."""
+    """Accuracy, a row per class, the most frequent confusions, the unusable pictures."""
     console = Console(highlight=False, soft_wrap=True)
     for each in result.sides or (result,):
         _figures(each, console)
@@ -101,7 +101,7 @@ def _figures(result: Evaluation, console: Console) -> None:
 
 
 def plan(planned: Plan, probe: Probe | None, pictures: int, epochs: int) -> None:
-    """A row a layer with its formulas below, the totals, and what was measured."""
+    """A row per layer with its formulas below, the totals, and the measurements."""
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     channels, height, width = planned.input
     console.print(Text(planned.network, style="bold"))
@@ -142,7 +142,7 @@ def plan(planned: Plan, probe: Probe | None, pictures: int, epochs: int) -> None
 
 
 def _layers(planned: Plan, width: int) -> list[Text]:
-    """For each layer a line of figures under headings, and dim below it, indented, how it is written and worked out."""
+    """For each layer a line of figures under headings; below it, dim and indented, its text and formulas."""
     cells = [("layer", "output", "parameters", "forward", "backward", "kept")]
     for row in planned.rows:
         cells.append(
@@ -168,14 +168,14 @@ def _layers(planned: Plan, width: int) -> list[Text]:
 
 
 def _how(row: Row) -> list[str]:
-    """What the line of figures does not say: the layer's text where it has settings, and the formulas with numbers."""
+    """What the line of figures lacks: the layer's text if it has settings, and the formulas with numbers."""
     parts = [] if row.name.startswith(row.layer) or row.name.split(".")[-1].startswith(row.layer) else [row.layer]
     parts += [row.output_formula] if any(character.isdigit() for character in row.output_formula) else []
     return [*parts, f"parameters {row.parameters_formula}"] if row.parameters else parts
 
 
 def _folded(parts: list[str], width: int) -> list[str]:
-    """The parts on as few lines as hold them, each whole."""
+    """The parts on as few lines as fit them, without breaking one."""
     lines: list[str] = []
     for part in parts:
         if lines and len(lines[-1]) + 3 + len(part) <= width:
@@ -186,7 +186,7 @@ def _folded(parts: list[str], width: int) -> list[str]:
 
 
 def cache(stored: list[StoreInfo | WeightsInfo]) -> None:
-    """A row a store, a set of features, a file of weights."""
+    """A row per store, set of features, and file of weights."""
     console = Console(highlight=False)
     if not stored:
         console.print("The cache is empty.")
@@ -207,7 +207,7 @@ def cache(stored: list[StoreInfo | WeightsInfo]) -> None:
 
 
 def _table(*headings: str) -> Table:
-    """A plain table; a heading that ends in > is of a column of numbers."""
+    """A plain table; a heading that ends in > belongs to a column of numbers."""
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for heading in headings:
         table.add_column(heading.rstrip(">"), justify="right" if heading.endswith(">") else "left", overflow="fold")

@@ -67,7 +67,7 @@ class Archive:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Archive]:
-    """Open a file; its arrays can be read until the end. Raises ArtefactError that says what is wrong with it."""
+    """Open a file; its arrays can be read until the context ends. Raises ArtefactError that names the fault."""
     try:
         if path.is_dir():
             saved = " It is a SavedModel of TensorFlow." if (path / "saved_model.pb").exists() else ""

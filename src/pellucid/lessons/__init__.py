@@ -1,1 +1,1 @@
-"""The article of 2017, lesson by lesson, every number computed from declarations. `walk.lessons()` gives them all."""
+"""The 2017 article, lesson by lesson, every number computed from declarations. `walk.lessons()` returns them all."""

@@ -1,4 +1,4 @@
-"""The lessons in which weights slide over a picture of numbers: from one weight to filters that span three channels."""
+"""Lessons on weights that slide over a picture of numbers: from one weight to filters that span three channels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILTER: Mapping[str, str] = {"input": "picture", "weight": "filter", OUT: "outpu
 def convolve(
     layer: Conv, picture: Floats, weight: Floats, bias: Floats | None = None, names: Mapping[str, str] = FILTER
 ) -> Work:
-    """A described layer on a picture (channels, H, W), with weights (filters, channels, h, w)."""
+    """Apply a described layer to a picture (channels, H, W), with weights (filters, channels, h, w)."""
     arrays = {"input": picture, "weight": weight} | ({} if bias is None else {"bias": bias})
     bias_shape = None if bias is None else bias.shape
     op = products.conv(picture.shape, weight.shape, bias_shape, layer.stride, layer.zeros, layer.dilation)
@@ -30,12 +30,12 @@ def convolve(
 
 
 def grey(layer: Conv, picture: Floats, weight: Floats, name: str = "filter") -> Work:
-    """One filter (h, w) on a picture of one channel (H, W)."""
+    """Apply one filter (h, w) to a picture of one channel (H, W)."""
     return convolve(layer, picture[None], weight[None, None], names={**FILTER, "weight": name})
 
 
 def size(layer: Conv, input: Shape, name: str = "output size") -> Value:
-    """Height, width and channels of what a layer gives, with the article's formula in numbers."""
+    """Height, width and channels of a layer's output, with the article's formula in numbers."""
     channels, height, width = layer.output(input)
     shape = (height, width, channels) if channels > 1 else (height, width)
     return Value(name, "the output's size", shape, layer.output_formula(input))
@@ -113,7 +113,7 @@ def two_filters() -> Lesson:
     layer = Conv(2, (1, 2), bias=False)
     names = {**FILTER, "weight": "filters", OUT: "outputs"}
     work = convolve(layer, pictures, weights, names=names)
-    # two outputs a place, from two neighbours: what undoes it is a convolution over the outputs' two channels
+    # two outputs per place, from two neighbours: a convolution over the outputs' two channels inverts it
     undoing = np.linalg.inv(weights[:, 0, 0]).astype(np.float64)[:, :, None, None]
     names = {"input": "outputs", "weight": "undoing", OUT: "recovered"}
     undone = convolve(Conv(2, (1, 1), bias=False), work.output, undoing, names=names)
@@ -220,7 +220,7 @@ def same_padding() -> Lesson:
 
 
 def depth(photo: Floats) -> Lesson:
-    """`photo` is (3, H, W), at least 32x32: its middle 32x32 is looked at."""
+    """`photo` is (3, H, W), at least 32x32; the lesson uses its central 32x32."""
     top, left = (photo.shape[1] - 32) // 2, (photo.shape[2] - 32) // 2
     colours = photo[:, top : top + 32, left : left + 32]
     layer = Conv(10, (5, 5))

@@ -30,7 +30,7 @@ LOSSES: Mapping[str, tuple[Callable[..., Op], Mapping[str, str]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Cycle:
-    """The tiny network with these weights and this loss. Each property is one step, on what the step before gave."""
+    """The tiny network with these weights and this loss. Each property is one step, on the result of the last."""
 
     weights: Weights
     loss_name: str = "cross-entropy"
@@ -78,7 +78,9 @@ class Cycle:
 
     @cached_property
     def backward(self) -> tuple[tuple[Work, str], ...]:
-        """From the scores to the first weights: each step with the gradient that arrived, and what it gives on."""
+        """From the scores to the first weights: each step with the gradient that arrived, and the name of what it
+        passes on.
+        """
         dense = replace(self.dense, gradient=self.loss.gradient_of("input")[0])
         flat = replace(self.flat, gradient=dense.gradient_of("input"))
         pool = replace(self.pool, gradient=flat.gradient_of("input"))
@@ -90,12 +92,12 @@ class Cycle:
 
     @cached_property
     def gradients(self) -> Weights:
-        """Of every weight, by its name."""
+        """The gradient of every weight, by its name."""
         return {work.names[name]: work.gradient_of(name) for work, name in self.backward if name != "input"}
 
     @cached_property
     def updates(self) -> tuple[Worked, ...]:
-        """The step of stochastic gradient descent of every weight."""
+        """Stochastic gradient descent's step of every weight."""
         updates = []
         for name, weight in self.weights.items():
             for index in np.ndindex(*weight.shape):
@@ -246,6 +248,6 @@ def _before_and_after(cycle: Cycle) -> tuple[Value, ...]:
 
 
 def _flat(array: Floats) -> Floats:
-    """Without axes of a single number before the last two, and without a batch of one."""
+    """Without axes of length 1 before the last two, and without a batch of one."""
     sizes = [size for axis, size in enumerate(array.shape) if size > 1 or axis >= array.ndim - 2]
     return array.reshape(sizes)

@@ -1,4 +1,4 @@
-"""What a lesson is: a few sentences, grids of numbers, some of the numbers worked out term by term, single values."""
+"""The parts of a lesson: a few sentences, grids of numbers, some numbers worked out term by term, single values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Role = Literal["given", "computed", "misprinted"]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """An array with a name: pictures and weights that are given, outputs and gradients that are computed."""
+    """A named array: pictures and weights as inputs, outputs and gradients as results."""
 
     name: str
     title: str
@@ -23,11 +23,11 @@ class Grid:
     """(columns,), (rows, columns), or (channels, rows, columns)."""
     role: Role = "given"
     shown: Literal["numbers", "shades", "strength"] = "numbers"
-    """What a viewer draws: numbers, grey from 0 to 255, or grey by the absolute value."""
+    """How a viewer draws it: numbers, grey from 0 to 255, or grey by the absolute value."""
     columns: tuple[str, ...] = ()
-    """Headings, where the columns are different things."""
+    """Headings, if the columns mean different things."""
     channels: tuple[str, ...] = ()
-    """Their names, where they have some."""
+    """Their names, if they have some."""
 
     def as_json(self) -> dict[str, Any]:
         headings = {name: list(getattr(self, name)) for name in ("columns", "channels") if getattr(self, name)}
@@ -37,7 +37,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Factor:
-    """One number that goes into a term: `picture[0, 2]`. Outside of its array it is a zero of the padding."""
+    """One number in a term: `picture[0, 2]`. Outside its array it is a zero of the padding."""
 
     name: str
     index: tuple[int, ...]
@@ -62,7 +62,7 @@ class Term:
     running: float
     """The sum, or the largest, from the first term to this one."""
     won: bool = False
-    """Where the largest is picked: whether it is this one."""
+    """Whether this one is the largest, if the largest is picked."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -90,7 +90,7 @@ class WorkedPart:
 
 @dataclass(frozen=True)
 class Worked:
-    """One number and how it comes about. Without parts it is 0: nothing reaches it."""
+    """One number and its working. Without parts it is 0: nothing reaches it."""
 
     of: Factor
     """Its place and its value."""
@@ -136,7 +136,7 @@ class Lesson:
     """One idea of the article. Names are unique within a lesson's arrays, workings and values."""
 
     name: str
-    """As it is asked for: "six-by-six"."""
+    """Its name on the command line: "six-by-six"."""
     title: str
     text: str
     arrays: tuple[Grid, ...] = ()
@@ -147,7 +147,7 @@ class Lesson:
         return next(grid.numbers for grid in self.arrays if grid.name == name)
 
     def working(self, name: str) -> Worked:
-        """By the number's place: "output[0, 0]"."""
+        """The working of the number at a place: "output[0, 0]"."""
         return next(working for working in self.workings if working.name == name)
 
     def value(self, name: str) -> Any:
@@ -164,7 +164,7 @@ class Lesson:
 
 
 def _listed(value: Any) -> Any:
-    """Tuples as the lists that JSON makes of them."""
+    """Tuples become lists, as in JSON."""
     return [_listed(each) for each in value] if isinstance(value, list | tuple) else value
 
 

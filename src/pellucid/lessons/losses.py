@@ -1,4 +1,4 @@
-"""Softmax, and the two ways in which the article measures how wrong an answer is."""
+"""Softmax, and the article's two measures of how wrong an answer is."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SQUARED_ERROR = {
     OUT: "squared error",
 }
 BETWEEN = {"cross-entropy": ("total", "power"), "squared error": ("probability", "total", "power")}
-"""The arrays through which a loss's gradient comes to the scores."""
+"""The arrays through which a loss's gradient reaches the scores."""
 
 
 def gradients(work: Work, loss: str) -> tuple[Worked, ...]:
-    """Those of the scores, after those of the numbers on the way to them."""
+    """The gradients of the scores, after those of the numbers on the way to them."""
     return tuple(number for name in (*BETWEEN[loss], "input") for number in work.gradients(name))
 
 

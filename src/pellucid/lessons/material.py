@@ -1,7 +1,7 @@
-"""What the article gives: its pictures and weights, its settings, and what it misprints. No results.
+"""The article's data: its pictures and weights, its settings, and its misprints. No results.
 
-"Architecture of Convolutional Neural Networks (CNNs) demystified" (2017). Beside it the few inputs of our own: filters
-for photographs, a tiny network for the training cycle.
+"Architecture of Convolutional Neural Networks (CNNs) demystified" (2017). Also the few inputs of our own: filters for
+photographs, a tiny network for the training cycle.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ CROSS = _rows("""
     1 0 1
 """)
 
-MISPRINTED = 412.0  # where stride 2 gives the lower right number
+MISPRINTED = 412.0  # the article's lower right number for stride 2
 MISPRINTED_AT = (1, 1)
 
 # Examples of the output-size formula: width W of the picture, filter's width F, padding P, stride S.

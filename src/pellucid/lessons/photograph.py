@@ -1,4 +1,4 @@
-"""Edges, blur and sharpening: what a filter does to a picture that one can recognise."""
+"""Edges, blur and sharpening: the effect of a filter on a recognisable picture."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pellucid.lessons.convolution import FILTER, convolve
 from pellucid.lessons.lesson import Floats, Grid, Lesson
 from pellucid.network.learning import Conv
 
-SIDE = 36  # pixels: a picture of that many columns of numbers
-LEAST, MOST = 32, 64  # pixels a side: as large as the colour lesson needs, as small as is quick number by number
+SIDE = 36  # pixels: as many columns of numbers
+LEAST, MOST = 32, 64  # pixels a side: the colour lesson needs the least, and number by number the most is still quick
 
 
 class Kind(NamedTuple):
@@ -36,7 +36,7 @@ KINDS = (
 
 
 def at_hand() -> Path | None:
-    """Rear Admiral Grace Hopper, a photograph in the public domain, where matplotlib has brought it along."""
+    """Rear Admiral Grace Hopper, a photograph in the public domain, if matplotlib has installed it."""
     import matplotlib
 
     path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -44,7 +44,7 @@ def at_hand() -> Path | None:
 
 
 def channels_first(photo: NDArray[np.uint8] | None) -> Floats:
-    """(3, H, W) of a picture (H, W, 3), or of a drawn one. Raises TraceError where its form does not fit."""
+    """(3, H, W) from a picture (H, W, 3), or a drawn one. Raises TraceError if its shape does not fit."""
     if photo is None:
         return _drawn()
     if photo.ndim != 3 or photo.shape[2] != 3 or not all(LEAST <= side <= MOST for side in photo.shape[:2]):
@@ -94,7 +94,7 @@ def _pair(kernel: Floats) -> tuple[int, int]:
 
 
 def _drawn() -> Floats:
-    """(3, 36, 36): a bright disc with a dark bar before a sky that darkens."""
+    """(3, 36, 36): a bright disc with a dark bar, in front of a sky that darkens."""
     side = 36
     rows, columns = np.mgrid[:side, :side].astype(np.float64)
     disc = (rows - 18) ** 2 + (columns - 18) ** 2 < 12**2

@@ -1,4 +1,4 @@
-"""How large outputs get and how many parameters that takes: the network's own formulas, on the article's examples."""
+"""The sizes of outputs and the numbers of parameters: the network's own formulas, on the article's examples."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _label(side: int, kernel: int, padding: int, stride: int, filters: int, chan
 
 
 def _shapes(planned: Plan) -> list[tuple[int, ...]]:
-    """As the article's summary has them: height, width, channels; ReLU belongs to the layer before it."""
+    """In the form of the article's summary: height, width, channels; ReLU belongs to the layer before it."""
     channels, height, width = planned.input
     outputs = [row.output for row in planned.rows if row.layer != "relu"]
     return [(height, width, channels), *((*output[1:], output[0]) for output in outputs)]

@@ -1,4 +1,4 @@
-"""The walk through the article: its lessons in order, each computed when it is asked for."""
+"""The walk through the article: its lessons in order, each computed on demand."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def lessons(
 ) -> tuple[Lesson, ...]:
     """All lessons, or the one with the name `only`.
 
-    `photo` (height, width, 3), each side from 32 to 64 pixels, is what edges and colours are shown on, and `caption`
-    stands above it; without one a picture is drawn. Raises TraceError for a name or a photograph that does not fit.
+    `photo` (height, width, 3), each side from 32 to 64 pixels, shows edges and colours, under the heading `caption`;
+    without one a picture is drawn. Raises TraceError for a name or a photograph that does not fit.
     """
     if only is not None and only not in _LESSONS:
         hint = did_you_mean(only, NAMES)
         raise TraceError(f"There is no lesson {only!r}.{hint} Lessons: {', '.join(NAMES)}.")
     shown = photograph.channels_first(photo)
     caption_text = DRAWN if photo is None else caption
-    shown_on = {"edges-and-blur": (shown, caption_text), "depth": (shown,)}  # the others have the article's numbers
+    shown_on = {"edges-and-blur": (shown, caption_text), "depth": (shown,)}  # the others use the article's numbers
     return tuple(_LESSONS[name](*shown_on.get(name, ())) for name in NAMES if only in (None, name))

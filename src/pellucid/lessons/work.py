@@ -1,4 +1,4 @@
-"""An op at work in a lesson: its numbers under the lesson's names, any of them worked out term by term."""
+"""An op at work in a lesson: its numbers under the lesson's names, each worked out term by term on demand."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _BARE = re.compile(r"(?<=\w\()\((-[^()]*)\)(?=[,)])")  # max((-1), 0) reads bett
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Axes of a single number are left out of a place's index, so that a grey picture has rows and columns only;
-    the last `keep` axes stay whatever their length.
+    """Leaves axes of length 1 out of a place's index: a grey picture then has only rows and columns. The last `keep`
+    axes always stay.
     """
 
     op: Op
     arrays: Mapping[str, NDArray[Any]]
     names: Mapping[str, str]
-    """The lesson's name of the op's arrays and indices; those that are not in it keep their own."""
+    """The lesson's names of the op's arrays and indices; others keep their own."""
     keep: int = 2
     gradient: NDArray[Any] | None = None
-    """That of the loss with respect to the output."""
+    """The gradient of the loss with respect to the output."""
 
     @cached_property
     def output(self) -> Floats:
-        """All of the output, in the op's shape."""
+        """The whole output, in the op's shape."""
         if not self.op.shapes[OUT]:  # a loss
             return np.array(self._evaluator.value(OUT, ())[0])
         return everything(self.op, self.arrays)
@@ -45,7 +45,7 @@ class Work:
         return Evaluator(self.op, self.arrays, self.gradient)
 
     def gradient_of(self, name: str) -> Floats:
-        """All of the gradient of one of the op's arrays."""
+        """The whole gradient of one of the op's arrays."""
         shape = self.op.shapes[name]
         terms = [self._evaluator.gradient_of(name, index)[0] for index in _places(shape)]
         return np.array(terms).reshape(shape)
@@ -104,7 +104,7 @@ class Work:
         return tuple(index[axis] for axis in self._axes(name))
 
     def _axes(self, name: str) -> list[int]:
-        """The axes of an array that a place is named by."""
+        """The axes that appear in a place's name."""
         shape = self.op.shapes[name]
         return [axis for axis, size in enumerate(shape) if size > 1 or axis >= len(shape) - self.keep]
 
@@ -125,7 +125,7 @@ class Work:
         return f"{GRADIENT}{self._place(stages[0], name)} = {' + '.join(rights)}"
 
     def _right(self, stage: Stage, formula: Expression, left: str) -> str:
-        """The right side of a rule whose left side is a number of the array `left`."""
+        """The right side of the rule for a number of the array `left`."""
         fixed = {name for axis in stage.maps[left] for name, _ in axis.steps}
         over = [name for name, size in stage.ranges.items() if size > 1 and name not in fixed]
         text = formula.written({name: self._place(stage, name) for name in formula.names()})
@@ -142,14 +142,14 @@ class Work:
         return f"{self._name(name)}[{index}]" if index else self._name(name)
 
     def _along(self, axis: Axis, stage: Stage) -> str:
-        """`2*y + ky - 1`. A name that takes only one value is that value, 0."""
+        """`2*y + ky - 1`. A name with only one value is that value, 0."""
         known = [(self._name(name), step) for name, step in axis.steps if stage.ranges[name] > 1]
         text = " + ".join(name if step == 1 else f"{step}*{name}" for name, step in known) or "0"
         return f"{text} {'-' if axis.offset < 0 else '+'} {abs(axis.offset)}" if axis.offset else text
 
 
 def plain(value: float) -> str:
-    """Rounded for reading, negative ones in parentheses so that "2 * (-1)" reads as it is meant."""
+    """Rounded for reading, with negative numbers in parentheses: "2 * (-1)" must not read as a subtraction."""
     text = f"{value:.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:.6g}"
     return f"({text})" if text.startswith("-") else text
 

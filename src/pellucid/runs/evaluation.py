@@ -55,7 +55,7 @@ class Evaluation:
 
     @property
     def quotable(self) -> bool:
-        """Whether `metrics.accuracy` may be quoted: of every class, on pictures that took no part in the model."""
+        """Whether `metrics.accuracy` may be quoted: for every class, on pictures that had no part in the model."""
         seen = self.trained_on or self.chosen_on or self.untold is not None
         return self.side in (None, "test") and not seen and not self.metrics.lacking
 

@@ -131,7 +131,7 @@ class CrossValidation:
         self._last.close()
 
     def _leave(self) -> None:
-        """Close what could not begin. Of the first training nothing stays, but where there is something to resume."""
+        """Close a training that could not begin. Nothing of the first one stays, unless it can be resumed."""
         if self._run is not None:
             self._run.close()
         folder = self.out / FOLDER

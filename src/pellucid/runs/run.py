@@ -146,7 +146,7 @@ class Run:
         return self._ready is not None and bool(self._ready.state.best)
 
     def save_checkpoint(self) -> None:
-        """Save where the run stands, to go on with `resume`. Only between two events: the state is whole there."""
+        """Save the state of the run, to continue with `resume`. Only between two events, when the state is complete."""
         assert self._ready is not None, "there is nothing to save before Started"
         self._claim.check()
         self._ready.keeper.save(self._ready.state)
@@ -156,7 +156,7 @@ class Run:
         self._claim.release()
 
     def _record(self, ready: Trained, last: bool = False) -> None:
-        """A frame of the replay, where one is kept and due. Its time is the training's, and counts in its minutes."""
+        """Record a frame of the replay, if one is due. Its time counts in the training's minutes."""
         if ready.recorder is not None:
             ready.recorder.note(ready.state, last)
 

@@ -1,9 +1,9 @@
-"""This process on this machine: what every room above may use, and what knows no picture and no network.
+"""This process on this machine: helpers for every room above, without pictures or networks.
 
-threads     how many are worth starting, jobs shared out among them, PyTorch held to one
-blas        NumPy's matrix products held to one thread
-memory      freed memory kept, or given back
-compiled    loops of our own, compiled by Numba
+threads     how many are worth starting, jobs divided among them, PyTorch limited to one
+blas        NumPy's matrix products limited to one thread
+memory      freed memory kept, or returned to the system
+compiled    our own loops, compiled by Numba
 vectors     whole vectors in registers, for those loops
-quiet       warnings and logs put aside
+quiet       warnings and logs silenced for a while
 """

@@ -1,7 +1,7 @@
-"""One thread for NumPy's matrix products, where its BLAS is OpenBLAS.
+"""Limit NumPy's matrix products to one thread, if its BLAS is OpenBLAS.
 
-OpenBLAS's threads wait for each other by spinning. On a machine that has other work they then wait for one that does
-not run: 200 pictures took three times as long on two threads as on one (docs/why/cold.md).
+OpenBLAS's threads wait for each other by spinning. On a busy machine they then wait for a thread that does not run: 200
+pictures took three times as long on two threads as on one (docs/why/cold.md).
 """
 
 import ctypes
@@ -21,7 +21,7 @@ _before = 1
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """While anybody is inside, in whichever thread; then the number is what it was. Nothing with another BLAS."""
+    """One thread while any thread is inside the context; afterwards the old number. No effect with another BLAS."""
     global _before, _inside
     number, set_number = _openblas()
     with _lock:
@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]]:
-    """OpenBLAS's own functions, found through the NumPy module that is linked to it."""
+    """OpenBLAS's own functions, reached through the NumPy module that links to it."""
     try:
         library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
     except (OSError, AttributeError, TypeError):

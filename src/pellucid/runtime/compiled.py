@@ -1,4 +1,4 @@
-"""Loops of our own, compiled by Numba: for what no library does, or does without keeping a number in a register."""
+"""Our own loops, compiled by Numba, where no library does the work, or none keeps its numbers in registers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numba import njit
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled at its first call and kept beside its file, else in the user's cache, else for this process only.
+    """Compile at the first call and cache beside the file, else in the user's cache, else for this process only.
 
-    It does not hold Python's lock. What is kept is compiled anew when the function's own file changes, not when another
-    does that it is built from: who changes vectors.py or engine/blocks/layout_cpu.py removes the *.nbi and *.nbc in
-    __pycache__.
+    The function releases Python's lock. A cached function is compiled again when its own file changes, but not when a
+    file that it uses changes: after a change of vectors.py or engine/blocks/layout_cpu.py, remove the *.nbi and *.nbc
+    in __pycache__.
     """
     try:
         return njit(nogil=True, error_model="numpy", cache=_may_be_kept(function))(function)
-    except RuntimeError:  # there is no place where it may be kept
+    except RuntimeError:  # no place to cache it
         return njit(nogil=True, error_model="numpy")(function)
 
 
 def _may_be_kept(function: Callable[..., Any]) -> bool:
-    """Where no home folder is known, Numba's place in the user's cache would be a folder ~ in the current one."""
+    """Without a home folder, Numba's place in the user's cache would be a folder ~ in the current one."""
     if os.path.expanduser("~") != "~" or os.environ.get("XDG_CACHE_HOME") or os.environ.get("NUMBA_CACHE_DIR"):
         return True
     folder = Path(function.__code__.co_filename).parent

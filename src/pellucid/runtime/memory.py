@@ -1,4 +1,4 @@
-"""The process's memory: freed blocks stay with it, since a large one takes longer to be given anew than to fill."""
+"""The process's memory: keep freed blocks, because a large one takes longer to get again than to fill."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 def keep_memory() -> None:
     """Ask glibc to keep freed memory instead of returning it to the system each time.
 
-    Large blocks otherwise cost their page faults again in every training step and for every batch of predictions; what
-    it brings is in docs/why/engine.md. Where the C library has no `mallopt`, nothing happens.
+    Otherwise large blocks cost their page faults again in every training step and for every batch of predictions;
+    docs/why/engine.md has the gain. Without `mallopt` in the C library, nothing happens.
     """
     mallopt = _of_glibc("mallopt")
     if mallopt is None:
@@ -23,9 +23,9 @@ def keep_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Return what is free to the system, once: after work whose blocks do not fit those of the work that follows.
+    """Return free memory to the system, once, between two phases of work with blocks of different sizes.
 
-    Where the C library has no `malloc_trim`, nothing happens.
+    Without `malloc_trim` in the C library, nothing happens.
     """
     malloc_trim = _of_glibc("malloc_trim")
     if malloc_trim is not None:

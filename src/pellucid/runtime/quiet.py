@@ -1,4 +1,4 @@
-"""One at a time: what is the process's and not a thread's, its warnings and its log, is put aside and back."""
+"""Silence warnings and logs for a while. They belong to the process, so one thread at a time may do it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 
-_alone = threading.Lock()  # two that put the same aside would not put it back
+_alone = threading.Lock()  # two threads that silence the same thing would not restore it
 
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """No warning is told within it; another thread that wants the same waits."""
+    """No warnings within the context; another thread that wants the same waits."""
     with _alone, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -22,7 +22,7 @@ def unwarned() -> Iterator[None]:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Nothing is logged, warned of or printed to standard error within it."""
+    """No logs, warnings or output on standard error within the context."""
     with unwarned():
         before = logging.root.manager.disable
         logging.disable(logging.ERROR)

@@ -1,6 +1,6 @@
-"""Threads: how many are worth starting, jobs shared out among them, and PyTorch held to one.
+"""Threads: how many are worth starting, jobs divided among them, and PyTorch limited to one.
 
-The jobs are those of our own kernels, which do not hold Python's lock. Each thread takes the next one.
+The jobs run our own kernels, which release Python's lock. Each thread takes the next job.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def cores() -> int:
 
 
 def work_alone() -> None:
-    """From here on PyTorch takes no second thread in the calling thread; other threads keep what they have.
+    """Limit PyTorch to one thread in the calling thread from here on; other threads keep their numbers.
 
-    A number that is set counts for the thread that sets it and for all that have not asked yet, so a thread that ends
-    at once puts back what those will be told.
+    A new number applies to the thread that sets it and to all threads that have not read it yet. So a short-lived
+    thread restores the number for those.
     """
     import torch
 
@@ -39,9 +39,9 @@ def work_alone() -> None:
 
 
 def share_out(task: Callable[[Any], None], jobs: Sequence[Any], threads: int) -> None:
-    """`task` of every job, on `threads` threads, the calling one among them.
+    """Run `task` on every job, on `threads` threads including the calling one.
 
-    `task` asks nothing of PyTorch, which would give each thread others to help.
+    `task` must not call PyTorch, which would start helper threads for each.
     """
     work = _until_done(task, jobs)
     started = [_helpers(threads, os.getpid()).submit(work) for _ in range(min(threads, len(jobs)) - 1)]
@@ -51,9 +51,9 @@ def share_out(task: Callable[[Any], None], jobs: Sequence[Any], threads: int) ->
 
 
 def share_out_with_torch(task: Callable[[Any], None], jobs: Sequence[Any], threads: int) -> None:
-    """The same for a task that may ask PyTorch: on `threads` threads for which it uses no others.
+    """The same for a task that may call PyTorch, on `threads` threads without helper threads.
 
-    They keep nothing for gradients, nor must the caller, which works itself where one thread is enough.
+    They record no gradients, nor may the caller, which works itself if one thread is enough.
     """
     work = _until_done(task, jobs)
     if threads == 1 or len(jobs) == 1:
@@ -63,7 +63,7 @@ def share_out_with_torch(task: Callable[[Any], None], jobs: Sequence[Any], threa
 
 
 def _until_done(task: Callable[[Any], None], jobs: Sequence[Any]) -> Callable[[], None]:
-    remaining = iter(jobs)  # few jobs, and a pool's queue costs more than this
+    remaining = iter(jobs)  # there are few jobs, and a pool's queue costs more than this
 
     def work() -> None:
         for job in remaining:
@@ -74,15 +74,15 @@ def _until_done(task: Callable[[Any], None], jobs: Sequence[Any]) -> Callable[[]
 
 @lru_cache
 def _helpers(threads: int, process: int) -> ThreadPoolExecutor:
-    """`process`: a fork has none of its parent's threads."""
+    """`process`: a fork does not have its parent's threads."""
     return ThreadPoolExecutor(threads - 1, "helper")
 
 
 @lru_cache
 def _workers(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads in which PyTorch uses no others and keeps nothing for gradients.
+    """Threads without PyTorch helper threads and without gradients.
 
-    `process`: a fork has none of its parent's threads.
+    `process`: a fork does not have its parent's threads.
     """
     import torch
 
@@ -92,9 +92,9 @@ def _workers(threads: int, process: int) -> ThreadPoolExecutor:
     def begin(number: int) -> None:
         if number == 0:
             _let_others_sleep()
-        torch.set_num_threads(1)  # of this thread, and by the way of those to come
+        torch.set_num_threads(1)  # for this thread, and as a side effect for later ones
         torch.set_grad_enabled(False)
-        torch.get_num_threads()  # a thread that has not asked yet would ask later, and be told `before`
+        torch.get_num_threads()  # a thread that has not read it yet would read `before` later
         barrier.wait()
 
     list(pool.map(begin, range(threads)))
@@ -103,10 +103,10 @@ def _workers(threads: int, process: int) -> ThreadPoolExecutor:
 
 
 def _let_others_sleep() -> None:
-    """Make PyTorch's other threads sleep between their tasks: the workers need the cores that they would spin on.
+    """Make PyTorch's other threads sleep between their tasks: the workers need the cores on which they would spin.
 
-    GNU's OpenMP has its threads spin for milliseconds after each task, unless there are more of them than processors,
-    whatever they do (libgomp, GOMP_SPINCOUNT). So this thread gets some of its own, which it has no more work for.
+    GNU's OpenMP threads spin for milliseconds after each task, unless there are more of them than processors (libgomp,
+    GOMP_SPINCOUNT). So this thread starts some of its own, without further work for them.
     """
     import torch
 

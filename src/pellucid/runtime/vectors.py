@@ -1,6 +1,6 @@
-"""Words for what Numba has no words for: whole vectors of 512 bits, in registers, multiplied, added and turned.
+"""Vector operations that Numba lacks: whole vectors of 512 bits in registers, multiplied, added and transposed.
 
-Functions that build LLVM's instructions, for kernels that are mostly Python. Narrower processors take two or four
+These functions build LLVM instructions, for kernels that are mostly Python. Narrower processors take two or four
 registers for each vector.
 """
 
@@ -16,10 +16,10 @@ from numba.extending import intrinsic
 LANES = 16  # numbers of 32 bits in a vector
 _FEATURES = binding.get_host_cpu_features()
 WHOLE = bool(_FEATURES.get("avx512f"))
-"""Whether a register holds a vector."""
-# of 32 registers of 512 bits, less what is read; of 16 of 256, or 32 of 128, two or four to a vector
+"""Whether one register holds a vector."""
+# of 32 registers of 512 bits, minus those read; of 16 of 256, or 32 of 128 bits, with two or four per vector
 SUMS = 24 if WHOLE else 6
-"""Vectors that stay in registers while they are added to."""
+"""Accumulators that stay in registers."""
 PAIRS = bool(_FEATURES.get("avx512bf16"))
 """Whether this processor multiplies bfloat16 in pairs."""
 
@@ -28,11 +28,11 @@ FLOATS = ir.VectorType(ir.FloatType(), LANES)
 UNALIGNED: Any = {"align": 4}
 
 written_out: Any = intrinsic(prefer_literal=True)
-"""Marks a function (typing, arguments ...) that gives its signature and what builds its instructions."""
+"""Marks a function (typing, arguments ...) that returns its signature and its builder of instructions."""
 
 
 class _BFloat(ir.Type):
-    """bfloat16, which llvmlite has no name for."""
+    """bfloat16, which llvmlite does not name."""
 
     def __str__(self) -> str:
         return "bfloat"
@@ -56,12 +56,12 @@ def flat(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> l
 
 
 def vector_at(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
-    """The address of the vector that begins with number `at`."""
+    """The address of the vector that starts at number `at`."""
     return build.bitcast(build.gep(numbers, [at]), FLOATS.as_pointer())
 
 
 def spread(build: ir.IRBuilder, number: Any) -> Any:
-    """A vector of one number, many times."""
+    """A vector that repeats one number."""
     undefined = ir.Constant(FLOATS, ir.Undefined)
     index = ir.IntType(32)
     one = build.insert_element(undefined, number, index(0))
@@ -69,13 +69,13 @@ def spread(build: ir.IRBuilder, number: Any) -> Any:
 
 
 def multiply_add(build: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once where the processor can."""
+    """a * b + c, rounded once if the processor can."""
     contract: Any = {"flags": ("contract",)}
     return build.fadd(build.fmul(a, b, **contract), c, **contract)
 
 
 def loop(build: ir.IRBuilder, count: Any, values: list[Any], body: Callable[..., list[Any]]) -> list[Any]:
-    """`values`, each turn's from those of the turn before; at least one turn is made."""
+    """`values` after `count` turns of `body`, which gets the previous ones; at least one turn runs."""
     before = build.basic_block
     again, done = build.append_basic_block("turn"), build.append_basic_block("done")
     build.branch(again)
@@ -96,7 +96,7 @@ def loop(build: ir.IRBuilder, count: Any, values: list[Any], body: Callable[...,
 
 
 def multiply(build: ir.IRBuilder, total: Any, one: Any, other: Any, bits: int) -> Any:
-    """total + one * other: of words that are float32, or pairs of bfloat16 of which both products are added."""
+    """total + one * other: for words that are float32, or pairs of bfloat16 whose products are both added."""
     if bits == 32:
         return multiply_add(build, build.bitcast(one, FLOATS), build.bitcast(other, FLOATS), total)
     kind = ir.FunctionType(FLOATS, [FLOATS, _PAIRS, _PAIRS])
@@ -106,7 +106,7 @@ def multiply(build: ir.IRBuilder, total: Any, one: Any, other: Any, bits: int) -
 
 
 def all_lanes(value: int) -> Any:
-    """A vector of one word, many times."""
+    """A vector that repeats one word."""
     return ir.Constant(WORDS, [value] * LANES)
 
 
@@ -115,7 +115,7 @@ def spread_word(build: ir.IRBuilder, word: Any) -> Any:
 
 
 def rounded(build: ir.IRBuilder, numbers: Any) -> Any:
-    """float32 -> in the lower half of a word the nearest bfloat16, to even where two are as near."""
+    """float32 -> the nearest bfloat16 in the lower half of a word, ties to even."""
     words = build.bitcast(numbers, WORDS)
     odd = build.and_(build.lshr(words, all_lanes(16)), all_lanes(1))
     nearest = build.lshr(build.add(build.add(words, all_lanes(0x7FFF)), odd), all_lanes(16))
@@ -131,7 +131,7 @@ def words_at(build: ir.IRBuilder, numbers: Any, at: Any) -> Any:
 
 
 def load_words(build: ir.IRBuilder, numbers: Any, at: Any, kind: Any) -> Any:
-    """A vector of words of any size."""
+    """A vector from words of any size."""
     return build.load(build.bitcast(build.gep(numbers, [at]), ir.VectorType(kind, LANES).as_pointer()), align=1)
 
 
@@ -143,10 +143,10 @@ def store_words(build: ir.IRBuilder, numbers: Any, at: Any, values: Any) -> None
 def turn_square(
     typing: Any, numbers: Any, at: Any, columns: Any, turned: Any, to: Any, rows: Any, bits: Any
 ) -> Any:  # fmt: skip
-    """LANES by LANES numbers of so many bits, transposed, from numbers[at:] to turned[to:], on flat arrays.
+    """Transpose LANES by LANES numbers of `bits` bits, from numbers[at:] to turned[to:], on flat arrays.
 
-    `columns`: numbers to the next row of `numbers`; `rows`: to the next row of `turned`. In each of four steps half of
-    each two rows change places.
+    `columns`: numbers to the next row of `numbers`; `rows`: to the next row of `turned`. In each of four steps, each
+    two rows swap halves.
     """
     kind = ir.IntType(bits.literal_value)
 

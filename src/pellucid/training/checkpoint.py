@@ -177,7 +177,7 @@ def restore(checkpoint: Checkpoint, state: State) -> None:
             _, name, key = path.split("/")
             state.best_optimizer[f"{name}/{key}"] = _in_order_of(parameters[name], tensor)
     for name in _COUNTERS:
-        setattr(state, name, checkpoint.counters.get(name, getattr(state, name)))  # one of before has no step_seconds
+        setattr(state, name, checkpoint.counters.get(name, getattr(state, name)))  # older ones lack step_seconds
     state.history = list(checkpoint.history)
 
 

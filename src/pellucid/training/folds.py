@@ -90,7 +90,7 @@ class FoldPosition:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: what its training learned from and chose by, and how it did on the pictures of the fold."""
+    """One fold: the pictures that its training learned from and chose by, and its result on the fold's pictures."""
 
     number: int  # from 1
     train: int

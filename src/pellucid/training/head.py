@@ -25,7 +25,7 @@ from pellucid.training.evaluate import surely_less
 if TYPE_CHECKING:
     import torch
 
-USUAL = 144.0  # mean square length of EfficientNet-Lite0's centred features of photographs; the grid was measured there
+USUAL = 144.0  # mean square length of EfficientNet-Lite0's centred features of photographs; they gave the grid
 GRID = tuple(c * USUAL for c in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0))  # of C, from the strongest pull to the weakest
 DEFAULT = GRID[3]  # if there is nothing to choose by
 ITERATIONS, MEMORY = 400, 20  # of L-BFGS: most iterations, and steps remembered

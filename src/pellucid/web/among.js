@@ -1,7 +1,7 @@
-/** Arrow keys among buttons that stand in rows. */
+/** Arrow keys among buttons in rows. */
 
 /**
- * For the list's keydown: right and left to the next and the last, up and down by a row.
+ * For the list's keydown: right and left move to the next and the previous button, up and down by a row.
  * @param {KeyboardEvent} event
  */
 export function moveAmong(event) {

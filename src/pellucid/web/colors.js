@@ -9,14 +9,14 @@ export function dark() {
   return window.matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** The colours that stand for above and below zero where one shade is enough. */
+/** The colours for above and below zero, for use without shades. */
 export function signs() {
   const { above, below } = dark() ? DARK : LIGHT;
   return [above[0], below[0]];
 }
 
 /**
- * A colour as CSS writes it.
+ * A colour in CSS notation.
  * @param {Color} color
  */
 export function css(color) {
@@ -24,11 +24,11 @@ export function css(color) {
 }
 
 /**
- * A map as an image of one pixel a number.
+ * A map as an image with one pixel per number.
  * @param {ArrayLike<number>} data rows after rows
  * @param {number} width
  * @param {number} height
- * @param {number} limit the number that has the full colour
+ * @param {number} limit the number with the full colour
  */
 export function signedImage(data, width, height, limit) {
   const image = new ImageData(width, height);
@@ -46,8 +46,8 @@ export function signedImage(data, width, height, limit) {
  * @param {ArrayLike<number>[]} channels
  * @param {number} width
  * @param {number} height
- * @param {number} low what is black
- * @param {number} high what is white
+ * @param {number} low the value of black
+ * @param {number} high the value of white
  */
 export function pixelImage(channels, width, height, low, high) {
   const image = new ImageData(width, height);
@@ -62,7 +62,7 @@ export function pixelImage(channels, width, height, low, high) {
 }
 
 /**
- * Draws an image into a rectangle: sharp cells where it grows.
+ * Draws an image into a rectangle, with sharp cells if it is enlarged.
  * @param {CanvasRenderingContext2D} surface
  * @param {ImageData} image
  * @param {Place} place
@@ -90,10 +90,11 @@ export function largestOf(data) {
 }
 
 /**
- * How strongly each number of a grid is shaded, -1 to 1, and what paper and the full shade stand for. Zero is paper,
- * but where all numbers lie far on one side of it: there the smallest is paper, or their differences could not be seen.
+ * The shade of each number of a grid, -1 to 1, and the numbers at paper and at the full shade. Zero is paper, unless
+ * all numbers are far on one side of it: then the smallest is paper, because their differences would be invisible
+ * otherwise.
  * @param {number[]} values
- * @param {number} limit of the reader's choice of scale, or 0
+ * @param {number} limit from the reader's choice of scale, or 0
  * @returns {{paper: number, full: number, shade: (value: number) => number}}
  */
 export function shading(values, limit = 0) {

@@ -1,29 +1,29 @@
-/** What a view is drawn from: one object, which the drawer makes. */
+/** The input of every view: one object, which the drawer makes. */
 
 /** @typedef {import("./trace.js").Trace} Trace */
 /** @typedef {import("./store.js").PageState} PageState */
 /** @typedef {import("./store.js").PageStore} PageStore */
 /**
- * What only a server can do.
+ * The actions that need a server.
  * @typedef {object} Served
- * @property {(path: string, request?: RequestInit) => Promise<Response>} ask a refusal is a Trouble
- * @property {(path: string, body?: BodyInit) => Promise<boolean>} change asks for other numbers and shows them;
- *     false where they were refused, which the page then says
+ * @property {(path: string, request?: RequestInit) => Promise<Response>} ask throws Trouble if refused
+ * @property {(path: string, body?: BodyInit) => Promise<boolean>} change requests other numbers and shows them;
+ *     false if refused, which the page then reports
  * @property {(picture: Blob) => Promise<boolean>} choose another picture
- * @property {(label: string) => Promise<boolean>} against another class that the loss is measured against
+ * @property {(label: string) => Promise<boolean>} against another class for the loss
  */
 /**
- * What every view has.
+ * The context of every view.
  * @typedef {object} Context
  * @property {Trace} trace
- * @property {PageState} state settled: its place is there
+ * @property {PageState} state settled: its place exists
  * @property {PageStore} store
- * @property {Served | null} served null in a file, which nobody answers
+ * @property {Served | null} served null in a file, which has no server
  */
 /**
- * What a view on the stage has as well.
+ * The context of a view on the stage.
  * @typedef {Context & {width: number, hover: (at: number[]) => void}} StageContext
- *     width of the stage in CSS pixels; hover lights the window of a number up in the strip
+ *     width of the stage in CSS pixels; hover highlights the window of a number in the strip
  */
 
 export {};

@@ -1,4 +1,4 @@
-/** Draws what the store says: the header, the network, and what is open of it. Only what has changed is drawn anew. */
+/** Draws the store's state: the header, the network, and the open view. Redraws only what has changed. */
 
 import { h } from "./element.js";
 import { unit } from "./format.js";
@@ -27,7 +27,7 @@ import { VIEWS } from "./views.js";
 
 /**
  * @param {Scene} scene
- * @returns {(state: PageState, trace: Trace) => Promise<void>} draws anew what has changed; all of it for another trace
+ * @returns {(state: PageState, trace: Trace) => Promise<void>} redraws what has changed, or everything for another trace
  */
 export function drawer({ page, store, served, complain, showHelp }) {
   let turn = 0;
@@ -77,7 +77,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           show(main, parts, alike);
           const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
           document.title = here ? `${here} · Pellucid` : "Pellucid";
-          // a step of a lesson leaves the focus where the reader has it
+          // a step of a lesson does not move the reader's focus
           if (!before || before.lesson === state.lesson) refocus(focused, opened, main);
           if (alike && near(before, state)) slide(main, were, state.playing);
           before = state;
@@ -90,7 +90,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
 }
 
 /**
- * Whether a number stands beside the one before, in the same view: much of the drawing stays as it is.
+ * Whether a number is next to the previous one, in the same view: much of the drawing then stays.
  * @param {PageState} before
  * @param {PageState} now
  */
@@ -116,14 +116,14 @@ function near(before, now) {
  */
 function show(main, parts, alike) {
   const before = [...main.children];
-  // a view that keeps its nodes may be in the middle of being dragged
+  // the reader may be dragging within a view that keeps its nodes
   if (parts.length === before.length && parts.every((part, at) => part === before[at])) return;
   if (!alike || before.length !== parts.length) main.replaceChildren(...parts);
   else before.forEach((old, at) => morph(old, /** @type {Element} */ (parts[at])));
 }
 
 /**
- * Where the reader is, apart from the place within it.
+ * The reader's view, without the place within it.
  * @param {PageState} state
  */
 function where({ view, name, index }) {
@@ -131,7 +131,7 @@ function where({ view, name, index }) {
 }
 
 /**
- * How much of the page the stage has, in CSS pixels.
+ * The width of the stage, in CSS pixels.
  * @param {PageState} state
  * @param {HTMLElement} main
  */
@@ -142,7 +142,7 @@ function widthOf(state, main) {
 }
 
 /**
- * Marks, before the next picture, the window of the number under the mouse.
+ * Highlights, before the next frame, the window of the number under the mouse.
  * @param {HTMLElement} network
  * @param {import("./context.js").Context} context
  * @param {Scene["complain"]} complain
@@ -161,7 +161,7 @@ function lightUp(network, context, complain) {
 }
 
 /**
- * Gives the focus back to what had it, or to the stage that has been opened.
+ * Returns the focus to the element that had it, or to a newly opened stage.
  * @param {string | undefined} key
  * @param {boolean} opened
  * @param {HTMLElement} main

@@ -1,10 +1,10 @@
-/** Making elements: no strings of HTML, no style attributes. */
+/** Makes elements, without strings of HTML and style attributes. */
 
 /**
  * @typedef {object} Properties
  * @property {string} [class]
- * @property {string} [key] what keeps the focus when the page is drawn anew
- * @property {Record<string, string>} [style] set one by one, which a strict Content-Security-Policy allows
+ * @property {string} [key] identifies the focused element when the page is redrawn
+ * @property {Record<string, string>} [style] set property by property, which a strict Content-Security-Policy allows
  * @property {Record<string, (event: any) => void>} [on]
  */
 
@@ -33,7 +33,7 @@ export function h(tag, properties = {}, ...children) {
 const acts = new WeakMap();
 
 /**
- * What an element does, in place of what it did before.
+ * Replaces an element's event handlers.
  * @param {Element} node
  * @param {NonNullable<Properties["on"]>} does
  */
@@ -47,7 +47,7 @@ function listen(node, does) {
 }
 
 /**
- * An element does from now on what another does.
+ * Gives an element the event handlers of another.
  * @param {Element} node
  * @param {Element} other
  */
@@ -74,9 +74,9 @@ export function sharpCanvas(width, height) {
 }
 
 /**
- * A row of buttons of which one is pressed.
+ * A row of buttons, one of which is pressed.
  * @param {string} label
- * @param {[string, string, string?][]} choices value, what is written, its key
+ * @param {[string, string, string?][]} choices value, text, key
  * @param {string} chosen
  * @param {(value: any) => void} choose
  */

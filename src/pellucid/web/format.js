@@ -1,9 +1,9 @@
-/** Numbers as text: at most 7 significant digits, or every digit that is stored. */
+/** Numbers as text: at most 7 significant digits, or every stored digit. */
 
 const DIGITS = 7;
 
 /**
- * The shortest text that reads back as the same number: as float32 where the number is one.
+ * The shortest text that reads back as the same number (as float32 if the number is one).
  * @param {number} value
  */
 export function exact(value) {
@@ -16,7 +16,7 @@ export function exact(value) {
 }
 
 /**
- * Large numbers with an exponent: zeros at the end would look like digits that are known.
+ * Large numbers with an exponent: trailing zeros would look like known digits.
  * @param {number} value
  */
 function plain(value) {
@@ -34,7 +34,7 @@ export function number(value, all = false, digits = DIGITS) {
 }
 
 /**
- * How many decimals numbers that stand in one column get, so that they line up and the largest has `digits`.
+ * The number of decimals for aligned numbers in one column whose largest has `digits` digits.
  * @param {ArrayLike<number>} values
  * @returns {number}
  */
@@ -64,7 +64,7 @@ export function fixed(value, places) {
 }
 
 /**
- * What the digits that are not shown add to a sum of shown numbers: 0 where the shown ones give the shown sum.
+ * The contribution of hidden digits to a sum of shown numbers: 0 if the shown numbers give the shown sum.
  * @param {ArrayLike<number>} parts
  * @param {number} total
  * @param {number} places
@@ -78,7 +78,7 @@ export function leftOut(parts, total, places) {
 }
 
 /**
- * A probability; null is one that is no number.
+ * A probability; null stands for NaN.
  * @param {number | null} value
  * @param {number} places
  */
@@ -102,7 +102,7 @@ export function counted(count) {
 }
 
 /**
- * "conv1[3, 10, 12]", or the name alone where there is no index.
+ * "conv1[3, 10, 12]", or the name alone without an index.
  * @param {string} name
  * @param {ArrayLike<number>} index
  */

@@ -1,13 +1,13 @@
 /**
- * Where the numbers come from: the server that the page was opened from, or the file that the page is.
- * Arrays are fetched, or unpacked, when they are asked for, and kept.
+ * The source of the numbers: the page's server, or the page's own file. Arrays are fetched, or unpacked, on demand, and
+ * cached.
  */
 
 import { rebuilt } from "./arithmetic/rebuild.js";
 
 /** @typedef {{shape: number[], data: Float32Array | Float64Array}} Numbers */
 /**
- * What the document says of an array.
+ * The document's description of an array.
  * @typedef {object} Described
  * @property {number[]} shape
  * @property {string} [dtype]
@@ -21,15 +21,15 @@ import { rebuilt } from "./arithmetic/rebuild.js";
  * @property {() => Promise<any>} document
  * @property {(name: string) => Promise<Numbers>} array
  * @property {(name: string, channel: number) => Promise<Float32Array | Float64Array>} channel
- * @property {((path: string, request?: RequestInit) => Promise<Response>) | null} ask only where there is a server
- * @property {() => void} forget what is kept of a document that is not shown any more
- * @property {(number: number) => Host} picture the host of another picture, counted from 0; the first where there is none
+ * @property {((path: string, request?: RequestInit) => Promise<Response>) | null} ask only with a server
+ * @property {() => void} forget the cache of a document that is no longer shown
+ * @property {(number: number) => Host} picture the host of a picture, counted from 0; the first if it does not exist
  */
 
 export const VERSION = 1;
 const WHOLE = 1 << 16; // numbers of an array that is fetched whole even where one of its channels is wanted
 
-/** What went wrong, in a sentence that says what to do. */
+/** An error, in a sentence that says what to do. */
 export class Trouble extends Error {}
 
 const GONE = "Pellucid no longer answers. Start it again with “pellucid open”, then reload this page.";
@@ -80,7 +80,7 @@ async function ask(path, request) {
 }
 
 /**
- * A module that comes only when it is wanted: by then the server may have gone.
+ * A module that is loaded on demand: by then the server may have stopped.
  * @template T
  * @param {Promise<T>} module
  */
@@ -106,7 +106,7 @@ function fromFile(page) {
     async () => {
       const content = read("document");
       const arrays = page.getElementById("arrays")?.textContent ?? "";
-      // every letter of a page is one byte
+      // every character of a page is one byte
       if (content.bytes !== undefined && arrays.length !== content.bytes) throw new Trouble(CUT);
       return content;
     },
@@ -141,7 +141,7 @@ function fromFile(page) {
  * One picture of a file.
  * @param {() => Promise<any>} document
  * @param {() => Record<string, string>} arrays packed, by name
- * @param {ReturnType<typeof lazily> | null} first the picture whose numbers stand for those that are shared
+ * @param {ReturnType<typeof lazily> | null} first the picture that has the shared numbers
  */
 function ofPicture(document, arrays, first) {
   /** @type {Record<string, string> | null} */
@@ -163,10 +163,10 @@ function ofPicture(document, arrays, first) {
 }
 
 /**
- * What both hosts do alike: keep what is known, and find the array that another is the same as.
+ * The common part of both hosts: a cache, and the lookup of an array that equals another.
  * @param {() => Promise<any>} document
  * @param {(name: string, channel: number | null, described: Described) => Promise<Float32Array | Float64Array>} load
- * @param {boolean} byChannel whether a channel can be had without its array
+ * @param {boolean} byChannel whether a channel can be loaded without its array
  */
 function lazily(document, load, byChannel = true) {
   /** @type {Map<string, Promise<any>>} */

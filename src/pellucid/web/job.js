@@ -1,4 +1,4 @@
-/** Work that the server does beside the page: a bar while it goes on, and a sentence where it failed. */
+/** Work on the server beside the page: a bar while it runs, and a sentence if it failed. */
 
 import { h } from "./element.js";
 import { counted } from "./format.js";
@@ -16,13 +16,13 @@ import { Trouble } from "./host.js";
 const PAUSE = 500; // milliseconds between two questions
 
 /**
- * How far a job is, asked again and again as long as this stands on the page.
+ * The progress of a job, polled as long as this element is on the page.
  * @param {object} about
  * @param {import("./context.js").Served["ask"]} about.ask
- * @param {string} about.path whose answer is a Progress
+ * @param {string} about.path its answer is a Progress
  * @param {Progress} about.answer the first one
- * @param {string} about.doing what is being done, in a few words
- * @param {() => void} about.finished draws the page anew
+ * @param {string} about.doing the work, in a few words
+ * @param {() => void} about.finished redraws the page
  * @returns {HTMLElement}
  */
 export function progress({ ask, path, answer, doing, finished }) {

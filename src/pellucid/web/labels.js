@@ -1,4 +1,4 @@
-/** What a picture is called, and what its loss is measured against: one class, or any number of labels. */
+/** A picture's prediction and the target of its loss: one class, or any number of labels. */
 
 /**
  * @param {string[]} classes
@@ -9,7 +9,7 @@ export function names(classes, numbers) {
 }
 
 /**
- * Whether two lists have the same numbers, in whatever order.
+ * Whether two lists have the same numbers, in any order.
  * @param {number[]} one
  * @param {number[]} other
  */
@@ -18,7 +18,7 @@ export function same(one, other) {
 }
 
 /**
- * The class that a number speaks of, where it is one of as many as there are classes; "" for any other.
+ * The class of a number, if its array has one number per class; else "".
  * @param {import("./trace.js").Trace} trace
  * @param {string} name
  * @param {number[]} index

@@ -1,4 +1,4 @@
-/** The page's beginning: whose numbers it shows, what goes wrong with them, and who draws them. */
+/** The start of the page: the source of its numbers, the report of errors, and the drawer. */
 
 import { drawer } from "./drawer.js";
 import { h } from "./element.js";
@@ -16,7 +16,7 @@ const keys = help();
 document.body.append(keys);
 
 /**
- * A sentence on what went wrong, above everything else.
+ * Shows a sentence about an error, above everything else.
  * @param {unknown} error
  */
 function complain(error) {
@@ -88,12 +88,12 @@ async function start() {
       against: (label) => change(`/api/label?class=${encodeURIComponent(label)}`),
     };
   }
-  // any key stops what plays, and then does what it does: Space and R may begin it again
+  // any key stops playing, and then acts: Space and R may start it again
   play(document, store, () => trace);
   document.addEventListener("keydown", (event) => {
     if (trace && !keys.open) onKey(event, { trace, store, served, showHelp: () => keys.showModal() });
   });
-  // before the first drawing, which takes the state as it then is, there is nothing to draw anew
+  // before the first drawing, which takes the current state, there is nothing to redraw
   store.subscribe((state) => {
     if (trace && draw && state.picture === shown) return draw(state, trace);
     return trace || watch ? open().catch(complain) : undefined;

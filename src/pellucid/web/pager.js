@@ -1,13 +1,13 @@
-/** A long list in pages: which one is shown, and the two buttons beside it. */
+/** The pages of a long list: the current one, and the two buttons beside it. */
 
 import { h } from "./element.js";
 import { counted } from "./format.js";
 
 /**
  * @param {object} about
- * @param {number} about.page the one that is shown, from 0
- * @param {number} about.pages how many there are
- * @param {number} about.count of what is listed on all of them
+ * @param {number} about.page the current one, from 0
+ * @param {number} about.pages their number
+ * @param {number} about.count of items on all of them
  * @param {(change: {page: number}) => void} about.change
  */
 export function pager({ page, pages, count, change }) {

@@ -1,4 +1,4 @@
-/** Where the reader is: a state whose place is there, since an address may be from another network. */
+/** The reader's place: a state whose place exists, because an address may come from another network. */
 
 import { VIEWS } from "./views.js";
 
@@ -6,7 +6,7 @@ import { VIEWS } from "./views.js";
 /** @typedef {import("./store.js").PageState} PageState */
 
 /**
- * The state, or the nearest one that this trace has.
+ * The state, or the nearest one that exists in this trace.
  * @param {Trace} trace
  * @param {PageState} state
  * @returns {PageState}

@@ -1,4 +1,4 @@
-/** Where the reader is, in a few sentences, and the keys that lead on. */
+/** The reader's place in a few sentences, and the next keys. */
 
 import { h } from "./element.js";
 
@@ -9,13 +9,13 @@ const WALK = [
   ["Space", "slide"],
   ["?", "all keys"],
 ];
-/** Where there is nothing that slides. @type {[string, string][]} */
+/** Without a window to slide. @type {[string, string][]} */
 export const STILL = WALK.filter(([key]) => key !== "Space");
 
 /**
  * @param {string} title
  * @param {string[]} sentences
- * @param {[string, string][]} keys the most useful here, and what they do
+ * @param {[string, string][]} keys the most useful keys here, and their actions
  */
 export function say(title, sentences, keys = WALK) {
   return h(

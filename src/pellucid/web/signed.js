@@ -1,6 +1,6 @@
 /**
- * The colours of signed numbers, as a table: amber above zero, blue below, paper at zero, which people with any of the
- * common colour deficiencies can tell apart. On white paper the same as glassbox/why/colormap.py, to the level.
+ * The colours of signed numbers, as a table: amber above zero, blue below, paper at zero. People with any common colour
+ * deficiency can tell them apart. On white paper the same as glassbox/why/colormap.py, to the level.
  */
 
 /** @typedef {[number, number, number]} Color red, green and blue, 0 to 255 */
@@ -41,7 +41,7 @@ export const MIDDLE = 0.6;
 export const STEPS = 255; // colours on each side of zero
 export const STRONGEST = 0.85; // opacity of a colour over a picture: the picture can still be seen under it
 
-/** Red, green and blue in grey, ITU-R BT.601. */
+/** Weights of red, green and blue in grey, ITU-R BT.601. */
 export const LUMA = [0.299, 0.587, 0.114];
 
 /** @type {Map<Theme, Uint32Array>} */

@@ -1,4 +1,4 @@
-/** What stands on the stage: the view that the address names, or else the walk through the network. */
+/** The stage: the view that the address names, or else the walk through the network. */
 
 import { fetched } from "./host.js";
 import { lessonList } from "./lessons/list.js";
@@ -9,7 +9,7 @@ import { walk } from "./walk/walk.js";
 /** @typedef {import("./context.js").StageContext} StageContext */
 
 /**
- * By name, as views.js has them.
+ * By their names in views.js.
  * @type {Record<string, (context: StageContext) => Promise<Node[]>>}
  */
 const DRAW = {

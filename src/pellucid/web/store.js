@@ -1,28 +1,28 @@
 /**
- * The page's one piece of state: where the reader is and how the numbers are shown. All of it stands in the address,
- * so that a link is a place: #/conv1/3,10,12?direction=backward&exact=1, and of another view #/~mistakes/cat,dog
+ * The page's only state: the reader's place and the display of numbers. All of it is in the address, so a link is a
+ * place: #/conv1/3,10,12?direction=backward&exact=1, or in another view #/~mistakes/cat,dog
  */
 
 /** @typedef {"forward" | "backward" | "update"} Direction */
 /** @typedef {"unit" | "layer" | "network"} Scale */
 /**
  * @typedef {object} PageState
- * @property {string} view "" is the walk through the network; views.js has the others
- * @property {string} place in that view, as it likes to write it
- * @property {string} lesson and its step, "stride.2"; "" where none is read
- * @property {number} picture of those that the file holds
+ * @property {string} view "" for the walk through the network; the others are in views.js
+ * @property {string} place in that view's own notation
+ * @property {string} lesson and its step, "stride.2"; "" for none
+ * @property {number} picture among the file's pictures
  * @property {string} name of the layer or weight; "" for the network
- * @property {number[] | null} index of the number that is shown; null for the layer
- * @property {number[] | null} cursor in the layer's map, where no number is shown
+ * @property {number[] | null} index of the current number; null for the layer
+ * @property {number[] | null} cursor in the layer's map, if no number is shown
  * @property {Direction} direction
  * @property {boolean} exact
  * @property {Scale} scale of colours
- * @property {string[]} open blocks that are unfolded
- * @property {number} channel of the window that is shown; -1 is the first
+ * @property {string[]} open unfolded blocks
+ * @property {number} channel of the visible window; -1 for the first
  * @property {number} page of a long list
- * @property {"" | "order" | "size"} sorted how a long list stands; "" is as fits the layer
- * @property {boolean} brush whether the picture is being painted over
- * @property {boolean} playing whether the window slides on by itself; not in the address: a link stands still
+ * @property {"" | "order" | "size"} sorted the order of a long list; "" for the layer's default
+ * @property {boolean} brush whether the reader is painting on the picture
+ * @property {boolean} playing whether the window slides automatically; not in the address, because a link does not move
  */
 
 /** @type {PageState} */
@@ -62,13 +62,13 @@ export function address(state) {
   if (state.brush) query.set("brush", "1");
   if (state.open.length) query.set("open", state.open.join(","));
   const search = query.toString().replaceAll("%2C", ",");
-  // a single number has an index of no places, which still is a number
+  // a single number has an empty index, which still names a number
   const number = !state.view && state.index && !state.index.length ? "/-" : "";
   return `#/${path.map(encodeURIComponent).join("/").replaceAll("%2C", ",")}${number}${search ? `?${search}` : ""}`;
 }
 
 /**
- * What an address says. What it does not say, or says wrongly, is as at the start.
+ * Reads an address. Missing and invalid parts have their initial values.
  * @param {string} hash
  * @returns {PageState}
  */
@@ -138,18 +138,18 @@ export function createStore(window) {
     get: () => state,
     /**
      * @param {Partial<PageState>} change
-     * @param {boolean} [quiet] the step is not one to come back to: a cursor's, say
-     * @returns {Promise<unknown>} when it has been drawn
+     * @param {boolean} [quiet] no history entry, for example for a cursor's step
+     * @returns {Promise<unknown>} resolves when it has been drawn
      */
     set(change, quiet = false) {
-      // whoever names a layer wants to see it
+      // naming a layer means showing it
       const walks = "name" in change && !("view" in change) ? { view: "", place: "" } : {};
       state = { ...state, ...walks, ...change };
-      // browsers refuse an address that changes many times a second
+      // browsers reject an address that changes many times a second
       if (!state.playing) go(window, address(state), quiet);
       return tell();
     },
-    /** @param {(state: PageState) => unknown} watch what it returns is waited for where a change has to be drawn */
+    /** @param {(state: PageState) => unknown} watch its result is awaited when a change must be drawn */
     subscribe: (watch) => void watching.push(watch),
   };
 }
@@ -164,7 +164,7 @@ function go({ history }, hash, quiet) {
     if (quiet) history.replaceState(null, "", hash);
     else history.pushState(null, "", hash);
   } catch (error) {
-    // a notebook's frame has no address of its own; the page works without
+    // a notebook's iframe has no address of its own; the page works without
     if (!(error instanceof DOMException)) throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** One picture's run through a network, as the document tells it: which numbers are where, and what made them. */
+/** One picture's run through a network, as the document describes it: the places and the origins of its numbers. */
 
 /** @typedef {import("./host.js").Host} Host */
 /** @typedef {import("./arithmetic/declaration.js").Op} Op */
@@ -6,12 +6,12 @@
  * @typedef {object} Node
  * @property {string} name
  * @property {string} kind
- * @property {number[]} shape as people write it, without the batch axis
+ * @property {number[]} shape in the user's notation, without the batch axis
  * @property {boolean} batched
  * @property {Record<string, string>} reads the op's array -> a node, parameter or buffer
  * @property {number | null} op
  * @property {boolean} written
- * @property {string} hooked the hook that every gradient passes on its way through; "" for none
+ * @property {string} hooked the hook that every gradient through this node passes; "" for none
  * @property {string} size_formula
  * @property {string} parameters_formula
  * @property {number[]} range minimum, mean, maximum
@@ -22,8 +22,8 @@
  * @typedef {object} Update
  * @property {number | null} op
  * @property {string} gradient the array that the step used: a hook of the optimizer may have changed it
- * @property {string} hooked the hook that changed the weight beside the optimizer's arithmetic; "" for none
- * @property {string} unwritten why there is no op; "" where there is
+ * @property {string} hooked the hook that changed the weight besides the optimizer's arithmetic; "" for none
+ * @property {string} unwritten why there is no op; "" if there is one
  * @property {Record<string, string>} remembered
  * @property {Record<string, any>} settings
  */
@@ -34,17 +34,17 @@
  * @property {(name: string) => Node | undefined} node
  * @property {(name: string) => boolean} known
  * @property {(name: string) => boolean} parameter
- * @property {(name: string) => number[]} shape as people write it
+ * @property {(name: string) => number[]} shape in the user's notation
  * @property {(name: string) => boolean} batched
- * @property {(name: string, index: number[]) => number[]} whole an index as people write it -> one of the array
+ * @property {(name: string, index: number[]) => number[]} whole a user's index -> an index of the array
  * @property {(name: string, index: ArrayLike<number>) => number[]} short and back
  * @property {(name: string) => Op | null} op that made a node
  * @property {(name: string) => Update | undefined} update
  * @property {(number: number) => Op} opNumber
  * @property {(name: string) => {node: Node, local: string}[]} users
- * @property {(name: string) => string} hook what changes an array's gradient once it is added up; "" for nothing
- * @property {(name: string) => string} noGradient why an array has none
- * @property {(role: "input" | "picture" | "probability" | "loss") => string} role what the array is called
+ * @property {(name: string) => string} hook the one that changes an array's gradient after accumulation; "" for none
+ * @property {(name: string) => string} noGradient why an array has no gradient
+ * @property {(role: "input" | "picture" | "probability" | "loss") => string} role -> the array's name
  * @property {(name: string) => boolean} has an array
  * @property {(name: string) => string} dtype
  * @property {Host["array"]} array

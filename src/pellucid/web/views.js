@@ -1,15 +1,15 @@
-/** What the page shows beside the walk through the network. stage.js has what draws each. */
+/** The page's views besides the walk through the network. stage.js draws them. */
 
 /**
  * @typedef {object} View
  * @property {string} title
- * @property {boolean} [always] whether it is offered everywhere, also in a file without a server
- * @property {boolean} [still] whether it is not about one picture's trace: then the network does not stand above it
- * @property {boolean} [saved] whether it is about the model as it was saved, whatever the reader has changed since
+ * @property {boolean} [always] whether it is always offered, even in a file without a server
+ * @property {boolean} [still] whether it is not about one picture's trace: then the network is not above it
+ * @property {boolean} [saved] whether it shows the saved model, regardless of the reader's changes
  */
 
 /**
- * By name, as the address has it: #/~mistakes. One is offered where the document's "offers" names it.
+ * By their names in the address: #/~mistakes. A view is offered if the document's "offers" names it.
  * @type {Record<string, View>}
  */
 export const VIEWS = {

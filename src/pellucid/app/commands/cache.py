@@ -1,4 +1,4 @@
-"""The command `cache`: what is kept for the next training."""
+"""The command `cache`: the data stored for the next training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `demo`: all of it in about a minute, on scikit-learn's handwritten digits."""
+"""The command `demo`: all of Pellucid in about a minute, on scikit-learn's handwritten digits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGE = "glass-box.html"
 
 @dataclass(frozen=True)
 class Mistake:
-    """A picture, its digit, and what it is taken for."""
+    """A picture, its digit, and the predicted digit."""
 
     path: Path
     label: str
@@ -67,7 +67,7 @@ def _run(out: Path) -> int:
     answers = never_seen(pictures, model)
     for path, answer in answers:
         ranked = "  ".join(f"{label} {share:.1%}" for label, share in answer.top(3))
-        path = pictures / path.relative_to(pictures.absolute())  # as short as --out was given
+        path = pictures / path.relative_to(pictures.absolute())  # as short as the user's --out
         console.print(f"   {escape(printable(path))}  is  [bold]{answer.label}[/]   ({ranked})")
     mistake = worst_mistake(model)
     write_page(page, model, [(path, path.parent.name) for path, _ in answers], mistake)
@@ -119,7 +119,7 @@ def never_seen(pictures: Path, model: Path) -> list[tuple[Path, Prediction]]:
 
 
 def worst_mistake(model: Path) -> Mistake | None:
-    """Of the test pictures that are taken for another digit, the one of which the network is most certain."""
+    """The misclassified test picture of which the network is most certain."""
     pictures = list(remembered(model))
     answers = api.predict(model, [path for path, _ in pictures])
     ranked = [(path, digit, *answer.top(1)[0]) for (path, digit), answer in zip(pictures, answers, strict=True)]
@@ -128,7 +128,7 @@ def worst_mistake(model: Path) -> Mistake | None:
 
 
 def write_page(page: Path, model: Path, pictures: list[tuple[Path, str]], mistake: Mistake | None) -> None:
-    """The offline glass box of pictures of known digits, the mistake last."""
+    """The offline glass box of pictures with known digits, the mistake last."""
     classifier = api.load(model)
     labelled = list(pictures)
     if mistake is not None:

@@ -1,4 +1,4 @@
-"""The command `evaluate`: how good a model is, on pictures of its own or on others."""
+"""The command `evaluate`: how good a model is, on its own pictures or on others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `explain`: a picture followed through a network, to any number."""
+"""The command `explain`: trace a picture through a network, to any number."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run(args: list[str]) -> int:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be explained of a picture, as the flags of `pellucid explain` say it."""
+    """The flags of `pellucid explain`: what to explain about a picture."""
 
     labels: tuple[str, ...]
     units: tuple[str, ...]
@@ -89,13 +89,13 @@ class Request:
 
     @property
     def label(self) -> str | None:
-        """The one class that --map and --why-not are about; of several the first."""
+        """The class that --map and --why-not are about, the first of several."""
         return self.labels[0] if self.labels else None
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where --why-not and --map write their pictures of one picture."""
+    """Where --why-not and --map write their images for one picture."""
 
     why_not: Path
     map: Path
@@ -104,7 +104,7 @@ class Places:
 def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: bool) -> Exit:
     """Explain each picture, in order. Without a flag that asks for more, print its path through the network.
 
-    Of several pictures, those that cannot be used are reported on standard error. Returns the exit status.
+    Unusable pictures among several are reported on standard error. Returns the exit status.
     """
     places = [_places(picture, request) for picture in pictures]
     _check(request, places)
@@ -122,7 +122,7 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
     if request.html is not None and (first := next(usable, None)) is not None:
         with _waiting("writing the page", several):
             files.create(request.html, offline(chain([first], usable), model.resolve().name))
-    for _ in usable:  # those that no page has read
+    for _ in usable:  # run those that no page has read
         pass
     followed = [each for each in results if "error" not in each]
     if not followed:
@@ -141,7 +141,7 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
 def _followed(
     classifier: Classifier, pictures: list[tuple[Path, Places]], request: Request, results: list[dict[str, Any]]
 ) -> Iterator[Trace | None]:
-    """Each picture's trace, None where it cannot be used. Its answers are printed, and added to `results`."""
+    """Each picture's trace, None if it is unusable. Its answers are printed, and added to `results`."""
     several = len(pictures) > 1
     for picture, places in pictures:
         try:
@@ -170,7 +170,7 @@ def _answer(
 ) -> dict[str, Any]:
     """The answers about one picture as JSON. Prints them too, unless the output is JSON.
 
-    `trace`: None where the request needs none.
+    `trace`: None if the request needs none.
     """
     shown = not request.json
     answered: dict[str, Any] = _workings(trace, request, shown) if trace is not None else {}
@@ -197,7 +197,7 @@ def _predicted(classifier: Classifier, picture: Path, trace: Trace | None) -> st
 
 
 def _workings(trace: Trace, request: Request, shown: bool) -> dict[str, Any]:
-    """The units and weights as JSON. Prints them too where `shown`."""
+    """The units and weights as JSON. Prints them too if `shown`."""
     answered: dict[str, Any] = {}
     workings = [("units", trace.gradient(unit) if request.backward else trace.unit(unit)) for unit in request.units]
     workings += [("updates", trace.update(weight)) for weight in request.updates]
@@ -209,21 +209,21 @@ def _workings(trace: Trace, request: Request, shown: bool) -> dict[str, Any]:
 
 
 def _follows(request: Request, several: bool) -> bool:
-    """Whether the request needs a trace. A map and a difference have runs of their own.
+    """Whether the request needs a trace. A map and a difference run by themselves.
 
-    Several pictures are each listed with their prediction, which the trace knows.
+    For several pictures, each is listed with its prediction, which is in the trace.
     """
     works = request.units or request.updates or not _works(request)
     return bool(several or request.json or request.html or works)
 
 
 def _works(request: Request) -> bool:
-    """Whether the request is for more than a picture's path and its page."""
+    """Whether the request asks for more than a picture's path and its page."""
     return bool(request.units or request.updates or request.why_not is not None or request.method)
 
 
 def _waiting(what: str, several: bool) -> AbstractContextManager[None]:
-    """As on the screen; of several pictures a bar says how far they are."""
+    """A waiting message as for one picture; for several pictures a bar shows the progress."""
     return nullcontext() if several else progress.waiting(what)
 
 
@@ -235,7 +235,7 @@ def _places(picture: Path, request: Request) -> Places:
 
 
 def _check(request: Request, places: list[Places]) -> None:
-    """Refuse flags that do not go together, and places that are taken, before anything is computed."""
+    """Refuse conflicting flags and existing files before anything is computed."""
     if request.layer is not None and request.method is None:
         raise RecipeError("--layer requires --map.")
     if request.out is not None and request.why_not is None and request.method is None:

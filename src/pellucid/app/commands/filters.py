@@ -1,4 +1,4 @@
-"""The command `filters`: what each filter looks for."""
+"""The command `filters`: the patterns that each filter responds to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pellucid.glassbox.why.sheet import sheet
 from pellucid.pictures.png import encode as png
 from pellucid.runs.made_from import trained_on
 
-PICTURE_BYTES = 256_000_000  # bytes of decoded pictures that the sheets keep
+PICTURE_BYTES = 256_000_000  # most bytes of decoded pictures in memory for the sheets
 
 
 def filters(
@@ -69,7 +69,7 @@ def _write(
     layers: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """A picture for each convolution, and filters.json, into the folder `place`."""
+    """Write a picture for each convolution, and filters.json, into the folder `place`."""
     sources = list(answers.expanded_sources(pictures)) if pictures else trained_on(model)
     if not sources:
         raise ArtefactError(f"No pictures for {model}. Name some: pellucid filters {model} photos/")
@@ -98,6 +98,8 @@ def _write(
 
 
 def _once(classifier: Classifier) -> Callable[[str], NDArray[np.uint8]]:
-    """A picture as the network gets it, uint8 (H, W, 3). Most layers show the same ones, which are decoded once."""
+    """Prepares a picture as the network's input, uint8 (H, W, 3). Most layers show the same ones, which are decoded
+    once.
+    """
     each = classifier.form.height * classifier.form.width * 3
     return lru_cache(max(1, PICTURE_BYTES // each))(lambda source: outputs.colour(classifier.prepared(source)))

@@ -1,4 +1,4 @@
-"""The command `import`: a file that Keras saved becomes a model folder."""
+"""The command `import`: turn a file that Keras saved into a model folder."""
 
 from __future__ import annotations
 

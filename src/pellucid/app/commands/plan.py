@@ -1,4 +1,4 @@
-"""The command `plan`: what a network is made of, and what it would cost."""
+"""The command `plan`: the layers of a network and their cost."""
 
 from __future__ import annotations
 

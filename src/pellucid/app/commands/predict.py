@@ -1,4 +1,4 @@
-"""The command `predict`, in a file of its own: one picture should not wait for what the other commands import."""
+"""The command `predict`, in its own file: one picture should not wait for the other commands' imports."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pellucid.app import answers
 from pellucid.app.exits import Exit
 
-TOP, FORMAT, BATCH = 3, "table", 32  # unless flags say otherwise
+TOP, FORMAT, BATCH = 3, "table", 32  # defaults of the flags
 
 
 def run(args: list[str]) -> int:
-    """Parse and run. Without a flag there is nothing to parse, and the parser takes longer than a picture."""
+    """Parse and run. Without a flag there is nothing to parse, and the parser would take longer than a picture."""
     if len(args) > 1 and not any(word.startswith("-") and word != answers.STANDARD_INPUT for word in args):
         return _run(Path(args[0]), tuple(args[1:]))
     return _parsed(args)
@@ -53,7 +53,7 @@ def _parsed(args: list[str]) -> int:
         features: Place = None,
         trust: Switch = False,
     ) -> int:
-        """Classify pictures. A picture that cannot be used gets a row with the reason, and the exit status is 3.
+        """Classify pictures. An unusable picture gets a row with the reason, and the exit status is 3.
 
         Args:
             model: Model folder.

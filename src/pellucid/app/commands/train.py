@@ -39,7 +39,7 @@ UNSET = {
 
 
 def run(args: list[str]) -> int:
-    """Flags of Recipe, over the TOML file that --recipe names, over the defaults of --model."""
+    """The recipe: its flags, over the TOML file of --recipe, over the defaults of --model."""
     early = _early(args)
     base = _with_hints(recipes.make(**early))
 
@@ -69,7 +69,7 @@ def run(args: list[str]) -> int:
             no_browser: With --open: print the address and start no browser.
         """
         named = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
-        named |= {name.removeprefix("no_") for name in named}  # --no-replay, where --recipe has it on
+        named |= {name.removeprefix("no_") for name in named}  # --no-replay, if --recipe turns it on
         flags = {name: value for name, value in asdict(settings).items() if name in named}
         if live and not resume:
             if "no_replay" in named:
@@ -92,25 +92,25 @@ def run(args: list[str]) -> int:
 
             return page.train(run, not no_browser)
 
-    # where --recipe has it on already, there is no flag for that, only --no-replay
+    # if --recipe already turns it on, the only flag is --no-replay
     return parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
 
 
 def _early(args: list[str]) -> dict[str, Any]:
-    """What decides the other defaults and has to be known before the flags are parsed: --model, and all of --recipe."""
+    """Settings that decide other defaults and are needed before parsing: --model, and all of --recipe."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--model")
     early.add_argument("--recipe", type=Path)
     try:
         known, _ = early.parse_known_args(args)
-    except argparse.ArgumentError:  # a flag without its value, of which the parser proper says so
+    except argparse.ArgumentError:  # a flag without its value, which the real parser reports
         return {}
     settings = recipes.read(known.recipe) if known.recipe else {}
     return settings if known.model is None else {**settings, "model": known.model}
 
 
 def _with_hints(base: Recipe) -> Recipe:
-    """The same recipe, of a type whose settings that are None have a help text that says what decides them."""
+    """The same recipe, with help texts that say what decides the settings that are None."""
     hints = get_type_hints(Recipe)
     unset = [
         (field.name, Annotated[hints[field.name], arg(help_behavior_hint=f"(default: {UNSET[field.name]})")], None)

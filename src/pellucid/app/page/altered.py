@@ -1,4 +1,4 @@
-"""What the reader has changed, and what is shown because of it."""
+"""The reader's changes, and what the page says about them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pellucid.whatif import Change, Padding, Pooling, Setting, Stride, Weight
 
 @dataclass(frozen=True, eq=False)
 class Altered:
-    """What if: changes of the network, and pixels that stand instead of the picture's, uint8 (H, W, C)."""
+    """What if: changes to the network, and pixels in place of the picture's, uint8 (H, W, C)."""
 
     changes: tuple[Change, ...] = ()
     pixels: NDArray[np.uint8] | None = None
@@ -38,7 +38,7 @@ class Altered:
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """The changes that are no weights'."""
+        """The changes except those of weights."""
         return tuple(change for change in self.changes if not isinstance(change, Weight))
 
     @property
@@ -47,14 +47,14 @@ class Altered:
 
 
 def real(altered: Altered, classifier: Classifier, image: NDArray[np.uint8]) -> Altered:
-    """Without what changes nothing: a weight that is as it was, pixels that are the picture's. Raises TraceError."""
+    """Without changes that have no effect: a weight's own value, the picture's own pixels. Raises TraceError."""
     effective = tuple(each for each in latest(altered.changes) if not _same(each, classifier.stored(each)))
     same = altered.pixels is not None and np.array_equal(altered.pixels, image)
     return replace(altered, changes=effective, pixels=None if same else altered.pixels)
 
 
 def summary(altered: Altered, aside: Altered, classifier: Classifier, plain: Trace, picture: int) -> dict[str, Any]:
-    """What the page is told: the changes, what was there before, and what can be changed; JSON types."""
+    """The page's data: the changes, the original values, and what can be changed; JSON types."""
     before = {
         "probabilities": [finite(float(number)) for number in plain.probabilities],
         "predicted": plain.predicted,
@@ -71,7 +71,7 @@ def summary(altered: Altered, aside: Altered, classifier: Classifier, plain: Tra
 
 
 def _painted(altered: Altered, plain: Trace) -> int:
-    """How many pixels are others than the picture's."""
+    """How many pixels differ from the picture's."""
     if altered.pixels is None:
         return 0
     image = plain.values[plain.nodes[0].name][0].transpose(1, 2, 0)
@@ -79,11 +79,11 @@ def _painted(altered: Altered, plain: Trace) -> int:
 
 
 def as_json(change: Change, classifier: Classifier) -> dict[str, Any]:
-    """A change as the page gets and sends it, with what it replaces as "was". `classifier` is the unchanged one."""
+    """A change as the page receives and sends it, with the replaced value as "was". `classifier` is unchanged."""
     was = classifier.stored(change)
     match change:
         case Weight():
-            # as float32, of which the page shows every digit
+            # as float32, whose every digit the page shows
             fields = {"name": change.name, "index": list(change.index), "value": float(np.float32(change.value))}
             return {"what": "weight", **fields, "was": was}
         case Stride():
@@ -97,7 +97,7 @@ def as_json(change: Change, classifier: Classifier) -> dict[str, Any]:
 def _same(change: Change, was: object) -> bool:
     match change:
         case Weight():
-            with np.errstate(over="ignore"):  # one that float32 cannot hold is refused later
+            with np.errstate(over="ignore"):  # a value beyond float32 is refused later
                 return np.float32(change.value) == was
         case Stride():
             return change.stride == was

@@ -1,4 +1,4 @@
-"""The difference between two classes of what is shown, taken apart: pixels, layers, units."""
+"""The difference between two classes of the shown run, taken apart: pixels, layers, units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pellucid.glassbox.why.mechanism import Mechanism
 
 
 def difference(glass: Glass, query: Query) -> Reply:
-    """The logit of class ?first= minus that of ?second=, and the parts that add up to it; the pixels as their sum."""
+    """The logit of class ?first= minus that of ?second=, and the parts that add up to it; pixels only as their sum."""
     return replies.as_json(_described(_taken_apart(glass, query)))
 
 
@@ -26,14 +26,14 @@ def pixels(glass: Glass, query: Query) -> Reply:
 
 
 def _taken_apart(glass: Glass, query: Query) -> Mechanism:
-    """Worked out once for both questions."""
+    """Computed once for both requests."""
     shown, classes = glass.shown, glass.classifier.classes
     if query.get("run", str(shown.run)) != str(shown.run):
         raise Outdated()
     first, second = (pictures.whole(query, name, len(classes)) for name in ("first", "second"))
 
     def make() -> Mechanism:
-        # the very pixels and weights that are shown: the file may have been written over, and weights tried out
+        # the pixels and weights on the page: the file may have been overwritten, and weights changed
         trace = shown.document.trace
         pixels = trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
         picture = Prepared(pixels, shown.called)

@@ -24,15 +24,15 @@ from pellucid.steps import Steps
 
 COUNT = 9
 MOST = 500
-"""Training pictures that are looked through."""
+"""Most training pictures to search."""
 LONGEST = 60.0
-"""Seconds after which it is enough of them: a large network looks through fewer."""
+"""Most seconds to search: a large network covers fewer pictures."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found in `seen` of the `there` training pictures that are still there."""
+    """The exemplars from `seen` of the `there` training pictures that still exist."""
 
     layers: Mapping[str, LayerExemplars]
     seen: int
@@ -41,7 +41,7 @@ class Looked:
 
 
 def exemplars(glass: Glass, query: Query) -> Reply:
-    """How far the search is, of all layers at once; once it is done the patches of ?layer= and its ?channel=."""
+    """The progress of the search, for all layers at once; when it is done, the patches of ?layer= and its ?channel=."""
     progress = glass.jobs.ask("exemplars", lambda: look(glass.model, _trusted(glass)))
     content = progress.as_json()
     if progress.result is not None:
@@ -66,18 +66,18 @@ def exemplars(glass: Glass, query: Query) -> Reply:
 
 
 def patch(glass: Glass, query: Query) -> Reply:
-    """The patch of a ?layer=, ?channel= and ?rank=, cut out of the picture as the network gets it."""
+    """The patch of a ?layer=, ?channel= and ?rank=, cut out of the network's input."""
     source, (top, left, bottom, right) = _exemplar(glass, query)
     return pictures.png(pictures.prepared(glass, source)[top:bottom, left:right])
 
 
 def opened(glass: Glass, query: Query, _body: bytes) -> Reply:
-    """Show the picture that a patch is from."""
+    """Show the picture that contains a patch."""
     return pictures.show(glass, _exemplar(glass, query)[0])
 
 
 def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, Looked]:
-    """Through at most MOST training pictures and LONGEST seconds, by a classifier of its own."""
+    """Search at most MOST training pictures for at most LONGEST seconds, with a separate classifier."""
     there = trained_on(model)
     if not there:
         raise ArtefactError(f"None of the training pictures of {model} still exists.")
@@ -91,12 +91,12 @@ def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, L
 
 
 def _trusted(glass: Glass) -> bool:
-    """Whether the folder holds a program: it was trusted when it was opened."""
+    """Whether the folder holds a program: then it was trusted when it was opened."""
     return glass.classifier.program is not None
 
 
 def spread(items: Sequence[str]) -> list[str]:
-    """All of them in an order of which every beginning is spread evenly over the whole: steps of the golden section."""
+    """All of them, in an order whose every prefix is spread evenly over the whole: steps of the golden section."""
     places = np.arange(len(items)) * GOLDEN % 1
     ranks: list[int] = places.argsort().argsort().tolist()
     return [items[rank] for rank in ranks]

@@ -1,4 +1,4 @@
-"""Work that takes longer than a reader waits: done in a thread beside the page, begun when it is first asked about."""
+"""Work that takes longer than a reader waits: a thread does it beside the page, from the first request for it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pellucid.errors import PellucidError
 from pellucid.glassbox.page.replies import ENDING
 
 Work = Callable[[], Generator[tuple[int, int], None, Any]]
-"""Begins the work: it yields (done, total) and returns its result. It shares no classifier with what is shown."""
+"""Starts the work: yields (done, total) and returns its result. It shares no classifier with the shown run."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is. Exactly one of result and error is there once it has ended."""
+    """The progress of a job. Exactly one of result and error is set once it has ended."""
 
     done: int = 0
     total: int = 0
     seconds: float = 0.0
-    """Since it began."""
+    """Since its start."""
     ended: bool = False
     result: Any = None
     error: str | None = None
@@ -37,7 +37,7 @@ class Progress:
 
 
 class Job:
-    """One piece of work in a thread of its own. Whoever reads gets a snapshot."""
+    """One piece of work in its own thread. Readers get a snapshot."""
 
     def __init__(self, name: str, work: Work) -> None:
         self.progress = Progress()
@@ -46,7 +46,7 @@ class Job:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it after the step that it is in."""
+        """End it after its current step."""
         self._stopped.set()
 
     def wait(self, seconds: float) -> None:
@@ -65,13 +65,13 @@ class Job:
             self.progress = Progress(ended=True, result=end.value)
         except PellucidError as error:
             self.progress = Progress(ended=True, error=str(error))
-        except Exception as error:  # a fault of ours, which must not look as if the work went on
+        except Exception as error:  # a bug of ours, which must not look as if the work continued
             name = type(error).__name__
             self.progress = Progress(ended=True, error=f"This is a bug in Pellucid ({name}). Please report it.")
 
 
 class Jobs:
-    """What is worked out beside what a page shows, by name; each is begun once."""
+    """The jobs beside a page, by name; each starts once."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
@@ -79,14 +79,14 @@ class Jobs:
         self._lock, self._one = threading.Lock(), threading.Lock()
 
     def ask(self, name: str, work: Work) -> Progress:
-        """How far the job of this name is; it begins now if it has not yet."""
+        """The progress of the job with this name; it starts now if it has not yet."""
         with self._lock:
             if name not in self._jobs:
                 self._jobs[name] = Job(name, work)
             return self._jobs[name].progress
 
     def latest(self, name: str, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What `make` makes of the key, kept until another key is asked for. One at a time; its errors are raised."""
+        """The result of `make`, cached until another key is requested. One at a time; its errors are raised."""
         with self._one:
             known = self._latest.get(name)
             if known is None or known[0] != key:
@@ -94,7 +94,7 @@ class Jobs:
             return self._latest[name][1]
 
     def end(self, seconds: float) -> None:
-        """Stop all that runs, and wait for it, so that nothing runs while Python shuts down."""
+        """Stop all jobs and wait for them, because nothing may run during Python's shutdown."""
         with self._lock:
             jobs = list(self._jobs.values())
         until = time.monotonic() + seconds

@@ -1,6 +1,6 @@
-"""A training that is watched in the browser while it goes on: `pellucid train --open`.
+"""Watch a running training in the browser: `pellucid train --open`.
 
-The server runs on a thread and reads files and the last piece of news; it touches nothing of the training.
+The server runs on a thread and reads files and the latest news; it never touches the training itself.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ if TYPE_CHECKING:
     from pellucid.app.page.server import Server
 
 OVER = ("done", "stopped", "failed")
-"""States after which the server goes away."""
-POLL = 0.05  # seconds until a server that is to end does
-WATCHED = 5.0  # seconds since a page has asked, up to which one is open
-LAST_WORD = 3.0  # seconds that a page has to hear how it ended
-SENT = 0.2  # seconds for an answer to leave
+"""States after which the server stops."""
+POLL = 0.05  # seconds until a stopping server stops
+WATCHED = 5.0  # seconds after a page's last request in which it counts as open
+LAST_WORD = 3.0  # seconds for a page to learn how it ended
+SENT = 0.2  # seconds for a reply to leave
 
 
 class Live:
-    """Stands between a run and who watches it: the events pass through, and the page is told of them.
+    """Sits between a run and its iterator: the events pass through, and the page learns about them.
 
-    "state" is preparing, training, evaluating, opening, or one of OVER; "message" is a sentence of what is or was done.
+    "state" is preparing, training, evaluating, opening, or one of OVER; "message" is a sentence about the current or
+    finished work.
     """
 
     def __init__(self, run: Run | CrossValidation) -> None:
@@ -62,7 +63,7 @@ class Live:
 
     @property
     def out(self) -> Path:
-        return self.run.out  # of a run without --out it may change when it begins
+        return self.run.out  # without --out it may change when the run begins
 
     @property
     def worth_finishing(self) -> bool:
@@ -87,7 +88,7 @@ class Live:
     # ---- as what a server shows
 
     def get(self, path: str, query: Query) -> Reply:
-        """What the page is answered. Raises PellucidError."""
+        """The reply to a request of the page. Raises PellucidError."""
         if path == "/api/training":
             self._last_request = time.monotonic()
             news = self.news
@@ -105,15 +106,15 @@ class Live:
 
     @property
     def refusal(self) -> Refused:
-        """Of what only a trained network can answer."""
+        """The refusal of requests that need a trained network."""
         return Refused(HTTPStatus.CONFLICT, "The training is still running. Wait until it is done.")
 
     def end(self, state: str, message: str) -> None:
-        """The last news."""
+        """Publish the last news."""
         self._say(state, message)
 
     def wait_until_told(self) -> None:
-        """Give a page that is open the time to hear how it ended, before the server goes."""
+        """Give an open page time to learn how it ended, before the server stops."""
         if (
             self.news["state"] in OVER
             and time.monotonic() - self._last_request < WATCHED
@@ -141,7 +142,7 @@ class Live:
                 self.news = {**self.news, "epochs": event.epochs, "steps": event.steps, "step": event.resumed_at or 0}
                 self._say("training", "Making the first step.")
             case FoldBegun(fold, folds):
-                self._epochs = []  # each has curves of its own
+                self._epochs = []  # each fold has its own curves
                 self._say("training", f"Fold {fold} of {folds}." if fold else "Final training on all pictures.")
             case Step():
                 seen = asdict(event)
@@ -153,9 +154,9 @@ class Live:
 
 
 def train(run: Run | CrossValidation, browser: bool) -> int:
-    """Train under the eyes of a person at the terminal and in the browser; then open the model until Ctrl-C.
+    """Train in view of a person at the terminal and in the browser; then show the model until Ctrl-C.
 
-    Returns the exit status. Stopped by Ctrl-C, or failed, it ends as without a page.
+    Returns the exit status. If stopped by Ctrl-C, or failed, it ends as without a page.
     """
     from pellucid.app.page import server as servers
 
@@ -172,7 +173,7 @@ def train(run: Run | CrossValidation, browser: bool) -> int:
 
 @contextmanager
 def _answering(server: Server, live: Live) -> Iterator[None]:
-    """The page is answered on a thread; at the end it gets the time to hear how it ended."""
+    """A thread answers the page; at the end the page gets time to learn how it ended."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": POLL}, daemon=True)
     thread.start()
     try:
@@ -184,7 +185,7 @@ def _answering(server: Server, live: Live) -> Iterator[None]:
 
 
 def _watched(live: Live) -> int:
-    """As progress.watch; the page hears how it ended."""
+    """As progress.watch; also tells the page how it ended."""
     try:
         status = progress.watch(live)
     except KeyboardInterrupt:
@@ -204,7 +205,7 @@ def _watched(live: Live) -> int:
 
 
 def _opened(live: Live) -> Glass | None:
-    """The trained network on one of its pictures; None where none is there any more, and the page and people know."""
+    """The trained network on one of its pictures; None if none exists any more, which page and terminal then say."""
     try:
         return Glass(api.load(live.out, trust=True), live.out, _picture(live.out))
     except PellucidError as error:
@@ -214,7 +215,7 @@ def _opened(live: Live) -> Glass | None:
 
 
 def _picture(model: Path) -> Path:
-    """One that the network has not learned from, if there is one."""
+    """A picture that the network was not trained on, if there is one."""
     try:
         example = next(remembered(model), None)
     except ArtefactError:

@@ -1,4 +1,4 @@
-"""The pictures that a model keeps for its reported figure, classified once more: what was taken for what, and which."""
+"""Classify the pictures that a model keeps for its reported figure again: confusions, and the pictures behind them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pellucid.steps import Steps
 
 
 def mistakes(glass: Glass, _query: Query) -> Reply:
-    """How far the evaluation is; once it is done the confusion matrix, [true][predicted], and the accuracy."""
+    """The progress of the evaluation; when it is done, the confusion matrix, [true][predicted], and the accuracy."""
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     content = progress.as_json()
     if progress.result is not None:
@@ -36,9 +36,9 @@ def mistakes(glass: Glass, _query: Query) -> Reply:
 
 
 def cell(glass: Glass, query: Query) -> Reply:
-    """The pictures of class ?label= that were taken for ?predicted=, by number, worst first.
+    """The pictures of class ?label= that were predicted as ?predicted=, by number, worst first.
 
-    Worst is where the true class is least probable, then where the one that was predicted is most probable.
+    Worst means that the true class is least probable, then that the predicted one is most probable.
     """
     evaluation = _evaluation(glass)
     count = len(glass.classifier.classes)
@@ -53,7 +53,7 @@ def cell(glass: Glass, query: Query) -> Reply:
 
 
 def picture(glass: Glass, query: Query) -> Reply:
-    """One picture as the network gets it, by its number."""
+    """One picture as the network's input, by its number."""
     return pictures.png(pictures.prepared(glass, _answer(glass, query).picture))
 
 
@@ -64,7 +64,7 @@ def opened(glass: Glass, query: Query, _body: bytes) -> Reply:
 
 
 def _classify(model: Path) -> Generator[tuple[int, int], None, Evaluation]:
-    """By a classifier of its own, loaded here."""
+    """With a separate classifier, loaded here."""
     steps = Steps(evaluating(model))
     for step in steps:
         yield step.done, step.total

@@ -1,4 +1,4 @@
-"""A model that is being opened: the page is there at once, and what it asks waits until the picture is followed."""
+"""A model that is being opened: the page appears at once, and its requests wait until the picture is traced."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pellucid.glassbox.page.replies import Query, Refused, Reply
 if TYPE_CHECKING:
     from pellucid.app.page.server import Server
 
-POLL = 0.05  # seconds until a server that is to stop listening does
+POLL = 0.05  # seconds until a stopping server stops listening
 
 
 class Opening:
-    """Stands in the place of what is shown until it is there."""
+    """Stands in for what will be shown, until it is ready."""
 
     refusal = Refused(HTTPStatus.CONFLICT, "The network is still being opened. Wait a moment, then try again.")
 
@@ -28,7 +28,7 @@ class Opening:
         self._glass: Glass | None = None
 
     def get(self, path: str, query: Query) -> Reply:
-        """What the page is answered, once it can be. Raises PellucidError."""
+        """The reply to a request of the page, once it is ready. Raises PellucidError."""
         self._done.wait()
         if self._glass is None:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The network could not be opened; the terminal says why.")
@@ -36,7 +36,7 @@ class Opening:
 
     @contextmanager
     def answering(self, server: Server) -> Iterator[None]:
-        """While the model is being opened, the server answers on a thread."""
+        """A thread answers the page while the model is being opened."""
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": POLL}, daemon=True)
         thread.start()
         try:
@@ -47,6 +47,6 @@ class Opening:
             thread.join()
 
     def opened(self, glass: Glass) -> Glass:
-        """What waits is answered by this."""
+        """Waiting requests are answered by this one."""
         self._glass = glass
         return glass

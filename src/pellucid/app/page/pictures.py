@@ -1,4 +1,4 @@
-"""The model's own pictures, which the page names by numbers and never by a path: as PNG, and shown."""
+"""The model's own pictures, which the page names by numbers and never by a path: as PNG, and to show."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.pictures.png import encode
 
-DIGITS = 10  # of a number
+DIGITS = 10  # most digits of a number
 
 
 def whole(query: Query, name: str, below: int) -> int:
-    """A number behind the ? of an address, from 0 to below - 1. Raises Refused."""
+    """A number in an address's query, from 0 to below - 1. Raises Refused."""
     text = query.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and int(text) < below):
         raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is {text!r}; it must be a number from 0 to {below - 1:,}.")
@@ -25,7 +25,7 @@ def whole(query: Query, name: str, below: int) -> int:
 
 
 def prepared(glass: Glass, path: str) -> NDArray[np.uint8]:
-    """A picture as the network gets it, in three colours: uint8 (H, W, 3). Raises Refused where it is there no more."""
+    """A picture as the network's input, in three colours: uint8 (H, W, 3). Raises Refused if it no longer exists."""
     try:
         image = glass.classifier.prepared(path)
     except PictureError as error:
@@ -38,12 +38,12 @@ def unusable(path: str, error: PictureError) -> Refused:
 
 
 def png(image: NDArray[np.uint8]) -> Reply:
-    """uint8 (H, W, 3); of an image without a pixel, a single grey one."""
+    """uint8 (H, W, 3); an empty image becomes a single grey pixel."""
     return Reply("image/png", encode(image if image.size else np.full((1, 1, 3), 128, np.uint8)))
 
 
 def show(glass: Glass, path: str, label: str | None = None) -> Reply:
-    """Open another picture of the model's own, against a class. Raises Refused, TraceError."""
+    """Show another of the model's own pictures, against a class. Raises Refused, TraceError."""
     try:
         glass.show(path, label, path)
     except PictureError as error:

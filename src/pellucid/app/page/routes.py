@@ -1,4 +1,4 @@
-"""Which question of the page is answered by what."""
+"""The map from the page's requests to the functions that answer them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 
-"""What stands behind the ? of an address."""
+"""The query of an address."""
 
 
 def document(glass: Glass, _query: Query) -> Reply:
-    """Everything but the arrays."""
+    """Everything except the arrays."""
     return Reply("application/json", glass.shown.text)
 
 

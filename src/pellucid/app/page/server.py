@@ -1,4 +1,4 @@
-"""The page of a model: which question is answered by what it shows, or by the training that it will come from."""
+"""The page of a model: requests are answered by the shown run, or by the training that will lead to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pellucid.runs.made_from import remembered
 
 
 class Training(Protocol):
-    """A training that is watched while it goes on (live.py): what it answers, and why it takes nothing."""
+    """A training that is being watched (live.py): what it answers, and why it accepts nothing."""
 
     @property
     def refusal(self) -> Refused: ...
@@ -26,7 +26,7 @@ class Training(Protocol):
 
 
 def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
-    """Open a model until Ctrl-C. Without a picture, on the first of those that the model keeps for evaluation."""
+    """Show a model until Ctrl-C. Without a picture, start with the first that the model keeps for evaluation."""
     if not 0 <= port <= LARGEST_PORT:
         raise RecipeError(f"--port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
     with progress.waiting("opening the model"):
@@ -56,7 +56,7 @@ def serve(server: Server, glass: Glass, browser: bool = False) -> int:
 
 
 def listening(glass: Glass | Training | Opening, port: int = 0) -> Server:
-    """A server at a port, 0 for any that is free; it answers once `serve_forever` runs. Raises StorageError."""
+    """A server at a port, 0 for any free one; it answers once `serve_forever` runs. Raises StorageError."""
     return Server(glass, port)
 
 
@@ -73,7 +73,7 @@ def _first(model: Path) -> Path:
 
 
 class Server(PageServer):
-    """Of a model, of one that is being opened, or of a training that goes on."""
+    """The server of a model, of one that is being opened, or of a running training."""
 
     def __init__(self, glass: Glass | Training | Opening, port: int) -> None:
         self.glass = glass

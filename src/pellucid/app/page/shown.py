@@ -1,4 +1,4 @@
-"""What the served page shows: one picture's run through a model, replaced as a whole by the next."""
+"""The run that the served page shows: one picture through a model, replaced as a whole by the next."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Shown:
     called: str
     document: Document
     extra: dict[str, Any]
-    """What the served page is told besides, JSON types: "offers", the views that this model has; "what_if"."""
+    """Further data for the served page, JSON types: "offers", the views that this model has; "what_if"."""
     classifier: Classifier
-    """Whose run it is: the model, or what the reader has made of it."""
+    """The classifier of the run: the model, or the reader's changed one."""
 
     @cached_property
     def text(self) -> bytes:
-        """The document as the page gets it."""
+        """The document in the page's form."""
         content = {**self.document.content, **self.extra, "run": self.run}
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 class Glass:
-    """A model and what is shown of it. One picture is followed at a time; reading needs no lock.
+    """A model and the run that is shown. One picture is traced at a time; reading needs no lock.
 
-    `classifier` is the model as it was loaded; what is shown may be of a changed one (Shown.classifier).
+    `classifier` is the model as it was loaded; the shown run may be of a changed one (Shown.classifier).
     """
 
     def __init__(self, classifier: Classifier, model: Path, picture: Path) -> None:
@@ -57,19 +57,19 @@ class Glass:
         self._lock = threading.Lock()
         self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
         self.altered, self.aside = Altered(), Altered()
-        """What the reader has changed, and what of it is put back for now."""
-        self._aside: Shown | None = None  # what was shown of the latter, where it still is the same picture and class
+        """The reader's changes, and those put back for now."""
+        self._aside: Shown | None = None  # the run with the changes put aside, if picture and class are still the same
         self.picture = 0
         """How many pictures have been opened since the first."""
         self.plain = self._follow(0, classifier, picture, str(picture), None)
         """The picture in the model as it was loaded."""
         self.shown = self._with_changes(self.plain)
-        """The same, or what follows from the changes."""
+        """The same, or the run with the changes."""
 
     def show(self, picture: Source | None = None, label: str | None = None, name: str = "your picture") -> None:
-        """Another picture, or the same against another class. Raises PictureError, TraceError.
+        """Show another picture, or the same against another class. Raises PictureError, TraceError.
 
-        Changes of the network stay; paint is of one picture.
+        Changes to the network stay; paint belongs to one picture.
         """
         with self._lock:
             before = self.plain
@@ -81,20 +81,20 @@ class Glass:
                 self._take(plain, self.altered.unpainted, self.aside.unpainted, self.picture + 1)
 
     def change(self, changes: tuple[Change, ...]) -> None:
-        """Show what follows from these changes of the network, in place of those so far.
+        """Show the run with these changes to the network, instead of the earlier ones.
 
-        Raises TraceError and NetworkError, and then everything is as it was.
+        Raises TraceError and NetworkError; then nothing changes.
         """
         with self._lock:
             self._alter(replace(self.altered, changes=changes))
 
     def paint(self, pixels: NDArray[np.uint8] | None) -> None:
-        """Show what follows from a painted picture, uint8 (H, W, C); None for the picture itself. Raises TraceError."""
+        """Show the run with a painted picture, uint8 (H, W, C); None for the picture itself. Raises TraceError."""
         with self._lock:
             self._alter(replace(self.altered, pixels=pixels))
 
     def flip(self) -> None:
-        """Put everything back, or, where it is, make again what was put back. Raises TraceError."""
+        """Put all changes back, or apply them again if they are back. Raises TraceError."""
         with self._lock:
             run, then = self.shown.run + 1, self._aside
             if self.altered:
@@ -107,7 +107,7 @@ class Glass:
                 self._take(replace(self.plain, run=run), self.aside, Altered(), self.picture)
 
     def foreseen(self, altered: Altered) -> NDArray[np.float64]:
-        """The probabilities that would follow, (classes,), and nothing is shown. Raises as `change`."""
+        """The probabilities with these changes, (classes,), without showing them. Raises as `change`."""
         classifier = self._changed(altered)
         image = altered.pixels if altered.pixels is not None else self.original_pixels
         logits = classifier.logits(image[None])
@@ -117,11 +117,11 @@ class Glass:
 
     @property
     def original_pixels(self) -> NDArray[np.uint8]:
-        """The picture as the network gets it where nobody has painted on it: uint8 (H, W, C)."""
+        """The network's input without paint: uint8 (H, W, C)."""
         return _pixels(self.plain)
 
     def finish(self, seconds: float = 10.0) -> None:
-        """Stop what is worked out beside the page, and wait for it, so that nothing runs while Python shuts down."""
+        """Stop all jobs beside the page and wait for them, because nothing may run during Python's shutdown."""
         self.jobs.end(seconds)
 
     def _alter(self, altered: Altered) -> None:
@@ -130,7 +130,7 @@ class Glass:
             self._take(replace(self.plain, run=self.shown.run + 1), wanted, Altered(), self.picture)
 
     def _take(self, plain: Shown, altered: Altered, aside: Altered, picture: int) -> None:
-        """Show a picture with these changes, or, where that cannot be, leave everything as it is."""
+        """Show a picture with these changes; if that fails, change nothing."""
         shown = plain
         if altered:
             pixels = altered.pixels if altered.pixels is not None else _pixels(plain)
@@ -142,7 +142,7 @@ class Glass:
         self.shown = self._with_changes(shown)
 
     def _changed(self, altered: Altered) -> Classifier:
-        """The last network of other sizes is kept for its weights to change: following a new one takes time."""
+        """Keep the last network of other sizes and change only its weights: tracing a new one takes time."""
         settings, resized = self._resized
         if settings != altered.settings:
             resized = self.classifier.changed(altered.settings) if altered.settings else self.classifier
@@ -157,7 +157,7 @@ class Glass:
         return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
 
     def _with_changes(self, shown: Shown) -> Shown:
-        """With what the page is told of the changes."""
+        """With the page's data about the changes."""
         what_if = summary(self.altered, self.aside, self.classifier, self.plain.document.trace, self.picture)
         shown = replace(shown, extra={**shown.extra, "what_if": what_if})
         assert shown.text, "written here, under the lock, and not by each who reads"
@@ -171,9 +171,9 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
 
 
 def _offers(model: Path, classifier: Classifier) -> list[str]:
-    """What this model's folder has to show besides the walk, by the names of the page's views.
+    """The views, by the page's names, that this model's folder offers besides the walk.
 
-    Mistakes are a confusion of classes, which several labels a picture do not have.
+    Mistakes are a confusion of classes, which do not exist with several labels a picture.
     """
     confused = classifier.thresholds is None and remembers(model)
     offers = ["mistakes", "difference"] if confused else ["difference"]

@@ -1,7 +1,7 @@
-"""A training as the page asks for it: its curves, and one frame or picture of its replay at a time.
+"""A training for the page: its curves, and one frame or picture of its replay per request.
 
-The index of a replay is small and read anew for each question, so that a training on its way can be watched. A frame is
-read when it is asked for, checked by size and hash, and sent as it stands in its file (training/replay.py).
+The index of a replay is small and read again for each request, because a running training changes it. A frame is read
+on demand, checked by size and hash, and sent as it is in its file (training/replay.py).
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from pellucid.training import replay as replays
 
 HISTORY = "history.csv"
 EPOCH = ("epoch", "steps", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-"""What is told of an epoch, by the names of history.csv."""
+"""The fields of an epoch, by the names in history.csv."""
 
 Row = Mapping[str, float | None]
 
 
 def has(model: Path) -> bool:
-    """Whether a model folder has something to look back on."""
+    """Whether a model folder has a training to look back on."""
     return (model / replays.FOLDER / replays.INDEX).is_file() or (model / HISTORY).is_file()
 
 
 def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str, Any] | None = None) -> Reply:
-    """All but the frames' numbers. `epochs`, of a training on its way: instead of the model's history.csv.
+    """Everything except the frames' numbers. `epochs`: of a running training, instead of the model's history.csv.
 
-    JSON: "name", "epochs" (see EPOCH), "live", and "replay": null where none is kept, else classes, pictures, layers,
-    steps, steps_per_epoch, and of each frame its step, epoch, train_loss, the loss of each picture, and its bytes.
+    JSON: "name", "epochs" (see EPOCH), "live", and "replay": null if there is none, else classes, pictures, layers,
+    steps, steps_per_epoch, and for each frame its step, epoch, train_loss, the loss of each picture, and its bytes.
     """
     folder = model / replays.FOLDER
     content = {

@@ -1,4 +1,4 @@
-"""What if: the reader's changes of the network and of the picture, asked for by the page."""
+"""What if: the reader's changes to the network and the picture, as requests of the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = ", ".join(("weight", "stride", "padding", "pooling"))
 
 
 def change(glass: Glass, _query: Query, body: bytes) -> Reply:
-    """Other changes of the network than those so far: {"changes": [...]}, as the document's "what_if" has them."""
+    """Replace the changes to the network: {"changes": [...]}, in the form of the document's "what_if"."""
     changes = read(body)
     try:
         glass.change(changes)
@@ -34,19 +34,21 @@ def change(glass: Glass, _query: Query, body: bytes) -> Reply:
 
 
 def paint(glass: Glass, query: Query, body: bytes) -> Reply:
-    """Other pixels: uint8 in C order, their shape as ?shape=HEIGHT,WIDTH,CHANNELS; without any, the picture's own."""
+    """Replace the pixels: uint8 in C order, their shape as ?shape=HEIGHT,WIDTH,CHANNELS; without any, the picture's
+    own.
+    """
     glass.paint(_pixels(glass, query, body) if body else None)
     return _shown(glass)
 
 
 def flip(glass: Glass, _query: Query, _body: bytes) -> Reply:
-    """Everything as it was; or, where it is, what was put back by the last flip."""
+    """Put all changes back; or apply them again if the last flip put them back."""
     glass.flip()
     return _shown(glass)
 
 
 def foresee(glass: Glass, _query: Query, body: bytes) -> Reply:
-    """What these changes would lead to, and nothing is shown.
+    """The effect of these changes, without showing them.
 
     {"fits": true, "probabilities": [...]}, or {"fits": false, "why": a sentence, "instead": further changes that help}.
     """
@@ -63,13 +65,13 @@ def foresee(glass: Glass, _query: Query, body: bytes) -> Reply:
 
 
 def foresee_paint(glass: Glass, query: Query, body: bytes) -> Reply:
-    """What these pixels would lead to: {"fits": true, "probabilities": [...]}."""
+    """The effect of these pixels: {"fits": true, "probabilities": [...]}."""
     probabilities = glass.foreseen(replace(glass.altered, pixels=_pixels(glass, query, body)))
     return replies.as_json({"fits": True, "probabilities": probabilities.tolist()})
 
 
 def original(glass: Glass, _query: Query) -> Reply:
-    """The picture as the network gets it where nobody has painted: uint8 (H, W, C)."""
+    """The network's input without paint: uint8 (H, W, C)."""
     return replies.numbers(glass.original_pixels)
 
 
@@ -134,7 +136,7 @@ def _pixels(glass: Glass, query: Query, body: bytes) -> NDArray[np.uint8]:
 
 
 def _helping(glass: Glass, changes: tuple[Change, ...]) -> tuple[str, tuple[Setting, ...]]:
-    """What would make changes fit, in a sentence and as changes."""
+    """Further changes that make the changes fit, in a sentence and as changes."""
     further = glass.classifier.instead(changes)
     if further:
         return f"It also fits with {written(further)}.", further

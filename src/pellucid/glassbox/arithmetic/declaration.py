@@ -1,4 +1,4 @@
-"""An op as data: which arrays, which index ranges, which numbers meet in a term. Nothing here computes.
+"""An op as data: its arrays, its index ranges, and the numbers that meet in a term. Nothing here computes.
 
 Every step of a network is one or more stages of one form. Over index names n with their ranges,
 
@@ -9,8 +9,8 @@ where A, B, C give an index for each axis and `term` is a formula (expression.py
 
     out[c, y, x] = sum over i, ky, kx of  input[i, S*y + ky - P, S*x + kx - P] * weight[c, i, ky, kx]
 
-and everything else follows: the terms of one output, and through the formula's derivatives the terms of the gradient
-of one input or one weight (evaluator.py). docs/why/arithmetic.md shows how an op is added.
+and everything else follows: the terms of one output, and, through the formula's derivatives, the terms of the gradient
+of one input or one weight (evaluator.py). docs/why/arithmetic.md shows how to add an op.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ OUT = "out"
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """An index for each value of an index name, where no step gives them: numbers that were chosen one by one."""
+    """An index for each value of an index name, for indices without a constant step, chosen one by one."""
 
     places: NDArray[np.int64]  # (the name's range,)
 
     def values_at(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(which, values): every value of the name that stands at each of the places, rising for each place."""
+        """(which, values): every value of the name whose entry is each of the places, ascending for each place."""
         order, ranked = self._order
         first, end = np.searchsorted(ranked, places, "left"), np.searchsorted(ranked, places, "right")
         counts = end - first
@@ -56,15 +56,15 @@ class Table:
 
 Coefficient = int | Table
 Listed = Callable[[Table], Any]
-"""What stands for a table in JSON."""
+"""The JSON stand-in for a table."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The index along one axis: `offset` plus, for each index name, step * n, or table[n] where the steps differ."""
+    """The index along one axis: `offset` plus, for each index name, step * n, or table[n] if the steps differ."""
 
     steps: tuple[tuple[str, Coefficient], ...]
-    """A sequence of indices in place of a step becomes a Table."""
+    """A sequence of indices instead of a step becomes a Table."""
     offset: int = 0
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ def table(name: str, places: Sequence[int] | NDArray[np.int64]) -> Axis:
 
 
 def at(*axes: str | int | Axis | Mapping[str, int], offset: int = 0) -> tuple[Axis, ...]:
-    """An index map: a name stands for itself, a number for a fixed index, a mapping for a sum of steps."""
+    """An index map: a name means itself, a number means a fixed index, a mapping means a sum of steps."""
     return tuple(_axis(axis, offset) for axis in axes)
 
 
@@ -102,11 +102,10 @@ class Stage:
     """One reduction. `maps` holds an index map for `out` and for every array whose name is in `term`.
 
     A map of one axis addresses an array of any number of axes flattened in C order, and stays inside it. Stages with
-    the same `out` are added. An index outside of an array is a zero (no candidate, where the largest is picked): that
-    is padding.
-    `ties` says which of several largest candidates has the gradient: the first, or each an equal share.
-    `through` is False where no gradient goes through, because the result does not depend on it.
-    `precision` is the dtype whose range the result must fit before others read it (precision.py); "" is float64.
+    the same `out` are added. An index outside an array means a zero (or no candidate, if the largest is picked): that
+    is padding. `ties` says which of several largest candidates gets the gradient: the first, or each an equal share.
+    `through` is False if no gradient passes, because the result does not depend on it. `precision` is the dtype whose
+    range the result must fit before others read it (precision.py); "" means float64.
     """
 
     out: str
@@ -122,8 +121,8 @@ class Stage:
         return tuple(self.term.names())
 
     def as_json(self, listed: Listed = Table.as_json) -> dict[str, Any]:
-        """With the derivative of the term by each array, which the page's backward pass reads."""
-        winner = self.pick == "max" and self.term.head == "name"  # has all of the gradient: the slope is 1
+        """With the derivative of the term by each array, for the page's backward pass."""
+        winner = self.pick == "max" and self.term.head == "name"  # then it gets all of the gradient: slope 1
         slopes = {} if winner else {name: self.term.derivative(name).as_json() for name in self.reads()}
         return {
             "out": self.out,
@@ -140,19 +139,19 @@ class Stage:
 
 @dataclass(frozen=True)
 class Op:
-    """An op for arrays of these shapes. `inputs` come from outside, `constants` with the op; the other arrays are made
-    by its stages, which stand in an order in which each reads only what stages before it have made.
+    """An op for arrays of these shapes. `inputs` come from outside, `constants` with the op; its stages make the other
+    arrays. Each stage reads only arrays that earlier stages have made.
     """
 
     kind: str
-    """What people call it: "convolution"."""
+    """Its everyday name: "convolution"."""
     shapes: Mapping[str, Shape]
-    """Of every array: inputs, constants, what lies between, and "out"."""
+    """Of every array: inputs, constants, intermediate arrays, and "out"."""
     inputs: tuple[str, ...]
     stages: tuple[Stage, ...]
     constants: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     scales: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """What a constant's rounding is measured by where that is more than its size: PyTorch works it out as well."""
+    """Scale of a constant's rounding, if it is more than the constant's size: PyTorch computes it too."""
 
     def __post_init__(self) -> None:
         made: set[str] = {*self.inputs, *self.constants}
@@ -166,9 +165,9 @@ class Op:
         assert OUT in made, f"{self.kind}: no stage makes {OUT!r}"
 
     def as_json(self, listed: Listed = Table.as_json, constant: Callable[[str], Any] | None = None) -> dict[str, Any]:
-        """As the page reads it. Raises ValueError where a number of a term is infinite.
+        """In the page's form. Raises ValueError if a number of a term is infinite.
 
-        `listed` and `constant` say how a table of indices and the constant of a name are written: by default in full.
+        `listed` and `constant` write a table of indices and a named constant; by default in full.
         """
         written = constant or (lambda name: self.constants[name].tolist())
         return {
@@ -182,7 +181,7 @@ class Op:
 
 
 def each(shape: Shape) -> dict[str, int]:
-    """Ranges for what happens to every number of an array alone, addressed flattened: {"n": count}."""
+    """Ranges for an element-wise operation on a flattened array: {"n": count}."""
     return {"n": prod(shape)}
 
 

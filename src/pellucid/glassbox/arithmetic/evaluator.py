@@ -3,8 +3,8 @@
     value      out[u]  = sum over all n with A(n) = u of  term
     gradient   of a[v] = sum over all n with B(n) = v of  gradient of out[A(n)] * d term / d a
 
-The first is the declaration read from its left side, the second the same declaration read from `a`'s side: solve the
-index maps for the fixed index, let the names that are left run over their ranges, gather. Computed in float64.
+The first reads the declaration from its left side, the second reads it from `a`'s side: solve the index maps for the
+fixed index, let the remaining names run over their ranges, gather. Computed in float64.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ Index = tuple[int, ...]
 Indices = NDArray[np.int64]  # (numbers, axes)
 GRADIENT = "gradient of "
 NEAR = 2.0**-16
-"""How near to the largest candidate one must come, in units of its scale, for its rounding to matter."""
+"""Relative distance from the largest candidate, in units of its scale, within which a candidate's rounding matters."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One factor of a sum's terms: which number of which array each term takes, and its value."""
+    """One factor of a sum's terms: the array, the index in it for each term, and the value."""
 
     name: str
     """The array's name in the op; "gradient of out" for a gradient."""
     indices: NDArray[np.int64]  # (terms, axes)
     values: Floats  # (terms,)
-    inside: NDArray[np.bool_]  # (terms,): False where the index lies in the padding, and the value is a zero
+    inside: NDArray[np.bool_]  # (terms,): False if the index is in the padding, where the value is zero
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of one number that come from one stage, in the order in which they are added."""
+    """The terms of one number from one stage, in their order of addition."""
 
     formula: Expression
-    """Of one term, in the columns' names."""
+    """Of one term, by the columns' names."""
     columns: tuple[Column, ...]
     values: Floats  # (terms,)
     pick: Literal["sum", "max"]
     scale: float
-    """What the rounding of the sum is measured by: sqrt(number of terms) * the sum of the terms' magnitudes."""
+    """The scale of the sum's rounding error: sqrt(number of terms) * the sum of the terms' magnitudes."""
     precision: str = ""
-    """The dtype that the sum must fit into: beyond its range it is infinite or 0."""
+    """The dtype that the sum must fit: beyond its range it becomes infinite or 0."""
 
     @property
     def total(self) -> float:
@@ -64,7 +64,7 @@ class Terms:
 
     @property
     def winner(self) -> int | None:
-        """Where the largest is picked: the first candidate that is as large as any."""
+        """The first of the largest candidates, if the stage picks the largest."""
         return int(self.values.argmax()) if self.pick == "max" else None
 
     def __len__(self) -> int:
@@ -82,22 +82,22 @@ class Evaluator:
     _gradients: dict[tuple[str, Index], tuple[float, float]] = field(default_factory=dict)
 
     def forward(self, index: Index, name: str = OUT) -> tuple[Terms, ...]:
-        """The terms of one number of "out", or of an array between: one Terms for each stage that adds to it."""
+        """The terms of one number of "out", or of an intermediate array: one Terms for each stage that adds to it."""
         parts = [self._forward(stage, _one(index)) for stage in self._stages_of(name)]
         return tuple(part.terms() for part in [part for part in parts if part.rows.count] or parts[:1])
 
     def backward(self, name: str, index: Index) -> tuple[Terms, ...]:
-        """The terms of the gradient of one number of an input, or of an array between."""
+        """The terms of the gradient of one number of an input, or of an intermediate array."""
         parts = (self._backward(stage, name, _one(index)) for stage in self._stages_after(name))
         return tuple(part.terms() for part in parts if part.rows.count)
 
     def value(self, name: str, index: Index) -> tuple[float, float]:
-        """One number of any array and the magnitude that its rounding is measured by."""
+        """One number of any array, and the scale of its rounding error."""
         values, scales = self._values_at(name, _one(index), np.ones(1, bool))
         return float(values[0]), float(scales[0])
 
     def gradient_of(self, name: str, index: Index) -> tuple[float, float]:
-        """The gradient of one number, with the magnitude that its rounding is measured by."""
+        """The gradient of one number, and the scale of its rounding error."""
         values, scales = self._gradients_at(name, _one(index))
         return float(values[0]), float(scales[0])
 
@@ -113,14 +113,14 @@ class Evaluator:
         terms = _evaluated(rows, stage.term, columns, magnitudes)
         if stage.pick == "max":
             values = np.where(terms.inside, terms.values, -np.inf)
-            # a mask's -inf is exact, and rounds nothing
+            # a mask's -inf is exact and has no rounding error
             return replace(terms, values=values, magnitudes=np.where(np.isinf(values), 0, terms.magnitudes), pick="max")
         return replace(terms, precision=stage.precision)
 
     def _backward(self, stage: Stage, name: str, wanted: Indices) -> _TermRows:
         rows = _solve(stage, name, wanted, self.op.shapes[name])
         out, inside = _places(stage.maps[stage.out], rows, self.op.shapes[stage.out])
-        # a transposed convolution's padding cuts off some of what it writes: no gradient comes from there
+        # a transposed convolution's padding cuts off some of its outputs: no gradient comes from there
         rows, out = rows.where(inside), out[inside]
         arriving, scale = self._gradients_at(stage.out, out)
         first = Column(GRADIENT + stage.out, out, arriving, np.ones(len(out), bool))
@@ -192,9 +192,9 @@ class Evaluator:
 
 @dataclass(frozen=True)
 class Rows:
-    """Assignments of the index names, one a row, for several wanted numbers at once."""
+    """Assignments of the index names, one per row, for several wanted numbers at once."""
 
-    of: NDArray[np.int64]  # (rows,), rising: which of the wanted numbers the row is a term of
+    of: NDArray[np.int64]  # (rows,), ascending: the wanted number to which the row's term belongs
     names: Mapping[str, NDArray[np.int64]]  # index name -> its value in each row
 
     @property
@@ -202,7 +202,7 @@ class Rows:
         return len(self.of)
 
     def expanded(self, name: str, size: int) -> Rows:
-        """Every row once for each value of another name."""
+        """Every row, repeated for each value of another name."""
         grown = {each: np.repeat(column, size) for each, column in self.names.items()}
         return Rows(np.repeat(self.of, size), {**grown, name: np.tile(np.arange(size, dtype=np.int64), self.count)})
 
@@ -224,14 +224,14 @@ class _TermRows:
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """(rows,): False where a factor lies in the padding."""
+        """(rows,): False if a factor is in the padding."""
         inside = np.ones(self.rows.count, bool)
         for column in self.columns:
             inside &= column.inside
         return inside
 
     def terms(self) -> Terms:
-        """Of one number, which is all that there is."""
+        """The terms of the only wanted number."""
         scale = float(self.sums(1)[1][0])
         return Terms(self.formula, tuple(self.columns), self.values, self.pick, scale, self.precision)
 
@@ -250,13 +250,13 @@ class _TermRows:
 
 
 def _size(numbers: Floats) -> Floats:
-    """What the rounding of given numbers is measured by. An infinite one is exact, as a mask's -inf is."""
+    """The scale of the numbers' rounding errors. An infinite number is exact, like a mask's -inf."""
     return np.where(np.isinf(numbers), 0.0, np.abs(numbers))
 
 
 def _evaluated(rows: Rows, formula: Expression, columns: list[Column], magnitudes: Mapping[str, Floats]) -> _TermRows:
     values = {column.name: column.values for column in columns}
-    with np.errstate(all="ignore"):  # a root's gradient at 0, a logarithm of 0: infinite, or no number, as in PyTorch
+    with np.errstate(all="ignore"):  # a root's gradient at 0 and a logarithm of 0 are infinite or NaN, as in PyTorch
         results = np.broadcast_to(formula.evaluate(values), (rows.count,)).astype(np.float64)
         magnitude = np.broadcast_to(formula.magnitude(values, magnitudes), (rows.count,))
     return _TermRows(rows, formula, columns, results, magnitude)
@@ -269,7 +269,7 @@ def _kept_in(
     shape: Shape,
     parts: Sequence[Callable[[Indices], _TermRows]],
 ) -> tuple[Floats, Floats]:
-    """(value, scale) of numbers that have to be worked out, each different one once."""
+    """(value, scale) of numbers that must be computed, each distinct one once."""
     _, first, which = np.unique(_flattened(indices, shape), return_index=True, return_inverse=True)
     different = indices[first]
     keys = [(name, tuple(index)) for index in different.tolist()]
@@ -291,7 +291,7 @@ def _one(index: Index) -> Indices:
 def _solve(stage: Stage, name: str, wanted: Indices, shape: Shape) -> Rows:
     """All assignments of the stage's index names under which `name` is addressed at each of the `wanted` indices.
 
-    Names that the index leaves free run over their ranges, the last one fastest, as the sum is written.
+    Names that the index leaves free run over their ranges, the last one fastest, in the order of the written sum.
     """
     axes = stage.maps[name]
     if len(axes) != len(shape):
@@ -306,7 +306,7 @@ def _solve(stage: Stage, name: str, wanted: Indices, shape: Shape) -> Rows:
 
 def _solve_axis(axis: Axis, values: NDArray[np.int64], ranges: Mapping[str, int], rows: Rows) -> Rows:
     open_names = [name for name, _ in axis.steps if name not in rows.names]
-    # the widest is solved for, the others are tried
+    # solve for the widest name, try the values of the others
     solved = max(open_names, key=lambda name: ranges[name]) if open_names else None
     for name in open_names:
         if name != solved:
@@ -350,12 +350,12 @@ def _places(axes: tuple[Axis, ...], rows: Rows, shape: Shape) -> tuple[Indices, 
 
 
 def everything(op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
-    """The whole of "out": for small arrays, such as the article's."""
+    """The whole of "out", for small arrays such as the article's."""
     evaluator = Evaluator(op, arrays)
     shape = op.shapes[OUT]
     indices = np.indices(shape).reshape(len(shape), prod(shape)).T
     values = np.zeros(len(indices))
-    for start in range(0, len(indices), 256):  # the terms of so many numbers are in memory at once
+    for start in range(0, len(indices), 256):  # the terms of this many numbers are in memory at once
         block = indices[start : start + 256]
         values[start : start + 256], _ = evaluator._values_at(OUT, block, np.ones(len(block), bool))
     return values.reshape(shape)

@@ -1,10 +1,10 @@
-"""Formulas as data: the arithmetic of one term, which can be evaluated, differentiated, printed and sent as JSON.
+"""Formulas as data: the arithmetic of one term, to evaluate, differentiate, print and send as JSON.
 
     >>> x, w = names("x", "w")
     >>> str(maximum(x * w, 0)), str(maximum(x * w, 0).derivative("x"))
     ('max(x * w, 0)', '(x * w > 0) * w')
 
-Everything that is known of a formula is known from its tree: no derivative is written by hand anywhere.
+Everything follows from a formula's tree: no derivative is written by hand.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ Operand: TypeAlias = "Expression | float | int"
 
 _INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, ">": 0, ">=": 0, "==": 0}  # how tightly each binds
 _COMPARISONS = {">", ">=", "=="}
-# what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
+# loss of float32 if a product underflows (up to 2^-149), in units of its rounding (2^-24)
 _UNDERFLOW = 2.0**-125
-# the same for an exponential: PyTorch's vectorised kernels give 0 below float32's smallest normal number, 2^-126
+# the same for an exponential: PyTorch's vectorised kernels return 0 below float32's smallest normal number, 2^-126
 _UNDERFLOW_OF_EXP = 2.0**-102
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A node of the tree: `head` is what is done to `arguments`. Leaves: a "name" or a "number", kept in `leaf`.
+    """A node of the tree: `head` is the operation on `arguments`. Leaves: a "name" or a "number", stored in `leaf`.
 
-    Heads: + - * /, > >= == (1 where true, else 0), max, min, power (a constant exponent), where (the second argument
-    where the first is not 0, else the third), infinity (JSON has no such number), and functions of one argument: exp,
-    expm1, log, log1p, sqrt, sin, cos, asin, atan, tanh, erf, floor, round (halves to even).
+    Heads: + - * /, > >= == (1 where true, else 0), max, min, power (a constant exponent), where (the second argument if
+    the first is not 0, else the third), infinity (JSON has no such number), and functions of one argument: exp, expm1,
+    log, log1p, sqrt, sin, cos, asin, atan, tanh, erf, floor, round (halves to even).
     """
 
     head: str
@@ -74,11 +74,11 @@ class Expression:
         return self.written({})
 
     def written(self, values: Mapping[str, str]) -> str:
-        """As text, with the names that are in `values` replaced: by numbers, say, or by longer names."""
+        """As text, with the names in `values` replaced, for example by numbers or by longer names."""
         return _written(self, values, 0)
 
     def names(self) -> Iterator[str]:
-        """Every name in it, in reading order, each once."""
+        """Every name in it, in reading order, without repetition."""
         yield from dict.fromkeys(_names(self))
 
     def as_json(self) -> Any:
@@ -90,7 +90,7 @@ class Expression:
         return [self.head, *(argument.as_json() for argument in self.arguments)]
 
     def derivative(self, name: str) -> Expression:
-        """The partial derivative with respect to a name. Where there is none (max at a tie) it is PyTorch's choice."""
+        """The partial derivative with respect to a name. If there is none (max at a tie), PyTorch's choice."""
         return _derivative(self, name)
 
     def evaluate(self, values: Mapping[str, Array]) -> Array:
@@ -98,24 +98,24 @@ class Expression:
         return _evaluate(self, values)[()]
 
     def magnitude(self, values: Mapping[str, Array], magnitudes: Mapping[str, Array]) -> Array:
-        """What rounding errors are measured by: the formula's size if nothing in it cancelled.
+        """The scale of rounding errors: the formula's size if nothing in it cancelled.
 
-        An error bound in units of rounding follows from it whatever order the sum is computed in and however its
-        factors are arranged (Higham 2002, "Accuracy and Stability of Numerical Algorithms", sections 3.1 and 3.5).
-        `magnitudes` are those of the names: |value|, or more where a value is itself the result of such a formula.
+        It gives an error bound in units of rounding for any order of the sum and any arrangement of its factors (Higham
+        2002, "Accuracy and Stability of Numerical Algorithms", sections 3.1 and 3.5). `magnitudes` are those of the
+        names: |value|, or more if a value is itself the result of such a formula.
         """
         return _magnitude(self, values, magnitudes)
 
 
 def expression(value: Operand) -> Expression:
-    """A number as a formula; a formula as it is. TypeError: it is neither."""
+    """A number as a formula; a formula unchanged. Raises TypeError for anything else."""
     if not isinstance(value, Expression | float | int):
         raise TypeError(f"{value!r} is neither a formula nor a number")
     return value if isinstance(value, Expression) else Expression("number", leaf=value)
 
 
 def number(value: float) -> Expression:
-    """A number, which may be infinite, as a formula that can be written as JSON. NaN cannot."""
+    """A number, possibly infinite, as a formula that can be written as JSON. NaN cannot."""
     if not math.isinf(value):
         return expression(value)
     infinity = Expression("infinity")
@@ -150,7 +150,7 @@ def equal(a: Operand, b: Operand) -> Expression:
 
 
 def where(condition: Operand, a: Operand, b: Operand) -> Expression:
-    """a where the condition is not 0, else b. What is not chosen does not count, and may be infinite."""
+    """a where the condition is not 0, else b. The other one does not count, and may be infinite."""
     return Expression("where", (expression(condition), expression(a), expression(b)))
 
 
@@ -193,12 +193,12 @@ def atan(a: Operand) -> Expression:
 
 
 def floor(a: Operand) -> Expression:
-    """The largest whole number that is not above a. Its derivative is 0."""
+    """The largest whole number up to a. Its derivative is 0."""
     return Expression("floor", (expression(a),))
 
 
 def nearest(a: Operand) -> Expression:
-    """The nearest whole number, the even one of two ("round"). Its derivative is 0."""
+    """The nearest whole number, ties to even ("round"). Its derivative is 0."""
     return Expression("round", (expression(a),))
 
 
@@ -216,7 +216,7 @@ def power(a: Operand, exponent: float) -> Expression:
 
 
 def sigmoid(a: Operand) -> Expression:
-    """1 / (1 + exp(-a)), by tanh so that no large argument overflows."""
+    """1 / (1 + exp(-a)), by tanh, because a large argument would overflow."""
     return (tanh(expression(a) * 0.5) + 1) * 0.5
 
 
@@ -299,7 +299,7 @@ def _derivative(node: Expression, name: str) -> Expression:
             return d[0] * b + a * d[1]
         case "/", (a, b):
             return d[0] / b - (a * d[1] / (b * b) if not _is(d[1], 0) else 0)
-        case "max", (a, b):  # at a tie b's, so that max(x, 0) has the derivative 0 at 0, as in PyTorch
+        case "max", (a, b):  # at a tie the derivative is b's: max(x, 0) has the derivative 0 at 0, as in PyTorch
             return greater(a, b) * d[0] + (1 - greater(a, b)) * d[1] if not _is(d[1], 0) else greater(a, b) * d[0]
         case "min", (a, b):
             return greater(b, a) * d[0] + (1 - greater(b, a)) * d[1] if not _is(d[1], 0) else greater(b, a) * d[0]
@@ -361,7 +361,7 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
     if node.head == "number":
         return np.abs(np.asarray(node.leaf, np.float64))
     if node.head == "infinity":
-        return np.asarray(0.0)  # it is exact
+        return np.asarray(0.0)  # exact
     m = [_magnitude(argument, values, magnitudes) for argument in node.arguments]
     match node.head:
         case "+" | "-" | "max" | "min":
@@ -380,7 +380,7 @@ def _magnitude(node: Expression, values: Mapping[str, Array], magnitudes: Mappin
             return heads.magnitude_of_root(_evaluate(node.arguments[0], values), m[0], 0.5)
         case "power" if 0 < float(node.leaf) < 1:
             return heads.magnitude_of_root(_evaluate(node.arguments[0], values), m[0], float(node.leaf))
-        case "erf":  # PyTorch's GELU approximates it, and the error does not shrink with the value
+        case "erf":  # PyTorch's GELU approximates it, with an error that does not shrink with the value
             return 1 + np.abs(_evaluate(_slope(node, node.arguments[0]), values)) * m[0]
         case _:
             slope = np.abs(_evaluate(_slope(node, node.arguments[0]), values))

@@ -1,4 +1,4 @@
-"""What the heads of a formula (expression.py) do with numbers."""
+"""The numeric operations of a formula's heads (expression.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 
 
 def applied(head: str, a: Array, b: Array, exponent: float | str) -> Array:
-    """A head with one or two arguments, `a` and `b`, float64. `exponent` is that of "power", a constant."""
+    """Apply a head to one or two arguments, `a` and `b`, float64. `exponent` is that of "power", a constant."""
     match head:
         case "+":
             return a + b
@@ -66,7 +66,7 @@ def applied(head: str, a: Array, b: Array, exponent: float | str) -> Array:
 
 
 def magnitude_of_root(a: Array, m: Array, exponent: float) -> Array:
-    """a^exponent, an exponent below 1: by the slope, where a is what cancelling left.
+    """The magnitude of a^exponent, for an exponent below 1: by the slope, if a is the result of cancellation.
 
     The slope at 0 has no bound, but a rounding of u * m changes a^exponent by no more than (u * m)^exponent.
     """

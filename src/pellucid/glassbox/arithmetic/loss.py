@@ -1,4 +1,4 @@
-"""The loss that a trace ends in: PyTorch's function and its declaration side by side."""
+"""The loss at the end of a trace: PyTorch's function and its declaration side by side."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Loss:
-    """What a module's scores are measured by, for `explain`.
+    """The loss that `explain` applies to a module's scores.
 
-    `weights`: one for each class, or None, as PyTorch takes them: the sum is divided by that of the labels' weights,
-    and what is left of a weight on one picture is how it spreads the smoothing. `importance`: one for each class, or
-    None; how many times a picture of the class counts, divided by nothing: what training with class weights uses.
-    Smoothing and `weights` are of the cross-entropy only.
+    `weights`: one per class, or None, as in PyTorch: the sum is divided by that of the labels' weights. For one
+    picture, a weight then only affects the spread of the smoothing. `importance`: one per class, or None; a factor for
+    the pictures of the class, without a division, as in training with class weights. Smoothing and `weights` apply to
+    the cross-entropy only.
 
     "binary_cross_entropy" takes each score by itself, as the logit of its class against all others; a module with one
-    score has two classes, 0 and 1, and is measured by it. "difference" is no loss: the logit of the label minus that of
-    class `against`, for asking what made the difference.
+    score has two classes, 0 and 1, and always uses it. "difference" is not a loss: it is the logit of the label minus
+    that of class `against`, to ask what made the difference.
     """
 
     kind: Kind = "cross_entropy"
@@ -41,11 +41,11 @@ class Loss:
     weights: tuple[float, ...] | None = None
     against: int | None = None
     probabilities: bool = False
-    """Of the binary cross-entropy: the scores are probabilities already, not logits."""
+    """For the binary cross-entropy: the scores already are probabilities, not logits."""
     importance: tuple[float, ...] | None = None
 
     def check(self, classes: int, label: int) -> None:
-        """Raises TraceError where this cannot be the loss of so many classes, or against this one."""
+        """Raises TraceError if this cannot be the loss for this many classes, or against this one."""
         if self.kind not in KINDS:
             raise TraceError(f"There is no loss {self.kind!r}; there are {', '.join(KINDS)}.")
         if not 0 <= self.label_smoothing <= 1:
@@ -64,9 +64,11 @@ class Loss:
             raise TraceError(f"The class to compare with is {self.against}; the classes are 0 to {classes - 1}.")
 
     def of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits (N, K), labels int64 (N,) -> scalar. "mse" is that of the probabilities, over classes (Brier 1950).
+        """logits (N, K), labels int64 (N,) -> scalar. "mse" takes the probabilities, averaged over classes (Brier
+        1950).
 
-        Of several labels a picture, for "binary_cross_entropy", 1 for each that it has and 0 for the others, (N, K).
+        For several labels a picture, with "binary_cross_entropy": 1 for each of its labels and 0 for the others, (N,
+        K).
         """
         return mean_loss(
             self.kind,
@@ -80,7 +82,7 @@ class Loss:
         )
 
     def declaration(self, logits: Shape, labels: list[int] | NDArray[np.float64]) -> Op:
-        """The same as data. Of several labels a picture, 1 for each that it has and 0 for the others, (N, K)."""
+        """The loss as data. For several labels a picture, 1 for each of its labels and 0 for the others, (N, K)."""
         if isinstance(labels, np.ndarray):
             return binary.binary_cross_entropy(logits, labels)
         if self.kind == "difference":
@@ -97,7 +99,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Own:
-    """Any loss of the user's: scores (1, K) -> scalar. Its operators are followed as the module's are."""
+    """Any loss of the user's: scores (1, K) -> scalar. Its operators are traced like the module's."""
 
     of: Callable[[Tensor], Tensor]
     kind: str = "own"
@@ -107,7 +109,7 @@ CROSS_ENTROPY = Loss()
 
 
 def chosen(loss: Any) -> Loss | Own:
-    """The loss that `explain` measures by. Raises TraceError where it is not a loss."""
+    """The loss that `explain` uses. Raises TraceError if it is not a loss."""
     if isinstance(loss, Loss | Own):
         return loss
     if callable(loss):

@@ -1,4 +1,4 @@
-"""The range of the dtypes in which PyTorch keeps numbers, and what becomes of numbers beyond it.
+"""The ranges of PyTorch's dtypes, and the effect on numbers beyond them.
 
 web/arithmetic/precision.js does the same to the last bit.
 """
@@ -30,7 +30,7 @@ class Precision(NamedTuple):
 
     @property
     def smallest(self) -> float:
-        """The smallest number above 0, and the distance of the numbers near 0."""
+        """The smallest number above 0, and the spacing of the numbers near 0."""
         return 2.0 ** (self.lowest - self.digits + 1)
 
 
@@ -43,17 +43,17 @@ PRECISIONS = {
 
 
 def limited(values: Any, precision: str) -> NDArray[np.float64]:
-    """Numbers as a dtype holds them, in float64: what is too large is infinite, and what is too small is 0.
+    """Numbers limited to the range of a dtype, in float64: too large ones become infinite, too small ones 0.
 
-    In between they stay as they are. Below the smallest normal number, where a dtype has few digits or none, they are
-    rounded to the nearest that it has, and of two as near to the even one. "" and "float64": unchanged.
+    In between they do not change. Below the smallest normal number, where a dtype has few digits or none, they are
+    rounded to the nearest representable number, ties to even. "" and "float64": unchanged.
     """
     numbers = np.asarray(values, np.float64)
     if precision in ("", "float64"):
         return numbers
     limits = PRECISIONS[precision]
     with np.errstate(invalid="ignore"):
-        # beside 1.5 * 2^52 of the smallest numbers, a float64 has no room for parts of one
+        # added to 1.5 * 2^52 of the smallest numbers, a float64 has no room for fractions of one
         anchor = 1.5 * 2.0**52 * limits.smallest
         small = np.where(np.abs(numbers) < 2.0**limits.lowest, (numbers + anchor) - anchor, numbers)
         return np.where(np.abs(small) >= limits.beyond, np.copysign(np.inf, small), small)

@@ -1,4 +1,4 @@
-"""Where a sum cannot agree with PyTorch's: the number on the way that its dtype cannot hold."""
+"""Why a sum cannot agree with PyTorch's: an intermediate number that its dtype cannot hold."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pellucid.glassbox.arithmetic.expression import Expression
 from pellucid.glassbox.arithmetic.precision import PRECISIONS, Precision
 
 CANCELLED = 256
-"""A difference so many times smaller than what it is the difference of: the square of twice working.py's ROUNDING."""
+"""Ratio of the operands to a difference that counts as cancelled: the square of twice working.py's ROUNDING."""
 
 
 def strain(evaluator: Evaluator, unit: float, index: Index = ()) -> str:
-    """In words, what overflows, underflows or cancels on the way to one number of "out"; "" where nothing does.
+    """What overflows, underflows or cancels on the way to one number of "out", in words; "" if nothing does.
 
-    `unit`: of rounding in the dtype of "out". It is read for numbers that are no array's, such as an optimizer's lines.
+    `unit`: of rounding in the dtype of "out". It applies to numbers outside arrays, such as an optimizer's lines.
     """
     last = next(each for each in PRECISIONS.values() if 2.0**-each.digits == unit)
     lines = [(stage.out, terms) for stage in evaluator.op.stages for terms in evaluator.forward(index, stage.out)]
@@ -49,7 +49,7 @@ def _underflow(text: str, value: float, precision: Precision) -> str:
 
 
 def _cancelled(line: str, terms: Terms) -> str:
-    """The root of what cancelling left has an error that the root of a magnitude does not measure."""
+    """The root of a cancelled difference has an error that the root of a magnitude does not cover."""
     value = float(terms.values.sum())
     if not CANCELLED * abs(value) < terms.scale < np.inf:
         return ""
@@ -61,7 +61,7 @@ def _called(precision: Precision) -> str:
 
 
 def _steps(terms: Terms) -> Iterator[tuple[str, float]]:
-    """(words, value) of each product, quotient or sum inside of a line's formula."""
+    """(words, value) of each product, quotient or sum inside a line's formula."""
     values = {column.name: column.values for column in terms.columns}
     with np.errstate(all="ignore"):
         for part in _parts(terms.formula):
@@ -70,7 +70,7 @@ def _steps(terms: Terms) -> Iterator[tuple[str, float]]:
 
 
 def _parts(formula: Expression) -> Iterator[Expression]:
-    """What a formula is made of, the innermost first, without names and numbers."""
+    """The parts of a formula, the innermost first, without names and numbers."""
     for argument in formula.arguments:
         yield from _parts(argument)
     if formula.arguments:

@@ -1,9 +1,10 @@
-"""A sum over all assignments of a stage, by views: no list of indices is written, however many assignments there are.
+"""Sum over all assignments of a stage through views: no list of indices is written, for any number of assignments.
 
-Every array lies in a frame of zeros that is large enough for all that the stage addresses, so that nothing is outside.
-An assignment's place in it is then a sum of fixed steps, one for each index name. Names are parted in two: a block of
-those that lead to different places of the result, computed at once, and loops, which add one block after the other. So
-the order in which the terms of one number are added is known, and web/arithmetic/strided.js adds in the same.
+Every array lies in a frame of zeros that is large enough for all addresses of the stage, so no address is outside. An
+assignment's place in it is then a sum of fixed steps, one for each index name. The names are divided in two. The block
+has names that lead to different places of the result, and is computed at once; loops over the other names add one block
+after the other. So the order of addition is fixed for each number, and web/arithmetic/strided.js adds in the same
+order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pellucid.glassbox.arithmetic.declaration import Axis, Shape, Table
 Floats = NDArray[np.float64]
 
 BLOCK = 1 << 15
-"""Numbers of a block that are computed together: they stay in a core's cache while the loops go over them."""
+"""Numbers of a block that are computed together: they stay in a core's cache during the loops."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Frame:
 
     shape: Shape
     before: tuple[int, ...]
-    """Zeros in front, along each axis."""
+    """Zeros before the array, along each axis."""
     after: tuple[int, ...]
     first: int
-    """The flat place, in the frame, of the assignment of zeros."""
+    """The flat place, in the frame, of the assignment with all values 0."""
     steps: Mapping[str, int]
-    """Flat places from one value of an index name to the next."""
+    """Flat places between one value of an index name and the next."""
 
     @property
     def whole(self) -> Shape:
@@ -64,7 +65,7 @@ class Frame:
 
 
 def frame(axes: Sequence[Axis], shape: Shape, ranges: Mapping[str, int]) -> Frame | None:
-    """How an array is addressed; None where a table stands in the place of a step."""
+    """How an array is addressed; None if there is a table instead of a step."""
     if any(isinstance(step, Table) for axis in axes for _, step in axis.steps):
         return None
     shape = shape if len(axes) == len(shape) else (prod(shape),)
@@ -85,7 +86,7 @@ def frame(axes: Sequence[Axis], shape: Shape, ranges: Mapping[str, int]) -> Fram
 def parted(ranges: Mapping[str, int], to: Frame) -> tuple[list[str], list[str]]:
     """(names of the loops, names of the block), each in the order of the ranges. A name of one value is in neither.
 
-    The block has the names with the most values that together never lead twice to one place.
+    The block has the names with the most values, such that two assignments never lead to one place.
     """
     several = [name for name, count in ranges.items() if count > 1]
     block: list[str] = []
@@ -101,7 +102,7 @@ def added(
     reads: Mapping[str, tuple[Frame, NDArray[np.generic]]],
     term: Callable[[Mapping[str, Floats]], Floats | float],
 ) -> Floats:
-    """The sums, flat in the shape of `to`: of `term` over all assignments, each of which reads one number an array."""
+    """The sums, flat in the shape of `to`: of `term` over all assignments, each of which reads one number per array."""
     if not all(ranges.values()):
         return np.zeros(prod(to.shape))
     loops, block = parted(ranges, to)
@@ -122,7 +123,9 @@ def _steps(axis: Axis) -> Iterator[tuple[str, int]]:
 
 
 def _apart(names: Sequence[str], ranges: Mapping[str, int], steps: Mapping[str, int]) -> bool:
-    """Whether no two assignments of these names lead to one place: each step is longer than all shorter together."""
+    """Whether assignments of these names always lead to different places: each step exceeds the total of all shorter
+    ones.
+    """
     reach = 0
     for name in sorted(names, key=lambda name: abs(steps[name])):
         if abs(steps[name]) <= reach:

@@ -1,4 +1,4 @@
-"""PyTorch's tensors as NumPy's arrays."""
+"""PyTorch's tensors as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def to_numpy(tensor: Tensor) -> NDArray[Any]:
-    """On any device, with or without a gradient -> an array; one of 16 bits, exactly, in float32."""
+    """A tensor on any device, with or without a gradient -> an array; 16-bit numbers become float32, exactly."""
     import torch
 
     detached = tensor.detach().cpu()

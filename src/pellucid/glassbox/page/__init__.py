@@ -1,1 +1,1 @@
-"""What the page shows: the document, one file that needs nothing else, and the server of arrays."""
+"""The data of the page: the document, the offline file, and the server of arrays."""

@@ -1,9 +1,9 @@
-"""A trace as a versioned document for the page: everything but the arrays as JSON, and the arrays by name.
+"""A trace as a versioned document for the page: everything except the arrays as JSON, and the arrays by name.
 
-Names of arrays: `value/conv1` (of a node, parameter or buffer), `gradient/conv1`, `after/conv1.weight` (what a step of
-the optimizer would make of it), `remembered/conv1.weight/mean` (what the optimizer knows of it), `used/conv1.weight`
-(the gradient that the step used, where a hook has changed it), `constant/3/share` (a large constant of op 3),
-`table/3/0` (its first long table of indices).
+Names of arrays: `value/conv1` (of a node, parameter or buffer), `gradient/conv1`, `after/conv1.weight` (its value after
+a step of the optimizer), `remembered/conv1.weight/mean` (the optimizer's state of it), `used/conv1.weight` (the
+gradient that the step used, if a hook has changed it), `constant/3/share` (a large constant of op 3), `table/3/0` (its
+first long table of indices).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LONGEST_CONSTANT = 10_000
-"""Numbers of an op's constant that stand in the document; of more, the array does."""
+"""An op's constant with at most this many numbers is in the document; a larger one is an array."""
 
 
 class Document:
-    """A trace, its ops numbered and its arrays found once. `name` is what the model is called."""
+    """A trace with numbered ops and named arrays, each collected once. `name` is the model's name."""
 
     def __init__(self, trace: Trace, name: str = "") -> None:
         self.name = name
@@ -44,15 +44,15 @@ class Document:
         self._numbers: dict[str, int] = {}
         self._of_nodes = {node.name: self._number(node.op) for node in trace.nodes}
         self._of_updates = {name: self._number(step.op) for name, step in trace.updates.items()}
-        # what cannot be told to the page must not be relied on either
+        # the page must not rely on an op that it cannot be sent
         nodes = (node if self._of_nodes[node.name] is not None else replace(node, op=None) for node in trace.nodes)
         self.trace = replace(trace, nodes=tuple(nodes))
 
     @cached_property
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Every array by name, float32 or float64, C order. Whatever follows from others stands behind them.
+        """Every array by name, float32 or float64, C order. An array that follows from others comes after them.
 
-        Whole numbers come as float64, which holds them exactly.
+        Whole numbers become float64, which holds them exactly.
         """
         constants = {
             f"constant/{number}/{name}": array
@@ -66,7 +66,7 @@ class Document:
 
     @cached_property
     def same(self) -> Mapping[str, str]:
-        """Arrays whose numbers are, bit for bit, those of an earlier one: flattening changes nothing but the shape."""
+        """Arrays that equal an earlier one, bit for bit: flattening changes nothing but the shape."""
         first: dict[str, str] = {}
         shared = {}
         for name, digest in self.digests.items():
@@ -76,12 +76,12 @@ class Document:
 
     @cached_property
     def digests(self) -> Mapping[str, str]:
-        """Of each array by name; equal where two have the same dtype, as many numbers, and the same bits."""
+        """A digest for each array by name; equal if two have the same dtype, count of numbers, and bits."""
         return {name: f"{array.dtype} {array.size} {_digest(array).hex()}" for name, array in self.arrays.items()}
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The document: JSON types, no NaN and no infinity (null stands for them)."""
+        """The document: JSON types, without NaN and infinity (null stands for them)."""
         trace = self.trace
         network, rows = trace.network, _rows(trace)
         buffers = [name for name in trace.values if name not in trace.parameters and name not in self._of_nodes]
@@ -121,7 +121,7 @@ class Document:
 
     @cached_property
     def _tables(self) -> Mapping[int, str]:
-        """The name of every long table's array, by the table's id."""
+        """The name of each long table's array, by the table's id."""
         return {
             id(table): f"table/{number}/{place}"
             for number, op in enumerate(self._ops)
@@ -129,7 +129,7 @@ class Document:
         }
 
     def _number(self, op: Op | None) -> int | None:
-        """Its place in "ops", where ops that say the same stand once; None where it cannot be written as JSON."""
+        """The op's place in "ops", where equal ops are stored once; None if it cannot be written as JSON."""
         if op is None:
             return None
         try:
@@ -175,7 +175,7 @@ class Document:
         return op.as_json(listed, constant)
 
     def _without_gradient(self) -> Iterator[str]:
-        """What the page is asked for and has no gradient to show."""
+        """Names that the page may request a gradient of, but that have none."""
         names = (*(node.name for node in self.trace.nodes), *self.trace.parameters)
         return (name for name in names if name not in self.trace.gradients)
 
@@ -200,7 +200,7 @@ class Document:
 
 
 def document(trace: Trace, name: str = "") -> dict[str, Any]:
-    """The document alone. `name`: what the model is called."""
+    """The document alone. `name`: the model's name."""
     return Document(trace, name).content
 
 
@@ -210,7 +210,7 @@ def arrays(trace: Trace) -> Mapping[str, NDArray[Any]]:
 
 
 def _named_arrays(trace: Trace) -> Iterator[tuple[str, NDArray[Any]]]:
-    """In the order in which they follow from each other: forward, backward, update."""
+    """In the order of their computation: forward, backward, update."""
     nodes = [node.name for node in trace.nodes]
     inputs = [name for name in trace.values if name not in nodes]
     yield from ((f"value/{name}", trace.values[name]) for name in (*inputs, *nodes))
@@ -233,14 +233,14 @@ def _digest(array: NDArray[Any]) -> bytes:
 
 
 def _long_tables(op: Op) -> Iterator[Table]:
-    """Tables of indices that are too long to stand in the document, each once."""
+    """Tables of indices that are too long for the document, each once."""
     axes = (axis for stage in op.stages for each in stage.maps.values() for axis in each)
     tables = {id(step): step for axis in axes for _, step in axis.steps if isinstance(step, Table)}
     yield from (table for table in tables.values() if table.places.size > LONGEST_CONSTANT)
 
 
 def _rows(trace: Trace) -> dict[str, Row]:
-    """The plan's row of each node of a network of ours; none of another's module."""
+    """The plan's row for each node of a network of ours; empty for another's module."""
     if trace.network is None:
         return {}
     shape = tuple(trace.values[trace.roles[INPUT]].shape[1:])

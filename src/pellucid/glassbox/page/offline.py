@@ -1,11 +1,11 @@
 """Traces as one HTML file that works from anywhere: style, modules, documents and arrays inside, nothing fetched.
 
-Modules import each other by relative names, which mean nothing inside a file. They are renamed (`./trace.js` becomes
-`pellucid/trace.js`), and an import map leads each name to a data: URL. The Content-Security-Policy lets only scripts
-and styles with the page's nonce run, and modules that they import (HTML standard, "descendant script fetch options").
+Modules import each other by relative names, which do not work inside a file. They are renamed (`./trace.js` becomes
+`pellucid/trace.js`), and an import map maps each name to a data: URL. The Content-Security-Policy allows only scripts
+and styles with the page's nonce, and modules that they import (HTML standard, "descendant script fetch options").
 
-Of several pictures the first stands in the file as a single one does. Each further one has an element of its own, read
-only when it is looked at: its document, compressed, and its arrays as far as they differ from the first picture's.
+The first of several pictures is stored like a single one. Each further one has its own element, which is read on
+demand: its compressed document, and those of its arrays that differ from the first picture's.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace.trace import Trace
 
 WEB = Path(__file__).parents[2] / "web"
-"""index.html, the styles that it lists and the modules, as the served page has them."""
+"""index.html, its styles and the modules, as in the served page."""
 LARGEST = 150_000_000
-"""Bytes of a file that a browser still opens without trouble; `pellucid open` shows larger models."""
+"""Bytes of a file that a browser still opens easily; `pellucid open` shows larger models."""
 LARGEST_FRAME = 30_000_000
-"""Bytes in a notebook, which keeps every output."""
+"""Bytes in a notebook, which stores every output."""
 LEVEL = 6
-"""Of gzip: a page is 0.4% smaller at 9 and takes four times as long."""
+"""For gzip: at 9, a page is 0.4% smaller and takes four times as long."""
 THREADS = 2
-"""That pack arrays: compression and NumPy's loops leave Python's lock to others."""
+"""For packing arrays: compression and NumPy's loops release Python's lock."""
 SAMPLE = 1 << 16
-"""Numbers of an array by which it is told how, and how far, it compresses."""
+"""Numbers of an array in the sample that predicts how, and how far, it compresses."""
 THUMBNAIL = 64
 """Pixels of the longer side."""
 CUT = "This file is not complete: it was cut off during the transfer. Copy it again, or save it again."
-"""As host.js has it. In a file that was cut off no module runs; what says it then stands at the file's start."""
+"""As in host.js. In a truncated file no module runs, so this message is at the file's start."""
 END = '<template id="end"></template>'
 _WATCH = f"""addEventListener("DOMContentLoaded", () => {{
   if (document.getElementById("end") || document.querySelector(".trouble")) return;
@@ -71,18 +71,18 @@ def offline(
 ) -> str:
     """The page of a trace, or of several, as one HTML file in ASCII.
 
-    `name`: what the model is called. `web`: another folder to make it of.
+    `name`: the model's name. `web`: another source folder of the page.
 
-    Several are those of one model on several pictures, and the page switches between them. They are taken one by one
-    and not kept, so that an iterator that makes them needs little memory. What is equal between them is stored once.
-    Raises TraceError where the file would be larger than `largest` bytes, and where there is no trace.
+    Several traces are of one model on several pictures, and the page switches between them. They are read one by one
+    and not kept: an iterator that makes them needs little memory. Equal parts are stored once. Raises TraceError if the
+    file would be larger than `largest` bytes, or if there is no trace.
     """
     several = traces if isinstance(traces, Iterable) else [traces]
     return _assembled(_elements(several, name, LARGEST if largest is None else largest), web or WEB)
 
 
 def framed(trace: Trace) -> str:
-    """The page in a frame of its own, as notebooks show it; where it is too large, what to do instead."""
+    """The page in an iframe, for notebooks; if it is too large, what to do instead."""
     try:
         page = offline(trace, largest=LARGEST_FRAME)
     except TraceError as error:
@@ -96,7 +96,7 @@ def framed(trace: Trace) -> str:
 def _elements(traces: Iterable[Trace], name: str, largest: int) -> dict[str, str]:
     """The page's data by the id of its element: "document" and "arrays" of the first, "picture-1", "picture-2", ...
 
-    With several, the first document's "pictures" says of each what is told before it is looked at.
+    With several, the first document's "pictures" describes each before it is opened.
     """
     first: dict[str, Any] = {}
     known: Mapping[str, str] = {}
@@ -134,10 +134,10 @@ def pack(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """(the document of an offline page, its arrays by name as base64 of gzip of their bytes, shuffled).
 
-    An array whose numbers follow from others, but for rounding, is stored as the difference (see rebuild.py); its entry
-    says so by "rebuilt". One that is equal to the first picture's of the same name, by the digests `known`, is not
-    stored; its entry says so by "shared". "bytes" is the length of the arrays' text: a page with fewer was cut off.
-    Raises TraceError where that is more than `largest`.
+    An array that follows from others up to rounding is stored as the difference (see rebuild.py); its entry has
+    "rebuilt". An array that equals the first picture's of the same name, by the digests `known`, is not stored; its
+    entry has "shared". "bytes" is the length of the arrays' text: a page with fewer was truncated. Raises TraceError if
+    that is more than `largest`.
     """
     entries: dict[str, dict[str, Any]] = {**document.content["arrays"]}
     packed: dict[str, str] = {}
@@ -162,13 +162,13 @@ def pack(
 
 
 def _picture_summary(trace: Trace, content: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of a picture before its numbers are read."""
+    """The page's description of a picture before its numbers are read."""
     known = {key: content[key] for key in ("picture", "against", "predicted", "called")}
     return {**known, "probability": content["probabilities"][content["predicted"]], "thumbnail": _thumbnail(trace)}
 
 
 def _thumbnail(trace: Trace) -> str | None:
-    """A data: URL of the picture, small; None where the network was given something else than a picture."""
+    """A small data: URL of the picture; None if the network's input was not a picture."""
     from PIL import Image
 
     values = trace.values.get(trace.roles[PICTURE])
@@ -182,7 +182,7 @@ def _thumbnail(trace: Trace) -> str | None:
 
 
 def _weights_alone(document: Document, shared: Container[str]) -> int:
-    """About how many bytes the weights, and what the optimizer knows of them, take in the page: known at once."""
+    """Approximate bytes of the weights, and of the optimizer's state of them, in the page: known at once."""
     total = 0.0
     for name, array in document.arrays.items():
         kind, _, of = name.partition("/")
@@ -202,7 +202,7 @@ def _too_large(document: Document, largest: int) -> str:
 
 
 def _instead(trace: Trace) -> str:
-    """What opens the page of a trace without a file."""
+    """The command or call that opens the page of a trace without a file."""
     return "`trace.open()`" if trace.network is None else "`pellucid open MODEL PICTURE`"
 
 
@@ -215,7 +215,7 @@ def _too_many(number: int, largest: int) -> str:
 
 
 def _stored(trace: Trace, name: str, array: NDArray[Any]) -> tuple[str | None, str]:
-    """("value", "gradient", "update" or None; base64 of the bytes): the difference where it takes less than half."""
+    """("value", "gradient", "update" or None; base64 of the bytes): the difference if it takes less than half."""
     if array.dtype == np.float32:
         kind, rebuilt = _rebuilt(trace, name)
         if rebuilt is not None:
@@ -243,8 +243,8 @@ def _rebuilt(trace: Trace, name: str) -> tuple[str, NDArray[np.float32] | None]:
 def _compressed(array: NDArray[Any]) -> bytes:
     """gzip of all first bytes of the numbers (little-endian), then all second ones, ...: exponents lie together.
 
-    Noise has runs and no words that come again. Looking for words, gzip finds some by chance, which cost more than they
-    save, and most of its time. What does have words is told by a sample.
+    Noise has runs but no repeated words. A search for words finds some by chance, which cost more than they save and
+    take most of gzip's time. A sample shows which arrays do have words.
     """
     plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
     bytes_of = plain.reshape(-1).view(np.uint8).reshape(-1, plain.itemsize)
@@ -271,7 +271,7 @@ def _assembled(elements: Mapping[str, str], web: Path) -> str:
         return f'<style nonce="{nonce}">\n{_escaped((web / link[1]).read_text(encoding="utf-8"))}\n</style>'
 
     modules_map = f'<script type="importmap" nonce="{nonce}">{_json({"imports": imports})}</script>'
-    # what begins the page comes last, so that a file that was cut off does not begin; then what it is told by
+    # the element that starts the page comes last, because a truncated file must not start; after it, what reports that
     blocks = [f'<script type="application/json" id="{name}">{data}</script>\n' for name, data in elements.items()]
     blocks += [f'<script type="module" nonce="{nonce}">import "pellucid/main.js";</script>\n', END, "\n"]
     policy = (
@@ -284,7 +284,7 @@ def _assembled(elements: Mapping[str, str], web: Path) -> str:
     page = _once(re.compile(r"</body>"), "".join([*blocks, "</body>"]), page, "</body>")
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<script nonce="{nonce}">{_WATCH}</script>'
     page = _once(re.compile(r"<head\b[^>]*>"), f"<head>\n{meta}", page, "<head>")
-    # whatever a mail program or a server says the file's encoding is, ASCII is read alike
+    # every encoding that a mail program or a server may state reads ASCII alike
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
@@ -295,7 +295,7 @@ def _once(pattern: re.Pattern[str], replacement: str, page: str, what: str) -> s
 
 
 def _renamed(module: str, name: str) -> str:
-    """A module's code with what it imports under the names of the import map."""
+    """A module's code with the import map's names in its imports."""
 
     def absolute(match: re.Match[str]) -> str:
         keyword, quote, target = match.groups()
@@ -307,7 +307,7 @@ def _renamed(module: str, name: str) -> str:
 
 
 def _escaped(style: str) -> str:
-    """ASCII: a style has escapes of its own, and no character references."""
+    """ASCII: a style has its own escapes, and no character references."""
     return re.sub(r"[^\x00-\x7f]", lambda match: f"\\{ord(match[0]):x} ", style)
 
 
@@ -316,5 +316,5 @@ def _data_url(module: str) -> str:
 
 
 def _json(content: Any) -> str:
-    """ASCII that ends no script element: < appears only as an escape."""
+    """ASCII that cannot end a script element: < appears only as an escape."""
     return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""A trace's page, served: numbers are sent when they are looked at, however large the network is."""
+"""A trace's page, served: numbers are sent on demand, for a network of any size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Opened(PageServer):
-    """The page of one trace. Other pictures and changes need the model, and are not offered."""
+    """The page of one trace. It offers no other pictures and no changes, which need the model."""
 
     def __init__(self, trace: Trace, name: str, port: int = 0) -> None:
         self._document = Document(trace, name)

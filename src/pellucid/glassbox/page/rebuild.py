@@ -1,9 +1,9 @@
-"""A whole array from its declaration, and by how much the recorded bits differ from it: what an offline page stores.
+"""A whole array from its declaration, and the difference of the recorded bits from it, which an offline page stores.
 
 An array of floating-point numbers hardly compresses. But most arrays of a trace follow from others by an op, and then
-only rounding separates what is worked out here from what PyTorch computed: differences in the last bits, which compress
-to a fraction and lose nothing. A JavaScript twin (web/arithmetic/rebuild.js) works out the same numbers to the last
-bit, so only arithmetic that is the same everywhere is used: float64 + - * / max min sqrt, in order.
+the result computed here differs from PyTorch's only in the last bits. These differences compress to a fraction and lose
+nothing. A JavaScript twin (web/arithmetic/rebuild.js) computes the same numbers to the last bit, so both use only
+arithmetic that is the same everywhere: float64 + - * / max min sqrt, in order.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace.trace import Node, Trace
 
 LIMIT = 4_000_000
-"""Assignments of index names in an array's stages that go by lists of indices."""
+"""Most assignments of index names in an array's stages that use lists of indices."""
 TERMS = 16
-"""Assignments for each number. A browser needs longer for more of them than they are worth in bytes."""
+"""Most assignments per number. More of them cost a browser more time than they save in bytes."""
 LIMIT_STRIDED = 50_000_000
-"""Assignments in stages that go by steps (strided.py), which take less time."""
+"""Most assignments in stages with constant steps (strided.py), which take less time."""
 TERMS_STRIDED = 4096
 ROUNDS = 10_000
-"""Blocks that are added one after the other, for one array."""
+"""Most blocks that are added one after the other, for one array."""
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 _ARRIVING = ""
-"""The gradient of a stage's out, beside the arrays that have names."""
+"""The name of the gradient of a stage's out, beside the named arrays."""
 _SAME_EVERYWHERE = {
     *("name", "number", "infinity", "+", "-", "*", "/", ">", ">=", "==", "where", "max", "min", "floor", "sqrt")
 }
 
 
 def value(op: Op, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:
-    """The whole of "out", float32; None where it takes too many terms or a function that differs between machines."""
+    """The whole of "out", float32; None if it takes too many terms or a function that differs between machines."""
     forward = [(stage, stage.out, stage.reads()) for stage in op.stages]
     if not _cheap(forward, op.shapes, prod(op.shapes[OUT])) or not all(_same_everywhere(s.term) for s in op.stages):
         return None
@@ -92,8 +92,8 @@ def update(step: Update, gradient: NDArray[Any]) -> NDArray[np.float32] | None:
 
 
 def difference(recorded: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """How far the bits lie apart, read as whole numbers: 0, -1, 1, -2, 2, ... as 0, 1, 2, 3, 4, ... (zigzag)."""
-    apart = _bits(recorded) - _bits(rebuilt)  # wraps, as it does coming back
+    """The distance of the bits, read as whole numbers: 0, -1, 1, -2, 2, ... become 0, 1, 2, 3, 4, ... (zigzag)."""
+    apart = _bits(recorded) - _bits(rebuilt)  # wraps around, as on the way back
     return ((apart << 1) ^ (apart >> 31)).view(np.uint32)
 
 
@@ -109,12 +109,12 @@ def _bits(array: NDArray[np.float32]) -> NDArray[np.int32]:
 
 def _rounded(numbers: Floats) -> NDArray[np.float32] | None:
     with np.errstate(all="ignore"):
-        rounded = np.asarray(numbers, np.float32) + np.float32(0)  # no -0, whose sign max may or may not keep
+        rounded = np.asarray(numbers, np.float32) + np.float32(0)  # no -0, whose sign max may or may not preserve
     return rounded if np.isfinite(rounded).all() else None
 
 
 def _cheap(stages: Sequence[tuple[Stage, str, Sequence[str]]], shapes: Mapping[str, Shape], numbers: int) -> bool:
-    """Of stages, each with the array that it adds to and those that it reads: whether they take no longer than it pays.
+    """Whether these stages, each with the array that it adds to and those that it reads, are fast enough to pay.
 
     `numbers`: of the array that they make.
     """
@@ -133,7 +133,7 @@ def _cheap(stages: Sequence[tuple[Stage, str, Sequence[str]]], shapes: Mapping[s
 
 
 def _frames(stage: Stage, names: Sequence[str], shapes: Mapping[str, Shape]) -> dict[str, strided.Frame] | None:
-    """How a stage addresses these arrays by steps; None where it picks, or where a table stands for a step."""
+    """How a stage addresses these arrays by steps; None if it picks, or if there is a table instead of a step."""
     if stage.pick != "sum":
         return None
     frames = {name: strided.frame(stage.maps[name], shapes[name], stage.ranges) for name in names}
@@ -146,7 +146,7 @@ def _same_everywhere(term: Expression) -> bool:
 
 
 def _bare(stage: Stage) -> bool:
-    """Whether the first of the largest numbers of one array is picked: max pooling."""
+    """Whether the stage picks the first of the largest numbers of one array, as in max pooling."""
     return stage.term.head == "name" and stage.ties == "first"
 
 
@@ -177,7 +177,7 @@ def _run(stage: Stage, op: Op, arrays: Mapping[str, NDArray[Any]]) -> Floats:
 
 
 def _run_back(stage: Stage, op: Op, name: str, arrays: Mapping[str, NDArray[Any]], arriving: NDArray[Any]) -> Floats:
-    """What a stage adds to the gradient of one of the arrays that it reads, flat."""
+    """A stage's contribution to the gradient of one of the arrays that it reads, flat."""
     slope = stage.term.derivative(name)
     frames = _frames(stage, (name, stage.out, *stage.reads()), op.shapes)
     if frames is not None:
@@ -219,7 +219,7 @@ def _evaluated(term: Expression, stage: Stage, op: Op, arrays: Mapping[str, NDAr
 def _read(
     stage: Stage, name: str, shapes: Mapping[str, Shape], arrays: Mapping[str, NDArray[Any]]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """(numbers, inside) of an array for each assignment; outside of the array is a 0."""
+    """(numbers, inside) of an array for each assignment; 0 outside the array."""
     places, inside = _places(stage, name, shapes)
     values = np.zeros(len(places))
     values[inside] = arrays[name].reshape(-1)[places[inside]]
@@ -240,7 +240,7 @@ def _places(stage: Stage, name: str, shapes: Mapping[str, Shape]) -> tuple[Place
 
 
 def _along(axis: Axis, ranges: Mapping[str, int]) -> Places:
-    """The index along one axis, with an axis for each name of the ranges (of length 1 where it does not matter)."""
+    """The index along one axis, with an axis for each name of the ranges (of length 1 if it does not depend on it)."""
     position = np.full((1,) * len(ranges), axis.offset, np.int64)
     for name, step in axis.steps:
         number = list(ranges).index(name)

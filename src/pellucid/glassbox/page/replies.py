@@ -1,4 +1,4 @@
-"""What the served page is answered with: bytes of a kind, or a refusal with a sentence."""
+"""The server's replies to the page: bytes with a media type, or a refusal with a sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.errors import PellucidError
 
 ENDING = "Pellucid is shutting down. Start it again with “pellucid open”."
 
-DIGITS = 10  # of a channel's number
+DIGITS = 10  # most digits of a channel's number
 
 Query = Mapping[str, str]
 """What an address says behind its question mark."""
@@ -31,7 +31,7 @@ class Reply:
 
 
 class Refused(PellucidError):
-    """A request that is answered by a status and a sentence."""
+    """A request that is refused with a status and a sentence."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -39,7 +39,7 @@ class Refused(PellucidError):
 
 
 class Outdated(Refused):
-    """A question about what was shown before: one page does not mix the numbers of two runs."""
+    """A request about an earlier run: one page does not mix the numbers of two runs."""
 
     def __init__(self) -> None:
         super().__init__(

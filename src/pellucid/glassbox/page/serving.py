@@ -1,7 +1,8 @@
-"""The server of a page: who may ask, what a request may be, and files. What else is asked, who opens the page answers.
+"""The server of a page: the allowed origins, the form of requests, and files. Subclasses answer everything else.
 
-For one reader on this machine: bound to 127.0.0.1, and no other website may ask through the reader's browser (the Host
-and Origin headers are checked). Python's own HTTP server does that without a package more; docs/why/page.md.
+For one reader on this machine: it is bound to 127.0.0.1 and checks the Host and Origin headers, so other websites
+cannot send requests through the reader's browser. Python's own HTTP server does that without another package; see
+docs/why/page.md.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from pellucid.glassbox.page.replies import ENDING, Query, Refused, Reply
 HOST = "127.0.0.1"
 HTTP_PORT, LARGEST_PORT = 80, 65_535
 LARGEST_PICTURE = 64_000_000  # bytes of an upload
-PATIENCE = 30  # seconds that a connection may say nothing
-TURN = 0.01  # seconds between two looks at whether the connections' threads have ended
+PATIENCE = 30  # seconds that a connection may be silent
+TURN = 0.01  # seconds between two checks whether the connections' threads have ended
 TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -48,14 +49,14 @@ def browse(address: str) -> None:
 
 
 def _browse(address: str) -> None:
-    with suppress(webbrowser.Error, OSError):  # the address stands on the terminal
+    with suppress(webbrowser.Error, OSError):  # the address is on the terminal
         webbrowser.open(address)
 
 
 class PageServer(ThreadingHTTPServer, ABC):
-    """A thread for each connection. What a request does wrong is told to whoever made it, never on the terminal.
+    """A server with a thread per connection. An error in a request goes to the client, never to the terminal.
 
-    `port`: 0 for any that is free. It answers once `serve_forever` runs. Raises StorageError where the port is taken.
+    `port`: 0 for any free one. It answers once `serve_forever` runs. Raises StorageError if the port is taken.
     """
 
     daemon_threads = True
@@ -75,14 +76,16 @@ class PageServer(ThreadingHTTPServer, ABC):
 
     @abstractmethod
     def get(self, path: str, query: Query) -> Reply | None:
-        """The answer to a question; None where the path is none, and may be a file of the page. Raises Refused."""
+        """The reply to a GET request; None if the path is unknown, and may be a file of the page. Raises Refused."""
 
     @abstractmethod
     def post(self, path: str, query: Query, body: bytes) -> Reply | None:
-        """The same for what is sent; None where nothing can be sent there."""
+        """The reply to a POST request; None if nothing can be sent to this path."""
 
     def serve(self, what: str, browser: bool = False) -> None:
-        """Answer until Ctrl-C. `what` is open: a line on the terminal says where. `browser`: open one on it."""
+        """Answer until Ctrl-C. A line on the terminal says that `what` is open and where. `browser`: open it in a
+        browser.
+        """
         if browser:
             browse(self.address)
         print(f"{what} is open at {self.address} (Ctrl-C ends it).", flush=True)
@@ -96,12 +99,12 @@ class PageServer(ThreadingHTTPServer, ABC):
         return f"http://{HOST}:{self.server_port}/"
 
     def server_bind(self) -> None:
-        TCPServer.server_bind(self)  # HTTPServer's would ask the name service who 127.0.0.1 is, and wait for it
+        TCPServer.server_bind(self)  # HTTPServer's would look up 127.0.0.1 in the name service, and wait
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """While a question is worked on. Raises Refused once the server ends."""
+        """Marks a request as being answered. Raises Refused once the server ends."""
         with self._changed:
             if self._ending:
                 raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, ENDING)
@@ -114,26 +117,26 @@ class PageServer(ThreadingHTTPServer, ABC):
                 self._changed.notify_all()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """As the base class does, which knows none of its daemon threads afterwards."""
+        """As the base class, which does not keep track of its daemon threads."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
-        with self._changed:  # `finish` must see every thread that runs
+        with self._changed:  # `finish` must see every running thread
             alive = {one: connection for one, connection in self._connections.items() if one.is_alive()}
             self._connections = {**alive, thread: request}
             thread.start()
 
     def finish(self, seconds: float = 10.0) -> None:
-        """Let what is worked on come to its end, and the connections' threads with it.
+        """Wait for running requests, then for the connections' threads, at most `seconds` for each.
 
-        A thread inside PyTorch while Python shuts down aborts the process, and any thread may get there: Python's
-        garbage collection runs in whichever allocates, and frees tensors.
+        A thread inside PyTorch during Python's shutdown aborts the process, and any thread may be there: Python's
+        garbage collection runs in whichever thread allocates, and frees tensors.
         """
         with self._changed:
             self._ending = True
             self._changed.wait_for(lambda: not self._answering, seconds)
         for connection in self._connections.values():
-            with suppress(OSError):  # it is closed
-                connection.shutdown(socket.SHUT_RD)  # no further question; what is being sent still leaves
-        # Turns are counted, not the clock: a machine that stands still for seconds costs one turn, not all patience.
+            with suppress(OSError):  # already closed
+                connection.shutdown(socket.SHUT_RD)  # no further request; the current reply is still sent
+        # Turns are counted, not the clock: a machine that pauses for seconds costs one turn, not all of the patience.
         for _ in range(round(seconds / TURN)):
             if not any(thread.is_alive() for thread in self._connections):
                 break
@@ -144,7 +147,7 @@ class PageServer(ThreadingHTTPServer, ABC):
         self.finish()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke: the browser's tab was closed."""
+        """The connection broke: the browser's tab was closed."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -169,10 +172,10 @@ class Handler(BaseHTTPRequestHandler):
         return "pellucid"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal has one line, the address."""
+        """Log nothing: the terminal has one line, the address."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class finds wrong with a request, said as everything else is."""
+        """Report the base class's errors in a request like all others."""
         status = HTTPStatus(code)
         self.close_connection = True
         self._refuse(status, f"This request is not understood: {status.phrase}. Open the page's own address.")
@@ -190,14 +193,16 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         except (ConnectionError, TimeoutError):
             raise
-        except Exception as error:  # a fault of ours, which must not look like a fault of the network
+        except Exception as error:  # a bug of ours, which must not look like an error of the network
             name = type(error).__name__
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"This is a bug in Pellucid ({name}). Please report it.")
         else:
             self._send(HTTPStatus.OK, reply)
 
     def _check_origin(self) -> None:
-        """Another website can make a browser ask here, by its own name for this address or from its own page."""
+        """Refuse other websites: they can make a browser send requests here, by their own name for this address or from
+        a page.
+        """
         port = self._page.server_port
         names = (HOST, "localhost")
         hosts = {f"{name}:{port}" for name in names} | (set(names) if port == HTTP_PORT else set())
@@ -239,7 +244,7 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         unknown = "Transfer-Encoding" in self.headers
         length = "" if unknown else self.headers.get("Content-Length", "0")
-        # what is not read would be taken for the next request
+        # the unread rest would be taken for the next request
         self.close_connection, keep = True, self.close_connection
         if not (length.isascii() and length.isdigit()):
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "The request does not state its length (Content-Length).")

@@ -1,1 +1,1 @@
-"""A picture's run through a module, recorded and verified, and any number of it worked out."""
+"""A picture's run through a module: recorded, verified, and worked out number by number."""

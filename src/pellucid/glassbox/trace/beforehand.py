@@ -1,4 +1,4 @@
-"""Units and weights that are not there, told before a picture is followed."""
+"""Report missing units and weights before a picture is traced."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def check(
     units: Iterable[str],
     weights: Iterable[str],
 ) -> None:
-    """Raises TraceError where a unit or a weight, "conv1[3, 10, 12]", cannot be one of a trace's.
+    """Raises TraceError if a unit or a weight, "conv1[3, 10, 12]", cannot be in a trace.
 
-    `layers`: the shapes that are known of them, without a batch axis. `names`: everything that a trace has numbers of,
-    layers first; it is asked for only where a unit is in none of the layers and parameters.
+    `layers`: their known shapes, without a batch axis. `names`: everything that a trace has numbers of, layers first;
+    it is called only if a unit is in none of the layers and parameters.
     """
     parameters = {name: tuple(each.shape) for name, each in module.named_parameters()}
     for weight in weights:
@@ -39,7 +39,7 @@ def check(
 
 
 def shapes(network: Network | None, input: Shape, classes: int, called: Mapping[str, str]) -> dict[str, Shape]:
-    """Of the layers that a network's text names, by their names in a trace. `input`: (C, H, W)."""
+    """The shapes of the layers in a network's text, by their names in a trace. `input`: (C, H, W)."""
     if network is None:
         return {}
     return {called.get(row.name, row.name): row.output for row in plan(network, input, classes).rows}

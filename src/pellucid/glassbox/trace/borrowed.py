@@ -1,7 +1,7 @@
-"""The user's own module and optimizer, run on copies of all that they hold.
+"""Run the user's own module and optimizer on copies of all their state.
 
 A copy of the module would not do: hooks, closures and optimizers hold the module's own parameters, and a copy lacks
-some of them. Here the objects stay, and only what they hold is replaced for a while.
+some of them. Here the objects stay, and only their contents are replaced for a while.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ _CONTENTS = ("_parameters", "_buffers", "_modules")
 
 @contextmanager
 def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
-    """Within it, parameters and buffers hold copies of their numbers, and no parameter has a gradient.
+    """Within the context, parameters and buffers hold copies of their numbers, and no parameter has a gradient.
 
-    Afterwards the module, the optimizer, and every gradient are as before, whatever was done: training, a step, an
-    exception. Other attributes are copied too, where they can be. The module must not be used by another thread
-    meanwhile.
+    Afterwards the module, the optimizer, and every gradient are as before, even after training, a step, or an
+    exception. Other attributes are copied too, if possible. No other thread may use the module meanwhile.
     """
     import torch
     from torch.autograd.grad_mode import _unsafe_preserve_version_counter
@@ -44,7 +43,7 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
         for (tensor, _, _), copy in zip(data, _copies([own for _, own, _ in data]), strict=True):
             tensor.data = copy
             tensor.grad = None
-        internal = vars(torch.nn.Module())  # every module's own: its hooks, its mode
+        internal = vars(torch.nn.Module())  # in every module: hooks and mode
         for part, attributes, _ in parts:
             mine = {name: value for name, value in attributes.items() if name not in internal}
             vars(part).update(_copied(mine, stays))
@@ -68,7 +67,7 @@ def borrowed(module: torch.nn.Module, optimizer: torch.optim.Optimizer | None = 
 
 
 def _copies(tensors: list[Tensor]) -> Iterator[Tensor]:
-    """A copy of each, and one copy of numbers that several of them share."""
+    """A copy of each tensor, and one copy of numbers that several tensors share."""
     places = [tensor.untyped_storage().data_ptr() for tensor in tensors]
     shared: dict[int, Any] = {}
     for tensor, place in zip(tensors, places, strict=True):
@@ -82,15 +81,15 @@ def _copies(tensors: list[Tensor]) -> Iterator[Tensor]:
 
 
 def _copied(attributes: dict[str, Any], stays: dict[int, Any]) -> dict[str, Any]:
-    """Copies of what may be changed in place; `stays`: what a copy goes on to refer to, by id."""
+    """Copies of attributes that may change in place; `stays`: objects that copies still refer to, by id."""
     copies = {}
     for name, value in attributes.items():
         if name in _CONTENTS or isinstance(value, _PLAIN):
             continue
-        before = {*stays, id(stays)}  # deepcopy keeps alive what it copies under its memo's own id
+        before = {*stays, id(stays)}  # deepcopy keeps copied objects alive under its memo's own id
         try:
-            copies[name] = deepcopy(value, stays)  # one memo: what two attributes share, their copies share
-        except Exception:  # a lock, a file, an array on its way to a gradient: it is used as it is
+            copies[name] = deepcopy(value, stays)  # one memo: attributes that share an object share its copy
+        except Exception:  # a lock, a file, an array on its way to a gradient: used as it is
             for half in stays.keys() - before:
                 del stays[half]
     return copies

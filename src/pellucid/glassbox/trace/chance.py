@@ -11,7 +11,7 @@ import numpy as np
 
 
 def state() -> Any:
-    """What the next draws depend on."""
+    """The state that the next random draws depend on."""
     import torch
 
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
@@ -19,7 +19,7 @@ def state() -> Any:
 
 
 def restore(before: Any) -> None:
-    """Draw from here on what followed `state()`."""
+    """Restore a state: the next draws are those that followed `state()`."""
     import torch
 
     processor, devices, numpy, python = before
@@ -32,7 +32,7 @@ def restore(before: Any) -> None:
 
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Whatever is drawn within it, afterwards the state is as before."""
+    """Restore the random state at the end of the context."""
     before = state()
     try:
         yield

@@ -1,8 +1,8 @@
-"""Changes in place, turned into new values: who reads an array after a change reads what the change made of it.
+"""Turn in-place changes into new values: a call that reads an array after a change reads the changed value.
 
-Several arrays can share their numbers: a slice, a transpose, what `detach` returns. When one of them is changed, what
-it is a view of is made anew with the changed numbers in their places. Every other view of it that is read later is
-made anew too, by the call that made it first.
+Several arrays can share their numbers: a slice, a transpose, the result of `detach`. When one of them changes, its base
+is made again with the changed numbers in their places. Every other view of the base that is read later is made again
+too, by its original call.
 
     y[:, 0] = 0         select = y[:, 0];  fill = 0 everywhere;  y from here on: select_scatter(y, fill, 1, 0)
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 OUT = "out"
 OVERWRITTEN = "overwritten"
 _PASS_THROUGH = ("to", "_to_copy", "type_as", "contiguous", "alias", "detach")
-"""Operators that return their input's numbers in their places, where they return a view at all."""
+"""Operators that return their input's numbers at the same places, if they return a view at all."""
 _RESIZED = ("resize", "resize_as", "set")
 
 
 def followed(graph: fx.Graph, graded: set[fx.Node]) -> None:
-    """Let every call of a graph read what stands in an array at that moment. No call's result is changed afterwards.
+    """Make every call of a graph read an array's contents at that moment. No call's result changes afterwards.
 
-    `graded`: the placeholders that have a gradient. Raises TraceError for a change that gives an array another size.
+    `graded`: the placeholders that have a gradient. Raises TraceError for a change of an array's size.
     """
     _Following(graph, graded).run()
 
 
 def written(target: Any) -> list[str]:
-    """The names of the arguments that an operator of PyTorch's changes in place."""
+    """The names of the arguments that a PyTorch operator changes in place."""
     schema = getattr(target, "_schema", None)
     if schema is None or not schema.is_mutable:
         return []
@@ -47,13 +47,13 @@ def written(target: Any) -> list[str]:
 
 
 def alone(target: Any) -> bool:
-    """Whether an operator changes one array, which is also what it returns."""
+    """Whether an operator changes one array and returns it."""
     names = written(target)
     return names in ([OUT], [target._schema.arguments[0].name]) and len(target._schema.returns) == 1
 
 
 def on_copies(target: Any) -> Any:
-    """A function that returns what an operator returns, then what it makes of each array that it changes."""
+    """A function that returns an operator's result, then the new value of each array that it changes."""
     import torch
 
     changed = set(written(target))
@@ -100,11 +100,11 @@ class _Memory:
 
 
 class _Array:
-    """One array as the module's code holds it: `latest` has its numbers after so many `changes`."""
+    """One array in the module's code: `latest` has its numbers after this many `changes`."""
 
     def __init__(self, latest: fx.Node, parent: _Array | None = None, made: Sequence[fx.Node] = ()) -> None:
         self.latest, self.parent, self.made = latest, parent, tuple(made)
-        """A view is made of its parent by one call, or by one of several results and the choice of one of them."""
+        """A view is made from its parent by one call, or by a call with several results and the choice of one."""
         self.source = parent.latest if parent is not None else None  # stands for the parent in these calls
         self.memory = parent.memory if parent is not None else _Memory()
         self.changes = self.memory.changes
@@ -119,7 +119,7 @@ class _Following:
     def run(self) -> None:
         for node in list(self._graph.nodes):
             self._place = node
-            inputs = node.all_input_nodes  # as the module's code names them
+            inputs = node.all_input_nodes  # by the names of the module's code
             targets = list(self._targets(node))
             node.args, node.kwargs = self._mapped(node.args), self._mapped(node.kwargs)
             if not written(node.target) or node.op != "call_function":
@@ -159,7 +159,7 @@ class _Following:
         return fx.map_arg(value, lambda node: self._read(self._arrays[node]) if node in self._arrays else node)
 
     def _read(self, array: _Array) -> fx.Node:
-        """The node that has an array's numbers now: of a view that is out of date, a new one."""
+        """The node that has an array's current numbers: for an outdated view, a new one."""
         if array.parent is None or array.changes == array.memory.changes:
             return array.latest
         replaced = {array.source: self._read(array.parent)}
@@ -170,7 +170,7 @@ class _Following:
         return array.latest
 
     def _made(self, node: fx.Node, inputs: Sequence[fx.Node]) -> _Array:
-        """The array that a call returns: a view of one that it reads, or one of its own."""
+        """The array that a call returns: a view of an array that it reads, or a new one."""
         calls = [node]
         if node.op == "call_function" and not hasattr(node.target, "_schema") and inputs:  # one of several results
             calls = [inputs[0], node]
@@ -186,7 +186,7 @@ class _Following:
         return _Array(node)
 
     def _turn(self, node: fx.Node, target: fx.Node) -> None:
-        """Of a change of the axes alone, as by transpose_: from here on, the array's name stands for a view of it."""
+        """For a change of the axes alone, such as transpose_: from here on, the array's name means a view of it."""
         array = self._arrays[target]
         old = _Array(array.latest, array.parent, array.made)
         old.source, old.memory, old.changes = array.source, array.memory, array.changes
@@ -197,7 +197,7 @@ class _Following:
         self._arrays[node] = array
 
     def _change_several(self, node: fx.Node, targets: Sequence[fx.Node]) -> None:
-        """What an operator returns that changes several arrays, and what becomes of each of them: see `on_copies`."""
+        """For an operator that changes several arrays: its result, and the new value of each: see `on_copies`."""
         import operator
 
         returned: Any = node.meta.get("val")
@@ -216,7 +216,7 @@ class _Following:
             self._change(array, piece)
 
     def _change(self, array: _Array, new: fx.Node) -> None:
-        """From here on `new` has an array's numbers, and what it is a view of has them in their places."""
+        """From here on `new` has an array's numbers, and its base has them in their places."""
         self._place = new.next
         sources: list[Any] = [array.latest]
         lines = [array]
@@ -237,7 +237,7 @@ class _Following:
                 new = self._call(_overwritten(), (source, new), source, graded=True)
 
     def _put(self, view: _Array, source: fx.Node, new: fx.Node, graded: bool) -> fx.Node:
-        """What a view was made of, with the view's new numbers in their places."""
+        """The base of a view, with the view's new numbers in their places."""
         import torch
 
         made, name, kwargs = view.made[0], _name(view.made[0]), dict(view.made[0].kwargs)
@@ -268,7 +268,7 @@ class _Following:
     def _call(
         self, target: Any, args: tuple[Any, ...], like: fx.Node, graded: bool, kwargs: Mapping[str, Any] | None = None
     ) -> fx.Node:
-        """A call of our own, after those that there are. `like`: what has its result's shape."""
+        """An additional call, after the existing ones. `like`: a node with the shape of its result."""
         before = self._place.prev
         with self._graph.inserting_before(self._place):
             made = self._graph.call_function(target, args, dict(kwargs or {}))
@@ -307,21 +307,21 @@ def _name(node: fx.Node) -> str:
 
 
 def _storage(node: fx.Node) -> int | None:
-    """Which memory the array's stand-in has."""
+    """The memory of the array's stand-in."""
     value: Any = node.meta.get("val")
     try:
         return value.untyped_storage()._cdata
-    except (AttributeError, NotImplementedError):  # no array, or one within torch.func
+    except (AttributeError, NotImplementedError):  # not an array, or inside torch.func
         return None
 
 
 def _hands_on(node: fx.Node) -> bool:
-    """Whether it is dropout that drops nothing: it returns its input, and its stand-in a copy."""
+    """Whether it is inactive dropout: it returns its input, but its stand-in returns a copy."""
     return _name(node).endswith("dropout") and not (node.args[2] if len(node.args) > 2 else node.kwargs.get("train"))
 
 
 def _places(view: _Array, numbers: Tensor) -> Tensor:
-    """Which of the numbers of what it is a view of a view consists of."""
+    """The places of a view's numbers in its base."""
     import torch
     from torch import fx
 

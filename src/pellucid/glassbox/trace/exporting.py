@@ -1,4 +1,4 @@
-"""Following a module by torch.export: any torch.nn.Module, nothing inherited or registered."""
+"""Trace a module with torch.export: any torch.nn.Module, without inheritance or registration."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 @frozen_copy.gradients()
 def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Graph:
-    """Follow a module on an input (N, ...) of the shape that it will be run on; weights may change afterwards.
+    """Trace a module on an input (N, ...) of the shape that it will run on; weights may change afterwards.
 
-    It is followed as it trains: with gradients, unless it says otherwise itself. Of torch.cond the branch is followed
-    that this input takes. `loss`: of the module's scores, which is followed after them. Raises TraceError where
-    torch.export cannot follow either, with the reason and the line of the code.
+    It is traced as it trains: with gradients, unless it disables them itself. For torch.cond, the branch that this
+    input takes is traced. `loss`: a function of the module's scores, traced after them. Raises TraceError if
+    torch.export cannot trace either, with the reason and the line of the code.
     """
     import torch
 
     input = input.clone() if input.is_inference() else input
     followed = module if loss is None else measured.together(module, loss)
     try:
-        # what the module keeps in plain attributes, it may change while it is followed
+        # tracing may change what the module keeps in plain attributes
         with (
             quiet.silent(),
             borrowed(followed),
@@ -47,14 +47,14 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
                 program.constants[name] = standing.get(_place(constant), constant)
     except TraceError:
         raise
-    except Exception as error:  # torch.export raises whatever the module's code raises, and some ten types of its own
+    except Exception as error:  # torch.export raises any exception of the module's code, and some ten types of its own
         if loss is not None:
             with quiet.silent(), borrowed(followed), chance.preserved():
                 refusal = measured.refusal(followed, input)
             if refusal:
                 raise TraceError(refusal) from error
         raise TraceError(_reason(module, input, error)) from error
-    with chance.preserved():  # what decides a torch.cond may draw
+    with chance.preserved():  # the condition of a torch.cond may draw random numbers
         flat = regions.flattened(program, _values(program, input), placed)
     if loss is not None:
         measured.separate(flat)
@@ -63,7 +63,7 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
 
 
 def _standing(module: torch.nn.Module) -> dict[Any, Tensor]:
-    """Copies of the tensors that the module keeps in plain attributes: following it changes what it changes."""
+    """Copies of the tensors in the module's plain attributes: tracing makes the module's changes to them."""
     import torch
     from torch.utils._pytree import tree_leaves
 
@@ -73,7 +73,7 @@ def _standing(module: torch.nn.Module) -> dict[Any, Tensor]:
 
 
 def _place(tensor: Any) -> tuple[int, tuple[int, ...]] | None:
-    """Where a tensor's numbers are; None where it has none."""
+    """The memory address and shape of a tensor's numbers; None if it has none."""
     import torch
 
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or not tensor.numel():
@@ -82,7 +82,7 @@ def _place(tensor: Any) -> tuple[int, tuple[int, ...]] | None:
 
 
 def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, Any]:
-    """The arrays behind the program's placeholders."""
+    """The arrays of the program's placeholders."""
     values: dict[str, Any] = {}
     for spec in program.graph_signature.input_specs:
         target = str(spec.target)
@@ -104,10 +104,10 @@ def _copied(tensor: Tensor) -> Tensor:
 
 
 def _names(module: torch.nn.Module, program: torch.export.ExportedProgram, within: str) -> dict[str, str]:
-    """What the program calls a parameter, buffer or constant -> what it is called in the trace.
+    """The program's name of a parameter, buffer or constant -> its name in the trace.
 
-    Parts may be shared: each array has its first name. `within`: the part of the module that is the user's, whose names
-    are as it has them. A constant that is a parameter, which the code reaches by another way, has the parameter's name.
+    Parts may be shared: each array has its first name. `within`: the user's part of the module, whose names are
+    unchanged. A constant that is a parameter, which the code reaches in another way, has the parameter's name.
     """
     everything = [
         *module.named_parameters(remove_duplicate=False),
@@ -139,7 +139,7 @@ def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(home)]
     own = [frame for frame in own if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
     own = [frame for frame in own if not _standard(frame.filename)]
-    own = [frame for frame in own if frame.line]  # code that was made while running has none
+    own = [frame for frame in own if frame.line]  # code that was generated at run time has none
     reason = _plainly(str(error).strip().splitlines() or [type(error).__name__])
     where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
     name = type(module).__name__
@@ -148,12 +148,12 @@ def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
 
 
 def _standard(file: str) -> bool:
-    """Whether a file is of Python's own library."""
+    """Whether a file belongs to Python's standard library."""
     return file.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in file
 
 
 def _plainly(lines: list[str]) -> str:
-    """The first line of what torch.export says, or the same for people who do not know its inside."""
+    """The first line of torch.export's message, reworded for people who do not know its internals."""
     if "data-dependent" in lines[0]:
         return "what it computes next depends on the numbers in an array (it is data-dependent)"
     if "fake tensor in the exported program constant" in lines[0]:
@@ -162,7 +162,7 @@ def _plainly(lines: list[str]) -> str:
 
 
 def _quoted(message: str) -> str:
-    """The line of the module's code that torch.export names in its message, where it names one."""
+    """The line of the module's code in a message of torch.export, if there is one."""
     lines = message.splitlines()
     for number, line in enumerate(lines[:-1]):
         if line.strip().startswith('File "') and "/torch/" not in line:

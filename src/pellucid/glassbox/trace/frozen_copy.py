@@ -1,4 +1,4 @@
-"""A module looked at without changing it: a still copy, what its layers give, and which of them was meant."""
+"""Inspect a module without changing it: a frozen copy, the outputs of its layers, and the choice of a layer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def still(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose parameters ask for no gradient and whose layers write into no input.
+    """A copy in evaluation mode whose parameters require no gradient and whose layers do not write into their inputs.
 
-    Whatever is done with it, hooks and gradients included, the original keeps its flags, its gradients and its
-    parameters; several may be used at the same time. It is to be made outside of inference mode.
+    Whatever is done with it, including hooks and gradients, the original keeps its flags, its gradients and its
+    parameters; several copies may be in use at the same time. It must be made outside inference mode.
     """
     copy = deepcopy(module)
     for part in copy.modules():
@@ -32,7 +32,7 @@ def still(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """A place where gradients can be asked for, whatever mode the caller is in; the caller's autocast is off too."""
+    """Enable gradients in any mode of the caller, and switch the caller's autocast off."""
     import torch
 
     casting = [device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device)]
@@ -43,7 +43,7 @@ def gradients() -> Iterator[None]:
 
 
 def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
-    """Name -> output shape of every layer that gives one tensor, in the order in which their outputs are ready."""
+    """Name -> output shape of every layer that returns one tensor, in the order of completion."""
     import torch
 
     shapes_by_name: dict[str, tuple[int, ...]] = {}
@@ -67,6 +67,6 @@ def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
 
 
 def unknown(name: str, names: Sequence[str], what: str) -> TraceError:
-    """The error for a layer that is not among `names`: the nearest of them, then all."""
+    """The error for a layer that is not among `names`: the nearest names, then all."""
     hint = did_you_mean(name, names, most=3)
     return TraceError(f"There is no {what} {name!r}.{hint} There are: {', '.join(names)}.")

@@ -1,7 +1,7 @@
-"""The operators that a module runs, one after the other, read from what torch.export made of it (exporting.py).
+"""The operators that a module runs, in order, read from torch.export's program (exporting.py).
 
-The calls are named as people find them in their module: `layer1.0.conv1` for what that module computes,
-`layer1.0.add` for an addition in a forward(), `layer1.0.relu@2` for a module's second use (naming.py).
+The calls have the names that users know from their module: `layer1.0.conv1` for that module's output, `layer1.0.add`
+for an addition in a forward(), `layer1.0.relu@2` for a module's second use (naming.py).
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
 
 
 class Ref(NamedTuple):
-    """Stands for the tensor of this name in a call's arguments."""
+    """Stands for the tensor with this name in a call's arguments."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Call:
-    """One operator's call."""
+    """The call of one operator."""
 
     name: str
     operator: str
-    """PyTorch's name, "conv2d", by which its declaration is found (ops/aten.py)."""
+    """PyTorch's name, "conv2d", the key of its declaration (ops/aten.py)."""
     run: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     arguments: Mapping[str, Any]
-    """The same by name with defaults filled in; tensors are Refs."""
+    """The arguments by name, with defaults filled in; tensors are Refs."""
     source: str
     """The line of the module's own code that made the call, or ""."""
     graded: bool = True
-    """False where it runs under torch.no_grad()."""
+    """False if it runs under torch.no_grad()."""
     mark: str = ""
-    """marks.FUNCTION or marks.HOOKS, where it is no operator of PyTorch's."""
+    """marks.FUNCTION or marks.HOOKS, if it is not an operator of PyTorch's."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A module's calls in the order in which they run; `output` is the name of what it returns."""
+    """A module's calls in their order of execution; `output` is the name of its result."""
 
     calls: tuple[Call, ...]
     parameters: tuple[str, ...]
@@ -59,16 +59,16 @@ class Graph:
     constants: Mapping[str, Tensor]
     output: str
     shape: tuple[int, ...]
-    """Of what the module returns."""
+    """Shape of the module's result."""
     roles: Mapping[str, str]
-    """What a run begins and ends with (naming.ROLES) -> its name here, which nothing else has."""
+    """The beginning and end of a run (naming.ROLES) -> its unique name here."""
     hooks: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
-    """The array on whose gradient the module sets hooks while it runs -> these."""
+    """Array -> the hooks that the module sets on its gradient while it runs."""
     loss: str = ""
-    """What the user's loss is called, where it was followed too."""
+    """The name of the user's loss, if it was traced too."""
 
     def scored(self) -> Graph:
-        """The same without a loss."""
+        """The graph without its loss."""
         needed, calls = {self.output}, []
         for call in reversed(self.calls):
             if call.name in needed:
@@ -86,12 +86,12 @@ def read(
 ) -> Graph:
     """The calls of an exported program. `flat`: its graph without regions. `placed`: the marks in it, by number.
 
-    `first_names`: every name of a parameter, buffer or constant -> what it is called. `beside`: those that are not the
-    module's but the loss's, and stay as they are. Raises TraceError.
+    `first_names`: every name of a parameter, buffer or constant -> its name in the trace. `beside`: the loss's names,
+    which do not change. Raises TraceError.
     """
     names: dict[str, str] = {}
     parameters, buffers, constants = [], [], {}
-    placeholders = [node for node in flat.nodes if node.op == "placeholder"]  # a copy may have got another name
+    placeholders = [node for node in flat.nodes if node.op == "placeholder"]  # a copy may have another name
     kinds = [spec.kind.name for spec in program.graph_signature.input_specs]
     graded = {"PARAMETER", "USER_INPUT"}
     changes.followed(flat, {node for node, kind in zip(placeholders, kinds, strict=True) if kind in graded})
@@ -128,7 +128,7 @@ def read(
 
 
 _UNNAMED = "%"
-"""Begins what a call, or the input, is called until all names are known: no name of a parameter does."""
+"""Temporary prefix of the names of calls and of the input: no parameter's name begins with it."""
 
 
 def _needed(graph: fx.Graph) -> tuple[list[fx.Node], list[fx.Node]]:
@@ -151,7 +151,7 @@ def _name_of(node: fx.Node) -> str:
 
 
 def _grouped(nodes: list[fx.Node]) -> list[list[fx.Node]]:
-    """Each call alone, but the eight of which F.lp_pool2d is made together: people know it as one."""
+    """Single calls, but the eight of which F.lp_pool2d consists together: users know it as one."""
     groups, start = [], 0
     while start < len(nodes):
         run = nodes[start : start + len(_LP_POOL)]
@@ -184,7 +184,7 @@ def _call(node: fx.Node, names: Mapping[str, str], placed: Sequence[Mark]) -> Ca
 
     args, kwargs = _mapped(tuple(node.args), referred), _mapped(dict(node.kwargs), referred)
     target: Any = node.target
-    if not hasattr(target, "_schema"):  # an element of several results, operator.getitem
+    if not hasattr(target, "_schema"):  # operator.getitem on several results
         return Call("", "getitem", target, args, kwargs, {"input": args[0], "index": args[1]}, line(node))
     if _name_of(node) == marks.MARKED:
         mark, tensors = placed[args[1]], args[0]
@@ -206,7 +206,7 @@ def _without_change(target: torch._ops.OpOverload) -> Any:
     """aten.relu.default for aten.relu_.default, aten.div.Tensor for aten.div.out."""
     import torch
 
-    if aten.name_of(target) == "copy":  # PyTorch has one that makes a new array, without a derivative
+    if aten.name_of(target) == "copy":  # PyTorch has an out-of-place one, without a derivative
         return lambda input, src, *_: torch.empty_like(input, requires_grad=False).copy_(src)
     packet = getattr(torch.ops.aten, aten.name_of(target), None)
     overload = getattr(packet, target._overloadname, None)
@@ -218,12 +218,12 @@ def _without_change(target: torch._ops.OpOverload) -> Any:
         return overload
     if target._schema.arguments[0].alias_info is None:
         raise TraceError(f"The module changes an array in place by {target}, which cannot be followed.")
-    # such as bernoulli_, which fills an array: there it is done to a copy
+    # such as bernoulli_, which fills an array: it runs on a copy instead
     return lambda array, *args, **kwargs: target(array.clone(), *args, **kwargs)
 
 
 def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: set[str]) -> Graph:
-    """Calls under the names that people look for, and every reference to them likewise.
+    """Rename the calls, and all references to them, to the names that users know.
 
     `others`: the names of the module's parameters and buffers, used or not.
     """
@@ -232,7 +232,7 @@ def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: se
     several = {call.args[0].name for call in calls if call.operator == "getitem"}
     places = []
     for group, each, call in zip(_grouped(nodes), ids, calls, strict=True):
-        # what returns several pieces is not shown itself; a piece is known by what made it
+        # a call with several results is not shown; each piece takes its name
         if each not in several and each != graph.loss:
             maker = made[call.args[0].name] if call.operator == "getitem" else call
             beside = maker.mark == marks.HOOKS or group[-1].meta.get(MEASURING, False)
@@ -246,7 +246,7 @@ def _named(calls: Sequence[Call], nodes: list[fx.Node], graph: Graph, others: se
 
 
 def renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
-    """The same graph with other names for its arrays, wherever they stand."""
+    """The same graph with other names for its arrays, everywhere."""
 
     def ref(old: Ref) -> Ref:
         return Ref(names.get(old.name, old.name))

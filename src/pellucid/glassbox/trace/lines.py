@@ -1,4 +1,4 @@
-"""Which line of the module's own code made a call."""
+"""Find the line of the module's own code that made a call."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""What torch.export would drop without a word is marked in the graph: hooks and a module's own autograd.Function.
+"""Mark in the graph what torch.export drops silently: hooks and a module's own autograd.Function.
 
-While a module is exported, its arrays are stand-ins without numbers, and what acts on gradients alone leaves no call
-behind. Here each such place becomes a call of one of two operators of ours, with a number that says which mark it is:
+During the export, a module's arrays are stand-ins without numbers, and code that acts only on gradients leaves no call.
+Here each such place becomes a call of one of two operators of ours, with the number of its mark:
 
     marked(tensors, number) -> tensors    an autograd.Function, or the two ends of a module with backward hooks
     hooked(tensor, number)                Tensor.register_hook inside of a forward(), or Module.register_backward_hook,
-                                          which changes what the tensor's last operator sends back to its inputs
+                                          which changes the gradients from the tensor's last operator to its inputs
 
-torch.inference_mode, which leaves no trace either, is exported as torch.no_grad(): no gradient goes through both. So is
-`.data` as detach(), and what is assigned to it as a change of what detach() returns.
+torch.inference_mode, which leaves no trace either, is exported as torch.no_grad(): both stop gradients. Likewise
+`.data` is exported as detach(), and an assignment to it as a change of detach()'s result.
 
-When the graph is run (recording.py), the mark does what the module does: it calls the function, or sets the hooks.
+When the graph runs (recording.py), the mark does the same as the module: it calls the function, or sets the hooks.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ FUNCTION, HOOKS, LAST = "function", "backward hook", "hook on the last operator"
 
 @dataclass(frozen=True)
 class Mark:
-    """One place. `run` takes the tensors that stand there, in order, and returns those that take their place."""
+    """One marked place. `run` takes the tensors there, in order, and returns their replacements."""
 
     kind: str
     """FUNCTION, HOOKS, HOOKED for a tensor's own hook, or LAST for one on the operator that made it."""
     called: str
-    """What people call it: the function's class, or "backward hook"."""
+    """Its everyday name: the function's class, or "backward hook"."""
     run: Callable[[list[Tensor]], list[Tensor]]
 
 
@@ -49,7 +49,7 @@ _active = threading.local()
 
 @contextmanager
 def marking() -> Iterator[list[Mark]]:
-    """Within it, what is exported in this thread leaves marks: the list that it yields, by number."""
+    """Within the context, exports in this thread leave marks in the list that it yields, by number."""
     _operators()
     marks: list[Mark] = []
     ours = threading.get_ident()
@@ -83,7 +83,7 @@ def _functions(marks: list[Mark], followed: Followed) -> Iterator[None]:
         original = known.__func__
         if not followed(args):
             return original(cls, *args, **kwargs)
-        if cls.__module__ == "torch.utils.checkpoint":  # saves memory, and computes what its function computes
+        if cls.__module__ == "torch.utils.checkpoint":  # it saves memory, and computes the same as its function
             return args[0](*args[2:])
         if cls.__module__.startswith("torch."):
             return original(cls, *args, **kwargs)
@@ -226,18 +226,18 @@ def _data(followed: Followed) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Handle:
-    """What register_hook returns."""
+    """The return value of register_hook."""
 
     marks: list[Mark]
     number: int
 
     def remove(self) -> None:
-        """The hook is set and removed again, and does nothing."""
+        """Do nothing: a hook that is set and removed has no effect."""
         self.marks[self.number] = Mark(HOOKED, "hook", lambda tensors: tensors)
 
 
 class _Pair:
-    """The two ends of a module with backward hooks: one BackwardHook of PyTorch's own for each run."""
+    """The two ends of a module with backward hooks: one of PyTorch's BackwardHooks for each run."""
 
     def __init__(self, hook: Any, enter: Callable[..., Any], leave: Callable[..., Any]) -> None:
         self._made_of = hook.module, hook.user_hooks, hook.user_pre_hooks
@@ -260,7 +260,7 @@ def _backward_hook() -> Any:
 
 
 def _followed(args: Any) -> bool:
-    """Whether an export's stand-ins are among the arguments."""
+    """Whether the arguments include an export's stand-ins."""
     from torch._subclasses.fake_tensor import FakeTensor
     from torch.utils._pytree import tree_leaves
 
@@ -268,7 +268,7 @@ def _followed(args: Any) -> bool:
 
 
 def _function(marks: list[Mark], cls: Any, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """A module's own autograd.Function: one call, whatever it does inside."""
+    """A module's own autograd.Function: one call, whatever happens inside."""
     import torch
     from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
     from torch.utils._pytree import tree_flatten, tree_unflatten
@@ -276,7 +276,7 @@ def _function(marks: list[Mark], cls: Any, call: Callable[..., Any], args: tuple
     leaves, spec = tree_flatten(args)
     places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
     versions = [leaves[place]._version for place in places]
-    # without the second, a no_grad() inside of the function would be taken for one around what follows
+    # without the second, a no_grad() inside the function would extend over what follows
     with disable_proxy_modes_tracing(), torch._C.DisableTorchFunction():
         result = call(*args)
     if versions != [leaves[place]._version for place in places]:
@@ -305,7 +305,7 @@ def _function(marks: list[Mark], cls: Any, call: Callable[..., Any], args: tuple
 def _placed(
     marks: list[Mark], kind: str, called: str, run: Callable[[tuple[Any, ...]], tuple[Any, ...]], args: tuple[Any, ...]
 ) -> list[Any]:
-    """The same arguments, their tensors behind a mark."""
+    """The same arguments, with their tensors passed through a mark."""
     import torch
 
     places = [place for place, arg in enumerate(args) if isinstance(arg, torch.Tensor)]
@@ -330,7 +330,7 @@ def _placed(
 
 @cache
 def _operators() -> Any:
-    """The operators, made once in a process; `overwritten` is changes.py's."""
+    """The operators, made once per process; `overwritten` is from changes.py."""
     import torch
     from torch.fx.node import has_side_effect
 
@@ -344,5 +344,5 @@ def _operators() -> Any:
 
     torch.library.register_fake(f"pellucid::{MARKED}", shapes, lib=library)
     torch.library.register_fake(f"pellucid::{HOOKED}", lambda tensor, number: None, lib=library)
-    has_side_effect(torch.ops.pellucid.hooked.default)  # or it would be left out: nobody reads it
+    has_side_effect(torch.ops.pellucid.hooked.default)  # else it would be removed: nothing reads its result
     return library

@@ -1,4 +1,4 @@
-"""A module and the loss that it is measured by, as one: a loss may read the module's weights and what it has kept."""
+"""A module and its loss as one module: a loss may read the module's weights and attributes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, fx
 
 MODULE, LOSS = "module", "loss"
-"""What the two parts are called in it."""
+"""The names of the two parts."""
 
 
 def together(module: torch.nn.Module, loss: Callable[[Tensor], Tensor]) -> torch.nn.Module:
@@ -25,7 +25,7 @@ def together(module: torch.nn.Module, loss: Callable[[Tensor], Tensor]) -> torch
         def __init__(self) -> None:
             super().__init__()
             self.module = module
-            self.loss = loss  # a module is registered with its weights
+            self.loss = loss  # a loss that is a module is registered with its weights
 
         def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:
             scores = self.module(input)
@@ -40,7 +40,7 @@ def together(module: torch.nn.Module, loss: Callable[[Tensor], Tensor]) -> torch
 
 
 def check(scores: Any) -> None:
-    """Raises TraceError where these are no scores of the classes for one picture."""
+    """Raises TraceError unless these are the scores of the classes for one picture."""
     import torch
 
     if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or scores.shape[0] != 1:
@@ -49,10 +49,10 @@ def check(scores: Any) -> None:
 
 
 def refusal(both: torch.nn.Module, input: Tensor) -> str:
-    """What is wrong with the loss alone, run on the module's real scores, in words; "" where it is not the loss."""
+    """The error of the loss alone on the module's real scores, in words; "" if the loss is not the cause."""
     try:
         scores: Any = both.get_submodule(MODULE)(input.clone())
-    except Exception:  # the module's own code: then it is not the loss
+    except Exception:  # the module's own code: then the loss is not the cause
         return ""
     try:
         getattr(both, LOSS)(scores)
@@ -66,9 +66,9 @@ def refusal(both: torch.nn.Module, input: Tensor) -> str:
 
 
 def separate(graph: fx.Graph) -> None:
-    """Give the module's calls the paths that they have in it, and say which calls are the loss's.
+    """Give the module's calls their original paths, and mark the loss's calls.
 
-    The loss becomes a call of its own, also where it is an array that the module has made.
+    The loss becomes a separate call, even if it is an array that the module has made.
     """
     import torch
 

@@ -1,8 +1,8 @@
-"""Names for a trace's arrays: those that people look for, and never one name for two arrays.
+"""Names for a trace's arrays: those that users know, each for one array only.
 
-Whoever wrote the module comes first: parameters and buffers have PyTorch's names, then what a module computes has the
-module's. What a trace adds (the input, the probabilities, the loss) and operators outside of any module make way, and
-get `@2` where their name is taken.
+The module's author comes first: parameters and buffers have PyTorch's names, then the output of a module has the
+module's name. The arrays that a trace adds (the input, the probabilities, the loss) and operators outside any module
+give way, and get `@2` if their name is taken.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ INPUT, PICTURE, PROBABILITY, LOSS = ROLES = ("input", "picture", "probability", 
 
 
 class Place(NamedTuple):
-    """Where a call stands."""
+    """The place of a call."""
 
     id: str
     path: str
-    """Of the innermost module that makes it; "" for the whole."""
+    """Path of the innermost module that makes it; "" for the whole."""
     operator: str
     beside: bool
-    """Whether it stands beside what the module computes, as hooks do: then the module's name is not shared with it."""
+    """Whether it is beside the module's computation, as hooks are: then it does not count as the module's."""
 
 
 def names(places: Sequence[Place], taken: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """(name of each place by its id, name of each of ROLES), all different and none of them `taken`.
+    """(name of each place by its id, name of each of ROLES), all distinct and none of them `taken`.
 
     A module's only operator has the module's name, others are called `path.operator`; a second use is `name@2`.
     """
@@ -50,7 +50,7 @@ def names(places: Sequence[Place], taken: Collection[str]) -> tuple[dict[str, st
 
 
 def free(name: str, used: set[str]) -> str:
-    """The name, or name@2, name@3, ...: the first that is not used. It is used from then on."""
+    """The first unused of name, name@2, name@3, ... It counts as used from then on."""
     number, candidate = 1, name
     while candidate in used:
         number += 1

@@ -1,4 +1,4 @@
-"""The nodes of a trace: which op made each array, bound to the arrays that it read."""
+"""The nodes of a trace: the op of each array, bound to the arrays that it read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pellucid.glassbox.trace.trace import Node
 
 
 def first(roles: Mapping[str, str], prepared: Op | None, used: set[str]) -> Iterator[Node]:
-    """Where a run begins: the network's input, or the picture's pixels and what prepares them.
+    """The start of a run: the network's input, or the picture's pixels and their preparation.
 
-    `roles`: what the two are called. `used`: the names of all arrays; what prepares the pixels gets others.
+    `roles`: the names of the two. `used`: the names of all arrays, which the preparation's arrays must not take.
     """
     if prepared is None:
         yield Node(roles[INPUT], "the network's input", None, {})
@@ -28,12 +28,12 @@ def first(roles: Mapping[str, str], prepared: Op | None, used: set[str]) -> Iter
 
 
 def of(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Node]:
-    """A node for each array that the graph's calls made, in their order. `tensors`: what they returned, by name."""
+    """A node for each array that the graph's calls made, in their order. `tensors`: their results, by name."""
     yield from (node for call in graph.calls if (node := _node(call, graph, tensors)) is not None)
 
 
 def ended(graph: Graph, tensors: Mapping[str, Any], ends: Sequence[Node]) -> Iterator[Node]:
-    """The same, with the nodes of a trace's `ends`; the last of all is the loss."""
+    """As `of`, with the nodes of a trace's `ends`; the last one is the loss."""
     every = list(of(graph, tensors))
     if not graph.loss:
         yield from (*every, *ends)
@@ -47,7 +47,7 @@ def ended(graph: Graph, tensors: Mapping[str, Any], ends: Sequence[Node]) -> Ite
 
 
 def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
-    """The call's node; None for one that returns several arrays, each of which has a node of its own."""
+    """The call's node; None for one that returns several arrays, each of which has its own node."""
     if not hasattr(tensors[call.name], "shape"):
         return None
     last = any(mark.kind == marks.LAST for mark in graph.hooks.get(call.name, ()))
@@ -62,7 +62,7 @@ def _node(call: Call, graph: Graph, tensors: Mapping[str, Any]) -> Node | None:
 
 
 def _declared(name: str, call: Call, tensors: Mapping[str, Any], piece: int | None = None) -> Node:
-    """The node of what a call returns, or of the piece of this number of it, called `name`."""
+    """The node, called `name`, of a call's result, or of the piece of it with this number."""
     reads: dict[str, str] = {}
     for local, argument in call.arguments.items():
         if isinstance(argument, Ref):
@@ -82,7 +82,7 @@ def _declared(name: str, call: Call, tensors: Mapping[str, Any], piece: int | No
 
 
 def _marked(name: str, maker: Call, number: int, tensors: Mapping[str, Any]) -> Node:
-    """What comes out of an autograd.Function of the module's own, or of an end of a module with backward hooks."""
+    """The output of a module's own autograd.Function, or of an end of a module with backward hooks."""
     reads = [each.name for each in maker.arguments["tensors"]]
     if maker.mark == marks.HOOKS:
         op = shaping.copied(tuple(tensors[name].shape), tuple(tensors[name].shape))
@@ -92,12 +92,12 @@ def _marked(name: str, maker: Call, number: int, tensors: Mapping[str, Any]) -> 
 
 
 def _shape(piece: Any) -> tuple[int, ...]:
-    """Of one of several results; some operators return nothing in a place, as a gradient that is not wanted."""
+    """The shape of one of several results; some operators return None for one, such as an unwanted gradient."""
     return tuple(piece.shape) if piece is not None else ()
 
 
 def _mapped(value: Any, change: Callable[[str], Any]) -> Any:
-    """A call's arguments with something in the place of every name of an array."""
+    """A call's arguments with every array's name replaced."""
     if isinstance(value, Ref):
         return change(value.name)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What an optimizer would do with a parameter, as data: its op, what it remembers, its settings in people's words."""
+"""An optimizer's next step for a parameter, as data: its op, its state, its settings in everyday words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# what PyTorch calls what an optimizer remembers of each weight -> what it is called here
+# PyTorch's name of an optimizer's per-weight state -> its name here
 REMEMBERED = {
     "momentum_buffer": "momentum",
     "exp_avg": "mean",
@@ -32,7 +32,7 @@ REMEMBERED = {
     "step_size": "step_size",
 }
 
-# the settings that matter to the arithmetic -> what people call them
+# the settings that affect the arithmetic -> their everyday names
 SETTINGS = {
     "lr": "learning_rate",
     "lr_decay": "learning_rate_decay",
@@ -56,8 +56,8 @@ SETTINGS = {
     "maximize": "maximize",
 }
 
-# why the new value of a weight is no formula of that weight's own numbers.
-# SGD: measured with PyTorch 2.13, where steps of up to 4e-3 were off by up to 3.3e-3; in float32 they are right
+# why the new value of a weight is not a formula of that weight's own numbers. SGD: measured with PyTorch 2.13, where
+# steps of up to 4e-3 were off by up to 3.3e-3; in float32 they are right
 UNWRITTEN = {
     "Adafactor": "Adafactor keeps means over the rows and columns of a whole array",
     "LBFGS": "LBFGS takes its direction from the gradients of all weights together",
@@ -70,11 +70,10 @@ UNWRITTEN = {
 def described(
     optimizer: torch.optim.Optimizer, group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor
 ) -> tuple[Op | None, dict[str, NDArray[Any]], dict[str, Any]]:
-    """(the op, what it remembers, its settings with the number of this step) of the optimizer's next step.
+    """(op, state, settings with the number of this step) of the optimizer's next step.
 
-    `group` and `state` are those of the parameter as they stand before the step; an empty state is that of the first.
-    The op is None where the optimizer's arithmetic is not written: `unwritten` says why. What it remembers are arrays
-    of the parameter's shape.
+    `group` and `state` are the parameter's before the step; an empty state belongs to the first step. The op is None if
+    the optimizer's arithmetic is not supported: `unwritten` says why. The state has arrays of the parameter's shape.
     """
     # None: SGD before its first step
     remembered = {REMEMBERED[k]: to_numpy(v) for k, v in state.items() if k in REMEMBERED and v is not None}
@@ -91,7 +90,7 @@ def described(
 
 
 def check(optimizer: Any) -> None:
-    """Raises TraceError where this is no optimizer that could make a step."""
+    """Raises TraceError if this is not an optimizer that can make a step."""
     import torch
 
     if isinstance(optimizer, torch.optim.Optimizer):
@@ -111,21 +110,21 @@ def check(optimizer: Any) -> None:
 
 
 def unwritten(optimizer: torch.optim.Optimizer) -> str:
-    """Why the arithmetic of an optimizer is not written, as a sentence."""
+    """Why the arithmetic of an optimizer is not supported, as a sentence."""
     kind = type(optimizer).__name__
     reason = UNWRITTEN.get(kind) if _is_pytorchs(optimizer) else f"{kind} is not one of PyTorch's own optimizers"
     return f"{reason or f'The arithmetic of {kind} is not available'}. Only the values are shown."
 
 
 def _is_pytorchs(optimizer: torch.optim.Optimizer) -> bool:
-    """Another's may have the same name, and do anything else."""
+    """Whether it is PyTorch's: another one may have the same name, and do anything else."""
     return f"{type(optimizer).__module__}.".startswith("torch.optim.")
 
 
 def _op(
     optimizer: torch.optim.Optimizer, group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor
 ) -> Op | None:
-    """The declaration with the group's settings, and the numbers that are remembered once for the whole parameter."""
+    """The declaration with the group's settings, and the state that the whole parameter shares."""
     rate, decay, step = _rate(group), float(group.get("weight_decay", 0.0)), _step(group, state, parameter)
     epsilon = group.get("eps", 0.0)
     beta1, beta2 = map(float, group["betas"]) if "betas" in group else (0.0, 0.0)
@@ -166,13 +165,13 @@ def _op(
 
 
 def _rate(group: Mapping[str, Any]) -> Any:
-    """A tensor stays one, since PyTorch's own arithmetic with it rounds; fused kernels take the number out of it."""
+    """A tensor stays one, because PyTorch's arithmetic with it rounds; fused kernels take its number."""
     rate = group["lr"]
     return rate.detach().squeeze() if hasattr(rate, "detach") and not group.get("fused") else float(rate)
 
 
 def _step(group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor) -> Any:
-    """The number of this step, from 1: a tensor where PyTorch raises to its power on the device."""
+    """The number of this step, from 1: a tensor if PyTorch raises to its power on the device."""
     import torch
 
     count = state.get("step", 0)
@@ -182,25 +181,25 @@ def _step(group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor)
 
 
 def _precision(group: Mapping[str, Any], parameter: Tensor) -> str:
-    """In which PyTorch keeps what lies between. A fused kernel computes in 32 bits what it keeps in 16."""
+    """The dtype of PyTorch's intermediate numbers. A fused kernel computes in 32 bits what it stores in 16."""
     name = _name(parameter)
     return "float32" if group.get("fused") and name in ("float16", "bfloat16") else name
 
 
 def _scalar(value: float) -> Tensor:
-    """As PyTorch keeps one number for a whole parameter."""
+    """A number in PyTorch's form for a whole parameter."""
     import torch
 
     return torch.tensor(value, dtype=torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32)
 
 
 def _name(tensor: Tensor) -> str:
-    """Of its dtype: "float32"."""
+    """The name of its dtype: "float32"."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
 def _plain(setting: Any) -> Any:
-    """A rate that is a tensor as a number."""
+    """A rate that is a tensor, as a number."""
     if isinstance(setting, list | tuple):
         return tuple(map(_plain, setting))
     return setting.item() if hasattr(setting, "item") else setting

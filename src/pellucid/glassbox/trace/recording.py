@@ -1,4 +1,4 @@
-"""Running a picture through a network's graph once, forward and backward, and keeping every number."""
+"""Run a picture through a network's graph once, forward and backward, and record every number."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What happens to a picture's pixels before the network sees them, so that they too can be followed."""
+    """The preparation of a picture's pixels before the network, which can be traced too."""
 
     pixels: NDArray[np.uint8]  # (1, C, H, W)
     op: Op
@@ -51,7 +51,7 @@ def standardising(image: NDArray[np.uint8], standardise: Standardise) -> Prepara
     arrays = {"mean": np.array(standardise.mean, np.float32), "deviation": np.array(standardise.deviation, np.float32)}
 
     def apply(pixels: Tensor) -> Tensor:
-        # the memory order in which to_unit hands them over, so that every later number is the same
+        # to_unit's memory order, for the same numbers in every later step
         return standardise(pixels.contiguous(memory_format=torch.channels_last) / 255.0)
 
     return Preparation(pixels, normalisation.standardise(pixels.shape), arrays, apply)
@@ -75,13 +75,13 @@ def record(
 ) -> Trace:
     """Run one input (1, ...) through the module's graph, forward and backward, and compare it with the module itself.
 
-    `label`: the class of the loss, by default the predicted one; where a picture may have several labels, a sequence
-    of them, and `thresholds` has the probability from which on each is called. `optimizer`: whose next step is
-    recorded; by default plain gradient descent at the rate 0.01 (and none where no loss is asked for but a difference).
-    The module, the optimizer and the random state are left as they are; while it runs, no other thread may use them.
+    `label`: the class of the loss, by default the predicted one; for several labels a picture, a sequence of them, and
+    `thresholds` has the least probability for each. `optimizer`: its next step is recorded; by default plain gradient
+    descent at the rate 0.01 (but none for a difference instead of a loss). The module, the optimizer and the random
+    state do not change; no other thread may use them meanwhile.
 
-    Raises TraceError: the label, loss or optimizer does not fit, or the trace is not what the module
-    computes (verify.py).
+    Raises TraceError if the label, loss or optimizer does not fit, or if the trace differs from the module's own run
+    (verify.py).
     """
     import torch
 
@@ -180,18 +180,18 @@ def explain(
     optimizer: torch.optim.Optimizer | None = None,
     loss: Loss | Callable[[Tensor], Tensor] = CROSS_ENTROPY,
 ) -> Trace:
-    """Follow one image through any torch.nn.Module, in the mode (training or evaluation) in which it stands.
+    """Trace one image through any torch.nn.Module, in its current mode (training or evaluation).
 
     `image`: one input of any rank that the module takes, (C, H, W) or (channels, length), with or without a batch axis
     of 1. The module returns scores (1, classes); one score stands for two classes. `label`: the class (by number) of
-    the loss, by default the predicted one. `optimizer`: whose next step is recorded, made from the module's parameters.
+    the loss, by default the predicted one. `optimizer`: over the module's parameters; its next step is recorded.
     `loss`: pellucid.Loss, or any function of the scores that returns one number.
 
     >>> trace = pellucid.explain(module, image, label=3)  # doctest: +SKIP
     >>> print(trace.unit("conv1[3, 10, 12]"))             # doctest: +SKIP
 
-    Raises TraceError: the module cannot be followed (which line, why), what it computes differs from what was followed,
-    or a label, loss or optimizer that does not fit.
+    Raises TraceError if the module cannot be traced (with the line and the reason), if its own run differs from the
+    trace, or if a label, loss or optimizer does not fit.
     """
     measured = chosen(loss)
     _check_module(module)
@@ -214,11 +214,11 @@ def _check_module(module: Any) -> None:
 
 
 def _tensor(module: torch.nn.Module, image: Any) -> Tensor:
-    """On the module's device; numbers of a picture in the module's dtype."""
+    """The image on the module's device; a picture's numbers have the module's dtype."""
     import torch
 
     try:
-        if isinstance(image, np.ndarray):  # turned pictures and other byte orders, which PyTorch does not take
+        if isinstance(image, np.ndarray):  # PyTorch does not take negative strides and other byte orders
             image = np.ascontiguousarray(image.astype(image.dtype.newbyteorder("="), copy=False))
         tensor = torch.as_tensor(image)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -250,7 +250,7 @@ def _captured(
 ) -> tuple[Graph, Tensor]:
     """The module's graph on an input, with that of a loss, and the input with the batch axis that the module takes.
 
-    Whether an axis of 1 in front is the batch's, the module alone knows: the likelier form is tried first.
+    Only the module knows whether a leading axis of 1 is the batch's: the likelier form is tried first.
     """
     batched = image.ndim >= 4 and image.shape[0] == 1
     forms = [image, image[None]] if batched else [image[None], image]
@@ -280,9 +280,9 @@ def _captured(
 def _forward(
     module: torch.nn.Module, graph: Graph, input: Tensor, preparation: Preparation | None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """(every tensor of the run by name, what its hooks leave: see running.run).
+    """(every tensor of the run by name, the gradients that its hooks leave: see running.run).
 
-    Parameters and buffers are copies. Where a call returns several tensors, so does its name.
+    Parameters and buffers are copies. A call with several results has several tensors under its name.
     """
     import torch
 
@@ -303,14 +303,14 @@ def _forward(
 
 
 def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of the loss, with respect to each of the tensors that it depends on."""
+    """The gradients of the loss with respect to each of the tensors that it depends on."""
     import torch
 
     if not loss.requires_grad:
         return {}
     try:
         gradients = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
-    except Exception as error:  # PyTorch's, or what a hook or an autograd.Function of the module's raises
+    except Exception as error:  # PyTorch's exceptions, or those of the module's hooks or its autograd.Function
         raise TraceError(f"PyTorch cannot differentiate this module: {running.first_line(error)}.") from error
     return {name: gradient for name, gradient in zip(tensors, gradients, strict=True) if gradient is not None}
 
@@ -318,7 +318,7 @@ def _gradients(loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 def _accumulated(
     parameters: Mapping[str, Tensor], gradients: dict[str, Tensor], real: verify.Real
 ) -> dict[str, Tensor]:
-    """The gradients with those that a hook changes once they stand at their parameter: known from the module's run."""
+    """The gradients, with those that a hook changes after accumulation taken from the module's own run."""
     totals = dict(gradients)
     for name, parameter in parameters.items():
         if getattr(parameter, "_post_accumulate_grad_hooks", None) and name in totals:
@@ -331,7 +331,7 @@ def _accumulated(
 
 
 def _hooked(graph: Graph, parameters: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
-    """(array, what changes its gradient)"""
+    """(array, the hook that changes its gradient)"""
     for name, on in graph.hooks.items():
         if any(mark.kind != marks.LAST for mark in on):
             yield name, f"a hook on {name}"
@@ -341,7 +341,7 @@ def _hooked(graph: Graph, parameters: Mapping[str, Tensor]) -> Iterator[tuple[st
 
 
 def _narrow(tensor: Any) -> tuple[float, float] | None:
-    """(unit of rounding, smallest number) of an array of 16 bits, which NumPy holds in 32."""
+    """(unit of rounding, smallest number) of a 16-bit array, which NumPy holds in 32 bits."""
     import torch
 
     if not isinstance(tensor, torch.Tensor) or tensor.dtype not in (torch.bfloat16, torch.float16):
@@ -351,7 +351,7 @@ def _narrow(tensor: Any) -> tuple[float, float] | None:
 
 
 def _check_finite(logits: Tensor, graph: Graph, tensors: Mapping[str, Any]) -> None:
-    """Infinite numbers on the way may be meant (a mask before a softmax); scores may not."""
+    """Infinite intermediate numbers may be intended (a mask before a softmax); infinite scores are an error."""
     import torch
 
     if logits.isfinite().all():

@@ -1,7 +1,7 @@
-"""A graph without regions: torch.export keeps what stands under torch.no_grad() and the like as a graph of its own.
+"""A graph without regions, which torch.export keeps as separate graphs, for example code under torch.no_grad().
 
-Their calls are moved up among the others, each with the mode in which it runs. Of torch.cond the branch that the input
-takes is followed. Casts that torch.autocast makes by itself become calls, because they round, and gradients pass them.
+Their calls move up among the others, each with the mode in which it runs. For torch.cond, the branch that the input
+takes is traced. Implicit casts of torch.autocast become calls, because they round, and gradients pass through them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from torch import fx
 
 GRADED = "graded"
-"""In a node's meta: False where it runs under torch.no_grad()."""
+"""In a node's meta: False if it runs under torch.no_grad()."""
 MEASURING = "measuring"
-"""In a node's meta: True where it is the loss's (measured.py)."""
+"""In a node's meta: True if it belongs to the loss (measured.py)."""
 
 
 def flattened(program: torch.export.ExportedProgram, values: Mapping[str, Any], placed: Sequence[Mark]) -> fx.Graph:
     """The program's graph with every region's calls among the others.
 
-    `values`: copies of the real arrays behind the placeholders, by name; they decide which branch of a torch.cond is
-    followed. `placed`: the marks in the program, by number.
-    Raises TraceError for a region whose calls are not known before it runs, such as torch.while_loop.
+    `values`: copies of the placeholders' real arrays, by name; they decide which branch of a torch.cond is traced.
+    `placed`: the marks in the program, by number. Raises TraceError for a region whose calls are unknown before it
+    runs, such as torch.while_loop.
     """
     from torch import fx
 
@@ -43,7 +43,7 @@ class _Flattening:
         self._computed: dict[Any, Any] = {}
 
     def add(self, module: torch.nn.Module, known: dict[Any, Any], graded: bool, top: bool = False) -> Any:
-        """Copy a region's nodes; `known`: its nodes -> nodes of the flat graph. Returns what its output names."""
+        """Copy a region's nodes; `known`: its nodes -> nodes of the flat graph. Returns the nodes of its output."""
         graph: Any = module.graph
         for node in graph.nodes:
             if node.op == "output":
@@ -59,7 +59,7 @@ class _Flattening:
             elif _is_region(node):
                 known[node] = self._region(node, known, graded)
             elif node.op == "call_function" and isinstance(known.get(_first(node)), list | tuple):
-                known[node] = known[_first(node)][node.args[1]]  # an element of what a region returned
+                known[node] = known[_first(node)][node.args[1]]  # an element of a region's result
             else:
                 known[node] = self._flat.node_copy(node, lambda each: known[each])
                 known[node].meta[GRADED] = graded
@@ -97,7 +97,7 @@ class _Flattening:
         return self.add(body, dict(zip(places, inputs, strict=True)), graded)
 
     def _value(self, node: Any) -> Any:
-        """A node's number on the real input: of a condition and what it is computed from."""
+        """A node's number on the real input: for a condition and its inputs."""
         import torch
         from torch import fx
 
@@ -137,8 +137,8 @@ def _mapped(value: Any, known: Mapping[Any, Any]) -> Any:
 def _with_casts(body: torch.nn.Module, device: str, dtype: Any, weights: set[Any]) -> torch.nn.Module:
     """A region of torch.autocast in which every cast is a call.
 
-    PyTorch itself is asked which arguments it would cast, on stand-ins without numbers. One of the `weights` that is
-    used twice is cast once, as autocast keeps the casts of weights; another array is cast for each call.
+    PyTorch itself says, on stand-ins without numbers, which arguments it would cast. One of the `weights` that is used
+    twice is cast once, because autocast caches the casts of weights; any other array is cast for each call.
     """
     import torch
 
@@ -148,7 +148,7 @@ def _with_casts(body: torch.nn.Module, device: str, dtype: Any, weights: set[Any
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
             continue
         for source, to in _casts(node, device, dtype):
-            key = (source, to) if source in weights else (source, to, node)  # autocast caches leaves alone
+            key = (source, to) if source in weights else (source, to, node)  # autocast caches only leaves
             if key not in casts:
                 with graph.inserting_before(node):
                     casts[key] = graph.call_function(torch.ops.aten.to.dtype, (source, to))

@@ -1,4 +1,4 @@
-"""A graph's calls, run one after the other on real arrays with PyTorch's own operators."""
+"""Run a graph's calls in order on real arrays, with PyTorch's own operators."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def run(calls: Iterable[Call], hooks: Mapping[str, tuple[Mark, ...]], tensors: dict[str, Any]) -> dict[str, Tensor]:
-    """Add to `tensors` what each call returns: an array, or several where the call returns several.
+    """Add the result of each call to `tensors`: an array, or several if the call returns several.
 
-    `hooks`: those that the module sets on the gradients of arrays. Returns a dictionary that backward fills: the
-    gradient of each of these arrays as its hooks leave it. Raises TraceError: a call fails, or computes what cannot be
-    followed.
+    `hooks`: those that the module sets on the gradients of arrays. Returns a dictionary that backward fills with the
+    gradient of each of these arrays after its hooks. Raises TraceError if a call fails, or computes something that
+    cannot be traced.
     """
     left: dict[str, Tensor] = {}
     for name in hooks:
@@ -33,7 +33,7 @@ def run(calls: Iterable[Call], hooks: Mapping[str, tuple[Mark, ...]], tensors: d
 
 
 def filled(value: Any, tensors: Mapping[str, Any]) -> Any:
-    """Arguments with the tensors that their Refs stand for."""
+    """Arguments with Refs replaced by their tensors."""
     if isinstance(value, Ref):
         return tensors[value.name]
     if isinstance(value, dict):
@@ -44,7 +44,7 @@ def filled(value: Any, tensors: Mapping[str, Any]) -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the point at the end."""
+    """The first line of an error's text, without the final full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
@@ -53,12 +53,12 @@ def _set_hooks(name: str, tensor: Tensor, marks: tuple[Mark, ...], left: dict[st
         return
     for mark in marks:
         mark.run([tensor])
-    # last: torch.autograd.grad gives an array's gradient as it was before its hooks, or after, as it happens
+    # last: torch.autograd.grad may give an array's gradient before its hooks or after them
     tensor.register_hook(lambda gradient: left.__setitem__(name, gradient))
 
 
 def _result(call: Call, tensors: Mapping[str, Any]) -> Any:
-    """What a call returns; a view of what is another call's already, so that each of the two has its own gradient."""
+    """A call's result; if it is another call's array, a view of it, because each of the two needs its own gradient."""
     import torch
 
     try:

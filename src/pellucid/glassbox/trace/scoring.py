@@ -1,4 +1,4 @@
-"""How a trace ends: from the scores to probabilities, and to the loss."""
+"""The end of a trace: from the scores to the probabilities and the loss."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ends:
-    """What follows the scores. A loss of the user's own is followed with the module (measured.py)."""
+    """The steps after the scores. A user's own loss is traced with the module (measured.py)."""
 
     label: int
     labels: tuple[int, ...] | None
-    """Where a picture may have several; `label` is the first of them, or the most probable where there is none."""
+    """For several labels a picture; `label` is the first of them, or the most probable class if there is none."""
     classes: tuple[str, ...]
     loss: Callable[[Tensor], Tensor]
-    """Of the module's scores: what the module's own run is measured by too."""
+    """Of the module's scores; the module's own run uses it too."""
     nodes: tuple[Node, ...]
     measured: torch.nn.Module | None = None
-    """The loss as a module, where it is the user's."""
+    """The loss as a module, if it is the user's."""
 
 
 def ends(
@@ -47,14 +47,14 @@ def ends(
     temperature: float,
     thresholds: tuple[float, ...] | None = None,
 ) -> Ends:
-    """Add the probabilities and the loss to `tensors`, where the loss is not the user's own.
+    """Add the probabilities and the loss to `tensors`, unless the loss is the user's own.
 
     `label`: a class by number, by default the most probable. A module with one score (1, 1) has two classes: the score
-    is the second one's logit, or its probability where the module ends in a sigmoid. Raises TraceError: wrong names,
+    is the second one's logit, or its probability if the module ends in a sigmoid. Raises TraceError for wrong names,
     label or loss.
 
-    `thresholds`: each class's, where a picture may have several labels. Each then has a sigmoid of its own, and `label`
-    is a sequence of them, by default those from their thresholds on.
+    `thresholds`: one per class, for several labels a picture. Each class then has its own sigmoid, and `label` is a
+    sequence of classes, by default those that reach their thresholds.
     """
     import torch
 
@@ -119,7 +119,7 @@ def _probabilities(
 
 
 def _of_one(loss: Loss, squashed: bool) -> Loss:
-    """The loss of one score: the binary cross-entropy, which is what the cross-entropy of two classes comes to."""
+    """The loss of one score: the binary cross-entropy, to which the cross-entropy of two classes reduces."""
     if loss.kind == "binary_cross_entropy" or replace(loss, importance=None) == CROSS_ENTROPY:
         return replace(loss, kind="binary_cross_entropy", probabilities=squashed or loss.probabilities)
     raise TraceError(

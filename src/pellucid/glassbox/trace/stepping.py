@@ -1,4 +1,4 @@
-"""One real step of the user's optimizer, its hooks included, and what went in and came out."""
+"""One real step of the user's optimizer, including its hooks, with its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moment:
-    """Of one parameter, as the optimizer's own arithmetic got it, and what came out."""
+    """One parameter's input to the optimizer's own arithmetic, and the output."""
 
     group: Mapping[str, Any]
     """The parameter's group with its settings."""
     standing: Tensor
-    """Before the step and its hooks. The module may have changed it while it ran."""
+    """The value before the step and its hooks. The module may have changed it while it ran."""
     before: Tensor
     gradient: Tensor
     made: Tensor
-    """By the optimizer's arithmetic alone."""
+    """The result of the optimizer's arithmetic alone."""
     after: Tensor
-    """What stands there once the step's hooks are done too."""
+    """The value after the step's hooks."""
 
 
 @dataclass(frozen=True)
 class OptimizerStep:
-    """Parameters without a gradient are left out: the optimizer passes over them."""
+    """The step. Parameters without a gradient are left out: the optimizer skips them."""
 
     of: Mapping[str, Moment]
     hooked: bool
@@ -40,10 +40,10 @@ class OptimizerStep:
 
 
 def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> OptimizerStep:
-    """Let the optimizer make its step with the gradients that stand at its parameters.
+    """Let the optimizer make its step with the current gradients of its parameters.
 
-    `parameters`: by name. They, and what the optimizer remembers, change: see `borrowed`. Raises TraceError where the
-    step raises, as that of an optimizer that wants to compute the loss again.
+    `parameters`: by name. They, and the optimizer's state, change: see `borrowed`. Raises TraceError if the step
+    raises, as that of an optimizer that wants to compute the loss again.
     """
     import torch
 
@@ -69,13 +69,13 @@ def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> 
         made.update({name: _taken(parameters[name]) for name in entering})
 
     standing = {name: _taken(each) for name, each in parameters.items() if each.grad is not None} if pre else {}
-    first = optimizer.register_step_pre_hook(enter)  # after those that are there
+    first = optimizer.register_step_pre_hook(enter)  # after the existing hooks
     last = optimizer.register_step_post_hook(leave)
     optimizer._optimizer_step_post_hooks.move_to_end(last.id, last=False)  # type: ignore[attr-defined]
     try:
         with torch.enable_grad():
             optimizer.step()
-    except Exception as error:  # somebody's own optimizer, or LBFGS, which wants to compute the loss again
+    except Exception as error:  # a user's own optimizer, or LBFGS, which wants to compute the loss again
         raise TraceError(
             f"A step of {type(optimizer).__name__} cannot be tried on a copy of the weights: {first_line(error)}. "
             "Leave the optimizer out."
@@ -83,7 +83,7 @@ def step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> 
     finally:
         first.remove()
         last.remove()
-    if not entering:  # a step() that PyTorch has not wrapped runs no hooks
+    if not entering:  # a step() without PyTorch's wrapper runs no hooks
         enter()
     of = {
         name: Moment(

@@ -1,4 +1,4 @@
-"""What a trace was made of, for questions that take another run."""
+"""What a trace was made of, for questions that need another run."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A module and the input that it was followed on."""
+    """A module and the input that it was traced on."""
 
     module: torch.nn.Module
     graph: Graph
     input: Tensor
     """(1, ...)"""
     record: Callable[[int, Loss], Trace]
-    """Follow it again, against another class and loss."""
+    """Trace it again, for another class and loss."""
     unchanged: Callable[[], bool]
-    """Whether the module still has the weights that it was followed with."""
+    """Whether the module still has the traced weights."""
 
     def attribute(
         self, label: int, method: Method, layer: str | None, temperature: float, several: bool = False
     ) -> Attribution:
-        """See attribution.attribute. Raises TraceError where the module has been trained since."""
+        """See attribution.attribute. Raises TraceError if the module has been trained since."""
         self._check()
         with _as_trace_error("The map cannot be made of this module"):
             return attribution.attribute(self.module, self.input, label, method, layer, temperature, several)
 
     def difference(self, first: int, second: int) -> Mechanism:
-        """See mechanism.mechanism. Raises TraceError where the module has been trained since."""
+        """See mechanism.mechanism. Raises TraceError if the module has been trained since."""
         self._check()
         trace = self.record(first, Loss("difference", against=second))
         with _as_trace_error("The difference cannot be taken apart for this module"):
@@ -57,7 +57,7 @@ class Subject:
 
 @contextmanager
 def _as_trace_error(what: str) -> Iterator[None]:
-    """A module that was followed once may refuse to be copied, or to take several inputs at once."""
+    """Report errors of the module: even a traced one may refuse to be copied, or to take several inputs at once."""
     try:
         yield
     except PellucidError:

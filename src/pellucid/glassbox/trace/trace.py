@@ -1,7 +1,7 @@
-"""One picture's run through a network, recorded: every value, every gradient, and the update that one step would make.
+"""One picture's recorded run through a network: every value, every gradient, and the update that one step would make.
 
-The numbers are those that PyTorch computed (recording.py). What they are made of is worked out from their declarations
-when it is asked for (working.py), and stands beside them.
+The numbers are those that PyTorch computed (recording.py). Their terms are computed on demand from the declarations
+(working.py).
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class Node:
 
     name: str
     kind: str
-    """What made it, in people's words, or PyTorch's name where it is not declared."""
+    """Its op in everyday words, or PyTorch's name if there is no declaration."""
     op: Op | None
-    """None: it came from outside, or its arithmetic is not written."""
+    """None if it came from outside, or if its arithmetic is not supported."""
     reads: Mapping[str, str]
-    """The op's name of each input -> the name of the node or parameter that it is."""
+    """The op's name of each input -> the node or parameter."""
     source: str = ""
     graded: bool = True
-    """False where it was computed under torch.no_grad(): no gradient goes through."""
+    """False if it was computed under torch.no_grad(): no gradient passes."""
     hooked: str = ""
-    """The hook of the module's that every gradient passes on its way through, where there is one: not written."""
+    """The module's hook that every gradient through this node passes, if there is one: its arithmetic is unknown."""
 
     @property
     def written(self) -> bool:
@@ -56,49 +56,53 @@ class Node:
 
 @dataclass(frozen=True, repr=False)
 class Trace:
-    """What `explain` returns. Arrays by name, with the batch axis of 1 that PyTorch gives them."""
+    """The result of `explain`. Arrays by name, with PyTorch's batch axis of 1."""
 
     nodes: tuple[Node, ...]
     parameters: tuple[str, ...]
     values: Mapping[str, NDArray[Any]]
-    """Every node's, parameter's and buffer's."""
+    """Those of every node, parameter and buffer."""
     gradients: Mapping[str, NDArray[Any]]
-    """Of the loss, for every one of those that it depends on."""
+    """Those of the loss, for each of these that it depends on."""
     updates: Mapping[str, Update]
     classes: tuple[str, ...]
     label: int
-    """The class that the loss is measured against."""
+    """The class of the loss."""
     labels: tuple[int, ...] | None = None
-    """Where a picture may have several labels, those that the loss is measured against; `label` is then the first, or
-    the most probable where there is none."""
+    """For several labels a picture, those of the loss; `label` is then the first of them, or the most probable class if
+    there is none.
+    """
     thresholds: tuple[float, ...] | None = None
-    """Of several labels a picture, the probability from which on each is called."""
+    """For several labels a picture, the least probability at which each is assigned."""
     source: str = ""
-    """What the picture is called."""
+    """The picture's name."""
     precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Of what was computed in 16 bits, which no array here is: the unit of rounding and the smallest number."""
+    """For arrays that were computed in 16 bits: the unit of rounding and the smallest number. The arrays here have
+    more.
+    """
     network: Network | None = None
-    """What was written, where the module was made from a network of ours."""
+    """The network, if the module was made from one of ours."""
     called: Mapping[str, str] = field(default_factory=dict)
-    """A layer's name in the network's text -> its name here, where the two differ (whatif.py)."""
+    """A layer's name in the network's text -> its name here, if the two differ (whatif.py)."""
     temperature: float = 1.0
-    """What the logits are divided by before the probabilities."""
+    """The divisor of the logits before the probabilities."""
     output: str = ""
     """The name of the scores."""
     roles: Mapping[str, str] = field(default_factory=lambda: {role: role for role in ROLES})
-    """What the input, the picture, the probabilities and the loss are called: by these words, where the module has
-    nothing of that name."""
+    """The names of the input, the picture, the probabilities and the loss: these words, unless the module has such a
+    name.
+    """
     hooked: Mapping[str, str] = field(default_factory=dict)
-    """Arrays whose gradient a hook changes once it is added up -> which hook."""
+    """Arrays whose gradient a hook changes after accumulation -> which hook."""
     frozen: tuple[str, ...] = ()
-    """Parameters that ask for no gradient."""
+    """Parameters that require no gradient."""
     training: bool = False
-    """Whether the module stood in training mode when it was followed."""
+    """Whether the module was in training mode."""
     subject: Subject | None = field(default=None, repr=False, compare=False)
-    """What was followed, for what is asked beyond this one run."""
+    """The traced module and input, for questions beyond this run."""
 
     def __repr__(self) -> str:
-        """What it is, in a line: its arrays are too many and too large to be shown."""
+        """One line: the arrays are too many and too large to show."""
         of = f" of {self.source}" if self.source else ""
         share = f"{self.classes[self.predicted]!r} {self.probabilities[self.predicted]:.1%}"
         return (
@@ -108,17 +112,17 @@ class Trace:
 
     @property
     def mode(self) -> Mode:
-        """In which the module stood when it was followed: "training" or "evaluation"."""
+        """The module's mode when it was traced: "training" or "evaluation"."""
         return "training" if self.training else "evaluation"
 
     @property
     def logits(self) -> NDArray[Any]:
-        """(classes,); (1,) of a module with one score."""
+        """(classes,), or (1,) for a module with one score."""
         return self.values[self.output][0]
 
     @property
     def probabilities(self) -> NDArray[Any]:
-        """(classes,), calibrated where the classifier is."""
+        """(classes,), calibrated if the classifier is."""
         return self.values[self.roles[PROBABILITY]][0]
 
     @property
@@ -126,7 +130,7 @@ class Trace:
         return float(self.values[self.roles[LOSS]].reshape(()))
 
     def logit(self, label: int) -> float | None:
-        """Of a class; None of the first of two that one score stands for."""
+        """The logit of a class; None for the first of two classes that share one score."""
         if len(self.logits) == len(self.classes):
             return float(self.logits[label])
         return float(self.logits[0]) if label else None
@@ -137,7 +141,7 @@ class Trace:
 
     @property
     def predictions(self) -> tuple[int, ...]:
-        """The class, or the labels that the picture is called, the most probable first."""
+        """The predicted class, or the predicted labels, the most probable first."""
         if self.thresholds is None:
             return (self.predicted,)
         ranked = np.argsort(-self.probabilities, kind="stable").tolist()
@@ -145,11 +149,11 @@ class Trace:
 
     @property
     def against(self) -> tuple[str, ...]:
-        """The names of the class, or of the labels, that the loss is measured against."""
+        """The names of the loss's class or labels."""
         return tuple(self.classes[n] for n in ((self.label,) if self.labels is None else self.labels))
 
     def unit(self, unit: str) -> Working:
-        """How a unit came about, "conv1[3, 10, 12]": terms, their sum, what PyTorch computed. Raises TraceError."""
+        """How a unit, "conv1[3, 10, 12]", came about: terms, their sum, PyTorch's result. Raises TraceError."""
         return working.value(self, unit)
 
     def gradient(self, unit: str) -> Working:
@@ -165,10 +169,10 @@ class Trace:
     ) -> Attribution:
         """Where the network looked for a class, by default the predicted one, and how far to trust the map.
 
-        Maps are always made as the network predicts, in eval mode: without dropout, with batch norm's running figures,
-        also where the trace was recorded in training mode. `label`: by number or name; of a module with one score it
-        is class 1. The result says both modes. Raises TraceError: no such class, method or layer, or an input that is
-        no picture.
+        Maps are always made in eval mode, as in prediction: without dropout, with batch norm's running statistics, even
+        if the trace was recorded in training mode. The result states both modes. `label`: by number or name; for a
+        module with one score it is class 1. Raises TraceError if the class, method or layer does not exist, or if the
+        input is not a picture.
         """
         if len(self.logits) == len(self.classes):
             target, several = self._class(label, self.predicted), self.thresholds is not None
@@ -182,10 +186,10 @@ class Trace:
         return replace(attribution, target=1, recorded=self.mode)
 
     def difference(self, label: int | str, against: int | str | None = None) -> Mechanism:
-        """Which units and numbers of the input made the difference between the logits of two classes.
+        """The units and numbers of the input behind the difference between two classes' logits.
 
-        `against`: by default the predicted class, or the next most probable where `label` is the predicted one. Raises
-        TraceError: no such class, or twice the same.
+        `against`: by default the predicted class, or the next most probable if `label` is the predicted one. Raises
+        TraceError if a class does not exist, or both are the same.
         """
         first = self._class(label, self.predicted)
         order = np.argsort(-self.probabilities, kind="stable")
@@ -214,29 +218,29 @@ class Trace:
         return number
 
     def rounding(self, name: str) -> tuple[float, float]:
-        """(unit of rounding, smallest number, where it matters) in which an array was computed."""
+        """(unit of rounding, smallest number, if it matters) of an array's computation."""
         dtype = self.values[name].dtype
         return self.precision.get(name, (float(np.finfo(dtype).eps) / 2 if dtype.kind == "f" else 0.0, 0.0))
 
     def node(self, name: str) -> Node:
-        """The node of this name, which must be there."""
+        """The node with this name, which must exist."""
         return next(node for node in self.nodes if node.name == name)
 
     def shape(self, name: str) -> Shape:
-        """Of an array as people index it: without the batch axis, but for parameters."""
+        """An array's shape as users index it: without the batch axis, except for parameters."""
         shape = self.values[name].shape
         return shape[1:] if self.batched(name) else shape
 
     def whole_index(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:
-        """An index as people write it -> one of the array."""
+        """A user's index -> an index of the array."""
         return (0, *index) if self.batched(name) and len(index) < self.values[name].ndim else index
 
     def short_index(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:
-        """An index of the array -> one as people write it."""
+        """An index of the array -> a user's index."""
         return index[1:] if self.batched(name) else index
 
     def batched(self, name: str) -> bool:
-        """Whether an array has the batch axis of 1, which nobody writes."""
+        """Whether an array has the batch axis of 1, which users do not write."""
         shape = self.values[name].shape
         return len(shape) > 1 and shape[0] == 1 and any(node.name == name for node in self.nodes)
 
@@ -271,7 +275,7 @@ class Trace:
     def open(self, port: int = 0, browser: bool = True) -> None:
         """Serve the page of this trace on this machine until Ctrl-C; a line on the terminal says where.
 
-        `port`: 0 for any that is free. `browser`: open one on it. Raises StorageError where the port is taken.
+        `port`: 0 for any free one. `browser`: open it in a browser. Raises StorageError if the port is taken.
         """
         from pellucid.glassbox.page.opened import Opened
 
@@ -280,7 +284,7 @@ class Trace:
             server.serve(self.source or name or "The trace", browser)
 
     def _repr_html_(self) -> str:
-        """In a notebook a trace shows itself: the page, in a frame."""
+        """In a notebook a trace shows its page in an iframe."""
         from pellucid.glassbox.page import offline as page
 
         return page.framed(self)

@@ -1,7 +1,7 @@
-"""torch.vmap and torch.func.grad, vjp and jacrev while a module is followed: loops, and gradients that are computed.
+"""Trace torch.vmap and torch.func.grad, vjp and jacrev: as loops, and as computed gradients.
 
-PyTorch carries them out on wrapped arrays, which torch.export does not record. What they compute is the same: the
-results of a function of each slice, stacked, and the gradient of a function at its arguments.
+PyTorch runs them on wrapped arrays, which torch.export does not record. Here they compute the same from ordinary calls:
+the function of each slice, stacked, and the gradient of a function at its arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def written_out() -> Iterator[None]:
-    """Within it, what this thread calls of torch.func is made of ordinary calls."""
+    """Within the context, this thread's calls of torch.func consist of ordinary calls."""
     from torch._functorch import apis, eager_transforms
 
     ours = threading.get_ident()
@@ -46,7 +46,7 @@ def written_out() -> Iterator[None]:
 def _looped(
     func: Callable[..., Any], in_dims: Any, out_dims: Any, randomness: str, _: Any, *args: Any, **kwargs: Any
 ) -> Any:
-    """vmap: the function of one slice after the other, and their results stacked."""
+    """vmap: the function of each slice in order, with stacked results."""
     import torch
     from torch._functorch.vmap import _process_batched_inputs
     from torch.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_unflatten
@@ -74,7 +74,7 @@ def _looped(
 def _with_gradient(
     func: Callable[..., Any], argnums: Any, has_aux: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, Any]:
-    """grad_and_value: (the gradient with respect to the arguments of these numbers, what the function returns)"""
+    """grad_and_value: (the gradient with respect to the arguments with these numbers, the function's result)"""
     import torch
     from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -90,7 +90,7 @@ def _with_gradient(
 
 
 def _with_backward(func: Callable[..., Any], *primals: Any, argnums: Any = None, has_aux: bool = False) -> Any:
-    """vjp: what the function returns, and a function from gradients of that to those of the arguments."""
+    """vjp: the function's result, and a function from its gradients to those of the arguments."""
     import torch
     from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
@@ -116,7 +116,7 @@ def _refused(*_: Any, **__: Any) -> Any:
 
 
 def _watched(args: tuple[Any, ...], numbers: tuple[int, ...]) -> tuple[Any, ...]:
-    """The arguments of these numbers as arrays of their own, so that what is reached another way does not count."""
+    """The arguments with these numbers as separate arrays: what is reached in another way does not count."""
     import torch
     from torch.utils._pytree import tree_map
 

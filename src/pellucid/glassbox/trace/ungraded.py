@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def reason(trace: Trace, name: str) -> str:
-    """A sentence on an array of the trace that has no gradient."""
+    """A sentence about an array of the trace without a gradient."""
     if name in trace.frozen:
         return f"{name} is frozen and has no gradient (requires_grad is False)."
     if trace.values[name].dtype.kind != "f":

@@ -1,4 +1,4 @@
-"""Units as people write them, "conv1[3, 10, 12]", and the place in an array that is meant."""
+"""Units in the user's notation, "conv1[3, 10, 12]" -> an array and a place in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str, Index]:
     """(array, index in it, with the batch axis) of "conv1[3, 10, 12]".
 
-    Raises TraceError that gives the nearest names or the valid ranges.
+    Raises TraceError with the nearest names or the valid ranges.
     """
     if not isinstance(unit, str):
         raise TraceError(f"{unit!r} names no unit. Write the layer and its index as a text: 'conv1[3, 10, 12]'.")
@@ -32,7 +32,7 @@ def locate(trace: Trace, unit: str, parameters_only: bool = False) -> tuple[str,
 
 
 def named(unit: str) -> str:
-    """The array of a unit. Raises TraceError where the text is no unit."""
+    """The array of a unit. Raises TraceError if the text is not a unit."""
     return _taken_apart(unit)[0]
 
 
@@ -43,10 +43,9 @@ def check(
     shown: Sequence[str],
     weights: bool = False,
 ) -> None:
-    """As `locate`, before there is a trace. `shapes`: of the arrays whose shapes are known, without a batch axis.
+    """As `locate`, before there is a trace. `shapes`: the known shapes of arrays, without a batch axis.
 
-    `names`: of all arrays; `shown`: those that an error counts up. `weights`: only weights are meant. Raises
-    TraceError.
+    `names`: of all arrays; `shown`: those that an error lists. `weights`: only weights are allowed. Raises TraceError.
     """
     name = named(unit)
     if name not in names:
@@ -63,7 +62,7 @@ def _taken_apart(unit: str) -> tuple[str, str | None]:
 
 
 def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:
-    """The index of a unit without the batch axis, of which a 0 in front is left out."""
+    """The index of a unit without the batch axis, whose leading 0 may be left out."""
     _, inside = _taken_apart(unit)
     try:
         index = [int(number) for number in inside.split(",")] if inside and inside.strip() else []

@@ -1,4 +1,4 @@
-"""The step that an optimizer would make now: what PyTorch's own made of a parameter, and its arithmetic beside it."""
+"""An optimizer's next step: PyTorch's own result for a parameter, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Update:
-    """One parameter's step: the op of each of its numbers, what it goes in with, and what PyTorch made of it."""
+    """One parameter's step: the op of each of its numbers, the op's inputs, and PyTorch's result."""
 
     op: Op | None
-    """None where the optimizer's arithmetic is not written: then `after` is shown alone."""
+    """None if the optimizer's arithmetic is not supported: then only `after` is shown."""
     optimizer: str
     before: NDArray[Any]
     remembered: Mapping[str, NDArray[Any]]
     after: NDArray[Any]
     settings: Mapping[str, Any]
-    """The optimizer's settings for this parameter that are not 0; "step", where it counts them, is this one, from 1."""
+    """The optimizer's nonzero settings for this parameter; "step", if it counts them, is this one, from 1."""
     gradient: NDArray[Any] | None = None
-    """What the step used, where a hook of the optimizer has changed the gradient (clipped it, say); else None."""
+    """The gradient that the step used, if a hook of the optimizer changed it (clipped it, for example); else None."""
     hooked: str = ""
-    """The hook that changed the weight beside the optimizer's arithmetic, where one did: that is not written."""
+    """The hook that changed the weight besides the optimizer's arithmetic, if one did: its effect is not explained."""
     unwritten: str = ""
     """Why there is no op: a sentence."""
 
 
 def check(optimizer: Any, parameters: Collection[Tensor]) -> None:
-    """Raises TraceError where this is no optimizer, or one of another module's parameters."""
+    """Raises TraceError if this is not an optimizer, or one of another module's parameters."""
     optimizing.check(optimizer)
     ids = {id(parameter) for parameter in parameters}
     if not any(id(parameter) in ids for group in optimizer.param_groups for parameter in group["params"]):
@@ -56,9 +56,9 @@ def updates(
     parameters: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
 ) -> dict[str, Update]:
-    """Of every parameter that the step changed or could have changed.
+    """The updates of all parameters that the step changed or could have changed.
 
-    `step`: as it was made on copies. `parameters` by name, `gradients` those of the loss.
+    `step`: made on copies. `parameters` by name, `gradients` those of the loss.
     """
     kind = type(optimizer).__name__
     steps = {}
@@ -71,7 +71,7 @@ def updates(
             op,
             kind,
             to_numpy(moment.standing),
-            {local: array.copy() for local, array in remembered.items()},  # the optimizer may go on meanwhile
+            {local: array.copy() for local, array in remembered.items()},  # the optimizer may continue meanwhile
             to_numpy(moment.after),
             settings,
             to_numpy(moment.gradient) if _differs(moment.gradient, gradients.get(name)) else None,

@@ -1,7 +1,7 @@
-"""Whether a trace shows what the module does: the module's own run beside it, forward, backward and the step.
+"""Verify that a trace shows what the module does: compare it with the module's own run, forward, backward and step.
 
-A trace follows the graph that torch.export made, and a module can do something else when it runs. So each trace is
-compared with one run of the module itself. What differs by more than rounding is an error.
+A trace uses torch.export's graph, and a module can do something else when it runs. So each trace is compared with one
+run of the module itself. A difference beyond rounding is an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ROUNDING = 128
 """Units of rounding, times an array's largest number, by which two runs of the same operators may differ. On one
-machine they differ by none; other memory orders add the same terms in another order."""
+machine they do not differ; other memory orders add the same terms in another order.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Real:
 
     scores: Tensor
     gradients: Mapping[str, Tensor | None]
-    """Of every parameter, as it stands before the optimizer's step."""
+    """Those of every parameter, before the optimizer's step."""
     step: OptimizerStep | None
 
 
@@ -43,14 +44,14 @@ def run(
     optimizer: torch.optim.Optimizer | None = None,
     measured: torch.nn.Module | None = None,
 ) -> Real:
-    """Forward, backward, and where there is an optimizer its step, on copies: see `borrowed`.
+    """Forward, backward, and the optimizer's step if there is one, on copies: see `borrowed`.
 
-    `measured`: the loss, where it is a module with numbers of its own. Raises TraceError where the module, the loss or
-    the optimizer raises.
+    `measured`: the loss, if it is a module with its own numbers. Raises TraceError if the module, the loss or the
+    optimizer raises.
     """
     import torch
 
-    # what PyTorch warns of, the user hears when the module is trained
+    # the user sees PyTorch's warnings when training the module
     with quiet.unwarned(), borrowed(module, optimizer), borrowed(measured or torch.nn.Identity()):
         try:
             scores = module(input)
@@ -64,7 +65,7 @@ def run(
                     total.backward()
         except TraceError:
             raise
-        except Exception as error:  # whatever the module's code, or a hook, raises
+        except Exception as error:  # any exception of the module's code, or of a hook
             what = f"{type(error).__name__}: {error}".rstrip(": ")
             raise TraceError(f"The module itself, run on this input, raises {what}") from error
         parameters = dict(module.named_parameters())
@@ -75,7 +76,7 @@ def run(
 
 @contextmanager
 def _ungathered(total: Tensor, module: torch.nn.Module) -> Iterator[None]:
-    """Within it, backward leaves no gradient at what is not the module's: a weight in the user's loss."""
+    """Within the context, backward leaves no gradients outside the module, such as at a weight in the user's loss."""
     own, seen, waiting = set(module.parameters()), set(), [total.grad_fn]
     before = {}
     while waiting:
@@ -99,8 +100,8 @@ def check(
 ) -> None:
     """Compare a trace's scores and the gradients of the parameters with the module's own.
 
-    `again`: another run of the module, by which an error tells whether it repeats itself. Raises TraceError: the first
-    array that differs, both values, and the cause where it can be told.
+    `again`: runs the module again, to see whether it repeats itself. Raises TraceError with the first array that
+    differs, both values, and the cause if it is known.
     """
     for what, theirs, ours in _pairs(real, scores, gradients):
         difference = _difference(what, theirs, ours)
@@ -117,7 +118,7 @@ def _pairs(
 
 
 def _difference(what: str, theirs: Tensor | None, ours: Tensor | None) -> str:
-    """A sentence; "" where the two are the same but for rounding."""
+    """A sentence; "" if the two are the same up to rounding."""
     import torch
 
     if theirs is None or ours is None:
@@ -146,7 +147,7 @@ def _difference(what: str, theirs: Tensor | None, ours: Tensor | None) -> str:
 
 
 def _cause(module: torch.nn.Module, real: Real, again: Callable[[], Real]) -> str:
-    """Why the module's run and its graph may differ, as far as it can be told."""
+    """Why the module's run and its graph may differ, if that is known."""
     second = again()
     if any(_difference(what, first, other) for what, first, other in _pairs_of(real, second)):
         return (

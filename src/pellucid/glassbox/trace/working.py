@@ -1,11 +1,11 @@
-"""How one number came about: its terms, their sum, the value that PyTorch computed, and the difference.
+"""The working of one number: its terms, their sum, the value that PyTorch computed, and the difference.
 
     value      conv1[3, 10, 12]           the products of window and weights, and the bias
-    gradient   of the same, or of a weight   term by term from the gradients of what it goes into
+    gradient   of the same, or of a weight   term by term from the gradients of the numbers that it affects
     update     of conv1.weight[3, 0, 2, 2]   the optimizer's lines, from the gradient to the new value
 
-The sum is worked out in float64 from the numbers that PyTorch used. It differs from what PyTorch computed by rounding,
-and if by more, that is an error.
+The sum is computed in float64 from the numbers that PyTorch used. It may differ from PyTorch's value by rounding; a
+larger difference is an error.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace.trace import Node, Trace
 
 ROUNDING = 8
-"""How many units of rounding, times the scale of a number's terms, PyTorch's value may lie away from their sum."""
+"""Allowed distance of PyTorch's value from the sum, in units of rounding times the scale of the terms."""
 LINES = 5000
-"""Numbers between that one working looks at; a softmax over 1,000 classes has 1,002."""
+"""The most intermediate numbers in one working; a softmax over 1,000 classes has 1,002."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,17 @@ class Part:
     """Terms that are added: those of one stage of one op."""
 
     through: str
-    """The node whose op the terms belong to."""
+    """The node with the terms' op."""
     of: str
-    """What the terms add up to where that is not the number itself: "total", "gradient of power"; else ""."""
+    """The name of the terms' sum if that is not the number itself: "total", "gradient of power"; else ""."""
     index: Index
     terms: Terms
     names: Mapping[str, str]
-    """Column -> the name of the trace's array that its numbers are from. What lies between has a name that no array of
-    the trace has: its own, or "mean in norm1" where there is an array of that name."""
+    """Column -> the trace's array that its numbers come from. An intermediate number has a name that no array of the
+    trace has: its own, or "mean in norm1" if there is such an array.
+    """
     short: Mapping[str, int]
-    """Column -> how many leading axes of its indices are the batch's, left out where people read them: 0 or 1."""
+    """Column -> how many leading axes of its indices are the batch's, which users do not see: 0 or 1."""
 
     @property
     def formula(self) -> str:
@@ -57,7 +58,7 @@ class Part:
         return self.terms.formula.written({column: _in_formula(name) for column, name in self.names.items()})
 
     def places(self, column: Column) -> NDArray[np.int64]:
-        """(terms, axes): the column's indices as people write them."""
+        """(terms, axes): the column's indices in the user's notation."""
         return column.indices[:, self.short.get(column.name, 0) :]
 
 
@@ -68,26 +69,26 @@ class Working:
     name: str
     quantity: Literal["value", "gradient", "update"]
     kind: str
-    """The op, in people's words."""
+    """The op, in everyday words."""
     formula: str
-    """Of the whole, in names."""
+    """The whole formula, in names."""
     parts: tuple[Part, ...]
     between: tuple[Part, ...]
-    """The numbers on the way that no array of the trace holds (softmax's total), in the order in which they arise."""
+    """The intermediate numbers that no array of the trace holds (softmax's total), in their order of computation."""
     recorded: float
-    """What PyTorch computed."""
+    """PyTorch's value."""
     bound: float
-    """How far rounding explains a difference."""
+    """The largest difference that rounding explains."""
     unwritten: tuple[str, ...] = ()
-    """Nodes whose arithmetic is not written: their terms are missing."""
+    """Nodes whose arithmetic is not supported: their terms are missing."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of an update: the optimizer's."""
+    """The optimizer's settings, for an update."""
     external: bool = False
-    """Whether it came from outside, as pixels and weights do: then it is its own total."""
+    """Whether it came from outside, like pixels and weights: then it is its own total."""
     left_out: int = 0
-    """Numbers between that are not among `between`, because there are so many."""
+    """How many intermediate numbers are not in `between`, because there are too many."""
     note: str = ""
-    """Why the arithmetic is not written, where that can be told: a sentence."""
+    """Why the arithmetic is not supported, if that is known: a sentence."""
 
     @property
     def total(self) -> float | None:
@@ -101,7 +102,7 @@ class Working:
         """The total minus what PyTorch computed; None where there is no total."""
         if self.total is None:
             return None
-        return 0.0 if self.total == self.recorded else self.total - self.recorded  # infinity minus itself is no number
+        return 0.0 if self.total == self.recorded else self.total - self.recorded  # infinity minus itself is NaN
 
     @property
     def complete(self) -> bool:
@@ -109,7 +110,7 @@ class Working:
         return not self.unwritten
 
     def as_json(self) -> dict[str, Any]:
-        """JSON's types: every part's terms, indices and values; null for what is infinite or not written."""
+        """JSON's types: every part's terms, indices and values; null for infinite or missing numbers."""
         return {
             "name": self.name,
             "quantity": self.quantity,
@@ -195,12 +196,12 @@ def gradient(trace: Trace, unit: str) -> Working:
 def update(trace: Trace, weight: str) -> Working:
     """The step that the optimizer would make with a weight: "conv1.weight[3, 0, 2, 2]". Raises TraceError.
 
-    Of a weight that is none of the optimizer's, its value, and a note that nothing changes.
+    For a weight outside the optimizer: its value, and a note that nothing changes.
     """
     name, index = locate(trace, weight, parameters_only=True)
     shown = _written(trace, name, index)
     if name not in trace.updates:
-        if name in trace.gradients:  # a backbone that is frozen, say
+        if name in trace.gradients:  # a frozen backbone, for example
             value = float(trace.values[name][index])
             note = f"Nothing changes: {name} is not among the optimizer's parameters, so its step leaves it as it is."
             settings = {"weight": value}
@@ -257,7 +258,7 @@ def _part(trace: Trace, through: str, reads: Mapping[str, str], op: Op, terms: T
 
 
 def _inner(trace: Trace, through: str, local: str) -> str:
-    """What an op's own array is called: no array of the trace has that name."""
+    """A name for an op's own array that no array of the trace has."""
     return f"{local} in {through}" if local.removeprefix(GRADIENT) in trace.values else local
 
 
@@ -273,9 +274,9 @@ def _short(trace: Trace, reads: Mapping[str, str], op: Op, local: str, batched: 
 def _between(
     trace: Trace, node: Node, evaluator: Evaluator, results: tuple[Terms, ...]
 ) -> tuple[tuple[Part, ...], int]:
-    """The numbers between that `results` are made of, those that they are made of before them, each once.
+    """The intermediate numbers behind `results`, in their order of computation, each once.
 
-    And how many there are besides LINES of them.
+    And how many there are beyond LINES.
     """
     op = evaluator.op
     made = {stage.out for stage in op.stages} - {OUT}
@@ -312,14 +313,14 @@ def _between(
 
 
 def _formula(parts: tuple[Part, ...]) -> str:
-    """The whole in words: `sum of input * weight + bias`, with the names of the trace."""
+    """The whole formula: `sum of input * weight + bias`, with the names of the trace."""
     different = dict.fromkeys((part.terms.pick, len(part.terms) > 1, part.formula) for part in parts)
     words = {("sum", True): "sum of {}", ("sum", False): "{}", ("max", True): "largest of {}", ("max", False): "{}"}
     return " + ".join(words[pick, several].format(text) for pick, several, text in different)
 
 
 def _in_formula(name: str) -> str:
-    """A module in an nn.Sequential is called "0", which in a formula is a number."""
+    """A module in an nn.Sequential may be called "0", which would look like a number in a formula."""
     start = GRADIENT if name.startswith(GRADIENT) else ""
     bare = name.removeprefix(GRADIENT)
     return f"{start}layer {bare}" if re.fullmatch(r"[\d.]+(@\d+)?", bare) else name
@@ -331,7 +332,7 @@ def _bound(scale: float, rounding: tuple[float, float]) -> float:
 
 
 def _agrees(working: Working) -> bool:
-    """Whether rounding explains the difference; there is nothing to explain where terms are missing."""
+    """Whether rounding explains the difference; True if terms are missing."""
     total, recorded = working.total, working.recorded
     if total is None:
         return True
@@ -341,10 +342,10 @@ def _agrees(working: Working) -> bool:
 
 
 def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[], str] = str) -> Working:
-    """The same, or TraceError where rounding does not explain the difference.
+    """The working; raises TraceError if rounding does not explain the difference.
 
-    `hooks`: what may have changed the number beside the arithmetic. Where one did, its part is not written.
-    `strained` says what on the way did not fit its dtype, where something did.
+    `hooks`: those that may have changed the number besides the arithmetic. If one did, its part is missing. `strained`
+    says which intermediate number did not fit its dtype, if one did not.
     """
     if _agrees(working):
         return working
@@ -365,7 +366,7 @@ def _checked(working: Working, hooks: Sequence[str] = (), strained: Callable[[],
 
 
 def _hooks_note(names: Sequence[str]) -> str:
-    """What is said of a number that hooks have changed. As in web/arithmetic/working.js."""
+    """The sentence about a number that hooks have changed. As in web/arithmetic/working.js."""
     sentence = " and ".join(names)
     return f"{sentence[0].upper()}{sentence[1:]} changed this number. The terms add up to what it was before."
 

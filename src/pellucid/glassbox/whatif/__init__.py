@@ -1,1 +1,1 @@
-"""Changes of a network, and what would make one fit."""
+"""Changes to a network, and further changes that make one fit."""

@@ -1,7 +1,7 @@
-"""What if a weight, a stride, a padding or a kind of pooling were another: descriptions, and the network that follows.
+"""What if a weight, a stride, a padding or a kind of pooling were different? Describe changes and make the network.
 
-Layers keep their names, also where a pooling becomes another kind: a name is a place in the network. The original
-network and module are never touched.
+Layers keep their names, even if a pooling becomes another kind: a name is a place in the network. The original network
+and module never change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["max", "average", "l2"]
 POOLS: Mapping[str, type[Pool]] = {"max": MaxPool, "average": AvgPool, "l2": L2Pool}
 LARGEST = 1 << 30
-"""Bytes of all layers' outputs for one picture. A run keeps every one of them, and as many gradients."""
+"""Most bytes of all layers' outputs for one picture. A run stores all of them, and as many gradients."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Stride:
-    """The window of a convolution or pooling moves by so many rows and columns."""
+    """The window of a convolution or pooling moves by this many rows and columns."""
 
     layer: str
     stride: Pair
@@ -49,7 +49,7 @@ class Stride:
 
 @dataclass(frozen=True)
 class Padding:
-    """So many zeros above and below, left and right."""
+    """The number of zeros above and below, left and right."""
 
     layer: str
     padding: Pair
@@ -57,7 +57,7 @@ class Padding:
 
 @dataclass(frozen=True)
 class Pooling:
-    """The pooling takes of each window the largest, the mean, or the root of the sum of squares."""
+    """The pooling takes the largest number of each window, the mean, or the root of the sum of squares."""
 
     layer: str
     kind: Kind
@@ -68,7 +68,7 @@ Change = Weight | Stride | Padding | Pooling
 
 
 class Unfitting(NetworkError):
-    """Sizes that do not fit the weights there are; `reason` without the name of what was changed."""
+    """The sizes do not fit the existing weights; `reason` does not name the changed layer."""
 
     def __init__(self, changes: Sequence[Setting], reason: str) -> None:
         super().__init__(f"With {written(changes)}, {reason}.")
@@ -76,7 +76,7 @@ class Unfitting(NetworkError):
 
 
 class Adjustable(NamedTuple):
-    """A layer with a window, and what of it can be changed."""
+    """A layer with a window, and its settings that can be changed."""
 
     layer: str
     kind: str
@@ -94,28 +94,28 @@ class Changed(NamedTuple):
     network: Network | None
     module: nn.Module
     called: Mapping[str, str]
-    """What the changed network's text would call a layer -> what it is called here, where the two differ."""
+    """A layer's name in the changed network's text -> its name here, if the two differ."""
 
 
 def target(change: Change) -> tuple[Any, ...]:
-    """What is changed; of two changes of the same, the later one counts."""
+    """What is changed; of two changes to the same target, the later one counts."""
     if isinstance(change, Weight):
         return Weight, change.name, change.index
     return type(change), change.layer
 
 
 def latest(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Each target once, as it was changed last, in the order in which they were first changed."""
+    """The last change of each target, in the order of the first changes."""
     return tuple({target(change): change for change in changes}.values())
 
 
 def changed(
     network: Network | None, module: nn.Module, input: Shape, classes: int, changes: Sequence[Change]
 ) -> Changed:
-    """The network and a module of its own, with the changes. `input`: (C, H, W). Without a network only weights change.
+    """The network and a new module, with the changes. `input`: (C, H, W). Without a network only weights change.
 
-    Raises TraceError for a layer, weight or value that there is not, and Unfitting where weights would not fit the
-    sizes that follow, or NetworkError where a layer cannot be so.
+    Raises TraceError for a layer, weight or value that does not exist, Unfitting if weights do not fit the new sizes,
+    or NetworkError if a layer cannot be changed in this way.
     """
     last = latest(changes)
     settings = [change for change in last if not isinstance(change, Weight)]
@@ -134,7 +134,9 @@ def changed(
 def resized(
     network: Network, input: Shape, classes: int, settings: Sequence[Setting]
 ) -> tuple[Network, dict[str, Shape]]:
-    """With other strides and padding, poolings still of their old kind; and each layer's input. Raises as `changed`."""
+    """The network with other strides and padding, poolings still of their old kind; and each layer's input. Raises as
+    `changed`.
+    """
     known = dict(places(network, classes))
     wanted: dict[str, list[Setting]] = {}
     for change in settings:
@@ -147,7 +149,7 @@ def resized(
     try:
         ends = chain(sized.filled(classes), input)[-1].output
     except NetworkError as error:
-        # what follows the semicolon says how to write another network
+        # after the semicolon the message says how to write another network
         raise Unfitting(settings, f"the sizes do not fit: {str(error).partition(';')[0].rstrip('.')}") from None
     if ends != (classes,):
         raise Unfitting(settings, f"the network would end with {list(ends)} for {classes} classes")
@@ -168,7 +170,7 @@ def resized(
 
 
 def stored(network: Network | None, module: nn.Module, classes: int, change: Change) -> float | Pair | str:
-    """What a change would replace, as it stands in the original. Raises TraceError as `changed`."""
+    """The original value that a change would replace. Raises TraceError as `changed`."""
     if isinstance(change, Weight):
         return float(_numbers(module, change)[change.index].item())
     if network is None:
@@ -186,9 +188,9 @@ def stored(network: Network | None, module: nn.Module, classes: int, change: Cha
 
 
 def adjustable(network: Network | None, classes: int) -> tuple[Adjustable, ...]:
-    """The layers whose stride, padding or kind of pooling can be changed, in the order in which they run.
+    """The layers whose stride, padding or kind of pooling can be changed, in their order of execution.
 
-    None of a module that has no network in our text.
+    Empty for a module that our text cannot write.
     """
     layers = []
     for place, layer in places(network, classes) if network is not None else ():
@@ -201,7 +203,7 @@ def adjustable(network: Network | None, classes: int) -> tuple[Adjustable, ...]:
 
 
 def places(network: Network, classes: int) -> Iterator[tuple[str, Layer]]:
-    """Each layer by its name, `residual2.body.conv1`, in the order in which they run."""
+    """Each layer by its name, `residual2.body.conv1`, in their order of execution."""
     return _places(network.filled(classes), "")
 
 
@@ -212,7 +214,7 @@ def written(changes: Sequence[Change]) -> str:
 
 
 def most_stride(layer: Layer) -> Pair:
-    """Twice the window's reach: beyond it the network would see next to nothing of the picture."""
+    """Twice the window's reach: beyond it the network would see almost nothing of the picture."""
     window = layer.window()
     return (2 * window.reach[0], 2 * window.reach[1]) if window is not None else (1, 1)
 
@@ -250,7 +252,7 @@ def _places(layers: Sequence[Layer], path: str) -> Iterator[tuple[str, Layer]]:
 
 
 def _rewritten(network: Network, change: Any) -> Network:
-    """The network with `change(place, layer)` for every layer, those of rows within layers included."""
+    """The network with `change(place, layer)` for every layer, including those of rows within layers."""
 
     def row(layers: Sequence[Layer], path: str) -> tuple[Layer, ...]:
         names = Names()
@@ -269,7 +271,7 @@ def _rewritten(network: Network, change: Any) -> Network:
 
 
 def _check(place: str, layer: Layer, changes: Sequence[Setting]) -> None:
-    """Raises TraceError where a layer has no such setting, or a value is out of its range."""
+    """Raises TraceError if a layer has no such setting, or a value is out of its range."""
     for change in changes:
         if isinstance(change, Pooling):
             if not isinstance(layer, tuple(POOLS.values())):
@@ -301,14 +303,14 @@ def _check_pair(place: str, what: str, value: Any, least: int, most: Pair) -> No
 
 
 def _sized(place: str, layer: Layer, changes: Sequence[Setting]) -> Layer:
-    """With its new stride and padding."""
+    """The layer with its new stride and padding."""
     stride = next((each.stride for each in changes if isinstance(each, Stride)), None)
     padding = next((each.padding for each in changes if isinstance(each, Padding)), None)
     if stride is None and padding is None:
         return layer
     try:
         if isinstance(layer, Conv):
-            same = layer.padding if layer.lopsided else layer.zeros  # numbers stay as they are with another stride
+            same = layer.padding if layer.lopsided else layer.zeros  # numbers do not change with another stride
             return replace(layer, stride=stride or layer.stride, padding=padding if padding is not None else same)
         assert isinstance(layer, Pool)
         moved = replace(layer, stride=stride or layer.stride)
@@ -332,7 +334,7 @@ def _pooled(layer: Layer, change: Pooling) -> Layer:
 
 
 def _module(module: nn.Module, network: Network, inputs: Mapping[str, Shape], places_: set[str]) -> nn.Module:
-    """A copy of the module in which the layers at these places are new, with the old weights."""
+    """A copy of the module with new layers at these places, with the old weights."""
     import torch
 
     copy = deepcopy(module)
@@ -341,7 +343,7 @@ def _module(module: nn.Module, network: Network, inputs: Mapping[str, Shape], pl
         path, _, name = place.rpartition(".")
         parent = copy.get_submodule(path)
         old = parent.get_submodule(name)
-        with torch.device("meta"):  # no memory is taken, and no number drawn from torch's generator
+        with torch.device("meta"):  # allocates no memory, and draws no number from torch's generator
             new = layers[place].module(inputs[place])
         new.load_state_dict(old.state_dict(), assign=True)
         setattr(parent, name, new.train(old.training))
@@ -349,7 +351,9 @@ def _module(module: nn.Module, network: Network, inputs: Mapping[str, Shape], pl
 
 
 def _numbers(module: nn.Module, change: Weight) -> Tensor:
-    """The array that a weight is in. Raises TraceError: there is none, the index is outside, or the value no number."""
+    """The array of a weight. Raises TraceError if it does not exist, the index is outside, or the value is not a
+    number.
+    """
     arrays = {name: tensor for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
     if change.name not in arrays:
         raise frozen_copy.unknown(change.name, list(arrays), "weight")
@@ -373,7 +377,7 @@ def _without_text(change: Setting) -> TraceError:
 
 
 def _with_weights(module: nn.Module, changes: Sequence[Change]) -> nn.Module:
-    """The module itself, with the weights among the changes."""
+    """Apply the weights among the changes to the module itself."""
     for change in changes:
         if isinstance(change, Weight):
             _set(module, change)

@@ -1,4 +1,4 @@
-"""Which other strides and paddings would make a change fit that by itself does not."""
+"""Suggest other strides and paddings that make an unfitting change fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pellucid.network.window import Shape
 
 STRIDES = (1, 2, 3, 4)
 TRIES = 400
-"""Combinations that are tried. A network of five layers has fewer; one of fifty would take seconds for all."""
+"""The most combinations to try. A network of five layers has fewer; all of one with fifty would take seconds."""
 
 
 def instead(
@@ -22,7 +22,7 @@ def instead(
 ) -> tuple[Setting, ...]:
     """The fewest further changes with which `settings` fit, those nearest to the changed layers first; () for none.
 
-    `input`: (C, H, W). What the settings themselves say is left as it is.
+    `input`: (C, H, W). The settings themselves do not change.
     """
     for further in islice(_combinations(network, classes, settings), tries):
         try:
@@ -37,7 +37,7 @@ def _combinations(network: Network, classes: int, settings: Sequence[Setting]) -
     """One further change, then two, of as many layers as come after the changed ones."""
     singles = list(_singles(network, classes, settings))
     yield from ((single,) for single in singles)
-    # along the diagonals: two that are near before one that is near and one that is far
+    # along the diagonals: two near ones before one near and one far
     for total in range(1, 2 * len(singles)):
         for first in range(max(0, total - len(singles) + 1), (total + 1) // 2):
             pair = singles[first], singles[total - first]

@@ -1,1 +1,1 @@
-"""Where a network looked, what made the difference, what each filter sees; and how far to trust that."""
+"""Where a network looked, what made the difference, what each filter sees, and how far to trust the answers."""

@@ -1,4 +1,4 @@
-"""Where a network looked, by three methods of Captum, each map with a score of whether it can be trusted.
+"""Where a network looked, by three methods of Captum, each map with a score of its trustworthiness.
 
 * integrated gradients   Sundararajan, Taly, Yan 2017, "Axiomatic attribution for deep networks", eq. 1: the gradient
                          along the way from the mean colour to the picture, times the way. The map adds up to what
@@ -34,10 +34,10 @@ Method = Literal["integrated_gradients", "occlusion", "grad_cam"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 Mode = Literal["training", "evaluation"]
-STEPS = (64, 256)  # of integrated gradients: more are taken where the map does not add up
-COMPLETE = 0.01  # of the logit's change: how far off the sum may be; and in logits, where the change is small
+STEPS = (64, 256)  # of integrated gradients: the second if the map does not add up
+COMPLETE = 0.01  # allowed error of the sum, relative to the logit's change; in logits, if the change is small
 BATCH = 32
-SHORT_SIDE = 224  # pixels: how large an overlay is at least
+SHORT_SIDE = 224  # pixels: least size of an overlay
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class Attribution:
 
     method: Method
     layer: str | None
-    """The layer whose feature maps were weighted: Grad-CAM only."""
+    """The layer whose feature maps were weighted, for Grad-CAM only."""
     target: int
     map: NDArray[np.float32]
     """(H, W), in logits: positive speaks for the class, negative against it. Grad-CAM has no negative values."""
     logit: float
     baseline_logit: float
     completeness_error: float | None
-    """Sum of the map minus (`logit` - `baseline_logit`): integrated gradients only, where it should be 0."""
+    """Sum of the map minus (`logit` - `baseline_logit`), for integrated gradients only; it should be 0."""
     deletion: Deletion
     mode: Mode = "evaluation"
-    """How the network ran for the map: always as it predicts, without dropout, with batch norm's running figures."""
+    """The network's mode for the map: always as in prediction, without dropout, batch norm with running statistics."""
     recorded: Mode = "evaluation"
-    """How it ran for the trace that was asked. Where that was training, the map's logit is not the trace's."""
+    """The network's mode in the trace. If that was training, the map's logit is not the trace's."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON's types; the map as in packed.py: its shape, and base64 of little-endian float32 values, row by row."""
@@ -89,13 +89,13 @@ def attribute(
     several: bool = False,
     scores: Callable[[Tensor], Tensor] | None = None,
 ) -> Attribution:
-    """Where `module` looked in `input`, float32 (1, C, H, W) standardised, when it scored class `target`.
+    """Where `module` looked in `input`, standardised float32 (1, C, H, W), to score class `target`.
 
-    `layer` is for Grad-CAM and chosen where it is None: see `grad_cam_layer`. `temperature` is that of the calibrated
-    probabilities in the deletion score; with `several` labels a picture they are sigmoids. `scores`: what gives the
-    module's own scores of many pictures faster, equal but for rounding, where there is something: it looks at pictures
-    with windows covered and pixels removed. The module is copied and stays as it was. Raises TraceError where the
-    method, the class or the layer does not exist, where the network cannot be differentiated, or the map is not finite.
+    `layer` is for Grad-CAM; None chooses one: see `grad_cam_layer`. `temperature` calibrates the probabilities in the
+    deletion score; with `several` labels a picture they are sigmoids. `scores`: an optional faster function with the
+    module's own scores, equal up to rounding, for the many pictures with windows covered or pixels removed. The module
+    is copied and does not change. Raises TraceError if the method, the class or the layer does not exist, if the
+    network cannot be differentiated, or if the map is not finite.
     """
     if method not in METHODS:
         raise TraceError(f"There is no method {method!r}; the methods are {', '.join(METHODS)}.")
@@ -126,12 +126,12 @@ def attribute(
 
 
 def grad_cam_layer(module: nn.Module, input: Tensor, layer: str | None = None) -> str:
-    """The layer whose maps Grad-CAM takes for an input (1, C, H, W): `layer`, or the last that knows where things are.
+    """The layer whose maps Grad-CAM takes for an input (1, C, H, W): `layer`, or the last one with spatial maps.
 
-    The last convolution with more than one place in its output finds the size of the maps; of the layers that end at
-    or after it with maps of that size, the last is taken. So batch norm, activation and the addition of a residual
-    layer's branches are part of what is looked at. Without a convolution, the last layer with such an output. Raises
-    TraceError where there is none, or where `layer` has no maps.
+    The last convolution with more than one place in its output sets the size of the maps. The result is the last layer
+    that ends at or after it with maps of that size. So it includes batch norm, activation and the addition of a
+    residual layer's branches. Without a convolution, it is the last layer with such an output. Raises TraceError if
+    there is none, or if `layer` has no maps.
     """
     with gradients():
         return _spatial_layer(still(module), input.detach(), layer)
@@ -141,8 +141,8 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     """A picture to look at, uint8 (f*H, f*W, 3): `image`, uint8 (H, W, 3), in grey, under `heat`, float (H, W).
 
     Amber speaks for the class and blue against it; at 0 the picture shows through, and the colour is full at the 99.5th
-    percentile of the absolute values. The whole factor f brings the shorter side to 224 pixels at least; pixels stay
-    squares. Raises TraceError where the sizes differ.
+    percentile of the absolute values. The whole factor f brings the shorter side to at least 224 pixels; pixels stay
+    square. Raises TraceError if the sizes differ.
     """
     if image.shape != (*heat.shape, 3):
         raise TraceError(
@@ -181,7 +181,7 @@ def _logits(copy: nn.Module, picture: Tensor, target: int) -> tuple[float, float
 
 
 def _integrated_gradients(copy: nn.Module, picture: Tensor, target: int, change: float) -> NDArray[np.float32]:
-    """More steps are taken until the sum is the logit's change, or there have been enough of them."""
+    """More steps are taken until the sum is the logit's change, or the limit is reached."""
     from captum.attr import IntegratedGradients
 
     method = IntegratedGradients(lambda batch: copy(batch.clone()))
@@ -195,7 +195,9 @@ def _integrated_gradients(copy: nn.Module, picture: Tensor, target: int, change:
 
 
 def _occlusion(scores: Callable[[Tensor], Tensor], picture: Tensor, target: int) -> NDArray[np.float32]:
-    """Windows of an eighth of each side, half a window apart. Captum gives each channel the whole fall; so the mean."""
+    """Windows of an eighth of each side, half a window apart. Captum gives each channel the whole fall, so take the
+    mean.
+    """
     from captum.attr import Occlusion
 
     channels, height, width = picture.shape[1:]
@@ -228,7 +230,7 @@ def _plane(values: Tensor) -> NDArray[np.float32]:
 
 
 def _spatial(copy: nn.Module, picture: Tensor) -> dict[str, tuple[int, ...]]:
-    """The layers whose output (1, C, H, W) has more than one place, in the order in which they are ready."""
+    """The layers whose output (1, C, H, W) has more than one place, in the order of completion."""
     spatial = {name: shape for name, shape in shapes(copy, picture).items() if len(shape) == 4 and shape[2:] != (1, 1)}
     if not spatial:
         raise TraceError("No layer of this network gives feature maps, so there is nothing for Grad-CAM to weight.")

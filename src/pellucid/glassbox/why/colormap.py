@@ -1,4 +1,4 @@
-"""Signed numbers as colours: amber above zero, blue below, paper at zero. Those of the page, too (web/signed.js)."""
+"""Signed numbers as colours: amber above zero, blue below, paper at zero. The page uses the same (web/signed.js)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MIDDLE = 0.6
 STEPS = 255
 """Colours on each side of zero."""
 LUMA = (0.299, 0.587, 0.114)
-"""Red, green and blue in grey, ITU-R BT.601."""
+"""Weights of red, green and blue in grey, ITU-R BT.601."""
 STRONGEST = 0.85
-"""Opacity at the full scale: the picture can still be seen under it."""
+"""Opacity at the full scale: the picture is still visible under it."""
 
 
 def shade(values: NDArray[np.floating], scale: float) -> NDArray[np.uint8]:
@@ -29,7 +29,7 @@ def shade(values: NDArray[np.floating], scale: float) -> NDArray[np.uint8]:
 
 
 def blend(image: NDArray[np.uint8], values: NDArray[np.floating], scale: float) -> NDArray[np.uint8]:
-    """The colours of `MIDDLE` over an image, uint8 (H, W, 3), turned grey: every hue is the values' own.
+    """The colours of `MIDDLE` over an image, uint8 (H, W, 3), turned grey: every hue comes from the values.
 
     The opacity grows with the magnitude of a value, float (H, W), to `STRONGEST` at `scale` and beyond.
     """

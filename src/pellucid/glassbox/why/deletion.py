@@ -1,8 +1,8 @@
-"""Whether a map of where a network looked can be trusted: take away what it marks, and see what happens.
+"""Whether a map of where a network looked can be trusted: remove what it marks, and watch the probability.
 
 The deletion metric of Petsiuk, Das, Saenko 2018, "RISE: Randomized input sampling for explanation of black-box models",
-section 4.2: pixels are removed, those with the most evidence first, and the class's probability is followed down.
-Theirs has no measure of chance; ours is the same map laid elsewhere on the picture (docs/why/captum.md).
+section 4.2: pixels are removed, those with the most evidence first, while the class's probability is recorded. Theirs
+has no measure of chance; ours is the same map moved elsewhere on the picture (docs/why/captum.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STEPS = 20
-ORDERS = 16  # random ones, to compare with
+ORDERS = 16  # random orders for comparison
 SEED = 0
 BATCH = 32
 
@@ -29,22 +29,22 @@ BATCH = 32
 class Deletion:
     """How the probability of a class falls as pixels are removed in a map's order, and in random orders.
 
-    A random order is that of the same map mirrored by chance and moved by chance, what leaves at one edge coming in at
-    the other. Its holes have the same shapes in other places: removing a patch hurts otherwise than removing as many
-    scattered pixels, and a map must not be praised for that.
+    A random order comes from the same map, randomly mirrored and moved, where what leaves at one edge comes in at the
+    other. Its holes have the same shapes in other places: removing a patch has another effect than removing as many
+    scattered pixels, and a map must not gain from that.
 
-    What it proves: that the network's answer depends on the places marked more than on others. What it does not: that
-    they look important to a person, or that the network is right. A picture with holes is unlike any it was trained on,
-    and what it makes of one need not be what it makes of a whole picture. The verdict's margin is two deviations of
-    the random orders; a map without meaning passes it now and then.
+    This proves that the network's answer depends on the marked places more than on others. It does not prove that they
+    look important to a person, or that the network is right. A picture with holes is unlike any training picture, and
+    the network may treat it differently from a whole one. The verdict's margin is two deviations of the random orders;
+    a meaningless map passes it now and then.
     """
 
     shares: tuple[float, ...]
-    """Share of the pixels removed, 0 to 1."""
+    """Fraction of the pixels removed, 0 to 1."""
     probabilities: tuple[float, ...]
     """The class's probability at each share, with pixels removed in the map's order."""
     area: float
-    """Area under the probabilities over the shares (trapezoid rule), 0 to 1: low where the map marks what matters."""
+    """Area under the probabilities over the shares (trapezoid rule), 0 to 1: low if the map marks what matters."""
     random_area: float
     """Mean area of random orders."""
     random_deviation: float
@@ -52,12 +52,12 @@ class Deletion:
 
     @property
     def trust(self) -> float:
-        """`random_area - area`: positive where the map finds what matters better than chance."""
+        """`random_area - area`: positive if the map marks what matters better than chance."""
         return self.random_area - self.area
 
     @property
     def verdict(self) -> str:
-        """One sentence for whoever looks at the map."""
+        """One sentence for the reader of the map."""
         if self.trust > 2 * self.random_deviation:
             return (
                 "Removing the pixels that this map marks lowers the probability faster than chance: it can be trusted."
@@ -83,10 +83,10 @@ def deletion(
 ) -> Deletion:
     """Score `heat`, float (H, W), for class `target` of `input`, float32 (1, C, H, W).
 
-    The pixels with the largest values go first and are replaced with 0, the mean colour, in 20 steps; the probability
-    is softmax(logits / temperature)[target], or with `several` labels a picture sigmoid. Equal values go in random
-    order, and a map that is the same everywhere orders nothing: its figures are those of chance. `scores`: of pictures
-    (n, C, H, W), (n, classes), as the network gives them in evaluation mode.
+    The pixels with the largest values go first and are replaced by 0, the mean colour, in 20 steps; the probability is
+    softmax(logits / temperature)[target], or a sigmoid with `several` labels a picture. Equal values go in random
+    order, so a constant map gets the figures of chance. `scores`: pictures (n, C, H, W) -> (n, classes), as the network
+    computes them in evaluation mode.
     """
     random = np.random.default_rng(SEED)
     shares = np.linspace(0, 1, STEPS + 1)
@@ -128,7 +128,7 @@ def _curves(
 ) -> NDArray[np.float64]:
     """The probability after each number of pixels removed in each order, float64 (orders, steps).
 
-    Nothing and everything removed are the same picture in every order, and are looked at once.
+    With nothing and with everything removed, the picture is the same in every order, and is computed once.
     """
     import torch
 
@@ -148,7 +148,7 @@ def _curves(
 
 
 def _ranks(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """When each pixel is removed, from 0."""
+    """The step at which each pixel is removed, from 0."""
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return ranks

@@ -1,4 +1,4 @@
-"""Which pictures excite a filter most, and where: the largest activations of each filter over a stream of pictures."""
+"""The pictures that excite a filter most, and where: each filter's largest activations over a stream of pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Exemplar:
     unit: tuple[int, int, int]
     """Channel, row, column of the layer's output."""
     box: tuple[int, int, int, int]
-    """What the unit sees: top, left, bottom, right in pixels of the prepared picture; the ends are exclusive."""
+    """The receptive field: top, left, bottom, right in pixels of the prepared picture; the ends are exclusive."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LayerExemplars:
     weight: NDArray[np.float32]
     """(filters, input channels of a group, kernel height, kernel width)"""
     sees: tuple[int, int]
-    """Height and width of what a unit sees, beyond the picture's edges too: see receptive.py."""
+    """Height and width of the receptive field, even beyond the picture's edges: see receptive.py."""
     filters: tuple[tuple[Exemplar, ...], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -63,12 +63,12 @@ def find(
     """Look at all pictures, (name, float32 (1, C, H, W) standardised), all of one size, on the module's device.
 
     Yields how many have been seen, and returns (`exemplars = yield from find(...)`) the `count` strongest for each
-    filter of each nn.Conv2d, or of those in `layers`, in the order in which the network runs them. A picture stands
-    at most once beside a filter; of equal activations the earlier picture wins. Whatever is not a finite number is
-    passed over. A layer that is run more than once is seen in its first run. Memory does not grow with the number of
-    pictures. The module is copied and stays as it was.
+    filter of each nn.Conv2d, or of those in `layers`, in their order of execution. A picture appears at most once per
+    filter; of equal activations the earlier picture wins. Non-finite numbers are skipped. For a layer that runs more
+    than once, the first run counts. Memory does not grow with the number of pictures. The module is copied and does not
+    change.
 
-    Raises TraceError where there is no convolution, no layer of that name, no picture, or pictures of several sizes.
+    Raises TraceError if there is no convolution, no layer with such a name, no picture, or pictures of several sizes.
     """
     from torch import nn
 
@@ -108,7 +108,7 @@ def _find(
 
 
 class _Best:
-    """The strongest places of each filter so far, in arrays of (filters, count): -inf where there is none yet."""
+    """The strongest places of each filter so far, in arrays of (filters, count), initially -inf."""
 
     def __init__(self, filters: int, count: int) -> None:
         self.activation = np.full((filters, count), -np.inf, np.float32)
@@ -136,7 +136,7 @@ def _look(
 
     def note(name: str, output: Tensor) -> None:
         activation, index = output.flatten(2).max(2)  # (pictures, filters)
-        if not activation.isfinite().all():  # NaN and infinity are the largest where there is one
+        if not activation.isfinite().all():  # NaN and infinity count as the largest
             finite = torch.where(output.isfinite(), output, -torch.inf)
             activation, index = finite.flatten(2).max(2)
         place = np.stack(np.divmod(index.cpu().numpy(), output.shape[3]), axis=-1)

@@ -1,9 +1,9 @@
-"""What units see, in one pass: every number is the farthest line of the picture that went into it.
+"""The receptive fields of units, in one pass: every number is the farthest line of the picture that affects it.
 
-A convolution then gives the largest number of each window, an activation function changes nothing, and an addition
-takes the larger of two; what is no part of the picture (padding, weights) is minus infinity. Four pictures pass: the
-number of each row, of each column, and both counted from the other end. So the result is exact, and it is the result of
-receptive.py's sweep, for networks of the operators below. Any other operator is Unknown, and the sweep has to do.
+A convolution then takes the largest number of each window, an activation function changes nothing, and an addition
+takes the larger of two; everything outside the picture (padding, weights) is minus infinity. Four pictures pass: the
+number of each row, of each column, and both counted from the other end. The result is exact and equals that of
+receptive.py's sweep, for networks of the operators below. Any other operator is Unknown, and needs the sweep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Number = int | Sequence[int]
 
 
 class Unknown(Exception):
-    """An operator that is not written here."""
+    """An operator that is not supported here."""
 
 
 def pictures(shape: Sequence[int], device: torch.device) -> Tensor:
@@ -36,14 +36,14 @@ def pictures(shape: Sequence[int], device: torch.device) -> Tensor:
 
 
 def plain(seen: Tensor) -> Tensor:
-    """The numbers of the pass as an ordinary tensor. Raises Unknown where they are none of the pass."""
+    """The numbers of the pass as an ordinary tensor. Raises Unknown if they are not from the pass."""
     if not isinstance(seen, _Farthest):
         raise Unknown("a layer whose numbers do not come from the picture")
     return seen.as_subclass(Tensor)
 
 
 class _Farthest(Tensor):
-    """Numbers of the pass. A tensor that is none of these does not come from the picture."""
+    """Numbers of the pass. Any other tensor does not come from the picture."""
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -69,7 +69,7 @@ def _only_first(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
 
 
 def _joined(first: Any, second: Any, **settings: Any) -> Tensor:
-    """What is computed from two: the farther of the two, or of one where the other is no part of the picture."""
+    """An operation on two: the farther of the two, or the one that comes from the picture."""
     if settings:
         raise Unknown(", ".join(settings))
     arrays = [each if isinstance(each, Tensor) else torch.tensor(0.0) for each in (first, second)]
@@ -148,7 +148,7 @@ def _pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float
 
 
 def _batch_norm(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Batch norm by its running figures changes a number by itself alone. By the picture's own it does not."""
+    """Batch norm with running statistics acts on each number alone. With the picture's own statistics it does not."""
     training = kwargs.get("training", args[4] if len(args) > 4 else False)
     if training or (kwargs.get("running_mean", args[0] if args else None)) is None:
         raise Unknown("batch_norm")
@@ -156,12 +156,12 @@ def _batch_norm(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    return input.as_subclass(Tensor).clone()  # whether a number is left out, itself decides alone
+    return input.as_subclass(Tensor).clone()  # whether a number is dropped depends on that number alone
 
 
 def _whole(input: Tensor, output_size: Any) -> Tensor:
     sides = [output_size] if isinstance(output_size, int) else output_size
-    if any(side != 1 for side in sides):  # None leaves a side as long as it is
+    if any(side != 1 for side in sides):  # None keeps the length of a side
         raise Unknown("adaptive_avg_pool2d")
     return input.as_subclass(Tensor).amax((-2, -1), keepdim=True)
 
@@ -182,20 +182,20 @@ def _layer_norm(input: Tensor, normalized_shape: Sequence[int], *numbers: Any, *
 
 def _mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     dims = [dim] if isinstance(dim, int) else dim
-    if not dims or any(each % input.ndim == 0 for each in dims):  # over the four pictures of the pass
+    if not dims or any(each % input.ndim == 0 for each in dims):  # it covers the four pictures of the pass
         raise Unknown("mean")
     return input.as_subclass(Tensor).amax(dim, keepdim)
 
 
 _AS_IT_IS: set[Any] = {
-    # what only says what there is, or brings numbers to other places
+    # operations that only query the tensor, or move numbers
     *(getattr(Tensor, name).__get__ for name in ("shape", "ndim", "dtype", "device", "requires_grad", "is_nested")),
     *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.__len__, Tensor.is_floating_point, torch.is_floating_point),
     *(Tensor.clone, Tensor.contiguous, Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten),
     *(Tensor.permute, torch.permute, Tensor.transpose, torch.transpose, Tensor.squeeze, Tensor.unsqueeze),
 }
 _UNCHANGED: set[Any] = {
-    # what makes a number of each number alone
+    # element-wise operations
     *(F.relu, torch.relu, Tensor.relu, F.relu6, F.hardtanh, F.silu, F.gelu, F.hardswish, F.hardsigmoid, F.elu),
     *(F.leaky_relu, torch.sigmoid, Tensor.sigmoid, F.sigmoid, torch.tanh, Tensor.tanh, F.tanh, F.softplus, F.mish),
 }

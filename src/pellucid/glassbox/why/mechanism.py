@@ -1,13 +1,13 @@
-"""From mistake to mechanism: which units and which pixels made the difference between two classes' logits.
+"""From mistake to mechanism: the units and pixels that made the difference between two classes' logits.
 
-A number's contribution is gradient * value, the gradient being that of the difference. Through a convolution, ReLU,
-max pooling or any other op without constants, contributions only pass on: their sum stays. What an op adds by itself
-(a bias, a running mean, the bend of a curved activation) is the rest, and is counted as the op's own. So
+A number's contribution is gradient * value, where the gradient is that of the difference. A convolution, ReLU, max
+pooling or any other op without constants only passes contributions on: their sum stays. The rest, which an op adds by
+itself (a bias, a running mean, the bend of a curved activation), counts as the op's own. So
 
     difference = sum over pixels + sum over ops of what each adds by itself
 
-exactly, but for rounding, and so at every layer through which all passes. This is the full-gradient representation of
-Srinivas & Fleuret 2019 (eq. 3), with the rest of every op in the place of its bias, so that it holds for every network.
+exactly, up to rounding, and also at every layer through which everything passes. This is the full-gradient
+representation of Srinivas & Fleuret 2019 (eq. 3), with the rest of every op in place of its bias, for any network.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Share:
-    """What one layer has to do with the difference."""
+    """One layer's part in the difference."""
 
     name: str
     kind: str
@@ -39,12 +39,12 @@ class Share:
     own: float
     """What the layer's op adds by itself."""
     passes_all: bool
-    """Whether all that the network sees passes through this layer, so that the units' sum can be compared."""
+    """Whether everything that the network sees passes through this layer, which makes the units' sum comparable."""
     after: float
-    """Where it does: what the ops after this layer add by themselves. units.sum() + after is the difference."""
+    """If so: what the ops after this layer add by themselves. units.sum() + after is the difference."""
 
     def strongest(self, count: int = STRONGEST) -> list[tuple[tuple[int, ...], float]]:
-        """(index, contribution) of the units that matter most, either way."""
+        """(index, contribution) of the units that matter most, of either sign."""
         flat = self.units.reshape(-1)
         places = np.argsort(-np.abs(flat), kind="stable")[:count]
         return [(tuple(map(int, np.unravel_index(place, self.units.shape))), float(flat[place])) for place in places]
@@ -74,7 +74,7 @@ class Mechanism:
 
     @property
     def remainder(self) -> float:
-        """The parts' sum minus the difference: rounding, and nothing else."""
+        """The parts' sum minus the difference: only rounding."""
         return float(self.shares[0].units.sum()) + self.own - self.difference
 
     def as_json(self) -> dict[str, Any]:
@@ -125,12 +125,12 @@ def _contributions(trace: Trace, name: str) -> NDArray[np.float64]:
 
 
 def _product(values: NDArray[np.float64], gradient: NDArray[Any]) -> NDArray[np.float64]:
-    """What nothing depends on contributes nothing, also where it is infinite, as in a mask."""
+    """A number that nothing depends on contributes nothing, even if it is infinite, as in a mask."""
     return np.where(gradient == 0, 0.0, values) * gradient
 
 
 def _own(call: Call | None, node: Node, graph: Graph, trace: Trace, contributions: NDArray[np.float64]) -> float:
-    """What an op adds by itself: its output's contributions minus those that came in through it."""
+    """An op's own contribution: its output's contributions minus those that came in through it."""
     if call is None or node.name not in trace.gradients:
         return 0.0
     arriving = _through(call, node, graph, trace)
@@ -157,7 +157,7 @@ def _through(call: Call, node: Node, graph: Graph, trace: Trace) -> list[tuple[s
 
 
 def _referred(call: Call, graph: Graph) -> list[str]:
-    """The arrays that a call reads; of a part of several results, those that the call that made these reads."""
+    """The arrays that a call reads; for one of several results, those that the original call reads."""
     several = {each.name: each for each in graph.calls}
     if call.operator == "getitem":
         return _referred(several[call.args[0].name], graph)
@@ -185,6 +185,6 @@ def _run(call: Call, graph: Graph, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def _alone(nodes: list[Node], position: int) -> bool:
-    """Whether what comes after reads nothing from before but this one layer."""
+    """Whether everything after reads nothing from before except this layer."""
     before = {node.name for node in nodes[:position]}
     return not any(source in before for node in nodes[position + 1 :] for source in node.reads.values())

@@ -1,12 +1,12 @@
-"""What each unit of a convolution sees of the picture, exactly, whatever the network is made of.
+"""The exact receptive field of each unit of a convolution, for any network.
 
 No formula of strides and paddings: a picture with NaN in one row goes through the network, and every output that is NaN
-has seen that row; zero weights do not hide it, 0 * NaN is NaN. So branches, dilation, and layers that nobody foresaw
-come out right, and what looks at the whole picture (squeeze and excitation, attention) gives the whole picture.
+has seen that row; zero weights do not hide it, because 0 * NaN is NaN. So branches, dilation, and unforeseen layers
+come out right, and a unit that sees the whole picture (squeeze and excitation, attention) gets the whole picture.
 
-That takes a picture for each row and column. Most networks are made of a few operators of which it is known what they
-see; of those, one pass of four pictures gives the same ends (farthest.py). Imports torch, so it is imported only where
-boxes are asked for.
+That takes one picture for each row and column. Most networks consist of a few operators whose receptive fields are
+known; for those, one pass of four pictures gives the same ends (farthest.py). Imports torch, so it is imported only if
+boxes are needed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Sight:
-    """What the units of one layer see: the first row or column, and the one after the last; equal where nothing."""
+    """What the units of one layer see: the first row or column, and the one after the last; equal if nothing."""
 
     rows: NDArray[np.int64]
     """(channels, height of the output, 2)"""
@@ -41,29 +41,29 @@ class Sight:
     """(channels, width of the output, 2)"""
 
     def box(self, channel: int, row: int, column: int) -> Box:
-        """The smallest box of the picture that holds everything unit (channel, row, column) sees."""
+        """The smallest box of the picture that holds everything that unit (channel, row, column) sees."""
         (top, bottom), (left, right) = self.rows[channel, row].tolist(), self.columns[channel, column].tolist()
         return top, left, bottom, right
 
     def receptive_field(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of what a unit sees, also beyond the edges of the picture, which is height x width.
+        """Height and width of what a unit sees, even beyond the edges of the picture, which is height x width.
 
-        Exact where the picture's edges leave enough of the units' ends to be seen. Where they do not, the layer sees
-        nearly the whole picture, and the largest box within it is given.
+        Exact if enough of the units' ends are inside the picture. Otherwise the layer sees nearly the whole picture,
+        and the result is the largest box within it.
         """
         return _extent(self.rows, height), _extent(self.columns, width)
 
 
 def sights(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[str, Sight]:
-    """For each named layer what its units see of an input (1, C, H, W). `copy`: by frozen_copy.still, in float32.
+    """For each named layer, what its units see of an input (1, C, H, W). `copy`: from frozen_copy.still, in float32.
 
-    A layer that is run more than once is seen in its first run. Four pictures pass through; where the network has an
-    operator that farthest.py does not know, H + W pictures, a few at a time, with each convolution reduced to one
-    channel a group. The memory does not grow with their number.
+    For a layer that runs more than once, the first run counts. Four pictures pass through; if the network has an
+    operator that farthest.py does not know, H + W pictures pass, a few at a time, with each convolution reduced to one
+    channel per group. Memory does not grow with their number.
     """
     try:
         return _at_once(copy, names, shape)
-    except Exception:  # farthest.Unknown, or what a module raises that cannot compute with such numbers
+    except Exception:  # farthest.Unknown, or an error of a module that cannot compute with such numbers
         return swept(copy, names, shape)
 
 
@@ -74,7 +74,7 @@ def swept(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[s
 
 
 def _at_once(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dict[str, Sight]:
-    """As `sights`, in one pass. Raises farthest.Unknown, or what the module raises."""
+    """As `sights`, in one pass. Raises farthest.Unknown, or the module's exceptions."""
     if any(isinstance(part, torch.jit.ScriptModule) for part in copy.modules()):
         raise farthest.Unknown("a compiled module, whose operators cannot be watched")
     sights: dict[str, Sight] = {}
@@ -90,15 +90,15 @@ def _at_once(copy: nn.Module, names: Sequence[str], shape: Sequence[int]) -> dic
 
 
 def _ends(first: Tensor, last: Tensor) -> NDArray[np.int64]:
-    """(channels, places, 2): the first place that is seen, and the one after the last; 0 and 0 where none is."""
+    """(channels, places, 2): the first visible place, and the one after the last; 0 and 0 if there is none."""
     ends = torch.stack([first, last + 1], -1)
     return torch.where(ends.isfinite(), ends, 0.0).to(torch.int64).cpu().numpy()
 
 
 def first_runs(copy: nn.Module, names: Sequence[str], look: Callable[[str, Tensor], None], batch: Tensor) -> None:
-    """Run the batch and show `look` the output of each named layer, the first time that it is run.
+    """Run the batch and show `look` the output of each named layer, from its first run.
 
-    Nothing is run after the last of them.
+    Nothing runs after the last of them.
     """
     seen: set[str] = set()
 
@@ -119,7 +119,7 @@ def first_runs(copy: nn.Module, names: Sequence[str], look: Callable[[str, Tenso
 
 
 class _Seen(Exception):
-    """All layers that were asked for have been run."""
+    """All requested layers have run."""
 
 
 def _extent(ends: NDArray[np.int64], side: int) -> int:
@@ -128,10 +128,10 @@ def _extent(ends: NDArray[np.int64], side: int) -> int:
 
 
 def _reach(first: NDArray[np.int64], last: NDArray[np.int64], side: int) -> int:
-    """One channel's. Seen whole, unit u would begin at first[-1] - stride * (units after it), and end likewise.
+    """The reach of one channel. Uncut, unit u would begin at first[-1] - stride * (units after it), and end likewise.
 
-    The last unit's start and the first unit's end are those that the picture cuts off least; the stride is the step to
-    their neighbours. It counts where every end within the picture is where it should be.
+    The edges cut off least at the last unit's start and the first unit's end; the stride is the step to their
+    neighbours. The result counts only if every end within the picture is where it should be.
     """
     units = np.arange(len(first))
     if len(units) > 1 and first[-1] > 0 and 0 < last[0] < side:
@@ -144,7 +144,7 @@ def _reach(first: NDArray[np.int64], last: NDArray[np.int64], side: int) -> int:
 
 
 def _sweep(copy: nn.Module, names: Sequence[str], shape: Sequence[int], axis: int) -> dict[str, NDArray[np.int64]]:
-    """Name -> (channels, places along `axis`, 2): first place of the input that is seen, and the one after the last."""
+    """Name -> (channels, places along `axis`, 2): first visible place of the input, and the one after the last."""
     device = _device(copy)
     ends: dict[str, NDArray[np.int64]] = {}
     side, other = shape[axis], 5 - axis
@@ -174,7 +174,7 @@ def _device(copy: nn.Module) -> torch.device:
 class _OneChannel(TorchFunctionMode):
     """Convolutions that only pass NaN on: each group adds up a single channel with ones.
 
-    Faster, and exact: the fast algorithms (Winograd, FFT) work on tiles, in which NaN would spread to neighbours.
+    Faster, and exact: fast algorithms (Winograd, FFT) work on tiles, in which NaN would spread to neighbours.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

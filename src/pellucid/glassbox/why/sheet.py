@@ -20,7 +20,7 @@ Picture = NDArray[np.uint8]
 ROWS = 64
 TILE = 64  # pixels
 GAP = 4
-LABEL = 72  # pixels: the filter's number, and the input channel shown
+LABEL = 72  # pixels: the filter's number, and its visible input channel
 CAPTION = 28
 INK, BACKGROUND, NOTHING = (28, 30, 34), (227, 224, 216), (200, 197, 189)  # darker than a white patch
 PICTURES_KEPT = 64
@@ -29,11 +29,11 @@ PICTURES_KEPT = 64
 def sheet(layer: LayerExemplars, image_of: Callable[[str], Picture], rows: int = ROWS, tile: int = TILE) -> Picture:
     """uint8 (height, width, 3): for each filter its number, the filter itself, and its patches, strongest first.
 
-    `image_of(source)` gives the prepared image, uint8 (H, W, 3), in whose pixels the boxes are. A filter over three
-    channels is shown as a colour, mid grey at zero; any other by the input channel with the largest weights (the sum of
-    the absolute values), amber above zero and blue below; full colour is each filter's own largest weight. Patches
-    and filters are enlarged to `tile` pixels; one cut off by the picture's edge keeps its proportions. Where there are
-    more than `rows` filters, those with the largest mean activation are shown, and the caption says so.
+    `image_of(source)` returns the prepared image, uint8 (H, W, 3), whose pixels the boxes refer to. A filter over three
+    channels is shown in colour, mid grey at zero; any other by the input channel with the largest weights (the sum of
+    the absolute values), amber above zero and blue below; full colour is each filter's own largest weight. Patches and
+    filters are enlarged to `tile` pixels; one cut off by the picture's edge keeps its proportions. If there are more
+    than `rows` filters, those with the largest mean activation are shown, and the caption says so.
     """
     from PIL import Image, ImageDraw
 
@@ -76,7 +76,7 @@ def _caption(layer: LayerExemplars, shown: int) -> str:
 
 
 def _filter(layer: LayerExemplars, channel: int) -> tuple[Picture, str]:
-    """The filter as a picture, and which of its input channels it shows, where it is one of many."""
+    """The filter as a picture, and its visible input channel if there are many."""
     weight = layer.weight[channel]
     scale = float(np.abs(weight).max()) or 1.0
     if len(weight) == 3:
@@ -91,7 +91,7 @@ def _patch(image: Picture, exemplar: Exemplar) -> Picture:
 
 
 def _fitted(image: Picture, tile: int) -> Image:
-    """The image enlarged or reduced to fit a tile; darker where it does not fill it, or where nothing is seen."""
+    """The image scaled to fit a tile; darker where it does not fill it, or where nothing is seen."""
     from PIL import Image
 
     square = Image.new("RGB", (tile, tile), NOTHING)

@@ -1,6 +1,6 @@
 /**
  * The evaluator: the terms of any one number of an op, forward and backward, from its declaration. The same as
- * glassbox/arithmetic/evaluator.py, where it is explained; its sums are compared with Python's in tests/web/test_evaluator.py.
+ * glassbox/arithmetic/evaluator.py, which explains it; tests/web/test_evaluator.py compares its sums with Python's.
  *
  *     value      out[u]  = sum over all n with A(n) = u of  term
  *     gradient   of a[v] = sum over all n with B(n) = v of  gradient of out[A(n)] * d term / d a
@@ -21,12 +21,12 @@ import { flat, selected, one, places, solve, unflat } from "./rows.js";
  * One factor of a sum's terms.
  * @typedef {object} Column
  * @property {string} name
- * @property {Int32Array[]} indices one array an axis, one number a term
+ * @property {Int32Array[]} indices one array per axis, one number per term
  * @property {Float64Array} values
- * @property {Uint8Array} inside 0 where the index lies in the padding, and the value is a zero
+ * @property {Uint8Array} inside 0 if the index is in the padding, where the value is zero
  */
 /**
- * The terms of one number that come from one stage, in the order in which they are added.
+ * The terms of one number from one stage, in their order of addition.
  * @typedef {object} Terms
  * @property {Expression} formula
  * @property {Column[]} columns
@@ -51,7 +51,7 @@ import { flat, selected, one, places, solve, unflat } from "./rows.js";
 
 const NEAR = 2 ** -16; // how near to the largest candidate one must come for its rounding to matter
 
-/** An op with its numbers; what is asked twice is worked out once. */
+/** An op with its numbers; each result is computed once. */
 export class Evaluator {
   /**
    * @param {Op} op
@@ -73,7 +73,7 @@ export class Evaluator {
   }
 
   /**
-   * The terms of one number of "out", or of an array between: one Terms for each stage that adds to it.
+   * The terms of one number of "out", or of an intermediate array: one Terms for each stage that adds to it.
    * @param {number[]} index
    * @returns {Terms[]}
    */
@@ -84,7 +84,7 @@ export class Evaluator {
   }
 
   /**
-   * The terms of the gradient of one number of an input, or of an array between.
+   * The terms of the gradient of one number of an input, or of an intermediate array.
    * @param {string} name
    * @param {number[]} index
    * @returns {Terms[]}
@@ -95,11 +95,11 @@ export class Evaluator {
   }
 
   /**
-   * Where the numbers that go into a unit, or that it goes into, stand: indices without their values.
+   * The indices, without values, of the numbers that go into a unit, or that it goes into.
    * @param {string} from
    * @param {number[]} index
    * @param {string} to
-   * @returns {Int32Array[][]} for each stage that joins the two, one array an axis
+   * @returns {Int32Array[][]} for each stage that joins the two, one array per axis
    */
   places(from, index, to) {
     const { shapes } = this.op;
@@ -132,7 +132,7 @@ export class Evaluator {
     const part = gathered(rows, stage.term, columns, magnitudes);
     if (stage.pick === "sum") return { ...part, precision: stage.precision };
     const values = part.values.map((value, row) => (columns.every(({ inside }) => inside[row]) ? value : -Infinity));
-    // a mask's -Infinity is exact, and rounds nothing
+    // a mask's -Infinity is exact and has no rounding error
     const sizes = part.magnitudes.map((size, row) => (Number.isFinite(values[row]) ? size : 0));
     return { ...part, values, magnitudes: sizes, pick: "max" };
   }
@@ -146,7 +146,7 @@ export class Evaluator {
   backwardStage(stage, name, wanted) {
     const all = solve(stage, name, wanted, this.op.shapes[name]);
     const { indices, inside } = places(stage.maps[stage.out], all, this.op.shapes[stage.out]);
-    // a transposed convolution's padding cuts off some of what it writes: no gradient comes from there
+    // a transposed convolution's padding cuts off some of its outputs: no gradient comes from there
     const rows = selected(all, inside);
     const out = { count: rows.of.length, axes: indices.axes.map((axis) => axis.filter((_, row) => inside[row])) };
     const arriving = this.gradientsAt(stage.out, out);
@@ -271,7 +271,7 @@ export class Evaluator {
 }
 
 /**
- * What the rounding of a given number is measured by. An infinite one is exact, as a mask's -inf is.
+ * The scale of a number's rounding error. An infinite number is exact, like a mask's -inf.
  * @param {number} value
  */
 function sizeOf(value) {
@@ -289,7 +289,7 @@ function memo(known, name) {
 }
 
 /**
- * (value, scale) of numbers that have to be worked out, each different one once.
+ * (value, scale) of numbers that must be computed, each distinct one once.
  * @param {Map<number, [number, number]>} known
  * @param {Int32Array} positions
  * @param {Uint8Array} inside
@@ -337,7 +337,7 @@ function gathered(rows, formula, columns, sizes) {
 }
 
 /**
- * Of one number, which is all that there is.
+ * The terms of the only wanted number.
  * @param {Gathered} part
  * @returns {Terms}
  */
@@ -372,7 +372,7 @@ function sums({ rows, values: each, magnitudes, pick, precision }, count) {
   return { values: near, scales: pick === "max" ? scales : scales.map((scale, of) => Math.sqrt(counts[of]) * scale) };
 }
 
-/** @param {Float64Array} values of which the first that is as large as any wins */
+/** @param {Float64Array} values the first of the largest wins */
 function largest(values) {
   return values.reduce((best, value, row) => (value > values[best] ? row : best), 0);
 }

@@ -1,5 +1,5 @@
 /**
- * Formulas as data: what one term is made of. A number, a name, or [head, argument, ...], as
+ * Formulas as data: the arithmetic of one term. A number, a name, or [head, argument, ...], as
  * glassbox/arithmetic/expression.py writes them. Evaluated over columns, one number for each term, in float64.
  */
 
@@ -8,9 +8,9 @@
 
 const INFIX = /** @type {Record<string, number>} */ ({ "+": 1, "-": 1, "*": 2, "/": 2, ">": 0, ">=": 0, "==": 0 });
 const COMPARISONS = new Set([">", ">=", "=="]);
-// what float32 loses where a product underflows (up to 2^-149) in units of its rounding (2^-24)
+// loss of float32 if a product underflows (up to 2^-149), in units of its rounding (2^-24)
 const UNDERFLOW = 2 ** -125;
-// the same for an exponential: PyTorch's vectorised kernels give 0 below float32's smallest normal number, 2^-126
+// the same for an exponential: PyTorch's vectorised kernels return 0 below float32's smallest normal number, 2^-126
 const UNDERFLOW_OF_EXP = 2 ** -102;
 const ROUNDING = 2 ** -24;
 
@@ -60,8 +60,8 @@ const SLOPE = {
 };
 
 /**
- * 2/sqrt(pi) times the integral of exp(-t^2) from 0 to a, by the series whose terms all have one sign
- * (Abramowitz & Stegun 1964, eq. 7.1.6), so that nothing cancels.
+ * 2/sqrt(pi) times the integral of exp(-t^2) from 0 to a, by a series whose terms all have one sign, so nothing cancels
+ * (Abramowitz & Stegun 1964, eq. 7.1.6).
  * @param {number} a
  */
 export function erf(a) {
@@ -77,7 +77,7 @@ export function erf(a) {
 }
 
 /**
- * The nearest whole number, the even one of two.
+ * The nearest whole number, ties to even.
  * @param {number} a
  */
 function nearest(a) {
@@ -87,7 +87,7 @@ function nearest(a) {
 }
 
 /**
- * Every name in it, in reading order, each once.
+ * Every name in it, in reading order, without repetition.
  * @param {Expression} node
  * @returns {string[]}
  */
@@ -130,8 +130,8 @@ export function evaluate(node, columns, count) {
 }
 
 /**
- * What rounding errors are measured by: the formula's size if nothing in it cancelled (Higham 2002, "Accuracy and
- * Stability of Numerical Algorithms", sections 3.1 and 3.5). `magnitudes` are those of the names.
+ * The scale of rounding errors: the formula's size if nothing in it cancelled (Higham 2002, "Accuracy and Stability of
+ * Numerical Algorithms", sections 3.1 and 3.5). `magnitudes` are those of the names.
  * @param {Expression} node
  * @param {Columns} columns
  * @param {Columns} magnitudes
@@ -186,7 +186,8 @@ function magnitudeOf(head, a, b, sizeA, sizeB) {
 }
 
 /**
- * a^exponent, an exponent below 1: the slope at 0 has no bound, but the root of what rounding leaves there has.
+ * The magnitude of a^exponent, for an exponent below 1: the slope at 0 has no bound, but the root of a rounding error
+ * has.
  * @param {number} a
  * @param {number} size
  * @param {number} exponent
@@ -198,7 +199,7 @@ function magnitudeOfRoot(a, size, exponent) {
 }
 
 /**
- * As text. `value` gives what stands for a name (a longer name, a number), `number` how a constant is written.
+ * As text. `value` replaces a name (by a longer name, or a number), `number` writes a constant.
  * @param {Expression} node
  * @param {(name: string) => string} value
  * @param {(constant: number) => string} [number]

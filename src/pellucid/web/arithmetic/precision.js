@@ -1,6 +1,6 @@
 /**
- * The range of the dtypes in which PyTorch keeps numbers, and what becomes of numbers beyond it. The same as
- * glassbox/arithmetic/precision.py, to the last bit.
+ * The ranges of PyTorch's dtypes, and the effect on numbers beyond them. The same as glassbox/arithmetic/precision.py,
+ * to the last bit.
  */
 
 /** Bits of the significand, and the exponent of the smallest normal number. */
@@ -11,8 +11,8 @@ const PRECISIONS = /** @type {Record<string, [number, number]>} */ ({
 });
 
 /**
- * A number as a dtype holds it: what is too large is infinite, and below the smallest normal number it is the nearest
- * that the dtype has. In between it stays as it is.
+ * A number limited to a dtype's range: a too large one becomes infinite, and below the smallest normal number it
+ * becomes the nearest representable one. In between it does not change.
  * @param {number} value
  * @param {string | undefined} precision none, or "float64": unchanged
  */
@@ -20,7 +20,7 @@ export function limited(value, precision) {
   const [digits, lowest] = PRECISIONS[precision ?? ""] ?? [0, 0];
   if (digits === 0 || !Number.isFinite(value)) return value;
   if (Math.abs(value) < 2 ** lowest) {
-    // beside 1.5 * 2^52 of the smallest numbers, a float64 has no room for parts of one
+    // added to 1.5 * 2^52 of the smallest numbers, a float64 has no room for fractions of one
     const anchor = 1.5 * 2 ** (52 + lowest - digits + 1);
     return value + anchor - anchor;
   }

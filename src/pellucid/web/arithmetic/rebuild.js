@@ -1,6 +1,7 @@
 /**
- * Arrays of an offline page that follow from others: worked out again, to the last bit as glassbox/page/rebuild.py does it,
- * and set right by the stored difference. Only float64 + - * / max min sqrt, in order: the same on every machine.
+ * Rebuild the arrays of an offline page that follow from others: compute them again, to the last bit as
+ * glassbox/page/rebuild.py does, and correct them by the stored difference. Only float64 + - * / max min sqrt, in
+ * order: the same on every machine.
  */
 
 import { evaluate, names } from "./expression.js";
@@ -18,7 +19,7 @@ const CHUNK = 1 << 15; // assignments at a time
 const ARRIVING = ""; // the gradient of a stage's out, beside the arrays that have names
 
 /**
- * The recorded numbers, from what an array follows from and how far its bits lie apart from it.
+ * The recorded numbers of an array, from its sources and the stored difference of the bits.
  * @param {any} document
  * @param {string} array "value/relu1"
  * @param {"value" | "gradient" | "update"} kind
@@ -155,7 +156,7 @@ function forward(stage, op, arrays) {
 }
 
 /**
- * What a stage adds to the gradient of one of the arrays that it reads.
+ * A stage's contribution to the gradient of one of the arrays that it reads.
  * @param {Stage} stage
  * @param {Op} op
  * @param {string} name
@@ -198,7 +199,7 @@ function backward(stage, op, name, arrays, arriving) {
 }
 
 /**
- * How a stage addresses these arrays by steps; null where it picks, or where a table stands for a step.
+ * How a stage addresses these arrays by steps; null if it picks, or if there is a table instead of a step.
  * @param {Stage} stage
  * @param {string[]} wanted
  * @param {Op} op
@@ -227,7 +228,7 @@ function framed(read, frames, arrays) {
 }
 
 /**
- * All assignments of the index names, the last one fastest, some at a time.
+ * All assignments of the index names, the last one fastest, in batches.
  * @param {Record<string, number>} ranges
  * @returns {Generator<Rows>}
  */

@@ -1,15 +1,15 @@
 /**
- * Index maps: which assignments of the index names address a number, and what they address elsewhere. The same as the
- * end of glassbox/arithmetic/evaluator.py.
+ * Index maps: the assignments of the index names that address a number, and what else they address. The same as the end
+ * of glassbox/arithmetic/evaluator.py.
  */
 
 /** @typedef {import("./declaration.js").Stage} Stage */
 /** @typedef {import("./declaration.js").Axis} Axis */
-/** Assignments of the index names, one a row. @typedef {{of: Int32Array, names: Record<string, Int32Array>}} Rows */
-/** Indices of several numbers: one array an axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
+/** Assignments of the index names, one per row. @typedef {{of: Int32Array, names: Record<string, Int32Array>}} Rows */
+/** Indices of several numbers: one array per axis. @typedef {{count: number, axes: Int32Array[]}} Indices */
 
 /**
- * An op with the long tables of indices that travel as arrays: {array: "table/3/0"} in place of a list.
+ * Load an op's long tables of indices, which are sent as arrays: {array: "table/3/0"} instead of a list.
  * @param {import("./declaration.js").Op} op
  * @param {(array: string) => Promise<{data: ArrayLike<number>}>} load
  * @returns {Promise<import("./declaration.js").Op>}
@@ -38,8 +38,8 @@ export function one(index) {
 }
 
 /**
- * All assignments of the stage's index names under which `name` is addressed at each of the `wanted` indices.
- * Names that the index leaves free run over their ranges, the last one fastest, as the sum is written.
+ * All assignments of the stage's index names under which `name` is addressed at each of the `wanted` indices. Names
+ * that the index leaves free run over their ranges, the last one fastest, in the order of the written sum.
  * @param {Stage} stage
  * @param {string} name
  * @param {Indices} wanted
@@ -69,7 +69,7 @@ export function solve(stage, name, wanted, shape) {
  */
 function solveAxis([steps, offset], values, ranges, rows) {
   const open = Object.keys(steps).filter((name) => !(name in rows.names));
-  // the widest is solved for, the others are tried
+  // solve for the widest name, try the values of the others
   const solved = open.length ? open.reduce((a, b) => (ranges[b] > ranges[a] ? b : a)) : null;
   for (const name of open) {
     if (name !== solved) rows = expanded(rows, name, ranges[name]);
@@ -94,7 +94,7 @@ function solveAxis([steps, offset], values, ranges, rows) {
 const standing = new WeakMap(); // a table -> the values of its name at each place
 
 /**
- * Every row once for each value of a name that stands in a table at the row's place.
+ * Every row, repeated for each value of a name whose table entry is the row's place.
  * @param {Rows} rows
  * @param {string} name
  * @param {ArrayLike<number>} table
@@ -124,7 +124,7 @@ function lookedUp(rows, name, table, places) {
 }
 
 /**
- * Every row once for each value of another name.
+ * Every row, repeated for each value of another name.
  * @param {Rows} rows
  * @param {string} name
  * @param {number} size
@@ -176,7 +176,7 @@ export function along([steps, offset], rows) {
 }
 
 /**
- * Indices into an array of this shape, and whether each lies inside it.
+ * Indices into an array of this shape, and whether each is inside it.
  * @param {Axis[]} axes
  * @param {Rows} rows
  * @param {number[]} shape

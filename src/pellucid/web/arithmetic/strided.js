@@ -1,7 +1,8 @@
 /**
- * A sum over all assignments of a stage, by steps: the same as glassbox/arithmetic/strided.py, to the last bit. Every array lies in
- * a frame of zeros that is large enough for all that the stage addresses, so that an assignment's place is a sum of fixed
- * steps. Loops add one block after the other; the block's names never lead twice to one place of the result.
+ * A sum over all assignments of a stage, by steps: the same as glassbox/arithmetic/strided.py, to the last bit. Every
+ * array lies in a frame of zeros that is large enough for all addresses of the stage, so an assignment's place is a sum
+ * of fixed steps. Loops add one block after the other; two assignments of the block's names never lead to one place of
+ * the result.
  */
 
 import { evaluate, names } from "./expression.js";
@@ -13,16 +14,16 @@ import { evaluate, names } from "./expression.js";
  * How a stage addresses an array.
  * @typedef {object} Frame
  * @property {number[]} shape
- * @property {number[]} before zeros in front, along each axis
+ * @property {number[]} before zeros before the array, along each axis
  * @property {number[]} whole the shape with its zeros
- * @property {number} first the flat place of the assignment of zeros
+ * @property {number} first the flat place of the assignment with all values 0
  * @property {Record<string, number>} steps flat places from one value of an index name to the next
  */
 
 const PIECE = 1 << 14; // assignments that are evaluated at a time
 
 /**
- * How an array is addressed; null where a table stands in the place of a step.
+ * How an array is addressed; null if there is a table instead of a step.
  * @param {Axis[]} axes
  * @param {number[]} sizes the array's shape
  * @param {Ranges} ranges
@@ -77,7 +78,7 @@ function apart(names, ranges, steps) {
 }
 
 /**
- * The sums, flat in the shape of `to`: of `term` over all assignments, each of which reads one number an array.
+ * The sums, flat in the shape of `to`: of `term` over all assignments, each of which reads one number per array.
  * @param {Ranges} ranges
  * @param {Frame} to
  * @param {Record<string, [Frame, ArrayLike<number>]>} reads
@@ -175,7 +176,7 @@ function bare(term) {
 }
 
 /**
- * Names that follow each other in every array as one name would, as that one: longer lines.
+ * Merge names that step through every array as one name would, for longer lines.
  * @param {string[]} order
  * @param {Ranges} ranges
  * @param {Frame[]} frames
@@ -229,7 +230,7 @@ function inside(array, { shape, before, whole }) {
 }
 
 /**
- * Where each line along the last axis stands: without a frame, and in it.
+ * The place of each line along the last axis, without the frame and in it.
  * @param {number[]} shape
  * @param {number[]} before
  * @param {number[]} whole

@@ -1,6 +1,6 @@
 /**
- * How one number came about: its terms, their sum, the value that PyTorch computed, and the difference. The same as
- * glassbox/trace/working.py. Arrays are fetched first, then everything is worked out at once.
+ * The working of one number: its terms, their sum, the value that PyTorch computed, and the difference. The same as
+ * glassbox/trace/working.py. Arrays are fetched first, then everything is computed at once.
  */
 
 import { GRADIENT, OUT } from "./declaration.js";
@@ -15,11 +15,11 @@ import { indexOf, position } from "../trace.js";
 /**
  * Terms that are added: those of one stage of one op.
  * @typedef {object} Part
- * @property {string} through the node whose op the terms belong to
- * @property {string} of what they add up to where that is not the number itself: "total"; else ""
+ * @property {string} through the node with the terms' op
+ * @property {string} of the name of their sum if that is not the number itself: "total"; else ""
  * @property {number[]} index
  * @property {Terms} terms
- * @property {(column: string) => string} named a column -> the trace's array that its numbers are from
+ * @property {(column: string) => string} named a column -> the trace's array with its numbers
  * @property {(column: string) => number} lead how many leading axes of its indices are the batch's
  * @property {{name: string, index: number[], changed: boolean}} [updated] the weight, in an optimizer's lines, and
  *   whether a hook has changed its gradient before
@@ -31,15 +31,15 @@ import { indexOf, position } from "../trace.js";
  * @property {"value" | "gradient" | "update"} quantity
  * @property {string} kind
  * @property {Part[]} parts
- * @property {Part[]} between numbers that no array holds, in the order in which they arise
- * @property {number} recorded what PyTorch computed
+ * @property {Part[]} between intermediate numbers that no array holds, in their order of computation
+ * @property {number} recorded PyTorch's value
  * @property {number} total
  * @property {number} difference
- * @property {number} bound how far rounding explains a difference
- * @property {string[]} unwritten nodes whose arithmetic is not written yet
+ * @property {number} bound the largest difference that rounding explains
+ * @property {string[]} unwritten nodes whose arithmetic is not supported
  * @property {Record<string, any>} settings of an optimizer
- * @property {string} note why the arithmetic is not written, where that can be told
- * @property {number} leftOut numbers between that are not shown, because there are so many
+ * @property {string} note why the arithmetic is not supported, if that is known
+ * @property {number} leftOut intermediate numbers that are not shown, because there are too many
  */
 
 const LINES = 5000; // numbers between that one working looks at
@@ -49,7 +49,7 @@ const ROUND = /** @type {Record<string, number>} */ ({ float32: 2 ** -24, float6
  * How a unit came about.
  * @param {Trace} trace
  * @param {string} name
- * @param {number[]} index as people write it
+ * @param {number[]} index in the user's notation
  * @returns {Promise<Working>}
  */
 export async function value(trace, name, index) {
@@ -107,7 +107,7 @@ export async function gradient(trace, name, index) {
 }
 
 /**
- * The step that the optimizer would make with a weight. null: it makes none.
+ * The step that the optimizer would make with a weight; null if it makes none.
  * @param {Trace} trace
  * @param {string} name
  * @param {number[]} index
@@ -164,7 +164,7 @@ export async function stored(trace, array, whole) {
 const evaluators = new WeakMap();
 
 /**
- * A node's op with its numbers, made once: what it has worked out it keeps.
+ * A node's op with its numbers, made once; it caches its results.
  * @param {Trace} trace
  * @param {Node} node
  * @param {boolean} backward
@@ -230,7 +230,7 @@ function closed(start, parts, between, recorded, bound, unwritten = []) {
 }
 
 /**
- * The same, with the hooks among what is not written where one has changed the number.
+ * The working, with the hooks in `unwritten` if one has changed the number.
  * @param {Working} working
  * @param {string[]} hooks "" for none
  * @returns {Working}
@@ -244,7 +244,7 @@ function hooked(working, hooks) {
 }
 
 /**
- * What an op's own array is called: no array of the trace has that name.
+ * A name for an op's own array that no array of the trace has.
  * @param {Trace} trace
  * @param {string} through
  * @param {string} local
@@ -295,7 +295,7 @@ function part(trace, node, evaluator, terms, of, index) {
 function batchAxes(trace, node, op, local) {
   if (local in node.reads) return trace.batched(node.reads[local]) ? 1 : 0;
   const shape = op.shapes[local] ?? [];
-  // a loss has no batch axis, and what it reads has
+  // a loss has no batch axis, but its input has
   const batched = node.batched || !node.shape.length;
   const constant = node.op !== null && local in trace.opNumber(node.op).constants;
   const own = constant && String(shape) !== String(op.shapes[op.inputs[0]]); // such as pooling's shares
@@ -303,12 +303,12 @@ function batchAxes(trace, node, op, local) {
 }
 
 /**
- * The numbers between that `sums` is made of, those that they are made of before them, each once.
+ * The intermediate numbers behind `sums`, in their order of computation, each once.
  * @param {Trace} trace
  * @param {Node} node
  * @param {Evaluator} evaluator
  * @param {Terms[]} sums
- * @returns {[Part[], number]} and how many there are besides LINES of them
+ * @returns {[Part[], number]} and how many there are beyond LINES
  */
 function betweens(trace, node, evaluator, sums) {
   const { op } = evaluator;

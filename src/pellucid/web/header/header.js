@@ -1,4 +1,4 @@
-/** What is open, and the switches: direction, digits, colours. */
+/** The header: the open place, and the switches for direction, digits, colours. */
 
 import { choice, h } from "../element.js";
 import { percent } from "../format.js";
@@ -57,7 +57,7 @@ export function header(context, showHelp) {
 }
 
 /**
- * How the network's numbers are shown.
+ * The switches for the display of numbers.
  * @param {Context} context
  */
 function switches({ state, store }) {

@@ -1,4 +1,4 @@
-/** What the keys do. */
+/** The actions of the keys. */
 
 import { beside } from "../picture/pictures.js";
 import { turn as turnLesson } from "../lessons/guide.js";
@@ -11,7 +11,7 @@ import { flip } from "../whatif/whatif.js";
 /** @typedef {import("../store.js").PageStore} PageStore */
 
 /**
- * @typedef {object} Hands what keys may do
+ * @typedef {object} Hands the means of the keys
  * @property {Trace} trace
  * @property {PageStore} store
  * @property {import("../context.js").Served | null} [served]
@@ -27,7 +27,7 @@ export function onKey(event, hands) {
   // on many keyboards a bracket is typed with Alt or AltGr
   const typed = event.altKey && (event.key === "[" || event.key === "]");
   if (((event.ctrlKey || event.altKey) && !typed) || event.metaKey) return;
-  // a field for a number takes no letter, so that what is typed there can be put back from there
+  // these inputs take no letters, so z works there and puts their changes back
   const letters =
     !/^z$/i.test(event.key) || !target.matches("input[type=number], input[type=range], input[type=color]");
   if (target.matches("input, select, textarea") && letters) return;
@@ -37,7 +37,7 @@ export function onKey(event, hands) {
   if (act?.(hands, state) ?? moved(hands, state, event.key)) event.preventDefault();
 }
 
-/** @type {Record<string, (hands: Hands, state: PageState) => boolean>} true where the key has been used */
+/** @type {Record<string, (hands: Hands, state: PageState) => boolean>} true if the key was used */
 const ACTIONS = {
   f: (hands) => turn(hands, "forward"),
   b: (hands) => turn(hands, "backward"),
@@ -77,7 +77,7 @@ function turn(hands, direction) {
 }
 
 /**
- * From a number to its layer, from there to the network.
+ * Goes from a number to its layer, from there to the network.
  * @param {Hands} hands
  * @param {PageState} state
  */
@@ -92,7 +92,7 @@ function back(hands, { view, place, name, index, lesson }) {
 }
 
 /**
- * Arrow keys on a number go to the one beside it.
+ * Arrow keys on a number go to its neighbour.
  * @param {Hands} hands
  * @param {PageState} state
  * @param {string} key

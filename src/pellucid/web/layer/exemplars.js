@@ -1,4 +1,4 @@
-/** The patches of the training pictures that activate a filter most. Only where there is a server that has looked. */
+/** The patches of the training pictures that activate a filter most. Needs a server that has searched them. */
 
 import { moveAmong } from "../among.js";
 import { h } from "../element.js";
@@ -17,14 +17,14 @@ import { progress } from "../job.js";
  * @property {Patch[]} patches
  */
 
-/** @type {WeakMap<Trace, {path: string, drawn: HTMLElement}>} what is drawn stays, so that no picture flickers */
+/** @type {WeakMap<Trace, {path: string, drawn: HTMLElement}>} drawn elements stay, because pictures would flicker */
 const shownPatches = new WeakMap();
 
 /**
  * @param {Context} context
  * @param {import("../trace.js").Node} node
  * @param {number} channel
- * @returns {Promise<HTMLElement[]>} nothing, where the layer is no convolution or nobody can be asked
+ * @returns {Promise<HTMLElement[]>} empty if the layer is not a convolution or there is no server
  */
 export async function exemplars(context, node, channel) {
   const { trace, store, served } = context;
@@ -38,7 +38,7 @@ export async function exemplars(context, node, channel) {
   const box = (/** @type {(Node | string | false)[]} */ ...inside) =>
     h("section", { class: "exemplars" }, h("h2", {}, `What activates filter ${channel} most`), ...inside);
   if (answer.state !== "done") {
-    // only this part is drawn anew: what the reader has begun to type in another stays
+    // only this part is redrawn: the reader may be typing in another
     const arrived = () => exemplars(context, node, channel).then(([drawn]) => waiting.replaceWith(drawn));
     const finished = () => void arrived().catch(() => store.set({}, true));
     const waiting = box(

@@ -1,4 +1,4 @@
-/** What a layer has learned: filters as pictures, in colour where they see colours. Other weights as bars. */
+/** The weights of a layer: filters as pictures, in colour if they see colours. Other weights as bars. */
 
 import { drawImage, largestOf, pixelImage, signedImage } from "../colors.js";
 import { h } from "../element.js";
@@ -90,7 +90,7 @@ export async function filters(context, node, channel) {
 }
 
 /**
- * A weight's numbers as the direction shows them: as they are, their gradients, or by how much one step changes them.
+ * A weight's numbers for the direction: their values, their gradients, or their changes in one step.
  * @param {Trace} trace
  * @param {string} name
  * @param {PageState["direction"]} direction
@@ -108,7 +108,7 @@ async function shown(trace, name, direction) {
 }
 
 /**
- * One stored number that belongs to a channel: its bias, its running mean. In the update what it becomes as well.
+ * One stored number of a channel: its bias, its running mean. In the update also its new value.
  * @param {import("../context.js").Context} context
  * @param {string} name
  * @param {number} channel

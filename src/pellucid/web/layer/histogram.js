@@ -1,4 +1,4 @@
-/** How many of a layer's numbers lie where. */
+/** The distribution of a layer's numbers. */
 
 import { css, signs } from "../colors.js";
 import { h, sharpCanvas } from "../element.js";
@@ -30,7 +30,7 @@ export function histogram(data) {
   counts.forEach((count, bin) => {
     const middle = low + ((bin + 0.5) * (high - low)) / BINS;
     surface.fillStyle = middle < 0 ? below : above;
-    // the root, or one tall bar of zeros would leave nothing of the others
+    // the square root, because one tall bar of zeros would hide the others
     const tall = count ? Math.max(1, HEIGHT * Math.sqrt(count / most)) : 0;
     surface.fillRect((bin * WIDTH) / BINS, HEIGHT - tall, WIDTH / BINS - 1, tall);
   });

@@ -1,4 +1,4 @@
-/** A layer: its maps, one of them large, its filters, and how its numbers lie. */
+/** A layer: its maps, one of them large, its filters, and the distribution of its numbers. */
 
 import { layerForm } from "../whatif/adjust.js";
 import { h } from "../element.js";
@@ -45,7 +45,7 @@ export async function layer(context) {
   }
   const seen = await allMaps(context, maps, cursor);
   const learned = [...(await filters(context, node, cursor[0])), ...(await exemplars(context, node, cursor[0]))];
-  // a step changes what is learned, and the maps only follow
+  // a step changes the weights; the maps only follow
   stage.append(...(state.direction === "update" ? [...learned, seen] : [seen, ...learned]));
   const spread = histogram(data);
   if (spread) stage.append(spread);
@@ -193,7 +193,7 @@ function search(count, channel, go) {
 }
 
 /**
- * The map with which the wall begins.
+ * The first map on the wall.
  * @param {Float32Array | Float64Array} data
  * @param {import("./maps.js").Maps} maps
  */

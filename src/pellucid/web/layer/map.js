@@ -1,4 +1,4 @@
-/** One map, large: a cursor that the arrow keys and the mouse move, and the number under it. */
+/** One large map, with a cursor for the arrow keys and the mouse, and the number under it. */
 
 import { h, sharpCanvas } from "../element.js";
 import { number, unit } from "../format.js";
@@ -87,7 +87,7 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
 const AROUND = 8;
 
 /**
- * The same numbers as a table, made when it is opened: those around the cursor where the map is large.
+ * The same numbers as a table, made when it is opened; for a large map only those around the cursor.
  * @param {object} about
  * @param {string} about.name
  * @param {number} about.channel

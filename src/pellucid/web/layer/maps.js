@@ -1,4 +1,4 @@
-/** Arrays of maps: where their numbers are and how strongly they are coloured. One place for all who draw them. */
+/** Arrays of maps: the places of their numbers, and their colour scale, for every view that draws them. */
 
 import { drawImage, largestOf, pixelImage, signedImage } from "../colors.js";
 
@@ -15,7 +15,7 @@ import { drawImage, largestOf, pixelImage, signedImage } from "../colors.js";
  */
 
 /**
- * A layer's array as maps: (C, H, W) is C of them, (n,) one that is n wide folded into lines. null: no numbers.
+ * A layer's array as maps: (C, H, W) has C of them, (n,) is one of width n, folded into lines; null without numbers.
  * @param {Trace} trace
  * @param {string} name
  * @param {PageState["direction"]} direction
@@ -50,7 +50,7 @@ export async function mapData(trace, maps, channel) {
 }
 
 /**
- * What has the full colour: in this map, its layer, or the network.
+ * The number with the full colour: the largest in this map, its layer, or the network.
  * @param {Trace} trace
  * @param {Maps} maps
  * @param {PageState["scale"]} scale
@@ -64,7 +64,7 @@ export function limitOf(trace, maps, scale, data) {
 }
 
 /**
- * Not the picture, whose 0 to 255 would drown all others.
+ * Whether a node counts in the network's scale: not the picture, whose 0 to 255 would hide all others.
  * @param {import("../trace.js").Node} node
  */
 function inside(node) {
@@ -72,7 +72,7 @@ function inside(node) {
 }
 
 /**
- * Whether a layer's numbers are pixels, to be seen as such.
+ * Whether a layer's numbers are pixels, to show in their own colours.
  * @param {Trace} trace
  * @param {string} name
  * @param {PageState["direction"]} direction

@@ -1,4 +1,4 @@
-/** Many maps on one canvas, in which the arrow keys choose one: ten or five hundred, it stays two elements. */
+/** Many maps on one canvas, in which the arrow keys choose one: for ten or five hundred maps, it has two elements. */
 
 import { h, sharpCanvas } from "../element.js";
 
@@ -6,15 +6,15 @@ import { h, sharpCanvas } from "../element.js";
  * @param {object} about
  * @param {string} about.key
  * @param {string} about.label
- * @param {number[]} about.order the maps' numbers in the order in which they stand
+ * @param {number[]} about.order the maps' numbers in display order
  * @param {number} about.chosen a map's number
  * @param {number} about.side of a tile, in CSS pixels
- * @param {number} about.width that the wall may have
+ * @param {number} about.width available to the wall
  * @param {(surface: CanvasRenderingContext2D, map: number, place: [number, number, number, number]) => void} about.draw
  * @param {(map: number) => void} about.choose
  * @param {(map: number) => void} [about.enter]
  * @param {(map: number) => string} about.says
- * @param {number} [about.aspect] width through height of a map
+ * @param {number} [about.aspect] width divided by height of a map
  */
 export function wall({ key, label, order, chosen, side, width, draw, choose, enter, says, aspect = 1 }) {
   const gap = 6;

@@ -1,4 +1,4 @@
-/** The lessons from the picture to the maps: numbers, the filter that slides, its stride, sizes, how many filters. */
+/** The lessons from the picture to the maps: numbers, the sliding filter, its stride, sizes, the number of filters. */
 
 import { written } from "../arithmetic/expression.js";
 import { counted, number, size, unit } from "../format.js";
@@ -24,7 +24,7 @@ export function product(sizes) {
 }
 
 /**
- * A number that one term makes, in numbers: "max(0.31, 0) = 0.31".
+ * A number from a single term, in numbers: "max(0.31, 0) = 0.31".
  * @param {import("../arithmetic/working.js").Part} part
  */
 export function inNumbers({ terms: { formula, columns, values } }) {

@@ -1,4 +1,4 @@
-/** The panel of a lesson: its paragraph, its steps, Back and Next. What it speaks of is on the page beside it. */
+/** The panel of a lesson: its paragraph, its steps, Back and Next. Its subject is on the page beside it. */
 
 import { h } from "../element.js";
 import { lessonsOf, stateOf } from "./lessons.js";
@@ -10,7 +10,7 @@ import { frame, moving } from "../number/play.js";
 /** @typedef {import("./lessons.js").Lesson} Lesson */
 
 /**
- * A paragraph; what stands between ` is code.
+ * A paragraph; text between ` is code.
  * @param {string} text
  */
 export function paragraph(text) {
@@ -30,7 +30,7 @@ export function lessonAt(trace, address) {
 }
 
 /**
- * To the next step, or the one before: of this lesson, or of its neighbour. Behind the last the lessons are left.
+ * Goes to the next or the previous step, of this lesson or of its neighbour. After the last step the lessons end.
  * @param {Trace} trace
  * @param {PageStore} store
  * @param {1 | -1} by
@@ -48,7 +48,7 @@ export async function turn(trace, store, by) {
 }
 
 /**
- * A step, and what moves in it. The reader may go elsewhere meanwhile: then it stops.
+ * Shows a step with its motion. The motion stops if the reader goes elsewhere.
  * @param {PageStore} store
  * @param {Lesson} lesson
  * @param {number} at
@@ -66,7 +66,7 @@ export async function show(store, lesson, at) {
   }
 }
 
-/** What a step speaks of may stand below what is on the screen. */
+/** The subject of a step may be below the visible part of the page. */
 function intoSight() {
   const kinds = [".row > figure", ".maps", ".units", ".formula-lines", ".lines", ".result", ".overview"];
   const target = kinds.map((kind) => document.querySelector(`main ${kind}`)).find((each) => each !== null);
@@ -82,7 +82,7 @@ async function pause(milliseconds) {
 /**
  * @param {PageStore} store
  * @param {(error: unknown) => void} complain
- * @returns {{panel: HTMLElement, tell: (trace: Trace, state: PageState) => void}} tell makes it say what the state asks for
+ * @returns {{panel: HTMLElement, tell: (trace: Trace, state: PageState) => void}} tell shows the state's step
  */
 export function guide(store, complain) {
   /** @type {Trace | null} */

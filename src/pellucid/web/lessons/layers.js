@@ -1,4 +1,4 @@
-/** The lessons on what stands between the convolutions and the scores: activation, pooling, and where there are, more. */
+/** The lessons between the convolutions and the scores: activation, pooling, and more if the network has more. */
 
 import { counted, percent, size, unit } from "../format.js";
 import { inNumbers, product, short } from "./convolution.js";
@@ -10,7 +10,7 @@ import { value } from "../arithmetic/working.js";
 /** @typedef {import("../trace.js").Node} Node */
 
 /**
- * The place that the lessons follow in a layer, or its middle.
+ * The followed place in a layer, or its middle.
  * @param {Base} base
  * @param {Node} node
  */

@@ -1,4 +1,4 @@
-/** The lessons from the scores to what is learned: output, loss, the gradient on its way back, the optimizer's step. */
+/** The lessons from the scores to the weights: output, loss, the gradient backward, the optimizer's step. */
 
 import { counted, number, unit } from "../format.js";
 import { names } from "../labels.js";
@@ -85,7 +85,7 @@ function tempered(trace) {
 }
 
 /**
- * The probability that the loss sees: softmax of the scores as they are, of the class that it is measured against.
+ * The probability in the loss: uncalibrated softmax of the scores, for the loss's class.
  * @param {Base} base
  */
 async function believed({ trace, route: { scores } }) {
@@ -96,7 +96,7 @@ async function believed({ trace, route: { scores } }) {
 }
 
 /**
- * The share of the target that the class has which the loss is measured against: 1, or less where labels are smoothed.
+ * The loss's class's share of the target: 1, or less with smoothed labels.
  * @param {Base} base
  * @returns {number}
  */
@@ -106,7 +106,7 @@ function shareOf({ trace, route }) {
 }
 
 /**
- * How many times a picture of this class counts: what its shares add up to, 1 where classes are not weighted.
+ * The weight of a picture of this class: the sum of its shares, 1 without class weights.
  * @param {Base} base
  * @returns {number}
  */
@@ -118,7 +118,7 @@ function weightOfClass({ trace, route }) {
 }
 
 /**
- * What the loss is measured against, in quotes.
+ * The loss's class or labels, in quotes.
  * @param {Trace} trace
  */
 function truthOf(trace) {
@@ -291,8 +291,8 @@ export function weightsOf(trace, { conv, scores }) {
 }
 
 /**
- * The weight that the lessons follow: in the middle of the filter that made the followed number, or without filters the
- * one that the loss depends on most.
+ * The followed weight: in the middle of the filter of the followed number, or, without filters, the one that the loss
+ * depends on most.
  * @param {Base} base
  * @returns {Promise<{name: string, index: number[]} | null>}
  */

@@ -1,6 +1,6 @@
 /**
- * The article as a walk over the reader's own network: lessons in the article's order. Every name, size and number in a
- * text is read from the trace. A lesson on what a network does not have is left out.
+ * The article as a walk through the reader's own network: lessons in the article's order. Every name, size and number
+ * in a text comes from the trace. Lessons on missing parts of a network are left out.
  */
 
 import * as convolution from "./convolution.js";
@@ -62,7 +62,7 @@ function learns(route, trace) {
 const known = new WeakMap();
 
 /**
- * The lessons that this network has something to show for, in order.
+ * The lessons that this network can show, in order.
  * @param {Trace} trace
  * @returns {Lesson[]}
  */
@@ -89,7 +89,7 @@ function made(trace) {
 /**
  * @template T
  * @param {() => Promise<T>} make
- * @returns {() => Promise<T>} made when it is first asked for, and kept
+ * @returns {() => Promise<T>} made on first use, and cached
  */
 function once(make) {
   /** @type {Promise<T> | null} */
@@ -119,7 +119,7 @@ async function baseOf(trace, route) {
 }
 
 /**
- * The state in which a step is read.
+ * The state that shows a step.
  * @param {Lesson} lesson
  * @param {number} at its number, from 0
  * @param {Partial<PageState>} place

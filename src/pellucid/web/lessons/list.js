@@ -1,4 +1,4 @@
-/** All lessons, their text in full, so that the browser's own search finds every word; each step leads to its place. */
+/** All lessons with their full text, for the browser's own search; each step links to its place. */
 
 import { h } from "../element.js";
 import { paragraph, show } from "./guide.js";
@@ -63,7 +63,7 @@ export async function lessonList({ trace, store }) {
 }
 
 /**
- * Within the page: its address names the place in the network.
+ * Jumps within the page: its address names the place in the network.
  * @param {MouseEvent} event
  */
 function jump(event) {

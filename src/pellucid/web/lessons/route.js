@@ -1,5 +1,6 @@
 /**
- * What a lesson speaks of in this network: the layers by what they do, never by name, and one number's way through them.
+ * The subject of each lesson in this network: layers by their function, never by name, and one number's way through
+ * them.
  */
 
 import { position } from "../trace.js";
@@ -7,7 +8,9 @@ import { evaluatorOf, value } from "../arithmetic/working.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../trace.js").Node} Node */
-/** @typedef {{stride: number, size: number, reach: number, before: number}} Along one axis: reach with its gaps, zeros */
+/**
+ * @typedef {{stride: number, size: number, reach: number, before: number}} Along one axis: reach including gaps, zeros
+ */
 /** @typedef {{node: Node, index: number[]}} Stop a layer and the number there that the lessons follow */
 /**
  * @typedef {object} Route
@@ -17,29 +20,29 @@ import { evaluatorOf, value } from "../arithmetic/working.js";
  * @property {Node | null} later the next one that reads another layer's maps
  * @property {Node | null} norm
  * @property {Node | null} activation
- * @property {Node | null} pool the first one that leaves a map
- * @property {Node | null} global pooling that leaves one number a map
+ * @property {Node | null} pool the first one with a map as output
+ * @property {Node | null} global pooling with one number per map
  * @property {Node | null} join where two paths meet
  * @property {Node | null} flat
- * @property {Node} scores what the loss reads
+ * @property {Node} scores the input of the loss
  * @property {Node | null} softmax
- * @property {Node | null} sigmoid of each score, where a picture may have several labels
+ * @property {Node | null} sigmoid of each score, for several labels a picture
  * @property {Node} loss
  */
 /**
  * @typedef {object} LessonStep
- * @property {string} text a paragraph; what stands between ` is code
+ * @property {string} text a paragraph; text between ` is code
  * @property {Partial<import("../store.js").PageState>} place where it is seen
- * @property {Partial<import("../store.js").PageState>[]} [way] what is shown on the way there, one after the other
- * @property {number} [pace] milliseconds that each of them stands
+ * @property {Partial<import("../store.js").PageState>[]} [way] states on the way there, in order
+ * @property {number} [pace] milliseconds that each of them lasts
  */
 /**
- * What lessons stand on: the trace, its layers by what they do, and where the followed number is in each layer.
+ * The data of the lessons: the trace, its layers by function, and the place of the followed number in each layer.
  * @typedef {object} Base
  * @property {Trace} trace
  * @property {Route} route
  * @property {Map<string, number[]>} stops
- * @property {number[]} hero the followed number in the first convolution; empty where there is none
+ * @property {number[]} hero the followed number in the first convolution; empty without one
  */
 /** @typedef {Base & {conv: Node, window: [Along, Along]}} Ground with a convolution */
 
@@ -75,7 +78,7 @@ export function routeOf(trace) {
 }
 
 /**
- * Whether a convolution reads maps that a layer has made.
+ * Whether a convolution reads the maps of another layer.
  * @param {Trace} trace
  * @param {Node} node
  */
@@ -85,7 +88,7 @@ function inside(trace, { reads }) {
 }
 
 /**
- * Whether a layer makes each number of one number alone, as an activation does.
+ * Whether a layer computes each number from one number, as an activation does.
  * @param {Trace} trace
  * @param {Node} node
  */
@@ -99,7 +102,7 @@ function alone(trace, node) {
 }
 
 /**
- * The window of a layer, down and across; null where it has none.
+ * The window of a layer, down and across; null without one.
  * @param {Trace} trace
  * @param {Node} node
  * @returns {[Along, Along] | null}
@@ -145,11 +148,11 @@ export async function strongest(trace, node) {
 }
 
 /**
- * Where a number goes in a layer that reads it: of several windows that it lies in, the one in which it wins.
+ * Where a number goes in a layer that reads it: of several windows with it, the one in which it wins.
  * @param {Trace} trace
  * @param {Stop} from
  * @param {Node} to
- * @returns {Promise<number[] | null>} null: it goes nowhere there
+ * @returns {Promise<number[] | null>} null if it goes nowhere
  */
 export async function onward(trace, { node, index }, to) {
   const local = Object.entries(to.reads).find(([, name]) => name === node.name)?.[0];
@@ -177,11 +180,11 @@ export async function onward(trace, { node, index }, to) {
 }
 
 /**
- * A number of an array as it is stored.
+ * A stored number of an array.
  * @param {Trace} trace
  * @param {string} array
  * @param {string} name of the layer or weight that the index is in
- * @param {number[]} index as people write it
+ * @param {number[]} index in the user's notation
  */
 export async function read(trace, array, name, index) {
   const { shape, data } = await trace.array(array);

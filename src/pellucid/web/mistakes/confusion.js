@@ -1,4 +1,4 @@
-/** What was taken for what: the confusion matrix, a row for each true class, and the pairs most often confused. */
+/** The confusion matrix, a row for each true class, and the most frequent confusions. */
 
 import { h } from "../element.js";
 import { counted, percent } from "../format.js";
@@ -124,9 +124,9 @@ export function matrix(classes, confusion, open) {
  * @param {number} about.label
  * @param {number} about.predicted
  * @param {number} about.count
- * @param {number} about.t how strongly it is shaded, 0 to 1
+ * @param {number} about.t its shade, 0 to 1
  * @param {number} about.share of its row
- * @param {boolean} about.first whether the focus begins here
+ * @param {boolean} about.first whether the focus starts here
  * @param {Open} about.open
  */
 function cell(classes, { label, predicted, count, t, share, first, open }) {

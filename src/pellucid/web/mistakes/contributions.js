@@ -14,7 +14,7 @@ const FULL = 0.995; // the share of pixels that the colour tells apart; a few wo
  * The map over the picture in grey, and the map alone. The mouse and the arrow keys read single pixels.
  * @param {object} about
  * @param {Trace} about.trace
- * @param {Float64Array} about.values (H, W) one after the other
+ * @param {Float64Array} about.values (H, W), row by row
  * @param {[number, number]} about.size height, width
  * @param {number} about.side the longer side of each picture, in CSS pixels
  * @param {boolean} about.exact
@@ -110,7 +110,8 @@ export async function contributions({ trace, values, size: [height, width], side
 }
 
 /**
- * The picture's brightness under the signed colours; null where the network sees no picture of one or three channels.
+ * The picture's brightness under the signed colours; null unless the network's input is a picture of one or three
+ * channels.
  * @param {Trace} trace
  * @param {ArrayLike<number>} values
  * @param {number} width

@@ -1,4 +1,4 @@
-/** The difference between two classes' logits, taken apart into what pixels, layers and units contributed. */
+/** The difference between two classes' logits, taken apart into the contributions of pixels, layers and units. */
 
 import { contributions } from "./contributions.js";
 import { h } from "../element.js";
@@ -7,15 +7,15 @@ import { say, STILL } from "../say.js";
 import { address, START } from "../store.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
-/** @typedef {[number, number]} Pair two classes by number: the one that is amber, and the one that is blue */
+/** @typedef {[number, number]} Pair two classes by number: the amber one, and the blue one */
 /** @typedef {{unit: number[], value: number}} Strong */
 /**
  * @typedef {object} Share
  * @property {string} name
  * @property {string} kind
- * @property {number} own what the layer adds by itself
+ * @property {number} own the layer's own contribution
  * @property {number} units the sum of its units' contributions
- * @property {number | null} after what the layers after it add; null where not all passes through it
+ * @property {number | null} after the own contributions of later layers; null unless everything passes through it
  * @property {Strong[]} strongest
  */
 /**
@@ -79,7 +79,7 @@ export async function difference(context) {
 }
 
 /**
- * The two classes that the address names, or else the true one against the predicted, or that against the next.
+ * The two classes in the address, or else the true class against the predicted one, or that against the next.
  * @param {any} about
  * @param {string} place
  * @returns {Pair}
@@ -256,7 +256,7 @@ function layers({ trace, state: { exact } }, result, go) {
 }
 
 /**
- * A unit by its place; the layer's name stands beside.
+ * A unit by its place, next to the layer's name.
  * @param {import("../trace.js").Trace} trace
  * @param {string} name
  * @param {Strong} strong
@@ -280,7 +280,7 @@ function link(trace, name, { unit: index }, go) {
 }
 
 /**
- * A bar from the middle: to the right above zero.
+ * A bar from the middle, to the right above zero.
  * @param {number} value
  * @param {number} most
  */
@@ -294,7 +294,7 @@ function bar(value, most) {
 }
 
 /**
- * Numbers that stand together, with as many decimals.
+ * Numbers in a group, with equal decimals.
  * @param {number[]} values
  * @param {boolean} exact
  * @param {number} [digits]

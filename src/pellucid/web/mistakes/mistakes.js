@@ -1,4 +1,4 @@
-/** The pictures that the model was tested on: what was taken for what, and which pictures those are, worst first. */
+/** The pictures that the model was tested on: the confusions, and the pictures behind them, worst first. */
 
 import { moveAmong } from "../among.js";
 import { matrix, mostConfused } from "./confusion.js";

@@ -1,4 +1,4 @@
-/** From a number to one that it is made of: where that stands, and whether the reader can go there. */
+/** From a number to one of its terms: the place of that number, and whether the reader can go there. */
 
 import { GRADIENT } from "../arithmetic/declaration.js";
 
@@ -8,16 +8,16 @@ import { GRADIENT } from "../arithmetic/declaration.js";
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {{name: string, index: number[], direction: PageState["direction"]}} Target */
 /**
- * What the drawings of a number have besides the stage's context.
+ * The additional context of a number's drawings.
  * @typedef {object} Ways
  * @property {(target: Target) => void} follow goes to another number
- * @property {(to: Partial<PageState>) => void} change shows the same number in another way
- * @property {number} room how many columns of numbers fit
+ * @property {(to: Partial<PageState>) => void} change changes the display of the same number
+ * @property {number} room the columns of numbers that fit
  */
 /** @typedef {import("../context.js").StageContext & Ways} NumberContext */
 
 /**
- * Where a term's factor stands, as people write it.
+ * The place of a term's factor, in the user's notation.
  * @param {Part} part
  * @param {Column} column
  * @param {number} row
@@ -27,7 +27,7 @@ export function placeOf(part, column, row) {
 }
 
 /**
- * The number that a factor is, if it is one that can be followed.
+ * The number behind a factor, if it can be followed.
  * @param {Trace} trace
  * @param {Part} part
  * @param {string} name

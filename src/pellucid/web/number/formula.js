@@ -1,4 +1,4 @@
-/** A formula with names that can be followed, and the same with numbers. */
+/** A formula with links on its names, and the same with numbers. */
 
 import { written } from "../arithmetic/expression.js";
 import { h } from "../element.js";
@@ -12,7 +12,7 @@ import { placeOf, targetOf } from "./follow.js";
 const MARK = "\u0001";
 
 /**
- * A link to a factor: the number that it is. Text where it is a setting or lies between.
+ * A link to the number behind a factor; plain text for a setting or an intermediate number.
  * @param {NumberContext} context
  * @param {Part} part
  * @param {Column} column
@@ -38,7 +38,7 @@ export function link({ trace, follow }, part, column, row) {
 }
 
 /**
- * A module in a sequence is called "0", which in a formula is a number.
+ * A module in a sequence may be called "0", which would look like a number in a formula.
  * @param {string} name
  */
 function readable(name) {

@@ -1,4 +1,4 @@
-/** A grid of numbers: a cell is a number first and a shade second. A real table, in which arrow keys move. */
+/** A grid of numbers: a cell is a number first and a shade second. It is a real table, with arrow keys. */
 
 import { h } from "../element.js";
 import { shading } from "../colors.js";
@@ -7,7 +7,7 @@ import { decimals, exact as allDigits, fixed, number } from "../format.js";
 /**
  * @typedef {object} Cell
  * @property {number} value
- * @property {string} says what it is, for a screen reader
+ * @property {string} says its description for a screen reader
  * @property {boolean} [on] in the window
  * @property {boolean} [outside] in the padding
  * @property {boolean} [best] the winner
@@ -25,7 +25,7 @@ const DIGITS = 4; // in a cell: the list beside shows more
  * @param {(Cell | null)[][]} about.cells
  * @param {boolean} about.exact
  * @param {boolean} [about.headed] whether rows and columns are numbered
- * @param {number[]} [about.focus] the row and column where the focus begins
+ * @param {number[]} [about.focus] the row and column where the focus starts
  */
 export function grid({ key, caption, top, left, cells, exact, headed = true, focus }) {
   const values = cells.flat().flatMap((cell) => (cell ? [cell.value] : []));
@@ -67,12 +67,12 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
 }
 
 /**
- * @param {Cell | null} cell null where there is no number
+ * @param {Cell | null} cell null without a number
  * @param {object} about
  * @param {(value: number) => number} about.shade -1 to 1
  * @param {(value: number) => string} about.text
  * @param {string} about.key
- * @param {boolean} about.first whether the focus begins here
+ * @param {boolean} about.first whether the focus starts here
  */
 function drawn(cell, { shade, text, key, first }) {
   if (!cell) return h("td", { class: "nothing" });
@@ -133,7 +133,7 @@ function moveWithin(event) {
 }
 
 /**
- * What paper and the full shade stand for.
+ * The legend: the numbers at paper and at the full shade.
  * @param {number} paper
  * @param {number} full
  * @param {boolean} both there are numbers on either side of zero

@@ -1,4 +1,4 @@
-/** The numbers on the way that no array holds, line by line: softmax's powers and their total, an optimizer's means. */
+/** Intermediate numbers that no array holds, line by line: softmax's powers and their total, an optimizer's means. */
 
 import { h } from "../element.js";
 import { formula } from "./formula.js";

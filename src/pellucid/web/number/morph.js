@@ -1,11 +1,11 @@
-/** A drawing made to look like another: only what differs is touched, so that a number beside another is drawn fast. */
+/** Makes a drawing equal to another by changing only the differences, which is fast for neighbouring numbers. */
 
 import { actAs } from "../element.js";
 
 const OWN = ["CANVAS", "IMG", "INPUT", "SELECT", "TEXTAREA", "VIDEO"]; // they hold more than can be read from them
 
 /**
- * @param {Element} old becomes like `fresh`; what it can keep, it keeps, the focus too
+ * @param {Element} old becomes equal to `fresh`, and keeps what it can, including the focus
  * @param {Element} fresh is used up
  */
 export function morph(old, fresh) {
@@ -26,7 +26,7 @@ export function morph(old, fresh) {
 function attributes(old, fresh) {
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) === value) continue;
-    // the page's policy lets no style attribute be set, but each of its properties
+    // the page's policy forbids a style attribute, but allows its properties
     if (name === "style") /** @type {HTMLElement} */ (old).style.cssText = value;
     else old.setAttribute(name, value);
   }

@@ -1,4 +1,4 @@
-/** A number: the window, the weights, the products, their running sum, the value, and what PyTorch computed. */
+/** A number: the window, the weights, the products, their running sum, the value, and PyTorch's value. */
 
 import { weightForm } from "../whatif/adjust.js";
 import { h } from "../element.js";
@@ -52,7 +52,7 @@ export async function numberView(outer, working) {
  * @param {NumberContext} context
  * @param {Working} working
  * @param {Part} part
- * @param {number} at its number among the working's
+ * @param {number} at its index among the working's parts
  */
 async function partView(context, working, part, at) {
   const { state } = context;
@@ -80,7 +80,7 @@ async function partView(context, working, part, at) {
 }
 
 /**
- * Which map is shown first: the first of a picture's colours, the one that adds most of many.
+ * The map to show first: the first of a picture's colours, or the one with the largest sum.
  * @param {import("./window.js").Slice[]} perMap
  */
 function usual(perMap) {
@@ -89,7 +89,7 @@ function usual(perMap) {
 }
 
 /**
- * What each map adds; one of them is shown in numbers.
+ * The sum of each map; one of them is shown in numbers.
  * @param {NumberContext} context
  * @param {Part} part
  * @param {import("./window.js").Slice[]} perMap
@@ -139,7 +139,7 @@ function channelList({ state, change }, part, perMap, chosen) {
 }
 
 /**
- * The number in the map that it belongs to, where it is in one.
+ * The number in its own map, if it is in one.
  * @param {NumberContext} context
  * @param {Working} working
  */

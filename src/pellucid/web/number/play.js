@@ -1,4 +1,4 @@
-/** The window slides on by itself, step by step, as long as the state is playing. */
+/** Slides the window automatically, step by step, as long as the state is playing. */
 
 import { h } from "../element.js";
 import { settled } from "../place.js";
@@ -8,18 +8,18 @@ import { settled } from "../place.js";
 
 export const PACE = 150; // milliseconds from one place to the next
 
-/** Whether the reader wants things to move. */
+/** Whether the reader allows motion. */
 export function moving() {
   return !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-/** @returns {Promise<number>} when the next picture is due, in milliseconds */
+/** @returns {Promise<number>} when the next frame is due, in milliseconds */
 export function frame() {
   return new Promise(requestAnimationFrame);
 }
 
 /**
- * The place to the right, and at the end of the row the start of the next. null: the map's end.
+ * The place to the right, or at the end of a row the start of the next; null at the map's end.
  * @param {number[]} index
  * @param {number[]} shape
  */
@@ -34,10 +34,10 @@ export function following(index, shape) {
 }
 
 /**
- * Slides one place at once and then on and on, or stops. Where motion is not wanted, one place and no more.
+ * Slides one place at once and then continues, or stops. With reduced motion, slides one place only.
  * @param {Trace} trace
  * @param {PageStore} store
- * @returns {boolean} false: there is no window to slide
+ * @returns {boolean} false if there is no window to slide
  */
 export function toggle(trace, store) {
   const { view, name, index } = settled(trace, store.get());
@@ -61,7 +61,7 @@ export function replay(trace, store) {
 }
 
 /**
- * Starts and stops the sliding; nothing where there is no map to slide over.
+ * The button that starts and stops the sliding; nothing without a map to slide over.
  * @param {import("../context.js").Context} context
  */
 export function playButton({ trace, state: { index, playing }, store }) {
@@ -82,8 +82,8 @@ export function playButton({ trace, state: { index, playing }, store }) {
 }
 
 /**
- * Moves while the state is playing. The next step begins when the last has been drawn, so that no work piles up.
- * Any key but Space stops it, and so do a click, the map's end and a page that nobody sees.
+ * Moves while the state is playing. Each step waits until the last is drawn, so no work piles up. Any key except Space
+ * stops it, and so do a click, the map's end and a hidden page.
  * @param {Document} page
  * @param {PageStore} store
  * @param {() => Trace | null} shown

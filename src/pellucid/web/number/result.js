@@ -1,4 +1,4 @@
-/** What the terms give and what PyTorch computed, beside each other. */
+/** The sum of the terms beside PyTorch's value. */
 
 import { h } from "../element.js";
 import { counted, decimals, exact as allDigits, fixed, leftOut, number, unit } from "../format.js";

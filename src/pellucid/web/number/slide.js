@@ -1,4 +1,4 @@
-/** The window slides from where it stood to where it stands: in 180 ms, while playing evenly, or at once. */
+/** Slides the window from its old place to its new one: in 180 ms, while playing evenly, or at once. */
 
 import { h } from "../element.js";
 import { moving, PACE } from "./play.js";
@@ -9,7 +9,7 @@ const GRIDS = ["window/", "own/"]; // how the keys of their cells begin
 /** @typedef {(number[] | null)[]} Corners the row and column of each grid's window */
 
 /**
- * Where the windows stand.
+ * The places of the windows.
  * @param {HTMLElement} main
  * @returns {Corners}
  */
@@ -21,7 +21,7 @@ export function corners(main) {
 }
 
 /**
- * One frame a window slides there, and not each of its cells: that is what a browser draws 60 times a second.
+ * Slides one frame per window instead of each of its cells: a browser can draw that 60 times a second.
  * @param {HTMLElement} main
  * @param {Corners} before
  * @param {boolean} playing

@@ -1,4 +1,4 @@
-/** The terms of a sum as lines that are added: factor × factor = product, and the running sum. Long lists in pages. */
+/** The terms of a sum, line by line: factor × factor = product, and the running sum. Long lists have pages. */
 
 import { h, choice } from "../element.js";
 import { decimals, exact as allDigits, fixed, leftOut, number } from "../format.js";
@@ -17,9 +17,9 @@ const PAGE = 40;
  * @param {NumberContext} context
  * @param {Part} part
  * @param {object} about
- * @param {number[]} about.rows which terms, in the order in which they are added
- * @param {number} [about.carry] what was added before them
- * @param {"order" | "size"} about.usual how they stand where the reader has not chosen
+ * @param {number[]} about.rows the terms, in their order of addition
+ * @param {number} [about.carry] the sum before them
+ * @param {"order" | "size"} about.usual the order by default
  */
 export function terms(context, part, { rows, carry = 0, usual }) {
   const { state, change } = context;
@@ -95,7 +95,7 @@ function header({ terms: { pick, columns } }) {
  * @param {NumberContext} context
  * @param {Part} part
  * @param {number} row
- * @param {{text: (value: number) => string, running: number}} about how a number is written, and the sum so far
+ * @param {{text: (value: number) => string, running: number}} about the format of a number, and the sum so far
  */
 function line(context, part, row, { text, running }) {
   const { exact } = context.state;
@@ -131,7 +131,7 @@ function line(context, part, row, { text, running }) {
 }
 
 /**
- * The class of a factor that has one.
+ * The class of a factor, if it has one.
  * @param {NumberContext} context
  * @param {Part} part
  * @param {import("./follow.js").Column} column

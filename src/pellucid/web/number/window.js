@@ -1,4 +1,4 @@
-/** A sum's window: which maps its terms lie in, where in them, and the number grids that show it. */
+/** A sum's window: the maps of its terms, the places in them, and the number grids that show it. */
 
 import { h } from "../element.js";
 import { grid } from "./grid.js";
@@ -16,8 +16,8 @@ const LARGEST = 12; // rows or columns of a window that is shown in numbers
 const MARGIN = 3; // numbers around it
 
 /**
- * The terms by the map that their first factor lies in, in the order in which they are added.
- * null: the first factor is in no map, or the window is too large for numbers.
+ * The terms by the map of their first factor, in their order of addition; null if the first factor is in no map, or if
+ * the window is too large for numbers.
  * @param {Part} part
  * @returns {Slice[] | null}
  */
@@ -52,7 +52,7 @@ function ends(column, rows) {
 }
 
 /**
- * The grids of one slice: the window in its surroundings, the other factors that lie in a window, the products.
+ * The grids of one slice: the window in its surroundings, the other factors with a window, the products.
  * @param {NumberContext} context
  * @param {Part} part
  * @param {Slice} slice
@@ -113,7 +113,7 @@ function factorGrid(context, part, column, slice) {
 }
 
 /**
- * Cells where a column's last two axes put them.
+ * Cells at the places of a column's last two axes.
  * @param {Column} column
  * @param {number[]} rows
  * @param {(row: number) => import("./grid.js").Cell} cell
@@ -128,7 +128,7 @@ function laid(column, rows, cell) {
 }
 
 /**
- * The window in the map that it stands on. What is shown of a large map stays while the window slides over it.
+ * The window in its map. The visible part of a large map stays while the window slides over it.
  * @param {NumberContext} context
  * @param {Part} part
  * @param {Column} column
@@ -179,7 +179,7 @@ async function surroundings(context, part, column, slice) {
 }
 
 /**
- * The rows, or columns, that are shown around a window: from, to. They come in pages that overlap.
+ * The visible rows, or columns, around a window: from, to. They come in overlapping pages.
  * @param {number} from
  * @param {number} to
  * @param {number} size

@@ -1,4 +1,4 @@
-/** A picture taken with the camera. The picture stays on this machine; the camera is off when the window is closed. */
+/** Takes a picture with the camera. The picture stays on this machine; closing the window turns the camera off. */
 
 import { h } from "../element.js";
 
@@ -47,7 +47,7 @@ export function photograph(choose) {
     async (camera) => {
       stream = camera;
       if (!dialog.isConnected) return stop();
-      // a mirror is what people expect of a camera that looks at them; the picture is not mirrored
+      // people expect a mirror from a camera that faces them; the picture is not mirrored
       const mirrored = camera.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
       video.classList.toggle("mirrored", mirrored);
       video.srcObject = camera;
@@ -66,7 +66,7 @@ async function seen() {
 }
 
 /**
- * What the camera sees now, as a PNG.
+ * The camera's current image, as a PNG.
  * @param {HTMLVideoElement} video
  * @returns {Promise<Blob>}
  */

@@ -1,9 +1,11 @@
-/** A pad to draw a picture on: by mouse, finger, pen, or by the arrow keys. */
+/** A pad to draw a picture on, by mouse, finger, pen, or with the arrow keys. */
 
 import { choice, h } from "../element.js";
 
 /** @typedef {"white" | "black" | "colours"} Manner white on black, black on white, colours on white */
-/** @typedef {{color: string, width: number, points: [number, number][]}} Stroke "" is the pen's own colour; in sides */
+/**
+ * @typedef {{color: string, width: number, points: [number, number][]}} Stroke "" is the pen's own colour; unit: a side
+ */
 
 const SIDE = 560; // pixels of the picture that is sent
 const STEP = 0.02; // of a side, for an arrow key
@@ -11,7 +13,7 @@ const PENS = ["#111111", "#d62828", "#f08c2e", "#f4c430", "#2a9d4a", "#2f6fdb", 
 const NAMES = ["black", "red", "orange", "yellow", "green", "blue", "violet", "brown", "white"];
 
 /**
- * Opens the pad, with what was drawn on it before.
+ * Opens the pad, with the earlier drawing.
  * @param {number} channels of the network's input: digits are white on black, as in the usual data sets
  * @param {(picture: Blob) => Promise<boolean>} choose
  */
@@ -59,7 +61,7 @@ function pad(manner, choose) {
       surface.lineWidth = width * SIDE;
       surface.beginPath();
       for (const [x, y] of points) surface.lineTo(x * SIDE, y * SIDE);
-      // a point alone is a line without length, which is not drawn
+      // a single point is a line without length, which is not drawn
       if (points.length === 1) surface.lineTo(points[0][0] * SIDE + 0.01, points[0][1] * SIDE);
       surface.stroke();
     }

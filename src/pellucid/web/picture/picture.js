@@ -1,4 +1,4 @@
-/** Another picture: chosen, drawn, taken, dropped or pasted. Only where there is a server that can classify it. */
+/** Another picture: chosen, drawn, photographed, dropped or pasted. Needs a server that can classify it. */
 
 import { photograph } from "./camera.js";
 import { draw } from "./drawing.js";
@@ -26,7 +26,7 @@ export function chooser(choose, channels) {
 }
 
 /**
- * Files that are dropped or pasted anywhere on the page.
+ * Accepts files dropped or pasted anywhere on the page.
  * @param {Document} page
  * @param {(picture: Blob) => void} choose
  */

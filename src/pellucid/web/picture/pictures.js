@@ -1,4 +1,4 @@
-/** Which of the file's pictures is looked at: a row of them in the header, and the keys that go through it. */
+/** The choice among a file's pictures: a row in the header, and keys. */
 
 import { h } from "../element.js";
 import { percent } from "../format.js";
@@ -7,10 +7,10 @@ import { names, same } from "../labels.js";
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").PageStore} PageStore */
 /**
- * What is told of a picture before its numbers are read. Classes by number; a thumbnail is a data: URL.
+ * The description of a picture before its numbers are read. Classes by number; a thumbnail is a data: URL.
  * @typedef {object} Summary
  * @property {string} picture
- * @property {number[]} against what its loss is measured against
+ * @property {number[]} against the class or labels of its loss
  * @property {number} predicted
  * @property {number[]} called
  * @property {number | null} probability
@@ -18,7 +18,7 @@ import { names, same } from "../labels.js";
  */
 
 /**
- * A button for each picture; nothing where there is only one.
+ * A button for each picture; nothing if there is only one.
  * @param {import("../context.js").Context} context
  */
 export function pictures(context) {
@@ -45,11 +45,11 @@ export function pictures(context) {
 }
 
 /**
- * The picture before, or the next.
+ * Goes to the previous or the next picture.
  * @param {Trace} trace
  * @param {PageStore} store
  * @param {number} by -1 or 1
- * @returns {boolean} false: there is only one picture
+ * @returns {boolean} false if there is only one picture
  */
 export function beside(trace, store, by) {
   const count = all(trace).length;
@@ -68,7 +68,7 @@ function all(trace) {
 }
 
 /**
- * An address may name a picture that this file has not; the first stands for it.
+ * The first picture replaces one in the address that this file does not have.
  * @param {Trace} trace
  * @param {number} number
  */
@@ -105,7 +105,7 @@ function button({ trace, store }, { picture, against: truth, called, probability
 }
 
 /**
- * Scrolls a row, and nothing else, so that one of its buttons is in sight.
+ * Scrolls a row, and nothing else, until one of its buttons is visible.
  * @param {HTMLElement} row
  * @param {HTMLElement} chosen
  */

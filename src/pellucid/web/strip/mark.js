@@ -1,4 +1,4 @@
-/** The mark on the strip: where the reader is, the window that a number reads, and what it feeds. */
+/** The mark on the strip: the reader's place, the window that a number reads, and the numbers that it feeds. */
 
 import { evaluatorOf } from "../arithmetic/working.js";
 import { h } from "../element.js";
@@ -10,7 +10,7 @@ import { tilesOf } from "./square.js";
 /** @typedef {import("../trace.js").Trace} Trace */
 
 /**
- * Moves the mark: the layer where the reader is, the window in the layer before, and what it feeds in the layer after.
+ * Moves the mark: the reader's layer, the window in the layer before, and the numbers that it feeds in the layer after.
  * @param {HTMLElement} strip
  * @param {Pick<Context, "trace" | "state">} context
  */
@@ -98,7 +98,7 @@ function frame(strip, { trace, state }, node, ends) {
 }
 
 /**
- * Scrolls the strip, and nothing else, until an item is on it.
+ * Scrolls the strip, and nothing else, until an item is visible.
  * @param {HTMLElement} strip
  * @param {HTMLElement} item
  */

@@ -1,4 +1,4 @@
-/** A layer in the strip: a square with its first maps, and where each of them stands in it. */
+/** A layer in the strip: a square with its first maps, and their places in it. */
 
 import { h, sharpCanvas } from "../element.js";
 import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "../layer/maps.js";
@@ -12,7 +12,7 @@ const SIDE = 68; // CSS pixels
 const GAP = 4;
 
 /**
- * Draws a layer's first four maps into its square; the picture and vectors alone.
+ * Draws a layer's first four maps into its square; a picture or a vector fills it alone.
  * @param {Context} context
  * @param {Node} node
  * @param {HTMLElement} square
@@ -38,7 +38,7 @@ export async function drawSquare({ trace, state }, node, square) {
 }
 
 /**
- * Where the maps stand in the square: x, y, width, height, each map in its own proportions.
+ * The places of the maps in the square: x, y, width, height, each map in its own proportions.
  * @param {Trace} trace
  * @param {Node} node
  * @param {PageState} state

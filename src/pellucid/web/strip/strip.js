@@ -15,7 +15,7 @@ import { drawSquare } from "./square.js";
 const SHORT = 14; // letters of a formula that stand beside a layer without being folded
 
 /**
- * What changes how the strip looks, apart from the mark on it.
+ * The part of the state that affects the strip, apart from its mark.
  * @param {PageState} state
  */
 export function look(state) {
@@ -43,7 +43,7 @@ export function strip(context) {
 }
 
 /**
- * Work that waits until an element comes near to what is on the screen.
+ * Delays work until an element comes near the visible part of the page.
  * @returns {(element: Element, work: () => void) => void}
  */
 function whenSeen() {
@@ -65,7 +65,7 @@ function whenSeen() {
 }
 
 /**
- * Layers one after the other whose names begin alike: a block.
+ * Groups consecutive layers whose names have the same prefix: a block.
  * @param {Node[]} nodes
  * @returns {Group[]}
  */
@@ -103,7 +103,7 @@ function fold({ state, store }, { prefix, nodes }, opened) {
 }
 
 /**
- * The class that the loss is measured against; where there is a server, any can be chosen.
+ * The class of the loss; with a server, the reader can choose another.
  * @param {Context} context
  */
 function against({ trace, served }) {
@@ -120,7 +120,7 @@ function against({ trace, served }) {
 }
 
 /**
- * A block that is closed: its last layer stands for it.
+ * A closed block, represented by its last layer.
  * @param {Context} context
  * @param {Group} group
  * @param {ReturnType<typeof whenSeen>} seen

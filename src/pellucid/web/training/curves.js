@@ -1,4 +1,4 @@
-/** The curves of a training, by uPlot, with a cursor at the frame that is shown. */
+/** The curves of a training, by uPlot, with a cursor at the current frame. */
 
 import { h } from "../element.js";
 import drawn from "../vendor/uPlot.js";
@@ -9,7 +9,7 @@ const FAR = 20; // times the middle number, from which on the largest would pres
 /**
  * @typedef {object} Line
  * @property {string} name
- * @property {string} color as CSS; of a variable, var(--...)
+ * @property {string} color in CSS; a variable as var(--...)
  * @property {[number, number][]} points x and y, by x
  * @property {number} [width] pixels
  * @property {boolean} [dots] whether each point is marked
@@ -17,10 +17,10 @@ const FAR = 20; // times the middle number, from which on the largest would pres
  */
 
 /**
- * A chart whose numbers can be replaced. What it shows is told in words by whoever makes it.
+ * A chart whose numbers can be replaced. The caller describes its content in words.
  * @param {object} about
  * @param {string} about.title
- * @param {string} about.across what x is
+ * @param {string} about.across the meaning of x
  * @param {number} about.height
  * @param {(value: number) => string} about.format of y
  * @param {(x: number) => void} about.seek the reader points at x
@@ -56,7 +56,7 @@ export function chart({ title, across, height, format, seek }) {
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
         scales: {
           x: { time: false, range: () => [0, end || 1] },
-          // straight near zero and by powers far from it: the inverse hyperbolic sine
+          // linear near zero and logarithmic far from it: the inverse hyperbolic sine
           y: wide ? { distr: 4, asinh: 1, range: powers } : {},
         },
         padding: [10, 12, 0, 0],
@@ -109,7 +109,7 @@ export function chart({ title, across, height, format, seek }) {
     node,
     /**
      * @param {Line[]} now
-     * @param {number} whole the last x there will be
+     * @param {number} whole the last x of the whole training
      * @param {string} words the same in words
      */
     set(now, whole, words) {
@@ -125,10 +125,10 @@ export function chart({ title, across, height, format, seek }) {
       else if (canvas.isConnected && canvas.clientWidth) make();
       place();
     },
-    /** Light has become dark, or dark light. */
+    /** The theme has changed between light and dark. */
     recolor: () => plot && make(),
     /**
-     * Moves the cursor, and the legend tells each line's number there: the last one up to it.
+     * Moves the cursor and updates the legend: each line's number there, the last one up to x.
      * @param {number} x
      */
     move(x) {
@@ -153,7 +153,7 @@ export function chart({ title, across, height, format, seek }) {
 const FONT = "11px system-ui, sans-serif";
 
 /**
- * What a CSS colour is here: a canvas knows no variables.
+ * Resolves a CSS colour here, because a canvas does not know variables.
  * @param {HTMLElement} node
  * @param {string} color
  */
@@ -166,7 +166,7 @@ function resolved(node, color) {
 }
 
 /**
- * As uPlot wants it: all x once, and each line's y there or null.
+ * In uPlot's form: each x once, and each line's y there or null.
  * @param {Line[]} lines
  */
 function aligned(lines) {
@@ -189,7 +189,7 @@ function powers(_, low, high) {
 }
 
 /**
- * Zero and the powers of ten; below zero there is nothing.
+ * Labels zero and the powers of ten; there is nothing below zero.
  * @param {any} _
  * @param {number[]} splits
  */
@@ -198,7 +198,7 @@ function labelled(_, splits) {
 }
 
 /**
- * Whether the largest number is far from the middle one.
+ * Whether the largest number is far from the median.
  * @param {Line[]} lines
  */
 function spread(lines) {

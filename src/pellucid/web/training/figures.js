@@ -1,4 +1,4 @@
-/** What is known of a training in figures: as lines for the curves, as a sentence, and as tables. */
+/** The figures of a training: as lines for the curves, as a sentence, and as tables. */
 
 import { h } from "../element.js";
 import { number } from "../format.js";
@@ -12,7 +12,7 @@ import { number } from "../format.js";
 const COLORS = ["var(--curve-1)", "var(--curve-2)", "var(--curve-3)", "var(--curve-4)"];
 
 /**
- * Of a followed picture.
+ * The colour of a followed picture.
  * @param {number} picture
  */
 export function colorOf(picture) {
@@ -21,7 +21,7 @@ export function colorOf(picture) {
 
 /**
  * @param {About} about
- * @returns {{loss: Line[], accuracy: Line[], end: number}} over epochs; the last there will be
+ * @returns {{loss: Line[], accuracy: Line[], end: number}} over epochs; end is the last one of the whole training
  */
 export function figures({ replay, epochs }) {
   const each = replay?.steps_per_epoch;

@@ -1,4 +1,4 @@
-/** The frames of a training's replay: asked for one by one, kept, and read as what they are, safetensors. */
+/** The frames of a training's replay: requested one by one, cached, and parsed as safetensors. */
 
 import { Trouble } from "../host.js";
 
@@ -46,12 +46,12 @@ export function tensors(buffer) {
 }
 
 /**
- * Numbers of a tensor from `from` on: int8 times the scale that belongs to them.
+ * Numbers of a tensor from `from` on: int8 times their scale.
  * @param {Tensors} frame
  * @param {string} name
  * @param {number} from
- * @param {number} count that have one scale
- * @param {number} scale which one
+ * @param {number} count that share one scale
+ * @param {number} scale its index
  */
 export function scaled(frame, name, from, count, scale) {
   const { data } = of(frame, name);
@@ -130,7 +130,7 @@ export function createFrames(ask) {
     /** @param {number} step */
     load: async (step) => known.get(step) ?? load(step),
     /**
-     * Fetches frames that will be wanted, one after the other, evenly spaced where they are many.
+     * Prefetches frames one after the other, evenly spaced if there are many.
      * @param {number[]} steps
      */
     async ahead(steps) {
@@ -140,7 +140,7 @@ export function createFrames(ask) {
       }
     },
     /**
-     * The largest magnitude in any frame that is known.
+     * The largest magnitude in any loaded frame.
      * @param {string} layer
      * @param {Kind} kind
      * @param {number} picture

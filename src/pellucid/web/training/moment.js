@@ -1,4 +1,4 @@
-/** A moment of a training: what the network said of a picture, and a layer's filters, maps and gradients. */
+/** A moment of a training: the prediction for a picture, and a layer's filters, maps and gradients. */
 
 import { drawImage, pixelImage, signedImage } from "../colors.js";
 import { h, sharpCanvas } from "../element.js";
@@ -17,7 +17,7 @@ const LARGEST = { weight: 48, output: 84, gradient: 84 };
 const SMALLEST = 20;
 
 /**
- * What is shown of a frame, drawn anew in place.
+ * The display of a frame, redrawn in place.
  * @param {Replay} replay
  */
 export function createMoment(replay) {
@@ -52,7 +52,7 @@ export function createMoment(replay) {
 }
 
 /**
- * Bars in the order of the classes, so that each stays in its place while it grows; of many classes the first ones.
+ * Bars in the order of the classes: each stays in its place while it grows. Of many classes only some.
  * @param {Replay} replay
  */
 function createOdds(replay) {
@@ -87,7 +87,7 @@ function createOdds(replay) {
 }
 
 /**
- * Of many classes the true one and the most probable, in their order.
+ * Of many classes, the true one and the most probable, in their order.
  * @param {number[]} odds
  * @param {number} own
  */
@@ -99,7 +99,7 @@ function chosen(odds, own) {
 /**
  * @typedef {object} Tiles
  * @property {number} count
- * @property {number} aspect width through height
+ * @property {number} aspect width divided by height
  * @property {number} side wanted
  * @property {(at: number) => ImageData} image
  */
@@ -111,8 +111,8 @@ function chosen(odds, own) {
  * @param {Kind} about.kind
  * @param {Layer} about.layer
  * @param {number} about.picture
- * @param {number} about.limit the number that has the full colour
- * @returns {[string, string, Tiles]} title, what the colours say, and the images
+ * @param {number} about.limit the number with the full colour
+ * @returns {[string, string, Tiles]} title, the meaning of the colours, and the images
  */
 function tiles({ replay, frame, kind, layer, picture, limit }) {
   const { shape } = of(frame, `${layer.name}/${kind}`);
@@ -157,7 +157,7 @@ function tiles({ replay, frame, kind, layer, picture, limit }) {
   return [title, seen, { count, aspect: columns / rows, side: LARGEST[kind], image }];
 }
 
-/** Images side by side on one canvas, which stays while they change. */
+/** Images side by side on one canvas, which stays when they change. */
 function wall() {
   const title = h("h2", {});
   const note = h("span", { class: "wall-scale" });

@@ -1,10 +1,10 @@
-/** How far a training that goes on is. */
+/** The progress of a running training. */
 
 import { h } from "../element.js";
 import { counted } from "../format.js";
 
 /**
- * What the server tells of it.
+ * The server's report.
  * @typedef {object} Live
  * @property {"preparing" | "training" | "evaluating" | "opening" | "done" | "stopped" | "failed"} state
  * @property {string} message
@@ -17,7 +17,7 @@ import { counted } from "../format.js";
  */
 
 /**
- * How far a training is.
+ * The progress of a training.
  * @param {Required<Live>} live
  */
 export function pace({ step, steps, images_per_second, seconds_left }) {

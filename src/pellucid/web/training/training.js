@@ -1,7 +1,7 @@
 /**
- * The training, to look back on or while it goes on: curves, and at each kept moment what the network was. The address
- * is #/~training/STEP,PICTURE,LAYER,each; what it leaves out is the newest moment, the first picture, the first
- * convolution, and one scale of colours over the whole training.
+ * A training, running or recorded: curves, and the network at each recorded moment. The address is
+ * #/~training/STEP,PICTURE,LAYER,each; by default it shows the newest moment, the first picture, the first convolution,
+ * and one scale of colours over the whole training.
  */
 
 import { dark } from "../colors.js";
@@ -29,7 +29,7 @@ const POLL = 1000; // milliseconds between two looks at a training that goes on
 const REST = 250; // milliseconds without a change until the address says it
 const OVER = ["done", "stopped", "failed"];
 
-/** @type {WeakMap<PageStore, ReturnType<typeof createPlayer>>} one a page: a slider that is drawn anew cannot be dragged */
+/** @type {WeakMap<PageStore, ReturnType<typeof createPlayer>>} one per page, because a redrawn slider cannot be dragged */
 const players = new WeakMap();
 
 /**
@@ -107,7 +107,7 @@ function createPlayer({ store, served, reopen }) {
     at = frame >= last() ? Infinity : Math.max(0, frame);
     draw();
     window.clearTimeout(resting);
-    // a browser takes only so many changes of an address in a time
+    // a browser limits the rate of address changes
     resting = window.setTimeout(write, REST);
   }
 
@@ -135,7 +135,7 @@ function createPlayer({ store, served, reopen }) {
     written = place;
   }
 
-  /** What stays while the frames change. */
+  /** The parts that stay while the frames change. */
   function drawAround() {
     const replay = /** @type {Replay} */ (about?.replay);
     const { class: label, side, path } = replay.pictures[picture];
@@ -195,7 +195,7 @@ function createPlayer({ store, served, reopen }) {
       )?.focus();
   }
 
-  /** The frame: at once what the overview knows of it, and its numbers as soon as they are there. */
+  /** Draws the frame: at once from the overview, and its numbers when they arrive. */
   function draw() {
     const replay = about?.replay;
     if (!replay || last() < 0) return;
@@ -309,7 +309,7 @@ function createPlayer({ store, served, reopen }) {
     }
   }
 
-  /** What the server knows now. */
+  /** Reads the server's current state. */
   async function read() {
     const before = about?.live;
     about = /** @type {About} */ (await (await served.ask("/api/training")).json());
@@ -362,7 +362,7 @@ function createPlayer({ store, served, reopen }) {
         shares.recolor();
         draw();
       }
-      // curves are drawn when they know how wide they are
+      // the curves need their width
       requestAnimationFrame(() => (drawCurves(), draw()));
       if (about?.live && !OVER.includes(about.live.state)) waiting ||= window.setTimeout(look, POLL);
     },

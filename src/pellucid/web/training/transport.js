@@ -5,9 +5,7 @@ import { h } from "../element.js";
 const SPEED = 120; // milliseconds a frame
 const CALM = 500; // the same where motion is not wanted
 
-/**
- * @param {(at: number) => void} go the reader wants frame `at`
- */
+/** @param {(at: number) => void} go the reader chose frame `at` */
 export function createTransport(go) {
   const slider = /** @type {HTMLInputElement} */ (
     h("input", { type: "range", min: "0", step: "1", key: "frame", "aria-label": "Moment of the training" })
@@ -66,7 +64,7 @@ export function createTransport(go) {
     event.preventDefault();
     event.stopImmediatePropagation();
   };
-  // before the keys of the walk, which mean other things
+  // before the keys of the walk, which have other meanings
   document.addEventListener("keydown", onKey, { capture: true });
   show();
   return {
@@ -76,7 +74,7 @@ export function createTransport(go) {
      * @param {number} now
      * @param {number} count of frames
      * @param {string} short
-     * @param {string} words for who does not see the slider
+     * @param {string} words for readers who do not see the slider
      */
     set(now, count, short, words) {
       [at, last] = [now, count - 1];

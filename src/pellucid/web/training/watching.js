@@ -1,17 +1,17 @@
-/** The page while a model is being trained, and there is no network yet to walk through. */
+/** The page during a training, without a network to walk through yet. */
 
 import { h } from "../element.js";
 import { show } from "./training.js";
 
 /**
- * The page while there is no network yet to walk through.
+ * The page during a training, without a network to walk through yet.
  * @param {object} scene
  * @param {HTMLElement} scene.page
- * @param {string} scene.name of the model that is being trained
+ * @param {string} scene.name of the model in training
  * @param {import("../store.js").PageStore} scene.store
  * @param {import("../context.js").Served} scene.served
  * @param {(error: unknown) => void} scene.complain
- * @param {() => Promise<void>} scene.reopen when the network is there
+ * @param {() => Promise<void>} scene.reopen called when the network exists
  * @returns {(state: import("../store.js").PageState) => Promise<void>}
  */
 export function watching({ page, name, store, served, complain, reopen }) {

@@ -1,4 +1,4 @@
-/** What the view of a training says beside its figures. */
+/** The text of the training view beside its figures. */
 
 export const NONE_HERE = "This file does not hold a training. Open the model folder with “pellucid open” to see it.";
 

@@ -1,4 +1,4 @@
-/** The first sight: the picture, and what the network says of it. */
+/** The first view: the picture, and the network's prediction. */
 
 import { h, sharpCanvas } from "../element.js";
 import { probability } from "../format.js";

@@ -28,7 +28,7 @@ export async function walk(context) {
 }
 
 /**
- * Why a step leaves a weight as it is.
+ * Why a step does not change a weight.
  * @param {Trace} trace
  * @param {string} name
  */
@@ -38,7 +38,7 @@ function unchanged(trace, name) {
 }
 
 /**
- * The working, or a sentence where there is none.
+ * The working, or a sentence if there is none.
  * @param {Trace} trace
  * @param {PageState} state
  */

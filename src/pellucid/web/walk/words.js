@@ -1,4 +1,4 @@
-/** Words beside the numbers: two or three sentences on what is lit. */
+/** Text beside the numbers: two or three sentences about the highlighted ones. */
 
 import { counted } from "../format.js";
 

@@ -1,4 +1,4 @@
-/** What if a weight, a stride, a padding or a kind of pooling were another: where the reader says so. */
+/** What if a weight, a stride, a padding or a kind of pooling were different: the reader's controls. */
 
 import { largestOf } from "../colors.js";
 import { choice, h } from "../element.js";
@@ -21,7 +21,7 @@ const KINDS = /** @type {[string, string][]} */ ([
 ]);
 
 /**
- * For a weight: a slider and a field. null where the number is no weight.
+ * For a weight: a slider and a field; null if the number is not a weight.
  * @param {Context} context
  * @returns {Promise<HTMLElement | null>}
  */
@@ -29,7 +29,7 @@ export async function weightForm({ trace, state, served }) {
   const { name } = state;
   const index = state.index ?? [];
   const what = whatIf(trace);
-  // what standardises the picture is no part of the network
+  // the picture's standardisation is not part of the network
   if (!served || !what || trace.node(name) || !name.includes(".") || !index.length) return null;
   const { data, shape } = await trace.array(`value/${name}`);
   const value = data[position(index, shape)];
@@ -79,7 +79,7 @@ export async function weightForm({ trace, state, served }) {
 }
 
 /**
- * For a layer with a window: stride, padding, and the kind of pooling. null for any other.
+ * For a layer with a window: stride, padding, and the kind of pooling; null for any other layer.
  * @param {Context} context
  */
 export function layerForm({ trace, state: { name }, served }) {
@@ -148,7 +148,7 @@ function changedBefore({ what, layer }, changes) {
 }
 
 /**
- * What both forms do: foresee while something moves, follow when it rests, and say what comes of it.
+ * The common part of both forms: foresee during a movement, apply after it, and show the effect.
  * @param {Trace} trace
  * @param {Served} served
  */
@@ -184,7 +184,7 @@ function hands(trace, served) {
 }
 
 /**
- * Why it does not fit, and what would.
+ * Why a change does not fit, and what would.
  * @param {{why: string, instead: Change[]}} answer
  * @param {Change[]} changes
  * @param {Served} served
@@ -213,7 +213,7 @@ function form(title, ...parts) {
 }
 
 /**
- * A field for rows and columns, or one for both where they agree.
+ * A field for rows and one for columns, or one for both if they agree.
  * @param {string} what
  * @param {number[]} now
  * @param {number} least

@@ -1,4 +1,4 @@
-/** A brush on pixels: whole numbers in, whole numbers out, nothing of a browser's colours in between. */
+/** A brush on pixels: whole numbers in and out, without a browser's colour management in between. */
 
 import { LUMA } from "../signed.js";
 
@@ -9,10 +9,10 @@ import { LUMA } from "../signed.js";
  * @property {number} width
  * @property {number} channels
  */
-/** @typedef {(at: number, channel: number) => number} Ink what a pixel becomes, by its number and channel */
+/** @typedef {(at: number, channel: number) => number} Ink a pixel's new value, by its number and channel */
 
 /**
- * A round dab. Its middle is a pixel; a size of 1 is that pixel.
+ * A round dab. Its centre is a pixel; a size of 1 is only that pixel.
  * @param {Image} image
  * @param {number} row
  * @param {number} column
@@ -32,7 +32,7 @@ export function dab({ data, height, width, channels }, row, column, size, ink) {
 }
 
 /**
- * Dabs from one place to another, so close that they are a stroke.
+ * Dabs from one place to another, close enough to form a stroke.
  * @param {Image} image
  * @param {[number, number]} from row, column
  * @param {[number, number]} to
@@ -61,7 +61,7 @@ export function colored(color, channels) {
 }
 
 /**
- * The picture as it was, or blurred.
+ * Copies from the original picture, or from its blurred copy.
  * @param {Uint8Array} data
  * @param {number} channels
  * @returns {Ink}
@@ -71,7 +71,7 @@ export function copied(data, channels) {
 }
 
 /**
- * Blurred so much that shapes are gone and colours stay: three means over a square, which come close to a Gaussian.
+ * Blurred until shapes vanish and colours stay: three means over a square, close to a Gaussian.
  * @param {Image} image
  * @returns {Uint8Array}
  */
@@ -86,7 +86,7 @@ export function blurred({ data, height, width, channels }) {
 }
 
 /**
- * Means along one axis; at the edge, of what there is.
+ * Means along one axis; at the edge, over the existing pixels.
  * @param {Float64Array} from
  * @param {number} lines
  * @param {number} length of a line

@@ -1,4 +1,4 @@
-/** What if the picture were another: painting over it, by mouse, finger or keys, and what the classes say to it. */
+/** What if the picture were different: paint on it, by mouse, finger or keys, and see the effect on the classes. */
 
 import { blurred, colored, copied, stroke } from "./brush.js";
 import { drawImage } from "../colors.js";
@@ -14,15 +14,15 @@ import { before, latest, pending, whatIf } from "./whatif.js";
 /** @typedef {import("./brush.js").Image} Image */
 /** @typedef {"black" | "white" | "mean" | "color" | "blur" | "original"} Kind */
 /**
- * What stays in the hand while the page is drawn anew.
+ * The state of painting, which survives a redraw of the page.
  * @typedef {object} Held
  * @property {Kind} kind
  * @property {string} color as #rrggbb
  * @property {number} size across, in pixels of the picture
  * @property {[number, number]} at row, column
  * @property {boolean} down
- * @property {number} dabs how often it has painted
- * @property {{image: Image, of: number} | null} wet paint that is not shown elsewhere yet, and the number of its picture
+ * @property {number} dabs the number of dabs so far
+ * @property {{image: Image, of: number} | null} wet paint that only the brush shows yet, and the number of its picture
  */
 
 const PAUSE = 500; // ms after a stroke until what follows from it is worked out to the last number
@@ -42,7 +42,7 @@ const KINDS = [
 const hands = new WeakMap();
 
 /**
- * Whether a trace begins with a picture's pixels, which can be painted over.
+ * Whether a trace begins with a picture's pixels, on which the reader can paint.
  * @param {Trace} trace
  */
 export function paintable(trace) {
@@ -50,7 +50,7 @@ export function paintable(trace) {
 }
 
 /**
- * What opens the painting, where it can be.
+ * The button that opens painting, if it is possible.
  * @param {import("../context.js").Context} context
  */
 export function paintButton({ trace, store, served }) {
@@ -115,7 +115,7 @@ export async function painter({ trace, store, served }, side) {
       tell(error);
       return;
     }
-    // a stroke that has begun since goes on undisturbed; what follows from both is shown after it
+    // a newer stroke continues undisturbed; the effect of both is shown after it
     if (hand.down || hand.dabs !== dabs) return;
     hand.wet = null;
     pending.delete(served);
@@ -237,7 +237,7 @@ async function pixels(trace, name) {
 }
 
 /**
- * What each kind of brush paints with; what needs the picture as it was is asked for when it is used.
+ * The ink of each kind of brush; the original picture is fetched when a brush needs it.
  * @param {Trace} trace
  * @param {Served} served
  * @param {Image} image

@@ -1,4 +1,4 @@
-/** The classes before and after: a bar for what is, a mark where it was, and the shift in points. */
+/** The classes before and after: a bar for the new probability, a mark for the old one, and the shift in points. */
 
 import { h } from "../element.js";
 import { number, percent } from "../format.js";
@@ -9,7 +9,7 @@ const SHOWN = 4;
  * @param {string[]} classes
  * @param {(number | null)[]} before probabilities
  * @param {(number | null)[]} after
- * @param {number} [shown] how many classes, those that are or were the most probable
+ * @param {number} [shown] how many classes to show, the most probable before or after
  */
 export function shifts(classes, before, after, shown = SHOWN) {
   const weight = (/** @type {number} */ at) => Math.max(before[at] ?? 0, after[at] ?? 0);

@@ -1,4 +1,4 @@
-/** What if: the reader's changes, what they did to the classes, and the way back. Only where there is a server. */
+/** What if: the reader's changes, their effect on the classes, and the way back. Needs a server. */
 
 import { h } from "../element.js";
 import { counted, exact, number, unit } from "../format.js";
@@ -9,7 +9,7 @@ import { shifts } from "./shift.js";
 /** @typedef {import("../store.js").PageStore} PageStore */
 /** @typedef {import("../context.js").Served} Served */
 /**
- * As the server sends and takes it: a weight has a name and an index, anything else a layer.
+ * In the server's form: a weight has a name and an index, any other change a layer.
  * @typedef {object} Change
  * @property {"weight" | "stride" | "padding" | "pooling"} what
  * @property {string} [name]
@@ -19,10 +19,10 @@ import { shifts } from "./shift.js";
  * @property {any} [was]
  */
 /**
- * A layer with a window. Pairs are of rows and of columns.
+ * A layer with a window. Pairs are for rows and columns.
  * @typedef {object} Adjustable
  * @property {string} layer
- * @property {string} kind of pooling, "" of a convolution
+ * @property {string} kind of pooling, "" for a convolution
  * @property {number[]} size
  * @property {number[]} stride
  * @property {number[]} padding
@@ -33,15 +33,15 @@ import { shifts } from "./shift.js";
  * @typedef {object} WhatIf
  * @property {Change[]} changes
  * @property {number} painted pixels
- * @property {number} picture which picture this is of those that have been opened
- * @property {number} aside how many changes are put back for now
+ * @property {number} picture number of this picture among those opened
+ * @property {number} aside number of changes put back for now
  * @property {{probabilities: (number | null)[], predicted: number, loss: number | null} | null} before
  * @property {Adjustable[]} settings
  */
 
 /**
  * @param {Trace} trace
- * @returns {WhatIf | null} null: of a page that cannot be asked
+ * @returns {WhatIf | null} null without a server
  */
 export function whatIf(trace) {
   return trace.about.what_if ?? null;
@@ -57,7 +57,7 @@ export function before(trace) {
 }
 
 /**
- * A change of the same replaces the earlier one, where it stands.
+ * A change to the same target replaces the earlier one in its place.
  * @param {Change[]} changes
  * @param {Change[]} fresh
  */
@@ -78,10 +78,10 @@ export function body(changes) {
 }
 
 /**
- * Work that is asked for faster than it is done: what came last is done next, what lies between is left out.
+ * For jobs that arrive faster than they are done: the latest runs next, those in between are dropped.
  * @template T
  * @param {(job: T) => Promise<unknown>} work
- * @returns {(job: T) => Promise<void>} when nothing waits any more
+ * @returns {(job: T) => Promise<void>} resolves when no job waits
  */
 export function latest(work) {
   /** @type {Promise<void> | null} */ let busy = null;
@@ -107,7 +107,7 @@ export function latest(work) {
 const lines = new WeakMap();
 
 /**
- * Shows what follows from these changes of the network.
+ * Shows the run with these changes to the network.
  * @param {Served} served
  * @param {Change[]} changes
  */
@@ -118,13 +118,13 @@ export function follow(served, changes) {
 }
 
 /**
- * What has been begun and is not at the server yet: it finishes that.
+ * Finishes a change that has begun but has not reached the server.
  * @type {WeakMap<Served, () => Promise<unknown>>}
  */
 export const pending = new WeakMap();
 
 /**
- * Everything as it was, or as it was before that.
+ * Puts everything back, or applies the changes again.
  * @param {Served | null | undefined} served
  * @param {Trace} trace
  * @returns {boolean} whether there was anything to put back
@@ -139,7 +139,7 @@ export function flip(served, trace) {
 }
 
 /**
- * What has been changed and what came of it; "" where nothing has.
+ * The changes and their effect; "" without changes.
  * @param {import("../context.js").Context} context
  * @returns {HTMLElement | ""}
  */

@@ -1,1 +1,1 @@
-"""The declarations: one function an op, from the shapes of its arrays to the op as data."""
+"""The declarations: one function per op, from the shapes of its arrays to the op as data."""

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def name_of(target: OpOverload) -> str:
-    """`conv2d` of aten.conv2d.default; of an operator that changes its input in place, the one that does not."""
+    """`conv2d` for aten.conv2d.default; for an in-place operator, the name of the one that is not in place."""
     name = target._schema.name.split("::")[-1]
-    return name if name.endswith("__") else name.removesuffix("_")  # __and__ is what & becomes
+    return name if name.endswith("__") else name.removesuffix("_")  # __and__ is the name of &
 
 
 def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,11 +33,11 @@ def bound(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
 
 
 def declare(name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping[str, Any] | None = None) -> Op | None:
-    """The declaration of a call whose tensors have been replaced by shapes; None where it is not written.
+    """The declaration of a call whose tensors have been replaced by shapes; None if there is none.
 
-    It is None too where an argument has a meaning that the declaration does not know (rounding, another reduction).
-    `arrays`: the same arguments with their tensors, and the result as "out"; without them an op that depends on the
-    numbers of an array, or on its type, is not written.
+    It is also None if an argument has a meaning that the declaration does not know (rounding, another reduction).
+    `arrays`: the same arguments with their tensors, and the result as "out"; an op that depends on an array's numbers,
+    or on its dtype, needs them.
     """
     function = DECLARATIONS.get(name)
     if function is None:
@@ -51,11 +51,11 @@ def declare(name: str, arguments: Mapping[str, Any], out: Shape, arrays: Mapping
     usable = {key: more[key] for key in known if more.get(key) is not None}
     numbers = [key for key in usable if "Indices" in str(known[key].annotation) and not isinstance(usable[key], int)]
     if arguments.get("piece") and "piece" not in known:
-        return None  # what stands behind the first result is not what the declaration makes
+        return None  # the declaration makes only the first result
     try:
         op = function(**{**usable, **{key: _numbers(arrays[key]) for key in numbers}})
     except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError):
-        return None  # an argument of a kind that the declaration does not take
+        return None  # an argument of an unsupported kind
     if op is None or op.shapes["out"] != out or (types.get("out") == "bool" and not _of_truths(op)):
         return None
     return op
@@ -67,14 +67,14 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 
 
 def _numbers(value: Any) -> Any:
-    """Tensors as arrays, also in lists; None and whole numbers as they are."""
+    """Tensors as arrays, also in lists; None and whole numbers unchanged."""
     if isinstance(value, list | tuple):
         return [_numbers(each) for each in value]
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
 def _of_truths(op: Op) -> bool:
-    """Whether arrays of 1 and 0 become one of 1 and 0; true + true is true in PyTorch, and 2 here."""
+    """Whether arrays of 1 and 0 become one of 1 and 0; true + true is true in PyTorch, but 2 here."""
     for stage in op.stages:
         names = list(stage.term.names())
         for corner in itertools.product((0.0, 1.0), repeat=len(names)):

@@ -1,4 +1,4 @@
-"""Attention: each query takes a weighted average of the values, and the weights say how well its key fits it."""
+"""Attention: each query takes a weighted average of the values; the weights measure how well its key fits it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUERY, KEY, VALUE, MASK, SEEN, SCORE, ALLOWED, LARGEST, POWER, TOTAL, SHARE = na
     "query", "key", "value", "attn_mask", "seen", "score", "allowed", "largest", "power", "total", "share"
 )
 LOWEST = -1e300
-"""Stands for minus infinity, which JSON has no number for: the score of a key that must not be seen."""
+"""Stands for minus infinity, which JSON cannot express: the score of a masked key."""
 
 
 def scaled_dot_product_attention(
@@ -35,14 +35,14 @@ def scaled_dot_product_attention(
         score[.., l, s] = scale * (sum over e of query[.., l, e] * key[.., s, e]) + attn_mask[.., l, s]
 
     Vaswani et al. 2017, "Attention is all you need", eq. 1. query (..., L, E), key (..., S, E), value (..., S, V), mask
-    (..., L, S) broadcast. A mask of truth values says which keys are seen, and so does `is_causal`: query l sees the
-    keys up to l. A query that sees none gives 0, as in PyTorch. With `enable_gqa` several query heads share a key's
+    (..., L, S) broadcast. A boolean mask says which keys are seen, and so does `is_causal`: query l sees the keys up to
+    l. A query that sees no key gives 0, as in PyTorch. With `enable_gqa` several query heads share a key's head
     (Ainslie et al. 2023, "GQA", section 2.2). None with dropout, which is drawn and not computed.
     """
     if dropout_p > 0:
         return None
     if len(query) != len(key) or len(key) != len(value):
-        return None  # broadcast to more axes, which no module does
+        return None  # broadcast to more axes, which modules do not do
     queries, keys, size = query[-2], key[-2], query[-1]
     scale = 1 / math.sqrt(size) if scale is None else scale
     lead = [f"b{axis or ''}" for axis in range(len(query) - 2)]
@@ -87,7 +87,7 @@ def scaled_dot_product_attention(
 def _shares(
     pairs: dict[str, int], fit: Expression, fits: str, whole: tuple[Axis, ...], row: tuple[Axis, ...], hidden: bool
 ) -> list[Stage]:
-    """A softmax over the last axis; with `hidden` scores, of those that are not."""
+    """A softmax over the last axis; with `hidden` scores, of the visible ones."""
     power, share = exp(fit - LARGEST), POWER / TOTAL
     if hidden:
         power, share = where(greater(fit, LOWEST), power, 0), where(greater(TOTAL, 0), share, 0)
@@ -113,6 +113,6 @@ def _heads(lead: list[str], query: Shape, key: Shape, grouped: bool) -> tuple[di
 
 
 def _broadcast(axes: list[Axis], shape: Shape) -> tuple[Axis, ...]:
-    """The index map of an array whose last axes are these, and may be of one number."""
+    """The index map of an array with these last axes, some of which may have length 1."""
     last = axes[len(axes) - len(shape) :]
     return tuple(Axis(()) if size == 1 else axis for axis, size in zip(last, shape, strict=True))

@@ -1,4 +1,4 @@
-"""One score for two classes: their probabilities, and how far these are from the truth."""
+"""One score for two classes: their probabilities, and their distance from the truth."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def binary_cross_entropy(
 ) -> Op:
     """The mean over all scores (N, K) of -(t * log(p) + (1 - t) * log(1 - p)), p = sigmoid(score).
 
-    The target t is 1 for the label's class and 0 for the others; of one score, t is the label, 0 or 1. Where pictures
-    have several labels, `labels` is t itself, (N, K). From the scores
-    it is written max(x, 0) - x * t + log(1 + exp(-|x|)), which never overflows. `probabilities`: the scores are p.
-    PyTorch takes no logarithm for less than -100. Importance (K,): each picture's terms times that of its label.
+    The target t is 1 for the label's class and 0 for the others; for one score, t is the label, 0 or 1. If pictures
+    have several labels, `labels` is t itself, (N, K). From the scores it is written max(x, 0) - x * t + log(1 +
+    exp(-|x|)), which never overflows. `probabilities`: the scores are p. PyTorch takes every logarithm as at least
+    -100. Importance (K,): each picture's terms times that of its label.
     """
     count, classes = input
     if isinstance(labels, np.ndarray):

@@ -1,4 +1,4 @@
-"""What chooses between numbers, or compares them. True is 1 and false is 0."""
+"""Ops that choose between numbers, or compare them. True is 1 and false is 0."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from pellucid.glassbox.arithmetic.ops.elementwise import INPUT, alone, broadcast
 MIN, MAX = names("min", "max")
 Operand = Shape | float
 Types = Mapping[str, str]
-"""The types of an operator's arrays by their names, "float32"; "out" is what it returns."""
+"""The dtypes of an operator's arrays by their names, "float32"; "out" is its result."""
 
 
 def joined(kind: str, operands: Mapping[str, Operand | None], formula: Callable[..., Expression]) -> Op:
-    """out = formula(operands), each an array, a number or nothing at all; arrays are broadcast as in NumPy."""
+    """out = formula(operands), each an array, a number or None; arrays are broadcast as in NumPy."""
     arrays = {name: value for name, value in operands.items() if isinstance(value, tuple)}
     count = max(map(len, arrays.values()))
     padded = ((1,) * (count - len(shape)) + shape for shape in arrays.values())
@@ -44,7 +44,7 @@ def joined(kind: str, operands: Mapping[str, Operand | None], formula: Callable[
 
 
 def where_of(condition: Shape, input: Operand, other: Operand) -> Op:
-    """input where the condition is true, else other. The gradient goes to what was chosen."""
+    """input where the condition is true, else other. The gradient goes to the chosen number."""
     return joined("choice", {"condition": condition, "input": input, "other": other}, where)
 
 
@@ -54,12 +54,12 @@ def masked_fill(input: Shape, mask: Shape, value: Operand) -> Op:
 
 
 def maximum_of(input: Operand, other: Operand) -> Op:
-    """The larger of two. Where they are equal each has half of the gradient, as the mean of both orders has it."""
+    """The larger of two. If they are equal, each gets half of the gradient, the mean of both orders."""
     return joined("larger of two", {"input": input, "other": other}, larger)
 
 
 def minimum_of(input: Operand, other: Operand) -> Op:
-    """The smaller of two. Where they are equal each has half of the gradient."""
+    """The smaller of two. If they are equal, each gets half of the gradient."""
     return joined(
         "smaller of two", {"input": input, "other": other}, lambda a, b: (minimum(a, b) + minimum(b, a)) * 0.5
     )
@@ -70,17 +70,17 @@ def larger(a: Expression, b: Expression) -> Expression:
 
 
 def fmax(input: Operand, other: Operand) -> Op:
-    """The larger of two. Where they are equal the first has the gradient."""
+    """The larger of two. If they are equal, the first gets the gradient."""
     return joined("larger of two", {"input": input, "other": other}, lambda a, b: maximum(b, a))
 
 
 def fmin(input: Operand, other: Operand) -> Op:
-    """The smaller of two. Where they are equal the first has the gradient."""
+    """The smaller of two. If they are equal, the first gets the gradient."""
     return joined("smaller of two", {"input": input, "other": other}, lambda a, b: minimum(b, a))
 
 
 def clamp(input: Shape, min: Operand | None = None, max: Operand | None = None) -> Op:
-    """min(max, max(min, x)). At a bound the gradient goes to x; beyond it to the bound, where that is an array."""
+    """min(max, max(min, x)). At a bound the gradient goes to x; beyond it to the bound, if that is an array."""
     if not isinstance(min, tuple) and not isinstance(max, tuple):
         return elementwise.clamp(input, min, max)
 
@@ -91,7 +91,7 @@ def clamp(input: Shape, min: Operand | None = None, max: Operand | None = None) 
     operands = {"input": input, "min": min, "max": max}
     if min is None or max is None:
         return joined("clamp", operands, bounded)
-    # below two bounds that are one, PyTorch gives the gradient to nobody
+    # below two equal bounds, PyTorch's gradient goes nowhere
     nobody = equal(MIN, MAX) * greater(MIN, INPUT)
     op = joined("clamp", operands, lambda x, low, high: where(nobody, 0, bounded(x, low, high)))
     (stage,) = op.stages
@@ -152,7 +152,7 @@ def logical_not(input: Shape) -> Op:
 
 
 def bitwise_and(input: Shape, other: Operand, types: Types | None = None) -> Op | None:
-    """Of true and false; the bits of whole numbers are not written. So for or, xor and not."""
+    """Logical and; the bits of whole numbers are not supported. The same holds for or, xor and not."""
     return logical_and(input, other) if _truths(types) else None
 
 
@@ -182,7 +182,7 @@ def isfinite(input: Shape) -> Op:
 
 
 def true(value: Expression) -> Expression:
-    """1 where a number counts as true, which every number but 0 does."""
+    """1 where a number counts as true, as every number except 0 does."""
     return 1 - equal(value, 0)
 
 
@@ -197,7 +197,7 @@ def _compared(
     types: Types | None,
     formula: Callable[[Expression, Expression], Expression],
 ) -> Op:
-    """A number is compared in the precision of the array, in which PyTorch compares."""
+    """PyTorch compares in the array's precision, so a number is rounded to it."""
     if isinstance(other, float) and "float" in (dtype := (types or {}).get("input", "")):
         import torch
 

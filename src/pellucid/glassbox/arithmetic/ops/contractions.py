@@ -1,4 +1,4 @@
-"""Sums of products over named axes: einsum, and what PyTorch has under other names."""
+"""Sums of products over named axes: einsum, and its special cases in PyTorch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pellucid.glassbox.arithmetic.expression import Expression, expression, name
 def einsum(equation: str, tensors: Sequence[Shape]) -> Op | None:
     """out[labels after ->] = sum over the other labels of the product of the tensors, each at its own labels.
 
-    Labels, "..." for the axes that have none, a label twice in one tensor for its diagonal, and without "->" those that
-    occur once in alphabetical order: as in torch.einsum.
+    As in torch.einsum: "..." stands for unlabelled axes, a label twice in one tensor for its diagonal; without "->" the
+    output has the labels that occur once, in alphabetical order.
     """
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")
@@ -33,7 +33,7 @@ def einsum(equation: str, tensors: Sequence[Shape]) -> Op | None:
 
 
 def _labels(part: str, axes: int, most: int) -> list[str]:
-    """A label for each axis; those of "..." are counted from the last, as broadcasting aligns them."""
+    """A label for each axis; those of "..." are counted from the last, to align as in broadcasting."""
     before, dots, after = part.partition("...")
     unnamed = axes - len(before) - len(after)
     return [*before, *(f"b{axis}_" for axis in range(most - unnamed, most) if dots), *after]
@@ -49,8 +49,8 @@ def contraction(
 ) -> Op:
     """out[out's labels] = factor * sum over the other labels of the product of the operands, each at its labels.
 
-    An axis of one number goes with any other, as in NumPy. `added`: the name and shape of an array and what it is
-    multiplied with before it is added, broadcast to out; with 0 it is not read.
+    An axis of length 1 is broadcast, as in NumPy. `added`: the name, shape and factor of an array to add, broadcast to
+    out; with factor 0 it is not read.
     """
     sizes: dict[str, int] = {}
     for name, labels in operands.items():
@@ -130,7 +130,7 @@ def dot(input: Shape, tensor: Shape) -> Op:
 
 
 def vdot(input: Shape, other: Shape) -> Op:
-    """The same of real numbers."""
+    """The same for real numbers."""
     return contraction("dot product", {"input": ["i"], "other": ["i"]}, {"input": input, "other": other}, [])
 
 

@@ -1,4 +1,4 @@
-"""Arrays that an operator makes of nothing: the shape is all that it takes from another."""
+"""Arrays that an operator creates; at most their shape comes from another array."""
 
 from __future__ import annotations
 

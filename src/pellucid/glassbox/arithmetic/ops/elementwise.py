@@ -1,6 +1,6 @@
-"""What happens to each number alone, and what joins arrays number by number.
+"""Element-wise ops of one array, and of several arrays.
 
-Where max or min ties, the derivative is that of the second: the order in which they are written is PyTorch's choice.
+At a tie, the derivative of max or min is that of the second argument: their written order is PyTorch's choice.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def rrelu(input: Shape, lower: float = 1 / 8, upper: float = 1 / 3, training: bo
 
 
 def log_sigmoid(input: Shape) -> Op:
-    """log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|)), so that no large x overflows."""
+    """log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|)), which does not overflow for a large x."""
     return alone("log-sigmoid", input, minimum(INPUT, 0) - log1p(exp(minimum(INPUT, -INPUT))))
 
 
@@ -201,13 +201,13 @@ def pow(input: Shape, exponent: float) -> Op:
 
 
 def clamp(input: Shape, min: float | None = None, max: float | None = None) -> Op:
-    """min(max, max(min, x)). At a bound the gradient goes through, as in PyTorch (not so in hard tanh and ReLU6)."""
+    """min(max, max(min, x)). At a bound the gradient passes through, as in PyTorch (but not in hard tanh and ReLU6)."""
     low = INPUT if min is None else maximum(min, INPUT)
     return alone("clamp", input, low if max is None else minimum(max, low))
 
 
 def add(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
-    """out = input + alpha * other: what a residual does."""
+    """out = input + alpha * other, as in a residual."""
     return joined("addition", input, other, lambda a, b: a + b * alpha)
 
 
@@ -216,7 +216,7 @@ def sub(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
 
 
 def rsub(input: Shape | float, other: Shape | float, alpha: float = 1) -> Op:
-    """What becomes of `1 - x`."""
+    """PyTorch's form of `1 - x`."""
     return joined("subtraction", input, other, lambda a, b: b - a * alpha)
 
 
@@ -225,7 +225,7 @@ def mul(input: Shape | float, other: Shape | float) -> Op:
 
 
 def div(input: Shape | float, other: Shape | float, rounding_mode: str | None = None) -> Op:
-    """`rounding_mode` "floor" is a whole number that is not above the quotient, "trunc" the one towards 0."""
+    """`rounding_mode` "floor" gives the largest whole number up to the quotient, "trunc" the one towards 0."""
     if rounding_mode == "floor":
         return joined("whole quotient", input, other, lambda a, b: floor(a / b))
     if rounding_mode == "trunc":
@@ -234,7 +234,7 @@ def div(input: Shape | float, other: Shape | float, rounding_mode: str | None = 
 
 
 def softplus_of(x: Expression) -> Expression:
-    """log(1 + exp(x)), written so that no large x overflows."""
+    """log(1 + exp(x)), written without overflow for a large x."""
     return maximum(x, 0) + log(exp(minimum(-x, x)) + 1)
 
 
@@ -272,6 +272,6 @@ def combined(kind: str, operands: Mapping[str, Shape | float], formula: Callable
 
 
 def broadcast(shape: Shape, out: Shape) -> tuple[Axis, ...]:
-    """The index map of an array in an output of names d0, d1, ...: along axes of one number, always 0."""
+    """The index map of an array in an output with names d0, d1, ...: always 0 along axes of length 1."""
     skipped = len(out) - len(shape)
     return at(*(0 if size == 1 else f"d{skipped + axis}" for axis, size in enumerate(shape)))

@@ -1,4 +1,4 @@
-"""The largest and the smallest along whole axes, and where they stand."""
+"""The largest and the smallest number along whole axes, and their places."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Ties = Literal["first", "shared"]
 
 
 def amax(input: Shape, dim: Dims = None, keepdim: bool = False) -> Op:
-    """The largest along axes. Where several are equal each has an equal share of the gradient."""
+    """The largest along axes. If several are equal, each gets an equal share of the gradient."""
     return _extreme("largest", input, dims_of(input, dim), keepdim, INPUT, "shared")
 
 
 def amin(input: Shape, dim: Dims = None, keepdim: bool = False) -> Op:
-    """The smallest along axes, which is minus the largest of -x. Ties as in `amax`."""
+    """The smallest along axes, computed as minus the largest of -x. Ties as in `amax`."""
     return _extreme("smallest", input, dims_of(input, dim), keepdim, -INPUT, "shared")
 
 
 def max_of(
     input: Shape, dim: int | None = None, keepdim: bool = False, other: Operand | None = None, piece: int = 0
 ) -> Op:
-    """max(x): the largest of all, ties sharing; max(x, dim): along an axis, the first of the largest has the gradient.
+    """max(x): the largest of all, ties share; max(x, dim): along an axis, the first of the largest gets the gradient.
 
-    Of the two results of the latter the second is the index. max(x, other) is the larger of two.
+    The second result of the latter is the index. max(x, other) is the larger of two.
     """
     if other is not None:
         return maximum_of(input, other)
@@ -44,7 +44,7 @@ def max_of(
 def min_of(
     input: Shape, dim: int | None = None, keepdim: bool = False, other: Operand | None = None, piece: int = 0
 ) -> Op:
-    """As `max_of`, of the smallest."""
+    """As `max_of`, for the smallest."""
     if other is not None:
         return minimum_of(input, other)
     if piece == 1:
@@ -58,12 +58,12 @@ def aminmax(input: Shape, piece: int, dim: int | None = None, keepdim: bool = Fa
 
 
 def argmax(input: Shape, dim: int | None = None, keepdim: bool = False) -> Op:
-    """Where the largest stands: the first of them. Without `dim` in the array as one long row. No gradient."""
+    """The place of the first of the largest. Without `dim`, in the flattened array. No gradient."""
     return _place("index of the largest", input, dim, keepdim, INPUT)
 
 
 def argmin(input: Shape, dim: int | None = None, keepdim: bool = False) -> Op:
-    """As `argmax`, of the smallest."""
+    """As `argmax`, for the smallest."""
     return _place("index of the smallest", input, dim, keepdim, -INPUT)
 
 
@@ -99,7 +99,7 @@ def _extreme(
 
 
 def _place(kind: str, input: Shape, dim: int | None, keepdim: bool, term: Expression) -> Op:
-    """Of the numbers that are as large as any, that with most behind it (itself counted) is the first."""
+    """Among the largest numbers, the one with the most numbers after it (itself included) is the first."""
     dims = dims_of(input, dim)
     out, ranges, to = reduced(input, dims, keepdim)
     axes = numbered(input)

@@ -1,4 +1,4 @@
-"""An array all of whose numbers are replaced, as copy_ and fill_ do. What stood there before does not matter."""
+"""Ops that replace all numbers of an array, such as copy_ and fill_. The old numbers do not matter."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ INPUT, VALUE = names("input", "value")
 
 
 def copy(input: Shape, src: Shape, types: Types | None = None) -> Op:
-    """Another array's numbers, its axes of one number repeated, in the type of `input`."""
+    """Another array's numbers, its axes of length 1 repeated, in the dtype of `input`."""
     return _spread(input, "src", src, types)
 
 
 def fill(input: Shape, value: Shape | float, types: Types | None = None) -> Op:
-    """One number everywhere, in the type of `input`."""
+    """One number everywhere, in the dtype of `input`."""
     if isinstance(value, tuple):
         return _spread(input, "value", value, types)
     made = (types or {}).get(OUT, "float32")
@@ -26,7 +26,7 @@ def fill(input: Shape, value: Shape | float, types: Types | None = None) -> Op:
 
 
 def overwritten(input: Shape, value: Shape) -> Op:
-    """value; the whole gradient goes to input, as where the numbers of an array change under torch.no_grad()."""
+    """value; the whole gradient goes to input, as if the array had been changed under torch.no_grad()."""
     maps = {OUT: at("n"), "input": at("n"), "value": at("n")}
     unchanged = Stage(OUT, each(input), {OUT: at("n"), "input": at("n")}, INPUT)
     changed = Stage(OUT, each(input), maps, VALUE - INPUT, through=False)
@@ -37,7 +37,7 @@ def overwritten(input: Shape, value: Shape) -> Op:
 def _spread(input: Shape, name: str, source: Shape, types: Types | None) -> Op:
     made, from_type = ((types or {}).get(array, "float32") for array in (OUT, name))
     axes = numbered(input)
-    while len(source) > len(input):  # copy_ leaves out leading axes of one number
+    while len(source) > len(input):  # copy_ drops leading axes of length 1
         source = source[1:]
     maps = {OUT: at(*axes), name: broadcast(source, input)}
     term = converted(names(name)[0], made, from_type)

@@ -1,4 +1,4 @@
-"""Functions of mathematics: roots, logarithms, exponentials, trigonometry, rounding; of one number, two or three.
+"""Mathematical functions: roots, logarithms, exponentials, trigonometry, rounding; of one number, two or three.
 
 Rounding has the gradient 0 everywhere, as in PyTorch.
 """
@@ -59,7 +59,7 @@ def log10_of(input: Shape) -> Op:
 
 
 def logit_of(input: Shape, eps: float | None = None) -> Op:
-    """log(x / (1 - x)), x clamped to eps .. 1 - eps."""
+    """log(x / (1 - x)), with x clamped to eps .. 1 - eps."""
     x = INPUT if eps is None else minimum(1 - eps, maximum(eps, INPUT))
     return alone("logit", input, log(x / (1 - x)))
 
@@ -109,7 +109,7 @@ def cosh_of(input: Shape) -> Op:
 
 
 def asinh_of(input: Shape) -> Op:
-    """log(x + sqrt(x^2 + 1)), written for the size of x so that nothing cancels."""
+    """log(x + sqrt(x^2 + 1)), written for the size of x: nothing cancels."""
 
     def of(x: Expression) -> Expression:
         return log1p(x + x * x / (sqrt(x * x + 1) + 1))
@@ -157,12 +157,12 @@ def positive_of(input: Shape) -> Op:
 
 
 def fmod_of(input: Shape | float, other: Shape | float) -> Op:
-    """What division leaves, with the sign of the input."""
+    """The remainder of a division, with the sign of the input."""
     return joined("remainder", input, other, lambda a, b: a - truncated(a / b) * b)
 
 
 def remainder_of(input: Shape | float, other: Shape | float) -> Op:
-    """What division leaves, with the sign of the other: a % b."""
+    """The remainder of a division, with the sign of the other: a % b."""
     return joined("remainder", input, other, lambda a, b: a - floor(a / b) * b)
 
 
@@ -175,12 +175,12 @@ def hypot_of(input: Shape, other: Shape) -> Op:
 
 
 def logaddexp_of(input: Shape, other: Shape) -> Op:
-    """log(exp(a) + exp(b)), written so that nothing overflows."""
+    """log(exp(a) + exp(b)), written without overflow."""
     return joined("log(exp(a) + exp(b))", input, other, lambda a, b: maximum(a, b) + log1p(exp(minimum(a - b, b - a))))
 
 
 def xlogy_of(input: Shape | float, other: Shape | float) -> Op:
-    """a * log(b), and 0 where a is 0 and b not above it."""
+    """a * log(b), and 0 if a is 0 and b is not above it."""
     return joined("a * log(b)", input, other, lambda a, b: where(greater(b, 0), a * log(b), where(a, a * log(b), 0)))
 
 

@@ -1,4 +1,4 @@
-"""Numbers taken from where an array of indices says. The indices come as numbers: those of the run."""
+"""Ops that take numbers from places given by an array of indices. The indices are concrete: those of the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pellucid.glassbox.arithmetic.ops.rearranging import repeat_each
 from pellucid.glassbox.arithmetic.ops.shaping import moved
 
 Indices = NDArray[np.int64]
-"""An argument of this type comes as its numbers, not as its shape (aten.py). Masks are bool."""
+"""An argument of this type is passed as its numbers, not as its shape (aten.py). Masks are bool."""
 
 
 def index_select(input: Shape, dim: int, index: Indices) -> Op:
@@ -30,10 +30,10 @@ def index_select(input: Shape, dim: int, index: Indices) -> Op:
 
 
 def index(input: Shape, indices: Sequence[Indices | None]) -> Op:
-    """input[indices], as in NumPy: arrays of indices are broadcast against each other, None takes a whole axis.
+    """input[indices], as in NumPy: index arrays are broadcast against each other, None takes a whole axis.
 
-    A mask stands for the indices where it is true. The arrays' own axes come where the first of them stands, or first
-    where whole axes lie between them. Negative indices count from the end.
+    A mask stands for the indices where it is true. The index arrays' axes take the place of the first of them, or come
+    first if whole axes lie between them. Negative indices count from the end.
     """
     arrays = _without_masks(indices)
     arrays += [None] * (len(input) - len(arrays))
@@ -51,18 +51,18 @@ def index(input: Shape, indices: Sequence[Indices | None]) -> Op:
 
 
 def gather(input: Shape, dim: int, index: Indices) -> Op:
-    """out[..., n, ...] = input[..., index[..., n, ...], ...]: an index of its own for each number. index: as out."""
+    """out[..., n, ...] = input[..., index[..., n, ...], ...]: a separate index for each number; index: as out."""
     dim = dim % max(len(input), 1)
     along = np.moveaxis(index, dim, 0).reshape(index.shape[dim], -1) if index.ndim > 1 else None
     if along is None or not index.size or (along != along[:, :1]).any():
         return _picked(input, dim, index, index.shape)
-    axes = numbered(index.shape)  # the same for all the other axes: one row of indices says it
+    axes = numbered(index.shape)  # the same along all the other axes: one row of indices is enough
     source = at(*(table(axis, along[:, 0]) if number == dim else axis for number, axis in enumerate(axes)))
     return moved("selection", input, index.shape, axes, at(*axes), source)
 
 
 def take_along_dim(input: Shape, indices: Indices, dim: int | None = None) -> Op:
-    """`gather` with axes of one number repeated; without `dim` the arrays are taken as long rows."""
+    """`gather` with axes of length 1 repeated; without `dim` the arrays are flattened."""
     if dim is None:
         return take(input, indices.reshape(-1))
     dim = dim % len(input)
@@ -76,15 +76,15 @@ def take_along_dim(input: Shape, indices: Indices, dim: int | None = None) -> Op
 
 
 def take(input: Shape, index: Indices) -> Op:
-    """out[n] = input[index[n]], the input as one long row."""
+    """out[n] = input[index[n]], with the input flattened."""
     count = max(prod(input), 1)
     return moved("selection", input, index.shape, {"n": index.size}, at("n"), (table("n", index.reshape(-1) % count),))
 
 
 def ranked(input: Shape, result1: Indices, piece: int, dim: int = -1) -> Op | None:
-    """The numbers that an operator found along an axis, taken from where it says that they were: topk, sort, median.
+    """The numbers that an operator selected along an axis, taken from the places that it returned: topk, sort, median.
 
-    `result1`: its second result, the indices. They themselves are not worked out.
+    `result1`: its second result, the indices, which are not computed here.
     """
     if piece != 0:
         return None
@@ -94,7 +94,7 @@ def ranked(input: Shape, result1: Indices, piece: int, dim: int = -1) -> Op | No
 
 
 def repeat_interleave(input: Shape, repeats: Indices | int, dim: int | None = None) -> Op:
-    """Each number several times, one after the other; how many times is one number, or one for each place."""
+    """Repeat each number; the count is one number, or one for each place."""
     if isinstance(repeats, int):
         return repeat_each(input, repeats, dim)
     if dim is None:
@@ -104,7 +104,7 @@ def repeat_interleave(input: Shape, repeats: Indices | int, dim: int | None = No
 
 
 def addressed(input: Shape, dim: int, index: Indices) -> Indices:
-    """Positions in the input, as one long row, of [..., index[..., n, ...], ...]: int64 (numbers of the index,)."""
+    """Positions in the flattened input of [..., index[..., n, ...], ...]: int64 (numbers of the index,)."""
     if not input or not index.ndim:
         return np.zeros(index.size, np.int64)
     places: list[Any] = list(np.indices(index.shape))
@@ -127,12 +127,12 @@ def _without_masks(indices: Sequence[Indices | None]) -> list[Indices | None]:
 def _chosen(
     input: Shape, arrays: dict[int, Indices], shape: Shape
 ) -> tuple[dict[str, int], tuple[Axis, ...], dict[int, Axis]]:
-    """(ranges, index maps of the arrays' own axes, index map of each axis of the input that an array is for)."""
+    """(ranges, index maps of the arrays' own axes, index map of each axis of the input that has an array)."""
     arrays = {axis: each % input[axis] for axis, each in arrays.items()}
     sizes = {axis: (1,) * (len(shape) - each.ndim) + each.shape for axis, each in arrays.items()}
     along = {axis: [n for n, size in enumerate(own) if size != 1] for axis, own in sizes.items()}
     used = [axis for several in along.values() for axis in several]
-    if all(len(several) < 2 for several in along.values()) and len(set(used)) == len(used):  # rows here, columns there
+    if all(len(several) < 2 for several in along.values()) and len(set(used)) == len(used):  # no shared axis
         ranges = {f"n{axis}": size for axis, size in enumerate(shape)}
         sources = {
             axis: table(f"n{along[axis][0]}", each.reshape(-1)) if along[axis] else Axis((), int(each.reshape(-1)[0]))

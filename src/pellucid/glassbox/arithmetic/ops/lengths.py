@@ -1,4 +1,4 @@
-"""Lengths of vectors and distances between them; weights that are written as a length and a direction."""
+"""Lengths of vectors and distances between them; weights written as a length and a direction."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Map = tuple[Axis, ...]
 
 
 def vector_norm(input: Shape, ord: float = 2, dim: Dims = None, keepdim: bool = False) -> Op | None:
-    """(sum along `dim` of |x|^ord)^(1/ord); for an infinite ord the largest |x|, for 0 how many are not 0.
+    """(sum along `dim` of |x|^ord)^(1/ord); for an infinite ord the largest |x|, for 0 the number of nonzero elements.
 
-    The length of a vector of zeros has the gradient 0 and not infinity, as in PyTorch.
+    The gradient of the length of a zero vector is 0, not infinity, as in PyTorch.
     """
     axes, to, remaining, ranges = _along(input, dim, keepdim)
     whole, out = at(*axes), at(*to)
@@ -61,7 +61,7 @@ def matrix_norm(
 
 
 def cosine_similarity(x1: Shape, x2: Shape, dim: int = 1, eps: float = 1e-8) -> Op:
-    """sum of first * second, each vector divided by its length, or by `eps` where that is larger."""
+    """sum of first * second, each vector divided by its length, or by `eps` if that is larger."""
     out = tuple(max(pair) for pair in zip(_padded(x1, len(x2)), _padded(x2, len(x1)), strict=True))
     _, to, remaining, ranges = _along(out, dim, False)
     shapes: dict[str, Shape] = {"x1": x1, "x2": x2}
@@ -108,7 +108,7 @@ def pairwise_distance(x1: Shape, x2: Shape, p: float = 2.0, eps: float = 1e-6, k
 
 
 def weight_norm(v: Shape, g: Shape, dim: int = 0) -> Op:
-    """out = v * g / (the length of v), one length for each index along `dim`, or with dim -1 one for all.
+    """out = v * g / (the length of v), one length for each index along `dim`, or one for all with dim -1.
 
     Salimans & Kingma 2016, "Weight normalization", eq. 2.
     """
@@ -148,7 +148,7 @@ def _distance(
 def _largest(
     input: Shape, most: bool, ranges: dict[str, int], remaining: Sequence[str], whole: Map, out: Map, shape: Shape
 ) -> Op:
-    """The largest |x|, or the smallest. Where several are as large the gradient is shared among them, as in PyTorch."""
+    """The largest |x|, or the smallest. Equal ones share the gradient, as in PyTorch."""
     if most:
         stage = Stage(OUT, ranges, {OUT: out, "input": whole}, _absolute(INPUT), "max", ties="shared")
         return Op("largest size", {"input": input, OUT: shape}, ("input",), (stage,))

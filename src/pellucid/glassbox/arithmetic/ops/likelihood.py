@@ -1,4 +1,4 @@
-"""Losses against classes that a network computes with: an array of class numbers, or of each class's probability."""
+"""Losses inside a network, against an array of class numbers or of class probabilities."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def nll_loss(
 ) -> Op:
     """Minus the input of the true class, averaged: the cross-entropy of log-probabilities (N, K, ...) or (K,).
 
-    target (N, ...) holds the classes. The mean is weighted with the true classes' weights. Targets that are
-    `ignore_index` count for nothing. With PyTorch's `reduction` 2 the sum, with 0 each alone.
+    target (N, ...) holds the classes. The mean is weighted by the true classes' weights. Targets equal to
+    `ignore_index` do not count. PyTorch's `reduction` 2 means the sum, 0 means no reduction.
     """
     axes, places = _axes(input)
     maps, shapes = {"input": at(*axes)}, {"input": input}
@@ -39,7 +39,7 @@ def cross_entropy_loss(
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
 ) -> Op:
-    """The same of logits: largest + log(total) - input of the true class. See losses.cross_entropy.
+    """As `nll_loss`, for logits: largest + log(total) - input of the true class. See losses.cross_entropy.
 
     A target of the input's shape holds the probability of each class.
     """
@@ -67,7 +67,7 @@ def _against(
     ignore_index: int,
     smoothing: float,
 ) -> Op:
-    """The loss of class numbers, `away` being that of each class."""
+    """The loss for class numbers; `away` is that of each class."""
     kind = "cross-entropy" if stages else "negative log-likelihood"
     ranges = _ranges(axes, shapes["input"])
     classes = ranges["k"]
@@ -80,7 +80,7 @@ def _against(
         inputs = (*inputs, "weight")
     numbers = np.arange(classes, dtype=np.float64)
     if 0 <= ignore_index < classes and not smoothing:
-        numbers[ignore_index] = -1  # that no target is
+        numbers[ignore_index] = -1  # no target has this value
     chosen = equal(TARGET, CLASS)
     loss = where(chosen, away * share, 0)
     if smoothing:
@@ -111,7 +111,7 @@ def _expected(
     reduction: int,
     smoothing: float,
 ) -> Op:
-    """The loss of probabilities, averaged over the places: the sum over the classes of share * away."""
+    """The loss for probabilities, averaged over the places: the sum over the classes of share * away."""
     ranges = _ranges(axes, shapes["input"])
     ordered = {name: ranges[name] for name in (*places, "k")}
     share = TARGET if not smoothing else TARGET * (1 - smoothing) + smoothing / ranges["k"]
@@ -130,7 +130,7 @@ def _expected(
 
 
 def _axes(input: Shape) -> tuple[list[str], list[str]]:
-    """(a name for each axis, "k" the classes'; the names of all others)."""
+    """(a name for each axis, "k" for the classes; the names of all others)."""
     lead = ["n"] if len(input) > 1 else []
     places = [*lead, *(f"p{axis}" for axis in range(2, len(input)))]
     return [*lead, "k", *places[len(lead) :]], places
@@ -141,7 +141,7 @@ def _ranges(axes: Sequence[str], input: Shape) -> dict[str, int]:
 
 
 def _renamed(stage: Stage, names_of: dict[str, str]) -> Stage:
-    """The same with other index names."""
+    """The stage with other index names."""
     maps = {
         name: tuple(Axis(tuple((names_of[n], step) for n, step in axis.steps), axis.offset) for axis in axes)
         for name, axes in stage.maps.items()

@@ -1,4 +1,4 @@
-"""From logits to probabilities, and how far these are from the truth."""
+"""From logits to probabilities, and their distance from the truth."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ INPUT, TARGET, SHARE, LARGEST, POWER, TOTAL, PROBABILITY, WEIGHT, POS_WEIGHT = n
 def softmax(input: Shape, dim: int = -1, temperature: float = 1.0) -> Op:
     """power / total, with power = exp((input - largest) / temperature) and total the sum of the powers along `dim`.
 
-    The same number taken from every logit changes no probability: the largest is taken so that no power overflows,
-    and no gradient has to go through it. Temperature: Guo et al. 2017, "On calibration of modern networks", eq. 9.
+    Subtracting one number from every logit does not change the probabilities. Subtracting the largest prevents
+    overflow, and no gradient needs to pass through it. Temperature: Guo et al. 2017, "On calibration of modern
+    networks", eq. 9.
     """
     stages, shapes = powers(input, dim, temperature)
     axes, lead = _axes(input, dim)
@@ -86,7 +87,7 @@ def brier(input: Shape, labels: Sequence[int], importance: NDArray[np.float64] |
 
 
 def weighing(labels: Sequence[int], importance: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
-    """(N, K): in each picture's row the importance of its label."""
+    """(N, K): each picture's row is filled with the importance of its label."""
     return np.repeat(importance[list(labels)][:, None], classes, axis=1)
 
 
@@ -98,7 +99,7 @@ def one_hot(labels: Sequence[int], classes: int) -> NDArray[np.float64]:
 
 
 def difference(input: Shape, labels: Sequence[int], against: int) -> Op:
-    """The logit of the label minus that of class `against`, summed over the batch: no loss, but asked like one."""
+    """The logit of the label minus that of class `against`, summed over the batch: not a loss, but used like one."""
     sign = np.zeros(input)
     sign[np.arange(input[0]), list(labels)] += 1
     sign[:, against] -= 1
@@ -109,7 +110,7 @@ def difference(input: Shape, labels: Sequence[int], against: int) -> Op:
 
 
 def mse_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:
-    """(input - target)^2; with PyTorch's `reduction` 1 their mean, with 2 their sum, with 0 each alone."""
+    """(input - target)^2; PyTorch's `reduction` 1 means the mean, 2 the sum, 0 no reduction."""
     kind = "sum of squared errors" if reduction == 2 else "mean squared error" if reduction else "squared errors"
     return pointwise(kind, {"input": input, "target": target}, _square(INPUT - TARGET), reduction)
 
@@ -120,7 +121,7 @@ def l1_loss(input: Shape, target: Shape, reduction: int = 1) -> Op | None:
 
 
 def smooth_l1_loss(input: Shape, target: Shape, reduction: int = 1, beta: float = 1.0) -> Op | None:
-    """Half the squared error over beta below beta, then the error less beta / 2: Girshick 2015, "Fast R-CNN", eq. 3."""
+    """Half the squared error over beta below beta, then error - beta / 2: Girshick 2015, "Fast R-CNN", eq. 3."""
     if not beta:
         return l1_loss(input, target, reduction)
     size = _absolute(INPUT - TARGET)
@@ -136,7 +137,7 @@ def huber_loss(input: Shape, target: Shape, reduction: int = 1, delta: float = 1
 
 
 def kl_div(input: Shape, target: Shape, reduction: int = 1, log_target: bool = False) -> Op | None:
-    """target * (log(target) - input), input being logarithms: Kullback & Leibler 1951. A target of 0 gives 0."""
+    """target * (log(target) - input), where input holds logarithms: Kullback & Leibler 1951. A target of 0 gives 0."""
     term = exp(TARGET) * (TARGET - INPUT) if log_target else where(TARGET, TARGET * (log(TARGET) - INPUT), 0)
     return pointwise("Kullback-Leibler divergence", {"input": input, "target": target}, term, reduction)
 
@@ -157,8 +158,8 @@ def binary_cross_entropy_with_logits(
     pos_weight: Shape | None = None,
     reduction: int = 1,
 ) -> Op | None:
-    """The same of sigmoid(input), written so that nothing overflows: (1 - y) * x + p * softplus(-x), p being
-    1 + (pos_weight - 1) * y.
+    """The same for sigmoid(input), written without overflow: (1 - y) * x + p * softplus(-x), with p = 1 + (pos_weight -
+    1) * y.
     """
     arrays = {"input": input, "target": target}
     more = expression(1)
@@ -171,7 +172,7 @@ def binary_cross_entropy_with_logits(
 
 
 def pointwise(kind: str, arrays: Mapping[str, Shape], term: Expression, reduction: int) -> Op | None:
-    """A loss of each number; with PyTorch's `reduction` 1 their mean, with 2 their sum, with 0 each alone."""
+    """An element-wise loss; PyTorch's `reduction` 1 means the mean, 2 the sum, 0 no reduction."""
     shapes = list(arrays.values())
     out = tuple(max(sizes) for sizes in zip(*(_padded(shape, shapes) for shape in shapes), strict=True))
     axes = [f"d{axis}" for axis in range(len(out))]
@@ -186,7 +187,7 @@ def pointwise(kind: str, arrays: Mapping[str, Shape], term: Expression, reductio
 
 
 def logsumexp(input: Shape, dim: Sequence[int] | int, keepdim: bool = False) -> Op:
-    """log(sum along `dim` of exp(input)), the largest taken out so that nothing overflows."""
+    """log(sum along `dim` of exp(input)), with the largest taken out to prevent overflow."""
     axes = [f"d{axis}" for axis in range(len(input))]
     dims = {axes[d] for d in ([dim] if isinstance(dim, int) else dim)}
     remaining = [axis for axis in axes if axis not in dims]
@@ -209,7 +210,7 @@ def logsumexp(input: Shape, dim: Sequence[int] | int, keepdim: bool = False) -> 
 
 
 def _times(share: Expression, value: Expression) -> Expression:
-    """A product that is 0 where the share is 0, also where the value is infinite."""
+    """A product that is 0 where the share is 0, even if the value is infinite."""
     return where(share, share * value, 0)
 
 

@@ -1,4 +1,4 @@
-"""Normalisation: by statistics that were learned (batch norm at inference) or that are worked out on the way."""
+"""Normalisation, by learned statistics (batch norm at inference) or by statistics of the input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pellucid.glassbox.arithmetic.expression import Expression, names, sqrt
 INPUT, WEIGHT, BIAS, MEAN, VARIANCE = names("input", "weight", "bias", "mean", "variance")
 RUNNING_MEAN, RUNNING_VAR = names("running_mean", "running_var")
 SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
-"""Between 1 and the next number."""
+"""Distance between 1 and the next number."""
 
 
 def batch_norm(
@@ -27,8 +27,8 @@ def batch_norm(
 ) -> Op:
     """(input - mean) / sqrt(variance + eps) * weight + bias, by channel: Ioffe & Szegedy 2015, algorithms 1 and 2.
 
-    At inference with the running mean and variance, in training with those of the batch itself, through which the
-    gradient goes too. input (B, C, ...), the others (C,).
+    At inference it uses the running mean and variance, in training those of the batch, through which the gradient
+    passes too. input (B, C, ...), the others (C,).
     """
     axes = ["b", "c", *(f"d{axis}" for axis in range(2, len(input)))]
     ranges = dict(zip(axes, input, strict=True))
@@ -64,7 +64,7 @@ def layer_norm(
     bias: Shape | None = None,
     eps: float = 1e-5,
 ) -> Op:
-    """The same over the last axes of each picture: Ba et al. 2016, "Layer normalization", eq. 4."""
+    """As `batch_norm`, over the last axes of each picture: Ba et al. 2016, "Layer normalization", eq. 4."""
     axes = [f"d{axis}" for axis in range(len(input))]
     lead, own = axes[: -len(normalized_shape)], axes[-len(normalized_shape) :]
     learned = {name: shape for name, shape in (("weight", weight), ("bias", bias)) if shape is not None}
@@ -80,7 +80,7 @@ def layer_norm(
 def group_norm(
     input: Shape, num_groups: int, weight: Shape | None = None, bias: Shape | None = None, eps: float = 1e-5
 ) -> Op:
-    """The same over groups of channels of each picture: Wu & He 2018, "Group normalization", eq. 7."""
+    """As `batch_norm`, over groups of channels of each picture: Wu & He 2018, "Group normalization", eq. 7."""
     per = input[1] // num_groups
     axes = [f"d{axis}" for axis in range(2, len(input))]
     channel = Axis((("g", per), ("c", 1)))
@@ -105,9 +105,9 @@ def instance_norm(
     use_input_stats: bool = True,
     eps: float = 1e-5,
 ) -> Op:
-    """The same over each channel of each picture: Ulyanov et al. 2016, "Instance normalization", eq. 3.
+    """As `batch_norm`, over each channel of each picture: Ulyanov et al. 2016, "Instance normalization", eq. 3.
 
-    With running statistics, at inference, it is what batch norm is. input (B, C, ...), the others (C,).
+    With running statistics, at inference, it equals batch norm. input (B, C, ...), the others (C,).
     """
     if use_input_stats or running_mean is None or running_var is None:
         return replace(group_norm(input, input[1], weight, bias, eps), kind="instance norm")
@@ -124,7 +124,7 @@ def rms_norm(
 ) -> Op:
     """input / sqrt(the mean square over the last axes + eps) * weight: Zhang & Sennrich 2019, eq. 4.
 
-    Without an `eps` it is the spacing of the input's numbers at 1: 2^-23 in float32.
+    The default `eps` is the spacing of the input's numbers at 1: 2^-23 in float32.
     """
     axes = [f"d{axis}" for axis in range(len(input))]
     lead, own = axes[: -len(normalized_shape)], axes[-len(normalized_shape) :]

@@ -1,4 +1,4 @@
-"""An array with other numbers at some of its places, or with numbers added there."""
+"""Ops that replace numbers at some places of an array, or add numbers there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INPUT = names("input")[0]
 
 
 def select_scatter(input: Shape, src: Shape, dim: int, index: int) -> Op:
-    """`src` at one index of an axis, which it does not have itself."""
+    """`src` at one index of an axis, which `src` lacks."""
     dim = dim % len(input)
     return _along(input, dim, np.array([index % input[dim]]), "src", src)
 
@@ -35,7 +35,7 @@ def index_fill(input: Shape, dim: int, index: Indices, value: Shape | float) -> 
 
 
 def index_copy(input: Shape, dim: int, index: Indices, source: Shape) -> Op | None:
-    """`source` at indices of an axis. Not written: one named twice, for which number stays is left open."""
+    """`source` at indices of an axis. Not supported: an index twice, because PyTorch leaves open which number stays."""
     dim = dim % len(input)
     once = len(np.unique(index)) == index.size
     return _along(input, dim, index.reshape(-1) % input[dim], "source", source) if once else None
@@ -57,7 +57,7 @@ def scatter(
     value: float | None = None,
     reduce: str | None = None,
 ) -> Op | None:
-    """out[..., index[..., n, ...], ...] = src[..., n, ...], or one number. Not written: a place twice, a reduction."""
+    """out[..., index[..., n, ...], ...] = src[..., n, ...], or one number. Not supported: a place twice, `reduce`."""
     to = addressed(input, dim, index)
     if reduce is not None or (src is None) == (value is None):
         return None
@@ -70,7 +70,7 @@ def scatter_add(input: Shape, dim: int, index: Indices, src: Shape) -> Op | None
 
 
 def index_put(input: Shape, indices: Sequence[Indices | None], values: Shape, accumulate: bool = False) -> Op | None:
-    """input[indices] = values, which are broadcast; with `accumulate` they are added. Not written: a place twice."""
+    """input[indices] = values, which are broadcast; with `accumulate` they are added. Not supported: a place twice."""
     key = tuple(slice(None) if array is None else array for array in indices)
     to = np.arange(prod(input)).reshape(input)[key]
     source = np.broadcast_to(np.arange(prod(values)).reshape(values), to.shape)
@@ -78,21 +78,21 @@ def index_put(input: Shape, indices: Sequence[Indices | None], values: Shape, ac
 
 
 def put(input: Shape, index: Indices, source: Shape, accumulate: bool = False) -> Op | None:
-    """`source` at places of the array read as one row; with `accumulate` it is added. Not written: a place twice."""
+    """`source` at places of the flattened array; with `accumulate` it is added. Not supported: repeated places."""
     to = index.reshape(-1) % max(prod(input), 1)
     return _put(input, to, None, "source", source, np.arange(prod(source)), accumulate)
 
 
 def masked_scatter(input: Shape, mask: Indices, source: Shape) -> Op | None:
-    """The first numbers of `source`, one after the other, where the mask is true."""
+    """The first numbers of `source`, in order, where the mask is true."""
     if np.broadcast_shapes(mask.shape, input) != input:
-        return None  # a mask of more axes makes the array larger
+        return None  # a mask with more axes makes the array larger
     to = np.flatnonzero(np.broadcast_to(mask, input))
     return _put(input, to, None, "source", source, np.arange(len(to)))
 
 
 def fill_diagonal(input: Shape, fill_value: float, wrap: bool = False) -> Op | None:
-    """One number where all indices are the same. Not written: going on below a square, with `wrap`."""
+    """One number where all indices are equal. Not supported: `wrap`, which continues below a square."""
     if wrap and input[0] > input[-1]:
         return None
     axis = np.arange(min(input))
@@ -100,7 +100,7 @@ def fill_diagonal(input: Shape, fill_value: float, wrap: bool = False) -> Op | N
 
 
 def _along(input: Shape, dim: int, places: Indices, name: str, source: Shape | float) -> Op:
-    """Another array, or one number, at places of an axis; the input at the others."""
+    """Another array, or one number, at places of an axis; elsewhere the input."""
     axes = list(numbered(input))
     rest = np.setdiff1d(np.arange(input[dim]), places)
 
@@ -127,7 +127,7 @@ def _put(
     taken: Indices,
     added: bool = False,
 ) -> Op | None:
-    """Numbers `taken` of a source, or one number, at positions `to`; the input at the others, or everywhere."""
+    """Numbers `taken` from a source, or one number, at positions `to`; elsewhere the input (everywhere, if added)."""
     if not added and len(np.unique(to)) < len(to):
         return None
     rest = (table("n", np.setdiff1d(np.arange(prod(input)), to)),)
@@ -148,14 +148,14 @@ def _number(value: Shape | float | None) -> Expression:
 
 
 def _run(name: str, places: Indices) -> Axis:
-    """Steps where they are even, else a table."""
+    """Constant steps if possible, else a table."""
     if not len(places) or (places == np.arange(len(places)) + places[0]).all():
         return Axis(((name, 1),), int(places[0]) if len(places) else 0)
     return table(name, places)
 
 
 def _first(shape: Shape, source: Shape | None) -> Indices:
-    """Positions in a source of its first numbers along each axis, as many as the shape says."""
+    """Positions in a source of its first numbers along each axis, as many as the shape has."""
     if not source:
         return np.zeros(prod(shape), np.int64)
     return np.arange(prod(source)).reshape(source)[tuple(map(slice, shape))].reshape(-1)

@@ -1,4 +1,4 @@
-"""What stands around an array: zeros, another number, or numbers of the array itself."""
+"""Padding around an array: zeros, another number, or numbers of the array itself."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NUMPY = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTo
 def pad(input: Shape, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Op:
     """`pad` is before and after, last axis first; negative numbers cut off.
 
-    Modes: "constant", and from the array itself "reflect" (without the edge), "replicate" (the edge), "circular".
+    Modes: "constant", or from the array itself: "reflect" (without the edge), "replicate" (the edge), "circular".
     """
     if mode != "constant":
         return _from_itself(input, pad, mode)
     before, after = _sides(input, pad)
     out = tuple(n + lo + hi for n, lo, hi in zip(input, before, after, strict=True))
     axes = list(numbered(input))
-    if not value:  # what lies outside of the array is a zero already
+    if not value:  # indices outside the array already read zero
         source = at(*(Axis(((axis, 1),), -lo) for axis, lo in zip(axes, before, strict=True)))
         return moved("padding", input, out, numbered(out), at(*axes), source)
     starts = [max(lo, 0) for lo in before]
@@ -33,7 +33,7 @@ def pad(input: Shape, pad: Sequence[int], mode: str = "constant", value: float |
     inside = {axis: end - start for axis, start, end in zip(axes, starts, ends, strict=True)}
     source = at(*(Axis(((axis, 1),), max(-lo, 0)) for axis, lo in zip(axes, before, strict=True)))
     stages = [Stage(OUT, inside, {OUT: _from(axes, starts), "input": source}, INPUT)]
-    for axis, size in enumerate(out):  # a slab before and one after; along the axes before this one, inside alone
+    for axis, size in enumerate(out):  # a slab before and one after; along earlier axes, only the inside
         for start, end in ((0, starts[axis]), (ends[axis], size)):
             if end > start:
                 first = [*starts[:axis], start, *[0] * (len(out) - axis - 1)]
@@ -44,7 +44,7 @@ def pad(input: Shape, pad: Sequence[int], mode: str = "constant", value: float |
 
 
 def reflection_pad(input: Shape, padding: Sequence[int]) -> Op:
-    """Mirrored at the edge, which is not repeated: 2 1 | 0 1 2."""
+    """Mirrored at the edge, which does not repeat: 2 1 | 0 1 2."""
     return _from_itself(input, padding, "reflect")
 
 
@@ -64,7 +64,7 @@ def _from_itself(input: Shape, pad: Sequence[int], mode: str) -> Op:
 
 
 def _places(n: int, lo: int, hi: int, mode: str) -> NDArray[np.int64]:
-    """Which number of an axis stands at each place of the padded one. A circle closes over what is not cut off."""
+    """For each place of a padded axis, its place in the original. "circular" wraps around what is not cut off."""
     places = np.arange(n)
     if mode == "circular":
         places = places[max(-lo, 0) : n - max(-hi, 0)]

@@ -21,7 +21,7 @@ def max_pool(
     dilation: Numbers = 1,
     ceil_mode: bool = False,
 ) -> Op:
-    """out[b, c, y, x] = the largest of input[b, c, S*y + D*ky - P, S*x + D*kx - P]; padding is no candidate.
+    """out[b, c, y, x] = the largest of input[b, c, S*y + D*ky - P, S*x + D*kx - P]; padding is not a candidate.
 
     The gradient goes to the first of the largest. input (B, C, H, W) or (C, H, W).
     """
@@ -47,7 +47,7 @@ def avg_pool(
 ) -> Op:
     """out[b, c, y, x] = sum over ky, kx of input[b, c, S*y + ky - P, S*x + kx - P] * share[y, x].
 
-    `share` is 1 / (numbers in the window): those of the padding are counted, or not, as in PyTorch.
+    `share` is 1 / (numbers in the window), with or without the padding, as in PyTorch.
     """
     axes = _axes(kernel_size, input)
     kernel, padding = for_each(kernel_size, axes), for_each(padding, axes)
@@ -69,8 +69,8 @@ def avg_pool(
 def lp_pool(input: Shape, kernel_size: Numbers, stride: Numbers = (), norm_type: float = 2) -> Op:
     """out = (sum over the window of input^p)^(1/p); p = 2 is L2-norm pooling. No padding, as in PyTorch.
 
-    The root of a sum that is 0 has the gradient 0 and not infinity, as in PyTorch: windows of zeros are common after
-    a ReLU. A p that is neither 1 nor even is for numbers that are not negative.
+    The gradient of the root of a zero sum is 0, not infinity, as in PyTorch: windows of zeros are common after a ReLU.
+    A p that is neither 1 nor even requires non-negative numbers.
     """
     axes = _axes(kernel_size, input)
     kernel = for_each(kernel_size, axes)
@@ -105,7 +105,7 @@ def adaptive_avg_pool(input: Shape, output_size: Numbers) -> Op:
 
 
 def adaptive_max_pool(input: Shape, output_size: Numbers) -> Op:
-    """The largest over the same windows as those of adaptive average pooling."""
+    """The largest over the windows of adaptive average pooling."""
     return _adaptive(input, output_size, average=False)
 
 
@@ -148,7 +148,9 @@ def _lead(input: Shape, axes: Sequence[str]) -> dict[str, int]:
 
 
 def _sizes(input: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool) -> Shape:
-    """Output sizes: with `ceil_mode` a last window may hang over, if it starts in the picture or its padding before."""
+    """Output sizes: with `ceil_mode` a last window may overlap the edge, if it starts in the picture or the padding
+    before it.
+    """
     sizes = []
     for n, k, s, p, d in zip(input[-len(kernel) :], kernel, stride, padding, dilation, strict=True):
         room = n + 2 * p - d * (k - 1) - 1
@@ -178,7 +180,7 @@ def _counts(n: int, outputs: int, k: int, s: int, p: int, with_padding: bool) ->
 
 
 def _outer(counts: Sequence[np.ndarray]) -> np.ndarray:
-    """Products of one number for each axis, an axis each."""
+    """Outer product of the counts, one axis each."""
     product = np.ones(())
     for each in counts:
         product = np.multiply.outer(product, each)

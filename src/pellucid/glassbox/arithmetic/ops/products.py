@@ -25,7 +25,8 @@ def conv(
     * weight[c, i, ky, kx].
 
     input (B, C, H, W) or (C, H, W), likewise in one or three dimensions; weight (F, C / groups, kh, kw). With groups,
-    output channel g*F/groups + c sees the input channels from g*C/groups on. 1x1 and depthwise are cases of it.
+    output channel g*F/groups + c sees the input channels from g*C/groups on. 1x1 and depthwise convolutions are special
+    cases.
     """
     axes = SPATIAL[-(len(weight) - 2) :]
     kernel, sizes = weight[2:], input[-len(axes) :]
@@ -74,7 +75,7 @@ def conv_transpose(
 ) -> Op:
     """out[b, c, S*y + D*ky - P, S*x + D*kx - P] += input[b, i, y, x] * weight[i, c, ky, kx]: a convolution's gradient.
 
-    weight (C, F / groups, kh, kw). With a 1x1 kernel and stride 1 it is the dense layer of each place.
+    weight (C, F / groups, kh, kw). With a 1x1 kernel and stride 1 it is a dense layer at each place.
     """
     axes = SPATIAL[-(len(weight) - 2) :]
     kernel, sizes = weight[2:], input[-len(axes) :]
@@ -128,7 +129,7 @@ def linear(input: Shape, weight: Shape, bias: Shape | None = None) -> Op:
 def matmul(input: Shape, other: Shape) -> Op:
     """out[..., r, c] = sum over i of input[..., r, i] * other[..., i, c], leading axes broadcast.
 
-    A vector has no r, or no c, and neither has its product.
+    For a vector there is no r, or no c, in the product either.
     """
     first, second = names("input", "other")
     count = max(len(input), len(other), 2) - 2
@@ -158,14 +159,14 @@ def _with_bias(kind: str, shapes: dict[str, Shape], products: Stage, added: Stag
 
 
 def _channels(groups: int, per_first: int, per_second: int, first: str = "c", second: str = "i") -> tuple[Axis, Axis]:
-    """Index maps of output and input channels; one group needs no name for it."""
+    """Index maps of output and input channels; a single group needs no index name."""
     if groups == 1:
         return Axis(((first, 1),)), Axis(((second, 1),))
     return Axis((("g", per_first), (first, 1))), Axis((("g", per_second), (second, 1)))
 
 
 def for_each(numbers: Numbers, axes: Sequence[str]) -> tuple[int, ...]:
-    """A number for each axis; one stands for all."""
+    """A number for each axis; a single number is repeated."""
     several = (numbers,) if isinstance(numbers, int) else tuple(numbers)
     return several * len(axes) if len(several) == 1 else several
 
@@ -175,5 +176,5 @@ def _padded(shape: Shape, count: int) -> Shape:
 
 
 def _broadcast(lead: list[str], sizes: Shape, own: int) -> list[str | int]:
-    """Index maps of an array's own leading axes: of one that is broadcast, always 0."""
+    """Index maps of an array's own leading axes; always 0 along broadcast axes."""
     return [name if size > 1 else 0 for name, size in zip(lead, sizes, strict=True)][len(lead) - own :]

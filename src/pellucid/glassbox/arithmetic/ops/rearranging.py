@@ -1,4 +1,4 @@
-"""What brings numbers into another order, or repeats them, by steps: shuffles, windows as rows, rolls, triangles."""
+"""Ops that reorder or repeat numbers in steps: shuffles, windows as rows, rolls, triangles."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def channel_shuffle(input: Shape, groups: int) -> Op:
 
 
 def unfold(input: Shape, dimension: int, size: int, step: int) -> Op:
-    """out[..., n, ..., k] = input[..., step*n + k, ...]: the windows along an axis, each along a last one."""
+    """out[..., n, ..., k] = input[..., step*n + k, ...]: the windows along an axis, each in a new last axis."""
     dim = dimension % len(input)
     count = (input[dim] - size) // step + 1
     out = (*input[:dim], count, *input[dim + 1 :], size)
@@ -62,7 +62,7 @@ def im2col(input: Shape, kernel_size: Numbers, dilation: Numbers, padding: Numbe
 def col2im(
     input: Shape, output_size: Numbers, kernel_size: Numbers, dilation: Numbers, padding: Numbers, stride: Numbers
 ) -> Op:
-    """The sum of all windows, each put back to where it was: what a convolution's gradient does."""
+    """The sum of all windows, each added back at its place, as in a convolution's gradient."""
     size = for_each(output_size, PLANE)
     channels = input[-2] // prod(for_each(kernel_size, PLANE))
     ranges, picture, columns, _ = _windows(input, size, channels, kernel_size, dilation, padding, stride)
@@ -89,7 +89,7 @@ def _windows(
 
 
 def roll(input: Shape, shifts: Numbers, dims: Numbers = ()) -> Op:
-    """Shifted along axes; what leaves at one end comes in at the other. Without `dims` as one long row."""
+    """Shifted along axes; what leaves at one end comes in at the other. Without `dims`, on the flattened array."""
     shifts, dims = ((each,) if isinstance(each, int) else tuple(each) for each in (shifts, dims))
     if not dims:
         return _rolled_flat(input, shifts[0] % max(prod(input), 1))
@@ -148,7 +148,7 @@ def rot90(input: Shape, k: int = 1, dims: Sequence[int] = (0, 1)) -> Op:
 
 
 def repeat(input: Shape, repeats: Sequence[int]) -> Op:
-    """The whole array several times along each axis; new axes stand first."""
+    """The whole array several times along each axis; new axes come first."""
     whole = (1,) * (len(repeats) - len(input)) + tuple(input)
     ranges = {}
     for axis, (n, times) in enumerate(zip(whole, repeats, strict=True)):
@@ -160,7 +160,7 @@ def repeat(input: Shape, repeats: Sequence[int]) -> Op:
 
 
 def repeat_each(input: Shape, times: int, dim: int | None = None) -> Op:
-    """Each number, or slice along an axis, `times` times; without `dim` the array is one long row."""
+    """Each number, or slice along an axis, `times` times; without `dim` the array is flattened."""
     if dim is None:
         ranges = {"n": prod(input), "k": times}
         return moved("repetition", input, (prod(input) * times,), ranges, at({"n": times, "k": 1}), at("n"))
@@ -172,7 +172,7 @@ def repeat_each(input: Shape, times: int, dim: int | None = None) -> Op:
 
 
 def tile(input: Shape, dims: Sequence[int]) -> Op:
-    """As `repeat`, where fewer numbers than axes are for the last ones."""
+    """As `repeat`; if there are fewer numbers than axes, they apply to the last ones."""
     return repeat(input, (1,) * (len(input) - len(dims)) + tuple(dims))
 
 
@@ -187,7 +187,7 @@ def triu(input: Shape, diagonal: int = 0) -> Op:
 
 
 def _triangle(input: Shape, diagonal: int, side: int) -> Op:
-    """Column row + diagonal + side * k for k = 0, 1, ...: what is cut off by the array's edges is not there."""
+    """Column row + diagonal + side * k for k = 0, 1, ...: indices outside the array do not count."""
     lead, (height, width) = _lead(input, 2), input[-2:]
     place = at(*lead, "y", Axis((("y", 1), ("k", side)), diagonal))
     ranges = {**lead, "y": height, "k": height + width + abs(diagonal)}

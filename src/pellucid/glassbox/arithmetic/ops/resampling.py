@@ -2,11 +2,11 @@
 
     out[b, c, y, x] = sum over k, l of  input[b, c, row(y, k), column(x, l)] * weight_y[y, k] * weight_x[x, l]
 
-Which numbers an output lies between follows from where it stands in the input: with `align_corners` at y * (H - 1) /
-(h - 1), else at (y + 1/2) * H/h - 1/2, for output row y of h, of input height H. Their weights are 1 - distance
-(linear) or Keys' cubic with A = -3/4 of the distance: Keys 1981, "Cubic convolution interpolation", eq. 4.
-PyTorch works both out in the array's own precision, where the last bit of a position decides between two neighbours. So
-the operator itself is asked: applied along one axis to arrays of a single 1, it answers with the weights.
+The position of an output in the input decides which numbers it lies between: with `align_corners` it is at y * (H - 1)
+/ (h - 1), else at (y + 1/2) * H/h - 1/2, for output row y of h, of input height H. Their weights are 1 - distance
+(linear) or Keys' cubic with A = -3/4 of the distance: Keys 1981, "Cubic convolution interpolation", eq. 4. PyTorch
+computes both in the array's own precision, where the last bit of a position decides between two neighbours. So the
+weights come from the operator itself, applied along one axis to arrays with a single 1.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def upsample(
     types: Types | None = None,
     device: str = "cpu",
 ) -> Op | None:
-    """What the operator of this name (upsample_bilinear2d, ...) makes of an input (B, C, ...): `out`, of its shape.
+    """The operator of this name (upsample_bilinear2d, ...), from an input (B, C, ...) to the shape `out`.
 
-    None for antialiasing where an axis has one number, since PyTorch 2.13 takes other weights there than elsewhere, and
-    where its gradient goes back by other weights than it went forward, as for some scale factors.
+    None for antialiasing if an axis has length 1, because PyTorch 2.13 uses other weights there, and if the backward
+    weights differ from the forward ones, as for some scale factors.
     """
     if operator.endswith("_aa") and 1 in (*input[2:], *out[2:]):
         return None
@@ -65,7 +65,7 @@ def upsample(
         values = forward[rows, places]
         ranges[axis] = len(rows)
         source.append(table(axis, places))
-        if len(rows) == out[number] and (values == 1).all():  # one number for each: there is nothing to weigh
+        if len(rows) == out[number] and (values == 1).all():  # one number for each: no weights are needed
             to.append(axis)
             continue
         to.append(table(axis, rows))
@@ -90,7 +90,7 @@ def _filled(shape: Shape, rows: NDArray[np.int64], taps: NDArray[np.int64], valu
 
 SIDE = 2
 APART = 1e-4
-"""How far the weights of forward and backward may lie apart: bicubic's differ in the last bits."""
+"""Allowed difference of the forward and backward weights: bicubic's differ in the last bits."""
 
 
 @cache
@@ -107,10 +107,10 @@ def _weights(
 ) -> tuple[Matrix, Matrix]:
     """The weight of each input place in each output place along an axis, (out, size): forward, and backward.
 
-    For PyTorch's gradient of bicubic resampling works the weights out again, and they differ in the last bits. The
-    other axes are SIDE long: beside an axis of one number PyTorch 2.13's antialiasing takes wrong weights. They stay so
-    long where the run's do: where no axis changes, PyTorch copies. Along them all numbers are the same, and so is what
-    comes out, since the weights of a place add up to 1.
+    PyTorch's gradient of bicubic resampling computes the weights again, and they differ in the last bits. The other
+    axes have length SIDE: beside an axis of length 1 PyTorch 2.13's antialiasing uses wrong weights. They keep that
+    length if they do in the run, because PyTorch only copies if no axis changes. Along them all numbers are equal, and
+    so are the outputs, because the weights of a place add up to 1.
     """
     import torch
 
@@ -136,6 +136,6 @@ def _weights(
         array = torch.zeros(1, out, *along(size, SIDE), requires_grad=True, **of)
         (back,) = torch.autograd.grad(run(array), array, wide(out, other))
     first = (0, slice(None), *(slice(None) if number == axis else 0 for number in range(2, 2 + axes)))
-    # what goes back to all places along the other axes came from as many places as they have in the output
+    # the gradient of a place sums over as many outputs as the other axes have
     back = (back.sum(rest, keepdim=True) if rest else back) / other ** len(rest)
     return single[first].T.double().cpu().numpy(), back[first].double().cpu().numpy()

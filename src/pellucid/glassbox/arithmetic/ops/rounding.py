@@ -1,4 +1,4 @@
-"""Whole numbers, and the types of numbers. A rounded number keeps its value over a little change: the gradient is 0."""
+"""Whole numbers, and dtypes. A rounded number does not change for a small change of its input: the gradient is 0."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def ceil(input: Shape) -> Op:
 
 
 def trunc(input: Shape) -> Op:
-    """Without what stands behind the point."""
+    """The number without its fraction."""
     return alone("cut off", input, _whole(INPUT))
 
 
 def round_of(input: Shape, decimals: int = 0) -> Op:
-    """The nearest whole number, of two the even one; with decimals the nearest whole number of tenths, hundredths."""
+    """The nearest whole number, ties to even; with decimals the nearest multiple of a tenth, a hundredth, ..."""
     scale = 10.0**decimals
     return alone("rounded", input, nearest(INPUT * scale) / scale)
 
 
 def cast(input: Shape, types: Types | None = None) -> Op:
-    """The same numbers in another type, rounded to it; a whole number loses what stands behind the point.
+    """The same numbers, rounded to another dtype; a whole number loses its fraction.
 
-    No gradient goes through whole numbers, true and false.
+    No gradient passes through whole numbers, true and false.
     """
     made, source = ((types or {}).get(name, "float32") for name in (OUT, "input"))
     if made == "bool":
@@ -43,7 +43,7 @@ def cast(input: Shape, types: Types | None = None) -> Op:
 
 
 def converted(x: Expression, made: str, source: str) -> Expression:
-    """A number of the type `source` ("float32") as one of the type `made`."""
+    """A number of the dtype `source` ("float32") converted to the dtype `made`."""
     if made == "bool":
         return true(x)
     return _whole(x) if "int" in made and "float" in source else x

@@ -1,4 +1,4 @@
-"""What moves numbers without changing them, and what adds them up along whole axes."""
+"""Ops that move numbers without changing them, and sums along whole axes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INPUT = names("input")[0]
 def moved(
     kind: str, input: Shape, out: Shape, ranges: Mapping[str, int], to: Sequence[Axis], source: Sequence[Axis]
 ) -> Op:
-    """out[to] = input[source] for all values of the index names; where two go to one place, their sum."""
+    """out[to] = input[source] for all values of the index names; if several go to one place, their sum."""
     stage = Stage(OUT, ranges, {OUT: tuple(to), "input": tuple(source)}, INPUT)
     return Op(kind, {"input": input, OUT: out}, ("input",), (stage,))
 
@@ -39,19 +39,19 @@ def reshape(input: Shape, out: Shape) -> Op:
 
 
 def view(input: Shape, out: Shape, dtype: object = None) -> Op | None:
-    """With a `dtype` the same bytes are read as other numbers, which is not written."""
+    """None with a `dtype`, which would read the same bytes as other numbers."""
     return copied(input, out) if dtype is None else None
 
 
 def detach(input: Shape) -> Op:
-    """The same numbers, through which no gradient goes."""
+    """The same numbers; no gradient passes."""
     maps = {OUT: at("n"), "input": at("n")}
     stage = Stage(OUT, each(input), maps, INPUT, through=False)
     return Op("same numbers, detached", {"input": input, OUT: input}, ("input",), (stage,))
 
 
 def dropout(input: Shape, p: float, train: bool) -> Op | None:
-    """At inference nothing is dropped and nothing scaled. In training which ones are dropped is drawn, not computed."""
+    """At inference nothing is dropped or scaled. None in training: what is dropped is drawn, not computed."""
     return None if train and p > 0 else copied(input, input)
 
 
@@ -71,7 +71,7 @@ def transpose(input: Shape, dim0: int, dim1: int) -> Op:
 
 
 def movedim(input: Shape, source: Sequence[int] | int, destination: Sequence[int] | int) -> Op:
-    """The axes `source` stand at `destination`; the others keep their order."""
+    """Move the axes `source` to `destination`; the others keep their order."""
     count = len(input)
     pairs = zip(_several(destination), _several(source), strict=True)
     ordered = sorted((to % count, axis % count) for to, axis in pairs)
@@ -82,7 +82,7 @@ def movedim(input: Shape, source: Sequence[int] | int, destination: Sequence[int
 
 
 def swapaxes(input: Shape, axis0: int, axis1: int) -> Op:
-    """A transpose, as NumPy calls it."""
+    """NumPy's name of a transpose."""
     return transpose(input, axis0, axis1)
 
 
@@ -92,7 +92,7 @@ def reversed_axes(input: Shape) -> Op:
 
 
 def matrix_transpose(input: Shape) -> Op:
-    """The last two axes exchanged: x.mT; of real numbers x.mH too."""
+    """Exchange the last two axes: x.mT, and x.mH for real numbers."""
     return transpose(input, -2, -1)
 
 
@@ -153,12 +153,12 @@ def narrow(input: Shape, dim: int, start: int, length: int) -> Op:
 
 
 def unbind(input: Shape, piece: int, dim: int = 0) -> Op:
-    """The piece of this number along an axis, which is gone."""
+    """The piece with this number along an axis, without the axis."""
     return select(input, dim, piece)
 
 
 def split(input: Shape, piece: int, pieces: Sequence[Shape], dim: int = 0) -> Op:
-    """The piece of this number along an axis; `pieces` are the shapes of all: split, chunk, tensor_split."""
+    """The piece with this number along an axis; `pieces` are the shapes of all: split, chunk, tensor_split."""
     start = sum(shape[dim] for shape in pieces[:piece])
     return slice_of(input, dim, start, start + pieces[piece][dim])
 
@@ -179,14 +179,14 @@ def dsplit(input: Shape, piece: int, pieces: Sequence[Shape]) -> Op:
 
 
 def expand(input: Shape, out: Shape) -> Op:
-    """Axes of one number repeated."""
+    """Repeat axes of length 1."""
     axes = [f"d{axis}" for axis in range(len(out))]
     stage = Stage(OUT, dict(zip(axes, out, strict=True)), {OUT: at(*axes), "input": broadcast(input, out)}, INPUT)
     return Op("repetition", {"input": input, OUT: out}, ("input",), (stage,))
 
 
 def broadcast_tensors(tensors: Sequence[Shape], piece: int, out: Shape) -> Op:
-    """The array of this number, its axes of one number repeated until its shape is that of all."""
+    """The array with this number, its axes of length 1 repeated up to the common shape."""
     name, ranges = f"tensors{piece}", numbered(out)
     stage = Stage(OUT, ranges, {OUT: at(*ranges), name: broadcast(tensors[piece], out)}, names(name)[0])
     return Op("repetition", {name: tensors[piece], OUT: out}, (name,), (stage,))
@@ -217,14 +217,14 @@ def _several(dim: Sequence[int] | int) -> Sequence[int]:
 
 
 def dims_of(input: Shape, dim: Sequence[int] | int | None) -> list[int]:
-    """The axes along which something is added up or compared, from 0: all where none is named."""
+    """The axes along which to sum or compare, from 0: all by default."""
     if dim is None or (not isinstance(dim, int) and len(dim) == 0):
         return list(range(len(input)))
     return [axis % len(input) for axis in _several(dim)]
 
 
 def reduced(input: Shape, dims: Sequence[int], keepdim: bool) -> tuple[Shape, dict[str, int], tuple[Axis, ...]]:
-    """(the shape without `dims`, the ranges with `dims` last, where the numbers of one reduction go)."""
+    """(the shape without `dims`, the ranges with `dims` last, the output index of a reduction)."""
     axes = list(numbered(input))
     left = [index for index in range(len(input)) if index not in dims]
     to = [0 if index in dims else axis for index, axis in enumerate(axes)] if keepdim else [axes[i] for i in left]

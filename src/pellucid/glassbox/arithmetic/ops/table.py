@@ -1,4 +1,4 @@
-"""The table of what is written: PyTorch's operators and their declarations."""
+"""The table of supported operators: PyTorch's names and their declarations."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from pellucid.glassbox.arithmetic.ops import (
     totals,
 )
 
-# A declaration takes what the operator takes, arrays as their shapes, by PyTorch's names (see `bound`);
-# arguments that it does not name do not matter to the arithmetic. It gives None where its arithmetic is not written for
-# these arguments. By these names it may ask for more: `out`, the output's shape; `types` of the arrays, "float32";
-# `operator`, PyTorch's name; the run's `device`; of several results `piece`, which one is meant (without it the first),
-# and `pieces`, their shapes. An argument of the type Indices comes as its numbers; `result1` is the second result.
+# A declaration takes the operator's arguments, arrays as their shapes, by PyTorch's names (see `bound`). Arguments that
+# it does not name do not affect the arithmetic. It returns None if its arithmetic is not written for these arguments.
+# It may take further arguments by these names: `out`, the output's shape; `types` of the arrays, "float32"; `operator`,
+# PyTorch's name; the run's `device`; with several results `piece`, the number of the result (without it the first), and
+# `pieces`, their shapes. An argument of the type Indices is passed as its numbers; `result1` is the second result.
 DECLARATIONS: Mapping[str, Callable[..., Op | None]] = {
     "conv1d": products.conv,
     "conv2d": products.conv,

@@ -1,4 +1,4 @@
-"""What is summed on the way along an axis, and how far numbers are spread along axes."""
+"""Running sums along an axis, and the spread of numbers along axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Dims = Sequence[int] | int | None
 
 
 def cumsum(input: Shape, dim: int) -> Op:
-    """out[n] = sum over k of input[k], k from 0 to n: number k goes to k, k + 1, k + 2, ... as far as the axis goes."""
+    """out[n] = sum over k of input[k], k from 0 to n: number k goes to k, k + 1, k + 2, ... up to the axis's end."""
     if not input:
         return moved("running sum", input, input, {}, (), ())
     axes = numbered(input)
@@ -26,14 +26,14 @@ def cumsum(input: Shape, dim: int) -> Op:
 def var(
     input: Shape, dim: Dims = None, unbiased: bool = True, correction: float = 1, keepdim: bool = False, piece: int = 0
 ) -> Op | None:
-    """sum of (input - mean)^2 / (n - correction) along axes. Of var_mean the second result is the mean."""
+    """sum of (input - mean)^2 / (n - correction) along axes. The second result of var_mean is the mean."""
     return _spread("variance", input, dim, correction if unbiased else 0, keepdim, piece, VARIANCE)
 
 
 def std(
     input: Shape, dim: Dims = None, unbiased: bool = True, correction: float = 1, keepdim: bool = False, piece: int = 0
 ) -> Op | None:
-    """The root of the variance; at 0 its gradient is 0, as in PyTorch. Of std_mean the second result is the mean."""
+    """The root of the variance; its gradient at 0 is 0, as in PyTorch. The second result of std_mean is the mean."""
     root = where(greater(VARIANCE, 0), sqrt(VARIANCE), 0)
     return _spread("standard deviation", input, dim, correction if unbiased else 0, keepdim, piece, root)
 

@@ -31,7 +31,7 @@ def adagrad(
 ) -> Op:
     """Duchi et al. 2011, "Adaptive subgradient methods for online learning and stochastic optimization", section 1.1.
 
-    The rate falls to rate / (1 + (step - 1) * rate_decay), as PyTorch has it.
+    The rate falls to rate / (1 + (step - 1) * rate_decay), as in PyTorch.
     """
     gradient, before = decayed(decay, maximize)
     divisor, dividing = denominator(names("sum_of_squares_after")[0], epsilon, precision)
@@ -55,10 +55,10 @@ def rmsprop(
     maximize: bool = False,
     precision: str = "",
 ) -> Op:
-    """Tieleman & Hinton 2012, "Lecture 6.5: rmsprop", with momentum as PyTorch adds it.
+    """Tieleman & Hinton 2012, "Lecture 6.5: rmsprop", with PyTorch's momentum.
 
     `centered` divides by the root of the variance, as Graves 2013, "Generating sequences with recurrent neural
-    networks", eq. 38 to 41; PyTorch adds epsilon outside of the root.
+    networks", eq. 38 to 41; PyTorch adds epsilon outside the root.
     """
     gradient, before = decayed(decay, maximize)
     velocity, variance, average = names("momentum_after", "centered_mean_square", "mean_after")
@@ -77,7 +77,7 @@ def rmsprop(
 def adadelta(
     rate: Number, rho: float, epsilon: float, decay: float = 0.0, *, maximize: bool = False, precision: str = ""
 ) -> Op:
-    """Zeiler 2012, "ADADELTA: an adaptive learning rate method", algorithm 1, and a rate that PyTorch adds."""
+    """Zeiler 2012, "ADADELTA: an adaptive learning rate method", algorithm 1, with PyTorch's additional rate."""
     gradient, before = decayed(decay, maximize)
     root, size = sqrt(SQUARE_AFTER + epsilon), sqrt(STEPS + epsilon)
     dividing = {}

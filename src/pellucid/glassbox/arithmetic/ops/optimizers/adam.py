@@ -1,4 +1,4 @@
-"""Adam and its nearest: a mean of the gradients, divided by a measure of their size."""
+"""Adam and its variants: a mean of the gradients, divided by a measure of their size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def adam(
     """Kingma & Ba 2015, "Adam: a method for stochastic optimization", algorithm 1; decay is added to the gradient.
 
     `amsgrad` divides by the largest mean square so far: Reddi et al. 2018, "On the convergence of Adam and beyond",
-    algorithm 2, whose largest is PyTorch's before it is freed of its start at 0.
+    algorithm 2, with PyTorch's largest, before the bias correction.
     """
     return _adam("Adam", rate, beta1, beta2, epsilon, step, decay, False, amsgrad, maximize, precision)
 
@@ -61,7 +61,7 @@ def adamw(
     maximize: bool = False,
     precision: str = "",
 ) -> Op:
-    """Loshchilov & Hutter 2019, "Decoupled weight decay regularization", algorithm 2: the weight decays by itself."""
+    """Loshchilov & Hutter 2019, "Decoupled weight decay regularization", algorithm 2: the weight decay is decoupled."""
     return _adam("AdamW", rate, beta1, beta2, epsilon, step, decay, True, amsgrad, maximize, precision)
 
 
@@ -79,12 +79,12 @@ def _adam(
     maximize: bool,
     precision: str,
 ) -> Op:
-    """Means of gradient and squared gradient, freed of their start at 0 (Adam, section 3), and the step they give."""
+    """Bias-corrected means of gradient and squared gradient (Adam, section 3), and the step they give."""
     weight, gradient, before = start(rate, decay, decoupled, maximize)
     correction1, correction2 = 1 - beta1**step, 1 - beta2**step
     largest = {"largest_mean_square_after": maximum(LARGEST_SQUARE, SQUARE_AFTER)} if amsgrad else {}
     divisor, dividing = denominator(SQUARE_UNBIASED, epsilon, precision)
-    size = rate / correction1  # as PyTorch rounds it, where the rate is a tensor
+    size = rate / correction1  # rounded as in PyTorch, if the rate is a tensor
     lines = {
         **before,
         **mean(gradient, beta1),
@@ -97,7 +97,7 @@ def _adam(
     }
     remembered = ("mean", "mean_square", *(("largest_mean_square",) if amsgrad else ()))
     kind = f"{kind} with AMSGrad" if amsgrad else kind
-    # PyTorch has the step's size and the root divided instead
+    # PyTorch divides the step's size and the root instead
     return op(kind, remembered, lines, precision, unlimited=("mean_unbiased", "mean_square_unbiased"))
 
 
@@ -112,7 +112,7 @@ def adamax(
     maximize: bool = False,
     precision: str = "",
 ) -> Op:
-    """Kingma & Ba 2015, section 7.1, algorithm 2: divided by the largest gradient, which fades.
+    """Kingma & Ba 2015, section 7.1, algorithm 2: divided by a decaying largest gradient.
 
     PyTorch adds epsilon to the size of each gradient.
     """

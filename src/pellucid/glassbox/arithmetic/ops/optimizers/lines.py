@@ -1,4 +1,4 @@
-"""What the optimizers' updates have in common: the lines between the gradient and the new weight."""
+"""The common parts of the optimizers' updates: the lines between the gradient and the new weight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pellucid.glassbox.arithmetic.declaration import OUT, Op, Stage
 from pellucid.glassbox.arithmetic.expression import Expression, names, sqrt
 
 Number: TypeAlias = Any
-"""A float, or a tensor of one number: then Python's operators on it round as PyTorch does."""
+"""A float, or a tensor of one number, on which Python's operators round as in PyTorch."""
 Lines: TypeAlias = dict[str, Expression]
 
 WEIGHT, GRADIENT, NEGATED, DECAYED, MEAN, SQUARE = names(
@@ -22,12 +22,12 @@ NARROW = ("float16", "bfloat16")
 
 
 def uphill(maximize: bool) -> tuple[Expression, Lines]:
-    """The gradient to go down, and the line that makes it."""
+    """The gradient to descend, and the line that makes it."""
     return (NEGATED, {"negated": -GRADIENT}) if maximize else (GRADIENT, {})
 
 
 def decayed(decay: Number, maximize: bool) -> tuple[Expression, Lines]:
-    """The same with weight decay in it (an L2 penalty's gradient)."""
+    """As `uphill`, with weight decay added (an L2 penalty's gradient)."""
     gradient, before = uphill(maximize)
     if not decay:
         return gradient, before
@@ -54,7 +54,7 @@ def mean(gradient: Expression, beta: float) -> Lines:
 
 
 def mean_square(gradient: Expression, beta: float, precision: str) -> Lines:
-    """The mean of the squared gradients. 16 bits round twice, and near 0 a rounding is as large as the number."""
+    """The mean of the squared gradients. 16 bits round twice, and near 0 a rounding error is as large as the number."""
     added = gradient * gradient * (1 - beta)
     if precision in NARROW:
         return {"mean_square_kept": SQUARE * beta, "mean_square_after": SQUARE_KEPT + added}
@@ -64,7 +64,7 @@ def mean_square(gradient: Expression, beta: float, precision: str) -> Lines:
 def denominator(
     square: Expression, epsilon: float, precision: str, name: str = "denominator"
 ) -> tuple[Expression, Lines]:
-    """What a step is divided by. In 16 bits it has a line of its own, as epsilon may vanish in it."""
+    """The divisor of a step. In 16 bits it has a separate line, because epsilon may vanish in it."""
     divisor = sqrt(square) + epsilon
     return (ROOT, {name: divisor}) if precision in NARROW else (divisor, {})
 
@@ -77,13 +77,13 @@ def op(
     constants: Mapping[str, float] | None = None,
     unlimited: tuple[str, ...] = (),
 ) -> Op:
-    """Lines in order as an op of single numbers, each in the range of `precision`.
+    """An op of single numbers from lines in order, each in the range of `precision`.
 
-    `unlimited`: lines that PyTorch computes in another order, and does not keep.
+    `unlimited`: lines that PyTorch computes in another order, and does not store.
     """
     constants = constants or {}
     inputs = ("weight", "gradient", *remembered)
-    free = (OUT, *unlimited)  # out is what is compared with PyTorch's
+    free = (OUT, *unlimited)  # out is compared with PyTorch's
     stages = tuple(
         Stage(out, {}, {out: (), **dict.fromkeys(term.names(), ())}, term, precision="" if out in free else precision)
         for out, term in lines.items()

@@ -1,4 +1,4 @@
-"""Adam with Nesterov's momentum, and Adam whose first steps are rectified."""
+"""Adam with Nesterov's momentum, and Adam with rectified first steps."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def nadam(
 ) -> Op:
     """Dozat 2016, "Incorporating Nesterov momentum into Adam", algorithm 2, with PyTorch's schedule of the momentum.
 
-    mu of step t is beta1 * (1 - 0.96^(t * momentum_decay) / 2). `mu_product` is the product of those of all steps
-    before. `decoupled`: the weight decays by itself, as in AdamW.
+    mu of step t is beta1 * (1 - 0.96^(t * momentum_decay) / 2). `mu_product` is the product of mu over all earlier
+    steps. `decoupled`: the weight decay is decoupled, as in AdamW.
     """
     weight, gradient, before = start(rate, decay, decoupled, maximize)
     mu, following = (beta1 * (1.0 - 0.5 * (0.96 ** (number * momentum_decay))) for number in (step, step + 1))
     divisor, dividing = denominator(SQUARE_UNBIASED, epsilon, precision)
     product = mu_product * mu
     product = product if hasattr(step, "device") else float(product)
-    # the sizes of the two steps, as PyTorch rounds them where the rate is a tensor
+    # the sizes of the two steps, rounded as in PyTorch if the rate is a tensor
     now, ahead = float(rate * (1 - mu) / (1 - product)), float(rate * following / (1 - product * following))
     mu, product, following = float(mu), float(product), float(following)
-    factor = product / float(mu_product) if product else mu  # mu as rounded in the product
+    factor = product / float(mu_product) if product else mu  # mu with the product's rounding
     lines = {
         **before,
         "mu_product_after": PRODUCT * factor,
@@ -77,8 +77,8 @@ def radam(
 ) -> Op:
     """Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2.
 
-    The step is rectified and divided by the root of the mean square only where the mean square's length is above 5
-    (PyTorch's bound; the paper has 4). Before that it is the mean alone.
+    The step is rectified and divided by the root of the mean square only if the length of the approximated average is
+    above 5 (PyTorch's bound; the paper has 4). Before that it is the mean alone.
     """
     weight, gradient, before = start(rate, decay, decoupled, maximize)
     correction1, correction2 = 1 - beta1**step, 1 - beta2**step

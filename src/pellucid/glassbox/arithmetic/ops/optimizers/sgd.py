@@ -25,8 +25,8 @@ def sgd(
     """weight - rate * step; with momentum m, velocity = m * velocity + gradient, and the step is the velocity.
 
     Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", eq. 1 to 4, in PyTorch's
-    form, where the rate stands outside of the velocity. Nesterov: step = gradient + m * velocity. Weight decay adds
-    decay * weight to the gradient. The `first` step takes the gradient as velocity, undampened.
+    form, with the rate outside the velocity. Nesterov: step = gradient + m * velocity. Weight decay adds decay * weight
+    to the gradient. The `first` step takes the gradient as velocity, undampened.
     """
     gradient, before = decayed(decay, maximize)
     rate = float(rate)
@@ -57,7 +57,7 @@ def asgd(
     Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging", with the schedule of Xu 2011,
     "Towards optimal one pass large scale learning with averaged stochastic gradient descent": lambd shrinks the weight,
     and eta_after = rate / (1 + lambd * rate * step)^alpha. The average begins after t0 steps; until then it is the
-    weight. `eta` and `mu` are those that PyTorch remembers.
+    weight. `eta` and `mu` are PyTorch's state.
     """
     gradient, before = decayed(decay, maximize)
     out = names(OUT)[0]
@@ -76,11 +76,11 @@ def asgd(
 def rprop(
     shrink: float, grow: float, smallest: float, largest: float, *, maximize: bool = False, precision: str = ""
 ) -> Op:
-    """A step of a size of its own for each weight, against the sign of the gradient.
+    """A step with a separate size for each weight, against the sign of the gradient.
 
     Riedmiller & Braun 1993, "A direct adaptive method for faster backpropagation learning: the RPROP algorithm", eq. 4
-    and 5. The size grows while the gradient keeps its sign. It shrinks where the sign changes, and there the weight
-    rests for a step (Igel & Huesken 2000, "Improving the Rprop learning algorithm", iRprop-).
+    and 5. The size grows while the gradient keeps its sign. It shrinks when the sign changes, and then the weight
+    pauses for a step (Igel & Huesken 2000, "Improving the Rprop learning algorithm", iRprop-).
     """
     gradient, before = uphill(maximize)
     agreement, size, used = names("agreement", "step_size_after", "previous_gradient_after")
