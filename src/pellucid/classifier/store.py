@@ -230,11 +230,11 @@ def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     if found["bytes"] != size:
         raise ArtefactError(
-            f"{path} has {found['bytes']:,} bytes where {CONFIG} states {size:,}: it was cut or changed. {_AGAIN}"
+            f"{path} has {found['bytes']:,} bytes, but {CONFIG} states {size:,}: it was cut or changed. {_AGAIN}"
         )
     if found["sha256"] != digest:
         raise ArtefactError(
-            f"{path} is damaged: its hash is {found['sha256'][:12]}… where {CONFIG} states {digest[:12]}…. {_AGAIN}"
+            f"{path} is damaged: its hash is {found['sha256'][:12]}…, but {CONFIG} states {digest[:12]}…. {_AGAIN}"
         )
 
 
@@ -331,7 +331,7 @@ def _weights(path: Path, expected: State) -> dict[str, NDArray[Any]]:
         kept = _TYPES.get(found[name]["dtype"], found[name]["dtype"]), tuple(found[name]["shape"])
         if kept != (numbers, shape):
             raise ArtefactError(
-                f"{path}: {name} is {kept[0]} {kept[1]} where the network in {CONFIG} needs {numbers} {shape}."
+                f"{path}: {name} is {kept[0]} {kept[1]}, but the network in {CONFIG} needs {numbers} {shape}."
             )
     extra = sorted(found.keys() - expected.keys())
     if extra:

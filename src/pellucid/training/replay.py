@@ -180,7 +180,7 @@ def content(folder: Path, entry: dict[str, Any]) -> bytes:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(found) != entry["bytes"]:
         raise ArtefactError(
-            f"{path} has {len(found):,} bytes where {INDEX} states {entry['bytes']:,}: it was cut or changed. {_AGAIN}"
+            f"{path} has {len(found):,} bytes, but {INDEX} states {entry['bytes']:,}: it was cut or changed. {_AGAIN}"
         )
     if described(found)["sha256"] != entry["sha256"]:
         raise ArtefactError(f"{path} is damaged: it does not have the hash that {INDEX} states. {_AGAIN}")

@@ -127,6 +127,6 @@ def _exemplar(glass: Glass, asked: Asked) -> tuple[str, tuple[int, int, int, int
 def _chosen(found: Looked, asked: Asked) -> tuple[Any, int]:
     name = asked.get("layer", "")
     if name not in found.layers:
-        raise Refused(HTTPStatus.NOT_FOUND, f"There are no patches for a layer {name!r}; only convolutions have some.")
+        raise Refused(HTTPStatus.NOT_FOUND, f"Layer {name!r} has no patches; only convolutions do.")
     layer = found.layers[name]
     return layer, pictures.whole(asked, "channel", len(layer.filters))
