@@ -53,7 +53,9 @@ def test_it_ends_by_saying_what_lies_where(pellucid: Callable, tmp_path: Path, m
     mistake = document["pictures"][-1]
     assert demo.SHOWN <= len(document["pictures"]) <= demo.SHOWN + 1, "it may be one of the eight"
     assert len({each["picture"] for each in document["pictures"]}) == len(document["pictures"])
-    assert f"It includes a {mistake['against'][0]} from the test pictures that the network takes for a " in result.out
+    assert (
+        f"It includes a {mistake['against'][0]} from the test pictures that the network mistakes for a " in result.out
+    )
     assert f"takes for a {mistake['predicted']}" in result.out
     assert mistake["against"][0] != mistake["predicted"]
     assert result.out.count("pellucid predict 'my [demo]/model' 'my [demo]/digits'/7 --top 2\n") == 1

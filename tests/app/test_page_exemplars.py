@@ -82,7 +82,7 @@ def test_a_patch_opens_its_picture(trained: Path, photos: Path) -> None:
 
 def test_what_is_not_there_is_refused(glass: Glass) -> None:
     waited(glass, {"layer": "conv1", "channel": "0"})
-    with pytest.raises(Refused, match="There are no patches for a layer 'dense1'"):
+    with pytest.raises(Refused, match="Layer 'dense1' has no patches"):
         exemplars.exemplars(glass, {"layer": "dense1", "channel": "0"})
     with pytest.raises(Refused, match="channel is '4'; it must be a number from 0 to 3"):
         exemplars.exemplars(glass, {"layer": "conv1", "channel": "4"})

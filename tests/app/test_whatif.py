@@ -206,7 +206,7 @@ def test_what_does_not_fit_is_not_added_and_what_would_is_named(ask: Ask) -> Non
         ([{**WEIGHT, "index": [0, 0, 0, 0.5]}], "is not a list of whole numbers"),
         ([{**WEIGHT, "value": float("nan")}], "cannot be nan; it must be a finite float32"),
         ([{**WEIGHT, "value": 1e39}], "it must be a finite float32"),
-        ([{**WEIGHT, "value": 10**400}], "too large for a number"),
+        ([{**WEIGHT, "value": 10**400}], "a value is too large"),
         ([{**WEIGHT, "value": "1"}], "'1' is not a number"),
         ([{**STRIDE, "value": [2]}], "[2] is not a pair of numbers, for rows and columns"),
         ([{**STRIDE, "layer": "dense1"}], "dense1 `dense(2)` has no window"),

@@ -214,11 +214,11 @@ DAMAGE = {
     "no safetensors": (no_safetensors, "model.safetensors cannot be read: "),
     "wrong shape": (
         weights(lambda t: t.update({"conv1.bias": torch.zeros(5)})),
-        "conv1.bias is float32 (5,) where the network in config.json needs float32 (4,).",
+        "conv1.bias is float32 (5,), but the network in config.json needs float32 (4,).",
     ),
     "wrong number format": (
         weights(lambda t: t.update({"conv1.bias": torch.zeros(4, dtype=torch.float64)})),
-        "conv1.bias is float64 (4,) where the network in config.json needs float32 (4,).",
+        "conv1.bias is float64 (4,), but the network in config.json needs float32 (4,).",
     ),
     "a tensor too many": (weights(lambda t: t.update({"more": torch.zeros(1)})), "has more, which the network in"),
     "a tensor missing": (weights(lambda t: t.pop("dense1.bias")), "has no dense1.bias, which the network in"),
@@ -242,7 +242,7 @@ DAMAGE = {
     "a size that is no number": (change(input=[3, "a", 12]), "config.json is damaged: "),
     "a gigantic size": (change(input=[3, 10**6, 10**6]), "model.safetensors: dense1.weight is float32 (2, 100) where"),
     "two numbers for a size": (change(input=[3, 12]), "config.json is damaged: "),
-    "another number of classes": (change(classes=["a", "b", "c"]), "is float32 (2, 100) where the network in config"),
+    "another number of classes": (change(classes=["a", "b", "c"]), "is float32 (2, 100), but the network in config"),
     "no class": (change(classes=[]), "config.json is damaged: "),
     "a class twice": (change(classes=["a", "a"]), "config.json is damaged: it lists a class twice."),
     "classes that are no names": (change(classes="ab"), "config.json is damaged: its classes are not a list of names."),

@@ -430,7 +430,7 @@ DAMAGE = {
     "frames that are none": (edit(frames=[3]), "replay.json is damaged: "),
     "another place": (outside, "replay.json is damaged: '../secret' is not the name of a file in it"),
     "a frame gone": (lambda folder: (folder / FRAME).unlink(), f"{FRAME} is missing"),
-    "a frame cut": (lambda folder: (folder / FRAME).write_bytes(b"1"), f"{FRAME} has 1 bytes where replay.json states"),
+    "a frame cut": (lambda folder: (folder / FRAME).write_bytes(b"1"), f"{FRAME} has 1 bytes, but replay.json states"),
     "a bit": (flip, "frame-00000002.safetensors is damaged: it does not have the hash"),
     "no safetensors": (restated(FRAME, b"no frame"), f"{FRAME} is damaged: "),
     "fewer classes": (edit(classes=["one"]), "does not hold what replay.json states of its layers"),

@@ -309,7 +309,9 @@ def test_a_file_that_was_cut_off_says_so(browser: Browser, page_file: Path, tmp_
     for end in (text.index('id="document"') + 500, text.index('id="arrays"') + 2000, len(text) - 5000):
         cut.write_text(text[:end], encoding="ascii")
         page.goto(cut.as_uri())
-        expect(page.get_by_role("alert")).to_contain_text("This file is not complete: it was cut off during the transfer.")
+        expect(page.get_by_role("alert")).to_contain_text(
+            "This file is not complete: it was cut off during the transfer."
+        )
     page.close()
 
 

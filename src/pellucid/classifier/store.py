@@ -230,11 +230,11 @@ def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     if actual["bytes"] != size:
         raise ArtefactError(
-            f"{path} has {actual['bytes']:,} bytes where {CONFIG} states {size:,}: it was cut or changed. {_AGAIN}"
+            f"{path} has {actual['bytes']:,} bytes, but {CONFIG} states {size:,}: it was cut or changed. {_AGAIN}"
         )
     if actual["sha256"] != digest:
         raise ArtefactError(
-            f"{path} is damaged: its hash is {actual['sha256'][:12]}… where {CONFIG} states {digest[:12]}…. {_AGAIN}"
+            f"{path} is damaged: its hash is {actual['sha256'][:12]}…, but {CONFIG} states {digest[:12]}…. {_AGAIN}"
         )
 
 
@@ -334,7 +334,7 @@ def _weights(path: Path, expected: TensorSpecs) -> dict[str, NDArray[Any]]:
         actual = _TYPES.get(entries[name]["dtype"], entries[name]["dtype"]), tuple(entries[name]["shape"])
         if actual != (numbers, shape):
             raise ArtefactError(
-                f"{path}: {name} is {actual[0]} {actual[1]} where the network in {CONFIG} needs {numbers} {shape}."
+                f"{path}: {name} is {actual[0]} {actual[1]}, but the network in {CONFIG} needs {numbers} {shape}."
             )
     extra = sorted(entries.keys() - expected.keys())
     if extra:

@@ -190,7 +190,7 @@ def content(folder: Path, entry: dict[str, Any]) -> bytes:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(data) != entry["bytes"]:
         raise ArtefactError(
-            f"{path} has {len(data):,} bytes where {INDEX} states {entry['bytes']:,}: it was cut or changed. {_AGAIN}"
+            f"{path} has {len(data):,} bytes, but {INDEX} states {entry['bytes']:,}: it was cut or changed. {_AGAIN}"
         )
     if described(data)["sha256"] != entry["sha256"]:
         raise ArtefactError(f"{path} is damaged: it does not have the hash that {INDEX} states. {_AGAIN}")

@@ -74,7 +74,8 @@ def _run(out: Path) -> int:
     console.print("\n[bold]4. The glass box:[/] every number behind these answers, forward, backward and updated.")
     if mistake is not None:
         console.print(
-            f"   It includes a {mistake.label} from the test pictures that the network mistakes for a {mistake.predicted}."
+            f"   It includes a {mistake.label} from the test pictures that the network mistakes for a "
+            f"{mistake.predicted}."
         )
     size = page.stat().st_size / 1e6
     console.print(f"   [bold]{escape(printable(page))}[/]   ({size:,.0f} MB; any browser opens it, also offline)")

@@ -125,6 +125,6 @@ def _exemplar(glass: Glass, query: Query) -> tuple[str, tuple[int, int, int, int
 def _chosen(looked: Looked, query: Query) -> tuple[Any, int]:
     name = query.get("layer", "")
     if name not in looked.layers:
-        raise Refused(HTTPStatus.NOT_FOUND, f"There are no patches for a layer {name!r}; only convolutions have some.")
+        raise Refused(HTTPStatus.NOT_FOUND, f"Layer {name!r} has no patches; only convolutions do.")
     layer = looked.layers[name]
     return layer, pictures.whole(query, "channel", len(layer.filters))

@@ -118,7 +118,7 @@ def _number(value: Any) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise ValueError("a value is too large for a number") from error
+        raise ValueError("a value is too large") from error
 
 
 def _pixels(glass: Glass, query: Query, body: bytes) -> NDArray[np.uint8]:
