@@ -40,8 +40,8 @@ class TorchBackend:
 
     def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
         """Prepared images uint8 (n, H, W, C) as the module gets them, float32 (n, C, H, W), where its weights are."""
-        input = self.standardise(to_unit(images, self.device))
-        return in_plain_order(input) if self.plain else input
+        standardised = self.standardise(to_unit(images, self.device))
+        return in_plain_order(standardised) if self.plain else standardised
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See Backend."""

@@ -27,8 +27,8 @@ def together(module: torch.nn.Module, loss: Callable[[Tensor], Tensor]) -> torch
             self.module = module
             self.loss = loss  # a module is registered with its weights
 
-        def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:
-            scores = self.module(input)
+        def forward(self, sample: Tensor) -> tuple[Tensor, Tensor]:
+            scores = self.module(sample)
             check(scores)
             value: Any = self.loss(scores)
             if not isinstance(value, torch.Tensor) or value.numel() != 1:
@@ -48,10 +48,10 @@ def check(scores: Any) -> None:
         raise TraceError(f"The module returns {shape}; scores of the classes for one picture are (1, classes).")
 
 
-def refusal(both: torch.nn.Module, input: Tensor) -> str:
+def refusal(both: torch.nn.Module, sample: Tensor) -> str:
     """What is wrong with the loss alone, run on the module's real scores, in words; "" where it is not the loss."""
     try:
-        scores: Any = both.get_submodule(MODULE)(input.clone())
+        scores: Any = both.get_submodule(MODULE)(sample.clone())
     except Exception:  # the module's own code: then it is not the loss
         return ""
     try:

@@ -38,7 +38,7 @@ class Real:
 
 def run(
     module: torch.nn.Module,
-    input: Tensor,
+    sample: Tensor,
     loss: Callable[[Tensor], Tensor],
     optimizer: torch.optim.Optimizer | None = None,
     measured: torch.nn.Module | None = None,
@@ -53,7 +53,7 @@ def run(
     # what PyTorch warns of, the user hears when the module is trained
     with quiet.unwarned(), borrowed(module, optimizer), borrowed(measured or torch.nn.Identity()):
         try:
-            scores = module(input)
+            scores = module(sample)
             if not isinstance(scores, torch.Tensor):
                 what = f"a {type(scores).__name__}; one tensor of class scores can be followed"
                 raise TraceError(f"The module returns {what}.")
