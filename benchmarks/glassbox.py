@@ -44,21 +44,21 @@ def measure(name: str) -> str:
     torch.manual_seed(0)
     shape = CASES[name]
     module = zoo.find(name).network.module(shape, 2 if name == "article" else 10)
-    input = torch.randn(1, *shape).contiguous(memory_format=torch.channels_last)
+    sample = torch.randn(1, *shape).contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(module.parameters())
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(module(input), torch.tensor([1])).backward()
+        F.cross_entropy(module(sample), torch.tensor([1])).backward()
         optimizer.step()
 
     module.eval()  # one picture has no batch statistics
-    _, first = timed(lambda: explain(module, input, 1, optimizer=optimizer))
-    graph, once = timed(lambda: exporting.capture(module, input))
+    _, first = timed(lambda: explain(module, sample, 1, optimizer=optimizer))
+    graph, once = timed(lambda: exporting.capture(module, sample))
     steps, traces = [], []
     for _ in range(REPEATS):
         steps.append(timed(step)[1])
-        trace, seconds = timed(lambda: record(module, graph, input, 1, optimizer=optimizer))
+        trace, seconds = timed(lambda: record(module, graph, sample, 1, optimizer=optimizer))
         traces.append(seconds)
     arrays = [*trace.values.values(), *trace.gradients.values(), *(step.after for step in trace.updates.values())]
     arrays += [array for step in trace.updates.values() for array in step.remembered.values()]

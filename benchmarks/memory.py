@@ -95,13 +95,13 @@ def main() -> int:
     check = parser.parse_args().check
     print("| network | input | batch | optimizer | peak | plan | plan / peak |\n|---|---|---|---|---|---|---|")
     wrong = 0
-    for network, input, batch, name in CASES:
-        shape, states = plans.parse_input(input), 1 if name == "sgd" else 2
+    for network, size, batch, name in CASES:
+        shape, states = plans.parse_input(size), 1 if name == "sgd" else 2
         peak = measure(network, shape, batch, name)
         planned = plans.plan(zoo.find(network).network, shape, CLASSES, batch, states).training_bytes
         wrong += not 1.0 <= planned / peak <= 1.1
         text = network if len(network) <= LONGEST else f"{network[:LONGEST]}…"
-        line = f"| `{text.replace('|', chr(92) + '|')}` | {input} | {batch} | {name} | {peak / 1e6:,.1f} MB |"
+        line = f"| `{text.replace('|', chr(92) + '|')}` | {size} | {batch} | {name} | {peak / 1e6:,.1f} MB |"
         print(f"{line} {planned / 1e6:,.1f} MB | {planned / peak:.3f} |", flush=True)
     return int(check and wrong > 0)
 

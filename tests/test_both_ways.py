@@ -49,19 +49,19 @@ def test_a_step_is_the_one_that_the_glass_box_shows(name: str, kind: str) -> Non
     images, rows = One(side), np.array([0])
     first = steps(module)[0]
     assert isinstance(first, Block)
-    input = SCALE(to_unit(images.pixels))
-    assert isinstance(cpu.way(first, input, torch.float32), Direct) == ("direct" in name)
+    sample = SCALE(to_unit(images.pixels))
+    assert isinstance(cpu.way(first, sample, torch.float32), Direct) == ("direct" in name)
 
     module.eval()
-    plain = pellucid.explain(module, input[0], label=1, optimizer=optimizer(recipe, module))
+    plain = pellucid.explain(module, sample[0], label=1, optimizer=optimizer(recipe, module))
     before = {key: value.clone() for key, value in module.state_dict().items()}
     task = Task(recipe, engine, SCALE, "none", images, np.array([1]), rows, rows[:0])
     state = State(module, optimizer(recipe, module), steps=1)
     loss, _ = loop.train_step(task, state, rows, 0.01)
 
     assert loss == pytest.approx(plain.loss, rel=1e-5)
-    logits = engine.forward(module.eval())(input)  # of the new weights
-    again = pellucid.explain(module, input[0], label=1)
+    logits = engine.forward(module.eval())(sample)  # of the new weights
+    again = pellucid.explain(module, sample[0], label=1)
     np.testing.assert_allclose(logits[0].detach().numpy(), again.logits, rtol=1e-4, atol=1e-5)
     for key, parameter in module.named_parameters():
         largest = float(parameter.grad.abs().max()) if parameter.grad is not None else 0.0

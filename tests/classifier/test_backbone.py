@@ -99,8 +99,8 @@ class Scaled(torch.nn.Module):
         super().__init__()
         self.dense = torch.nn.Linear(768, 3)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return self.dense(input.flatten(1)) * 2.0
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        return self.dense(sample.flatten(1)) * 2.0
 
 
 class Named(torch.nn.Module):
@@ -111,8 +111,8 @@ class Named(torch.nn.Module):
         self.answer = torch.nn.Linear(12, 3, bias=False)
         self.inner = torch.nn.Linear(768, 12)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return self.answer(torch.tanh(self.inner(input.flatten(1))))
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        return self.answer(torch.tanh(self.inner(sample.flatten(1))))
 
 
 def test_a_module_of_the_users_has_features_too_and_so_has_its_export() -> None:

@@ -94,8 +94,8 @@ def test_the_update_is_the_step_that_training_would_make_next(trained: Path, pic
 
     module = classifier.module
     module.zero_grad()
-    input = torch.from_numpy(trace.values["input"])
-    loss = F.cross_entropy(module(input), torch.tensor([1]), label_smoothing=recipe["label_smoothing"])
+    sample = torch.from_numpy(trace.values["input"])
+    loss = F.cross_entropy(module(sample), torch.tensor([1]), label_smoothing=recipe["label_smoothing"])
     assert trace.loss == pytest.approx(float(loss.detach()), rel=1e-6)
     loss.backward()
     weight = module.get_parameter("conv1.weight")

@@ -19,10 +19,10 @@ from pellucid.network.text import parse
 EPS = float(np.finfo(np.float32).eps)
 
 
-def module_of(network: Network, input: Shape, classes: int, seed: int) -> torch.nn.Module:
+def module_of(network: Network, shape: Shape, classes: int, seed: int) -> torch.nn.Module:
     """With batch norm's statistics drawn too, so that they are not those that change nothing."""
     torch.manual_seed(seed)
-    module = network.module(input, classes).eval()
+    module = network.module(shape, classes).eval()
     for name, tensor in module.state_dict().items():
         if name.endswith("running_var"):
             tensor.uniform_(0.5, 2)
@@ -31,12 +31,12 @@ def module_of(network: Network, input: Shape, classes: int, seed: int) -> torch.
     return module
 
 
-def both(network: Network, input: Shape, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def both(network: Network, shape: Shape, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits by NumPy, by torch in float32, and by torch in float64."""
-    module = module_of(network, input, classes, seed)
-    image = np.random.default_rng(seed).standard_normal(input).astype(np.float32)
+    module = module_of(network, shape, classes, seed)
+    image = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     weights = {name: tensor.numpy().copy() for name, tensor in module.state_dict().items()}
-    ours = forward(network.shapes(input, classes), weights, image)
+    ours = forward(network.shapes(shape, classes), weights, image)
     with torch.inference_mode():
         x = torch.from_numpy(image)[None]
         return ours, module(x)[0].numpy(), module.double()(x.double())[0].numpy()
@@ -60,10 +60,10 @@ LARGE = ("resnet34", "resnet50", "convnext_tiny")  # seconds at their own size, 
 )
 def test_the_zoo(name: str, size: tuple[int, int] | None) -> None:
     named = zoo.find(name)
-    input = named.input or (3, 128, 128)
+    shape = named.input or (3, 128, 128)
     if size is not None:
-        input = (3, *size)
-    ours, theirs, exact = both(named.network, input, 3)
+        shape = (3, *size)
+    ours, theirs, exact = both(named.network, shape, 3)
     agree(ours, theirs, exact)
     p, q = (np.exp(z - z.max()) / np.exp(z - z.max()).sum() for z in (ours.astype(float), theirs.astype(float)))
     scale = max(1.0, float(np.abs(exact).max()))

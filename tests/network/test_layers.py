@@ -125,10 +125,10 @@ def test_same_padding_puts_the_odd_zero_after(layer: Conv, length: int, zeros: t
     st.tuples(st.integers(1, 17), st.integers(1, 17)),
 )
 @settings(max_examples=60)
-def test_same_padding_gives_an_output_for_each_stride(size, stride, dilation, input) -> None:
+def test_same_padding_gives_an_output_for_each_stride(size, stride, dilation, incoming) -> None:
     layer = Conv(4, size, stride=stride, padding="same", dilation=(dilation, dilation), groups=2)
-    shape = (2, *input)
-    expected = (4, -(-input[0] // stride[0]), -(-input[1] // stride[1]))
+    shape = (2, *incoming)
+    expected = (4, -(-incoming[0] // stride[0]), -(-incoming[1] // stride[1]))
     x = torch.randn(2, *shape)
     module = layer.module(shape)
 
@@ -148,28 +148,28 @@ def test_same_padding_gives_an_output_for_each_stride(size, stride, dilation, in
     st.tuples(st.integers(1, 13), st.integers(1, 13)),
 )
 @settings(max_examples=60)
-def test_same_padding_of_a_pool_takes_no_part(size, stride, input) -> None:
+def test_same_padding_of_a_pool_takes_no_part(size, stride, shape) -> None:
     """Against the definition: windows from tf.nn's first place on, of the numbers that are there."""
-    x = torch.randn(2, 3, *input)
+    x = torch.randn(2, 3, *shape)
     largest, mean = (kind(size, stride=stride, padding="same") for kind in (MaxPool, AvgPool))
-    (top, _), (left, _) = largest.window().zeros(*input)
-    expected = (3, -(-input[0] // stride[0]), -(-input[1] // stride[1]))
-    assert largest.output((3, *input)) == mean.output((3, *input)) == expected
+    (top, _), (left, _) = largest.window().zeros(*shape)
+    expected = (3, -(-shape[0] // stride[0]), -(-shape[1] // stride[1]))
+    assert largest.output((3, *shape)) == mean.output((3, *shape)) == expected
 
     for row in range(expected[1]):
         for column in range(expected[2]):
             first = row * stride[0] - top, column * stride[1] - left
             rows, columns = (slice(max(first[axis], 0), first[axis] + size[axis]) for axis in (0, 1))
             seen = x[:, :, rows, columns].flatten(2)
-            assert torch.equal(largest.module((3, *input))(x)[:, :, row, column], seen.amax(2))
-            assert torch.allclose(mean.module((3, *input))(x)[:, :, row, column], seen.mean(2), atol=1e-6)
+            assert torch.equal(largest.module((3, *shape))(x)[:, :, row, column], seen.amax(2))
+            assert torch.allclose(mean.module((3, *shape))(x)[:, :, row, column], seen.mean(2), atol=1e-6)
 
 
 # --- formulas --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("layer", "input", "formula"),
+    ("layer", "shape", "formula"),
     [
         (MaxPool((3, 3), stride=(2, 2)), (1, 7, 7), "([7 - 3 + 2*0] / 2) + 1 = 3"),
         (MaxPool((2, 2)), (1, 7, 7), "floor([7 - 2 + 2*0] / 2) + 1 = 3"),
@@ -181,12 +181,12 @@ def test_same_padding_of_a_pool_takes_no_part(size, stride, input) -> None:
         (GlobalAvgPool(), (512, 7, 7), "512 means of 7*7"),
     ],
 )
-def test_output_formula(layer: Layer, input: tuple[int, ...], formula: str) -> None:
-    assert layer.output_formula(input) == formula
+def test_output_formula(layer: Layer, shape: tuple[int, ...], formula: str) -> None:
+    assert layer.output_formula(shape) == formula
 
 
 @pytest.mark.parametrize(
-    ("layer", "input", "formula"),
+    ("layer", "shape", "formula"),
     [
         (Conv(32, (3, 3), groups=32), (32, 8, 8), "3*3*(32/32)*32 + 32 = 320"),
         (Conv(64, (3, 5), bias=False), (3, 8, 8), "3*5*3*64 = 2880"),
@@ -197,8 +197,8 @@ def test_output_formula(layer: Layer, input: tuple[int, ...], formula: str) -> N
         (Relu(), (64, 8, 8), "0"),
     ],
 )
-def test_parameters_formula(layer: Layer, input: tuple[int, ...], formula: str) -> None:
-    assert layer.parameters_formula(input) == formula
+def test_parameters_formula(layer: Layer, shape: tuple[int, ...], formula: str) -> None:
+    assert layer.parameters_formula(shape) == formula
 
 
 # --- against PyTorch -------------------------------------------------------------------------------------------------
@@ -225,30 +225,30 @@ def convolutions(draw: st.DrawFn) -> Conv:
 @given(convolutions(), pairs(1, 12), st.integers(1, 2))
 @settings(max_examples=40, deadline=None)
 def test_convolution_is_torchs(conv: Conv, sides: tuple[int, int], share: int) -> None:
-    input = (conv.groups * share, *sides)
+    shape = (conv.groups * share, *sides)
     try:
-        expected = conv.output(input)
+        expected = conv.output(shape)
     except NetworkError:
         assert any(conv.window().reach[axis] > sides[axis] + 2 * conv.zeros[axis] for axis in (0, 1))
         return
-    module = conv.module(input)
-    x = torch.zeros(1, *input, requires_grad=True)
+    module = conv.module(shape)
+    x = torch.zeros(1, *shape, requires_grad=True)
     forward, backward = flops(module, x)
     assert module(x).shape[1:] == expected
-    assert conv.parameters(input) == sum(weight.numel() for weight in module.parameters())
-    assert conv.cost(input).forward_flops == forward
+    assert conv.parameters(shape) == sum(weight.numel() for weight in module.parameters())
+    assert conv.cost(shape).forward_flops == forward
     if conv.groups == 1:  # with groups, PyTorch's count of the weight gradient forgets to divide by them
-        assert conv.cost(input).backward_flops == backward
+        assert conv.cost(shape).backward_flops == backward
 
 
 @given(convolutions(), pairs(10, 12))
 @settings(max_examples=10, deadline=None)
 def test_first_convolution_needs_no_gradient_of_its_input(conv: Conv, sides: tuple[int, int]) -> None:
-    input = (conv.groups, *sides)
-    cost = conv.cost(input, first=True)
+    shape = (conv.groups, *sides)
+    cost = conv.cost(shape, first=True)
     assert cost.backward_flops == cost.forward_flops
     if conv.groups == 1:
-        assert flops(conv.module(input), torch.zeros(1, *input)) == (cost.forward_flops, cost.backward_flops)
+        assert flops(conv.module(shape), torch.zeros(1, *shape)) == (cost.forward_flops, cost.backward_flops)
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.booleans())
@@ -281,24 +281,24 @@ def pools(draw: st.DrawFn) -> Layer:
 @given(pools(), pairs(1, 10))
 @settings(max_examples=50, deadline=None)
 def test_pooling_is_torchs(pool: Layer, sides: tuple[int, int]) -> None:
-    input = (2, *sides)
-    x = torch.rand(1, *input, requires_grad=True)
+    shape = (2, *sides)
+    x = torch.rand(1, *shape, requires_grad=True)
     try:
-        expected = pool.output(input)
+        expected = pool.output(shape)
     except NetworkError:
         with pytest.raises(RuntimeError):
-            pool.module(input)(x)
+            pool.module(shape)(x)
         return
-    assert pool.module(input)(x).shape[1:] == expected
-    assert pool.cost(input).backward_bytes == kept_bytes(pool.module(input), x)
+    assert pool.module(shape)(x).shape[1:] == expected
+    assert pool.cost(shape).backward_bytes == kept_bytes(pool.module(shape), x)
 
 
 @pytest.mark.parametrize("layer", [*ACTIVATIONS, GlobalAvgPool(), Dropout(0.5), Flatten(), Conv(4, (3, 3))], ids=str)
 def test_kept_bytes_are_what_autograd_keeps(layer: Layer) -> None:
-    input = (4, 6, 6)
-    x = torch.rand(1, *input, requires_grad=True)
-    assert layer.cost(input).backward_bytes == kept_bytes(layer.module(input), x)
-    assert layer.module(input)(x).shape[1:] == layer.output(input)
+    shape = (4, 6, 6)
+    x = torch.rand(1, *shape, requires_grad=True)
+    assert layer.cost(shape).backward_bytes == kept_bytes(layer.module(shape), x)
+    assert layer.module(shape)(x).shape[1:] == layer.output(shape)
 
 
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=str)
@@ -310,12 +310,12 @@ def test_kept_bytes_are_the_input_or_the_output(layer: Layer) -> None:
     assert kept_bytes(module, x) == 4 * x.numel() + cost.backward_bytes
 
 
-@pytest.mark.parametrize("input", [(4, 6, 6), (7,)])
-def test_batch_norm_on_maps_and_rows(input: tuple[int, ...]) -> None:
-    module = BatchNorm().module(input)
-    assert module(torch.rand(3, *input)).shape[1:] == BatchNorm().output(input) == input
-    assert sum(weight.numel() for weight in module.parameters()) == BatchNorm().parameters(input)
-    assert BatchNorm().cost(input) == Cost(7 * prod(input), 9 * prod(input), 4 * prod(input), 4 * prod(input))
+@pytest.mark.parametrize("shape", [(4, 6, 6), (7,)])
+def test_batch_norm_on_maps_and_rows(shape: tuple[int, ...]) -> None:
+    module = BatchNorm().module(shape)
+    assert module(torch.rand(3, *shape)).shape[1:] == BatchNorm().output(shape) == shape
+    assert sum(weight.numel() for weight in module.parameters()) == BatchNorm().parameters(shape)
+    assert BatchNorm().cost(shape) == Cost(7 * prod(shape), 9 * prod(shape), 4 * prod(shape), 4 * prod(shape))
 
 
 @given(
@@ -323,40 +323,40 @@ def test_batch_norm_on_maps_and_rows(input: tuple[int, ...]) -> None:
     st.sampled_from([1e-6, 1e-3, 0.5]),
 )
 @settings(max_examples=40, deadline=None)
-def test_layer_norm_is_the_papers(input: tuple[int, ...], eps: float) -> None:
+def test_layer_norm_is_the_papers(incoming: tuple[int, ...], eps: float) -> None:
     """Over the channels of each place; and what autograd keeps of it, in the order of memory that training has."""
-    layer, x = LayerNorm(eps=eps), torch.randn(2, *input)
-    if len(input) == 3:
+    layer, x = LayerNorm(eps=eps), torch.randn(2, *incoming)
+    if len(incoming) == 3:
         x = x.to(memory_format=torch.channels_last)
     x.requires_grad_()
-    module = layer.module(input)
+    module = layer.module(incoming)
     torch.nn.init.normal_(module.get_parameter("weight"))
     torch.nn.init.normal_(module.get_parameter("bias"))
-    across = (-1, *[1] * (len(input) - 1))
+    across = (-1, *[1] * (len(incoming) - 1))
     centred = x - x.mean(1, keepdim=True)
     expected = centred / (centred.square().mean(1, keepdim=True) + eps).sqrt()
     expected = expected * module.get_parameter("weight").view(across) + module.get_parameter("bias").view(across)
 
     assert torch.allclose(module(x), expected, atol=1e-3, rtol=1e-3)
-    assert module(x).shape[1:] == layer.output(input) == input
-    assert layer.parameters(input) == sum(weight.numel() for weight in module.parameters())
-    assert 2 * layer.cost(input).backward_bytes == kept_bytes(module, x)
+    assert module(x).shape[1:] == layer.output(incoming) == incoming
+    assert layer.parameters(incoming) == sum(weight.numel() for weight in module.parameters())
+    assert 2 * layer.cost(incoming).backward_bytes == kept_bytes(module, x)
     assert {name: tuple(each.shape) for name, each in module.state_dict().items()} == {
-        name: shape for name, (_, shape) in layer.state(input).items()
+        name: shape for name, (_, shape) in layer.state(incoming).items()
     }
 
 
-@pytest.mark.parametrize("input", [(4, 6, 5), (7,)])
-def test_a_scale_starts_as_written_and_multiplies_each_channel(input: tuple[int, ...]) -> None:
-    layer, x = Scale(0.25), torch.rand(2, *input, requires_grad=True)
-    module = layer.module(input)
+@pytest.mark.parametrize("shape", [(4, 6, 5), (7,)])
+def test_a_scale_starts_as_written_and_multiplies_each_channel(shape: tuple[int, ...]) -> None:
+    layer, x = Scale(0.25), torch.rand(2, *shape, requires_grad=True)
+    module = layer.module(shape)
     assert torch.equal(module(x), x * 0.25)
     with torch.no_grad():
         module.get_parameter("weight")[1] = 3
     assert torch.equal(module(x)[:, 1], x[:, 1] * 3)
     assert torch.equal(module(x)[:, 0], x[:, 0] * 0.25)
-    assert layer.parameters(input) == module.get_parameter("weight").numel() == input[0]
-    assert 2 * layer.cost(input).backward_bytes == kept_bytes(module, x)
+    assert layer.parameters(shape) == module.get_parameter("weight").numel() == shape[0]
+    assert 2 * layer.cost(shape).backward_bytes == kept_bytes(module, x)
 
 
 def test_l2_pooling_is_the_root_of_the_sum_of_squares_with_a_gradient_at_zero() -> None:
@@ -398,11 +398,11 @@ def test_initialisation(init: Init, deviation: float) -> None:
 
 @pytest.mark.parametrize("layer", [Conv(4, (3, 3)), Dense(5, init="normal")], ids=str)
 def test_initialisation_follows_the_seed(layer: Layer) -> None:
-    input = (3, 8, 8) if isinstance(layer, Conv) else (6,)
+    shape = (3, 8, 8) if isinstance(layer, Conv) else (6,)
     weights = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        weights.append(layer.module(input).get_parameter("weight"))
+        weights.append(layer.module(shape).get_parameter("weight"))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 

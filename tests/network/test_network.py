@@ -79,7 +79,7 @@ def test_module_can_be_exported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "input", "message"),
+    ("text", "shape", "message"),
     [
         (
             "conv(10, 5) relu dense",
@@ -145,9 +145,9 @@ def test_module_can_be_exported() -> None:
         ),
     ],
 )
-def test_sizes_that_do_not_fit(text: str, input: Shape, message: str) -> None:
+def test_sizes_that_do_not_fit(text: str, shape: Shape, message: str) -> None:
     with pytest.raises(NetworkError) as raised:
-        parse(text).shapes(input, 2)
+        parse(text).shapes(shape, 2)
     assert str(raised.value) == message
 
 

@@ -86,7 +86,7 @@ def test_article_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "input", "batch", "optimizer"),
+    ("text", "shape", "batch", "optimizer"),
     [
         ("conv(10, 5) relu maxpool(2) flatten dense", (3, 60, 60), 32, "adam"),
         ("conv(8, 3, padding=1) batchnorm relu conv(8, 3, padding=1) relu globalavgpool dense", (3, 40, 40), 32, "sgd"),
@@ -129,7 +129,7 @@ def test_article_memory() -> None:
         ),
     ],
 )
-def test_training_takes_what_is_planned_or_a_tenth_less(text: str, input: Shape, batch: int, optimizer: str) -> None:
+def test_training_takes_what_is_planned_or_a_tenth_less(text: str, shape: Shape, batch: int, optimizer: str) -> None:
     """Beside PyTorch's own count of what its allocator has handed out; benchmarks/memory.py measures more networks."""
     path = Path(__file__).parents[2] / "benchmarks" / "memory.py"
     spec = importlib.util.spec_from_file_location("benchmarks_memory", path)
@@ -137,9 +137,9 @@ def test_training_takes_what_is_planned_or_a_tenth_less(text: str, input: Shape,
     assert spec.loader is not None
     memory = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(memory)
-    peak = memory.measure(text, input, batch, optimizer)
+    peak = memory.measure(text, shape, batch, optimizer)
     states = 1 if optimizer == "sgd" else 2
-    planned = plan(parse(text), input, memory.CLASSES, batch, states).training_bytes
+    planned = plan(parse(text), shape, memory.CLASSES, batch, states).training_bytes
     assert 1.0 <= planned / peak <= 1.1
 
 
@@ -161,7 +161,7 @@ def test_resnet18() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "input"),
+    ("text", "shape"),
     [
         (MIXED, (3, 17, 20)),
         (str(find("lenet5").network), (1, 32, 32)),
@@ -182,11 +182,11 @@ def test_resnet18() -> None:
         ),
     ],
 )
-def test_operations_and_memory_are_pytorchs(text: str, input: Shape) -> None:
+def test_operations_and_memory_are_pytorchs(text: str, shape: Shape) -> None:
     """FLOPs of convolutions and dense layers, forward and backward, and the bytes that autograd keeps."""
     network, batch = parse(text), 4
-    planned = plan(network, input, 3)
-    module = network.module(input, 3)
+    planned = plan(network, shape, 3)
+    module = network.module(shape, 3)
     weights = {each.untyped_storage().data_ptr() for each in [*module.parameters(), *module.buffers()]}
     stored: dict[int, torch.UntypedStorage] = {}
 
@@ -196,7 +196,7 @@ def test_operations_and_memory_are_pytorchs(text: str, input: Shape) -> None:
             stored[storage.data_ptr()] = storage
         return tensor
 
-    x = torch.rand(batch, *input)
+    x = torch.rand(batch, *shape)
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
     with hooks, FlopCounterMode(display=False) as forward:
         output = module(x)

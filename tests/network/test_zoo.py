@@ -87,10 +87,10 @@ def test_tensorflows_variant_pads_and_norms_its_own_way() -> None:
     assert (str(own.layers[1]), str(plain.layers[1])) == ("batchnorm(eps=0.001)", "batchnorm")
 
 
-@pytest.mark.parametrize("input", [(1, 28, 28), (3, 28, 28), (3, 97, 61)])
-def test_compact_takes_any_picture_from_28_up(input: tuple[int, int, int]) -> None:
-    module = find("compact").network.module(input, 3).eval()
-    assert module(torch.rand(2, *input)).shape == (2, 3)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 28, 28), (3, 97, 61)])
+def test_compact_takes_any_picture_from_28_up(shape: tuple[int, int, int]) -> None:
+    module = find("compact").network.module(shape, 3).eval()
+    assert module(torch.rand(2, *shape)).shape == (2, 3)
 
 
 @pytest.mark.parametrize("text", ["flatten dense", "dense", " conv(8, 3)\nrelu ", "2*(relu)"])

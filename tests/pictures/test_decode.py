@@ -528,7 +528,7 @@ def test_a_tiff_palette_of_small_colours_is_not_black() -> None:
 def test_plain_resizing_is_bilinear_between_four_pixels(height: int, width: int, fit: Fit) -> None:
     """By the definition of tf.image.resize: half-pixel centres, clamped at the border, no antialiasing."""
     image = np.random.default_rng(4).integers(0, 256, (5, 9, 3), np.uint8)
-    resized = resize(image, height, width, 3, fit, filter="plain")
+    resized = resize(image, height, width, 3, fit, kernel="plain")
     assert resized.shape == (height, width, 3)
     if fit != "stretch":
         return
@@ -544,4 +544,4 @@ def test_plain_resizing_is_bilinear_between_four_pixels(height: int, width: int,
 
 def test_plain_resizing_to_the_same_size_changes_nothing() -> None:
     image = np.random.default_rng(4).integers(0, 256, (6, 8, 3), np.uint8)
-    assert np.array_equal(resize(image, 6, 8, 3, "stretch", filter="plain"), image)
+    assert np.array_equal(resize(image, 6, 8, 3, "stretch", kernel="plain"), image)

@@ -43,9 +43,9 @@ def timms(called: str, classes: int = 1000) -> dict[str, np.ndarray]:
     """The tensors of a network by timm's names, filled."""
     architecture = layouts.architecture(called)
     assert architecture is not None
-    network, input = architecture.network, (3, 224, 224)
-    stated = layouts.state(network, input, classes)
-    paired = layouts.pairs(architecture.name, network, input, classes)
+    network, shape = architecture.network, (3, 224, 224)
+    stated = layouts.state(network, shape, classes)
+    paired = layouts.pairs(architecture.name, network, shape, classes)
     return {theirs: fill(theirs, their_shape(theirs, stated[ours][1])) for ours, theirs in paired.items()}
 
 

@@ -28,11 +28,11 @@ WIDEST = 30  # cells of a class name in the table; longer ones push their row to
 
 
 def write(
-    model: Path, pictures: tuple[str, ...], top: int, format: str, batch: int, stream: TextIO, trust: bool = False
+    model: Path, pictures: tuple[str, ...], top: int, form: str, batch: int, stream: TextIO, trust: bool = False
 ) -> int:
     """Classify and write row by row. Returns the number of unusable pictures."""
     classifier = predictor(model, pictures, trust)
-    return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, format, stream)
+    return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, form, stream)
 
 
 def listed(
@@ -40,12 +40,12 @@ def listed(
     answers: Iterator[Prediction],
     pictures: tuple[str, ...],
     top: int,
-    format: str,
+    form: str,
     stream: TextIO,
 ) -> int:
     """Write the answers to `pictures` row by row, as they come. Returns the number of unusable pictures."""
-    row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[format]
-    if format == "csv":
+    row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[form]
+    if form == "csv":
         places = range(1, min(top, len(classifier.classes)) + 1)
         ranks = [f"{word}_{rank}" for rank in places for word in ("label", "probability")]
         labels = ["labels"] if classifier.thresholds is not None else []

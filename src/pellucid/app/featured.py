@@ -16,7 +16,7 @@ def write(
     model: Path,
     pictures: tuple[str, ...],
     top: int,
-    format: str,
+    form: str,
     batch: int,
     stream: TextIO,
     features: Path,
@@ -35,4 +35,4 @@ def write(
                 table.add(answers.named(row.prediction.source), row)
                 yield row.prediction
 
-        return answers.listed(classifier.predictor, noted(), pictures, top, format, stream)
+        return answers.listed(classifier.predictor, noted(), pictures, top, form, stream)

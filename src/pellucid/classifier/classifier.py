@@ -217,11 +217,11 @@ class Classifier:
         from pellucid.engine import frozen
 
         image = self.prepared(picture)
-        input = self.standardised(image[None])
+        sample = self.standardised(image[None])
         target = int(self.logits(image[None])[0].argmax()) if label is None else self._class(label)
         several = self.thresholds is not None
         faster = frozen.faster(self.module, self.device) if self.network is not None else None
-        return attribution.attribute(self.module, input, target, method, layer, self.temperature, several, faster)
+        return attribution.attribute(self.module, sample, target, method, layer, self.temperature, several, faster)
 
     def expect(self, labels: Strings, against: str | None, units: Strings, weights: Strings, layer: str | None) -> None:
         """Check names before a picture is traced: see `explain`, `difference`, `attribute`, and a trace's `unit` and

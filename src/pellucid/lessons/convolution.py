@@ -34,11 +34,11 @@ def grey(layer: Conv, picture: Floats, weight: Floats, name: str = "filter") -> 
     return convolve(layer, picture[None], weight[None, None], names={**FILTER, "weight": name})
 
 
-def size(layer: Conv, input: Shape, name: str = "output size") -> Value:
+def size(layer: Conv, incoming: Shape, name: str = "output size") -> Value:
     """Height, width and channels of a layer's output, with the article's formula in numbers."""
-    channels, height, width = layer.output(input)
+    channels, height, width = layer.output(incoming)
     shape = (height, width, channels) if channels > 1 else (height, width)
-    return Value(name, "the output's size", shape, layer.output_formula(input))
+    return Value(name, "the output's size", shape, layer.output_formula(incoming))
 
 
 def picture() -> Lesson:

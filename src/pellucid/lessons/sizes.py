@@ -17,10 +17,10 @@ def output_size() -> Lesson:
     outputs, formulas = [], []
     for side, kernel, padding, stride, filters, channels in material.SIZES:
         layer = Conv(filters, (kernel, kernel), stride=(stride, stride), padding=(padding, padding))
-        input = (channels, side, side)
-        count, height, width = layer.output(input)
+        shape = (channels, side, side)
+        count, height, width = layer.output(shape)
         outputs.append((height, width, count))
-        formulas.append(layer.output_formula(input))
+        formulas.append(layer.output_formula(shape))
     return Lesson(
         "output-size",
         "How large the output is",

@@ -22,10 +22,10 @@ class Dropout(Elementwise):
 
     rate: float = field(default=0.5, metadata=AT_LEAST_0 | {"below": 1})
 
-    def extra_bytes(self, input: Shape) -> int:
-        return FLOAT * prod(input)  # the mask, float32 on the CPU
+    def extra_bytes(self, shape: Shape) -> int:
+        return FLOAT * prod(shape)  # the mask, float32 on the CPU
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.Dropout(self.rate)
@@ -39,7 +39,7 @@ class Relu(Elementwise):
     keeps_output: ClassVar[bool] = True
     hands_on_order: ClassVar[bool] = False
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.ReLU()
@@ -52,7 +52,7 @@ class Relu6(Elementwise):
     word: ClassVar[str] = "relu6"
     keeps_input: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.ReLU6()
@@ -68,7 +68,7 @@ class LeakyRelu(Elementwise):
 
     slope: float = field(default=0.01, metadata=AT_LEAST_0)
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.LeakyReLU(self.slope)
@@ -81,7 +81,7 @@ class Elu(Elementwise):
     word: ClassVar[str] = "elu"
     keeps_input: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.ELU()
@@ -94,7 +94,7 @@ class Gelu(Elementwise):
     word: ClassVar[str] = "gelu"
     keeps_input: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.GELU()
@@ -107,7 +107,7 @@ class Silu(Elementwise):
     word: ClassVar[str] = "silu"
     keeps_input: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.SiLU()
@@ -120,7 +120,7 @@ class Hardswish(Elementwise):
     word: ClassVar[str] = "hardswish"
     keeps_input: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.Hardswish()
@@ -133,7 +133,7 @@ class Hardsigmoid(Elementwise):
     word: ClassVar[str] = "hardsigmoid"
     keeps_input: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.Hardsigmoid()
@@ -146,7 +146,7 @@ class Sigmoid(Elementwise):
     word: ClassVar[str] = "sigmoid"
     keeps_output: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.Sigmoid()
@@ -159,7 +159,7 @@ class Tanh(Elementwise):
     word: ClassVar[str] = "tanh"
     keeps_output: ClassVar[bool] = True
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.Tanh()

@@ -25,36 +25,36 @@ class LayerNorm(Elementwise):
     _: KW_ONLY
     eps: float = field(default=1e-6, metadata=AT_LEAST_0)
 
-    def state(self, input: Shape) -> TensorSpecs:
-        return dict.fromkeys(("weight", "bias"), ("float32", input[:1]))
+    def state(self, shape: Shape) -> TensorSpecs:
+        return dict.fromkeys(("weight", "bias"), ("float32", shape[:1]))
 
-    def parameters(self, input: Shape) -> int:
-        return 2 * input[0]
+    def parameters(self, shape: Shape) -> int:
+        return 2 * shape[0]
 
-    def parameters_formula(self, input: Shape) -> str:
-        return f"{input[0]} + {input[0]} = {2 * input[0]}"
+    def parameters_formula(self, shape: Shape) -> str:
+        return f"{shape[0]} + {shape[0]} = {2 * shape[0]}"
 
-    def forward_flops(self, input: Shape) -> int:
+    def forward_flops(self, shape: Shape) -> int:
         """Per number: mean 1; difference, square, sum 3; normalise 1; scale and shift 2."""
-        return 7 * prod(input)
+        return 7 * prod(shape)
 
-    def input_gradient_flops(self, input: Shape) -> int:
+    def input_gradient_flops(self, shape: Shape) -> int:
         """Per number: g = dy * scale and x^ again 3; two means 3; (g - mean(g) - x^ * mean(g * x^)) / deviation 4."""
-        return 10 * prod(input)
+        return 10 * prod(shape)
 
-    def weight_gradient_flops(self, input: Shape) -> int:
+    def weight_gradient_flops(self, shape: Shape) -> int:
         """Per number: dy * x^ and its sum 2, the sum of dy 1."""
-        return 3 * prod(input)
+        return 3 * prod(shape)
 
-    def extra_bytes(self, input: Shape) -> int:
-        return 2 * FLOAT * prod(input[1:])  # mean and deviation of each place
+    def extra_bytes(self, shape: Shape) -> int:
+        return 2 * FLOAT * prod(shape[1:])  # mean and deviation of each place
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         from pellucid.network.placewise import ChannelNorm
 
-        return (ChannelNorm if len(input) == 3 else nn.LayerNorm)(input[0], self.eps)
+        return (ChannelNorm if len(shape) == 3 else nn.LayerNorm)(shape[0], self.eps)
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,20 @@ class Scale(Elementwise):
 
     init: float = field(default=1e-6, metadata=AT_LEAST_0)
 
-    def state(self, input: Shape) -> TensorSpecs:
-        return {"weight": ("float32", input[:1])}
+    def state(self, shape: Shape) -> TensorSpecs:
+        return {"weight": ("float32", shape[:1])}
 
-    def parameters(self, input: Shape) -> int:
-        return input[0]
+    def parameters(self, shape: Shape) -> int:
+        return shape[0]
 
-    def parameters_formula(self, input: Shape) -> str:
-        return f"{input[0]}"
+    def parameters_formula(self, shape: Shape) -> str:
+        return f"{shape[0]}"
 
-    def weight_gradient_flops(self, input: Shape) -> int:
+    def weight_gradient_flops(self, shape: Shape) -> int:
         """Per number: dy * x and its sum."""
-        return 2 * prod(input)
+        return 2 * prod(shape)
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from pellucid.network.placewise import ChannelScale
 
-        return ChannelScale(input[0], self.init)
+        return ChannelScale(shape[0], self.init)

@@ -25,44 +25,44 @@ class Gate(Branched):
     joining: ClassVar[str] = "multiplication"
     example: ClassVar[str] = "gate(globalavgpool dense(8) relu dense(32) sigmoid)"
 
-    def output(self, input: Shape, path: str | None = None) -> Shape:
-        body = self.branches(input, path)[0][-1].output
-        if body != input[:1]:
+    def output(self, shape: Shape, path: str | None = None) -> Shape:
+        body = self.branches(shape, path)[0][-1].output
+        if body != shape[:1]:
             raise NetworkError(
-                f"{path or self.word}: the body gives {list(body)}, and the input {list(input)} needs a number for "
-                f"each channel, [{input[0]}]; end the body with dense({input[0]}) and sigmoid"
+                f"{path or self.word}: the body gives {list(body)}, and the input {list(shape)} needs a number for "
+                f"each channel, [{shape[0]}]; end the body with dense({shape[0]}) and sigmoid"
             )
-        return input
+        return shape
 
-    def output_formula(self, input: Shape) -> str:
-        return f"{list(input)} * body"
+    def output_formula(self, shape: Shape) -> str:
+        return f"{list(shape)} * body"
 
     def itemised(
         self, step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
     ) -> tuple[list[Item], Before]:
-        input, row = FLOAT * prod(step.input), FLOAT * step.input[0]
+        incoming, row = FLOAT * prod(step.input), FLOAT * step.input[0]
         learns = before.learns or self.parameters(step.input) > 0
         # the multiplication keeps both factors; backward, the input's gradient waits for the body
         body, after = itemised(
-            self.body, step.input, replace(before, keeps=before.keeps or learns), f"{at}.body.", waiting + input
+            self.body, step.input, replace(before, keeps=before.keeps or learns), f"{at}.body.", waiting + incoming
         )
-        stored = input if learns and not before.keeps else 0
+        stored = incoming if learns and not before.keeps else 0
         stored += row if before.learns and not after.keeps else 0
         # backward: a product and a sum for the body, a product for the input, and its two gradients added
         flops = (2 * prod(step.input) if learns else 0) + (2 * prod(step.input) if before.learns else 0)
-        cost = Cost(prod(step.input), flops, input, stored)
+        cost = Cost(prod(step.input), flops, incoming, stored)
         sees = None if after.sees is None or before.sees is None else max(before.sees, after.sees)
-        item = Item(at, step, cost, waiting + (3 if before.learns else 2) * input + row, sees)
+        item = Item(at, step, cost, waiting + (3 if before.learns else 2) * incoming + row, sees)
         return [*body, item], Before(learns, False, sees, before.step)
 
-    def keeps_the_input(self, input: Shape, learns: bool) -> bool:
-        return learns or self.parameters(input) > 0
+    def keeps_the_input(self, shape: Shape, learns: bool) -> bool:
+        return learns or self.parameters(shape) > 0
 
-    def peak_bytes(self, input: Shape) -> int:
-        body = peak_bytes(self.body, input, input_waits=True)
-        return max(body, FLOAT * (2 * prod(input) + input[0]))
+    def peak_bytes(self, shape: Shape) -> int:
+        body = peak_bytes(self.body, shape, input_waits=True)
+        return max(body, FLOAT * (2 * prod(shape) + shape[0]))
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from pellucid.network.branches import Gated
 
-        return Gated(modules(self.branches(input)[0]))
+        return Gated(modules(self.branches(shape)[0]))

@@ -82,64 +82,64 @@ class Layer(ABC):
         return f"{self.word}({', '.join(arguments)})" if arguments else self.word
 
     @abstractmethod
-    def output(self, input: Shape) -> Shape:
+    def output(self, shape: Shape) -> Shape:
         """The output's shape. Raises NetworkError with the formula, its numbers, and what would fit."""
 
     @abstractmethod
-    def output_formula(self, input: Shape) -> str:
+    def output_formula(self, shape: Shape) -> str:
         """The formula of `output`, with the numbers filled in."""
 
     @abstractmethod
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         """A new torch module with initialised weights (see initialise.py)."""
 
-    def state(self, input: Shape) -> TensorSpecs:
+    def state(self, shape: Shape) -> TensorSpecs:
         """The tensors in its module's state, learned or counted."""
         return {}
 
-    def parameters(self, input: Shape) -> int:
+    def parameters(self, shape: Shape) -> int:
         """How many numbers the layer learns."""
         return 0
 
-    def parameters_formula(self, input: Shape) -> str:
+    def parameters_formula(self, shape: Shape) -> str:
         """`5*5*3*10 + 10 = 760`."""
         return "0"
 
-    def cost(self, input: Shape, first: bool = False, input_is_kept: bool = False) -> Cost:
+    def cost(self, shape: Shape, first: bool = False, input_is_kept: bool = False) -> Cost:
         """Operations and memory for one picture.
 
         `first`: no layer before this one learns, so the gradient of its input is not needed. `input_is_kept`: the layer
         before keeps its output, which is this layer's input, so it is not counted twice.
         """
-        learns = self.parameters(input) > 0
+        learns = self.parameters(shape) > 0
         if first and not learns:
-            return Cost(self.forward_flops(input), 0, self.output_bytes(input), 0)
-        stored = self.extra_bytes(input)
-        stored += FLOAT * prod(input) if self.keeps_input and not input_is_kept else 0
-        stored += FLOAT * prod(self.output(input)) if self.keeps_output else 0
-        backward = 0 if first else self.input_gradient_flops(input)
-        backward += self.weight_gradient_flops(input) if learns else 0
-        return Cost(self.forward_flops(input), backward, self.output_bytes(input), stored)
+            return Cost(self.forward_flops(shape), 0, self.output_bytes(shape), 0)
+        stored = self.extra_bytes(shape)
+        stored += FLOAT * prod(shape) if self.keeps_input and not input_is_kept else 0
+        stored += FLOAT * prod(self.output(shape)) if self.keeps_output else 0
+        backward = 0 if first else self.input_gradient_flops(shape)
+        backward += self.weight_gradient_flops(shape) if learns else 0
+        return Cost(self.forward_flops(shape), backward, self.output_bytes(shape), stored)
 
     @abstractmethod
-    def forward_flops(self, input: Shape) -> int:
+    def forward_flops(self, shape: Shape) -> int:
         """Operations of the forward pass."""
 
-    def input_gradient_flops(self, input: Shape) -> int:
+    def input_gradient_flops(self, shape: Shape) -> int:
         """By default each forward operation has one backward operation."""
-        return self.forward_flops(input)
+        return self.forward_flops(shape)
 
-    def weight_gradient_flops(self, input: Shape) -> int:
-        return self.forward_flops(input)
+    def weight_gradient_flops(self, shape: Shape) -> int:
+        return self.forward_flops(shape)
 
-    def output_bytes(self, input: Shape) -> int:
-        return FLOAT * prod(self.output(input))
+    def output_bytes(self, shape: Shape) -> int:
+        return FLOAT * prod(self.output(shape))
 
-    def extra_bytes(self, input: Shape) -> int:
+    def extra_bytes(self, shape: Shape) -> int:
         """Bytes kept for the backward pass that are neither input nor output."""
         return 0
 
-    def scratch_bytes(self, input: Shape) -> int:
+    def scratch_bytes(self, shape: Shape) -> int:
         """Temporary bytes of its backward pass, per picture, besides gradients and kept numbers."""
         return 0
 
@@ -147,7 +147,7 @@ class Layer(ABC):
         """How often its backward pass copies the weights, for any number of pictures."""
         return 0
 
-    def reordered_bytes(self, input: Shape) -> int:
+    def reordered_bytes(self, shape: Shape) -> int:
         """Bytes that its backward pass copies, per picture, if the gradient arrives in plain memory order.
 
         Networks train channels-last; the gradient out of a flatten or a global average is in plain order.
@@ -190,14 +190,14 @@ def _written(value: object) -> str:
             return str(value)
 
 
-def channels_height_width(input: Shape) -> tuple[int, int, int]:
+def channels_height_width(shape: Shape) -> tuple[int, int, int]:
     """Channels, height and width. Raises NetworkError for a flat input."""
-    if len(input) != 3:
+    if len(shape) != 3:
         raise NetworkError(
-            f"it needs [channels, height, width], but its input is {list(input)}; put it before flatten, "
+            f"it needs [channels, height, width], but its input is {list(shape)}; put it before flatten, "
             "globalavgpool and dense"
         )
-    return input[0], input[1], input[2]
+    return shape[0], shape[1], shape[2]
 
 
 @dataclass(frozen=True)
@@ -206,11 +206,11 @@ class Elementwise(Layer):
 
     hands_on_order: ClassVar[bool] = True
 
-    def output(self, input: Shape) -> Shape:
-        return input
+    def output(self, shape: Shape) -> Shape:
+        return shape
 
-    def output_formula(self, input: Shape) -> str:
+    def output_formula(self, shape: Shape) -> str:
         return "as its input"
 
-    def forward_flops(self, input: Shape) -> int:
-        return prod(input)
+    def forward_flops(self, shape: Shape) -> int:
+        return prod(shape)

@@ -69,8 +69,8 @@ class Conv(Layer):
             return Window(self.size, self.stride, dilation=self.dilation, same=True)
         return Window(self.size, self.stride, self.zeros, self.dilation)
 
-    def output(self, input: Shape) -> Shape:
-        channels, height, width = channels_height_width(input)
+    def output(self, shape: Shape) -> Shape:
+        channels, height, width = channels_height_width(shape)
         if channels % self.groups:
             raise NetworkError(
                 f"its input has {channels} channels, which cannot be shared among {self.groups} groups; "
@@ -78,40 +78,40 @@ class Conv(Layer):
             )
         return (self.filters, *self.window().output(height, width))
 
-    def output_formula(self, input: Shape) -> str:
-        return self.window().formula(input[1], input[2])
+    def output_formula(self, shape: Shape) -> str:
+        return self.window().formula(shape[1], shape[2])
 
-    def state(self, input: Shape) -> TensorSpecs:
-        weight = {"weight": ("float32", (self.filters, input[0] // self.groups, *self.size))}
+    def state(self, shape: Shape) -> TensorSpecs:
+        weight = {"weight": ("float32", (self.filters, shape[0] // self.groups, *self.size))}
         return weight | ({"bias": ("float32", (self.filters,))} if self.bias else {})
 
-    def parameters(self, input: Shape) -> int:
-        return prod(self.size) * (input[0] // self.groups) * self.filters + (self.filters if self.bias else 0)
+    def parameters(self, shape: Shape) -> int:
+        return prod(self.size) * (shape[0] // self.groups) * self.filters + (self.filters if self.bias else 0)
 
-    def parameters_formula(self, input: Shape) -> str:
-        channels = f"({input[0]}/{self.groups})" if self.groups > 1 else f"{input[0]}"
+    def parameters_formula(self, shape: Shape) -> str:
+        channels = f"({shape[0]}/{self.groups})" if self.groups > 1 else f"{shape[0]}"
         bias = f" + {self.filters}" if self.bias else ""
-        return f"{self.size[0]}*{self.size[1]}*{channels}*{self.filters}{bias} = {self.parameters(input)}"
+        return f"{self.size[0]}*{self.size[1]}*{channels}*{self.filters}{bias} = {self.parameters(shape)}"
 
-    def forward_flops(self, input: Shape) -> int:
+    def forward_flops(self, shape: Shape) -> int:
         """F*F*C multiply-adds per output; the bias is the sum's first term and adds no cost."""
-        return 2 * prod(self.size) * (input[0] // self.groups) * prod(self.output(input))
+        return 2 * prod(self.size) * (shape[0] // self.groups) * prod(self.output(shape))
 
     def weight_copies(self) -> int:
         return 2  # the filters and their gradient, in the library's own memory order
 
-    def reordered_bytes(self, input: Shape) -> int:
-        channels, height, width = output = self.output(input)
+    def reordered_bytes(self, shape: Shape) -> int:
+        channels, height, width = output = self.output(shape)
         alike = channels == 1 or height == width == 1  # then both orders are the same
         return 0 if alike else FLOAT * prod(output)
 
-    def module(self, input: Shape) -> "nn.Conv2d":
+    def module(self, shape: Shape) -> "nn.Conv2d":
         from torch import nn
 
         from pellucid.network.same import SameConv2d
 
         kind, zeros = (SameConv2d, (0, 0)) if self.lopsided else (nn.Conv2d, self.zeros)
-        conv = kind(input[0], self.filters, self.size, self.stride, zeros, self.dilation, self.groups, self.bias)
+        conv = kind(shape[0], self.filters, self.size, self.stride, zeros, self.dilation, self.groups, self.bias)
         initialise(conv.weight, self.init, self.groups)
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
@@ -139,39 +139,39 @@ class Dense(Layer):
         if self.init == "xavier":
             object.__setattr__(self, "init", "glorot")
 
-    def output(self, input: Shape) -> Shape:
+    def output(self, shape: Shape) -> Shape:
         if self.units is None:
             raise NetworkError(
                 "only the last layer takes its units from the number of classes; write how many, dense(64)"
             )
-        if len(input) != 1:
+        if len(shape) != 1:
             raise NetworkError(
-                f"it needs a row of numbers, but its input is {list(input)}; put flatten or globalavgpool before it"
+                f"it needs a row of numbers, but its input is {list(shape)}; put flatten or globalavgpool before it"
             )
         return (self.units,)
 
-    def output_formula(self, input: Shape) -> str:
+    def output_formula(self, shape: Shape) -> str:
         return f"{self.units} units"
 
-    def state(self, input: Shape) -> TensorSpecs:
-        weight = {"weight": ("float32", (*self.output(input), *input))}
-        return weight | ({"bias": ("float32", self.output(input))} if self.bias else {})
+    def state(self, shape: Shape) -> TensorSpecs:
+        weight = {"weight": ("float32", (*self.output(shape), *shape))}
+        return weight | ({"bias": ("float32", self.output(shape))} if self.bias else {})
 
-    def parameters(self, input: Shape) -> int:
-        units = prod(self.output(input))
-        return input[0] * units + (units if self.bias else 0)
+    def parameters(self, shape: Shape) -> int:
+        units = prod(self.output(shape))
+        return shape[0] * units + (units if self.bias else 0)
 
-    def parameters_formula(self, input: Shape) -> str:
+    def parameters_formula(self, shape: Shape) -> str:
         bias = f" + {self.units}" if self.bias else ""
-        return f"{input[0]}*{self.units}{bias} = {self.parameters(input)}"
+        return f"{shape[0]}*{self.units}{bias} = {self.parameters(shape)}"
 
-    def forward_flops(self, input: Shape) -> int:
-        return 2 * input[0] * prod(self.output(input))
+    def forward_flops(self, shape: Shape) -> int:
+        return 2 * shape[0] * prod(self.output(shape))
 
-    def module(self, input: Shape) -> "nn.Linear":
+    def module(self, shape: Shape) -> "nn.Linear":
         from torch import nn
 
-        dense = nn.Linear(input[0], prod(self.output(input)), self.bias)
+        dense = nn.Linear(shape[0], prod(self.output(shape)), self.bias)
         initialise(dense.weight, self.init)
         if self.bias:
             nn.init.zeros_(dense.bias)
@@ -193,29 +193,29 @@ class BatchNorm(Elementwise):
     _: KW_ONLY
     eps: float = field(default=1e-5, metadata=AT_LEAST_0)
 
-    def state(self, input: Shape) -> TensorSpecs:
-        numbers = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), ("float32", input[:1]))
+    def state(self, shape: Shape) -> TensorSpecs:
+        numbers = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), ("float32", shape[:1]))
         return {**numbers, "num_batches_tracked": ("int64", ())}
 
-    def parameters(self, input: Shape) -> int:
-        return 2 * input[0]
+    def parameters(self, shape: Shape) -> int:
+        return 2 * shape[0]
 
-    def parameters_formula(self, input: Shape) -> str:
-        return f"{input[0]} + {input[0]} = {2 * input[0]}"
+    def parameters_formula(self, shape: Shape) -> str:
+        return f"{shape[0]} + {shape[0]} = {2 * shape[0]}"
 
-    def forward_flops(self, input: Shape) -> int:
+    def forward_flops(self, shape: Shape) -> int:
         """Per number: mean 1; difference, square, sum 3; normalise 1; scale and shift 2."""
-        return 7 * prod(input)
+        return 7 * prod(shape)
 
-    def input_gradient_flops(self, input: Shape) -> int:
+    def input_gradient_flops(self, shape: Shape) -> int:
         """Per number: scale * (dy - mean(dy) - x^ * mean(dy * x^)), 4; the weights' gradient has the means."""
-        return 4 * prod(input)
+        return 4 * prod(shape)
 
-    def weight_gradient_flops(self, input: Shape) -> int:
+    def weight_gradient_flops(self, shape: Shape) -> int:
         """Per number: x^ again 2, dy * x^ and its sum 2, the sum of dy 1."""
-        return 5 * prod(input)
+        return 5 * prod(shape)
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
-        return (nn.BatchNorm2d if len(input) == 3 else nn.BatchNorm1d)(input[0], self.eps)
+        return (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(shape[0], self.eps)

@@ -29,7 +29,7 @@ class Network:
     def __str__(self) -> str:
         return " ".join(map(str, self.layers))
 
-    def shapes(self, input: Shape, classes: int) -> list[PlacedLayer]:
+    def shapes(self, shape: Shape, classes: int) -> list[PlacedLayer]:
         """Each layer with its name (`conv1`, `relu1`, ...), its input's and its output's shape.
 
         The last step's layer is `dense(classes)` if the text gives no units. Raises NetworkError if sizes do not fit,
@@ -38,9 +38,9 @@ class Network:
         """
         layers = self.filled(classes)
         try:
-            steps = chain(layers, input)
+            steps = chain(layers, shape)
         except TooSmall as error:
-            raise TooSmall(f"{error}{_large_enough(layers, input)}.") from None
+            raise TooSmall(f"{error}{_large_enough(layers, shape)}.") from None
         except NetworkError as error:
             raise NetworkError(f"{error}.") from None
         if steps[-1].output != (classes,):
@@ -57,13 +57,13 @@ class Network:
             return (*self.layers[:-1], replace(last, units=classes))
         return self.layers
 
-    def module(self, input: Shape, classes: int) -> "nn.Sequential":
+    def module(self, shape: Shape, classes: int) -> "nn.Sequential":
         """A new torch module with initialised weights, its layers named as in `shapes`.
 
         It maps (N, channels, height, width) float to (N, classes) scores, before softmax. The weights come from torch's
         global generator: `torch.manual_seed` makes them reproducible.
         """
-        return modules(self.shapes(input, classes))
+        return modules(self.shapes(shape, classes))
 
 
 def _ending(last: PlacedLayer) -> str:
@@ -72,12 +72,12 @@ def _ending(last: PlacedLayer) -> str:
     return "end it with dense" if len(last.output) == 1 else "end it with flatten dense or globalavgpool dense"
 
 
-def _large_enough(layers: tuple[Layer, ...], input: Shape) -> str:
+def _large_enough(layers: tuple[Layer, ...], shape: Shape) -> str:
     """`, or a picture of at least 28x28`, the smallest in which every window fits, or ""."""
 
     def fits(height: int, width: int) -> bool:
         try:
-            chain(layers, (input[0], height, width))
+            chain(layers, (shape[0], height, width))
         except TooSmall:
             return False
         except NetworkError:

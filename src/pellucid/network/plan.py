@@ -108,25 +108,25 @@ class Plan:
         }
 
 
-def plan(network: Network, input: Shape, classes: int, batch: int = 32, optimizer_states: int = 2) -> Plan:
-    """What training `network` on pictures of shape `input` costs. Raises NetworkError if sizes do not fit.
+def plan(network: Network, shape: Shape, classes: int, batch: int = 32, optimizer_states: int = 2) -> Plan:
+    """What training `network` on pictures of this `shape` costs. Raises NetworkError if sizes do not fit.
 
     `optimizer_states`: numbers that the optimizer keeps per parameter: 2 for Adam, 1 for SGD with momentum. The memory
     is that of the numbers in float32, at the peak of training, with PyTorch's working memory (`Plan.training_bytes`);
     the program and PyTorch itself come on top.
     """
-    network.shapes(input, classes)
+    network.shapes(shape, classes)
     layers = network.filled(classes)
-    items, _ = itemised(layers, input)
-    rows = tuple(_row(item, input) for item in items)
+    items, _ = itemised(layers, shape)
+    rows = tuple(_row(item, shape) for item in items)
     parameters = sum(row.parameters for row in rows)
     step, gradients, copied = _step_bytes(items, batch)
-    peak = peak_bytes(layers, input)
+    peak = peak_bytes(layers, shape)
     numbers = FLOAT * (parameters * (1 + optimizer_states) + gradients) + batch * step + copied
     training = numbers + round(SET_ASIDE * numbers)
     return Plan(
         network=str(network),
-        input=input,
+        input=shape,
         classes=classes,
         batch=batch,
         rows=rows,
@@ -174,7 +174,7 @@ def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
     """
     stored = list(accumulate(item.cost.backward_bytes for item in items))
     layers = [(item.step.layer, item.step.input) for item in items]
-    learned = [0 if isinstance(layer, Branched) else layer.parameters(input) for layer, input in layers]
+    learned = [0 if isinstance(layer, Branched) else layer.parameters(shape) for layer, shape in layers]
     gradients = list(accumulate(reversed(learned)))[::-1]
     steps = [
         (before + item.work_bytes, there, item.copied_bytes)
@@ -183,7 +183,7 @@ def _step_bytes(items: list[Item], batch: int) -> tuple[int, int, int]:
     return max(steps, key=lambda step: batch * step[0] + FLOAT * step[1] + step[2])
 
 
-def _row(item: Item, input: Shape) -> Row:
+def _row(item: Item, shape: Shape) -> Row:
     step = item.step
     # the parameters of a layer's branches are in their own rows
     branched = isinstance(step.layer, Branched)
@@ -195,7 +195,7 @@ def _row(item: Item, input: Shape) -> Row:
         parameters=0 if branched else step.layer.parameters(step.input),
         parameters_formula="0" if branched else step.layer.parameters_formula(step.input),
         cost=item.cost,
-        receptive_field=item.sees or (input[1], input[2]),
+        receptive_field=item.sees or (shape[1], shape[2]),
     )
 
 

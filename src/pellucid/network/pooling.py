@@ -41,16 +41,16 @@ class Pool(Layer):
     def zeros(self) -> Pair:
         """The padding on each side."""
 
-    def output(self, input: Shape) -> Shape:
-        channels, height, width = channels_height_width(input)
+    def output(self, shape: Shape) -> Shape:
+        channels, height, width = channels_height_width(shape)
         return (channels, *self.window().output(height, width))
 
-    def output_formula(self, input: Shape) -> str:
-        return self.window().formula(input[1], input[2])
+    def output_formula(self, shape: Shape) -> str:
+        return self.window().formula(shape[1], shape[2])
 
-    def forward_flops(self, input: Shape) -> int:
+    def forward_flops(self, shape: Shape) -> int:
         """One comparison or addition for each number in a window."""
-        return prod(self.size) * prod(self.output(input))
+        return prod(self.size) * prod(self.output(shape))
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,18 @@ class MaxPool(PaddedPool):
 
     word: ClassVar[str] = "maxpool"
 
-    def input_gradient_flops(self, input: Shape) -> int:
-        return prod(self.output(input))
+    def input_gradient_flops(self, shape: Shape) -> int:
+        return prod(self.output(shape))
 
-    def extra_bytes(self, input: Shape) -> int:
-        return INDEX * prod(self.output(input))  # the places of the winners
+    def extra_bytes(self, shape: Shape) -> int:
+        return INDEX * prod(self.output(shape))  # the places of the winners
 
-    def reordered_bytes(self, input: Shape) -> int:
-        channels, height, width = self.output(input)
+    def reordered_bytes(self, shape: Shape) -> int:
+        channels, height, width = self.output(shape)
         alike = channels == 1 or height == width == 1  # then both orders are the same
-        return 0 if alike else FLOAT * prod(input) + self.extra_bytes(input)
+        return 0 if alike else FLOAT * prod(shape) + self.extra_bytes(shape)
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         from pellucid.network.same import SameMaxPool2d
@@ -123,10 +123,10 @@ class AvgPool(PaddedPool):
 
     word: ClassVar[str] = "avgpool"
 
-    def reordered_bytes(self, input: Shape) -> int:
-        return FLOAT * prod(input)
+    def reordered_bytes(self, shape: Shape) -> int:
+        return FLOAT * prod(shape)
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         from pellucid.network.same import SameAvgPool2d
@@ -147,18 +147,18 @@ class L2Pool(Pool):
     def window(self) -> Window:
         return Window(self.size, self.step, can_pad=False)  # nn.LPPool2d has no padding
 
-    def forward_flops(self, input: Shape) -> int:
+    def forward_flops(self, shape: Shape) -> int:
         """A square and an addition for each number in a window."""
-        return 2 * super().forward_flops(input)
+        return 2 * super().forward_flops(shape)
 
-    def extra_bytes(self, input: Shape) -> int:
+    def extra_bytes(self, shape: Shape) -> int:
         """nn.LPPool2d also keeps the squares, and four steps between their mean and the root."""
-        return FLOAT * (prod(input) + 4 * prod(self.output(input)))
+        return FLOAT * (prod(shape) + 4 * prod(self.output(shape)))
 
-    def scratch_bytes(self, input: Shape) -> int:
-        return FLOAT * prod(input)  # the gradient of the squares besides that of the input
+    def scratch_bytes(self, shape: Shape) -> int:
+        return FLOAT * prod(shape)  # the gradient of the squares besides that of the input
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.LPPool2d(2, self.size, self.step)
@@ -171,16 +171,16 @@ class GlobalAvgPool(Layer):
     word: ClassVar[str] = "globalavgpool"
     sees_all: ClassVar[bool] = True
 
-    def output(self, input: Shape) -> Shape:
-        return (channels_height_width(input)[0],)
+    def output(self, shape: Shape) -> Shape:
+        return (channels_height_width(shape)[0],)
 
-    def output_formula(self, input: Shape) -> str:
-        return f"{input[0]} means of {input[1]}*{input[2]}"
+    def output_formula(self, shape: Shape) -> str:
+        return f"{shape[0]} means of {shape[1]}*{shape[2]}"
 
-    def forward_flops(self, input: Shape) -> int:
-        return prod(input)
+    def forward_flops(self, shape: Shape) -> int:
+        return prod(shape)
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from collections import OrderedDict
 
         from torch import nn
@@ -194,19 +194,19 @@ class Flatten(Layer):
 
     word: ClassVar[str] = "flatten"
 
-    def output(self, input: Shape) -> Shape:
-        return (prod(input),)
+    def output(self, shape: Shape) -> Shape:
+        return (prod(shape),)
 
-    def output_formula(self, input: Shape) -> str:
-        return f"{'*'.join(map(str, input))} = {prod(input)}"
+    def output_formula(self, shape: Shape) -> str:
+        return f"{'*'.join(map(str, shape))} = {prod(shape)}"
 
-    def forward_flops(self, input: Shape) -> int:
+    def forward_flops(self, shape: Shape) -> int:
         return 0
 
-    def output_bytes(self, input: Shape) -> int:
+    def output_bytes(self, shape: Shape) -> int:
         return 0  # the same memory, read as a row
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         return nn.Flatten()

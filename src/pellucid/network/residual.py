@@ -57,21 +57,21 @@ class Before:
     """Pixels from one number of the row's input to the next."""
 
 
-def chain(layers: Sequence[Layer], input: Shape, path: str = "") -> list[PlacedLayer]:
+def chain(layers: Sequence[Layer], shape: Shape, path: str = "") -> list[PlacedLayer]:
     """Each layer with its name and sizes. Raises NetworkError (TooSmall) with the layer's name and text."""
     steps = []
     names = Names()
     for layer in layers:
         name = names.next(layer.word)
         if isinstance(layer, Branched):
-            output = layer.output(input, path + name)
+            output = layer.output(shape, path + name)
         else:
             try:
-                output = layer.output(input)
+                output = layer.output(shape)
             except NetworkError as error:
                 raise type(error)(f"{path}{name} `{layer}`: {error}") from None
-        steps.append(PlacedLayer(name, layer, input, output))
-        input = output
+        steps.append(PlacedLayer(name, layer, shape, output))
+        shape = output
     return steps
 
 
@@ -89,7 +89,7 @@ def modules(steps: Sequence[PlacedLayer]) -> "nn.Sequential":
 
 def itemised(
     layers: Sequence[Layer],
-    input: Shape,
+    shape: Shape,
     before: Before = Before(),
     path: str = "",
     waiting: int = 0,
@@ -101,7 +101,7 @@ def itemised(
     gradients that wait while the row runs backward. `plain`: the gradient of its output is in plain order.
     """
     items: list[Item] = []
-    steps = chain(layers, input)
+    steps = chain(layers, shape)
     for number, step in enumerate(steps):
         if isinstance(step.layer, Branched):
             comes_plain = _comes_plain(steps[number + 1 :], plain)
@@ -143,9 +143,9 @@ def _after(step: PlacedLayer, before: Before) -> Before:
 def _itemised_residual(
     layer: "Residual", step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
 ) -> tuple[list[Item], Before]:
-    input, output = FLOAT * prod(step.input), FLOAT * prod(step.output)
+    incoming, output = FLOAT * prod(step.input), FLOAT * prod(step.output)
     # backward, the shortcut comes first: the body's gradient waits for it, then its own waits for the body
-    body, after_body = itemised(layer.body, step.input, before, f"{at}.body.", waiting + input, plain)
+    body, after_body = itemised(layer.body, step.input, before, f"{at}.body.", waiting + incoming, plain)
     if not layer.shortcut and not isinstance(layer.body[-1], Branched):
         # the gradient that waits for the body is the one that its last layer works on
         body[-1] = body[-1]._replace(work_bytes=body[-1].work_bytes - output)
@@ -162,26 +162,26 @@ def _itemised_residual(
     return [*body, *shortcut, Item(at, step, addition, work, sees)], Before(learns, False, sees, after_body.step)
 
 
-def _keeps_its_input(layers: Sequence[Layer], input: Shape, learns: bool) -> bool:
+def _keeps_its_input(layers: Sequence[Layer], shape: Shape, learns: bool) -> bool:
     """Whether a row keeps its input until the backward pass. `learns`: whether something before it learns."""
     for layer in layers:
         if isinstance(layer, Branched):
-            return layer.keeps_the_input(input, learns)
+            return layer.keeps_the_input(shape, learns)
         if not isinstance(layer, Flatten):
-            return layer.keeps_input and (learns or layer.parameters(input) > 0)
-        input = layer.output(input)
+            return layer.keeps_input and (learns or layer.parameters(shape) > 0)
+        shape = layer.output(shape)
     return False
 
 
-def peak_bytes(layers: Sequence[Layer], input: Shape, input_waits: bool = False) -> int:
+def peak_bytes(layers: Sequence[Layer], shape: Shape, input_waits: bool = False) -> int:
     """The most float32 bytes in memory at one time while one picture passes.
 
     That is a layer's input and output, and what waits until rows are joined. `input_waits`: the row's own input is
     needed again after the row.
     """
     peak = 0
-    for index, step in enumerate(chain(layers, input)):
-        waiting = FLOAT * prod(input) if input_waits and index > 0 else 0
+    for index, step in enumerate(chain(layers, shape)):
+        waiting = FLOAT * prod(shape) if input_waits and index > 0 else 0
         before, after = FLOAT * prod(step.input), FLOAT * prod(step.output)
         if isinstance(step.layer, Branched):
             here = step.layer.peak_bytes(step.input)
@@ -211,12 +211,12 @@ class Branched(Layer):
         texts = [" ".join(map(str, getattr(self, row))) for row in self.rows]
         return f"{self.word}({' | '.join(filter(None, texts))})"
 
-    def branches(self, input: Shape, path: str | None = None) -> tuple[list[PlacedLayer], ...]:
+    def branches(self, shape: Shape, path: str | None = None) -> tuple[list[PlacedLayer], ...]:
         """The steps of each row. Raises NetworkError with the layer's name."""
-        return tuple(chain(getattr(self, row), input, f"{path or self.word}.{row}.") for row in self.rows)
+        return tuple(chain(getattr(self, row), shape, f"{path or self.word}.{row}.") for row in self.rows)
 
     @abstractmethod
-    def output(self, input: Shape, path: str | None = None) -> Shape:
+    def output(self, shape: Shape, path: str | None = None) -> Shape:
         """The output's shape. `path`: the layer's name. Raises NetworkError if the rows cannot be joined."""
 
     @abstractmethod
@@ -226,33 +226,33 @@ class Branched(Layer):
         """The cost of each layer of its rows, and of the joining, which is named `at`. `plain` as in the function."""
 
     @abstractmethod
-    def keeps_the_input(self, input: Shape, learns: bool) -> bool:
+    def keeps_the_input(self, shape: Shape, learns: bool) -> bool:
         """Whether its input is kept until the backward pass. `learns`: whether something before it learns."""
 
     @abstractmethod
-    def peak_bytes(self, input: Shape) -> int:
+    def peak_bytes(self, shape: Shape) -> int:
         """The most float32 bytes in memory at one time while one picture passes."""
 
-    def state(self, input: Shape) -> TensorSpecs:
-        rows = zip(self.rows, self.branches(input), strict=True)
+    def state(self, shape: Shape) -> TensorSpecs:
+        rows = zip(self.rows, self.branches(shape), strict=True)
         return {f"{row}.{name}": tensor for row, steps in rows for name, tensor in state(steps).items()}
 
-    def parameters(self, input: Shape) -> int:
-        return sum(self._counts(input))
+    def parameters(self, shape: Shape) -> int:
+        return sum(self._counts(shape))
 
-    def parameters_formula(self, input: Shape) -> str:
-        counts = self._counts(input)
+    def parameters_formula(self, shape: Shape) -> str:
+        counts = self._counts(shape)
         return " + ".join(map(str, counts)) + (f" = {sum(counts)}" if len(counts) > 1 else "")
 
-    def _counts(self, input: Shape) -> list[int]:
-        return [sum(step.layer.parameters(step.input) for step in steps) for steps in self.branches(input)]
+    def _counts(self, shape: Shape) -> list[int]:
+        return [sum(step.layer.parameters(step.input) for step in steps) for steps in self.branches(shape)]
 
-    def cost(self, input: Shape, first: bool = False, input_is_kept: bool = False) -> Cost:
-        items, _ = itemised((self,), input, Before(learns=not first, keeps=input_is_kept))
+    def cost(self, shape: Shape, first: bool = False, input_is_kept: bool = False) -> Cost:
+        items, _ = itemised((self,), shape, Before(learns=not first, keeps=input_is_kept))
         return Cost(*(sum(numbers) for numbers in zip(*(astuple(item.cost) for item in items), strict=True)))
 
-    def forward_flops(self, input: Shape) -> int:
-        return self.cost(input).forward_flops
+    def forward_flops(self, shape: Shape) -> int:
+        return self.cost(shape).forward_flops
 
 
 @dataclass(frozen=True)
@@ -269,47 +269,47 @@ class Residual(Branched):
 
     shortcut: tuple[Layer, ...] = ()
 
-    def output(self, input: Shape, path: str | None = None) -> Shape:
-        body, shortcut = (steps[-1].output if steps else input for steps in self.branches(input, path))
+    def output(self, shape: Shape, path: str | None = None) -> Shape:
+        body, shortcut = (steps[-1].output if steps else shape for steps in self.branches(shape, path))
         if body != shortcut:
             target = "the shortcut" if self.shortcut else "the input, which is added as it is,"
             raise NetworkError(
                 f"{path or self.word}: the body gives {list(body)} but {target} {list(shortcut)}, and only equal sizes "
-                f"can be added; {_matching(input, body)}"
+                f"can be added; {_matching(shape, body)}"
             )
         return body
 
-    def output_formula(self, input: Shape) -> str:
-        return f"{list(input)} + body" if not self.shortcut else "shortcut + body"
+    def output_formula(self, shape: Shape) -> str:
+        return f"{list(shape)} + body" if not self.shortcut else "shortcut + body"
 
     def itemised(
         self, step: PlacedLayer, before: Before, at: str, waiting: int, plain: bool
     ) -> tuple[list[Item], Before]:
         return _itemised_residual(self, step, before, at, waiting, plain)
 
-    def keeps_the_input(self, input: Shape, learns: bool) -> bool:
-        return any(_keeps_its_input(branch, input, learns) for branch in (self.body, self.shortcut))
+    def keeps_the_input(self, shape: Shape, learns: bool) -> bool:
+        return any(_keeps_its_input(branch, shape, learns) for branch in (self.body, self.shortcut))
 
-    def peak_bytes(self, input: Shape) -> int:
-        before, after = FLOAT * prod(input), FLOAT * prod(self.output(input))
-        body = peak_bytes(self.body, input, input_waits=True)
-        shortcut = after + peak_bytes(self.shortcut, input, input_waits=True)
+    def peak_bytes(self, shape: Shape) -> int:
+        before, after = FLOAT * prod(shape), FLOAT * prod(self.output(shape))
+        body = peak_bytes(self.body, shape, input_waits=True)
+        shortcut = after + peak_bytes(self.shortcut, shape, input_waits=True)
         return max(body, shortcut, before + (3 if self.shortcut else 2) * after)
 
-    def module(self, input: Shape) -> "nn.Module":
+    def module(self, shape: Shape) -> "nn.Module":
         from torch import nn
 
         from pellucid.network.branches import Branches
 
-        body, shortcut = self.branches(input)
+        body, shortcut = self.branches(shape)
         return Branches(modules(body), modules(shortcut) if shortcut else nn.Identity())
 
 
-def _matching(input: Shape, body: Shape) -> str:
+def _matching(shape: Shape, body: Shape) -> str:
     """A shortcut that would make the sizes equal, if a 1x1 convolution can."""
-    if len(input) == 3 and len(body) == 3:
-        strides = (-(-input[1] // body[1]), -(-input[2] // body[2]))
-        if tuple(-(-input[axis] // strides[axis - 1]) for axis in (1, 2)) == body[1:]:
+    if len(shape) == 3 and len(body) == 3:
+        strides = (-(-shape[1] // body[1]), -(-shape[2] // body[2]))
+        if tuple(-(-shape[axis] // strides[axis - 1]) for axis in (1, 2)) == body[1:]:
             stride = f", stride={pair(strides)}" if strides != (1, 1) else ""
             return f"the shortcut conv({body[0]}, 1{stride}) would fit"
     return "change the layers of one, or pad them, until both give the same"

@@ -43,9 +43,9 @@ class SameAvgPool2d(nn.AvgPool2d):
         return nn.functional.avg_pool2d(input, size, step, before, ceil_mode=True, count_include_pad=False)
 
 
-def _before(input: Tensor, size: Pair, step: Pair) -> Pair:
+def _before(sample: Tensor, size: Pair, step: Pair) -> Pair:
     """How far the first windows overlap the edge, along height and width."""
-    down, across = (same_zeros(input.shape[2 + axis], size[axis], step[axis])[0] for axis in (0, 1))
+    down, across = (same_zeros(sample.shape[2 + axis], size[axis], step[axis])[0] for axis in (0, 1))
     return down, across
 
 

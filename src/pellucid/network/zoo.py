@@ -69,8 +69,8 @@ def find(name_or_text: str) -> Named:
     """A network by its name, or from its text. Raises NetworkError with the nearest name and all of them."""
     name = name_or_text.strip()
     if name in _ZOO:
-        written, input = _ZOO[name]
-        return Named(name, text.parse(written), input)
+        written, size = _ZOO[name]
+        return Named(name, text.parse(written), size)
     words = name.replace(",", " ").split()
     if not words or len(words) > 1 or "(" in name or words[0] in WORDS:
         return Named(None, text.parse(name_or_text), None)

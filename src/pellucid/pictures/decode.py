@@ -164,9 +164,9 @@ def resize(
     channels: Literal[1, 3],
     fit: Fit,
     crop: float = 1.0,
-    filter: Filter = "bilinear",
+    kernel: Filter = "bilinear",
 ) -> NDArray[np.uint8]:
-    """Bring an RGB image, uint8 (H, W, 3), to uint8 (height, width, channels), antialiased unless `filter` is "plain".
+    """Bring an RGB image, uint8 (H, W, 3), to uint8 (height, width, channels), antialiased unless `kernel` is "plain".
 
     * pad: the whole picture, in proportion, centred between `PAD` borders
     * crop: the largest centred part with the target's proportions, or the fraction `crop` of its sides
@@ -180,7 +180,7 @@ def resize(
         inner_height, inner_width = max(1, round(rows * scale)), max(1, round(columns * scale))
         resized = np.full((height, width, 3), PAD, np.uint8)
         top, left = (height - inner_height) // 2, (width - inner_width) // 2
-        inner = _resampled(image, inner_height, inner_width, (0, 0, columns, rows), filter)
+        inner = _resampled(image, inner_height, inner_width, (0, 0, columns, rows), kernel)
         resized[top : top + inner_height, left : left + inner_width] = inner
     else:
         # the resampling itself crops: scaling first would make 10000x1 three million pixels wide
@@ -188,14 +188,14 @@ def resize(
         part = (columns, rows) if fit == "stretch" else (width / scale * crop, height / scale * crop)
         left, top = max(0, (columns - part[0]) / 2), max(0, (rows - part[1]) / 2)
         box = left, top, min(columns, left + part[0]), min(rows, top + part[1])
-        resized = _resampled(image, height, width, box, filter)
+        resized = _resampled(image, height, width, box, kernel)
     return resized if channels == 3 else np.array(Image.fromarray(resized).convert("L")).reshape(height, width, 1)
 
 
-def _resampled(image: NDArray[np.uint8], height: int, width: int, box: Box, filter: Filter) -> NDArray[np.uint8]:
-    if filter == "bilinear" and _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
+def _resampled(image: NDArray[np.uint8], height: int, width: int, box: Box, kernel: Filter) -> NDArray[np.uint8]:
+    if kernel == "bilinear" and _compiled_resampling is not None and max(image.shape) <= _COMPILED_SIDE:
         return _compiled_resampling.resized(image, height, width, box)
-    return interpolate.resized(image, height, width, box, filter)
+    return interpolate.resized(image, height, width, box, kernel)
 
 
 def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -20,11 +20,11 @@ _FILTERS: dict[Filter, Image.Resampling] = {
 }
 
 
-def resized(image: NDArray[np.uint8], height: int, width: int, box: Box, filter: Filter) -> NDArray[np.uint8]:
-    """`box` of uint8 (H, W, 3) -> uint8 (height, width, 3), antialiased unless `filter` is "plain"."""
-    if filter == "plain":
+def resized(image: NDArray[np.uint8], height: int, width: int, box: Box, kernel: Filter) -> NDArray[np.uint8]:
+    """`box` of uint8 (H, W, 3) -> uint8 (height, width, 3), antialiased unless `kernel` is "plain"."""
+    if kernel == "plain":
         return _plain(image, height, width, box)
-    return np.array(Image.fromarray(image).resize((width, height), _FILTERS[filter], box))
+    return np.array(Image.fromarray(image).resize((width, height), _FILTERS[kernel], box))
 
 
 def shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

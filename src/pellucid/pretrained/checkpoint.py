@@ -48,9 +48,9 @@ def load_as(weights: Path, architecture: layouts.Architecture, source: str) -> K
 def _known(weights: Path, description: Description, source: str) -> Known:
     architecture, form = description.architecture, description.form
     network = architecture.network
-    input = (form.channels, form.height, form.width)
-    expected = layouts.state(network, input, description.classes)
-    paired = layouts.pairs(architecture.name, network, input, description.classes)
+    size = (form.channels, form.height, form.width)
+    expected = layouts.state(network, size, description.classes)
+    paired = layouts.pairs(architecture.name, network, size, description.classes)
     shapes, kinds = _declared(weights)
     _check_head(weights, shapes, architecture.name, description)
     layouts.check(shapes, paired, expected, architecture.called, str(weights))

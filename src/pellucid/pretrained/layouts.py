@@ -60,10 +60,10 @@ def architectures() -> tuple[str, ...]:
     return (*published.NAMES, *(TENSORFLOW + name for name in published.MOBILES if name != "mobilenetv2_100"))
 
 
-def pairs(name: str, network: Network, input: Shape, classes: int) -> dict[str, str]:
+def pairs(name: str, network: Network, shape: Shape, classes: int) -> dict[str, str]:
     """Our tensors' names, in our order -> theirs. `name`: of the network in the zoo."""
     ours: dict[str, list[str]] = {}
-    for tensor in state(network, input, classes):
+    for tensor in state(network, shape, classes):
         layer, _, part = tensor.rpartition(".")
         ours.setdefault(layer, []).append(part)
     paired = {}
@@ -79,9 +79,9 @@ def head(name: str) -> str:
     return last
 
 
-def state(network: Network, input: Shape, classes: int) -> TensorSpecs:
+def state(network: Network, shape: Shape, classes: int) -> TensorSpecs:
     """Our tensors: names, dtypes and shapes."""
-    return residual.state(network.shapes(input, classes))
+    return residual.state(network.shapes(shape, classes))
 
 
 def check(

@@ -49,10 +49,10 @@ def called(graph: Graph) -> list[str]:
 def same(module: nn.Module) -> list[str]:
     """The layers of a run that gives exactly what the module gives."""
     torch.manual_seed(0)
-    input = torch.randn(SHAPE)
+    sample = torch.randn(SHAPE)
     with torch.no_grad():
-        expected = module.eval()(input.clone())
-    trace = explain(module, input)
+        expected = module.eval()(sample.clone())
+    trace = explain(module, sample)
     assert np.array_equal(trace.logits, expected[0].numpy())
     return [node.name for node in trace.nodes]
 
@@ -146,11 +146,11 @@ def test_a_change_in_place_is_a_new_value(run: Callable[..., Tensor], layers: li
 
 
 def test_readers_before_and_after_a_change_in_place_see_different_values() -> None:
-    input = torch.full(SHAPE, -1.0)
-    trace = explain(Written(later, head=dense()), input)
+    sample = torch.full(SHAPE, -1.0)
+    trace = explain(Written(later, head=dense()), sample)
     assert trace.unit("mul[0, 0, 0]").recorded == -2
     assert [float(trace.values[name][0, 0, 0, 0]) for name in ("add", "relu", "add@2")] == [-1, 0, -1]
-    assert input.unique().tolist() == [-1]
+    assert sample.unique().tolist() == [-1]
 
 
 def test_changing_one_piece_of_a_split_leaves_the_others() -> None:
@@ -212,11 +212,11 @@ def test_what_is_written_into_another_array_is_read_from_there() -> None:
         return self.head((out * 2 + x).flatten(1))
 
     torch.manual_seed(0)
-    module, input = Written(run, head=dense()), torch.randn(SHAPE)
-    trace = explain(module, input)
-    assert np.array_equal(trace.values["add"], input.numpy() + 1)
+    module, sample = Written(run, head=dense()), torch.randn(SHAPE)
+    trace = explain(module, sample)
+    assert np.array_equal(trace.values["add"], sample.numpy() + 1)
     assert trace.node("mul").reads == {"input": "add"}
-    assert np.array_equal(trace.logits, module(input)[0].detach().numpy())
+    assert np.array_equal(trace.logits, module(sample)[0].detach().numpy())
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements")
@@ -236,9 +236,9 @@ def test_pieces_of_chunk_and_split_are_slices() -> None:
         return self.head(torch.cat([a * b + c, d], 1).flatten(1))
 
     torch.manual_seed(0)
-    module, input = Written(run, head=dense()), torch.randn(SHAPE)
-    trace = explain(module, input)
-    assert np.array_equal(trace.logits, module(input)[0].detach().numpy())
+    module, sample = Written(run, head=dense()), torch.randn(SHAPE)
+    trace = explain(module, sample)
+    assert np.array_equal(trace.logits, module(sample)[0].detach().numpy())
     slices = [node for node in trace.nodes if node.kind == "slice"]
     assert [node.reads for node in slices] == [{"input": "input"}] * 4
     assert [node.name for node in slices] == ["chunk", "chunk@2", "split_with_sizes", "split_with_sizes@2"]

@@ -53,25 +53,25 @@ def module() -> Skipped:
 
 
 @pytest.fixture
-def input() -> Tensor:
+def sample() -> Tensor:
     torch.manual_seed(5)
     return torch.randn(SHAPE)
 
 
-def stepped(module: nn.Module, optimizer: torch.optim.Optimizer, input: Tensor, times: int) -> None:
+def stepped(module: nn.Module, optimizer: torch.optim.Optimizer, sample: Tensor, times: int) -> None:
     for label in range(times):
         optimizer.zero_grad()
-        F.cross_entropy(module(input), torch.tensor([label])).backward()
+        F.cross_entropy(module(sample), torch.tensor([label])).backward()
         optimizer.step()
     optimizer.zero_grad()
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_logits_and_gradients_are_those_of_a_plain_run(module: Skipped, input: Tensor, training: bool) -> None:
+def test_logits_and_gradients_are_those_of_a_plain_run(module: Skipped, sample: Tensor, training: bool) -> None:
     module.train(training)
-    trace = explain(module, input, label=2)
+    trace = explain(module, sample, label=2)
     plain = copy.deepcopy(module)
-    watched = input.clone().requires_grad_()
+    watched = sample.clone().requires_grad_()
     logits = plain(watched)
     F.cross_entropy(logits, torch.tensor([2])).backward()
     assert np.array_equal(trace.logits, logits[0].detach().numpy())
@@ -81,14 +81,14 @@ def test_logits_and_gradients_are_those_of_a_plain_run(module: Skipped, input: T
     assert all(np.array_equal(trace.gradients[name], gradient.numpy()) for name, gradient in with_gradient.items())
 
 
-def test_nothing_is_left_behind(module: Skipped, input: Tensor) -> None:
+def test_nothing_is_left_behind(module: Skipped, sample: Tensor) -> None:
     optimizer = torch.optim.Adam(module.parameters())
-    stepped(module, optimizer, input, 2)
+    stepped(module, optimizer, sample, 2)
     module.train()
     module.conv.weight.grad = torch.full_like(module.conv.weight, 7)
     before = copy.deepcopy((module.state_dict(), optimizer.state_dict()))
-    untouched = input.clone()
-    explain(module, input, optimizer=optimizer)
+    untouched = sample.clone()
+    explain(module, sample, optimizer=optimizer)
     after = module.state_dict(), optimizer.state_dict()
     assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
     assert before[1]["param_groups"] == after[1]["param_groups"]
@@ -98,28 +98,28 @@ def test_nothing_is_left_behind(module: Skipped, input: Tensor) -> None:
         for key, value in state.items()
     )
     assert module.training
-    assert torch.equal(input, untouched)
-    assert not input.requires_grad
+    assert torch.equal(sample, untouched)
+    assert not sample.requires_grad
     assert module.conv.weight.grad.unique().tolist() == [7]
     assert all(p.grad is None for name, p in module.named_parameters() if name != "conv.weight")
     assert not module.conv.bias.requires_grad  # type: ignore[union-attr]
 
 
-def test_a_frozen_parameter_has_neither_a_gradient_nor_an_update(module: Skipped, input: Tensor) -> None:
-    trace = explain(module, input)
+def test_a_frozen_parameter_has_neither_a_gradient_nor_an_update(module: Skipped, sample: Tensor) -> None:
+    trace = explain(module, sample)
     assert "conv.bias" not in trace.gradients
     with pytest.raises(TraceError, match=r"conv\.bias is frozen and has no gradient"):
         trace.gradient("conv.bias[1]")
     with pytest.raises(TraceError, match=r"does not change conv\.bias\. conv\.bias is frozen"):
         trace.update("conv.bias[1]")
     module.requires_grad_(False)
-    assert explain(module, input).updates == {}
+    assert explain(module, sample).updates == {}
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    assert explain(module, input, optimizer=optimizer).updates == {}
+    assert explain(module, sample, optimizer=optimizer).updates == {}
 
 
-def test_a_parameter_that_the_loss_does_not_depend_on(module: Skipped, input: Tensor) -> None:
-    trace = explain(module, input)
+def test_a_parameter_that_the_loss_does_not_depend_on(module: Skipped, sample: Tensor) -> None:
+    trace = explain(module, sample)
     assert trace.unit("idle[1]").recorded == 1
     with pytest.raises(TraceError, match=r"The loss does not depend on idle. It has no"):
         trace.gradient("idle[1]")
@@ -129,13 +129,13 @@ def test_a_parameter_that_the_loss_does_not_depend_on(module: Skipped, input: Te
 
 @pytest.mark.parametrize(("dtype", "relative"), [(torch.float64, 1e-12), (torch.bfloat16, 0.1), (torch.float16, 0.02)])
 def test_modules_of_other_precisions_add_up_within_their_own_rounding(
-    input: Tensor, dtype: torch.dtype, relative: float
+    sample: Tensor, dtype: torch.dtype, relative: float
 ) -> None:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 2, 3), nn.GELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)]
     module = nn.Sequential(*layers).to(dtype).eval()
-    trace = explain(module, input, optimizer=torch.optim.SGD(module.parameters(), lr=0.1))
-    assert torch.equal(torch.from_numpy(trace.logits).to(dtype), module(input.to(dtype))[0].detach())
+    trace = explain(module, sample, optimizer=torch.optim.SGD(module.parameters(), lr=0.1))
+    assert torch.equal(torch.from_numpy(trace.logits).to(dtype), module(sample.to(dtype))[0].detach())
     generator = np.random.default_rng(0)
     worst = 0.0
     for _ in range(60):
@@ -147,9 +147,9 @@ def test_modules_of_other_precisions_add_up_within_their_own_rounding(
     assert 0 < worst < 100 * relative, "the bound is that of the precision and no wider"
 
 
-def test_images_of_every_form(module: Skipped, input: Tensor) -> None:
-    expected = explain(module, input).logits
-    for image in (input[0], input.numpy(), input[0].numpy(), input.double(), input[0].tolist()):
+def test_images_of_every_form(module: Skipped, sample: Tensor) -> None:
+    expected = explain(module, sample).logits
+    for image in (sample[0], sample.numpy(), sample[0].numpy(), sample.double(), sample[0].tolist()):
         assert np.array_equal(explain(module, image).logits, expected)  # type: ignore[arg-type]
 
 
@@ -170,22 +170,22 @@ def test_images_of_a_wrong_form(module: Skipped, image: Tensor, message: str) ->
 
 
 @pytest.mark.parametrize("label", [3, -1, True, 1.0, "cat"])
-def test_a_label_that_is_no_class(module: Skipped, input: Tensor, label: int) -> None:
+def test_a_label_that_is_no_class(module: Skipped, sample: Tensor, label: int) -> None:
     with pytest.raises(TraceError, match=rf"The label is {label!r}; the 3 classes are 0 to 2\."):
-        explain(module, input, label)
+        explain(module, sample, label)
 
 
-def test_a_label_as_numpy_gives_it(module: Skipped, input: Tensor) -> None:
+def test_a_label_as_numpy_gives_it(module: Skipped, sample: Tensor) -> None:
     label: Any = np.int64(2)
-    assert explain(module, input, label).label == 2
+    assert explain(module, sample, label).label == 2
 
 
-def test_class_names(module: Skipped, input: Tensor) -> None:
-    trace = explain(module, input, 1, classes=("ant", "bee", "cat"))
+def test_class_names(module: Skipped, sample: Tensor) -> None:
+    trace = explain(module, sample, 1, classes=("ant", "bee", "cat"))
     assert trace.as_json()["label"] == "bee"
-    assert explain(module, input).classes == ("0", "1", "2")
+    assert explain(module, sample).classes == ("0", "1", "2")
     with pytest.raises(TraceError, match="There are 2 class names, but the module gives 3 scores"):
-        explain(module, input, classes=("ant", "bee"))
+        explain(module, sample, classes=("ant", "bee"))
 
 
 def weighted(logits: Tensor, labels: Tensor) -> Tensor:
@@ -201,9 +201,9 @@ def weighted(logits: Tensor, labels: Tensor) -> Tensor:
         (Loss("difference", against=0), lambda logits, labels: logits[0, labels[0]] - logits[0, 0]),
     ],
 )
-def test_losses(module: Skipped, input: Tensor, loss: Loss, plain: Callable[[Tensor, Tensor], Tensor]) -> None:
-    trace = explain(module, input, 2, loss=loss)
-    expected = plain(module(input), torch.tensor([2]))
+def test_losses(module: Skipped, sample: Tensor, loss: Loss, plain: Callable[[Tensor, Tensor], Tensor]) -> None:
+    trace = explain(module, sample, 2, loss=loss)
+    expected = plain(module(sample), torch.tensor([2]))
     assert trace.loss == pytest.approx(float(expected.detach()), rel=1e-6)
     (gradient,) = torch.autograd.grad(expected, module.head.weight)
     assert np.allclose(trace.gradients["head.weight"], gradient.numpy(), rtol=1e-4, atol=1e-7)
@@ -222,20 +222,20 @@ def test_losses(module: Skipped, input: Tensor, loss: Loss, plain: Callable[[Ten
         (Loss("hinge"), "no loss 'hinge'; there are cross_entropy, mse, binary_cross_entropy, difference"),  # type: ignore[arg-type]
     ],
 )
-def test_losses_that_do_not_fit(module: Skipped, input: Tensor, loss: Loss, message: str) -> None:
+def test_losses_that_do_not_fit(module: Skipped, sample: Tensor, loss: Loss, message: str) -> None:
     with pytest.raises(TraceError, match=message):
-        explain(module, input, 1, loss=loss)
+        explain(module, sample, 1, loss=loss)
 
 
-def test_an_op_without_a_declaration_is_shown_and_the_rest_worked_out(input: Tensor) -> None:
+def test_an_op_without_a_declaration_is_shown_and_the_rest_worked_out(sample: Tensor) -> None:
     module = Cumulative()
-    trace = explain(module, input, 1)
+    trace = explain(module, sample, 1)
     node = trace.node("cumprod")
     assert (node.kind, node.written) == ("cumprod", False)
     assert not trace.as_json()["layers"][2]["arithmetic_written"]
     working = trace.unit("cumprod[1, 2, 3]")
     assert (working.unwritten, working.parts, working.complete) == (("cumprod",), (), False)
-    assert working.recorded == pytest.approx(float(module.conv(input).cumprod(2).detach()[0, 1, 2, 3]))
+    assert working.recorded == pytest.approx(float(module.conv(sample).cumprod(2).detach()[0, 1, 2, 3]))
     assert json.loads(json.dumps(working.as_json(), allow_nan=False))["total"] is None
 
     through = trace.gradient("conv[1, 2, 3]")
@@ -266,9 +266,9 @@ class Run(nn.Module):
         (lambda x: x * F.mse_loss(x, x.exp()), ["input", "exp", "broadcast_tensors", "broadcast_tensors@2"]),
     ],
 )
-def test_what_hands_back_its_input_has_a_gradient_of_its_own(code: Callable, names: list[str], input: Tensor) -> None:
+def test_what_hands_back_its_input_has_a_gradient_of_its_own(code: Callable, names: list[str], sample: Tensor) -> None:
     """float() of floats is the same tensor, for which PyTorch would give the gradient of all who read either."""
-    trace = explain(Run(code, input.numel()), input, 1)
+    trace = explain(Run(code, sample.numel()), sample, 1)
     unwritten = {name for node in trace.nodes if not node.written for name in node.reads.values()}
     for name in names:
         result = trace.gradient(f"{name}[1, 2, 3]")
@@ -284,16 +284,16 @@ def test_what_hands_back_its_input_has_a_gradient_of_its_own(code: Callable, nam
         (lambda x: F.rrelu(x, training=True), "rrelu"),  # each slope is drawn
     ],
 )
-def test_arguments_that_a_declaration_is_not_for(code: Callable, name: str, input: Tensor) -> None:
-    units = code(input).numel()
-    trace = explain(Run(code, units), input, 1)
+def test_arguments_that_a_declaration_is_not_for(code: Callable, name: str, sample: Tensor) -> None:
+    units = code(sample).numel()
+    trace = explain(Run(code, units), sample, 1)
     assert not trace.node(name).written
     index = ", ".join("0" for _ in trace.shape(name))
     assert trace.unit(f"{name}[{index}]").unwritten == (name,)
 
 
-def test_softplus_is_a_line_above_its_threshold(input: Tensor) -> None:
-    trace = explain(Run(nn.Softplus(threshold=0.5), input.numel()).double(), input * 3, 1)
+def test_softplus_is_a_line_above_its_threshold(sample: Tensor) -> None:
+    trace = explain(Run(nn.Softplus(threshold=0.5), sample.numel()).double(), sample * 3, 1)
     for unit, value in trace.strongest("code"):
         place = ", ".join(map(str, unit))
         assert value == trace.values["input"][0][unit]
@@ -301,12 +301,12 @@ def test_softplus_is_a_line_above_its_threshold(input: Tensor) -> None:
         assert trace.gradient(f"input[{place}]").difference == 0
 
 
-def test_what_has_no_gradient_at_all_has_values(input: Tensor) -> None:
+def test_what_has_no_gradient_at_all_has_values(sample: Tensor) -> None:
     class Still(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x.detach().mean((2, 3))
 
-    trace = explain(Still(), input)
+    trace = explain(Still(), sample)
     assert trace.gradients == {}
     assert trace.unit("mean[0]").complete
     with pytest.raises(TraceError, match="No gradient reaches input: none goes through detach"):
@@ -320,16 +320,16 @@ def test_what_has_no_gradient_at_all_has_values(input: Tensor) -> None:
         (lambda x: x + x.sum(dtype=torch.int64), r"sum \(test_recording.py:\d+: .*cannot be followed: Autograd"),
     ],
 )
-def test_what_pytorch_cannot_differentiate_is_refused(code: Callable, message: str, input: Tensor) -> None:
+def test_what_pytorch_cannot_differentiate_is_refused(code: Callable, message: str, sample: Tensor) -> None:
     with pytest.raises(TraceError, match=message):
-        explain(Run(code, input.numel()), input)
+        explain(Run(code, sample.numel()), sample)
 
 
-def test_scores_that_are_no_numbers_are_refused_with_where_it_began(module: Skipped, input: Tensor) -> None:
+def test_scores_that_are_no_numbers_are_refused_with_where_it_began(module: Skipped, sample: Tensor) -> None:
     with torch.no_grad():
         module.norm.bias[1] = torch.nan
     with pytest.raises(TraceError, match=r"scores are not finite numbers but \[nan, nan, nan\].* is norm.bias;"):
-        explain(module, input)
+        explain(module, sample)
     with pytest.raises(TraceError, match="infinity is input;"):
         explain(Skipped().eval(), torch.full(SHAPE, torch.inf))
 
@@ -348,10 +348,10 @@ def test_an_infinite_mask_before_a_softmax_is_no_reason_to_refuse() -> None:
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_in_whatever_mode_the_caller_is(module: Skipped, input: Tensor, mode: Callable) -> None:
-    expected = explain(module, input, 1).gradients["input"]
+def test_in_whatever_mode_the_caller_is(module: Skipped, sample: Tensor, mode: Callable) -> None:
+    expected = explain(module, sample, 1).gradients["input"]
     with mode():
-        assert np.array_equal(explain(module, input.clone(), 1).gradients["input"], expected)
+        assert np.array_equal(explain(module, sample.clone(), 1).gradients["input"], expected)
 
 
 def optimizers(module: nn.Module) -> dict[str, torch.optim.Optimizer]:
@@ -368,15 +368,15 @@ def optimizers(module: nn.Module) -> dict[str, torch.optim.Optimizer]:
 
 @pytest.mark.parametrize("before", [0, 3])
 @pytest.mark.parametrize("kind", list(optimizers(nn.Linear(1, 1))))
-def test_first_and_later_steps(module: Skipped, input: Tensor, kind: str, before: int) -> None:
+def test_first_and_later_steps(module: Skipped, sample: Tensor, kind: str, before: int) -> None:
     optimizer = optimizers(module)[kind]
-    stepped(module, optimizer, input, before)
-    trace = explain(module, input, 1, optimizer=optimizer)
+    stepped(module, optimizer, sample, before)
+    trace = explain(module, sample, 1, optimizer=optimizer)
     working = trace.update("conv.weight[2, 1, 0, 2]")
     assert working.kind == kind
     json.dumps(working.as_json(), allow_nan=False)
     assert working.settings.get("step") == (None if "SGD" in kind else before + 1)
-    F.cross_entropy(module(input), torch.tensor([1])).backward()
+    F.cross_entropy(module(sample), torch.tensor([1])).backward()
     optimizer.step()
     after = float(module.conv.weight.detach()[2, 1, 0, 2])
     assert working.recorded == pytest.approx(after, rel=1e-6)
@@ -403,32 +403,32 @@ class SGD(torch.optim.Optimizer):
         SGD,
     ],
 )
-def test_a_step_whose_arithmetic_is_not_written_is_shown(module: Skipped, input: Tensor, make: Callable) -> None:
+def test_a_step_whose_arithmetic_is_not_written_is_shown(module: Skipped, sample: Tensor, make: Callable) -> None:
     optimizer = make([p for p in module.parameters() if p.requires_grad and p is not module.idle])
-    trace = explain(module, input, 1, optimizer=optimizer)
+    trace = explain(module, sample, 1, optimizer=optimizer)
     working = trace.update("conv.weight[2, 1, 0, 2]")
     assert working.unwritten == (type(optimizer).__name__,)
     assert working.parts == ()
-    F.cross_entropy(module(input), torch.tensor([1])).backward()
+    F.cross_entropy(module(sample), torch.tensor([1])).backward()
     assert np.array_equal(trace.gradients["conv.weight"], module.conv.weight.grad.numpy())  # type: ignore[union-attr]
     optimizer.step()
     assert working.recorded == float(module.conv.weight.detach()[2, 1, 0, 2])
 
 
-def test_a_step_that_cannot_be_tried_says_so(module: Skipped, input: Tensor) -> None:
+def test_a_step_that_cannot_be_tried_says_so(module: Skipped, sample: Tensor) -> None:
     with pytest.raises(TraceError, match=r"step of LBFGS cannot be tried on a copy .*closure.*Leave the optimizer out"):
-        explain(module, input, optimizer=torch.optim.LBFGS(module.parameters()))
+        explain(module, sample, optimizer=torch.optim.LBFGS(module.parameters()))
 
 
-def test_an_optimizer_of_another_module(module: Skipped, input: Tensor) -> None:
+def test_an_optimizer_of_another_module(module: Skipped, sample: Tensor) -> None:
     optimizer = torch.optim.SGD(Skipped().parameters(), lr=0.1)
     with pytest.raises(TraceError, match=r"holds none of the module's parameters. Make it from this module"):
-        explain(module, input, optimizer=optimizer)
+        explain(module, sample, optimizer=optimizer)
 
 
-def test_groups_with_settings_of_their_own_and_parameters_in_none(module: Skipped, input: Tensor) -> None:
+def test_groups_with_settings_of_their_own_and_parameters_in_none(module: Skipped, sample: Tensor) -> None:
     groups = [{"params": [module.head.weight]}, {"params": [module.conv.weight], "lr": 0.5, "weight_decay": 0.1}]
-    trace = explain(module, input, 1, optimizer=torch.optim.SGD(groups, lr=0.1))
+    trace = explain(module, sample, 1, optimizer=torch.optim.SGD(groups, lr=0.1))
     assert set(trace.updates) == {"head.weight", "conv.weight"}
     assert trace.update("head.weight[1, 1]").settings["learning_rate"] == 0.1
     working = trace.update("conv.weight[0, 0, 0, 0]")

@@ -150,9 +150,9 @@ def test_what_is_no_loss_is_one_sentence(loss: Any, message: str, image: Tensor)
 @pytest.mark.parametrize("batched", [False, True])
 def test_inputs_of_any_rank(module: nn.Module, shape: tuple[int, ...], batched: bool) -> None:
     torch.manual_seed(0)
-    input = torch.randn((1, *shape) if batched else shape)
-    trace = explain(module, input, 1)
-    whole = input if batched else input[None]
+    sample = torch.randn((1, *shape) if batched else shape)
+    trace = explain(module, sample, 1)
+    whole = sample if batched else sample[None]
     assert np.array_equal(trace.logits, module(whole)[0].detach().numpy())
     # a module of dense layers takes any number of axes in front, and then the first form is taken
     assert trace.shape("input") in (shape, (1, *shape))

@@ -87,8 +87,8 @@ class Resized(nn.Module):
         return self.head(torch.cat([rows, spread], 1))
 
 
-def named(name: str, input: tuple[int, int, int], classes: int) -> Callable[[], nn.Module]:
-    return lambda: zoo.find(name).network.module(input, classes)
+def named(name: str, shape: tuple[int, int, int], classes: int) -> Callable[[], nn.Module]:
+    return lambda: zoo.find(name).network.module(shape, classes)
 
 
 NETWORKS = {
@@ -101,7 +101,7 @@ NETWORKS = {
 }
 
 
-def settled(make: Callable[[], nn.Module], input: tuple[int, int, int]) -> nn.Module:
+def settled(make: Callable[[], nn.Module], shape: tuple[int, int, int]) -> nn.Module:
     """A network with batch norm statistics that are not those of a newborn."""
     torch.manual_seed(1)
     module = make()
@@ -115,19 +115,19 @@ def settled(make: Callable[[], nn.Module], input: tuple[int, int, int]) -> nn.Mo
     return module.eval()
 
 
-def optimizer_of(module: nn.Module, input: torch.Tensor) -> torch.optim.Optimizer:
+def optimizer_of(module: nn.Module, sample: torch.Tensor) -> torch.optim.Optimizer:
     """AdamW that has made two steps, so that it remembers something."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.05)
     for label in (0, 1):
         optimizer.zero_grad()
-        F.cross_entropy(module(input * (1 + label)), torch.tensor([label])).backward()
+        F.cross_entropy(module(sample * (1 + label)), torch.tensor([label])).backward()
         optimizer.step()
     optimizer.zero_grad()
     return optimizer
 
 
 def plain(
-    module: nn.Module, input: torch.Tensor, label: int
+    module: nn.Module, sample: torch.Tensor, label: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """(outputs, gradients) by name, of a run of the module as anyone would write it."""
     outputs: dict[str, torch.Tensor] = {}
@@ -142,7 +142,7 @@ def plain(
 
     parts = [(name, part) for name, part in module.named_modules() if not list(part.children())]
     hooks = [part.register_forward_hook(keep(name)) for name, part in parts]
-    F.cross_entropy(module(input), torch.tensor([label])).backward()
+    F.cross_entropy(module(sample), torch.tensor([label])).backward()
     for hook in hooks:
         hook.remove()
     gradients = {name: tensor.grad for name, tensor in outputs.items() if tensor.grad is not None}
@@ -166,17 +166,17 @@ def test_any_unit_and_any_weight_adds_up_to_what_pytorch_computes(name: str) -> 
     make, shape = NETWORKS[name]
     module = settled(make, shape)
     torch.manual_seed(2)
-    input = torch.randn(1, *shape)
-    optimizer = optimizer_of(module, input)
+    sample = torch.randn(1, *shape)
+    optimizer = optimizer_of(module, sample)
     before = copy.deepcopy(module.state_dict())
-    trace = explain(module, input, label=1, optimizer=optimizer)
+    trace = explain(module, sample, label=1, optimizer=optimizer)
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items()), (
         "explaining changes nothing"
     )
     assert all(parameter.grad is None for parameter in module.parameters())
     assert [node.name for node in trace.nodes if not node.written] == []
 
-    outputs, gradients = plain(module, input, label=1)
+    outputs, gradients = plain(module, sample, label=1)
     # hooks see what a module gave, before a later one changed it in place
     outputs = {key: value for key, value in outputs.items() if key in trace.values}
     generator = np.random.default_rng(3)

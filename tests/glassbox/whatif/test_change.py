@@ -43,18 +43,18 @@ BLOCK = "residual(conv(4, 3, padding=1) relu conv(4, 3, padding=1))"
 FREE = f"conv(4, 3, padding=same) batchnorm relu maxpool(2) {BLOCK} globalavgpool dense"
 
 
-def classifier(text: str, input: Shape = INPUT, seed: int = 1) -> Classifier:
+def classifier(text: str, shape: Shape = INPUT, seed: int = 1) -> Classifier:
     """A classifier with weights that nothing trained."""
     torch.manual_seed(seed)
     network = parse(text)
-    module = network.module(input, CLASSES).eval()
-    form = Form(input[1], input[2], 3 if input[0] == 3 else 1, "stretch")
-    return Classifier(network, module, ("cat", "dog"), form, Standardise((0.5,) * input[0], (0.25,) * input[0]), 1.0)
+    module = network.module(shape, CLASSES).eval()
+    form = Form(shape[1], shape[2], 3 if shape[0] == 3 else 1, "stretch")
+    return Classifier(network, module, ("cat", "dog"), form, Standardise((0.5,) * shape[0], (0.25,) * shape[0]), 1.0)
 
 
-def image(input: Shape = INPUT, seed: int = 2) -> np.ndarray:
+def image(shape: Shape = INPUT, seed: int = 2) -> np.ndarray:
     """uint8 (H, W, C)"""
-    return np.random.default_rng(seed).integers(0, 256, (*input[1:], input[0]), np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (*shape[1:], shape[0]), np.uint8)
 
 
 def bits(module: nn.Module) -> dict[str, bytes]:

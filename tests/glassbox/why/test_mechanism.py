@@ -18,10 +18,10 @@ TERMS = 1000
 """How many units of rounding, of everything that is added, the parts may be off."""
 
 
-def taken_apart(module: nn.Module, input: Tensor, first: int = 0, second: int = 1) -> Mechanism:
+def taken_apart(module: nn.Module, sample: Tensor, first: int = 0, second: int = 1) -> Mechanism:
     module.eval()
-    graph = exporting.capture(module, input)
-    trace = record(module, graph, input, first, loss=Loss("difference", against=second))
+    graph = exporting.capture(module, sample)
+    trace = record(module, graph, sample, first, loss=Loss("difference", against=second))
     return mechanism(graph, trace, first, second)
 
 
@@ -51,10 +51,10 @@ def test_by_hand() -> None:
 
 def test_a_linear_network_gives_weight_times_value() -> None:
     torch.manual_seed(0)
-    head, input = nn.Linear(12, 3), torch.randn(1, 3, 2, 2)
-    mechanism = taken_apart(nn.Sequential(nn.Flatten(), head), input, 2, 0)
+    head, sample = nn.Linear(12, 3), torch.randn(1, 3, 2, 2)
+    mechanism = taken_apart(nn.Sequential(nn.Flatten(), head), sample, 2, 0)
     weight = head.weight.detach().double()
-    expected = (weight[2] - weight[0]).reshape(3, 2, 2) * input[0].double()
+    expected = (weight[2] - weight[0]).reshape(3, 2, 2) * sample[0].double()
     assert np.allclose(mechanism.shares[0].units, expected.numpy(), rtol=1e-6, atol=0)
     assert np.allclose(mechanism.pixels, expected.sum(0).numpy(), rtol=1e-5)
     assert mechanism.own == pytest.approx(float((head.bias[2] - head.bias[0]).detach()), rel=1e-5)

@@ -15,8 +15,8 @@ SHAPE = (3, 16, 16)
 class Twice(nn.ReLU):
     """Looks like a ReLU of PyTorch's."""
 
-    def forward(self, input):
-        return 2 * super().forward(input)
+    def forward(self, sample):
+        return 2 * super().forward(sample)
 
 
 def ending(*layers: nn.Module) -> nn.Sequential:
@@ -89,8 +89,8 @@ def _shared() -> nn.Module:
 
 
 class _Reversed(nn.Sequential):
-    def forward(self, input):
-        return super().forward(input.flip(3))
+    def forward(self, sample):
+        return super().forward(sample.flip(3))
 
 
 UNWRITTEN = {

@@ -42,8 +42,8 @@ class TorchBackend:
         """The module's input for prepared images uint8 (n, H, W, C): float32 (n, C, H, W), on the device of the
         weights.
         """
-        input = self.standardise(to_unit(images, self.device))
-        return in_plain_order(input) if self.plain else input
+        standardised = self.standardise(to_unit(images, self.device))
+        return in_plain_order(standardised) if self.plain else standardised
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See Backend."""

@@ -38,11 +38,11 @@ def check(
         places.check(unit, known, every, [name for name in every if name not in parameters])
 
 
-def shapes(network: Network | None, input: Shape, classes: int, called: Mapping[str, str]) -> dict[str, Shape]:
-    """The shapes of the layers in a network's text, by their names in a trace. `input`: (C, H, W)."""
+def shapes(network: Network | None, shape: Shape, classes: int, called: Mapping[str, str]) -> dict[str, Shape]:
+    """The shapes of the layers in a network's text, by their names in a trace. `shape`: (C, H, W) of the input."""
     if network is None:
         return {}
-    return {called.get(row.name, row.name): row.output for row in plan(network, input, classes).rows}
+    return {called.get(row.name, row.name): row.output for row in plan(network, shape, classes).rows}
 
 
 def names(graph: Graph, preparation: Iterable[str]) -> list[str]:

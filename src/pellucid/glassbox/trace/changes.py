@@ -71,9 +71,9 @@ def on_copies(target: Any) -> Any:
     return run
 
 
-def overwritten(input: Tensor, value: Tensor) -> Tensor:
-    """The numbers of `value`; the whole gradient goes to `input`."""
-    return _overwriting().apply(input, value) if input.requires_grad else value
+def overwritten(sample: Tensor, value: Tensor) -> Tensor:
+    """The numbers of `value`; the whole gradient goes to `sample`."""
+    return _overwriting().apply(sample, value) if sample.requires_grad else value
 
 
 @cache
@@ -82,7 +82,7 @@ def _overwriting() -> Any:
 
     class Overwriting(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, input: Tensor, value: Tensor) -> Tensor:
+        def forward(ctx: Any, sample: Tensor, value: Tensor) -> Tensor:
             return value.clone()
 
         @staticmethod

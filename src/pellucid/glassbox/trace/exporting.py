@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @frozen_copy.gradients()
-def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Graph:
+def capture(module: torch.nn.Module, sample: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Graph:
     """Trace a module on an input (N, ...) of the shape that it will run on; weights may change afterwards.
 
     It is traced as it trains: with gradients, unless it disables them itself. For torch.cond, the branch that this
@@ -29,7 +29,7 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
     """
     import torch
 
-    input = input.clone() if input.is_inference() else input
+    sample = sample.clone() if sample.is_inference() else sample
     followed = module if loss is None else measured.together(module, loss)
     try:
         # tracing may change what the module keeps in plain attributes
@@ -41,7 +41,7 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
             marks.marking() as placed,
         ):
             standing = _standing(followed)
-            program = torch.export.export(followed, (input,))
+            program = torch.export.export(followed, (sample,))
             names = _names(followed, program, measured.MODULE if loss is not None else "")
             for name, constant in program.constants.items():
                 program.constants[name] = standing.get(_place(constant), constant)
@@ -50,12 +50,12 @@ def capture(module: torch.nn.Module, input: Tensor, loss: Callable[[Tensor], Ten
     except Exception as error:  # torch.export raises any exception of the module's code, and some ten types of its own
         if loss is not None:
             with quiet.silent(), borrowed(followed), chance.preserved():
-                refusal = measured.refusal(followed, input)
+                refusal = measured.refusal(followed, sample)
             if refusal:
                 raise TraceError(refusal) from error
-        raise TraceError(_reason(module, input, error)) from error
+        raise TraceError(_reason(module, sample, error)) from error
     with chance.preserved():  # the condition of a torch.cond may draw random numbers
-        flat = regions.flattened(program, _values(program, input), placed)
+        flat = regions.flattened(program, _values(program, sample), placed)
     if loss is not None:
         measured.separate(flat)
     beside = [name for name in names if loss is not None and not name.startswith(f"{measured.MODULE}.")]
@@ -81,13 +81,13 @@ def _place(tensor: Any) -> tuple[int, tuple[int, ...]] | None:
     return tensor.data_ptr(), tuple(tensor.shape)
 
 
-def _values(program: torch.export.ExportedProgram, input: Tensor) -> dict[str, Any]:
+def _values(program: torch.export.ExportedProgram, sample: Tensor) -> dict[str, Any]:
     """The arrays of the program's placeholders."""
     values: dict[str, Any] = {}
     for spec in program.graph_signature.input_specs:
         target = str(spec.target)
         if spec.kind.name == "USER_INPUT":
-            values[spec.arg.name] = input.clone()
+            values[spec.arg.name] = sample.clone()
         elif target in program.state_dict:
             values[spec.arg.name] = _copied(program.state_dict[target])
         elif target in program.constants:
@@ -132,7 +132,7 @@ def _names(module: torch.nn.Module, program: torch.export.ExportedProgram, withi
     return {name: others.get(each) or each.removeprefix(f"{within}.") for name, each in names.items()}
 
 
-def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
+def _reason(module: torch.nn.Module, sample: Tensor, error: Exception) -> str:
     import torch
 
     home = str(Path(torch.__file__).parent)
@@ -143,7 +143,7 @@ def _reason(module: torch.nn.Module, input: Tensor, error: Exception) -> str:
     reason = _plainly(str(error).strip().splitlines() or [type(error).__name__])
     where = f" At {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}." if own else _quoted(str(error))
     name = type(module).__name__
-    shape = "x".join(map(str, input.shape))
+    shape = "x".join(map(str, sample.shape))
     return f"{name} cannot be followed by torch.export on an input of {shape}: {reason.rstrip('.')}.{where}"
 
 

@@ -42,7 +42,7 @@ def gradients() -> Iterator[None]:
         yield
 
 
-def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
+def shapes(copy: nn.Module, sample: Tensor) -> dict[str, tuple[int, ...]]:
     """Name -> output shape of every layer that returns one tensor, in the order of completion."""
     import torch
 
@@ -59,7 +59,7 @@ def shapes(copy: nn.Module, input: Tensor) -> dict[str, tuple[int, ...]]:
     ]
     try:
         with torch.no_grad():
-            copy(input.clone())
+            copy(sample.clone())
     finally:
         for handle in handles:
             handle.remove()

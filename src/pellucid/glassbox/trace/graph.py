@@ -207,7 +207,7 @@ def _without_change(target: torch._ops.OpOverload) -> Any:
     import torch
 
     if aten.name_of(target) == "copy":  # PyTorch has an out-of-place one, without a derivative
-        return lambda input, src, *_: torch.empty_like(input, requires_grad=False).copy_(src)
+        return lambda shape, src, *_: torch.empty_like(shape, requires_grad=False).copy_(src)
     packet = getattr(torch.ops.aten, aten.name_of(target), None)
     overload = getattr(packet, target._overloadname, None)
     if any(argument.name == changes.OUT for argument in target._schema.arguments):

@@ -27,8 +27,8 @@ def together(module: torch.nn.Module, loss: Callable[[Tensor], Tensor]) -> torch
             self.module = module
             self.loss = loss  # a loss that is a module is registered with its weights
 
-        def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:
-            scores = self.module(input)
+        def forward(self, sample: Tensor) -> tuple[Tensor, Tensor]:
+            scores = self.module(sample)
             check(scores)
             value: Any = self.loss(scores)
             if not isinstance(value, torch.Tensor) or value.numel() != 1:
@@ -48,10 +48,10 @@ def check(scores: Any) -> None:
         raise TraceError(f"The module returns {shape}; it must return the class scores of one picture, (1, classes).")
 
 
-def refusal(both: torch.nn.Module, input: Tensor) -> str:
+def refusal(both: torch.nn.Module, sample: Tensor) -> str:
     """The error of the loss alone on the module's real scores, in words; "" if the loss is not the cause."""
     try:
-        scores: Any = both.get_submodule(MODULE)(input.clone())
+        scores: Any = both.get_submodule(MODULE)(sample.clone())
     except Exception:  # the module's own code: then the loss is not the cause
         return ""
     try:

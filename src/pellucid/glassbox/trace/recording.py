@@ -61,7 +61,7 @@ def standardising(image: NDArray[np.uint8], standardise: Standardise) -> Prepara
 def record(
     module: torch.nn.Module,
     graph: Graph,
-    input: Tensor,
+    sample: Tensor,
     label: int | Sequence[int] | None = None,
     *,
     classes: tuple[str, ...] | None = None,
@@ -89,7 +89,7 @@ def record(
     optimizer = _optimizer(parameters, optimizer, loss)
     with chance.preserved():
         before = chance.state()
-        tensors, left = _forward(module, graph, input, preparation)
+        tensors, left = _forward(module, graph, sample, preparation)
         logits = tensors[graph.output]
         measuring.check(logits)
         _check_finite(logits, graph, tensors)
@@ -118,7 +118,7 @@ def record(
         known["thresholds"] = thresholds
         with chance.preserved():
             chance.restore(before)
-            return record(module, graph.scored(), input, label, loss=loss, network=network, **known)
+            return record(module, graph.scored(), sample, label, loss=loss, network=network, **known)
 
     stepped = {}
     if optimizer is not None and reference.step is not None:
@@ -143,7 +143,7 @@ def record(
         frozen=tuple(name for name, parameter in parameters.items() if not parameter.requires_grad),
         output=graph.output,
         training=module.training,
-        subject=Subject(module, graph.scored(), input.detach().clone(), again, unchanged),
+        subject=Subject(module, graph.scored(), sample.detach().clone(), again, unchanged),
     )
 
 
@@ -278,7 +278,7 @@ def _captured(
 
 
 def _forward(
-    module: torch.nn.Module, graph: Graph, input: Tensor, preparation: Preparation | None
+    module: torch.nn.Module, graph: Graph, sample: Tensor, preparation: Preparation | None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """(every tensor of the run by name, the gradients that its hooks leave: see running.run).
 
@@ -295,9 +295,9 @@ def _forward(
     tensors |= {name: constant.clone() for name, constant in graph.constants.items()}
     inside = graph.roles[INPUT]
     if preparation is None:
-        tensors[inside] = input.detach().clone().requires_grad_(input.is_floating_point())
+        tensors[inside] = sample.detach().clone().requires_grad_(sample.is_floating_point())
     else:
-        pixels = torch.from_numpy(preparation.pixels).to(input.device, torch.float32).requires_grad_()
+        pixels = torch.from_numpy(preparation.pixels).to(sample.device, torch.float32).requires_grad_()
         tensors[graph.roles[PICTURE]], tensors[inside] = pixels, preparation.apply(pixels)
     return tensors, running.run(graph.calls, graph.hooks, tensors)
 

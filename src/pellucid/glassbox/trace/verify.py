@@ -39,7 +39,7 @@ class Real:
 
 def run(
     module: torch.nn.Module,
-    input: Tensor,
+    sample: Tensor,
     loss: Callable[[Tensor], Tensor],
     optimizer: torch.optim.Optimizer | None = None,
     measured: torch.nn.Module | None = None,
@@ -54,7 +54,7 @@ def run(
     # the user sees PyTorch's warnings when training the module
     with quiet.unwarned(), borrowed(module, optimizer), borrowed(measured or torch.nn.Identity()):
         try:
-            scores = module(input)
+            scores = module(sample)
             if not isinstance(scores, torch.Tensor):
                 what = f"a {type(scores).__name__}; it must return one tensor of class scores"
                 raise TraceError(f"The module returns {what}.")

@@ -110,9 +110,9 @@ def latest(changes: Sequence[Change]) -> tuple[Change, ...]:
 
 
 def changed(
-    network: Network | None, module: nn.Module, input: Shape, classes: int, changes: Sequence[Change]
+    network: Network | None, module: nn.Module, shape: Shape, classes: int, changes: Sequence[Change]
 ) -> Changed:
-    """The network and a new module, with the changes. `input`: (C, H, W). Without a network only weights change.
+    """The network and a new module, with the changes. `shape`: (C, H, W). Without a network only weights change.
 
     Raises TraceError for a layer, weight or value that does not exist, Unfitting if weights do not fit the new sizes,
     or NetworkError if a layer cannot be changed in this way.
@@ -123,7 +123,7 @@ def changed(
         for setting in settings:
             raise _without_text(setting)
         return Changed(None, _with_weights(deepcopy(module), last), {})
-    sized, inputs = resized(network, input, classes, settings)
+    sized, inputs = resized(network, shape, classes, settings)
     kinds = {change.layer: change for change in settings if isinstance(change, Pooling)}
     final = _rewritten(sized, lambda place, layer: _pooled(layer, kinds[place]) if place in kinds else layer)
     copy = _with_weights(_module(module, final, inputs, {change.layer for change in settings}), last)
@@ -132,7 +132,7 @@ def changed(
 
 
 def resized(
-    network: Network, input: Shape, classes: int, settings: Sequence[Setting]
+    network: Network, shape: Shape, classes: int, settings: Sequence[Setting]
 ) -> tuple[Network, dict[str, Shape]]:
     """The network with other strides and padding, poolings still of their old kind; and each layer's input. Raises as
     `changed`.
@@ -147,14 +147,14 @@ def resized(
         _check(place, known[place], several)
     sized = _rewritten(network, lambda place, layer: _sized(place, layer, wanted.get(place, [])))
     try:
-        ends = chain(sized.filled(classes), input)[-1].output
+        ends = chain(sized.filled(classes), shape)[-1].output
     except NetworkError as error:
         # after the semicolon the message says how to write another network
         raise Unfitting(settings, f"the sizes do not fit: {str(error).partition(';')[0].rstrip('.')}") from None
     if ends != (classes,):
         raise Unfitting(settings, f"the network would end with {list(ends)} for {classes} classes")
-    before, _ = itemised(network.filled(classes), input)
-    after, _ = itemised(sized.filled(classes), input)
+    before, _ = itemised(network.filled(classes), shape)
+    after, _ = itemised(sized.filled(classes), shape)
     for old, new in zip(before, after, strict=True):
         layer = old.step.layer
         if not isinstance(layer, Branched) and layer.parameters(old.step.input) != layer.parameters(new.step.input):

@@ -18,15 +18,15 @@ TRIES = 400
 
 
 def instead(
-    network: Network, input: Shape, classes: int, settings: Sequence[Setting], tries: int = TRIES
+    network: Network, shape: Shape, classes: int, settings: Sequence[Setting], tries: int = TRIES
 ) -> tuple[Setting, ...]:
     """The fewest further changes with which `settings` fit, those nearest to the changed layers first; () for none.
 
-    `input`: (C, H, W). The settings themselves do not change.
+    `shape`: (C, H, W) of the input. The settings themselves do not change.
     """
     for further in islice(_combinations(network, classes, settings), tries):
         try:
-            resized(network, input, classes, (*settings, *further))
+            resized(network, shape, classes, (*settings, *further))
         except (NetworkError, TraceError):
             continue
         return further

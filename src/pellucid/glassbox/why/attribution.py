@@ -81,7 +81,7 @@ class Attribution:
 
 def attribute(
     module: nn.Module,
-    input: Tensor,
+    sample: Tensor,
     target: int,
     method: Method,
     layer: str | None = None,
@@ -89,7 +89,7 @@ def attribute(
     several: bool = False,
     scores: Callable[[Tensor], Tensor] | None = None,
 ) -> Attribution:
-    """Where `module` looked in `input`, standardised float32 (1, C, H, W), to score class `target`.
+    """Where `module` looked in `sample`, standardised float32 (1, C, H, W), to score class `target`.
 
     `layer` is for Grad-CAM; None chooses one: see `grad_cam_layer`. `temperature` calibrates the probabilities in the
     deletion score; with `several` labels a picture they are sigmoids. `scores`: an optional faster function with the
@@ -101,10 +101,10 @@ def attribute(
         raise TraceError(f"There is no method {method!r}; the methods are {', '.join(METHODS)}.")
     if layer is not None and method != "grad_cam":
         raise TraceError(f"{method} does not use a layer, but layer is {layer!r}; remove it, or use grad_cam.")
-    if input.ndim != 4 or len(input) != 1:
-        raise TraceError(f"The input is {list(input.shape)}; one picture is [1, channels, height, width].")
+    if sample.ndim != 4 or len(sample) != 1:
+        raise TraceError(f"The input is {list(sample.shape)}; one picture is [1, channels, height, width].")
     with gradients():
-        copy, picture = still(module), input.detach().clone()
+        copy, picture = still(module), sample.detach().clone()
         logit, baseline_logit = _logits(copy, picture, target)
         if method == "grad_cam":
             layer = _spatial_layer(copy, picture, layer)
@@ -125,7 +125,7 @@ def attribute(
     return Attribution(method, layer, target, heat, logit, baseline_logit, error, score)
 
 
-def grad_cam_layer(module: nn.Module, input: Tensor, layer: str | None = None) -> str:
+def grad_cam_layer(module: nn.Module, sample: Tensor, layer: str | None = None) -> str:
     """The layer whose maps Grad-CAM takes for an input (1, C, H, W): `layer`, or the last one with spatial maps.
 
     The last convolution with more than one place in its output sets the size of the maps. The result is the last layer
@@ -134,7 +134,7 @@ def grad_cam_layer(module: nn.Module, input: Tensor, layer: str | None = None) -
     there is none, or if `layer` has no maps.
     """
     with gradients():
-        return _spatial_layer(still(module), input.detach(), layer)
+        return _spatial_layer(still(module), sample.detach(), layer)
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

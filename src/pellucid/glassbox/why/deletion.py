@@ -75,13 +75,13 @@ class Deletion:
 
 def deletion(
     scores: Callable[[Tensor], Tensor],
-    input: Tensor,
+    sample: Tensor,
     target: int,
     heat: NDArray[np.float32],
     temperature: float = 1.0,
     several: bool = False,
 ) -> Deletion:
-    """Score `heat`, float (H, W), for class `target` of `input`, float32 (1, C, H, W).
+    """Score `heat`, float (H, W), for class `target` of `sample`, float32 (1, C, H, W).
 
     The pixels with the largest values go first and are replaced by 0, the mean colour, in 20 steps; the probability is
     softmax(logits / temperature)[target], or a sigmoid with `several` labels a picture. Equal values go in random
@@ -94,7 +94,7 @@ def deletion(
     orders = [_order(_elsewhere(heat, random), random) for _ in range(ORDERS)]
     if ranks := heat.min() != heat.max():
         orders.append(_order(heat, random))
-    curves = _curves(scores, input, target, orders, removed, temperature, several)
+    curves = _curves(scores, sample, target, orders, removed, temperature, several)
     chance = curves[:ORDERS]
     areas = [float(np.trapezoid(curve, shares)) for curve in chance]
     curve = curves[ORDERS] if ranks else np.mean(chance, axis=0)
@@ -119,7 +119,7 @@ def _order(heat: NDArray[np.float32], random: np.random.Generator) -> NDArray[np
 
 def _curves(
     scores: Callable[[Tensor], Tensor],
-    input: Tensor,
+    sample: Tensor,
     target: int,
     orders: Sequence[NDArray[np.int64]],
     removed: NDArray[np.int64],
@@ -132,15 +132,15 @@ def _curves(
     """
     import torch
 
-    ranks = torch.from_numpy(np.stack([_ranks(order) for order in orders])).to(input.device)
-    ranks = ranks.view(-1, 1, *input.shape[2:])
+    ranks = torch.from_numpy(np.stack([_ranks(order) for order in orders])).to(sample.device)
+    ranks = ranks.view(-1, 1, *sample.shape[2:])
     every = [(0, int(removed[0])), (0, int(removed[-1]))]
     every += [(number, int(count)) for number in range(len(orders)) for count in removed[1:-1]]
     curves = []
     with torch.inference_mode():
         for start in range(0, len(every), BATCH):
-            which, counts = torch.tensor(every[start : start + BATCH], device=input.device).T
-            logits = scores(input * (ranks[which] >= counts.view(-1, 1, 1, 1)))
+            which, counts = torch.tensor(every[start : start + BATCH], device=sample.device).T
+            logits = scores(sample * (ranks[which] >= counts.view(-1, 1, 1, 1)))
             curves.append(tensor_probabilities(logits, temperature, several)[:, target].cpu().numpy())
     whole = np.concatenate(curves)
     first, last = (np.full((len(orders), 1), end) for end in whole[:2])

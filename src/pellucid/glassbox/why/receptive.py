@@ -184,7 +184,7 @@ class _OneChannel(TorchFunctionMode):
 
 
 def _spread(
-    input: Tensor,
+    sample: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
@@ -193,9 +193,9 @@ def _spread(
     groups: int = 1,
 ) -> Tensor:
     """The output of a convolution, (N, filters, height, width): NaN where it sees NaN, 0 elsewhere."""
-    count, channels, height, width = input.shape
-    marked = input.isnan().view(count, groups, channels // groups, height, width).any(2).float()
-    ones = torch.ones(groups, 1, *weight.shape[2:], device=input.device)
+    count, channels, height, width = sample.shape
+    marked = sample.isnan().view(count, groups, channels // groups, height, width).any(2).float()
+    ones = torch.ones(groups, 1, *weight.shape[2:], device=sample.device)
     hits = functional.conv2d(marked, ones, None, stride, padding, dilation, groups) > 0.5
-    spread = torch.where(hits, torch.nan, 0.0).to(input.dtype)
+    spread = torch.where(hits, torch.nan, 0.0).to(sample.dtype)
     return spread.repeat_interleave(len(weight) // groups, dim=1)

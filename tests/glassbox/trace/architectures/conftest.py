@@ -51,13 +51,13 @@ def settled(module: nn.Module) -> nn.Module:
 class Plain:
     """A run of a copy of the module as anyone would write it, one step of AdamW included."""
 
-    def __init__(self, module: nn.Module, input: Tensor, label: int) -> None:
+    def __init__(self, module: nn.Module, sample: Tensor, label: int) -> None:
         module = copy.deepcopy(module)
         optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.05)
         self.outputs: dict[str, Tensor] = {}
         for name, part in module.named_modules():
             part.register_forward_hook(self.keep(name))
-        F.cross_entropy(module(input), torch.tensor([label])).backward()
+        F.cross_entropy(module(sample), torch.tensor([label])).backward()
         parameters = dict(module.named_parameters())
         self.gradients = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
         self.gradients |= {name: out.grad for name, out in self.outputs.items() if out.grad is not None}
@@ -142,10 +142,10 @@ class Reader:
 class Network:
     """A module, its trace, and its plain run."""
 
-    def __init__(self, module: nn.Module, input: Tensor, label: int = 1) -> None:
+    def __init__(self, module: nn.Module, sample: Tensor, label: int = 1) -> None:
         optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.05)
-        self.plain = Plain(module, input, label)
-        self.trace = explain(module, input[0], label, optimizer=optimizer)
+        self.plain = Plain(module, sample, label)
+        self.trace = explain(module, sample[0], label, optimizer=optimizer)
         self.random = np.random.default_rng(3)
 
     def check(self) -> None:
@@ -196,8 +196,8 @@ class Network:
 @pytest.fixture
 def follow() -> Callable[..., Network]:
     def follow(module: nn.Module, shape: tuple[int, int, int], training: bool = False) -> Network:
-        input = torch.randn(1, *shape, generator=torch.Generator().manual_seed(2))
-        return Network(settled(module).train(training), input)
+        sample = torch.randn(1, *shape, generator=torch.Generator().manual_seed(2))
+        return Network(settled(module).train(training), sample)
 
     return follow
 
