@@ -380,7 +380,7 @@ def test_what_the_user_named_wins_over_the_weights(begin: Begin) -> None:
     [
         ({"channels": 1}, r"channels is 1, and the weights of tiny were trained with 3"),
         ({"loss": "mse"}, r"loss is 'mse', and the head on known weights is fitted by cross-entropy"),
-        ({"model": "compact"}, r"model is 'compact', and pretrained 'imagenet' has the weights of tiny"),
+        ({"model": "compact"}, r"model is 'compact', but pretrained 'imagenet' has the weights of tiny"),
     ],
 )
 def test_what_the_weights_cannot_take_is_refused(begin: Begin, tmp_path: Path, settings: Any, says: str) -> None:
@@ -686,7 +686,7 @@ def test_a_model_of_ours_that_needs_its_size_is_not_asked_for_another(
     monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
     written = "conv(2, 3, stride=2) relu flatten dense"
     _, first = finished(begin(out="first", pretrained=None, model=written, size=32, epochs=1))
-    says = r"size is 40, and the weights of conv.* are for pictures of 32x32: dense1\.weight is \[2, 450\] and would"
+    says = r"size is 40, but the weights of conv.* are for pictures of 32x32: dense1\.weight is \[2, 450\] and would"
     with pytest.raises(RecipeError, match=says):
         list(begin(out="second", pretrained=str(first.folder), size=40))
     assert not (tmp_path / "second").exists()

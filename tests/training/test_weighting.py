@@ -99,7 +99,7 @@ def test_the_loss_of_a_trace_is_that_of_the_training(kind: Any) -> None:
 def test_importance_that_does_not_fit_is_refused() -> None:
     with pytest.raises(TraceError, match="2 numbers of importance, but there are 3 classes"):
         Loss(importance=(1.0, 2.0)).check(3, 0)
-    with pytest.raises(TraceError, match="importance beside class weights"):
+    with pytest.raises(TraceError, match="both importance and class weights"):
         Loss(weights=(1.0, 2.0), importance=(1.0, 2.0)).check(2, 0)
 
 

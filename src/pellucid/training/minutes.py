@@ -59,7 +59,7 @@ def too_few(minutes: float, state: State, before: float) -> tuple[str, ...]:
     if before >= allowed:
         follows = "only the head is trained" if known else "one step is trained anyway"
         return (f"minutes {minutes:g} were over before the first step: {took}; {follows}",)
-    return (f"minutes {minutes:g} were too few for a step of the whole network: {took}; only the head is trained",)
+    return (f"minutes {minutes:g} are too few for a step of the whole network: {took}; only the head is trained",)
 
 
 def _left(task: Task, state: State) -> tuple[float, float]:
