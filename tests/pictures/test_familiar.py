@@ -16,7 +16,7 @@ from pellucid.pictures.twins import DESCRIPTION, describe
 
 @cache
 def photograph(seed: int, width: int = 200, height: int = 150) -> Image.Image:
-    """Texture at every scale, in colour, with the 1/f spectrum of natural pictures. Not to be changed."""
+    """Texture at every scale, in colour, with the 1/f spectrum of natural pictures. Tests must not change it."""
     random = np.random.default_rng(seed)
     total = np.zeros((height, width, 3))
     for size in (3, 6, 12, 25, 50):
@@ -54,7 +54,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @pytest.fixture(scope="module")
 def twelve() -> NDArray[np.uint8]:
-    """What is kept of the first twelve photographs. Not to be changed."""
+    """The coarse descriptions of the first twelve photographs. Tests must not change them."""
     return kept(*[photograph(seed) for seed in range(12)])
 
 
