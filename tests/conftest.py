@@ -1,6 +1,4 @@
-"""One small data set and one small classifier, trained once and shared by many tests. Tests that change them make a
-copy.
-"""
+"""A small data set and a small classifier, trained once and shared by many tests, which change only copies."""
 
 import io
 import os

@@ -205,8 +205,7 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
 
 
 def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo]:
-    """List what the cache holds: stores of decoded pictures (one for each folder and size), their features, known
-    weights.
+    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights.
 
     `cache`: a folder to use instead of the user's cache. Each entry has `bytes`. Raises StorageError if it is a file.
     """

@@ -149,7 +149,7 @@ def test_same_padding_gives_an_output_for_each_stride(size, stride, dilation, in
 )
 @settings(max_examples=60)
 def test_same_padding_of_a_pool_takes_no_part(size, stride, input) -> None:
-    """Against the definition: windows from tf.nn's first place on, over real numbers only."""
+    """Against the definition: windows from tf.nn's first place on, without the padding."""
     x = torch.randn(2, 3, *input)
     largest, mean = (kind(size, stride=stride, padding="same") for kind in (MaxPool, AvgPool))
     (top, _), (left, _) = largest.window().zeros(*input)

@@ -78,8 +78,8 @@ class Cycle:
 
     @cached_property
     def backward(self) -> tuple[tuple[Work, str], ...]:
-        """From the scores to the first weights: each step with the gradient that arrived, and the name of what it
-        passes on.
+        """From the scores to the first weights: each step with the gradient that arrived, and the name that it passes
+        to.
         """
         dense = replace(self.dense, gradient=self.loss.gradient_of("input")[0])
         flat = replace(self.flat, gradient=dense.gradient_of("input"))

@@ -28,9 +28,7 @@ def decode(data: bytes, pixel_limit: int, ranges: Ranges) -> NDArray[np.uint8]:
 
 
 def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
-    """An upright RGB image, or the samples of a file with more than 8 bits a sample or of an 8-bit file that Pillow
-    refuses.
-    """
+    """An upright RGB image, or the samples of a file with more than 8 bits, or with 8 that Pillow refuses."""
     tags = tiff_tags.directory(data)
     if tags is not None and (raw := formats.camera_raw(data, tags)) is not None:
         raise PictureError(raw)

@@ -36,10 +36,9 @@ class Oracle:
         tolerance: float = 1e-11,
         at: int = 3,
     ) -> None:
-        """Compare the shape, and `at` random numbers of out and of every input's gradient. `function` takes the inputs
-        in order.
+        """Compare the shape, and `at` random numbers of out and of every input's gradient.
 
-        The tolerance is relative to the scale of the terms.
+        `function` takes the inputs in order. The tolerance is relative to the scale of the terms.
         """
         assert op is not None
         arrays = self.numbers(op) if arrays is None else arrays
