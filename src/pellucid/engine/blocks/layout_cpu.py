@@ -86,7 +86,7 @@ def _copy(typing: Any, numbers: Any, at: Any, line: Any, to: Any, count: Any) ->
 def _even_and_odd(
     typing: Any, line: Any, at: Any, above: Any, above_at: Any, rows: Any, to: Any, sizes: Any, channels: Any, bits: Any
 ) -> Any:  # fmt: skip
-    """Move line[at:], 32 columns of all channels, to rows[to:]; for 16 bits also to the row above, paired with `above`.
+    """Move line[at:], 32 columns of all channels, to rows[to:]; for 16 bits to the row above, paired with `above`.
 
     sizes: (plane, places).
     """
