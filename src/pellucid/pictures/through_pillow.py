@@ -113,6 +113,6 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _gamma(image: Image.Image) -> float | None:
-    """The exponent of a PNG's values; its sRGB chunk takes precedence (PNG specification, 4.3)."""
+    """A PNG's gAMA; None if it has none, or an sRGB chunk, which takes precedence (PNG specification, 4.3)."""
     gamma = image.info.get("gamma")
     return gamma if isinstance(gamma, float) and "srgb" not in image.info and image.format == "PNG" else None
