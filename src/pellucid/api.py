@@ -96,7 +96,7 @@ def train(
 def finish(run: Run | CrossValidation) -> Report:
     """Evaluate the best weights of a run so far and save the model folder, without reporting progress.
 
-    Raises TrainingError where the network's outputs are not finite, and StorageError.
+    Raises TrainingError if the network's outputs are not finite, and StorageError.
     """
     from pellucid.steps import result_of
 
