@@ -91,9 +91,7 @@ def intervals(right: NDArray, groups: NDArray, fold: NDArray) -> dict[str, Inter
 
 
 def measure(setting: Setting, runs: int) -> dict[str, tuple[float, float]]:
-    """For each interval, how often it covers the truth, and its mean width; "one split" is Wilson's on the pictures of
-    a fold.
-    """
+    """For each interval, how often it covers the truth, and its mean width; "one split" is Wilson's for one fold."""
     random = np.random.default_rng(0)
     covered, width = defaultdict(int), defaultdict(float)
     for _ in range(runs):

@@ -51,8 +51,7 @@ def by_class(folder: Path) -> dict[str, list[Path]]:
 
 
 def split(pictures: Path, out: Path, shares: dict[str, float], seed: int = 0, count: int | None = None) -> Path:
-    """Copy a folder with one folder per class to out/SIDE/CLASS, each class divided by the shares; at most `count` in
-    all.
+    """Copy a folder of class folders to out/SIDE/CLASS, each class divided by the shares; at most `count` in all.
 
     Every contender reads these folders, so all have the same pictures on each side.
     """

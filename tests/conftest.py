@@ -1,4 +1,4 @@
-"""One small data set and one small classifier, trained once, that many tests ask. Whoever changes a copy makes it."""
+"""A small data set and a small classifier, trained once and shared by many tests, which change only copies."""
 
 import io
 import os
@@ -18,18 +18,18 @@ import pellucid
 from pellucid import files
 from pellucid.classifier import figures
 
-# These networks are so small that two threads only wait for each other, without end where the machine is shared.
-# Read when torch is first imported, here and in every process that a test starts.
+# These networks are so small that two threads only wait for each other, endlessly on a shared machine. The setting is
+# read when torch is first imported, here and in every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# where no GPU is, its kernels are interpreted (tests/gpu); read when Triton is first imported, by PyTorch or by us
+# without a GPU, its kernels are interpreted (tests/gpu); read when Triton is first imported, by PyTorch or by us
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# whoever starts the tests in the background has Ctrl-C ignored, in them and in every process that they start
+# tests started in the background ignore Ctrl-C, and so would every process that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# how long an example takes is the machine's affair
+# the time of an example depends on the machine
 settings.register_profile("pellucid", deadline=None)
 settings.load_profile("pellucid")
 
@@ -44,7 +44,7 @@ WRONG = (3, 7, 11)  # the numbers in each class that show the other colour, so t
 
 
 def _paint(seed: int, channel: int) -> np.ndarray:
-    """uint8 (20, 24, 3): noise with one channel brighter than the others, so that the class can be learned."""
+    """uint8 (20, 24, 3): noise with one channel brighter than the others, from which the class can be learned."""
     image = np.random.default_rng(seed).integers(0, 160, (20, 24, 3))
     image[..., channel] += 70
     return image.astype(np.uint8)
@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def blocks(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The path that trainings in this process take: by --blocks each race has its winner before it is run."""
+    """The path of trainings in this process: --blocks fixes each race's winner in advance."""
     way = request.config.getoption("--blocks")
     with pytest.MonkeyPatch.context() as patch:
         if way != "chosen":
@@ -76,7 +76,7 @@ def paint() -> Callable[[int, int], np.ndarray]:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 16 blue and 16 red pictures, three of each under the wrong label. Not to be changed."""
+    """A folder with 16 blue and 16 red pictures, three of each under the wrong label. Tests must not change it."""
     root = tmp_path_factory.mktemp("data") / "photos"
     for name, channel in CLASSES.items():
         (root / name).mkdir(parents=True)
@@ -88,7 +88,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder, trained on `photos`. Not to be changed: see `model`."""
+    """A model folder, trained on `photos`. Tests must not change it: see `model`."""
     folder = tmp_path_factory.mktemp("models")
     settings = {"size": 12, "epochs": 8, "batch": 8, "validation": 0.25, "test": 0.25, "learning_rate": 0.01}
     with pytest.MonkeyPatch.context() as patch:
@@ -99,9 +99,9 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undrawn() -> Iterator[None]:
-    """The plots of a card are made and not painted: that takes four times as long as a small training.
+    """A card's plots are made but not painted, which takes four times as long as a small training.
 
-    For modules that train much and look at no plot; tests/classifier/test_card.py does.
+    For modules that train often and do not look at plots; tests/classifier/test_card.py does.
     """
     content = io.BytesIO()
     Image.new("L", (1, 1)).save(content, "PNG")

@@ -1,7 +1,7 @@
-"""`pellucid` in a process of its own that need not import torch: forked from one that has (warm.py).
+"""`pellucid` in a separate process without importing torch: forked from one that has imported it (warm.py).
 
-For what only a whole process can show: signals, kills, two at once, what goes down a pipe. A test of the interpreter
-itself, of what is imported or of streams that are closed from the start, starts `python -m pellucid`.
+For tests that need a whole process: signals, kills, two at once, pipes. A test of the interpreter itself, of imports,
+or of streams that are closed from the start, runs `python -m pellucid` instead.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ WARM.set_forkserver_preload(["tests.warm"])
 
 
 class Command:
-    """A command that runs. Used as subprocess.Popen with text pipes is; `stderr`: a descriptor instead of a pipe."""
+    """A running command. Used like subprocess.Popen with text pipes; `stderr`: a descriptor instead of a pipe."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Command:
         return self._process.exitcode
 
     def communicate(self) -> tuple[str, str]:
-        """All that it says on standard output and standard error until it ends."""
+        """All of its standard output and standard error until it ends."""
         with ThreadPoolExecutor(2) as readers:
             out, err = readers.map(lambda stream: stream.read(), (self.stdout, self.stderr))
         self.close()
@@ -91,7 +91,7 @@ def run(*words: object, cwd: Path | None = None, env: Mapping[str, str] | None =
 
 
 def _run(words: list[str], cwd: str, environment: dict[str, str], out: Connection, err: Connection) -> None:
-    """What the process does: takes its folder, environment and streams, and is `pellucid`."""
+    """The process's work: it takes its folder, environment and streams, and runs `pellucid`."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

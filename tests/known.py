@@ -1,4 +1,4 @@
-"""Known weights small enough for many trainings: random filters with a batch norm that has seen something."""
+"""Known weights small enough for many trainings: random filters and a batch norm with statistics."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ SIDE = 24
 
 
 def tiny(name: str = "imagenet", cache: object = None, model: object = None, classes: tuple[str, ...] = ()) -> Known:
-    """The same weights each time; called as pretrained.find.find is."""
+    """The same weights each time; called like pretrained.find.find."""
     network = text.parse(NETWORK)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

@@ -1,4 +1,4 @@
-"""Training a torch.nn.Module of one's own, from Python and from a file; the model folder needs neither."""
+"""Training a user's own torch.nn.Module, from Python and from a file; the model folder needs neither."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def build(classes):
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python file with a network. Not to be changed."""
+    """A Python file with a network. Tests must not change it."""
     path = tmp_path_factory.mktemp("source") / "net.py"
     path.write_text(SOURCE)
     return path
@@ -100,7 +100,7 @@ def module(net: Path) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def own(photos: Path, net: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder of the network in the file, whose file is not there any more. Not to be changed."""
+    """A model folder of the network in the file, which no longer exists. Tests must not change it."""
     folder = tmp_path_factory.mktemp("own")
     shutil.copy(net, folder / "passing_net.py")
     model = f"{folder / 'passing_net.py'}:build"
@@ -248,7 +248,7 @@ def test_killed_and_resumed_by_its_name_from_the_command_line(net: Path, photos:
                 process.send_signal(signal.SIGKILL)
                 break
     assert not (tmp_path / "killed" / "config.json").exists()
-    # without --model: the run keeps its settings, the file's and the function's names among them
+    # without --model: the run keeps its settings, including the names of the file and the function
     resumed = forked.run("train", photos, "--cache", "c", "--out", "killed", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "runs net.py: build" in resumed.stdout
@@ -425,7 +425,7 @@ def test_the_size_that_a_module_needs_is_chosen_where_none_is_asked_for(photos: 
 
 
 class Mixes(nn.Module):
-    """Adds what autocast computes in bfloat16 to float32, as code does that never ran under it."""
+    """Adds autocast's bfloat16 to float32, like code that never ran under autocast."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -435,7 +435,7 @@ class Mixes(nn.Module):
     def forward(self, x):
         between = self.first(x.mean((2, 3)))
         count = x.shape[0]
-        # both have to be of one type, or it raises
+        # raises unless both have the same dtype
         return self.last(torch.index_add(torch.zeros(count, 4), 0, torch.arange(count), between))
 
 

@@ -18,7 +18,7 @@ PEERS = sorted((FOLDER / "peers").glob("*.py"))
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[ModuleType]:
-    """benchmarks/bench.py; its folder and its modules are gone from this process afterwards."""
+    """benchmarks/bench.py; its folder and its modules are removed from this process afterwards."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
     import bench  # pyright: ignore[reportMissingImports]

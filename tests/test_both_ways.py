@@ -1,7 +1,7 @@
-"""What a training does on the fast path is what the glass box shows: forward, backward and updated.
+"""The glass box shows what training does on the fast path: forward, backward and update.
 
-The glass box runs the plain modules. Here one picture makes one step by fused blocks, and every number of it is held
-against the trace. All other tests can be run on one path or the other: `pytest --blocks fused`, `--blocks plain`.
+The glass box runs the plain modules. Here one picture makes one step with fused blocks, and every number of it is
+compared with the trace. All other tests can run on either path: `pytest --blocks fused`, `--blocks plain`.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ SCALE = Standardise((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 
 
 class One:
-    """The same picture, whatever is asked for."""
+    """The same picture for any rows."""
 
     def __init__(self, side: int) -> None:
         self.pixels = np.random.default_rng(3).integers(0, 256, (1, side, side, 3), np.uint8)

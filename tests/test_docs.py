@@ -1,8 +1,8 @@
-"""The code in the documentation runs: every bash block as a user would type it, every python block as it stands.
+"""The code in the documentation runs: every bash block as a user would type it, every python block unchanged.
 
-Most of a short command's time is importing torch. So a line that only starts `pellucid`, and a block of Python, runs in
-a process that is forked from one which has imported all that (warm.py); all else runs in bash. What a line's words are,
-and where its output goes, bash says there too.
+Most of a short command's time goes into importing torch. So a line that only starts `pellucid`, and a block of Python,
+runs in a process forked from one with these imports (warm.py); everything else runs in bash. In both cases bash splits
+a line into words and decides where its output goes.
 """
 
 import ast
@@ -38,7 +38,7 @@ SIDE = 32  # of a picture: so small that a page's trainings, by default as large
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the pictures that the pages speak of: cats are dark on the left, dogs on the right."""
+    """A folder with the pictures in the pages: cats are dark on the left, dogs on the right."""
     forkserver.ensure_running()  # as the machine is: matplotlib lists its fonts once, and not in each test's cache
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -88,7 +88,7 @@ def run_bash(code: str) -> None:
 
 
 def pieces(code: str) -> Iterator[tuple[bool, str]]:
-    """The lines of a block: each that only starts pellucid alone (True), and what stands between them together."""
+    """The lines of a block: each that only starts pellucid by itself (True), and the code between them together."""
     others: list[str] = []
     end = None  # of a text that a command reads
     for line in code.splitlines():
@@ -111,7 +111,7 @@ def pieces(code: str) -> Iterator[tuple[bool, str]]:
 
 
 def is_plain(line: str) -> bool:
-    """Whether bash would only start pellucid with the words that stand there, its output perhaps into a file."""
+    """Whether bash would only start pellucid with these words, with its output perhaps into a file."""
     unquoted = re.sub(r"'[^']*'|\"[^\"$`\\]*\"|\s#.*", "", line)
     return (
         line.startswith("pellucid ")
@@ -135,9 +135,9 @@ def run_python(code: str) -> None:
 
 
 def run_warm(shown: str, code: str, output: str | None = None) -> None:
-    """Run code in a process of its own, which has the folder, the environment and the output of a new one.
+    """Run code in a separate process with its own folder, environment and output.
 
-    `output`: a file for what it says on standard output.
+    `output`: a file for its standard output.
     """
     script, printed = Path("script.py").absolute(), Path("printed.txt").absolute()
     around = (
@@ -199,7 +199,7 @@ def test_the_public_names_are_those_that_the_docs_use() -> None:
 
 
 def names_used(text: str) -> set[str]:
-    """What a text takes from pellucid, in code: `pellucid.NAME`, `from pellucid import NAME`."""
+    """The names that a text uses from pellucid, in code: `pellucid.NAME`, `from pellucid import NAME`."""
     imported = re.findall(r"^from pellucid import (.+)$", text, re.MULTILINE)
     modules = re.findall(r"^from pellucid\.(\w+)", text, re.MULTILINE)
     names = [name for line in imported for name in line.split(", ")]
@@ -207,7 +207,7 @@ def names_used(text: str) -> set[str]:
 
 
 def deeper(code: str) -> list[str]:
-    """The modules below pellucid that code imports, but for those that are public."""
+    """The modules below pellucid that code imports, except the public ones."""
     result = re.findall(r"^\s*(?:from|import) pellucid\.([\w.]+)", code, re.MULTILINE)
     return [module for module in result if module not in pellucid.__all__]
 
@@ -237,7 +237,7 @@ NAMED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|js|md)|(?:[\w.-]+/)+)(?::([\w.
 
 
 def names_in(body: list[ast.stmt]) -> Iterator[str]:
-    """The functions, the classes with their methods, and the variables that are defined there: "Class.method"."""
+    """The functions, the classes with their methods, and the variables defined there: "Class.method"."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
@@ -250,7 +250,7 @@ def names_in(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def lacking(text: str) -> list[str]:
-    """What a page names as `file`, `folder/` or `file:name`, from src/pellucid or the root, and nobody has."""
+    """The names on a page, `file`, `folder/` or `file:name`, from src/pellucid or the root, that do not exist."""
     missing = []
     for place, name in NAMED.findall(text):
         paths = [path for path in (ROOT / "src/pellucid" / place, ROOT / place) if path.exists()]

@@ -1,4 +1,4 @@
-"""Writing: the old content or the new, never a part, and one clear line where the disk is full."""
+"""Writing: the old content or the new, never a part, and one clear line if the disk is full."""
 
 import errno
 import os

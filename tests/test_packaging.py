@@ -1,4 +1,4 @@
-"""What a source archive holds, and what the lock files pin: a download has to do what its README says."""
+"""The contents of a source archive, and the pins of the lock files: a download must work as its README says."""
 
 import itertools
 import re
@@ -16,7 +16,7 @@ RUN, DEMO, DEV, GPU = (f"requirements{part}.lock" for part in ("", ".demo", ".de
 
 
 def locked(name: str) -> dict[str, str]:
-    """Package -> version, of a lock file whose every line is an exact pin."""
+    """Package -> version, from a lock file whose every line is an exact pin."""
     lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
     results = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""The public names: pinned, annotated, documented, imported when first used."""
+"""The public names: pinned, annotated, documented, imported on first use."""
 
 import inspect
 import re

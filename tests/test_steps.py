@@ -1,4 +1,4 @@
-"""Work in steps: progress as it is made, and the result at the end."""
+"""Work in steps: progress on the way, and the result at the end."""
 
 from collections.abc import Generator
 

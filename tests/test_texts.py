@@ -1,4 +1,4 @@
-"""Encodings that files of the user's come in, and names that are the same name."""
+"""Encodings of the user's files, and names that mean the same."""
 
 import codecs
 

@@ -1,4 +1,4 @@
-"""The walls of the house: who may import whom. Function-level imports count too."""
+"""The walls of the house: which room may import which. Function-level imports count too."""
 
 import ast
 import posixpath
@@ -14,7 +14,7 @@ import pellucid
 
 SOURCE = Path(pellucid.__file__).parent
 
-# room -> the rooms it may import; a file directly in the package is a room of its own name
+# room -> the rooms it may import; a file directly in the package is a room with its own name
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
@@ -95,13 +95,13 @@ ALLOWED = {
         "runs",
         "training",
     },
-    # public names, imported when first used
+    # public names, imported on first use
     "__init__": {"errors", "api", "replay", "whatif", "network", "classifier", "glassbox", "keras", "training"},
     "__main__": {"app"},
 }
 
 
-# a folder that has one door -> nobody outside imports what is behind it
+# a folder with one door -> nobody outside imports what is behind it
 DOORS = ("engine.blocks",)
 
 
@@ -169,7 +169,7 @@ def test_the_walker_sees_a_broken_wall() -> None:
 
 
 def run_time_imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Every import that a run can come to, at any depth: all but those for the type checker alone."""
+    """Every import that can run, at any depth: all except those for the type checker alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
@@ -199,7 +199,7 @@ def import_graph(package: Path) -> dict[str, list[str]]:
 
 
 def cycle(imports: Mapping[str, list[str]]) -> list[str]:
-    """The first cycle found, as a path that ends where it begins; empty where there is none."""
+    """The first cycle, as a path that ends where it begins; empty if there is none."""
     closed: set[str] = set()
 
     def search(name: str, path: list[str]) -> list[str]:
@@ -224,7 +224,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 def test_the_walker_sees_a_cycle(tmp_path: Path) -> None:
-    """Through a function, a branch and a package; what stands there for the type checker is none."""
+    """Through a function, a branch and a package; an import for the type checker does not count."""
     package = tmp_path / "house"
     (package / "rooms").mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -276,12 +276,13 @@ def test_no_file_is_a_drawer_for_odds_and_ends() -> None:
 
 
 WEB = SOURCE / "web"
-# `import x from "./a.js"`, `export ... from`, `import "./a.js"`, `import("./a.js")`; a type's too: where it is declared
+# `import x from "./a.js"`, `export ... from`, `import "./a.js"`, `import("./a.js")`; also a type's, from its
+# declaration
 IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*(["'`])(\.\.?/[^"'`]+)\1""")
 
 
 def page_imports(folder: Path) -> dict[str, list[str]]:
-    """Each JavaScript module under a folder -> those that it imports, at once or later. Paths from the folder."""
+    """Each JavaScript module under a folder -> its imports, at once or later. Paths from the folder."""
     imports = {}
     for path in sorted(folder.rglob("*.js")):
         name = path.relative_to(folder).as_posix()
@@ -328,7 +329,7 @@ def test_modules_that_meet_in_a_leaf_are_no_circle(tmp_path: Path) -> None:
     assert cycle(page_imports(tmp_path)) == []
 
 
-# a cast that lets anything be read from an element, or be left on it
+# a cast that allows any property to be read from an element, or set on it
 EXPANDO = re.compile(r"""@type \{any\} \*/\s*\([^()]+\)\s*(?:\.\w|\[)""")
 
 

@@ -1,8 +1,8 @@
-"""What a command imports before it does anything, for processes that are forked from one which has imported it.
+"""The imports of a command, for processes forked from one that has done them.
 
-Most of a short command's time goes into that: torch, matplotlib, and what torch.export wants. Nothing here runs a
-command or changes what one would meet, and no thread is left, so that a forked process begins as a new one does.
-Whoever starts a forkserver names this module to it as what to preload.
+Most of a short command's time goes into them: torch, matplotlib, and the needs of torch.export. Nothing here runs a
+command or changes its surroundings, and no thread remains, so a forked process starts like a new one. Every forkserver
+must preload this module.
 """
 
 import importlib

@@ -96,7 +96,7 @@ def train(
 def finish(run: Run | CrossValidation) -> Report:
     """Evaluate the best weights of a run so far and save the model folder, without reporting progress.
 
-    Raises TrainingError where the network's outputs are not finite, and StorageError.
+    Raises TrainingError if the network's outputs are not finite, and StorageError.
     """
     from pellucid.steps import result_of
 
@@ -205,8 +205,7 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
 
 
 def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo]:
-    """List what the cache holds: stores of decoded pictures (one for each folder and size), their features, known
-    weights.
+    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights.
 
     `cache`: a folder to use instead of the user's cache. Each entry has `bytes`. Raises StorageError if it is a file.
     """

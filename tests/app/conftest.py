@@ -1,4 +1,4 @@
-"""Running the command line inside the test's own process."""
+"""Run the command line inside the test's own process."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""What is text and what is a picture on standard input, and how rows look."""
+"""Text and pictures on standard input, and the form of rows."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`pellucid cache`: shows and clears what is kept, and nothing else."""
+"""`pellucid cache`: shows and clears the cache, and nothing else."""
 
 import json
 from collections.abc import Callable

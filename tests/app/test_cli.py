@@ -144,7 +144,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(trained: Path) -> None:
-    # every row is written and flushed, so that the pipe breaks in the middle; `plan` writes all at once
+    # every row is flushed, so the pipe breaks in the middle; `plan` writes everything at once
     for command in (["predict", str(trained), *["nowhere.png"] * 20_000], ["plan", "resnet18", "--json"]):
         writer = subprocess.Popen(
             [sys.executable, "-m", "pellucid", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""A few pictures without torch: what is imported, and that it says what the torch module says."""
+"""A few pictures without torch: what is imported, and that the answers equal the torch module's."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def files(photos: Path) -> list[Path]:
 
 
 def loaded(code: str, stdin: bytes = b"") -> tuple[list[str], set[str]]:
-    """The lines that a program of its own prints, and the packages that it has imported by its end."""
+    """The lines that a separate program prints, and the packages that it has imported by its end."""
     code += "\nimport sys; print('LOADED', *sorted({name.split('.')[0] for name in sys.modules}))"
     result = subprocess.run([sys.executable, "-c", code], input=stdin, capture_output=True, check=True)
     *lines, last = result.stdout.decode().splitlines()
@@ -58,7 +58,7 @@ def saved(model: Path) -> Saved:
 
 
 def goes_through_torch(model: Path, pictures: Iterable[Path]) -> bool:
-    """Whether more pictures are known to come than are worth NumPy."""
+    """Whether more pictures are known to come than NumPy should answer."""
     backend = predictor(model, pictures).backend
     assert isinstance(backend, NumpyBackend)
     return backend.many
@@ -171,7 +171,7 @@ def test_many_are_those_of_the_module(trained: Path, files: list[Path]) -> None:
 
 @pytest.mark.parametrize(("name", "few"), [("article", 200), ("compact", 200), ("lenet5", 200), ("resnet18", 8)])
 def test_how_many_are_few(trained: Path, name: str, few: int) -> None:
-    """30 G operations over those of a picture: 134 M, 141 M at 128x128, 0.8 M and 3.65 G."""
+    """30 G operations divided by those of a picture: 134 M, 141 M at 128x128, 0.8 M and 3.65 G."""
     named = zoo.find(name)
     channels, height, width = named.input or (3, 128, 128)
     form = Form(height, width, 1 if channels == 1 else 3)

@@ -1,4 +1,4 @@
-"""`pellucid demo`: its pictures, its place, and what it says, on a training made short."""
+"""`pellucid demo`: its pictures, its folder, and its output, on a short training."""
 
 import json
 import re

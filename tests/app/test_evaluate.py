@@ -1,4 +1,4 @@
-"""`pellucid evaluate`: the figure that was reported, and figures on other folders."""
+"""`pellucid evaluate`: the reported figure, and figures on other folders."""
 
 import csv
 import json
@@ -77,7 +77,7 @@ def test_errors_are_one_line(pellucid: Callable, trained: Path, photos: Path, tm
 def test_folders_that_are_the_models_classes_in_another_form(
     pellucid: Callable, trained: Path, photos: Path, tmp_path: Path
 ) -> None:
-    """The model says café in one Unicode form, the folder in the other, and a model folder stands beside them."""
+    """The model has café in one Unicode form, the folder in the other, and a model folder is beside the classes."""
     model, data = tmp_path / "data" / "model", tmp_path / "data"
     shutil.copytree(trained, model)
     config = json.loads((model / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""`pellucid explain` and `pellucid filters`: as a user runs them, every way to go wrong included."""
+"""`pellucid explain` and `pellucid filters`: as a user runs them, with every wrong use."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def picture(photos: Path) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in."""
+    """An empty current folder."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -268,7 +268,7 @@ def test_odd_file_names(pellucid: Callable, trained: Path, picture: Path, here: 
 
 @pytest.fixture(scope="module")
 def bold(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same model with class names that mean something to a terminal or to rich."""
+    """The same model with class names that have a meaning for a terminal or for rich."""
     folder = tmp_path_factory.mktemp("bold") / "model"
     shutil.copytree(trained, folder)
     text = (folder / "config.json").read_text()

@@ -1,4 +1,4 @@
-"""A number of any module as `pellucid explain` prints it: one of no terms, and the largest of a long list."""
+"""`pellucid explain` on a number of any module: one without terms, and the largest of a long list."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""`pellucid predict --features`: a Parquet file beside the usual answers, whole or not there."""
+"""`pellucid predict --features`: a Parquet file beside the usual answers, complete or absent."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from pellucid.classifier.predict import feature_table
 
 @pytest.fixture
 def pictures(photos: Path, tmp_path: Path) -> Path:
-    """Twelve pictures in folders, and one file that is none."""
+    """Twelve pictures in folders, and one file that is not a picture."""
     root = tmp_path / "pictures"
     for name in ("red", "blue"):
         (root / name).mkdir(parents=True)

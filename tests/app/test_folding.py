@@ -1,4 +1,4 @@
-"""`pellucid train --folds`: what is said of each fold and of all, the card, Ctrl-C, the page that watches."""
+"""`pellucid train --folds`: the output for each fold and for all, the card, Ctrl-C, the live page."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Numbers, times and names as people read them."""
+"""Format numbers, times and names for people."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The command `import`: what it prints, what it writes, and that the folder works like any other."""
+"""The command `import`: its output, its files, and that the folder works like any other."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""A class that a side of the split lacks: named in output, card and JSON; no figure to quote, and no choice by it."""
+"""A class missing on a side of the split: named in output, card and JSON; no figure to quote, and no choice by it."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ TINY = ["--model", NETWORK, "--size", "16", "--epochs", "2", "--batch", "16", "-
 
 
 def draw(path: Path, seed: int) -> None:
-    """A smooth picture, as no other seed gives."""
+    """A smooth picture, different for each seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8))
     coarse.resize((48, 40), Image.Resampling.BICUBIC).save(path)
@@ -47,7 +47,7 @@ def different(folder: Path, count: int, seed: int) -> None:
 def train(
     pellucid: Callable, tmp_path: Path
 ) -> Callable[..., tuple[str, dict[str, Any], str, Counter[tuple[str, str]]]]:
-    """train(flag, ...) trains on tmp_path/in -> (output, metrics.json, card, how many of a class are on a side)."""
+    """train(flag, ...) trains on tmp_path/in -> (output, metrics.json, card, count of each class on each side)."""
 
     def train(*flags: str) -> tuple[str, dict[str, Any], str, Counter[tuple[str, str]]]:
         result = pellucid(

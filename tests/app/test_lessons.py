@@ -1,4 +1,4 @@
-"""How the walk through the article looks: at 80 columns, in a file, in colour."""
+"""The display of the article's lessons: at 80 columns, in a file, in colour."""
 
 import io
 

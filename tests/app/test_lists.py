@@ -1,4 +1,4 @@
-"""Lists of paths on standard input, as the systems write them."""
+"""Lists of paths on standard input, in the forms of the different systems."""
 
 import codecs
 import io

@@ -1,4 +1,4 @@
-"""`pellucid train --open`: the page hears what happens, and the training does not notice."""
+"""`pellucid train --open`: the page learns what happens, and the training does not change."""
 
 import http.client
 import json

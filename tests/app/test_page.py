@@ -1,4 +1,4 @@
-"""`pellucid explain --html`: the page as one file, whole or not at all."""
+"""`pellucid explain --html`: the page as one file, complete or absent."""
 
 import json
 import re

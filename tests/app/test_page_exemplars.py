@@ -1,4 +1,4 @@
-"""The patches that excite a filter most, as the served page asks for them."""
+"""The patches that excite a filter most, as requested by the served page."""
 
 import io
 import itertools
@@ -38,7 +38,7 @@ def glass(trained: Path, photos: Path) -> Iterator[Glass]:
 
 @pytest.fixture
 def own(model: Path, photos: Path, tmp_path: Path) -> Path:
-    """A model whose pictures a test may damage: they lie in tmp_path / "photos"."""
+    """A model whose pictures, in tmp_path / "photos", a test may damage."""
     shutil.copytree(photos, tmp_path / "photos")
     config = json.loads((model / "config.json").read_text())
     config["data"]["root"] = str(tmp_path / "photos")

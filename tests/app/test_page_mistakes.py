@@ -1,4 +1,4 @@
-"""The served page's mistakes and the difference between two classes: what the server says, and what it refuses."""
+"""The served page's mistakes and the difference between two classes: the server's replies and refusals."""
 
 import io
 import json
@@ -31,7 +31,7 @@ def content_of(reply: Reply) -> Any:
 
 
 def waited(ask: Callable[[], Any]) -> Any:
-    """The answer once nothing runs any more."""
+    """The answer after all jobs have ended."""
     until = time.monotonic() + PATIENCE
     while (answer := ask())["state"] == "running":
         assert time.monotonic() < until
@@ -54,7 +54,7 @@ def answers(trained: Path) -> tuple[Answer, ...]:
 
 @pytest.fixture
 def own(model: Path, photos: Path, tmp_path: Path) -> Path:
-    """A model whose pictures a test may damage: they lie in tmp_path / "photos"."""
+    """A model whose pictures, in tmp_path / "photos", a test may damage."""
     shutil.copytree(photos, tmp_path / "photos")
     config = json.loads((model / "config.json").read_text())
     config["data"]["root"] = str(tmp_path / "photos")

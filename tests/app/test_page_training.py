@@ -1,4 +1,4 @@
-"""What the page is told of a training: the curves, one frame at a time, and whatever is wrong with them."""
+"""A training on the page: the curves, one frame at a time, and errors in them."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
 
 @pytest.fixture(scope="module")
 def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with a replay. Not to be changed."""
+    """A model with a replay, which tests must not change."""
     folder = tmp_path_factory.mktemp("replayed")
     settings = {"size": 12, "epochs": 3, "batch": 8, "validation": 0.25, "test": 0.25, "device": "cpu"}
     pellucid.train(photos, folder / "m", cache=folder / "cache", model=NETWORK, replay=True, **settings)

@@ -54,7 +54,7 @@ def test_the_table_fits_the_width(
     end = next(number for number, line in enumerate(lines) if " parameters, " in line)
     table = lines[start:end]
     assert max(map(len, table)) <= width
-    # every line of figures ends where the headings end: no column has been broken
+    # every line of figures ends below the end of the headings: no column is broken
     assert {len(line) for line in table if not line.startswith("  ")} == {len(table[0])}
 
 

@@ -1,4 +1,4 @@
-"""`pellucid predict`: every kind of argument, every format, every way to go wrong."""
+"""`pellucid predict`: every kind of argument, every format, every wrong use."""
 
 import csv
 import io

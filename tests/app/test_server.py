@@ -1,4 +1,4 @@
-"""`pellucid open`: what a real server on this machine answers, and whom it does not answer."""
+"""`pellucid open`: what a real server on this machine answers, and whom it refuses."""
 
 import http.client
 import itertools
@@ -309,7 +309,7 @@ def test_what_is_worked_on_comes_to_its_end_before_the_server_does(
 
 
 def test_no_thread_of_a_connection_outlives_the_server(trained: Path, photos: Path) -> None:
-    # collecting garbage, such a thread would free tensors while Python shuts down, which aborts the process
+    # garbage collection in such a thread would free tensors during Python's shutdown, which aborts the process
     with serving(trained, photos) as server:
         before = set(threading.enumerate())
         idle = [http.client.HTTPConnection(servers.HOST, server.server_port, timeout=PATIENCE) for _ in range(3)]
@@ -366,7 +366,7 @@ def test_ctrl_c_ends_it(trained: Path, tmp_path: Path) -> None:
 def test_the_page_is_there_while_the_picture_is_followed(
     trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page itself comes at once; what it asks is answered as soon as there is an answer."""
+    """The page itself comes at once; its requests are answered as soon as possible."""
     seen: list[Any] = []
     asking: list[threading.Thread] = []
 

@@ -1,4 +1,4 @@
-"""Closed standard streams, and JSON in whatever encoding standard output has."""
+"""Closed standard streams, and JSON in any encoding of standard output."""
 
 import io
 import json
@@ -16,7 +16,7 @@ LOST = "pellucid: standard output is closed; the output is lost.\n"
 
 
 def run(command: list[object], closed: str, tmp_path: Path) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a command that begins with the streams `closed` by a shell."""
+    """Exit status, standard output and standard error of a command that a shell starts with the streams `closed`."""
     line = " ".join(shlex.quote(str(word)) for word in [sys.executable, "-m", "pellucid", *command])
     with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
         status = subprocess.run(["sh", "-c", f"exec {line} {closed}"], stdin=subprocess.DEVNULL, stdout=out, stderr=err)

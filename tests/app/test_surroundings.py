@@ -1,4 +1,4 @@
-"""No home folder, a cache that cannot be written: an answer, or a sentence that says what to do."""
+"""No home folder, or a cache that cannot be written: an answer, or a sentence that says what to do."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ ELSEWHERE = "Choose another place with --cache, or cache=... in Python.\n"
 
 @pytest.fixture
 def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for a user id that /etc/passwd does not know: ~ stays as it is."""
+    """As for a user id that is not in /etc/passwd: ~ stays unexpanded."""
     for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)

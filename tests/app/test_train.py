@@ -1,4 +1,4 @@
-"""`pellucid train`: flags, recipe files, places, resuming, what is printed where."""
+"""`pellucid train`: flags, recipe files, places, resuming, and where output goes."""
 
 import csv
 import json
@@ -69,7 +69,7 @@ def test_flags_over_recipe_over_model_over_defaults(
     assert pellucid("train", *arguments).status == 0
     recipe = started[0].recipe
     assert (recipe.learning_rate, recipe.epochs, recipe.optimizer, recipe.momentum) == (0.25, 7, "adam", 0.9)
-    # a flag counts also where it says what is the default anyway
+    # a flag counts even if it states the default
     pellucid("train", *arguments, "--model", "compact", "--epochs", "9")
     assert (started[1].recipe.model, started[1].recipe.epochs, started[1].recipe.optimizer) == ("compact", 9, "adamw")
 
@@ -172,7 +172,7 @@ def test_folders_without_data(pellucid: Callable, tmp_path: Path, build: Callabl
 
 @pytest.fixture(scope="module")
 def strange(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set whose names are markup, with a broken picture, whose own name is no UTF-8, and a hidden file."""
+    """A data set with markup in its names, a broken picture whose name is not UTF-8, and a hidden file."""
     root = tmp_path_factory.mktemp("strange") / "[red]data[nothing]"
     shutil.copytree(photos / "red", root / "[bold]a|b")
     shutil.copytree(photos / "blue", root / "<i>\n")
@@ -214,7 +214,7 @@ def test_a_whole_training_in_a_pipe(strange: Path, tmp_path: Path) -> None:
 
 
 def all_of(terminal: int) -> str:
-    """What is written to a terminal until nobody has its other end."""
+    """Everything written to a terminal until its other end is closed."""
     parts = []
     with suppress(OSError):  # Linux's way to say that
         while part := os.read(terminal, 1 << 16):
@@ -267,7 +267,7 @@ def test_ctrl_c_saves_and_resume_goes_on(pellucid: Callable, photos: Path, tmp_p
     result = pellucid("train", *place, "--resume", "--batch", "8")
     assert result.status == 1
     assert result.err == (f"pellucid: batch is 8 here and 16 in {tmp_path}/m; a resumed run keeps its settings.\n")
-    # 32 is the default of --batch, and still another one than the run's
+    # 32 is the default of --batch, but not the run's
     assert "batch is 32 here and 16 in" in pellucid("train", *place, "--resume", "--batch", "32").err
     result = pellucid("train", *place, "--resume", "--batch", "16")
     assert result.status == 0

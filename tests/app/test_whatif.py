@@ -1,4 +1,4 @@
-"""What if, asked of a real server: what follows is true, what cannot be is a sentence, and everything comes back."""
+"""What if, on a real server: the results are true, impossible changes give a sentence, and everything can be undone."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_what_follows_is_what_the_changed_classifier_says(ask: Ask, glass: Glass
     for name in ("value/conv1", "gradient/conv1.weight", "after/conv1.weight", "remembered/conv1.weight/mean"):
         _, content = ask(f"/api/array?name={name}")
         assert content == Document(trace).arrays[name].tobytes()
-    # the optimizer remembers what it did
+    # the optimizer's state stays
     name = "remembered/conv1.weight/mean"
     assert np.array_equal(glass.plain.document.arrays[name], glass.shown.document.arrays[name])
 

@@ -1,4 +1,4 @@
-"""Features: what the last dense layer gets. Times its weight, plus its bias, they are the logits."""
+"""Features: the input of the last dense layer. Times its weight, plus its bias, they give the logits."""
 
 import warnings
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def test_what_cannot_be_described(photos: Path, tmp_path: Path) -> None:
 
 
 class Scaled(torch.nn.Module):
-    """Ends in something else than its dense layer."""
+    """Does not end in its dense layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Scaled(torch.nn.Module):
 
 
 class Named(torch.nn.Module):
-    """A module of the user's: the dense layer has a name of its own, and is not the last that was made."""
+    """A user's module: the dense layer has its own name, and was not made last."""
 
     def __init__(self) -> None:
         super().__init__()

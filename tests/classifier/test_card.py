@@ -1,4 +1,4 @@
-"""The model card: the figures of metrics.json, whatever the classes are called, and pictures that show something."""
+"""The model card: the figures of metrics.json, with any class names, and plots that are not blank."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from pellucid.training.evaluate import calibration, measure, probabilities
 
 
 def metrics(names: list[str], each: int = 6, temperature: float = 2.0) -> dict[str, Any]:
-    """As metrics.json has them, of a classifier that is mostly right."""
+    """In the form of metrics.json, of a classifier that is mostly right."""
     labels = np.repeat(np.arange(len(names)), each)
     logits = np.random.default_rng(0).normal(0, 1, (len(labels), len(names))).astype(np.float32)
     logits[np.arange(len(labels)), labels] += 2
@@ -39,7 +39,7 @@ def history(epochs: int, validated: bool = True) -> list[dict[str, str]]:
 
 
 def drawn(path: Path) -> np.ndarray:
-    """The picture, uint8 (H, W, 3), once it is clear that it is one and not blank."""
+    """The picture, uint8 (H, W, 3), after a check that it is not blank."""
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         image = np.array(picture.convert("RGB"))

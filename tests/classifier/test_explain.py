@@ -1,4 +1,4 @@
-"""A trained classifier's glass box: its numbers are those of prediction, its step the one that training would make."""
+"""A trained classifier's glass box: its numbers equal those of prediction, its step is training's next one."""
 
 import json
 import shutil
@@ -84,7 +84,7 @@ def test_pictures_of_every_form(classifier: Classifier, picture: Path, tmp_path:
 
 
 def test_the_update_is_the_step_that_training_would_make_next(trained: Path, picture: Path) -> None:
-    """By hand from the folder's own files: AdamW's state, the recipe, the loss with its smoothing."""
+    """By hand from the folder's own files: AdamW's state, the recipe, the smoothed loss."""
     classifier = api.load(trained)
     trace = classifier.explain(picture, "red")
     config = json.loads((trained / "config.json").read_text())
@@ -128,7 +128,7 @@ def test_explaining_steps_nothing(classifier: Classifier, picture: Path) -> None
 
 
 def without_state(folder: Path) -> Path:
-    """As a model folder was before the optimizer's state was kept with it."""
+    """A model folder from before the optimizer's state was saved."""
     (folder / "optimizer.safetensors").unlink()
     config = json.loads((folder / "config.json").read_text())
     config.pop("optimizer")

@@ -1,4 +1,4 @@
-"""Confusion matrices in JSON: whole where small, their counts above 0 where large, and read in either form."""
+"""Confusion matrices in JSON: whole if small, their counts above 0 if large, and readable in either form."""
 
 import json
 from pathlib import Path

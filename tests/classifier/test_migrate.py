@@ -1,4 +1,4 @@
-"""Folders that earlier versions wrote, as they lie in stored/: each still opens and says what it said then.
+"""Folders in stored/ that earlier versions wrote: each still opens and gives its original answers.
 
 `format1-first` was written by the first version that wrote any, without ranges, optimizer and known pictures; `format1`
 by the last one of that format. They are stored without their plots.
@@ -18,7 +18,7 @@ from pellucid.pictures.decode import Ranges
 from pellucid.runs import made_from
 
 STORED = Path(__file__).parent / "stored"
-# what each said of stored/picture.png when it was written
+# the original answers for stored/picture.png
 LOGITS = {
     "format1-first": (1.4439345598220825, 1.8815733194351196),
     "format1": (1.5709855556488037, 1.7700656652450562),

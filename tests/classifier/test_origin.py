@@ -1,4 +1,4 @@
-"""What a card says of known weights."""
+"""The text of a card on known weights."""
 
 from typing import Any
 

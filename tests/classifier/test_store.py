@@ -153,7 +153,7 @@ def flip(path: Path) -> None:
 
 
 def change(**values: Any) -> Callable[[Path], None]:
-    """A damage to config.json: keys set, or with None removed."""
+    """Damages config.json: sets keys, or removes those with None."""
 
     def damage(model: Path) -> None:
         config = json.loads((model / store.CONFIG).read_text())
@@ -167,7 +167,7 @@ def change(**values: Any) -> Callable[[Path], None]:
 
 
 def weights(edit: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
-    """A change of the tensors whose hash is then stated rightly: not damage but another network's weights."""
+    """Changes tensors and states the right hash: not damage, but another network's weights."""
 
     def damage(model: Path) -> None:
         tensors = load_file(model / store.WEIGHTS)

@@ -11,7 +11,7 @@ from pellucid.network import text
 from pellucid.network.standardise import Standardise, to_unit
 
 SCALE = Standardise((0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
-# all that a convolution may have before and after it
+# everything that a convolution may have before and after it
 NETWORKS = (
     "conv(8, 3, padding=1) relu globalavgpool dense",
     "conv(8, 3, stride=2, padding=same, bias=false) batchnorm(eps=0.001) relu6 "

@@ -1,4 +1,4 @@
-"""What a training would take: measured with a clock that we hold."""
+"""The estimate of a training, measured with a fake clock."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The optimizers less the compiler's import: PyTorch's own numbers, and no import."""
+"""The optimizers without the compiler's import: PyTorch's own numbers, and no import."""
 
 import copy
 import subprocess

@@ -1,4 +1,4 @@
-"""Compile the kernels for GPUs that are not here; prints what each takes, as JSON. In a process without interpreter."""
+"""Compile the kernels for absent GPUs, and print what each takes as JSON. Runs in a process without the interpreter."""
 
 import json
 import re

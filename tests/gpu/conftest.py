@@ -1,6 +1,6 @@
-"""The kernels of a GPU, on a GPU where there is one, else in Triton's interpreter, number by number.
+"""A GPU's kernels, on a GPU if there is one, else in Triton's interpreter, number by number.
 
-Triton is no dependency: PyTorch for CUDA brings it. `make test` installs it where it can, and says so where it cannot.
+Triton is not a dependency: PyTorch for CUDA includes it. `make test` installs it if possible, and says so if not.
 """
 
 import os
@@ -12,7 +12,7 @@ import torch
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
-    """The device whose blocks are the GPU's: a GPU, or the CPU in its place."""
+    """The device that runs the GPU's blocks: a GPU, or the CPU instead."""
     pytest.importorskip("triton", reason="NOT TESTED: the kernels of a GPU; Triton is not installed")
     from pellucid.engine.blocks import gpu as on_gpu
 
@@ -25,7 +25,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
 
 
 def _widen_products(patch: pytest.MonkeyPatch) -> None:
-    """Triton's interpreter keeps bfloat16 as integers, and would multiply these."""
+    """Triton's interpreter stores bfloat16 as integers, and would multiply these."""
     import triton.language as tl
     from triton.runtime import interpreter
 

@@ -29,7 +29,7 @@ BOTH = (torch.float32, torch.bfloat16)
 
 @dataclass(frozen=True)
 class Case:
-    """A block, and whether its convolution is made in registers."""
+    """A block, and whether it is convolved in registers."""
 
     conv: dict[str, object]
     pool: int
@@ -59,7 +59,7 @@ CASES = {
 
 
 def modules(case: Case, device: torch.device, seed: int = 3) -> nn.Sequential:
-    """Filters of whole numbers, so that every sum is exact in bfloat16 too, and ties are many."""
+    """Filters of whole numbers: every sum is exact in bfloat16 too, and ties are frequent."""
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Conv2d(**case.conv)  # type: ignore[arg-type]
     with torch.no_grad():
@@ -164,7 +164,7 @@ def test_more_windows_than_programs(gpu: torch.device, monkeypatch: pytest.Monke
 
 
 def test_training_after_predicting(gpu: torch.device) -> None:
-    """As a run does that is resumed between an epoch's last step and its validation."""
+    """As in a run that is resumed between an epoch's last step and its validation."""
     case = CASES["flattened next, so channel by channel"]
     module, images = modules(case, gpu), pictures(case, gpu)
     on_gpu._of_taps.cache_clear()

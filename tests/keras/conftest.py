@@ -1,4 +1,4 @@
-"""Files that Keras wrote once, unpacked, what it predicted with them, and copies that a test may change."""
+"""Files that Keras wrote once, unpacked, its predictions for them, and copies that a test may change."""
 
 import io
 import json
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent / "files"
 
 @pytest.fixture(scope="session")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of models.zip. Not to be changed."""
+    """A folder with the files of models.zip. Tests must not change it."""
     folder = tmp_path_factory.mktemp("keras")
     with zipfile.ZipFile(HERE / "models.zip") as archive:
         archive.extractall(folder)

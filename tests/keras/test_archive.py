@@ -1,4 +1,4 @@
-"""Files that are cut, changed, of another kind, or made to harm: one clear line, nothing read from elsewhere."""
+"""Files that are truncated, changed, of another kind, or malicious: one clear line, nothing read from elsewhere."""
 
 import builtins
 import io
@@ -184,7 +184,7 @@ def test_weights_of_other_floats_are_read(kind: str, edited: Callable[..., Path]
 
 
 def test_a_layer_of_impossible_size_takes_no_memory(edited: Callable[..., Path], tmp_path: Path) -> None:
-    """The array is declared, 400 GB of it, and nothing of it is stored."""
+    """The array is declared with 400 GB, none of which is stored."""
 
     def large(file: h5py.File) -> None:
         del file[KERNEL]
@@ -247,7 +247,7 @@ def test_nothing_of_keras_and_no_h5py_is_imported_before_it_is_needed() -> None:
 
 
 def test_a_stream_of_an_hdf5_file_is_one(stored: Path) -> None:
-    """What the tests rely on when they change weights."""
+    """The tests rely on this when they change weights."""
     content = io.BytesIO(zipfile.ZipFile(stored / "article.keras").read("model.weights.h5"))
     with h5py.File(content, "r") as file:
         assert file[KERNEL].shape == (5, 5, 3, 10)

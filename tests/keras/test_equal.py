@@ -1,4 +1,4 @@
-"""What Keras predicted, Pellucid predicts: files that Keras wrote, both formats, read without Keras."""
+"""Pellucid predicts what Keras predicted: files that Keras wrote, both formats, read without Keras."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def imported(path: Path, out: Path, divide: float = 1) -> Imported:
 
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:
-    """float64 (n, classes) of what Keras gave: probabilities, of one sigmoid or of all classes, or scores."""
+    """float64 (n, classes) from Keras's output: probabilities, of one sigmoid or of all classes, or scores."""
     outputs = outputs.astype(np.float64)
     if outputs.shape[1] == 1:
         return np.hstack([1 - outputs, outputs])
@@ -83,7 +83,7 @@ def test_predictions_are_those_of_keras(
 
 
 def as_keras_2(path: Path) -> None:
-    """An .h5 file as Keras 2 noted it: lists for calls, ":0" behind names, the input's shape in the first layer."""
+    """An .h5 file in Keras 2's notation: lists for calls, ":0" after names, the input's shape in the first layer."""
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
         _older(config)
@@ -142,7 +142,7 @@ def test_the_notation_of_keras_2_is_read(
 def test_weights_without_names_are_read_by_kind_and_number(
     name: str, folder: str, edited: Callable[..., Path], predictions: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    """As earlier versions of Keras 3, and the late ones of Keras 2, wrote them."""
+    """As earlier versions of Keras 3, and late ones of Keras 2, wrote them."""
 
     def older(file: h5py.File) -> None:
         file.visititems(lambda place, each: each.attrs.pop("name", None) and None)

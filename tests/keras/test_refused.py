@@ -1,4 +1,4 @@
-"""What is not read is named, with its class and its name, and nothing is written."""
+"""An unsupported layer is named, with its class and its name, and nothing is written."""
 
 import copy
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def named(layers: Layers, kind: str) -> dict[str, Any]:
 
 
 def as_kind(kind: str, new: str, **config: Any) -> Callable[[Layers], None]:
-    """The first layer of a kind becomes another."""
+    """Replaces the first layer of a kind by another kind."""
 
     def change(layers: Layers) -> None:
         layer = named(layers, kind)
@@ -121,7 +121,7 @@ def test_what_is_not_read_is_named(
 
 def test_branches_that_do_not_meet(edited: Callable[..., Path], tmp_path: Path) -> None:
     def change(layers: Layers) -> None:
-        """The second Add takes the pixels in place of its shortcut."""
+        """The second Add takes the pixels instead of its shortcut."""
         add = [layer for layer in layers if layer["class_name"] == "Add"][1]
         add["inbound_nodes"][0]["args"][0][0]["config"]["keras_history"][0] = named(layers, "Rescaling")["name"]
 

@@ -19,8 +19,8 @@ from pellucid.lessons.walk import DRAWN, NAMES, lessons
 FIGURES = json.loads((Path(__file__).parent / "figures.json").read_text())
 CLOSE = {"rel": 0, "abs": 1e-9}
 
-# Every key of figures.json -> where the walk's JSON has it: lesson, "arrays" or "values", name, and what is in there.
-# None: words about the numbers. A reference such as "six_by_six.printed_output" is followed.
+# Every key of figures.json -> its place in the walk's JSON: lesson, "arrays" or "values", name, and the place within.
+# None for words about the numbers. A reference such as "six_by_six.printed_output" is followed.
 PLACES: dict[str, tuple[str | int, ...] | None] = {
     "source": None,
     "single_weight.printed_image": ("one-weight", "arrays", "picture"),
@@ -99,12 +99,12 @@ def walk() -> tuple[Lesson, ...]:
 
 @pytest.fixture(scope="module")
 def printed(walk: tuple[Lesson, ...]) -> dict[str, Any]:
-    """What `pellucid article --json` prints, read back."""
+    """The output of `pellucid article --json`, parsed."""
     return json.loads(json.dumps(as_json(walk), allow_nan=False))["lessons"]
 
 
 def leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key path of figures.json with what is there; a list of numbers or of words is one thing."""
+    """Every key path of figures.json with its value; a list of numbers or of words counts as one value."""
     inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     if isinstance(content, dict) or (isinstance(content, list) and isinstance(content[0], dict)):
         for key, value in inner:
@@ -114,7 +114,7 @@ def leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def resolved(value: Any) -> Any:
-    """What a reference stands for: "six_by_six.printed_image"."""
+    """The value behind a reference: "six_by_six.printed_image"."""
     if isinstance(value, str) and "." in value and value.split(".")[0] in FIGURES:
         section, key = value.split(".")
         return FIGURES[section][key]
@@ -285,7 +285,7 @@ def test_the_cycles_lessons_show_the_cycle(walk: tuple[Lesson, ...]) -> None:
         for name, module in tiny().named_children():
             value = module(value)
             np.testing.assert_allclose(forward.array(name).ravel(), value.numpy().ravel(), atol=1e-12)
-    # every number of every layer, every gradient of a number behind the picture, every weight's step is worked out
+    # every number of every layer, every gradient of a number after the picture, every weight's step has a working
     assert len(forward.workings) == 8 + 8 + 2 + 2 + 2
     assert len(backward.workings) == 1 + 2 + 2 + (4 + 2 + 2) + (2 + 8 + 8) + (8 + 2)
     assert len(update.workings) == sum(weight.size for weight in material.TINY_WEIGHTS.values())

@@ -1,4 +1,4 @@
-"""The NumPy forward pass beside torch's modules: every kind of layer, the zoo, and networks drawn from the text."""
+"""The NumPy forward pass against torch's modules: every kind of layer, the zoo, and random networks."""
 
 from itertools import product
 
@@ -20,7 +20,7 @@ EPS = float(np.finfo(np.float32).eps)
 
 
 def module_of(network: Network, shape: Shape, classes: int, seed: int) -> torch.nn.Module:
-    """With batch norm's statistics drawn too, so that they are not those that change nothing."""
+    """With random batch norm statistics, because the initial ones change nothing."""
     torch.manual_seed(seed)
     module = network.module(shape, classes).eval()
     for name, tensor in module.state_dict().items():
@@ -43,7 +43,7 @@ def both(network: Network, shape: Shape, classes: int, seed: int = 0) -> tuple[n
 
 
 def agree(ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray) -> None:
-    """As near to the exact logits as float32 sums are: 100 units in the last place of the largest."""
+    """As close to the exact logits as float32 sums are: 100 units in the last place of the largest."""
     assert ours.dtype == np.float32
     assert ours.shape == theirs.shape
     scale = max(1.0, float(np.abs(exact).max()))

@@ -1,4 +1,4 @@
-"""Sizes, parameters and costs: by hand for the article, and against PyTorch for drawn settings."""
+"""Sizes, parameters and costs: by hand for the article, and against PyTorch for random settings."""
 
 from collections.abc import Callable
 from math import prod, sqrt
@@ -52,7 +52,7 @@ def flops(module: nn.Module, x: torch.Tensor) -> tuple[int, int]:
 
 
 def kept_bytes(module: nn.Module, x: torch.Tensor) -> int:
-    """Bytes of the activations that autograd keeps for backward, each memory counted once."""
+    """Bytes of the activations that autograd keeps for backward, each memory block counted once."""
     weights = {each.untyped_storage().data_ptr() for each in [*module.parameters(), *module.buffers()]}
     stored: dict[int, torch.UntypedStorage] = {}
 
@@ -149,7 +149,7 @@ def test_same_padding_gives_an_output_for_each_stride(size, stride, dilation, in
 )
 @settings(max_examples=60)
 def test_same_padding_of_a_pool_takes_no_part(size, stride, shape) -> None:
-    """Against the definition: windows from tf.nn's first place on, of the numbers that are there."""
+    """Against the definition: windows from tf.nn's first place on, without the padding."""
     x = torch.randn(2, 3, *shape)
     largest, mean = (kind(size, stride=stride, padding="same") for kind in (MaxPool, AvgPool))
     (top, _), (left, _) = largest.window().zeros(*shape)
@@ -303,7 +303,7 @@ def test_kept_bytes_are_what_autograd_keeps(layer: Layer) -> None:
 
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=str)
 def test_kept_bytes_are_the_input_or_the_output(layer: Layer) -> None:
-    """An input that is kept anyway (a square keeps it) is not kept twice; an output is kept beside it."""
+    """An input that is kept anyway (a square keeps it) is not counted twice; an output is kept besides."""
     x = torch.rand(1, 4, 6, 6, requires_grad=True)
     module = nn.Sequential(Sigmoid().module((4, 6, 6)), layer.module((4, 6, 6)))
     cost = layer.cost((4, 6, 6), input_is_kept=True)
@@ -324,7 +324,7 @@ def test_batch_norm_on_maps_and_rows(shape: tuple[int, ...]) -> None:
 )
 @settings(max_examples=40, deadline=None)
 def test_layer_norm_is_the_papers(incoming: tuple[int, ...], eps: float) -> None:
-    """Over the channels of each place; and what autograd keeps of it, in the order of memory that training has."""
+    """Over the channels of each place; and the memory that autograd keeps, in training's memory order."""
     layer, x = LayerNorm(eps=eps), torch.randn(2, *incoming)
     if len(incoming) == 3:
         x = x.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Networks whole: names, shapes, modules, residuals, and what is said where sizes do not fit."""
+"""Whole networks: names, shapes, modules, residuals, and the messages for sizes that do not fit."""
 
 import pytest
 import torch

@@ -66,7 +66,7 @@ def test_article_fully_connected_instead() -> None:
 
 
 def test_article_memory() -> None:
-    """Kept: the picture, ReLU's output (which max pooling keeps too), the winners' 8-byte indices, the pooled maps."""
+    """Kept: the picture, ReLU's output (which max pooling needs too), the winners' 8-byte indices, the pooled maps."""
     stored = 4 * 270000 + 4 * 876160 + 8 * 219040 + 4 * 219040
     widest = 4 * (876160 + 876160)  # ReLU's input and output, or their gradients
     # max pooling's backward: its gradients, and as the one that comes out of flatten is in plain order, its input and
@@ -130,7 +130,7 @@ def test_article_memory() -> None:
     ],
 )
 def test_training_takes_what_is_planned_or_a_tenth_less(text: str, shape: Shape, batch: int, optimizer: str) -> None:
-    """Beside PyTorch's own count of what its allocator has handed out; benchmarks/memory.py measures more networks."""
+    """Against PyTorch's own count of its allocator's memory; benchmarks/memory.py measures more networks."""
     path = Path(__file__).parents[2] / "benchmarks" / "memory.py"
     spec = importlib.util.spec_from_file_location("benchmarks_memory", path)
     assert spec is not None
@@ -221,7 +221,7 @@ def test_a_residual_costs_what_its_rows_cost() -> None:
 
 
 def test_peak_counts_what_waits_for_the_addition() -> None:
-    """While the shortcut runs, the input and the body's output stand beside its own."""
+    """While the shortcut runs, the input and the body's output are in memory besides its own."""
     planned = plan(parse("residual(conv(6, 1) | conv(6, 1)) flatten dense"), (3, 10, 10), 2)
     assert planned.peak_bytes == 4 * 100 * (3 + 6 + 6 + 6)  # the addition: input, two branches, sum
     identity = plan(parse("residual(relu relu) flatten dense"), (3, 10, 10), 2)
@@ -229,7 +229,7 @@ def test_peak_counts_what_waits_for_the_addition() -> None:
 
 
 def test_step_counts_the_gradients_that_wait_for_the_other_branch() -> None:
-    """The body's first ReLU goes back, with all that is kept before it; the shortcut's gradient waits."""
+    """The body's first ReLU runs backward, with everything kept before it, while the shortcut's gradient waits."""
     planned = plan(parse("conv(6, 1) residual(relu relu) flatten dense"), (3, 10, 10), 2)
     picture, map_ = 4 * 100 * 3, 4 * 100 * 6
     # first ReLU: it is kept; its two gradients, and the one that waits. The second works on the very one that waits.

@@ -1,4 +1,4 @@
-"""From scores to probabilities, and from these to what a picture is called."""
+"""From scores to probabilities, and from these to predicted classes."""
 
 import numpy as np
 import pytest

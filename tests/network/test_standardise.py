@@ -1,4 +1,4 @@
-"""From bytes to what a network sees."""
+"""From bytes to a network's input."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The text both ways, and every way to be refused, with the caret in its place."""
+"""The text in both directions, and every refusal, with the caret in its place."""
 
 import pytest
 from hypothesis import given, settings

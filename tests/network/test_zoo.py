@@ -1,4 +1,4 @@
-"""The named networks against the figures that are published for them."""
+"""The named networks against their published figures."""
 
 import pytest
 import torch

@@ -27,7 +27,7 @@ def encode() -> Callable[..., bytes]:
 
 @pytest.fixture
 def photo(encode: Callable[..., bytes]) -> Callable[..., bytes]:
-    """photo(seed) -> the bytes of a small PNG that no other seed gives."""
+    """photo(seed) -> the bytes of a small PNG, different for each seed."""
 
     def photo(seed: int, height: int = 6, width: int = 8) -> bytes:
         return encode(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8), "PNG")
@@ -37,7 +37,7 @@ def photo(encode: Callable[..., bytes]) -> Callable[..., bytes]:
 
 @pytest.fixture
 def animals(tmp_path: Path, photo: Callable[..., bytes]) -> Path:
-    """A folder with three cats and three dogs, each another picture."""
+    """A folder with three different cats and three different dogs."""
     root = tmp_path / "animals"
     for label, name in enumerate(["cat", "dog"]):
         (root / name).mkdir(parents=True)
@@ -95,7 +95,7 @@ def _packed(numbers: list | bytes, order: str) -> bytes:
 
 @pytest.fixture(scope="session")
 def png() -> Callable[..., bytes]:
-    """png(values uint16 (H, W, C), *(name, content) of chunks) -> a PNG of 16 bits a sample."""
+    """png(values uint16 (H, W, C), *(name, content) of chunks) -> a PNG with 16 bits a sample."""
 
     def png(values: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
         height, width, channels = values.shape
@@ -113,7 +113,7 @@ def png() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def icc() -> Callable[..., bytes]:
-    """icc("adobe" | "p3" | "srgb" | "linear" | "ink") -> a small profile of the name (ICC.1:2001-04)."""
+    """icc("adobe" | "p3" | "srgb" | "linear" | "ink") -> a small profile of that name (ICC.1:2001-04)."""
     return _profile
 
 

@@ -1,4 +1,4 @@
-"""The third look: of twins in two classes, which are copies, and which are alike for a reason."""
+"""The third look at twins in two classes: which are copies, and which are alike for a good reason."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def scene(seed: int, width: int = 160, height: int = 130) -> Image.Image:
 
 
 def shot(seed: int, lamp: tuple[int, int] | None = None, part: int = 2) -> Image.Image:
-    """A fixed camera's picture: the same scene with noise and a gain of its own, and perhaps a lamp that is on."""
+    """A fixed camera's picture: the same scene with its own noise and gain, and perhaps a lamp that is on."""
     random = np.random.default_rng(seed)
     pixels = np.array(scene(0), float)
     if lamp is not None:

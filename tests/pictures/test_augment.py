@@ -1,4 +1,4 @@
-"""Augmentation: who changes what, by how much, and the same again from the same generator."""
+"""Augmentation: which level changes what, how much, and the same result from the same generator."""
 
 from functools import partial
 
@@ -73,7 +73,7 @@ def test_every_picture_is_changed_by_itself(level: Augment) -> None:
 
 
 def test_strong_mirrors_half_of_the_pictures_and_light_none() -> None:
-    """A ramp, dark on the left and bright on the right: only a mirror turns it round."""
+    """A ramp, dark on the left and bright on the right: only a mirror reverses it."""
     ramp = torch.linspace(0.2, 0.8, 32).expand(400, 1, 32, 32)
 
     def turned(level: Augment) -> int:
@@ -85,7 +85,7 @@ def test_strong_mirrors_half_of_the_pictures_and_light_none() -> None:
 
 
 def test_light_moves_scales_and_turns_only_a_little() -> None:
-    """A blot in the middle: its centre moves as the shift says; its extent as area and aspect say."""
+    """A blot in the middle: its centre moves within the shift, its extent within area and aspect."""
     blot = torch.zeros(300, 1, 40, 40)
     blot[:, :, 14:26, 14:26] = 1
     result = augment(blot, "light", seeded())
@@ -101,7 +101,7 @@ def test_light_moves_scales_and_turns_only_a_little() -> None:
 
 
 def test_light_leaves_a_line_of_text_where_it_stands() -> None:
-    """Bright above, dark below, brighter on the left below: so it stays (no turn, no mirror)."""
+    """Bright above, dark below, brighter on the lower left: so it stays (no turn, no mirror)."""
     image = torch.zeros(200, 1, 32, 32)
     image[:, :, :16] = 1
     image[:, :, 16:, :16] = 0.5
@@ -113,7 +113,7 @@ def test_light_leaves_a_line_of_text_where_it_stands() -> None:
 
 
 def test_strong_shows_a_part_of_the_picture() -> None:
-    """A ramp from 0 to 1: a crop shows less of it than the whole, at least what the smallest part holds."""
+    """A ramp from 0 to 1: a crop shows less of it than the whole, but at least as much as the smallest part."""
     ramp = torch.linspace(0, 1, 64).expand(300, 1, 64, 64)
     plain = STRONG.brightness, STRONG.contrast
     result = augment(ramp, "strong", seeded())
@@ -125,7 +125,7 @@ def test_strong_shows_a_part_of_the_picture() -> None:
 
 @pytest.mark.parametrize("level", CHANGING)
 def test_brightness_and_contrast_stay_in_their_ranges(level: Augment) -> None:
-    """An even grey keeps its value but for brightness: 0.5 * (1 +- brightness)."""
+    """A uniform grey changes only by brightness: 0.5 * (1 +- brightness)."""
     ranges = LIGHT if level == "light" else STRONG
     result = augment(torch.full((300, 3, 8, 8), 0.5), level, seeded())
     assert torch.allclose(result.amax((1, 2, 3)), result.amin((1, 2, 3)), atol=1e-4)
@@ -135,7 +135,7 @@ def test_brightness_and_contrast_stay_in_their_ranges(level: Augment) -> None:
 
 
 def test_only_strong_changes_how_colourful_a_picture_is() -> None:
-    """An even red: what lies between the channels, relative to the grey, is what saturation changes."""
+    """A uniform red: saturation changes the difference between the channels, relative to the grey."""
     red = torch.tensor([0.6, 0.24, 0.24])[None, :, None, None].expand(200, 3, 8, 8)
 
     def spread(level: Augment) -> Tensor:
@@ -155,7 +155,7 @@ def test_only_strong_changes_how_colourful_a_picture_is() -> None:
     threads=st.integers(1, 3),
 )
 def test_stored_pictures_as_a_batch(level: Augment, shape: tuple[int, ...], seed: int, threads: int) -> None:
-    """One pass over the bytes gives what the batch's own operations give, from as many numbers of the generator."""
+    """One pass over the bytes equals the batch's own operations, with the same random numbers."""
     pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     scale = Standardise((0.48, 0.45, 0.4)[: shape[3]], (0.23, 0.2, 0.25)[: shape[3]])
     ours, theirs = seeded(seed), seeded(seed)

@@ -32,7 +32,7 @@ def reason(data: bytes, *limit: int) -> str:
 
 
 def attempt(data: bytes, limit: int) -> np.ndarray | None:
-    """The image, or None where it is refused as it should be; whatever else is raised fails the test."""
+    """The image, or None if it is refused properly; any other exception fails the test."""
     try:
         return decode(data, limit)
     except PictureError as error:
@@ -343,7 +343,7 @@ def test_a_higher_limit_opens_what_pillow_would_refuse(encode: Encode, monkeypat
 
 
 def test_nothing_is_said_on_stderr(encode: Encode, tmp_path: Path) -> None:
-    """Neither Python's warnings nor its logging nor a C library's own voice."""
+    """Neither Python's warnings nor its logging nor a C library's own output."""
     damaged = []
     for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF"):
         data = bytearray(encode(NOISE, form, **({"compression": "jpeg"} if form == "TIFF" else {})))
@@ -511,7 +511,7 @@ def test_a_form_that_makes_no_sense() -> None:
 
 
 def test_a_tiff_palette_of_small_colours_is_not_black() -> None:
-    """Old writers put 0 to 255 where 0 to 65,535 belong, as libtiff's viewers know too."""
+    """Old writers put 0 to 255 where 0 to 65,535 belong, and libtiff's viewers handle that too."""
     colours = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint8)
     image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     image.putpalette(colours.tobytes(), "RGB")

@@ -1,4 +1,4 @@
-"""Files of more than 8 bits a sample: the rows of the table in docs/why/decode.md, each with a file made here."""
+"""Files with more than 8 bits a sample: the rows of the table in docs/why/decode.md, each with a file made here."""
 
 import io
 import struct

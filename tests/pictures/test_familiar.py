@@ -35,7 +35,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @pytest.fixture(scope="module")
 def twelve() -> NDArray[np.uint8]:
-    """What is kept of the first twelve photographs. Not to be changed."""
+    """The coarse descriptions of the first twelve photographs. Tests must not change them."""
     return descriptions(*[photograph(seed) for seed in range(12)])
 
 

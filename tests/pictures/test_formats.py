@@ -1,4 +1,4 @@
-"""Files that hold no picture which can be read here are named, with what to do; none of them is called damaged."""
+"""Files without a readable picture are named, with what to do; none of them is called damaged."""
 
 import gzip
 import io
@@ -31,7 +31,7 @@ def reason(data: bytes) -> str:
 
 
 def boxed(*brands: bytes) -> bytes:
-    """An ISO base media file: its first box, and something behind it."""
+    """An ISO base media file: its first box, and more data after it."""
     return struct.pack(">I", 12 + 4 * len(brands)) + b"ftyp" + brands[0] + bytes(4) + b"".join(brands[1:]) + bytes(200)
 
 

@@ -1,4 +1,4 @@
-"""What a store keeps of its files' contents."""
+"""The records of a store about its files' contents."""
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,4 @@
-"""The split of pictures with several labels: every label on every side where it can be, twins together."""
+"""The split of pictures with several labels: every label on every side if possible, twins together."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures that stand in several class folders have all of their labels."""
+"""Pictures in several class folders have all of their labels."""
 
 from pathlib import Path
 

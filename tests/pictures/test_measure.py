@@ -1,4 +1,4 @@
-"""The range of a data set: measured once, kept with the store, and the same for every picture."""
+"""The range of a data set: measured once, saved with the store, and the same for every picture."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -19,7 +19,7 @@ FORM = Form(16, 16)
 
 
 def blurred(seed: int, low: float, high: float) -> np.ndarray:
-    """A smooth picture whose values fill part of what lies between."""
+    """A smooth picture whose values fill part of the range."""
     random = np.random.default_rng(seed)
     steep = np.add.outer(np.linspace(0, random.random(), 24), np.linspace(0, random.random(), 24))
     return low + (high - low) * (steep + random.random((24, 24)) / 10) / 2.1
@@ -38,7 +38,7 @@ def finished(steps: Generator[Decoding, None, Store]) -> Store:
 
 @pytest.fixture
 def detector(tmp_path: Path, encode: Make) -> Path:
-    """Two classes of grey with 12 bits in 16-bit files, of which only the values from about 800 to 1200 occur."""
+    """Two classes of 12-bit grey in 16-bit files, which use only the values from about 800 to 1200."""
     pictures = {
         f"{name}/{number}.png": blurred(number + 10 * k, 800, 1200)
         for k, name in enumerate("ab")

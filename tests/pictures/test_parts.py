@@ -1,4 +1,4 @@
-"""Folders that hold the same folders: refused, unless their names or classes.txt tell which are the classes."""
+"""Folders that hold the same folders: refused, unless their names or classes.txt show which are the classes."""
 
 from pathlib import Path
 

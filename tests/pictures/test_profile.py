@@ -23,7 +23,7 @@ JPEG: tuple[str, dict] = ("JPEG", {"quality": 100, "subsampling": 0})
 
 
 def converted(pixels: np.ndarray, icc: bytes, mode: str) -> np.ndarray:
-    """What LittleCMS makes of it, asked directly."""
+    """LittleCMS's own result, from a direct call."""
     source, target = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
     return np.asarray(ImageCms.profileToProfile(Image.fromarray(pixels, mode), source, target, outputMode="RGB"))
 

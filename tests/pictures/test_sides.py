@@ -1,4 +1,4 @@
-"""Which folder names are sides of a split, alone and beside each other."""
+"""Folder names that are sides of a split, alone and beside each other."""
 
 import pytest
 

@@ -267,7 +267,7 @@ def test_a_class_that_a_group_of_twins_swallows() -> None:
 
 @st.composite
 def crossed(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
-    """labels, groups of one class each, how many folds, a seed."""
+    """labels, groups of one class each, number of folds, a seed."""
     count = draw(st.integers(2, 6))
     sizes = [draw(st.lists(st.integers(1, 5), min_size=2, max_size=12)) for _ in range(draw(st.integers(1, 4)))]
     labels = np.repeat(np.arange(len(sizes)), [sum(some) for some in sizes])

@@ -44,7 +44,7 @@ def identity(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def right(store: Store) -> bool:
-    """Whether each row is what its file gives."""
+    """Whether each row matches its file."""
     descriptions = store.descriptions[np.arange(len(store))]
     for row, picture in enumerate(store.catalog.pictures):
         image = decode((store.catalog.root / picture.path).read_bytes())

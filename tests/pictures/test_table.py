@@ -1,4 +1,4 @@
-"""Tables as people and programs write them, and what becomes of their rows. Pictures are only named, not opened."""
+"""Tables in the forms of people and programs, and the result for each row. Pictures are only named, not opened."""
 
 import csv
 import json

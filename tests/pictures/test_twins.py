@@ -21,7 +21,7 @@ def groups_of(*pictures: Image.Image) -> list[list[int]]:
 
 
 def page(changed: int = 0) -> Image.Image:
-    """A page of 300 words, `changed` of them other words."""
+    """A page of 300 words, `changed` of them different."""
     random = np.random.default_rng(4)
     words = ["".join(random.choice(list("abcdefghiklmnop"), 7)) for _ in range(300)]
     other = np.random.default_rng(5)

@@ -1,4 +1,4 @@
-"""The one walk: what is read, in which order, what is left out of it, and that links end."""
+"""The one walk: what is read, in which order, what is left out, and that links end."""
 
 import os
 from pathlib import Path

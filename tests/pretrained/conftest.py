@@ -1,4 +1,4 @@
-"""Weights in timm's layout, filled from their names as those were whose outputs timm recorded (recorded.json)."""
+"""Weights in timm's layout, filled from their names, like those whose outputs timm recorded (recorded.json)."""
 
 import json
 import zlib
@@ -19,7 +19,7 @@ RECORDED: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "recor
 
 @lru_cache(700)  # tensors: two networks, of which one is asked for by most tests
 def fill(name: str, shape: Shape) -> np.ndarray:
-    """Not to be changed."""
+    """An array that tests must not change."""
     if name.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
@@ -33,7 +33,7 @@ def fill(name: str, shape: Shape) -> np.ndarray:
 
 
 def their_shape(name: str, shape: Shape) -> Shape:
-    """As timm has it: what is dense here is a 1x1 convolution there, and the other way round."""
+    """timm's shape: a dense layer here is a 1x1 convolution there, and vice versa."""
     if name.endswith(("conv_reduce.weight", "conv_expand.weight")) or (name == "conv_head.weight" and len(shape) == 2):
         return (*shape, 1, 1)
     return shape[:2] if ".mlp." in name and name.endswith("weight") else shape
@@ -50,7 +50,7 @@ def timms(called: str, classes: int = 1000) -> dict[str, np.ndarray]:
 
 
 def described(called: str, classes: int = 1000, **prepared: Any) -> dict[str, Any]:
-    """config.json as timm writes it. `prepared`: other settings of its pretrained_cfg; None takes one out."""
+    """timm's config.json. `prepared`: other settings of its pretrained_cfg; None removes one."""
     settings = {**RECORDED[called]["pretrained_cfg"], **prepared}
     return {
         "architecture": called,
@@ -64,7 +64,7 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Writes a folder as a repository has it, and returns it."""
+    """Writes a folder in the form of a repository, and returns it."""
 
     def write(
         called: str,

@@ -26,22 +26,22 @@ SMALL = "mobilenetv2_100"
 
 @dataclass
 class Hub:
-    """What the server serves, and how it fails."""
+    """The server's content, and its failures."""
 
     address: str = ""
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     main: str = FIRST
     status: int = 0
-    """Of every answer, where it is not 0."""
+    """Of every answer, unless it is 0."""
     error: str = ""
     token: str = ""
-    """That a request has to bring."""
+    """The token that a request must have."""
     lies: bool = False
     """Whether it states the hash of another file."""
     cut: int = 0
-    """After so many bytes it hangs up, the next time."""
+    """Bytes after which it hangs up, the next time."""
     stall: threading.Event | None = None
-    """After half of a file it waits for this."""
+    """The event that it waits for after half of a file."""
     halfway: threading.Event = field(default_factory=threading.Event)
     requests: list[str] = field(default_factory=list)
 
@@ -343,7 +343,7 @@ def test_without_the_package_the_error_says_what_to_install(tmp_path: Path) -> N
 
 
 def test_find_reads_a_repository_as_the_users_own_settings_say(server: Hub, tmp_path: Path) -> None:
-    """HF_ENDPOINT and HF_HOME are the hub client's; a process that starts with them needs nothing of ours."""
+    """HF_ENDPOINT and HF_HOME belong to the hub's client; a process that starts with them needs nothing of ours."""
     environment: dict[str, Any] = {
         **os.environ,
         "HF_ENDPOINT": server.address,

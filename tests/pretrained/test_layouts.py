@@ -1,4 +1,4 @@
-"""Weights in the layout of timm's repositories: the outputs that timm recorded, and what is refused."""
+"""Weights in the layout of timm's repositories: the outputs that timm recorded, and the refusals."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def outputs(known: Known, image: np.ndarray) -> np.ndarray:
 
 
 def wave(size: int) -> np.ndarray:
-    """The picture for which timm's outputs were recorded, float32 (3, size, size)."""
+    """The picture behind timm's recorded outputs, float32 (3, size, size)."""
     y, x, c = np.meshgrid(np.arange(size), np.arange(size), np.arange(3), indexing="ij")
     return (np.sin(x / 7 + c) * np.cos(y / 11 - c)).transpose(2, 0, 1).astype(np.float32)
 
@@ -180,7 +180,7 @@ def test_a_shape_that_differs_is_named(save, timm, tmp_path: Path) -> None:
 
 
 def test_numbers_in_another_order_are_not_reshaped(save, timm, tmp_path: Path) -> None:
-    """As many numbers are not enough: only sides of 1 at the end may differ."""
+    """An equal number of elements is not enough: only trailing sides of 1 may differ."""
     tensors = timm(SMALL, 4)
     tensors["classifier.weight"] = tensors["classifier.weight"].reshape(4, 40, 32)
     assert "classifier.weight [4, 40, 32] instead of [4, 1280]" in refused(save(SMALL, 4, tensors=tensors), tmp_path)

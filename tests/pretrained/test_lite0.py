@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 from its package: what is read, what is kept, and what is refused."""
+"""EfficientNet-Lite0 from its package: reading, caching, and refusals."""
 
 from pathlib import Path
 

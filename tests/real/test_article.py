@@ -1,4 +1,4 @@
-"""The copy of the article's numbers that the tests use is the one that is shared. Needs it beside the checkout."""
+"""The tests' copy of the article's numbers equals the shared one. Needs it beside the checkout."""
 
 import json
 from pathlib import Path

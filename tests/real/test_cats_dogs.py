@@ -17,7 +17,7 @@ for folder in (DATA / "cats_dogs", DATA / "odd"):
 
 
 def refusal(path: Path) -> str | None:
-    """Why a file holds no picture; None where it holds one."""
+    """Why a file holds no picture; None if it holds one."""
     try:
         decode(read(path))
     except PictureError as error:
@@ -27,7 +27,7 @@ def refusal(path: Path) -> str | None:
 
 @pytest.fixture(scope="module")
 def article(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The article's network as the article trains it, for one epoch."""
+    """The article's network, trained as in the article, for one epoch."""
     folder = tmp_path_factory.mktemp("article")
     settings = ["--model", "article", "--epochs", "1", "--validation", "0.3", "--test", "0"]
     result = pellucid("train", DATA / "cats_dogs", *settings, "--out", folder / "m", "--cache", folder / "cache")
@@ -75,7 +75,7 @@ def test_the_reported_figure_is_found_again(article: Path) -> None:
 
 
 def test_a_mistake_is_followed_to_its_numbers(article: Path, tmp_path: Path) -> None:
-    """Unit, gradient, update and what made the difference, on a photograph that the network got wrong."""
+    """Unit, gradient, update and the difference between classes, on a photograph that the network misclassified."""
     mistake = json.loads((article / "metrics.json").read_text())["mistakes"][0]
     picture = DATA / "cats_dogs" / mistake["picture"]
     label, predicted = mistake["label"], mistake["predicted"]

@@ -1,4 +1,4 @@
-"""Names, shapes and parameters of the networks as timm builds them."""
+"""Names, shapes and parameters of timm's networks."""
 
 import json
 from pathlib import Path

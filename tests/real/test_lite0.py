@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 on real photographs: the outputs that its published weights give, recorded with timm."""
+"""EfficientNet-Lite0 on real photographs: the outputs of its published weights, recorded with timm."""
 
 import json
 from pathlib import Path

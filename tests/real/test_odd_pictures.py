@@ -1,4 +1,4 @@
-"""Every odd file at hand is decoded or refused with its reason. Needs the data beside the checkout."""
+"""Every available odd file is decoded or refused with its reason. Needs the data beside the checkout."""
 
 import warnings
 from pathlib import Path
@@ -16,7 +16,7 @@ ODD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "odd"
 if not ODD.is_dir():
     pytest.skip(f"NOT TESTED: the odd pictures are missing, {ODD} is no folder", allow_module_level=True)
 
-# everything that is not named here holds a picture
+# every other file holds a picture
 REFUSED = {
     "broken/broken.png": "damaged PNG: its header cannot be read",
     "broken/broken_data_stream.png": "damaged PNG: unrecognized data stream contents",

@@ -1,7 +1,7 @@
-"""The page on the networks that people have, trained on real photographs: every view, layer, kind and lesson.
+"""The page on common networks, trained on real photographs: every view, layer, kind and lesson.
 
 The article's network, compact and resnet18, each trained for an epoch on some of the cats and dogs. Needs the data
-beside the checkout. tests/web looks closely at each view, on a small network and on a module of its own.
+beside the checkout. tests/web examines each view, on a small network and on its own module.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The default command on real photographs: weights of ImageNet, a head, and its figure."""
+"""The default command on real photographs: ImageNet weights, a head, and its figure."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Twins in photographs: every known pair but one in twenty, and no other. Needs the shared data."""
+"""Twins in photographs: all known pairs except one in twenty, and no others. Needs the shared data."""
 
 import csv
 from pathlib import Path

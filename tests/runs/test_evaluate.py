@@ -1,4 +1,4 @@
-"""A model judged on a folder of which it has seen some pictures: told by the files and by their copies."""
+"""A model evaluated on a folder with pictures that it has seen: recognised by the files and by their copies."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ TINY = {"model": "conv(2, 3) relu globalavgpool dense", "size": 16, "epochs": 2,
 
 
 def draw(path: Path, seed: int) -> Path:
-    """A smooth picture, as no other seed gives."""
+    """A smooth picture, different for each seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8))
     coarse.resize((72, 60), Image.Resampling.BICUBIC).save(path)
@@ -30,7 +30,7 @@ def draw(path: Path, seed: int) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(pictures, model): twenty pictures a class, and a model made from them. Not to be changed."""
+    """(pictures, model): twenty pictures per class, and a model made from them. Tests must not change them."""
     root = tmp_path_factory.mktemp("made")
     for label, name in enumerate("ab"):
         for number in range(20):
@@ -163,7 +163,7 @@ def test_the_sides_of_a_split_folder_are_not_pooled(tmp_path: Path) -> None:
 
 
 def without_known(model: Path, *names: str) -> None:
-    """As an older Pellucid saved it."""
+    """In the form of an older Pellucid."""
     config = json.loads((model / "config.json").read_text())
     for name in names:
         (model / name).unlink()
@@ -240,7 +240,7 @@ def test_progress_names_the_side(made: tuple[Path, Path]) -> None:
 
 
 def test_two_models_that_each_started_from_the_other_are_read_once(tmp_path: Path) -> None:
-    """Trained again on the same pictures, a head has the weights that it had: either may have come first."""
+    """Trained again on the same pictures, a head has equal weights: either may have come first."""
     for name, other in (("one", "other"), ("other", "one")):
         (tmp_path / name).mkdir()
         config = {

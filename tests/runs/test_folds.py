@@ -37,7 +37,7 @@ SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "
 
 @pytest.fixture(autouse=True)
 def plain_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The card has a test of its own here; its figures take longer than all that is tested."""
+    """The card has its own test here; its plots take longer than all the other tests."""
     monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
 
 
@@ -50,7 +50,7 @@ def draw(path: Path, seed: int, channel: int) -> None:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fifteen pictures a class; four blue ones have a twin."""
+    """Fifteen pictures per class; four blue ones have a twin."""
     root = tmp_path_factory.mktemp("folds") / "photos"
     for label, name in enumerate(("blue", "red")):
         for number in range(15):
@@ -86,7 +86,7 @@ def finished(one: CrossValidation) -> Report:
 
 
 def left(folder: Path) -> dict[str, bytes]:
-    """The bytes of everything that does not say how long it took."""
+    """The bytes of everything without a duration."""
     metrics = json.loads((folder / "metrics.json").read_text())
     for each in metrics["folds"]["each"]:
         del each["seconds"]
@@ -197,7 +197,7 @@ def test_stopped_in_any_fold_it_goes_on_with_the_same_bytes(begin: Begin, tmp_pa
 def test_killed_between_two_files_it_goes_on_with_the_same_bytes(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As kill -9 would leave it: after each of the writes of a run, in turn."""
+    """As after kill -9: after each of the writes of a run, in turn."""
     whole = left(finished(begin(out=tmp_path / "whole", every=1e9)).folder)
     write, writes = files.write, 0
 
@@ -216,7 +216,7 @@ def test_killed_between_two_files_it_goes_on_with_the_same_bytes(
     for at in (1, 2, 4, 6, 7, 8, 9, 24, 31):
         writes, out = 0, tmp_path / f"killed {at}"
         one = begin(out=out, every=1e9)
-        # what a killed process cannot do
+        # a killed process cannot do this
         monkeypatch.setattr(CrossValidation, "_leave", lambda self: None)
         with pytest.raises(Killed):
             finished(one)
@@ -297,7 +297,7 @@ def test_what_was_begun_goes_on(begin: Begin, photos: Path, cache: Path, tmp_pat
 def test_settings_that_were_named_hold_in_the_folds_to_come(
     photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Known weights bring settings of their own, but for those that the user named when it was begun."""
+    """Known weights bring their own settings, except for those that the user named at the start."""
     monkeypatch.setattr(transfer, "find", tiny)
     out, inputs = tmp_path / "out", {"folds": 2, "pretrained": "imagenet", "epochs": 1, "learning_rate": 0.0123}
     one = api.start(photos, out, cache=cache, **inputs)
@@ -314,7 +314,7 @@ def test_settings_that_were_named_hold_in_the_folds_to_come(
 
 
 def test_all_folds_weight_the_classes_or_none_does(begin: Begin, tmp_path: Path) -> None:
-    """Near two to one some folds would and others would not."""
+    """Near two to one, some folds would and others would not."""
     for label, (name, many) in enumerate((("blue", 22), ("red", 10))):
         for number in range(many):
             draw(tmp_path / "uneven" / name / f"{number:02}.png", 100 * label + number, 2 * label)
@@ -401,7 +401,7 @@ def test_a_training_error_names_its_fold(begin: Begin, monkeypatch: pytest.Monke
 
 
 def test_minutes_are_for_all_trainings(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each gets an equal share of what is left, by its recipe."""
+    """Each gets an equal share of the minutes left, in its recipe."""
     shares: list[float] = []
     made = folds.Run
 

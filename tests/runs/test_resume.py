@@ -1,8 +1,7 @@
 """Killed at ten moments, or stopped by Ctrl-C, and resumed: the same bytes as never stopped.
 
-Real processes and real kills. The killed ones are forked from a process that has imported what a run needs and done
-nothing else, because ten imports would take longer than all the rest; the uninterrupted run has an interpreter of its
-own.
+Real processes and real kills. The killed ones are forked from a process that has only done a run's imports, because ten
+imports would take longer than all the rest; the uninterrupted run has its own interpreter.
 """
 
 import csv
@@ -93,29 +92,29 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Nursery:
-    """Starts runs and says what they say."""
+    """Starts runs and reports their output."""
 
     def __init__(self, *arguments: Path) -> None:
         command = [sys.executable, "-c", CHILD, *map(str, arguments)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def begin(self, word: str = "never", number: int = 1, seconds: float = 1.0) -> None:
-        """Start a run that dies `seconds` of its own computing after it has said `word` for the `number`th time.
+        """Start a run that dies `seconds` of its own computing time after it has said `word` for the `number`th time.
 
-        After that Step, for a step. By its own time, not by the clock: it dies at the same place on a machine that is
-        shared, where whoever watches it may come late.
+        After that, Step stands for a step. Its own time counts, not the clock: it dies at the same place on a shared
+        machine, where the watching process may come late.
         """
         assert self.process.stdin is not None
         self.process.stdin.write(f"{word} {number} {seconds}\n")
         words = next(self.lines()).split()
-        # the child may be quicker than its parent
+        # the child may be faster than its parent
         self.early = [] if words[0] == "began" else [" ".join(words)]
         while words[0] != "began":
             words = next(self.lines()).split()
             self.early += [" ".join(words)] if words[0] != "began" else []
 
     def heard(self) -> Iterator[str]:
-        """What the run says, up to and with `ended STATUS`."""
+        """The run's output, up to and with `ended STATUS`."""
         yield from self.early
         for line in self.lines():
             yield line
@@ -145,7 +144,7 @@ def runs(photos: Path, tmp_path: Path) -> Iterator[Nursery]:
 
 @pytest.fixture(scope="module")
 def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What a run leaves that was never stopped."""
+    """The files of a run that was never stopped."""
     folder = tmp_path_factory.mktemp("whole")
     nursery = Nursery(photos, folder / "out", folder / "cache")
     message = whole_run(nursery)
@@ -165,7 +164,7 @@ def whole_run(nursery: Nursery) -> list[str]:
 
 
 def without_times(folder: Path) -> dict[str, bytes]:
-    """The bytes of everything that does not say how long it took."""
+    """The bytes of everything without a duration."""
     timed = {"config.json", "history.csv", "README.md", "curves.png"}
     content = {
         str(path.relative_to(folder)): path.read_bytes()
@@ -195,7 +194,7 @@ def test_killed_at_ten_moments_it_ends_with_the_same_bytes(
     for number, (word, count) in enumerate(moments):
         if number == 5:
             shutil.rmtree(tmp_path / "cache")  # what was decoded is decoded again
-        # into the middle of whatever comes next: a step, or the writing of a file
+        # in the middle of the next work: a step, or the writing of a file
         runs.begin(word, count, drawn.uniform(0.0001, 0.008))
         where = f"seed {seed}, kill {number}, at {word} {count}"
         message = list(runs.heard())

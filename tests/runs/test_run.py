@@ -1,4 +1,4 @@
-"""One training from folder to model folder: what it tells, what it leaves, and that a failure blocks nothing."""
+"""One training from folder to model folder: its events, its files, and that a failure blocks nothing."""
 
 import csv
 import errno
@@ -50,12 +50,12 @@ SETTINGS = {"model": NETWORK, "size": 16, "epochs": 2, "batch": 16, "augment": "
 
 @pytest.fixture(autouse=True)
 def plain_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The card's own tests are elsewhere; its figures take longer than all that is tested here."""
+    """The card has its own tests; its plots take longer than everything tested here."""
     monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
 
 
 def draw(path: Path, seed: int, tint: int = 0) -> Image.Image:
-    """A smooth picture with texture, as no other seed gives."""
+    """A smooth picture with texture, different for each seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
     coarse[..., tint] //= 2
     image = Image.fromarray(coarse).resize((72, 72), Image.Resampling.BICUBIC)
@@ -66,7 +66,7 @@ def draw(path: Path, seed: int, tint: int = 0) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty pictures a class, and one file that is none."""
+    """Twenty pictures per class, and one file that is not a picture."""
     root = tmp_path_factory.mktemp("run") / "photos"
     for label, name in enumerate(("blue", "red")):
         for number in range(20):
@@ -251,7 +251,7 @@ def test_the_same_seed_gives_the_same_files(begin: Begin, tmp_path: Path) -> Non
 
 @pytest.fixture
 def with_twins(tmp_path: Path) -> Path:
-    """Thirty pictures a class, twelve of each with a near-duplicate, and one picture that stands in both classes."""
+    """Thirty pictures per class, twelve of each with a near-duplicate, and one picture in both classes."""
     root = tmp_path / "twins"
     for label, name in enumerate(("blue", "red")):
         for number in range(30):
@@ -424,7 +424,7 @@ def test_a_complete_training_is_not_resumed(begin: Begin, tmp_path: Path) -> Non
 
 
 def stopped(one: Run, steps: int) -> None:
-    """Train so many steps, as if then the power went."""
+    """Train this many steps, as before a power failure."""
     for event in one:
         if isinstance(event, Step) and event.step == steps:
             return
@@ -433,7 +433,7 @@ def stopped(one: Run, steps: int) -> None:
 def test_a_resumed_run_keeps_what_was_chosen(
     begin: Begin, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Size, channels and augmentation were chosen from the pictures; a file that comes later must not change them."""
+    """Size, channels and augmentation were chosen from the pictures; a later file must not change them."""
     own = shutil.copytree(photos, tmp_path / "own")
     stopped(begin(own, every=0.0, size=None, augment="auto"), 3)
     Image.fromarray(np.zeros((200, 300, 3), np.uint8)).save(own / "red" / "cut.png")
@@ -511,7 +511,7 @@ def test_a_second_saving_leaves_nothing_of_the_first(begin: Begin, tmp_path: Pat
 def test_a_second_saving_that_is_broken_off_does_not_look_whole(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the first one's config would stand beside the second one's weights."""
+    """Otherwise the first one's config would be beside the second one's weights."""
     one = begin(epochs=2)
     for event in one:
         if isinstance(event, Epoch):
@@ -590,7 +590,7 @@ def test_a_replay_changes_nothing_but_itself(begin: Begin, tmp_path: Path) -> No
 
 
 def test_a_replay_follows_the_minutes(begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The plan moves while it trains; the frames are those of the plan that there was in the end."""
+    """The plan changes during the training; the frames are those of the final plan."""
     monkeypatch.setattr(run.loop, "measure_steps", lambda task, state, seconds: 0.001)
     monkeypatch.setattr(prepare.minutes, "REPLAN", 5)
     report = finished(begin(minutes=0.03, epochs=None, replay=True, every=99.0))

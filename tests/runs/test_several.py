@@ -74,7 +74,7 @@ Say = Callable[..., str]
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
-    """say("predict", model, ...) -> what the command prints."""
+    """say("predict", model, ...) -> the command's output."""
 
     def say(*words: object) -> str:
         monkeypatch.setattr("sys.argv", ["pellucid", *map(str, words)])
@@ -279,7 +279,7 @@ def test_the_binary_cross_entropy_needs_several_labels() -> None:
 
 
 class Net(nn.Module):
-    """Our text cannot write it."""
+    """A module that our text cannot write."""
 
     def __init__(self) -> None:
         super().__init__()

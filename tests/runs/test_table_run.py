@@ -1,4 +1,4 @@
-"""Training from a table, from the file to the model folder: the same as from folders, and what only a table can say."""
+"""Training from a table, from the file to the model folder: the same as from folders, and the table's own features."""
 
 import csv
 import json
@@ -38,12 +38,12 @@ Row = tuple[str, ...]
 
 @pytest.fixture(autouse=True)
 def plain_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The card's figures take longer than all that is tested here; its text is read from the function."""
+    """The card's plots take longer than everything tested here; its text comes from the function."""
     monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
 
 
 def draw(path: Path, seed: int) -> Path:
-    """A smooth picture, as no other seed gives."""
+    """A smooth picture, different for each seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8))
     coarse.resize((48, 48), Image.Resampling.BICUBIC).save(path)
@@ -52,7 +52,7 @@ def draw(path: Path, seed: int) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen pictures a class, on the sides of a split of its own; 2 comes before 10."""
+    """Sixteen pictures per class, on the sides of their own split; 2 comes before 10."""
     root = tmp_path_factory.mktemp("table") / "photos"
     for label, name in enumerate(("10", "2")):
         for number in range(16):
@@ -67,7 +67,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def paths(photos: Path) -> Iterator[tuple[str, str, str]]:
-    """(path, class, side) of each picture, in no order of the catalog's."""
+    """(path, class, side) of each picture, not in the catalog's order."""
     for path in sorted(photos.rglob("*.png"), key=lambda path: (path.name, path)):
         side, name, _ = path.relative_to(photos).parts
         yield path.relative_to(photos).as_posix(), name, side
@@ -84,7 +84,7 @@ def weights(folder: Path) -> bytes:
 
 
 def test_a_table_trains_what_folders_train(photos: Path, tmp_path: Path, cache: Path) -> None:
-    """Bit for bit: with the sides in a column, and with none over folders that have none."""
+    """Bit for bit: with the sides in a column, and without sides over folders without sides."""
     pellucid.train(photos, tmp_path / "folders", cache=cache, **SETTINGS)
     table = table_of(
         photos.parent / "sides.csv", ("path", "label", "split"), [(f"photos/{p}", c, s) for p, c, s in paths(photos)]
@@ -119,7 +119,7 @@ def found_in(table: Path, out: Path, cache: Path, **settings: object) -> DataSum
 
 
 def test_groups_stand_on_one_side_with_their_twins(photos: Path, tmp_path: Path, cache: Path) -> None:
-    """Eight patients with pictures of both classes, and a copy of one of the first that no patient has."""
+    """Eight patients with pictures of both classes, and a copy of one of the first that belongs to no patient."""
     rows = [(path, name, f"patient {int(Path(path).stem) % 8}") for path, name, _ in paths(photos)]
     copy = photos / "copy.png"
     copy.write_bytes((photos / rows[0][0]).read_bytes())
@@ -162,7 +162,7 @@ def test_missing_files_unlabelled_rows_and_rows_that_come_again(photos: Path, tm
 
 
 def test_two_tables_and_the_folder_keep_stores_of_their_own(photos: Path, tmp_path: Path, cache: Path) -> None:
-    """And take over from each other what is decoded already."""
+    """And take over decoded pictures from each other."""
     every = [(path, name) for path, name, _ in paths(photos)]
     tables = [table_of(photos / f"{n}.csv", ("path", "label"), every[n:]) for n in range(2)]
     reused = []

@@ -1,4 +1,4 @@
-"""From known weights to a model folder: what is computed once, what is kept, what is said, and kills on the way."""
+"""From known weights to a model folder: what is computed once, what is saved, the messages, and kills on the way."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_the_better_of_both_is_kept(begin: Begin, monkeypatch: pytest.MonkeyPatc
 
 
 def test_few_validation_pictures_have_to_be_sure(begin: Begin) -> None:
-    """Six of them: the losses of the head are there to compare with, also after a run was stopped."""
+    """Six of them: the losses of the head are saved for comparison, even after a run was stopped."""
     run = begin(epochs=2, learning_rate=1e-3)
     for event in run:
         if isinstance(event, Step):
@@ -262,7 +262,7 @@ def test_without_validation_the_head_stays_and_nothing_else_is_trained(
 
 def test_a_head_that_nothing_beats_is_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     _, alone = finished(begin(epochs=0))
-    # of the whole network, every picture is another class
+    # every picture gets the wrong class from the whole network
     wrong = lambda task, module, rows: np.eye(2, dtype=np.float32)[1 - task.labels[rows]]  # noqa: E731
     monkeypatch.setattr(transfer.loop, "predict_rows", wrong)
     events, report = finished(begin(out="worse", epochs=5, patience=2))
@@ -297,7 +297,7 @@ def test_minutes_cover_everything(begin: Begin, monkeypatch: pytest.MonkeyPatch)
 
 
 def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever a run looks at the clock, another hundred seconds have passed."""
+    """Whenever a run reads the clock, another hundred seconds have passed."""
     clock = SimpleNamespace(perf_counter=itertools.count(0.0, 100.0).__next__)
     for module in ("prepare", "run"):
         monkeypatch.setattr(f"pellucid.runs.{module}.time", clock)
@@ -449,8 +449,8 @@ def without_times(folder: Path) -> dict[str, bytes]:
     return content | {"history": repr(rows).encode()}
 
 
-# Each line of standard input: a moment, as the name of an event or "writing", its number, and the folder to run into.
-# There it is killed.
+# Each line of standard input: a moment (the name of an event or "writing"), its number, and the folder to run into. The
+# run is killed there.
 CHILD = f"""
 import os, signal, sys
 from pathlib import Path
@@ -499,7 +499,7 @@ for line in sys.stdin:
 
 
 def killed(photos: Path, moments: list[tuple[str, int, Path]]) -> list[tuple[str, int]]:
-    """Runs, killed at each moment in turn. What became of each: the moment's name and the wait status."""
+    """Runs, killed at each moment in turn. The result of each: the moment's name and the wait status."""
     command = [sys.executable, "-c", CHILD, str(photos)]
     lines = "".join(f"{word} {number} {folder}\n" for word, number, folder in moments)
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
@@ -667,7 +667,7 @@ def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
 
 
 def test_a_head_without_bias_gets_one(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the model that is saved would answer otherwise than the head that was fitted."""
+    """Otherwise the saved model would answer differently from the fitted head."""
     monkeypatch.undo()
     monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
     written = "conv(3, 5, stride=4) relu globalavgpool dense(bias=false)"

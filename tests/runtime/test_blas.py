@@ -1,4 +1,4 @@
-"""One thread while somebody multiplies, and the number that was there before afterwards."""
+"""One thread during multiplications, and the earlier number afterwards."""
 
 import threading
 
@@ -11,7 +11,7 @@ from pellucid.runtime import blas
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers that a BLAS of six threads is told."""
+    """The numbers that a BLAS of six threads is set to."""
     count = [6]
     monkeypatch.setattr(blas, "_openblas", lambda: (lambda: count[-1], count.append))
     return count

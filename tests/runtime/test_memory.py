@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
 def test_freed_memory_is_kept() -> None:
-    """Page faults of filling 48 MB sixteen times, once the heap has grown; as it is, each takes all its pages anew."""
+    """Page faults of filling 48 MB sixteen times after the heap has grown; by default, each filling faults anew."""
     code = (
         "import resource, torch\n"
         "from pellucid.runtime.memory import keep_memory\n"

@@ -1,4 +1,4 @@
-"""Jobs shared out among threads: each done once, and what a job raises comes back. PyTorch held to one thread."""
+"""Jobs divided among threads: each done once, with exceptions passed on. PyTorch limited to one thread."""
 
 import threading
 import time

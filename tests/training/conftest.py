@@ -1,4 +1,4 @@
-"""A training small enough to be run many times: eight pixels wide, bright pictures and dark ones."""
+"""A training small enough for many runs: eight pixels wide, bright pictures and dark ones."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pellucid.training import recipe as recipes
 from pellucid.training.loop import State, Task
 from pellucid.training.optimizer import optimizer
 
-# every kind of randomness and of state: dropout, batch norm, filters that are kept channels-last
+# every kind of randomness and of state: dropout, batch norm, channels-last filters
 NETWORK = "conv(4, 3, padding=1) batchnorm relu maxpool(2) conv(6, 3) relu flatten dropout(0.5) dense"
 
 
@@ -30,7 +30,7 @@ class Pictures:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """So little arithmetic is faster on one thread, and much faster where other processes want the cores."""
+    """So little arithmetic is faster on one thread, and much faster if other processes want the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -34,7 +34,7 @@ def advance(task: Task, state: State, events: int) -> None:
 def test_a_restored_run_goes_on_bit_for_bit(
     begin: Begin, numbers: Numbers, tmp_path: Path, name: str, events: int
 ) -> None:
-    """Stopped before the first step, within an epoch, between its last step and its end, and in the second."""
+    """Stopped before the first step, within an epoch, between its last step and its end, and in the second epoch."""
     task, whole = begin(optimizer=name, epochs=2)
     advance(task, whole, events)
     path = checkpoint.save(tmp_path, whole, CONTEXT)
@@ -60,7 +60,7 @@ def test_a_restored_run_goes_on_bit_for_bit(
 
 
 def layout(state: State) -> dict[object, object]:
-    """Type and memory order of every number: another order takes another code path, which rounds differently."""
+    """Dtype and memory order of every number: another order takes another code path, which rounds differently."""
     tensors: dict[object, torch.Tensor] = {**state.module.state_dict()}
     tensors |= {("best", name): tensor for name, tensor in state.best.items()}
     tensors |= {("best optimizer", name): tensor for name, tensor in state.best_optimizer.items()}
@@ -85,7 +85,7 @@ def test_counters_come_back(begin: Begin, tmp_path: Path) -> None:
 
 
 def test_all_of_the_state_is_saved() -> None:
-    """A field that is added to State must be added here, too."""
+    """A field added to State must be added here, too."""
     assert set(State.__dataclass_fields__) == {
         *checkpoint._COUNTERS,
         *("module", "optimizer", "history", "best", "best_optimizer"),
@@ -149,7 +149,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(two: tuple[Path, Path]) -> None
             read = checkpoint.read(newer)
         except ArtefactError:
             continue
-        # a flip that changes nothing: white space in the header, or the name of a key that nobody reads
+        # a flip without effect: white space in the header, or the name of an unread key
         newer.write_bytes(content)
         whole = checkpoint.read(newer)
         assert (read.counters, read.history, read.context) == (whole.counters, whole.history, whole.context), (
@@ -245,7 +245,7 @@ def test_a_keeper_saves_when_it_is_time(begin: Begin, tmp_path: Path, monkeypatc
     while clock.now < 200:
         keeper.step_done(state)
         clock.now += 1.0
-    # after 15 s, then (2 s a save, 3 % of the time at most) 60 s after the end of the last
+    # after 15 s, then (2 s per save, at most 3 % of the time) 60 s after the end of the last
     assert saved == [15.0, 77.0, 139.0]
 
     saved.clear()

@@ -1,4 +1,4 @@
-"""One folder, one writer: two real processes, a kill, a resumed run that still goes on, and what is left then."""
+"""One folder, one writer: two real processes, a kill, a resumed run that is still running, and the remains."""
 
 import os
 import re
@@ -117,7 +117,7 @@ def test_a_kill_leaves_no_claim(tmp_path: Path, hold: Hold) -> None:
 
 
 def test_a_forked_child_holds_nothing(tmp_path: Path, hold: Hold) -> None:
-    """Else a child that outlives its parent would keep others out."""
+    """Otherwise a child that outlives its parent would keep others out."""
     claim = Claim(tmp_path / "out")
     claim.take()
     child = os.fork()
@@ -210,7 +210,7 @@ def test_two_trainings_into_one_folder_leave_one_model_and_one_error(photos: Pat
     assert sorted(codes) == [0, 1], outputs
     won, lost = codes.index(0), codes.index(1)
     refusal = outputs[lost][1].strip().splitlines()[-1]
-    # who came late met the other at work or done; it was never overwritten
+    # the later one met the other at work or done; nothing was overwritten
     assert "Another process is writing to one" in refusal or "one is not empty" in refusal
     assert f'"seed": {won + 1}' in (tmp_path / "one" / "config.json").read_text()
     assert not (tmp_path / "one" / NAME).exists()

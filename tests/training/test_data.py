@@ -1,4 +1,4 @@
-"""From a folder to rows: nothing lost in silence, twins on one side, every class learned from something."""
+"""From a folder to rows: nothing lost in silence, twins on one side, training pictures for every class."""
 
 import csv
 import shutil
@@ -23,7 +23,7 @@ Draw = Callable[..., Path]
 
 @pytest.fixture
 def draw() -> Draw:
-    """draw(path, seed, size=..., grey=...) -> the path of a new smooth picture, as no other seed gives."""
+    """draw(path, seed, size=..., grey=...) -> the path of a new smooth picture, different for each seed."""
 
     def draw(path: Path, seed: int, size: tuple[int, int] = (48, 40), grey: bool = False) -> Path:
         coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 1 if grey else 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Figures worked by hand, or known from elsewhere."""
+"""Figures worked out by hand, or published."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from pellucid.errors import CatalogError
 from pellucid.training import evaluate, targets
 
 CLASSES = ("cat", "dog", "owl")
-# called 0, 0, 1, 1, 1, 0; the truth is 0, 0, 0, 1, 1, 1; nothing is an owl
+# predicted 0, 0, 1, 1, 1, 0; the truth is 0, 0, 0, 1, 1, 1; nothing is an owl
 LOGITS = np.log(
     np.array([[8, 1, 1], [5, 4, 1], [3, 6, 1], [2, 7, 1], [1, 8, 1], [90, 5, 5]], np.float32), dtype=np.float32
 )
@@ -47,7 +47,7 @@ def test_balanced_accuracy_is_the_mean_of_the_recalls() -> None:
     (first_low, first_high), (second_low, second_high) = evaluate.interval(90, 100), evaluate.interval(5, 10)
     assert low == pytest.approx(0.7 - math.hypot(0.9 - first_low, 0.5 - second_low) / 2)
     assert high == pytest.approx(0.7 + math.hypot(first_high - 0.9, second_high - 0.5) / 2)
-    # of one class it is the interval of its recall; a class without pictures is left out
+    # for one class it is the interval of its recall; a class without pictures does not count
     alone = evaluate.balanced_accuracy([81, 0], [263, 0])
     assert alone == (81 / 263, pytest.approx(evaluate.interval(81, 263)))
 

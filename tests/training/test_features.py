@@ -1,4 +1,4 @@
-"""Features are computed once: what is taken over, what is not trusted, and what a kill leaves."""
+"""Features are computed once: what is taken over, what is not trusted, and the remains of a kill."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNT = 20  # pictures a class
 
 
 class Counted:
-    """A backbone that knows how many pictures it has seen: the mean of each quarter of each channel."""
+    """A backbone that counts the pictures it has seen: the mean of each quarter of each channel."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -61,7 +61,7 @@ def backbone(forward: Any, **identity: Any) -> Backbone:
 
 
 def extracted(store: Store, tmp_path: Path, view: Any = "plain", **identity: Any) -> tuple[np.ndarray, int]:
-    """All features, and how many pictures were looked at for them."""
+    """All features, and how many pictures were read for them."""
     forward, rows = Counted(), np.arange(len(store))
     made = last(features.extract(store, rows, backbone(forward, **identity), view, tmp_path / "cache"))
     assert all(count <= BATCH for count in forward.batches)

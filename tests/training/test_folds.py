@@ -109,7 +109,7 @@ def test_the_interval_covers_the_accuracy_of_the_model_trained_on_all(copies: in
 
 @pytest.mark.parametrize("number", range(6))
 def test_a_fold_keeps_its_pictures_for_the_test_and_the_rest_is_divided_as_in_the_last_training(number: int) -> None:
-    """Of a class of three pictures the rest has two or three: one to choose by, as where nothing is tested."""
+    """For a class of three pictures the rest has two or three: one to choose by, as without a test side."""
     labels, groups = np.array([0] * 30 + [1] * 30 + [2] * 3), np.arange(63)
     store = SimpleNamespace(fingerprint="1", digests=[f"{row:064}" for row in range(63)])
     recipe = make(folds=5, validation=0.2)

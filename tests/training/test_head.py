@@ -1,4 +1,4 @@
-"""The head: what scikit-learn finds, and what is asked of it beyond that."""
+"""The head: scikit-learn's solution, and its further properties."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ CLASSES, WIDE = 3, 20
 
 
 def side(seed: int, count: int, shift: float = 5.0) -> Side:
-    """Features as a ReLU leaves them, and not centred."""
+    """Features as after a ReLU, not centred."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, CLASSES, count)
     centres = np.random.default_rng(0).normal(size=(CLASSES, WIDE))
@@ -26,7 +26,7 @@ def zeros() -> LinearHead:
 
 
 def centred(logits: np.ndarray) -> np.ndarray:
-    """Softmax sees only the differences."""
+    """Softmax depends only on the differences."""
     return logits - logits.mean(1, keepdims=True)
 
 
@@ -52,7 +52,7 @@ def test_c_is_the_one_with_the_least_validation_loss():
 
 
 def test_few_validation_pictures_have_to_be_sure():
-    """On labels that are chance nothing is better than another by more than chance, and the usual C stays."""
+    """On random labels, no C is better than another by more than chance, and the usual C stays."""
     train = side(1, 60)
     scale = np.square(train.features - train.features.mean(0)).sum(1).mean()
     guessed = side(5, 12)
@@ -73,7 +73,7 @@ def test_without_validation_c_is_the_usual_one():
 
 
 def test_c_is_chosen_with_the_weights_of_the_validation_pictures():
-    """A rare class that a strong pull gets wrong: where it counts more, the pull is weaker."""
+    """A rare class that a strong pull gets wrong: the more it counts, the weaker the pull."""
     train = side(1, 60)
     rare = np.arange(60) < 6
     labels = np.where(rare, train.labels, (train.labels + 1) % CLASSES)  # of most, the surer the worse
@@ -92,7 +92,7 @@ def test_weights_count_as_copies_would():
     weighted = head.fit(Side(train.features, train.labels, counts), None, zeros())
     plain = head.fit(copied, None, zeros())
 
-    # centre and scale are those of other rows: the grid's C is another by as much
+    # centre and scale come from other rows, and the grid's C differs accordingly
     assert np.allclose(
         centred(weighted.rows.logits(validation.features)), centred(plain.rows.logits(validation.features)), atol=0.05
     )
@@ -102,7 +102,7 @@ def test_weights_count_as_copies_would():
 
 
 def test_gradient_descent_with_what_is_told_stays_at_the_minimum():
-    """The rate and the decay that a model folder tells are those of the very minimum."""
+    """The rate and the decay in a model folder have their minimum exactly here."""
     train = side(1, 80)
     fitted = head.fit(train, None, zeros())
     wide = train.features.astype(np.float64)

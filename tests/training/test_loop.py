@@ -1,4 +1,4 @@
-"""The loop: what it draws, what it keeps, where it stops, and that stopping changes nothing."""
+"""The loop: its random numbers, its best weights, its stops, and that stopping changes nothing."""
 
 import itertools
 import math
@@ -27,7 +27,7 @@ Numbers = Callable[[State], dict[str, bytes]]
 
 
 class Clock:
-    """Half a second passes whenever somebody looks."""
+    """Half a second passes at each reading."""
 
     def __init__(self, tick: float = 0.5) -> None:
         self.now, self.tick = 0.0, tick
@@ -88,7 +88,7 @@ def test_one_step_worked_by_hand(begin: Begin) -> None:
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 def test_a_step_in_parts_is_the_step_of_them_all(begin: Begin, monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
-    """Fewer pictures at a time, their gradients added: the same step but for rounding."""
+    """Fewer pictures at a time, with added gradients: the same step up to rounding."""
     network = "conv(4, 3) relu maxpool(2) flatten dense"
     seen: list[int] = []
     results = []
@@ -203,7 +203,7 @@ def test_it_stops_early_after_so_many_epochs_without_a_better_one(
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, task: Task, right: list[int]) -> None:
-    """Validate as if so many of the six pictures were right, epoch after epoch."""
+    """Validate as if this many of the six pictures were right, epoch after epoch."""
     labels = task.labels[task.validation]
     answered = iter(right)
 
@@ -416,7 +416,7 @@ def test_a_changing_load_leaves_the_time_used(
     train: int,
     validation: int,
 ) -> None:
-    """From 95% of the time to 100%. Where it is slower at the end, over by a step, a validation and the report at most.
+    """From 95% to 100% of the time. If it is slower at the end, over by at most a step, a validation and the report.
 
     That is: by how much longer these take than before.
     """
@@ -450,7 +450,7 @@ def test_who_iterates_and_checkpoints_take_of_the_time(begin: Begin, monkeypatch
 def test_a_resumed_plan_keeps_to_the_time_that_is_left(
     begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The same steps at the same rates as if it had not been stopped: the pace stands in the checkpoint."""
+    """The same steps at the same rates as without the stop: the checkpoint holds the speed."""
 
     def load(now: float) -> float:
         return 0.2 if now < 30 else 0.5

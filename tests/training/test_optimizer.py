@@ -1,4 +1,4 @@
-"""Optimizers and losses against numbers worked out without PyTorch."""
+"""Optimizers and losses against numbers computed without PyTorch."""
 
 import math
 from typing import Any
@@ -79,7 +79,7 @@ def test_gradient_descent_on_a_head_alone() -> None:
 
 
 def after_two_steps(recipe: Recipe, gradients: tuple[float, float]) -> float:
-    """A weight that begins at 1 and gets these gradients."""
+    """A weight that starts at 1, after these gradients."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.ones_(module.weight)
     made = optimizer(recipe, module)

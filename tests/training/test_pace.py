@@ -1,4 +1,4 @@
-"""Speed and plans, worked by hand."""
+"""Speed and plans, worked out by hand."""
 
 import pytest
 from hypothesis import given, settings
@@ -70,7 +70,7 @@ def test_a_validation_has_to_leave_time_for_a_step_and_another() -> None:
 def test_fitting_steps_leave_less_than_a_step_and_never_overrun(
     left: float, per_step: float, per_validation: float, per_epoch: int, done: int
 ) -> None:
-    """Walked through as the loop does: a validation after each epoch that leaves time, and one at the end."""
+    """Simulated like the loop: a validation after each epoch that leaves time, and one at the end."""
     done %= per_epoch
     steps = fitting_steps(left, per_step, per_validation, per_epoch - done, per_epoch)
     used, at = 0.0, done

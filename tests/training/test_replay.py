@@ -1,4 +1,4 @@
-"""The replay: it shows what was there, changes nothing, goes on where a run goes on, and is small."""
+"""The replay: it shows the real numbers, changes nothing, continues with a resumed run, and is small."""
 
 import copy
 import itertools
@@ -45,7 +45,7 @@ def record(folder: Path, task: Task, state: State) -> Recorder:
 
 
 def train(task: Task, state: State, made: Recorder, steps: int = 999) -> None:
-    """So many steps, each noted, as a Run does it."""
+    """This many steps, each noted, as in a Run."""
     made.note(state)
     for event in loop.run(task, state):
         if isinstance(event, Step):
@@ -117,7 +117,7 @@ def test_a_frame_holds_what_the_network_gives(begin: Begin, tmp_path: Path, loss
 
 
 def near(result: NDArray[np.float32], real: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
-    """Off by half a scale at most, and what rounding float32 adds."""
+    """Off by at most half a scale, plus float32's rounding."""
     allowed = scale.reshape(scale.shape + (1,) * (result.ndim - scale.ndim)) / 2
     assert (np.abs(result - real) <= allowed * 1.001 + 1e-6).all()
 
@@ -253,7 +253,7 @@ def test_a_plan_that_grows_spaces_the_early_frames(begin: Begin, tmp_path: Path)
         if step == 50:
             state.steps = 90
         made.note(state)
-    # every second step from then on, the first two and the powers of two before that
+    # from then on every second step, before that the first two and the powers of two
     recorded = replay.read(tmp_path)
     assert [frame.step for frame in recorded.frames] == [0, 1, *range(2, 65, 2)]
     assert recorded.steps == 90
@@ -261,7 +261,7 @@ def test_a_plan_that_grows_spaces_the_early_frames(begin: Begin, tmp_path: Path)
 
 
 def test_a_plan_that_ends_where_it_stands_is_noted(begin: Begin, tmp_path: Path) -> None:
-    """Of 100 steps every second is kept; then the time is up after step 64, and each of the 64 would have been."""
+    """Of 100 steps every second is recorded; then time is over after step 64, and all of the 64 would have been."""
     task, state = begin("flatten dense", replay=True, steps=100)
     made = record(tmp_path, task, state)
     for step in range(65):
@@ -400,7 +400,7 @@ def flip(folder: Path) -> None:
 
 
 def restated(name: str, data: bytes) -> Callable[[Path], None]:
-    """Other content whose size and hash are stated rightly."""
+    """Other content with the right size and hash."""
 
     def damage(folder: Path) -> None:
         (folder / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""Pictures kept on a GPU, tried on the CPU: what is told to hold them makes no difference to their arithmetic."""
+"""Pictures held on a GPU, tried on the CPU: holding them does not change their arithmetic."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ class Counted:
 
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """roomy(bytes): as if the device had memory of its own, with so much of it free."""
+    """roomy(bytes): as if the device had its own memory, with this much free."""
     return lambda free: monkeypatch.setattr(Engine, "free_bytes", lambda self: free)
 
 

@@ -1,4 +1,4 @@
-"""What a recipe leaves open, and what is said of it."""
+"""The open settings of a recipe, and the messages about them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where a training starts, and what known weights decide."""
+"""The start of a training, and the settings that known weights decide."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The learning rate at chosen steps, worked by hand. Step s of n stands at (s + 0.5) / n of the way."""
+"""The learning rate at chosen steps, by hand. Step s of n is at (s + 0.5) / n of the way."""
 
 import math
 from itertools import pairwise

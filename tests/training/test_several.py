@@ -1,4 +1,4 @@
-"""Figures of several labels a picture, against scikit-learn and by hand."""
+"""Figures for several labels a picture, against scikit-learn and by hand."""
 
 import json
 
@@ -18,7 +18,7 @@ CLASSES = ("cat", "dog", "owl")
 
 
 def made(count: int = 60, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Scores that know something, and which labels each picture has; owl is rare."""
+    """Informative scores, and the labels of each picture; owl is rare."""
     generator = np.random.default_rng(seed)
     targets = generator.random((count, 3)) < (0.5, 0.3, 0.1)
     logits = (generator.normal(0, 1.5, (count, 3)) + 3 * targets - 2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Unequal classes: when they are weighted, by how much, and what training and the trace make of it."""
+"""Unequal classes: when and how much they are weighted, and the effect on training and trace."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def loss(recipe: Recipe, *numbers: Any) -> torch.Tensor:
 def test_the_weights_are_n_over_k_times_the_class() -> None:
     weights = weighting.balanced(COUNTS)
     assert weights == pytest.approx(WEIGHTS)
-    # on average a picture counts once, and each class in all the same
+    # on average a picture counts once, and each class equally in total
     assert np.dot(weights, COUNTS) == pytest.approx(sum(COUNTS))
     assert np.ptp(np.multiply(weights, COUNTS)) == pytest.approx(0)
 
@@ -76,7 +76,7 @@ def test_each_picture_counts_so_many_times(settings: dict[str, Any]) -> None:
     alone = [loss(recipe, logits[n : n + 1], labels[n : n + 1]) for n in range(7)]
     expected = sum(WEIGHTS[label] * each for label, each in zip(labels.tolist(), alone, strict=True)) / 7
     assert float(loss(recipe, logits, labels, WEIGHTS)) == pytest.approx(float(expected), rel=1e-9)
-    # parts of a batch add up to it, as they would not where each part were divided by its own weights
+    # parts of a batch add up to it, unlike with a division of each part by its own weights
     parts = [loss(recipe, logits[part], labels[part], WEIGHTS) * len(part) / 7 for part in np.array_split(range(7), 3)]
     assert float(sum(parts)) == pytest.approx(float(expected), rel=1e-9)
 

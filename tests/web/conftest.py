@@ -71,7 +71,7 @@ class Join(nn.Module):
 
 
 class Small(nn.Module):
-    """A module of nobody's zoo, with what a page has to show: windows, a block, two paths that meet, three classes."""
+    """A module outside the zoo with all that a page shows: windows, a block, two joining paths, three classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Small(nn.Module):
 
 @pytest.fixture(scope="session")
 def walk() -> Trace:
-    """The run that the offline page's tests open."""
+    """The run in the offline page's tests."""
     torch.manual_seed(4)
     module = Small()
     image = torch.randn(1, 3, 12, 12)

@@ -1,4 +1,4 @@
-"""A file that was cut off in the mail says so, wherever it was cut."""
+"""A truncated file says so, wherever it was cut."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ PARTS = 20
 
 @pytest.fixture(scope="module")
 def text(walk: Trace) -> str:
-    """Two pictures, so that there is every kind of element."""
+    """Two pictures, for every kind of element."""
     return offline([walk, walk], "small")
 
 
 def cuts(text: str) -> dict[str, int]:
-    """By what is cut: where the file ends. Before the first, there is no script that could say anything."""
+    """What is cut -> the file's end. Before the first, there is no script that could report anything."""
     speaks = text.index("</script>") + len("</script>")
     assert speaks < 1024, "bytes; browsers look for the charset, which comes next, no further"
     named = {
@@ -51,7 +51,7 @@ def test_it_says_so_wherever_it_was_cut(browser: Browser, text: str, tmp_path: P
 def test_a_whole_file_says_nothing(browser: Browser, text: str, tmp_path: Path) -> None:
     page = browser.new_page()
     whole = tmp_path / "whole.html"
-    # what is missing here nobody misses
+    # nothing needed is missing here
     whole.write_text(text[: text.index("</body>")], encoding="ascii")
     page.goto(whole.as_uri())
     page.locator("main h1").wait_for()

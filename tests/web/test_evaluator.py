@@ -1,4 +1,4 @@
-"""The page's evaluator against Python's: every op that is declared, forward and backward, in a real browser."""
+"""The page's evaluator against Python's: every declared op, forward and backward, in a real browser."""
 
 import inspect
 import math
@@ -41,7 +41,7 @@ from pellucid.glassbox.arithmetic.ops import functions as f
 PICTURE, ROW, VOLUME, GRID, HEADS = (2, 4, 6, 7), (2, 4, 6), (1, 2, 4, 4, 3), (2, 3, 4), (2, 2, 5, 3)
 ADAM = (0.01, 0.9, 0.999, 1e-8, 7)
 
-# every declaration with the arguments that make its different cases
+# every declaration with arguments for its different cases
 CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
     products.conv: [
         (PICTURE, (6, 4, 3, 3), (6,)),
@@ -309,7 +309,7 @@ CASES: dict[Callable[..., Op | None], list[tuple[Any, ...]]] = {
         )
     },
 }
-# under a root or a logarithm
+# arguments of a root or a logarithm
 POSITIVE = {e.log_of, e.sqrt_of, e.pow, f.log2_of, f.log10_of, f.log1p_of, f.rsqrt_of, f.power_of, f.xlogy_of}
 POSITIVE |= {losses.kl_div}
 # between 0 and 1, or above 1
@@ -317,7 +317,7 @@ SHARES = {f.asin_of, f.acos_of, f.atanh_of, f.logit_of, losses.binary_cross_entr
 LARGE = {f.acosh_of}
 # against class numbers
 CLASSES = {likelihood.nll_loss, likelihood.cross_entropy_loss}
-# that others are made by: a formula is their argument
+# used by other declarations: their argument is a formula
 BUILDERS = {"alone", "joined", "combined", "contraction", "moved"}
 
 JAVASCRIPT = """async (cases) => {
@@ -337,7 +337,7 @@ JAVASCRIPT = """async (cases) => {
 
 
 def drawn(op: Op, declare: Callable[..., Any], random: np.random.Generator) -> dict[str, np.ndarray]:
-    """Numbers for every input: positive under a root, whole for classes, 0 or 1 for truth, tied where it counts."""
+    """Numbers for every input: positive under a root, whole for classes, 0 or 1 for truth, tied where ties matter."""
     tied = declare.__module__ in (choosing.__name__, extremes.__name__)
 
     def numbers(name: str) -> np.ndarray:
@@ -423,7 +423,7 @@ def test_the_page_limits_an_optimizers_lines_as_python_does(modules: Page) -> No
 
 
 def test_long_tables_travel_as_arrays(modules: Page) -> None:
-    """A page puts the array in the place of its name, and adds up the same."""
+    """A page replaces the name by the array, and computes the same sums."""
     index = np.random.default_rng(3).integers(0, 5, (5, 4))
     op = indexing.gather((5, 4), 0, index)
     described = op.as_json()
@@ -449,7 +449,7 @@ def test_long_tables_travel_as_arrays(modules: Page) -> None:
 
 
 def same(title: str, part: dict[str, Any], terms: Terms) -> None:
-    """The sum, each term and each factor, where it stands, and what rounding is measured by."""
+    """The sum, each term and each factor, their places, and the scale of rounding."""
     assert (part["pick"], part["winner"]) == (terms.pick, terms.winner), title
     near(title, [part["total"]], [terms.total], terms.scale)
     near(title, [part["scale"]], [terms.scale], terms.scale)

@@ -1,4 +1,4 @@
-"""The page of a picture with several labels, and of one whose class is weighted: what it says of them is so."""
+"""The page of a picture with several labels, and of one with a weighted class: its text is true."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ def made() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def several() -> list[Trace]:
-    """Two pictures: one against what it is called, and one against other labels."""
+    """Two pictures: one against its predicted labels, and one against others."""
     module = made()
     generator = torch.Generator().manual_seed(3)
     images = [torch.rand(1, 3, 12, 12, generator=generator) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The lessons on the reader's own network: what they say is so, Space goes on, the address is the step."""
+"""The lessons on the reader's own network: their text is true, Space continues, the address is the step."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ TITLES = [
 
 
 def text(page: Page) -> str:
-    """The paragraph that is read."""
+    """The current paragraph."""
     return page.locator(".guide .narration").inner_text()
 
 
@@ -43,7 +43,7 @@ def lesson(page: Page, name: str) -> str:
 
 
 def rounded(value: float) -> str:
-    """Four digits, as the lessons write them."""
+    """Four digits, as in the lessons."""
     return f"{float(f'{value:.4g}'):.15g}".replace("-", "−")
 
 
@@ -183,7 +183,7 @@ def test_an_unknown_lesson_does_no_harm(opened: Callable[..., Page]) -> None:
 
 
 class Strange(nn.Module):
-    """Names that say nothing, one channel, a filter that is not square, no ReLU, no max pooling, no flatten layer."""
+    """Names without meaning, one channel, a filter that is not square, no ReLU, no max pooling, no flatten layer."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ VIEWS = {"~mistakes": ".matrix", "~mistakes/0,1": ".thumbs", "~difference": ".la
 
 
 def content(server: Server) -> Any:
-    """What the page is told of the picture that is shown."""
+    """The page's description of the current picture."""
     assert isinstance(server.glass, Glass)
     return json.loads(server.glass.shown.text)
 

@@ -1,4 +1,4 @@
-"""The page shows numbers of every kind of operator: of no terms, of one constant, of a minimum, from another place."""
+"""The page shows every kind of operator's numbers: without terms, of a constant, of a minimum, from elsewhere."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from pellucid.glassbox.trace.trace import Trace
 
 
 class Mover(nn.Module):
-    """What moves, chooses, compares, pads and resamples, one after the other."""
+    """Operators that move, choose, compare, pad and resample, one after the other."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A picture of the reader's own: pasted, drawn by mouse and by key, taken with the camera."""
+"""The reader's own picture: pasted, drawn by mouse and by key, taken with the camera."""
 
 import io
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PASTE = """(content) => {
 
 
 def shown(server: Server) -> bytes:
-    """The file that was sent last."""
+    """The last file that was sent."""
     glass = server.glass
     assert isinstance(glass, Glass)
     picture = glass.shown.picture
@@ -128,7 +128,7 @@ def test_the_pad_on_a_phone(served: Page, axe: str) -> None:
 
 @pytest.fixture
 def watched(browser: Browser, server: Server) -> Iterator[Page]:
-    """The served page of a browser whose camera shows a made picture, larger on the left than on the right."""
+    """The served page in a browser whose camera shows a synthetic picture, larger on the left than on the right."""
     context = browser.new_context(reduced_motion="reduce")
     context.add_init_script("""
         window.streams = [];

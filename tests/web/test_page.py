@@ -1,4 +1,4 @@
-"""The page as a reader has it: one file, opened with no network, by mouse, by key and by finger."""
+"""The page for a reader: one file, opened without a network, by mouse, by key and by finger."""
 
 import re
 import time
@@ -21,7 +21,7 @@ PHONE = {"width": 360, "height": 740}
 
 
 def value(page: Page, kind: str = "total") -> float:
-    """The exact number that stands on the page: the terms' sum, or what PyTorch computed."""
+    """The exact number on the page: the terms' sum, or PyTorch's."""
     text = page.locator("#value").get_attribute(f"data-{kind}")
     assert text is not None
     return float(text)

@@ -23,7 +23,7 @@ UNIT = "conv1[3, 5, 6]"
 
 @pytest.fixture(scope="module")
 def traces(trained: Path, photos: Path) -> list[Trace]:
-    """The last one against the class that its folder says, which it is not."""
+    """The last one against its folder's class, which is not the predicted one."""
     classifier = pellucid.load(trained)
     paths = [photos / label / f"{name}.png" for label, name in NAMES]
     return [classifier.explain(path, "red" if number == 2 else None) for number, path in enumerate(paths)]
@@ -150,7 +150,7 @@ def test_every_number_of_every_picture_comes_back(several: Callable[..., Page], 
 
 @pytest.fixture
 def damaged(file: Path, tmp_path: Path) -> Path:
-    """The third picture holds nonsense."""
+    """The third picture's data are nonsense."""
     text = file.read_text(encoding="ascii")
     place = tmp_path / "damaged.html"
     place.write_text(re.sub(r'(id="picture-2">).*?(?=</script>)', r"\1nonsense", text), encoding="ascii")
@@ -196,6 +196,6 @@ def test_on_paper_there_is_nothing_to_click_and_the_colours_stay(several: Callab
     expect(page.locator(".pictures")).to_be_hidden()
     expect(page.locator(".switches")).to_be_hidden()
     expect(page.locator(".what")).to_contain_text("2.png")
-    # asked until it is so: a cell that is drawn anew in the meantime has no style any more
+    # repeated until true: a cell that is being redrawn has no style
     expect(page.locator(".grid td.on").first).to_have_css("print-color-adjust", "exact")
     expect(page.locator("html")).to_have_css("background-color", "rgb(255, 255, 255)")

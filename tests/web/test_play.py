@@ -1,4 +1,4 @@
-"""The window that slides on by itself: Space, R, what stops it, and that the drawing keeps up with it."""
+"""The automatically sliding window: Space, R, what stops it, and that the drawing keeps up with it."""
 
 import re
 from collections.abc import Callable

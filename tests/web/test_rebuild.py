@@ -1,4 +1,4 @@
-"""The offline page's arrays in a real browser: the trace's bits, whether they were stored or worked out again."""
+"""The offline page's arrays in a real browser: the trace's bits, whether stored or computed again."""
 
 from itertools import product
 from pathlib import Path
@@ -42,7 +42,7 @@ OTHERS = {
 }
 CASES = [*product(NETWORKS, OPTIMIZERS), *product(["the article's layers"], OTHERS), *product(MOBILE, ["sgd"])]
 
-# a sum over the bits that tells their places apart
+# a sum over the bits that depends on their places
 SUMS = """async () => {
     const { findHost } = await import("pellucid/host.js");
     const host = findHost(document);

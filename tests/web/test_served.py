@@ -1,4 +1,4 @@
-"""The served page: another picture, another class, and a server that has gone away."""
+"""The served page: another picture, another class, and a server that has stopped."""
 
 import io
 import re

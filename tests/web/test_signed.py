@@ -41,7 +41,7 @@ def test_every_shade_is_pythons(modules: Page, scale: float) -> None:
 
 
 def test_the_style_has_the_same_colours(modules: Page) -> None:
-    """What is not drawn on a canvas: grids, bars and legends, on cards of the same paper."""
+    """Everything outside a canvas: grids, bars and legends, on cards of the same paper."""
     style = (WEB / "base.css").read_text(encoding="utf-8")
     themes = modules.evaluate("import('./signed.js').then(({ LIGHT, DARK }) => [LIGHT, DARK])")
     for name, of in (("above", "above"), ("below", "below"), ("card", "paper")):

@@ -7,7 +7,7 @@ from pellucid.glassbox.trace.trace import Trace
 
 
 def linked() -> list[str]:
-    """The styles in the order in which the page lists them."""
+    """The styles in the page's order."""
     return re.findall(r'<link rel="stylesheet" href="\./([^"]+)">', (WEB / "index.html").read_text(encoding="utf-8"))
 
 

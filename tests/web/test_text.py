@@ -1,4 +1,4 @@
-"""How numbers are written, and how a place becomes an address and back."""
+"""The notation of numbers, and the way from a place to an address and back."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The training on the page: a slider over what was kept, and the same while it goes on."""
+"""The training on the page: a slider over the recorded frames, and the same during the training."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def window(browser: Browser) -> Iterator[Page]:
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
     context.close()
-    # what Chromium itself notes of an answer that is a refusal
+    # Chromium's own note on a refused request
     assert [text for text in errors if not text.startswith("Failed to load resource")] == []
 
 
@@ -251,7 +251,7 @@ def test_without_a_replay_the_epochs_are_shown(window: Page, trained: Path, phot
 
 
 class Going:
-    """A run that is where the test wants it."""
+    """A run at the place that the test needs."""
 
     def __init__(self, out: Path) -> None:
         self.out = out

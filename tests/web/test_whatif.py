@@ -177,7 +177,7 @@ def test_the_picture_is_painted_by_mouse(served: Page, server: Server) -> None:
     assert changed[3, 2:9].all()
     assert not changed[8:].any()
     expect(served.locator(".easel")).to_be_focused()
-    # a stroke and at once Z: the stroke counts, and goes with the rest
+    # a stroke and Z at once: the stroke counts, and is undone with the rest
     served.locator(".easel").press("ArrowDown")
     served.locator(".easel").press("Space")
     served.keyboard.press("z")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-UNTIMED = 2.0  # seconds of work before a bar is worth showing
+UNTIMED = 2.0  # seconds of work before the time left is shown
 
 
 def counted(items: Iterable[T], total: Callable[[], int | None], what: str, watched: bool) -> Iterator[T]:

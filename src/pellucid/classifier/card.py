@@ -157,7 +157,7 @@ def _use(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
 def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> None:
     """Write a JPEG of at most 160 pixels a side; each pixel of a tiny picture becomes a visible square.
 
-    If the picture no longer exists, nothing is written. Raises StorageError.
+    Nothing is written if the picture can no longer be read. Raises StorageError.
     """
     from PIL import Image
 

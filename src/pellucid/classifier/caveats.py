@@ -75,9 +75,7 @@ def few(names: list[str]) -> str:
 
 
 def chosen(metrics: dict[str, Any]) -> bool:
-    """Whether validation chose epoch and temperature; models of an older Pellucid always did so if there was
-    validation.
-    """
+    """Whether validation chose epoch and temperature; in models of an older Pellucid, any validation did."""
     return bool(metrics.get("validation")) and metrics.get("chosen", True)
 
 

@@ -127,9 +127,7 @@ class Classifier:
         return self.predictor.prepared(picture)
 
     def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        """The module's input for prepared images uint8 (n, H, W, C): float32 (n, C, H, W), on the device of the
-        weights.
-        """
+        """Prepared images uint8 (n, H, W, C) -> the module's input, float32 (n, C, H, W), on the weights' device."""
         return self.backend.standardised(images)
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -161,8 +159,7 @@ class Classifier:
         )
 
     def changed(self, changes: Sequence[Change]) -> Classifier:
-        """Make another classifier with these changes to weights, strides, paddings and poolings. This one does not
-        change.
+        """Make another classifier with changed weights, strides, paddings or poolings. This one does not change.
 
         The optimizer's state of a weight stays too. A changed classifier can be changed again; of two changes to the
         same thing, the later wins.
@@ -224,8 +221,7 @@ class Classifier:
         return attribution.attribute(self.module, sample, target, method, layer, self.temperature, several, faster)
 
     def expect(self, labels: Strings, against: str | None, units: Strings, weights: Strings, layer: str | None) -> None:
-        """Check names before a picture is traced: see `explain`, `difference`, `attribute`, and a trace's `unit` and
-        `update`.
+        """Check the names for `explain`, `difference`, `attribute` and a trace's `unit` and `update`, before a trace.
 
         Raises TraceError for a name that does not exist. An index is checked if the network's text gives its layer's
         shape.
@@ -269,8 +265,7 @@ class Classifier:
         return result, tuple(unusable)
 
     def features(self, pictures: Source | Sequence[Source], batch: int = 32) -> NDArray[np.float32]:
-        """The input of the last dense layer for each picture, float32 (n, F): times its weight, plus bias, gives the
-        logits.
+        """The last dense layer's input for each picture, float32 (n, F): times its weight, plus bias, the logits.
 
         >>> classifier.features(["cat.jpg", "dog.jpg"]).shape  # doctest: +SKIP
         (2, 512)

@@ -62,7 +62,7 @@ class Saved:
         )
 
     def classifier(self, device: str = "cpu") -> Classifier:
-        """As a Classifier with its torch module on `device`, in evaluation mode."""
+        """The same model as a Classifier, with its torch module on `device`, in evaluation mode."""
         import torch
 
         from pellucid.classifier.classifier import Classifier

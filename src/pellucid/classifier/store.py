@@ -249,8 +249,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON in UTF-8; a byte of a file name that is not UTF-8 becomes JSON's \\udc80. Raises
-    StorageError.
+    """Write indented JSON in UTF-8; bytes of a file name that are not UTF-8 become JSON's \\udc80. Raises StorageError.
 
     What fits on one line stays on one, and numbers always do: otherwise a matrix would be mostly spaces and line ends.
     """

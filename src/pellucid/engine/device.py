@@ -36,7 +36,7 @@ class Engine:
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Convolutions and dense layers in `precision`, all sums in float32."""
+        """Convolutions and dense layers in `precision`, reductions such as the loss in float32."""
         import torch
 
         kind = self.device.split(":")[0]

@@ -69,9 +69,10 @@ class Read:
 
 
 def read(row: Row, size: tuple[int, int] | None, low: float, high: float) -> Read:
-    """Read a row. `size`: height and width for a model that leaves them open. `low`, `high`: the model's input for 0
-    and
-    255. Raises NetworkError, ArtefactError, RecipeError.
+    """Read a row.
+
+    `size`: height and width for a model that leaves them open. `low`, `high`: the model's input for 0 and 255. Raises
+    NetworkError, ArtefactError, RecipeError.
     """
     reader = _Reader(row, size, low, high)
     parts = reader.row(row)
@@ -141,7 +142,7 @@ class _Reader:
             raise RecipeError("The model does not fix the size of its pictures. State it: --size 150 or 150x200.")
 
     def _check_precision(self, node: Node) -> None:
-        """Replace Keras's 16-bit arithmetic by 32 bits. Raises NetworkError for quantised layers."""
+        """Note 16-bit arithmetic, which has 32 bits here. Raises NetworkError for quantised layers."""
         policy = precision(node)
         if "_from_" in policy:  # int8_from_float32
             raise NetworkError(f"{node.called} is quantised ({policy}). Save the model as it was before that.")

@@ -78,9 +78,7 @@ class Cycle:
 
     @cached_property
     def backward(self) -> tuple[tuple[Work, str], ...]:
-        """From the scores to the first weights: each step with the gradient that arrived, and the name of what it
-        passes on.
-        """
+        """From the scores to the first weights: each step with its gradient, and the name that the gradient is for."""
         dense = replace(self.dense, gradient=self.loss.gradient_of("input")[0])
         flat = replace(self.flat, gradient=dense.gradient_of("input"))
         pool = replace(self.pool, gradient=flat.gradient_of("input"))

@@ -128,7 +128,7 @@ def _maxpool(layer: MaxPool, x: Map, weights: Weights, name: str) -> Map:
 def _avgpool(layer: AvgPool, x: Map, weights: Weights, name: str) -> Map:
     zeros = layer.window().zeros(*x.shape[1:])
     count: Any = np.float32(prod(layer.size))
-    if layer.same:  # count only real numbers
+    if layer.same:  # padding does not count
         count = _reduced(np.add, layer, _padded(np.ones_like(x[:1]), zeros, 0.0))
     return _reduced(np.add, layer, _padded(x, zeros, 0.0)) / count
 

@@ -35,7 +35,7 @@ class SameMaxPool2d(nn.MaxPool2d):
 
 
 class SameAvgPool2d(nn.AvgPool2d):
-    """The means of the same windows, over real numbers only."""
+    """The means of the same windows, without the padding."""
 
     def forward(self, input: Tensor) -> Tensor:
         size, step = _both(self.kernel_size), _both(self.stride)

@@ -91,9 +91,7 @@ class Window:
         return f"{f'floor({inner})' if rest else f'({inner})'} + 1 = {self._positions(length, axis)}"
 
     def _what_fits(self, lengths: Pair) -> str:
-        """The largest window size with this padding and dilation, and the least padding with this window size, that
-        fit.
-        """
+        """The largest window with this padding and dilation, and the least padding with this window, that fit."""
         room = self._along(lambda axis: lengths[axis] + 2 * self.padding[axis])
         size = self._along(lambda axis: min(self.size[axis], (room[axis] - 1) // self.dilation[axis] + 1))
         if not self.can_pad:

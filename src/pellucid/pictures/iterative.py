@@ -24,8 +24,7 @@ def split(
     test: float,
     seed: int,
 ) -> NDArray[np.int8]:
-    """The side of each of N pictures, (N,) int8, as split.split; labels: bool (N, classes), True for each of its
-    labels.
+    """The side of each of N pictures, (N,) int8, as split.split; labels bool (N, classes).
 
     A label in one group is on train, in two on train and test, in three on every requested side, as far as the labels
     that pictures share, the folders' sides and twins permit. An added file may change the sides of others. Raises

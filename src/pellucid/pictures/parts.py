@@ -34,8 +34,8 @@ _VIEWS = set(_VIEW_WORDS.split())
 def alike(inside: Mapping[str, Collection[str]]) -> tuple[list[str], list[str]] | None:
     """The folders, of all in `inside`, that hold nearly the same two or more folders, and all that they hold.
 
-    `inside`: folder -> the names of its folders; "" stands for pictures in the folder itself. None if fewer than three
-    quarters of the folders, or fewer than all but one, are so alike, or if the names show that these are classes.
+    `inside`: folder -> the names of its folders; "" stands for pictures in the folder itself. None if these are both
+    fewer than three quarters of the folders and fewer than all but one, or if the names show that these are classes.
     """
     filled = {name: set(inner) for name, inner in inside.items() if inner}
     counts = Counter(each for inner in filled.values() for each in inner)

@@ -29,9 +29,7 @@ _Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
 @cache
 def agrees() -> bool:
-    """Whether the results equal those of the installed Pillow, on pictures of all proportions; also compiles the
-    kernels.
-    """
+    """Whether the results equal the installed Pillow's on pictures of all proportions; also compiles the kernels."""
     numbers = np.random.default_rng(0)
     for high, wide in product((5, 97), repeat=2):
         image = numbers.integers(0, 256, (high, wide, 3), np.uint8)

@@ -270,8 +270,7 @@ def _cut(order: list[NDArray[np.intp]], fractions: dict[int, float], sides: NDAr
 
 
 def _spread(every: list[_Group], labels: NDArray[np.integer], wanted: list[int], sides: NDArray[np.int8]) -> None:
-    """Moves groups, the smallest first, until each class is on the first of the `wanted` sides, as many as it has
-    groups.
+    """Moves groups, the smallest first, until each class with n groups is on the first n of the `wanted` sides.
 
     A move never takes from a class a side that it needs as much as the served class does, nor its last training group.
     """

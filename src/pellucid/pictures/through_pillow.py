@@ -28,9 +28,7 @@ def decode(data: bytes, pixel_limit: int, ranges: Ranges) -> NDArray[np.uint8]:
 
 
 def read(data: bytes, pixel_limit: int) -> NDArray[np.uint8] | Samples:
-    """An upright RGB image, or the samples of a file with more than 8 bits a sample or of an 8-bit file that Pillow
-    refuses.
-    """
+    """An upright RGB image, or the samples of a file with more than 8 bits, or with 8 that Pillow refuses."""
     tags = tiff_tags.directory(data)
     if tags is not None and (raw := formats.camera_raw(data, tags)) is not None:
         raise PictureError(raw)
@@ -115,6 +113,6 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _gamma(image: Image.Image) -> float | None:
-    """The exponent of a PNG's values; its sRGB chunk takes precedence (PNG specification, 4.3)."""
+    """A PNG's gAMA; None if it has none, or an sRGB chunk, which takes precedence (PNG specification, 4.3)."""
     gamma = image.info.get("gamma")
     return gamma if isinstance(gamma, float) and "srgb" not in image.info and image.format == "PNG" else None

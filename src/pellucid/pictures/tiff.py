@@ -68,10 +68,10 @@ class _Layout:
 
 
 def samples(data: bytes, pixel_limit: int) -> Samples | None:
-    """The first page's samples; None if it is not TIFF, or if Pillow handles it itself: JPEG inside, palettes, YCbCr, 1
-    to 8 bits packed.
+    """The first page's samples; None for other files and for TIFFs that Pillow handles itself.
 
-    Raises PictureError over the limit, and Pillow's exceptions for damaged data.
+    Those have JPEG inside, a palette, YCbCr, or 1 to 8 bits packed. Raises PictureError over the limit, and Pillow's
+    exceptions for damaged data.
     """
     tags = tag.directory(data)
     if tags is None or (layout := _layout(data, tags)) is None:

@@ -48,9 +48,7 @@ class Known:
 
     @property
     def backbone_digest(self) -> str:
-        """SHA-256, hexadecimal, over the network's text and all tensors except the head's: these determine the
-        features.
-        """
+        """SHA-256, hexadecimal, over the network's text and all tensors but the head's: these decide the features."""
         digest = hashlib.sha256(str(self.network).encode())
         for name, array in self.tensors.items():
             if not name.startswith(f"{self.head}."):

@@ -91,9 +91,7 @@ class CrossValidation:
         return self._last.worth_finishing
 
     def __iter__(self) -> Iterator[Event]:
-        """Events as they happen: from the first training also those of its preparation, from all FoldBegun, FoldStep,
-        Epoch.
-        """
+        """Events as they happen: the first training's preparation, and FoldBegun, FoldStep, Epoch of every training."""
         try:
             if not self._read:
                 self._take()

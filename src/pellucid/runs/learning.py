@@ -25,7 +25,7 @@ def with_learning(classifier: Classifier, folder: Path) -> Classifier:
         return classifier
     try:
         recipe = recipes.make(**settings)
-    except (RecipeError, TypeError):  # from a later version: it predicts all the same
+    except (RecipeError, TypeError):  # from a later version: it still predicts
         return classifier
 
     importance = None if weights is None else tuple(weights)

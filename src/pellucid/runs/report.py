@@ -37,9 +37,7 @@ class Report:
     early: str | None = None
     """Why it ended before its epochs or its minutes were over, in a sentence without a full stop."""
     folds: Folds | None = None
-    """The result of a cross-validation of the same recipe; the classifier is that of the last training, on all
-    pictures.
-    """
+    """The result of a cross-validation of this recipe; the classifier is the last training's, on all pictures."""
     knew: int = 0
     """How many of the reported pictures were seen by the model that the training started from."""
 

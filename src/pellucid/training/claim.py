@@ -146,7 +146,7 @@ def _make(folder: Path, new: bool) -> list[Path]:
 def _describe(file: int) -> None:
     began = time.strftime("%Y-%m-%d %H:%M:%S")
     content = {"process": os.getpid(), "machine": platform.node(), "since": began, "command": _command()}
-    with suppress(OSError):  # a full disk: the lock works all the same
+    with suppress(OSError):  # a full disk: the lock works anyway
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
         os.write(file, json.dumps(content).encode())

@@ -21,10 +21,10 @@ BINS = 10
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class. Precision: of the pictures predicted as it, the fraction that is; recall: of its pictures, the
-    fraction predicted as it.
+    """The figures of one class.
 
-    None if the divisor is 0. `f1` is their harmonic mean.
+    Precision: of the pictures predicted as it, the fraction that is. Recall: of its pictures, the fraction predicted as
+    it. None if the divisor is 0. `f1` is their harmonic mean.
     """
 
     name: str

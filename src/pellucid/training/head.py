@@ -29,8 +29,8 @@ USUAL = 144.0  # mean square length of EfficientNet-Lite0's centred features of 
 GRID = tuple(c * USUAL for c in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0))  # of C, from the strongest pull to the weakest
 DEFAULT = GRID[3]  # if there is nothing to choose by
 ITERATIONS, MEMORY = 400, 20  # of L-BFGS: most iterations, and steps remembered
-COARSE, FLAT = 1e-2, 1e-7  # final gradient, as a fraction of the decay and at least; FLAT for the returned head
-WORSE = 2  # larger C in a row with a larger validation loss, after which the search ends
+COARSE, FLAT = 1e-2, 1e-7  # a search ends at a gradient of COARSE times the decay, or FLAT; FLAT for the returned head
+WORSE = 2  # a search of C ends after this many larger losses on validation in a row
 FEW = 100  # validation pictures; with fewer, a difference may be chance
 ALONE = 20_000_000  # products in one evaluation; with fewer, threads wait for each other more than they compute
 

@@ -71,9 +71,7 @@ def thresholds(p: NDArray[np.float64], targets: Targets) -> tuple[float, ...]:
 
 
 def best_threshold(p: NDArray[np.float64], has: NDArray[np.bool_]) -> float:
-    """The threshold with the largest F1, halfway between two of the probabilities p (n,); has: bool (n,), not all
-    False.
-    """
+    """The threshold with the largest F1, halfway between two of p (n,); has: bool (n,), not all False."""
     order = np.argsort(-p, kind="stable")
     ranked, hits = p[order], np.cumsum(has[order])
     f1 = 2 * hits / (np.arange(1, len(p) + 1) + hits[-1])

@@ -1,4 +1,4 @@
-"""What stands for which pictures: folders are walked as a training walks them, globs are tried literally first."""
+"""The pictures that a name stands for: folders are walked as in training, globs are tried literally first."""
 
 import os
 from pathlib import Path

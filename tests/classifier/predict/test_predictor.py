@@ -1,4 +1,4 @@
-"""One Predictor, whatever computes the network: it follows the stages of its Backend."""
+"""One Predictor for every backend: it follows the stages of its Backend."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ FORM = Form(4, 4, 3, "stretch")
 
 @dataclass
 class Brightness:
-    """A backend of two classes: the first pixel, and its opposite. It notes what it was asked for."""
+    """A backend of two classes: the first pixel, and its opposite. It records the calls."""
 
     expected: list[int] = field(default_factory=list)
     groups: dict[str, list[int]] = field(default_factory=lambda: {"first": [], "rest": [], "one": []})

@@ -1,4 +1,4 @@
-"""Answers on several threads: in order, the same however many threads, nothing left behind."""
+"""Answers on several threads: in order, the same for any number of threads, with nothing left behind."""
 
 import threading
 import time

@@ -1,7 +1,7 @@
 """The fused block against PyTorch's modules.
 
-Small whole numbers make every sum exact: ties are frequent then, and the forward pass, the winners and the gradients
-are compared without a tolerance.
+Small whole numbers make every sum exact: ties are then frequent, and the tests compare the forward pass, the winners
+and the gradients without a tolerance.
 """
 
 import re
@@ -56,7 +56,7 @@ def block(*conv: int, size: int = 2, bias: bool = True, flat: bool = False) -> n
 def passes(
     run: Callable[[Tensor], Tensor], module: nn.Module, images: Tensor, seed: int = 0, bfloat16: bool = False
 ) -> list[Tensor]:
-    """Output, and the gradients of the input and of every parameter, for a drawn gradient of the output."""
+    """Output, and the gradients of the input and of every parameter, for a random gradient of the output."""
     images = images.detach().clone(memory_format=torch.preserve_format).requires_grad_()
     module.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -102,7 +102,7 @@ FIRST_LAYERS = [  # channels, filters, height, width
 
 @st.composite
 def first_layers(draw: st.DrawFn) -> tuple[nn.Sequential, Tensor, int]:
-    """A block of few channels whose pooled rows fill a vector, as direct convolution wants it."""
+    """A block of few channels whose pooled rows fill a vector, as direct convolution requires."""
     channels, filters, height, width = draw(st.sampled_from(FIRST_LAYERS))
     padding, flat = draw(st.integers(0, 3)), draw(st.booleans())
     sides = draw(st.integers(max(1, height + 1 - 2 * padding), 14)), draw(st.integers(31 + width, 75))
@@ -183,7 +183,7 @@ def processor_can(*names: str) -> bool:
 
 @pytest.mark.parametrize(("dtype", "needs"), [(torch.float32, []), (torch.bfloat16, ["avx512bf16"])], ids=str)
 def test_few_channels_are_convolved_directly(dtype: torch.dtype, needs: list[str]) -> None:
-    """Where the processor can; more channels, narrow maps and other pools go through oneDNN."""
+    """If the processor can; more channels, narrow maps and other pools go through oneDNN."""
 
     def way(module: nn.Sequential, images: Tensor) -> object:
         (step,) = steps(module)[:1]
@@ -216,9 +216,9 @@ def test_direct_convolution_rounds_as_little_as_pytorch(flat: bool) -> None:
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_numbers_that_are_none_stay_so_side_by_side(bfloat16: bool) -> None:
-    """As below, in rows that fill a vector, where direct convolution is taken.
+    """As below, in rows that fill a vector, with direct convolution.
 
-    In bfloat16 it takes rows in pairs, and what is no number reaches the row above it too.
+    In bfloat16 it takes rows in pairs, and NaN also reaches the row above.
     """
     module = block(1, 1, 1)
     with torch.no_grad():
@@ -241,7 +241,7 @@ def test_numbers_that_are_none_stay_so_side_by_side(bfloat16: bool) -> None:
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_numbers_that_are_none_stay_so(bfloat16: bool) -> None:
-    """A NaN passes, so that the loss shows it; infinity wins; a window below zero gives nothing and learns nothing."""
+    """A NaN passes and shows in the loss; infinity wins; a window below zero gives 0 and gets no gradient."""
     module = block(1, 1, 1)
     with torch.no_grad():
         module.get_parameter("0.weight").fill_(1)
@@ -371,7 +371,7 @@ def test_standardised_bit_for_bit(threads: int) -> None:
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("flat", [False, True])
 def test_stored_pictures_bit_for_bit(bfloat16: bool, flat: bool) -> None:
-    """Bytes that the first block reads by itself, through a table, or not: outputs and gradients are the same."""
+    """Bytes that the first block reads itself, through a table, or not: outputs and gradients are the same."""
     module = nn.Sequential(*block(3, 4, 3, 1, 1, flat=flat), *([] if flat else block(4, 5, 3)))
     pixels = np.random.default_rng(2).integers(0, 256, (5, 40, 37, 3), np.uint8)
     pixels[0].flat[:256] = np.arange(256)

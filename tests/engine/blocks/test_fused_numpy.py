@@ -1,4 +1,4 @@
-"""The article's kind of network without torch: the module's numbers, and where it does not apply."""
+"""Networks like the article's without torch: the module's numbers, and networks where it does not apply."""
 
 import numpy as np
 import pytest

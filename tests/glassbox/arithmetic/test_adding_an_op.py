@@ -1,4 +1,4 @@
-"""The op that docs/why/arithmetic.md adds works as the page says: its code is run from there."""
+"""The op that docs/why/arithmetic.md adds works as the page says: the test runs the page's code."""
 
 import json
 import re
@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(scope="session")
 def page() -> dict[str, Any]:
-    """What the section's code has defined when it has run, assertions and all."""
+    """The names that the section's code defines, after its assertions have passed."""
     blocks = BLOCK.findall(PAGE.read_text().partition("\n## Adding an op\n")[2])
     assert len(blocks) == 3
     defined: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The evaluator itself, on declarations made for the purpose; and how far float32 may lie from it."""
+"""The evaluator itself, on declarations made for the purpose, and its allowed distance from float32."""
 
 from collections.abc import Callable
 

@@ -65,7 +65,7 @@ def parts(tree: Expression) -> Iterator[Expression]:
 
 
 def roots_of_zero(tree: Expression, numbers: dict[str, float]) -> bool:
-    """A square root has no slope there, also where what is below it stays zero: 0 times infinity."""
+    """Whether there is a square root of zero whose argument stays zero: its slope is 0 times infinity."""
     return any(part.head == "sqrt" and at(part, numbers) == 0 for part in parts(tree))
 
 
@@ -82,13 +82,13 @@ def test_derivatives_are_those_of_central_differences(tree: Expression, numbers:
         right, left, here = moved(step), moved(-step), moved(0)
         assume(np.isfinite([right, left]).all() and all(np.isfinite(at(part, numbers)) for part in parts(tree)))
         after, before = (right - here) / step, (here - left) / step
-        # not where it jumps or bends within the step
+        # not at a jump or a bend within the step
         assume(abs(after - before) <= 1e-3 * (1 + abs(after)) and abs(here) < 1e4 and abs(after) < 1e4)
         measured = (right - left) / (2 * step)
         assert at(tree.derivative(name), numbers) == pytest.approx(measured, rel=1e-4, abs=1e-4 * (1 + abs(here)))
 
 
-# Python has no number for a comparison, nor a real root of a negative number
+# Python has no number for a comparison, and no real root of a negative number
 PYTHON_PAIRS = [
     *SMOOTH,
     lambda a, b: greater(a, b) * W,
@@ -101,7 +101,7 @@ PYTHON |= {"where": np.where, "floor": np.floor}
 
 
 def on_a_step(tree: Expression, numbers: dict[str, float]) -> bool:
-    """What is rounded down is nearly a whole number: sums in another order may fall on its other side."""
+    """Whether a rounded number is nearly whole: sums in another order may round to the other side."""
     below = [at(part.arguments[0], numbers) for part in parts(tree) if part.head == "floor"]
     return any(abs(value - round(value)) < 1e-9 for value in below if math.isfinite(value))
 

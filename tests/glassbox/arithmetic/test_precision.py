@@ -1,4 +1,4 @@
-"""What a dtype makes of numbers beyond its range: as PyTorch's own conversion, and nothing in between."""
+"""Numbers beyond a dtype's range: as in PyTorch's own conversion, and unchanged in between."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_beyond_the_range_as_pytorch_converts(name: str) -> None:
     assert inside.sum() > 1000
     assert np.array_equal(result[inside], numbers[inside])
     assert (~inside).sum() > 1000
-    # PyTorch rounds to float32 first, which matters at a tie alone
+    # PyTorch rounds to float32 first, which matters only at a tie
     differ = result[~inside] != theirs[~inside]
     assert differ.sum() <= 2
 

@@ -1,4 +1,4 @@
-"""The page's document: every array decodes to the trace's bits, and what is said of each follows the trace."""
+"""The page's document: every array decodes to the trace's bits, and its description follows from the trace."""
 
 import json
 
@@ -17,7 +17,7 @@ NETWORK = text.parse("conv(4, 3) batchnorm relu maxpool(2) residual(conv(4, 3, p
 
 
 class Pooled(nn.Module):
-    """Whole numbers among the buffers, a large constant (the shares of an average), and a step that is not written."""
+    """Whole numbers among the buffers, a large constant (the shares of an average), and an op without a declaration."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ def test_a_users_module_has_no_formulas_but_all_its_numbers() -> None:
 
 
 class Ranked(nn.Module):
-    """An op whose indices are more than a document should hold."""
+    """An op with more indices than a document should hold."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The offline page: one file from which every number comes back, in which nothing is fetched and nothing breaks out."""
+"""The offline page: one file that gives every number back, fetches nothing, and lets nothing break out."""
 
 import base64
 import gzip
@@ -89,7 +89,7 @@ class Parsed(HTMLParser):
 
 
 def opened(packed: dict[str, str], name: str, entry: dict[str, Any]) -> np.ndarray:
-    """What the page does: base64, gzip, shuffled bytes."""
+    """The page's decoding: base64, gzip, shuffled bytes."""
     plain = np.frombuffer(gzip.decompress(base64.b64decode(packed[name])), np.uint8)
     dtype = np.dtype("<u4" if "rebuilt" in entry else {"float32": "<f4", "float64": "<f8"}[entry["dtype"]])
     planes = plain.reshape(dtype.itemsize, -1)

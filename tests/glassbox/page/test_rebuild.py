@@ -1,4 +1,4 @@
-"""Whole arrays from their declarations: near what PyTorch computed, and the difference restores its bits."""
+"""Whole arrays from their declarations: close to PyTorch's, and the difference restores the bits."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ OTHER_WAYS = (
 
 @pytest.mark.parametrize("written", [WAYS, OTHER_WAYS])
 def test_steps_add_up_what_lists_of_indices_add_up(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each stage, forward and backward, whatever its strides, paddings, dilations and groups."""
+    """Each stage, forward and backward, for any strides, paddings, dilations and groups."""
     torch.manual_seed(1)
     trace = recording.explain(text.parse(written).module((3, 17, 15), 3).eval(), torch.randn(3, 17, 15))
     for small in (False, True):

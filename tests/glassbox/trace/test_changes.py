@@ -1,4 +1,4 @@
-"""Changes in place: whoever reads an array afterwards, or a view of it, reads what PyTorch's own run reads."""
+"""Changes in place: later reads of an array, or of a view of it, give what PyTorch's own run gives."""
 
 import copy
 from collections.abc import Callable
@@ -18,7 +18,7 @@ LABEL = 1
 
 
 class Changed(nn.Module):
-    """A convolution, what a test does with its maps, and a dense layer."""
+    """A convolution, a test's operation on its maps, and a dense layer."""
 
     def __init__(self, middle: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Changed(nn.Module):
 
 
 def code(*lines: str) -> Callable[[Any, Tensor], Tensor]:
-    """A function of the module and the maps y, which returns y as the lines leave it."""
+    """A function of the module and the maps y that returns y after the lines."""
     names: dict[str, Any] = {"torch": torch, "F": F, "nn": nn}
     exec("def middle(self, y):\n    " + "\n    ".join((*lines, "return y")), names)
     return names["middle"]

@@ -1,4 +1,4 @@
-"""A module's calls: what they are called, changes in place as new values, and what cannot be followed says why."""
+"""A module's calls: their names, in-place changes as new values, and the reasons for what cannot be traced."""
 
 import logging
 import re
@@ -47,7 +47,7 @@ def called(graph: Graph) -> list[str]:
 
 
 def same(module: nn.Module) -> list[str]:
-    """The layers of a run that gives exactly what the module gives."""
+    """The layers of a run that gives exactly the module's output."""
     torch.manual_seed(0)
     sample = torch.randn(SHAPE)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Masks of minus infinity, and numbers that underflow: every number on either side of them adds up."""
+"""Masks of minus infinity, and numbers that underflow: every number before and after them adds up."""
 
 import math
 
@@ -15,7 +15,7 @@ TOKENS, WIDTH = 9, 6
 
 
 class Masked(nn.Module):
-    """Attention over the nine places of a small picture, written in one of the ways in which people write it."""
+    """Attention over the nine places of a small picture, in one of its common forms."""
 
     def __init__(self, way: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A loss of the user's own may read more than the scores: the module's weights, and what the module left behind."""
+"""A user's own loss may read more than the scores: the module's weights, and attributes that the module has set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ MeasuredBy = Callable[[Any], Callable[[Tensor], Tensor]]
 
 
 class Gated(nn.Module):
-    """Keeps a loss of its gate's and its features, as mixtures of experts and distilled networks do."""
+    """Stores a loss of its gate and its features, like mixtures of experts and distilled networks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Gated(nn.Module):
 
 
 class Decayed(nn.Module):
-    """A loss with a weight of its own that knows the module."""
+    """A loss with its own weight that knows the module."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Decayed(nn.Module):
 
 
 def anchored(module: Any) -> Callable[[Tensor], Tensor]:
-    """Far from where the weights were: elastic weight consolidation."""
+    """The distance from the earlier weights: elastic weight consolidation."""
     before = [parameter.detach() * 0.9 for parameter in module.parameters()]
     return lambda z: (
         F.cross_entropy(z, LABEL)

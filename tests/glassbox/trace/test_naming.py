@@ -1,4 +1,4 @@
-"""Every array has one name, and every name that a working prints leads to the array it names."""
+"""Every array has one name, and every name in a working leads to its array."""
 
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +80,7 @@ def followed(module: nn.Module, image: Tensor) -> Trace:
 
 
 def assert_factors_are_where_they_are_named(trace: Trace, working: Working) -> None:
-    """A factor's name is an array's, with its value at the index; or it is no array's name at all."""
+    """A factor's name is an array's, with its value at the index; or no array has the name."""
     for part in (*working.parts, *working.between):
         for column in part.terms.columns:
             name = part.names[column.name]

@@ -1,4 +1,4 @@
-"""Every written optimizer after real training: the lines give what the real step gives, and what it then remembers."""
+"""Every supported optimizer after real training: its lines give the real step's result and state."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -74,7 +74,7 @@ def loss(module: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def trained(make: Make, steps: int, dtype: torch.dtype) -> tuple[nn.Module, torch.optim.Optimizer, torch.Tensor]:
-    """A module and an optimizer that have made some steps together, and the picture of the next."""
+    """A module and an optimizer after some steps together, and the picture of the next step."""
     module = network(dtype)
     optimizer = make(module.parameters())
     random = torch.Generator().manual_seed(3)
@@ -144,7 +144,7 @@ def test_in_16_bits(kind: str) -> None:
 
 
 def test_both_branches_of_radam() -> None:
-    """Its mean square is long enough to be divided by from the sixth step on."""
+    """From the sixth step on, the step is divided by the mean square."""
     for steps, rectified in ((4, False), (5, True)):
         for working in explained(lambda p: optim.RAdam(p, 0.01), steps, torch.float64):
             assert ("sqrt(mean_square_after)" in working.formula) == rectified
@@ -195,7 +195,7 @@ def test_beyond_the_range_of_float32(make: Make, scale: float) -> None:
 
 
 def test_epsilon_that_vanishes_in_float16() -> None:
-    """The squares of most gradients underflow too; 0 divided into the step makes the weight infinite, as in PyTorch."""
+    """The squares of most gradients underflow too; a division by 0 makes the weight infinite, as in PyTorch."""
     module = network(torch.float16)
     trace = explain(module, torch.randn(3, 8, 8) * 0.01, 1, optimizer=optim.Adam(module.parameters()))
     infinite = [trace.update(f"0.weight[{i}, {j}, 1, 1]") for i in range(4) for j in range(3)]
@@ -262,7 +262,7 @@ def test_why_an_optimizers_arithmetic_is_not_written(make: Make, message: str) -
 
 
 def test_a_fused_sgd_in_16_bits_on_a_cpu_is_not_written() -> None:
-    """PyTorch 2.13 makes another step there. Where this fails, PyTorch is mended, and it can be written."""
+    """PyTorch 2.13 makes another step there. If this fails, PyTorch is fixed, and the op can be supported."""
     weight = nn.Parameter(torch.zeros(64, dtype=torch.bfloat16))
     weight.grad = torch.ones_like(weight)
     optimizer: Any = optim.SGD([weight], 1.0, fused=True)

@@ -1,4 +1,4 @@
-"""A recorded run is PyTorch's own, number by number, and leaves no mark on module, optimizer or caller."""
+"""A recorded run is PyTorch's own, number by number, and does not change module, optimizer or caller."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ SHAPE = (1, 3, 8, 8)
 
 
 class Skipped(nn.Module):
-    """Convolution, batch norm and a residual; one parameter that the scores do not depend on, one that is frozen."""
+    """Convolution, batch norm and a residual; one parameter without effect on the scores, one frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Skipped(nn.Module):
 
 
 class Cumulative(nn.Module):
-    """An op in the middle that has no declaration."""
+    """An op without a declaration in the middle."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,7 +249,7 @@ def test_an_op_without_a_declaration_is_shown_and_the_rest_worked_out(sample: Te
 
 
 class Run(nn.Module):
-    """Some code and a dense layer of three classes behind it."""
+    """Some code, followed by a dense layer of three classes."""
 
     def __init__(self, code: Callable[[Tensor], Tensor], units: int) -> None:
         super().__init__()
@@ -267,7 +267,7 @@ class Run(nn.Module):
     ],
 )
 def test_what_hands_back_its_input_has_a_gradient_of_its_own(code: Callable, names: list[str], sample: Tensor) -> None:
-    """float() of floats is the same tensor, for which PyTorch would give the gradient of all who read either."""
+    """float() of floats is the same tensor, for which PyTorch would give the gradient of all its readers."""
     trace = explain(Run(code, sample.numel()), sample, 1)
     unwritten = {name for node in trace.nodes if not node.written for name in node.reads.values()}
     for name in names:
@@ -384,7 +384,7 @@ def test_first_and_later_steps(module: Skipped, sample: Tensor, kind: str, befor
 
 
 class SGD(torch.optim.Optimizer):
-    """Another's, of the same name and with other settings."""
+    """Another library's, with the same name and other settings."""
 
     def __init__(self, params: list[nn.Parameter]) -> None:
         super().__init__(params, {"lr": 0.5})

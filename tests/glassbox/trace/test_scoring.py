@@ -1,4 +1,4 @@
-"""What a trace begins and ends with: inputs of any rank, one score or many, any loss; and what it is asked for."""
+"""The start and the end of a trace: inputs of any rank, one score or many, any loss; and its questions."""
 
 import copy
 import json
@@ -86,7 +86,7 @@ def test_two_names_for_one_score(image: Tensor) -> None:
 
 
 class Weighted(nn.Module):
-    """A loss with a weight of its own."""
+    """A loss with its own weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ def test_inputs_of_any_rank(module: nn.Module, shape: tuple[int, ...], batched: 
     trace = explain(module, sample, 1)
     whole = sample if batched else sample[None]
     assert np.array_equal(trace.logits, module(whole)[0].detach().numpy())
-    # a module of dense layers takes any number of axes in front, and then the first form is taken
+    # a module of dense layers takes any number of leading axes, and then the first form is used
     assert trace.shape("input") in (shape, (1, *shape))
     assert_ends_add_up(trace)
 

@@ -1,4 +1,4 @@
-"""torch.vmap and torch.func inside of a forward, and modules that are trained for few bits: as PyTorch runs them."""
+"""torch.vmap and torch.func inside forward(), and quantisation-aware training: as PyTorch runs them."""
 
 import inspect
 from collections.abc import Callable
@@ -123,7 +123,7 @@ class Stubbed(nn.Module):
 @pytest.mark.parametrize("backend", ["fbgemm", "qnnpack"])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_module_that_is_trained_for_few_bits_is_followed(backend: str, training: bool, image: Tensor) -> None:
-    """Each observer changes four buffers at once, and they stay as they were here."""
+    """Each observer changes four buffers at once, which stay unchanged here."""
     from torch.ao import quantization
 
     module = Stubbed().train()

@@ -1,6 +1,6 @@
-"""The promise: whatever number of whatever network is asked for, its terms add up to what plain PyTorch computes.
+"""The promise: for any number of any network, the terms add up to what plain PyTorch computes.
 
-Compared is not with the trace's own record but with a run of the untouched module: forward by hooks, backward by
+The reference is not the trace's own record but a run of the untouched module: forward by hooks, backward by
 loss.backward(), the update by optimizer.step(). "Near rounding" is Working.bound, ROUNDING units of rounding times the
 scale of the number's terms (docs/why/arithmetic.md); every working checks itself against it too.
 """
@@ -23,7 +23,7 @@ COUNT = 200
 
 
 class Inverted(nn.Module):
-    """A block that nobody of the zoo has: 1x1, depthwise and 1x1 convolutions, a gate over channels, an addition."""
+    """A block outside the zoo: 1x1, depthwise and 1x1 convolutions, a gate over channels, an addition."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Inverted(nn.Module):
 
 
 class Own(nn.Module):
-    """A module as a user writes it: shared parts, functions in forward(), changes in place, dense connections."""
+    """A module in a user's style: shared parts, functions in forward(), changes in place, dense connections."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Own(nn.Module):
 
 
 class Resized(nn.Module):
-    """A decoder and what stands around it: maps made larger in three ways, borders, shuffles, choices, extremes."""
+    """A decoder and its usual parts: maps enlarged in three ways, borders, shuffles, choices, extremes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ NETWORKS = {
 
 
 def settled(make: Callable[[], nn.Module], shape: tuple[int, int, int]) -> nn.Module:
-    """A network with batch norm statistics that are not those of a newborn."""
+    """A network with batch norm statistics that differ from the initial ones."""
     torch.manual_seed(1)
     module = make()
     with torch.no_grad():
@@ -116,7 +116,7 @@ def settled(make: Callable[[], nn.Module], shape: tuple[int, int, int]) -> nn.Mo
 
 
 def optimizer_of(module: nn.Module, sample: torch.Tensor) -> torch.optim.Optimizer:
-    """AdamW that has made two steps, so that it remembers something."""
+    """AdamW after two steps, with state."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.05)
     for label in (0, 1):
         optimizer.zero_grad()
@@ -129,7 +129,7 @@ def optimizer_of(module: nn.Module, sample: torch.Tensor) -> torch.optim.Optimiz
 def plain(
     module: nn.Module, sample: torch.Tensor, label: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """(outputs, gradients) by name, of a run of the module as anyone would write it."""
+    """(outputs, gradients) by name, from a plain run of the module."""
     outputs: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
@@ -156,7 +156,7 @@ def somewhere(trace: Trace, name: str, generator: np.random.Generator) -> tuple[
 
 
 def near(working: Working, truth: float) -> bool:
-    """Plain PyTorch may take another path than the trace's run: both lie within the bound of the exact sum."""
+    """Plain PyTorch may take another path than the trace's run: both are within the bound of the exact sum."""
     assert working.complete
     return abs(working.total - truth) <= working.bound + 1e-30
 
@@ -177,7 +177,7 @@ def test_any_unit_and_any_weight_adds_up_to_what_pytorch_computes(name: str) -> 
     assert [node.name for node in trace.nodes if not node.written] == []
 
     outputs, gradients = plain(module, sample, label=1)
-    # hooks see what a module gave, before a later one changed it in place
+    # hooks see a module's output before a later one changed it in place
     outputs = {key: value for key, value in outputs.items() if key in trace.values}
     generator = np.random.default_rng(3)
     layers = [node.name for node in trace.nodes]

@@ -1,4 +1,4 @@
-"""What a trace shows is what the module does: modules that do something else than their exported graph says."""
+"""A trace shows what the module does: modules that differ from their exported graph."""
 
 import copy
 import random
@@ -20,7 +20,7 @@ LABEL = 1
 
 
 class Shared(nn.Module):
-    """A convolution, what a test does with its maps, and a dense layer."""
+    """A convolution, a test's operation on its maps, and a dense layer."""
 
     def __init__(self, middle: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ FOLLOWED: dict[str, Callable[[Any, Tensor], Tensor]] = {
 
 
 def plain(module: nn.Module, image: Tensor) -> tuple[Tensor, dict[str, Tensor | None]]:
-    """(scores, gradients) of one run as anyone would write it, on the module itself."""
+    """(scores, gradients) of one plain run of the module itself."""
     module.zero_grad()
     scores = module(image[None])
     F.cross_entropy(scores, torch.tensor([LABEL])).backward()
@@ -556,7 +556,7 @@ PARAMETRIZED: dict[str, Callable[[nn.Module], Any]] = {
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("kind", PARAMETRIZED)
 def test_weights_that_are_computed_are_followed(kind: str, training: bool, image: Tensor) -> None:
-    """In training, spectral norm iterates under no_grad and overwrites its buffers, which stay as they were here."""
+    """In training, spectral norm iterates under no_grad and overwrites its buffers, which stay unchanged here."""
     module = chain()
     PARAMETRIZED[kind](module[4])
     module.train(training)
@@ -571,7 +571,7 @@ def test_weights_that_are_computed_are_followed(kind: str, training: bool, image
 
 
 class Twice(nn.Module):
-    """What stands before a torch.cond: batch norm that counts, dropout that draws, a function, a change in place."""
+    """Code before a torch.cond: counting batch norm, drawing dropout, a function, a change in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -761,7 +761,7 @@ def test_pytorch_has_what_is_replaced_while_a_module_is_followed() -> None:
 
 
 class Inside(torch.autograd.Function):
-    """As reversible networks do: it looks at gradients inside of its forward."""
+    """Like reversible networks: it computes gradients inside its forward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

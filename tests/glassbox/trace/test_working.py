@@ -1,4 +1,4 @@
-"""One number explained: which one is meant, what is said when there is none, and that a wrong one is found out."""
+"""The working of one number: which one is meant, the message if there is none, and the detection of a wrong one."""
 
 import json
 from collections.abc import Iterator

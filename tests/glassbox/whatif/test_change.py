@@ -1,4 +1,4 @@
-"""What if: a change leads to what PyTorch computes with it, sizes that do not fit are refused, the original stays."""
+"""What if: a change gives PyTorch's results, unfitting sizes are refused, the original stays."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FREE = f"conv(4, 3, padding=same) batchnorm relu maxpool(2) {BLOCK} globalavgpoo
 
 
 def classifier(text: str, shape: Shape = INPUT, seed: int = 1) -> Classifier:
-    """A classifier with weights that nothing trained."""
+    """A classifier with untrained weights."""
     torch.manual_seed(seed)
     network = parse(text)
     module = network.module(shape, CLASSES).eval()
@@ -62,7 +62,7 @@ def bits(module: nn.Module) -> dict[str, bytes]:
 
 
 def test_a_weight_moves_a_logit_by_what_one_can_work_out() -> None:
-    """One filter of 1x1 on a grey picture of one pixel, then one weight a class: logit = w2 * (w1 * x + b1) + b2."""
+    """One filter of 1x1 on a grey picture of one pixel, then one weight per class: logit = w2 * (w1 * x + b1) + b2."""
     one = classifier("conv(1, 1) flatten dense", (1, 1, 1))
     with torch.no_grad():
         for name, value in (("conv1.weight", 2.0), ("conv1.bias", 1.0)):
@@ -153,7 +153,7 @@ def test_a_pooling_of_another_kind_keeps_its_name_and_its_arithmetic() -> None:
     assert nodes["maxpool2"]["size_formula"] == "([5 - 2 + 2*0] / 1) + 1 = 4"
     window = trace.values["conv1"][0, 1, :2, :2].astype(np.float64)
     assert trace.unit("maxpool1[1, 0, 0]").total == pytest.approx(window.mean(), abs=1e-6)
-    # of a changed one the names are still those of the first
+    # a changed one keeps the first one's names
     again = other.changed([Pooling("maxpool2", "l2")])
     assert str(again.network) == "conv(4, 3) avgpool(2) l2pool(2, stride=1) flatten dense"
     assert again.changed([Pooling("maxpool1", "max"), Pooling("maxpool2", "max")]).network == one.network

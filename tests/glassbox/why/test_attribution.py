@@ -1,4 +1,4 @@
-"""Where it looked: Captum's maps against hand-worked ones, the choice of Grad-CAM's layer, and nothing left behind."""
+"""Where it looked: Captum's maps against manual ones, the choice of Grad-CAM's layer, and nothing left behind."""
 
 import json
 from base64 import b64decode
@@ -40,7 +40,7 @@ class Corner(nn.Module):
 
 
 class Functional(nn.Module):
-    """Convolution and pooling as functions; in-place operations on the input and on what a layer gave."""
+    """Convolution and pooling as functions; in-place operations on the input and on a layer's output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Functional(nn.Module):
 
 
 class Stubborn(Functional):
-    """Overwrites what the gradient of tanh is computed from: it cannot be differentiated."""
+    """Overwrites the numbers that the gradient of tanh needs: it cannot be differentiated."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.tanh(self.stem(x))

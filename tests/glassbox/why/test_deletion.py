@@ -1,4 +1,4 @@
-"""The deletion score: curves by hand, what chance gives, and maps that mean nothing."""
+"""The deletion score: curves by hand, the figures of chance, and meaningless maps."""
 
 import math
 

@@ -22,7 +22,7 @@ def run(module: nn.Module, pictures: Pictures, count: int = 9, layers: Sequence[
 
 
 def adding() -> nn.Sequential:
-    """A single filter that adds up 3x3 pixels, and its negative, behind a ReLU that writes in place."""
+    """A single filter that adds up 3x3 pixels, and its negative, followed by a ReLU that writes in place."""
     module = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.ReLU(inplace=True), nn.Conv2d(2, 1, 1))
     with torch.no_grad():
         layer = module[0]
@@ -50,7 +50,7 @@ def test_planted_spots_are_found_in_order() -> None:
         ("bright", 4.5, (0, 1, 6), (0, 5, 3, 8)),
         ("middle", 3.0, (0, 3, 1), (2, 0, 5, 3)),
     ]
-    # the convolution's output before ReLU; nothing but zeros is the best that the negative filter can find
+    # the convolution's output before ReLU; the negative filter's best is zeros
     assert [e.activation for e in first.filters[1]] == [0.0, 0.0]
     assert [e.source for e in first.filters[1]] == ["dim", "bright"]  # of equals the earlier
 

@@ -15,7 +15,7 @@ from pellucid.glassbox.why.mechanism import Mechanism, mechanism
 
 ROUNDING = 2.0**-24
 TERMS = 1000
-"""How many units of rounding, of everything that is added, the parts may be off."""
+"""Allowed error of the parts, in units of rounding of everything that is added."""
 
 
 def taken_apart(module: nn.Module, sample: Tensor, first: int = 0, second: int = 1) -> Mechanism:

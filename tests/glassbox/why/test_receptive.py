@@ -1,4 +1,4 @@
-"""What units see: by hand, by the plan's formulas, and by the gradient of networks without activation functions."""
+"""Receptive fields: by hand, by the plan's formulas, and by the gradient of networks without activation functions."""
 
 from collections.abc import Callable
 
@@ -39,7 +39,7 @@ def seen(module: nn.Module, *shape: int) -> dict[str, Sight]:
     ],
 )
 def test_the_plan_agrees(text: str, shape: tuple[int, int, int], whole: int) -> None:
-    """`whole`: the last layers, of whose units the picture cuts off too much."""
+    """`whole`: the number of last layers whose units are cut off too much by the picture."""
     network = find(text).network
     rows = {row.name: row for row in plan(network, shape, 3).rows}
     results = {
@@ -96,7 +96,7 @@ def test_channels_may_see_differently_and_some_see_all() -> None:
 
 
 def test_the_gradient_agrees() -> None:
-    """Without activation functions a unit's gradient is not zero exactly where it sees the picture."""
+    """Without activation functions, a unit's gradient is nonzero exactly where it sees the picture."""
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Conv2d(2, 4, 3, stride=2, padding=1, padding_mode="circular"),

@@ -1,4 +1,4 @@
-"""The sheet: rows, patches and filters where they belong, and what is left out."""
+"""The sheet: rows, patches and filters at their places, and omitted filters."""
 
 import numpy as np
 

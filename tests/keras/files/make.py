@@ -1,12 +1,12 @@
-"""Writes models.zip and predictions.npz beside it: `python make.py`, with Keras, never in a test.
+"""Write models.zip and predictions.npz beside this file: `python make.py`, with Keras, never in a test.
 
-The stored files came from Keras 3.15.1 on TensorFlow 2.21.0 (Python 3.11.7, Linux), run once. The networks are small,
-their weights are drawn and not trained, and so are the statistics of batch norm. `.keras` is the format of Keras 3,
-`.h5` the layout of Keras 2, which Keras 3 writes too. models.zip holds the files as Keras wrote them, only packed: most
-of an HDF5 file of a small network is empty.
+The stored files came from Keras 3.15.1 on TensorFlow 2.21.0 (Python 3.11.7, Linux), run once. The networks are small.
+Their weights and batch norm statistics are random, not trained. `.keras` is the format of Keras 3, `.h5` the layout of
+Keras 2, which Keras 3 writes too. models.zip holds the files as Keras wrote them, compressed: most of an HDF5 file of a
+small network is empty.
 
-predictions.npz holds, for each model, `<name>.pictures` uint8 (n, H, W, C), `<name>.divide`, what each byte was divided
-by before the model saw it, and `<name>.predictions`, what `predict` gave, float32 (n, units).
+predictions.npz holds, for each model, `<name>.pictures` uint8 (n, H, W, C), `<name>.divide`, the divisor of each byte
+before the model, and `<name>.predictions`, the result of `predict`, float32 (n, units).
 """
 
 import zipfile
@@ -22,7 +22,7 @@ PICTURES = 3
 
 
 def article() -> keras.Model:
-    """The network of the article of 2017, for smaller pictures; bytes go in as they are."""
+    """The network of the 2017 article, for smaller pictures, on raw bytes."""
     return keras.Sequential(
         [
             layers.Input((16, 16, 3)),
@@ -35,7 +35,7 @@ def article() -> keras.Model:
 
 
 def blog() -> keras.Model:
-    """The network of the Keras blog (2016), its pictures and filters fewer; it was fed bytes / 255."""
+    """The network of the Keras blog (2016), with smaller pictures and fewer filters, on bytes / 255."""
     return keras.Sequential(
         [
             layers.Input((22, 22, 3)),
@@ -59,7 +59,7 @@ def blog() -> keras.Model:
 
 
 def tutorial() -> keras.Model:
-    """As Keras's tutorial builds them: augmentation and scaling inside, scores out."""
+    """As in Keras's tutorial: augmentation and scaling inside, scores as output."""
     return keras.Sequential(
         [
             layers.Input((18, 19, 3)),
@@ -103,7 +103,7 @@ def residual() -> keras.Model:
 
 
 def nested() -> keras.Model:
-    """As transfer learning is written: models inside a model, arithmetic on pixels, one unit without an activation."""
+    """As in transfer learning: models inside a model, arithmetic on pixels, one unit without an activation."""
     inside = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False)(inside)
     x = layers.BatchNormalization()(x)
@@ -139,7 +139,7 @@ def grey() -> keras.Model:
 
 
 def adapted() -> keras.Model:
-    """Mean and variance measured by a layer; of each channel the largest number."""
+    """Mean and variance measured by a layer; the largest number of each channel."""
     measured = layers.Normalization()
     measured.adapt(np.random.default_rng(1).uniform(40, 200, (9, 11, 11, 3)).astype("float32"))
     return keras.Sequential(
@@ -154,7 +154,7 @@ def adapted() -> keras.Model:
 
 
 def odds() -> keras.Model:
-    """What the others lack: zeros in odd places, kept axes, other activations, a scale a channel, a branch of a row."""
+    """The remaining cases: zeros in odd places, kept axes, other activations, a channel's scale, a branch in a row."""
     image = keras.Input((15, 18, 3))
     x = layers.Rescaling([1 / 255, 1 / 200, 1 / 128], offset=[0, -0.5, -1])(image)
     x = layers.ZeroPadding2D(((2, 0), (0, 3)))(x)
@@ -217,7 +217,7 @@ def main() -> None:
 
 
 def draw(model: keras.Model, random: np.random.Generator) -> None:
-    """Statistics for batch norm, which would pass everything on, and biases, which Keras starts at 0."""
+    """Draws statistics for batch norm, which would otherwise change nothing, and biases, which Keras starts at 0."""
     for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, layers.BatchNormalization):
             layer.set_weights([random.uniform(0.5, 1.5, each.shape) for each in layer.get_weights()])

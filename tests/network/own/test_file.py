@@ -1,4 +1,4 @@
-"""A function in a Python file: what it is called with, and one line for whatever goes wrong."""
+"""A function in a Python file: its arguments, and one line for every error."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""A user's module is tried before it is trained: what it takes, what it gives, how it will be saved."""
+"""A user's module is tried before it is trained: its inputs, its outputs, its saved form."""
 
 import re
 import threading
@@ -46,7 +46,7 @@ class Net(nn.Module):
 
 
 class Views(nn.Module):
-    """What tutorials write: view() after a convolution, for grey pictures of 32x32."""
+    """A pattern from tutorials: view() after a convolution, for grey pictures of 32x32."""
 
     def __init__(self, classes: int, channels: int = 1) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Views(nn.Module):
 
 
 class Means(nn.Module):
-    """Means of the channels, through what a subclass adds."""
+    """Means of the channels, in a method that a subclass adds."""
 
     def __init__(self, classes: int = 2) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ def test_the_size_that_it_takes_is_looked_for() -> None:
 
 
 class Returns(nn.Module):
-    """Returns what a function makes of its scores."""
+    """Returns a function of its scores."""
 
     def __init__(self, function) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What of PyTorch's layers our text can write, and that it then computes the same."""
+"""PyTorch layers that our text can write, and that it then computes the same."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ class Twice(nn.ReLU):
 
 
 def ending(*layers: nn.Module) -> nn.Sequential:
-    """With a head for whatever comes: means of 4 channels."""
+    """With a head for any input: means of 4 channels."""
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, CLASSES))
 
 
@@ -67,7 +67,7 @@ def test_a_module_of_our_own_text_is_written_as_that_text(name: str) -> None:
     shape = (1, 32, 32) if name == "lenet5" else (3, 64, 64)
     result = sequential.write(network.module(shape, CLASSES), CLASSES)
     assert result is not None
-    # where weights begin is no part of a module
+    # initial weights are not part of a module
     assert str(result.network) == str(network).replace(", init=lecun", "").replace("(init=lecun)", "")
 
 

@@ -98,8 +98,6 @@ def _write(
 
 
 def _once(classifier: Classifier) -> Callable[[str], NDArray[np.uint8]]:
-    """Prepares a picture as the network's input, uint8 (H, W, 3). Most layers show the same ones, which are decoded
-    once.
-    """
+    """Prepares pictures as the network's input, uint8 (H, W, 3). Most layers show the same ones, decoded once."""
     each = classifier.form.height * classifier.form.width * 3
     return lru_cache(max(1, PICTURE_BYTES // each))(lambda source: outputs.colour(classifier.prepared(source)))

@@ -79,7 +79,7 @@ def _painted(altered: Altered, plain: Trace) -> int:
 
 
 def as_json(change: Change, classifier: Classifier) -> dict[str, Any]:
-    """A change as the page receives and sends it, with the replaced value as "was". `classifier` is unchanged."""
+    """A change as the page receives and sends it, with the replaced value as "was". `classifier` is the original."""
     was = classifier.stored(change)
     match change:
         case Weight():

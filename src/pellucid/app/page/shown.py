@@ -173,7 +173,7 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
 def _offers(model: Path, classifier: Classifier) -> list[str]:
     """The views, by the page's names, that this model's folder offers besides the walk.
 
-    Mistakes are a confusion of classes, which do not exist with several labels a picture.
+    Mistakes need a confusion matrix of classes, which does not exist for several labels a picture.
     """
     confused = classifier.thresholds is None and remembers(model)
     offers = ["mistakes", "difference"] if confused else ["difference"]

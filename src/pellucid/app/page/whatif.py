@@ -34,9 +34,7 @@ def change(glass: Glass, _query: Query, body: bytes) -> Reply:
 
 
 def paint(glass: Glass, query: Query, body: bytes) -> Reply:
-    """Replace the pixels: uint8 in C order, their shape as ?shape=HEIGHT,WIDTH,CHANNELS; without any, the picture's
-    own.
-    """
+    """Replace the pixels: uint8 in C order, their shape as ?shape=HEIGHT,WIDTH,CHANNELS; without any, restore them."""
     glass.paint(_pixels(glass, query, body) if body else None)
     return _shown(glass)
 

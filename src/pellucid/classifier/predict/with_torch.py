@@ -39,9 +39,7 @@ class TorchBackend:
         return str(parameter.device) if parameter is not None else "cpu"
 
     def standardised(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        """The module's input for prepared images uint8 (n, H, W, C): float32 (n, C, H, W), on the device of the
-        weights.
-        """
+        """Prepared images uint8 (n, H, W, C) -> the module's input, float32 (n, C, H, W), on the weights' device."""
         standardised = self.standardise(to_unit(images, self.device))
         return in_plain_order(standardised) if self.plain else standardised
 

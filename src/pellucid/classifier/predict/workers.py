@@ -29,8 +29,7 @@ def answered(
     load: Callable[[], Callable[[Decoded], list[Answer]]],
     load_for_one: Callable[[], Callable[[Decoded], list[Answer]]],
 ) -> Iterator[Answer]:
-    """Yield the answers to the items, in order, on demand. `decode` and what `load` returns take groups of up to
-    `size`.
+    """Yield the answers to the items, in order, on demand. `decode` and `load`'s function take groups of up to `size`.
 
     `load` returns a function from a decoded group to its answers. The number of items alone decides the groups, so the
     number of threads does not change an answer. A single group runs on the caller's thread, with the function that

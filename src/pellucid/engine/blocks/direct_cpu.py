@@ -93,8 +93,7 @@ def forward(channels: int, width: int, group: int, bits: int, by_pixel: bool) ->
 def weight_gradient(
     channels: int, height: int, width: int, group: int, bits: int, by_pixel: bool
 ) -> Callable[..., None]:
-    """A kernel (images, table, padding, grad, winners, sums, bias_sums) that adds the winners' gradients of the
-    weights.
+    """A kernel (images, table, padding, grad, winners, sums, bias_sums) that adds the weights' and bias's gradients.
 
     `images`, `table`, `winners` and `grad` (the pooled map's) as `forward` takes them; `sums` float32 (C, height,
     width, F, LANES) and `bias_sums` float32 (F, PW), which the caller must sum along their last axis.
@@ -137,7 +136,7 @@ def weight_gradient(
                         start = c * plane + (1 + 2 * first + r) * step
                         for turn in range(-(-filters // group)):
                             f = min(turn * group, filters - group)
-                            fresh = turn * group - f  # filters that the previous turn did not see
+                            fresh = turn * group - f  # filters already summed in the previous turn
                             at = (((c * height + r) * width) * filters + f) * LANES
                             sizes = (step, half, filters, across, there * halves, fresh)
                             _products(rows, start, places, f * across, sums, at, sizes, width, group, bits)

@@ -76,8 +76,7 @@ def pool_relu(size: int, bits: int) -> Callable[..., None]:
 
 @lru_cache
 def parameter_gradients(height: int, vectors: int) -> Callable[..., None]:
-    """A kernel (rows, winners, grad, size, stride, weight_grad, bias_grad) that adds the winners' part to both
-    gradients.
+    """A kernel (rows, winners, grad, size, stride, weight_grad, bias_grad) that adds the winners' gradients.
 
     For filters with `height` rows of `vectors` vectors. `rows` float32 (n, H, W, C), with the convolution's zeros
     around it; `winners` from `pool_relu`; `grad` the pooled map's gradient (n, F, PH, PW); `weight_grad` float32 (F,

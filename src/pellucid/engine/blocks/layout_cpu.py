@@ -1,5 +1,4 @@
-"""The layout of a picture for direct convolution (direct_cpu.py): even and odd columns apart, rows in pairs for
-bfloat16.
+"""The layout of a picture for direct_cpu.py: even and odd columns apart, for bfloat16 rows in pairs.
 
 Also turns a pooled map's rows into the order by pixel that the next layer needs. Whole vectors are moved and
 transposed: number by number, this took longer than the convolution.
@@ -32,9 +31,7 @@ from pellucid.runtime.vectors import (
 
 @compiled
 def shape(images: Any, padding: tuple[int, int], width: int) -> tuple[int, int, int, int]:
-    """The shape of the layout: channels, rows including a spare first one, even and odd columns, places including
-    spares.
-    """
+    """The shape of the layout: channels, rows with a spare first one, even and odd columns, places with spares."""
     _, high, wide, channels = images
     return channels, high + 2 * padding[0] + 2, 2, (wide + 2 * padding[1]) // 2 + width + 2 * LANES
 
@@ -89,7 +86,7 @@ def _copy(typing: Any, numbers: Any, at: Any, line: Any, to: Any, count: Any) ->
 def _even_and_odd(
     typing: Any, line: Any, at: Any, above: Any, above_at: Any, rows: Any, to: Any, sizes: Any, channels: Any, bits: Any
 ) -> Any:  # fmt: skip
-    """Move line[at:], 32 columns of all channels, to rows[to:]; for 16 bits also to the row above, paired with `above`.
+    """Move line[at:], 32 columns of all channels, to rows[to:]; for 16 bits to the row above, paired with `above`.
 
     sizes: (plane, places).
     """

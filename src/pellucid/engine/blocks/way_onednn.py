@@ -60,9 +60,7 @@ class OneDNN:
 def input_gradient(
     conv: nn.Conv2d, size: int, maps: tuple[int, int], images: Tensor, grad: Tensor, winners: Winners
 ) -> Tensor:
-    """The gradient of `images` (n, C, H, W), by oneDNN, from maps of this size with the gradients at the winners'
-    places.
-    """
+    """The gradient of `images` (n, C, H, W), by oneDNN, from a map of this size with the winners' gradients."""
     from pellucid.engine.blocks import kernels_cpu
 
     spread = torch.zeros(len(images), *maps, conv.out_channels, dtype=grad.dtype)

@@ -216,7 +216,7 @@ def power(a: Operand, exponent: float) -> Expression:
 
 
 def sigmoid(a: Operand) -> Expression:
-    """1 / (1 + exp(-a)), by tanh, because a large argument would overflow."""
+    """1 / (1 + exp(-a)), computed as (tanh(a / 2) + 1) / 2, because exp could overflow."""
     return (tanh(expression(a) * 0.5) + 1) * 0.5
 
 

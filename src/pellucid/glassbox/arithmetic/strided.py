@@ -123,9 +123,7 @@ def _steps(axis: Axis) -> Iterator[tuple[str, int]]:
 
 
 def _apart(names: Sequence[str], ranges: Mapping[str, int], steps: Mapping[str, int]) -> bool:
-    """Whether assignments of these names always lead to different places: each step exceeds the total of all shorter
-    ones.
-    """
+    """Whether all assignments lead to different places: each step is longer than all shorter ones together."""
     reach = 0
     for name in sorted(names, key=lambda name: abs(steps[name])):
         if abs(steps[name]) <= reach:

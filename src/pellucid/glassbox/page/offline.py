@@ -271,7 +271,7 @@ def _assembled(elements: Mapping[str, str], web: Path) -> str:
         return f'<style nonce="{nonce}">\n{_escaped((web / link[1]).read_text(encoding="utf-8"))}\n</style>'
 
     modules_map = f'<script type="importmap" nonce="{nonce}">{_json({"imports": imports})}</script>'
-    # the element that starts the page comes last, because a truncated file must not start; after it, what reports that
+    # main.js comes last, because a truncated file must not start; END after it shows that the file is complete
     blocks = [f'<script type="application/json" id="{name}">{data}</script>\n' for name, data in elements.items()]
     blocks += [f'<script type="module" nonce="{nonce}">import "pellucid/main.js";</script>\n', END, "\n"]
     policy = (

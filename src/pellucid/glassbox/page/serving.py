@@ -83,9 +83,7 @@ class PageServer(ThreadingHTTPServer, ABC):
         """The reply to a POST request; None if nothing can be sent to this path."""
 
     def serve(self, what: str, browser: bool = False) -> None:
-        """Answer until Ctrl-C. A line on the terminal says that `what` is open and where. `browser`: open it in a
-        browser.
-        """
+        """Answer until Ctrl-C. A line on the terminal says where `what` is open. `browser`: open it in a browser."""
         if browser:
             browse(self.address)
         print(f"{what} is open at {self.address} (Ctrl-C ends it).", flush=True)
@@ -200,9 +198,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, reply)
 
     def _check_origin(self) -> None:
-        """Refuse other websites: they can make a browser send requests here, by their own name for this address or from
-        a page.
-        """
+        """Refuse other websites, which can make a browser send requests here, from a page or by a name of their own."""
         port = self._page.server_port
         names = (HOST, "localhost")
         hosts = {f"{name}:{port}" for name in names} | (set(names) if port == HTTP_PORT else set())

@@ -77,9 +77,7 @@ class Trace:
     source: str = ""
     """The picture's name."""
     precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """For arrays that were computed in 16 bits: the unit of rounding and the smallest number. The arrays here have
-    more.
-    """
+    """For arrays that were computed in 16 bits: (unit of rounding, smallest number). The arrays here have 32 bits."""
     network: Network | None = None
     """The network, if the module was made from one of ours."""
     called: Mapping[str, str] = field(default_factory=dict)
@@ -89,9 +87,7 @@ class Trace:
     output: str = ""
     """The name of the scores."""
     roles: Mapping[str, str] = field(default_factory=lambda: {role: role for role in ROLES})
-    """The names of the input, the picture, the probabilities and the loss: these words, unless the module has such a
-    name.
-    """
+    """The names of the input, the picture, the probabilities and the loss: these words, unless the module uses one."""
     hooked: Mapping[str, str] = field(default_factory=dict)
     """Arrays whose gradient a hook changes after accumulation -> which hook."""
     frozen: tuple[str, ...] = ()

@@ -134,8 +134,9 @@ def changed(
 def resized(
     network: Network, shape: Shape, classes: int, settings: Sequence[Setting]
 ) -> tuple[Network, dict[str, Shape]]:
-    """The network with other strides and padding, poolings still of their old kind; and each layer's input. Raises as
-    `changed`.
+    """The network with other strides and padding, but its old kinds of pooling; and each layer's input.
+
+    Raises as `changed`.
     """
     known = dict(places(network, classes))
     wanted: dict[str, list[Setting]] = {}
@@ -351,9 +352,7 @@ def _module(module: nn.Module, network: Network, inputs: Mapping[str, Shape], pl
 
 
 def _numbers(module: nn.Module, change: Weight) -> Tensor:
-    """The array of a weight. Raises TraceError if it does not exist, the index is outside, or the value is not a
-    number.
-    """
+    """The array of a weight. Raises TraceError if it does not exist, or if the index or the value is impossible."""
     arrays = {name: tensor for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
     if change.name not in arrays:
         raise frozen_copy.unknown(change.name, list(arrays), "weight")

@@ -195,9 +195,7 @@ def _integrated_gradients(copy: nn.Module, picture: Tensor, target: int, change:
 
 
 def _occlusion(scores: Callable[[Tensor], Tensor], picture: Tensor, target: int) -> NDArray[np.float32]:
-    """Windows of an eighth of each side, half a window apart. Captum gives each channel the whole fall, so take the
-    mean.
-    """
+    """Windows of an eighth of each side, half a window apart. The mean, because each channel gets the whole fall."""
     from captum.attr import Occlusion
 
     channels, height, width = picture.shape[1:]

@@ -1,4 +1,4 @@
-"""Two judges of every declaration: PyTorch, and differences of the declaration's own forward."""
+"""Two oracles for every declaration: PyTorch, and differences of the declaration's own forward."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,15 +14,15 @@ Arrays = dict[str, np.ndarray]
 
 
 class Oracle:
-    """Draws numbers for a declaration and compares it with PyTorch's function of the same inputs."""
+    """Draws numbers for a declaration and compares it with PyTorch's function on the same inputs."""
 
     @property
     def random(self) -> np.random.Generator:
-        """The same numbers each time, so that Hypothesis can repeat what failed."""
+        """The same numbers each time, because Hypothesis must be able to repeat a failure."""
         return np.random.default_rng(11)
 
     def numbers(self, op: Op, **inputs: Any) -> Arrays:
-        """Every input, float64: normal numbers, or those given."""
+        """Every input, float64: normal numbers, or those passed in."""
         random = self.random
         drawn = {name: random.standard_normal(op.shapes[name]) for name in op.inputs}
         return drawn | {name: np.asarray(array, np.float64) for name, array in inputs.items()}
@@ -36,9 +36,9 @@ class Oracle:
         tolerance: float = 1e-11,
         at: int = 3,
     ) -> None:
-        """Shape, and `at` random numbers of out and of every input's gradient. `function` takes the inputs in order.
+        """Compare the shape, and `at` random numbers of out and of every input's gradient.
 
-        The tolerance is relative to the scale of the terms.
+        `function` takes the inputs in order. The tolerance is relative to the scale of the terms.
         """
         assert op is not None
         arrays = self.numbers(op) if arrays is None else arrays
@@ -67,7 +67,7 @@ class Oracle:
 
     @staticmethod
     def hangs_together(parts: tuple[Terms, ...]) -> None:
-        """The columns that are shown give the terms, by the formula that is shown; and the scale is no smaller."""
+        """The shown columns give the terms by the shown formula; and the scale is at least as large."""
         for part in parts:
             if part.pick == "sum":
                 values = {column.name: column.values for column in part.columns}
@@ -80,7 +80,7 @@ class Oracle:
                 assert not column.values[~column.inside].any()
 
     def by_differences(self, op: Op | None, arrays: Arrays | None = None, tolerance: float = 1e-7) -> None:
-        """Backward against central differences of forward, in float64: without PyTorch."""
+        """Compare backward with central differences of forward, in float64, without PyTorch."""
         assert op is not None
         arrays = self.numbers(op) if arrays is None else arrays
         gradient = self.random.standard_normal(op.shapes[OUT])

@@ -1,4 +1,4 @@
-"""Every operator that has a declaration, as torch.export gives it: declared, and in agreement with PyTorch."""
+"""Every operator with a declaration, as torch.export produces it: declared, and in agreement with PyTorch."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from pellucid.glassbox.trace import changes
 
 PICTURE, ROW, VOLUME = (2, 4, 6, 6), (2, 4, 6), (2, 4, 4, 4, 4)
 
-# operator -> the code that leads to it, the shapes of its arrays
+# operator -> the code that produces it, the shapes of its arrays
 CALLS: dict[str, tuple[Callable, tuple]] = {
     "conv1d": (lambda x, w, b: F.conv1d(x, w, b, 2, 1, 1, 2), (ROW, (6, 2, 3), (6,))),
     "conv2d": (lambda x, w: F.conv2d(x, w, None, (2, 1), "valid", (1, 2)), (PICTURE, (3, 4, 3, 2))),
@@ -379,7 +379,7 @@ def exported(code: Callable, *shapes: tuple[int, ...]) -> tuple[fx.GraphModule, 
 
 
 class Calls(fx.Interpreter):
-    """Runs a graph, and keeps every call with its arguments and its result."""
+    """Runs a graph, and records every call with its arguments and its result."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
@@ -411,7 +411,7 @@ def declared(code: Callable, *shapes: tuple[int, ...]) -> Iterator[tuple[str, Op
 def pieces(
     name: str, arguments: dict[str, Any], result: Any, every: bool = False
 ) -> Iterator[tuple[str, Op | None, dict[str, Tensor], Tensor]]:
-    """What a call returns with its declaration; of several results the first, or every one."""
+    """A call's result with its declaration; of several results the first, or every one."""
     several = {f"{k}{n}": each for k, v in arguments.items() if isinstance(v, list) for n, each in enumerate(v)}
     arrays = {key: value for key, value in (arguments | several).items() if isinstance(value, Tensor)}
     shapes = {key: shapes_of(value) for key, value in arguments.items()}
@@ -459,7 +459,7 @@ def test_every_operator_is_exercised_here() -> None:
     assert set(CALLS) == set(aten.DECLARATIONS)
 
 
-# lp_pool2d is eight operators when exported, contiguous none, overwritten is ours: they are called by themselves below
+# lp_pool2d is eight operators when exported, contiguous none, overwritten is ours: separate tests below call them
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in ("lp_pool2d", "contiguous", "overwritten")])
 def test_an_exported_operator_is_declared_and_agrees(name: str) -> None:
     code, shapes = CALLS[name]

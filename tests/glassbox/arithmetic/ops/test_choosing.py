@@ -1,4 +1,4 @@
-"""What chooses between numbers, or compares them: by hand, against PyTorch at ties and bounds, and by differences."""
+"""Ops that choose between numbers, or compare them: by hand, against PyTorch at ties and bounds, and by differences."""
 
 from collections.abc import Callable
 from typing import Any
@@ -156,7 +156,7 @@ def test_choices_agree_with_pytorch(oracle, shapes, condition, seed) -> None:
 def test_bounds_agree_with_pytorch(oracle, low, high, seed) -> None:
     if low is None and high is None:
         return
-    # a bound is no tensor when the other is a number
+    # a bound is not a tensor if the other is a number
     low = low if isinstance(low, tuple) or low is None or not isinstance(high, tuple) else ()
     high = high if isinstance(high, tuple) or high is None or not isinstance(low, tuple) else ()
     arrays = {"input": whole(GRID, seed)}

@@ -1,4 +1,4 @@
-"""Arrays that an operator makes of nothing: by hand and against PyTorch."""
+"""Arrays that an operator creates: by hand and against PyTorch."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What happens to each number alone or pair by pair: by hand, against PyTorch, and by differences."""
+"""Element-wise ops of one array and of pairs: by hand, against PyTorch, and by differences."""
 
 import math
 from collections.abc import Callable
@@ -59,7 +59,7 @@ POSITIVE = {
     "root": (lambda s: e.pow(s, 0.5), lambda x: x**0.5),
     "power -1.5": (lambda s: e.pow(s, -1.5), lambda x: x**-1.5),
 }
-# PyTorch divides by 6 by multiplying with a float32's 1/6, which is 1.7e-8 off (float32 keeps 24 bits)
+# PyTorch divides by 6 by multiplying by a float32's 1/6, with an error of 1.7e-8 (float32 has 24 bits)
 ROUGH = {"hardswish": 1e-7, "hardsigmoid": 1e-7}
 
 
@@ -166,7 +166,7 @@ def test_prelu_by_hand() -> None:
 
 @st.composite
 def broadcast(draw):
-    """Two shapes that go together: axes of one number, or fewer axes."""
+    """Two shapes that broadcast: axes of length 1, or fewer axes."""
     out = draw(st.lists(st.integers(1, 3), max_size=3))
     shapes = []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""An array all of whose numbers are replaced: by hand, and against PyTorch in every type."""
+"""Ops that replace all numbers of an array: by hand, and against PyTorch in every dtype."""
 
 import numpy as np
 import pytest

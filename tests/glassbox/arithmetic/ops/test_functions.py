@@ -150,7 +150,7 @@ def test_powers_of_arrays_agree_with_pytorch(oracle) -> None:
     op = f.power_of((3, 4), (4,))
     numbers = oracle.numbers(op, input=np.abs(oracle.random.standard_normal((3, 4))) + 0.1)
     oracle.agrees(op, torch.pow, numbers, at=12)
-    # a negative number has whole powers only, and 0 those above 0
+    # a negative number has only whole powers, and 0 only positive ones
     whole = f.power_of((4,), (4,))
     arrays = {"input": np.array([-2.0, -3, 0, 5]), "exponent": np.array([2.0, 3, 2, 0])}
     evaluator = Evaluator(whole, arrays, np.ones(4))

@@ -1,4 +1,4 @@
-"""Numbers taken from where indices say: by hand, against PyTorch, and by differences."""
+"""Numbers taken from indexed places: by hand, against PyTorch, and by differences."""
 
 import json
 

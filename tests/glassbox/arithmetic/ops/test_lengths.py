@@ -1,4 +1,4 @@
-"""Lengths and distances: by hand, against PyTorch also where they are 0, and by differences."""
+"""Lengths and distances: by hand, against PyTorch (also at 0), and by differences."""
 
 import math
 
@@ -114,7 +114,7 @@ def test_a_distance_of_0_has_no_slope(oracle) -> None:
 
 
 def test_the_distances_that_pytorch_takes_from_products_lie_within_the_bound() -> None:
-    """From 26 points on PyTorch takes |a|^2 + |b|^2 - 2ab, which cancels: its float32 is far from the distance."""
+    """From 26 points on PyTorch computes |a|^2 + |b|^2 - 2ab, which cancels: its float32 is far from the distance."""
     random = np.random.default_rng(2)
     points = (100 + random.normal(0, 0.01, (30, 3))).astype(np.float32)
     op = lengths.cdist((30, 3), (30, 3))

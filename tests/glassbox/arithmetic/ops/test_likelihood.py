@@ -1,4 +1,4 @@
-"""Losses against classes in an array: by hand, against PyTorch with every setting, and where a class is impossible."""
+"""Losses against classes in an array: by hand, against PyTorch with every setting, and with an impossible class."""
 
 import math
 
@@ -49,7 +49,7 @@ def compare(oracle, op: Op, function, arrays: dict[str, np.ndarray]) -> None:
 
 @st.composite
 def cases(draw):
-    """(input's shape, targets, weights or None, the class that is left out)."""
+    """(input's shape, targets, weights or None, the ignored class)."""
     classes, lead = draw(st.integers(2, 4)), draw(st.sampled_from([(), (1,), (3,)]))
     rest = tuple(draw(st.lists(st.integers(1, 3), max_size=2))) if lead else ()
     ignored = draw(st.sampled_from([-100, 0, 1]))

@@ -27,7 +27,7 @@ def test_softmax_by_hand() -> None:
     # the gradient of p1 is p1 (1 - p1) for its own logit and -p1 p0 for another
     assert evaluator.gradient_of("input", (0, 1))[0] == pytest.approx(3 / 8 * 5 / 8)
     assert evaluator.gradient_of("input", (0, 0))[0] == pytest.approx(-3 / 8 * 1 / 8)
-    # it goes through the power alone: the largest changes no probability
+    # it goes only through the power: subtracting the largest does not change the probabilities
     assert [str(part.formula) for part in evaluator.backward("input", (0, 1))] == [
         "gradient of power * exp(input - largest)"
     ]

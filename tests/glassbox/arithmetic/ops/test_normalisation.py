@@ -46,7 +46,7 @@ def test_batch_norm_in_training_by_hand() -> None:
     assert evaluator.gradient_of("input", (0, 0, 0, 0))[0] == pytest.approx(
         (1 - 1 / 4 - away**2 / 1.25 / 4) / deviation
     )
-    # it comes by three ways: the number itself, the variance, the mean
+    # it comes in three ways: through the number itself, the variance, the mean
     assert len(evaluator.backward("input", (0, 0, 0, 0))) == 3
     assert op.kind == "batch norm, in training"
 
@@ -88,7 +88,7 @@ def test_batch_norm_at_inference_agrees_with_pytorch(oracle, batch, channels, si
     def function(x, *rest):
         *scales, mean, variance = rest
         agreed = F.batch_norm(x, mean.detach(), variance.detach(), **dict(zip(learned, scales, strict=True)), eps=eps)
-        # PyTorch's has no gradient of the running statistics; the formula, with PyTorch's own arithmetic, has
+        # PyTorch has no gradient of the running statistics; the formula in PyTorch's own arithmetic has one
         column = [each.reshape(-1, *[1] * len(sizes)) for each in (mean, variance, *scales)]
         formula = (x - column[0]) / (column[1] + eps).sqrt()
         formula = formula * column[2] if weight else formula

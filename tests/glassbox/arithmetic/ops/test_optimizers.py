@@ -46,14 +46,14 @@ def test_momentum_by_hand() -> None:
 
 
 def test_adam_by_hand() -> None:
-    # the first step: both means, freed of their start at 0, are the gradient and its square, so the step is the rate
+    # the first step: both bias-corrected means are the gradient and its square, so the step is the rate
     evaluator = step(optimizers.adam(0.1, 0.9, 0.99, 0.0, 1), weight=2, gradient=-5, mean=0, mean_square=0)
     assert value(evaluator, "mean_after") == pytest.approx(-0.5)
     assert value(evaluator, "mean_square_after") == pytest.approx(0.25)
     assert value(evaluator, "mean_unbiased") == pytest.approx(-5)
     assert value(evaluator, "mean_square_unbiased") == pytest.approx(25)
     assert value(evaluator) == pytest.approx(2.1)
-    # AdamW shrinks the weight by itself, Adam's decay changes the gradient and so, here, nothing
+    # AdamW decays the weight itself; Adam's decay changes the gradient and, here, nothing else
     numbers = {"weight": 2, "gradient": 5, "mean": 0, "mean_square": 0}
     assert value(step(optimizers.adamw(0.1, 0.9, 0.99, 0.0, 1, 0.5), **numbers)) == pytest.approx(2 * 0.95 - 0.1)
     assert value(step(optimizers.adam(0.1, 0.9, 0.99, 0.0, 1, 0.5), **numbers)) == pytest.approx(2 - 0.1)
@@ -69,7 +69,7 @@ def test_rmsprop_by_hand() -> None:
 
 
 def test_amsgrad_by_hand() -> None:
-    # the mean square falls to 0.5 * 8 + 0.5 * 2^2 = 6, and the largest stays 10; freed of its start 10 / (1 - 0.25)
+    # the mean square falls to 0.5 * 8 + 0.5 * 2^2 = 6, and the largest stays 10; bias-corrected 10 / (1 - 0.25)
     op = optimizers.adam(0.1, 0.0, 0.5, 0.0, 2, amsgrad=True)
     evaluator = step(op, weight=1, gradient=2, mean=0, mean_square=8, largest_mean_square=10)
     assert value(evaluator, "mean_square_after") == 6
@@ -170,7 +170,7 @@ def test_a_rate_that_is_a_tensor_rounds_as_in_pytorch() -> None:
 
 
 def follow(declare: Callable[[int], Op], make: Callable[[list], torch.optim.Optimizer], seed: int) -> None:
-    """Five steps of PyTorch's optimizer, and of the declaration, which remembers what it has worked out itself."""
+    """Five steps of PyTorch's optimizer, and of the declaration, which keeps its own computed state."""
     random = np.random.default_rng(seed)
     parameter = torch.tensor(random.standard_normal(), dtype=torch.float64, requires_grad=True)
     optimizer = make([parameter])

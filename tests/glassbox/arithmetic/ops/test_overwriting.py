@@ -1,4 +1,4 @@
-"""Other numbers at some places: by hand, against PyTorch, and by differences."""
+"""Ops that replace numbers at some places: by hand, against PyTorch, and by differences."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What stands around an array: by hand, against PyTorch, and by differences."""
+"""Padding around an array: by hand, against PyTorch, and by differences."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What brings numbers into another order by steps: by hand, against PyTorch, and by differences."""
+"""Ops that reorder numbers in steps: by hand, against PyTorch, and by differences."""
 
 import json
 

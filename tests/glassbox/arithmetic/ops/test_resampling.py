@@ -91,7 +91,7 @@ def test_sizes_and_factors_agree_with_pytorch(oracle, last, mode, align, data) -
 
 
 def linear(function: Callable[[torch.Tensor], torch.Tensor], shape: tuple[int, ...]) -> bool:
-    """Whether the gradient is that of the forward: <f(x), y> is <x, gradient of y>."""
+    """Whether the gradient belongs to the forward pass: <f(x), y> equals <x, gradient of y>."""
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(1))
     out = function(x)
     y = torch.randn(out.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -121,7 +121,7 @@ def test_antialiasing_agrees_with_pytorch(mode, align, data) -> None:
 
 
 def agrees(op: Op, function: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype) -> None:
-    """Of maps that are mostly zeros, as a ReLU leaves them: a single weight has to be right, not their sum alone."""
+    """On maps that are mostly zeros, as after a ReLU: each single weight must be right, not only their sum."""
     random = np.random.default_rng(3)
     numbers = random.standard_normal(op.shapes["input"]) * (random.random(op.shapes["input"]) < 0.3)
     x = torch.tensor(numbers, dtype=dtype, requires_grad=True)

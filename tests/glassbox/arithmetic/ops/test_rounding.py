@@ -1,4 +1,4 @@
-"""Whole numbers and types: by hand and against PyTorch."""
+"""Whole numbers and dtypes: by hand and against PyTorch."""
 
 from functools import partial
 

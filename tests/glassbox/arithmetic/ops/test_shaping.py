@@ -1,4 +1,4 @@
-"""What moves numbers without changing them: by hand, against PyTorch, and by differences."""
+"""Ops that move numbers without changing them: by hand, against PyTorch, and by differences."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_cut_by_hand() -> None:
 
 
 def test_what_is_not_selected_has_no_gradient() -> None:
-    # an array of one axis leaves no index name at all
+    # an array of one axis has no index name left
     evaluator = Evaluator(shaping.select((3,), 0, 1), {"input": np.array([5.0, 6, 7])}, np.array(10.0))
     assert evaluator.value("out", ())[0] == 6
     assert [evaluator.gradient_of("input", (x,))[0] for x in range(3)] == [0, 10, 0]

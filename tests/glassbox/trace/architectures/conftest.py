@@ -1,8 +1,8 @@
-"""What every published network here must pass: no number of it is shown without its arithmetic, and it is the real one.
+"""The checks for every published network here: every shown number has its arithmetic, and it is the real one.
 
-Compared is with a run of the untouched module: forward by hooks, backward by loss.backward(), the update by
-optimizer.step(). The factors that a working prints are looked up again, each in the array that it names at the index
-that it names, put into the formula as printed, and added.
+The reference is a run of the untouched module: forward by hooks, backward by loss.backward(), the update by
+optimizer.step(). The factors in a working are looked up again, each in the named array at the named index, put into the
+printed formula, and added.
 """
 
 import copy
@@ -35,7 +35,7 @@ PRINTED = {
 
 
 def settled(module: nn.Module) -> nn.Module:
-    """With batch norm statistics and small weights that are not those of a newborn."""
+    """With batch norm statistics and small weights that differ from the initial ones."""
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for part in module.modules():
@@ -49,7 +49,7 @@ def settled(module: nn.Module) -> nn.Module:
 
 
 class Plain:
-    """A run of a copy of the module as anyone would write it, one step of AdamW included."""
+    """A plain run of a copy of the module, including one step of AdamW."""
 
     def __init__(self, module: nn.Module, sample: Tensor, label: int) -> None:
         module = copy.deepcopy(module)
@@ -75,7 +75,7 @@ class Plain:
 
 
 class Reader:
-    """Reads a working as a person does: every factor from the array that it names, the formula as it is printed."""
+    """Reads a working as a person does: every factor from its named array, the formula as printed."""
 
     def __init__(self, trace: Trace, working: Working) -> None:
         self.trace = trace
@@ -104,7 +104,7 @@ class Reader:
         return float(terms.sum())
 
     def looked_up(self, part: Part, column: Column) -> np.ndarray:
-        """The numbers of a column, each from the place that is printed beside it; in the padding it is 0."""
+        """The numbers of a column, each from the place printed beside it; 0 in the padding."""
         bare = column.name.removeprefix(GRADIENT)
         backward = column.name.startswith(GRADIENT)
         node = next((node for node in self.trace.nodes if node.name == part.through), None)
@@ -126,7 +126,7 @@ class Reader:
         return np.array([float(array[index]) if there else 0.0 for index, there in inside])
 
     def worked_out(self, part: Part, column: Column, row: int) -> float:
-        """A number between, whose own sum is printed too (the first 200 of them; others are taken as they stand)."""
+        """An intermediate number, whose own sum is printed too (the first 200 of them; others are used as they are)."""
         through, index = part.through, tuple(column.indices[row].tolist())
         name = part.names[column.name]
         keys = [(through, name, index[lead:]) for lead in (0, 1)]  # with and without the batch's axis
@@ -168,7 +168,7 @@ class Network:
             assert abs(working.total - float(self.plain.after[name][index])) <= working.bound
 
     def same(self, name: str) -> bool:
-        """Whether a hook saw this layer's array: not one inside of a module, nor one changed in place later."""
+        """Whether a hook sees this layer's array: not one inside a module, nor one changed in place later."""
         output = self.plain.outputs.get(name)
         seen = output is not None and np.array_equal(output.numpy(), self.trace.values[name])
         return seen and name in self.plain.gradients

@@ -10,7 +10,7 @@ def normalised(width: int, out: int, kernel: int, stride: int = 1, groups: int =
 
 
 class Excitation(nn.Module):
-    """Squeeze and excitation (Hu et al. 2018), reduced from the block's input and not from its wide middle."""
+    """Squeeze and excitation (Hu et al. 2018), reduced from the block's input instead of its wide middle."""
 
     def __init__(self, wide: int, reduced: int) -> None:
         super().__init__()

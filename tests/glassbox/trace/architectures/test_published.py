@@ -1,4 +1,4 @@
-"""The zoo's blocks in our own notation, narrow: what MobileNetV3 and ConvNeXt are made of."""
+"""The zoo's blocks in our own notation, narrow: the parts of MobileNetV3 and ConvNeXt."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def test_convnexts_blocks(follow) -> None:
 
 @pytest.mark.parametrize(("text", "count"), [(MOBILE, 5), (CONVNEXT, 10)])
 def test_a_layer_has_the_name_that_the_plan_gives_it(text: str, count: int) -> None:
-    """`--unit 'gate1[3, 0, 0]'` is what the layer gives, although it is made in several steps."""
+    """`--unit 'gate1[3, 0, 0]'` is the layer's output, although several steps compute it."""
     torch.manual_seed(0)
     module, picture = parse(text).module((3, 32, 32), 5).eval(), torch.rand(3, 32, 32)
     trace = explain(module, picture, label=1)

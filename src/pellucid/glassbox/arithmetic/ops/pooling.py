@@ -148,8 +148,8 @@ def _lead(input: Shape, axes: Sequence[str]) -> dict[str, int]:
 
 
 def _sizes(input: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool) -> Shape:
-    """Output sizes: with `ceil_mode` a last window may overlap the edge, if it starts in the picture or the padding
-    before it.
+    """Output sizes: with `ceil_mode` a last window may overlap the edge if it starts in the picture or its first
+    padding.
     """
     sizes = []
     for n, k, s, p, d in zip(input[-len(kernel) :], kernel, stride, padding, dilation, strict=True):
