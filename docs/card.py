@@ -16,14 +16,13 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 PLACE = Path(__file__).parent / "images" / "model-card.png"
 SIZE = ViewportSize(width=1440, height=900)
 LAST = "<h2>Use it</h2>"  # the first heading that is left out
-COLOURS = 128
 STYLE = """
-body { columns: 2; column-gap: 3rem; margin: 1rem; font: 0.95rem/1.5 system-ui, sans-serif; color: #1c1e22; }
-h1 { margin-top: 0; font-size: 1.7rem; line-height: 1.2; }
+body { columns: 2; column-gap: 2.5rem; margin: 1rem; font: 0.95rem/1.5 system-ui, sans-serif; color: #1c1e22; }
+h1 { margin-top: 0; font-size: 1.5rem; line-height: 1.2; }
 h2 { padding-bottom: 0.3rem; border-bottom: 1px solid #d5dbe1; font-size: 1.2rem; }
 h1, h2, h3 { break-after: avoid; }
-table { margin: 0.75rem 0; border-collapse: collapse; break-inside: avoid; }
-th, td { padding: 0.2rem 0.6rem; border: 1px solid #d5dbe1; }
+table { margin: 0.75rem 0; border-collapse: collapse; break-inside: avoid; font-size: 0.8rem; line-height: 1.3; }
+th, td { padding: 0.2rem 0.3rem; border: 1px solid #d5dbe1; }
 th { background: #f6f8fa; }
 td img { width: 3rem; image-rendering: pixelated; }
 p { overflow-wrap: anywhere; }
@@ -41,7 +40,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         image = drawn(browser.new_page(viewport=SIZE, color_scheme="light"), model)
         browser.close()
-    image.quantize(COLOURS).save(PLACE, optimize=True)
+    image.save(PLACE, optimize=True)
     print(f"{PLACE}: {image.width} x {image.height} pixels, {PLACE.stat().st_size:,} bytes")
 
 
