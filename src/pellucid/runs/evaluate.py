@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import CatalogError
+from pellucid.network import scores
 from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
-from pellucid.runs.evaluation import Answer, Evaluation
+from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
 from pellucid.runs.events import Evaluating
 from pellucid.runs.looking import Looked, looking
 from pellucid.runs.made_from import Memory, evaluated_on, memory
 from pellucid.texts import LABELS_BETWEEN, alike, composed
 from pellucid.training import evaluate as evaluation
-from pellucid.training import targets
+from pellucid.training import several, targets
 from pellucid.training.evaluate import Metrics
 from pellucid.training.targets import Fitted
 
@@ -50,13 +51,13 @@ def evaluating(
         return judged
     known = memory(model)
     results = []
-    several = classifier.thresholds is not None
-    named = replace(_columns(model, columns), several=several)
+    many = classifier.thresholds is not None
+    named = replace(_columns(model, columns), several=many)
     catalog = table.read(Path(directory), named, known=classifier.classes)
     if catalog.table is None and columns.chosen:
         name = next(iter(columns.chosen.values()))
         raise CatalogError(f"{directory} is not a table and has no column {name!r}; its class folders are the labels.")
-    if several:
+    if many:
         catalog = joined(catalog)
     notes = _notes(catalog, classifier.classes)
     for part in _parts(catalog, Path(directory), classifier.classes):
@@ -139,18 +140,19 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
         raise CatalogError(
             f"None of the {len(unusable):,} pictures ({part.name}) can be used; the first is {path}: {reason}."
         )
-    scores, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels)
+    outputs, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels)
     fitted = Fitted(classifier.temperature, classifier.thresholds)
 
     def measured(rows: NDArray[np.bool_]) -> Metrics | None:
         if not rows.any():
             return None
-        return targets.measure(part.name, scores[rows], truth[rows], classifier.classes, fitted)
+        return targets.measure(part.name, outputs[rows], truth[rows], classifier.classes, fitted)
 
-    metrics = targets.measure(part.name, scores, truth, classifier.classes, fitted)
-    answered = () if metrics.several else _answers(paths, scores, truth, classifier.temperature)
+    metrics = targets.measure(part.name, outputs, truth, classifier.classes, fitted)
+    answered = () if metrics.several else _answers(paths, outputs, truth, classifier.temperature)
+    labelled = _labelled(paths, outputs, truth, fitted) if metrics.several else ()
     if known is None:
-        own = Evaluation(metrics, tuple(unusable), answered, part.side, kept=True)
+        own = Evaluation(metrics, tuple(unusable), answered, part.side, kept=True, labelled=labelled)
         return replace(own, without_trained_on=metrics, unseen=metrics if part.side == "test" else None)
     recognised = known.recognise(paths, digests, np.stack(coarse))
     trained = tuple(each for each in recognised if each.side == "train")
@@ -167,6 +169,7 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
         known.untold,
         measured(fresh),
         measured(unseen),
+        labelled=labelled,
     )
 
 
@@ -177,3 +180,15 @@ def _answers(
     rows = np.arange(len(labels))
     columns = labels.tolist(), predicted.tolist(), p[rows, labels].tolist(), p[rows, predicted].tolist()
     return tuple(Answer(*each) for each in zip(paths, *columns, strict=True))
+
+
+def _labelled(
+    paths: list[str], logits: NDArray[np.float32], labels: NDArray[np.bool_], fitted: Fitted
+) -> tuple[LabelsAnswer, ...]:
+    p = several.probabilities(logits, fitted.temperature)
+    called = scores.called(p, fitted.thresholds)
+    rows = zip(paths, labels, called, p, strict=True)
+    return tuple(
+        LabelsAnswer(path, tuple(np.flatnonzero(has).tolist()), tuple(np.flatnonzero(said).tolist()), own)
+        for path, has, said, own in rows
+    )

@@ -12,14 +12,20 @@ from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.runs.evaluate import evaluating
-from pellucid.runs.evaluation import Answer, Evaluation
+from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
 from pellucid.steps import Steps
+from pellucid.texts import LABELS_BETWEEN
 
 Asked = Mapping[str, str]
+KINDS = ("right", "missed", "wrong")
+"""Of several labels: a picture has the label and is called so; has it and is not; is called so and does not have it."""
 
 
 def mistakes(glass: Glass, _asked: Asked) -> Reply:
-    """How far the evaluation is; once it is done the confusion matrix, [true][predicted], and the accuracy."""
+    """How far the evaluation is; once it is done the confusion matrix, [true][predicted], and the accuracy.
+
+    Of several labels a picture the matrix is empty, and `labels` counts for each label the pictures of each of KINDS.
+    """
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     content = progress.as_json()
     if progress.result is not None:
@@ -32,6 +38,13 @@ def mistakes(glass: Glass, _asked: Asked) -> Reply:
             "accuracy": metrics.accuracy,
             "interval": list(metrics.interval),
             "confusion": [list(row) for row in metrics.confusion],
+            "several": metrics.several,
+            "macro_f1": metrics.macro_f1,
+            "labels": [
+                {"right": each.pictures - each.missed, "missed": each.missed, "wrong": each.wrong}
+                for each in metrics.classes
+                if each.missed is not None
+            ],
             "unusable": [{"picture": path, "reason": reason} for path, reason in found.unusable],
         }
     return replies.as_json(content)
@@ -40,10 +53,13 @@ def mistakes(glass: Glass, _asked: Asked) -> Reply:
 def cell(glass: Glass, asked: Asked) -> Reply:
     """The pictures of class ?label= that were taken for ?predicted=, by number, worst first.
 
-    Worst is where the true class is least probable, then where the one that was predicted is most probable.
+    Worst is where the true class is least probable, then where the one that was predicted is most probable. Of several
+    labels: the pictures of ?label= that are of ?kind=, see KINDS, those with the probability furthest off first.
     """
     found = _found(glass)
     count = len(glass.classifier.classes)
+    if found.metrics.several:
+        return replies.as_json({"pictures": _of_label(found, pictures.whole(asked, "label", count), asked)})
     wanted = pictures.whole(asked, "label", count), pictures.whole(asked, "predicted", count)
     inside = [
         (number, answer) for number, answer in enumerate(found.answers) if (answer.label, answer.predicted) == wanted
@@ -58,9 +74,10 @@ def picture(glass: Glass, asked: Asked) -> Reply:
 
 
 def opened(glass: Glass, asked: Asked, _body: bytes) -> Reply:
-    """Show a picture, by its number, against its true class."""
-    answer = _answer(glass, asked)
-    return pictures.show(glass, answer.picture, glass.classifier.classes[answer.label])
+    """Show a picture, by its number, against its true class, or against all its labels."""
+    answer, classes = _answer(glass, asked), glass.classifier.classes
+    labels = answer.labels if isinstance(answer, LabelsAnswer) else (answer.label,)
+    return pictures.show(glass, answer.picture, LABELS_BETWEEN.join(classes[label] for label in labels))
 
 
 def _classify(model: Path) -> Generator[tuple[int, int], None, Evaluation]:
@@ -80,8 +97,9 @@ def _found(glass: Glass) -> Evaluation:
     return progress.result
 
 
-def _answer(glass: Glass, asked: Asked) -> Answer:
-    answers = _found(glass).answers
+def _answer(glass: Glass, asked: Asked) -> Answer | LabelsAnswer:
+    found = _found(glass)
+    answers = found.labelled if found.metrics.several else found.answers
     return answers[pictures.whole(asked, "number", len(answers))]
 
 
@@ -92,3 +110,28 @@ def _described(number: int, answer: Answer) -> dict[str, Any]:
         "label_probability": answer.label_probability,
         "predicted_probability": answer.predicted_probability,
     }
+
+
+def _of_label(found: Evaluation, label: int, asked: Asked) -> list[dict[str, Any]]:
+    """The pictures of one label and one of KINDS. Raises Refused."""
+    kind = asked.get("kind", "")
+    if kind not in KINDS:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
+    wanted = kind != "wrong", kind != "missed"  # has it, is called so
+    inside = [
+        (number, answer)
+        for number, answer in enumerate(found.labelled)
+        if (label in answer.labels, label in answer.called) == wanted
+    ]
+    sign = 1 if kind == "wrong" else -1
+    inside.sort(key=lambda each: (-sign * float(each[1].probabilities[label]), each[0]))
+    return [
+        {
+            "number": number,
+            "name": PurePath(answer.picture).name,
+            "probability": float(answer.probabilities[label]),
+            "labels": list(answer.labels),
+            "called": list(answer.called),
+        }
+        for number, answer in inside
+    ]
