@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from tests.known import NETWORK, SIDE, tiny
 
 import pellucid
@@ -644,7 +645,7 @@ def test_the_pictures_of_all_models_before_it_are_recognised(
 
 
 def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
-    tmp_path: Path, begin: Begin, photos: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, begin: Begin, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
@@ -658,6 +659,13 @@ def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
 
     assert third.knew == third.metrics["test"].pictures
     assert f"first has seen {third.knew} of the test pictures" in config_of(third)["reasons"]
+    stated = json.loads((third.folder / "metrics.json").read_text())
+    assert (stated["knew"], stated["knew_by"]) == (third.knew, ["first"])
+    said = f"the training builds on first, which had seen {third.knew} of these pictures"
+    assert f"**No figure to quote: {said}. " in card.text(config_of(third), stated)
+    assert pellucid.evaluate(third.folder).untold == f"No figure to quote: {said}."
+    progress._show_report(third, Console(soft_wrap=True, highlight=False))
+    assert f"; no figure to quote: {said}\n" in capsys.readouterr().out
     assert not third.quotable
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pellucid.classifier import crossed
@@ -31,9 +32,14 @@ def which(metrics: dict[str, Any]) -> str:
     )
 
 
-def knew(metrics: dict[str, Any]) -> str:
-    """Of a training that started from a model of ours, which has seen some of the pictures that are reported on."""
-    return f"the model that the training started from had seen {metrics['knew']:,} of these pictures"
+def knew(count: int, by: Sequence[str], started: str = "the model that the training started from") -> str:
+    """Of a training that started from a model of ours, where that, or one before it, has seen some of the pictures.
+
+    `by`: the names of those models; () where only `started` has.
+    """
+    if not by:
+        return f"{started} had seen {count:,} of these pictures"
+    return f"the training builds on {' and '.join(map(plain, by))}, which had seen {count:,} of these pictures"
 
 
 def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier import store as artefact
+from pellucid.classifier.caveats import knew
 from pellucid.classifier.classifier import Classifier
-from pellucid.errors import CatalogError
+from pellucid.errors import CatalogError, none_usable
 from pellucid.network import scores
 from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
@@ -45,9 +46,10 @@ def evaluating(
         labelled = [(str(path), label) for path, label, reason in looked if reason is None]
         unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
         judged = yield from _judge(classifier, _Part(side, side, labelled, unusable), None)
-        if knew := artefact.read_config(Path(model)).get("pretrained", {}).get("knew", {}).get(side):
-            said = f"No figure to quote: the model that it started from had seen {knew:,} of these pictures."
-            judged = replace(judged, untold=said)
+        about = artefact.read_config(Path(model)).get("pretrained", {})
+        if count := about.get("knew", {}).get(side):
+            said = knew(count, about.get("knew_by", {}).get(side, ()), "the model that it started from")
+            judged = replace(judged, untold=f"No figure to quote: {said}.")
         return judged
     known = memory(model)
     results = []
@@ -137,9 +139,7 @@ def _judge(classifier: Classifier, part: _Part, known: Memory | None) -> Generat
             coarse.append(seen.coarse)
     if not labels and unusable:
         path, reason = unusable[0]
-        raise CatalogError(
-            f"None of the {len(unusable):,} pictures ({part.name}) can be used; the first is {path}: {reason}."
-        )
+        raise CatalogError(none_usable(len(unusable), path, reason, f" ({part.name})"))
     outputs, truth = np.array(logits, np.float32).reshape(-1, len(classifier.classes)), np.array(labels)
     fitted = Fitted(classifier.temperature, classifier.thresholds)
 

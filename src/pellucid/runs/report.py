@@ -39,7 +39,9 @@ class Report:
     folds: Folds | None = None
     """What a cross-validation of the same recipe said; the classifier is that of the last training, on all pictures."""
     knew: int = 0
-    """How many of the pictures that are reported on the model has seen that the training started from."""
+    """How many of the pictures that are reported on were seen by the model that it started from, or one before that."""
+    knew_by: tuple[str, ...] = ()
+    """These models by their names; () where it is the one alone that the training started from."""
 
     @property
     def quotable(self) -> bool:

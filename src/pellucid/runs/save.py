@@ -70,6 +70,7 @@ def _report(trained: Trained, judged: Judged, out: Path, folds: Folds | None) ->
         early=config.early(trained),
         folds=folds,
         knew=trained.pretrained.get("knew", {}).get(reported, 0),
+        knew_by=tuple(trained.pretrained.get("knew_by", {}).get(reported, ())),
     )
 
 
@@ -101,7 +102,8 @@ def _figures(report: Report) -> dict[str, Any]:
     if report.folds is not None:
         sides[FOLDS] |= report.folds.as_json() | {"confusion": sides[FOLDS]["confusion"]}
     about = {"reported": report.reported, "quotable": report.quotable, "chosen": report.chosen}
-    knew = {"knew": report.knew} if report.knew else {}
+    knew: dict[str, Any] = {"knew": report.knew} if report.knew else {}
+    knew |= {"knew_by": list(report.knew_by)} if report.knew_by else {}
     return {**about, **knew, **sides}
 
 

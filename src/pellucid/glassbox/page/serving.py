@@ -63,6 +63,7 @@ class PageServer(ThreadingHTTPServer, ABC):
     def __init__(self, port: int = 0) -> None:
         self.files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
         self._ending, self._answering, self._changed = False, 0, threading.Condition()
+        self._announced = False
         self._connections: dict[threading.Thread, socket.socket] = {}
         if not 0 <= port <= LARGEST_PORT:
             raise StorageError(f"The port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
@@ -81,11 +82,18 @@ class PageServer(ThreadingHTTPServer, ABC):
     def post(self, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
         """The same for what is sent; None where nothing can be sent there."""
 
-    def serve(self, what: str, browser: bool = False) -> None:
-        """Answer until Ctrl-C. `what` is open: a line on the terminal says where. `browser`: open one on it."""
+    def announce(self, what: str, browser: bool = False) -> None:
+        """`what` is open: a line on the terminal says where, once. `browser`: open one on it."""
+        if self._announced:
+            return
+        self._announced = True
         if browser:
             browse(self.address)
         print(f"{what} is open at {self.address} (Ctrl-C ends it).", flush=True)
+
+    def serve(self, what: str, browser: bool = False) -> None:
+        """Answer until Ctrl-C, and announce it, where that is not done yet."""
+        self.announce(what, browser)
         try:
             self.serve_forever()
         finally:
