@@ -29,7 +29,7 @@ from pellucid.app import progress
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError, StorageError
 from pellucid.pretrained.find import find
-from pellucid.runs import transfer
+from pellucid.runs import choose, transfer
 from pellucid.runs.events import Started
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
@@ -39,6 +39,7 @@ from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
+from pellucid.training.resolve import resolve_length
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -256,6 +257,28 @@ def test_without_validation_the_head_stays_and_nothing_else_is_trained(
     assert not any("weights of the last epoch" in reason for reason in started.reasons)
 
 
+@pytest.mark.parametrize("stop", [1, 5])
+def test_what_an_earlier_version_began_without_validation_goes_on_as_it_was_chosen(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """It trained the whole network then, and kept the last epoch: the head may not be in the checkpoint any more."""
+    with monkeypatch.context() as before:
+        before.setattr(choose, "resolve_length", lambda recipe, train, chooses: resolve_length(recipe, train))
+        before.setattr(loop, "is_best", lambda history, accuracy, loss: True)
+        for event in begin(validation=0, epochs=2):
+            if isinstance(event, Step) and event.step == stop:
+                break
+    events, report = finished(begin(validation=0, epochs=2, resume=True))
+    started = next(event for event in events if isinstance(event, Started))
+    config = config_of(report)
+
+    assert started.resumed_at == stop
+    assert started.recipe.epochs == started.epochs == report.best_epoch == 2
+    assert not any("head alone" in reason for reason in started.reasons)
+    assert (config["pretrained"]["road"], config["recipe"]["epochs"]) == ("whole network", 2)
+    assert config["training"]["best_epoch"] == 2
+
+
 def test_a_head_that_nothing_beats_is_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     _, alone = finished(begin(epochs=0))
     # of the whole network, every picture is another class
@@ -453,7 +476,7 @@ from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.known import tiny
 from pellucid import files
-from pellucid.runs import transfer
+from pellucid.runs import choose, transfer
 from pellucid.classifier import card
 from pellucid.runs.run import Run
 from pellucid.pictures import augment_cpu
