@@ -18,7 +18,7 @@ if keep == "no":
     device.keep_memory = lambda: None
 named = zoo.find(name)
 shape = named.input or (3, 128, 128)
-probed = probe.measure(named.network, shape, 2, int(batch), device.choose("cpu", precision), 6.0)
+probed = probe.measure(named.network, shape, 2, int(batch), device.choose("cpu", precision), 6.0, precision)
 print(probed.training_images_per_second)
 """
 

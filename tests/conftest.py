@@ -97,6 +97,32 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model"
 
 
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of pictures with several labels, blue and red, and some with none; with a replay.
+
+    The pictures lie in `photos` beside it. A fifth of the colours is too faint to see. Not to be changed.
+    """
+    folder = tmp_path_factory.mktemp("tagged")
+    generator, rows = np.random.default_rng(3), []
+    (folder / "photos").mkdir()
+    for number in range(40):
+        has = [name for name, channel in CLASSES.items() if (number >> channel // 2) % 2]
+        image = generator.integers(0, 120, (16, 16, 3))
+        for name in has:
+            image[..., 2 - CLASSES[name]] += 90 if generator.random() < 0.8 else 0
+        Image.fromarray(image.astype(np.uint8)).save(folder / "photos" / f"{number}.png")
+        rows.append(f"{number}.png,{'|'.join(has)}\n")
+    (folder / "photos" / "labels.csv").write_text("path,label\n" + "".join(rows))
+    settings = {"size": 12, "epochs": 6, "batch": 8, "validation": 0.25, "test": 0.3, "learning_rate": 0.02}
+    settings |= {"labels": "several", "augment": "none", "replay": True, "device": "cpu"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "save", PAINTED)
+        table, cache = folder / "photos" / "labels.csv", folder / "cache"
+        pellucid.train(table, folder / "model", cache=cache, model=NETWORK, **settings)
+    return folder / "model"
+
+
 @pytest.fixture(scope="module")
 def undrawn() -> Iterator[None]:
     """A card's plots are made but not painted, which takes four times as long as a small training.

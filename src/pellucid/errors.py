@@ -68,3 +68,10 @@ def did_you_mean(word: str, known: Iterable[str], most: int = 1, quoted: bool = 
     """
     names = [repr(name) if quoted else name for name in nearest(word, known, most)]
     return f" Did you mean {' or '.join(names)}?" if names else ""
+
+
+def none_usable(count: int, first: str, reason: str, where: str = "") -> str:
+    """That none of `count` pictures can be used, as a sentence; `where` stands behind the word."""
+    if count == 1:
+        return f"The only picture{where} cannot be used: {first}: {reason}."
+    return f"None of the {count:,} pictures{where} can be used; the first is {first}: {reason}."

@@ -338,6 +338,39 @@ def test_of_several_those_that_can_be_used_are_explained(
     assert list(here.iterdir()) == []
 
 
+def test_of_several_one_that_is_predicted_as_the_other_class_is_reported(
+    pellucid: Callable, trained: Path, photos: Path, picture: Path, here: Path
+) -> None:
+    other = photos / "blue" / "0.png"
+    alone = pellucid("explain", trained, picture, "--why-not", "blue").out
+    (here / "0-why-not-blue.png").unlink()
+    same = here / "same.png"
+    shutil.copy(other, same)
+    said = f"not compared: {same}: --why-not is 'blue', which is predicted already\n"
+    result = pellucid("explain", trained, same, picture, "--why-not", "blue")
+    assert (result.status, result.out, result.err) == (3, alone, said)
+    assert (here / "0-why-not-blue.png").is_file()
+    (here / "0-why-not-blue.png").unlink()
+
+    result = pellucid("explain", trained, same, picture, "--why-not", "blue", "--json")
+    first, second = json.loads(result.out)
+    assert (result.status, result.err) == (3, said)
+    assert first["why_not"] == {"error": "--why-not is 'blue', which is predicted already"}
+    assert first["predicted"] == "blue"
+    assert second["why_not"]["written"] == "0-why-not-blue.png"
+    (here / "0-why-not-blue.png").unlink()
+    result = pellucid("explain", trained, same, other, "--why-not", "blue")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.endswith(
+        "pellucid: --why-not is 'blue', which is predicted for each of these pictures already; name another class.\n"
+    )
+    result = pellucid("explain", trained, same, picture, "--why-not", "blue", "--label", "blue")
+    assert (result.status, result.err) == (
+        1,
+        "pellucid: --why-not is 'blue', which --label is already; name another class.\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -377,6 +410,17 @@ def test_filters_of_what_it_was_trained_on(pellucid: Callable, trained: Path, he
     )
 
 
+def test_filters_of_one_file_that_is_no_picture(pellucid: Callable, trained: Path, here: Path) -> None:
+    (here / "bad.png").write_bytes(b"no picture")
+    result = pellucid("filters", trained, "bad.png")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("pellucid: The only picture cannot be used: bad.png: ")
+    assert result.err.count("\n") == 1
+    (here / "worse.png").write_bytes(b"")
+    result = pellucid("filters", trained, "bad.png", "worse.png")
+    assert result.err.startswith("pellucid: None of the 2 pictures can be used; the first is bad.png: ")
+
+
 def test_the_sheets_of_all_layers_decode_a_picture_once(
     pellucid: Callable, trained: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,7 +451,7 @@ def test_filters_of_named_pictures(pellucid: Callable, trained: Path, photos: Pa
     [
         (["--layer", "conv9"], "There is no convolution 'conv9'. Did you mean conv1? There are: conv1."),
         (["--count", "0"], "--count is 0; it must be 1 or more."),
-        (["no.png"], "None of the 1 pictures can be used; the first is no.png"),
+        (["no.png"], "The only picture cannot be used: no.png: not found."),
         (["nothing"], "No pictures for"),
         (["--out", "file"], "file is a file, and nothing of yours is overwritten."),
         (["--out", "full"], "full is not empty, and nothing of yours is overwritten."),

@@ -394,6 +394,29 @@ def test_the_page_is_there_while_the_picture_is_followed(
     assert seen[1]["picture"] == "1.png"
 
 
+def test_the_address_is_printed_as_soon_as_it_answers(
+    trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed: list[str] = []
+
+    class Slow(servers.Glass):
+        def __init__(self, *arguments: Any) -> None:
+            printed.append(capsys.readouterr().out)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(servers, "Glass", Slow)
+
+    def serve(server: servers.Server, glass: servers.Glass) -> int:
+        server.announce("again")
+        return 0
+
+    monkeypatch.setattr(servers, "serve", serve)
+    assert servers.run(trained, photos / "red" / "1.png", 0, False) == 0
+    said = rf"{re.escape(str(trained))} is open at http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\.\n"
+    assert re.fullmatch(said, printed[0])
+    assert capsys.readouterr().out == "", "once"
+
+
 def test_what_fails_while_it_is_opened_ends_the_waiting(
     trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

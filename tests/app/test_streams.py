@@ -40,15 +40,34 @@ def test_a_full_disk_behind_standard_error_spoils_no_training(photos: Path, tmp_
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-"])
-def test_an_answer_that_can_go_nowhere_is_said_to_be_lost(closed: str, tmp_path: Path) -> None:
-    assert run(["plan", "article"], closed, tmp_path) == (0, "", LOST)
+def test_an_answer_that_can_go_nowhere_has_failed(closed: str, trained: Path, photos: Path, tmp_path: Path) -> None:
+    assert run(["predict", trained, photos / "red/0.png"], closed, tmp_path) == (1, "", LOST)
+    assert run(["plan", "article"], closed, tmp_path) == (1, "", LOST)
+
+
+def test_without_anybody_to_tell_what_goes_to_a_file_has_not_failed(
+    trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "answers.csv"
+    command = ["predict", trained, photos / "red/0.png", "--format", "csv", "--out", out]
+    assert run(command, ">&-", tmp_path) == (0, "", "")
+    assert len(out.read_text().splitlines()) == 2
+    command = ["filters", trained, photos / "red/0.png", "--out", tmp_path / "sheets"]
+    assert run(command, ">&-", tmp_path) == (0, "", LOST)
+    assert (tmp_path / "sheets" / "filters.json").is_file()
+
+
+def test_a_reader_that_has_seen_enough_is_told_nothing(trained: Path, photos: Path, tmp_path: Path) -> None:
+    line = " ".join(shlex.quote(str(word)) for word in [sys.executable, "-m", "pellucid", "predict", trained, photos])
+    done = subprocess.run(["sh", "-c", f"{line} | head -1"], capture_output=True, text=True)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
 def test_where_all_are_closed_the_exit_status_is_the_answer(trained: Path, tmp_path: Path) -> None:
     closed = "<&- >&- 2>&-"
     assert run(["predict", trained, tmp_path / "nowhere.png"], closed, tmp_path) == (3, "", "")
     assert run(["predict", trained, "-"], closed, tmp_path) == (1, "", "")
-    assert run(["plan", "article"], closed, tmp_path) == (0, "", "")
+    assert run(["plan", "article"], closed, tmp_path) == (1, "", "")
 
 
 def test_a_picture_from_a_closed_standard_input(trained: Path, tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """The estimate of a training, measured with a fake clock."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from pellucid.engine import probe
-from pellucid.engine.device import Engine
+from pellucid.engine.device import Engine, Precision
 from pellucid.engine.probe import Probe
 from pellucid.errors import NetworkError
 from pellucid.network import text
+from pellucid.network.network import Network
 
 ENGINE = Engine("cpu", "float32", 1, ())
 
@@ -28,6 +30,26 @@ def test_rates_come_from_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measured.predicting_images_per_second == 16
     assert (measured.device, measured.precision, measured.threads, measured.batch) == ("cpu", "float32", 1, 4)
     assert measured.training_bytes > 10_000_000  # PyTorch alone is more
+
+
+def test_the_steps_have_the_precision_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+
+    def perf_counter() -> float:
+        clock.now += 1.0
+        return clock.now
+
+    monkeypatch.setattr(probe, "time", SimpleNamespace(perf_counter=perf_counter))
+    engine = replace(ENGINE, precision="bfloat16")
+    depthwise = text.parse("conv(4, 3) conv(4, 3, groups=4) relu flatten dense")
+    plain = text.parse("conv(4, 3) conv(4, 3) relu flatten dense")
+
+    def taken(network: Network, asked: Precision) -> str:
+        return probe.measure(network, (3, 8, 8), 2, 2, engine, 1.0, asked).precision
+
+    assert taken(depthwise, "auto") == "float32"
+    assert taken(depthwise, "bfloat16") == "bfloat16"
+    assert taken(plain, "auto") == "bfloat16"
 
 
 def test_at_least_two_calls_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:

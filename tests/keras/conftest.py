@@ -16,17 +16,18 @@ HERE = Path(__file__).parent / "files"
 
 @pytest.fixture(scope="session")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of models.zip. Tests must not change it."""
+    """A folder with the files of both packs, by Keras 3 and by Keras 2. Tests must not change it."""
     folder = tmp_path_factory.mktemp("keras")
-    with zipfile.ZipFile(HERE / "models.zip") as archive:
-        archive.extractall(folder)
+    for pack in ("models.zip", "models_keras_2.zip"):
+        with zipfile.ZipFile(HERE / pack) as archive:
+            archive.extractall(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def predictions() -> dict[str, np.ndarray]:
-    """predictions.npz: see files/make.py."""
-    return dict(np.load(HERE / "predictions.npz"))
+    """What Keras predicted: see files/make.py and files/make_keras_2.py."""
+    return dict(np.load(HERE / "predictions.npz")) | dict(np.load(HERE / "predictions_keras_2.npz"))
 
 
 Change = Callable[[list[dict[str, Any]]], None]

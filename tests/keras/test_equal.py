@@ -36,7 +36,19 @@ NETWORKS = {
     "conv(4, 1) elu conv(5, 2, padding=same, dilation=2) leaky_relu(0.2) maxpool(4x9) conv(4, 1, bias=false) elu "
     "avgpool(1) flatten residual(dense(4) sigmoid) dense(bias=false)",
 }
+KERAS_2 = {
+    "cats_dogs": "conv(4, 3) relu maxpool(2) conv(6, 3) relu maxpool(2) flatten dropout(0.5) dense(8) relu dense",
+    "mobile": "conv(4, 3, stride=2, padding=same, bias=false) batchnorm(eps=0.001) relu6 "
+    "conv(4, 3, padding=same, groups=4, bias=false) batchnorm relu6 "
+    "conv(6, 1, bias=false) batchnorm(eps=0.001) relu6 "
+    "conv(6, 4, stride=2, padding=1, groups=6) leaky_relu(0.2) globalavgpool dense",
+    "scaled": "conv(4, 3, padding=same) relu maxpool(2) conv(4, 3, padding=same) relu maxpool(2) "
+    "dropout(0.2) flatten dense(6) relu dense",
+    "transfer": "conv(4, 3, stride=2, padding=same, bias=false) batchnorm(eps=0.001) relu6 "
+    "residual(conv(4, 3, padding=same, groups=4, bias=false)) batchnorm(eps=0.001) globalavgpool dropout(0.2) dense",
+}
 FILES = [f"{name}.keras" for name in NETWORKS] + [f"{name}.h5" for name in ("article", "blog", "residual", "nested")]
+FILES += [f"{name}.{kind}" for name in KERAS_2 for kind in ("h5", "keras")]
 
 
 def imported(path: Path, out: Path, divide: float = 1) -> Imported:
@@ -56,7 +68,7 @@ def probabilities(outputs: np.ndarray) -> np.ndarray:
 
 def keras_said(name: str, predictions: dict[str, np.ndarray]) -> np.ndarray:
     outputs = predictions[f"{name}.predictions"]
-    if name == "nested":  # it ends with one score
+    if name in ("nested", "transfer"):  # they end with one score
         outputs = 1 / (1 + np.exp(-outputs.astype(np.float64)))
     return probabilities(outputs)
 
@@ -71,7 +83,7 @@ def test_predictions_are_those_of_keras(
     pictures = pictures if pictures.ndim == 4 else pictures[..., None]
     expected = keras_said(name, predictions)
 
-    assert str(result.classifier.network) == NETWORKS[name]
+    assert str(result.classifier.network) == (NETWORKS | KERAS_2)[name]
     assert expected.std(axis=0).max() > 1e-3  # the pictures are told apart at all
     loaded = pellucid.load(tmp_path / "model")
     saved = store.read(tmp_path / "model")
@@ -152,6 +164,16 @@ def test_weights_without_names_are_read_by_kind_and_number(
     classifier = imported(edited(name, weights=older), tmp_path / "model").classifier
     p = classifier.probabilities(classifier.logits(predictions[f"{name}.pictures"]))
     assert np.abs(p - keras_said(name, predictions)).max() < 1e-4
+
+
+@pytest.mark.parametrize("file", ["transfer.h5", "transfer.keras"])
+def test_a_file_of_keras_2_is_told_as_such(file: str, stored: Path, tmp_path: Path) -> None:
+    result = pellucid.import_keras(stored / file, tmp_path / "model")
+    told = {line.kind: line.became for line in result.layers}
+    assert told["RandomFlip"] == "acts in training alone"
+    assert told["TFOpLambda"] == "preprocessing"
+    made_by = store.read_config(tmp_path / "model")["imported"]["from"]
+    assert made_by == "Keras 2.21.0"
 
 
 def test_layers_are_told_one_by_one(stored: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pellucid.errors import NetworkError
+from pellucid.glassbox.trace.recording import explain
 from pellucid.network.layers import Dense, Shape
 from pellucid.network.network import Network
 from pellucid.network.text import parse
@@ -34,6 +35,21 @@ def test_names_count_each_kind_from_one() -> None:
     assert [step.name for step in steps] == [
         "conv1", "relu1", "conv2", "relu2", "leaky_relu1", "flatten1", "dense1",
     ]  # fmt: skip
+
+
+def test_a_word_that_ends_with_a_digit_keeps_its_number_apart() -> None:
+    network = parse(f"conv(4, 3) {'relu6 ' * 10}residual(conv(4, 3, padding=same) relu6) flatten dense")
+    steps = network.shapes((1, 8, 8), 3)
+    assert [step.name for step in steps][1:3] == ["relu6_1", "relu6_2"]
+    assert steps[10].name == "relu6_10", "not relu610, the 610th relu"
+    module = network.module((1, 8, 8), 3)
+    assert isinstance(module.get_submodule("relu6_10"), nn.ReLU6)
+    assert isinstance(module.get_submodule("residual1.body.relu6_1"), nn.ReLU6)
+    assert not [name for name in module.state_dict() if "relu6" in name], "no file holds such a name"
+    trace = explain(module, torch.rand(1, 8, 8))
+    assert {"relu6_10", "residual1.body.relu6_1"} <= set(trace.values)
+    working = trace.unit("relu6_10[3, 2, 1]")
+    assert working.total == pytest.approx(float(working.recorded), abs=1e-6)
 
 
 def test_module_is_ordinary_torch_with_readable_names() -> None:

@@ -436,11 +436,6 @@ def test_without_validation_every_picture_teaches(begin: Begin, tmp_path: Path) 
     assert [fold.temperature for fold in report.folds.each] == [1.0, 1.0, 1.0]
 
 
-def test_several_labels_a_picture_are_refused() -> None:
-    with pytest.raises(RecipeError, match="folds is 3, and labels is 'several'"):
-        recipes.make(labels="several", folds=3)
-
-
 def test_only_the_last_training_keeps_a_replay(begin: Begin) -> None:
     report = finished(begin(replay=True))
     assert report.replay is not None

@@ -263,7 +263,6 @@ def test_a_wrong_label_is_named(model: Path, colours: Path, trained: Path) -> No
     [
         ({"loss": "mse"}, "loss is 'mse', and labels is 'several'"),
         ({"class_weights": "balanced"}, "class_weights is 'balanced', and labels is 'several'"),
-        ({"replay": True}, "replay is on, and labels is 'several'"),
     ],
 )
 def test_what_does_not_go_with_several_labels(settings: dict[str, Any], message: str) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from tests.known import NETWORK, SIDE, tiny
 
 import pellucid
@@ -28,7 +29,7 @@ from pellucid.app import progress
 from pellucid.classifier import card
 from pellucid.errors import ArtefactError, RecipeError, StorageError
 from pellucid.pretrained.find import find
-from pellucid.runs import transfer
+from pellucid.runs import choose, transfer
 from pellucid.runs.events import Started
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
@@ -38,6 +39,7 @@ from pellucid.training import recipe as recipes
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
+from pellucid.training.resolve import resolve_length
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -260,6 +262,28 @@ def test_without_validation_the_head_stays_and_nothing_else_is_trained(
     assert not any("weights of the last epoch" in reason for reason in started.reasons)
 
 
+@pytest.mark.parametrize("stop", [1, 5])
+def test_what_an_earlier_version_began_without_validation_goes_on_as_it_was_chosen(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """It trained the whole network then, and kept the last epoch: the head may not be in the checkpoint any more."""
+    with monkeypatch.context() as before:
+        before.setattr(choose, "resolve_length", lambda recipe, train, chooses: resolve_length(recipe, train))
+        before.setattr(loop, "is_best", lambda history, accuracy, loss: True)
+        for event in begin(validation=0, epochs=2):
+            if isinstance(event, Step) and event.step == stop:
+                break
+    events, report = finished(begin(validation=0, epochs=2, resume=True))
+    started = next(event for event in events if isinstance(event, Started))
+    config = config_of(report)
+
+    assert started.resumed_at == stop
+    assert started.recipe.epochs == started.epochs == report.best_epoch == 2
+    assert not any("head alone" in reason for reason in started.reasons)
+    assert (config["pretrained"]["road"], config["recipe"]["epochs"]) == ("whole network", 2)
+    assert config["training"]["best_epoch"] == 2
+
+
 def test_a_head_that_nothing_beats_is_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     _, alone = finished(begin(epochs=0))
     # every picture gets the wrong class from the whole network
@@ -457,7 +481,7 @@ from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.known import tiny
 from pellucid import files
-from pellucid.runs import transfer
+from pellucid.runs import choose, transfer
 from pellucid.classifier import card
 from pellucid.runs.run import Run
 from pellucid.pictures import augment_cpu
@@ -649,7 +673,7 @@ def test_the_pictures_of_all_models_before_it_are_recognised(
 
 
 def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
-    tmp_path: Path, begin: Begin, photos: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, begin: Begin, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(card, "write", lambda folder: files.write(folder / "README.md", "a card"))
@@ -663,6 +687,13 @@ def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
 
     assert third.knew == third.metrics["test"].pictures
     assert f"first has seen {third.knew} of the test pictures" in config_of(third)["reasons"]
+    stated = json.loads((third.folder / "metrics.json").read_text())
+    assert (stated["knew"], stated["knew_by"]) == (third.knew, ["first"])
+    said = f"the training builds on first, which had seen {third.knew} of these pictures"
+    assert f"**No figure to quote: {said}. " in card.text(config_of(third), stated)
+    assert pellucid.evaluate(third.folder).untold == f"No figure to quote: {said}."
+    progress._show_report(third, Console(soft_wrap=True, highlight=False))
+    assert f"; no figure to quote: {said}\n" in capsys.readouterr().out
     assert not third.quotable
 
 

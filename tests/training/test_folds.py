@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 from types import SimpleNamespace
@@ -13,8 +14,8 @@ from scipy import stats
 
 from pellucid.errors import CatalogError
 from pellucid.pictures import split as splits
-from pellucid.training import evaluate
-from pellucid.training.folds import SIDE, Fold, FoldPosition, T, interval, pooled, units
+from pellucid.training import evaluate, several
+from pellucid.training.folds import SIDE, Fold, FoldPosition, T, interval, interval_of_several, pooled, units
 from pellucid.training.recipe import make
 
 
@@ -47,6 +48,46 @@ def test_the_folds_together_are_each_picture_once_in_its_own_place() -> None:
     assert (stated["count"], stated["accuracy"], stated["units"]) == (2, 0.6, 5.0)
     assert [each["correct"] for each in stated["each"]] == [2, 1]
     assert "logits" not in stated
+
+
+def test_of_several_labels_each_picture_is_called_by_the_thresholds_of_its_fold() -> None:
+    targets = np.array([[1, 0], [1, 1], [0, 1], [1, 0]], bool)
+    logits = [np.array([[0, 0], [2, -2]], np.float32), np.array([[-1, 3], [1, 1]], np.float32)]
+    each = [
+        replace(fold(1, 2, 2, 2.0), macro_f1=1.0, thresholds=(0.4, 0.6)),
+        replace(fold(2, 2, 1, 1.0), macro_f1=0.5, thresholds=(0.5, 0.1)),
+    ]
+    found = pooled(each, [np.array([0, 3]), np.array([2, 1])], logits, targets, np.arange(4), ("a", "b"))
+    assert (found.metrics.correct, found.metrics.several) == (4, True)
+    assert found.metrics.macro_f1 == found.metrics.micro_f1 == 1
+    assert found.macro_spread == pytest.approx(0.5 / math.sqrt(2))
+    assert found.chosen.of(3) == (0.4, 0.6)
+    assert found.chosen.of(1) == (0.5, 0.1)
+    assert found.metrics.macro_interval == interval_of_several(
+        1.0, several.macro_interval(targets, targets, 4), [1, 0.5]
+    )
+    assert [item.threshold for item in found.metrics.classes] == [None, None]
+    strict = pooled(
+        [replace(one, thresholds=(0.9, 0.9)) for one in each],
+        [np.array([0, 3]), np.array([2, 1])],
+        logits,
+        targets,
+        np.arange(4),
+        ("a", "b"),
+    )
+    assert strict.metrics.correct == 1, "only the last picture but one, 0.95 for b"
+    assert "macro_spread" in found.as_json()
+    assert [one["thresholds"] for one in found.as_json()["each"]] == [(0.4, 0.6), (0.5, 0.1)]
+
+
+def test_the_interval_of_several_labels_adds_what_the_folds_differ_by() -> None:
+    low, high = interval_of_several(0.6, (0.5, 0.65), [0.6] * 5)
+    assert (low, high) == pytest.approx((0.5, 0.65))
+    each = [0.5, 0.6, 0.7]
+    half = 4.3027 * 0.1 / math.sqrt(3)
+    low, high = interval_of_several(0.6, (0.5, 0.65), each)
+    assert (low, high) == pytest.approx((0.6 - math.hypot(half, 0.1), 0.6 + math.hypot(half, 0.05)))
+    assert interval_of_several(0.6, (0.5, 0.65), [0.1, 1.0]) == (0, 1)
 
 
 @pytest.mark.parametrize("second", [[1], [1, 3, 3], [1, 2], [1, 5]])

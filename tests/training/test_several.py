@@ -1,6 +1,7 @@
 """Figures for several labels a picture, against scikit-learn and by hand."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn import metrics as sk
 from pellucid.errors import CatalogError
 from pellucid.network import scores
 from pellucid.training import several
+from pellucid.training.evaluate import interval
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -143,3 +145,19 @@ def _logit(p: float) -> float:
 def test_the_sigmoid_is_the_one_of_predictions() -> None:
     logits, _ = made(4)
     assert several.probabilities(logits, 2.0) == pytest.approx(scores.probabilities(logits, 2.0, several=True))
+
+
+def test_the_interval_of_the_macro_f1_follows_from_wilsons() -> None:
+    called = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], bool)
+    targets = np.array([[1, 1], [0, 1], [0, 1], [0, 0]], bool)
+    low, high = several.macro_interval(called, targets, 4)
+    ends = [interval(1, 2), interval(2, 3)]
+    middles = [2 / 3, 4 / 5]
+    f1s = [[2 * end / (1 + end) for end in both] for both in ends]
+    mean = sum(middles) / 2
+    assert low == pytest.approx(mean - math.hypot(middles[0] - f1s[0][0], middles[1] - f1s[1][0]) / 2)
+    assert high == pytest.approx(min(1.0, mean + math.hypot(f1s[0][1] - middles[0], f1s[1][1] - middles[1]) / 2))
+    wide = several.macro_interval(called, targets, 2)
+    assert wide[0] < low, "fewer independent pictures, a wider interval"
+    assert several.macro_interval(np.zeros((4, 2), bool), np.zeros((4, 2), bool), 4) == (0, 1)
+    assert several.macro_interval(targets, targets, 4)[0] < 1, "not of zero width where all are right"

@@ -27,6 +27,9 @@ COMMANDS = {  # -> its file in commands/
     "demo": "demo",
 }
 
+ANSWERS = {"predict", "evaluate", "explain", "article", "plan", "cache"}
+"""What these print is their result: where it cannot be written, they have failed. The others make files or a page."""
+
 USAGE = """usage: pellucid COMMAND ...
 
 An image classifier you can see through.
@@ -56,8 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = sys.argv[1:]
     streams.open_all()
     try:
-        status = _run(list(arguments))
+        words = list(arguments)
+        status = _run(words)
         sys.stdout.flush()
+        if status == Exit.OK and words[:1] and words[0] in ANSWERS and streams.is_lost():
+            return Exit.ERROR  # standard error has the line
         return status
     except PellucidError as error:
         print(f"pellucid:{_lines(str(error))}", file=sys.stderr)

@@ -24,7 +24,9 @@ def show(event: FoldBegun | FoldDone | FoldStep, console: Console, bars: Progres
                 if classes := event.lacking.get(side):
                     console.print(f"  [yellow]{SPOKEN[side]} has no picture of {escape(few(classes))}[/]")
         case FoldDone(fold, folds):
-            right = f"{fold.correct:,} of {fold.pictures:,} right, {fold.accuracy:.1%}"
+            what = "right" if fold.thresholds is None else "with exactly the right labels"
+            right = f"{fold.correct:,} of {fold.pictures:,} {what}, {fold.accuracy:.1%}"
+            right += f"; macro F1 {fold.macro_f1:.1%}" if fold.macro_f1 is not None else ""
             console.print(f"{_name(fold.number, folds)}: {right}", style="bold")
         case FoldStep():
             bars.update(
@@ -49,6 +51,9 @@ def report(folds: Folds, console: Console) -> None:
     """Printed above the joint figure."""
     each = ", ".join(f"{fold.accuracy:.1%}" for fold in folds.each)
     console.print(f"folds: {each}; standard deviation {folds.spread:.1%}")
+    if folds.macro_spread is not None:
+        each = ", ".join("–" if fold.macro_f1 is None else f"{fold.macro_f1:.1%}" for fold in folds.each)
+        console.print(f"macro F1 of the folds: {each}; standard deviation {folds.macro_spread:.1%}")
 
 
 def _name(fold: int, folds: int) -> str:

@@ -44,12 +44,16 @@ def share(metrics: Metrics) -> str:
 def balanced(metrics: Metrics, most: int = 5) -> str:
     """Balanced accuracy with its interval, and the recall of each class (of many, the lowest), in one phrase.
 
-    For several labels, the F1 over all of them and the mean average precision.
+    For several labels, the F1 over all of them, with its interval where there is one, and the mean average precision.
     """
     if metrics.balanced_accuracy is None or metrics.balanced_interval is None:
         figures = {"macro F1": metrics.macro_f1, "micro F1": metrics.micro_f1}
         figures |= {"mean average precision": metrics.mean_average_precision}
-        figure = ", ".join(f"{name} {value:.1%}" for name, value in figures.items() if value is not None)
+        shown = {name: f"{value:.1%}" for name, value in figures.items() if value is not None}
+        if metrics.macro_interval is not None:
+            low, high = metrics.macro_interval
+            shown["macro F1"] += f" (95% interval {low:.1%} to {high:.1%})"
+        figure = ", ".join(f"{name} {value}" for name, value in shown.items())
     else:
         low, high = metrics.balanced_interval
         figure = f"balanced accuracy {metrics.balanced_accuracy:.1%}, 95% interval {low:.1%} to {high:.1%}"

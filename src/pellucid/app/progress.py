@@ -19,6 +19,7 @@ from pellucid.app import folding
 from pellucid.app.bars import only_bar, progress_bars
 from pellucid.app.exits import Exit
 from pellucid.app.format import balanced, duration, few, many, printable, share
+from pellucid.classifier.caveats import knew
 from pellucid.errors import TrainingError
 from pellucid.pictures.sides import SPOKEN
 from pellucid.pictures.store import Decoding
@@ -284,7 +285,7 @@ def _show_report(report: Report, console: Console) -> None:
     if reported.lacking:
         note = f"no figure to quote: none of these pictures shows {few(reported.lacking)}"
     elif report.knew:
-        note = f"no figure to quote: the starting model had seen {report.knew:,} of these pictures"
+        note = f"no figure to quote: {knew(report.knew, report.knew_by, 'the starting model')}"
     colour = "bold green" if report.quotable else "bold yellow"
     console.print(f"[{colour}]{SHOWN.get(report.reported, report.reported)}: {share(reported)}[/]; {escape(note)}")
     console.print(balanced(reported), markup=False)

@@ -52,13 +52,18 @@ class _Nowhere(io.TextIOWrapper):
 
     def __init__(self, lost: str) -> None:
         super().__init__(io.BytesIO(), encoding="utf-8")
-        self._lost = lost
+        self._said, self.lost = lost, False
 
     def write(self, text: str) -> int:
-        if self._lost and text:
-            print(self._lost, file=sys.stderr)
-            self._lost = ""
+        if self._said and text and not self.lost:
+            print(self._said, file=sys.stderr)
+        self.lost = self.lost or bool(text)
         return len(text)
+
+
+def is_lost() -> bool:
+    """Whether something was written to a standard output that is closed."""
+    return isinstance(sys.stdout, _Nowhere) and sys.stdout.lost
 
 
 def write_json(content: object, stream: TextIO | None = None, indent: int | None = None) -> None:

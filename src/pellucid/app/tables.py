@@ -47,6 +47,9 @@ def evaluation(result: Evaluation) -> None:
         for called, count in enumerate(row)
         if count and truth != called
     ]
+    for item, name in zip(metrics.classes, names, strict=True):  # none where a picture has one label
+        wrong += [(item.missed, f"{name} missed")] if item.missed else []
+        wrong += [(item.wrong, f"{name} called where it is not")] if item.wrong else []
     for count, what in sorted(wrong, reverse=True)[:LISTED]:
         console.print(Text(f"{count:,} x {what}"))
     for path, reason in result.unusable[:LISTED]:

@@ -177,7 +177,7 @@ def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> N
 
 def _headline(every: dict[str, Any]) -> str:
     if every.get("knew"):
-        return f"No figure to quote: {caveats.knew(every)}. {_figure(every)}"
+        return f"No figure to quote: {caveats.knew(every['knew'], every.get('knew_by', ()))}. {_figure(every)}"
     return _figure(every)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pellucid.classifier import crossed
@@ -32,9 +33,14 @@ def which(metrics: dict[str, Any]) -> str:
     )
 
 
-def knew(metrics: dict[str, Any]) -> str:
-    """The caveat for a training that started from a Pellucid model that has seen some of the reported pictures."""
-    return f"the model that the training started from had seen {metrics['knew']:,} of these pictures"
+def knew(count: int, by: Sequence[str], started: str = "the model that the training started from") -> str:
+    """The caveat for a training that started from a Pellucid model that has seen some of the reported pictures.
+
+    `by`: the names of the models that had seen them, if it was an earlier model in the chain; () if only `started` had.
+    """
+    if not by:
+        return f"{started} had seen {count:,} of these pictures"
+    return f"the training builds on {' and '.join(map(plain, by))}, which had seen {count:,} of these pictures"
 
 
 def warnings(metrics: dict[str, Any], data: dict[str, Any]) -> list[str]:

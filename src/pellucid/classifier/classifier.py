@@ -21,7 +21,7 @@ from pellucid.classifier.predict.pictures import Source, is_one
 from pellucid.classifier.predict.prediction import Described, Prediction
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.predict.with_torch import TorchBackend
-from pellucid.errors import PictureError, RecipeError, TraceError
+from pellucid.errors import PictureError, RecipeError, TraceError, none_usable
 from pellucid.glassbox.arithmetic.loss import CROSS_ENTROPY, Loss
 from pellucid.glassbox.trace import exporting, frozen_copy, recording
 from pellucid.glassbox.trace.graph import Graph
@@ -259,7 +259,7 @@ class Classifier:
                     yield name, self.standardised(image[None])
             if unusable and not some:
                 name, reason = unusable[0]
-                raise TraceError(f"None of the {len(unusable):,} pictures can be used; the first is {name}: {reason}.")
+                raise TraceError(none_usable(len(unusable), name, reason))
 
         result = yield from exemplars.find(self.module, usable(), count, layers)
         return result, tuple(unusable)

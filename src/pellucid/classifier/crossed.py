@@ -12,8 +12,13 @@ def headline(folds: dict[str, Any], unseen: bool = True) -> str:
     from.
     """
     low, high = folds["interval"]
+    what = "exact match" if folds.get("several") else "accuracy"
+    macro = ""
+    if folds.get("macro_interval") is not None:
+        worst, best = folds["macro_interval"]
+        macro = f" and {folds['macro_f1']:.1%} macro F1 ({worst:.1%} to {best:.1%})"
     return (
-        f"{folds['accuracy']:.1%} accuracy (95% interval {low:.1%} to {high:.1%}), from {folds['count']}-fold "
+        f"{folds['accuracy']:.1%} {what} (95% interval {low:.1%} to {high:.1%}){macro}, from {folds['count']}-fold "
         f"cross-validation of the same recipe{': each picture predicted by a model that had not seen it' * unseen}"
     )
 
@@ -41,9 +46,10 @@ def row(folds: dict[str, Any], beside: str) -> str:
 
 def table(folds: dict[str, Any]) -> list[str]:
     """A row per fold."""
+    several = bool(folds.get("several"))
     rows = [
         f"| {fold['number']} | {fold['train']:,} | {fold['validation']:,} | {fold['pictures']:,} "
-        f"| {fold['accuracy']:.1%} | {fold['loss']:.3f} |"
+        f"| {fold['accuracy']:.1%} {_macro(fold)}| {fold['loss']:.3f} |"
         for fold in folds["each"]
     ]
     units = (
@@ -51,12 +57,27 @@ def table(folds: dict[str, Any]) -> list[str]:
         if folds["units"] < folds["pictures"] - 0.5
         else ""
     )
+    columns = "accuracy"
+    said = f"The folds' accuracies have a standard deviation of {folds['spread']:.1%}. The interval accounts"
+    if several:
+        columns = "exact match | macro F1"
+        macro = f", their macro F1 one of {folds['macro_spread']:.1%}" if "macro_spread" in folds else ""
+        said = (
+            f"The folds' exact matches have a standard deviation of {folds['spread']:.1%}{macro}. Each fold chose "
+            "thresholds of its own, so the table of labels names none. The intervals account"
+        )
     return [
-        "| fold | learned from | chose by | tested | accuracy | cross-entropy |",
-        "|---|---|---|---|---|---|",
+        f"| fold | learned from | chose by | tested | {columns} | cross-entropy |",
+        "|---|---|---|---|---|---|" + "---|" * several,
         *rows,
         "",
-        f"The folds' accuracies have a standard deviation of {folds['spread']:.1%}. The interval accounts for both the "
-        f"small number of pictures and the difference between the folds.{units}",
+        f"{said} for both the small number of pictures and the difference between the folds.{units}",
         "",
     ]
+
+
+def _macro(fold: dict[str, Any]) -> str:
+    """The cell of the macro F1, of several labels a picture."""
+    if "macro_f1" not in fold:
+        return ""
+    return "| – " if fold["macro_f1"] is None else f"| {fold['macro_f1']:.1%} "

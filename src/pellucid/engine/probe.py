@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pellucid.engine.device import Engine, with_blocks
+from pellucid.engine.device import Engine, Precision, for_steps, with_blocks
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import NetworkError
 from pellucid.network.layer import Shape
@@ -36,15 +36,25 @@ class Probe:
         return {**asdict(self), "pictures": pictures, "epochs": epochs, "seconds": self.seconds(pictures, epochs)}
 
 
-def measure(network: Network, shape: Shape, classes: int, batch: int, engine: Engine, seconds: float = 3.0) -> Probe:
+def measure(
+    network: Network,
+    shape: Shape,
+    classes: int,
+    batch: int,
+    engine: Engine,
+    seconds: float = 3.0,
+    asked: Precision = "auto",
+) -> Probe:
     """Time forward + backward + Adam, and forward alone, on random numbers of `shape` (C, H, W).
 
-    Each runs for about `seconds` after one uncounted step. Raises NetworkError if there is not enough memory.
+    Each runs for about `seconds` after one uncounted step. The steps have the precision of a training for which
+    `asked` was asked (device.for_steps). Raises NetworkError if there is not enough memory.
     """
     import torch
     import torch.nn.functional as F
 
     module = engine.place(network.module(shape, classes))
+    engine = for_steps(engine, module, asked)
     optimizer = uncompiled(torch.optim.Adam)(module.parameters())
 
     def train() -> None:

@@ -35,12 +35,16 @@ def pair(node: Node, name: str, default: Pair | None = None) -> Pair:
 
 
 def number(node: Node, name: str, default: float) -> float:
-    """A finite number; None is the default. Raises NetworkError."""
+    """A finite number; None is the default. Raises NetworkError.
+
+    Keras 2 wrote some of them as float32: 0.20000000298023224 is 0.2 again.
+    """
     value = node.config.get(name, default)
     value = default if value is None else value
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise NetworkError(f"{node.called}: its {name} is {value!r}, but it must be a number.")
-    return float(value)
+    single = np.float32(value)
+    return float(str(single)) if float(single) == value else float(value)
 
 
 def numbers(node: Node, name: str, channels: int, default: float) -> NDArray[np.float64]:

@@ -25,7 +25,10 @@ TensorSpecs = dict[str, tuple[str, Shape]]
 
 
 class Names:
-    """The names of layers in a row, `conv1`, `relu1`, `conv2`: a layer's word and its count from 1."""
+    """The names of layers in a row, `conv1`, `relu1`, `conv2`: a layer's word and its count from 1.
+
+    `relu6_10` where the word ends with a digit: `relu610` would read as the 610th relu.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -33,7 +36,7 @@ class Names:
     def next(self, word: str) -> str:
         """The name of the next layer of this kind."""
         self._counts[word] += 1
-        return f"{word}{self._counts[word]}"
+        return f"{word}{'_' * word[-1].isdigit()}{self._counts[word]}"
 
 
 @dataclass(frozen=True)

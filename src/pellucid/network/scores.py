@@ -46,8 +46,11 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x >= 0, 1, power) / (1 + power)
 
 
-def called(p: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.bool_]:
-    """The predicted classes, bool (n, classes): the most probable, or all that reach their thresholds."""
+def called(p: NDArray[np.float64], thresholds: Thresholds | NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The predicted classes, bool (n, classes): the most probable, or all that reach their thresholds.
+
+    thresholds: (classes,), or a row for each picture, (n, classes).
+    """
     if thresholds is not None:
         return p >= np.asarray(thresholds)
     best = np.zeros(p.shape, bool)

@@ -1,4 +1,4 @@
-"""The split of pictures with several labels: iterative stratification (Sechidis et al. 2011, algorithm 1).
+"""Sides and folds of pictures with several labels: iterative stratification (Sechidis et al. 2011, algorithm 1).
 
 The rarest label is dealt first, because later it could no longer be spread. Each of its groups of twins goes to the
 side that still lacks most of the label, but first to any side that would otherwise have none of it.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures.split import FIRST, TEST, TRAIN, VAL, check, drawn, members_of
+from pellucid.pictures.split import FIRST, TEST, TRAIN, VAL, check, drawn, level, members_of
 
 
 def split(
@@ -43,10 +43,36 @@ def split(
         (in_train if last == TRAIN else free).append(_Group(key, members))
     fractions = {TRAIN: 1 - validation - test, VAL: validation, TEST: test}
     for some, closed in ((in_train, here), (free, set())):
-        shares = {side: 0.0 if side in closed and side != TRAIN else share for side, share in fractions.items()}
-        if some:
-            _deal(sorted(some, key=lambda group: group.key), labels, shares, sides)
+        shares = {
+            side: share for side in FIRST if (share := fractions[side]) > 0 and (side == TRAIN or side not in closed)
+        }
+        if not some:
+            continue
+        order = sorted(some, key=lambda group: group.key)
+        _deal(order, labels, shares, sides, ranked=True)
+        if not (sides[np.concatenate([group.members for group in order])] == TRAIN).any():
+            sides[order[-1].members] = TRAIN
     return sides
+
+
+def folds(
+    labels: NDArray[np.bool_],
+    digests: Sequence[bytes | str],
+    groups: NDArray[np.integer],
+    count: int,
+    seed: int,
+) -> NDArray[np.int64]:
+    """The fold, 0 to count - 1, that tests each of N pictures, (N,) int64, as split.folds; labels bool (N, classes).
+
+    A group stands in one fold. Each label of two groups or more (see split.indivisible) stands in two folds or more,
+    wherever moving a group does it. Raises CatalogError where there are fewer groups than folds.
+    """
+    every = [_Group((drawn(digests, members, seed), int(members[0])), members) for members in members_of(groups)]
+    every.sort(key=lambda group: group.key)
+    found = np.zeros(len(labels), np.int64)
+    _deal(every, labels, dict.fromkeys(range(count), 1 / count), found, ranked=False)
+    level(every, labels, count, found)
+    return found
 
 
 @dataclass(frozen=True)
@@ -55,10 +81,20 @@ class _Group:
     members: NDArray[np.intp]
 
 
-def _deal(groups: list[_Group], labels: NDArray[np.bool_], shares: dict[int, float], sides: NDArray[np.int8]) -> None:
-    """Write the sides of these groups, which are in random order."""
-    open_to = [side for side in FIRST if side == TRAIN or shares[side] > 0]
-    share = np.array([shares[side] for side in open_to]) / sum(shares[side] for side in open_to)
+def _deal(
+    groups: list[_Group],
+    labels: NDArray[np.bool_],
+    shares: dict[int, float],
+    sides: NDArray[np.signedinteger],
+    ranked: bool,
+) -> None:
+    """Write the sides of these groups, which are in random order; `shares` of all pictures, each above 0.
+
+    `ranked`: of the sides that would go without a label, the one that stands first in `shares` needs it most. Otherwise
+    it is the one with the most room, because folds are all alike.
+    """
+    open_to = list(shares)
+    share = np.array(list(shares.values())) / sum(shares.values())
     counts = np.array([labels[group.members].sum(axis=0) for group in groups])  # (groups, classes)
     sizes = np.array([len(group.members) for group in groups])
     wanted = share[:, None] * counts.sum(axis=0)  # pictures of each label that a side still lacks
@@ -79,11 +115,11 @@ def _deal(groups: list[_Group], labels: NDArray[np.bool_], shares: dict[int, flo
         label = int(np.where(holders > 0, holders, len(groups) + 1).argmin())
         for number in np.flatnonzero((counts[:, label] > 0) & ~dealt).tolist():
             without = [at for at in range(len(open_to)) if not has[at, label]]
-            if without and holders[label] <= len(without):
+            short = bool(without) and holders[label] <= len(without)
+            if short and ranked:
                 put(number, without[0])
             else:
-                put(number, max(range(len(open_to)), key=lambda at: (wanted[at, label], room[at], -at)))
+                some = without if short else range(len(open_to))
+                put(number, max(some, key=lambda at: (wanted[at, label], room[at], -at)))
     for number in np.flatnonzero(~dealt).tolist():  # without any label
         put(number, int(room.argmax()))
-    if TRAIN in open_to and not (sides[np.concatenate([g.members for g in groups])] == TRAIN).any():
-        sides[groups[-1].members] = TRAIN

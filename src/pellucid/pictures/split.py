@@ -7,9 +7,10 @@ sides. If the cuts leave a class without a side that it has enough groups for, i
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,20 +149,16 @@ def folds(
             # first.
             middle = (2 * end - len(group.members)) * count // (2 * int(ends[-1]))
             numbers[group.members] = (middle + label) % count
-    every = [group for some in of_class.values() for group in some]
-    if len(every) < count:
-        raise CatalogError(
-            f"folds is {count}, but without near-duplicates there are only {len(every):,} pictures. "
-            "Choose fewer --folds, or add pictures."
-        )
-    _part_classes(every, labels, count, numbers)
-    _fill(every, count, numbers)
+    level([group for some in of_class.values() for group in some], labels, count, numbers)
     return numbers
 
 
-def indivisible(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[int, ...]:
-    """The classes whose pictures are all in one group, ascending: no fold could test what another teaches."""
-    return tuple(int(label) for label in np.unique(labels) if len(np.unique(groups[labels == label])) == 1)
+def indivisible(labels: NDArray[Any], groups: NDArray[np.integer]) -> tuple[int, ...]:
+    """The classes whose pictures are all in one group, ascending: no fold could test what another teaches.
+
+    labels: int64 (N,), or of several labels bool (N, classes).
+    """
+    return tuple(label for label, of_class in _groups_by_class(labels, groups) if len(np.unique(of_class)) == 1)
 
 
 def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: int) -> dict[str, tuple[int, ...]]:
@@ -177,21 +174,24 @@ def lacking(labels: NDArray[np.integer], sides: NDArray[np.integer], classes: in
     return missing
 
 
-def swallowed(labels: NDArray[np.integer], groups: NDArray[np.integer]) -> tuple[Swallowed, ...]:
+def swallowed(labels: NDArray[Any], groups: NDArray[np.integer]) -> tuple[Swallowed, ...]:
     """The classes with one group of twins that holds at least two pictures and more than half of them.
 
-    labels, groups: (N,).
+    labels, groups: as `indivisible`.
     """
     classes = []
-    several = labels.ndim == 2  # bool (N, classes)
-    for label in range(labels.shape[1]) if several else np.unique(labels):
-        of_class = groups[labels[:, label] if several else labels == label]
-        if not len(of_class):
-            continue
+    for label, of_class in _groups_by_class(labels, groups):
         largest = int(np.unique(of_class, return_counts=True)[1].max())
         if largest >= 2 and 2 * largest > len(of_class):
-            classes.append(Swallowed(int(label), largest, len(of_class)))
+            classes.append(Swallowed(label, largest, len(of_class)))
     return tuple(classes)
+
+
+def _groups_by_class(labels: NDArray[Any], groups: NDArray[np.integer]) -> Iterator[tuple[int, NDArray[np.integer]]]:
+    """Of each class that pictures have, the groups that these are in."""
+    several = labels.ndim == 2
+    for label in np.flatnonzero(labels.any(axis=0)) if several else np.unique(labels):
+        yield int(label), groups[labels[:, label] if several else labels == label]
 
 
 @dataclass(frozen=True)
@@ -216,14 +216,44 @@ def drawn(digests: Sequence[bytes | str], members: NDArray[np.intp], seed: int) 
     return sha256(f"{seed}:".encode() + min(_bytes(digests[i]) for i in members)).digest()
 
 
-def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, numbers: NDArray[np.int64]) -> None:
+class Drawn(Protocol):
+    """Twins: their place in the order that the seed draws, and their rows."""
+
+    @property
+    def key(self) -> tuple[bytes, int]: ...
+    @property
+    def members(self) -> NDArray[np.intp]: ...
+
+
+def level(every: Sequence[Drawn], labels: NDArray[Any], count: int, found: NDArray[np.int64]) -> None:
+    """Moves groups, in `found` (N,), the fold of each picture, until every class and every fold has what it needs.
+
+    A class of two groups or more stands in two folds, and no fold is empty. labels as `indivisible`. Raises
+    CatalogError where there are fewer groups than folds.
+    """
+    if len(every) < count:
+        raise CatalogError(
+            f"folds is {count}, and without near-duplicates there are only {len(every):,} pictures. "
+            "Choose fewer --folds, or add pictures."
+        )
+    _part_classes(every, labels, count, found)
+    _fill(every, count, found)
+
+
+def _classes_of(labels: NDArray[Any], members: NDArray[np.intp]) -> list[int]:
+    """The classes of these pictures, ascending."""
+    some = labels[members]
+    return (np.flatnonzero(some.any(axis=0)) if labels.ndim == 2 else np.unique(some)).tolist()
+
+
+def _part_classes(every: Sequence[Drawn], labels: NDArray[Any], count: int, numbers: NDArray[np.int64]) -> None:
     """Moves groups, the smallest first, until no class is in one fold alone.
 
-    Only a class that shares all its groups with larger ones can be. A move leaves no other class in one fold.
+    Only a class that shares all its groups with others can be. A move leaves no other class in one fold.
     """
-    of_class: dict[int, list[_Group]] = {}
+    of_class: dict[int, list[Drawn]] = {}
     for group in sorted(every, key=lambda group: (len(group.members), *group.key)):
-        for label in np.unique(labels[group.members]).tolist():
+        for label in _classes_of(labels, group.members):
             of_class.setdefault(label, []).append(group)
 
     def spread(label: int) -> set[int]:
@@ -237,13 +267,13 @@ def _part_classes(every: list[_Group], labels: NDArray[np.integer], count: int, 
             sizes = np.bincount(numbers, minlength=count)
             sizes[before] = len(numbers) + 1
             numbers[group.members] = int(sizes.argmin())
-            others = np.unique(labels[group.members]).tolist()
+            others = _classes_of(labels, group.members)
             if all(len(spread(other)) > 1 or len(of_class[other]) < 2 for other in others):
                 break
             numbers[group.members] = before
 
 
-def _fill(every: list[_Group], count: int, numbers: NDArray[np.int64]) -> None:
+def _fill(every: Sequence[Drawn], count: int, numbers: NDArray[np.int64]) -> None:
     """Moves, for each empty fold, the smallest group of the fold with the most groups into it."""
     held = Counter(int(numbers[group.members[0]]) for group in every)
     for fold in range(count):

@@ -113,8 +113,10 @@ def _from_scratch(own: Own | None, recipe: Recipe) -> Basis:
 
 
 def settle(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None) -> Chosen:
-    """Settle the rest of the recipe: batch, epochs, class weights."""
-    recipe, more = resolve_length(chosen.recipe, len(data.rows("train")), chooses=bool(len(data.choosing)))
+    """Settle the rest of the recipe: batch, epochs, class weights. A resumed run has settled its length."""
+    recipe, more = chosen.recipe, ()
+    if saved is None:
+        recipe, more = resolve_length(recipe, len(data.rows("train")), chooses=bool(len(data.choosing)))
     usual = request.alike.get("class_weights", "auto")
     recipe, weighted = weighting.resolve(recipe, counts(data), data.catalog.classes, usual)
     return replace(chosen, recipe=recipe, reasons=(*chosen.reasons, *more, *(weighted if saved is None else ())))

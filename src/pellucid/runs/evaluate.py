@@ -12,20 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier import store as artefact
+from pellucid.classifier.caveats import knew
 from pellucid.classifier.classifier import Classifier
-from pellucid.errors import CatalogError
+from pellucid.errors import CatalogError, none_usable
+from pellucid.network import scores
 from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
-from pellucid.runs.evaluation import Answer, Evaluation
+from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
 from pellucid.runs.events import Evaluating
 from pellucid.runs.looking import Looked, looking
 from pellucid.runs.made_from import Memory, evaluated_on, memory
 from pellucid.texts import LABELS_BETWEEN, alike, composed, listed
 from pellucid.training import evaluate as evaluation
-from pellucid.training import targets
+from pellucid.training import several, targets
 from pellucid.training.evaluate import Metrics
 from pellucid.training.targets import Fitted
 
@@ -50,9 +52,10 @@ def _on_held_out(model: Path, classifier: Classifier) -> Generator[Evaluating, N
     labelled = [(str(path), label) for path, label, reason in looked if reason is None]
     unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
     judged = yield from _judge(classifier, _PictureSet(side, side, labelled, unusable), None)
-    if knew := artefact.read_config(model).get("pretrained", {}).get("knew", {}).get(side):
-        note = f"No figure to quote: the model that it started from had seen {knew:,} of these pictures."
-        judged = replace(judged, untold=note)
+    about = artefact.read_config(model).get("pretrained", {})
+    if count := about.get("knew", {}).get(side):
+        caveat = knew(count, about.get("knew_by", {}).get(side, ()), "the model that it started from")
+        judged = replace(judged, untold=f"No figure to quote: {caveat}.")
     return judged
 
 
@@ -62,13 +65,13 @@ def _on_folder(
     """On the pictures of a folder or a table, each side of a split one for itself."""
     known = memory(model)
     results = []
-    several = classifier.thresholds is not None
-    named = replace(_columns(model, columns), several=several)
+    many = classifier.thresholds is not None
+    named = replace(_columns(model, columns), several=many)
     catalog = table.read(directory, named, known=classifier.classes)
     if catalog.table is None and columns.chosen:
         name = next(iter(columns.chosen.values()))
         raise CatalogError(f"{directory} is not a table and has no column {name!r}; its class folders are the labels.")
-    if several:
+    if many:
         catalog = joined(catalog)
     notes = _notes(catalog, classifier.classes)
     for part in _parts(catalog, directory, classifier.classes):
@@ -152,7 +155,8 @@ def _judge(classifier: Classifier, part: _PictureSet, known: Memory | None) -> G
 
     metrics = measured(slice(None))
     answered = () if metrics.several else _answers(done.paths, done.logits, done.labels, classifier.temperature)
-    judged = Evaluation(metrics, tuple(done.unusable), answered, part.side)
+    labelled = _labelled(done.paths, done.logits, done.labels, fitted) if metrics.several else ()
+    judged = Evaluation(metrics, tuple(done.unusable), answered, part.side, labelled=labelled)
     if known is None:
         return replace(
             judged, held_out=True, without_trained_on=metrics, unseen=metrics if part.side == "test" else None
@@ -194,11 +198,9 @@ def _classify(classifier: Classifier, part: _PictureSet, remembering: bool) -> G
             seen.append(look)
     if not labels and unusable:
         path, reason = unusable[0]
-        raise CatalogError(
-            f"None of the {len(unusable):,} pictures ({part.name}) can be used; the first is {path}: {reason}."
-        )
-    scores = np.array(logits, np.float32).reshape(-1, len(classifier.classes))
-    return _Classified(paths, scores, np.array(labels), seen, unusable)
+        raise CatalogError(none_usable(len(unusable), path, reason, f" ({part.name})"))
+    outputs = np.array(logits, np.float32).reshape(-1, len(classifier.classes))
+    return _Classified(paths, outputs, np.array(labels), seen, unusable)
 
 
 def _answers(
@@ -208,3 +210,15 @@ def _answers(
     rows = np.arange(len(labels))
     columns = labels.tolist(), predicted.tolist(), p[rows, labels].tolist(), p[rows, predicted].tolist()
     return tuple(Answer(*each) for each in zip(paths, *columns, strict=True))
+
+
+def _labelled(
+    paths: list[str], logits: NDArray[np.float32], labels: NDArray[np.bool_], fitted: Fitted
+) -> tuple[LabelsAnswer, ...]:
+    p = several.probabilities(logits, fitted.temperature)
+    called = scores.called(p, fitted.thresholds)
+    rows = zip(paths, labels, called, p, strict=True)
+    return tuple(
+        LabelsAnswer(path, tuple(np.flatnonzero(has).tolist()), tuple(np.flatnonzero(predicted).tolist()), own)
+        for path, has, predicted, own in rows
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pellucid.classifier import matrix
 from pellucid.runs.made_from import Seen
@@ -20,6 +23,18 @@ class Answer:
     predicted: int
     label_probability: float
     predicted_probability: float
+
+
+@dataclass(frozen=True)
+class LabelsAnswer:
+    """What one picture was called, of several labels a picture. Labels by number, ascending."""
+
+    picture: str
+    """Its path."""
+    labels: tuple[int, ...]
+    called: tuple[int, ...]
+    probabilities: NDArray[np.float64] = field(compare=False, repr=False)
+    """Of every label, (classes,), calibrated."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,8 @@ class Evaluation:
     """Whether these are the pictures that the model kept for its figure."""
     notes: tuple[str, ...] = ()
     """Further remarks on the folder: what was left out of it, and classes whose names hardly differ."""
+    labelled: tuple[LabelsAnswer, ...] = ()
+    """The same as `answers`, of several labels a picture; else none."""
 
     @property
     def quotable(self) -> bool:

@@ -45,7 +45,10 @@ def read_answers(place: Path) -> Answers:
     try:
         with safe_open(path, "np") as file:
             about = file.metadata() or {}
-            fold, spent = Fold(**json.loads(about["fold"])), float(about["spent"])
+            stated, spent = json.loads(about["fold"]), float(about["spent"])
+            if stated.get("thresholds") is not None:
+                stated["thresholds"] = tuple(stated["thresholds"])
+            fold = Fold(**stated)
             return Answers(fold, spent, file.get_tensor("rows"), file.get_tensor("logits"))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
@@ -67,4 +70,6 @@ def figures(number: int, trained: Trained, judged: Judged) -> Fold:
         temperature=judged.classifier.temperature,
         epoch=best_epoch(state),
         seconds=round(state.seconds, 3),
+        macro_f1=tested.macro_f1,
+        thresholds=judged.classifier.thresholds,
     )

@@ -58,7 +58,7 @@ def judge(trained: Trained) -> Generator[Evaluating, None, Judged]:
     side = "validation" if chosen else next(iter(logits))
     some = slice(None) if chosen else slice(0)  # without pictures: nothing is fitted
     fitted = targets.fitted(logits[side][some], labels[side][some])
-    classifier = dataclasses.replace(classifier, temperature=fitted.temperature, thresholds=fitted.thresholds)
+    classifier = dataclasses.replace(classifier, temperature=fitted.temperature, thresholds=fitted.of(0))
     metrics = {side: targets.measure(side, logits[side], labels[side], classes, fitted) for side in logits}
     return Judged(classifier, logits, metrics, fitted, chosen)
 

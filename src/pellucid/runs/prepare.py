@@ -37,6 +37,7 @@ from pellucid.training.optimizer import optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.recorder import Recorder
 from pellucid.training.resident import hold
+from pellucid.training.resolve import HEAD_ALONE
 
 if TYPE_CHECKING:
     import torch
@@ -223,7 +224,9 @@ def _no_choice(data: Data, recipe: Recipe) -> tuple[str, ...]:
     """Why no epoch is chosen, if there is a validation side that cannot make a sound choice."""
     if len(data.choosing) or not (len(data.rows("val")) or recipe.validation):
         return ()
-    stays = "weights of the last epoch" if recipe.pretrained is None else "the head alone"
+    # from known weights there are epochs only in a run that an earlier Pellucid began
+    alone = recipe.pretrained is not None and recipe.epochs == HEAD_ALONE
+    stays = "the head alone" if alone else "weights of the last epoch"
     if not len(data.rows("val")):
         few = "the pictures are too few or too similar for a validation"
         return (f"{stays}, and temperature 1: {few}",)

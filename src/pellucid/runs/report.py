@@ -39,7 +39,9 @@ class Report:
     folds: Folds | None = None
     """The result of a cross-validation of this recipe; the classifier is the last training's, on all pictures."""
     knew: int = 0
-    """How many of the reported pictures were seen by the model that the training started from."""
+    """How many of the reported pictures were seen by the model that the training started from, or by one before it."""
+    knew_by: tuple[str, ...] = ()
+    """The names of these models; () if it was only the model that the training started from."""
 
     @property
     def quotable(self) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.classifier import card, matrix
 from pellucid.classifier import store as artefact
+from pellucid.network import scores
 from pellucid.pictures import familiar
 from pellucid.pictures.sides import SHORT, TRAIN, VAL
 from pellucid.runs import config
@@ -20,7 +21,7 @@ from pellucid.runs.events import Evaluating
 from pellucid.runs.judge import Judged, judge
 from pellucid.runs.report import FOLDS, Report
 from pellucid.runs.trained import Trained, best_epoch
-from pellucid.training import evaluate, history, loop, targets
+from pellucid.training import history, loop, targets
 from pellucid.training.data import Data
 from pellucid.training.folds import Folds
 
@@ -69,6 +70,7 @@ def _report(trained: Trained, judged: Judged, out: Path, folds: Folds | None) ->
         early=config.early(trained),
         folds=folds,
         knew=trained.pretrained.get("knew", {}).get(reported, 0),
+        knew_by=tuple(trained.pretrained.get("knew_by", {}).get(reported, ())),
     )
 
 
@@ -76,14 +78,17 @@ def _mistakes(trained: Trained, judged: Judged, report: Report, directory: Path)
     """The worst mistakes on the reported pictures, for metrics.json; writes a thumbnail of each."""
     data, classes = trained.data, judged.classifier.classes
     if report.folds is not None:
-        p, rows = evaluate.probabilities(report.folds.logits, 1.0), np.arange(len(data.labels))
+        chosen = report.folds.chosen
+        p = scores.probabilities(report.folds.logits, chosen.temperature, several=chosen.thresholds is not None)
+        rows = np.arange(len(data.labels))
     else:
+        chosen = judged.fitted
         p, rows = judged.classifier.probabilities(judged.logits[report.reported]), data.rows(SHORT[report.reported])
     mistakes = []
-    for number, mistake in enumerate(targets.mistakes(p, data.labels[rows], judged.fitted, MISTAKES), 1):
+    for number, mistake in enumerate(targets.mistakes(p, data.labels[rows], chosen, MISTAKES), 1):
         path, thumbnail = data.catalog.pictures[int(rows[mistake.row])].path, f"{THUMBNAILS}/{number:02}.jpg"
         card.write_thumbnail(directory / path, report.folder / thumbnail, data.store.ranges)
-        described = targets.described(mistake, p, data.labels[rows], classes, judged.fitted)
+        described = targets.described(mistake, p, data.labels[rows], classes, chosen)
         mistakes.append({**described, "picture": path, "thumbnail": thumbnail})
     return mistakes
 
@@ -97,7 +102,8 @@ def _figures(report: Report) -> dict[str, Any]:
     if report.folds is not None:
         sides[FOLDS] |= report.folds.as_json() | {"confusion": sides[FOLDS]["confusion"]}
     about = {"reported": report.reported, "quotable": report.quotable, "chosen": report.chosen}
-    knew = {"knew": report.knew} if report.knew else {}
+    knew: dict[str, Any] = {"knew": report.knew} if report.knew else {}
+    knew |= {"knew_by": list(report.knew_by)} if report.knew_by else {}
     return {**about, **knew, **sides}
 
 

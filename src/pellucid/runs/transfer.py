@@ -183,7 +183,7 @@ def begin(
         sentences += road.untried(basis.grey, len(rows), fitted.validation_accuracy, steps)
     if known.folder is not None:
         about["folder"] = str(known.folder.absolute())
-        about["knew"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)
+        about["knew"], about["knew_by"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)
         sentences += more
     return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
 
@@ -207,17 +207,18 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHe
     return LinearHead(weight, bias)
 
 
-def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[str]]:
+def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], dict[str, list[str]], list[str]]:
     """How many pictures of each side the starting model, or one before it, has seen; and sentences.
 
-    Sides are "validation" and "test", or for a cross-validation "folds", all pictures. Pictures that chose the model
+    Between the two, the names of these models for each side where it is not the first alone. Sides are "validation" and
+    "test", or for a cross-validation "folds", all pictures. Pictures that chose the model
     may choose again.
     """
     memory = made_from.memory(model)
     sides = {"validation": data.rows("val"), "test": data.rows("test")}
     if folds:
         sides = {"folds": np.arange(len(data.labels))}
-    counts, notes = {}, []
+    counts, by, notes = {}, {}, []
     words = {"folds": "pictures that the folds test"}
     for side, rows in sides.items():
         paths = [data.catalog.pictures[row].path for row in rows.tolist()]
@@ -227,9 +228,11 @@ def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], list[st
         counts[side] = len(spoiled)
         if spoiled:
             who = sorted({each.model or model.name for each in spoiled})
+            if any(each.model is not None for each in spoiled):
+                by[side] = who
             have = f"{' and '.join(who)} {'has' if len(who) == 1 else 'have'} seen"
             notes.append(f"{have} {len(spoiled):,} of the {words.get(side, f'{side} pictures')}")
-    return counts, [*notes, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
+    return counts, by, [*notes, *([memory.untold.rstrip(".")] if memory.untold is not None else [])]
 
 
 def _put(module: nn.Module, name: str, rows: LinearHead) -> None:

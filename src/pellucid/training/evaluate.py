@@ -36,6 +36,10 @@ class ClassMetrics:
     """For several labels a picture: see several.py."""
     threshold: float | None = None
     """For several labels a picture: the least probability at which the label is assigned."""
+    missed: int | None = None
+    """Of several labels a picture: how many have the label and are not called so."""
+    wrong: int | None = None
+    """Of several labels a picture: how many are called so and do not have the label."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Metrics:
     right labels, and macro F1 (the mean over labels) and micro F1 (over all decisions) replace the balanced accuracy.
     """
     macro_f1: float | None = None
+    macro_interval: tuple[float, float] | None = None
+    """95 %, of a cross-validation; one side alone has none."""
     micro_f1: float | None = None
     mean_average_precision: float | None = None
 
@@ -91,12 +97,14 @@ class Metrics:
         content = {**asdict(self), "lacking": list(self.lacking)}
         for name in _SEVERAL if not self.several else ("balanced_accuracy", "balanced_interval"):
             del content[name]
+        if self.several and self.macro_interval is None:
+            del content["macro_interval"]
         if not self.several:
             content["classes"] = [{key: item[key] for key in _PLAIN} for item in content["classes"]]
         return content
 
 
-_SEVERAL = ("several", "macro_f1", "micro_f1", "mean_average_precision")
+_SEVERAL = ("several", "macro_f1", "macro_interval", "micro_f1", "mean_average_precision")
 _PLAIN = ("name", "pictures", "precision", "recall", "f1")
 
 

@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import ArtefactError, CatalogError, RecipeError
+from pellucid.network import scores
+from pellucid.pictures import iterative
 from pellucid.pictures import split as splits
-from pellucid.training import evaluate
+from pellucid.training import evaluate, several, targets
 from pellucid.training.evaluate import Metrics
+from pellucid.training.targets import Fitted, Targets
 
 if TYPE_CHECKING:
     from pellucid.pictures.catalog import Catalog
@@ -58,9 +61,7 @@ class FoldPosition:
                 "pictures are chosen already. Remove --folds, or name a folder without sides."
             )
 
-    def sides(
-        self, store: Store, labels: NDArray[np.int64], groups: NDArray[np.int64], recipe: Recipe
-    ) -> NDArray[np.int8]:
+    def sides(self, store: Store, labels: Targets, groups: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int8]:
         """The sides of the pictures in this training, (N,) as in `split`: its fold is the test side.
 
         Of the rest (of all pictures in the last training), the fraction `recipe.validation` is the validation side.
@@ -72,19 +73,20 @@ class FoldPosition:
                 "all must see the same ones. Put them back, or train again with another --out."
             )
         if whole := splits.indivisible(labels, groups):
-            count = int((labels == whole[0]).sum())
+            count = targets.counts(labels, len(store.catalog.classes))[whole[0]]
+            name, what = store.catalog.classes[whole[0]], "label" if labels.ndim == 2 else "class"
             raise CatalogError(
-                f"The {count:,} pictures of class {store.catalog.classes[whole[0]]} stay together (near-duplicates, or "
-                "one group), so no training can learn the class and be tested on it. Add pictures of the class, or "
-                "remove --folds."
+                f"The {count:,} pictures of {what} {name} stay together (near-duplicates, or one group), so no "
+                "training can learn it and be tested on it. Add pictures of it, or remove --folds."
             )
+        dealt = iterative if labels.ndim == 2 else splits
         sides = np.full(len(labels), splits.TEST, np.int8)
         rest = np.arange(len(labels))
         if self.number:
-            rest = rest[splits.folds(labels, store.digests, groups, self.count, recipe.seed) != self.number - 1]
+            rest = rest[dealt.folds(labels, store.digests, groups, self.count, recipe.seed) != self.number - 1]
         digests, free = [store.digests[row] for row in rest.tolist()], np.full(len(rest), -1, np.int8)
         order = recipe.seed + self.number * OTHER  # otherwise all folds would choose by the same pictures
-        sides[rest] = splits.split(labels[rest], digests, groups[rest], free, recipe.validation, 0.0, order)
+        sides[rest] = dealt.split(labels[rest], digests, groups[rest], free, recipe.validation, 0.0, order)
         return sides
 
 
@@ -102,15 +104,27 @@ class Fold:
     temperature: float
     epoch: int  # whose weights were saved
     seconds: float  # training and evaluation
+    macro_f1: float | None = None
+    """Of several labels a picture, under its own thresholds; None where no picture of the fold has a label."""
+    thresholds: tuple[float, ...] | None = None
+    """Of several labels a picture, each label's, chosen on the validation pictures of this fold."""
+
+    def as_json(self) -> dict[str, Any]:
+        content = asdict(self)
+        return content if self.thresholds is not None else {name: content[name] for name in _PLAIN}
+
+
+_PLAIN = ("number", "train", "validation", "pictures", "correct", "accuracy", "loss", "temperature", "epoch", "seconds")
 
 
 @dataclass(frozen=True)
 class Folds:
     """The joint result of all folds. `metrics` are pooled over all N pictures, each judged by the model of its fold.
 
-    `accuracy` of `metrics` is the mean over pictures; its `interval` comes from `interval`. `spread`: the standard
-    deviation of the folds' accuracies. `units`: the effective number of independent pictures. `logits`: float32 (N,
-    classes), each divided by the temperature of its fold, in the order of the catalog.
+    `accuracy` of `metrics` is the mean over pictures; its `interval` comes from `interval`, or for several labels a
+    picture from `interval_of_several`. `spread`: the standard deviation of the folds' accuracies. `units`: the
+    effective number of independent pictures. `logits`: float32 (N, classes), each divided by the temperature of its
+    fold, in the order of the catalog. `chosen`: temperature 1 and each picture's thresholds, which judge the logits.
     """
 
     each: tuple[Fold, ...]
@@ -118,11 +132,15 @@ class Folds:
     spread: float
     units: float
     logits: NDArray[np.float32] = field(repr=False)
+    chosen: Fitted = field(repr=False)
+    macro_spread: float | None = None
+    """The standard deviation of the folds' macro F1, of several labels a picture."""
 
     def as_json(self) -> dict[str, Any]:
         """The pooled metrics, and `count`, `spread`, `units`, `each`; without the logits."""
-        about = {"count": len(self.each), "spread": self.spread, "units": self.units}
-        return {**self.metrics.as_json(), **about, "each": [asdict(fold) for fold in self.each]}
+        about: dict[str, Any] = {"count": len(self.each), "spread": self.spread, "units": self.units}
+        about |= {} if self.macro_spread is None else {"macro_spread": self.macro_spread}
+        return {**self.metrics.as_json(), **about, "each": [fold.as_json() for fold in self.each]}
 
 
 def begun(out: Path) -> bool:
@@ -134,32 +152,43 @@ def pooled(
     each: Sequence[Fold],
     rows: Sequence[NDArray[np.int64]],
     logits: Sequence[NDArray[np.float32]],
-    labels: NDArray[np.int64],
+    labels: Targets,
     groups: NDArray[np.int64],
     classes: tuple[str, ...],
 ) -> Folds:
     """Pool the folds' answers. For each fold: its rows (n,) and their raw logits (n, classes).
 
-    labels, groups: (N,) for all pictures. Raises CatalogError unless the rows contain each picture once.
+    labels: for all pictures, int64 (N,), or for several labels bool (N, classes); groups (N,). Raises CatalogError
+    unless the rows contain each picture once.
     """
     order = np.concatenate(list(rows))
     if not np.array_equal(np.sort(order), np.arange(len(labels))):
         raise CatalogError(f"The folds tested {len(order):,} pictures, not each of {len(labels):,} once.")
     raw = np.empty((len(labels), len(classes)), np.float32)
     scaled = np.empty_like(raw)
+    thresholds = np.empty(raw.shape) if labels.ndim == 2 else None
     for fold, some, outputs in zip(each, rows, logits, strict=True):
         raw[some], scaled[some] = outputs, outputs / np.float32(fold.temperature)
-    before = evaluate.measure(SIDE, raw, labels, classes, 1.0)
-    after = evaluate.measure(SIDE, scaled, labels, classes, 1.0)
-    independent = units(groups)
-    metrics = replace(
-        after,
-        interval=interval(after.accuracy, independent, [fold.accuracy for fold in each]),
-        loss_uncalibrated=before.loss,
-        calibration_before=before.calibration,
-    )
-    spread = float(np.std([fold.accuracy for fold in each], ddof=1))
-    return Folds(tuple(each), metrics, spread, independent, scaled)
+        if thresholds is not None:
+            thresholds[some] = fold.thresholds
+    chosen = Fitted(1.0, thresholds)
+    before = targets.measure(SIDE, raw, labels, classes, chosen)
+    after = targets.measure(SIDE, scaled, labels, classes, chosen)
+    metrics = replace(after, loss_uncalibrated=before.loss, calibration_before=before.calibration)
+    independent, accuracies = units(groups), [fold.accuracy for fold in each]
+    spread = float(np.std(accuracies, ddof=1))
+    if thresholds is None:
+        metrics = replace(metrics, interval=interval(after.accuracy, independent, accuracies))
+        return Folds(tuple(each), metrics, spread, independent, scaled, chosen)
+    wilson = evaluate.interval(after.accuracy * independent, independent)
+    metrics = replace(metrics, interval=interval_of_several(after.accuracy, wilson, accuracies))
+    macro = [fold.macro_f1 for fold in each if fold.macro_f1 is not None]
+    if after.macro_f1 is None or len(macro) < 2:
+        return Folds(tuple(each), metrics, spread, independent, scaled, chosen)
+    called = scores.called(several.probabilities(scaled, 1.0), thresholds)
+    alone = several.macro_interval(called, labels, independent)
+    metrics = replace(metrics, macro_interval=interval_of_several(after.macro_f1, alone, macro))
+    return Folds(tuple(each), metrics, spread, independent, scaled, chosen, float(np.std(macro, ddof=1)))
 
 
 def units(groups: NDArray[np.int64]) -> float:
@@ -179,14 +208,28 @@ def interval(accuracy: float, independent: float, each: Sequence[float]) -> tupl
     variance from one cross-validation is unbiased (Bengio & Grandvalet 2004, theorem 1).
     """
     low, high = evaluate.interval(accuracy * independent, independent)
-    half = T[len(each) - 2] * float(np.std(each, ddof=1)) / math.sqrt(len(each))
+    half = _students(each)
     return max(0.0, min(low, accuracy - half)), min(1.0, max(high, accuracy + half))
+
+
+def interval_of_several(value: float, alone: tuple[float, float], each: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of a cross-validated figure of several labels a picture, from 0 to 1.
+
+    `alone`: its interval from the number of pictures under fixed thresholds; `each`: the figure of each fold. The
+    distances of that interval and of Student's over the folds are squared and added up. Each fold chooses thresholds
+    on other pictures, as the last training does, which adds more than the union of the two covers (docs/why/folds.md).
+    """
+    half = _students(each)
+    return max(0.0, value - math.hypot(half, value - alone[0])), min(1.0, value + math.hypot(half, alone[1] - value))
+
+
+def _students(each: Sequence[float]) -> float:
+    """Half the width of Student's interval over the folds."""
+    return T[len(each) - 2] * float(np.std(each, ddof=1)) / math.sqrt(len(each))
 
 
 def suggestion(data: Data, recipe: Recipe) -> tuple[str, ...]:
     """A sentence if a cross-validation would say much more than the few test pictures, else ()."""
-    if data.labels.ndim != 1:  # several labels a picture
-        return ()
     count, test, groups = len(data.labels), len(data.rows("test")), data.groups
     if recipe.folds is not None or not test or count > FEW or len(np.unique(groups)) < 2 * USUAL:
         return ()

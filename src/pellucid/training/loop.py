@@ -274,7 +274,9 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
     epoch = (state.step - 1) // task.steps_per_epoch + 1
     rate = learning_rate(task.recipe, state.step - 1, state.steps)
     validation_loss = validation_accuracy = None
-    sure = True
+    sure, before = True, state.history
+    if not len(task.validation):  # then a head has epochs after it only in a run that an earlier Pellucid began
+        before = [past for past in before if past.epoch]
     if len(task.validation):
         logits = predict_rows(task, state.module, task.validation)
         labels = task.labels[task.validation]
@@ -299,7 +301,7 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         validation_accuracy,
         rate,
         state.epoch_seconds + seconds,
-        is_best(state.history, None if task.by_loss else validation_accuracy, validation_loss) and sure,
+        is_best(before, None if task.by_loss else validation_accuracy, validation_loss) and sure,
     )
     state.history.append(result)
     state.epoch_loss, state.epoch_correct, state.epoch_pictures, state.epoch_seconds = 0.0, 0, 0, 0.0

@@ -205,16 +205,6 @@ def _check_labels(recipe: Recipe) -> None:
             "class_weights is 'balanced', and labels is 'several'. Weights are for pictures of one class; with several "
             "labels each has a threshold of its own instead. Leave class_weights out."
         )
-    if recipe.replay:
-        raise RecipeError(
-            "replay is on, and labels is 'several'. A replay shows one label per picture; remove --replay, and --open "
-            "too."
-        )
-    if recipe.folds is not None:
-        raise RecipeError(
-            f"folds is {recipe.folds}, and labels is 'several'. Pictures with several labels are not divided into "
-            "folds yet; remove --folds."
-        )
 
 
 # name -> (smallest, largest, the allowed values in words)

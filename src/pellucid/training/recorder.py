@@ -22,6 +22,7 @@ from pellucid import files
 from pellucid.errors import ArtefactError
 from pellucid.network.loss import mean_loss
 from pellucid.network.standardise import to_unit
+from pellucid.texts import LABELS_BETWEEN
 from pellucid.training import replay
 from pellucid.training.loop import State, Task
 from pellucid.training.replay import INDEX, VERSION, Layer, quantise
@@ -50,13 +51,18 @@ class Size:
 def choose(task: Task) -> NDArray[np.int64]:
     """Rows of the pictures to follow: one of each of the first four classes, drawn by the seed.
 
-    From the validation pictures, or from the training pictures if a class has none of them.
+    From the validation pictures, or from the training pictures if a class has none of them. Of several labels a
+    picture stands for one of them, and one whose pictures all stand for others has none of its own.
     """
     generator = np.random.default_rng((task.recipe.seed, 2))
-    chosen = []
-    for label in np.unique(task.labels[task.train])[:PICTURES]:
-        sides = (side[task.labels[side] == label] for side in (task.validation, task.train))
-        chosen.append(generator.choice(next(side for side in sides if len(side))))
+    several = task.labels.ndim == 2
+    there = np.flatnonzero(task.labels[task.train].any(axis=0)) if several else np.unique(task.labels[task.train])
+    chosen: list[int] = []
+    for label in there[:PICTURES]:
+        has = task.labels[:, label] if several else task.labels == label
+        sides = [side[has[side] & ~np.isin(side, chosen)] for side in (task.validation, task.train)]
+        if some := [side for side in sides if len(side)]:
+            chosen.append(int(generator.choice(some[0])))
     return np.array(chosen, np.int64)
 
 
@@ -90,13 +96,16 @@ class Recorder:
             folder.mkdir(parents=True, exist_ok=True)
         files.remove_parts(folder)
         sides = ["validation" if row in task.validation else "train" for row in rows]
-        names = [classes[label] for label in self._labels]
+        several = self._labels.ndim == 2
+        names = [[classes[int(at)] for at in (np.flatnonzero(own) if several else [own])] for own in self._labels]
         self._index: dict[str, Any] = {
             "version": VERSION,
+            **({"several": True} if several else {}),
             "classes": list(classes),
             "pictures": [
-                {"file": f"picture-{number}.png", "path": paths[row], "class": name, "side": side}
-                for number, (row, name, side) in enumerate(zip(rows, names, sides, strict=True), start=1)
+                {"file": f"picture-{number}.png", "path": paths[row], "class": LABELS_BETWEEN.join(own), "side": side}
+                | ({"labels": own} if several else {})
+                for number, (row, own, side) in enumerate(zip(rows, names, sides, strict=True), start=1)
             ],
             "layers": [layer.as_json() for layer in self._layers],
             "steps_per_epoch": task.steps_per_epoch,

@@ -10,6 +10,8 @@ A folder `replay`, which recorder.py writes during training and which is complet
     picture-1.png                     each chosen picture, at training size
     frame-00001234.safetensors        the numbers after step 1234
 
+Of several labels a picture, replay.json has `several`, true, and each picture its `labels`.
+
 A frame's tensors: `logits` float32 (P, classes), and for each layer by its name in the module (`conv1`,
 `residual2.body.conv1`) `NAME/output` and `NAME/gradient`, int8 (P, C, h, w) or (P, U), with `NAME/output/scale`
 and `NAME/gradient/scale`, float32 (P, C) or (P,); for a convolution also `NAME/weight` int8 (F, I, kh, kw) with
@@ -59,9 +61,12 @@ class Picture:
 
     path: str
     label: str
+    """Its class; of several labels all of them with | between, as in split.csv."""
     side: str
     """ "validation", or "train" if its class has no validation pictures."""
     image: NDArray[np.uint8]
+    labels: tuple[str, ...]
+    """All of them; of one label a picture, that one."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,16 @@ class Frame:
     """By layer: the derivative of a picture's loss by the layer's output, averaged over the same areas."""
     filters: dict[str, Quantised]
     bytes: int
+    several: bool = False
+    """Whether a picture may have several labels."""
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """softmax(logits), (P, classes): not calibrated, because the temperature is fitted after the training."""
-        return scores.probabilities(self.logits, 1.0, several=False)
+        """softmax(logits), of several labels sigmoid(logits), (P, classes).
+
+        Not calibrated, because the temperature is fitted after the training.
+        """
+        return scores.probabilities(self.logits, 1.0, self.several)
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,8 @@ class Replay:
     steps: int
     steps_per_epoch: int
     frames: tuple[Frame, ...]
+    several: bool = False
+    """Whether a picture may have several labels, each with a probability of its own."""
 
 
 def read(folder: Path) -> Replay:
@@ -137,6 +149,7 @@ def read(folder: Path) -> Replay:
             int(index["steps"]),
             int(index["steps_per_epoch"]),
             tuple(_frame(folder, entry, layers, index) for entry in index["frames"]),
+            several(index),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
@@ -158,6 +171,19 @@ def read_index(folder: Path) -> dict[str, Any]:
     if version != VERSION:
         raise ArtefactError(f"{path} is of version {version!r}; this Pellucid reads {VERSION}.")
     return index
+
+
+def several(index: dict[str, Any]) -> bool:
+    """Whether a picture of this replay may have several labels. Raises ValueError where that is damaged."""
+    stated = index.get("several", False)
+    if not isinstance(stated, bool):
+        raise ValueError(f"several is {stated!r}")
+    return stated
+
+
+def labels(entry: dict[str, Any]) -> list[str]:
+    """The labels of a followed picture, which an index names only where there may be several."""
+    return [str(name) for name in entry.get("labels", [entry["class"]])]
 
 
 def described(content: bytes) -> dict[str, Any]:
@@ -207,7 +233,8 @@ def _picture(folder: Path, entry: dict[str, Any]) -> Picture:
         image = decode(content(folder, entry))
     except PictureError as error:
         raise ArtefactError(f"{folder / entry['file']} is damaged: {error.reason}. {_AGAIN}") from error
-    return Picture(entry["path"], entry["class"], entry["side"], image[..., : int(entry["channels"])])
+    image = image[..., : int(entry["channels"])]
+    return Picture(entry["path"], entry["class"], entry["side"], image, tuple(labels(entry)))
 
 
 def _frame(folder: Path, entry: dict[str, Any], layers: tuple[Layer, ...], index: dict[str, Any]) -> Frame:
@@ -242,4 +269,5 @@ def _frame(folder: Path, entry: dict[str, Any], layers: tuple[Layer, ...], index
     )
     losses = tuple(math.nan if loss is None else float(loss) for loss in entry["loss"])
     step, epoch, train_loss = int(entry["step"]), float(entry["epoch"]), entry["train_loss"]
-    return Frame(step, epoch, train_loss, losses, tensors["logits"], outputs, gradients, filters, int(entry["bytes"]))
+    logits, size, many = tensors["logits"], int(entry["bytes"]), several(index)
+    return Frame(step, epoch, train_loss, losses, logits, outputs, gradients, filters, size, many)

@@ -16,6 +16,8 @@ from pellucid.network import scores
 from pellucid.training.evaluate import Calibration, ClassMetrics, Metrics, best_temperature, binned, interval
 
 Targets = NDArray[np.bool_]
+Chosen = tuple[float, ...] | NDArray[np.float64]
+"""Thresholds, (classes,); or of pictures that several models judged, a row for each picture, (n, classes)."""
 PULL = 3.0  # pictures with a label: this many weigh as much as the evidence of all labels together (docs/why/labels.md)
 
 
@@ -100,15 +102,19 @@ def measure(
     targets: Targets,
     classes: tuple[str, ...],
     temperature: float,
-    chosen: tuple[float, ...],
+    chosen: Chosen,
 ) -> Metrics:
-    """Metrics under these thresholds; `correct` are the pictures with exactly the right labels. Raises CatalogError."""
+    """Metrics under these thresholds; `correct` are the pictures with exactly the right labels. Raises CatalogError.
+
+    Where each picture has thresholds of its own, the figures of the labels name none.
+    """
     if not len(targets):
         raise CatalogError(f"There is no picture to evaluate ({side}).")
     p = probabilities(logits, temperature)
     called = scores.called(p, chosen)
     correct = int((called == targets).all(axis=1).sum())
-    rows = zip(classes, p.T, called.T, targets.T, chosen, strict=True)
+    stated = chosen if isinstance(chosen, tuple) else (None,) * len(classes)
+    rows = zip(classes, p.T, called.T, targets.T, stated, strict=True)
     of_class = tuple(_class_metrics(*row) for row in rows)
     f1s = [each.f1 for each in of_class if each.f1 is not None]
     precisions = [each.average_precision for each in of_class if each.average_precision is not None]
@@ -134,6 +140,31 @@ def measure(
     )
 
 
+def macro_interval(called: Targets, targets: Targets, independent: float) -> tuple[float, float]:
+    """95 % interval of the macro F1 of labels bool (n, classes) under fixed thresholds.
+
+    With TP of n pictures that have a label or are called so, F1 is 2 q / (1 + q) where q = TP / n, a proportion, and
+    its interval follows from Wilson's of q (Lam 2023, arXiv 2309.14621). Those of the labels are put together as in
+    evaluate.balanced_accuracy (MOVER), as if labels were independent. `independent`: as how many pictures all count.
+    """
+    hits, either = (called & targets).sum(axis=0), (called | targets).sum(axis=0)
+    share = independent / len(targets)
+    pairs = [(hit * share, count * share) for hit, count in zip(hits.tolist(), either.tolist(), strict=True) if count]
+    if not pairs:
+        return 0.0, 1.0
+    middles = [_f1(hit / count) for hit, count in pairs]
+    ends = [interval(*pair) for pair in pairs]
+    below = math.hypot(*(middle - _f1(low) for middle, (low, _) in zip(middles, ends, strict=True))) / len(pairs)
+    above = math.hypot(*(_f1(high) - middle for middle, (_, high) in zip(middles, ends, strict=True))) / len(pairs)
+    mean = sum(middles) / len(pairs)
+    return max(0.0, mean - below), min(1.0, mean + above)
+
+
+def _f1(share: float) -> float:
+    """F1 from the hits among the pictures that have a label or are called so."""
+    return 2 * share / (1 + share)
+
+
 def calibration(p: NDArray[np.float64], targets: Targets) -> Calibration:
     """Of the labels with a probability of about p, the fraction that was right; each label of each picture counts.
 
@@ -152,7 +183,7 @@ class Mistake:
     """Of that label: low if the picture has it, high if it does not."""
 
 
-def mistakes(p: NDArray[np.float64], targets: Targets, chosen: tuple[float, ...], most: int) -> list[Mistake]:
+def mistakes(p: NDArray[np.float64], targets: Targets, chosen: Chosen, most: int) -> list[Mistake]:
     """The pictures without exactly their labels, those with the label furthest from the truth first."""
     amiss = np.where(scores.called(p, chosen) != targets, np.abs(p - targets), -1.0)
     wrong = np.flatnonzero((amiss >= 0).any(axis=1))
@@ -161,7 +192,7 @@ def mistakes(p: NDArray[np.float64], targets: Targets, chosen: tuple[float, ...]
 
 
 def _class_metrics(
-    name: str, p: NDArray[np.float64], called: NDArray[np.bool_], has: NDArray[np.bool_], threshold: float
+    name: str, p: NDArray[np.float64], called: NDArray[np.bool_], has: NDArray[np.bool_], threshold: float | None
 ) -> ClassMetrics:
     hits, calls, real = int((called & has).sum()), int(called.sum()), int(has.sum())
     return ClassMetrics(
@@ -172,6 +203,8 @@ def _class_metrics(
         2 * hits / (calls + real) if calls + real else None,
         average_precision(p, has),
         threshold,
+        missed=real - hits,
+        wrong=calls - hits,
     )
 
 

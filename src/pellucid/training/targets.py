@@ -23,10 +23,19 @@ Targets = NDArray[Any]  # int64 or bool, as above
 
 
 class Fitted(NamedTuple):
-    """Choices on validation with the final weights: see evaluate.temperature and several.thresholds."""
+    """Choices on validation with the final weights: see evaluate.temperature and several.thresholds.
+
+    Of pictures that the models of several folds judged, each picture has a row of thresholds.
+    """
 
     temperature: float
-    thresholds: Thresholds
+    thresholds: Thresholds | NDArray[np.float64]
+
+    def of(self, row: int) -> Thresholds:
+        """The thresholds that hold for one picture."""
+        if isinstance(self.thresholds, np.ndarray):
+            return tuple(self.thresholds[row].tolist())
+        return self.thresholds
 
 
 def of(catalog: Catalog) -> Targets:
@@ -144,7 +153,7 @@ def described(
         }
     return {
         "labels": [classes[label] for label in np.flatnonzero(targets[mistake.row])],
-        "called": list(names(classes, p[mistake.row], chosen.thresholds)),
+        "called": list(names(classes, p[mistake.row], chosen.of(mistake.row))),
         "worst": classes[mistake.worst],
         "worst_probability": mistake.probability,
     }

@@ -53,7 +53,8 @@ def explain(
         unit: The number to work out: LAYER[channel, row, column], counted from 0, such as "conv1[3, 10, 12]".
         backward: The gradient of the loss, of --unit or of every layer.
         update: The optimizer's step for one weight, such as "conv1.weight[3, 0, 2, 2]".
-        why_not: Show which units and pixels made the network prefer its prediction over this class.
+        why_not: Show which units and pixels made the network prefer its prediction over this class. Pictures that are
+            predicted as this class are reported; the rest continue (exit status 3).
         method: Write a picture of where the network looked to --out, and print a score of how far to trust it.
         layer: With --map grad_cam: the layer to use. Default: chosen automatically.
         out: The picture that --map or --why-not writes. Default: named after PICTURE, in the current folder.
@@ -127,6 +128,12 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
     followed = [each for each in results if "error" not in each]
     if not followed:
         raise PictureError(f"None of the {len(pictures)} pictures can be used.")
+    alike = [each for each in followed if "error" in (each.get("why_not") or {})]
+    if len(alike) == len(followed) and _only_why_not(request):
+        raise RecipeError(
+            f"--why-not is {request.why_not!r}, which is predicted for each of these pictures already; name another "
+            "class."
+        )
     size = request.html.stat().st_size if request.html is not None else 0
     if request.json:
         for each in followed if request.html is not None else ():
@@ -135,7 +142,7 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
     elif request.html is not None:
         on = f" on {len(followed)} pictures" if len(followed) > 1 else ""
         print(f"page{on}, for any browser: {printable(request.html)} ({size / 1e6:,.1f} MB)")
-    return Exit.OK if len(followed) == len(results) else Exit.UNUSABLE
+    return Exit.OK if len(followed) == len(results) and not alike else Exit.UNUSABLE
 
 
 def _followed(
@@ -161,7 +168,7 @@ def _followed(
         if several and not request.json and (request.units or request.updates or request.method):
             print(f"{printable(picture)}: {explain_text.called(trace)}")
         answered = _answer(classifier, picture, trace, request, places, several)
-        results.append({**trace.as_json(), **answered} if request.json else {})
+        results.append({**trace.as_json(), **answered} if request.json else {"why_not": answered.get("why_not")})
         yield trace
 
 
@@ -176,7 +183,12 @@ def _answer(
     answered: dict[str, Any] = _workings(trace, request, shown) if trace is not None else {}
     if request.why_not is not None:
         label = request.label or _predicted(classifier, picture, trace)
-        answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not, several)
+        if several and label == request.why_not:  # the other pictures may have another prediction
+            reason = f"--why-not is {label!r}, which is predicted already"
+            print(f"not compared: {printable(picture)}: {printable(reason)}", file=sys.stderr)
+            answered["why_not"] = {"error": reason}
+        else:
+            answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not, several)
     if request.method is not None:
         with _waiting("computing the map, and how far to trust it", several):
             attributed = classifier.attribute(picture, request.label, request.method, request.layer)
@@ -222,6 +234,12 @@ def _works(request: Request) -> bool:
     return bool(request.units or request.updates or request.why_not is not None or request.method)
 
 
+def _only_why_not(request: Request) -> bool:
+    """Whether a picture that is predicted as the other class gets no other answer."""
+    more = request.units or request.updates or request.method or request.html
+    return request.why_not is not None and not more
+
+
 def _waiting(what: str, several: bool) -> AbstractContextManager[None]:
     """A waiting message as for one picture; for several pictures a bar shows the progress."""
     return nullcontext() if several else progress.waiting(what)
@@ -236,6 +254,8 @@ def _places(picture: Path, request: Request) -> Places:
 
 def _check(request: Request, places: list[Places]) -> None:
     """Refuse conflicting flags and existing files before anything is computed."""
+    if request.why_not is not None and request.why_not == request.label:
+        raise RecipeError(f"--why-not is {request.why_not!r}, which --label is already; name another class.")
     if request.layer is not None and request.method is None:
         raise RecipeError("--layer requires --map.")
     if request.out is not None and request.why_not is None and request.method is None:
@@ -261,8 +281,7 @@ def _why_not(
 ) -> dict[str, Any]:
     assert request.why_not is not None
     if request.why_not == label:
-        what = "--label is" if request.label else "is predicted"
-        raise RecipeError(f"--why-not is {request.why_not!r}, which {what} already; name another class.")
+        raise RecipeError(f"--why-not is {request.why_not!r}, which is predicted already; name another class.")
     with _waiting("splitting the difference between the classes", several):
         difference = classifier.difference(picture, label, request.why_not)
     _write_map(classifier, picture, difference.pixels, place)

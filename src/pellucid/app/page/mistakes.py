@@ -12,12 +12,19 @@ from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.runs.evaluate import evaluating
-from pellucid.runs.evaluation import Answer, Evaluation
+from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
 from pellucid.steps import Steps
+from pellucid.texts import LABELS_BETWEEN
+
+KINDS = ("right", "missed", "wrong")
+"""For several labels: the picture has the label and gets it; has it and does not get it; gets it without having it."""
 
 
 def mistakes(glass: Glass, _query: Query) -> Reply:
-    """The progress of the evaluation; when it is done, the confusion matrix, [true][predicted], and the accuracy."""
+    """The progress of the evaluation; when it is done, the confusion matrix, [true][predicted], and the accuracy.
+
+    Of several labels a picture the matrix is empty, and `labels` counts for each label the pictures of each of KINDS.
+    """
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     content = progress.as_json()
     if progress.result is not None:
@@ -30,6 +37,13 @@ def mistakes(glass: Glass, _query: Query) -> Reply:
             "accuracy": metrics.accuracy,
             "interval": list(metrics.interval),
             "confusion": [list(row) for row in metrics.confusion],
+            "several": metrics.several,
+            "macro_f1": metrics.macro_f1,
+            "labels": [
+                {"right": each.pictures - each.missed, "missed": each.missed, "wrong": each.wrong}
+                for each in metrics.classes
+                if each.missed is not None
+            ],
             "unusable": [{"picture": path, "reason": reason} for path, reason in evaluation.unusable],
         }
     return replies.as_json(content)
@@ -38,10 +52,13 @@ def mistakes(glass: Glass, _query: Query) -> Reply:
 def cell(glass: Glass, query: Query) -> Reply:
     """The pictures of class ?label= that were predicted as ?predicted=, by number, worst first.
 
-    Worst means that the true class is least probable, then that the predicted one is most probable.
+    Worst means that the true class is least probable, then that the predicted one is most probable. Of several
+    labels: the pictures of ?label= that are of ?kind=, see KINDS, those with the probability furthest off first.
     """
     evaluation = _evaluation(glass)
     count = len(glass.classifier.classes)
+    if evaluation.metrics.several:
+        return replies.as_json({"pictures": _of_label(evaluation, pictures.whole(query, "label", count), query)})
     wanted = pictures.whole(query, "label", count), pictures.whole(query, "predicted", count)
     inside = [
         (number, answer)
@@ -58,9 +75,10 @@ def picture(glass: Glass, query: Query) -> Reply:
 
 
 def opened(glass: Glass, query: Query, _body: bytes) -> Reply:
-    """Show a picture, by its number, against its true class."""
-    answer = _answer(glass, query)
-    return pictures.show(glass, answer.picture, glass.classifier.classes[answer.label])
+    """Show a picture, by its number, against its true class, or against all its labels."""
+    answer, classes = _answer(glass, query), glass.classifier.classes
+    labels = answer.labels if isinstance(answer, LabelsAnswer) else (answer.label,)
+    return pictures.show(glass, answer.picture, LABELS_BETWEEN.join(classes[label] for label in labels))
 
 
 def _classify(model: Path) -> Generator[tuple[int, int], None, Evaluation]:
@@ -80,8 +98,9 @@ def _evaluation(glass: Glass) -> Evaluation:
     return progress.result
 
 
-def _answer(glass: Glass, query: Query) -> Answer:
-    answers = _evaluation(glass).answers
+def _answer(glass: Glass, query: Query) -> Answer | LabelsAnswer:
+    evaluation = _evaluation(glass)
+    answers = evaluation.labelled if evaluation.metrics.several else evaluation.answers
     return answers[pictures.whole(query, "number", len(answers))]
 
 
@@ -92,3 +111,28 @@ def _described(number: int, answer: Answer) -> dict[str, Any]:
         "label_probability": answer.label_probability,
         "predicted_probability": answer.predicted_probability,
     }
+
+
+def _of_label(evaluation: Evaluation, label: int, query: Query) -> list[dict[str, Any]]:
+    """The pictures of one label and one of KINDS. Raises Refused."""
+    kind = query.get("kind", "")
+    if kind not in KINDS:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
+    wanted = kind != "wrong", kind != "missed"  # has it, is called so
+    inside = [
+        (number, answer)
+        for number, answer in enumerate(evaluation.labelled)
+        if (label in answer.labels, label in answer.called) == wanted
+    ]
+    sign = 1 if kind == "wrong" else -1
+    inside.sort(key=lambda each: (-sign * float(each[1].probabilities[label]), each[0]))
+    return [
+        {
+            "number": number,
+            "name": PurePath(answer.picture).name,
+            "probability": float(answer.probabilities[label]),
+            "labels": list(answer.labels),
+            "called": list(answer.called),
+        }
+        for number, answer in inside
+    ]

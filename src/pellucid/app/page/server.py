@@ -38,10 +38,12 @@ def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool
             raise PictureError(f"{chosen}: {error.reason}") from error
     opening = Opening()
     with listening(opening, port) as server:
-        with opening.answering(server), progress.waiting("following the picture through the network"):
+        with opening.answering(server):
+            server.announce(printable(model))
             if browser:
                 browse(server.address)
-            glass = opening.opened(Glass(classifier, model, chosen))
+            with progress.waiting("following the picture through the network"):
+                glass = opening.opened(Glass(classifier, model, chosen))
         return serve(server, glass)
 
 

@@ -52,7 +52,7 @@ class Glass:
 
     def __init__(self, classifier: Classifier, model: Path, picture: Path) -> None:
         self.classifier, self.model = classifier, model
-        self._offers = _offers(model, classifier)
+        self._offers = _offers(model)
         self.jobs = Jobs()
         self._lock = threading.Lock()
         self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
@@ -170,11 +170,7 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
     return trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
 
 
-def _offers(model: Path, classifier: Classifier) -> list[str]:
-    """The views, by the page's names, that this model's folder offers besides the walk.
-
-    Mistakes need a confusion matrix of classes, which does not exist for several labels a picture.
-    """
-    confused = classifier.thresholds is None and remembers(model)
-    offers = ["mistakes", "difference"] if confused else ["difference"]
+def _offers(model: Path) -> list[str]:
+    """The views, by the page's names, that this model's folder offers besides the walk."""
+    offers = ["mistakes", "difference"] if remembers(model) else ["difference"]
     return [*offers, "training"] if training.has(model) else offers

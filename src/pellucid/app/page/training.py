@@ -33,8 +33,8 @@ def has(model: Path) -> bool:
 def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str, Any] | None = None) -> Reply:
     """Everything except the frames' numbers. `epochs`: of a running training, instead of the model's history.csv.
 
-    JSON: "name", "epochs" (see EPOCH), "live", and "replay": null if there is none, else classes, pictures, layers,
-    steps, steps_per_epoch, and for each frame its step, epoch, train_loss, the loss of each picture, and its bytes.
+    JSON: "name", "epochs" (see EPOCH), "live", and "replay": null if there is none, else classes, several, pictures,
+    layers, steps, steps_per_epoch, and for each frame its step, epoch, train_loss, the loss of each picture, its bytes.
     """
     folder = model / replays.FOLDER
     content = {
@@ -75,13 +75,17 @@ def _replay(folder: Path) -> dict[str, Any]:
     try:
         return {
             **{key: index[key] for key in ("classes", "layers", "steps", "steps_per_epoch")},
-            "pictures": [{key: entry[key] for key in ("path", "class", "side")} for entry in index["pictures"]],
+            "several": replays.several(index),
+            "pictures": [
+                {**{key: entry[key] for key in ("path", "class", "side")}, "labels": replays.labels(entry)}
+                for entry in index["pictures"]
+            ],
             "frames": [
                 {key: entry[key] for key in ("step", "epoch", "train_loss", "loss", "bytes")}
                 for entry in index["frames"]
             ],
         }
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _damaged(folder, error) from error
 
 

@@ -64,6 +64,7 @@ class PageServer(ThreadingHTTPServer, ABC):
     def __init__(self, port: int = 0) -> None:
         self.files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
         self._ending, self._answering, self._changed = False, 0, threading.Condition()
+        self._announced = False
         self._connections: dict[threading.Thread, socket.socket] = {}
         if not 0 <= port <= LARGEST_PORT:
             raise StorageError(f"The port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
@@ -82,11 +83,18 @@ class PageServer(ThreadingHTTPServer, ABC):
     def post(self, path: str, query: Query, body: bytes) -> Reply | None:
         """The reply to a POST request; None if nothing can be sent to this path."""
 
-    def serve(self, what: str, browser: bool = False) -> None:
-        """Answer until Ctrl-C. A line on the terminal says where `what` is open. `browser`: open it in a browser."""
+    def announce(self, what: str, browser: bool = False) -> None:
+        """Print once, on the terminal, where `what` is open. `browser`: open it in a browser."""
+        if self._announced:
+            return
+        self._announced = True
         if browser:
             browse(self.address)
         print(f"{what} is open at {self.address} (Ctrl-C ends it).", flush=True)
+
+    def serve(self, what: str, browser: bool = False) -> None:
+        """Answer until Ctrl-C, and announce it, where that is not done yet."""
+        self.announce(what, browser)
         try:
             self.serve_forever()
         finally:

@@ -2,6 +2,7 @@
 
 import { choice, h } from "../element.js";
 import { percent } from "../format.js";
+import { names } from "../labels.js";
 import { chooser } from "../picture/picture.js";
 import { pictures } from "../picture/pictures.js";
 import { VIEWS } from "../views.js";
@@ -15,10 +16,11 @@ import { bar } from "../whatif/whatif.js";
  */
 export function header(context, showHelp) {
   const { trace, state, store, served } = context;
-  const { model, picture, predicted, probabilities } = trace.about;
+  const { model, picture, predicted, probabilities, several, called } = trace.about;
   const certain = probabilities[predicted];
-  const share = certain === null ? "" : `, ${percent(certain)}`;
-  const summary = (picture ? `${picture}: ` : "") + model.classes[predicted] + share;
+  const share = certain === null || several ? "" : `, ${percent(certain)}`;
+  const answer = several ? names(model.classes, called) : model.classes[predicted];
+  const summary = (picture ? `${picture}: ` : "") + answer + share;
   return h(
     "header",
     {},

@@ -97,7 +97,7 @@ export function matrix(classes, confusion, open) {
       class: many ? "matrix many" : classes.length <= FEW ? "matrix few" : "matrix",
       role: "grid",
       "aria-label": "Confusion matrix: rows are the true classes, columns the predicted ones",
-      on: { keydown: (/** @type {KeyboardEvent} */ event) => move(event, classes.length) },
+      on: { keydown: move },
     },
     h("thead", {}, h("tr", {}, h("td", { class: "corner" }, "is \\ predicted"), ...head)),
     h("tbody", {}, ...rows),
@@ -159,19 +159,20 @@ function cell(classes, { label, predicted, count, t, share, first, open }) {
 }
 
 /**
+ * The arrow keys in a table whose rows begin with a heading.
  * @param {KeyboardEvent} event
- * @param {number} count of classes
  */
-function move(event, count) {
+export function move(event) {
   const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
   const here = /** @type {HTMLTableCellElement | null} */ (/** @type {HTMLElement} */ (event.target).closest("td"));
   const row = /** @type {HTMLTableRowElement | null} */ (here?.parentElement ?? null);
   if (!step || !here || !row) return;
   event.preventDefault();
   event.stopPropagation();
-  const within = (/** @type {number} */ at) => Math.max(0, Math.min(count - 1, at));
+  const within = (/** @type {number} */ at, /** @type {number} */ last) => Math.max(0, Math.min(last, at));
   const body = /** @type {HTMLTableSectionElement} */ (row.parentElement);
-  const next = body.rows[within(row.sectionRowIndex + step[0])].cells[1 + within(here.cellIndex - 1 + step[1])];
+  const down = within(row.sectionRowIndex + step[0], body.rows.length - 1);
+  const next = body.rows[down].cells[1 + within(here.cellIndex - 1 + step[1], row.cells.length - 2)];
   here.tabIndex = -1;
   next.tabIndex = 0;
   next.focus();

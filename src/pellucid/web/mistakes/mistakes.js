@@ -5,6 +5,8 @@ import { matrix, mostConfused } from "./confusion.js";
 import { h } from "../element.js";
 import { counted, percent } from "../format.js";
 import { progress } from "../job.js";
+import { names } from "../labels.js";
+import { labelAt, labelTable, titled } from "./labels.js";
 import { say, STILL } from "../say.js";
 import { pager } from "../pager.js";
 
@@ -18,7 +20,10 @@ import { pager } from "../pager.js";
  * @property {number} correct
  * @property {number} accuracy
  * @property {[number, number]} interval 95 %
- * @property {number[][]} confusion [true][predicted]
+ * @property {number[][]} confusion [true][predicted]; of several labels a picture, empty
+ * @property {boolean} several
+ * @property {number | null} macro_f1 of several labels
+ * @property {import("./labels.js").Counts[]} labels of several labels, what became of each
  * @property {Unusable[]} unusable
  */
 /**
@@ -28,6 +33,7 @@ import { pager } from "../pager.js";
  * @property {number} label_probability
  * @property {number} predicted_probability
  */
+/** Of several labels. @typedef {{number: number, name: string, probability: number, labels: number[], called: number[]}} Labelled */
 
 const PAGE = 48;
 const MANY = 20; // classes from which on the pairs say more than the table
@@ -47,7 +53,12 @@ export async function mistakes(context) {
     const waiting = progress({ ask: served.ask, path: "/api/mistakes", answer, doing, finished });
     return [say("Mistakes", [ABOUT], STILL), h("section", { class: "stage", "aria-label": "Mistakes" }, waiting)];
   }
-  const place = cellOf(state.place, trace.about.model.classes.length);
+  const count = trace.about.model.classes.length;
+  if (answer.several) {
+    const label = labelAt(state.place, count);
+    return label ? ofLabel({ ...context, served }, answer, label) : labels(context, answer);
+  }
+  const place = cellOf(state.place, count);
   return place ? pictures({ ...context, served }, answer, place) : table(context, answer);
 }
 
@@ -86,6 +97,36 @@ function table({ trace, store }, evaluation) {
   ];
 }
 
+/**
+ * The table of several labels a picture.
+ * @param {Context} context
+ * @param {Evaluation} evaluation
+ */
+function labels({ trace, store }, evaluation) {
+  const { classes } = trace.about.model;
+  const [low, high] = evaluation.interval;
+  return [
+    say(
+      "Mistakes",
+      [
+        `${ABOUT} Of ${counted(evaluation.pictures)} ${evaluation.side} pictures, ${counted(evaluation.correct)} got ` +
+          `exactly their labels: ${percent(evaluation.accuracy)}.`,
+        `With this many pictures, the true figure lies between ${percent(low)} and ${percent(high)} in 95 of 100 cases.`,
+        evaluation.macro_f1 === null ? "" : `The mean F1 of the labels is ${percent(evaluation.macro_f1)}.`,
+        "Choose a cell to see its pictures, worst first.",
+        trace.about.what_if?.changes.length ? "This is the saved model, without your changes." : "",
+      ],
+      STILL,
+    ),
+    h(
+      "section",
+      { class: "stage mistakes table", "aria-label": "Mistakes" },
+      labelTable(classes, evaluation.labels, (label, kind) => store.set({ place: `${label},${kind}`, page: 0 })),
+      notUsed(evaluation.unusable),
+    ),
+  ];
+}
+
 /** @param {Unusable[]} unusable */
 function notUsed(unusable) {
   if (!unusable.length) return null;
@@ -104,55 +145,103 @@ function notUsed(unusable) {
  * @param {Evaluation} evaluation
  * @param {[number, number]} place
  */
-async function pictures({ trace, state, store, served }, evaluation, [label, predicted]) {
+async function pictures(context, evaluation, [label, predicted]) {
+  const { trace, served, store } = context;
   const { classes } = trace.about.model;
   const answer = await served.ask(`/api/mistakes/cell?label=${label}&predicted=${predicted}`);
   const { pictures: all } = /** @type {{pictures: Pictured[]}} */ (await answer.json());
   const right = label === predicted;
-  const pages = Math.max(1, Math.ceil(all.length / PAGE));
-  const page = Math.min(state.page, pages - 1);
   const of = evaluation.confusion[label].reduce((a, b) => a + b, 0);
-  const title = right ? `${classes[label]}, right` : `${classes[label]} mistaken for ${classes[predicted]}`;
+  const order = right ? "the least certain first." : "worst first: those whose true class got the lowest probability.";
   const open = async (/** @type {number} */ number) => {
     if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
     store.set({ view: "difference", place: "", page: 0 });
   };
-  const back = h(
+  const picture = (/** @type {Pictured} */ each) => {
+    /** @type {[string, number][]} */
+    const odds = [[classes[label], each.label_probability]];
+    if (!right) odds.push([classes[predicted], each.predicted_probability]);
+    return thumb(each, odds, null, () => void open(each.number));
+  };
+  return listed(context, all, picture, {
+    title: right ? `${classes[label]}, right` : `${classes[label]} mistaken for ${classes[predicted]}`,
+    back: "All classes",
+    lines: [
+      `${counted(all.length)} of ${counted(of)} pictures of ${classes[label]}, ${order}`,
+      "Choose one to open its glass box, with the difference between two classes traced to units and pixels.",
+    ],
+  });
+}
+
+/**
+ * The pictures of one label that it was called rightly, missed, or got wrongly.
+ * @param {Context & {served: Served}} context
+ * @param {Evaluation} evaluation
+ * @param {[number, import("./labels.js").Kind]} place
+ */
+async function ofLabel(context, evaluation, [label, kind]) {
+  const { trace, served, store } = context;
+  const { classes } = trace.about.model;
+  const answer = await served.ask(`/api/mistakes/cell?label=${label}&kind=${kind}`);
+  const { pictures: all } = /** @type {{pictures: Labelled[]}} */ (await answer.json());
+  const { right, missed, wrong } = evaluation.labels[label];
+  const of =
+    kind === "wrong"
+      ? `${counted(right + wrong)} pictures that were called ${classes[label]}`
+      : `${counted(right + missed)} pictures that have the label ${classes[label]}`;
+  const order = {
+    right: "the least certain first.",
+    missed: "worst first: those that got the lowest probability for it.",
+    wrong: "worst first: those that got the highest probability for it.",
+  }[kind];
+  const open = async (/** @type {number} */ number) => {
+    if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
+    store.set({ view: "", place: "", name: "", index: null, page: 0 });
+  };
+  const picture = (/** @type {Labelled} */ each) => {
+    const words = `has ${names(classes, each.labels)}; called ${names(classes, each.called)}`;
+    return thumb(each, [[classes[label], each.probability]], words, () => void open(each.number));
+  };
+  return listed(context, all, picture, {
+    title: titled(classes[label], kind),
+    back: "All labels",
+    lines: [
+      `${counted(all.length)} of ${of}, ${order}`,
+      "Choose one to open its glass box, against the labels that it has.",
+    ],
+  });
+}
+
+/**
+ * A page of pictures, and the way back to the table.
+ * @template Each
+ * @param {Context} context
+ * @param {Each[]} all
+ * @param {(each: Each) => Node} picture
+ * @param {{title: string, back: string, lines: string[]}} words `lines` if there are pictures
+ */
+function listed({ state, store }, all, picture, { title, back, lines }) {
+  const pages = Math.max(1, Math.ceil(all.length / PAGE));
+  const page = Math.min(state.page, pages - 1);
+  const link = h(
     "a",
     {
       href: "#/~mistakes",
       key: "matrix",
       on: { click: (event) => (event.preventDefault(), store.set({ place: "", page: 0 })) },
     },
-    "All classes",
+    back,
   );
   return [
-    say(
-      title,
-      [
-        all.length
-          ? `${counted(all.length)} of ${counted(of)} pictures of ${classes[label]}, ` +
-            (right ? "the least certain first." : "worst first: those whose true class got the lowest probability.")
-          : "There are none.",
-        all.length
-          ? "Choose one to open its glass box, with the difference between two classes traced to units and pixels."
-          : "",
-      ],
-      STILL,
-    ),
+    say(title, all.length ? lines : ["There are none."], STILL),
     h(
       "section",
       { class: "stage mistakes", "aria-label": title },
-      h("p", {}, back),
+      h("p", {}, link),
       h(
         "ul",
         { class: "thumbs", on: { keydown: moveAmong } },
-        ...all.slice(page * PAGE, (page + 1) * PAGE).map((each) => {
-          /** @type {[number, number][]} */
-          const odds = [[label, each.label_probability]];
-          if (!right) odds.push([predicted, each.predicted_probability]);
-          return thumb(each, odds, classes, () => void open(each.number));
-        }),
+        ...all.slice(page * PAGE, (page + 1) * PAGE).map(picture),
       ),
       pages > 1 && pager({ page, pages, count: all.length, change: (change) => store.set(change, true) }),
     ),
@@ -160,12 +249,12 @@ async function pictures({ trace, state, store, served }, evaluation, [label, pre
 }
 
 /**
- * @param {Pictured} picture
- * @param {[number, number][]} odds classes, and the probability of each
- * @param {string[]} classes
+ * @param {{number: number, name: string}} picture
+ * @param {[string, number][]} odds classes, and the probability of each
+ * @param {string | null} words what else is said of it
  * @param {() => void} open
  */
-function thumb({ number, name }, odds, classes, open) {
+function thumb({ number, name }, odds, words, open) {
   const image = h("img", {
     src: `/api/mistakes/picture?number=${number}`,
     alt: "",
@@ -181,9 +270,10 @@ function thumb({ number, name }, odds, classes, open) {
       { type: "button", key: `picture/${number}`, title: name, on: { click: open } },
       image,
       h("span", { class: "name" }, name),
-      ...odds.map(([at, probability]) =>
-        h("span", { class: "answer" }, h("span", {}, classes[at]), h("span", {}, percent(probability))),
+      ...odds.map(([called, probability]) =>
+        h("span", { class: "answer" }, h("span", {}, called), h("span", {}, percent(probability))),
       ),
+      words && h("span", { class: "labels" }, words),
     ),
   );
 }

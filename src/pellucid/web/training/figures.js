@@ -20,6 +20,14 @@ export function colorOf(picture) {
 }
 
 /**
+ * What a followed picture is called by.
+ * @param {{labels: string[]}} picture
+ */
+export function nameOf({ labels }) {
+  return labels.join(", ");
+}
+
+/**
  * @param {About} about
  * @returns {{loss: Line[], accuracy: Line[], end: number}} over epochs; end is the last one of the whole training
  */
@@ -38,7 +46,7 @@ export function figures({ replay, epochs }) {
     { name: "training", color: "var(--ink)", points: train, width: 2.5 },
     { name: "validation", color: "var(--ink)", points: validated, dots: true, dashed: true },
     ...(replay?.pictures ?? []).map((followed, number) => ({
-      name: followed.class,
+      name: nameOf(followed),
       color: colorOf(number),
       points: moments((frame) => frame.loss[number]),
     })),
@@ -86,7 +94,7 @@ export function tables({ replay, epochs }) {
   const moments = replay && [
     table(
       "Each stored moment",
-      ["step", "epoch", "training loss", ...replay.pictures.map((each) => `loss of ${each.class}`)],
+      ["step", "epoch", "training loss", ...replay.pictures.map((each) => `loss of ${nameOf(each)}`)],
       replay.frames.map(({ step, epoch, train_loss, loss }) => [step, epoch, train_loss, ...loss]),
     ),
   ];

@@ -7,10 +7,11 @@ import { Trouble } from "../host.js";
 /**
  * @typedef {object} Replay
  * @property {string[]} classes
+ * @property {boolean} several whether a picture may have several labels, each with a probability of its own
  * @property {Layer[]} layers
  * @property {number} steps
  * @property {number} steps_per_epoch
- * @property {{path: string, class: string, side: string}[]} pictures
+ * @property {{path: string, class: string, labels: string[], side: string}[]} pictures
  * @property {Moment[]} frames
  */
 /** @typedef {Map<string, {shape: number[], data: Int8Array | Float32Array}>} Tensors */
@@ -76,14 +77,16 @@ export function largest(frame, layer, kind, picture) {
 }
 
 /**
- * softmax of a picture's logits.
+ * softmax of a picture's logits; of several labels, sigmoid.
  * @param {Tensors} frame
  * @param {number} picture
+ * @param {boolean} several
  * @returns {number[]}
  */
-export function probabilities(frame, picture) {
+export function probabilities(frame, picture, several) {
   const { data, shape } = of(frame, "logits");
   const own = Array.from(data.subarray(picture * shape[1], (picture + 1) * shape[1]));
+  if (several) return own.map((logit) => 1 / (1 + Math.exp(-logit)));
   const most = Math.max(...own);
   const powers = own.map((logit) => Math.exp(logit - most));
   const sum = powers.reduce((a, b) => a + b, 0);

@@ -36,7 +36,7 @@ export function createMoment(replay) {
      * @param {number} scene.width
      */
     draw({ frames, frame, picture, layer, fixed, width }) {
-      odds.draw(probabilities(frame, picture), picture);
+      odds.draw(probabilities(frame, picture, replay.several), picture);
       for (const kind of /** @type {const} */ (["weight", "output", "gradient"])) {
         const drawn = walls[kind];
         drawn.node.hidden = !frame.has(`${layer.name}/${kind}`);
@@ -66,8 +66,8 @@ function createOdds(replay) {
      * @param {number} picture
      */
     draw(odds, picture) {
-      const own = classes.indexOf(replay.pictures[picture].class);
-      const first = odds.indexOf(Math.max(...odds));
+      const own = replay.pictures[picture].labels.map((name) => classes.indexOf(name));
+      const first = called(replay, odds);
       const shown = classes.length <= CLASSES ? classes.map((_, at) => at) : chosen(odds, own);
       if (before !== shown.join()) {
         before = shown.join();
@@ -77,7 +77,7 @@ function createOdds(replay) {
       }
       shown.forEach((at, row) => {
         const item = /** @type {HTMLElement} */ (node.children[row]);
-        item.className = `${at === own ? "true" : ""} ${at === first ? "first" : ""}`;
+        item.className = `${own.includes(at) ? "true" : ""} ${first.includes(at) ? "first" : ""}`;
         const bar = /** @type {HTMLElement} */ (item.querySelector("i > i"));
         bar.style.setProperty("width", `${100 * odds[at]}%`);
         /** @type {HTMLElement} */ (item.querySelector("b")).textContent = percent(odds[at]);
@@ -87,13 +87,24 @@ function createOdds(replay) {
 }
 
 /**
- * Of many classes, the true one and the most probable, in their order.
+ * What the network answers: the most probable class; of several labels, all from 1/2 on, since thresholds are chosen
+ * when the training has ended. None where the scores are not finite.
+ * @param {Replay} replay
  * @param {number[]} odds
- * @param {number} own
+ */
+export function called({ several }, odds) {
+  if (several) return odds.flatMap((each, at) => (each >= 0.5 ? [at] : []));
+  return [odds.indexOf(Math.max(...odds))].filter((at) => at >= 0);
+}
+
+/**
+ * Of many classes, the true ones and the most probable, in their order.
+ * @param {number[]} odds
+ * @param {number[]} own
  */
 function chosen(odds, own) {
   const order = odds.map((_, at) => at).sort((a, b) => odds[b] - odds[a]);
-  return [...new Set([own, ...order])].slice(0, CLASSES).sort((a, b) => a - b);
+  return [...new Set([...own, ...order])].slice(0, CLASSES).sort((a, b) => a - b);
 }
 
 /**

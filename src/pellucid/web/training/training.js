@@ -8,10 +8,11 @@ import { dark } from "../colors.js";
 import { chart } from "./curves.js";
 import { choice, h } from "../element.js";
 import { counted, number, percent } from "../format.js";
-import { colorOf, figures, tables, inWords } from "./figures.js";
+import { colorOf, figures, nameOf, tables, inWords } from "./figures.js";
 import { createFrames, probabilities } from "./frames.js";
 import { Trouble } from "../host.js";
-import { createMoment } from "./moment.js";
+import { names, same } from "../labels.js";
+import { called, createMoment } from "./moment.js";
 import { pace } from "./progress.js";
 import { createTransport } from "./transport.js";
 import { GONE, NONE_HERE, ROUNDED, WITHOUT } from "./words.js";
@@ -138,11 +139,16 @@ function createPlayer({ store, served, reopen }) {
   /** The parts that stay while the frames change. */
   function drawAround() {
     const replay = /** @type {Replay} */ (about?.replay);
-    const { class: label, side, path } = replay.pictures[picture];
+    const { labels, side, path } = replay.pictures[picture];
+    const label = nameOf(replay.pictures[picture]);
     const source = (/** @type {number} */ each) => `/api/training/picture?n=${each}`;
     const how = side === "validation" ? "not trained on" : "trained on";
     shown.replaceChildren(
-      h("img", { src: source(picture), alt: `A picture of the class ${label}`, title: path }),
+      h("img", {
+        src: source(picture),
+        alt: `A picture of ${labels.length === 1 ? "the class" : "the labels"} ${label}`,
+        title: path,
+      }),
       h("figcaption", {}, h("b", {}, label), ` · ${how}`),
       /** @type {NonNullable<typeof moment>} */ (moment).odds,
     );
@@ -158,7 +164,7 @@ function createPlayer({ store, served, reopen }) {
             on: { click: () => choose(() => (picture = number)) },
           },
           h("img", { src: source(number), alt: "" }),
-          each.class,
+          nameOf(each),
         ),
       ),
     );
@@ -231,21 +237,20 @@ function createPlayer({ store, served, reopen }) {
     const shownLayer = /** @type {import("./frames.js").Layer} */ (replay.layers.find(({ name }) => name === layer));
     const width = Math.max(200, (stage.clientWidth || 900) - 2);
     moment?.draw({ frames, frame, picture, layer: shownLayer, fixed, width });
-    const odds = probabilities(frame, picture);
+    const odds = probabilities(frame, picture, replay.several);
     const most = odds.indexOf(Math.max(...odds));
-    const { class: label } = replay.pictures[picture];
-    const own = odds[replay.classes.indexOf(label)];
+    const own = replay.pictures[picture].labels.map((name) => replay.classes.indexOf(name));
     const when = now.step ? `After step ${counted(now.step)} of ${counted(replay.steps)}` : "Before the first step";
     if (most < 0) {
       sentence.textContent = `${when} its scores were no longer finite numbers.`;
       return;
     }
-    const answer = `it gave “${label}” ${percent(own)}`;
-    const right =
-      replay.classes[most] === label
-        ? "and so was right"
-        : `and mistook it for “${replay.classes[most]}”, ${percent(odds[most])}`;
-    sentence.textContent = `${when} ${answer}, ${right}.`;
+    const gave = own.map((at) => `“${replay.classes[at]}” ${percent(odds[at])}`);
+    const answers = called(replay, odds);
+    const wrong = replay.several
+      ? `and called it ${names(replay.classes, answers)}, with every threshold at 50%`
+      : `and mistook it for “${replay.classes[most]}”, ${percent(odds[most])}`;
+    sentence.textContent = `${when} it gave ${gave.join(" and ")}, ${same(answers, own) ? "and so was right" : wrong}.`;
   }
 
   /** @param {unknown} error */
