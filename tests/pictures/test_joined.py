@@ -49,7 +49,7 @@ def test_copies_on_two_sides_stay_apart(tmp_path: Path) -> None:
 
 def test_a_class_with_the_separator_in_its_name_is_refused(tmp_path: Path) -> None:
     put(tmp_path, {"a|b/1.png": b"one", "dog/1.png": b"dog"})
-    with pytest.raises(CatalogError, match=r"The class 'a\|b' of .* has a \| in its name, .* Rename it\."):
+    with pytest.raises(CatalogError, match=r"The class 'a\|b' of .* has a \| in its name, .* Rename the class\."):
         joined(catalogs.scan(tmp_path))
 
 

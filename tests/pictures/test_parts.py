@@ -134,7 +134,7 @@ def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
 def test_a_list_that_fits_neither_is_told(tmp_path: Path) -> None:
     root = make(tmp_path, "fold1 fold2", "cat dog")
     (root / "classes.txt").write_text("cat\n")
-    assert "is neither" in refused(root)
+    assert "match neither" in refused(root)
 
 
 def test_another_file_of_that_name_changes_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 from typing import Protocol, TypeVar
 
@@ -16,7 +17,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from pellucid.app import folding
-from pellucid.app.bars import only_bar, progress_bars
+from pellucid.app.bars import UNTIMED, only_bar, progress_bars
 from pellucid.app.exits import Exit
 from pellucid.app.format import balanced, duration, few, many, printable, share
 from pellucid.classifier.caveats import knew
@@ -114,6 +115,25 @@ def waiting(what: str) -> Iterator[None]:
         return
     with console.status(what):
         yield
+
+
+def timed(steps: Generator[tuple[int, int], None, T], what: str) -> T:
+    """Run a generator that yields how much of how much is done to its end, and return what it returns.
+
+    On a terminal a bar says how far it is, and from a few seconds on how long it will take.
+    """
+    watched = Steps(steps)
+    with progress_bars() as bars:
+        bar = only_bar(bars)
+        bars.update(bar, description=what)
+        began: tuple[float, int] | None = None  # what comes before the first step is of another kind
+        for done, total in watched:
+            now = monotonic()
+            began = began or (now, done)
+            spent, gone = now - began[0], done - began[1]
+            left = f"{duration(spent / gone * (total - done))} left" if gone and spent > UNTIMED else ""
+            bars.update(bar, completed=done, total=total, left=left)
+    return watched.result
 
 
 def counted(steps: Generator[int, None, T], total: int, what: str) -> T:

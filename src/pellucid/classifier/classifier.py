@@ -38,6 +38,7 @@ from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import ALONE, PIXEL_LIMIT, Form, Ranges
 from pellucid.runtime.memory import keep_memory
+from pellucid.steps import result_of
 
 if TYPE_CHECKING:
     import torch
@@ -195,6 +196,12 @@ class Classifier:
         `against`: by default the predicted class, or the next most probable if `label` is the predicted one. Raises
         PictureError, TraceError.
         """
+        return result_of(self.differing(picture, label, against))
+
+    def differing(
+        self, picture: Source, label: str, against: str | None = None
+    ) -> Generator[tuple[int, int], None, Mechanism]:
+        """As `difference`. Once the picture is followed, yields how many layers are taken apart, and of how many."""
         first = self._class(label)
         name, image = self.predictor.named(picture)
         order = np.argsort(-self.logits(image[None])[0], kind="stable")
@@ -202,7 +209,7 @@ class Classifier:
         if first == second:
             raise TraceError(f"{label!r} cannot be compared with itself; name two classes.")
         trace = self._record(name, image, first, Loss("difference", against=second), None)
-        return mechanism.mechanism(self._graph, trace, first, second)
+        return (yield from mechanism.taking_apart(self._graph, trace, first, second))
 
     def attribute(
         self, picture: Source, label: str | None = None, method: Method = "grad_cam", layer: str | None = None
@@ -211,6 +218,15 @@ class Classifier:
 
         Raises PictureError, and TraceError if the label is not a class or the layer does not exist.
         """
+        return result_of(self.attributing(picture, label, method, layer))
+
+    def attributing(
+        self, picture: Source, label: str | None = None, method: Method = "grad_cam", layer: str | None = None
+    ) -> Generator[tuple[int, int], None, Attribution]:
+        """As `attribute`.
+
+        Yields how far the score is: pictures with pixels removed that are looked at, and of how many.
+        """
         from pellucid.engine import frozen
 
         image = self.prepared(picture)
@@ -218,7 +234,8 @@ class Classifier:
         target = int(self.logits(image[None])[0].argmax()) if label is None else self._class(label)
         several = self.thresholds is not None
         faster = frozen.faster(self.module, self.device) if self.network is not None else None
-        return attribution.attribute(self.module, sample, target, method, layer, self.temperature, several, faster)
+        about = method, layer, self.temperature, several, faster
+        return (yield from attribution.attributing(self.module, sample, target, *about))
 
     def expect(self, labels: Strings, against: str | None, units: Strings, weights: Strings, layer: str | None) -> None:
         """Check the names for `explain`, `difference`, `attribute` and a trace's `unit` and `update`, before a trace.

@@ -208,7 +208,7 @@ def squared_error() -> Lesson:
         "The same cycle with mean squared error",
         "Forward is the same; the error is the other loss, and so every gradient differs. They are smaller here, "
         "because softmax flattens out and takes part of the gradient: one reason why classifiers are trained with "
-        "cross-entropy. From the scores on backwards the rules are those of before.",
+        "cross-entropy. From the scores backwards, the rules are the same as before.",
         (
             *_gradient_grids(cycle),
             *(Grid(f"new {name}", f"new {name}", _flat(new), "computed") for name, new in cycle.after.weights.items()),

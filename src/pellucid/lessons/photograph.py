@@ -81,8 +81,8 @@ def edges_and_blur(photo: Floats, caption: str) -> Lesson:
         "edges-and-blur",
         "Edges, blur and sharpening",
         "Long before networks learned filters, people wrote them by hand. Weights that cancel out on an even surface "
-        "leave only edges; weights that are all alike blur; a large one among small negative ones sharpens. The "
-        "colours were brought to grey by a filter too, of 1x1x3: shares of red, green and blue. Worked out "
+        "leave only edges; weights that are all alike blur; a large one among small negative ones sharpens. A "
+        "filter of 1x1x3 also turned the colours to grey: shares of red, green and blue. Worked out "
         "below: the place where the upright edges are strongest.",
         tuple(grids),
         tuple(work.number(0, row, column) for work in (brightness, *works.values())),

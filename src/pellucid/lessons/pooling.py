@@ -30,7 +30,7 @@ def pooling() -> Lesson:
         "pooling",
         "Max, average and L2-norm pooling",
         "Pooling makes a map smaller and has no weights: each window of 2x2 becomes one number. Max pooling keeps the "
-        "largest, so what was found stays found, and where exactly matters less. Average pooling takes the mean; "
+        "largest: a detected pattern stays detected, and its exact place matters less. Average pooling takes the mean; "
         "L2-norm pooling the root of the sum of squares.",
         (
             Grid("map", "the output of 6x6 with 3x3", before[0], "computed"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -20,10 +20,13 @@ from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import PictureError, RecipeError
-from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.page.offline import paging
 from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.why.attribution import Method, overlay
 from pellucid.pictures.png import encode as png
+from pellucid.steps import result_of
+
+T = TypeVar("T")
 
 
 def explain(
@@ -121,8 +124,8 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if request.html is not None and (first := next(usable, None)) is not None:
-        with _waiting("writing the page", several):
-            files.create(request.html, offline(chain([first], usable), model.resolve().name))
+        steps = paging(chain([first], usable), model.resolve().name)
+        files.create(request.html, _timed(steps, "writing the page", several))
     for _ in usable:  # run those that no page has read
         pass
     followed = [each for each in results if "error" not in each]
@@ -190,8 +193,8 @@ def _answer(
         else:
             answered["why_not"] = _why_not(classifier, picture, label, request, places.why_not, several)
     if request.method is not None:
-        with _waiting("computing the map, and how far to trust it", several):
-            attributed = classifier.attribute(picture, request.label, request.method, request.layer)
+        steps = classifier.attributing(picture, request.label, request.method, request.layer)
+        attributed = _timed(steps, "computing the map, and how far to trust it", several)
         _write_map(classifier, picture, attributed.map, places.map)
         answered["map"] = {**attributed.as_json(), "written": str(places.map)}
         if shown:
@@ -245,6 +248,11 @@ def _waiting(what: str, several: bool) -> AbstractContextManager[None]:
     return nullcontext() if several else progress.waiting(what)
 
 
+def _timed(steps: Generator[tuple[int, int], None, T], what: str, several: bool) -> T:
+    """The result, under a bar with the time that is left; of several pictures a bar says how far they are."""
+    return result_of(steps) if several else progress.timed(steps, what)
+
+
 def _places(picture: Path, request: Request) -> Places:
     return Places(
         request.out or Path(f"{picture.stem}-why-not-{files.safe(request.why_not or '')}.png"),
@@ -282,8 +290,8 @@ def _why_not(
     assert request.why_not is not None
     if request.why_not == label:
         raise RecipeError(f"--why-not is {request.why_not!r}, which is predicted already; name another class.")
-    with _waiting("splitting the difference between the classes", several):
-        difference = classifier.difference(picture, label, request.why_not)
+    steps = classifier.differing(picture, label, request.why_not)
+    difference = _timed(steps, "splitting the difference between the classes", several)
     _write_map(classifier, picture, difference.pixels, place)
     if not request.json:
         explain_text.mechanism(difference)

@@ -18,7 +18,7 @@ import posixpath
 import re
 import zlib
 from base64 import b64encode
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -31,6 +31,7 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.page import rebuild
 from pellucid.glassbox.page.document import Document
 from pellucid.glassbox.trace.naming import PICTURE
+from pellucid.steps import result_of
 
 if TYPE_CHECKING:
     from pellucid.glassbox.trace.trace import Trace
@@ -77,8 +78,16 @@ def offline(
     and not kept: an iterator that makes them needs little memory. Equal parts are stored once. Raises TraceError if the
     file would be larger than `largest` bytes, or if there is no trace.
     """
+    return result_of(paging(traces, name, web=web, largest=largest))
+
+
+def paging(
+    traces: Trace | Iterable[Trace], name: str = "", *, web: Path | None = None, largest: int | None = None
+) -> Generator[tuple[int, int], None, str]:
+    """As `offline`. Yields how many bytes of a picture's numbers are packed, and of how many."""
     several = traces if isinstance(traces, Iterable) else [traces]
-    return _assembled(_elements(several, name, LARGEST if largest is None else largest), web or WEB)
+    elements = yield from _elements(several, name, LARGEST if largest is None else largest)
+    return _assembled(elements, web or WEB)
 
 
 def framed(trace: Trace) -> str:
@@ -93,7 +102,7 @@ def framed(trace: Trace) -> str:
     )
 
 
-def _elements(traces: Iterable[Trace], name: str, largest: int) -> dict[str, str]:
+def _elements(traces: Iterable[Trace], name: str, largest: int) -> Generator[tuple[int, int], None, dict[str, str]]:
     """The page's data by the id of its element: "document" and "arrays" of the first, "picture-1", "picture-2", ...
 
     With several, the first document's "pictures" describes each before it is opened.
@@ -106,7 +115,7 @@ def _elements(traces: Iterable[Trace], name: str, largest: int) -> dict[str, str
     for number, trace in enumerate(traces):
         document = Document(trace, name)
         try:
-            content, packed = pack(document, left, known)
+            content, packed = yield from _packing(document, left, known)
         except TraceError as error:
             if number:
                 raise TraceError(_too_many(number, largest)) from error
@@ -139,6 +148,13 @@ def pack(
     entry has "shared". "bytes" is the length of the arrays' text: a page with fewer was truncated. Raises TraceError if
     that is more than `largest`.
     """
+    return result_of(_packing(document, largest, known))
+
+
+def _packing(
+    document: Document, largest: int, known: Mapping[str, str] | None
+) -> Generator[tuple[int, int], None, tuple[dict[str, Any], dict[str, str]]]:
+    """As `pack`. Yields how many bytes of numbers are packed, and of how many."""
     entries: dict[str, dict[str, Any]] = {**document.content["arrays"]}
     packed: dict[str, str] = {}
     shared = {name for name, digest in document.digests.items() if (known or {}).get(name) == digest}
@@ -146,13 +162,15 @@ def pack(
         raise TraceError(_too_large(document, largest))
     entries |= {name: {**entries[name], "shared": True} for name in shared}
     names = [name for name in document.arrays if name not in shared and name not in document.same]
-    total = 0
+    total, done, every = 0, 0, sum(document.arrays[name].nbytes for name in names)
     with ThreadPoolExecutor(THREADS) as threads:
         stored = threads.map(lambda name: _stored(document.trace, name, document.arrays[name]), names)
         for name, (kind, text) in zip(names, stored, strict=True):
             if kind is not None:
                 entries[name] = {**entries[name], "rebuilt": kind}
             packed[name] = text
+            done += document.arrays[name].nbytes
+            yield done, every
             total += len(text)
             if total > largest:
                 threads.shutdown(wait=False, cancel_futures=True)

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -25,7 +25,8 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.trace.frozen_copy import gradients, shapes, still, unknown
 from pellucid.glassbox.trace.packed import packed
 from pellucid.glassbox.why.colormap import blend
-from pellucid.glassbox.why.deletion import Deletion, deletion
+from pellucid.glassbox.why.deletion import Deletion, deleting
+from pellucid.steps import result_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -97,6 +98,20 @@ def attribute(
     is copied and does not change. Raises TraceError if the method, the class or the layer does not exist, if the
     network cannot be differentiated, or if the map is not finite.
     """
+    return result_of(attributing(module, sample, target, method, layer, temperature, several, scores))
+
+
+def attributing(
+    module: nn.Module,
+    sample: Tensor,
+    target: int,
+    method: Method,
+    layer: str | None = None,
+    temperature: float = 1.0,
+    several: bool = False,
+    scores: Callable[[Tensor], Tensor] | None = None,
+) -> Generator[tuple[int, int], None, Attribution]:
+    """As `attribute`. Once the map is there, yields how far its score is: pictures looked at, and of how many."""
     if method not in METHODS:
         raise TraceError(f"There is no method {method!r}; the methods are {', '.join(METHODS)}.")
     if layer is not None and method != "grad_cam":
@@ -119,7 +134,7 @@ def attribute(
             raise TraceError(
                 f"The map of {method} has values that are not finite, because the network or the picture has some."
             )
-        score = deletion(scores or copy, picture, target, heat, temperature, several)
+    score = yield from deleting(scores or copy, picture, target, heat, temperature, several)
     adds_up = method == "integrated_gradients"
     error = float(heat.sum(dtype=np.float64)) - (logit - baseline_logit) if adds_up else None
     return Attribution(method, layer, target, heat, logit, baseline_logit, error, score)

@@ -7,7 +7,7 @@ has no measure of chance; ours is the same map moved elsewhere on the picture (d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.network.scores import tensor_probabilities
+from pellucid.steps import result_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,13 +89,25 @@ def deletion(
     order, so a constant map gets the figures of chance. `scores`: pictures (n, C, H, W) -> (n, classes), as the network
     computes them in evaluation mode.
     """
+    return result_of(deleting(scores, sample, target, heat, temperature, several))
+
+
+def deleting(
+    scores: Callable[[Tensor], Tensor],
+    sample: Tensor,
+    target: int,
+    heat: NDArray[np.float32],
+    temperature: float = 1.0,
+    several: bool = False,
+) -> Generator[tuple[int, int], None, Deletion]:
+    """As `deletion`. Yields how many pictures the network has looked at, and of how many."""
     random = np.random.default_rng(SEED)
     shares = np.linspace(0, 1, STEPS + 1)
     removed = np.rint(shares * heat.size).astype(int)
     orders = [_order(_elsewhere(heat, random), random) for _ in range(ORDERS)]
     if ranks := heat.min() != heat.max():
         orders.append(_order(heat, random))
-    curves = _curves(scores, sample, target, orders, removed, temperature, several)
+    curves = yield from _curves(scores, sample, target, orders, removed, temperature, several)
     chance = curves[:ORDERS]
     areas = [float(np.trapezoid(curve, shares)) for curve in chance]
     curve = curves[ORDERS] if ranks else np.mean(chance, axis=0)
@@ -125,7 +138,7 @@ def _curves(
     removed: NDArray[np.int64],
     temperature: float,
     several: bool,
-) -> NDArray[np.float64]:
+) -> Generator[tuple[int, int], None, NDArray[np.float64]]:
     """The probability after each number of pixels removed in each order, float64 (orders, steps).
 
     With nothing and with everything removed, the picture is the same in every order, and is computed once.
@@ -137,8 +150,9 @@ def _curves(
     every = [(0, int(removed[0])), (0, int(removed[-1]))]
     every += [(number, int(count)) for number in range(len(orders)) for count in removed[1:-1]]
     curves = []
-    with torch.inference_mode():
-        for start in range(0, len(every), BATCH):
+    for start in range(0, len(every), BATCH):
+        yield start, len(every)
+        with torch.inference_mode():
             which, counts = torch.tensor(every[start : start + BATCH], device=sample.device).T
             logits = scores(sample * (ranks[which] >= counts.view(-1, 1, 1, 1)))
             curves.append(tensor_probabilities(logits, temperature, several)[:, target].cpu().numpy())

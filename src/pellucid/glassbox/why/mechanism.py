@@ -12,7 +12,7 @@ representation of Srinivas & Fleuret 2019 (eq. 3), with the rest of every op in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from pellucid.glassbox.trace.graph import Call, Graph, Ref
 from pellucid.glassbox.trace.naming import INPUT, LOSS
 from pellucid.glassbox.trace.running import filled
 from pellucid.glassbox.trace.trace import STRONGEST, Node, Trace
+from pellucid.steps import result_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,6 +103,11 @@ class Mechanism:
 
 def mechanism(graph: Graph, trace: Trace, first: int, second: int) -> Mechanism:
     """Take apart the difference of a trace recorded with Loss("difference") for class `first` against `second`."""
+    return result_of(taking_apart(graph, trace, first, second))
+
+
+def taking_apart(graph: Graph, trace: Trace, first: int, second: int) -> Generator[tuple[int, int], None, Mechanism]:
+    """As `mechanism`. Yields how many layers are done, and of how many."""
     inside = [
         node
         for node in trace.nodes
@@ -109,7 +115,10 @@ def mechanism(graph: Graph, trace: Trace, first: int, second: int) -> Mechanism:
     ]
     calls = {call.name: call for call in graph.calls}
     contributions = {node.name: _contributions(trace, node.name) for node in inside}
-    own = {node.name: _own(calls.get(node.name), node, graph, trace, contributions[node.name]) for node in inside}
+    own: dict[str, float] = {}
+    for done, node in enumerate(inside):
+        yield done, len(inside)
+        own[node.name] = _own(calls.get(node.name), node, graph, trace, contributions[node.name])
     shares, after = [], sum(own.values())
     for position, node in enumerate(inside):
         after -= own[node.name]
