@@ -171,6 +171,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "evaluate",
         "explain",
         "open",
+        "serve",
         "filters",
         "article",
         "plan",
