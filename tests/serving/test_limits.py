@@ -104,6 +104,7 @@ def test_nonsense_on_the_wire_harms_nobody(served: Running, png: Png, sent: byte
     said = raw(served, sent)
     assert b"Traceback" not in said
     assert not said.startswith(b"HTTP/1.1 5")
+    assert b"error" in said or b"models" in said or b"Content-Length: 100" in sent
     assert served.ask("POST", "/v1/predict", png(0)).status == 200
 
 
@@ -176,6 +177,24 @@ def test_an_answer_that_takes_too_long_is_given_up_and_its_place_is_free(trained
         assert served.server.application.handler.gate.pictures == 0
         held.go.set()
         wait_for(lambda: served.ask("POST", "/v1/predict", png(0)).status == 200)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
+)
+def test_a_request_that_never_becomes_whole_is_not_waited_for(trained: Path, sent: bytes) -> None:
+    with running({"small": trained}, Limits(seconds=0.2)) as served:
+        connection = socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE)
+        with connection:
+            connection.sendall(sent)
+            said = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert said.startswith(b"HTTP/1.1 200" if b"\r\n\r\n" in sent else b"HTTP/1.1 408")
+    assert b"No whole request came within 0.2 s." in said
+
+
+def test_headers_without_end_are_refused(served: Running) -> None:
+    said = raw(served, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000)
+    assert said.startswith(b"HTTP/1.1 431")
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(trained: Path) -> None:

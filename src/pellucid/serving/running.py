@@ -18,6 +18,7 @@ from pellucid.serving.application import Application
 from pellucid.serving.entrance import Access
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
+from pellucid.serving.protocol import patient
 from pellucid.serving.served import Loaded
 
 BACKLOG = 2048  # connections that the operating system holds until they are taken
@@ -65,6 +66,7 @@ def server(service: Service) -> Server:
     patience = max(service.limits.seconds, service.limits.explaining_seconds)
     config = uvicorn.Config(
         application.asgi,
+        http=patient(service.limits.seconds),
         log_config=None,
         access_log=False,
         ws="none",
