@@ -20,6 +20,7 @@ from pellucid.classifier.predict.backend import Logits
 from pellucid.serving.entrance import Access
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
+from pellucid.serving.page import Pages
 from pellucid.serving.running import Server, Service, listening, server
 from pellucid.serving.served import load
 
@@ -70,11 +71,12 @@ def running(
     limits: Limits = SMALL,
     token: str | None = None,
     around: Callable[[Logits], Logits] = lambda logits: logits,
+    pages: Pages | None = None,
 ) -> Iterator[Running]:
     """`around`: what computes instead of the network, with the network's own function in hand."""
     loaded = [load(name, folder, limits) for name, folder in models.items()]
     loaded = [replace(each, logits=around(each.logits)) for each in loaded]
-    answering = server(Service(loaded, limits, Access(token), Metrics(list(models)), 2))
+    answering = server(Service(loaded, limits, Access(token), Metrics(list(models)), 2, pages))
     with listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         thread = threading.Thread(target=lambda: asyncio.run(answering.serve([listener])))

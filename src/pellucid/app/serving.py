@@ -28,6 +28,7 @@ class Settings:
     max_pictures: int
     queue: int
     timeout: float
+    page: bool
     trust: bool
 
 
@@ -63,7 +64,13 @@ def run(settings: Settings) -> int:
         host, port = settings.host, listener.getsockname()[1]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(f"{printable(', '.join(folders))} served at {address} (Ctrl-C ends it). {address}/docs", flush=True)
-        return workers.run(Service(loaded, limits, Access(token), metrics, threads), listener, settings.workers)
+        pages = None
+        if settings.page and settings.workers == 1:  # a reader's run is in one process, and any may be asked
+            from pellucid.app.page.readers import Readers
+
+            pages = Readers()
+        service = Service(loaded, limits, Access(token), metrics, threads, pages)
+        return workers.run(service, listener, settings.workers)
 
 
 def named(models: tuple[str, ...]) -> dict[str, Path]:

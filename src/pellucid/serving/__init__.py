@@ -15,6 +15,7 @@ openapi, index  what OpenAPI says of bodies; the page at /docs
 entrance        who may ask; each request logged and counted
 metrics         counters that all workers share, for Prometheus
 logs            a line of JSON for each event
+page            the page for browsers, at /
 application     the dialects behind the entrance
 protocol        HTTP, with limits on what comes before a body
 running         one process that listens; its signals

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 
 from pellucid import __version__
 from pellucid.errors import ArtefactError, PellucidError, PictureError
-from pellucid.serving import hugging_face, index, open_inference, v1
+from pellucid.glassbox.page.replies import Refused
+from pellucid.serving import hugging_face, index, open_inference, page, v1
 from pellucid.serving.entrance import Access, Entrance
 from pellucid.serving.explain import Explainer
 from pellucid.serving.gate import Gate
@@ -22,6 +23,7 @@ from pellucid.serving.handler import Handler
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
 from pellucid.serving.models import Models
+from pellucid.serving.page import Pages
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.served import Loaded
 from pellucid.serving.wire import as_json, fault, refused
@@ -33,9 +35,16 @@ class Application:
     """What one process answers with. `asgi` is the application; it ends its threads when its server shuts down."""
 
     def __init__(
-        self, loaded: Sequence[Loaded], limits: Limits, access: Access, metrics: Metrics, threads: int
+        self,
+        loaded: Sequence[Loaded],
+        limits: Limits,
+        access: Access,
+        metrics: Metrics,
+        threads: int,
+        pages: Pages | None = None,
     ) -> None:
-        """`threads`: how many decode, and how many compute for each model."""
+        """`threads`: how many decode, and how many compute for each model. `pages`: None without the page."""
+        self._pages = pages
         decoders = ThreadPoolExecutor(threads, "decode")
         models, explainer = Models(loaded, limits, threads, metrics), Explainer(limits)
         self.handler = Handler(models, limits, Gate(limits), metrics, decoders, explainer)
@@ -51,6 +60,8 @@ class Application:
         for router in (v1.router(self.handler), open_inference.router(self.handler), hugging_face.router(self.handler)):
             inside.include_router(router)
         inside.include_router(self._about(inside))
+        if pages is not None:
+            inside.include_router(page.router(self.handler, pages))
         for error in (Refusal, PellucidError, HTTPException):
             inside.add_exception_handler(error, _told)
         inside.add_exception_handler(Exception, _fault)
@@ -68,13 +79,18 @@ class Application:
             self.handler.decoders.shutdown()
             self.handler.models.close()
             self.handler.explainer.close()
+            if self._pages is not None:
+                self._pages.close()
 
     def _about(self, inside: FastAPI) -> APIRouter:
         """What the server says of itself."""
         routes, handler = APIRouter(tags=["The server"]), self.handler
 
         @routes.get("/", summary="What is here")
-        async def first() -> Response:
+        async def first(request: Request) -> Response:
+            """The page for a browser; for a program the models."""
+            if self._pages is not None and page.wanted(request):
+                return page.first(request)
             models = [v1.described(handler.models.now(name)) for name in handler.models.names]
             return as_json({"name": "pellucid", "version": __version__, "models": models, "docs": "/docs"})
 
@@ -99,6 +115,8 @@ async def _told(_request: Request, error: Exception) -> Response:
     """An error that is meant for the caller, as one sentence."""
     if isinstance(error, Refusal):
         return refused(str(error), error.status, error.headers)
+    if isinstance(error, Refused):
+        return refused(str(error), error.status)
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         sentence = {

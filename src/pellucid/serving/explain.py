@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from pellucid.serving.limits import Limits
 from pellucid.serving.refusal import Refusal, busy, wrong
 from pellucid.serving.served import Served
 
+T = TypeVar("T")
 Map = Literal["grad_cam", "integrated_gradients", "occlusion", "none"]
 MAPS: tuple[Map, ...] = get_args(Map)
 NUMBERS = 20  # units and weights in one request
@@ -65,11 +67,15 @@ class Explainer:
 
     async def explain(self, served: Served, name: str, picture: Source, question: Question) -> dict[str, Any]:
         """The answer as JSON types. Raises Refusal (429, 504), PictureError, TraceError, ArtefactError."""
+        return await self.run(partial(answer, served, name, picture, question))
+
+    async def run(self, task: Callable[[], T]) -> T:
+        """What the task returns, once it is its turn. Raises Refusal (429, 504) and what the task raises."""
         with self._lock:
             if self.waiting >= self._limits.explanations:
                 raise busy(f"{self.waiting} explanations are being worked on.", 5)
             self.waiting += 1
-        work = self._thread.submit(answer, served, name, picture, question)
+        work = self._thread.submit(task)
         work.add_done_callback(self._done)
         try:
             async with asyncio.timeout(self._limits.explaining_seconds):
@@ -84,7 +90,7 @@ class Explainer:
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
 
-    def _done(self, _work: Future[dict[str, Any]]) -> None:
+    def _done(self, _work: Future[Any]) -> None:
         with self._lock:
             self.waiting -= 1
 

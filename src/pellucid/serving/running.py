@@ -18,6 +18,7 @@ from pellucid.serving.application import Application
 from pellucid.serving.entrance import Access
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
+from pellucid.serving.page import Pages
 from pellucid.serving.protocol import patient
 from pellucid.serving.served import Loaded
 
@@ -34,6 +35,8 @@ class Service:
     access: Access
     metrics: Metrics
     threads: int
+    pages: Pages | None = None
+    """What answers the page; None without it."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -62,7 +65,9 @@ def answer(service: Service, listener: socket.socket) -> None:
 
 def server(service: Service) -> Server:
     """What answers once `serve` is awaited."""
-    application = Application(service.loaded, service.limits, service.access, service.metrics, service.threads)
+    application = Application(
+        service.loaded, service.limits, service.access, service.metrics, service.threads, service.pages
+    )
     patience = max(service.limits.seconds, service.limits.explaining_seconds)
     config = uvicorn.Config(
         application.asgi,

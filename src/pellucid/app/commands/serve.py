@@ -24,6 +24,7 @@ def serve(
     max_pictures: int = 64,
     queue: int = 256,
     timeout: float = 30.0,
+    no_page: Switch = False,
     trust: Switch = False,
 ) -> int:
     """Serve models over HTTP: Pellucid's own requests, Open Inference Protocol v2, Hugging Face's image classification.
@@ -44,6 +45,7 @@ def serve(
         max_pictures: Pictures of a request.
         queue: Pictures that may be in work at once. Beyond, requests are told to come back (429).
         timeout: Seconds for a request to arrive, and for its answer.
+        no_page: Serve no page at /. With several workers there is none either.
         trust: Open saved Python modules, which may run code. Use this only if you trust who made them.
     """
     from pellucid.app import serving
@@ -52,7 +54,19 @@ def serve(
         print("pellucid serve: MODEL is missing. See `pellucid serve --help`.", file=sys.stderr)
         return Exit.USAGE
     settings = serving.Settings(
-        models, host, port, token, token_file, workers, max_mb, max_megapixels, max_pictures, queue, timeout, trust
+        models,
+        host,
+        port,
+        token,
+        token_file,
+        workers,
+        max_mb,
+        max_megapixels,
+        max_pictures,
+        queue,
+        timeout,
+        not no_page,
+        trust,
     )
     return serving.run(settings)
 
