@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test bench lint types browser triton clean
+.PHONY: demo test bench soak lint types browser triton clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +15,9 @@ test: $(VENV)/installed lint browser triton  ## everything: style, types, tests
 
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
 	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+soak: $(VENV)/installed  ## a server under load for five minutes; SOAK="--minutes 1 --workers 2" for another run
+	$(BIN)/python benchmarks/load.py $(SOAK)
 
 # the page is tested in a real Chromium: an existing one, Debian's if run as root, or else Playwright's own
 browser: $(VENV)/installed

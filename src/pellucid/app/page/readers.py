@@ -1,0 +1,83 @@
+"""The page for many readers at once: each has a run of its own, which no other reader can ask for.
+
+The model's own pictures stay with whoever serves it. Readers see what they bring, and at first a picture of plain grey.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import numpy as np
+
+from pellucid.app.page import routes
+from pellucid.app.page.shown import Glass
+from pellucid.glassbox.page import replies
+from pellucid.glassbox.page.replies import Outdated, Refused, Reply
+from pellucid.serving.served import Served
+
+MOST = 8
+"""Readers whose runs are in memory; the one who has asked for nothing longest begins again."""
+OWN = ("/api/mistakes", "/api/exemplars", "/api/training")
+"""Questions whose answers show the model's own pictures."""
+_OWN = "A server does not show the model's own pictures. “pellucid open” shows them."
+GREY = 128
+OFFERS = ("difference",)
+
+
+class Readers:
+    """What each reader sees of a model, by a name that only the reader's browser knows."""
+
+    def __init__(self) -> None:
+        self._glasses: OrderedDict[str, Glass] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def knows(self, reader: str) -> bool:
+        """Whether this reader has a run already; to begin one takes seconds."""
+        return reader in self._glasses
+
+    def get(self, served: Served, reader: str, path: str, asked: Mapping[str, str]) -> Reply | None:
+        """The answer to a question of the page; None where there is none. Raises PellucidError."""
+        if path not in routes.GET:
+            return None
+        if path == "/api/exemplars":  # asked in passing by the view of a layer, which shows why there are none
+            return replies.as_json({"state": "failed", "error": _OWN})
+        _check(path)
+        return routes.GET[path](self._glass(served, reader, begin=path == "/api/document"), asked)
+
+    def post(self, served: Served, reader: str, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
+        """The same for what is sent."""
+        if path not in routes.POST:
+            return None
+        _check(path)
+        return routes.POST[path](self._glass(served, reader, begin=False), asked, body)
+
+    def close(self) -> None:
+        """End what is worked out beside the pages."""
+        for glass in self._glasses.values():
+            glass.finish()
+
+    def _glass(self, served: Served, reader: str, begin: bool) -> Glass:
+        with self._lock:
+            known = self._glasses.get(reader)
+            if known is not None:
+                self._glasses.move_to_end(reader)
+                return known
+        if not begin:
+            raise Outdated()
+        form = served.predictor.form
+        grey = np.full((form.height, form.width, 3), GREY, np.uint8)
+        glass = Glass(served.classifier(), served.loaded.folder, grey, "plain grey", list(OFFERS))
+        with self._lock:
+            self._glasses[reader] = glass
+            gone = [self._glasses.popitem(last=False)[1] for _ in range(len(self._glasses) - MOST)]
+        for each in gone:
+            each.finish()
+        return glass
+
+
+def _check(path: str) -> None:
+    if path.startswith(OWN):
+        raise Refused(HTTPStatus.FORBIDDEN, _OWN)

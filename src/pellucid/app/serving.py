@@ -1,0 +1,114 @@
+"""What `pellucid serve` does with its flags: checks them, loads the models, says where it listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pellucid.app import progress
+from pellucid.app.format import printable
+from pellucid.errors import PellucidError, RecipeError, StorageError
+
+LARGEST_PORT = 65_535
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The flags of `pellucid serve`."""
+
+    models: tuple[str, ...]
+    host: str
+    port: int
+    token: str | None
+    token_file: Path | None
+    workers: int
+    max_mb: float
+    max_megapixels: float
+    max_pictures: int
+    queue: int
+    timeout: float
+    page: bool
+    trust: bool
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal ends it; returns the exit status. Raises PellucidError."""
+    folders, token = named(settings.models), _token(settings)
+    _check(settings, token)
+    try:
+        from pellucid.serving import workers
+        from pellucid.serving.entrance import Access
+        from pellucid.serving.limits import Limits
+        from pellucid.serving.metrics import Metrics
+        from pellucid.serving.running import Service, listening
+        from pellucid.serving.served import load
+    except ImportError as error:
+        raise PellucidError(
+            f"Serving needs the package {error.name}. Install it: pip install 'pellucid[serve]'"
+        ) from error
+    from pellucid.runtime.threads import cores
+
+    limits = Limits(
+        body=round(settings.max_mb * 1e6),
+        pixels=round(settings.max_megapixels * 1e6),
+        pictures=settings.max_pictures,
+        queue=settings.queue,
+        seconds=settings.timeout,
+    )
+    with listening(settings.host, settings.port) as listener:
+        with progress.waiting("opening the models"):
+            loaded = [load(name, folder, limits, settings.trust) for name, folder in folders.items()]
+        metrics = Metrics(list(folders), settings.workers)
+        threads = max(1, cores() // settings.workers)
+        host, port = settings.host, listener.getsockname()[1]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        print(f"{printable(', '.join(folders))} served at {address} (Ctrl-C ends it). {address}/docs", flush=True)
+        pages = None
+        if settings.page and settings.workers == 1:  # a reader's run is in one process, and any may be asked
+            from pellucid.app.page.readers import Readers
+
+            pages = Readers()
+        service = Service(loaded, limits, Access(token), metrics, threads, pages)
+        return workers.run(service, listener, settings.workers)
+
+
+def named(models: tuple[str, ...]) -> dict[str, Path]:
+    """NAME=FOLDER, or a folder that is served under its own name -> the folders by name. Raises RecipeError."""
+    folders: dict[str, Path] = {}
+    for model in models:
+        name, equals, path = model.partition("=")
+        if not equals or Path(model).exists():
+            name, path = Path(model).resolve().name, model
+        if not name or "/" in name:
+            raise RecipeError(f"{model!r} names no model; write NAME=FOLDER, NAME without a slash.")
+        if name in folders:
+            raise RecipeError(f"Two models are called {name!r}: {folders[name]} and {path}. Name one: other={path}")
+        folders[name] = Path(path)
+    return folders
+
+
+def _token(settings: Settings) -> str | None:
+    if settings.token is not None and settings.token_file is not None:
+        raise RecipeError("--token and --token-file both state the token. Remove one.")
+    token = settings.token
+    if settings.token_file is not None:
+        try:
+            token = settings.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise StorageError(f"The token file {settings.token_file} cannot be read: {error}.") from error
+    if token is not None and (not token.strip() or not token.isprintable()):
+        raise RecipeError("The token is empty or holds characters that a header cannot carry.")
+    return token
+
+
+def _check(settings: Settings, token: str | None) -> None:
+    if settings.host not in LOCAL and token is None:
+        raise RecipeError(
+            f"--host {settings.host} lets other machines ask, which requires a token: --token-file FILE, with a long "
+            "random text in FILE."
+        )
+    if not 0 <= settings.port <= LARGEST_PORT:
+        raise RecipeError(f"--port is {settings.port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
+    if settings.workers < 1:
+        raise RecipeError(f"--workers is {settings.workers}; it must be 1 or more.")

@@ -1,0 +1,102 @@
+"""A request's body, within the limits: its bytes, its JSON, its base64."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from pellucid.serving.gate import Gate
+from pellucid.serving.limits import Limits
+from pellucid.serving.refusal import CLOSE, Refusal, too_large, wrong
+
+
+@asynccontextmanager
+async def body(request: Request, limits: Limits, gate: Gate) -> AsyncIterator[bytes]:
+    """The bytes of a request, which count as held until the context ends.
+
+    Raises Refusal: 408 where it does not arrive in time, 413 over the limit, 415 where it is compressed, 429 where too
+    many bytes are held, 400 where the client went away.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"The body is compressed ({encoding[:20]}). Send it as it is: pictures are compressed already.",
+            CLOSE,
+        )
+    stated = request.headers.get("content-length", "0")
+    if not (stated.isascii() and stated.isdigit()):
+        raise wrong("The Content-Length is not a number.")
+    held = 0
+    try:
+        chunks = []
+        try:
+            if len(stated) > 15 or int(stated) > limits.body:
+                raise _large(limits)
+            async with asyncio.timeout(limits.seconds):
+                async for chunk in request.stream():
+                    gate.take(len(chunk))
+                    held += len(chunk)
+                    if held > limits.body:
+                        raise _large(limits)
+                    chunks.append(chunk)
+        except ClientDisconnect as error:
+            raise wrong("The request did not arrive whole.") from error
+        except TimeoutError as error:
+            late = f"The request did not arrive within {limits.seconds:g} s."
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, late, CLOSE) from error
+        yield b"".join(chunks)
+    finally:
+        gate.free(held)
+
+
+def _large(limits: Limits) -> Refusal:
+    return too_large(f"The request is larger than {limits.body / 1e6:,.1f} MB. Send fewer or smaller pictures.")
+
+
+def kind(request: Request) -> str:
+    """The media type of a body, without its parameters."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises Refusal."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise wrong(f"The body is not JSON: {_short(error)}.") from error
+    if not isinstance(found, dict):
+        raise wrong(f"The body is a JSON {type(found).__name__} where an object belongs.")
+    return found
+
+
+def picture(text: Any, what: str) -> bytes:
+    """The bytes in a base64 string, or in a data: address of one. Raises Refusal that calls it `what`."""
+    if not isinstance(text, str):
+        raise wrong(f"{what} is of type {type(text).__name__}; a picture is a base64 string.")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise wrong(f"{what} is not base64: {_short(error)}.") from error
+
+
+def whole_number(value: Any, name: str, least: int = 1) -> int:
+    """A number that came as text or JSON. Raises Refusal."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise wrong(f"{name} is {str(value)[:40]!r}; it must be a whole number from {least} up.")
+    return int(text)
+
+
+def _short(error: Exception) -> str:
+    return str(error).split("\n")[0][:120].rstrip(".")

@@ -1,0 +1,113 @@
+"""The models of a server by name. A new version in a folder is loaded beside the old one, then takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from pellucid.classifier import store
+from pellucid.errors import PellucidError, did_you_mean
+from pellucid.serving import logs, served
+from pellucid.serving.limits import Limits
+from pellucid.serving.metrics import Metrics
+from pellucid.serving.refusal import Refusal
+from pellucid.serving.served import Loaded, Served
+
+LOOK = 1.0  # seconds between two looks at the folders
+
+Signature = tuple[int, int, int] | None
+"""Of config.json, which is written last: modified, size, number on the disk; None where it is not there."""
+
+
+class Models:
+    """Used on the event loop's thread alone, but for loading. The first model answers where none is named."""
+
+    def __init__(self, loaded: Iterable[Loaded], limits: Limits, threads: int, metrics: Metrics) -> None:
+        self._limits, self._threads, self._metrics = limits, threads, metrics
+        self._served = {each.name: self._begin(each) for each in loaded}
+        self._seen = {name: _signature(each.loaded.folder) for name, each in self._served.items()}
+        self._reloading = asyncio.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._served)
+
+    def now(self, name: str | None = None, version: str | None = None) -> Served:
+        """The version that answers now. Raises Refusal (404) where there is no such model or version."""
+        name = name or self.names[0]
+        if name not in self._served:
+            hint = did_you_mean(name, self._served, quoted=True)
+            raise Refusal(
+                HTTPStatus.NOT_FOUND,
+                f"There is no model {name[:80]!r}.{hint} The models are {', '.join(self.names)}.",
+            )
+        found = self._served[name]
+        if version and version != found.version:
+            raise Refusal(
+                HTTPStatus.NOT_FOUND, f"{name} has no version {version[:80]!r}; it has version {found.version}."
+            )
+        return found
+
+    @contextmanager
+    def using(self, name: str | None = None, version: str | None = None) -> Iterator[Served]:
+        """The same for a request: it stays, whatever happens in its folder. Raises Refusal (404)."""
+        found = self.now(name, version)
+        found.users += 1
+        try:
+            yield found
+        finally:
+            found.users -= 1
+            if found.retired and not found.users:
+                found.batcher.close()
+
+    async def watch(self) -> None:
+        """Reload what changes in its folder, until this is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK)
+            for name, each in list(self._served.items()):
+                signature = _signature(each.loaded.folder)
+                if signature is not None and signature != self._seen[name]:
+                    await self.reload(name)
+
+    async def reload_all(self) -> None:
+        for name in self.names:
+            await self.reload(name)
+
+    async def reload(self, name: str) -> None:
+        """Load the model again. Where it cannot be used, the old one goes on, and the log says why."""
+        async with self._reloading:
+            old = self._served[name]
+            self._seen[name] = _signature(old.loaded.folder)
+            try:
+                if await asyncio.to_thread(served.version_of, old.loaded.folder) == old.version:
+                    return
+                loaded = await asyncio.to_thread(served.load, name, old.loaded.folder, self._limits, old.loaded.trust)
+            except (PellucidError, OSError) as error:
+                self._metrics.reloaded(name, "refused")
+                logs.line("model refused", "error", model=name, version=old.version, reason=str(error))
+                return
+            self._served[name] = self._begin(loaded)
+            old.retired = True
+            if not old.users:
+                old.batcher.close()
+            self._metrics.reloaded(name, "replaced")
+            logs.line("model replaced", model=name, version=loaded.version, before=old.version)
+
+    def close(self) -> None:
+        """End the threads. No request may be in work."""
+        for each in self._served.values():
+            each.batcher.close()
+
+    def _begin(self, loaded: Loaded) -> Served:
+        return served.begin(loaded, self._limits, self._threads, self._metrics.batched)
+
+
+def _signature(folder: Path) -> Signature:
+    try:
+        found = (folder / store.CONFIG).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

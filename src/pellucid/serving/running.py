@@ -1,0 +1,118 @@
+"""One process that listens: uvicorn around the application, and what signals mean to it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from pellucid.errors import StorageError
+from pellucid.serving import logs
+from pellucid.serving.application import Application
+from pellucid.serving.entrance import Access
+from pellucid.serving.limits import Limits
+from pellucid.serving.metrics import Metrics
+from pellucid.serving.page import Pages
+from pellucid.serving.protocol import patient
+from pellucid.serving.served import Loaded
+
+BACKLOG = 2048  # connections that the operating system holds until they are taken
+KEPT = 75  # seconds that an idle connection stays open: longer than proxies keep theirs
+
+
+@dataclass(frozen=True, eq=False)
+class Service:
+    """All that a process needs to answer. `threads`: how many decode, and how many compute for each model."""
+
+    loaded: Sequence[Loaded]
+    limits: Limits
+    access: Access
+    metrics: Metrics
+    threads: int
+    pages: Pages | None = None
+    """What answers the page; None without it."""
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; port 0 is any that is free. Raises StorageError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(BACKLOG)
+    except OSError as error:
+        raise StorageError(
+            f"Port {port} of {host} cannot be used: {error.strerror or error}. Choose another --port, or 0 for any."
+        ) from error
+    found.set_inheritable(True)
+    return found
+
+
+def answer(service: Service, listener: socket.socket) -> None:
+    """Answer until SIGTERM or Ctrl-C; SIGHUP reloads the models. Requests in work are answered before it returns."""
+    logs.take_over()
+    asyncio.run(server(service).serve([listener]))
+
+
+def server(service: Service) -> Server:
+    """What answers once `serve` is awaited."""
+    application = Application(
+        service.loaded, service.limits, service.access, service.metrics, service.threads, service.pages
+    )
+    patience = max(service.limits.seconds, service.limits.explaining_seconds)
+    config = uvicorn.Config(
+        application.asgi,
+        http=patient(service.limits.seconds),
+        log_config=None,
+        access_log=False,
+        ws="none",
+        lifespan="on",
+        server_header=False,
+        timeout_keep_alive=KEPT,
+        timeout_graceful_shutdown=int(patience) + 1,
+        proxy_headers=False,
+    )
+    return Server(config, application)
+
+
+class Server(uvicorn.Server):
+    """uvicorn raises the signal again that ended it; here the end is an ordinary return.
+
+    On another thread than the first it hears no signals, and `should_exit` ends it.
+    """
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self.application = application
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        loop, first = asyncio.get_running_loop(), threading.current_thread() is threading.main_thread()
+        handlers = {"SIGINT": self._end, "SIGTERM": self._end, "SIGHUP": self._reload}
+        present = {getattr(signal, name): what for name, what in handlers.items() if first and hasattr(signal, name)}
+        for number, what in present.items():
+            loop.add_signal_handler(number, what)
+        try:
+            yield
+        finally:
+            for number in present:
+                loop.remove_signal_handler(number)
+
+    def _end(self) -> None:
+        logs.line("ending")
+        self.should_exit = True
+
+    def _reload(self) -> None:
+        task = asyncio.get_running_loop().create_task(self.application.handler.models.reload_all())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,160 @@
+"""The tensors of Open Inference Protocol v2, in JSON and in its binary extension.
+
+In JSON, `data` is a list, nested or flat. In the binary extension the body is the JSON, then the tensors that state
+their `binary_data_size`, in order; the header Inference-Header-Content-Length says where the JSON ends. Numbers are
+little-endian; each element of BYTES is its length, four bytes, and its content.
+Source: "Open Inference Protocol" and "Binary Tensor Data Extension", KServe and Triton Inference Server documentation.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.serving.refusal import wrong
+
+NUMBERS = {"UINT8": "u1", "FP32": "<f4"}
+LENGTH = struct.Struct("<I")
+LARGEST_AXIS = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """`values`: a list of bytes or str of BYTES, else an array of the shape. JSON has BYTES as str."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: list[bytes] | list[str] | NDArray[Any]
+
+
+def split(content: bytes, header: str | None) -> tuple[bytes, memoryview]:
+    """A body -> its JSON, and the binary data behind it. `header`: Inference-Header-Content-Length. Raises Refusal."""
+    if header is None:
+        return content, memoryview(b"")
+    if not (header.isascii() and header.isdigit() and len(header) < 12 and int(header) <= len(content)):
+        raise wrong(
+            f"Inference-Header-Content-Length is {header[:20]!r}; it must be a number of bytes up to the body's "
+            f"{len(content)}."
+        )
+    return content[: int(header)], memoryview(content)[int(header) :]
+
+
+def read(inputs: Any, binary: memoryview) -> list[Tensor]:
+    """The input tensors of a request. Raises Refusal where one is not what it states, or bytes are left over."""
+    if not isinstance(inputs, list) or not inputs:
+        raise wrong("The request has no inputs.")
+    tensors, place = [], 0
+    for each in inputs:
+        if not isinstance(each, dict) or not isinstance(each.get("name"), str):
+            raise wrong("An input is not an object with a name, a shape and a datatype.")
+        name, datatype, shape = each["name"][:80], each.get("datatype"), _shape(each.get("shape"), each["name"][:80])
+        if datatype not in (*NUMBERS, "BYTES"):
+            raise wrong(f"The input {name!r} has the datatype {str(datatype)[:20]!r}; it must be BYTES, UINT8 or FP32.")
+        parameters = each.get("parameters") or {}
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if size is None:
+            tensors.append(_of_json(name, datatype, shape, each.get("data")))
+            continue
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary) - place:
+            raise wrong(
+                f"The input {name!r} states a binary_data_size of {str(size)[:20]}, and {len(binary) - place} bytes "
+                "are left."
+            )
+        tensors.append(_of_bytes(name, datatype, shape, binary[place : place + size]))
+        place += size
+    if place != len(binary):
+        raise wrong(f"{len(binary) - place} bytes of binary data belong to no input.")
+    return tensors
+
+
+def as_json(tensor: Tensor) -> dict[str, Any]:
+    """A tensor of an answer, its data in JSON, flat."""
+    values = tensor.values
+    data = [_text(each) for each in values] if isinstance(values, list) else values.reshape(-1).tolist()
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape), "data": data}
+
+
+def as_binary(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
+    """A tensor of an answer for the binary extension: what the JSON says of it, and its bytes."""
+    values = tensor.values
+    if isinstance(values, list):
+        parts = [each.encode() if isinstance(each, str) else each for each in values]
+        data = b"".join(LENGTH.pack(len(part)) + part for part in parts)
+    else:
+        data = np.ascontiguousarray(values, NUMBERS[tensor.datatype]).tobytes()
+    stated = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+    return {**stated, "parameters": {"binary_data_size": len(data)}}, data
+
+
+def _of_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Tensor:
+    if not isinstance(data, list):
+        raise wrong(f"The input {name!r} has no data.")
+    if datatype == "BYTES":
+        texts = _flat(data)
+        if not all(isinstance(each, str) for each in texts):
+            raise wrong(f"The input {name!r} is BYTES, and its data holds something else than strings.")
+        _fits(name, shape, len(texts))
+        return Tensor(name, datatype, shape, texts)
+    try:
+        values = np.asarray(data, np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise wrong(f"The data of the input {name!r} is not a tensor of numbers.") from error
+    _fits(name, shape, values.size)
+    if datatype == "UINT8":
+        if not (np.isfinite(values).all() and (values == values.astype(np.uint8)).all()):
+            raise wrong(f"The input {name!r} is UINT8, and its data holds something else than whole numbers to 255.")
+        return Tensor(name, datatype, shape, values.astype(np.uint8).reshape(shape))
+    return Tensor(name, datatype, shape, values.astype(np.float32).reshape(shape))
+
+
+def _of_bytes(name: str, datatype: str, shape: tuple[int, ...], data: memoryview) -> Tensor:
+    if datatype != "BYTES":
+        numbers = np.dtype(NUMBERS[datatype])
+        if len(data) != prod(shape) * numbers.itemsize:
+            raise wrong(
+                f"The input {name!r} has {len(data)} bytes; {datatype} of shape {list(shape)} takes "
+                f"{prod(shape) * numbers.itemsize}."
+            )
+        return Tensor(name, datatype, shape, np.frombuffer(data, numbers).reshape(shape))
+    elements, place = [], 0
+    while place < len(data):
+        end = place + LENGTH.size
+        length = LENGTH.unpack(data[place:end])[0] if end <= len(data) else len(data)
+        if end + length > len(data):
+            raise wrong(f"The input {name!r} is cut: element {len(elements)} states more bytes than there are.")
+        elements.append(bytes(data[end : end + length]))
+        place = end + length
+    _fits(name, shape, len(elements))
+    return Tensor(name, datatype, shape, elements)
+
+
+def _shape(shape: Any, name: str) -> tuple[int, ...]:
+    axes: Sequence[Any] = shape if isinstance(shape, list) else [None]
+    for axis in axes:
+        if not isinstance(axis, int) or isinstance(axis, bool) or not 0 <= axis <= LARGEST_AXIS:
+            raise wrong(f"The input {name!r} has the shape {str(shape)[:60]}; it must be a list of sizes.")
+    return tuple(axes)
+
+
+def _fits(name: str, shape: tuple[int, ...], count: int) -> None:
+    if prod(shape) != count:
+        raise wrong(f"The input {name!r} has {count} elements; its shape {list(shape)} takes {prod(shape)}.")
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    """A list of lists of BYTES as one list; JSON's depth is bounded by its parser."""
+    flat = data
+    while any(isinstance(each, list) for each in flat):
+        flat = [inner for each in flat for inner in (each if isinstance(each, list) else [each])]
+    return flat
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")

@@ -1,0 +1,33 @@
+"""Answers as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+
+def as_json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON types without NaN and infinity; names in UTF-8."""
+    return Response(encoded(content), status, dict(headers or {}), "application/json")
+
+
+def encoded(content: Any) -> bytes:
+    """The same as bytes; a byte of a name that is no UTF-8 stays JSON's own \\udc80."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def fault(error: Exception) -> Response:
+    """500: what the caller is told of a fault of ours; where it is stands in the log alone."""
+    sentence = (
+        f"Pellucid has a fault here ({type(error).__name__}). Please report it, with its line in the server's log."
+    )
+    return refused(sentence, 500)
+
+
+def refused(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """One clear sentence, in the form that all dialects use."""
+    return as_json({"error": sentence}, status, headers)

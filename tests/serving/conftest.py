@@ -1,0 +1,123 @@
+"""A server in this process, on a thread, with the small classifier that all tests share."""
+
+import asyncio
+import base64
+import http.client
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid.classifier.predict.backend import Logits
+from pellucid.serving.entrance import Access
+from pellucid.serving.limits import Limits
+from pellucid.serving.metrics import Metrics
+from pellucid.serving.page import Pages
+from pellucid.serving.running import Server, Service, listening, server
+from pellucid.serving.served import load
+
+SMALL = Limits(body=200_000, pixels=250_000, pictures=8, queue=64)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens; `ask` sends one request on a connection of its own."""
+
+    port: int
+    server: Server
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, chunked: bool = False
+    ) -> Answer:
+        """`body`: bytes as they are, anything else as JSON."""
+        given = dict(headers or {})
+        if body is not None and not isinstance(body, bytes) and not chunked:
+            body, given = json.dumps(body).encode(), {"Content-Type": "application/json", **given}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, given, encode_chunked=chunked)
+            reply = connection.getresponse()
+            return Answer(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running(
+    models: Mapping[str, Path],
+    limits: Limits = SMALL,
+    token: str | None = None,
+    around: Callable[[Logits], Logits] = lambda logits: logits,
+    pages: Pages | None = None,
+) -> Iterator[Running]:
+    """`around`: what computes instead of the network, with the network's own function in hand."""
+    loaded = [load(name, folder, limits) for name, folder in models.items()]
+    loaded = [replace(each, logits=around(each.logits)) for each in loaded]
+    answering = server(Service(loaded, limits, Access(token), Metrics(list(models)), 2, pages))
+    with listening("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=lambda: asyncio.run(answering.serve([listener])))
+        thread.start()
+        try:
+            yield Running(port, answering)
+        finally:
+            answering.should_exit = True
+            thread.join(30)
+            assert not thread.is_alive(), "the server has not ended"
+
+
+@pytest.fixture(scope="session")
+def served(trained: Path) -> Iterator[Running]:
+    """One model, called small."""
+    with running({"small": trained}) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def png(paint: Callable[[int, int], np.ndarray]) -> Callable[[int], bytes]:
+    """png(number) -> a picture's file; each number another picture, the even ones blue."""
+
+    def encoded(number: int) -> bytes:
+        content = io.BytesIO()
+        Image.fromarray(paint(5000 + number, 2 if number % 2 == 0 else 0)).save(content, "PNG")
+        return content.getvalue()
+
+    return encoded
+
+
+def base64_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def multipart(files: Sequence[tuple[str, bytes]], fields: Mapping[str, str] = {}) -> tuple[bytes, dict[str, str]]:
+    """A form's body, and the header that goes with it."""
+    line, parts = "----edge", []
+    for name, value in fields.items():
+        parts.append(f'--{line}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode())
+    for name, content in files:
+        head = f'--{line}\r\nContent-Disposition: form-data; name="pictures"; filename="{name}"\r\n\r\n'
+        parts.append(head.encode() + content + b"\r\n")
+    return b"".join(parts) + f"--{line}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={line}"}

@@ -1,0 +1,143 @@
+"""The whole command, with several processes: what they share, what ends, what is replaced."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.forked import Command, run
+from tests.patience import PATIENCE
+from tests.serving.conftest import base64_of
+from tests.serving.test_metrics import values
+from tests.serving.test_reload import warmer
+
+from pellucid.app.exits import Exit
+from pellucid.app.serving import named
+from pellucid.errors import RecipeError
+from pellucid.serving.served import version_of
+
+Png = Callable[[int], bytes]
+
+
+@contextmanager
+def serving(*words: object) -> Iterator[tuple[Command, int]]:
+    """The command, and the port that it says it listens at. It must end with success."""
+    with Command("serve", *words, "--port", "0") as command:
+        try:
+            line = command.stdout.readline()
+            address = re.search(r"http://127\.0\.0\.1:(\d+) ", line)
+            assert address, line + command.stderr.read()
+            yield command, int(address[1])
+        finally:
+            if command.poll() is None:
+                command.send_signal(signal.SIGTERM)
+            command.wait()
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def version(port: int, png: Png) -> str:
+    return json.loads(ask(port, "POST", "/v1/predict", png(0))[1])["version"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.02)
+
+
+def children(process: int) -> set[int]:
+    return {int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()}
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="NOT TESTED: the workers; there is no /proc to count them"
+)
+def test_several_processes_answer_share_counters_reload_and_are_replaced(model: Path, png: Png) -> None:
+    with serving(model, "--workers", 2) as (command, port):
+        wait_until(lambda: len(children(command.pid)) == 2)
+        before = version_of(model)
+        for _ in range(20):
+            assert version(port, png) == before
+        counted = values(ask(port, "GET", "/metrics")[1])
+        assert counted["pellucid_requests_total{code=200,dialect=predict}"] == 20
+        assert counted["pellucid_pictures_total{model=model,outcome=answered}"] == 20
+
+        warmer(model)
+        command.send_signal(signal.SIGHUP)
+        wait_until(lambda: all(version(port, png) == version_of(model) for _ in range(10)))
+
+        time.sleep(1.1)  # one that ends within a second of its start ends the server: it would only end again
+        lost = min(children(command.pid))
+        os.kill(lost, signal.SIGKILL)
+        wait_until(lambda: len(children(command.pid)) == 2 and lost not in children(command.pid))
+        assert version(port, png)
+        assert values(ask(port, "GET", "/metrics")[1])["pellucid_requests_total{code=200,dialect=predict}"] > 30
+    said = command.stderr.read() if not command.stderr.closed else ""
+    assert "Traceback" not in said
+    assert command.returncode == Exit.OK
+
+
+def test_ctrl_c_is_an_ordinary_end(trained: Path, png: Png) -> None:
+    with serving(trained) as (command, port):
+        assert ask(port, "POST", "/v1/predict", png(0))[0] == 200
+        command.send_signal(signal.SIGINT)
+        assert command.wait() == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["none"], "none does not exist"),
+        (["{model}", "--host", "0.0.0.0"], "requires a token"),
+        (["{model}", "--token", ""], "empty"),
+        (["{model}", "--token-file", "none"], "cannot be read"),
+        (["{model}", "--token", "a", "--token-file", "b"], "Remove one"),
+        (["{model}", "{model}"], "Two models are called"),
+        (["{model}", "--port", "70000"], "--port is 70000"),
+        (["{model}", "--workers", "0"], "--workers is 0"),
+        (["{model}", "--queue", "3"], "would never be taken"),
+        (["{model}", "--max-mb", "0"], "above 0"),
+        (["{model}", "--host", "no.such.host.invalid", "--token", "a"], "cannot be used"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(trained: Path, tmp_path: Path, words: list[str], says: str) -> None:
+    ended = run("serve", "--port", "0", *[word.replace("{model}", str(trained)) for word in words])
+    assert ended.returncode == Exit.ERROR
+    assert says in ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+
+
+def test_a_model_is_served_under_its_folders_name_or_another(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "a=b").mkdir()
+    found = named((str(tmp_path / "cats"), f"dogs={tmp_path / 'cats'}", str(tmp_path / "a=b")))
+    assert found == {"cats": tmp_path / "cats", "dogs": tmp_path / "cats", "a=b": tmp_path / "a=b"}
+    for wrong in ("=x", "a/b=x"):
+        with pytest.raises(RecipeError, match="NAME without a slash"):
+            named((wrong,))
+
+
+def test_the_picture_of_a_wrong_request_is_not_in_the_log(trained: Path, png: Png) -> None:
+    secret = base64_of(png(0))
+    with serving(trained) as (command, port):
+        assert ask(port, "POST", "/v1/predict", secret.encode())[0] == 400
+        command.send_signal(signal.SIGTERM)
+        said = command.stderr.read()
+    assert '"status": 400' in said
+    assert secret[:50] not in said
