@@ -48,7 +48,7 @@ class Connection:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
-        status, headers = await _head(reader)
+        status, headers = await head(reader)
         content = await reader.readexactly(int(headers.get("content-length", "0")))
         if headers.get("connection") == "close":
             await self.close()
@@ -60,7 +60,8 @@ class Connection:
             writer.close()
 
 
-async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+async def head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """The status and the headers of an answer, their names in lower case."""
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines if line)
     return int(first.split(" ")[1]), headers
@@ -127,7 +128,7 @@ async def hostile(port: int, kind: str, picture: bytes) -> Outcome:
                 await writer.drain()
                 if kind in ("goes away", "says nothing"):
                     return Outcome(kind, 0, time.monotonic() - began)
-                status, _ = await _head(reader)
+                status, _ = await head(reader)
             finally:
                 writer.close()
     except (OSError, EOFError, asyncio.IncompleteReadError):

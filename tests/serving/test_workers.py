@@ -93,6 +93,23 @@ def test_several_processes_answer_share_counters_reload_and_are_replaced(model: 
     assert command.returncode == Exit.OK
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: workers; this system cannot fork")
+def test_workers_do_not_outlive_the_one_that_leads_them(trained: Path, png: Png) -> None:
+    with serving(trained, "--workers", 2) as (command, port):
+        assert ask(port, "POST", "/v1/predict", png(0))[0] == 200
+        command.kill()
+        command.wait()
+
+        def refused() -> bool:
+            try:
+                ask(port, "GET", "/v2")
+            except OSError:
+                return True
+            return False
+
+        wait_until(refused)
+
+
 def test_ctrl_c_is_an_ordinary_end(trained: Path, png: Png) -> None:
     with serving(trained) as (command, port):
         assert ask(port, "POST", "/v1/predict", png(0))[0] == 200

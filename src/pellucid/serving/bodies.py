@@ -6,16 +6,20 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from pellucid.serving.gate import Gate
 from pellucid.serving.limits import Limits
 from pellucid.serving.refusal import CLOSE, Refusal, too_large, wrong
+
+T = TypeVar("T")
+
+LARGE = 200_000  # bytes of a body that takes longer than a millisecond to read
 
 
 @asynccontextmanager
@@ -60,6 +64,11 @@ async def body(request: Request, limits: Limits, gate: Gate) -> AsyncIterator[by
 
 def _large(limits: Limits) -> Refusal:
     return too_large(f"The request is larger than {limits.body / 1e6:,.1f} MB. Send fewer or smaller pictures.")
+
+
+async def aside(content: bytes, work: Callable[[], T]) -> T:
+    """What `work` makes of a body: in a thread where the body is large, so that other requests go on meanwhile."""
+    return await asyncio.to_thread(work) if len(content) > LARGE else work()
 
 
 def kind(request: Request) -> str:

@@ -8,6 +8,7 @@ The answer is a list of {"label", "score"}, the best first.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def router(handler: Handler) -> APIRouter:
         async with bodies.body(request, handler.limits, handler.gate) as content:
             if not content:
                 raise wrong("There is no picture in the request.")
-            picture, parameters = _read(request, content)
+            picture, parameters = await bodies.aside(content, partial(_read, request, content))
             top, function = _parameters(parameters)
             with handler.models.using(name) as served:
                 (prediction,) = await handler.predict(served, [Picture(BODY, picture)])

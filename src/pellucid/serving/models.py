@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -88,6 +89,10 @@ class Models:
             except (PellucidError, OSError) as error:
                 self._metrics.reloaded(name, "refused")
                 logs.line("model refused", "error", model=name, version=old.version, reason=str(error))
+                return
+            except Exception as error:  # a fault of ours or of a library: the next version is still looked for
+                self._metrics.reloaded(name, "refused")
+                logs.line("fault", "error", model=name, version=old.version, trace=traceback.format_exception(error))
                 return
             self._served[name] = self._begin(loaded)
             old.retired = True

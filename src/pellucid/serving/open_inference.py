@@ -10,6 +10,7 @@ KServe and of Triton Inference Server.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def router(handler: Handler) -> APIRouter:
     async def infer(request: Request, name: str, version: str = "") -> Response:
         with models.using(name, version) as served:
             async with bodies.body(request, handler.limits, handler.gate) as content:
-                asked, pictures = _read(request, content)
+                asked, pictures = await bodies.aside(content, partial(_read, request, content))
                 outputs = _outputs(asked)
                 predictions = await handler.predict(served, pictures)
                 for number, prediction in enumerate(predictions):
@@ -81,7 +82,7 @@ def router(handler: Handler) -> APIRouter:
         """The parameters of the request are the options of /v1/explain; the output is its JSON, as BYTES."""
         with models.using(name, version) as served:
             async with bodies.body(request, handler.limits, handler.gate) as content:
-                asked, pictures = _read(request, content)
+                asked, pictures = await bodies.aside(content, partial(_read, request, content))
                 if len(pictures) != 1:
                     raise wrong(f"There are {len(pictures)} pictures in the request; explain takes one.")
                 question = explain.question(_options(asked))

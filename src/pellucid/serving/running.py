@@ -39,16 +39,26 @@ class Service:
     """What answers the page; None without it."""
 
 
+class Listener(socket.socket):
+    """A socket of which each process takes one connection at a time.
+
+    asyncio takes as many at once as may wait, so that one process would get all those that come together.
+    """
+
+    def listen(self, backlog: int = BACKLOG, /) -> None:
+        super().listen(BACKLOG)
+
+
 def listening(host: str, port: int) -> socket.socket:
     """A socket that takes connections; port 0 is any that is free. Raises StorageError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        found = socket.socket(family, kind, protocol)
+        found = Listener(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
-        found.listen(BACKLOG)
+        found.listen()
     except OSError as error:
         raise StorageError(
             f"Port {port} of {host} cannot be used: {error.strerror or error}. Choose another --port, or 0 for any."
@@ -71,6 +81,7 @@ def server(service: Service) -> Server:
     patience = max(service.limits.seconds, service.limits.explaining_seconds)
     config = uvicorn.Config(
         application.asgi,
+        backlog=1,  # how many are taken at once; see Listener
         http=patient(service.limits.seconds),
         log_config=None,
         access_log=False,

@@ -108,7 +108,7 @@ def _of_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Ten
         raise wrong(f"The data of the input {name!r} is not a tensor of numbers.") from error
     _fits(name, shape, values.size)
     if datatype == "UINT8":
-        if not (np.isfinite(values).all() and (values == values.astype(np.uint8)).all()):
+        if not ((values >= 0) & (values <= 255) & (values == np.rint(values))).all():
             raise wrong(f"The input {name!r} is UINT8, and its data holds something else than whole numbers to 255.")
         return Tensor(name, datatype, shape, values.astype(np.uint8).reshape(shape))
     return Tensor(name, datatype, shape, values.astype(np.float32).reshape(shape))

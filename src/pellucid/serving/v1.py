@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -40,7 +41,7 @@ def router(handler: Handler) -> APIRouter:
     async def predict(request: Request) -> Response:
         """Classify one picture or many. A picture that cannot be used has an error in its place."""
         async with bodies.body(request, handler.limits, handler.gate) as content:
-            asked = read(request, content, handler)
+            asked = await bodies.aside(content, partial(read, request, content, handler))
             top = asked.one("top_k")
             count = None if top is None else bodies.whole_number(top, "top_k")
             with handler.models.using(asked.one("model")) as served:
@@ -51,7 +52,7 @@ def router(handler: Handler) -> APIRouter:
     async def explain_picture(request: Request) -> Response:
         """The path to the prediction, a map of where the network looked, and the arithmetic of any unit or weight."""
         async with bodies.body(request, handler.limits, handler.gate) as content:
-            asked = read(request, content, handler)
+            asked = await bodies.aside(content, partial(read, request, content, handler))
             if len(asked.pictures) != 1:
                 raise wrong(f"There are {len(asked.pictures)} pictures in the request; explain takes one.")
             question = explain.question(asked.options)

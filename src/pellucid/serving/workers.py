@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from types import FrameType
 
@@ -39,6 +40,8 @@ class _Crew:
     def __init__(self, service: Service, listener: socket.socket) -> None:
         self._service, self._listener = service, listener
         self._ending = False
+        self._alive = os.pipe()
+        """Held open by the leader alone: a worker that reads its end has lost it."""
         self._numbers: dict[int, tuple[int, float]] = {}
         """A process -> which worker it is, and when it began."""
 
@@ -85,12 +88,24 @@ class _Crew:
                 signal.signal(number, signal.SIG_DFL if number != signal.SIGHUP else signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
             self._service.metrics.work_as(worker)
+            self._end_with_leader()
             answer(self._service, self._listener)
             status = 0
         except BaseException as error:
             logs.line("fault", "error", worker=worker, error=repr(error))
         finally:
             os._exit(status)
+
+    def _end_with_leader(self) -> None:
+        """A leader that is killed cannot end its workers, which would keep the port."""
+        read, write = self._alive
+        os.close(write)
+
+        def wait() -> None:
+            os.read(read, 1)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=wait, name="leader", daemon=True).start()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True
