@@ -41,6 +41,8 @@ CONTENDERS = {
     "torch-plain": Contender("PyTorch, as its tutorial has it", "torch_plain.py", "torch.txt"),
     "torch-tuned": Contender("PyTorch, tuned", "torch_tuned.py", "torch.txt", compiled=False),
     "torch-compiled": Contender("PyTorch, tuned and compiled", "torch_tuned.py", "torch.txt", compiled=True),
+    "onnxruntime": Contender("ONNX Runtime, OpenCV", "onnxruntime_opencv.py", "onnxruntime.txt"),
+    "openvino": Contender("OpenVINO, OpenCV", "openvino_opencv.py", "openvino.txt"),
     "transfer-tutorial": Contender("PyTorch, features in every epoch", "torch_transfer.py", "torch-transfer.txt"),
     "transfer-once": Contender("PyTorch, features once", "torch_transfer.py", "torch-transfer.txt"),
 }

@@ -11,6 +11,7 @@ NETWORKS = {"article": (300, 128), "small": (150, 32), "compact": (128, 32), "re
 
 KERAS = ("keras-tensorflow", "keras-jax", "keras-torch")
 TORCH = ("torch-plain", "torch-tuned", "torch-compiled")
+RUNTIMES = ("onnxruntime", "openvino")
 TRANSFER = ("transfer-tutorial", "transfer-once")
 
 

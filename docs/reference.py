@@ -20,6 +20,8 @@ FILES = {
     "config.json": "network, classes in order, preprocessing, temperature, recipe, versions, fingerprints; sizes and "
     "hashes of the files beside it. A folder with this file can predict; the card and its plots are written later",
     "model.safetensors": "the weights",
+    "graph.onnx": "the network as an ONNX graph that takes its weights from `model.safetensors`, and how far ONNX "
+    "Runtime's answers were from PyTorch's. Predicting makes it anew where it is missing or belongs to other weights",
     "program.pt2": "only for a module of your own that has no text: its computation, as a torch.export program without "
     "weights. It opens only with `--trust`",
     "optimizer.safetensors": "the optimizer's state at the saved weights, from which the next update is computed: as "

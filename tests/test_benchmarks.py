@@ -79,6 +79,22 @@ def test_more_pictures_a_second_is_better(bench: ModuleType) -> None:
     assert memory.ratio == "1.00"
 
 
+def test_each_network_is_held_against_the_better_runtime(bench: ModuleType) -> None:
+    seconds = {"pellucid": 2.0, "onnxruntime": 3.0, "openvino": 2.5}
+    cases = [f"{case}{network}" for case in ("a folder", "one picture") for network in ("", ", compact")]
+    runs = [run(name, case, took, pictures=100) for case in cases for name, took in seconds.items()]
+    lines = bench.predicting.headlines(runs)
+    assert [(line.job, line.goal, line.ratio) for line in lines] == [
+        ("predicting a folder of files", "1.2", "1.25"),
+        ("one picture from a cold command", "1.0", "1.25"),
+        ("predicting a folder of files, compact", "1.2", "1.25"),
+        ("one picture from a cold command, compact", "1.0", "1.25"),
+    ]
+    report = bench.predicting.report(runs)
+    assert "| compact | ONNX Runtime, OpenCV | 33.3 | 1.50 | 100 MB | 3.00 s | 1.50 |" in report
+    assert "100 pictures for `compact`:" in report
+
+
 def test_a_page_has_a_section_for_each_job_that_was_run(bench: ModuleType) -> None:
     machine = {"processor": "P", "cores": 2, "memory_gb": 8}
     result = {"machine": machine, "date": "2026-01-01", "pictures": "made", "runs": ARTICLE}

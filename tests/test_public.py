@@ -20,6 +20,7 @@ NAMES = [
     "clear_cache",
     "evaluate",
     "explain",
+    "export",
     "finish",
     "import_keras",
     "load",

@@ -40,6 +40,7 @@ ALLOWED = {
         "engine",
         "glassbox",
     },
+    "exports": {"errors", "files", "runtime", "network", "pictures.decode", "pictures.interpolate", "classifier"},
     "pretrained": {"errors", "files", "texts", "network", "pictures.decode", "classifier"},
     "keras": {"errors", "files", "texts", "network", "pictures.decode", "classifier"},
     "runs": {
@@ -69,6 +70,7 @@ ALLOWED = {
         "lessons",
         "classifier",
         "pretrained",
+        "exports",
         "keras",
         "runs",
     },

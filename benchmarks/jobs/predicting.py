@@ -1,10 +1,12 @@
 """Prediction: a folder of pictures from files to a CSV of answers, and one picture from a cold command."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import samples
 from contenders import perform
-from job import KERAS, NETWORKS, TORCH, Case, Headline, Setting
+from job import KERAS, NETWORKS, RUNTIMES, TORCH, Case, Headline, Setting
 from tables import (
     OURS,
     Run,
@@ -26,28 +28,48 @@ ABOUT = (
     "The article's network at 300x300, from picture files to a CSV file of probabilities, each a whole command. A "
     "folder: {count:,} pictures divided by the command's whole time, and by that time without the time of one "
     "picture. One picture: the command's whole time, with nothing loaded before except the system's own cache of "
-    "files."
+    "files. A runtime gets Pellucid's graph of the network, and computes in float32 as Pellucid does."
 )
+BESIDE = "Each network by the runtimes alone, {counts}:"
 FOLDER, ONE = "a folder", "one picture"
+GROUP = 8  # pictures that a runtime takes at once
+# network -> side in pixels, pictures in the folder, and what the folder's rate should be, against the best peer
+RUN = {"compact": (128, 2000, "1.2"), "efficientnet_lite0": (224, 1000, "1.0"), "resnet18": (224, 500, "1.0")}
 
 
 def cases(setting: Setting) -> Iterator[Case]:
-    side, _ = NETWORKS["article"]
-    shares = {"train": 0.7, "val": 0.3}
-    few = samples.split(setting.pictures, setting.work / "predicting", shares, count=32)
-    many = samples.flat(setting.pictures, setting.work / "answered", 32 if setting.quick else 2000)
-    settings = {"network": "article", "side": side, "batch": 8 if setting.quick else 64}
+    few = samples.split(setting.pictures, setting.work / "predicting", {"train": 0.7, "val": 0.3}, count=32)
     ready = []
     for name in setting.of(OURS, *KERAS, *TORCH):
-        model = str(setting.work / f"model-{name}")
-        inputs = {"pictures": str(few), "network": "article", "side": side, "batch": 16, "epochs": 1, "out": model}
-        perform(name, "train", inputs, setting.environments, setting.limit)
-        ready.append((name, {**settings, "model": model}))
+        ready.append((name, _trained(setting, few, name, "article", NETWORKS["article"][0])))
+    count = 32 if setting.quick else 2000
+    graph = str(Path(dict(ready)[OURS]["model"]) / "graph.onnx") if OURS in dict(ready) else ""
+    inputs = {"side": NETWORKS["article"][0], "batch": GROUP, "model": graph}
+    ready += [(name, inputs) for name in setting.of(*RUNTIMES) if graph]
+    yield from _turns(setting, ready, count, "")
+    for network, (side, count, _) in RUN.items():
+        if OURS in setting.contenders and setting.of(*RUNTIMES):
+            ours = _trained(setting, few, OURS, network, side)
+            inputs = {"side": side, "batch": GROUP, "model": str(Path(ours["model"]) / "graph.onnx")}
+            several = [(OURS, ours), *((name, inputs) for name in setting.of(*RUNTIMES))]
+            yield from _turns(setting, several, 16 if setting.quick else count, f", {network}")
+
+
+def _trained(setting: Setting, few: Path, name: str, network: str, side: int) -> dict[str, Any]:
+    """The inputs of a contender's `predict`, after it has trained a network for an epoch."""
+    model = str(setting.work / f"model-{network}-{name}")
+    inputs = {"pictures": str(few), "network": network, "side": side, "batch": 16, "epochs": 1, "out": model}
+    perform(name, "train", inputs, setting.environments, setting.limit)
+    return {"network": network, "side": side, "batch": 8 if setting.quick else 64, "model": model}
+
+
+def _turns(setting: Setting, ready: list[tuple[str, dict[str, Any]]], count: int, suffix: str) -> Iterator[Case]:
+    many = samples.flat(setting.pictures, setting.work / f"answered{suffix[2:]}", count)
     for name, inputs in ready:
-        yield Case(FOLDER, name, "predict", {**inputs, "pictures": str(many)})
+        yield Case(FOLDER + suffix, name, "predict", {**inputs, "pictures": str(many)})
     for _ in range(1 if setting.quick else 3):  # short, so it gets more turns
         for name, inputs in ready:
-            yield Case(ONE, name, "predict", {**inputs, "pictures": str(next(many.iterdir()))})
+            yield Case(ONE + suffix, name, "predict", {**inputs, "pictures": str(next(many.iterdir()))})
 
 
 def report(runs: list[Run]) -> str:
@@ -75,15 +97,39 @@ def report(runs: list[Run]) -> str:
         )
     headings = ["", "pictures/s", "Pellucid against it", "pictures/s after the start", "peak memory"]
     headings += ["one picture", "Pellucid against it", "each run, s"]
-    return f"{ABOUT.format(count=counted[0] if counted else 0)}\n\n{table(headings, rows)}"
+    parts = [ABOUT.format(count=counted[0] if counted else 0), table(headings, rows), *_beside(runs)]
+    return "\n\n".join(parts)
+
+
+def _beside(runs: list[Run]) -> list[str]:
+    """The table of the networks that only runtimes compute beside Pellucid; nothing where there are no runs of it."""
+    rows, counts = [], []
+    for network in RUN:
+        folders, ones = grouped(runs, f"{FOLDER}, {network}"), grouped(runs, f"{ONE}, {network}")
+        well = [run["answer"]["pictures"] for group in folders.values() for run in group if "failed" not in run]
+        counts += [f"{well[0]:,} pictures for `{network}`"] if well else []
+        mine, mine_one = median(folders.get(OURS, []), seconds), median(ones.get(OURS, []), seconds)
+        for name, group in folders.items():
+            whole, one = median(group, seconds), median(ones.get(name, []), seconds)
+            rate = number(well[0] / whole) if well and whole else failure(group) or "-"
+            rows.append(
+                [
+                    *(network, title(name), rate, times(whole / mine if whole and mine else None)),
+                    *(number(median(group, peak), "MB", 0), number(one, "s")),
+                    times(one / mine_one if one and mine_one else None),
+                ]
+            )
+    headings = ["network", "", "pictures/s", "Pellucid against it", "peak memory", "one picture", "Pellucid against it"]
+    return [BESIDE.format(counts=", ".join(counts)), table(headings, rows)] if rows else []
 
 
 def headlines(runs: list[Run]) -> list[Headline]:
     lines = []
-    for case, goal, headline in (
-        (FOLDER, "2.5", "predicting a folder of files"),
-        (ONE, "5, under 0.7 s", "one picture from a cold command"),
-    ):
+    wanted = [(FOLDER, "1.2", "predicting a folder of files"), (ONE, "1.0", "one picture from a cold command")]
+    for network, (_, _, goal) in RUN.items():
+        wanted.append((f"{FOLDER}, {network}", goal, f"predicting a folder of files, {network}"))
+        wanted.append((f"{ONE}, {network}", "1.0", f"one picture from a cold command, {network}"))
+    for case, goal, headline in wanted:
         groups = grouped(runs, case)
         compared = against(groups, seconds, more=False)
         if compared is not None:

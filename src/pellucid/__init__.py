@@ -19,6 +19,7 @@ The map, from the ground up; each part knows only those above it in this list:
     engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
     classifier      the model folder and its card; predict/: pictures to predictions
+    exports         a classifier as one file for other programs, checked on real pictures
     keras           Keras models, converted to Pellucid's
     pretrained      known weights: from a package, a hub, a folder, a Pellucid model
     runs            one training, from a folder of pictures to a model folder; what a model was made from
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         cached,
         clear_cache,
         evaluate,
+        export,
         finish,
         load,
         plan,
@@ -71,6 +73,7 @@ __all__ = [
     "clear_cache",
     "evaluate",
     "explain",
+    "export",
     "finish",
     "import_keras",
     "load",

@@ -1,4 +1,4 @@
-"""The verbs: start, train, finish, load, predict, evaluate, plan, probe, article, cached, clear_cache.
+"""The verbs: start, train, finish, load, predict, evaluate, export, plan, probe, article, cached, clear_cache.
 
 The command line calls them, and so can you. Each verb imports what it needs when it is called: a cold command that
 predicts one picture must not wait for the imports of training. `explain`, `offline` and `import_keras` each need only
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pellucid.classifier.predict.pictures import Source
     from pellucid.classifier.predict.prediction import Prediction
     from pellucid.engine.probe import Probe
+    from pellucid.exports.exporting import Exported
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
     from pellucid.pictures.store import StoreInfo
@@ -120,6 +121,8 @@ def predict(
 ) -> Iterator[Prediction]:
     """Classify pictures (paths, folders, globs, bytes or arrays) with the model in a folder, in order, as you iterate.
 
+    `model` may also be an ONNX file that `export` wrote.
+
     A folder stands for all visible files in it and below, in each folder by name. As in training, links are followed
     and model folders are left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or file_name.
     An unusable picture, or a path or glob that matches nothing, yields a Prediction with an error. At most `batch`
@@ -158,6 +161,42 @@ def evaluate(
     from pellucid.steps import result_of
 
     return result_of(evaluating(model, directory, Columns(path_column, label_column, split_column), trust))
+
+
+def export(
+    model: str | Path,
+    out: str | Path,
+    *,
+    format: str = "onnx",
+    pictures: Source | Iterable[Source] | None = None,
+    trust: bool = False,
+) -> Exported:
+    """Write the classifier in a model folder as one file for other programs, and check it on real pictures.
+
+    `format`: "onnx", for ONNX Runtime and what else reads ONNX. The file takes a picture's pixels, uint8 (H, W, 3), and
+    gives probabilities: the network's weights, resizing, standardising and temperature are in it, and the class names
+    and the model card as metadata. `pictures`: what the check runs on, as for `predict`, at most 32; by default those
+    that the model kept for its reported figure, or the thumbnails of its card where these are gone. `trust`: as for
+    `load`.
+
+    Raises ExportError where the file says something else than the model, and then writes nothing; where a network
+    cannot be exported; and where no picture is there to check it on. Raises RecipeError for an unknown format,
+    ArtefactError and StorageError.
+    """
+    from pellucid.classifier.predict.expand import expand
+    from pellucid.classifier.predict.pictures import is_one
+    from pellucid.errors import ArtefactError
+    from pellucid.exports import exporting
+    from pellucid.runs import made_from
+
+    if pictures is None:
+        try:
+            several = iter([str(path) for path, _ in made_from.remembered(model)][: exporting.CHECKED])
+        except ArtefactError:  # the pictures are gone, or it remembers none
+            several = iter(())
+    else:
+        several = expand([pictures] if is_one(pictures) else pictures)
+    return exporting.export(Path(model), Path(out), format, several, trust)
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:
@@ -219,12 +258,13 @@ def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | W
 
 def clear_cache(cache: str | Path | None = None) -> int:
     """Remove everything from the cache; returns the bytes freed. The pictures themselves stay."""
+    from pellucid.classifier.predict import graph
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return store.clear(folder) + features.clear(folder) + weights.clear(folder)
+    return store.clear(folder) + features.clear(folder) + weights.clear(folder) + graph.clear(folder)
 
 
 def _cache(folder: str | Path | None) -> Path:

@@ -9,6 +9,7 @@
   + ArtefactError       a model folder or known weights are missing, unfinished, damaged, or in the way
   + TraceError          the glass box cannot show what was requested: the nearest names, the valid ranges
   + StorageError        the disk is full or cannot be written
+  + ExportError         a network that cannot be written for another program, or that predicts something else there
 """
 
 from collections.abc import Iterable
@@ -52,6 +53,10 @@ class TraceError(PellucidError):
 
 class StorageError(PellucidError):
     """A file that cannot be written; nothing half-written is left behind."""
+
+
+class ExportError(PellucidError):
+    """A network that another runtime does not take, or that says something else there: by how much, what to do."""
 
 
 def nearest(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:

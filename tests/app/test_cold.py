@@ -1,12 +1,11 @@
 """A few pictures without torch: what is imported, and that the answers equal the torch module's."""
 
-import csv
-import io
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -15,14 +14,12 @@ import pytest
 
 import pellucid
 from pellucid.classifier import store
-from pellucid.classifier.predict import with_numpy
+from pellucid.classifier.predict import with_onnxruntime
 from pellucid.classifier.predict.load import predictor
-from pellucid.classifier.predict.with_numpy import NumpyBackend
-from pellucid.classifier.predict.with_torch import TorchBackend
+from pellucid.classifier.predict.with_onnxruntime import RuntimeBackend
 from pellucid.classifier.saved import Saved
-from pellucid.engine.blocks import fused_numpy
+from pellucid.engine import blocks
 from pellucid.errors import ArtefactError
-from pellucid.network import zoo
 from pellucid.network.text import parse
 from pellucid.pictures.decode import Form
 
@@ -57,11 +54,11 @@ def saved(model: Path) -> Saved:
     return read
 
 
-def goes_through_torch(model: Path, pictures: Iterable[Path]) -> bool:
-    """Whether more pictures are known to come than NumPy should answer."""
+def known(model: Path, pictures: Iterable[Path]) -> int:
+    """How many pictures are known to come."""
     backend = predictor(model, pictures).backend
-    assert isinstance(backend, NumpyBackend)
-    return backend.many
+    assert isinstance(backend, RuntimeBackend)
+    return backend.expected
 
 
 def test_one_picture_imports_nothing_heavy(trained: Path, files: list[Path]) -> None:
@@ -87,27 +84,6 @@ def test_nor_does_the_verb(trained: Path, files: list[Path]) -> None:
     assert names & (HEAVY | {"rich", "tyro"}) == set()
 
 
-def test_many_pictures_are_worth_torch(trained: Path, photos: Path) -> None:
-    lines, names = loaded(
-        f"import pellucid.classifier.predict.with_numpy as n; n.MOST = 31; {command('predict', trained, photos)}"
-    )
-    assert len(lines) == 32
-    assert "torch" in names
-
-
-def test_the_rows_are_those_of_the_module(pellucid: Callable, trained: Path, photos: Path, monkeypatch) -> None:
-    def rows() -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(pellucid("predict", trained, photos, "--format", "csv").out)))
-
-    light = rows()
-    monkeypatch.setattr(with_numpy, "MOST", 0)
-    heavy = rows()
-    assert len(light) == len(heavy) == 32
-    for one, other in zip(light, heavy, strict=True):
-        assert (one["picture"], one["label_1"]) == (other["picture"], other["label_1"])
-        assert abs(float(one["probability_1"]) - float(other["probability_1"])) <= 1.5e-6  # printed to six places
-
-
 def test_flags_or_none_say_the_same(pellucid: Callable, trained: Path, photos: Path) -> None:
     plain = pellucid("predict", trained, photos / "red")
     assert plain == pellucid("predict", trained, photos / "red", "--top", "3")
@@ -124,60 +100,19 @@ def test_probabilities_agree_to_a_millionth(trained: Path, files: list[Path]) ->
     assert np.array_equal(model.prepared(files[0]), module.prepared(files[0]))
 
 
-def test_unknown_numbers_begin_without_torch_and_go_on_with_it(
-    trained: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = pellucid.load(trained)
-    monkeypatch.setattr(with_numpy, "MOST", 5)
-    images: list[int] = []
-    light, heavy = NumpyBackend.logits, TorchBackend.alone
-
-    def alone(self: TorchBackend) -> Callable[[np.ndarray], np.ndarray]:
-        logits = heavy(self)
-        return lambda inputs: images.append(-len(inputs)) or logits(inputs)
-
-    monkeypatch.setattr(NumpyBackend, "logits", lambda self, inputs: images.append(len(inputs)) or light(self, inputs))
-    monkeypatch.setattr(TorchBackend, "alone", alone)
-    answers = list(pellucid.predict(trained, (path for path in files[:12]), batch=4))
-    assert images[:5] == [1] * 5
-    assert sorted(images[5:]) == [-4, -3]  # on two threads
-    assert [answer.source for answer in answers] == [str(path) for path in files[:12]]
-    assert np.abs(numbers(iter(answers)) - numbers(expected.stream(files[:12]))).max() <= 1e-6
-
-
-def test_pictures_that_cannot_be_used_are_told_on_both_ways(
-    trained: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(with_numpy, "MOST", 2)
+def test_unusable_pictures_are_reported(trained: Path, files: list[Path]) -> None:
     answers = list(pellucid.predict(trained, chain([files[0], b"", files[1], b"", "nowhere.png"])))
     assert [answer.error for answer in answers] == [None, "empty file", None, "empty file", "not found"]
 
 
-def test_what_decides(trained: Path, photos: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(with_numpy, "MOST", 3)
-    assert not goes_through_torch(trained, files[:3])
-    assert goes_through_torch(trained, files[:4])
-    assert goes_through_torch(trained, [photos])
-    assert not goes_through_torch(trained, iter(files))
-    assert not goes_through_torch(trained, ())
-    monkeypatch.setattr(with_numpy, "WORTH_TORCH", 0)
-    assert goes_through_torch(trained, files[:1])
-
-
-def test_many_are_those_of_the_module(trained: Path, files: list[Path]) -> None:
-    many = saved(trained).predictor(many=True)
-    assert np.abs(numbers(many.stream(files)) - numbers(pellucid.load(trained).stream(files))).max() <= 1e-6
-
-
-@pytest.mark.parametrize(("name", "few"), [("article", 200), ("compact", 200), ("lenet5", 200), ("resnet18", 8)])
-def test_how_many_are_few(trained: Path, name: str, few: int) -> None:
-    """30 G operations divided by those of a picture: 134 M, 141 M at 128x128, 0.8 M and 3.65 G."""
-    named = zoo.find(name)
-    channels, height, width = named.input or (3, 128, 128)
-    form = Form(height, width, 1 if channels == 1 else 3)
-    original = saved(trained)
-    other = Saved(named.network, {}, original.classes, form, original.standardise, 1.0, original.pixel_limit)
-    assert other.backend().few == few
+def test_how_many_are_known_to_come(
+    trained: Path, photos: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert known(trained, files[:3]) == 3
+    assert known(trained, [photos]) == 32
+    assert known(trained, iter(files)) == known(trained, ()) == 0
+    monkeypatch.setattr("pellucid.classifier.predict.load.MANY", 10)  # more are not counted
+    assert known(trained, [photos]) == 10
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
@@ -192,21 +127,23 @@ def test_damage_is_told_in_the_same_words(model: Path, files: list[Path], file: 
     assert str(model / file) in errors[0]
 
 
-def test_a_network_that_is_one_block_says_what_its_module_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, form = saved(trained), Form(40, 48, 3)
+def test_a_network_that_is_one_block_says_what_its_module_says(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through ONNX Runtime first, and through the kernel once the pictures are many."""
+    original, form = pellucid.load(trained), Form(40, 48, 3)
     network = parse("conv(5, 3) relu maxpool(2) flatten dense")
-    numbers = np.random.default_rng(0)
-    weights = {
-        f"{step.name}.{part}": numbers.normal(0, 0.1, shape).astype(np.float32)
-        for step in network.shapes((3, 40, 48), 2)
-        for part, (_, shape) in step.layer.state(step.input).items()
-    }
-    many = Saved(network, weights, original.classes, form, original.standardise, 1.0, original.pixel_limit)
-    if not fused_numpy.applies(many.backend().steps):
+    store.save(tmp_path, replace(original, network=network, module=network.module((3, 40, 48), 2), form=form), {})
+    several = saved(tmp_path)
+    if not blocks.runs_without_torch(network.shapes((3, 40, 48), 2)):
         pytest.skip("this processor has no kernel")
-    pictures = [numbers.integers(0, 256, (50, 60, 3), np.uint8) for _ in range(40)]
-    expected = [answer.logits for answer in many.classifier().stream(pictures)]
+    pictures = [np.random.default_rng(seed).integers(0, 256, (50, 60, 3), np.uint8) for seed in range(40)]
+    expected = np.array([answer.logits for answer in several.classifier().stream(pictures)])
+    assert expected.std() > 0.1
+    first = list(several.predictor().stream(pictures[:2]))
     monkeypatch.setattr(Saved, "classifier", lambda self: pytest.fail("torch was not needed"))
-    results = [answer.logits for answer in many.predictor(many=True).stream(pictures, 8)]
-    assert np.std(expected) > 0.1
-    assert np.abs(np.array(results) - np.array(expected)).max() < 1e-5
+    monkeypatch.setattr(with_onnxruntime, "WORTH_KERNELS", 12)
+    for expected_pictures in (0, 40):
+        results = np.array([answer.logits for answer in several.predictor(expected_pictures).stream(iter(pictures), 8)])
+        assert np.abs(results - expected).max() < 1e-5
+        assert np.abs(results[:2] - np.array([answer.logits for answer in first])).max() < 1e-5

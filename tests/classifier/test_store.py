@@ -335,4 +335,4 @@ def test_no_pickle_is_written_and_none_read_but_a_known_one_without_code() -> No
 
 def test_nothing_in_the_folder_is_a_pickle(trained: Path) -> None:
     kinds = {path.suffix for path in trained.rglob("*") if path.is_file()}
-    assert kinds <= {".json", ".safetensors", ".md", ".csv", ".png", ".jpg"}
+    assert kinds <= {".json", ".onnx", ".safetensors", ".md", ".csv", ".png", ".jpg"}

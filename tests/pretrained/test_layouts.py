@@ -15,7 +15,6 @@ from pellucid.classifier import store
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError
 from pellucid.files import sha256
-from pellucid.network.forward import forward
 from pellucid.network.standardise import Standardise
 from pellucid.network.text import parse
 from pellucid.pictures.decode import Form
@@ -66,14 +65,6 @@ def test_the_outputs_are_those_that_timm_gave(called: str, save, recorded, tmp_p
     assert (known.standardise.mean, known.standardise.deviation) == (tuple(config["mean"]), tuple(config["std"]))
     assert known.name == called.removeprefix("tf_")
     assert known.head == list(known.tensors)[-1].removesuffix(".bias")
-
-
-@pytest.mark.parametrize("called", [SMALL, "mobilenetv3_large_100"])
-def test_the_way_without_torch_gives_the_same(called: str, save, tmp_path: Path) -> None:
-    known = find(str(save(called, 9)), tmp_path)
-    image = wave(96)
-    plain = forward(known.network.shapes(image.shape, 9), known.tensors, image)
-    assert np.abs(plain - outputs(known, image)).max() <= 1e-4 * np.abs(plain).max()
 
 
 def test_lite0s_real_weights_are_the_same_in_both_layouts(tmp_path: Path, save, config, timm) -> None:

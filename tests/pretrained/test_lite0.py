@@ -82,14 +82,3 @@ def test_features_change_with_the_backbone_and_not_with_the_head(tmp_path: Path)
     backbone = Known(**{**vars(known), "tensors": tensors})
 
     assert head.backbone_digest == known.backbone_digest != backbone.backbone_digest
-
-
-def test_a_grey_picture_gives_the_same_on_the_way_without_torch(tmp_path: Path):
-    from pellucid.network.forward import forward
-
-    known = lite0.load(tmp_path)
-    image = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
-    expected = outputs(known, image)
-    plain = forward(known.network.shapes((3, 224, 224), 1000), known.tensors, known.standardise.plain(image))
-
-    assert np.allclose(plain, expected, atol=2e-4)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from pellucid.classifier.predict.backend import Backend
+from pellucid.classifier.predict.graph import Weights
 from pellucid.classifier.predict.predictor import Predictor
-from pellucid.classifier.predict.with_numpy import NumpyBackend
+from pellucid.classifier.predict.with_onnxruntime import RuntimeBackend
 from pellucid.network.network import Network
 from pellucid.network.scores import Thresholds
 from pellucid.network.standardise import Standardise
 from pellucid.network.window import Shape
 from pellucid.pictures.decode import ALONE, Form, Ranges
+from pellucid.runtime import sessions
 from pellucid.runtime.memory import keep_memory
 
 if TYPE_CHECKING:
@@ -37,29 +40,37 @@ class Saved:
     pixel_limit: int
     ranges: Ranges = ALONE
     thresholds: Thresholds = None
+    source: Weights | None = None
+    """The file that the weights come from; None where they are from nowhere, and PyTorch computes them."""
 
     @property
     def input_shape(self) -> Shape:
         """(C, H, W) of the network's input."""
         return self.form.channels, self.form.height, self.form.width
 
-    def predictor(self, many: bool = False) -> Predictor:
-        """A predictor that does not import torch unless there are many pictures. `many`: see NumpyBackend.
+    def predictor(self, expected: int = 0) -> Predictor:
+        """A predictor that does not import torch. `expected`: see RuntimeBackend.
 
         Its numbers equal those of `classifier()` up to rounding.
         """
         about = self.classes, self.form, self.temperature, self.pixel_limit, self.ranges, self.thresholds
-        return Predictor(*about, self.backend(many))
+        return Predictor(*about, self.backend(expected))
 
-    def backend(self, many: bool = False) -> NumpyBackend:
-        """The network and its weights, for `predictor`."""
+    def backend(self, expected: int = 0) -> Backend:
+        """The network and its weights, for `predictor`: by ONNX Runtime, or by torch where that is not installed."""
+        runtime = self.runtime(expected)
+        return runtime if runtime is not None else self.classifier().backend
+
+    def runtime(self, expected: int = 0) -> RuntimeBackend | None:
+        """The network for ONNX Runtime; None where that is not installed."""
+        if self.source is None or not sessions.installed():
+            return None
 
         def torch() -> TorchBackend:
             return self.classifier().backend
 
-        return NumpyBackend(
-            self.network, self.input_shape, len(self.classes), self.weights, self.standardise, torch, many
-        )
+        steps = self.network.shapes(self.input_shape, len(self.classes))
+        return RuntimeBackend(steps, self.weights, self.standardise, self.source, torch, expected)
 
     def classifier(self, device: str = "cpu") -> Classifier:
         """The same model as a Classifier, with its torch module on `device`, in evaluation mode."""

@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
+from pellucid.classifier import weights as tensors
 from pellucid.classifier.migrate import FORMAT, migrated
+from pellucid.classifier.predict.graph import Weights
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, NetworkError, PellucidError
 from pellucid.network import residual, text
-from pellucid.network.layer import TensorSpecs
 from pellucid.network.own.program import Program, opened
 from pellucid.network.standardise import Standardise
-from pellucid.network.window import Shape
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, Ranges
 
 if TYPE_CHECKING:
@@ -41,9 +40,6 @@ SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
 KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that the model has seen; see runs/made_from.py
 LINE = 120  # characters of a line of JSON
 _AGAIN = "Copy the folder again, or train again."
-# dtypes as safetensors and as NumPy name them; no weight of ours has another
-_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
-_TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
 _SECTIONS = ("recipe", "data", "training", "pretrained")  # of config.json; other rooms read them, if they are there
 HASHED = (WEIGHTS, PROGRAM, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
 
@@ -139,8 +135,9 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
     if network is None:
         assert program is not None
         return _opened(folder, program, classes, form, standardise, temperature, pixel_limit, ranges, thresholds)
-    weights = _weights(folder / WEIGHTS, expected)
-    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges, thresholds)
+    weights, places = tensors.read(folder / WEIGHTS, expected, CONFIG)
+    source = Weights(folder, config["files"][WEIGHTS]["sha256"], places)
+    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges, thresholds, source)
 
 
 def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
@@ -315,35 +312,6 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
         return decode(path.read_bytes())  # not mapped: the file may be replaced during the classifier's life
     except (OSError, SafetensorError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
-
-
-def _weights(path: Path, expected: TensorSpecs) -> dict[str, NDArray[Any]]:
-    """The file's tensors, in the order of `expected`. Raises ArtefactError if they are not exactly these."""
-    from safetensors import SafetensorError, deserialize
-
-    try:
-        entries = dict(
-            deserialize(path.read_bytes())
-        )  # not mapped: the file may be replaced while the classifier lives
-    except (OSError, SafetensorError) as error:
-        raise ArtefactError(f"{path} cannot be read: {error}.") from error
-    for name, (numbers, shape) in expected.items():
-        if name not in entries:
-            raise ArtefactError(f"{path} has no {name}, which the network in {CONFIG} needs.")
-        actual = _TYPES.get(entries[name]["dtype"], entries[name]["dtype"]), tuple(entries[name]["shape"])
-        if actual != (numbers, shape):
-            raise ArtefactError(
-                f"{path}: {name} is {actual[0]} {actual[1]}, but the network in {CONFIG} needs {numbers} {shape}."
-            )
-    extra = sorted(entries.keys() - expected.keys())
-    if extra:
-        raise ArtefactError(f"{path} has {', '.join(extra)}, which the network in {CONFIG} does not know.")
-    return {name: _array(entries[name]["data"], *expectation) for name, expectation in expected.items()}
-
-
-def _array(data: bytearray, numbers: str, shape: Shape) -> NDArray[Any]:
-    """An array from little-endian bytes, as the format stores it."""
-    return np.frombuffer(data, np.dtype(numbers).newbyteorder("<")).astype(numbers, copy=False).reshape(shape)
 
 
 def _sizes(values: object) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.classifier import card, matrix
 from pellucid.classifier import store as artefact
+from pellucid.classifier.predict.graph import GRAPH
+from pellucid.classifier.saved import Saved
+from pellucid.errors import ExportError
 from pellucid.network import scores
 from pellucid.pictures import familiar
 from pellucid.pictures.sides import SHORT, TRAIN, VAL
@@ -27,6 +31,7 @@ from pellucid.training.folds import Folds
 
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
+COMPARED = 32  # pictures on which ONNX Runtime has to say what PyTorch said
 DESCRIBED = 1024  # pictures at a time, to describe what is kept of them
 
 
@@ -49,7 +54,20 @@ def save(
     files.write(out / artefact.KNOWN, _known(trained.data))
     artefact.save(out, judged.classifier, config.about(trained, directory, out))
     card.write(out)
+    _compare(trained, judged, out)
     return report
+
+
+def _compare(trained: Trained, judged: Judged, out: Path) -> None:
+    """ONNX Runtime beside PyTorch on pictures that were just judged: graph.onnx, so that predicting need not do it."""
+    read = artefact.read(out) if judged.classifier.program is None else None
+    runtime = read.runtime() if isinstance(read, Saved) else None
+    if runtime is None:
+        return
+    side, logits = next(iter(judged.logits.items()))
+    rows = trained.data.rows(SHORT[side])[:COMPARED]
+    with suppress(ExportError):  # whoever predicts is told
+        runtime.compare(trained.data.store.batch(rows), logits[: len(rows)])
 
 
 def _report(trained: Trained, judged: Judged, out: Path, folds: Folds | None) -> Report:
@@ -134,5 +152,6 @@ def _remove_model(out: Path) -> None:
     with files.storage_errors(out):
         (out / artefact.CONFIG).unlink(missing_ok=True)
         (out / artefact.OPTIMIZER).unlink(missing_ok=True)
+        (out / GRAPH).unlink(missing_ok=True)
         if (out / THUMBNAILS).is_dir():
             shutil.rmtree(out / THUMBNAILS)

@@ -35,7 +35,7 @@ from pellucid.training import recipe as recipes
 from pellucid.training.loop import State, Step, Task
 from pellucid.training.optimizer import optimizer
 
-DOOR = ("describe", "choose", "run", "run_stored", "run_without_torch")
+DOOR = ("describe", "choose", "run", "run_stored", "runs_without_torch", "run_without_torch")
 
 
 @pytest.fixture(autouse=True)

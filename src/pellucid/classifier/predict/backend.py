@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-GROUP = 16  # pictures that go through the network at once on one core: more is not faster, and takes memory
+GROUP = 16  # pictures that go through a module at once on one core: more is not faster, and takes memory
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Prepared images uint8 (n, H, W, C) -> the network's raw outputs, float32 (n, classes)."""
@@ -32,7 +32,7 @@ class Stage:
 
 
 class Backend(Protocol):
-    """A network with its weights. There are two: with_numpy.py and with_torch.py."""
+    """A network with its weights. There are two: with_onnxruntime.py and with_torch.py."""
 
     def logits(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """The raw outputs, float32 (n, classes), for n >= 1 prepared images uint8 (n, H, W, C)."""

@@ -1,4 +1,4 @@
-"""Make a model folder ready to predict. A cold command gets here without importing torch."""
+"""Make a model folder, or a file exported from one, ready to predict. A cold command gets here without torch."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ from pathlib import Path
 from pellucid.classifier import store
 from pellucid.classifier.predict.expand import expand
 from pellucid.classifier.predict.pictures import Source
-from pellucid.classifier.predict.predictor import Predictor
+from pellucid.classifier.predict.predictor import MANY, Predictor
 from pellucid.classifier.saved import Saved
 
 
 def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
-    """The predictor that answers soonest for these pictures: for few, one that does not import torch.
+    """The predictor that answers soonest for these pictures, without torch unless a program needs it.
 
-    If the number is unknown, the first few go without torch and the rest with it; the two agree up to rounding. The
-    stream imports torch while its first pictures are decoded. A program needs torch at once. Raises ArtefactError.
+    If the number is unknown, a kernel that pays only for many pictures is loaded once they are many. Raises
+    ArtefactError.
     """
-    read = store.read(Path(model), trust)
+    path = Path(model)
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        from pellucid.classifier.predict import exported
+
+        return exported.opened(path)
+    read = store.read(path, trust)
     if not isinstance(read, Saved):
         return read.predictor
-    few = read.backend().few
-    many = isinstance(pictures, Sequence) and next(islice(expand(pictures), few, None), None) is not None
-    return read.predictor(many)
+    several = expand(pictures) if isinstance(pictures, Sequence) else iter(())
+    return read.predictor(expected=sum(1 for _ in islice(several, MANY)))
 
 
 def lasting(model: str | Path, trust: bool = False) -> Predictor:
-    """What classifies picture after picture, as a server does: its backend loads at once what many are worth.
+    """A predictor for picture after picture, as a server needs it: its backend loads at once what pays for many.
 
     Raises ArtefactError.
     """
     read = store.read(Path(model), trust)
-    return read.predictor(many=True) if isinstance(read, Saved) else read.predictor
+    return read.predictor(expected=MANY) if isinstance(read, Saved) else read.predictor

@@ -6,7 +6,7 @@ the cost of maintenance, and how to remove it. Behind the door:
     block        describe: which three layers are a block, and its shapes
     trial        choose: both ways raced
     chain        run: a network whose blocks are fused
-    fused_numpy  run without torch: a network that is one block and little else
+    first_block  run without torch: a network that is one block and little else
     cpu          a block on the CPU, in parts of a batch; by way_direct (in registers) or way_onednn
     gpu          a block on a GPU
 
@@ -62,15 +62,20 @@ def run_stored(module: nn.Module, standardise: Standardise, threads: int) -> Cal
     return chain.of_stored(module, standardise, threads)
 
 
+def runs_without_torch(steps: Sequence[PlacedLayer]) -> bool:
+    """Whether most of a network's work is in a first block that has a kernel here."""
+    from pellucid.engine.blocks import first_block
+
+    return first_block.applies(steps)
+
+
 def run_without_torch(
     steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], standardise: Standardise
-) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None:
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Prepared images, uint8 (n, H, W, C) -> logits, float32 (n, classes), on the calling thread.
 
-    None unless most of the work is in a first block that has a kernel here. `weights`: by the state dict's names.
+    None unless `runs_without_torch` holds and ONNX Runtime is installed. `weights`: by the state dict's names.
     """
-    from pellucid.engine.blocks import fused_numpy
+    from pellucid.engine.blocks import first_block
 
-    if not fused_numpy.applies(steps):
-        return None
-    return fused_numpy.logits(steps, weights, standardise)
+    return first_block.logits(steps, weights, standardise)

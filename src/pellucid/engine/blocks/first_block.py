@@ -1,7 +1,6 @@
 """Many pictures without torch, for a network that is little more than one convolution with ReLU and pooling.
 
-The article's network is one. Its first block runs in the kernel of direct_cpu.py, the rest in NumPy
-(network/forward.py). Importing torch takes as long as a thousand such pictures, and more memory than all the rest.
+The article's network is one. The kernel of direct_cpu.py runs its first block, and ONNX Runtime the rest.
 """
 
 from __future__ import annotations
@@ -12,15 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.network import as_onnx
 from pellucid.network.activations import Relu
-from pellucid.network.forward import forward
 from pellucid.network.learning import Conv
+from pellucid.network.onnx_graph import GraphWriter, Value
 from pellucid.network.pooling import MaxPool
 from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
-from pellucid.runtime.blas import one_thread
+from pellucid.runtime import sessions
 
-LITTLE = 10_000_000  # operations after the block: NumPy is then little slower than torch
+LITTLE = 10_000_000  # operations after the block: with more, the kernel's gain hardly counts
 MOST_CHANNELS, MOST_WIDE = 4, 12  # of a picture, and of a filter, for which there are kernels
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -61,17 +61,24 @@ def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], st
     taps = direct_cpu.taps(np.asarray(weights[f"{name}.weight"], np.float32), 32)
     offset = np.asarray(weights[f"{name}.bias"] if conv.bias else np.zeros(filters), np.float32)
     table = standardise.table().view(np.uint32)
-    rest = steps[3:]
+    rest = _rest(steps[3:], weights)
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         # one picture after the other, to stay in the cache
         pooled = np.empty((1, *pooled_shape), np.float32)
         winners, outputs = np.empty(pooled.shape, np.uint8), []
-        with one_thread():
-            for image in np.ascontiguousarray(images):
-                kernel(image[None], table, conv.zeros, taps, offset, pooled.view(np.int32), winners)
-                outputs.append(forward(rest, weights, pooled[0]))
-        return np.stack(outputs)
+        for image in np.ascontiguousarray(images):
+            kernel(image[None], table, conv.zeros, taps, offset, pooled.view(np.int32), winners)
+            outputs.append(rest(pooled))
+        return np.concatenate(outputs)
 
     run(np.zeros((1, height, width, channels), np.uint8))
     return run
+
+
+def _rest(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]]) -> sessions.Run:
+    """What computes the layers behind the block, float32 (1, C, H, W) -> float32 (1, classes)."""
+    writer = GraphWriter()
+    writer.add("Identity", [as_onnx.network(writer, steps, weights, "pooled")], "logits")
+    inputs = Value("pooled", "float32", (1, *steps[0].input))
+    return sessions.opened(writer.model([inputs], [Value("logits", "float32", (1, *steps[-1].output))]))

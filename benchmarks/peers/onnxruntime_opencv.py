@@ -1,0 +1,40 @@
+"""ONNX Runtime by someone who knows it: OpenCV decodes, each core has a group of pictures of its own, float32.
+
+python onnxruntime_opencv.py predict JSON-OF-ARGUMENTS; prints one line of JSON. `model`: an ONNX file that takes uint8
+(n, side, side, 3) as "images" and gives logits.
+"""
+
+import csv
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+
+
+def predict(model: str, pictures: str, side: int, batch: int, out: str) -> dict[str, int]:
+    cv2.setNumThreads(0)  # the threads below have the cores
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    paths = sorted(Path(pictures).iterdir()) if Path(pictures).is_dir() else [Path(pictures)]
+
+    def answers(group: list[Path]) -> np.ndarray:
+        images = [cv2.resize(cv2.imread(str(path)), (side, side))[:, :, ::-1] for path in group]
+        logits = session.run(None, {"images": np.stack(images)})[0]
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    groups = [paths[at : at + batch] for at in range(0, len(paths), batch)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool, open(out, "w", newline="") as file:
+        for group, rows in zip(groups, pool.map(answers, groups), strict=True):
+            csv.writer(file).writerows([path.name, *row] for path, row in zip(group, rows.tolist(), strict=True))
+    return {"pictures": len(paths)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(predict(**json.loads(sys.argv[2]))))

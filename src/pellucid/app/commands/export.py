@@ -1,0 +1,53 @@
+"""The command `export`: a model folder becomes one file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from pellucid import api
+from pellucid.app import streams
+from pellucid.app.exits import Exit
+from pellucid.app.flags import Model, Place, Switch, parse
+from pellucid.app.format import printable
+
+
+def export(
+    model: Model,
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    /,
+    format: Literal["onnx"] = "onnx",
+    pictures: Place = None,
+    trust: Switch = False,
+    json: Switch = False,
+) -> int:
+    """Write a model as one file for other programs: pixels in, probabilities out.
+
+    Weights, resizing, standardising and temperature are in the file, class names and model card in its metadata. Before
+    it appears, it has to give the model's probabilities on real pictures.
+
+    Args:
+        model: Model folder.
+        out: The file to write, such as model.onnx. An earlier export is replaced.
+        format: onnx, for ONNX Runtime and other programs that read ONNX.
+        pictures: Pictures to check the file on. Default: those that the model kept for its reported accuracy.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
+        json: Print as JSON.
+    """
+    done = api.export(model, out, format=format, pictures=pictures, trust=trust)
+    if json:
+        streams.write_json(done.as_json(), indent=2)
+        return Exit.OK
+    print(f"{printable(str(done.path))}: {done.bytes / 1e6:,.1f} MB.")
+    pictures_checked = f"{done.pictures} picture{'s' if done.pictures > 1 else ''}"
+    print(
+        f"Compared with the model on {pictures_checked}: no probability differs by more than {done.difference:.1g} "
+        f"({done.bound:g} is allowed)."
+    )
+    return Exit.OK
+
+
+def run(args: list[str]) -> int:
+    return parse(export, args, "export")

@@ -1,0 +1,80 @@
+"""The weights of a model folder as arrays, and where each is in the file. Needs no torch, and copies nothing.
+
+The format (https://github.com/huggingface/safetensors): 8 bytes with the length of a header, the header in JSON, which
+gives each tensor's type, shape and place, and the numbers, little-endian and one tensor after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import ArtefactError
+from pellucid.network.layer import TensorSpecs
+from pellucid.network.onnx_graph import Place
+from pellucid.network.window import Shape
+
+# numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
+_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
+_TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
+
+
+class Tensors(NamedTuple):
+    """Arrays, in the shapes of the state dict, and their places, both by name."""
+
+    arrays: dict[str, NDArray[Any]]
+    places: dict[str, Place]
+
+
+def read(path: Path, expected: TensorSpecs, config: str) -> Tensors:
+    """The file's tensors, in the order of `expected`. Raises ArtefactError where they are others than these.
+
+    `config`: the name of the file that says what is expected. The file is not mapped: it may be replaced while the
+    arrays are used.
+    """
+    try:
+        content = np.fromfile(path, np.uint8)
+        found = _header(content, path.name)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}.") from error
+    for name, (numbers, shape) in expected.items():
+        if name not in found:
+            raise ArtefactError(f"{path} has no {name}, which the network in {config} needs.")
+        kept = found[name][:2]
+        if kept != (numbers, shape):
+            raise ArtefactError(
+                f"{path}: {name} is {kept[0]} {kept[1]} where the network in {config} needs {numbers} {shape}."
+            )
+        if found[name][2].length != prod(shape) * np.dtype(numbers).itemsize:
+            raise ArtefactError(f"{path} cannot be read: {name} has {found[name][2].length} bytes.")
+    extra = sorted(found.keys() - expected.keys())
+    if extra:
+        raise ArtefactError(f"{path} has {', '.join(extra)}, which the network in {config} does not know.")
+    arrays = {name: _array(content, *found[name]) for name in expected}
+    return Tensors(arrays, {name: found[name][2] for name in expected})
+
+
+def _header(content: NDArray[np.uint8], file: str) -> dict[str, tuple[str, Shape, Place]]:
+    """Type, shape and place of each tensor. Raises ValueError, TypeError, KeyError or AttributeError."""
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    if start > len(content):
+        raise ValueError("its header is cut")
+    found = {}
+    for name, each in json.loads(content[8:start].tobytes()).items():
+        if name != "__metadata__":
+            first, end = (start + int(offset) for offset in each["data_offsets"])
+            if not start <= first <= end <= len(content):
+                raise ValueError(f"{name} lies outside the file")
+            kind = _TYPES.get(each["dtype"], each["dtype"])
+            found[name] = (kind, tuple(each["shape"]), Place(file, first, end - first))
+    return found
+
+
+def _array(content: NDArray[np.uint8], numbers: str, shape: Shape, place: Place) -> NDArray[Any]:
+    part = content[place.start : place.start + place.length]
+    return part.view(np.dtype(numbers).newbyteorder("<")).astype(numbers, copy=False).reshape(shape)

@@ -1,0 +1,125 @@
+"""A model folder becomes one file, which has to say on real pictures what the model says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid import files
+from pellucid.classifier import store
+from pellucid.classifier.predict.pictures import Source
+from pellucid.classifier.predict.prediction import Prediction
+from pellucid.classifier.saved import Saved
+from pellucid.errors import ArtefactError, ExportError, RecipeError, StorageError, did_you_mean
+from pellucid.exports.formats import FORMATS, Format
+
+CHECKED = 32  # pictures
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how far it is from the model.
+
+    `pictures`: how many were compared. `difference`: the largest between two probabilities of one picture and class.
+    `bound`: what it may be.
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    pictures: int
+    difference: float
+    bound: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self) | {"path": str(self.path)}
+
+
+def export(model: Path, out: Path, format: str, pictures: Iterator[Source], trust: bool) -> Exported:
+    """See pellucid.export. Where there are no `pictures`, the thumbnails of the model's card are taken."""
+    if format not in FORMATS:
+        hint = did_you_mean(format, FORMATS)
+        raise RecipeError(f"Format {format!r} is unknown.{hint} Formats: {', '.join(FORMATS)}.")
+    kind = FORMATS[format]
+    _check_place(out, kind)
+    saved = store.read(model, trust)
+    if not isinstance(saved, Saved):
+        raise ExportError(
+            f"{model} holds a module of somebody's own as a program, which cannot be exported: only networks that "
+            "Pellucid's text can write become an ONNX file."
+        )
+    content = kind.write(saved, _card(model))
+    with files.storage_errors(out), files.replacing(out.resolve()) as temporary:
+        temporary.write_bytes(content)
+        compared, difference = _compare(model, saved, kind, temporary, pictures)
+    return Exported(out, format, len(content), compared, difference, kind.bound)
+
+
+def _check_place(out: Path, kind: Format) -> None:
+    """Raise StorageError where something stands that is no earlier export, and RecipeError for another ending."""
+    if out.suffix.lower() != kind.ending:
+        raise RecipeError(f"{out} has to end in {kind.ending}: write {out.with_suffix(kind.ending).name}.")
+    if not out.exists():
+        return
+    with files.storage_errors(out):
+        if not out.is_file() or not out.read_bytes().startswith(kind.mark):
+            raise StorageError(
+                f"{out} already exists and was not exported by Pellucid: nothing of yours is overwritten. Choose "
+                "another place."
+            )
+
+
+def _compare(model: Path, saved: Saved, kind: Format, file: Path, pictures: Iterator[Source]) -> tuple[int, float]:
+    """(how many pictures were compared, the largest difference). Raises ExportError where it is over the bound."""
+    classifier = saved.classifier()
+    theirs = _usable(classifier.predict(list(islice(pictures, CHECKED))))
+    if not theirs:
+        theirs = _usable(classifier.predict(_thumbnails(model)))
+    if not theirs:
+        raise ExportError(
+            f"There is no picture to check the export of {model} on: name some with --pictures, or pictures=... in "
+            "Python."
+        )
+    try:
+        ours = kind.open(file).predict([answer.source for answer in theirs])
+    except ArtefactError as error:
+        raise ExportError(f"{model} was not exported: {error}") from error
+    worst, name = max(_difference(*pair) for pair in zip(theirs, ours, strict=True))
+    if not worst <= kind.bound:
+        raise ExportError(
+            f"{model} was not exported: a probability of {name} differs by {worst:.2g} from the model's, and "
+            f"{kind.bound:g} is allowed. Please report this network."
+        )
+    return len(theirs), worst
+
+
+def _usable(answers: list[Prediction]) -> list[Prediction]:
+    return [answer for answer in answers if answer.error is None]
+
+
+def _difference(theirs: Prediction, ours: Prediction) -> tuple[float, str]:
+    """The largest difference of a probability, infinite where one is no number, and the picture's name."""
+    if ours.probabilities is None or theirs.probabilities is None:
+        return float("inf"), theirs.source
+    pairs = ((theirs.probabilities[name], ours.probabilities[name]) for name in theirs.probabilities)
+    worst = max(abs(one - other) if np.isfinite(one - other) else float("inf") for one, other in pairs)
+    return worst, theirs.source
+
+
+def _thumbnails(model: Path) -> list[Source]:
+    folder = model / "thumbnails"
+    paths: list[Source] = [*sorted(folder.iterdir())[:CHECKED]] if folder.is_dir() else []
+    return paths
+
+
+def _card(model: Path) -> str:
+    try:
+        return (model / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,41 @@
+"""A whole classifier as one ONNX file: a picture's pixels go in, probabilities come out.
+
+    image          uint8 (H, W, 3), RGB, upright, of any height and width from 1 on
+    probabilities  float32 (classes,), calibrated, in the order of the classes
+    logits         float32 (classes,), the network's raw outputs
+
+Resizing, standardising, temperature and weights are inside. The metadata say what the numbers mean, and hold the model
+card.
+"""
+
+from __future__ import annotations
+
+import json
+
+from pellucid.classifier.predict.exported import ABOUT, CARD, CLASSES, about
+from pellucid.classifier.saved import Saved
+from pellucid.exports.resizing import resized
+from pellucid.network import as_onnx
+from pellucid.network.onnx_graph import GraphWriter, Value
+
+MARK = GraphWriter().model([], [])[:11]  # the format and who wrote it
+
+
+def model(saved: Saved, card: str) -> bytes:
+    """The bytes of the ONNX file. `card`: the model card, Markdown."""
+    graph = GraphWriter()
+    x = as_onnx.standardised(graph, saved.standardise, resized(graph, saved.form, "image"))
+    steps = saved.network.shapes(saved.input_shape, len(saved.classes))
+    rows = as_onnx.network(graph, steps, saved.weights, x)
+    first = graph.integers(0)
+    graph.add("Squeeze", [rows, first], "logits")
+    scaled = graph.add("Div", [rows, graph.scalar(saved.temperature)])
+    several = saved.thresholds is not None
+    shares = graph.add("Sigmoid", [scaled]) if several else graph.add("Softmax", [scaled], axis=1)
+    graph.add("Squeeze", [shares, first], "probabilities")
+    classes = (len(saved.classes),)
+    return graph.model(
+        [Value("image", "uint8", ("height", "width", 3))],
+        [Value("probabilities", "float32", classes), Value("logits", "float32", classes)],
+        {CLASSES: json.dumps(saved.classes), ABOUT: json.dumps(about(saved)), CARD: card},
+    )

@@ -1,0 +1,238 @@
+"""A model folder as one ONNX file: what it holds, that it says what the model says, and what stops an export."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import pellucid
+from pellucid.classifier import store
+from pellucid.classifier.predict.exported import ABOUT, CARD, CLASSES
+from pellucid.errors import ArtefactError, ExportError, PellucidError, RecipeError, StorageError
+from pellucid.exports import exporting, formats, pipeline
+from pellucid.network.text import parse
+from pellucid.pictures.decode import Form, decode
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "colours.onnx"
+    pellucid.export(trained, out)
+    return out
+
+
+@pytest.fixture
+def files(photos: Path) -> list[Path]:
+    return sorted(photos.rglob("*.png"))[::5]
+
+
+def probabilities(answers: list[pellucid.Prediction]) -> np.ndarray:
+    return np.array([list((answer.probabilities or {}).values()) for answer in answers])
+
+
+def metadata(path: Path) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+
+
+def test_the_command_line_says_what_was_written_and_compared(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from pellucid.app.cli import main
+
+    out = tmp_path / "a.onnx"
+    assert main(["export", str(trained), str(out), "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["path"] == str(out)
+    assert told["bytes"] == out.stat().st_size
+    assert 0 <= told["difference"] <= told["bound"] == 1e-4
+    assert told["pictures"] >= 4
+    assert main(["export", str(trained), str(out)]) == 0  # an earlier export is replaced
+    assert f"{out}: 0.0 MB.\nCompared with the model on {told['pictures']} pictures: no" in capfd.readouterr().out
+
+
+def test_other_programs_get_probabilities_from_pixels(exported: Path, trained: Path, files: list[Path]) -> None:
+    onnx.checker.check_model(str(exported), full_check=True)
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+    expected = pellucid.load(trained).predict([str(path) for path in files])
+    for path, answer in zip(files, expected, strict=True):
+        p, logits = session.run(["probabilities", "logits"], {"image": decode(path.read_bytes())})
+        assert np.abs(p - list((answer.probabilities or {}).values())).max() <= 1e-6
+        assert np.abs(logits - answer.logits).max() <= 1e-5
+    assert json.loads(metadata(exported)[CLASSES]) == list(pellucid.load(trained).classes)
+    assert metadata(exported)[CARD] == (trained / "README.md").read_text()
+
+
+def test_predict_takes_the_file_as_it_takes_the_folder(
+    exported: Path, trained: Path, photos: Path, files: list[Path]
+) -> None:
+    theirs, ours = (list(pellucid.predict(model, [photos, "nowhere.png"])) for model in (trained, exported))
+    assert [(each.source, each.label, each.error) for each in ours] == [
+        (each.source, each.label, each.error) for each in theirs
+    ]
+    assert len(ours) == 33
+    assert np.abs(probabilities(ours[:-1]) - probabilities(theirs[:-1])).max() <= 1e-6
+    (of_an_array,) = pellucid.predict(exported, decode(files[0].read_bytes()))
+    assert (
+        np.abs(probabilities([of_an_array]) - probabilities(list(pellucid.predict(trained, files[:1])))).max() <= 1e-6
+    )
+
+
+def test_without_torch(exported: Path, files: list[Path]) -> None:
+    code = f"""
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("there is no torch here")
+
+sys.meta_path.insert(0, NoTorch())
+import json, onnxruntime
+from PIL import Image
+import numpy as np
+session = onnxruntime.InferenceSession({str(exported)!r}, providers=["CPUExecutionProvider"])
+image = np.asarray(Image.open({str(files[0])!r}).convert("RGB"))
+p = session.run(["probabilities"], {{"image": image}})[0]
+classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+from pellucid.app.cli import main
+assert main(["predict", {str(exported)!r}, {str(files[0])!r}, "--format", "jsonl"]) == 0
+print(classes[int(p.argmax())])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    row, label = result.stdout.splitlines()
+    assert json.loads(row)["label"] == label == "blue"
+
+
+@pytest.mark.parametrize(
+    "form", [Form(20, 30, 1, "crop", 0.8, "bicubic"), Form(12, 12, 3, "pad", 1.0, "plain")], ids=str
+)
+@pytest.mark.parametrize("thresholds", [None, (0.3, 0.6, 0.5)])
+def test_every_form_and_several_labels(
+    trained: Path, tmp_path: Path, files: list[Path], form: Form, thresholds: tuple[float, ...] | None
+) -> None:
+    network = parse(
+        "conv(4, 3, padding=same, stride=2) batchnorm relu6 gate(globalavgpool dense(4) sigmoid) flatten dense"
+    )
+    given, scale = pellucid.load(trained), pellucid.load(trained).standardise
+    few = replace(scale, mean=scale.mean[: form.channels], deviation=scale.deviation[: form.channels])
+    module = network.module((form.channels, form.height, form.width), 3).eval()
+    about = {"classes": ("a", "ö", "c, d"), "temperature": 1.7, "thresholds": thresholds, "standardise": few}
+    store.save(tmp_path / "model", replace(given, network=network, module=module, form=form, **about), {})
+    out = tmp_path / "out.onnx"
+    done = pellucid.export(tmp_path / "model", out, pictures=files)
+    assert done.pictures == len(files)
+    ours, theirs = list(pellucid.predict(out, files)), pellucid.load(tmp_path / "model").predict(files)
+    assert np.abs(probabilities(ours) - probabilities(theirs)).max() <= 1e-6
+    assert [each.labels for each in ours] == [each.labels for each in theirs]
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    p = session.run(["probabilities"], {"image": decode(files[0].read_bytes())})[0]
+    assert np.abs(p - probabilities(ours)[0]).max() <= 1e-6
+
+
+def test_an_export_that_says_something_else_is_refused_and_nothing_written(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def colder(saved, card):
+        return pipeline.model(replace(saved, temperature=saved.temperature * 2), card)
+
+    monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=colder))
+    with pytest.raises(
+        ExportError, match=r"was not exported: a probability of .* differs by .*, and 0\.0001 is allowed"
+    ):
+        pellucid.export(trained, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=lambda saved, card: b"none"))
+    with pytest.raises(ExportError, match=r"was not exported: .* is damaged, or no ONNX file"):
+        pellucid.export(trained, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_pictures_are_gone_those_of_the_card_are_taken(
+    model: Path, tmp_path: Path, files: list[Path]
+) -> None:
+    (model / "split.csv").unlink()
+    count = len(list((model / "thumbnails").iterdir()))
+    assert count > 0
+    assert pellucid.export(model, tmp_path / "a.onnx").pictures == count
+    for thumbnail in (model / "thumbnails").iterdir():
+        thumbnail.unlink()
+    with pytest.raises(ExportError, match=r"no picture to check the export of .* on: name some with --pictures"):
+        pellucid.export(model, tmp_path / "b.onnx")
+    assert not (tmp_path / "b.onnx").exists()
+    assert pellucid.export(model, tmp_path / "b.onnx", pictures=files[0]).pictures == 1
+    assert exporting.CHECKED == 32
+
+
+@pytest.mark.parametrize(
+    ("out", "content", "kind", "said"),
+    [
+        ("a.pt", None, RecipeError, r"a\.pt has to end in \.onnx: write a\.onnx\."),
+        ("a.onnx", b"diary", StorageError, "already exists and was not exported by Pellucid: nothing of yours"),
+        ("none/a.onnx", None, StorageError, "could not be written: No such file or directory"),
+    ],
+)
+def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, kind, said) -> None:
+    if content is not None:
+        (tmp_path / out).write_bytes(content)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(kind, match=said):
+        pellucid.export(trained, tmp_path / out)
+    assert sorted(tmp_path.rglob("*")) == before
+    if content is not None:
+        assert (tmp_path / out).read_bytes() == content
+
+
+def test_an_unknown_format_is_told(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"Format 'onx' is unknown\. Did you mean onnx\? Formats: onnx\."):
+        pellucid.export(trained, tmp_path / "a.onnx", format="onx")
+
+
+def test_damaged_and_foreign_files_are_told_in_one_line(
+    exported: Path, tmp_path: Path, pellucid_line: Callable
+) -> None:
+    whole = exported.read_bytes()
+    foreign = onnx.load_from_string(whole)
+    del foreign.metadata_props[:]
+    broken = onnx.load_from_string(whole)
+    next(entry for entry in broken.metadata_props if entry.key == ABOUT).value = '{"format": 9}'
+    cases = {
+        "cut": (whole[:-900], "is damaged, or no ONNX file"),
+        "empty": (b"", "is damaged, or no ONNX file"),
+        "foreign": (foreign.SerializeToString(), "was not exported by Pellucid"),
+        "later": (broken.SerializeToString(), "is of format 9"),
+    }
+    for name, (content, said) in cases.items():
+        path = tmp_path / f"{name}.onnx"
+        path.write_bytes(content)
+        with pytest.raises(ArtefactError, match=said):
+            list(pellucid.predict(path, b""))
+        assert said in pellucid_line("predict", path, path)
+
+
+@pytest.fixture
+def pellucid_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that a command says of an error."""
+    from pellucid.app.cli import main
+
+    def run(*words: object) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return run
+
+
+def test_a_program_cannot_be_exported_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
+    opened = pellucid.load(trained)
+    monkeypatch.setattr(store, "read", lambda folder, trust: opened)
+    with pytest.raises(ExportError, match="holds a module of somebody's own as a program, which cannot be exported"):
+        pellucid.export(trained, tmp_path / "a.onnx", pictures=[b""])
+    assert issubclass(ExportError, PellucidError)
