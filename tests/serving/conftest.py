@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.patience import PATIENCE
 
 from pellucid.classifier.predict.backend import Logits
 from pellucid.serving.entrance import Access
@@ -56,7 +57,7 @@ class Running:
         given = dict(headers or {})
         if body is not None and not isinstance(body, bytes) and not chunked:
             body, given = json.dumps(body).encode(), {"Content-Type": "application/json", **given}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, body, given, encode_chunked=chunked)
             reply = connection.getresponse()
@@ -85,7 +86,7 @@ def running(
             yield Running(port, answering)
         finally:
             answering.should_exit = True
-            thread.join(30)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), "the server has not ended"
 
 

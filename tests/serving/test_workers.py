@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +18,11 @@ from tests.serving.conftest import base64_of
 from tests.serving.test_metrics import values
 from tests.serving.test_reload import warmer
 
+import pellucid.serving
+from pellucid.app.commands.serve import run as serve_command
 from pellucid.app.exits import Exit
 from pellucid.app.serving import named
-from pellucid.errors import RecipeError
+from pellucid.errors import PellucidError, RecipeError
 from pellucid.serving.served import version_of
 
 Png = Callable[[int], bytes]
@@ -138,6 +141,15 @@ def test_what_cannot_be_served_is_said_in_one_line(trained: Path, tmp_path: Path
     assert ended.returncode == Exit.ERROR
     assert says in ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
+
+
+def test_without_its_packages_it_says_how_to_get_them(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("workers", "running"):
+        monkeypatch.delitem(sys.modules, f"pellucid.serving.{name}", raising=False)
+        monkeypatch.delattr(pellucid.serving, name, raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(PellucidError, match=r"needs the package uvicorn\. .*pip install 'pellucid\[serve\]'"):
+        serve_command([str(trained), "--port", "0"])
 
 
 def test_a_model_is_served_under_its_folders_name_or_another(tmp_path: Path) -> None:
