@@ -165,7 +165,7 @@ def test_what_a_run_tells_and_leaves(begin: Begin, tmp_path: Path, photos: Path)
     left = {path.name for path in report.folder.iterdir()} - {"thumbnails"}
     assert left == {
         *("config.json", "model.safetensors", "optimizer.safetensors", "metrics.json", "history.csv", "README.md"),
-        *("split.csv", "twins.csv", "quarantine.csv", "known.safetensors"),
+        *("split.csv", "twins.csv", "quarantine.csv", "known.safetensors", "graph.onnx"),
     }
     config = json.loads((report.folder / "config.json").read_text())
     assert config["training"]["complete"] is True
