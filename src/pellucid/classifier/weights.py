@@ -39,24 +39,24 @@ def read(path: Path, expected: TensorSpecs, config: str) -> Tensors:
     """
     try:
         content = np.fromfile(path, np.uint8)
-        found = _header(content, path.name)
+        entries = _header(content, path.name)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}.") from error
     for name, (numbers, shape) in expected.items():
-        if name not in found:
+        if name not in entries:
             raise ArtefactError(f"{path} has no {name}, which the network in {config} needs.")
-        kept = found[name][:2]
-        if kept != (numbers, shape):
+        actual = entries[name][:2]
+        if actual != (numbers, shape):
             raise ArtefactError(
-                f"{path}: {name} is {kept[0]} {kept[1]} where the network in {config} needs {numbers} {shape}."
+                f"{path}: {name} is {actual[0]} {actual[1]}, but the network in {config} needs {numbers} {shape}."
             )
-        if found[name][2].length != prod(shape) * np.dtype(numbers).itemsize:
-            raise ArtefactError(f"{path} cannot be read: {name} has {found[name][2].length} bytes.")
-    extra = sorted(found.keys() - expected.keys())
+        if entries[name][2].length != prod(shape) * np.dtype(numbers).itemsize:
+            raise ArtefactError(f"{path} cannot be read: {name} has {entries[name][2].length} bytes.")
+    extra = sorted(entries.keys() - expected.keys())
     if extra:
         raise ArtefactError(f"{path} has {', '.join(extra)}, which the network in {config} does not know.")
-    arrays = {name: _array(content, *found[name]) for name in expected}
-    return Tensors(arrays, {name: found[name][2] for name in expected})
+    arrays = {name: _array(content, *entries[name]) for name in expected}
+    return Tensors(arrays, {name: entries[name][2] for name in expected})
 
 
 def _header(content: NDArray[np.uint8], file: str) -> dict[str, tuple[str, Shape, Place]]:
@@ -64,15 +64,15 @@ def _header(content: NDArray[np.uint8], file: str) -> dict[str, tuple[str, Shape
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     if start > len(content):
         raise ValueError("its header is cut")
-    found = {}
+    entries = {}
     for name, each in json.loads(content[8:start].tobytes()).items():
         if name != "__metadata__":
             first, end = (start + int(offset) for offset in each["data_offsets"])
             if not start <= first <= end <= len(content):
                 raise ValueError(f"{name} lies outside the file")
             kind = _TYPES.get(each["dtype"], each["dtype"])
-            found[name] = (kind, tuple(each["shape"]), Place(file, first, end - first))
-    return found
+            entries[name] = (kind, tuple(each["shape"]), Place(file, first, end - first))
+    return entries
 
 
 def _array(content: NDArray[np.uint8], numbers: str, shape: Shape, place: Place) -> NDArray[Any]:

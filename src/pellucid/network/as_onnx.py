@@ -115,8 +115,8 @@ def _dense(row: _Row, step: PlacedLayer, name: str, x: str) -> str:
 
 def _batchnorm(row: _Row, step: PlacedLayer, name: str, x: str) -> str:
     layer: Any = step.layer
-    kept = [row.weight(f"{name}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
-    return row.graph.add("BatchNormalization", [x, *kept], name, epsilon=layer.eps)
+    weights = [row.weight(f"{name}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
+    return row.graph.add("BatchNormalization", [x, *weights], name, epsilon=layer.eps)
 
 
 def _layernorm(row: _Row, step: PlacedLayer, name: str, x: str) -> str:

@@ -64,15 +64,15 @@ def folds(
 ) -> NDArray[np.int64]:
     """The fold, 0 to count - 1, that tests each of N pictures, (N,) int64, as split.folds; labels bool (N, classes).
 
-    A group stands in one fold. Each label of two groups or more (see split.indivisible) stands in two folds or more,
-    wherever moving a group does it. Raises CatalogError where there are fewer groups than folds.
+    A group stands in one fold. Each label of two groups or more (see split.indivisible) stands in two numbers or more,
+    wherever moving a group does it. Raises CatalogError where there are fewer groups than numbers.
     """
     every = [_Group((drawn(digests, members, seed), int(members[0])), members) for members in members_of(groups)]
     every.sort(key=lambda group: group.key)
-    found = np.zeros(len(labels), np.int64)
-    _deal(every, labels, dict.fromkeys(range(count), 1 / count), found, ranked=False)
-    level(every, labels, count, found)
-    return found
+    numbers = np.zeros(len(labels), np.int64)
+    _deal(every, labels, dict.fromkeys(range(count), 1 / count), numbers, ranked=False)
+    level(every, labels, count, numbers)
+    return numbers
 
 
 @dataclass(frozen=True)

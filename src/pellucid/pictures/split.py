@@ -225,8 +225,8 @@ class Drawn(Protocol):
     def members(self) -> NDArray[np.intp]: ...
 
 
-def level(every: Sequence[Drawn], labels: NDArray[Any], count: int, found: NDArray[np.int64]) -> None:
-    """Moves groups, in `found` (N,), the fold of each picture, until every class and every fold has what it needs.
+def level(every: Sequence[Drawn], labels: NDArray[Any], count: int, numbers: NDArray[np.int64]) -> None:
+    """Moves groups, in `numbers` (N,), the fold of each picture, until every class and every fold has what it needs.
 
     A class of two groups or more stands in two folds, and no fold is empty. labels as `indivisible`. Raises
     CatalogError where there are fewer groups than folds.
@@ -236,8 +236,8 @@ def level(every: Sequence[Drawn], labels: NDArray[Any], count: int, found: NDArr
             f"folds is {count}, and without near-duplicates there are only {len(every):,} pictures. "
             "Choose fewer --folds, or add pictures."
         )
-    _part_classes(every, labels, count, found)
-    _fill(every, count, found)
+    _part_classes(every, labels, count, numbers)
+    _fill(every, count, numbers)
 
 
 def _classes_of(labels: NDArray[Any], members: NDArray[np.intp]) -> list[int]:

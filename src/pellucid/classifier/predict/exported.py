@@ -84,15 +84,15 @@ def opened(path: Path) -> Predictor:
     if ABOUT not in metadata or CLASSES not in metadata:
         raise ArtefactError(f"{path} was not exported by Pellucid: it does not say what its outputs mean.")
     try:
-        said, classes = json.loads(metadata[ABOUT]), json.loads(metadata[CLASSES])
-        if said["format"] != FORMAT:
-            raise ValueError(f"it is of format {said['format']!r}, and this Pellucid reads {FORMAT}")
-        channels, height, width = said["input"]
-        form, temperature = AsItIs(height, width, channels, said["fit"]), float(said["temperature"])
-        thresholds = None if said["thresholds"] is None else tuple(float(each) for each in said["thresholds"])
+        about, classes = json.loads(metadata[ABOUT]), json.loads(metadata[CLASSES])
+        if about["format"] != FORMAT:
+            raise ValueError(f"it is of format {about['format']!r}, and this Pellucid reads {FORMAT}")
+        channels, height, width = about["input"]
+        form, temperature = AsItIs(height, width, channels, about["fit"]), float(about["temperature"])
+        thresholds = None if about["thresholds"] is None else tuple(float(each) for each in about["thresholds"])
         if not (math.isfinite(temperature) and temperature > 0) or len(thresholds or classes) != len(classes):
             raise ValueError("its temperature or its thresholds make no sense")
-        names, ranges = tuple(str(name) for name in classes), Ranges.from_json(said["ranges"])
-        return Predictor(names, form, temperature, int(said["pixel_limit"]), ranges, thresholds, ExportedBackend(run))
+        names, ranges = tuple(str(name) for name in classes), Ranges.from_json(about["ranges"])
+        return Predictor(names, form, temperature, int(about["pixel_limit"]), ranges, thresholds, ExportedBackend(run))
     except (KeyError, TypeError, ValueError, AttributeError, PellucidError) as error:
         raise ArtefactError(f"{path} is damaged: {error}.") from error

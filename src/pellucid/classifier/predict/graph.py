@@ -80,9 +80,9 @@ class Graph:
         difference = float(np.abs(theirs.astype(np.float64) - ours).max()) / scale
         # where either is not finite nothing was compared, and PyTorch predicts
         difference = difference if np.isfinite(difference) else float(np.finfo(np.float64).max)
-        found = Compared(self.source.sha256, _runtime(), len(theirs), difference)
-        self._remember(found)
-        return found
+        compared = Compared(self.source.sha256, _runtime(), len(theirs), difference)
+        self._remember(compared)
+        return compared
 
     def compared(self) -> Compared | None:
         """What is remembered of these weights with this runtime; None where it has to be compared again."""
@@ -90,14 +90,14 @@ class Graph:
             with suppress(OSError, ValueError, TypeError, KeyError):
                 content = path.read_bytes()
                 if content.startswith(self.content):
-                    found = Compared(**json.loads(content[content.index(b"{", len(self.content)) :]))
-                    if (found.weights, found.runtime) == (self.source.sha256, _runtime()):
-                        return found
+                    compared = Compared(**json.loads(content[content.index(b"{", len(self.content)) :]))
+                    if (compared.weights, compared.runtime) == (self.source.sha256, _runtime()):
+                        return compared
         return None
 
-    def _remember(self, found: Compared) -> None:
+    def _remember(self, compared: Compared) -> None:
         """Beside the weights, or in the user's cache where that folder cannot be written, or nowhere."""
-        content = self.content + described({KEY: json.dumps(asdict(found))})
+        content = self.content + described({KEY: json.dumps(asdict(compared))})
         for path in self._paths():
             with suppress(StorageError, OSError):
                 if path.parent != self.source.folder:

@@ -129,18 +129,18 @@ class _Checked:
             except ExportError as error:
                 self._chosen = self._instead(str(error))
                 return
-            found = self._graph.compared()
-            if found is not None:
-                self._chosen = self._by(found)
+            compared = self._graph.compared()
+            if compared is not None:
+                self._chosen = self._by(compared)
 
     def _compared(self, images: NDArray[np.uint8]) -> Logits:
         return self._by(self._graph.compare(self._torch().alone(fuse=False)(images), self._run(images)))
 
-    def _by(self, found: Compared) -> Logits:
-        if found.agrees:
+    def _by(self, compared: Compared) -> Logits:
+        if compared.agrees:
             return self._run
         return self._instead(
-            f"ONNX Runtime's logits differ from PyTorch's by {found.difference:.1g} of the largest, "
+            f"ONNX Runtime's logits differ from PyTorch's by {compared.difference:.1g} of the largest, "
             f"where {BOUND:g} is allowed"
         )
 
