@@ -15,6 +15,7 @@ NETWORKS = {
     "article": "article",
     "compact": "compact",
     "resnet18": "resnet18",
+    "efficientnet_lite0": "efficientnet_lite0",
     "small": "conv(32, 3) relu maxpool(2) conv(32, 3) relu maxpool(2) conv(64, 3) relu maxpool(2) "
     "flatten dense(64) relu dropout(0.5) dense",
     "tiny": "conv(8, 3) relu maxpool(2) flatten dense",

@@ -34,6 +34,7 @@ class Engine:
     threads: int
     reasons: tuple[str, ...]
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
+    depthwise: bool = False  # gradients of depthwise convolutions by kernels of ours (depthwise.py)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Convolutions and dense layers in `precision`, everything that sums in float32."""
@@ -76,18 +77,24 @@ class Engine:
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call instead of `module`: the same function of the same weights, the faster way."""
-        if not self.fused:
-            return module
-        return blocks.run(module, self.threads)
+        return self._faster(blocks.run(module, self.threads) if self.fused else module)
 
     def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
         """The same for pictures as they are stored, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
-            return lambda pixels: module(standardise(to_unit(pixels, self.device)))
-        run = blocks.run_stored(module, standardise, self.threads)
+            run = self._faster(module)
+            return lambda pixels: run(standardise(to_unit(pixels, self.device)))
+        run = self._faster(blocks.run_stored(module, standardise, self.threads))
         if self.device == "cpu":
             return run
         return lambda pixels: run(self.send(pixels) if isinstance(pixels, np.ndarray) else pixels)
+
+    def _faster(self, call: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
+        if not self.depthwise:
+            return call
+        from pellucid.engine import depthwise
+
+        return depthwise.forward(call, self.threads)
 
 
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:
@@ -117,26 +124,32 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
 
 
 def for_steps(
-    engine: Engine, module: torch.nn.Module, asked: Precision, began: Literal["float32", "bfloat16"] | None = None
+    engine: Engine,
+    module: torch.nn.Module,
+    asked: Precision,
+    began: Literal["float32", "bfloat16"] | None = None,
+    depthwise: bool | None = None,
 ) -> Engine:
-    """The engine that trains `module`, in float32 where bfloat16 would only be faster forward.
+    """The engine that trains `module`: on a CPU, depthwise convolutions get gradients by kernels of ours.
 
-    That is so on a CPU for convolutions of a channel each (docs/why/log.md). The precision that was `asked` for stays,
-    and so does that in which a resumed run `began`.
+    Where there is none for such a convolution, training is in float32, since bfloat16 would only be faster forward
+    (docs/why/log.md). The precision that was `asked` for stays. So do the precision in which a resumed run `began`, and
+    its `depthwise`; None for a new run.
     """
-    if asked != "auto" or engine.precision == "float32" or engine.device != "cpu":
+    if engine.device != "cpu":
         return engine
-    if began == "bfloat16" or (began is None and not _has_depthwise(module)):
+    from pellucid.engine import depthwise as own
+
+    ours = own.applies(module) if depthwise is None else depthwise
+    if ours:
+        why = "own gradients of depthwise convolutions: PyTorch's are slow on a processor"
+        engine = replace(engine, depthwise=True, reasons=(*engine.reasons, why))
+    if asked != "auto" or engine.precision == "float32" or began == "bfloat16":
+        return engine
+    if began is None and not own.is_slow_in_bfloat16(module, ours):
         return engine
     why = "the backward pass of depthwise convolutions is slower in bfloat16 on a processor"
     return replace(engine, precision="float32", reasons=(*engine.reasons, f"float32 for training steps: {why}"))
-
-
-def _has_depthwise(module: torch.nn.Module) -> bool:
-    import torch
-
-    convolutions = (part for part in module.modules() if isinstance(part, torch.nn.Conv2d))
-    return any(1 < part.groups == part.in_channels for part in convolutions)
 
 
 def with_blocks(
