@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pellucid.engine import depthwise
+from pellucid.engine import depthwise, kernels
 from pellucid.engine.device import Engine
 from pellucid.network import text
 
@@ -53,7 +53,7 @@ def test_every_gradient_is_that_of_pytorch(
     assert depthwise.applies(module)
 
     theirs = gradients(module, module, images)
-    ours = [gradients(depthwise.forward(module, threads), module, images, precision) for threads in (1, 2)]
+    ours = [gradients(kernels.forward(module, module, threads), module, images, precision) for threads in (1, 2)]
 
     ours_32 = [part.float() for part in ours[0]]
     assert_close(ours_32, theirs, most)
@@ -67,7 +67,7 @@ def test_a_filter_of_bfloat16_is_summed_in_float32() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16, bias=False)
     images = torch.ones(1, 16, 68, 68).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        depthwise.forward(module, 1)(images).float().sum().backward()
+        kernels.forward(module, module, 1)(images).float().sum().backward()
     assert module.weight.grad is not None
     assert torch.equal(module.weight.grad, torch.full((16, 1, 5, 5), 4096.0))
 
@@ -76,7 +76,7 @@ def test_a_picture_in_plain_order_and_a_gradient_that_is_spread_out() -> None:
     torch.manual_seed(2)
     module = nn.Sequential(nn.Conv2d(16, 16, 5, groups=16), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images = torch.randn(2, 16, 12, 12)
-    assert_close(gradients(depthwise.forward(module, 1), module, images), gradients(module, module, images), 1e-5)
+    assert_close(gradients(kernels.forward(module, module, 1), module, images), gradients(module, module, images), 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_which_convolutions_are_taken(written: str, whole: bool) -> None:
     module = text.parse(f"conv(32, 1) {written} globalavgpool dense").module((3, 16, 16), 2)
     images = torch.randn(2, 3, 16, 16)
     assert depthwise.applies(module) == whole
-    taken = "_DepthwiseBackward" in names(depthwise.forward(module, 1)(images).grad_fn)
+    taken = "_DepthwiseBackward" in names(kernels.forward(module, module, 1)(images).grad_fn)
     assert taken == whole
-    assert_close(gradients(depthwise.forward(module, 1), module, images), gradients(module, module, images), 1e-4)
+    assert_close(gradients(kernels.forward(module, module, 1), module, images), gradients(module, module, images), 1e-4)
 
 
 def names(node: Any) -> set[str]:
@@ -116,21 +116,21 @@ def test_numbers_of_other_kinds_stay_with_pytorch() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16).double()
     images = torch.randn(1, 16, 8, 8, dtype=torch.float64)
     assert not depthwise.applies(module)
-    assert torch.equal(depthwise.forward(module, 1)(images), module(images))
+    assert torch.equal(kernels.forward(module, module, 1)(images), module(images))
 
 
 def test_without_gradients_the_module_runs_as_it_is() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16)
     images = torch.randn(1, 16, 8, 8)
     with torch.inference_mode():
-        assert torch.equal(depthwise.forward(module, 1)(images), module(images))
+        assert torch.equal(kernels.forward(module, module, 1)(images), module(images))
 
 
 def test_a_frozen_filter_gets_no_gradient() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16)
     module.weight.requires_grad_(False)
     images = torch.randn(1, 16, 8, 8, requires_grad=True)
-    depthwise.forward(module, 1)(images).sum().backward()
+    kernels.forward(module, module, 1)(images).sum().backward()
     assert module.weight.grad is None
     assert module.bias is not None
     np.testing.assert_allclose(module.bias.grad, np.full(16, 16.0))

@@ -69,10 +69,10 @@ def test_how_depthwise_convolutions_train(
 ) -> None:
     engine = device.for_steps(Engine("cpu", precision, 1, ("cpu: why",)), module, asked, began, ours)
 
-    assert (engine.precision, engine.depthwise) == found
+    assert (engine.precision, engine.kernels) == found
     assert len(engine.reasons) == 1 + (found[0] != precision) + found[1]
     on_gpu = device.for_steps(Engine("cuda", "bfloat16", 1, ()), module, "auto")
-    assert (on_gpu.precision, on_gpu.depthwise) == ("bfloat16", False)
+    assert (on_gpu.precision, on_gpu.kernels) == ("bfloat16", False)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "quantum", "gpu"])

@@ -15,16 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.overrides import TorchFunctionMode
 
 from pellucid.runtime.threads import share_out
 
 FAST = 3  # how wide filters may be for oneDNN's own gradient of the weights
 DTYPES = {torch.float32: (torch.int32, np.uint32), torch.bfloat16: (torch.int16, np.uint16)}
 """Of what a convolution is computed in, with the types of the same bits."""
-
-
-Call = Callable[[Any], Tensor]
 
 
 def applies(module: nn.Module) -> bool:
@@ -37,16 +33,20 @@ def is_slow_in_bfloat16(module: nn.Module, faster: bool) -> bool:
     return any(not (faster and _takes(part.weight, *_settings(part))) and _is_slow(part) for part in _depthwise(module))
 
 
-def forward(call: Call, threads: int) -> Call:
-    """What to call instead of `call`, a module or what runs one: the same function, with faster gradients."""
+def way(threads: int) -> Callable[..., Tensor | None]:
+    """What to call instead of torch.conv2d; None where PyTorch has to compute it."""
 
-    def run(images: Any) -> Tensor:
-        if not torch.is_grad_enabled():
-            return call(images)
-        with _Convolutions(threads):
-            return call(images)
+    def convolve(images: Tensor, weight: Tensor, bias: Any = None, *settings: Any, **others: Any) -> Tensor | None:
+        there = len(settings) == 4 and not others and images.ndim == 4 and images.device.type == "cpu"
+        if not (there and _takes(weight, *settings)):
+            return None
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
+        if dtype not in DTYPES:
+            return None
+        stride, padding = settings[:2]
+        return _Depthwise.apply(images.to(dtype), weight, bias, stride, padding, threads)  # type: ignore[no-any-return]
 
-    return run
+    return convolve
 
 
 def _depthwise(module: nn.Module) -> Iterator[nn.Conv2d]:
@@ -65,33 +65,15 @@ def _settings(conv: nn.Conv2d) -> tuple[Any, ...]:
     return conv.stride, conv.padding, conv.dilation, conv.groups
 
 
-class _Convolutions(TorchFunctionMode):
-    """While it is entered, depthwise convolutions that are called in this thread keep what our gradients need."""
-
-    def __init__(self, threads: int) -> None:
-        super().__init__()
-        self.threads = threads
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function is torch.conv2d and not kwargs and len(args) == 7:
-            images, weight, bias, *settings = args
-            if images.ndim == 4 and images.device.type == "cpu" and _takes(weight, *settings):
-                dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
-                if dtype in DTYPES and weight.dtype == torch.float32:
-                    stride, padding = settings[:2]
-                    return _Depthwise.apply(images.to(dtype), weight, bias, stride, padding, self.threads)
-        return function(*args, **(kwargs or {}))
-
-
 def _takes(weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
     """Whether a convolution has a filter for each channel, and a gradient that is slow in PyTorch."""
+    if not (1 < groups == len(weight) and weight.shape[1] == 1 and weight.dtype == torch.float32):
+        return False
     from pellucid.engine.depthwise_cpu import MOST
     from pellucid.runtime.vectors import LANES
 
-    if not (groups == len(weight) >= LANES and weight.shape[1] == 1 and weight.dtype == torch.float32):
-        return False
     plain = not isinstance(padding, str) and tuple(dilation) == (1, 1)
-    return plain and weight.shape[3] <= MOST and (_is_wide(weight) or max(stride) > 1)
+    return plain and groups >= LANES and weight.shape[3] <= MOST and (_is_wide(weight) or max(stride) > 1)
 
 
 def _is_wide(weight: Tensor) -> bool:

@@ -34,7 +34,7 @@ class Engine:
     threads: int
     reasons: tuple[str, ...]
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
-    depthwise: bool = False  # gradients of depthwise convolutions by kernels of ours (depthwise.py)
+    kernels: bool = False  # of ours for batch norm and depthwise convolutions (kernels.py)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Convolutions and dense layers in `precision`, everything that sums in float32."""
@@ -77,24 +77,24 @@ class Engine:
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call instead of `module`: the same function of the same weights, the faster way."""
-        return self._faster(blocks.run(module, self.threads) if self.fused else module)
+        return self._by_kernels(blocks.run(module, self.threads) if self.fused else module, module)
 
     def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
         """The same for pictures as they are stored, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
-            run = self._faster(module)
+            run = self._by_kernels(module, module)
             return lambda pixels: run(standardise(to_unit(pixels, self.device)))
-        run = self._faster(blocks.run_stored(module, standardise, self.threads))
+        run = self._by_kernels(blocks.run_stored(module, standardise, self.threads), module)
         if self.device == "cpu":
             return run
         return lambda pixels: run(self.send(pixels) if isinstance(pixels, np.ndarray) else pixels)
 
-    def _faster(self, call: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
-        if not self.depthwise:
+    def _by_kernels(self, call: Callable[[Any], Tensor], module: torch.nn.Module) -> Callable[[Any], Tensor]:
+        if not self.kernels:
             return call
-        from pellucid.engine import depthwise
+        from pellucid.engine import kernels
 
-        return depthwise.forward(call, self.threads)
+        return kernels.forward(call, module, self.threads)
 
 
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:
@@ -128,25 +128,25 @@ def for_steps(
     module: torch.nn.Module,
     asked: Precision,
     began: Literal["float32", "bfloat16"] | None = None,
-    depthwise: bool | None = None,
+    kernels: bool | None = None,
 ) -> Engine:
-    """The engine that trains `module`: on a CPU, depthwise convolutions get gradients by kernels of ours.
+    """The engine that trains `module`: on a CPU by kernels of ours, where they compute something of it.
 
-    Where there is none for such a convolution, training is in float32, since bfloat16 would only be faster forward
+    Where there is none for a depthwise convolution, training is in float32, since bfloat16 would only be faster forward
     (docs/why/log.md). The precision that was `asked` for stays. So do the precision in which a resumed run `began`, and
-    its `depthwise`; None for a new run.
+    its `kernels`; None for a new run.
     """
     if engine.device != "cpu":
         return engine
-    from pellucid.engine import depthwise as own
+    from pellucid.engine import depthwise
+    from pellucid.engine import kernels as own
 
-    ours = own.applies(module) if depthwise is None else depthwise
-    if ours:
-        why = "own gradients of depthwise convolutions: PyTorch's are slow on a processor"
-        engine = replace(engine, depthwise=True, reasons=(*engine.reasons, why))
+    parts = own.described(module) if kernels is not False else ()
+    if parts:
+        engine = replace(engine, kernels=True, reasons=(*engine.reasons, f"kernels of our own: {' and '.join(parts)}"))
     if asked != "auto" or engine.precision == "float32" or began == "bfloat16":
         return engine
-    if began is None and not own.is_slow_in_bfloat16(module, ours):
+    if began is None and not depthwise.is_slow_in_bfloat16(module, engine.kernels):
         return engine
     why = "the backward pass of depthwise convolutions is slower in bfloat16 on a processor"
     return replace(engine, precision="float32", reasons=(*engine.reasons, f"float32 for training steps: {why}"))

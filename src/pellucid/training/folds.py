@@ -40,7 +40,7 @@ class Part:
     """Which of the trainings of a cross-validation one is. `place` is the model folder that they all end in.
 
     `number`: the fold that is tested, from 1 to `count`; 0 for the last training, which learns from all pictures.
-    `alike`: for all but the first training, "threads", "fused", "depthwise" and "class_weights" as that chose
+    `alike`: for all but the first training, "threads", "fused", "kernels" and "class_weights" as that chose
     them, and the "fingerprint" of the pictures that it saw.
     """
 
