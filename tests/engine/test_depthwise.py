@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pellucid.engine import depthwise, kernels
 from pellucid.engine.device import Engine
 from pellucid.network import text
+from pellucid.runtime import team
 
 
 def gradients(call: Any, module: nn.Module, images: Tensor, precision: Any = "float32") -> list[Tensor]:
@@ -60,6 +61,17 @@ def test_every_gradient_is_that_of_pytorch(
     assert ours[0][2].dtype == torch.float32
     for one, other in zip(*ours, strict=True):
         assert torch.equal(one, other)  # the number of threads changes no bit
+
+
+def test_where_pytorch_has_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    module = nn.Conv2d(40, 40, 5, groups=40)
+    images = torch.randn(2, 40, 8, 8).contiguous(memory_format=torch.channels_last)
+    here = gradients(kernels.forward(module, module, 2), module, images)
+    monkeypatch.setattr(team, "is_there", lambda: False)
+    elsewhere = gradients(kernels.forward(module, module, 2), module, images)
+    for one, other in zip(here, elsewhere, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_filter_of_bfloat16_is_summed_in_float32() -> None:

@@ -113,17 +113,23 @@ def _input_gradient(grad: Tensor, images: Tensor, weight: Tensor, stride: Any, p
 def _weight_gradient(grad: Tensor, images: Tensor, weight: Tensor, stride: Any, padding: Any, threads: int) -> Tensor:
     """float32 (C, 1, KH, KW), summed in float32."""
     from pellucid.engine import depthwise_cpu
+    from pellucid.runtime import team
     from pellucid.runtime.vectors import LANES
 
     if not _is_wide(weight):
         return _by_onednn(grad, images, weight, images.dtype, stride, padding, (False, True, False))[1].float()
     channels, _, height, width = weight.shape
-    kernel = depthwise_cpu.weight_gradient(height, width)
     given = _bits(images), _bits(grad)
     # the last lanes begin earlier where there are not whole vectors of channels: some are computed twice
     firsts = [min(first, channels - LANES) for first in range(0, channels, LANES)]
     sums = np.empty((len(firsts), height * width, LANES), np.float32)
-    share_out(lambda job: kernel(*given, firsts[job], stride, padding, sums[job]), range(len(firsts)), threads)
+    if team.is_there():
+        addresses = [each.ctypes.data for each in (*given, sums)]
+        told = [0, len(firsts), *addresses, *given[0].shape, *given[1].shape[1:3], *stride, *padding]
+        team.run(depthwise_cpu.on_team(height, width, 8 * images.element_size()), np.array(told, np.int64), threads)
+    else:
+        kernel = depthwise_cpu.weight_gradient(height, width)
+        share_out(lambda job: kernel(*given, firsts[job], stride, padding, sums[job]), range(len(firsts)), threads)
     weight_grad = np.empty((channels, height * width), np.float32)
     for first, part in zip(firsts, sums, strict=True):
         weight_grad[first : first + LANES] = part.T

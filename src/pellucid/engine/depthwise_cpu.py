@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, types
 
-from pellucid.runtime.compiled import compiled
+from pellucid.runtime.compiled import compiled, for_team
+from pellucid.runtime.team import next_job, voidptr
 from pellucid.runtime.vectors import (
     LANES,
     SUMS,
@@ -69,6 +70,39 @@ def weight_gradient(height: int, width: int) -> Callable[..., None]:
                 )  # fmt: skip
 
     return kernel
+
+
+# what the numbers of `on_team`'s argument are: two addresses, and where the sums of all jobs begin
+NEXT, JOBS, IMAGES, GRAD, SUMS = range(5)
+SIZES = 5  # then the images' shape, (n, H, W, C), the height and width of the output, stride and padding
+NUMBERS = 15
+
+
+@lru_cache
+def on_team(height: int, width: int, bits: int) -> int:
+    """The address of the same for a team (runtime/team.py), and for numbers of so many bits.
+
+    A job is LANES channels; the last one begins earlier where fewer are left. `sums` is float32 (jobs, height * width,
+    LANES).
+    """
+    kernel = weight_gradient(height, width)
+    number = np.uint32 if bits == 32 else np.uint16
+
+    @for_team
+    def jobs(address: Any) -> None:
+        told = carray(address, NUMBERS, np.int64)
+        count, tall, across, channels = told[SIZES], told[SIZES + 1], told[SIZES + 2], told[SIZES + 3]
+        high, wide, down, right = told[SIZES + 4], told[SIZES + 5], told[SIZES + 6], told[SIZES + 7]
+        above, left = told[SIZES + 8], told[SIZES + 9]
+        images = carray(voidptr(told[IMAGES]), (count, tall, across, channels), number)
+        grad = carray(voidptr(told[GRAD]), (count, high, wide, channels), number)
+        sums = carray(voidptr(told[SUMS]), (told[JOBS], height * width, LANES), np.float32)
+        job = next_job(told.ctypes.data)
+        while job < told[JOBS]:
+            kernel(images, grad, min(job * LANES, channels - LANES), (down, right), (above, left), sums[job])
+            job = next_job(told.ctypes.data)
+
+    return jobs.address  # type: ignore[no-any-return]
 
 
 @compiled

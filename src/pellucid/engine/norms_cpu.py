@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
 
 from pellucid.runtime.compiled import for_team
-from pellucid.runtime.team import next_job
+from pellucid.runtime.team import next_job, voidptr
 from pellucid.runtime.vectors import FLOATS, LANES, WORDS, all_lanes, loop, multiply_add, rounded, written_out
 
 DEEP = 4  # rows that are added up before their sum goes to memory
@@ -415,14 +415,6 @@ def _all(value: float) -> Any:
     return ir.Constant(FLOATS, [value] * LANES)
 
 
-@intrinsic
-def _pointer(typing: Any, address: Any) -> Any:
-    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        return build.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-
-    return types.voidptr(types.int64), generate
-
-
 @register_jitable
 def _floats(address: Any, count: Any) -> Any:
-    return carray(_pointer(address), count, np.float32)
+    return carray(voidptr(address), count, np.float32)

@@ -50,6 +50,16 @@ def next_job(typing: Any, counter: Any) -> Any:
     return types.int64(types.int64), generate
 
 
+@intrinsic
+def voidptr(typing: Any, address: Any) -> Any:
+    """What Numba's `carray` takes for an address."""
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return build.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.int64), generate
+
+
 @lru_cache
 def _parallel() -> Any:
     """GOMP_parallel(function, data, threads, flags), of libgomp."""
