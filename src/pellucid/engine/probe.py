@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pellucid.engine.device import Engine, with_blocks
+from pellucid.engine.device import Engine, for_steps, with_blocks
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import NetworkError
 from pellucid.network.layer import Shape
@@ -59,7 +59,8 @@ def measure(network: Network, shape: Shape, classes: int, batch: int, engine: En
             module(images)
 
     try:
-        forward = with_blocks(engine, module, shape, batch).forward(module)
+        faster = for_steps(with_blocks(engine, module, shape, batch), module, engine.precision)
+        forward = faster.forward(module)
         images = torch.rand((batch, *shape), device=engine.device).contiguous(memory_format=torch.channels_last)
         labels = torch.zeros(batch, dtype=torch.int64, device=engine.device)
         training = batch / _seconds_a_call(train, seconds, engine)
