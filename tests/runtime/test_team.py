@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from numba import carray
+from numba.np.numpy_support import carray
 
 from pellucid.runtime import team
 from pellucid.runtime.compiled import for_team

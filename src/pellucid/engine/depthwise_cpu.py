@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import types
+from numba.np.numpy_support import carray
 
 from pellucid.runtime.compiled import compiled, for_team
 from pellucid.runtime.team import next_job, voidptr

@@ -1,6 +1,7 @@
 """Batch norm in training on a CPU, with the ReLU behind it: the same function, but for rounding, in fewer passes.
 
-PyTorch goes over the maps at least six times, there and back; these kernels (norms_cpu.py) do it four times. They run on PyTorch's own threads, so there are none where those are not GNU's, as on macOS and Windows.
+PyTorch goes over the maps at least six times, there and back; these kernels (norms_cpu.py) do it four times. They run
+on PyTorch's own threads, so there are none where those are not GNU's, as on macOS and Windows.
 """
 
 from __future__ import annotations

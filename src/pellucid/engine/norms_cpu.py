@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.extending import register_jitable
+from numba.np.numpy_support import carray
 
 from pellucid.runtime.compiled import for_team
 from pellucid.runtime.team import next_job, voidptr
@@ -280,7 +281,7 @@ def _add_up(
                 numbers = [build.fsub(number, mean) for number in numbers]
                 numbers = [build.fmul(number, number) for number in numbers]
             while len(numbers) > 1:
-                numbers = [build.fadd(*numbers[i : i + 2]) for i in range(0, len(numbers), 2)]
+                numbers = [build.fadd(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
             _store(build, build.fadd(_load(build, sums, column, 32), numbers[0]), sums, column, 32)
 
         _over_rows(build, at, turns, deep.literal_value, vectors, add)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from pellucid.runtime.vectors import written_out
 
 
 def is_there() -> bool:
@@ -39,7 +40,7 @@ def call(address: int, numbers: NDArray[np.int64]) -> None:
     _as_function(address)(numbers.ctypes.data)
 
 
-@intrinsic
+@written_out
 def next_job(typing: Any, counter: Any) -> Any:
     """The next number, from 0 on, for whichever thread asks. `counter`: the address of an int64."""
 
@@ -50,7 +51,7 @@ def next_job(typing: Any, counter: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@intrinsic
+@written_out
 def voidptr(typing: Any, address: Any) -> Any:
     """What Numba's `carray` takes for an address."""
 
