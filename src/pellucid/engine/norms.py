@@ -25,7 +25,7 @@ from pellucid.network.branches import Branches, Gated
 from pellucid.runtime import team
 from pellucid.runtime.vectors import LANES
 
-SMALLEST = 1 << 18  # numbers of a map: with fewer, PyTorch takes no longer than our calls
+SMALLEST = 1 << 19  # numbers of a map: with fewer, PyTorch takes no longer than our calls
 JOB_BYTES = 256 << 10  # of the maps: what a core's own cache holds
 DTYPES = (torch.float32, torch.bfloat16)
 
