@@ -4,7 +4,7 @@
 
 Every run is a separate process. The peers' environments are made from the pinned lists in peers/. Each run is added to
 benchmarks/bench.json when it ends; the tables show the medians, between the marks in docs/benchmarks.md and README.md.
-Running a job again replaces its figures.
+Running a case again replaces its figures; the others of its job stay, if they are of the same machine.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def main() -> None:
         )
         source = "made from scikit-learn's two photographs" if arguments.pictures is None else "given with --pictures"
         for name in names:
-            results[name] = {"machine": machine(), "date": date.today().isoformat(), "pictures": source, "runs": []}
+            about = {"machine": machine(), "date": date.today().isoformat(), "pictures": source}
+            results[name] = begun(name, setting, results.get(name), about)
             for run in perform_all(name, setting, 1 if name in LONG else arguments.rounds):
                 results[name]["runs"].append(run)
                 if not arguments.quick:
@@ -100,6 +101,18 @@ def parsed() -> argparse.Namespace:
     return arguments
 
 
+def begun(job: str, setting: Setting, before: dict[str, Any] | None, about: dict[str, Any]) -> dict[str, Any]:
+    """A job's result before its first run: with the figures of the cases that are not run now, from the same machine.
+
+    Each of them has its own date from then on.
+    """
+    runs: list[Run] = []
+    if before is not None and before["machine"] == about["machine"]:
+        now = {case.name for case in JOBS[job].cases(setting)}
+        runs = [{"date": before["date"], **run} for run in before["runs"] if run["case"] not in now]
+    return {**about, "runs": runs}
+
+
 def perform_all(job: str, setting: Setting, rounds: int) -> Iterator[Run]:
     """All cases of a job, round after round: a temporary slowdown of the machine then affects each contender alike.
 
@@ -138,8 +151,13 @@ def page(results: dict[str, Any]) -> str:
 
 def circumstances(result: dict[str, Any]) -> str:
     machine, loads = result["machine"], [run["load"] for run in result["runs"]]
+    earlier: dict[str, list[str]] = {}
+    for run in result["runs"]:
+        if run.get("date", result["date"]) != result["date"]:
+            earlier.setdefault(run["date"], []).append(run["case"])
+    when = [result["date"], *(f"{', '.join(dict.fromkeys(cases))} on {day}" for day, cases in earlier.items())]
     return (
-        f"{result['date']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; pictures "
+        f"{'; '.join(when)}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; pictures "
         f"{result['pictures']}; load average before the runs {min(loads):.1f} to {max(loads):.1f}."
     )
 

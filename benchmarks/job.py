@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-NETWORKS = {"article": (300, 128), "small": (150, 32), "compact": (128, 32), "resnet18": (224, 32), "tiny": (64, 64)}
+NETWORKS = {
+    "article": (300, 128),
+    "small": (150, 32),
+    "compact": (128, 32),
+    "resnet18": (224, 32),
+    "efficientnet_lite0": (224, 32),
+    "tiny": (64, 64),
+}
 """name -> side in pixels, pictures in a step"""
 
 KERAS = ("keras-tensorflow", "keras-jax", "keras-torch")

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from tests.patience import PATIENCE
 
+from pellucid.network import zoo
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks"
 PEERS = sorted((FOLDER / "peers").glob("*.py"))
@@ -101,6 +103,47 @@ def test_a_page_has_a_section_for_each_job_that_was_run(bench: ModuleType) -> No
     page = bench.page({"article": result})
     assert page.count("### ") == 1
     assert "load average before the runs 0.5 to 0.5" in page
+
+
+def test_a_network_that_is_run_again_leaves_the_others_their_figures(bench: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "pictures" / "a").mkdir(parents=True)
+    contenders = ("pellucid", "torch-tuned")
+    setting = bench.Setting(
+        tmp_path / "pictures", tmp_path, tmp_path, contenders, ("compact",), quick=True, minutes=1.0, limit=1.0
+    )
+    machine = {"processor": "P", "cores": 2, "memory_gb": 8}
+    about = {"machine": machine, "date": "2026-02-02", "pictures": "made"}
+    cases = ("article", "compact", "small")
+    runs = [run("pellucid", case, 9.0, images_per_second=10.0) for case in cases]
+    before = {"machine": machine, "date": "2026-01-01", "pictures": "made", "runs": runs}
+
+    result = bench.begun("training", setting, before, about)
+    assert [each["case"] for each in result["runs"]] == ["article", "small"]
+    result["runs"].append(run("pellucid", "compact", 9.0, images_per_second=20.0))
+    assert bench.circumstances(result).startswith("2026-02-02; article, small on 2026-01-01, P, 2 cores")
+    assert [line.ours for line in bench.training.headlines(result["runs"])] == []  # nobody to compare with
+    again = bench.begun("training", setting, result, {**about, "date": "2026-03-03"})
+    assert [each["date"] for each in again["runs"]] == ["2026-01-01"] * 2
+
+    other = {**about, "machine": {**machine, "cores": 4}}
+    assert bench.begun("training", setting, before, other)["runs"] == []
+    assert bench.begun("training", setting, None, about)["runs"] == []
+
+
+def test_efficientnet_is_the_published_one(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER / "peers"))
+    import torch
+    import torch_networks  # pyright: ignore[reportMissingImports]
+
+    theirs, ours = torch_networks.build("efficientnet_lite0", 1000), zoo.find("efficientnet_lite0").network
+    assert sum(each.numel() for each in theirs.parameters()) == 4_652_008
+    state = ours.module((3, 224, 224), 1000).state_dict()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), state.values(), strict=True)))
+    module = ours.module((3, 224, 224), 1000)
+    module.load_state_dict(state)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(theirs.eval()(images), module.eval()(images), atol=1e-5)
 
 
 def test_only_what_stands_between_the_marks_is_replaced(bench: ModuleType) -> None:

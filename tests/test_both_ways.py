@@ -7,8 +7,10 @@ compared with the trace. All other tests can run on either path: `pytest --block
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import pellucid
+from pellucid.engine import kernels, norms
 from pellucid.engine.blocks import cpu
 from pellucid.engine.blocks.block import Block, steps
 from pellucid.engine.blocks.way_direct import Direct
@@ -46,16 +48,39 @@ def test_a_step_is_the_one_that_the_glass_box_shows(name: str, kind: str) -> Non
     recipe = recipes.make(optimizer=kind, learning_rate=0.01, batch=1, epochs=1, augment="none", label_smoothing=0.0)
     engine = Engine("cpu", "float32", 1, (), fused=True)
     module = engine.place(text.parse(written).module((3, side, side), 2))
-    images, rows = One(side), np.array([0])
+    images = One(side)
     first = steps(module)[0]
     assert isinstance(first, Block)
     sample = SCALE(to_unit(images.pixels))
     assert isinstance(cpu.way(first, sample, torch.float32), Direct) == ("direct" in name)
 
+    hold(module, engine, images, recipe)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_step_by_kernels_of_ours_is_the_one_that_the_glass_box_shows(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(norms, "SMALLEST", 1)
+    torch.manual_seed(5)
+    recipe = recipes.make(optimizer=kind, learning_rate=0.01, batch=1, epochs=1, augment="none", label_smoothing=0.0)
+    engine = Engine("cpu", "float32", 1, (), kernels=True)
+    written = (
+        "conv(16, 3, padding=1) batchnorm relu residual(conv(16, 5, padding=2, groups=16) batchnorm relu6) "
+        "conv(16, 5, stride=2, groups=16) globalavgpool dense"
+    )
+    module = engine.place(text.parse(written).module((3, 12, 12), 2))
+    assert len(kernels.described(module)) == 2
+    hold(module, engine, One(12), recipe)
+
+
+def hold(module: nn.Module, engine: Engine, images: One, recipe: recipes.Recipe) -> None:
+    """Make a step, and hold every number of it against the trace. Batch norm gives what it predicts."""
+    rows, sample = np.array([0]), SCALE(to_unit(images.pixels))
     module.eval()
     plain = pellucid.explain(module, sample[0], label=1, optimizer=optimizer(recipe, module))
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    task = Task(recipe, engine, SCALE, "none", images, np.array([1]), rows, rows[:0])
+    task = Task(recipe, engine, SCALE, "none", images, np.array([1]), rows, rows[:0], frozen_norms=True)
     state = State(module, optimizer(recipe, module), steps=1)
     loss, _ = loop.train_step(task, state, rows, 0.01)
 

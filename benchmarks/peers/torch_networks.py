@@ -60,7 +60,59 @@ def resnet18(classes: int) -> list[nn.Module]:
     return [*layers, *head(512, classes)]
 
 
-LAYERS = {"article": article, "small": small, "tiny": tiny, "compact": compact, "resnet18": resnet18}
+class Same(nn.Conv2d):
+    """With TensorFlow's "same" padding, as EfficientNet-Lite was published: the odd zero comes after."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        size, step = self.kernel_size[0], self.stride[0]
+        zeros = max((-(-input.shape[2] // step) - 1) * step + size - input.shape[2], 0)
+        if zeros % 2:
+            return super().forward(nn.functional.pad(input, (zeros // 2, zeros - zeros // 2) * 2))
+        padding = (zeros // 2, zeros // 2)
+        return nn.functional.conv2d(input, self.weight, None, self.stride, padding, self.dilation, self.groups)
+
+
+def same(before: int, filters: int, size: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    return [Same(before, filters, size, stride, groups=groups, bias=False), nn.BatchNorm2d(filters, eps=1e-3)]
+
+
+class Inverted(nn.Module):
+    """Widened, each channel filtered, narrowed; beside a shortcut where the shape stays."""
+
+    def __init__(self, before: int, filters: int, size: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = before * expansion
+        widen = [*same(before, wide, 1), nn.ReLU6()] if expansion > 1 else []
+        self.body = nn.Sequential(*widen, *same(wide, wide, size, stride, wide), nn.ReLU6(), *same(wide, filters, 1))
+        self.skips = stride == 1 and before == filters
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x) if self.skips else self.body(x)
+
+
+LITE0 = (  # blocks, size, stride, expansion, filters: Tan & Le 2019, table 1
+    *((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)),
+    *((3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)),
+)
+
+
+def efficientnet_lite0(classes: int) -> list[nn.Module]:
+    layers, before = [*same(3, 32, 3, 2), nn.ReLU6()], 32
+    for count, size, stride, expansion, filters in LITE0:
+        for number in range(count):
+            layers.append(Inverted(before, filters, size, stride if number == 0 else 1, expansion))
+            before = filters
+    return [*layers, *same(before, 1280, 1), nn.ReLU6(), *head(1280, classes)]
+
+
+LAYERS = {
+    "article": article,
+    "small": small,
+    "tiny": tiny,
+    "compact": compact,
+    "resnet18": resnet18,
+    "efficientnet_lite0": efficientnet_lite0,
+}
 
 
 def ready(network: str, side: int) -> nn.Module:

@@ -45,28 +45,34 @@ def test_bfloat16_only_where_the_hardware_multiplies_it(
     assert engine.reasons[-1].startswith(f"{precision}: this processor")
 
 
-DEPTHWISE, DENSE = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4)), nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(1, 4, 3))
+OURS = nn.Sequential(nn.Conv2d(16, 16, 5, groups=16))  # depthwise, with kernels of ours
+LEFT = nn.Sequential(nn.Conv2d(4, 8, 3, groups=4))  # depthwise, without
+DENSE = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(1, 4, 3))
 
 
 @pytest.mark.parametrize(
-    ("module", "precision", "requested", "began", "expected"),
+    ("module", "precision", "requested", "began", "ours", "expected"),
     [
-        (DEPTHWISE, "bfloat16", "auto", None, "float32"),
-        (DEPTHWISE, "bfloat16", "bfloat16", None, "bfloat16"),
-        (DEPTHWISE, "bfloat16", "auto", "bfloat16", "bfloat16"),  # a run that an earlier Pellucid began
-        (DEPTHWISE, "float32", "auto", None, "float32"),
-        (DENSE, "bfloat16", "auto", None, "bfloat16"),
-        (DENSE, "bfloat16", "auto", "float32", "float32"),
+        (OURS, "bfloat16", "auto", None, None, ("bfloat16", True)),
+        (OURS, "float32", "auto", None, None, ("float32", True)),
+        (OURS, "bfloat16", "auto", "float32", False, ("float32", False)),  # runs that an earlier Pellucid began
+        (OURS, "bfloat16", "auto", "bfloat16", False, ("bfloat16", False)),
+        (LEFT, "bfloat16", "auto", None, None, ("float32", False)),
+        (LEFT, "bfloat16", "bfloat16", None, None, ("bfloat16", False)),
+        (nn.Sequential(*OURS, *LEFT), "bfloat16", "auto", None, None, ("float32", True)),
+        (DENSE, "bfloat16", "auto", None, None, ("bfloat16", False)),
+        (DENSE, "bfloat16", "auto", "float32", False, ("float32", False)),
     ],
 )
-def test_depthwise_convolutions_train_in_float32(
-    module: nn.Module, precision: Any, requested: Any, began: Any, expected: str
+def test_how_depthwise_convolutions_train(
+    module: nn.Module, precision: Any, requested: Any, began: Any, ours: Any, expected: tuple[str, bool]
 ) -> None:
-    engine = device.for_steps(Engine("cpu", precision, 1, ("cpu: why",)), module, requested, began)
+    engine = device.for_steps(Engine("cpu", precision, 1, ("cpu: why",)), module, requested, began, ours)
 
-    assert engine.precision == expected
-    assert len(engine.reasons) == (1 if expected == precision else 2)
-    assert device.for_steps(Engine("cuda", "bfloat16", 1, ()), module, "auto").precision == "bfloat16"
+    assert (engine.precision, engine.kernels) == expected
+    assert len(engine.reasons) == 1 + (expected[0] != precision) + expected[1]
+    on_gpu = device.for_steps(Engine("cuda", "bfloat16", 1, ()), module, "auto")
+    assert (on_gpu.precision, on_gpu.kernels) == ("bfloat16", False)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "quantum", "gpu"])

@@ -23,8 +23,11 @@ from tests import forked
 import pellucid
 
 # Every source of randomness and every kind of state: dropout, batch norm, filters kept channels-last, AdamW,
-# a learning rate that moves, strong augmentation, a shuffled order.
-NETWORK = "conv(6, 3, padding=1) batchnorm relu maxpool(2) conv(8, 3) relu flatten dense(16) relu dropout(0.3) dense"
+# a learning rate that moves, strong augmentation, a shuffled order; and a convolution with gradients of our own.
+NETWORK = (
+    "conv(16, 3, padding=1) batchnorm relu maxpool(2) conv(16, 5, padding=2, groups=16) conv(8, 3) relu flatten "
+    "dense(16) relu dropout(0.3) dense"
+)
 SETTINGS = {"model": NETWORK, "size": 16, "epochs": 6, "batch": 8, "augment": "strong", "seed": 5, "replay": True}
 STEPS = 6 * 5  # 38 training pictures in steps of 8
 

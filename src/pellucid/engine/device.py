@@ -34,6 +34,7 @@ class Engine:
     threads: int
     reasons: tuple[str, ...]
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
+    kernels: bool = False  # of ours for batch norm and depthwise convolutions (kernels.py)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Convolutions and dense layers in `precision`, reductions such as the loss in float32."""
@@ -76,18 +77,24 @@ class Engine:
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """A function to call instead of `module`: the same computation with the same weights, but faster."""
-        if not self.fused:
-            return module
-        return blocks.run(module, self.threads)
+        return self._by_kernels(blocks.run(module, self.threads) if self.fused else module, module)
 
     def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
         """As `forward`, for stored pictures, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
-            return lambda pixels: module(standardise(to_unit(pixels, self.device)))
-        run = blocks.run_stored(module, standardise, self.threads)
+            run = self._by_kernels(module, module)
+            return lambda pixels: run(standardise(to_unit(pixels, self.device)))
+        run = self._by_kernels(blocks.run_stored(module, standardise, self.threads), module)
         if self.device == "cpu":
             return run
         return lambda pixels: run(self.send(pixels) if isinstance(pixels, np.ndarray) else pixels)
+
+    def _by_kernels(self, call: Callable[[Any], Tensor], module: torch.nn.Module) -> Callable[[Any], Tensor]:
+        if not self.kernels:
+            return call
+        from pellucid.engine import kernels
+
+        return kernels.forward(call, module, self.threads)
 
 
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:
@@ -116,26 +123,32 @@ def choose(device: str = "auto", precision: Precision = "auto", threads: int | N
 
 
 def for_steps(
-    engine: Engine, module: torch.nn.Module, requested: Precision, began: Literal["float32", "bfloat16"] | None = None
+    engine: Engine,
+    module: torch.nn.Module,
+    requested: Precision,
+    began: Literal["float32", "bfloat16"] | None = None,
+    kernels: bool | None = None,
 ) -> Engine:
-    """The engine that trains `module`; in float32 where bfloat16 would speed up only the forward pass.
+    """The engine that trains `module`: on a CPU by our own kernels, for the parts that they can compute.
 
-    That is the case on a CPU for convolutions of one channel each (docs/why/log.md). An explicit precision
-    (`requested`) stays, and so does the one in which a resumed run `began`.
+    If no kernel computes one of its depthwise convolutions, training is in float32, because bfloat16 would speed up
+    only the forward pass (docs/why/log.md). An explicit precision (`requested`) stays. So do the precision in which a
+    resumed run `began`, and its `kernels`; None for a new run.
     """
-    if requested != "auto" or engine.precision == "float32" or engine.device != "cpu":
+    if engine.device != "cpu":
         return engine
-    if began == "bfloat16" or (began is None and not _has_depthwise(module)):
+    from pellucid.engine import depthwise
+    from pellucid.engine import kernels as own
+
+    parts = own.described(module) if kernels is not False else ()
+    if parts:
+        engine = replace(engine, kernels=True, reasons=(*engine.reasons, f"kernels of our own: {' and '.join(parts)}"))
+    if requested != "auto" or engine.precision == "float32" or began == "bfloat16":
+        return engine
+    if began is None and not depthwise.is_slow_in_bfloat16(module, engine.kernels):
         return engine
     why = "the backward pass of depthwise convolutions is slower in bfloat16 on a processor"
     return replace(engine, precision="float32", reasons=(*engine.reasons, f"float32 for training steps: {why}"))
-
-
-def _has_depthwise(module: torch.nn.Module) -> bool:
-    import torch
-
-    convolutions = (part for part in module.modules() if isinstance(part, torch.nn.Conv2d))
-    return any(1 < part.groups == part.in_channels for part in convolutions)
 
 
 def with_blocks(

@@ -69,7 +69,8 @@ def measure(
             module(images)
 
     try:
-        forward = with_blocks(engine, module, shape, batch).forward(module)
+        faster = for_steps(with_blocks(engine, module, shape, batch), module, engine.precision)
+        forward = faster.forward(module)
         images = torch.rand((batch, *shape), device=engine.device).contiguous(memory_format=torch.channels_last)
         labels = torch.zeros(batch, dtype=torch.int64, device=engine.device)
         training = batch / _seconds_a_call(train, seconds, engine)

@@ -64,8 +64,8 @@ def folds(
 ) -> NDArray[np.int64]:
     """The fold, 0 to count - 1, that tests each of N pictures, (N,) int64, as split.folds; labels bool (N, classes).
 
-    A group stands in one fold. Each label of two groups or more (see split.indivisible) stands in two numbers or more,
-    wherever moving a group does it. Raises CatalogError where there are fewer groups than numbers.
+    A group stands in one fold. Each label of two groups or more (see split.indivisible) stands in two folds or more,
+    wherever moving a group does it. Raises CatalogError where there are fewer groups than folds.
     """
     every = [_Group((drawn(digests, members, seed), int(members[0])), members) for members in members_of(groups)]
     every.sort(key=lambda group: group.key)

@@ -265,6 +265,7 @@ def _alike(trained: Trained) -> dict[str, Any]:
     return {
         "threads": context["threads"],
         "fused": context["fused"],
+        "kernels": context.get("kernels", False),
         "fingerprint": trained.data.store.fingerprint,
         "class_weights": trained.task.recipe.class_weights,
     }

@@ -118,7 +118,8 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
     once = engine
     if recipe.epochs != 0:
         began_in = saved.context.get("precision", engine.precision) if saved else None
-        engine = device.for_steps(engine, module, recipe.precision, began_in)
+        ours = saved.context.get("kernels", False) if saved else request.alike.get("kernels")
+        engine = device.for_steps(engine, module, recipe.precision, began_in, ours)
     # missing: begun before blocks were fused
     fused = saved.context.get("fused", False) if saved else request.alike.get("fused")
     batch = min(recipe.batch, len(data.rows("train")))
@@ -193,6 +194,7 @@ def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict
         "reasons": chosen.reasons,
         "threads": built.engine.threads,
         "fused": built.engine.fused,
+        "kernels": built.engine.kernels,
         "precision": built.engine.precision,
         "fingerprint": data.fingerprint,
         "module": chosen.own.digest if chosen.own is not None else None,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit, types
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,6 +21,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(nogil=True, error_model="numpy", cache=_may_be_kept(function))(function)
     except RuntimeError:  # no place to cache it
         return njit(nogil=True, error_model="numpy")(function)
+
+
+def for_team(function: Callable[..., Any]) -> Any:
+    """The same for what team.py runs, compiled at once: it has an `address`, and gets the address of its numbers."""
+    signature = types.void(types.voidptr)
+    try:
+        return cfunc(signature, error_model="numpy", cache=_may_be_kept(function))(function)
+    except RuntimeError:
+        return cfunc(signature, error_model="numpy")(function)
 
 
 def _may_be_kept(function: Callable[..., Any]) -> bool:

@@ -43,8 +43,8 @@ class FoldPosition:
     """Which training of a cross-validation this is. `place` is the model folder that they all end in.
 
     `number`: the fold that is tested, from 1 to `count`; 0 for the last training, on all pictures. `alike`: for all but
-    the first training, the first one's choices "threads", "fused" and "class_weights", and the "fingerprint" of its
-    pictures.
+    the first training, the first one's choices "threads", "fused", "kernels" and "class_weights", and the "fingerprint"
+    of its pictures.
     """
 
     number: int
