@@ -452,14 +452,14 @@ def test_a_resumed_run_keeps_what_was_chosen(
 def test_a_run_that_was_begun_without_our_kernels_goes_on_without(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = {"model": "conv(8, 3) batchnorm relu flatten dense"}
+    network = {"model": "conv(16, 3) conv(16, 5, groups=16) relu flatten dense"}
     with monkeypatch.context() as before:
         before.setattr(kernels, "described", lambda _: ())
         stopped(begin(every=0.0, **network), 3)
     started = [event for event in begin(resume=True, **network) if isinstance(event, Started)]
     assert not any(reason.startswith("kernels of our own") for reason in started[0].reasons)
     started = [event for event in begin(out=tmp_path / "new", **network) if isinstance(event, Started)]
-    assert "kernels of our own: batch norm with its ReLU" in started[0].reasons
+    assert "kernels of our own: gradients of depthwise convolutions" in started[0].reasons
 
 
 def test_pictures_that_have_changed_are_refused(begin: Begin, photos: Path, tmp_path: Path) -> None:

@@ -31,13 +31,6 @@ def test_each_job_is_done_once(threads: int) -> None:
     torch.ones(1 << 20).add_(1)  # PyTorch goes on with the same threads
 
 
-def test_on_the_calling_thread() -> None:
-    numbers = np.zeros(102, np.int64)
-    numbers[1] = 100
-    team.call(count.address, numbers)
-    assert numbers[2:].tolist() == [1] * 100
-
-
 def test_elsewhere_there_is_no_team(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     team._parallel.cache_clear()

@@ -129,7 +129,7 @@ def _weight_gradient(grad: Tensor, images: Tensor, weight: Tensor, stride: Any, 
         team.run(depthwise_cpu.on_team(height, width, 8 * images.element_size()), np.array(header, np.int64), threads)
     else:
         kernel = depthwise_cpu.weight_gradient(height, width)
-        share_out(lambda job: kernel(*given, firsts[job], stride, padding, sums[job]), range(len(firsts)), threads)
+        share_out(lambda job: kernel(*operands, firsts[job], stride, padding, sums[job]), range(len(firsts)), threads)
     weight_grad = np.empty((channels, height * width), np.float32)
     for first, part in zip(firsts, sums, strict=True):
         weight_grad[first : first + LANES] = part.T
@@ -140,7 +140,9 @@ def _by_onednn(
     grad: Tensor, images: Tensor, weight: Tensor, dtype: torch.dtype, stride: Any, padding: Any, wanted: Any
 ) -> Any:
     operands = grad.to(dtype), images.to(dtype), weight.to(dtype)
-    return torch.ops.aten.convolution_backward(*operands, [0], stride, padding, (1, 1), False, (0, 0), len(weight), wanted)
+    return torch.ops.aten.convolution_backward(
+        *operands, [0], stride, padding, (1, 1), False, (0, 0), len(weight), wanted
+    )
 
 
 def _bits(maps: Tensor) -> NDArray[Any]:

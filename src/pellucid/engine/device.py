@@ -34,7 +34,7 @@ class Engine:
     threads: int
     reasons: tuple[str, ...]
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
-    kernels: bool = False  # of ours for batch norm and depthwise convolutions (kernels.py)
+    kernels: bool = False  # of ours for depthwise convolutions (kernels.py)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Convolutions and dense layers in `precision`, reductions such as the loss in float32."""
@@ -77,24 +77,24 @@ class Engine:
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """A function to call instead of `module`: the same computation with the same weights, but faster."""
-        return self._by_kernels(blocks.run(module, self.threads) if self.fused else module, module)
+        return self._by_kernels(blocks.run(module, self.threads) if self.fused else module)
 
     def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
         """As `forward`, for stored pictures, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
-            run = self._by_kernels(module, module)
+            run = self._by_kernels(module)
             return lambda pixels: run(standardise(to_unit(pixels, self.device)))
-        run = self._by_kernels(blocks.run_stored(module, standardise, self.threads), module)
+        run = self._by_kernels(blocks.run_stored(module, standardise, self.threads))
         if self.device == "cpu":
             return run
         return lambda pixels: run(self.send(pixels) if isinstance(pixels, np.ndarray) else pixels)
 
-    def _by_kernels(self, call: Callable[[Any], Tensor], module: torch.nn.Module) -> Callable[[Any], Tensor]:
+    def _by_kernels(self, call: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
         if not self.kernels:
             return call
         from pellucid.engine import kernels
 
-        return kernels.forward(call, module, self.threads)
+        return kernels.forward(call, self.threads)
 
 
 def choose(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Engine:

@@ -1,7 +1,7 @@
 """Kernels of ours in place of some of PyTorch's functions, while a module runs forward in training on a CPU.
 
 The calls are intercepted in the thread that runs the module, so its layers stay as they are, and whose class they are
-does not matter. What each kernel takes, and what it gains, is in depthwise.py and norms.py.
+does not matter. depthwise.py says what its kernel computes and gains.
 """
 
 from __future__ import annotations
@@ -22,21 +22,16 @@ Way = Callable[..., Tensor | None]
 
 def described(module: nn.Module) -> tuple[str, ...]:
     """What of a module kernels of ours compute, in words; empty where they compute nothing."""
-    norms = ("batch norm with its ReLU",) if _has_norms(module) else ()
-    return (*norms, *(("gradients of depthwise convolutions",) if depthwise.applies(module) else ()))
+    return ("gradients of depthwise convolutions",) if depthwise.applies(module) else ()
 
 
-def forward(call: Call, module: nn.Module, threads: int) -> Call:
-    """What to call instead of `call`, which is `module` or runs it: the same function but for rounding."""
+def forward(call: Call, threads: int) -> Call:
+    """What to call instead of `call`, which runs a module: the same function but for rounding."""
 
     def run(images: Any) -> Tensor:
         if not torch.is_grad_enabled():
             return call(images)
         ways: dict[Any, Way] = {torch.conv2d: depthwise.way(threads)}
-        if _has_norms(module):
-            from pellucid.engine.norms import Norms
-
-            ways |= Norms(module, threads).ways
         with _Replaced(ways):
             return call(images)
 
@@ -53,12 +48,3 @@ class _Replaced(TorchFunctionMode):
         way = self.ways.get(function)
         result = way(*args, **kwargs) if way is not None else None
         return function(*args, **kwargs) if result is None else result
-
-
-def _has_norms(module: nn.Module) -> bool:
-    """Whether there is a batch norm that may be computed here; whether it is depends on the size of its maps."""
-    if not any(type(part) is nn.BatchNorm2d and part.affine for part in module.modules()):
-        return False
-    from pellucid.runtime import team
-
-    return team.is_there()

@@ -35,11 +35,6 @@ def run(address: int, numbers: NDArray[np.int64], threads: int) -> None:
     parallel(address, numbers.ctypes.data, threads, 0)
 
 
-def call(address: int, numbers: NDArray[np.int64]) -> None:
-    """The same on the calling thread alone, once."""
-    _as_function(address)(numbers.ctypes.data)
-
-
 @written_out
 def next_job(typing: Any, counter: Any) -> Any:
     """The next number, from 0 on, for whichever thread asks. `counter`: the address of an int64."""
@@ -69,8 +64,3 @@ def _parallel() -> Any:
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         function.restype = None
     return function
-
-
-@lru_cache
-def _as_function(address: int) -> Any:
-    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
