@@ -189,6 +189,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "filters",
         "article",
         "plan",
+        "export",
         "import",
         "cache",
         "demo",

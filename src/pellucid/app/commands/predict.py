@@ -56,7 +56,7 @@ def _parsed(args: list[str]) -> int:
         """Classify pictures. An unusable picture gets a row with the reason, and the exit status is 3.
 
         Args:
-            model: Model folder.
+            model: Model folder, or an ONNX file that `pellucid export` wrote.
             pictures: Files, folders, globs, tables with a column path, or - for a picture or paths on standard input.
             top: Classes to name per picture.
             format: table for people, csv or jsonl for scripts.

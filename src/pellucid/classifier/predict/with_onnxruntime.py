@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.classifier.predict.backend import Logits, Stage
+from pellucid.classifier.predict.backend import GROUP, Logits, Stage
 from pellucid.classifier.predict.graph import BOUND, Compared, Graph, Weights, graph
 from pellucid.classifier.predict.predictor import MANY
 from pellucid.engine import blocks
@@ -57,16 +57,16 @@ class RuntimeBackend:
     def stages(self, expected: int, batch: int) -> Iterator[Stage]:
         """See Backend. What only many pictures are worth waits until they are many, or known to be."""
         keep_memory()
-        size, known = min(batch, self._group), max(expected, self.expected)
+        known = max(expected, self.expected)
 
         def load() -> Logits:
             if known >= MANY:
                 expect_many()  # before any thread is busy
             return self._fused()
 
-        if known < WORTH_KERNELS:
-            yield Stage(WORTH_KERNELS, size, self._ready, self._ready)
-        yield Stage(None, size, load, self._ready)
+        if known < WORTH_KERNELS:  # small groups, or a few pictures would be one core's work
+            yield Stage(WORTH_KERNELS, min(batch, self._group), self._ready, self._ready)
+        yield Stage(None, min(batch, GROUP), load, load)
 
     def compare(self, images: NDArray[np.uint8], logits: NDArray[np.float32]) -> Compared:
         """ONNX Runtime beside the logits that PyTorch gave for these prepared images; the result is remembered.
@@ -100,7 +100,7 @@ class RuntimeBackend:
     def _fused(self) -> Logits:
         """Where the network's first block has a kernel, by that; asking imports Numba."""
         if not blocks.runs_without_torch(self.steps):
-            return self._ready()
+            return partial(self._parted, self._ready())
         return blocks.run_without_torch(self.steps, self.weights, self.standardise)
 
 
