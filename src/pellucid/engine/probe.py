@@ -43,18 +43,18 @@ def measure(
     batch: int,
     engine: Engine,
     seconds: float = 3.0,
-    asked: Precision = "auto",
+    requested: Precision = "auto",
 ) -> Probe:
     """Time forward + backward + Adam, and forward alone, on random numbers of `shape` (C, H, W).
 
-    Each runs for about `seconds` after one uncounted step. The steps have the precision of a training for which
-    `asked` was asked (device.for_steps). Raises NetworkError if there is not enough memory.
+    Each runs for about `seconds` after one uncounted step. The steps have the precision of a training with
+    the precision `requested` (device.for_steps). Raises NetworkError if there is not enough memory.
     """
     import torch
     import torch.nn.functional as F
 
     module = engine.place(network.module(shape, classes))
-    engine = for_steps(engine, module, asked)
+    engine = for_steps(engine, module, requested)
     optimizer = uncompiled(torch.optim.Adam)(module.parameters())
 
     def train() -> None:

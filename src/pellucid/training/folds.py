@@ -6,6 +6,7 @@ the interval is.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -43,8 +44,8 @@ class FoldPosition:
     """Which training of a cross-validation this is. `place` is the model folder that they all end in.
 
     `number`: the fold that is tested, from 1 to `count`; 0 for the last training, on all pictures. `alike`: for all but
-    the first training, the first one's choices "threads", "fused" and "class_weights", and the "fingerprint" of its
-    pictures.
+    the first training, the first one's choices "threads", "fused" and "class_weights", the "fingerprint" of its
+    pictures, and the `fingerprint` of their "groups".
     """
 
     number: int
@@ -65,12 +66,17 @@ class FoldPosition:
         """The sides of the pictures in this training, (N,) as in `split`: its fold is the test side.
 
         Of the rest (of all pictures in the last training), the fraction `recipe.validation` is the validation side.
-        Raises CatalogError, and ArtefactError if the pictures differ from those of the first training.
+        Raises CatalogError, and ArtefactError if the pictures or their groups differ from those of the first training.
         """
         if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
             raise ArtefactError(
                 f"The pictures in {store.catalog.root} have changed since the folds in {self.place} were begun, and "
                 "all must see the same ones. Put them back, or train again with another --out."
+            )
+        if self.alike.get("groups", fingerprint(groups)) != fingerprint(groups):
+            raise ArtefactError(
+                f"The groups of {store.catalog.place} have changed since the folds in {self.place} were begun, and "
+                "other groups give other folds. Put them back, or train again with another --out."
             )
         if whole := splits.indivisible(labels, groups):
             count = targets.counts(labels, len(store.catalog.classes))[whole[0]]
@@ -105,7 +111,7 @@ class Fold:
     epoch: int  # whose weights were saved
     seconds: float  # training and evaluation
     macro_f1: float | None = None
-    """Of several labels a picture, under its own thresholds; None where no picture of the fold has a label."""
+    """Of several labels a picture, under its own thresholds; None if no picture of the fold has a label or gets one."""
     thresholds: tuple[float, ...] | None = None
     """Of several labels a picture, each label's, chosen on the validation pictures of this fold."""
 
@@ -141,6 +147,11 @@ class Folds:
         about: dict[str, Any] = {"count": len(self.each), "spread": self.spread, "units": self.units}
         about |= {} if self.macro_spread is None else {"macro_spread": self.macro_spread}
         return {**self.metrics.as_json(), **about, "each": [fold.as_json() for fold in self.each]}
+
+
+def fingerprint(groups: NDArray[np.int64]) -> str:
+    """SHA-256, hexadecimal, of the groups (N,) that stay together: the folds are dealt by them."""
+    return hashlib.sha256(groups.astype("<i8").tobytes()).hexdigest()
 
 
 def begun(out: Path) -> bool:
