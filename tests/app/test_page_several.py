@@ -1,4 +1,4 @@
-"""The page of a model of several labels a picture: its mistakes, label by label, and its replay."""
+"""The page of a model for several labels a picture: its mistakes, label by label, and its replay."""
 
 import json
 from collections.abc import Iterator

@@ -157,7 +157,7 @@ def folds(
 def indivisible(labels: NDArray[Any], groups: NDArray[np.integer]) -> tuple[int, ...]:
     """The classes whose pictures are all in one group, ascending: no fold could test what another teaches.
 
-    labels: int64 (N,), or of several labels bool (N, classes).
+    labels: int64 (N,), or with several labels bool (N, classes).
     """
     return tuple(label for label, of_class in _groups_by_class(labels, groups) if len(np.unique(of_class)) == 1)
 

@@ -111,9 +111,9 @@ class Fold:
     epoch: int  # whose weights were saved
     seconds: float  # training and evaluation
     macro_f1: float | None = None
-    """Of several labels a picture, under its own thresholds; None if no picture of the fold has a label or gets one."""
+    """With several labels a picture, under the fold's thresholds; None if no picture has a label or gets one."""
     thresholds: tuple[float, ...] | None = None
-    """Of several labels a picture, each label's, chosen on the validation pictures of this fold."""
+    """With several labels a picture: the threshold of each label, chosen on the fold's validation pictures."""
 
     def as_json(self) -> dict[str, Any]:
         content = asdict(self)
@@ -127,7 +127,7 @@ _PLAIN = ("number", "train", "validation", "pictures", "correct", "accuracy", "l
 class Folds:
     """The joint result of all folds. `metrics` are pooled over all N pictures, each judged by the model of its fold.
 
-    `accuracy` of `metrics` is the mean over pictures; its `interval` comes from `interval`, or for several labels a
+    `accuracy` of `metrics` is the mean over pictures; its `interval` comes from `interval`, or with several labels a
     picture from `interval_of_several`. `spread`: the standard deviation of the folds' accuracies. `units`: the
     effective number of independent pictures. `logits`: float32 (N, classes), each divided by the temperature of its
     fold, in the order of the catalog. `chosen`: temperature 1 and each picture's thresholds, which judge the logits.
@@ -140,7 +140,7 @@ class Folds:
     logits: NDArray[np.float32] = field(repr=False)
     chosen: Fitted = field(repr=False)
     macro_spread: float | None = None
-    """The standard deviation of the folds' macro F1, of several labels a picture."""
+    """The standard deviation of the folds' macro F1, with several labels a picture."""
 
     def as_json(self) -> dict[str, Any]:
         """The pooled metrics, and `count`, `spread`, `units`, `each`; without the logits."""
@@ -224,11 +224,11 @@ def interval(accuracy: float, independent: float, each: Sequence[float]) -> tupl
 
 
 def interval_of_several(value: float, alone: tuple[float, float], each: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of a cross-validated figure of several labels a picture, from 0 to 1.
+    """95 % interval of a cross-validated figure from 0 to 1, with several labels a picture.
 
-    `alone`: its interval from the number of pictures under fixed thresholds; `each`: the figure of each fold. The
-    distances of that interval and of Student's over the folds are squared and added up. Each fold chooses thresholds
-    on other pictures, as the last training does, which adds more than the union of the two covers (docs/why/folds.md).
+    `alone`: its interval from the number of pictures, under fixed thresholds; `each`: the figure of each fold. The
+    half-widths of that interval and of Student's over the folds are added in quadrature. The union of the two would be
+    too narrow, because each training chooses its thresholds on other pictures (docs/why/folds.md).
     """
     half = _students(each)
     return max(0.0, value - math.hypot(half, value - alone[0])), min(1.0, value + math.hypot(half, alone[1] - value))
@@ -240,7 +240,7 @@ def _students(each: Sequence[float]) -> float:
 
 
 def suggestion(data: Data, recipe: Recipe) -> tuple[str, ...]:
-    """A sentence if a cross-validation would say much more than the few test pictures, else ()."""
+    """A sentence if a cross-validation would tell much more than the few test pictures, else ()."""
     count, test, groups = len(data.labels), len(data.rows("test")), data.groups
     if recipe.folds is not None or not test or count > FEW or len(np.unique(groups)) < 2 * USUAL:
         return ()
