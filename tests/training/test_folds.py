@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from pellucid.errors import ArtefactError, CatalogError
+from pellucid.errors import ArtefactError, CatalogError, RecipeError
 from pellucid.pictures import split as splits
 from pellucid.training import evaluate, several
 from pellucid.training.folds import (
@@ -181,3 +181,11 @@ def test_a_later_fold_refuses_other_groups_before_it_trains() -> None:
     part.sides(store, labels, groups, make(folds=5))  # type: ignore[arg-type]
     with pytest.raises(ArtefactError, match=r"The groups of photos\.csv have changed since the folds in out"):
         part.sides(store, labels, groups // 2, make(folds=5))  # type: ignore[arg-type]
+
+
+def test_sides_of_a_table_are_refused_by_the_tables_name() -> None:
+    catalog = SimpleNamespace(place="pets.csv", root=Path("."), pictures=SimpleNamespace(sides=np.array([-1, 0, 2])))
+    with pytest.raises(RecipeError, match=r"folds is 5, and pets\.csv gives sides of its own \(test, train\)"):
+        FoldPosition(1, 5, Path("out")).check(catalog)  # type: ignore[arg-type]
+    catalog.pictures.sides = np.full(3, -1)
+    FoldPosition(1, 5, Path("out")).check(catalog)  # type: ignore[arg-type]

@@ -54,12 +54,12 @@ class FoldPosition:
     alike: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, catalog: Catalog) -> None:
-        """Raises RecipeError if the folders give the sides: then the test side is already fixed."""
+        """Raises RecipeError if the folders or the table give the sides: then the test pictures are chosen already."""
         sides = sorted(splits.SIDES[side] for side in np.unique(catalog.pictures.sides) if side >= 0)
         if sides:
             raise RecipeError(
-                f"folds is {self.count}, and {catalog.root} gives sides of its own ({', '.join(sides)}): the test "
-                "pictures are chosen already. Remove --folds, or name a folder without sides."
+                f"folds is {self.count}, and {catalog.place} gives sides of its own ({', '.join(sides)}): the test "
+                "pictures are chosen already. Remove --folds, or name a folder or a table without sides."
             )
 
     def sides(self, store: Store, labels: Targets, groups: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int8]:
@@ -70,7 +70,7 @@ class FoldPosition:
         """
         if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
             raise ArtefactError(
-                f"The pictures in {store.catalog.root} have changed since the folds in {self.place} were begun, and "
+                f"The pictures in {store.catalog.place} have changed since the folds in {self.place} were begun, and "
                 "all must see the same ones. Put them back, or train again with another --out."
             )
         if self.alike.get("groups", fingerprint(groups)) != fingerprint(groups):
