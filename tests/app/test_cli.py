@@ -98,7 +98,7 @@ def test_each_command_explains_itself(pellucid: Callable, command: str) -> None:
     assert result.status == 0
     assert result.out.startswith(f"usage: pellucid {command}")
     for ugly in ("{None", "default: None", "--no-", "STR ...", "\x1b"):
-        assert ugly not in result.out.replace("--no-browser", "")
+        assert ugly not in result.out.replace("--no-browser", "").replace("--no-page", "")
 
 
 @pytest.mark.parametrize("line", ["train x", "predict x y", "evaluate x", "plan article", "cache", "demo"])
