@@ -52,11 +52,11 @@ class _Nowhere(io.TextIOWrapper):
 
     def __init__(self, lost: str) -> None:
         super().__init__(io.BytesIO(), encoding="utf-8")
-        self._if_lost, self.lost = lost, False
+        self._note, self.lost = lost, False
 
     def write(self, text: str) -> int:
-        if self._if_lost and text and not self.lost:
-            print(self._if_lost, file=sys.stderr)
+        if self._note and text and not self.lost:
+            print(self._note, file=sys.stderr)
         self.lost = self.lost or bool(text)
         return len(text)
 

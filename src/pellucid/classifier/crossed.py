@@ -58,11 +58,11 @@ def table(folds: dict[str, Any]) -> list[str]:
         else ""
     )
     columns = "accuracy"
-    spread = f"The folds' accuracies have a standard deviation of {folds['spread']:.1%}. The interval accounts"
+    sentence = f"The folds' accuracies have a standard deviation of {folds['spread']:.1%}. The interval accounts"
     if several:
         columns = "exact match | macro F1"
         macro = f", their macro F1 one of {folds['macro_spread']:.1%}" if "macro_spread" in folds else ""
-        spread = (
+        sentence = (
             f"The folds' exact matches have a standard deviation of {folds['spread']:.1%}{macro}. Each fold chose "
             "thresholds of its own, so the table of labels names none. The intervals account"
         )
@@ -71,7 +71,7 @@ def table(folds: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|" + "---|" * several,
         *rows,
         "",
-        f"{spread} for both the small number of pictures and the difference between the folds.{units}",
+        f"{sentence} for both the small number of pictures and the difference between the folds.{units}",
         "",
     ]
 

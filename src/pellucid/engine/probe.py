@@ -47,8 +47,8 @@ def measure(
 ) -> Probe:
     """Time forward + backward + Adam, and forward alone, on random numbers of `shape` (C, H, W).
 
-    Each runs for about `seconds` after one uncounted step. The steps have the precision of a training with
-    the precision `requested` (device.for_steps). Raises NetworkError if there is not enough memory.
+    Each runs for about `seconds` after one uncounted step. The steps have the precision of a training with the
+    precision `requested` (device.for_steps). Raises NetworkError if there is not enough memory.
     """
     import torch
     import torch.nn.functional as F
