@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000)
     runs = parser.parse_args().runs
     names = ("one split", "Wilson, pictures", "Wilson, units", "Student, folds", "ours")
-    print(f"| made data | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    print(f"| synthetic data | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for setting in SETTINGS:
         measured = measure(setting, runs)
         cells = [f"{measured[name][0]:.1%}, {measured[name][1]:.3f}" for name in names]

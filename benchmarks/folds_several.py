@@ -1,11 +1,11 @@
-"""How often the intervals of a cross-validation cover the truth where a picture may have several labels, on made data.
+"""How often the intervals of a cross-validation with several labels a picture cover the truth, on synthetic data.
 
     python benchmarks/folds_several.py [--runs 1000]
 
 Six or twenty labels that 8 to 40% of the pictures have, a ridge regression for each, five folds. Every training keeps
-15% of its pictures to choose thresholds on. The truth is the figure of a last training on all pictures, on 8,000 fresh
-ones. For macro F1 and exact match: how often each interval holds it, and how wide it is. The table stands in
-docs/why/folds.md.
+15% of its pictures to choose thresholds. The truth is the figure of a last training on all pictures, measured on 8,000
+fresh ones. For macro F1 and exact match, prints how often each interval contains the truth, and how wide it is. The
+tables are in docs/why/folds.md.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     names = ("fixed thresholds", "Student, folds", "union", "ours")
     for figure in ("macro F1", "exact match"):
-        print(f"| made data, {figure} | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+        print(f"| synthetic data, {figure} | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
         for setting in SETTINGS:
             found = measure(setting, runs)
             cells = [f"{found[figure, name][0]:.1%}, {found[figure, name][1]:.3f}" for name in names]

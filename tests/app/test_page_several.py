@@ -1,4 +1,4 @@
-"""The page of a model of several labels a picture: its mistakes, label by label, and its replay."""
+"""The page of a model for several labels a picture: its mistakes, label by label, and its replay."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.app.test_page_mistakes import said, waited
+from tests.app.test_page_mistakes import content_of, waited
 
 import pellucid
 from pellucid import api, replay
@@ -22,7 +22,7 @@ from pellucid.runs.made_from import remembered
 @pytest.fixture(scope="module")
 def glass(tagged: Path) -> Iterator[Glass]:
     glass = Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")
-    assert waited(lambda: said(mistakes.mistakes(glass, {})))["state"] == "done"
+    assert waited(lambda: content_of(mistakes.mistakes(glass, {})))["state"] == "done"
     yield glass
     glass.finish()
 
@@ -47,11 +47,11 @@ def test_the_evaluation_says_what_each_picture_was_called(tagged: Path, evaluati
 
 
 def test_each_label_counts_right_missed_and_wrong(glass: Glass, evaluation: Evaluation) -> None:
-    told = said(mistakes.mistakes(glass, {}))
+    content = content_of(mistakes.mistakes(glass, {}))
     assert "mistakes" in glass.shown.extra["offers"]
-    assert (told["several"], told["confusion"]) == (True, [])
-    assert told["macro_f1"] == evaluation.metrics.macro_f1
-    for label, (counts, item) in enumerate(zip(told["labels"], evaluation.metrics.classes, strict=True)):
+    assert (content["several"], content["confusion"]) == (True, [])
+    assert content["macro_f1"] == evaluation.metrics.macro_f1
+    for label, (counts, item) in enumerate(zip(content["labels"], evaluation.metrics.classes, strict=True)):
         has = [label in answer.labels for answer in evaluation.labelled]
         called = [label in answer.called for answer in evaluation.labelled]
         pairs = list(zip(has, called, strict=True))
@@ -61,14 +61,14 @@ def test_each_label_counts_right_missed_and_wrong(glass: Glass, evaluation: Eval
             "wrong": pairs.count((False, True)),
         }
         assert (item.missed, item.wrong) == (counts["missed"], counts["wrong"])
-    assert sum(counts["missed"] + counts["wrong"] for counts in told["labels"]) > 0
+    assert sum(counts["missed"] + counts["wrong"] for counts in content["labels"]) > 0
 
 
 def test_a_cell_has_its_pictures_worst_first(glass: Glass, evaluation: Evaluation) -> None:
-    told = said(mistakes.mistakes(glass, {}))
-    for label, counts in enumerate(told["labels"]):
+    content = content_of(mistakes.mistakes(glass, {}))
+    for label, counts in enumerate(content["labels"]):
         for kind, count in counts.items():
-            listed = said(mistakes.cell(glass, {"label": str(label), "kind": kind}))["pictures"]
+            listed = content_of(mistakes.cell(glass, {"label": str(label), "kind": kind}))["pictures"]
             assert len(listed) == count
             odds = [each["probability"] for each in listed]
             assert odds == sorted(odds, reverse=kind == "wrong")
@@ -87,7 +87,7 @@ def test_a_cell_that_is_none_is_refused(glass: Glass, label: str, kind: str) -> 
 
 def test_a_picture_is_opened_against_all_its_labels(tagged: Path, evaluation: Evaluation) -> None:
     glass = Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")
-    waited(lambda: said(mistakes.mistakes(glass, {})))
+    waited(lambda: content_of(mistakes.mistakes(glass, {})))
     seen = set()
     for number, answer in enumerate(evaluation.labelled):
         if len(answer.labels) not in seen:
@@ -135,10 +135,10 @@ def test_the_replay_follows_a_picture_for_each_label(tagged: Path) -> None:
 
 
 def test_the_page_is_told_all_labels(tagged: Path) -> None:
-    told = json.loads(training.overview(tagged).body)["replay"]
+    content = json.loads(training.overview(tagged).body)["replay"]
     kept = replay.read(tagged / "replay")
-    assert told["several"] is True
-    assert [picture["labels"] for picture in told["pictures"]] == [list(each.labels) for each in kept.pictures]
+    assert content["several"] is True
+    assert [picture["labels"] for picture in content["pictures"]] == [list(each.labels) for each in kept.pictures]
 
 
 def _split(model: Path) -> list[tuple[str, str]]:

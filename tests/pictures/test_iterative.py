@@ -1,5 +1,7 @@
 """The split of pictures with several labels: every label on every side if possible, twins together."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,8 +127,18 @@ def test_every_fold_gets_its_share_of_each_label_and_rare_ones_do_not_fill_the_f
     assert np.bincount(found).tolist() == [6] * 5
 
 
+def test_a_label_leaves_its_only_fold_for_whichever_fold_takes_it() -> None:
+    """In the smaller fold 1, pictures 0 and 1 would each leave another label there alone; fold 2 takes either."""
+    labels = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]], bool)
+    numbers = np.array([0, 0, 1, 1, 2, 2, 2])
+    pictures = [SimpleNamespace(key=(bytes([row]), row), members=np.array([row])) for row in range(7)]
+    split.level(pictures, labels, 3, numbers)  # type: ignore[arg-type]
+    assert [len(np.unique(numbers[labels[:, label]])) for label in range(3)] == [2, 2, 2]
+    assert set(numbers.tolist()) == {0, 1, 2}
+
+
 def test_more_folds_than_groups_are_refused() -> None:
-    with pytest.raises(CatalogError, match=r"folds is 5, and without near-duplicates there are only 3 pictures"):
+    with pytest.raises(CatalogError, match=r"folds is 5, but without near-duplicates there are only 3 pictures"):
         iterative.folds(np.ones((3, 1), bool), digests(3), np.arange(3), 5, 0)
 
 

@@ -12,10 +12,20 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from pellucid.errors import CatalogError
+from pellucid.errors import ArtefactError, CatalogError, RecipeError
 from pellucid.pictures import split as splits
 from pellucid.training import evaluate, several
-from pellucid.training.folds import SIDE, Fold, FoldPosition, T, interval, interval_of_several, pooled, units
+from pellucid.training.folds import (
+    SIDE,
+    Fold,
+    FoldPosition,
+    T,
+    fingerprint,
+    interval,
+    interval_of_several,
+    pooled,
+    units,
+)
 from pellucid.training.recipe import make
 
 
@@ -160,3 +170,22 @@ def test_a_fold_keeps_its_pictures_for_the_test_and_the_rest_is_divided_as_in_th
     rest = int((~tested).sum())
     assert abs((sides == splits.VAL).sum() - 0.2 * rest) <= 1.5
     assert {splits.TRAIN, splits.VAL} <= set(sides[labels == 2].tolist())
+
+
+def test_a_later_fold_refuses_other_groups_before_it_trains() -> None:
+    """Else it would test pictures that an earlier fold has tested, and the last training would fail at the end."""
+    labels, groups = np.array([0, 1] * 10), np.arange(20)
+    catalog = SimpleNamespace(root=Path("photos"), place=Path("photos.csv"))
+    store = SimpleNamespace(fingerprint="1", digests=[f"{row:064}" for row in range(20)], catalog=catalog)
+    part = FoldPosition(2, 5, Path("out"), {"fingerprint": "1", "groups": fingerprint(groups)})
+    part.sides(store, labels, groups, make(folds=5))  # type: ignore[arg-type]
+    with pytest.raises(ArtefactError, match=r"The groups of photos\.csv have changed since the folds in out"):
+        part.sides(store, labels, groups // 2, make(folds=5))  # type: ignore[arg-type]
+
+
+def test_sides_of_a_table_are_refused_by_the_tables_name() -> None:
+    catalog = SimpleNamespace(place="pets.csv", root=Path("."), pictures=SimpleNamespace(sides=np.array([-1, 0, 2])))
+    with pytest.raises(RecipeError, match=r"folds is 5, and pets\.csv gives sides of its own \(test, train\)"):
+        FoldPosition(1, 5, Path("out")).check(catalog)  # type: ignore[arg-type]
+    catalog.pictures.sides = np.full(3, -1)
+    FoldPosition(1, 5, Path("out")).check(catalog)  # type: ignore[arg-type]

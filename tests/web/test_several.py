@@ -1,4 +1,4 @@
-"""The page of a model of several labels a picture, in a browser: mistakes by label, and its training."""
+"""The page of a model for several labels a picture, in a browser: mistakes by label, and its training."""
 
 import threading
 from collections.abc import Iterator

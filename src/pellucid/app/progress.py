@@ -118,15 +118,15 @@ def waiting(what: str) -> Iterator[None]:
 
 
 def timed(steps: Generator[tuple[int, int], None, T], what: str) -> T:
-    """Run a generator that yields how much of how much is done to its end, and return what it returns.
+    """Run a generator that yields (done, total) to its end, and return its result.
 
-    On a terminal a bar says how far it is, and from a few seconds on how long it will take.
+    On a terminal a bar shows the progress, and after a few seconds the time left.
     """
     watched = Steps(steps)
     with progress_bars() as bars:
         bar = only_bar(bars)
         bars.update(bar, description=what)
-        began: tuple[float, int] | None = None  # what comes before the first step is of another kind
+        began: tuple[float, int] | None = None  # the work before the first report is of another kind
         for done, total in watched:
             now = monotonic()
             began = began or (now, done)

@@ -77,7 +77,7 @@ def table(folds: dict[str, Any]) -> list[str]:
 
 
 def _macro(fold: dict[str, Any]) -> str:
-    """The cell of the macro F1, of several labels a picture."""
+    """The cell of the macro F1, with several labels a picture."""
     if "macro_f1" not in fold:
         return ""
     return "| – " if fold["macro_f1"] is None else f"| {fold['macro_f1']:.1%} "

@@ -122,7 +122,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         )
         ranges = Ranges.from_json(config["preprocessing"]["ranges"])
         (temperature,) = _numbers([config["temperature"]], 1)
-        stated = config.get("thresholds")  # of several labels a picture
+        stated = config.get("thresholds")  # with several labels a picture
         thresholds = _numbers(stated, len(classes)) if stated is not None else None
         if thresholds is not None and max(thresholds) >= 1:
             raise ValueError(f"{max(thresholds)} is in it in place of a threshold below 1.")

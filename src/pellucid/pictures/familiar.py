@@ -16,7 +16,7 @@ from pellucid.pictures.twins import COLOUR, GREY
 
 COARSE = (GREY // 2) ** 2 + 2 * (COLOUR // 2) ** 2 + 1  # bytes per picture
 UNEXPLAINED = 0.02  # less than verify_twins.UNEXPLAINED: with few cells, different pictures also leave less unexplained
-BLOCK = 256  # rows of `asked` at a time
+BLOCK = 256  # rows of `queries` at a time
 KNOWN = 16384  # rows of `known` at a time: 16 MB of likenesses
 
 

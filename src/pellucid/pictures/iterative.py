@@ -1,7 +1,7 @@
 """Sides and folds of pictures with several labels: iterative stratification (Sechidis et al. 2011, algorithm 1).
 
-The rarest label is dealt first, because later it could no longer be spread. Each of its groups of twins goes to the
-side that still lacks most of the label, but first to any side that would otherwise have none of it.
+The label in the fewest groups is dealt first, because later it could no longer be spread. Each of its groups of twins
+goes to the side that still lacks most of the label, but first to any side that would otherwise have none of it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def folds(
 ) -> NDArray[np.int64]:
     """The fold, 0 to count - 1, that tests each of N pictures, (N,) int64, as split.folds; labels bool (N, classes).
 
-    A group stands in one fold. Each label of two groups or more (see split.indivisible) stands in two folds or more,
-    wherever moving a group does it. Raises CatalogError where there are fewer groups than folds.
+    A group is in one fold. Each label of two or more groups (see split.indivisible) is in two or more folds if moving
+    a group achieves that. Raises CatalogError if there are fewer groups than folds.
     """
     every = [_Group((drawn(digests, members, seed), int(members[0])), members) for members in members_of(groups)]
     every.sort(key=lambda group: group.key)
@@ -90,8 +90,8 @@ def _deal(
 ) -> None:
     """Write the sides of these groups, which are in random order; `shares` of all pictures, each above 0.
 
-    `ranked`: of the sides that would go without a label, the one that stands first in `shares` needs it most. Otherwise
-    it is the one with the most room, because folds are all alike.
+    `ranked`: of the sides that would go without a label, the first in `shares` gets it. Otherwise the one that lacks
+    most of it does, because folds are all alike.
     """
     open_to = list(shares)
     share = np.array(list(shares.values())) / sum(shares.values())

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -156,7 +157,7 @@ def folds(
 def indivisible(labels: NDArray[Any], groups: NDArray[np.integer]) -> tuple[int, ...]:
     """The classes whose pictures are all in one group, ascending: no fold could test what another teaches.
 
-    labels: int64 (N,), or of several labels bool (N, classes).
+    labels: int64 (N,), or with several labels bool (N, classes).
     """
     return tuple(label for label, of_class in _groups_by_class(labels, groups) if len(np.unique(of_class)) == 1)
 
@@ -226,14 +227,15 @@ class Drawn(Protocol):
 
 
 def level(every: Sequence[Drawn], labels: NDArray[Any], count: int, numbers: NDArray[np.int64]) -> None:
-    """Moves groups, in `numbers` (N,), the fold of each picture, until every class and every fold has what it needs.
+    """Moves groups until no fold is empty, and each class of two or more groups is in two or more folds.
 
-    A class of two groups or more stands in two folds, and no fold is empty. labels as `indivisible`. Raises
-    CatalogError where there are fewer groups than folds.
+    numbers (N,): the fold of each picture, which changes in place; labels as `indivisible`. A class stays in one fold
+    if moving one of its groups would leave another class in one fold. Raises CatalogError if there are fewer groups
+    than folds.
     """
     if len(every) < count:
         raise CatalogError(
-            f"folds is {count}, and without near-duplicates there are only {len(every):,} pictures. "
+            f"folds is {count}, but without near-duplicates there are only {len(every):,} pictures. "
             "Choose fewer --folds, or add pictures."
         )
     _part_classes(every, labels, count, numbers)
@@ -247,9 +249,9 @@ def _classes_of(labels: NDArray[Any], members: NDArray[np.intp]) -> list[int]:
 
 
 def _part_classes(every: Sequence[Drawn], labels: NDArray[Any], count: int, numbers: NDArray[np.int64]) -> None:
-    """Moves groups, the smallest first, until no class is in one fold alone.
+    """Moves groups until no class is in one fold alone, unless a move would leave another class in one.
 
-    Only a class that shares all its groups with others can be. A move leaves no other class in one fold.
+    The smallest fold and the smallest group come first.
     """
     of_class: dict[int, list[Drawn]] = {}
     for group in sorted(every, key=lambda group: (len(group.members), *group.key)):
@@ -262,15 +264,14 @@ def _part_classes(every: Sequence[Drawn], labels: NDArray[Any], count: int, numb
     for label in sorted(of_class):
         if len(of_class[label]) < 2 or len(spread(label)) > 1:
             continue
-        for group in of_class[label]:
-            before = int(numbers[group.members[0]])
-            sizes = np.bincount(numbers, minlength=count)
-            sizes[before] = len(numbers) + 1
-            numbers[group.members] = int(sizes.argmin())
+        (here,) = spread(label)
+        smallest_first = np.argsort(np.bincount(numbers, minlength=count), kind="stable")
+        for fold, group in product(smallest_first[smallest_first != here].tolist(), of_class[label]):
+            numbers[group.members] = fold
             others = _classes_of(labels, group.members)
             if all(len(spread(other)) > 1 or len(of_class[other]) < 2 for other in others):
                 break
-            numbers[group.members] = before
+            numbers[group.members] = here
 
 
 def _fill(every: Sequence[Drawn], count: int, numbers: NDArray[np.int64]) -> None:

@@ -134,8 +134,8 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
 class _Classified(NamedTuple):
     """The pictures of a set that could be used, N of them, and (path, reason) of the others.
 
-    logits (N, classes); labels (N,), or (N, classes) of several labels; `seen`: what the model's memory compares, of
-    each picture, or nothing where there is no memory.
+    logits (N, classes); labels (N,), or (N, classes) with several labels; `seen`: the descriptions that the model's
+    memory compares, one for each picture, or none if no memory is used.
     """
 
     paths: list[str]

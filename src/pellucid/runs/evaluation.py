@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class LabelsAnswer:
-    """What one picture was called, of several labels a picture. Labels by number, ascending."""
+    """The labels that one picture has and those it got. Labels by number, ascending."""
 
     picture: str
     """Its path."""
@@ -68,7 +68,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     """Further remarks on the folder: what was left out of it, and classes whose names hardly differ."""
     labelled: tuple[LabelsAnswer, ...] = ()
-    """The same as `answers`, of several labels a picture; else none."""
+    """As `answers`, with several labels a picture; else empty."""
 
     @property
     def quotable(self) -> bool:

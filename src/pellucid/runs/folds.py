@@ -29,7 +29,7 @@ from pellucid.steps import result_of
 from pellucid.training import checkpoint
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Comparing
-from pellucid.training.folds import FOLDER, PLAN, Fold, FoldPosition, begun, pooled
+from pellucid.training.folds import FOLDER, PLAN, Fold, FoldPosition, begun, fingerprint, pooled
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
@@ -267,5 +267,6 @@ def _alike(trained: Trained) -> dict[str, Any]:
         "fused": context["fused"],
         "kernels": context.get("kernels", False),
         "fingerprint": trained.data.store.fingerprint,
+        "groups": fingerprint(trained.data.groups),
         "class_weights": trained.task.recipe.class_weights,
     }

@@ -208,11 +208,10 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHe
 
 
 def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], dict[str, list[str]], list[str]]:
-    """How many pictures of each side the starting model, or one before it, has seen; and sentences.
+    """How many pictures of each side the starting model, or one before it, has seen; those models; and sentences.
 
-    Between the two, the names of these models for each side where it is not the first alone. Sides are "validation" and
-    "test", or for a cross-validation "folds", all pictures. Pictures that chose the model
-    may choose again.
+    The models are named for each side, unless only the starting model has seen its pictures. Sides are "validation" and
+    "test", or for a cross-validation "folds", all pictures. Pictures that chose the model may choose again.
     """
     memory = made_from.memory(model)
     sides = {"validation": data.rows("val"), "test": data.rows("test")}

@@ -37,9 +37,9 @@ class ClassMetrics:
     threshold: float | None = None
     """For several labels a picture: the least probability at which the label is assigned."""
     missed: int | None = None
-    """Of several labels a picture: how many have the label and are not called so."""
+    """With several labels a picture: how many have the label and do not get it."""
     wrong: int | None = None
-    """Of several labels a picture: how many are called so and do not have the label."""
+    """With several labels a picture: how many get the label and do not have it."""
 
 
 @dataclass(frozen=True)

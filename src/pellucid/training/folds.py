@@ -6,6 +6,7 @@ the interval is.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -43,8 +44,8 @@ class FoldPosition:
     """Which training of a cross-validation this is. `place` is the model folder that they all end in.
 
     `number`: the fold that is tested, from 1 to `count`; 0 for the last training, on all pictures. `alike`: for all but
-    the first training, the first one's choices "threads", "fused", "kernels" and "class_weights", and the "fingerprint"
-    of its pictures.
+    the first training, the first one's choices "threads", "fused", "kernels" and "class_weights", the "fingerprint"
+    of its pictures, and the `fingerprint` of their "groups".
     """
 
     number: int
@@ -53,24 +54,29 @@ class FoldPosition:
     alike: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, catalog: Catalog) -> None:
-        """Raises RecipeError if the folders give the sides: then the test side is already fixed."""
+        """Raises RecipeError if the folders or the table give the sides: then the test pictures are chosen already."""
         sides = sorted(splits.SIDES[side] for side in np.unique(catalog.pictures.sides) if side >= 0)
         if sides:
             raise RecipeError(
-                f"folds is {self.count}, and {catalog.root} gives sides of its own ({', '.join(sides)}): the test "
-                "pictures are chosen already. Remove --folds, or name a folder without sides."
+                f"folds is {self.count}, and {catalog.place} gives sides of its own ({', '.join(sides)}): the test "
+                "pictures are chosen already. Remove --folds, or name a folder or a table without sides."
             )
 
     def sides(self, store: Store, labels: Targets, groups: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int8]:
         """The sides of the pictures in this training, (N,) as in `split`: its fold is the test side.
 
         Of the rest (of all pictures in the last training), the fraction `recipe.validation` is the validation side.
-        Raises CatalogError, and ArtefactError if the pictures differ from those of the first training.
+        Raises CatalogError, and ArtefactError if the pictures or their groups differ from those of the first training.
         """
         if self.alike.get("fingerprint", store.fingerprint) != store.fingerprint:
             raise ArtefactError(
-                f"The pictures in {store.catalog.root} have changed since the folds in {self.place} were begun, and "
+                f"The pictures in {store.catalog.place} have changed since the folds in {self.place} were begun, and "
                 "all must see the same ones. Put them back, or train again with another --out."
+            )
+        if self.alike.get("groups", fingerprint(groups)) != fingerprint(groups):
+            raise ArtefactError(
+                f"The groups of {store.catalog.place} have changed since the folds in {self.place} were begun, and "
+                "other groups give other folds. Put them back, or train again with another --out."
             )
         if whole := splits.indivisible(labels, groups):
             count = targets.counts(labels, len(store.catalog.classes))[whole[0]]
@@ -105,9 +111,9 @@ class Fold:
     epoch: int  # whose weights were saved
     seconds: float  # training and evaluation
     macro_f1: float | None = None
-    """Of several labels a picture, under its own thresholds; None where no picture of the fold has a label."""
+    """With several labels a picture, under the fold's thresholds; None if no picture has a label or gets one."""
     thresholds: tuple[float, ...] | None = None
-    """Of several labels a picture, each label's, chosen on the validation pictures of this fold."""
+    """With several labels a picture: the threshold of each label, chosen on the fold's validation pictures."""
 
     def as_json(self) -> dict[str, Any]:
         content = asdict(self)
@@ -121,7 +127,7 @@ _PLAIN = ("number", "train", "validation", "pictures", "correct", "accuracy", "l
 class Folds:
     """The joint result of all folds. `metrics` are pooled over all N pictures, each judged by the model of its fold.
 
-    `accuracy` of `metrics` is the mean over pictures; its `interval` comes from `interval`, or for several labels a
+    `accuracy` of `metrics` is the mean over pictures; its `interval` comes from `interval`, or with several labels a
     picture from `interval_of_several`. `spread`: the standard deviation of the folds' accuracies. `units`: the
     effective number of independent pictures. `logits`: float32 (N, classes), each divided by the temperature of its
     fold, in the order of the catalog. `chosen`: temperature 1 and each picture's thresholds, which judge the logits.
@@ -134,13 +140,18 @@ class Folds:
     logits: NDArray[np.float32] = field(repr=False)
     chosen: Fitted = field(repr=False)
     macro_spread: float | None = None
-    """The standard deviation of the folds' macro F1, of several labels a picture."""
+    """The standard deviation of the folds' macro F1, with several labels a picture."""
 
     def as_json(self) -> dict[str, Any]:
         """The pooled metrics, and `count`, `spread`, `units`, `each`; without the logits."""
         about: dict[str, Any] = {"count": len(self.each), "spread": self.spread, "units": self.units}
         about |= {} if self.macro_spread is None else {"macro_spread": self.macro_spread}
         return {**self.metrics.as_json(), **about, "each": [fold.as_json() for fold in self.each]}
+
+
+def fingerprint(groups: NDArray[np.int64]) -> str:
+    """SHA-256, hexadecimal, of the groups (N,) that stay together: the folds are dealt by them."""
+    return hashlib.sha256(groups.astype("<i8").tobytes()).hexdigest()
 
 
 def begun(out: Path) -> bool:
@@ -213,11 +224,11 @@ def interval(accuracy: float, independent: float, each: Sequence[float]) -> tupl
 
 
 def interval_of_several(value: float, alone: tuple[float, float], each: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of a cross-validated figure of several labels a picture, from 0 to 1.
+    """95 % interval of a cross-validated figure from 0 to 1, with several labels a picture.
 
-    `alone`: its interval from the number of pictures under fixed thresholds; `each`: the figure of each fold. The
-    distances of that interval and of Student's over the folds are squared and added up. Each fold chooses thresholds
-    on other pictures, as the last training does, which adds more than the union of the two covers (docs/why/folds.md).
+    `alone`: its interval from the number of pictures, under fixed thresholds; `each`: the figure of each fold. The
+    half-widths of that interval and of Student's over the folds are added in quadrature. The union of the two would be
+    too narrow, because each training chooses its thresholds on other pictures (docs/why/folds.md).
     """
     half = _students(each)
     return max(0.0, value - math.hypot(half, value - alone[0])), min(1.0, value + math.hypot(half, alone[1] - value))
@@ -229,7 +240,7 @@ def _students(each: Sequence[float]) -> float:
 
 
 def suggestion(data: Data, recipe: Recipe) -> tuple[str, ...]:
-    """A sentence if a cross-validation would say much more than the few test pictures, else ()."""
+    """A sentence if a cross-validation would tell much more than the few test pictures, else ()."""
     count, test, groups = len(data.labels), len(data.rows("test")), data.groups
     if recipe.folds is not None or not test or count > FEW or len(np.unique(groups)) < 2 * USUAL:
         return ()

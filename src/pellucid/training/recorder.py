@@ -51,8 +51,8 @@ class Size:
 def choose(task: Task) -> NDArray[np.int64]:
     """Rows of the pictures to follow: one of each of the first four classes, drawn by the seed.
 
-    From the validation pictures, or from the training pictures if a class has none of them. Of several labels a
-    picture stands for one of them, and one whose pictures all stand for others has none of its own.
+    From the validation pictures, or from the training pictures if a class has none of them. With several
+    labels, a picture stands for one of its labels; a label whose pictures all stand for others has none.
     """
     generator = np.random.default_rng((task.recipe.seed, 2))
     several = task.labels.ndim == 2

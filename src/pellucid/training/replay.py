@@ -10,7 +10,7 @@ A folder `replay`, which recorder.py writes during training and which is complet
     picture-1.png                     each chosen picture, at training size
     frame-00001234.safetensors        the numbers after step 1234
 
-Of several labels a picture, replay.json has `several`, true, and each picture its `labels`.
+With several labels a picture, replay.json has `several`, true, and each picture has its `labels`.
 
 A frame's tensors: `logits` float32 (P, classes), and for each layer by its name in the module (`conv1`,
 `residual2.body.conv1`) `NAME/output` and `NAME/gradient`, int8 (P, C, h, w) or (P, U), with `NAME/output/scale`
@@ -61,12 +61,12 @@ class Picture:
 
     path: str
     label: str
-    """Its class; of several labels all of them with | between, as in split.csv."""
+    """Its class; with several labels all of them, separated by |, as in split.csv."""
     side: str
     """ "validation", or "train" if its class has no validation pictures."""
     image: NDArray[np.uint8]
     labels: tuple[str, ...]
-    """All of them; of one label a picture, that one."""
+    """All of its labels, or its one class."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Frame:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """softmax(logits), of several labels sigmoid(logits), (P, classes).
+        """softmax(logits), with several labels sigmoid(logits), (P, classes).
 
         Not calibrated, because the temperature is fitted after the training.
         """
@@ -174,7 +174,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def several(index: dict[str, Any]) -> bool:
-    """Whether a picture of this replay may have several labels. Raises ValueError where that is damaged."""
+    """Whether a picture of this replay may have several labels. Raises ValueError if the index is damaged."""
     stated = index.get("several", False)
     if not isinstance(stated, bool):
         raise ValueError(f"several is {stated!r}")
@@ -182,7 +182,7 @@ def several(index: dict[str, Any]) -> bool:
 
 
 def labels(entry: dict[str, Any]) -> list[str]:
-    """The labels of a followed picture, which an index names only where there may be several."""
+    """The labels of a followed picture. An index lists them only if a picture may have several."""
     return [str(name) for name in entry.get("labels", [entry["class"]])]
 
 

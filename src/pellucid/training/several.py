@@ -17,7 +17,7 @@ from pellucid.training.evaluate import Calibration, ClassMetrics, Metrics, best_
 
 Targets = NDArray[np.bool_]
 Chosen = tuple[float, ...] | NDArray[np.float64]
-"""Thresholds, (classes,); or of pictures that several models judged, a row for each picture, (n, classes)."""
+"""Thresholds, (classes,); or a row for each picture, (n, classes), if several models judged the pictures."""
 PULL = 3.0  # pictures with a label: this many weigh as much as the evidence of all labels together (docs/why/labels.md)
 
 
@@ -106,7 +106,7 @@ def measure(
 ) -> Metrics:
     """Metrics under these thresholds; `correct` are the pictures with exactly the right labels. Raises CatalogError.
 
-    Where each picture has thresholds of its own, the figures of the labels name none.
+    If each picture has its own thresholds, the figures of the labels name none.
     """
     if not len(targets):
         raise CatalogError(f"There is no picture to evaluate ({side}).")
@@ -144,8 +144,8 @@ def macro_interval(called: Targets, targets: Targets, independent: float) -> tup
     """95 % interval of the macro F1 of labels bool (n, classes) under fixed thresholds.
 
     With TP of n pictures that have a label or are called so, F1 is 2 q / (1 + q) where q = TP / n, a proportion, and
-    its interval follows from Wilson's of q (Lam 2023, arXiv 2309.14621). Those of the labels are put together as in
-    evaluate.balanced_accuracy (MOVER), as if labels were independent. `independent`: as how many pictures all count.
+    its interval follows from Wilson's of q (Lam 2023, arXiv 2309.14621). The labels' intervals are combined as in
+    evaluate.balanced_accuracy (MOVER), as if labels were independent. `independent`: the effective number of pictures.
     """
     hits, either = (called & targets).sum(axis=0), (called | targets).sum(axis=0)
     share = independent / len(targets)

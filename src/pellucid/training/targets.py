@@ -25,14 +25,14 @@ Targets = NDArray[Any]  # int64 or bool, as above
 class Fitted(NamedTuple):
     """Choices on validation with the final weights: see evaluate.temperature and several.thresholds.
 
-    Of pictures that the models of several folds judged, each picture has a row of thresholds.
+    If the models of several folds judged the pictures, each picture has a row of thresholds.
     """
 
     temperature: float
     thresholds: Thresholds | NDArray[np.float64]
 
     def of(self, row: int) -> Thresholds:
-        """The thresholds that hold for one picture."""
+        """The thresholds for one picture."""
         if isinstance(self.thresholds, np.ndarray):
             return tuple(self.thresholds[row].tolist())
         return self.thresholds

@@ -108,7 +108,7 @@ def main() -> None:
             model = build()
             draw(model, random)
             pictures = random.integers(0, 256, (PICTURES, *model.input_shape[1:]), dtype=np.uint8)
-            if name == "cats_dogs":  # a step of a training, whose optimizer stands in the file, too
+            if name == "cats_dogs":  # one step of training: the file holds the optimizer, too
                 model.compile("rmsprop", loss="binary_crossentropy", metrics=["accuracy"])
                 model.fit(pictures.astype(np.float32) / divide, np.array([0, 1, 1]), verbose=0)
             stored[f"{name}.pictures"] = pictures

@@ -249,7 +249,7 @@ def _waiting(what: str, several: bool) -> AbstractContextManager[None]:
 
 
 def _timed(steps: Generator[tuple[int, int], None, T], what: str, several: bool) -> T:
-    """The result, under a bar with the time that is left; of several pictures a bar says how far they are."""
+    """The result of a generator. A bar shows its time left; for several pictures another bar shows the progress."""
     return result_of(steps) if several else progress.timed(steps, what)
 
 

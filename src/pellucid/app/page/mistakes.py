@@ -23,7 +23,7 @@ KINDS = ("right", "missed", "wrong")
 def mistakes(glass: Glass, _query: Query) -> Reply:
     """The progress of the evaluation; when it is done, the confusion matrix, [true][predicted], and the accuracy.
 
-    Of several labels a picture the matrix is empty, and `labels` counts for each label the pictures of each of KINDS.
+    With several labels a picture the matrix is empty, and `labels` counts the pictures of each of KINDS for each label.
     """
     progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
     content = progress.as_json()
@@ -52,8 +52,8 @@ def mistakes(glass: Glass, _query: Query) -> Reply:
 def cell(glass: Glass, query: Query) -> Reply:
     """The pictures of class ?label= that were predicted as ?predicted=, by number, worst first.
 
-    Worst means that the true class is least probable, then that the predicted one is most probable. Of several
-    labels: the pictures of ?label= that are of ?kind=, see KINDS, those with the probability furthest off first.
+    Worst means that the true class is least probable, then that the predicted one is most probable. With several
+    labels: the pictures of ?label= that are of ?kind= (see KINDS), the probability furthest from the truth first.
     """
     evaluation = _evaluation(glass)
     count = len(glass.classifier.classes)
@@ -118,7 +118,7 @@ def _of_label(evaluation: Evaluation, label: int, query: Query) -> list[dict[str
     kind = query.get("kind", "")
     if kind not in KINDS:
         raise Refused(HTTPStatus.BAD_REQUEST, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
-    wanted = kind != "wrong", kind != "missed"  # has it, is called so
+    wanted = kind != "wrong", kind != "missed"  # has it, gets it
     inside = [
         (number, answer)
         for number, answer in enumerate(evaluation.labelled)

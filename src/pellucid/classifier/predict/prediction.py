@@ -16,7 +16,7 @@ class Prediction:
     `probabilities` follow the order of the classifier's classes, are calibrated and sum to 1; `logits` are the
     network's raw outputs. For an unusable picture `error` is the reason and all other fields are None.
 
-    A classifier of several labels gives each label its own probability. `labels` are those that reach their thresholds,
+    A classifier for several labels gives each its own probability. `labels` are those that reach their thresholds,
     the most probable first; it may be empty. `label` is the first of them, or None, and `probability` belongs to it.
     """
 

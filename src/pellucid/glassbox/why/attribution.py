@@ -111,7 +111,7 @@ def attributing(
     several: bool = False,
     scores: Callable[[Tensor], Tensor] | None = None,
 ) -> Generator[tuple[int, int], None, Attribution]:
-    """As `attribute`. Once the map is there, yields how far its score is: pictures looked at, and of how many."""
+    """As `attribute`. While the map is scored, yields how many pictures the network has computed, and of how many."""
     if method not in METHODS:
         raise TraceError(f"There is no method {method!r}; the methods are {', '.join(METHODS)}.")
     if layer is not None and method != "grad_cam":

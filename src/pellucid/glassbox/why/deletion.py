@@ -100,7 +100,7 @@ def deleting(
     temperature: float = 1.0,
     several: bool = False,
 ) -> Generator[tuple[int, int], None, Deletion]:
-    """As `deletion`. Yields how many pictures the network has looked at, and of how many."""
+    """As `deletion`. Yields how many pictures the network has computed, and of how many."""
     random = np.random.default_rng(SEED)
     shares = np.linspace(0, 1, STEPS + 1)
     removed = np.rint(shares * heat.size).astype(int)
@@ -139,9 +139,9 @@ def _curves(
     temperature: float,
     several: bool,
 ) -> Generator[tuple[int, int], None, NDArray[np.float64]]:
-    """The probability after each number of pixels removed in each order, float64 (orders, steps).
+    """The probability after each number of removed pixels in each order, float64 (orders, steps).
 
-    With nothing and with everything removed, the picture is the same in every order, and is computed once.
+    With no or all pixels removed, the picture is the same in every order and is computed once.
     """
     import torch
 

@@ -1,4 +1,4 @@
-/** Where a picture may have several labels: of each label the pictures that got it, missed it, or got it wrongly. */
+/** With several labels a picture: for each label, the pictures that got it, missed it, or got it without having it. */
 
 import { h } from "../element.js";
 import { counted, percent } from "../format.js";
@@ -10,7 +10,7 @@ import { move } from "./confusion.js";
 
 const KINDS = /** @type {Kind[]} */ (["right", "missed", "wrong"]);
 const HEADS = { right: "right", missed: "missed", wrong: "called, but not there" };
-const MANY = 12; // labels from which on the cells are small
+const MANY = 12; // labels up to which there is room for large cells
 
 /**
  * What a cell holds, as a title.
@@ -63,7 +63,7 @@ export function labelTable(classes, labels, open) {
 }
 
 /**
- * Of the pictures that have the label, or that are called so, the share that is of a kind.
+ * The share of a kind: of the pictures that have the label, or for "wrong" of those that got it.
  * @param {Counts} counts
  * @param {Kind} kind
  */
@@ -124,7 +124,7 @@ function cell(name, { kind, counts, t, first, key, open }) {
 }
 
 /**
- * "1,missed" is a label by number and what became of it.
+ * "1,missed" is a label, by number, and a kind.
  * @param {string} place
  * @param {number} labels
  * @returns {[number, Kind] | null}

@@ -20,10 +20,10 @@ import { pager } from "../pager.js";
  * @property {number} correct
  * @property {number} accuracy
  * @property {[number, number]} interval 95 %
- * @property {number[][]} confusion [true][predicted]; of several labels a picture, empty
+ * @property {number[][]} confusion [true][predicted]; with several labels a picture, empty
  * @property {boolean} several
- * @property {number | null} macro_f1 of several labels
- * @property {import("./labels.js").Counts[]} labels of several labels, what became of each
+ * @property {number | null} macro_f1 with several labels
+ * @property {import("./labels.js").Counts[]} labels with several labels, the counts of each
  * @property {Unusable[]} unusable
  */
 /**
@@ -33,7 +33,7 @@ import { pager } from "../pager.js";
  * @property {number} label_probability
  * @property {number} predicted_probability
  */
-/** Of several labels. @typedef {{number: number, name: string, probability: number, labels: number[], called: number[]}} Labelled */
+/** With several labels. @typedef {{number: number, name: string, probability: number, labels: number[], called: number[]}} Labelled */
 
 const PAGE = 48;
 const MANY = 20; // classes from which on the pairs say more than the table
@@ -98,7 +98,7 @@ function table({ trace, store }, evaluation) {
 }
 
 /**
- * The table of several labels a picture.
+ * The table for several labels a picture.
  * @param {Context} context
  * @param {Evaluation} evaluation
  */
@@ -174,7 +174,7 @@ async function pictures(context, evaluation, [label, predicted]) {
 }
 
 /**
- * The pictures of one label that it was called rightly, missed, or got wrongly.
+ * The pictures of one label that got it, missed it, or got it without having it.
  * @param {Context & {served: Served}} context
  * @param {Evaluation} evaluation
  * @param {[number, import("./labels.js").Kind]} place
@@ -251,7 +251,7 @@ function listed({ state, store }, all, picture, { title, back, lines }) {
 /**
  * @param {{number: number, name: string}} picture
  * @param {[string, number][]} odds classes, and the probability of each
- * @param {string | null} words what else is said of it
+ * @param {string | null} words a further line about it
  * @param {() => void} open
  */
 function thumb({ number, name }, odds, words, open) {

@@ -77,7 +77,7 @@ export function largest(frame, layer, kind, picture) {
 }
 
 /**
- * softmax of a picture's logits; of several labels, sigmoid.
+ * softmax of a picture's logits; with several labels, sigmoid.
  * @param {Tensors} frame
  * @param {number} picture
  * @param {boolean} several

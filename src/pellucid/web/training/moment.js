@@ -87,8 +87,8 @@ function createOdds(replay) {
 }
 
 /**
- * What the network answers: the most probable class; of several labels, all from 1/2 on, since thresholds are chosen
- * when the training has ended. None where the scores are not finite.
+ * The network's answer: the most probable class; with several labels, all from 1/2 on, since thresholds are chosen
+ * when the training has ended. None if the scores are not finite.
  * @param {Replay} replay
  * @param {number[]} odds
  */
@@ -98,7 +98,7 @@ export function called({ several }, odds) {
 }
 
 /**
- * Of many classes, the true ones and the most probable, in their order.
+ * If there are many classes: the true ones and the most probable, in their order.
  * @param {number[]} odds
  * @param {number[]} own
  */
