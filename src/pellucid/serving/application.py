@@ -63,7 +63,7 @@ class Application:
         if pages is not None:
             inside.include_router(page.router(self.handler, pages))
         for error in (Refusal, PellucidError, HTTPException):
-            inside.add_exception_handler(error, _told)
+            inside.add_exception_handler(error, _answered)
         inside.add_exception_handler(Exception, _fault)
         self.asgi: ASGIApp = Entrance(inside, access, metrics)
 
@@ -111,7 +111,7 @@ async def _fault(_request: Request, error: Exception) -> Response:
     return fault(error)
 
 
-async def _told(_request: Request, error: Exception) -> Response:
+async def _answered(_request: Request, error: Exception) -> Response:
     """An error that is meant for the caller, as one sentence."""
     if isinstance(error, Refusal):
         return refused(str(error), error.status, error.headers)

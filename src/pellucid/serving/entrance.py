@@ -22,7 +22,7 @@ from pellucid.serving.wire import fault, refused
 LOCAL = ("127.0.0.1", "localhost", "::1")
 HEALTH = ("/v2/health/live", "/v2/health/ready")
 """These need no token: they say nothing but that the server runs, and what watches it often has none."""
-NAME = re.compile(r"[\w.-]{1,64}")
+NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Access:
             self._check_local(headers)
         elif path not in HEALTH:
             kind, _, stated = headers.get("authorization", "").partition(" ")
-            right = hmac.compare_digest(stated.strip().encode("utf-8", "replace"), self.token.encode())
+            right = hmac.compare_digest(stated.strip().encode("latin-1"), self.token.encode())
             if kind.lower() != "bearer" or not right:
                 raise Refusal(
                     HTTPStatus.UNAUTHORIZED,
@@ -97,7 +97,7 @@ class Entrance:
         number = stated if NAME.fullmatch(stated) else secrets.token_hex(8)
         status, length = 0, 0
 
-        async def told(message: Message) -> None:
+        async def counted(message: Message) -> None:
             nonlocal status, length
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -109,13 +109,13 @@ class Entrance:
 
         try:
             self._access.check(scope["path"], headers)
-            await self._inside(scope, receive, told)
+            await self._inside(scope, receive, counted)
         except Refusal as refusal:
-            await refused(str(refusal), refusal.status, refusal.headers)(scope, receive, told)
+            await refused(str(refusal), refusal.status, refusal.headers)(scope, receive, counted)
         except Exception as error:  # a fault of ours
             logs.line("fault", "error", id=number, path=scope["path"], trace=traceback.format_exception(error))
             if not status:
-                await fault(error)(scope, receive, told)
+                await fault(error)(scope, receive, counted)
         seconds = time.monotonic() - begin
         self._metrics.requested(dialect(scope["method"], scope["path"]), status, seconds)
         logs.line(

@@ -34,9 +34,9 @@ class Pages(Protocol):
     """What answers the page's questions for each reader; `app/page/readers.py:Readers`."""
 
     def knows(self, reader: str, /) -> bool: ...
-    def get(self, served: Served, reader: str, path: str, asked: Mapping[str, str], /) -> Reply | None: ...
+    def get(self, served: Served, reader: str, path: str, query: Mapping[str, str], /) -> Reply | None: ...
     def post(
-        self, served: Served, reader: str, path: str, asked: Mapping[str, str], body: bytes, /
+        self, served: Served, reader: str, path: str, query: Mapping[str, str], body: bytes, /
     ) -> Reply | None: ...
     def close(self) -> None: ...
 
@@ -56,7 +56,7 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
         routes.add_api_route(f"/{top}" if top in files else f"/{top}/{{rest:path}}", file)
 
     @routes.get("/api/{rest:path}")
-    async def asked(request: Request) -> Response:
+    async def read_from_page(request: Request) -> Response:
         reader, path = _reader(request), request.url.path
         with handler.models.using() as served:
             work = partial(pages.get, served, reader, path, dict(request.query_params))
@@ -65,7 +65,7 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
             return sent(_there(await handler.explainer.run(work), path))
 
     @routes.post("/api/{rest:path}")
-    async def changed(request: Request) -> Response:
+    async def write_to_page(request: Request) -> Response:
         reader, path = _reader(request), request.url.path
         async with bodies.body(request, handler.limits, handler.gate) as content:
             with handler.models.using() as served:

@@ -38,21 +38,21 @@ class Readers:
         """Whether this reader has a run already; to begin one takes seconds."""
         return reader in self._glasses
 
-    def get(self, served: Served, reader: str, path: str, asked: Mapping[str, str]) -> Reply | None:
+    def get(self, served: Served, reader: str, path: str, query: Mapping[str, str]) -> Reply | None:
         """The answer to a question of the page; None where there is none. Raises PellucidError."""
         if path not in routes.GET:
             return None
-        if path == "/api/exemplars":  # asked in passing by the view of a layer, which shows why there are none
+        if path == "/api/exemplars":  # requested by the view of a layer, which shows why there are none
             return replies.as_json({"state": "failed", "error": _OWN})
         _check(path)
-        return routes.GET[path](self._glass(served, reader, begin=path == "/api/document"), asked)
+        return routes.GET[path](self._glass(served, reader, begin=path == "/api/document"), query)
 
-    def post(self, served: Served, reader: str, path: str, asked: Mapping[str, str], body: bytes) -> Reply | None:
+    def post(self, served: Served, reader: str, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
         """The same for what is sent."""
         if path not in routes.POST:
             return None
         _check(path)
-        return routes.POST[path](self._glass(served, reader, begin=False), asked, body)
+        return routes.POST[path](self._glass(served, reader, begin=False), query, body)
 
     def close(self) -> None:
         """End what is worked out beside the pages."""
