@@ -177,6 +177,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_its_place_is_free(trained
         assert answer.status == 504
         assert "longer than 0.2 s" in answer.json["error"]
         assert served.server.application.handler.gate.pictures == 0
+        assert b"pellucid_pictures_in_work 0.0" in served.ask("GET", "/metrics").content
         held.go.set()
         wait_for(lambda: served.ask("POST", "/v1/predict", png(0)).status == 200)
 

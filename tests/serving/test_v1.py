@@ -89,6 +89,8 @@ def test_one_picture_that_cannot_be_used_spoils_no_other(
         ("/v1/predict", {"pictures": "x"}, "must be a list"),
         ("/v1/predict", {"pictures": [None]}, "base64"),
         ("/v1/predict", {"picture": "", "top_k": {}}, "top_k"),
+        ("/v1/predict", {"picture": "", "model": "a" * 10_001}, "longer than 10,000"),
+        ("/v1/predict", {"pictures": [{"name": 5, "picture": ""}]}, "must be text"),
         ("/v1/predict", [], "where an object belongs"),
         ("/v1/predict", {"pictures": ["AAAA", "BBBB"]}, "None of the 2 pictures"),
     ],

@@ -45,8 +45,9 @@ def run(settings: Settings) -> int:
         from pellucid.serving.running import Service, listening
         from pellucid.serving.served import load
     except ImportError as error:
+        package = (error.name or str(error)).split(".")[0]
         raise PellucidError(
-            f"Serving needs the package {error.name}. Install it: pip install 'pellucid[serve]'"
+            f"Serving needs the package {package}. Install it: pip install 'pellucid[serve]'"
         ) from error
     from pellucid.runtime.threads import cores
 
@@ -81,7 +82,7 @@ def named(models: tuple[str, ...]) -> dict[str, Path]:
         name, equals, path = model.partition("=")
         if not equals or Path(model).exists():
             name, path = Path(model).resolve().name, model
-        if not name.isprintable() or not name or "/" in name:
+        if not path or not name or "/" in name or not name.isprintable():
             raise RecipeError(f"{model!r} names no model. Write NAME=FOLDER; NAME is printable text without a slash.")
         if name in folders:
             raise RecipeError(f"Two models are called {name!r}: {folders[name]} and {path}. Name one: other={path}")
