@@ -33,7 +33,7 @@ INDEX = "index.html"
 class Pages(Protocol):
     """What answers the page's questions for each reader; `app/page/readers.py:Readers`."""
 
-    def knows(self, reader: str, /) -> bool: ...
+    def knows(self, served: Served, reader: str, /) -> bool: ...
     def get(self, served: Served, reader: str, path: str, query: Mapping[str, str], /) -> Reply | None: ...
     def post(
         self, served: Served, reader: str, path: str, query: Mapping[str, str], body: bytes, /
@@ -60,7 +60,7 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
         reader, path = _reader(request), request.url.path
         with handler.models.using() as served:
             work = partial(pages.get, served, reader, path, dict(request.query_params))
-            if path in QUICK and pages.knows(reader):
+            if path in QUICK and pages.knows(served, reader):
                 return sent(_there(await asyncio.to_thread(work), path))
             return sent(_there(await handler.explainer.run(work), path))
 
