@@ -1,4 +1,4 @@
-"""The door of the server: who may ask; each request is logged and counted, and no answer shows a stack trace."""
+"""The door of the server: it checks access, logs and counts each request, and hides every stack trace."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pellucid.serving.wire import fault, refused
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 HEALTH = ("/v2/health/live", "/v2/health/ready")
-"""These need no token: they say nothing but that the server runs, and what watches it often has none."""
+"""These need no token. They only say that the server runs, and a monitor often has no token."""
 NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask. With a token, who has it; without one, programs on this machine.
+    """The server answers whoever sends its token. Without a token, it answers programs on this machine.
 
-    Without a token a browser's request from another website is refused, also where the website has made its own name
-    stand for this address: Host and Origin say so.
+    A website in a browser on this machine is not such a program. Its requests carry its Origin, or its own name as Host
+    if it has pointed that name at this address (DNS rebinding).
     """
 
     token: str | None = None
@@ -60,7 +60,7 @@ class Access:
             )
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{host}":
-            raise Refusal(HTTPStatus.FORBIDDEN, "Another website may not ask here.", CLOSE)
+            raise Refusal(HTTPStatus.FORBIDDEN, "This server does not answer requests from other websites.", CLOSE)
 
 
 def _name(host: str) -> str:
@@ -83,7 +83,7 @@ def dialect(method: str, path: str) -> str:
 
 
 class Entrance:
-    """Around an application. What fails inside is told in the log, and to the caller in one sentence."""
+    """Around an application. The log has the trace of a failure, the caller one sentence."""
 
     def __init__(self, inside: ASGIApp, access: Access, metrics: Metrics) -> None:
         self._inside, self._access, self._metrics = inside, access, metrics

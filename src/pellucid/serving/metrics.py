@@ -67,7 +67,7 @@ class Metrics(Collector):
         self._rows[self._worker, self._slots[GAUGE]] = pictures
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
-        """All counters of all processes, and the media type that a scraper of these headers gets them in."""
+        """All counters of all processes, and their media type, which depends on the scraper's Accept header."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         try:

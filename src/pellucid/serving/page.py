@@ -1,6 +1,6 @@
 """The page for browsers, at /: its files, and its questions, each answered about its own reader's picture.
 
-A cookie tells readers apart. Who has it sees that reader's run, so it is random and no script can read it.
+A cookie tells readers apart. Whoever has it sees that reader's run, so it is random and scripts cannot read it.
 """
 
 from __future__ import annotations
