@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from tests.serving.conftest import base64_of
 from tests.serving.test_metrics import values
 from tests.serving.test_reload import warmer
 
-from pellucid.app.cli import main
 from pellucid.app.exits import Exit
 from pellucid.app.serving import named
 from pellucid.errors import RecipeError
@@ -143,16 +141,6 @@ def test_what_cannot_be_served_is_said_in_one_line(trained: Path, tmp_path: Path
     assert ended.returncode == Exit.ERROR
     assert says in ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
-
-
-def test_a_missing_package_is_named_with_the_extra_that_installs_it(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    monkeypatch.delitem(sys.modules, "pellucid.serving.metrics", raising=False)
-    assert main(["serve", str(trained), "--port", "0"]) == Exit.ERROR
-    line = "pellucid: Serving needs the package prometheus_client. Install it: pip install 'pellucid[serve]'\n"
-    assert capsys.readouterr().err == line
 
 
 def test_a_model_is_served_under_its_folders_name_or_another(tmp_path: Path) -> None:
